@@ -1,0 +1,203 @@
+//! The one error type of the crate, its exit codes, and warnings.
+//!
+//! It says what went wrong and what to do; printing it is for `cli` alone.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// The exit codes of `cargo rootfs`. When the build fails it is cargo's own code instead.
+pub mod exit_code {
+    /// Everything asked for was written.
+    pub const DONE: i32 = 0;
+    /// Missing libraries, unsatisfied symbol versions, I/O.
+    pub const FAILED: i32 = 1;
+    /// The command line or the configuration is wrong.
+    pub const USAGE: i32 = 2;
+    /// Interrupted by SIGINT (128 + 2, as shells have it).
+    pub const INTERRUPTED: i32 = 130;
+}
+
+/// What went wrong: a lower-case message, indented details, and at most one `help:` line.
+///
+/// Its [`Display`](fmt::Display) is the message with details and help, one a line, without an
+/// `error:` prefix; the cause is in [`source`](std::error::Error::source) and not repeated.
+/// Where several things were wrong at once, [`Error::each`] gives them one by one.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    exit_code: i32,
+    message: String,
+    details: Vec<String>,
+    help: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    others: Vec<Error>,
+}
+
+/// `Result` with this crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(exit_code: i32, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            exit_code,
+            message: message.into(),
+            details: Vec::new(),
+            help: None,
+            source: None,
+            others: Vec::new(),
+        }))
+    }
+
+    /// The work failed: exit code 1.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(exit_code::FAILED, message)
+    }
+
+    /// What was typed or configured is wrong: exit code 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit_code::USAGE, message)
+    }
+
+    /// Cargo failed and has said why: nothing more is printed where `message` is empty.
+    pub fn cargo(exit_code: i32, message: impl Into<String>) -> Self {
+        Self::new(exit_code, message)
+    }
+
+    /// The user pressed Ctrl-C.
+    pub fn interrupted() -> Self {
+        Self::new(exit_code::INTERRUPTED, "interrupted; nothing was written")
+    }
+
+    /// An I/O failure: `verb` is what was tried (`read`, `create`), as in ``cannot read `a/b` ``.
+    pub fn io(verb: &str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::failed(format!("cannot {verb} `{}`", path.as_ref().display())).with_source(source)
+    }
+
+    /// Adds an indented line.
+    #[must_use]
+    pub fn detail(mut self, line: impl Into<String>) -> Self {
+        self.0.details.push(line.into());
+        self
+    }
+
+    /// Sets the `help:` line: one thing to do, best one that can be pasted.
+    #[must_use]
+    pub fn help(mut self, line: impl Into<String>) -> Self {
+        self.0.help = Some(line.into());
+        self
+    }
+
+    /// Sets the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// All of `errors` as one, or `Ok` where there is none. The exit code is the highest.
+    pub fn all(errors: Vec<Error>) -> Result<()> {
+        let mut errors = errors.into_iter();
+        let Some(mut first) = errors.next() else { return Ok(()) };
+        for error in errors {
+            first.0.exit_code = first.0.exit_code.max(error.0.exit_code);
+            first.0.others.push(error);
+        }
+        Err(first)
+    }
+
+    /// Each of the things that were wrong, in order.
+    pub fn each(&self) -> impl Iterator<Item = &Error> {
+        let mut flat = Vec::new();
+        self.flatten(&mut flat);
+        flat.into_iter()
+    }
+
+    fn flatten<'e>(&'e self, flat: &mut Vec<&'e Error>) {
+        flat.push(self);
+        for other in &self.0.others {
+            other.flatten(flat);
+        }
+    }
+
+    /// The process's exit code, one of [`exit_code`] or cargo's own.
+    pub fn exit_code(&self) -> i32 {
+        self.0.exit_code
+    }
+
+    /// The first line, without details and help.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The indented lines.
+    pub fn details(&self) -> &[String] {
+        &self.0.details
+    }
+
+    /// The `help:` line.
+    pub fn help_line(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        for line in &self.0.details {
+            write!(f, "\n  {line}")?;
+        }
+        if let Some(help) = &self.0.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        for other in &self.0.others {
+            write!(f, "\n{other}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Something that the user should know and that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// One lower-case line.
+    pub message: String,
+    /// What to do, where there is something.
+    pub help: Option<String>,
+}
+
+impl Warning {
+    /// A warning without help.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn help(mut self, line: impl Into<String>) -> Self {
+        self.help = Some(line.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keeps_each_and_takes_the_highest_exit_code() {
+        assert!(Error::all(Vec::new()).is_ok());
+        let error = Error::all(vec![Error::failed("a").help("do b"), Error::usage("c")]).unwrap_err();
+        assert_eq!(error.exit_code(), exit_code::USAGE);
+        assert_eq!(error.each().map(Error::message).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(error.to_string(), "a\n  help: do b\nc");
+    }
+}

@@ -1,0 +1,269 @@
+//! The planned root filesystem: a sorted tree of entries, each with where it came from.
+//!
+//! It is data: it reads nothing (but see [`HostFile::open`]) and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+
+/// A root filesystem as it will be written: parents before children, in byte order of their paths.
+///
+/// The root folder itself is the entry `/`.
+#[derive(Debug, Clone, Default)]
+pub struct Rootfs {
+    entries: BTreeMap<RootfsPath, Entry>,
+}
+
+/// One file, folder or link of a [`Rootfs`].
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, `0o7777`.
+    pub mode: u32,
+    /// Numeric owner; 0 unless an include said otherwise.
+    pub uid: u32,
+    /// Numeric group; 0 unless an include said otherwise.
+    pub gid: u32,
+    /// The value of the extended attribute `security.capability` (capabilities(7)), as the kernel stores it.
+    pub capability: Option<Arc<[u8]>>,
+    /// Why it is here; never empty.
+    pub origins: BTreeSet<Origin>,
+}
+
+/// What an [`Entry`] is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A folder.
+    Dir,
+    /// A regular file.
+    File(Body),
+    /// A symbolic link and its target, byte for byte.
+    Symlink(Arc<[u8]>),
+    /// Another name of the regular file at this path, which sorts before it.
+    Hardlink(RootfsPath),
+}
+
+/// Where the bytes of a regular file come from.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Bytes that the tool itself made, or a template's.
+    Bytes(Arc<[u8]>),
+    /// A file of the host.
+    Host(Arc<HostFile>),
+}
+
+/// A regular file of the host as it was when it was looked at. [`HostFile::open`] and
+/// [`HostFile::unchanged`] fail when it is another one by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFile {
+    /// Where it is on the host.
+    pub path: PathBuf,
+    /// Device and inode: equal for two names of one file.
+    pub inode: (u64, u64),
+    /// Length in bytes.
+    pub size: u64,
+    /// Names that it has on the host (`st_nlink`).
+    pub links: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+impl HostFile {
+    /// Remembers the file behind `path` by its metadata, as fstat(2) or lstat(2) gave it.
+    pub fn new(path: PathBuf, metadata: &std::fs::Metadata) -> Self {
+        Self {
+            path,
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            links: metadata.nlink(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// The same from a stat(2) structure.
+    pub fn from_stat(path: PathBuf, stat: &rustix::fs::Stat) -> Self {
+        // The widths of these fields differ between architectures.
+        #[allow(clippy::unnecessary_cast)]
+        Self {
+            path,
+            inode: (stat.st_dev as u64, stat.st_ino as u64),
+            size: stat.st_size as u64,
+            links: stat.st_nlink as u64,
+            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Opens it for reading. Fails where the path names another file by now, or a changed one.
+    pub fn open(&self) -> Result<File> {
+        // A FIFO put in the file's place must not block, nor a link be followed.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags.bits() as i32)
+            .open(&self.path)
+            .map_err(|error| Error::io("read", &self.path, error))?;
+        self.unchanged(&file)?;
+        Ok(file)
+    }
+
+    /// Fails where `file` is not what it was when this was made; to be called after the last read, too.
+    pub fn unchanged(&self, file: &File) -> Result<()> {
+        let metadata = file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
+        let mut now = Self::new(PathBuf::new(), &metadata);
+        now.path.clone_from(&self.path);
+        // A name made or removed elsewhere changes nlink and ctime, not the bytes; but ctime is
+        // also all that tells of a write with a forged mtime, so it stays in the comparison.
+        now.links = self.links;
+        if now == *self {
+            return Ok(());
+        }
+        Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
+    }
+}
+
+/// Why an entry is in the rootfs. One entry may have several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// An executable of the project, by its name.
+    Binary(String),
+    /// A tool asked for by `--with`, as typed.
+    Tool(String),
+    /// A shared object asked for by `--with-lib`, as typed.
+    Library(String),
+    /// Needed at run time by this object.
+    NeededBy(RootfsPath),
+    /// The program interpreter (PT_INTERP) of this object.
+    InterpreterOf(RootfsPath),
+    /// Asked for by `--include`, source as typed.
+    Include(String),
+    /// From a template, by its name.
+    Template(String),
+    /// Made by this tool, and what for.
+    Generated(String),
+    /// A folder or link on the way to this entry.
+    Leads(RootfsPath),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(name) => write!(f, "binary {name}"),
+            Self::Tool(name) => write!(f, "--with {name}"),
+            Self::Library(name) => write!(f, "--with-lib {name}"),
+            Self::NeededBy(path) => write!(f, "needed by {path}"),
+            Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
+            Self::Include(source) => write!(f, "--include {source}"),
+            Self::Template(name) => write!(f, "template {name}"),
+            Self::Generated(why) => write!(f, "generated {why}"),
+            Self::Leads(path) => write!(f, "leads to {path}"),
+        }
+    }
+}
+
+impl Entry {
+    /// An entry owned by 0:0, without capabilities.
+    pub fn new(kind: Kind, mode: u32, origin: Origin) -> Self {
+        Self { kind, mode, uid: 0, gid: 0, capability: None, origins: BTreeSet::from([origin]) }
+    }
+
+    /// Length of its body in bytes; 0 for all but regular files.
+    pub fn size(&self) -> u64 {
+        match &self.kind {
+            Kind::File(Body::Bytes(bytes)) => bytes.len() as u64,
+            Kind::File(Body::Host(file)) => file.size,
+            _ => 0,
+        }
+    }
+}
+
+impl Rootfs {
+    /// The entry at `path`, which must be free of symlinks and `..`.
+    pub fn get(&self, path: &RootfsPath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, path: &RootfsPath) -> Option<&mut Entry> {
+        self.entries.get_mut(path)
+    }
+
+    /// Puts `entry` at `path` and gives the one that was there.
+    pub fn insert(&mut self, path: RootfsPath, entry: Entry) -> Option<Entry> {
+        self.entries.insert(path, entry)
+    }
+
+    /// Takes the entry at `path` away; entries below a folder stay.
+    pub fn remove(&mut self, path: &RootfsPath) -> Option<Entry> {
+        self.entries.remove(path)
+    }
+
+    /// All entries, parents before children.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RootfsPath, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// The entries directly or indirectly below the folder `path`, without itself.
+    pub fn below(&self, path: &RootfsPath) -> impl Iterator<Item = (&RootfsPath, &Entry)> {
+        let within = path.clone();
+        self.entries
+            .range(path.clone()..)
+            .skip(1)
+            .take_while(move |(at, _)| at.as_bytes().starts_with(within.as_bytes()))
+            .filter({
+                let within = path.clone();
+                move |(at, _)| at.is_within(&within)
+            })
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of all regular files, each inode once.
+    pub fn size(&self) -> u64 {
+        self.entries.values().map(Entry::size).sum()
+    }
+
+    /// One line an entry, for goldens and people: path, type and mode, owner, length or target, origins.
+    ///
+    /// ```text
+    /// /usr/bin/bash f0755 0:0 1265648 [--with bash]
+    /// /usr/bin/sh l0777 0:0 -> dash [--with sh]
+    /// ```
+    pub fn dump(&self) -> String {
+        let mut text = String::new();
+        for (path, entry) in &self.entries {
+            let (letter, rest) = match &entry.kind {
+                Kind::Dir => ('d', String::new()),
+                Kind::File(_) => ('f', format!(" {}", entry.size())),
+                Kind::Symlink(target) => ('l', format!(" -> {}", String::from_utf8_lossy(target))),
+                Kind::Hardlink(target) => ('h', format!(" = {target}")),
+            };
+            let capability = if entry.capability.is_some() { " +capability" } else { "" };
+            let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
+            text.push_str(&format!(
+                "{path} {letter}{:04o} {}:{}{rest}{capability} [{}]\n",
+                entry.mode,
+                entry.uid,
+                entry.gid,
+                origins.join("; ")
+            ));
+        }
+        text
+    }
+}
