@@ -1,9 +1,13 @@
 //! stub
 #![allow(missing_docs)]
+pub mod elf;
 mod error;
 pub mod layout;
 mod path;
+pub mod report;
+pub mod resolve;
 pub mod rootfs;
+pub mod sysroot;
 pub mod target;
 pub mod write;
 pub use error::{Error, Result, Warning, exit_code};

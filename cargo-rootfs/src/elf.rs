@@ -1,0 +1,616 @@
+//! From the bytes of an ELF file to an [`Object`]: what a dynamic loader would look at, and no more.
+//!
+//! It reads the ELF header, the program headers, the dynamic section and the strings that it names,
+//! through PT_DYNAMIC, so section headers may be stripped. It resolves nothing, and accepts any input:
+//! time and memory are bounded by the constants below, whatever the file claims.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use goblin::container::{Container, Ctx};
+use goblin::elf::dynamic::{self, Dyn};
+use goblin::elf::header::{self, Header};
+use goblin::elf::program_header::{self, ProgramHeader};
+use scroll::{Endian, Pread};
+
+use crate::target::Machine;
+
+/// Bytes that stand in an ELF file: a soname, a search path, a version. Not necessarily UTF-8.
+pub type Bytes = Arc<[u8]>;
+
+/// The most entries of a dynamic section, version needs or version definitions that are read.
+const MAX_ENTRIES: usize = 1 << 16;
+/// The most bytes that all strings of one file may have together.
+const MAX_STRINGS: usize = 1 << 22;
+/// The most bytes of one string (a search path, the longest there is, is bounded by no rule).
+const MAX_STRING: usize = 1 << 17;
+
+/// What an ELF file says to a dynamic loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Machine, class and byte order.
+    pub machine: Machine,
+    /// ET_EXEC, ET_DYN, or another type that no loader takes.
+    pub e_type: u16,
+    /// PT_INTERP, byte for byte.
+    pub interpreter: Option<Bytes>,
+    /// Whether there is a PT_DYNAMIC; without one a file is static, or not for a loader.
+    pub is_dynamic: bool,
+    /// DT_SONAME.
+    pub soname: Option<Bytes>,
+    /// DT_NEEDED, DT_AUXILIARY and DT_FILTER, in order.
+    pub dependencies: Vec<Dependency>,
+    /// DT_RPATH, as it stands: also where DT_RUNPATH is there too.
+    pub rpath: Option<Bytes>,
+    /// DT_RUNPATH.
+    pub runpath: Option<Bytes>,
+    /// DT_FLAGS_1.
+    pub flags_1: u64,
+    /// Symbol versions that it needs, by file (DT_VERNEED).
+    pub version_needs: Vec<VersionNeed>,
+    /// Symbol versions that it defines (DT_VERDEF), the base version, its own name, among them.
+    pub version_definitions: Vec<Bytes>,
+}
+
+/// One entry of the dynamic section that names another object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// What kind of entry.
+    pub kind: DependencyKind,
+    /// The name, as it stands: tokens are not replaced.
+    pub name: Bytes,
+}
+
+/// The kind of a [`Dependency`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependencyKind {
+    /// DT_NEEDED.
+    Needed,
+    /// DT_AUXILIARY: may be missing.
+    Auxiliary,
+    /// DT_FILTER.
+    Filter,
+}
+
+/// The versions that are needed of one file (`Elf64_Verneed`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionNeed {
+    /// The soname, as in DT_NEEDED.
+    pub file: Bytes,
+    /// The versions, as `GLIBC_2.34`.
+    pub versions: Vec<NeededVersion>,
+}
+
+/// One needed version (`Elf64_Vernaux`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededVersion {
+    /// Its name.
+    pub name: Bytes,
+    /// VER_FLG_WEAK: it may be missing.
+    pub is_weak: bool,
+}
+
+/// Why a file is not an ELF file that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// The machine, where the ELF header was whole.
+    pub machine: Option<Machine>,
+    /// A lower-case phrase: `invalid ELF header`.
+    pub reason: String,
+    /// Whether the file does not even begin as an ELF file does.
+    pub not_elf: bool,
+}
+
+/// Bytes that can be read at an offset; a file, or a slice in tests.
+pub trait ReadAt {
+    /// Reads up to `buffer.len()` bytes at `offset`; 0 is the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+/// A file read through a few windows, because headers, dynamic section and strings lie apart.
+pub struct Reader<'f, F: ReadAt + ?Sized> {
+    file: &'f F,
+    windows: [Window; 3],
+    turn: usize,
+}
+
+#[derive(Default)]
+struct Window {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+/// The length of a window: in most files the header, the strings and the versions lie in the first one.
+const WINDOW: usize = 8 << 10;
+
+impl<'f, F: ReadAt + ?Sized> Reader<'f, F> {
+    /// Reads nothing yet.
+    pub fn new(file: &'f F) -> Self {
+        Self { file, windows: Default::default(), turn: 0 }
+    }
+
+    /// Up to `length` bytes at `offset`, at most [`WINDOW`]; fewer only where the file ends.
+    fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let inside = |window: &Window| {
+            let start = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
+            (start < window.bytes.len() && (start + length <= window.bytes.len() || window.bytes.len() < WINDOW))
+                .then_some(start)
+        };
+        let found = self.windows.iter().position(|window| inside(window).is_some());
+        let index = match found {
+            Some(index) => index,
+            None => {
+                let index = self.turn;
+                self.turn = (self.turn + 1) % self.windows.len();
+                let window = &mut self.windows[index];
+                window.offset = offset;
+                window.bytes.resize(WINDOW, 0);
+                let mut filled = 0;
+                while filled < WINDOW {
+                    match self.file.read_at(&mut window.bytes[filled..], offset.saturating_add(filled as u64)) {
+                        Ok(0) => break,
+                        Ok(count) => filled += count,
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                        Err(error) => {
+                            window.bytes.clear();
+                            return Err(error);
+                        }
+                    }
+                    if filled >= length {
+                        break;
+                    }
+                }
+                window.bytes.truncate(filled);
+                index
+            }
+        };
+        let window = &self.windows[index];
+        let start = inside(window).unwrap_or(window.bytes.len());
+        Ok(&window.bytes[start..window.bytes.len().min(start + length)])
+    }
+
+    /// Exactly `length` bytes, or `None` where the file is shorter.
+    fn exactly(&mut self, offset: u64, length: usize) -> io::Result<Option<&[u8]>> {
+        let bytes = self.at(offset, length)?;
+        Ok((bytes.len() == length).then_some(bytes))
+    }
+}
+
+/// A failure to read, or a malformed file.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file could not be read.
+    Io(io::Error),
+    /// It could, and is no good.
+    Malformed(Malformed),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// How many bytes of a file [`Object::read`] wants at first.
+const EHDR_64: usize = header::header64::SIZEOF_EHDR;
+const EHDR_32: usize = header::header32::SIZEOF_EHDR;
+
+impl Object {
+    /// Reads what a loader would. The checks are those of glibc's `open_verify` (elf/dl-load.c)
+    /// that do not depend on the machine that is wanted.
+    pub fn read<F: ReadAt + ?Sized>(file: &F) -> Result<Self, ReadError> {
+        let mut reader = Reader::new(file);
+        let head = reader.at(0, EHDR_64)?.to_vec();
+        let (header, machine) = elf_header(&head).map_err(ReadError::Malformed)?;
+        let ctx = Ctx::new(
+            if machine.is_64 { Container::Big } else { Container::Little },
+            if machine.is_little_endian { Endian::Little } else { Endian::Big },
+        );
+        let mut parse = Parse { reader, machine, ctx, segments: Vec::new(), strings: 0 };
+        parse.object(&header)
+    }
+}
+
+/// Checks the ELF header alone.
+fn elf_header(head: &[u8]) -> Result<(Header, Machine), Malformed> {
+    let malformed = |machine, reason: &str| Malformed {
+        machine,
+        reason: reason.to_owned(),
+        not_elf: !head.starts_with(header::ELFMAG),
+    };
+    if head.len() < EHDR_32 {
+        return Err(malformed(None, "file too short"));
+    }
+    if !head.starts_with(header::ELFMAG) {
+        return Err(malformed(None, "invalid ELF header"));
+    }
+    let is_64 = match head[header::EI_CLASS] {
+        header::ELFCLASS32 => false,
+        header::ELFCLASS64 => true,
+        _ => return Err(malformed(None, "invalid ELF class")),
+    };
+    let is_little_endian = match head[header::EI_DATA] {
+        header::ELFDATA2LSB => true,
+        header::ELFDATA2MSB => false,
+        _ => return Err(malformed(None, "invalid ELF data encoding")),
+    };
+    if head[header::EI_VERSION] != header::EV_CURRENT {
+        return Err(malformed(None, "ELF file version ident does not match current one"));
+    }
+    let endian = if is_little_endian { Endian::Little } else { Endian::Big };
+    // goblin's `Header` takes class and order from the identification bytes.
+    let header: Header = head.pread_with(0, endian).map_err(|_| malformed(None, "file too short"))?;
+    let machine = Machine { e_machine: header.e_machine, is_64, is_little_endian };
+    if header.e_version != u32::from(header::EV_CURRENT) {
+        return Err(malformed(Some(machine), "ELF file version does not match current one"));
+    }
+    Ok((header, machine))
+}
+
+struct Segment {
+    vaddr: u64,
+    offset: u64,
+    filesz: u64,
+}
+
+struct Parse<'f, F: ReadAt + ?Sized> {
+    reader: Reader<'f, F>,
+    machine: Machine,
+    ctx: Ctx,
+    segments: Vec<Segment>,
+    strings: usize,
+}
+
+/// The values of a dynamic section that matter, strings still as offsets.
+#[derive(Default)]
+struct Entries {
+    strtab: Option<u64>,
+    strsz: u64,
+    soname: Option<u64>,
+    rpath: Option<u64>,
+    runpath: Option<u64>,
+    dependencies: Vec<(DependencyKind, u64)>,
+    flags_1: u64,
+    verneed: Option<u64>,
+    verneednum: u64,
+    verdef: Option<u64>,
+    verdefnum: u64,
+}
+
+impl<F: ReadAt + ?Sized> Parse<'_, F> {
+    fn malformed(&self, reason: &str) -> ReadError {
+        ReadError::Malformed(Malformed { machine: Some(self.machine), reason: reason.to_owned(), not_elf: false })
+    }
+
+    fn object(&mut self, header: &Header) -> Result<Object, ReadError> {
+        let mut object = Object {
+            machine: self.machine,
+            e_type: header.e_type,
+            interpreter: None,
+            is_dynamic: false,
+            soname: None,
+            dependencies: Vec::new(),
+            rpath: None,
+            runpath: None,
+            flags_1: 0,
+            version_needs: Vec::new(),
+            version_definitions: Vec::new(),
+        };
+        let size = ProgramHeader::size(self.ctx);
+        if header.e_phnum > 0 && usize::from(header.e_phentsize) != size {
+            return Err(self.malformed("ELF file's phentsize not the expected size"));
+        }
+        let mut dynamic = None;
+        for index in 0..u64::from(header.e_phnum) {
+            let ctx = self.ctx;
+            let offset = header.e_phoff.checked_add(index * size as u64);
+            let bytes = match offset {
+                Some(offset) => self.reader.exactly(offset, size)?,
+                None => None,
+            };
+            let Some(segment) = bytes.and_then(|bytes| bytes.pread_with::<ProgramHeader>(0, ctx).ok()) else {
+                return Err(self.malformed("program headers past the end of the file"));
+            };
+            match segment.p_type {
+                program_header::PT_LOAD => self.segments.push(Segment {
+                    vaddr: segment.p_vaddr,
+                    offset: segment.p_offset,
+                    filesz: segment.p_filesz,
+                }),
+                program_header::PT_INTERP => {
+                    let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX).min(4096);
+                    let text = self.reader.at(segment.p_offset, length)?;
+                    let Some(end) = text.iter().position(|byte| *byte == 0) else {
+                        return Err(self.malformed("the program interpreter's path does not end"));
+                    };
+                    object.interpreter = Some(Bytes::from(&text[..end]));
+                }
+                program_header::PT_DYNAMIC => dynamic = Some((segment.p_offset, segment.p_filesz)),
+                _ => {}
+            }
+        }
+        if let Some((offset, length)) = dynamic {
+            object.is_dynamic = true;
+            let entries = self.entries(offset, length)?;
+            self.fill(&mut object, &entries)?;
+        }
+        Ok(object)
+    }
+
+    fn entries(&mut self, offset: u64, length: u64) -> Result<Entries, ReadError> {
+        let size = Dyn::size(self.ctx.container);
+        let mut entries = Entries::default();
+        for index in 0..(length / size as u64) {
+            if index as usize >= MAX_ENTRIES {
+                return Err(self.malformed("the dynamic section has no end"));
+            }
+            let ctx = self.ctx;
+            let bytes = match offset.checked_add(index * size as u64) {
+                Some(offset) => self.reader.exactly(offset, size)?,
+                None => None,
+            };
+            let Some(entry) = bytes.and_then(|bytes| bytes.pread_with::<Dyn>(0, ctx).ok()) else {
+                return Err(self.malformed("the dynamic section is past the end of the file"));
+            };
+            let value = entry.d_val;
+            match entry.d_tag {
+                dynamic::DT_NULL => break,
+                dynamic::DT_NEEDED => entries.dependencies.push((DependencyKind::Needed, value)),
+                DT_AUXILIARY => entries.dependencies.push((DependencyKind::Auxiliary, value)),
+                DT_FILTER => entries.dependencies.push((DependencyKind::Filter, value)),
+                dynamic::DT_SONAME => entries.soname = Some(value),
+                dynamic::DT_RPATH => entries.rpath = Some(value),
+                dynamic::DT_RUNPATH => entries.runpath = Some(value),
+                dynamic::DT_STRTAB => entries.strtab = Some(value),
+                dynamic::DT_STRSZ => entries.strsz = value,
+                dynamic::DT_FLAGS_1 => entries.flags_1 = value,
+                dynamic::DT_VERNEED => entries.verneed = Some(value),
+                dynamic::DT_VERNEEDNUM => entries.verneednum = value,
+                dynamic::DT_VERDEF => entries.verdef = Some(value),
+                dynamic::DT_VERDEFNUM => entries.verdefnum = value,
+                _ => {}
+            }
+        }
+        Ok(entries)
+    }
+
+    fn fill(&mut self, object: &mut Object, entries: &Entries) -> Result<(), ReadError> {
+        object.flags_1 = entries.flags_1;
+        let strtab = match entries.strtab.map(|address| (address, self.file_offset(address))) {
+            Some((_, Some(offset))) => Strtab { offset, size: entries.strsz },
+            // Without strings there must be nothing that names one.
+            _ if entries.dependencies.is_empty() && entries.soname.is_none() => return Ok(()),
+            _ => return Err(self.malformed("no string table for the dynamic section")),
+        };
+        let optional = |parse: &mut Self, offset: Option<u64>| match offset {
+            Some(offset) => parse.string(&strtab, offset).map(Some),
+            None => Ok(None),
+        };
+        object.soname = optional(self, entries.soname)?;
+        object.rpath = optional(self, entries.rpath)?;
+        object.runpath = optional(self, entries.runpath)?;
+        for &(kind, offset) in &entries.dependencies {
+            object.dependencies.push(Dependency { kind, name: self.string(&strtab, offset)? });
+        }
+        if let Some(address) = entries.verneed {
+            object.version_needs = self.version_needs(&strtab, address, entries.verneednum)?;
+        }
+        if let Some(address) = entries.verdef {
+            object.version_definitions = self.version_definitions(&strtab, address, entries.verdefnum)?;
+        }
+        Ok(())
+    }
+
+    /// Where in the file the byte of this virtual address is, by the PT_LOAD segments.
+    fn file_offset(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let inside = address.checked_sub(segment.vaddr)?;
+            (inside < segment.filesz).then(|| segment.offset.checked_add(inside))?
+        })
+    }
+
+    fn string(&mut self, strtab: &Strtab, index: u64) -> Result<Bytes, ReadError> {
+        if index >= strtab.size {
+            return Err(self.malformed("a string lies outside the string table"));
+        }
+        let mut text = Vec::new();
+        let mut offset = strtab.offset.saturating_add(index);
+        let mut left = usize::try_from(strtab.size - index).unwrap_or(usize::MAX);
+        loop {
+            let chunk = self.reader.at(offset, left.min(256))?;
+            if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
+                text.extend_from_slice(&chunk[..end]);
+                break;
+            }
+            let length = chunk.len();
+            text.extend_from_slice(chunk);
+            left -= length;
+            offset = offset.saturating_add(length as u64);
+            if length == 0 || left == 0 || text.len() > MAX_STRING {
+                return Err(self.malformed("a string of the dynamic section does not end"));
+            }
+        }
+        self.strings += text.len() + 1;
+        if self.strings > MAX_STRINGS {
+            return Err(self.malformed("the dynamic section's strings are too long"));
+        }
+        Ok(Bytes::from(text))
+    }
+
+    /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2).
+    fn version_needs(&mut self, strtab: &Strtab, address: u64, count: u64) -> Result<Vec<VersionNeed>, ReadError> {
+        let mut needs = Vec::new();
+        let mut budget = MAX_ENTRIES;
+        let mut at = self.file_offset(address);
+        for _ in 0..count {
+            let (aux, next, file) = match self.record(at, 16)? {
+                Some(record) => (record.u32(8), record.u32(12), record.u32(4)),
+                None => return Err(self.malformed("version needs past the end of the file")),
+            };
+            let mut versions = Vec::new();
+            let mut aux_at = offset_by(at, aux);
+            loop {
+                budget = budget.saturating_sub(1);
+                if budget == 0 {
+                    return Err(self.malformed("the version needs have no end"));
+                }
+                let Some(record) = self.record(aux_at, 16)? else {
+                    return Err(self.malformed("version needs past the end of the file"));
+                };
+                let (flags, name, next) = (record.u16(4), record.u32(8), record.u32(12));
+                let name = self.string(strtab, u64::from(name))?;
+                versions.push(NeededVersion { name, is_weak: flags & VER_FLG_WEAK != 0 });
+                if next == 0 {
+                    break;
+                }
+                aux_at = offset_by(aux_at, next);
+            }
+            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, versions });
+            if next == 0 {
+                break;
+            }
+            at = offset_by(at, next);
+        }
+        Ok(needs)
+    }
+
+    /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
+    fn version_definitions(&mut self, strtab: &Strtab, address: u64, count: u64) -> Result<Vec<Bytes>, ReadError> {
+        let mut definitions = Vec::new();
+        let mut at = self.file_offset(address);
+        for index in 0..count {
+            if index as usize >= MAX_ENTRIES {
+                return Err(self.malformed("the version definitions have no end"));
+            }
+            let Some(record) = self.record(at, 20)? else {
+                return Err(self.malformed("version definitions past the end of the file"));
+            };
+            let (aux, next) = (record.u32(12), record.u32(16));
+            let Some(record) = self.record(offset_by(at, aux), 8)? else {
+                return Err(self.malformed("version definitions past the end of the file"));
+            };
+            let name = record.u32(0);
+            definitions.push(self.string(strtab, u64::from(name))?);
+            if next == 0 {
+                break;
+            }
+            at = offset_by(at, next);
+        }
+        Ok(definitions)
+    }
+
+    fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {
+        let Some(offset) = offset else { return Ok(None) };
+        let endian = self.ctx.le;
+        Ok(self.reader.exactly(offset, length)?.map(|bytes| {
+            let mut record = Record { bytes: [0; 20], endian };
+            record.bytes[..length].copy_from_slice(bytes);
+            record
+        }))
+    }
+}
+
+struct Strtab {
+    offset: u64,
+    size: u64,
+}
+
+/// A fixed-size record of the version sections.
+struct Record {
+    bytes: [u8; 20],
+    endian: Endian,
+}
+
+impl Record {
+    fn u16(&self, offset: usize) -> u16 {
+        self.bytes.pread_with(offset, self.endian).unwrap_or_default()
+    }
+
+    fn u32(&self, offset: usize) -> u32 {
+        self.bytes.pread_with(offset, self.endian).unwrap_or_default()
+    }
+}
+
+fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
+    at?.checked_add(u64::from(by))
+}
+
+const VER_FLG_WEAK: u16 = 2;
+// goblin has no names for these two (elf.h).
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FILTER: u64 = 0x7fff_ffff;
+/// DT_FLAGS_1: ignore the default directories (elf.h).
+pub const DF_1_NODEFLIB: u64 = 0x800;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Object, Malformed> {
+        match Object::read(bytes) {
+            Ok(object) => Ok(object),
+            Err(ReadError::Malformed(malformed)) => Err(malformed),
+            Err(ReadError::Io(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn this_test_reads_itself_as_readelf_does() {
+        let path = std::env::current_exe().unwrap();
+        let object = Object::read(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(object.machine, Machine::host());
+        assert!(object.is_dynamic);
+        let names: Vec<_> = object.dependencies.iter().map(|it| String::from_utf8_lossy(&it.name)).collect();
+        assert!(names.iter().any(|name| name.starts_with("libc.")), "{names:?}");
+        let libc = object.version_needs.iter().find(|need| need.file.starts_with(b"libc.so")).unwrap();
+        assert!(libc.versions.iter().any(|version| version.name.starts_with(b"GLIBC_2")), "{libc:?}");
+    }
+
+    #[test]
+    fn what_is_not_elf_says_so() {
+        for (bytes, reason) in [
+            (&b""[..], "file too short"),
+            (b"#!/bin/sh\n", "file too short"),
+            (&[b'#'; 64], "invalid ELF header"),
+            (&[0x7f, b'E', b'L', b'F', 9].repeat(20), "invalid ELF class"),
+        ] {
+            assert_eq!(read(bytes).unwrap_err().reason, reason);
+        }
+    }
+
+    /// Every prefix and many single-byte changes of a real file: an answer, no panic, and soon.
+    #[test]
+    fn hostile_bytes_get_an_answer() {
+        let whole = std::fs::read("/bin/true").unwrap();
+        let whole = &whole[..whole.len().min(40_000)];
+        for length in (0..whole.len()).step_by(97) {
+            let _ = Object::read(&whole[..length]);
+        }
+        let mut state = 1u64;
+        for _ in 0..20_000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (state >> 33) as usize % 2048;
+            let mut changed = whole.to_vec();
+            changed[at % whole.len()] = (state >> 20) as u8;
+            changed[(at * 7) % 0x40] ^= (state >> 50) as u8;
+            let _ = Object::read(&changed[..]);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What is said about closures and rootfs: trees, JSON, why an entry is there.
+//!
+//! It formats what others found out, into a writer that it is given.
+
+mod closure_json;
+mod missing;
+mod tree;
+mod why;
+
+pub use closure_json::closure_json;
+pub use missing::missing_error;
+pub use tree::{Show, tree};
+pub use why::why;

@@ -1,0 +1,439 @@
+//! From one executable to its closure: breadth first, each object once, as ld.so maps them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::loader::{Libc, Loader, Shared};
+use super::search::{Attempt, Outcome, Scope, Search, own_lists};
+use super::tokens::{Tokens, expand};
+use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
+use crate::elf::{Bytes, DependencyKind, Object};
+use crate::path::RootfsPath;
+
+/// All that gets mapped when one executable starts.
+#[derive(Debug, Clone)]
+pub struct Closure {
+    /// The executable, by the path it was asked for.
+    pub file: RootfsPath,
+    /// The same without links.
+    pub realpath: RootfsPath,
+    /// Its file.
+    pub id: FileId,
+    /// PT_INTERP as it stands, and where that leads.
+    pub interpreter: Option<(RootfsPath, Option<(RootfsPath, FileId)>)>,
+    /// The loader that the rules were taken from; `None` for a static executable.
+    pub loader: Option<Arc<Loader>>,
+    /// Shared objects in the order they are mapped, without the executable.
+    pub objects: Vec<Loaded>,
+    /// What was not found, or was found and is no good.
+    pub missing: Vec<Missing>,
+    /// Who needs what: indices into `objects`; `None` is the executable.
+    pub edges: Vec<(Option<usize>, usize)>,
+}
+
+/// A shared object of a [`Closure`].
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The name by which it was first needed.
+    pub needed: Bytes,
+    /// The path by which the loader knows it.
+    pub path: RootfsPath,
+    /// The same without links.
+    pub realpath: RootfsPath,
+    /// Its file.
+    pub file: FileId,
+    /// Where it was found.
+    pub found_by: FoundBy,
+}
+
+/// A name for which there is no library.
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// The name, as in DT_NEEDED with its tokens replaced.
+    pub needed: Bytes,
+    /// The object that needs it.
+    pub needed_by: RootfsPath,
+    /// Every place tried, in order.
+    pub tried: Vec<Attempt>,
+    /// The file that the loader takes and gives up on, and why.
+    pub bad: Option<(RootfsPath, String)>,
+}
+
+/// A file that has no closure: not ELF, or not readable.
+#[derive(Debug, Clone)]
+pub enum Skipped {
+    /// Nothing is at the path, or not a regular file.
+    Absent(Find),
+    /// It is no ELF file that can be read.
+    Bad {
+        /// Where it is.
+        realpath: RootfsPath,
+        /// Which file.
+        id: FileId,
+        /// Why.
+        why: BadObject,
+    },
+}
+
+/// Computes closures, and remembers what executables have in common.
+#[derive(Debug)]
+pub struct Resolver {
+    library_path: Vec<RootfsPath>,
+    current: Option<RootfsPath>,
+    loaders: FxHashMap<RootfsPath, (usize, Shared)>,
+    names: Names,
+    scopes: FxHashMap<Scope, usize>,
+    scope_list: Vec<Scope>,
+    found: FxHashMap<(usize, usize, NameId), Outcome>,
+}
+
+type NameId = usize;
+
+/// Names as small numbers.
+#[derive(Debug, Default)]
+struct Names {
+    ids: FxHashMap<Bytes, NameId>,
+    all: Vec<Bytes>,
+}
+
+impl Names {
+    fn id(&mut self, name: &Bytes) -> NameId {
+        if let Some(&id) = self.ids.get(name) {
+            return id;
+        }
+        self.all.push(Arc::clone(name));
+        self.ids.insert(Arc::clone(name), self.all.len() - 1);
+        self.all.len() - 1
+    }
+}
+
+/// An object of the closure that is being computed; index 0 is the executable.
+struct Mapped {
+    path: RootfsPath,
+    object: Arc<Object>,
+    /// Who caused it to be loaded (`l_loader`).
+    loaded_by: Option<usize>,
+    /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
+    rpath: Vec<RootfsPath>,
+    /// Its own RUNPATH, likewise.
+    runpath: Vec<RootfsPath>,
+    scope: Option<usize>,
+    /// Its place in [`Closure::objects`].
+    listed: Option<usize>,
+}
+
+impl Resolver {
+    /// `library_path` comes where LD_LIBRARY_PATH would; `current` is the folder that relative paths
+    /// start from, `None` where there is none, as in an image.
+    pub fn new(library_path: Vec<RootfsPath>, current: Option<RootfsPath>) -> Self {
+        Self {
+            library_path,
+            current,
+            loaders: FxHashMap::default(),
+            names: Names::default(),
+            scopes: FxHashMap::default(),
+            scope_list: Vec::new(),
+            found: FxHashMap::default(),
+        }
+    }
+
+    /// Forgets what was found; for when files have come into view since.
+    pub fn forget(&mut self) {
+        self.loaders.clear();
+        self.found.clear();
+    }
+
+    /// The loader at `path`.
+    pub fn loader(&mut self, files: &mut dyn Files, path: &RootfsPath, object: &Object) -> Arc<Loader> {
+        Arc::clone(&self.shared_loader(files, path, object).1)
+    }
+
+    fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, object: &Object) -> (usize, Shared) {
+        let next = self.loaders.len();
+        self.loaders
+            .entry(path.clone())
+            .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), object.machine))))
+            .clone()
+    }
+
+    /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
+    pub fn library(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        name: &[u8],
+    ) -> Result<(RootfsPath, RootfsPath, FileId, FoundBy), Missing> {
+        let scope = Scope { rpath: Vec::new(), runpath: Vec::new(), no_default: false };
+        let mut tried = Vec::new();
+        let outcome = Search {
+            files,
+            loader,
+            library_path: &self.library_path,
+            current: self.current.as_ref(),
+            trail: Some(&mut tried),
+        }
+        .run(&scope, name);
+        let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad };
+        match outcome {
+            Outcome::Found { path, realpath, file, by } => Ok((path, realpath, file, by)),
+            Outcome::Missing => Err(missing(None)),
+            Outcome::Bad { path, reason } => Err(missing(Some((path, reason)))),
+        }
+    }
+
+    /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
+    pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
+        let (realpath, id) = match files.find(path) {
+            Find::File { realpath, file } => (realpath, file),
+            other => return Err(Skipped::Absent(other)),
+        };
+        let object = match files.object(id) {
+            Ok(object) => object,
+            Err(why) => return Err(Skipped::Bad { realpath, id, why }),
+        };
+        let interpreter_path = object.interpreter.as_deref().and_then(RootfsPath::from_bytes);
+        let mut closure = Closure {
+            file: path.clone(),
+            realpath: realpath.clone(),
+            id,
+            interpreter: None,
+            loader: None,
+            objects: Vec::new(),
+            missing: Vec::new(),
+            edges: Vec::new(),
+        };
+        if interpreter_path.is_none() && object.dependencies.is_empty() {
+            // Static, static-pie, or a library that needs nothing.
+            return Ok(closure);
+        }
+        let loader_path = interpreter_path.clone().unwrap_or_else(|| Loader::usual_path(&object));
+        let (loader_id, loader) = self.shared_loader(files, &loader_path, &object);
+        if let Some(path) = interpreter_path {
+            if loader.file.is_none() {
+                closure.missing.push(Missing {
+                    needed: bytes(path.as_bytes()),
+                    needed_by: realpath.clone(),
+                    tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: None }],
+                    bad: None,
+                });
+            }
+            closure.interpreter = Some((path, loader.file.clone()));
+        }
+        closure.loader = Some(Arc::clone(&loader));
+        self.map_all(files, &loader, loader_id, object, &mut closure);
+        Ok(closure)
+    }
+
+    /// `_dl_map_object_deps` of elf/dl-deps.c.
+    fn map_all(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Shared,
+        loader_id: usize,
+        main: Arc<Object>,
+        closure: &mut Closure,
+    ) {
+        let mut mapped: Vec<Mapped> = Vec::new();
+        // What an object is known by: the names it was needed by, its path, its soname.
+        let mut known: FxHashMap<NameId, usize> = FxHashMap::default();
+        let mut by_file: FxHashMap<FileId, usize> = FxHashMap::default();
+        let mut missing_seen: FxHashMap<(NameId, usize), ()> = FxHashMap::default();
+
+        if let Some(soname) = main.soname.as_ref().filter(|_| loader.libc == Libc::Glibc) {
+            known.insert(self.names.id(soname), 0);
+        }
+        by_file.insert(closure.id, 0);
+        // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
+        mapped.push(self.mapped(loader, closure.realpath.clone(), main, None));
+
+        let mut turn = 0;
+        while turn < mapped.len() {
+            let object = Arc::clone(&mapped[turn].object);
+            for dependency in &object.dependencies {
+                let origin = mapped[turn].path.parent().unwrap_or_else(RootfsPath::root);
+                let tokens = Tokens {
+                    origin: Some(origin.as_bytes()),
+                    lib: &loader.lib,
+                    platform: loader.machine.elf_platform().as_bytes(),
+                };
+                let name = match loader.libc {
+                    Libc::Glibc => expand(&dependency.name, &tokens).unwrap_or_else(|| dependency.name.clone()),
+                    Libc::Musl => dependency.name.clone(),
+                };
+                let name_id = self.names.id(&name);
+                let needed_by = mapped[turn].listed;
+                if let Some(&at) = known.get(&name_id) {
+                    if let Some(listed) = mapped[at].listed {
+                        closure.edges.push((needed_by, listed));
+                    }
+                    continue;
+                }
+                if let Some(listed) = self.interpreter_by_name(loader, &name, closure) {
+                    closure.edges.push((needed_by, listed));
+                    if let Ok(object) = files.object(closure.objects[listed].file) {
+                        let path = closure.objects[listed].path.clone();
+                        by_file.insert(closure.objects[listed].file, mapped.len());
+                        known.insert(name_id, mapped.len());
+                        let mut mapping = self.mapped(loader, path, object, Some(turn));
+                        mapping.listed = Some(listed);
+                        mapped.push(mapping);
+                    }
+                    continue;
+                }
+                let scope = self.scope(loader.libc, &mut mapped, turn);
+                match self.search(files, loader, loader_id, scope, name_id) {
+                    Outcome::Found { path, realpath, file, by } => {
+                        // The same file under another name is the same object (device and inode).
+                        if let Some(&at) = by_file.get(&file) {
+                            known.insert(name_id, at);
+                            if let Some(listed) = mapped[at].listed {
+                                closure.edges.push((needed_by, listed));
+                            }
+                            continue;
+                        }
+                        let Ok(object) = files.object(file) else { continue };
+                        let at = mapped.len();
+                        by_file.insert(file, at);
+                        known.insert(name_id, at);
+                        if loader.libc == Libc::Glibc {
+                            let path_name = self.names.id(&bytes(path.as_bytes()));
+                            known.entry(path_name).or_insert(at);
+                            if let Some(soname) = &object.soname {
+                                known.entry(self.names.id(soname)).or_insert(at);
+                            }
+                        }
+                        closure.edges.push((needed_by, closure.objects.len()));
+                        let mut mapping = self.mapped(loader, path.clone(), object, Some(turn));
+                        mapping.listed = Some(closure.objects.len());
+                        mapped.push(mapping);
+                        closure.objects.push(Loaded { needed: name, path, realpath, file, found_by: by });
+                    }
+                    // A missing auxiliary filtee is no error (elf/dl-deps.c).
+                    _ if dependency.kind == DependencyKind::Auxiliary => {}
+                    outcome => {
+                        if missing_seen.insert((name_id, turn), ()).is_none() {
+                            let bad = match outcome {
+                                Outcome::Bad { path, reason } => Some((path, reason)),
+                                _ => None,
+                            };
+                            let tried = self.explain(files, loader, scope, name_id);
+                            let needed_by = mapped[turn].path.clone();
+                            closure.missing.push(Missing { needed: name, needed_by, tried, bad });
+                        }
+                    }
+                }
+            }
+            turn += 1;
+        }
+    }
+
+    fn mapped(&self, loader: &Loader, path: RootfsPath, object: Arc<Object>, loaded_by: Option<usize>) -> Mapped {
+        let (rpath, runpath) = if object.rpath.is_some() || object.runpath.is_some() {
+            let origin = path.parent().unwrap_or_else(RootfsPath::root);
+            own_lists(loader, &object, &origin, self.current.as_ref())
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Mapped { path, object, loaded_by, rpath, runpath, scope: None, listed: None }
+    }
+
+    /// The loader itself, needed by name: it is mapped already. Its index in the closure, put there
+    /// when it is first needed.
+    fn interpreter_by_name(&self, loader: &Loader, name: &Bytes, closure: &mut Closure) -> Option<usize> {
+        let (realpath, file) = loader.file.as_ref()?;
+        let is_loader = match loader.libc {
+            Libc::Glibc => loader.soname.as_ref() == Some(name) || **name == *loader.path.as_bytes(),
+            Libc::Musl => is_musl_itself(name),
+        };
+        if !is_loader {
+            return None;
+        }
+        let listed = closure.objects.iter().position(|object| object.file == *file);
+        Some(listed.unwrap_or_else(|| {
+            closure.objects.push(Loaded {
+                needed: Arc::clone(name),
+                path: loader.path.clone(),
+                realpath: realpath.clone(),
+                file: *file,
+                found_by: FoundBy::Loaded,
+            });
+            closure.objects.len() - 1
+        }))
+    }
+
+    /// The search lists of what `mapped[at]` needs.
+    fn scope(&mut self, libc: Libc, mapped: &mut [Mapped], at: usize) -> usize {
+        if let Some(scope) = mapped[at].scope {
+            return scope;
+        }
+        let object = &mapped[at].object;
+        let mut scope = Scope { rpath: Vec::new(), runpath: Vec::new(), no_default: Scope::refuses_defaults(object) };
+        if libc == Libc::Glibc && object.runpath.is_some() {
+            // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
+            scope.runpath.clone_from(&mapped[at].runpath);
+        } else {
+            // RPATH is inherited from whoever loaded the object, up to the program. (musl: all paths are.)
+            let mut next = Some(at);
+            while let Some(index) = next {
+                for folder in &mapped[index].rpath {
+                    if !scope.rpath.contains(folder) {
+                        scope.rpath.push(folder.clone());
+                    }
+                }
+                next = mapped[index].loaded_by;
+            }
+        }
+        let id = match self.scopes.get(&scope) {
+            Some(&id) => id,
+            None => {
+                self.scope_list.push(scope.clone());
+                self.scopes.insert(scope, self.scope_list.len() - 1);
+                self.scope_list.len() - 1
+            }
+        };
+        mapped[at].scope = Some(id);
+        id
+    }
+
+    fn search(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        loader_id: usize,
+        scope: usize,
+        name: NameId,
+    ) -> Outcome {
+        if let Some(found) = self.found.get(&(loader_id, scope, name)) {
+            return found.clone();
+        }
+        let outcome = self.look(files, loader, scope, name, None);
+        self.found.insert((loader_id, scope, name), outcome.clone());
+        outcome
+    }
+
+    /// Every place where `name` was looked for; only worth its time where it was not found.
+    fn explain(&mut self, files: &mut dyn Files, loader: &Loader, scope: usize, name: NameId) -> Vec<Attempt> {
+        let mut tried = Vec::new();
+        self.look(files, loader, scope, name, Some(&mut tried));
+        tried
+    }
+
+    fn look(
+        &self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        scope: usize,
+        name: NameId,
+        trail: Option<&mut Vec<Attempt>>,
+    ) -> Outcome {
+        Search { files, loader, library_path: &self.library_path, current: self.current.as_ref(), trail }
+            .run(&self.scope_list[scope], &self.names.all[name])
+    }
+}
+
+/// musl answers `libc.so` and its kin itself (`load_library`, ldso/dynlink.c).
+fn is_musl_itself(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(b"lib") else { return false };
+    [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
+}

@@ -1,0 +1,118 @@
+//! ld.so.conf with its includes: the folders that ldconfig(8) would have put into a cache.
+//!
+//! The loader never reads it. It stands in where a sysroot, freshly extracted, has no cache yet.
+
+use super::{Files, Find};
+use crate::path::RootfsPath;
+
+/// The longest configuration file that is read.
+const MAX_LENGTH: usize = 1 << 20;
+/// How deep includes may nest; ldconfig has no limit, and would not end on a file that includes itself.
+const MAX_DEPTH: usize = 8;
+/// The most files that are read.
+const MAX_FILES: usize = 1024;
+
+/// The folders that `/etc/ld.so.conf` names, in order, each once.
+pub(super) fn folders(files: &mut dyn Files) -> Vec<RootfsPath> {
+    let mut found = Vec::new();
+    let mut left = MAX_FILES;
+    read(files, &RootfsPath::root().join(b"etc/ld.so.conf"), 0, &mut left, &mut found);
+    found
+}
+
+fn read(files: &mut dyn Files, path: &RootfsPath, depth: usize, left: &mut usize, found: &mut Vec<RootfsPath>) {
+    if depth > MAX_DEPTH || *left == 0 {
+        return;
+    }
+    *left -= 1;
+    let Find::File { file, .. } = files.find(path) else { return };
+    let Ok(bytes) = files.read(file, MAX_LENGTH) else { return };
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
+        if let Some(patterns) = directive(line, b"include") {
+            for pattern in patterns.split(u8::is_ascii_whitespace).filter(|pattern| !pattern.is_empty()) {
+                let pattern = match path.parent() {
+                    Some(folder) if pattern.first() != Some(&b'/') => folder.join(pattern),
+                    _ => RootfsPath::root().join(pattern),
+                };
+                for included in glob(files, &pattern) {
+                    read(files, &included, depth + 1, left, found);
+                }
+            }
+        } else if directive(line, b"hwcap").is_none() {
+            // `/some/dir=libc6` is an old way to say which libc a folder is for.
+            let folder = line.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            if let Some(folder) = RootfsPath::from_bytes(folder) {
+                if !found.contains(&folder) {
+                    found.push(folder);
+                }
+            }
+        }
+    }
+}
+
+fn directive<'l>(line: &'l [u8], word: &[u8]) -> Option<&'l [u8]> {
+    let rest = line.strip_prefix(word)?;
+    rest.first()?.is_ascii_whitespace().then(|| rest.trim_ascii())
+}
+
+/// The paths that match `pattern`, sorted, with `*` and `?` in its last component (glob(7)).
+fn glob(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
+    let name = pattern.file_name();
+    if !name.iter().any(|byte| matches!(byte, b'*' | b'?')) {
+        return vec![pattern.clone()];
+    }
+    let Some(folder) = pattern.parent() else { return Vec::new() };
+    files
+        .list(&folder)
+        .into_iter()
+        .filter(|entry| (entry.first() != Some(&b'.') || name.first() == Some(&b'.')) && matches(name, entry))
+        .map(|entry| folder.join(&entry))
+        .collect()
+}
+
+/// Whether `name` matches `pattern`, in time linear in their product.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(byte) if *byte == b'?' || *byte == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    n = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn globs() {
+        for (pattern, name, is_match) in [
+            ("*.conf", "a.conf", true),
+            ("*.conf", "a.config", false),
+            ("a?c", "abc", true),
+            ("*a*b*", "xaxxb", true),
+            ("*a*b", "xaxxbc", false),
+            ("", "", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), is_match, "{pattern} {name}");
+        }
+    }
+}

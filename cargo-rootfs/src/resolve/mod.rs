@@ -1,0 +1,154 @@
+//! The dynamic loader's rules: from an executable to everything that gets mapped with it.
+//!
+//! It opens nothing itself: names and headers come through [`Files`], so that the same rules serve a
+//! sysroot, the planned rootfs, and a table in a test. Nothing here reads LD_LIBRARY_PATH or any
+//! other variable of the environment.
+//!
+//! The rules are glibc's (ld.so(8), and elf/dl-load.c, dl-deps.c and dl-cache.c of its source) and
+//! musl's (ldso/dynlink.c).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::elf::{Bytes, Malformed, Object};
+use crate::path::RootfsPath;
+use crate::target::Machine;
+
+pub mod cache;
+mod closure;
+mod conf;
+mod loader;
+mod search;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
+pub use loader::{Libc, Loader};
+pub use search::Attempt;
+
+/// A regular file, the same for all its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(pub(crate) usize);
+
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Find {
+    /// A regular file, by its path without links.
+    File {
+        /// Free of links and `..`.
+        realpath: RootfsPath,
+        /// Which file.
+        file: FileId,
+    },
+    /// A folder.
+    Dir,
+    /// A device, FIFO or socket, by that word.
+    Special(&'static str),
+    /// Nothing.
+    Absent,
+    /// Too many links.
+    Loop,
+    /// It could not be looked at, and why.
+    Failed(String),
+}
+
+/// Why a file that was found cannot be read as an ELF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadObject {
+    /// The I/O error.
+    Unreadable(String),
+    /// It is not a well-formed ELF file.
+    Malformed(Malformed),
+}
+
+impl fmt::Display for BadObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(why) => f.write_str(why),
+            Self::Malformed(malformed) => f.write_str(&malformed.reason),
+        }
+    }
+}
+
+/// A tree of files, as the rules need to see one.
+pub trait Files {
+    /// What `path` leads to, through any links.
+    fn find(&mut self, path: &RootfsPath) -> Find;
+    /// The ELF headers of a file.
+    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject>;
+    /// A file's bytes; an error where it has more than `limit`.
+    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>>;
+    /// The names in a folder, sorted; none where it is not one.
+    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>>;
+    /// Device and inode: what a file is, across two views of it.
+    fn inode(&self, file: FileId) -> (u64, u64);
+}
+
+/// How a shared object was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FoundBy {
+    /// DT_RPATH, the object's own or inherited.
+    Rpath,
+    /// DT_RUNPATH of the object that needs it.
+    Runpath,
+    /// `--library-path`.
+    LibraryPath,
+    /// The loader's cache.
+    Cache,
+    /// A folder that ld.so.conf names, in a sysroot that has no cache.
+    Conf,
+    /// The loader's default folders.
+    Default,
+    /// The name is a path.
+    Absolute,
+    /// `/etc/ld.so.preload`.
+    Preload,
+    /// It was there already: the interpreter.
+    Loaded,
+}
+
+impl FoundBy {
+    /// The word of the JSON contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rpath => "rpath",
+            Self::Runpath => "runpath",
+            Self::LibraryPath => "library-path",
+            Self::Cache => "ld.so.cache",
+            Self::Conf => "ld.so.conf",
+            Self::Default => "default",
+            Self::Absolute => "absolute",
+            Self::Preload => "preload",
+            Self::Loaded => "loaded",
+        }
+    }
+}
+
+impl fmt::Display for FoundBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Text of an ELF file for a message.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a loader for `wanted` passes over `object` and searches on, and why: another class or
+/// another machine (`open_verify` in glibc's elf/dl-load.c).
+pub(crate) fn foreign(object: &Result<Arc<Object>, BadObject>, wanted: Machine) -> Option<Machine> {
+    let machine = match object {
+        Ok(object) => Some(object.machine),
+        Err(BadObject::Malformed(malformed)) => malformed.machine,
+        Err(BadObject::Unreadable(_)) => None,
+    }?;
+    (machine != wanted).then_some(machine)
+}
+
+/// A shared handle on some bytes that stand in a file.
+pub(crate) fn bytes(text: &[u8]) -> Bytes {
+    Arc::from(text)
+}

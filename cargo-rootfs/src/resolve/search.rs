@@ -1,0 +1,274 @@
+//! Where a loader looks for one name, in order: the search lists of glibc and of musl.
+
+use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
+use crate::path::RootfsPath;
+
+use super::loader::{Libc, Loader};
+use super::tokens::{Tokens, expand};
+use super::{FileId, Files, Find, FoundBy, foreign};
+
+/// What searching for a name came to.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Found {
+        path: RootfsPath,
+        realpath: RootfsPath,
+        file: FileId,
+        by: FoundBy,
+    },
+    Missing,
+    /// The loader takes this file, finds it bad and gives up.
+    Bad {
+        path: RootfsPath,
+        reason: String,
+    },
+}
+
+/// One place that was searched in vain, for the message that a library is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which of the loader's sources.
+    pub by: FoundBy,
+    /// Where: the folder, or the file itself where the name is a path or stood in the cache.
+    /// `None` where the source has nothing under the name.
+    pub place: Option<RootfsPath>,
+    /// Why a file that was there was not taken.
+    pub why_not: Option<String>,
+}
+
+/// The search lists that hold for what one object needs: equal for all objects that have the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Scope {
+    /// RPATH of the object, of the one that loaded it, and so on up to the program.
+    pub(super) rpath: Vec<RootfsPath>,
+    pub(super) runpath: Vec<RootfsPath>,
+    /// DF_1_NODEFLIB.
+    pub(super) no_default: bool,
+}
+
+/// The folders of a search path, tokens replaced. Empty and relative elements stand for the current
+/// folder (ld.so(8)); without one, as in an image, they stand for nothing.
+pub(super) fn elements(path: &[u8], tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<RootfsPath> {
+    // An empty path is no path, not one empty element (`decompose_rpath`).
+    if path.is_empty() {
+        return Vec::new();
+    }
+    let mut folders: Vec<RootfsPath> = Vec::new();
+    for element in path.split(|byte| *byte == b':') {
+        let Some(element) = expand(element, tokens) else { continue };
+        let folder = match element.first() {
+            Some(b'/') => RootfsPath::from_bytes(&element),
+            _ => current.map(|current| current.join(&element)),
+        };
+        if let Some(folder) = folder {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+    }
+    folders
+}
+
+/// The lists of one object, before it is known who loaded it.
+pub(super) fn own_lists(
+    loader: &Loader,
+    object: &Object,
+    origin: &RootfsPath,
+    current: Option<&RootfsPath>,
+) -> (Vec<RootfsPath>, Vec<RootfsPath>) {
+    let tokens = Tokens {
+        origin: Some(origin.as_bytes()),
+        lib: &loader.lib,
+        platform: loader.machine.elf_platform().as_bytes(),
+    };
+    let lists = |path: Option<&Bytes>| path.map_or_else(Vec::new, |path| elements(path, &tokens, current));
+    match loader.libc {
+        // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
+        Libc::Glibc if object.runpath.is_some() => (Vec::new(), lists(object.runpath.as_ref())),
+        Libc::Glibc => (lists(object.rpath.as_ref()), Vec::new()),
+        // musl treats both alike, as inherited; RUNPATH wins where both are there (`decode_dyn`).
+        Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens), Vec::new()),
+    }
+}
+
+/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path.
+fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>) -> Vec<RootfsPath> {
+    let Some(path) = path else { return Vec::new() };
+    let mut folders = Vec::new();
+    for element in path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty()) {
+        let mut rest = element;
+        let mut expanded = Vec::new();
+        while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+            expanded.extend_from_slice(&rest[..dollar]);
+            let after = &rest[dollar..];
+            let Some(after) = after.strip_prefix(b"$ORIGIN").or_else(|| after.strip_prefix(b"${ORIGIN}")) else {
+                return Vec::new();
+            };
+            expanded.extend_from_slice(tokens.origin.unwrap_or_default());
+            rest = after;
+        }
+        expanded.extend_from_slice(rest);
+        folders.extend(RootfsPath::from_bytes(&expanded));
+    }
+    folders
+}
+
+impl Scope {
+    /// Whether the object's flags say that nothing of the default folders may be used.
+    pub(super) fn refuses_defaults(object: &Object) -> bool {
+        object.flags_1 & DF_1_NODEFLIB != 0
+    }
+}
+
+enum Candidate {
+    Take(RootfsPath, FileId),
+    /// Search on.
+    Pass(Option<String>),
+    /// Leave this list of folders, as for errors other than ENOENT and EACCES (`open_path`).
+    Leave(String),
+    Bad(String),
+}
+
+pub(super) struct Search<'a> {
+    pub(super) files: &'a mut dyn Files,
+    pub(super) loader: &'a Loader,
+    pub(super) library_path: &'a [RootfsPath],
+    pub(super) current: Option<&'a RootfsPath>,
+    /// Every place tried is written down where somebody wants to know.
+    pub(super) trail: Option<&'a mut Vec<Attempt>>,
+}
+
+impl Search<'_> {
+    /// Looks for `name`, which an object with these lists needs (`_dl_map_object`, elf/dl-load.c).
+    pub(super) fn run(&mut self, scope: &Scope, name: &[u8]) -> Outcome {
+        if name.contains(&b'/') {
+            return self.by_path(name);
+        }
+        if self.loader.libc == Libc::Musl {
+            // load_library of musl: LD_LIBRARY_PATH, the rpaths up the chain, the system's path.
+            return self
+                .in_folders(FoundBy::LibraryPath, self.library_path, name)
+                .or_else(|| self.in_folders(FoundBy::Rpath, &scope.rpath, name))
+                .or_else(|| self.in_folders(FoundBy::Default, &self.loader.default_dirs, name))
+                .unwrap_or(Outcome::Missing);
+        }
+        self.in_folders(FoundBy::Rpath, &scope.rpath, name)
+            .or_else(|| self.in_folders(FoundBy::LibraryPath, self.library_path, name))
+            .or_else(|| self.in_folders(FoundBy::Runpath, &scope.runpath, name))
+            .or_else(|| self.in_cache(scope, name))
+            .or_else(|| self.in_folders(FoundBy::Conf, &self.loader.conf_dirs, name))
+            .or_else(|| {
+                let folders: &[RootfsPath] = if scope.no_default { &[] } else { &self.loader.default_dirs };
+                self.in_folders(FoundBy::Default, folders, name)
+            })
+            .unwrap_or(Outcome::Missing)
+    }
+
+    fn by_path(&mut self, name: &[u8]) -> Outcome {
+        let path = match (name.first(), self.current) {
+            (Some(b'/'), _) => RootfsPath::from_bytes(name),
+            (_, Some(current)) => Some(current.join(name)),
+            // Relative to whatever folder the program is started in.
+            (_, None) => None,
+        };
+        let Some(path) = path else {
+            self.note(FoundBy::Absolute, None, Some("it is relative to the current folder".to_owned()));
+            return Outcome::Missing;
+        };
+        match self.candidate(&path) {
+            Candidate::Take(realpath, file) => Outcome::Found { path, realpath, file, by: FoundBy::Absolute },
+            Candidate::Bad(reason) => Outcome::Bad { path, reason },
+            Candidate::Pass(why) => {
+                self.note(FoundBy::Absolute, Some(path), why);
+                Outcome::Missing
+            }
+            Candidate::Leave(why) => {
+                self.note(FoundBy::Absolute, Some(path), Some(why));
+                Outcome::Missing
+            }
+        }
+    }
+
+    fn in_folders(&mut self, by: FoundBy, folders: &[RootfsPath], name: &[u8]) -> Option<Outcome> {
+        for folder in folders {
+            let path = folder.join(name);
+            match self.candidate(&path) {
+                Candidate::Take(realpath, file) => return Some(Outcome::Found { path, realpath, file, by }),
+                Candidate::Bad(reason) => return Some(Outcome::Bad { path, reason }),
+                Candidate::Pass(why) => self.note(by, Some(folder.clone()), why),
+                Candidate::Leave(why) => {
+                    self.note(by, Some(folder.clone()), Some(why));
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn in_cache(&mut self, scope: &Scope, name: &[u8]) -> Option<Outcome> {
+        let cache = self.loader.cache.as_ref()?;
+        let Some(path) = cache.lookup(name, self.loader.machine) else {
+            self.note(FoundBy::Cache, None, None);
+            return None;
+        };
+        // With DF_1_NODEFLIB an entry that lies in a default folder does not count either.
+        let by_default = path.parent().is_some_and(|folder| self.loader.default_dirs.contains(&folder));
+        if scope.no_default && by_default {
+            self.note(FoundBy::Cache, Some(path), Some("DF_1_NODEFLIB".to_owned()));
+            return None;
+        }
+        match self.candidate(&path) {
+            Candidate::Take(realpath, file) => Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache }),
+            Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
+            // A stale entry; the loader goes on with the default folders.
+            Candidate::Pass(why) => {
+                self.note(FoundBy::Cache, Some(path), Some(why.unwrap_or_else(|| "stale entry".to_owned())));
+                None
+            }
+            Candidate::Leave(why) => {
+                self.note(FoundBy::Cache, Some(path), Some(why));
+                None
+            }
+        }
+    }
+
+    /// What the loader makes of the file at `path` (`open_verify`, elf/dl-load.c).
+    fn candidate(&mut self, path: &RootfsPath) -> Candidate {
+        let (realpath, file) = match self.files.find(path) {
+            Find::File { realpath, file } => (realpath, file),
+            Find::Absent => return Candidate::Pass(None),
+            Find::Dir => return Candidate::Bad("cannot read file data: is a directory".to_owned()),
+            Find::Special(word) => return Candidate::Bad(format!("it is a {word}")),
+            Find::Loop => return Candidate::Leave("too many levels of symbolic links".to_owned()),
+            Find::Failed(why) => return Candidate::Pass(Some(why)),
+        };
+        let object = self.files.object(file);
+        // musl maps whatever it finds first, so there is nothing to pass over.
+        if self.loader.libc == Libc::Glibc {
+            if let Some(machine) = foreign(&object, self.loader.machine) {
+                return Candidate::Pass(Some(format!("it is for {machine:?}")));
+            }
+        }
+        match object {
+            Err(super::BadObject::Unreadable(why)) => Candidate::Pass(Some(why)),
+            Err(super::BadObject::Malformed(malformed)) => Candidate::Bad(malformed.reason),
+            Ok(object) if object.machine != self.loader.machine => {
+                Candidate::Bad(format!("it is for {:?}", object.machine))
+            }
+            Ok(object) if !matches!(object.e_type, goblin::elf::header::ET_DYN | goblin::elf::header::ET_EXEC) => {
+                Candidate::Bad("only ET_DYN and ET_EXEC can be loaded".to_owned())
+            }
+            Ok(object) if object.e_type == goblin::elf::header::ET_EXEC => {
+                Candidate::Bad("cannot dynamically load executable".to_owned())
+            }
+            Ok(object) if !object.is_dynamic => Candidate::Bad("object file has no dynamic section".to_owned()),
+            Ok(_) => Candidate::Take(realpath, file),
+        }
+    }
+
+    fn note(&mut self, by: FoundBy, place: Option<RootfsPath>, why_not: Option<String>) {
+        if let Some(trail) = &mut self.trail {
+            trail.push(Attempt { by, place, why_not });
+        }
+    }
+}
