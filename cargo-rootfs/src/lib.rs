@@ -9,6 +9,7 @@ pub mod resolve;
 pub mod rootfs;
 pub mod sysroot;
 pub mod target;
+pub mod template;
 pub mod write;
 pub use error::{Error, Result, Warning, exit_code};
 pub use path::RootfsPath;

@@ -1,0 +1,32 @@
+//! The templates that come with the tool, embedded.
+//!
+//! It is a table: what the files mean is for [`super::manifest`].
+
+/// A template of the folder `templates/`.
+pub(super) struct BuiltIn {
+    pub(super) name: &'static str,
+    pub(super) manifest: &'static str,
+    /// Bodies by their paths in the template's folder.
+    pub(super) files: &'static [(&'static str, &'static [u8])],
+}
+
+macro_rules! built_in {
+    ($name:literal: $($file:literal),*) => {
+        BuiltIn {
+            name: $name,
+            manifest: include_str!(concat!("../../templates/", $name, "/template.toml")),
+            files: &[$(($file, include_bytes!(concat!("../../templates/", $name, "/", $file)))),*],
+        }
+    };
+}
+
+/// All of them; a test compares them with the folder.
+pub(super) static ALL: &[BuiltIn] = &[
+    built_in!("none":),
+    built_in!("base": "etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/os-release", "etc/passwd"),
+    built_in!("web":),
+];
+
+pub(super) fn find(name: &str) -> Option<&'static BuiltIn> {
+    ALL.iter().find(|template| template.name == name)
+}

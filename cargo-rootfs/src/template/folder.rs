@@ -1,0 +1,104 @@
+//! A folder of the user's that is a skeleton as it stands: modes and links kept, owned by root.
+//!
+//! It follows no link and opens no file.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{TemplateEntry, TemplateKind};
+use crate::error::{Error, Result, Warning};
+use crate::path::RootfsPath;
+use crate::rootfs::{Body, HostFile};
+
+/// Everything below `root`, in no particular order; the folder itself is not an entry.
+pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> Result<Vec<TemplateEntry>> {
+    let template: Arc<str> = Arc::from(name);
+    let mut entries = Vec::new();
+    let mut problems = Vec::new();
+    let mut folders: Vec<Utf8PathBuf> = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let mut children = Vec::new();
+        for child in fs::read_dir(&folder).map_err(|error| Error::io("read", &folder, error))? {
+            let child = child.map_err(|error| Error::io("read", &folder, error))?;
+            match Utf8PathBuf::from_path_buf(child.path()) {
+                Ok(path) => children.push(path),
+                Err(path) => problems.push(Error::failed(format!("the name of `{}` is not UTF-8", path.display()))),
+            }
+        }
+        // Messages come in this order, whatever the file system's.
+        children.sort();
+        for path in children {
+            let metadata = fs::symlink_metadata(&path).map_err(|error| Error::io("read", &path, error))?;
+            let Some(kind) = kind(&path, &metadata)? else {
+                problems
+                    .push(Error::failed(format!("template `{name}` holds `{path}`, which is {}", special(&metadata))));
+                continue;
+            };
+            if metadata.is_dir() {
+                folders.push(path.clone());
+            }
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let mode = mode(&path, &metadata, warnings);
+            let path = RootfsPath::root().join(below.as_str().as_bytes());
+            entries.push(TemplateEntry { path, kind, mode, uid: 0, gid: 0, template: Arc::clone(&template) });
+        }
+    }
+    Error::all(problems)?;
+    Ok(entries)
+}
+
+/// `None` for what no rootfs can hold.
+fn kind(path: &Utf8Path, metadata: &fs::Metadata) -> Result<Option<TemplateKind>> {
+    let file_type = metadata.file_type();
+    if file_type.is_dir() {
+        return Ok(Some(TemplateKind::Dir));
+    }
+    if file_type.is_file() {
+        let file = HostFile::new(path.as_std_path().to_owned(), metadata);
+        return Ok(Some(TemplateKind::File(Body::Host(Arc::new(file)))));
+    }
+    if !file_type.is_symlink() {
+        return Ok(None);
+    }
+    let target = fs::read_link(path).map_err(|error| Error::io("read", path, error))?;
+    Ok(Some(TemplateKind::Symlink(Arc::from(target.into_os_string().into_encoded_bytes()))))
+}
+
+fn special(metadata: &fs::Metadata) -> &'static str {
+    let file_type = metadata.file_type();
+    if file_type.is_fifo() {
+        "a FIFO"
+    } else if file_type.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+/// The mode as it is on disk. Everything becomes root's, and so setuid and setgid survive only
+/// where they were root's before.
+fn mode(path: &Utf8Path, metadata: &fs::Metadata, warnings: &mut Vec<Warning>) -> u32 {
+    if metadata.file_type().is_symlink() {
+        return 0o777;
+    }
+    let mode = metadata.mode() & 0o7777;
+    let mut dropped = 0;
+    if metadata.uid() != 0 {
+        dropped |= mode & 0o4000;
+    }
+    if metadata.gid() != 0 {
+        dropped |= mode & 0o2000;
+    }
+    if dropped != 0 {
+        let bits = match dropped {
+            0o4000 => "setuid",
+            0o2000 => "setgid",
+            _ => "setuid and setgid",
+        };
+        warnings.push(Warning::new(format!("`{path}` is not root's here, so it loses {bits} as root's in the rootfs")));
+    }
+    mode & !dropped
+}
