@@ -1,9 +1,30 @@
-//! stub while rooms are being built: the types that other rooms hand in and get back.
-use crate::error::{Result, Warning};
+//! From what was asked for and what was built to a planned [`Rootfs`] that is proved complete.
+//!
+//! It decides what goes where and why. It writes nothing, and reads the host only through
+//! [`Sysroot`] and [`Template`].
+
+mod includes;
+mod place;
+mod project;
+mod tools;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::elf::Bytes;
+use crate::error::{Error, Result, Warning};
+use crate::packages;
 use crate::path::RootfsPath;
-use crate::rootfs::Rootfs;
-use crate::target::Target;
-use camino::Utf8PathBuf;
+use crate::proof::{self, Claim, Start};
+use crate::report::missing_error;
+use crate::resolve::{Closure, Files, FoundBy, Libc, Loader, Resolver, Skipped, cache};
+use crate::rootfs::{Entry, Kind, Origin, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::{Machine, Target};
+use crate::template::{Missing as MissingFile, Template, TemplateEntry, TemplateKind};
+use place::Layout;
 
 /// What goes into a rootfs, besides what cargo built.
 #[derive(Debug, Clone)]
@@ -67,13 +88,313 @@ pub struct Assembly {
     pub executables: Vec<RootfsPath>,
     /// Paths of the tools in the image, in the order of [`Content::tools`].
     pub tools: Vec<RootfsPath>,
+    /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
+    pub closures: Vec<(String, Closure)>,
+    /// Host files and links that were read: when one changes, so may the rootfs.
+    pub inputs: Vec<PathBuf>,
+    /// Host paths where something was looked for that was not there: when one appears, so may the rootfs.
+    pub absent: Vec<PathBuf>,
 }
-/// `assemble` will be: sysroot is a host folder.
-pub fn assemble(
-    _sysroot: &camino::Utf8Path,
-    _target: &Target,
-    _content: &Content,
-    _artifacts: &Artifacts,
-) -> Result<Assembly> {
-    Err(crate::Error::failed("not there yet"))
+
+/// One thing that was asked for and gets a closure.
+struct Root {
+    /// As it was asked for, for messages.
+    name: String,
+    origin: Origin,
+    start: Start,
+    /// The path whose closure it is.
+    path: RootfsPath,
+    /// Whether libraries of the build may serve it.
+    is_project: bool,
+    /// Whether it is there to be executed.
+    is_tool: bool,
+}
+
+/// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
+/// folder `sysroot`, and proves it complete.
+///
+/// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
+pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
+    let mut view = Sysroot::open(sysroot.as_std_path())?;
+    for folder in &artifacts.build_tree {
+        view.hide(folder.as_std_path());
+    }
+    let template = Template::load(&content.template, Utf8Path::new("."))?;
+    let mut errors = Vec::new();
+    let mut warnings = template.warnings.clone();
+
+    let mut project = project::Project::plant(&mut view, content, artifacts)?;
+    let includes = includes::read(&content.includes)?;
+    includes::plant(&mut view, &includes)?;
+
+    let mut roots = Vec::new();
+    project.roots(&mut roots);
+    includes::roots(&mut view, &includes, target.machine(), &mut roots, &mut warnings);
+    let tools = tools::roots(&mut view, &content.tools, target, &mut roots, &mut errors);
+
+    let library_path = project.library_path(content, &mut view, &mut warnings);
+    let mut resolvers = Resolvers {
+        project: Resolver::new([project.folders(), library_path.clone()].concat(), None),
+        tools: Resolver::new(library_path, None),
+    };
+    let machine = target.machine();
+    project.graft_origins(&mut view, &mut resolvers.project, &roots);
+    let libraries = libraries(&mut view, &mut resolvers.project, content, machine, &mut errors);
+    roots.extend(libraries);
+
+    let mut closures = Vec::new();
+    for root in &roots {
+        let resolver = if root.is_project { &mut resolvers.project } else { &mut resolvers.tools };
+        match resolver.closure(&mut view, &root.path) {
+            Ok(closure) => {
+                check_machine(&mut view, root, &closure, machine, &mut errors);
+                closures.push(closure);
+            }
+            Err(skipped) => errors.push(not_elf(root, &skipped)),
+        }
+    }
+    for missing in distinct_missing(&closures) {
+        let package = packages::of_library(view.root(), &missing.needed, machine);
+        errors.push(missing_error(missing, Some(machine), package.as_deref()));
+    }
+    Error::all(errors)?;
+
+    let mut layout = Layout::new(&mut view);
+    // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
+    includes::lay_out(&mut layout, &includes)?;
+    let claims = lay_out(&mut layout, &roots, &closures, machine)?;
+    generated_configuration(&mut layout, &closures)?;
+    for entry in &template.entries {
+        from_template(&mut layout, entry, &mut warnings)?;
+    }
+    layout.top_links();
+    layout.twins(&tools);
+    warnings.append(&mut layout.warnings);
+    let rootfs = layout.finish()?;
+
+    let claims = with_names(claims, &roots, &rootfs, &mut view);
+    Error::all(proof::prove(&rootfs, &claims, &mut view))?;
+    let (mut inputs, absent) = view.inputs();
+    inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
+    inputs.extend(includes.iter().map(|include| include.host.clone()));
+    inputs.sort_unstable();
+    inputs.dedup();
+    Ok(Assembly {
+        rootfs,
+        warnings,
+        executables: project.paths(),
+        tools,
+        closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
+        inputs,
+        absent,
+    })
+}
+
+struct Resolvers {
+    project: Resolver,
+    tools: Resolver,
+}
+
+/// Finds what `--with-lib` names: by soname as dlopen(3) would, or by absolute path.
+fn libraries(
+    view: &mut Sysroot,
+    resolver: &mut Resolver,
+    content: &Content,
+    machine: Machine,
+    errors: &mut Vec<Error>,
+) -> Vec<Root> {
+    let mut roots = Vec::new();
+    for name in &content.libraries {
+        let origin = Origin::Library(name.clone());
+        if let Some(path) = RootfsPath::from_bytes(name.as_bytes()) {
+            let start = Start::Path(path.clone());
+            roots.push(Root { name: name.clone(), origin, start, path, is_project: true, is_tool: false });
+            continue;
+        }
+        // Whichever loader of this machine the tree has; glibc's first.
+        let candidates = Loader::usual_paths(machine);
+        let found = candidates.iter().find_map(|path| resolver.loader_at(view, path, machine));
+        let Some(loader) = found else {
+            errors.push(
+                Error::failed(format!("no dynamic loader for {machine} in the sysroot to find `{name}` with"))
+                    .help("add its libc to the sysroot (libc6 on Debian), or choose another --sysroot"),
+            );
+            continue;
+        };
+        match resolver.library(view, &loader, name.as_bytes()) {
+            Ok((path, ..)) => {
+                let start = Start::Library(name.clone().into_bytes(), loader.path.clone());
+                roots.push(Root { name: name.clone(), origin, start, path, is_project: true, is_tool: false });
+            }
+            Err(missing) => {
+                let package = packages::of_library(view.root(), name.as_bytes(), machine);
+                errors.push(missing_error(&missing, Some(machine), package.as_deref()));
+            }
+        }
+    }
+    roots
+}
+
+/// A tool or library of another architecture cannot work in the image.
+fn check_machine(view: &mut Sysroot, root: &Root, closure: &Closure, machine: Machine, errors: &mut Vec<Error>) {
+    let Ok(object) = view.object(closure.id) else { return };
+    if object.machine == machine {
+        return;
+    }
+    let debian = machine.debian().unwrap_or("that architecture");
+    let error = Error::failed(format!("`{}` is for {}, not for {machine}", root.name, object.machine));
+    errors.push(match root.origin {
+        Origin::Binary(_) => error.help(format!("build it with --target for {machine}, or name its --target")),
+        _ => error.help(format!("pass --sysroot DIR with a {machine} ({debian}) tree, or another --target")),
+    });
+}
+
+fn not_elf(root: &Root, skipped: &Skipped) -> Error {
+    match skipped {
+        Skipped::Bad { why, .. } => Error::failed(format!("`{}` cannot be packed as an executable", root.name))
+            .detail(format!("{}: {why}", root.path)),
+        Skipped::Absent(found) => {
+            Error::failed(format!("`{}` cannot be packed", root.name)).detail(format!("{}: {found:?}", root.path))
+        }
+    }
+}
+
+/// Each missing name once for each object that needs it, however many closures it is missing from.
+fn distinct_missing(closures: &[Closure]) -> Vec<&crate::resolve::Missing> {
+    let mut seen = std::collections::BTreeSet::new();
+    let all = closures.iter().flat_map(|closure| &closure.missing);
+    all.filter(|missing| seen.insert((missing.needed.clone(), missing.needed_by.clone()))).collect()
+}
+
+/// Lays out every closure, and says what must be found again in the result.
+fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure], machine: Machine) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for (root, closure) in roots.iter().zip(closures) {
+        layout.path(&root.path, &root.origin)?;
+        if let Some((path, _)) = &closure.interpreter {
+            layout.path(path, &Origin::InterpreterOf(closure.realpath.clone()))?;
+        }
+        let mut needed_by: Vec<Vec<&RootfsPath>> = vec![Vec::new(); closure.objects.len()];
+        for (parent, child) in &closure.edges {
+            needed_by[*child].push(parent.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath));
+        }
+        for (object, parents) in closure.objects.iter().zip(needed_by) {
+            for parent in parents {
+                layout.path(&object.path, &Origin::NeededBy(parent.clone()))?;
+            }
+        }
+        claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
+    }
+    Ok(claims)
+}
+
+/// Where libraries lie outside the loader's default folders and no RUNPATH leads to them, the image's
+/// loader needs a cache (glibc), or a list of folders (musl), to find them.
+fn generated_configuration(layout: &mut Layout<'_>, closures: &[Closure]) -> Result<()> {
+    let mut libraries: std::collections::BTreeMap<Bytes, RootfsPath> = std::collections::BTreeMap::new();
+    let mut musl: Vec<(Arc<Loader>, Vec<RootfsPath>)> = Vec::new();
+    let mut machine = None;
+    for closure in closures {
+        let Some(loader) = &closure.loader else { continue };
+        for object in &closure.objects {
+            let is_searched = matches!(object.found_by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath);
+            let Some(folder) = object.path.parent().filter(|_| is_searched) else { continue };
+            match loader.libc {
+                Libc::Glibc if loader.default_dirs.contains(&folder) => {}
+                Libc::Glibc => {
+                    machine = Some(loader.machine);
+                    let path = &object.path;
+                    let known = libraries.entry(object.needed.clone()).or_insert_with(|| path.clone());
+                    if known != path {
+                        let name = String::from_utf8_lossy(&object.needed).into_owned();
+                        return Err(Error::failed(format!("two libraries are called `{name}`"))
+                            .detail(format!("{known} and {path}"))
+                            .help("the image's loader could not tell them apart; package the executables separately"));
+                    }
+                }
+                Libc::Musl => {
+                    if !musl.iter().any(|(known, _)| known.path == loader.path) {
+                        musl.push((Arc::clone(loader), loader.default_dirs.clone()));
+                    }
+                    if let Some((_, folders)) = musl.iter_mut().find(|(known, _)| known.path == loader.path) {
+                        if !folders.contains(&folder) {
+                            folders.push(folder);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    if let Some(machine) = machine {
+        let entries: Vec<_> = libraries.into_iter().collect();
+        let bytes = cache::write(machine, &entries);
+        let why = "for libraries outside the loader's default folders";
+        layout.generated(&RootfsPath::root().join(b"etc/ld.so.cache"), bytes, why)?;
+    }
+    for closure in closures {
+        let Some(loader) = closure.loader.as_ref().filter(|loader| loader.libc == Libc::Musl) else { continue };
+        let Some(path) = loader.musl_path_file() else { continue };
+        match musl.iter().find(|(known, _)| known.path == loader.path) {
+            Some((_, folders)) if *folders != loader.default_dirs => {
+                let lines: Vec<_> = folders.iter().map(|folder| folder.as_bytes()).collect();
+                let bytes = [lines.join(&b'\n'), b"\n".to_vec()].concat();
+                layout.generated(&path, bytes, "for libraries outside the loader's default folders")?;
+            }
+            // What the sysroot configures holds in the image too.
+            _ if layout.exists(&path) => layout.path(&path, &Origin::NeededBy(loader.path.clone()))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn from_template(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<()> {
+    let origin = Origin::Template(entry.template.to_string());
+    let kind = match &entry.kind {
+        TemplateKind::Dir => Kind::Dir,
+        TemplateKind::File(body) => Kind::File(body.clone()),
+        TemplateKind::Symlink(target) => Kind::Symlink(target.clone()),
+        TemplateKind::FromSysroot(wanted) => {
+            let taken = wanted.candidates.iter().find(|candidate| layout.exists(candidate));
+            if let Some(taken) = taken {
+                layout.tree(taken, &wanted.exclude, &origin)?;
+                for place in wanted.also_at.iter().filter(|place| *place != taken) {
+                    layout.link_unless_there(place, taken, &origin)?;
+                }
+                return Ok(());
+            }
+            match &wanted.missing {
+                MissingFile::Fail => return Err(wanted.error(&entry.template)),
+                MissingFile::Warn => {
+                    warnings.push(wanted.warning(&entry.template));
+                    return Ok(());
+                }
+                MissingFile::Fallback(body) => Kind::File(body.clone()),
+            }
+        }
+    };
+    let mut planned = Entry::new(kind, entry.mode, origin);
+    (planned.uid, planned.gid) = (entry.uid, entry.gid);
+    layout.skeleton(&entry.path, planned)
+}
+
+/// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.
+fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mut Sysroot) -> Vec<Claim> {
+    for (claim, root) in claims.iter_mut().zip(roots.iter()) {
+        if !root.is_tool {
+            continue;
+        }
+        if let Some(twin) = place::twin(&root.path) {
+            // Where the sysroot has another file there, both names were never one tool.
+            let same = match (view.find(&twin), view.find(&root.path)) {
+                (crate::resolve::Find::File { file: a, .. }, crate::resolve::Find::File { file: b, .. }) => a == b,
+                (crate::resolve::Find::Absent, _) => rootfs.get(&twin).is_some(),
+                _ => false,
+            };
+            if same {
+                claim.names.push(twin);
+            }
+        }
+    }
+    claims
 }

@@ -3,7 +3,9 @@
 pub mod elf;
 mod error;
 pub mod layout;
+mod packages;
 mod path;
+pub mod proof;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;

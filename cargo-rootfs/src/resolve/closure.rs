@@ -10,6 +10,7 @@ use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
 use crate::elf::{Bytes, DependencyKind, Object};
 use crate::path::RootfsPath;
+use crate::target::Machine;
 
 /// All that gets mapped when one executable starts.
 #[derive(Debug, Clone)]
@@ -144,16 +145,18 @@ impl Resolver {
         self.found.clear();
     }
 
-    /// The loader at `path`.
-    pub fn loader(&mut self, files: &mut dyn Files, path: &RootfsPath, object: &Object) -> Arc<Loader> {
-        Arc::clone(&self.shared_loader(files, path, object).1)
+    /// The loader of `machine` at `path`, where there is one.
+    pub fn loader_at(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> Option<Arc<Loader>> {
+        let loader = self.shared_loader(files, path, machine).1;
+        let file = loader.file.as_ref()?.1;
+        files.object(file).is_ok_and(|object| object.machine == machine).then_some(loader)
     }
 
-    fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, object: &Object) -> (usize, Shared) {
+    fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> (usize, Shared) {
         let next = self.loaders.len();
         self.loaders
             .entry(path.clone())
-            .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), object.machine))))
+            .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), machine))))
             .clone()
     }
 
@@ -208,7 +211,7 @@ impl Resolver {
             return Ok(closure);
         }
         let loader_path = interpreter_path.clone().unwrap_or_else(|| Loader::usual_path(&object));
-        let (loader_id, loader) = self.shared_loader(files, &loader_path, &object);
+        let (loader_id, loader) = self.shared_loader(files, &loader_path, object.machine);
         if let Some(path) = interpreter_path {
             if loader.file.is_none() {
                 closure.missing.push(Missing {

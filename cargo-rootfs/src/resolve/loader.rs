@@ -117,18 +117,19 @@ impl Loader {
             .dependencies
             .iter()
             .any(|needed| &*needed.name == b"libc.so" || needed.name.starts_with(b"libc.musl-"));
-        let machine = object.machine;
-        let text = if is_musl {
-            let arch = match machine.e_machine {
-                EM_386 => "i386".to_owned(),
-                EM_ARM => "armhf".to_owned(),
-                _ => machine.name().replace("riscv64gc", "riscv64"),
-            };
-            format!("lib/ld-musl-{arch}.so.1")
-        } else {
-            usual_interpreter(machine).to_owned()
+        let [glibc, musl] = Self::usual_paths(object.machine);
+        if is_musl { musl } else { glibc }
+    }
+
+    /// Where the loaders of this machine usually are, glibc's and musl's.
+    pub fn usual_paths(machine: Machine) -> [RootfsPath; 2] {
+        let arch = match machine.e_machine {
+            EM_386 => "i386".to_owned(),
+            EM_ARM => "armhf".to_owned(),
+            _ => machine.name().replace("riscv64gc", "riscv64"),
         };
-        RootfsPath::root().join(text.as_bytes())
+        [usual_interpreter(machine).to_owned(), format!("lib/ld-musl-{arch}.so.1")]
+            .map(|text| RootfsPath::root().join(text.as_bytes()))
     }
 }
 

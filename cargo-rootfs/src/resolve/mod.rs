@@ -23,10 +23,12 @@ mod search;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod versions;
 
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
 pub use loader::{Libc, Loader};
 pub use search::Attempt;
+pub use versions::{Unsatisfied, Versions};
 
 /// A regular file, the same for all its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,11 +132,6 @@ impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// Text of an ELF file for a message.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Whether a loader for `wanted` passes over `object` and searches on, and why: another class or

@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
 use crate::elf::{Object, ReadError};
@@ -35,6 +35,8 @@ pub struct Sysroot {
     nodes: Vec<Node>,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
+    /// Files that the sysroot does not have: planted or grafted ones.
+    outside: FxHashSet<FileId>,
 }
 
 type NodeId = usize;
@@ -85,12 +87,17 @@ pub struct FileInfo {
 #[derive(Debug)]
 pub struct Walk {
     /// The symlinks it led through, in order: each link's own real path and its target.
-    pub links: Vec<(RootfsPath, Arc<[u8]>)>,
+    pub links: Links,
+    /// The folders that a `..` led out of: they must be there for the path to work.
+    pub passed: Vec<RootfsPath>,
     /// The real path it ended at, free of links; of something that may be absent.
     pub path: RootfsPath,
     /// What is there.
     pub end: End,
 }
+
+/// Links on a way: each by its own real path, with its target.
+pub type Links = Vec<(RootfsPath, Arc<[u8]>)>;
 
 /// What stands at the end of a [`Walk`].
 #[derive(Debug, Clone)]
@@ -131,6 +138,7 @@ impl Sysroot {
             nodes: vec![top],
             files: Vec::new(),
             by_inode: FxHashMap::default(),
+            outside: FxHashSet::default(),
         })
     }
 
@@ -154,8 +162,15 @@ impl Sysroot {
     pub fn graft(&mut self, folder: &RootfsPath, host: PathBuf) {
         let node = self.make_dir(folder);
         if !self.nodes[node].grafts.contains(&host) {
-            // What was found absent before may be there now.
-            self.nodes[node].children.clear();
+            // What was found before, unless it was planted, may be another file now.
+            let Self { nodes, outside, .. } = self;
+            let mut children = std::mem::take(&mut nodes[node].children);
+            children.retain(|_, child| match &nodes[*child].kind {
+                NodeKind::File(file) => outside.contains(file),
+                NodeKind::Dir(_) | NodeKind::Link(_) => true,
+                _ => false,
+            });
+            nodes[node].children = children;
             self.nodes[node].grafts.push(host);
         }
     }
@@ -167,10 +182,32 @@ impl Sysroot {
             return Err(Error::failed(format!("`{}` is not a regular file", host.display())));
         }
         let file = self.record_metadata(host.to_owned(), &metadata);
+        self.outside.insert(file);
         let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
         let real = self.nodes[parent].path.join(path.file_name());
         self.add_node(parent, real, NodeKind::File(file));
         Ok(file)
+    }
+
+    /// Makes a symlink appear at `path`.
+    pub fn plant_link(&mut self, path: &RootfsPath, target: Arc<[u8]>) {
+        let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
+        let real = self.nodes[parent].path.join(path.file_name());
+        self.add_node(parent, real, NodeKind::Link(target));
+    }
+
+    /// Whether the file was planted or grafted, rather than found in the sysroot.
+    pub fn is_outside(&self, file: FileId) -> bool {
+        self.outside.contains(&file)
+    }
+
+    /// Up to `length` bytes of the file's beginning; none where it cannot be read.
+    pub fn head(&self, file: FileId, length: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Ok(handle) = self.open_file(file) {
+            let _ = handle.take(length).read_to_end(&mut bytes);
+        }
+        bytes
     }
 
     /// The file's metadata.
@@ -180,9 +217,9 @@ impl Sysroot {
 
     /// Follows `path` to its end.
     pub fn walk(&mut self, path: &RootfsPath) -> Walk {
-        let mut links = Vec::new();
-        let (node, end) = self.follow(path, Some(&mut links));
-        Walk { links, path: node, end }
+        let (mut links, mut passed) = (Vec::new(), Vec::new());
+        let (path, end) = self.follow(path, Some((&mut links, &mut passed)));
+        Walk { links, passed, path, end }
     }
 
     /// Follows the folder part of `path` and gives the real path that `path` then has; its last
@@ -192,6 +229,16 @@ impl Sysroot {
         let mut walk = self.walk(&parent);
         walk.path = walk.path.join(path.file_name());
         walk
+    }
+
+    /// The file of this device and inode, where it was met.
+    pub fn by_inode(&self, inode: (u64, u64)) -> Option<FileId> {
+        self.by_inode.get(&inode).copied()
+    }
+
+    /// Whether `path` lies in a folder that was hidden.
+    pub fn is_hidden(&self, path: &RootfsPath) -> bool {
+        self.hidden.iter().any(|hidden| path.is_within(hidden))
     }
 
     /// The names in the folder at `path`, sorted; none where it is not a folder.
@@ -224,7 +271,11 @@ impl Sysroot {
         (present, absent)
     }
 
-    fn follow(&mut self, path: &RootfsPath, mut links: Option<&mut Vec<(RootfsPath, Arc<[u8]>)>>) -> (RootfsPath, End) {
+    fn follow(
+        &mut self,
+        path: &RootfsPath,
+        mut record: Option<(&mut Links, &mut Vec<RootfsPath>)>,
+    ) -> (RootfsPath, End) {
         let mut node = ROOT;
         let mut met = 0;
         // What is left to follow: texts, the last one first, each with how far it is read.
@@ -243,6 +294,9 @@ impl Sysroot {
                 return (lost, end);
             }
             if &*part == b".." {
+                if let Some((_, passed)) = &mut record {
+                    passed.push(self.nodes[node].path.clone());
+                }
                 node = self.nodes[node].parent;
                 continue;
             }
@@ -253,7 +307,7 @@ impl Sysroot {
                 if met > MAX_LINKS {
                     return (self.nodes[child].path.clone(), End::Loop);
                 }
-                if let Some(links) = links.as_deref_mut() {
+                if let Some((links, _)) = &mut record {
                     links.push((self.nodes[child].path.clone(), Arc::clone(&target)));
                 }
                 if target.first() == Some(&b'/') {
@@ -345,7 +399,9 @@ impl Sysroot {
         if !metadata.is_file() {
             return None;
         }
-        Some(NodeKind::File(self.record_metadata(host, &metadata)))
+        let file = self.record_metadata(host, &metadata);
+        self.outside.insert(file);
+        Some(NodeKind::File(file))
     }
 
     fn record_metadata(&mut self, path: PathBuf, metadata: &std::fs::Metadata) -> FileId {

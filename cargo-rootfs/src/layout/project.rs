@@ -1,0 +1,159 @@
+//! What the build left: executables at their place in the image, and the libraries that only the
+//! build tree has, at the place where the moved executables will look for them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::{Artifacts, Content, Root};
+use crate::error::{Error, Result, Warning};
+use crate::path::RootfsPath;
+use crate::proof::Start;
+use crate::resolve::{Files, Resolver};
+use crate::rootfs::Origin;
+use crate::sysroot::{End, Sysroot};
+
+/// The project's part of the image.
+pub(super) struct Project {
+    executables: Vec<(String, RootfsPath)>,
+    /// `<install-dir>/../lib`, where libraries of the build go.
+    library_dir: RootfsPath,
+    has_libraries: bool,
+}
+
+impl Project {
+    /// Shows the executables at their place, and the files of the build's library folders at theirs.
+    pub(super) fn plant(view: &mut Sysroot, content: &Content, artifacts: &Artifacts) -> Result<Self> {
+        let mut executables: Vec<(String, RootfsPath)> = Vec::new();
+        for executable in &artifacts.executables {
+            let path = content.install_dir.join(executable.name.as_bytes());
+            if let Some((other, _)) = executables.iter().find(|(_, known)| *known == path) {
+                return Err(Error::failed(format!("two executables would be `{path}`"))
+                    .detail(format!("{other} and {}", executable.name))
+                    .help("choose one of them with -p or --bin"));
+            }
+            view.plant(&path, executable.path.as_std_path())?;
+            executables.push((executable.name.clone(), path));
+        }
+        // No component of it is a link yet: it is a text made of what was asked for.
+        let library_dir = content.install_dir.join(b"../lib").normalized();
+        let mut project = Self { executables, library_dir, has_libraries: false };
+        for folder in &artifacts.library_dirs {
+            project.graft(view, folder.as_std_path().to_owned());
+        }
+        Ok(project)
+    }
+
+    fn graft(&mut self, view: &mut Sysroot, folder: PathBuf) {
+        if folder.is_dir() {
+            view.graft(&self.library_dir, folder);
+            self.has_libraries = true;
+        }
+    }
+
+    pub(super) fn roots(&self, roots: &mut Vec<Root>) {
+        roots.extend(self.executables.iter().map(|(name, path)| Root {
+            name: name.clone(),
+            origin: Origin::Binary(name.clone()),
+            start: Start::Path(path.clone()),
+            path: path.clone(),
+            is_project: true,
+            is_tool: false,
+        }));
+    }
+
+    pub(super) fn paths(&self) -> Vec<RootfsPath> {
+        self.executables.iter().map(|(_, path)| path.clone()).collect()
+    }
+
+    /// Where the executables' libraries are searched first, as `cargo run` sets LD_LIBRARY_PATH.
+    pub(super) fn folders(&self) -> Vec<RootfsPath> {
+        if self.has_libraries { vec![self.library_dir.clone()] } else { Vec::new() }
+    }
+
+    /// `--library-path`: an absolute folder is one of the sysroot; a relative one, and one in the build
+    /// tree, is the project's own, and its libraries go where those of the build go.
+    pub(super) fn library_path(
+        &mut self,
+        content: &Content,
+        view: &mut Sysroot,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<RootfsPath> {
+        let mut path = Vec::new();
+        for folder in &content.library_path {
+            let inside = RootfsPath::from_bytes(folder.as_str().as_bytes());
+            match inside.filter(|inside| !view.is_hidden(inside)) {
+                Some(inside) if matches!(view.walk(&inside).end, End::Dir(_)) => path.push(inside),
+                None if folder.is_dir() => {
+                    self.graft(view, folder.as_std_path().to_owned());
+                    path.push(self.library_dir.clone());
+                }
+                _ => warnings.push(Warning::new(format!("no folder `{folder}` for --library-path"))),
+            }
+        }
+        path
+    }
+
+    /// Libraries beside the project's files: what `$ORIGIN` means where the build left them is shown
+    /// where `$ORIGIN` will mean it in the image. A library found so may have an `$ORIGIN` of its own.
+    pub(super) fn graft_origins(&self, view: &mut Sysroot, resolver: &mut Resolver, roots: &[Root]) {
+        let mut done: Vec<(RootfsPath, PathBuf)> = Vec::new();
+        loop {
+            let before = done.len();
+            for root in roots.iter().filter(|root| root.is_project) {
+                let Ok(closure) = resolver.closure(view, &root.path) else { continue };
+                let objects = closure.objects.iter().map(|object| (object.file, &object.realpath));
+                for (file, path) in std::iter::once((closure.id, &closure.realpath)).chain(objects) {
+                    if !view.is_outside(file) {
+                        continue;
+                    }
+                    let Ok(object) = view.object(file) else { continue };
+                    let host = view.info(file).host.path.clone();
+                    let (Some(here), Some(there)) = (path.parent(), host.parent()) else { continue };
+                    for search_path in [&object.rpath, &object.runpath].into_iter().flatten() {
+                        for rest in search_path.split(|byte| *byte == b':').filter_map(after_origin) {
+                            let folder = there.join(OsStr::from_bytes(rest));
+                            let graft = (here.join(rest).normalized(), folder);
+                            if graft.1.is_dir() && !done.contains(&graft) {
+                                view.graft(&graft.0, graft.1.clone());
+                                done.push(graft);
+                            }
+                        }
+                    }
+                }
+            }
+            if done.len() == before {
+                return;
+            }
+            resolver.forget();
+        }
+    }
+}
+
+/// What follows `$ORIGIN` in a search path's element, without its leading slash.
+fn after_origin(element: &[u8]) -> Option<&[u8]> {
+    let rest = element.strip_prefix(b"$ORIGIN").or_else(|| element.strip_prefix(b"${ORIGIN}"))?;
+    if rest.contains(&b'$') || !matches!(rest.first(), None | Some(b'/')) {
+        return None;
+    }
+    Some(rest.strip_prefix(b"/").unwrap_or(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_origin;
+
+    #[test]
+    fn elements_that_begin_at_the_origin() {
+        for (element, rest) in [
+            ("$ORIGIN", Some("")),
+            ("${ORIGIN}/../lib", Some("../lib")),
+            ("$ORIGIN/lib", Some("lib")),
+            ("$ORIGINAL/lib", None),
+            ("/usr/lib", None),
+            ("$ORIGIN/$LIB", None),
+        ] {
+            assert_eq!(after_origin(element.as_bytes()), rest.map(str::as_bytes), "{element}");
+        }
+    }
+}

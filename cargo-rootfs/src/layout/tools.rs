@@ -1,0 +1,134 @@
+//! `--with`: tools by the names that users type.
+
+use super::{Root, Start};
+use crate::elf::ReadError;
+use crate::error::Error;
+use crate::packages;
+use crate::path::RootfsPath;
+use crate::resolve::{BadObject, Files, Find};
+use crate::rootfs::Origin;
+use crate::sysroot::{End, Sysroot};
+use crate::target::Target;
+
+/// Where tools are looked up by name: the PATH of a root login.
+const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
+
+/// Looks every tool up; what is wrong goes to `errors`. Gives the path of each in the image.
+pub(super) fn roots(
+    view: &mut Sysroot,
+    tools: &[String],
+    target: &Target,
+    roots: &mut Vec<Root>,
+    errors: &mut Vec<Error>,
+) -> Vec<RootfsPath> {
+    let mut found = Vec::new();
+    for tool in tools {
+        match look_up(view, tool, target) {
+            Ok(path) => {
+                if !found.contains(&path) {
+                    roots.push(Root {
+                        name: tool.clone(),
+                        origin: Origin::Tool(tool.clone()),
+                        start: Start::Path(path.clone()),
+                        path: path.clone(),
+                        is_project: false,
+                        is_tool: true,
+                    });
+                    found.push(path);
+                }
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    found
+}
+
+fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath, Error> {
+    if tool.is_empty() {
+        return Err(Error::usage("--with was given an empty name"));
+    }
+    let path = if tool.starts_with('/') {
+        let path = RootfsPath::parse(tool)?;
+        match view.walk(&path).end {
+            End::File(_) => path,
+            End::Absent if view.is_hidden(&path) => {
+                return Err(Error::failed(format!("tool `{tool}` lies in the project's own build tree"))
+                    .help(format!("take it as a file: --include {tool}:/usr/local/bin/NAME")));
+            }
+            End::Absent => return Err(unknown(view, tool, target)),
+            End::Dir(_) => return Err(Error::failed(format!("tool `{tool}` is a directory"))),
+            End::Special(word) => return Err(Error::failed(format!("tool `{tool}` is a {word}"))),
+            End::Loop => {
+                return Err(Error::failed(format!("tool `{tool}` leads through too many symbolic links")));
+            }
+            End::Failed(error) => {
+                return Err(Error::failed(format!("cannot read tool `{tool}`")).detail(error.to_string()));
+            }
+        }
+    } else if tool.contains('/') {
+        return Err(Error::usage(format!("tool `{tool}` is neither a name nor an absolute path"))
+            .help("take a file of the project by --include, a prebuilt executable by --binary"));
+    } else {
+        by_name(view, tool).ok_or_else(|| unknown(view, tool, target))?
+    };
+    check_elf(view, tool, &path)?;
+    Ok(path)
+}
+
+fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
+    PATH.iter().map(|folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes())).find(|path| {
+        let End::File(file) = view.walk(path).end else { return false };
+        view.info(file).mode & 0o111 != 0
+    })
+}
+
+/// A script is told from an ELF file that is broken.
+fn check_elf(view: &mut Sysroot, tool: &str, path: &RootfsPath) -> Result<(), Error> {
+    let Find::File { file, realpath } = view.find(path) else { return Ok(()) };
+    let Err(bad) = view.object(file) else { return Ok(()) };
+    let is_text = matches!(&bad, BadObject::Malformed(malformed) if malformed.not_elf);
+    let head = if is_text { view.head(file, 128) } else { Vec::new() };
+    if let Some(line) = head.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        return Err(Error::failed(format!("tool `{tool}` is a script, and scripts are not supported yet"))
+            .detail(format!("{realpath} begins with #!{}", String::from_utf8_lossy(line).trim_end()))
+            .help(format!("pack its interpreter by --with, and the script by --include {realpath}:{path}")));
+    }
+    Err(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{realpath}: {bad}")))
+}
+
+/// An unknown tool, with near names, and the package that has it where dpkg knows.
+fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
+    let name = tool.rsplit('/').next().unwrap_or(tool);
+    let mut near: Vec<(usize, String)> = Vec::new();
+    for folder in PATH {
+        for other in view.names(&RootfsPath::root().join(folder.as_bytes())) {
+            let Ok(other) = String::from_utf8(other.into_vec()) else { continue };
+            let distance = strsim::damerau_levenshtein(name, &other);
+            if distance <= 1 + name.len() / 4 && !near.iter().any(|(_, known)| *known == other) {
+                near.push((distance, other));
+            }
+        }
+    }
+    near.sort();
+    near.truncate(5);
+    let root = view.root().display().to_string();
+    let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"));
+    if !near.is_empty() {
+        let names: Vec<_> = near.iter().map(|(_, name)| name.as_str()).collect();
+        error = error.detail(format!("near names: {}", names.join(", ")));
+    }
+    match packages::of_tool(name, target.machine()) {
+        Some(package) => error.help(format!("install {package} in the sysroot")),
+        None => error,
+    }
+}
+
+impl From<ReadError> for BadObject {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Malformed(malformed) => Self::Malformed(malformed),
+            ReadError::Io(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What dpkg's own files know of packages: which one a library or a tool belongs to.
+//!
+//! For help lines only: nothing is decided by it, and where there is no dpkg it knows nothing.
+
+use std::fs;
+use std::path::Path;
+
+use crate::target::Machine;
+
+const INFO: &str = "var/lib/dpkg/info";
+
+/// The package that has the library `soname`, as `libssl3:arm64`: by the shlibs files (deb-shlibs(5))
+/// of the sysroot, else of the host.
+pub(crate) fn of_library(sysroot: &Path, soname: &[u8], machine: Machine) -> Option<String> {
+    let soname = std::str::from_utf8(soname).ok()?;
+    // `libfoo.so.1` is `libfoo 1` there, `libfoo-1.2.so` is `libfoo 1.2`.
+    let (library, version) = match soname.split_once(".so.") {
+        Some(parts) => parts,
+        None => soname.strip_suffix(".so")?.rsplit_once('-')?,
+    };
+    let package = [sysroot, Path::new("/")].into_iter().find_map(|root| {
+        in_files(root, ".shlibs", |_, text| {
+            text.lines().find_map(|line| {
+                let mut words = line.split_whitespace().skip_while(|word| word.ends_with(':'));
+                (words.next() == Some(library) && words.next() == Some(version))
+                    .then(|| words.next().map(str::to_owned))?
+            })
+        })
+    })?;
+    Some(with_architecture(&package, machine))
+}
+
+/// The package of the host that has a tool of this name, as `coreutils:arm64`.
+pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
+    let endings = [format!("/bin/{name}"), format!("/sbin/{name}")];
+    let package = in_files(Path::new("/"), ".list", |file, text| {
+        let found = text.lines().any(|line| endings.iter().any(|ending| line.ends_with(ending)));
+        found.then(|| file.split(':').next().unwrap_or(file).to_owned())
+    })?;
+    Some(with_architecture(&package, machine))
+}
+
+fn with_architecture(package: &str, machine: Machine) -> String {
+    match machine.debian() {
+        Some(debian) if machine != Machine::host() => format!("{package}:{debian}"),
+        _ => package.to_owned(),
+    }
+}
+
+/// Asks `pick` of each file with this ending, in order of names; it is given the name without the ending.
+fn in_files(root: &Path, ending: &str, pick: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
+    let mut names: Vec<_> = fs::read_dir(root.join(INFO))
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort_unstable();
+    names.iter().filter_map(|name| Some((name, name.strip_suffix(ending)?))).find_map(|(name, stem)| {
+        let text = fs::read_to_string(root.join(INFO).join(name)).ok()?;
+        pick(stem, &text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+
+    #[test]
+    fn packages_by_soname() {
+        let root = tempfile::tempdir().unwrap();
+        let info = root.path().join(INFO);
+        fs::create_dir_all(&info).unwrap();
+        fs::write(info.join("libquux7:amd64.shlibs"), "libquux 7 libquux7 (>= 1.0)\nudeb: libquux 7 x\n").unwrap();
+        fs::write(info.join("libbfd.shlibs"), "libbfdx 2.40-system libbfdx (>= 2.40)\n").unwrap();
+        let arm = Target::parse("aarch64-unknown-linux-gnu").unwrap().machine();
+        assert_eq!(of_library(root.path(), b"libquux.so.7", Machine::host()).as_deref(), Some("libquux7"));
+        if arm != Machine::host() {
+            assert_eq!(of_library(root.path(), b"libquux.so.7", arm).as_deref(), Some("libquux7:arm64"));
+        }
+        assert_eq!(of_library(root.path(), b"libquux.so.8", arm), None);
+        assert_eq!(of_library(root.path(), b"\xff.so.8", arm), None);
+    }
+}

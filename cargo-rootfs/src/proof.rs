@@ -1,0 +1,253 @@
+//! The proof that a planned rootfs is complete: every closure is resolved again inside it.
+//!
+//! It takes nothing from the first resolution but its result, to compare with: no `--library-path`,
+//! no sysroot, only the entries, links, cache and configuration of the rootfs itself. Headers that
+//! were parsed are not parsed again.
+
+use std::io;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::elf::{Object, ReadError};
+use crate::error::Error;
+use crate::path::RootfsPath;
+use crate::report::missing_error;
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Resolver, Skipped, Versions};
+use crate::rootfs::{Body, Kind, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::Machine;
+
+/// What the rootfs was made for, to be found again in it.
+#[derive(Debug)]
+pub struct Claim {
+    /// The names under which the file must be found: as it was asked for, and its usrmerge twin.
+    pub names: Vec<RootfsPath>,
+    /// Where the closure starts: a path, or the soname of a library that is opened by name.
+    pub start: Start,
+    /// The machine that all of it is for.
+    pub machine: Machine,
+    /// What gets mapped, by device and inode, in order: the file itself, its interpreter, its objects.
+    pub mapped: Vec<(u64, u64)>,
+}
+
+/// Where a closure starts.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// An executable or library at a path.
+    Path(RootfsPath),
+    /// A library found by its name, as dlopen(3) does, by the loader at this path.
+    Library(Vec<u8>, RootfsPath),
+}
+
+impl Claim {
+    /// The claim that `closure` makes, its files named by `files`.
+    pub fn new(closure: &Closure, start: Start, names: Vec<RootfsPath>, machine: Machine, files: &dyn Files) -> Self {
+        Self { names, start, machine, mapped: mapped(closure, files) }
+    }
+}
+
+fn mapped(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
+    let interpreter = closure.interpreter.iter().filter_map(|(_, found)| found.as_ref()).map(|(_, file)| *file);
+    std::iter::once(closure.id)
+        .chain(interpreter)
+        .chain(closure.objects.iter().map(|object| object.file))
+        .map(|file| files.inode(file))
+        .collect()
+}
+
+/// Checks every claim; gives all that is wrong.
+///
+/// `sysroot` serves headers that are parsed already, by inode, and nothing else.
+pub fn prove(rootfs: &Rootfs, claims: &[Claim], sysroot: &mut Sysroot) -> Vec<Error> {
+    let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
+    let mut resolver = Resolver::new(Vec::new(), None);
+    let mut versions = Versions::default();
+    let mut errors = Vec::new();
+    for claim in claims {
+        if let Err(error) = check(&mut view, &mut resolver, &mut versions, claim, &mut errors) {
+            errors.push(error);
+        }
+    }
+    errors
+}
+
+fn check(
+    view: &mut View<'_>,
+    resolver: &mut Resolver,
+    versions: &mut Versions,
+    claim: &Claim,
+    errors: &mut Vec<Error>,
+) -> Result<(), Error> {
+    for name in &claim.names {
+        match view.find(name) {
+            Find::File { file, .. } if Some(&view.inode(file)) == claim.mapped.first() => {}
+            Find::File { .. } => {
+                return Err(Error::failed(format!("`{name}` would be another file in the rootfs than was asked for")));
+            }
+            _ => return Err(Error::failed(format!("`{name}` would not be found in the rootfs"))),
+        }
+    }
+    let path = match &claim.start {
+        Start::Path(path) => path.clone(),
+        Start::Library(name, loader) => {
+            let shown = String::from_utf8_lossy(name).into_owned();
+            let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
+                return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
+            };
+            match resolver.library(view, &loader, name) {
+                Ok((path, ..)) => path,
+                Err(_) => return Err(Error::failed(format!("`{shown}` would not be found in the rootfs by its name"))),
+            }
+        }
+    };
+    let closure = resolver.closure(view, &path).map_err(|skipped| match skipped {
+        Skipped::Absent(_) => Error::failed(format!("`{path}` would not be found in the rootfs")),
+        Skipped::Bad { why, .. } => Error::failed(format!("`{path}`: {why}")),
+    })?;
+    let machine = closure.loader.as_ref().map(|loader| loader.machine);
+    for missing in &closure.missing {
+        errors.push(missing_error(missing, machine, None).detail(format!("in the planned rootfs, of {path}")));
+    }
+    for lacking in versions.unsatisfied(view, &closure) {
+        let version = String::from_utf8_lossy(&lacking.version);
+        errors.push(
+            Error::failed(format!("version `{version}` not found in `{}`", lacking.library))
+                .detail(format!("needed by {}", lacking.needed_by))
+                .help("take executable and libraries from the same or a newer distribution (--sysroot)"),
+        );
+    }
+    if closure.missing.is_empty() {
+        let now = mapped(&closure, view);
+        if now != claim.mapped {
+            return Err(differs(view, &closure, claim, &now));
+        }
+    }
+    Ok(())
+}
+
+/// The loader would map other files in the image than it did in the sysroot.
+fn differs(view: &View<'_>, closure: &Closure, claim: &Claim, now: &[(u64, u64)]) -> Error {
+    let mut error = Error::failed(format!("`{}` would be given other libraries in the rootfs", closure.file));
+    for object in &closure.objects {
+        if !claim.mapped.contains(&view.inode(object.file)) {
+            let name = String::from_utf8_lossy(&object.needed);
+            error = error.detail(format!("{name} would be {} [{}]", object.path, object.found_by));
+        }
+    }
+    for inode in claim.mapped.iter().filter(|inode| !now.contains(inode)) {
+        if let Some(file) = view.sysroot.by_inode(*inode) {
+            error = error.detail(format!("instead of {}", view.sysroot.info(file).host.path.display()));
+        }
+    }
+    error.help("two libraries of one soname cannot be told apart; package the executables separately")
+}
+
+/// A rootfs as files that can be resolved in.
+struct View<'a> {
+    rootfs: &'a Rootfs,
+    sysroot: &'a mut Sysroot,
+    ids: FxHashMap<RootfsPath, FileId>,
+    paths: Vec<RootfsPath>,
+}
+
+impl View<'_> {
+    fn id(&mut self, path: &RootfsPath) -> FileId {
+        if let Some(&id) = self.ids.get(path) {
+            return id;
+        }
+        let id = FileId(self.paths.len());
+        self.ids.insert(path.clone(), id);
+        self.paths.push(path.clone());
+        id
+    }
+
+    fn body(&self, file: FileId) -> Option<&Body> {
+        match &self.rootfs.get(&self.paths[file.0])?.kind {
+            Kind::File(body) => Some(body),
+            _ => None,
+        }
+    }
+}
+
+impl Files for View<'_> {
+    /// path_resolution(7), over the entries.
+    fn find(&mut self, path: &RootfsPath) -> Find {
+        let mut at = RootfsPath::root();
+        let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if !matches!(self.rootfs.get(&at).map(|entry| &entry.kind), Some(Kind::Dir)) {
+                return Find::Absent;
+            }
+            if part == b".." {
+                at = at.parent().unwrap_or_else(RootfsPath::root);
+                continue;
+            }
+            let next = at.join(&part);
+            match self.rootfs.get(&next).map(|entry| &entry.kind) {
+                None => return Find::Absent,
+                Some(Kind::Symlink(target)) => {
+                    links += 1;
+                    if links > 40 {
+                        return Find::Loop;
+                    }
+                    if target.first() == Some(&b'/') {
+                        at = RootfsPath::root();
+                    }
+                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+                    rest.extend(parts.rev().map(<[u8]>::to_vec));
+                }
+                Some(_) => at = next,
+            }
+        }
+        match self.rootfs.get(&at).map(|entry| &entry.kind) {
+            None => Find::Absent,
+            Some(Kind::Dir) => Find::Dir,
+            Some(Kind::Hardlink(target)) => Find::File { file: self.id(&target.clone()), realpath: at },
+            Some(_) => Find::File { file: self.id(&at), realpath: at },
+        }
+    }
+
+    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
+        match self.body(file).cloned() {
+            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
+                Some(known) => self.sysroot.object(known),
+                None => Err(BadObject::Unreadable("not read before".to_owned())),
+            },
+            Some(Body::Bytes(bytes)) => match Object::read(&bytes[..]) {
+                Ok(object) => Ok(Arc::new(object)),
+                Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
+                Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
+            },
+            None => Err(BadObject::Unreadable("not a regular file".to_owned())),
+        }
+    }
+
+    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
+        match self.body(file).cloned() {
+            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
+                Some(known) => self.sysroot.read(known, limit),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+            Some(Body::Bytes(bytes)) => Ok(bytes.to_vec()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
+        self.rootfs
+            .below(folder)
+            .filter(|(path, _)| path.parent().as_ref() == Some(folder))
+            .map(|(path, _)| path.file_name().into())
+            .collect()
+    }
+
+    fn inode(&self, file: FileId) -> (u64, u64) {
+        match self.body(file) {
+            Some(Body::Host(host)) => host.inode,
+            // No device has the number of all ones.
+            _ => (u64::MAX, file.0 as u64),
+        }
+    }
+}
