@@ -173,11 +173,11 @@ fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
 fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     let mut best: Vec<std::ops::Range<usize>> = Vec::new();
     let mut run: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut start = 0;
-    for string in image.split(|byte| *byte == 0) {
-        let range = start..start + string.len();
-        start = range.end + 1;
-        let is_folder = string.len() > 1 && string[0] == b'/' && string.ends_with(b"/");
+    // Few strings end with a slash, so their ends are looked for first.
+    for end in memchr::memmem::find_iter(image, b"/\0").map(|slash| slash + 1) {
+        let start = memchr::memrchr(0, &image[..end]).map_or(0, |nul| nul + 1);
+        let (range, string) = (start..end, &image[start..end]);
+        let is_folder = string.len() > 1 && string[0] == b'/';
         if !is_folder || !string.iter().all(u8::is_ascii_graphic) || !contains(string, b"lib") {
             continue;
         }

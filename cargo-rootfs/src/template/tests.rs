@@ -142,7 +142,6 @@ fn base_is_the_skeleton_that_programs_expect() {
             "/etc/nsswitch.conf 0644 0:0",
             "/etc/os-release 0644 0:0",
             "/etc/passwd 0644 0:0",
-            "/home/nonroot 0700 65532:65532",
             "/proc 0555 0:0",
             "/root 0700 0:0",
             "/run 0755 0:0",
