@@ -1,11 +1,21 @@
 //! From a [`Rootfs`] to bytes elsewhere: every file is read once and handed to every sink.
 //!
 //! A sink is one destination: a tar, a folder, an engine. It writes beside its final name and
-//! takes that name only when every sink has all it needs.
+//! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
-use crate::error::Result;
+pub mod dir;
+mod encode;
+mod folders;
+mod reader;
+mod staged_file;
+pub mod tar;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
-use crate::rootfs::Entry;
+use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
+use reader::Reader;
 
 /// One destination while it is written. Dropping it discards what it has written.
 pub trait Sink {
@@ -16,8 +26,8 @@ pub trait Sink {
     /// The next bytes of the regular file begun last; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Completes it, all but the name.
-    fn finish(self: Box<Self>) -> Result<Box<dyn Staged>>;
+    /// Completes it, all but the name. What it could not do as planned goes to `observer`.
+    fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>>;
 }
 
 /// A complete destination that does not yet stand under its name. Dropping it discards it.
@@ -25,6 +35,21 @@ pub trait Staged {
     /// Puts it under its name and says what that is: a path, or the id that an engine reports.
     fn commit(self: Box<Self>) -> Result<Written>;
 }
+
+/// Who is told how the writing goes. `()` does not listen.
+pub trait Observer {
+    /// So many bytes more of the rootfs's files ([`Rootfs::size`] in all) have gone to every sink.
+    fn wrote(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
+
+    /// A sink could not do all that was planned.
+    fn warn(&mut self, warning: Warning) {
+        let _ = warning;
+    }
+}
+
+impl Observer for () {}
 
 /// What was written, as one line of stdout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,3 +68,125 @@ pub enum Written {
     /// The archive went to standard output, which therefore carries nothing else.
     Stdout,
 }
+
+/// Writes `rootfs` to all of `sinks` and says what each became, in their order.
+///
+/// Every host file is read once, by a thread that stays a few buffers ahead, so memory does not grow
+/// with the rootfs. Names are taken only after every sink has finished: until then a failure, or
+/// `interrupted` becoming true, leaves every destination as it was.
+///
+/// # Errors
+///
+/// A file that changed since it was planned, a sink that fails, an entry whose parent is not a folder.
+pub fn write(
+    rootfs: &Rootfs,
+    mut sinks: Vec<Box<dyn Sink>>,
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Vec<Written>> {
+    // Ctrl-C reaches an engine's process as well, and is the cause of whatever fails after it.
+    let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
+
+    check(rootfs)?;
+    // On failure they are dropped from the last to the first, as folders that one made for its output
+    // may hold a later one's.
+    sinks.reverse();
+    stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
+    let mut sinks = sinks.into_iter();
+    let mut staged = Vec::new();
+    for sink in sinks.by_ref() {
+        staged.push(sink.finish(observer).map_err(or_interrupted)?);
+    }
+    if interrupted.load(Ordering::Relaxed) {
+        return Err(Error::interrupted());
+    }
+    staged.into_iter().rev().map(Staged::commit).collect()
+}
+
+/// Reads the files of `rootfs` in its order, and hands them on.
+fn stream(
+    rootfs: &Rootfs,
+    sinks: &mut [Box<dyn Sink>],
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    std::thread::scope(|scope| {
+        let mut reader = Reader::start(scope, host_files(rootfs))?;
+        for (path, entry) in rootfs.iter() {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Error::interrupted());
+            }
+            for sink in sinks.iter_mut() {
+                sink.entry(path, entry)?;
+            }
+            match &entry.kind {
+                Kind::File(Body::Bytes(bytes)) if !bytes.is_empty() => {
+                    for sink in sinks.iter_mut() {
+                        sink.data(bytes)?;
+                    }
+                    observer.wrote(bytes.len() as u64);
+                }
+                Kind::File(Body::Host(file)) => {
+                    let mut left = file.size;
+                    while left > 0 {
+                        if interrupted.load(Ordering::Relaxed) {
+                            return Err(Error::interrupted());
+                        }
+                        let bytes = reader.next(left)?;
+                        for sink in sinks.iter_mut() {
+                            sink.data(bytes)?;
+                        }
+                        left -= bytes.len() as u64;
+                        observer.wrote(bytes.len() as u64);
+                    }
+                }
+                _ => {}
+            }
+        }
+        reader.finish()
+    })
+}
+
+/// The host files of `rootfs`, in its order.
+fn host_files(rootfs: &Rootfs) -> Vec<&HostFile> {
+    let files = rootfs.iter().filter_map(|(_, entry)| match &entry.kind {
+        Kind::File(Body::Host(file)) => Some(&**file),
+        _ => None,
+    });
+    files.collect()
+}
+
+/// What every sink relies on: names that are text and stay inside, folders before what they hold,
+/// hard links to regular files that come before them.
+fn check(rootfs: &Rootfs) -> Result<()> {
+    let mut errors = Vec::new();
+    for (path, entry) in rootfs.iter() {
+        let refused = |why: &str| Error::failed(format!("cannot pack `{path}`: {why}"));
+        if path.as_str().is_none() {
+            errors.push(refused("its name is not UTF-8"));
+        } else if path.components().any(|part| part == b"..") {
+            errors.push(refused("its name holds `..`"));
+        }
+        let parent = path.parent().map(|parent| rootfs.get(&parent).map(|entry| &entry.kind));
+        match parent {
+            None if !matches!(entry.kind, Kind::Dir) => errors.push(refused("the root is a folder")),
+            None | Some(Some(Kind::Dir)) => {}
+            Some(_) => errors.push(refused("what holds it is not a folder of the rootfs")),
+        }
+        match &entry.kind {
+            Kind::Hardlink(target)
+                if target >= path || !matches!(rootfs.get(target).map(|entry| &entry.kind), Some(Kind::File(_))) =>
+            {
+                errors.push(refused(&format!("it is another name of `{target}`, which is no regular file before it")));
+            }
+            Kind::Symlink(target) if target.is_empty() || target.contains(&0) => {
+                errors.push(refused("it is a symlink to nothing"));
+            }
+            _ => {}
+        }
+    }
+    Error::all(errors)
+}
+
+#[cfg(test)]
+mod tests;

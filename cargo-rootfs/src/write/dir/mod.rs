@@ -1,0 +1,136 @@
+//! The folder sink: a rootfs as a tree on disk, built beside its name and swapped in when it is complete.
+//!
+//! What stood under the name goes only where `standing` says that it may.
+
+mod remove;
+mod staging;
+mod standing;
+mod tree;
+
+use std::io;
+use std::path::PathBuf;
+
+use camino::Utf8Path;
+
+use super::folders::{NewFolders, holding};
+use super::{Observer, Sink, Staged, Written, encode};
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+use crate::rootfs::Entry;
+use staging::Staging;
+use standing::Standing;
+use tree::Tree;
+
+/// Which folders may be replaced by a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// One that is empty, or was made by an earlier run and got no other files since.
+    OwnOnly,
+    /// Any, with all that it holds.
+    Force,
+}
+
+/// A folder that is being written.
+pub struct Dir {
+    tree: Tree,
+    output: Output,
+}
+
+/// Where it goes, and where it is until then.
+struct Output {
+    staging: Staging,
+    /// As asked for.
+    written: PathBuf,
+    /// The same, without symlinks where it exists.
+    path: PathBuf,
+    replace: Replace,
+    epoch: i64,
+    folders: NewFolders,
+}
+
+impl Dir {
+    /// A folder that will be at `path`, in which everything has the modification time `epoch`
+    /// (seconds since 1970). Missing folders above it are made.
+    ///
+    /// Modes are exact whatever the umask. Root makes everything with the entries' owners and
+    /// capabilities; anybody else owns it all, and [`Observer::warn`] hears of capabilities that could not be set.
+    ///
+    /// # Errors
+    ///
+    /// What stands at `path` may not be replaced, is a mount point or holds one; nothing can be made
+    /// beside it; `epoch` is negative.
+    pub fn create(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Box<dyn Sink>> {
+        encode::mtime(epoch)?;
+        let written = path.as_std_path().to_owned();
+        let path = match written.canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => written.clone(),
+            Err(error) => return Err(Error::io("create", &written, error)),
+        };
+        if path.file_name().is_none() {
+            return Err(Error::failed(format!("cannot replace the folder `{}`", written.display())));
+        }
+        Standing::at(&path, replace)?;
+        let folders = NewFolders::create(holding(&path))?;
+        let failed = |error: rustix::io::Errno| Error::io("create", &written, error.into());
+        let staging = Staging::beside(&path).map_err(failed)?;
+        let tree = Tree::new(staging.folder(), epoch).map_err(failed)?;
+        Ok(Box::new(Self { tree, output: Output { staging, written, path, replace, epoch, folders } }))
+    }
+}
+
+impl Sink for Dir {
+    fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
+        self.tree.entry(path, entry).map_err(|failed| failed.below(&self.output.written))
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tree.data(bytes).map_err(|failed| failed.below(&self.output.written))
+    }
+
+    fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>> {
+        let Self { tree, output } = *self;
+        // Before the tree gets its final modes: only who may write to a folder may mark it (xattr(7)).
+        let marked = standing::mark(output.staging.folder(), output.epoch)
+            .map_err(|error| Error::io("mark", &output.written, error.into()))?;
+        let lost = tree.finish().map_err(|failed| failed.below(&output.written))?;
+        if let Some(warning) = lost.warning(&output.written) {
+            observer.warn(warning);
+        }
+        Ok(Box::new(Complete { output, marked }))
+    }
+}
+
+struct Complete {
+    output: Output,
+    /// Whether it carries the mark itself, so that it needs none beside it.
+    marked: bool,
+}
+
+impl Staged for Complete {
+    fn commit(self: Box<Self>) -> Result<Written> {
+        let Self { output: Output { staging, written, path, replace, epoch, folders }, marked } = *self;
+        let standing = Standing::at(&path, replace)?;
+        if !marked {
+            standing::mark_beside(&path, staging.folder(), epoch)?;
+        }
+        let failed = |error: rustix::io::Errno| Error::io("replace", &written, error.into());
+        let earlier = match standing {
+            Standing::Absent => staging.rename_new(&path).map(|()| None),
+            Standing::Empty => staging.rename_over(&path).map(|()| None),
+            Standing::Full => staging.exchange(&path).map(Some),
+        };
+        let earlier = earlier.map_err(failed)?;
+        folders.keep();
+        if let Some(earlier) = earlier {
+            remove::tree(&earlier).map_err(|error| {
+                Error::io("remove", &earlier, error.into())
+                    .detail(format!("it is what was `{}` before; the new one is in its place", written.display()))
+            })?;
+        }
+        Ok(Written::Dir(written))
+    }
+}
+
+#[cfg(test)]
+mod tests;

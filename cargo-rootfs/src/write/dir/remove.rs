@@ -1,0 +1,78 @@
+//! Takes away a tree with all that it holds: no link is followed, and no mount is entered.
+//!
+//! It does not ask whether it may: that is for `standing`.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, Result};
+
+/// Removes the folder `path`.
+pub(super) fn tree(path: &Path) -> Result<()> {
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
+    let folder = open(CWD, &name)?;
+    empty(folder.as_fd(), rustix::fs::fstat(&folder)?.st_dev)?;
+    rustix::fs::unlinkat(CWD, &name, AtFlags::REMOVEDIR)
+}
+
+fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
+    if rustix::fs::fstat(folder)?.st_dev != device {
+        return Err(Errno::XDEV);
+    }
+    // A rootfs has folders that their owner may not write to.
+    rustix::fs::fchmod(folder, Mode::RWXU)?;
+    for name in names(folder)? {
+        match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
+            // EISDIR is what Linux says of a folder, EPERM what POSIX has for it.
+            Err(Errno::ISDIR | Errno::PERM) => {
+                let inner = open_inside(folder, &name)?;
+                empty(inner.as_fd(), device)?;
+                rustix::fs::unlinkat(folder, &name, AtFlags::REMOVEDIR)?;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// The names in a folder, without itself and its parent.
+pub(super) fn names(folder: BorrowedFd<'_>) -> Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Opens a folder of the same mount. A bind mount of the same device is caught only by a kernel
+/// that has openat2(2), Linux 5.6; `standing` has looked for mounts before.
+fn open_inside(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    let inside = || match rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve) {
+        Err(Errno::NOSYS | Errno::PERM) => open(parent, name),
+        result => result,
+    };
+    match inside() {
+        Err(Errno::ACCESS) => {
+            // It may not even be listed by its owner.
+            let is_folder = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+            if is_folder {
+                rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            }
+            inside()
+        }
+        result => result,
+    }
+}

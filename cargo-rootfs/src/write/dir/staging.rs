@@ -1,0 +1,128 @@
+//! The hidden folder beside the output in which a tree is built, and the ways to give it its name.
+//!
+//! It knows nothing of what is inside.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, Result};
+
+use super::remove;
+use crate::write::folders::holding;
+
+/// Only then may an unlocked one be taken for what a killed run has left: between its making and
+/// its locking it is unlocked too.
+const ABANDONED: Duration = Duration::from_secs(60);
+
+/// A locked folder of a random name. Dropping it removes it with all that it holds.
+pub(super) struct Staging {
+    path: PathBuf,
+    folder: OwnedFd,
+    kept: bool,
+}
+
+impl Staging {
+    /// A new one beside `path`, which names a folder that need not exist.
+    pub(super) fn beside(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{}.cargo-rootfs-", name.chars().take(50).collect::<String>());
+        remove_abandoned(holding(path), &prefix);
+        let made = tempfile::Builder::new()
+            .prefix(&prefix)
+            .make_in(holding(path), |name| Ok(rustix::fs::mkdir(name, Mode::RWXU)?))
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EXIST))?;
+        // It would be removed as a file.
+        let path = made.into_temp_path().keep().map_err(|_| Errno::IO)?;
+        // The umask may have taken even the owner's rights.
+        rustix::fs::chmod(&path, Mode::RWXU)?;
+        let folder = open(&path)?;
+        // A file system without locks loses only the cleaning up after killed runs.
+        let _ = rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive);
+        Ok(Self { path, folder, kept: false })
+    }
+
+    pub(super) fn folder(&self) -> BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+
+    /// Renames it to `path`, where nothing is.
+    pub(super) fn rename_new(self, path: &Path) -> Result<()> {
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
+            Ok(()) => {
+                self.keep();
+                Ok(())
+            }
+            Err(error) if is_unknown(error) => self.rename_over(path),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Renames it to `path`, where at most an empty folder is, which rename(2) replaces.
+    pub(super) fn rename_over(self, path: &Path) -> Result<()> {
+        rustix::fs::rename(&self.path, path)?;
+        self.keep();
+        Ok(())
+    }
+
+    /// Renames it to `path`, and what is there to what is returned.
+    pub(super) fn exchange(self, path: &Path) -> Result<PathBuf> {
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(self.keep()),
+            Err(error) if is_unknown(error) => {
+                let aside = self.path.with_extension("old");
+                rustix::fs::rename(path, &aside)?;
+                if let Err(error) = rustix::fs::rename(&self.path, path) {
+                    rustix::fs::rename(&aside, path)?;
+                    return Err(error);
+                }
+                self.keep();
+                Ok(aside)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.kept = true;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Whatever made the run fail is what the user is told.
+            let _ = remove::tree(&self.path);
+        }
+    }
+}
+
+/// Whether renameat2(2) or its flags are what the kernel or the file system does not know.
+fn is_unknown(error: Errno) -> bool {
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+}
+
+fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// Removes what killed runs left in `folder`: their locks went with them. All of it is best effort.
+fn remove_abandoned(folder: &Path, prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let since = |time| SystemTime::now().duration_since(time).unwrap_or_default();
+        let is_old = metadata.modified().is_ok_and(|time| since(time) > ABANDONED);
+        if !metadata.is_dir() || !is_old || metadata.uid() != rustix::process::geteuid().as_raw() {
+            continue;
+        }
+        let Ok(locked) = open(&entry.path()) else { continue };
+        if rustix::fs::flock(&locked, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = remove::tree(&entry.path());
+        }
+    }
+}

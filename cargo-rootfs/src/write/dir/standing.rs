@@ -1,0 +1,181 @@
+//! What stands where a folder is to be written, and whether it may go.
+//!
+//! A folder that this tool made carries a mark: an extended attribute of its own, or, where the file
+//! system has none, a hidden file beside it; never a file inside. Nothing is removed here.
+
+use std::ffi::CStr;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, XattrFlags};
+use rustix::io::{Errno, Result as SysResult};
+
+use super::Replace;
+use super::remove::names;
+use crate::error::{Error, Result};
+use crate::write::folders::holding;
+use crate::write::staged_file::StagedFile;
+
+/// Its value is the modification time that everything inside got.
+const MARK: &str = "user.cargo-rootfs";
+
+/// Folders whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a file.
+const VOLATILE: &[&[u8]] = &[b"dev", b"proc", b"run", b"sys", b"tmp", b"var/tmp"];
+
+/// What is there that may be replaced.
+pub(super) enum Standing {
+    /// Nothing.
+    Absent,
+    /// A folder without entries.
+    Empty,
+    /// A folder to be removed with what it holds.
+    Full,
+}
+
+impl Standing {
+    /// Looks at `path`. Fails where something is there that must stay.
+    pub(super) fn at(path: &Path, replace: Replace) -> Result<Self> {
+        let shown = path.display();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(Self::Absent),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(Error::failed(format!("cannot write the folder `{shown}`: it is not a folder")));
+            }
+            Err(error) => return Err(Error::io("read", path, error.into())),
+        };
+        let read = |error: Errno| Error::io("read", path, error.into());
+        if names(folder.as_fd()).map_err(read)?.is_empty() {
+            return Ok(Self::Empty);
+        }
+        let by_force = "choose another folder, or pass --force to replace it with all that it holds";
+        let epoch = epoch_marked(&folder, path);
+        if epoch.is_none() && replace == Replace::OwnOnly {
+            return Err(Error::failed(format!("`{shown}` is neither empty nor made by cargo rootfs")).help(by_force));
+        }
+        let owner = rustix::fs::fstat(&folder).map_err(read)?.st_uid;
+        let user = rustix::process::geteuid();
+        if !user.is_root() && user.as_raw() != owner {
+            return Err(Error::failed(format!("cannot replace `{shown}`: it belongs to user {owner}")));
+        }
+
+        let mut survey = Survey { root: path, epoch, replace, foreign: None };
+        survey.folder(folder.as_fd(), b"")?;
+        match survey.foreign {
+            Some(foreign) if replace == Replace::OwnOnly => {
+                Err(Error::failed(format!("`{shown}` has changed since cargo rootfs made it"))
+                    .detail(format!("`{}` is not as it was written", foreign.display()))
+                    .help(by_force))
+            }
+            _ => Ok(Self::Full),
+        }
+    }
+}
+
+/// A walk through a folder that is to go: for mounts, which must never be emptied with it, and for
+/// files that somebody else has put there.
+struct Survey<'a> {
+    root: &'a Path,
+    epoch: Option<i64>,
+    replace: Replace,
+    foreign: Option<PathBuf>,
+}
+
+impl Survey<'_> {
+    fn folder(&mut self, folder: BorrowedFd<'_>, within: &[u8]) -> Result<()> {
+        let failed = |path: &Path, error: Errno| Error::io("read", path, error.into());
+        let at = self.path(within);
+        for name in names(folder).map_err(|error| failed(&at, error))? {
+            let inner = [within, if within.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
+            let path = self.path(&inner);
+            let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+            let stat = rustix::fs::statx(folder, &name, flags, StatxFlags::BASIC_STATS)
+                .map_err(|error| failed(&path, error))?;
+            if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+                return Err(Error::failed(format!(
+                    "cannot replace `{}`: `{}` is mounted in it",
+                    self.root.display(),
+                    path.display()
+                ))
+                .help(format!("umount {}", path.display())));
+            }
+            match FileType::from_raw_mode(stat.stx_mode.into()) {
+                FileType::Directory => match open(folder, &name) {
+                    Ok(folder) => self.folder(folder.as_fd(), &inner)?,
+                    Err(_) if self.replace == Replace::Force => {}
+                    Err(error) => return Err(failed(&path, error)),
+                },
+                FileType::RegularFile if stat.stx_size > 0 && !is_volatile(&inner) => {
+                    let mtime = (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec);
+                    if self.epoch.is_none_or(|epoch| mtime != (epoch, 0)) {
+                        self.foreign.get_or_insert(path);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, within: &[u8]) -> PathBuf {
+        use std::os::unix::ffi::OsStrExt;
+        self.root.join(std::ffi::OsStr::from_bytes(within))
+    }
+}
+
+fn is_volatile(path: &[u8]) -> bool {
+    VOLATILE.iter().any(|folder| path.strip_prefix(*folder).is_some_and(|rest| rest.starts_with(b"/")))
+}
+
+fn open(parent: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Marks `folder` as made by this tool, or says that its file system cannot.
+pub(super) fn mark(folder: BorrowedFd<'_>, epoch: i64) -> SysResult<bool> {
+    match rustix::fs::fsetxattr(folder, MARK, epoch.to_string().as_bytes(), XattrFlags::empty()) {
+        Ok(()) => Ok(true),
+        // tmpfs has them from Linux 6.6; a full or old file system may have no room for them.
+        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::NOSPC | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the mark of `folder`, which will be at `path`, into a file beside it. What stands there now stays marked.
+pub(super) fn mark_beside(path: &Path, folder: BorrowedFd<'_>, epoch: i64) -> Result<()> {
+    let beside = beside(path);
+    let identity = identity(folder).map_err(|error| Error::io("mark", path, error.into()))?;
+    let earlier = std::fs::read_to_string(&beside).unwrap_or_default();
+    let earlier = earlier.lines().next().unwrap_or_default();
+    let mut file = StagedFile::create(&beside)?;
+    file.write_all(format!("{identity} {epoch}\n{earlier}\n").as_bytes())
+        .map_err(|error| Error::io("write", &beside, error))?;
+    file.persist()
+}
+
+/// The modification time of everything in `folder` where this tool made it.
+fn epoch_marked(folder: &OwnedFd, path: &Path) -> Option<i64> {
+    let mut value = [0; 32];
+    if let Ok(length) = rustix::fs::fgetxattr(folder, MARK, &mut value[..]) {
+        return std::str::from_utf8(&value[..length]).ok()?.parse().ok();
+    }
+    let identity = identity(folder.as_fd()).ok()?;
+    let marks = std::fs::read_to_string(beside(path)).ok()?;
+    marks.lines().find_map(|line| line.strip_prefix(&identity)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// Device, inode and time of birth: no later folder has the same.
+fn identity(folder: BorrowedFd<'_>) -> SysResult<String> {
+    let mask = StatxFlags::INO | StatxFlags::BTIME;
+    let stat = rustix::fs::statx(folder, c"", AtFlags::EMPTY_PATH, mask)?;
+    let born = stat.stx_btime;
+    Ok(format!("{}:{} {} {}.{}", stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino, born.tv_sec, born.tv_nsec))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    holding(path).join(format!(".{name}.cargo-rootfs"))
+}

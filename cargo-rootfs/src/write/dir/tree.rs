@@ -1,0 +1,217 @@
+//! Makes the entries of a rootfs below an open folder, with openat(2) and no symlink followed.
+//!
+//! The folder is private until it is complete: where it is, and what it replaces, is not known here.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::{Errno, Result as SysResult};
+
+use crate::error::{Error, Warning};
+use crate::path::RootfsPath;
+use crate::rootfs::{Entry, Kind};
+
+const CAPABILITY: &str = "security.capability";
+
+/// A tree that grows in the order of a rootfs.
+pub(super) struct Tree {
+    root: OwnedFd,
+    times: Timestamps,
+    /// Only root may give files away and set capabilities.
+    is_root: bool,
+    /// The folder used last; most entries follow others of their folder.
+    parent: Option<(RootfsPath, OwnedFd)>,
+    /// The regular file begun last, while some of it is missing.
+    file: Option<Growing>,
+    /// Folders get their modes at the end, when nothing more is put into them. The root is the first.
+    folders: Vec<(RootfsPath, Attributes)>,
+    lost: Lost,
+}
+
+struct Growing {
+    path: RootfsPath,
+    file: File,
+    left: u64,
+    attributes: Attributes,
+    capability: Option<Arc<[u8]>>,
+}
+
+#[derive(Clone, Copy)]
+struct Attributes {
+    mode: Mode,
+    owner: Uid,
+    group: Gid,
+}
+
+impl From<&Entry> for Attributes {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            mode: Mode::from_raw_mode(entry.mode & 0o7777),
+            owner: Uid::from_raw(entry.uid),
+            group: Gid::from_raw(entry.gid),
+        }
+    }
+}
+
+/// What went wrong with which entry.
+pub(super) struct Failed(RootfsPath, std::io::Error);
+
+impl Failed {
+    /// As an error that names the file on the host.
+    pub(super) fn below(self, root: &Path) -> Error {
+        Error::io("write", self.0.below(root), self.1)
+    }
+}
+
+/// Files whose capabilities could not be set.
+#[derive(Default)]
+pub(super) struct Lost(Vec<RootfsPath>);
+
+impl Lost {
+    pub(super) fn warning(&self, root: &Path) -> Option<Warning> {
+        let names = self.0.iter().map(RootfsPath::to_text).collect::<Vec<_>>();
+        (!names.is_empty()).then(|| {
+            Warning::new(format!("capabilities cannot be set in `{}`, of {}", root.display(), names.join(", ")))
+                .help("write it as root, or use --tar, which keeps them")
+        })
+    }
+}
+
+impl Tree {
+    /// Begins below `root`, an empty folder with mode 0700; it becomes 0755 where the rootfs has no entry for it.
+    pub(super) fn new(root: BorrowedFd<'_>, epoch: i64) -> SysResult<Self> {
+        let time = Timespec { tv_sec: epoch, tv_nsec: 0 };
+        Ok(Self {
+            root: root.try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?,
+            times: Timestamps { last_access: time, last_modification: time },
+            is_root: rustix::process::geteuid().is_root(),
+            parent: None,
+            file: None,
+            folders: vec![(
+                RootfsPath::root(),
+                Attributes { mode: Mode::from_raw_mode(0o755), owner: Uid::ROOT, group: Gid::ROOT },
+            )],
+            lost: Lost::default(),
+        })
+    }
+
+    pub(super) fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<(), Failed> {
+        self.make(path, entry).map_err(|error| Failed(path.clone(), error.into()))
+    }
+
+    fn make(&mut self, path: &RootfsPath, entry: &Entry) -> SysResult<()> {
+        let attributes = Attributes::from(entry);
+        let Some(folder) = path.parent() else {
+            self.folders[0].1 = attributes;
+            return Ok(());
+        };
+        let (is_root, times) = (self.is_root, self.times.clone());
+        let target = match &entry.kind {
+            Kind::Hardlink(target) => Some((self.open(&target.parent().unwrap_or_else(RootfsPath::root))?, target)),
+            _ => None,
+        };
+        let parent = self.parent(folder)?;
+        let name = path.file_name();
+        match &entry.kind {
+            Kind::Dir => {
+                rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
+                // The umask may have taken even the owner's rights.
+                rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+                self.folders.push((path.clone(), attributes));
+            }
+            Kind::Symlink(target) => {
+                rustix::fs::symlinkat(&**target, parent, name)?;
+                if is_root {
+                    let (owner, group) = (Some(attributes.owner), Some(attributes.group));
+                    rustix::fs::chownat(parent, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
+                }
+                rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            Kind::Hardlink(_) => {
+                if let Some((folder, target)) = target {
+                    rustix::fs::linkat(folder, target.file_name(), parent, name, AtFlags::empty())?;
+                }
+            }
+            Kind::File(_) => {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
+                let capability = entry.capability.clone();
+                let growing = Growing { path: path.clone(), file, left: entry.size(), attributes, capability };
+                if growing.left == 0 {
+                    self.complete(growing)?;
+                } else {
+                    self.file = Some(growing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn data(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        let Some(mut growing) = self.file.take() else { return Ok(()) };
+        let path = growing.path.clone();
+        growing.file.write_all(bytes).map_err(|error| Failed(path.clone(), error))?;
+        growing.left -= bytes.len() as u64;
+        if growing.left > 0 {
+            self.file = Some(growing);
+            return Ok(());
+        }
+        self.complete(growing).map_err(|error| Failed(path, error.into()))
+    }
+
+    /// What a write would undo comes last: chown(2) clears setuid bits and capabilities.
+    fn complete(&mut self, growing: Growing) -> SysResult<()> {
+        let Growing { path, file, attributes, capability, .. } = growing;
+        if self.is_root {
+            rustix::fs::fchown(&file, Some(attributes.owner), Some(attributes.group))?;
+        }
+        if let Some(capability) = capability {
+            match rustix::fs::fsetxattr(&file, CAPABILITY, &capability, XattrFlags::empty()) {
+                Ok(()) => {}
+                Err(Errno::PERM | Errno::OPNOTSUPP) => self.lost.0.push(path),
+                Err(error) => return Err(error),
+            }
+        }
+        rustix::fs::fchmod(&file, attributes.mode)?;
+        rustix::fs::futimens(&file, &self.times)
+    }
+
+    /// Gives the folders their modes and times, the deepest first.
+    pub(super) fn finish(mut self) -> Result<Lost, Failed> {
+        for (path, attributes) in std::mem::take(&mut self.folders).into_iter().rev() {
+            self.settle(&path, attributes).map_err(|error| Failed(path, error.into()))?;
+        }
+        Ok(self.lost)
+    }
+
+    fn settle(&self, path: &RootfsPath, attributes: Attributes) -> SysResult<()> {
+        let folder = self.open(path)?;
+        if self.is_root {
+            rustix::fs::fchown(&folder, Some(attributes.owner), Some(attributes.group))?;
+        }
+        rustix::fs::fchmod(&folder, attributes.mode)?;
+        rustix::fs::futimens(&folder, &self.times)
+    }
+
+    fn parent(&mut self, path: RootfsPath) -> SysResult<BorrowedFd<'_>> {
+        let opened = match self.parent.take() {
+            Some((last, folder)) if last == path => folder,
+            _ => self.open(&path)?,
+        };
+        Ok(self.parent.insert((path, opened)).1.as_fd())
+    }
+
+    /// Opens a folder of the tree, one component after the other, so that no symlink leads out of it.
+    fn open(&self, path: &RootfsPath) -> SysResult<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = rustix::fs::openat(&self.root, c".", flags, Mode::empty())?;
+        for component in path.components() {
+            folder = rustix::fs::openat(&folder, component, flags, Mode::empty())?;
+        }
+        Ok(folder)
+    }
+}

@@ -1,0 +1,213 @@
+//! Entries of a rootfs as the blocks of a POSIX tar (pax interchange format, pax(1)).
+//!
+//! The same entries give the same bytes: no clock, no names of users, no host path. It knows no files.
+
+use std::io::{self, IoSlice, Write};
+
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+use crate::rootfs::{Entry, Kind};
+use tar::{EntryType, Header};
+
+/// The unit of the format.
+const BLOCK: usize = 512;
+
+/// Small pieces are gathered up to this before they are written.
+const GATHER: usize = 256 << 10;
+
+/// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
+/// that is a property of tapes, and every reader of files and pipes does without.
+pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+/// The modification time for headers. SOURCE_DATE_EPOCH is not negative, as its specification has it.
+pub(super) fn mtime(epoch: i64) -> Result<u64> {
+    u64::try_from(epoch).map_err(|_| Error::usage(format!("a modification time of {epoch} is before 1970")))
+}
+
+/// Appends the headers of one entry to `blocks`.
+pub(super) fn headers(blocks: &mut Vec<u8>, path: &RootfsPath, entry: &Entry, mtime: u64) {
+    let mut records = Records::default();
+    let mut header = Header::new_ustar();
+
+    header.set_entry_type(match &entry.kind {
+        Kind::Dir => EntryType::Directory,
+        Kind::File(_) => EntryType::Regular,
+        Kind::Symlink(_) => EntryType::Symlink,
+        Kind::Hardlink(_) => EntryType::Link,
+    });
+    header.set_mode(entry.mode & 0o7777);
+    header.set_mtime(mtime);
+    header.set_uid(entry.uid.into());
+    header.set_gid(entry.gid.into());
+
+    // A size past 8 GiB, or an id past 2 Mi, does not fit its octal digits. The header then has the
+    // number in base 256, which is all that some readers know, and pax's own record for the rest.
+    header.set_size(entry.size());
+    for (key, value, limit) in [
+        ("gid", u64::from(entry.gid), 0o7777777),
+        ("size", entry.size(), 0o77777777777),
+        ("uid", u64::from(entry.uid), 0o7777777),
+    ] {
+        if value > limit {
+            records.push(key, value.to_string().as_bytes());
+        }
+    }
+
+    let name = name(path, entry);
+    if header.set_path(&name).is_err() {
+        records.push("path", name.as_bytes());
+        fill(&mut header.as_old_mut().name, name.as_bytes());
+    }
+
+    let target = match &entry.kind {
+        Kind::Symlink(target) => &**target,
+        Kind::Hardlink(target) => target.relative(),
+        Kind::Dir | Kind::File(_) => b"",
+    };
+    if header.set_link_name_literal(target).is_err() {
+        // Not always UTF-8, as pax(1) has it; a `hdrcharset=BINARY` would only make GNU tar warn.
+        records.push("linkpath", target);
+        fill(&mut header.as_old_mut().linkname, target);
+    }
+
+    if let (Kind::File(_), Some(capability)) = (&entry.kind, &entry.capability) {
+        records.push("SCHILY.xattr.security.capability", capability);
+    }
+
+    records.append_to(blocks, path, mtime);
+    header.set_cksum();
+    blocks.extend_from_slice(header.as_bytes());
+}
+
+/// The name as archives have it: relative, a folder with a slash at its end, the root as `./`.
+fn name(path: &RootfsPath, entry: &Entry) -> String {
+    let mut name = String::from_utf8_lossy(path.relative()).into_owned();
+    if name.is_empty() {
+        name.push('.');
+    }
+    if matches!(entry.kind, Kind::Dir) {
+        name.push('/');
+    }
+    name
+}
+
+/// As much of `value` as a field holds: for readers that do not know pax.
+fn fill(field: &mut [u8], value: &[u8]) {
+    field.fill(0);
+    let length = field.len().min(value.len());
+    field[..length].copy_from_slice(&value[..length]);
+}
+
+/// The records of an extended header.
+#[derive(Default)]
+struct Records(Vec<u8>);
+
+impl Records {
+    fn push(&mut self, key: &str, value: &[u8]) {
+        // "%d %s=%s\n": the length counts its own digits (pax(1)).
+        let rest = 1 + key.len() + 1 + value.len() + 1;
+        let mut length = rest + 1;
+        while length != rest + length.to_string().len() {
+            length = rest + length.to_string().len();
+        }
+        self.0.extend_from_slice(format!("{length} {key}=").as_bytes());
+        self.0.extend_from_slice(value);
+        self.0.push(b'\n');
+    }
+
+    fn append_to(&self, blocks: &mut Vec<u8>, path: &RootfsPath, mtime: u64) {
+        if self.0.is_empty() {
+            return;
+        }
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::XHeader);
+        // A reader that does not know pax makes a file of it: one that nothing mistakes for another.
+        let mut name = b"PaxHeaders/".to_vec();
+        name.extend_from_slice(path.file_name());
+        fill(&mut header.as_old_mut().name, &name);
+        header.set_mode(0o644);
+        header.set_mtime(mtime);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(self.0.len() as u64);
+        header.set_cksum();
+        blocks.extend_from_slice(header.as_bytes());
+        blocks.extend_from_slice(&self.0);
+        blocks.resize(blocks.len().next_multiple_of(BLOCK), 0);
+    }
+}
+
+/// Writes the archive of a rootfs to `out`, piece by piece.
+pub(super) struct Encoder<W> {
+    out: W,
+    mtime: u64,
+    /// What is not yet written: headers, padding, and small files.
+    gathered: Vec<u8>,
+    /// What is missing of the current file.
+    left: u64,
+    /// What it lacks to whole blocks.
+    padding: usize,
+}
+
+impl<W: Write> Encoder<W> {
+    pub(super) fn new(out: W, mtime: u64) -> Self {
+        Self { out, mtime, gathered: Vec::new(), left: 0, padding: 0 }
+    }
+
+    pub(super) fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
+        debug_assert_eq!(self.left, 0, "the file before `{path}` is not complete");
+        headers(&mut self.gathered, path, entry, self.mtime);
+        self.left = entry.size();
+        self.padding = padding(self.left);
+        if self.gathered.len() >= GATHER { self.flush() } else { Ok(()) }
+    }
+
+    pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.gathered.len() + bytes.len() <= GATHER {
+            self.gathered.extend_from_slice(bytes);
+        } else {
+            // A large piece goes out from where it is, in one system call with what stands before it.
+            write_both(&mut self.out, &self.gathered, bytes)?;
+            self.gathered.clear();
+        }
+        self.left -= bytes.len() as u64;
+        if self.left == 0 {
+            self.gathered.resize(self.gathered.len() + self.padding, 0);
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.gathered)?;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    /// Gives back `out`, which still lacks [`END`].
+    pub(super) fn into_inner(mut self) -> io::Result<W> {
+        self.flush()?;
+        Ok(self.out)
+    }
+}
+
+fn padding(size: u64) -> usize {
+    // The remainder is below 512.
+    (BLOCK - (size % BLOCK as u64) as usize) % BLOCK
+}
+
+/// `write_all` for two buffers (writev(2)).
+fn write_both(out: &mut impl Write, first: &[u8], second: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(first), IoSlice::new(second)];
+    let mut slices = &mut slices[..];
+    // Buffers that are empty from the start must not count as a write of nothing.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match out.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => IoSlice::advance_slices(&mut slices, count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The folders on the way to an output, which are made where they are missing.
+//!
+//! What a failed run made of them is taken away again. Nothing inside a rootfs is made here.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Folders that were not there before. Dropping it removes those that are still empty.
+pub(super) struct NewFolders(Vec<PathBuf>);
+
+impl NewFolders {
+    /// Makes `folder` and what it needs above it.
+    pub(super) fn create(folder: &Path) -> Result<Self> {
+        let mut made = Self(Vec::new());
+        let mut missing = Vec::new();
+        for ancestor in folder.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+            if ancestor.is_dir() {
+                break;
+            }
+            missing.push(ancestor);
+        }
+        for ancestor in missing.into_iter().rev() {
+            match std::fs::create_dir(ancestor) {
+                Ok(()) => made.0.push(ancestor.to_owned()),
+                // `a/./b`, `a/../a`, or another process was quicker.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && ancestor.is_dir() => {}
+                Err(error) => return Err(Error::io("create folder", ancestor, error)),
+            }
+        }
+        Ok(made)
+    }
+
+    /// They stay.
+    pub(super) fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for NewFolders {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            // Whoever has put something there meanwhile keeps it.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// The folder that holds `path`, as something that can be opened.
+pub(super) fn holding(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,128 @@
+//! A file that appears under its name complete, or never.
+//!
+//! It is not synced: what a crash of the machine leaves is for the file system to say, as for any build product.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, OFlags};
+use tempfile::{NamedTempFile, TempPath};
+
+use super::folders::{NewFolders, holding};
+use crate::error::{Error, Result};
+
+/// Mode of a new file before the umask, as for any other build product.
+const MODE: u32 = 0o666;
+
+/// A file without its name. Dropping it leaves what stands under that name as it is.
+pub(super) struct StagedFile {
+    temporary: Temporary,
+    path: PathBuf,
+    folders: NewFolders,
+}
+
+enum Temporary {
+    /// Without any name (O_TMPFILE, open(2)): even a killed process leaves nothing behind.
+    Unnamed(File),
+    /// Where the file system does not know that, or /proc is not there to name it later.
+    Named(NamedTempFile),
+}
+
+impl StagedFile {
+    /// Will be the regular file `path`. Missing folders above it are made.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let folders = NewFolders::create(holding(path))?;
+        let temporary = match unnamed(holding(path)) {
+            Some(file) => Temporary::Unnamed(file),
+            None => Temporary::Named(named(path)?),
+        };
+        Ok(Self { temporary, path: path.to_owned(), folders })
+    }
+
+    /// The same as on a file system that has only named files.
+    #[cfg(test)]
+    pub(super) fn named(path: &Path) -> Result<Self> {
+        let folders = NewFolders::create(holding(path))?;
+        Ok(Self { temporary: Temporary::Named(named(path)?), path: path.to_owned(), folders })
+    }
+
+    fn file(&self) -> &File {
+        match &self.temporary {
+            Temporary::Unnamed(file) => file,
+            Temporary::Named(file) => file.as_file(),
+        }
+    }
+
+    /// Puts it under its name, over what may stand there.
+    pub(super) fn persist(self) -> Result<()> {
+        let Self { temporary, path, folders } = self;
+        let named = match temporary {
+            Temporary::Named(file) => Some(file.into_temp_path()),
+            Temporary::Unnamed(file) => link(&file, &path).map_err(|error| Error::io("create", &path, error))?,
+        };
+        if let Some(named) = named {
+            named.persist(&path).map_err(|error| Error::io("replace", &path, error.error))?;
+        }
+        folders.keep();
+        Ok(())
+    }
+}
+
+/// A file in `folder` that has no name but can get one.
+fn unnamed(folder: &Path) -> Option<File> {
+    let flags = i32::try_from(OFlags::TMPFILE.bits()).ok()?;
+    let file = File::options().write(true).mode(MODE).custom_flags(flags).open(folder).ok()?;
+    std::fs::metadata(magic_link(&file)).is_ok().then_some(file)
+}
+
+/// A file beside `path` that is removed when it is dropped.
+fn named(path: &Path) -> Result<NamedTempFile> {
+    // Its own way to make files would put a path into the error that nobody asked for.
+    let create = |name: &Path| File::options().write(true).create_new(true).mode(MODE).open(name);
+    tempfile::Builder::new()
+        .prefix(&hidden(path))
+        .make_in(holding(path), create)
+        .map_err(|error| Error::io("create", path, error))
+}
+
+/// Gives `file` the name `path`; or, where that is taken, one beside it, since linkat(2) replaces nothing.
+fn link(file: &File, path: &Path) -> io::Result<Option<TempPath>> {
+    // open(2) shows this way for O_TMPFILE; AT_EMPTY_PATH would need a privilege.
+    let link = |name: &Path| rustix::fs::linkat(CWD, magic_link(file), CWD, name, AtFlags::SYMLINK_FOLLOW);
+    match link(path) {
+        Ok(()) => Ok(None),
+        Err(rustix::io::Errno::EXIST) => {
+            let named =
+                tempfile::Builder::new().prefix(&hidden(path)).make_in(holding(path), |name| Ok(link(name)?))?;
+            Ok(Some(named.into_temp_path()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn magic_link(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// `.NAME.`, short enough for the random part to follow (NAME_MAX is 255).
+fn hidden(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{}.", name.chars().take(50).collect::<String>())
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file().write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.file().write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
