@@ -1,5 +1,43 @@
-//! stub
-#![allow(missing_docs)]
+//! `cargo rootfs` as a library: from executables and tools to a root filesystem that is proved complete.
+//!
+//! # The map
+//!
+//! ```text
+//! argv / build.rs / [package.metadata.rootfs]
+//!    -> Options -> Plan -> artifacts (cargo)
+//!                    sysroot -> resolve -> closures, one per executable
+//!                                  -> layout -> Rootfs -> proof (resolve again, inside the Rootfs)
+//!                                                  -> write: tar | dir | docker ...
+//! ```
+//!
+//! - [`path`](RootfsPath): paths inside the image are a type of their own.
+//! - [`elf`]: bytes to what a loader reads of them. [`resolve`]: the loader's rules. [`sysroot`]: a host
+//!   folder that nothing leads out of.
+//! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
+//! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
+//! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
+//!
+//! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves
+//! again on purpose. What is inspected is never executed.
+//!
+//! # Examples
+//!
+//! ```
+//! use cargo_rootfs::RootfsPath;
+//! use cargo_rootfs::resolve::Resolver;
+//! use cargo_rootfs::sysroot::Sysroot;
+//!
+//! let mut sysroot = Sysroot::open("/".as_ref())?;
+//! let closure = Resolver::new(Vec::new(), None)
+//!     .closure(&mut sysroot, &RootfsPath::parse("/bin/sh")?)
+//!     .expect("this machine has a shell");
+//! for object in &closure.objects {
+//!     println!("{} [{}]", object.path, object.found_by);
+//! }
+//! # Ok::<(), cargo_rootfs::Error>(())
+//! ```
+
+pub mod build_script;
 pub mod elf;
 mod error;
 pub mod layout;
@@ -13,5 +51,6 @@ pub mod sysroot;
 pub mod target;
 pub mod template;
 pub mod write;
+
 pub use error::{Error, Result, Warning, exit_code};
 pub use path::RootfsPath;

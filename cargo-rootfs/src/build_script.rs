@@ -1,0 +1,318 @@
+//! For `build.rs`: a small userland as a tar in OUT_DIR, to be embedded by `include_bytes!`.
+//!
+//! Take the crate with `default-features = false`. It builds nothing and prints nothing but what
+//! [`Packed::print_directives`] is told to print. Of the environment it reads CARGO_MANIFEST_DIR,
+//! OUT_DIR, TARGET and SOURCE_DATE_EPOCH; LD_LIBRARY_PATH, which cargo sets for build scripts, never.
+//!
+//! ```no_run
+//! // build.rs
+//! use cargo_rootfs::build_script::Userland;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let packed = Userland::new().with("bash").with("ls").include("assets", "/srv/assets").write_tar("userland.tar")?;
+//!     packed.print_directives();
+//!     Ok(())
+//! }
+//! // src/main.rs: static USERLAND: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/userland.tar"));
+//! ```
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::error::{Error, Result, Warning};
+use crate::layout::{self, Artifacts, Content, Executable, Include};
+use crate::path::RootfsPath;
+use crate::target::{Machine, Target};
+use crate::write::{self, tar::TarFile};
+
+/// What to pack. Each method adds to what was said before.
+#[derive(Debug, Clone)]
+pub struct Userland {
+    content: Content,
+    executables: Vec<Executable>,
+    sysroot: Option<Utf8PathBuf>,
+    target: Option<String>,
+    errors: Vec<String>,
+}
+
+impl Default for Userland {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Userland {
+    /// Nothing yet, on the template `none`, for TARGET.
+    pub fn new() -> Self {
+        Self {
+            content: Content {
+                tools: Vec::new(),
+                libraries: Vec::new(),
+                includes: Vec::new(),
+                template: "none".to_owned(),
+                library_path: Vec::new(),
+                install_dir: RootfsPath::root().join(b"usr/local/bin"),
+            },
+            executables: Vec::new(),
+            sysroot: None,
+            target: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// A tool, by name or by absolute path in the sysroot, with all that it needs (`--with`).
+    #[must_use]
+    pub fn with(mut self, tool: impl Into<String>) -> Self {
+        self.content.tools.push(tool.into());
+        self
+    }
+
+    /// A shared object that is opened at run time, by its soname (`--with-lib`).
+    #[must_use]
+    pub fn with_lib(mut self, soname: impl Into<String>) -> Self {
+        self.content.libraries.push(soname.into());
+        self
+    }
+
+    /// A file or folder, relative to CARGO_MANIFEST_DIR, at `destination` in the image (`--include`).
+    #[must_use]
+    pub fn include(mut self, source: impl Into<Utf8PathBuf>, destination: &str) -> Self {
+        match RootfsPath::parse(destination) {
+            Ok(destination) => {
+                let source = source.into();
+                self.content.includes.push(Include { source, destination, mode: None, owner: None });
+            }
+            Err(error) => self.errors.push(error.message().to_owned()),
+        }
+        self
+    }
+
+    /// A prebuilt executable, relative to CARGO_MANIFEST_DIR; it goes to `/usr/local/bin` (`--binary`).
+    #[must_use]
+    pub fn binary(mut self, path: impl Into<Utf8PathBuf>) -> Self {
+        let path = path.into();
+        match path.file_name() {
+            Some(name) => self.executables.push(Executable { name: name.to_owned(), path: path.clone() }),
+            None => self.errors.push(format!("`{path}` does not name a file")),
+        }
+        self
+    }
+
+    /// The skeleton: `none`, `base`, `web`, or a folder, which has a slash in it (`--template`).
+    #[must_use]
+    pub fn template(mut self, template: impl Into<String>) -> Self {
+        self.content.template = template.into();
+        self
+    }
+
+    /// An extra folder of the sysroot where libraries are searched (`--library-path`).
+    #[must_use]
+    pub fn library_path(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
+        self.content.library_path.push(folder.into());
+        self
+    }
+
+    /// Where tools and libraries come from (`--sysroot`). Unless given, `/`, and only where TARGET is of
+    /// this machine's architecture.
+    #[must_use]
+    pub fn sysroot(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
+        self.sysroot = Some(folder.into());
+        self
+    }
+
+    /// Another target than TARGET.
+    #[must_use]
+    pub fn target(mut self, triple: impl Into<String>) -> Self {
+        self.target = Some(triple.into());
+        self
+    }
+
+    /// Packs it all as `<OUT_DIR>/<name>`. A tar that is there and has the same bytes is left alone, so
+    /// that what embeds it is not compiled again.
+    ///
+    /// # Errors
+    ///
+    /// All that [`layout::assemble`] finds wrong; OUT_DIR or TARGET not set; I/O.
+    pub fn write_tar(&self, name: &str) -> Result<Packed> {
+        let out_dir =
+            env::var_os("OUT_DIR").ok_or_else(|| Error::failed("OUT_DIR is not set: this is for build.rs"))?;
+        let path = utf8(PathBuf::from(out_dir))?.join(name);
+        self.write_tar_to(&path)
+    }
+
+    /// The same with a path of one's own.
+    pub fn write_tar_to(&self, path: &Utf8Path) -> Result<Packed> {
+        Error::all(self.errors.iter().map(Error::usage).collect())?;
+        let target = match (&self.target, env::var("TARGET")) {
+            (Some(triple), _) => Target::parse(triple)?,
+            (None, Ok(triple)) => Target::parse(&triple)?,
+            (None, Err(_)) => return Err(Error::failed("TARGET is not set: this is for build.rs")),
+        };
+        let sysroot = match &self.sysroot {
+            Some(sysroot) => sysroot.clone(),
+            None if target.machine() == Machine::host() => Utf8PathBuf::from("/"),
+            None => {
+                return Err(Error::failed(format!("no sysroot for {}", target.triple()))
+                    .help("name a folder with the target's tools and libraries by `sysroot`"));
+            }
+        };
+        let base = match env::var_os("CARGO_MANIFEST_DIR") {
+            Some(folder) => utf8(PathBuf::from(folder))?,
+            None => Utf8PathBuf::from("."),
+        };
+        let mut content = self.content.clone();
+        for include in &mut content.includes {
+            include.source = base.join(&include.source);
+        }
+        if content.template.contains('/') {
+            content.template = base.join(&content.template).into_string();
+        }
+        let mut executables = self.executables.clone();
+        for executable in &mut executables {
+            executable.path = base.join(&executable.path);
+        }
+        let mut inputs: Vec<PathBuf> =
+            executables.iter().map(|executable| executable.path.clone().into_std_path_buf()).collect();
+        let artifacts = Artifacts { executables, ..Artifacts::default() };
+        let assembly = layout::assemble(&sysroot, &target, &content, &artifacts)?;
+        inputs.extend(assembly.inputs);
+
+        let staged = path.with_extension("tar.new");
+        let mut warnings = Gather(assembly.warnings);
+        let sink = TarFile::create(&staged, epoch()?)?;
+        write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
+        if same_bytes(&staged, path) {
+            fs::remove_file(&staged).map_err(|error| Error::io("remove", &staged, error))?;
+        } else {
+            fs::rename(&staged, path).map_err(|error| Error::io("create", path, error))?;
+        }
+        let watched = watched(&sysroot, inputs, &assembly.absent);
+        Ok(Packed { path: path.to_owned(), watched, warnings: warnings.0 })
+    }
+}
+
+struct Gather(Vec<Warning>);
+
+impl write::Observer for Gather {
+    fn warn(&mut self, warning: Warning) {
+        self.0.push(warning);
+    }
+}
+
+/// A tar that was written, and what cargo must watch.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    path: Utf8PathBuf,
+    watched: BTreeSet<PathBuf>,
+    warnings: Vec<Warning>,
+}
+
+impl Packed {
+    /// The tar.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// What the author of the build script should know. Nothing is printed of it.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The lines that make cargo run the build script again when an input changes, or when one appears
+    /// where it was looked for in vain.
+    ///
+    /// Every file, each link that led to it and, for a path that was absent, the nearest folder that is
+    /// there: cargo would take an absent path for one that has always just changed. Package managers may
+    /// give a new file an old date, so dpkg's and apk's records are watched too.
+    pub fn directives(&self) -> impl Iterator<Item = String> {
+        let files = self.watched.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display()));
+        files.chain(["cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH".to_owned()])
+    }
+
+    /// Prints [`directives`](Self::directives) to stdout, where cargo reads them.
+    #[allow(clippy::print_stdout)] // The one thing a build script is there to print, and only when told to.
+    pub fn print_directives(&self) {
+        for line in self.directives() {
+            println!("{line}");
+        }
+    }
+}
+
+fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut watched: BTreeSet<PathBuf> = inputs.into_iter().collect();
+    for path in absent {
+        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+        // Cargo walks a folder whole, so none of the top ones is watched: what appears there is not a file.
+        watched.extend(folder.filter(|folder| folder.components().count() > 2).map(Path::to_owned));
+    }
+    for record in ["var/lib/dpkg/status", "lib/apk/db/installed"] {
+        watched.extend(Some(sysroot.join(record).into_std_path_buf()).filter(|record| record.is_file()));
+    }
+    watched.retain(|path| path.to_str().is_some_and(|text| !text.contains('\n')));
+    watched
+}
+
+fn epoch() -> Result<i64> {
+    match env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().map_err(|_| Error::usage(format!("SOURCE_DATE_EPOCH is not a number: `{text}`"))),
+        Err(_) => Ok(0),
+    }
+}
+
+fn utf8(path: PathBuf) -> Result<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(path).map_err(|path| Error::failed(format!("`{}` is not UTF-8", path.display())))
+}
+
+fn same_bytes(one: &Utf8Path, two: &Utf8Path) -> bool {
+    let compare = || -> io::Result<bool> {
+        let (mut one, mut two) = (File::open(one)?, File::open(two)?);
+        if one.metadata()?.len() != two.metadata()?.len() {
+            return Ok(false);
+        }
+        let (mut left, mut right) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        loop {
+            let length = one.read(&mut left)?;
+            two.read_exact(&mut right[..length])?;
+            if length == 0 || left[..length] != right[..length] {
+                return Ok(length == 0);
+            }
+        }
+    };
+    compare().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_a_tool_and_names_its_inputs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().join("userland.tar")).unwrap();
+        let userland = Userland::new().with("sh").target(Target::host().triple());
+        let packed = userland.write_tar_to(&path).unwrap();
+        let lines: Vec<_> = packed.directives().collect();
+        assert!(lines.iter().any(|line| line.contains("libc.so.6") || line.contains("musl")), "{lines:?}");
+        for line in &lines {
+            let Some(path) = line.strip_prefix("cargo::rerun-if-changed=") else { continue };
+            assert!(Path::new(path).symlink_metadata().is_ok(), "cargo would always run it again for {path}");
+        }
+        let first = fs::metadata(&path).unwrap().modified().unwrap();
+        userland.write_tar_to(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), first, "the same bytes were written again");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let userland = Userland::new().include("a", "relative").target(Target::host().triple());
+        assert_eq!(userland.write_tar_to("x.tar".into()).unwrap_err().exit_code(), 2);
+        let userland = Userland::new().with("sh").target("s390x-unknown-linux-gnu");
+        assert!(userland.write_tar_to("x.tar".into()).unwrap_err().message().contains("no sysroot"));
+    }
+}
