@@ -115,6 +115,19 @@ struct Root {
 ///
 /// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
 pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
+    let mut planned = plan(sysroot, target, content, artifacts)?;
+    Error::all(proof::prove(&planned.assembly.rootfs, &planned.claims, &mut planned.view))?;
+    Ok(planned.assembly)
+}
+
+/// A rootfs that is not proved yet.
+struct Planned {
+    assembly: Assembly,
+    claims: Vec<Claim>,
+    view: Sysroot,
+}
+
+fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Planned> {
     let mut view = Sysroot::open(sysroot.as_std_path())?;
     for folder in &artifacts.build_tree {
         view.hide(folder.as_std_path());
@@ -173,13 +186,12 @@ pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifact
     let rootfs = layout.finish()?;
 
     let claims = with_names(claims, &roots, &rootfs, &mut view);
-    Error::all(proof::prove(&rootfs, &claims, &mut view))?;
     let (mut inputs, absent) = view.inputs();
     inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
     inputs.extend(includes.iter().map(|include| include.host.clone()));
     inputs.sort_unstable();
     inputs.dedup();
-    Ok(Assembly {
+    let assembly = Assembly {
         rootfs,
         warnings,
         executables: project.paths(),
@@ -187,7 +199,8 @@ pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifact
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,
-    })
+    };
+    Ok(Planned { assembly, claims, view })
 }
 
 struct Resolvers {
