@@ -124,66 +124,72 @@ impl ReadAt for [u8] {
     }
 }
 
-/// A file read through a few windows, because headers, dynamic section and strings lie apart.
-pub struct Reader<'f, F: ReadAt + ?Sized> {
-    file: &'f F,
-    windows: [Window; 3],
-    turn: usize,
-}
+/// The room that reading a file takes, to be used again for the next one.
+#[derive(Debug)]
+pub struct Buffers([Window; 3]);
 
-#[derive(Default)]
+#[derive(Debug)]
 struct Window {
     offset: u64,
-    bytes: Vec<u8>,
+    length: usize,
+    bytes: Box<[u8]>,
 }
 
 /// The length of a window: in most files the header, the strings and the versions lie in the first one.
 const WINDOW: usize = 8 << 10;
 
+impl Default for Buffers {
+    fn default() -> Self {
+        Self([(); 3].map(|()| Window { offset: 0, length: 0, bytes: vec![0; WINDOW].into_boxed_slice() }))
+    }
+}
+
+/// A file read through a few windows, because headers, dynamic section and strings lie apart.
+struct Reader<'f, F: ReadAt + ?Sized> {
+    file: &'f F,
+    windows: &'f mut [Window; 3],
+    turn: usize,
+}
+
 impl<'f, F: ReadAt + ?Sized> Reader<'f, F> {
     /// Reads nothing yet.
-    pub fn new(file: &'f F) -> Self {
-        Self { file, windows: Default::default(), turn: 0 }
+    fn new(file: &'f F, buffers: &'f mut Buffers) -> Self {
+        for window in &mut buffers.0 {
+            window.length = 0;
+        }
+        Self { file, windows: &mut buffers.0, turn: 0 }
     }
 
     /// Up to `length` bytes at `offset`, at most [`WINDOW`]; fewer only where the file ends.
     fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let inside = |window: &Window| {
             let start = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
-            (start < window.bytes.len() && (start + length <= window.bytes.len() || window.bytes.len() < WINDOW))
-                .then_some(start)
+            // A window that is not full ends where the file does.
+            (start < window.length && (start + length <= window.length || window.length < WINDOW)).then_some(start)
         };
-        let found = self.windows.iter().position(|window| inside(window).is_some());
-        let index = match found {
+        let index = match self.windows.iter().position(|window| inside(window).is_some()) {
             Some(index) => index,
             None => {
                 let index = self.turn;
                 self.turn = (self.turn + 1) % self.windows.len();
                 let window = &mut self.windows[index];
                 window.offset = offset;
-                window.bytes.resize(WINDOW, 0);
-                let mut filled = 0;
-                while filled < WINDOW {
-                    match self.file.read_at(&mut window.bytes[filled..], offset.saturating_add(filled as u64)) {
+                window.length = 0;
+                while window.length < WINDOW {
+                    let at = offset.saturating_add(window.length as u64);
+                    match self.file.read_at(&mut window.bytes[window.length..], at) {
                         Ok(0) => break,
-                        Ok(count) => filled += count,
+                        Ok(count) => window.length += count,
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => {
-                            window.bytes.clear();
-                            return Err(error);
-                        }
-                    }
-                    if filled >= length {
-                        break;
+                        Err(error) => return Err(error),
                     }
                 }
-                window.bytes.truncate(filled);
                 index
             }
         };
         let window = &self.windows[index];
-        let start = inside(window).unwrap_or(window.bytes.len());
-        Ok(&window.bytes[start..window.bytes.len().min(start + length)])
+        let start = inside(window).unwrap_or(window.length);
+        Ok(&window.bytes[start..window.length.min(start + length)])
     }
 
     /// Exactly `length` bytes, or `None` where the file is shorter.
@@ -216,7 +222,12 @@ impl Object {
     /// Reads what a loader would. The checks are those of glibc's `open_verify` (elf/dl-load.c)
     /// that do not depend on the machine that is wanted.
     pub fn read<F: ReadAt + ?Sized>(file: &F) -> Result<Self, ReadError> {
-        let mut reader = Reader::new(file);
+        Self::read_in(file, &mut Buffers::default())
+    }
+
+    /// The same in buffers that may have served other files.
+    pub fn read_in<F: ReadAt + ?Sized>(file: &F, buffers: &mut Buffers) -> Result<Self, ReadError> {
+        let mut reader = Reader::new(file, buffers);
         let head = reader.at(0, EHDR_64)?.to_vec();
         let (header, machine) = elf_header(&head).map_err(ReadError::Malformed)?;
         let ctx = Ctx::new(

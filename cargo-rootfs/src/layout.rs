@@ -172,6 +172,14 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     }
     Error::all(errors)?;
 
+    let passed_over: std::collections::BTreeSet<_> =
+        closures.iter().flat_map(|closure| &closure.passed_over).map(|(path, it)| (path, it.name())).collect();
+    warnings.extend(
+        passed_over
+            .into_iter()
+            .map(|(path, it)| Warning::new(format!("passed over `{path}`: it is for {it}, not for {machine}"))),
+    );
+
     let mut layout = Layout::new(&mut view);
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;

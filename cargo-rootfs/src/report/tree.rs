@@ -29,6 +29,9 @@ pub fn tree(out: &mut dyn Write, file: &str, closure: &Result<Closure, Skipped>,
         None if closure.objects.is_empty() && closure.missing.is_empty() => writeln!(out, "    statically linked")?,
         None => {}
     }
+    for (path, machine) in &closure.passed_over {
+        writeln!(out, "    passed over {path}: it is for {machine}")?;
+    }
     let mut printer = Printer { out, closure, opened: vec![false; closure.objects.len()], show };
     // Depth is bounded by the number of objects, which is bounded by nothing: no recursion.
     printer.print()

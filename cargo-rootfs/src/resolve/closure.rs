@@ -29,6 +29,8 @@ pub struct Closure {
     pub objects: Vec<Loaded>,
     /// What was not found, or was found and is no good.
     pub missing: Vec<Missing>,
+    /// Candidates for another class or machine that the loader passes over, in order.
+    pub passed_over: Vec<(RootfsPath, Machine)>,
     /// Who needs what: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
 }
@@ -87,6 +89,7 @@ pub struct Resolver {
     scopes: FxHashMap<Scope, usize>,
     scope_list: Vec<Scope>,
     found: FxHashMap<(usize, usize, NameId), Outcome>,
+    passed_over: FxHashMap<(usize, usize, NameId), Vec<(RootfsPath, Machine)>>,
 }
 
 type NameId = usize;
@@ -136,6 +139,7 @@ impl Resolver {
             scopes: FxHashMap::default(),
             scope_list: Vec::new(),
             found: FxHashMap::default(),
+            passed_over: FxHashMap::default(),
         }
     }
 
@@ -143,6 +147,7 @@ impl Resolver {
     pub fn forget(&mut self) {
         self.loaders.clear();
         self.found.clear();
+        self.passed_over.clear();
     }
 
     /// The loader of `machine` at `path`, where there is one.
@@ -175,6 +180,7 @@ impl Resolver {
             library_path: &self.library_path,
             current: self.current.as_ref(),
             trail: Some(&mut tried),
+            passed_over: Vec::new(),
         }
         .run(&scope, name);
         let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad };
@@ -204,6 +210,7 @@ impl Resolver {
             loader: None,
             objects: Vec::new(),
             missing: Vec::new(),
+            passed_over: Vec::new(),
             edges: Vec::new(),
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() {
@@ -285,7 +292,13 @@ impl Resolver {
                     continue;
                 }
                 let scope = self.scope(loader.libc, &mut mapped, turn);
-                match self.search(files, loader, loader_id, scope, name_id) {
+                let outcome = self.search(files, loader, loader_id, scope, name_id);
+                for passed in self.passed_over.get(&(loader_id, scope, name_id)).into_iter().flatten() {
+                    if !closure.passed_over.contains(passed) {
+                        closure.passed_over.push(passed.clone());
+                    }
+                }
+                match outcome {
                     Outcome::Found { path, realpath, file, by } => {
                         // The same file under another name is the same object (device and inode).
                         if let Some(&at) = by_file.get(&file) {
@@ -410,7 +423,10 @@ impl Resolver {
         if let Some(found) = self.found.get(&(loader_id, scope, name)) {
             return found.clone();
         }
-        let outcome = self.look(files, loader, scope, name, None);
+        let (outcome, passed_over) = self.look(files, loader, scope, name, None);
+        if !passed_over.is_empty() {
+            self.passed_over.insert((loader_id, scope, name), passed_over);
+        }
         self.found.insert((loader_id, scope, name), outcome.clone());
         outcome
     }
@@ -429,9 +445,11 @@ impl Resolver {
         scope: usize,
         name: NameId,
         trail: Option<&mut Vec<Attempt>>,
-    ) -> Outcome {
-        Search { files, loader, library_path: &self.library_path, current: self.current.as_ref(), trail }
-            .run(&self.scope_list[scope], &self.names.all[name])
+    ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
+        let (library_path, current) = (&self.library_path, self.current.as_ref());
+        let mut search = Search { files, loader, library_path, current, trail, passed_over: Vec::new() };
+        let outcome = search.run(&self.scope_list[scope], &self.names.all[name]);
+        (outcome, search.passed_over)
     }
 }
 

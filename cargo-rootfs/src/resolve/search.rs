@@ -2,6 +2,7 @@
 
 use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
 use crate::path::RootfsPath;
+use crate::target::Machine;
 
 use super::loader::{Libc, Loader};
 use super::tokens::{Tokens, expand};
@@ -136,6 +137,8 @@ pub(super) struct Search<'a> {
     pub(super) current: Option<&'a RootfsPath>,
     /// Every place tried is written down where somebody wants to know.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
+    /// Files of another class or machine that were passed over.
+    pub(super) passed_over: Vec<(RootfsPath, Machine)>,
 }
 
 impl Search<'_> {
@@ -246,6 +249,7 @@ impl Search<'_> {
         // musl maps whatever it finds first, so there is nothing to pass over.
         if self.loader.libc == Libc::Glibc {
             if let Some(machine) = foreign(&object, self.loader.machine) {
+                self.passed_over.push((path.clone(), machine));
                 return Candidate::Pass(Some(format!("it is for {machine:?}")));
             }
         }

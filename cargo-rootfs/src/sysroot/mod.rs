@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
-use crate::elf::{Object, ReadError};
+use crate::elf::{Buffers, Object, ReadError};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find};
@@ -37,6 +37,7 @@ pub struct Sysroot {
     by_inode: FxHashMap<(u64, u64), FileId>,
     /// Files that the sysroot does not have: planted or grafted ones.
     outside: FxHashSet<FileId>,
+    buffers: Buffers,
 }
 
 type NodeId = usize;
@@ -139,6 +140,7 @@ impl Sysroot {
             files: Vec::new(),
             by_inode: FxHashMap::default(),
             outside: FxHashSet::default(),
+            buffers: Buffers::default(),
         })
     }
 
@@ -504,7 +506,7 @@ impl Files for Sysroot {
             return object.clone();
         }
         let object = match self.open_file(file) {
-            Ok(handle) => match Object::read(&handle) {
+            Ok(handle) => match Object::read_in(&handle, &mut self.buffers) {
                 Ok(object) => Ok(Arc::new(object)),
                 Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
                 Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
