@@ -108,8 +108,9 @@ pub(crate) struct Surroundings<'w> {
 impl Plan {
     /// Works out what the request means. Everything wrong in one stage is told at once.
     pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
+        let typed = Layer { content: request.content.clone(), output: request.output.cloned().unwrap_or_default() };
         let selection = match around.project {
-            Some(project) => select::from_project(project, request.build)?,
+            Some(project) => select::from_project(project, request.build, &typed)?,
             None => select::without_project(request.build)?,
         };
         let targets = targets(request.build, around)?;
@@ -118,8 +119,7 @@ impl Plan {
         let mut errors = Vec::new();
         let mut warnings = Vec::new();
         for (target, cargo_target) in targets {
-            let typed = Layer { content: request.content.clone(), output: request.output.cloned().unwrap_or_default() };
-            let layer = merge(&selection.workspace, &selection.package, typed, target.triple());
+            let layer = merge(&selection.workspace, &selection.package, typed.clone(), target.triple());
             match one(layer, target, &selection, request, around, &mut warnings) {
                 Ok(one) => rootfs.push(RootfsPlan { cargo_target, ..one }),
                 Err(error) => errors.push(error),
@@ -272,3 +272,6 @@ impl Arguments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,10 +55,12 @@ pub(crate) fn build(build: &Build, targets: &[RootfsPlan], toolchain: &Toolchain
         .collect::<Result<Vec<Findings>>>()?;
     for ((artifacts, plan), findings) in artifacts.iter_mut().zip(targets).zip(&findings) {
         artifacts.build_tree.extend(build.folders.clone());
-        artifacts.build_tree.extend(cargo_home.clone());
+        // Not all of it: its `bin` may hold tools that are asked for.
+        artifacts.build_tree.extend(cargo_home.iter().flat_map(|home| [home.join("registry"), home.join("git")]));
         // `/` would be all of the rootfs.
         artifacts.build_tree.retain(|folder| folder.parent().is_some());
         let tree = artifacts.build_tree.clone();
+        // A folder of the system is the sysroot's to have, and here it is the host's.
         artifacts.library_dirs.retain(|folder| tree.iter().any(|within| folder.starts_with(within)));
         if findings.needs_libstd {
             let target = plan.cargo_target.as_deref().unwrap_or(plan.target.triple());

@@ -16,6 +16,9 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<Meta
         return Err(Error::usage(format!("`{current_dir}` is not in a Cargo project: there is no Cargo.toml in it or above"))
             .help("name one with `--manifest-path`, a prebuilt file with `--binary PATH`, or take only tools with `--tools-only`"));
     }
+    if let Some(absent) = manifest.filter(|manifest| !manifest.is_file()) {
+        return Err(Error::usage(format!("`--manifest-path {}` names no file", absent.display())));
+    }
 
     let mut command = MetadataCommand::new();
     command.cargo_path(super::program()).no_deps().other_options(options(build));

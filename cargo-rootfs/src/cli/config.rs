@@ -53,29 +53,29 @@ pub(crate) fn merge(workspace: &Layers, package: &Layers, command_line: Layer, t
 }
 
 impl Layers {
-    /// The tables of several packages that go into one rootfs. Their lists add up; their values must agree.
-    pub(crate) fn of_all(packages: Vec<(String, Self)>) -> Result<Self> {
+    /// The tables of several packages that go into one rootfs. Their lists add up; their values must agree
+    /// where the command line, `typed`, does not set them.
+    pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, typed_profile: Option<&str>) -> Result<Self> {
         let mut sum = Self::default();
         let mut errors = Vec::new();
         let mut names: Vec<String> = Vec::new();
         for (name, layers) in packages {
-            let clashes = sum.all.clashes(&layers.all).into_iter().chain(
-                layers
-                    .target
-                    .iter()
-                    .filter_map(|(triple, layer)| Some(sum.target.get(triple)?.clashes(layer)))
-                    .flatten(),
-            );
-            errors.extend(clashes.chain(sum.build.clashes(&layers.build)).map(|key| {
-                Error::usage(format!(
-                    "`{name}` sets another `{key}` in `package.metadata.rootfs` than {}",
-                    names.join(", ")
-                ))
-                .help(format!("give `--{key}`, or choose one package with `-p {name}`"))
+            let mut clashes = sum.all.clashes(&layers.all, typed);
+            for (triple, layer) in &layers.target {
+                clashes.extend(sum.target.get(triple).map(|known| known.clashes(layer, typed)).unwrap_or_default());
+            }
+            let (one, other) = (&sum.build.profile, &layers.build.profile);
+            if typed_profile.is_none() && one.is_some() && other.is_some() && one != other {
+                clashes.push("profile");
+            }
+            errors.extend(clashes.into_iter().map(|key| {
+                let others = names.join(", ");
+                Error::usage(format!("`{name}` sets another `{key}` in `package.metadata.rootfs` than {others}"))
+                    .help(format!("give `--{key}`, or choose one package with `-p {name}`"))
             }));
             for (triple, layer) in layers.target {
-                let far = sum.target.remove(&triple).unwrap_or_default();
-                sum.target.insert(triple, layer.beside(far));
+                let known = sum.target.remove(&triple).unwrap_or_default();
+                sum.target.insert(triple, layer.beside(known));
             }
             sum.all = layers.all.beside(sum.all);
             sum.build.features.extend(layers.build.features);
@@ -96,11 +96,6 @@ impl Layers {
 }
 
 impl BuildKeys {
-    fn clashes(&self, other: &Self) -> Option<&'static str> {
-        let differ = self.profile.is_some() && other.profile.is_some() && self.profile != other.profile;
-        differ.then_some("profile")
-    }
-
     /// The package's keys over the workspace's. Executables are one choice: named nearer, all of it is replaced.
     pub(crate) fn over(self, far: Self) -> Self {
         let chosen = self.selection != SelectionArgs::default();
@@ -125,20 +120,22 @@ impl Layer {
         both
     }
 
-    /// The keys whose single values differ.
-    fn clashes(&self, other: &Self) -> Vec<&'static str> {
-        fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>) -> bool {
-            one.is_some() && other.is_some() && one != other
+    /// The keys whose single values differ, but for those that the command line sets.
+    fn clashes(&self, other: &Self, typed: &Self) -> Vec<&'static str> {
+        fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>, typed: &Option<T>) -> bool {
+            typed.is_none() && one.is_some() && other.is_some() && one != other
         }
+        let ((a, b, c), (x, y, z)) =
+            ((&self.content, &other.content, &typed.content), (&self.output, &other.output, &typed.output));
         let keys = [
-            ("template", differ(&self.content.template, &other.content.template)),
-            ("sysroot", differ(&self.content.sysroot, &other.content.sysroot)),
-            ("install-dir", differ(&self.content.install_dir, &other.content.install_dir)),
-            ("engine", differ(&self.output.engine, &other.output.engine)),
-            ("entrypoint", differ(&self.output.entrypoint, &other.output.entrypoint)),
-            ("cmd", differ(&self.output.cmd, &other.output.cmd)),
-            ("user", differ(&self.output.user, &other.output.user)),
-            ("workdir", differ(&self.output.workdir, &other.output.workdir)),
+            ("template", differ(&a.template, &b.template, &c.template)),
+            ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
+            ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
+            ("engine", differ(&x.engine, &y.engine, &z.engine)),
+            ("entrypoint", differ(&x.entrypoint, &y.entrypoint, &z.entrypoint)),
+            ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
+            ("user", differ(&x.user, &y.user, &z.user)),
+            ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
         ];
         keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
     }

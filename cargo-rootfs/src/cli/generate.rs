@@ -8,6 +8,9 @@ use super::Options;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 
+/// What a manual page is of.
+const SOURCE: &str = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
+
 /// `completions SHELL`
 pub(super) fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<()> {
     let mut script = Vec::new();
@@ -28,7 +31,7 @@ pub(super) fn man(subcommand: Option<&str>, terminal: &Terminal) -> Result<()> {
         }
     };
     let mut page = Vec::new();
-    let man = clap_mangen::Man::new(command).title(title.to_uppercase()).manual("Cargo");
+    let man = clap_mangen::Man::new(command).title(title.to_uppercase()).manual("Cargo").source(SOURCE);
     man.render(&mut page).map_err(|error| Error::io("make", "the manual page", error))?;
     terminal.result(&page)
 }

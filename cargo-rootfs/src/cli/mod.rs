@@ -12,10 +12,12 @@
 //! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `image`), `path` or `id` and `name`, `target` |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
-//! | `closure` | `tree FILE...` | see DESIGN.md |
+//! | `closure` | for each file of `tree` | see DESIGN.md |
+//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `target` |
 //!
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
 
+mod closures;
 mod config;
 mod generate;
 pub(crate) mod options;

@@ -2,6 +2,8 @@
 //!
 //! Parsing reads no file and no environment; defaults and meaning are [`crate::plan`]'s.
 
+use std::ffi::OsString;
+
 use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
@@ -27,13 +29,13 @@ pub struct Options {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
+    pub(crate) terminal: TerminalArgs,
+    #[command(flatten)]
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) terminal: TerminalArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -92,7 +94,7 @@ pub(crate) enum Command {
 pub(crate) struct TreeArgs {
     /// ELF files to look at, in the sysroot; needs no project
     #[arg(value_name = "FILE")]
-    pub(crate) files: Vec<String>,
+    pub(crate) files: Vec<OsString>,
     /// Show what a library needs each time it is met
     #[arg(long)]
     pub(crate) no_dedupe: bool,
@@ -358,7 +360,14 @@ pub(crate) fn refuse_options_before_subcommand(
         .filter(|argument| !argument.is_global_set() && typed(argument.get_id()))
         .find_map(|argument| argument.get_long());
     let Some(long) = misplaced else { return Ok(()) };
-    let message = format!("`--{long}` stands before `{subcommand}`; put it after, where `{subcommand}` has it");
+    let has_it = command
+        .find_subcommand(subcommand)
+        .is_some_and(|subcommand| subcommand.get_arguments().any(|argument| argument.get_long() == Some(long)));
+    let message = if has_it {
+        format!("`--{long}` stands before `{subcommand}`, and must stand after it")
+    } else {
+        format!("`--{long}` means nothing to `{subcommand}`")
+    };
     Err(command.error(clap::error::ErrorKind::ArgumentConflict, message))
 }
 

@@ -8,23 +8,22 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::options::{BuildArgs, Command, Format, Options, TreeArgs, WhyArgs};
+use super::options::{BuildArgs, Command, Options, TreeArgs, WhyArgs};
 use super::terminal::Terminal;
-use super::{generate, output};
+use super::{closures, generate, output};
 use crate::cargo::{self, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
 use crate::plan::{Plan, Request, Source, Surroundings};
-use crate::report;
 use crate::target::Target;
 
 /// Does what the options say.
 pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
-    let job = Job { terminal, format: options.terminal.message_format, interrupted: Arc::default() };
+    let job = Job { terminal, interrupted: Arc::default() };
     let request = |build, content, output| Request { build, content, output, terminal: &options.terminal };
     match &options.command {
         None => job.write(&request(&options.build, &options.content, Some(&options.output))),
-        Some(Command::Tree(args)) if !args.files.is_empty() => job.tree_of_files(args),
+        Some(Command::Tree(args)) if !args.files.is_empty() => closures::of_files(args, terminal),
         Some(Command::Tree(args)) => job.tree(&request(&args.build, &args.content, None), args),
         Some(Command::Why(args)) => job.why(&request(&args.build, &args.content, None), args),
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
@@ -35,7 +34,6 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
 /// What every step is told with, and whether to go on.
 struct Job<'t> {
     terminal: &'t Terminal,
-    format: Format,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -57,36 +55,19 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// `cargo rootfs tree FILE...`
-    fn tree_of_files(&self, args: &TreeArgs) -> Result<()> {
-        let sysroot = args.content.sysroot.as_deref().unwrap_or("/");
-        let library_path = args.content.library_path.as_deref().unwrap_or_default();
-        let (mut text, dedupe) = (Vec::new(), !args.no_dedupe);
-        let complete =
-            report::tree_of_files(Utf8Path::new(sysroot), library_path, &args.files, dedupe, self.format, &mut text)?;
-        self.terminal.result(&text)?;
-        // What is missing has been shown where it is missing.
-        if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
-    }
-
     /// `cargo rootfs tree`
     fn tree(&self, request: &Request<'_>, args: &TreeArgs) -> Result<()> {
-        let (plan, assemblies) = self.assemble(request)?;
-        let mut text = Vec::new();
-        for (one, assembly) in plan.rootfs.iter().zip(&assemblies) {
-            report::tree(assembly, &one.target, !args.no_dedupe, self.format, &mut text)?;
-        }
-        self.terminal.result(&text)
+        let (_, assemblies) = self.assemble(request)?;
+        assemblies.into_iter().try_for_each(|assembly| closures::of_rootfs(assembly, args, self.terminal))
     }
 
     /// `cargo rootfs why PATH`
     fn why(&self, request: &Request<'_>, args: &WhyArgs) -> Result<()> {
         let (plan, assemblies) = self.assemble(request)?;
-        let mut text = Vec::new();
-        for (one, assembly) in plan.rootfs.iter().zip(&assemblies) {
-            report::why(assembly, &one.target, &args.file, self.format, &mut text)?;
-        }
-        self.terminal.result(&text)
+        let each = plan.rootfs.iter().zip(&assemblies);
+        let answers =
+            each.map(|(one, assembly)| closures::why(&assembly.rootfs, &one.target, &args.file, self.terminal));
+        Error::all(answers.filter_map(Result::err).collect())
     }
 
     /// Everything up to root filesystems that are proved and not yet written.

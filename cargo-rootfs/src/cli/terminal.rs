@@ -46,9 +46,14 @@ impl Terminal {
         Self { quiet: terminal.quiet, verbose: terminal.verbose > 0, format: terminal.message_format }
     }
 
-    /// Whether status lines and progress are wanted.
+    /// Whether status lines and progress are not wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// How results are printed.
+    pub(super) fn format(&self) -> Format {
+        self.format
     }
 
     /// `     Packing target/rootfs/app.tar`
@@ -67,7 +72,7 @@ impl Terminal {
 
     pub(super) fn warning(&self, warning: &Warning) {
         if self.format == Format::Json {
-            self.program(&json!({"reason": "rootfs-warning", "message": warning.message, "help": warning.help}));
+            self.program(&line("rootfs-warning", &json!({"message": warning.message, "help": warning.help})));
         }
         // As cargo: with -q, only errors.
         if !self.quiet {
@@ -80,11 +85,11 @@ impl Terminal {
     /// Each of the things that were wrong, with what to do. Nothing where cargo has said it.
     pub(super) fn error(&self, error: &Error) {
         for error in error.each() {
-            if self.format == Format::Json {
-                self.program(&json!({
-                    "reason": "rootfs-error", "message": error.message(), "details": error.details(),
-                    "help": error.help_line(), "causes": causes(error),
-                }));
+            if self.format == Format::Json && !error.message().is_empty() {
+                let (details, help) = (error.details(), error.help_line());
+                let fields =
+                    json!({"message": error.message(), "details": details, "help": help, "causes": causes(error)});
+                self.program(&line("rootfs-error", &fields));
             }
             let mut text = String::new();
             if !error.message().is_empty() {
@@ -104,25 +109,18 @@ impl Terminal {
     /// What was written: a path or an image's id, one line.
     pub(super) fn written(&self, written: &Written, target: &Target) -> Result<()> {
         let target = target.triple();
-        let (human, json) = match written {
-            Written::Tar(path) => (
-                path.display().to_string(),
-                json!({"reason": "rootfs-output", "kind": "tar", "path": text(path), "target": target}),
-            ),
-            Written::Dir(path) => (
-                path.display().to_string(),
-                json!({"reason": "rootfs-output", "kind": "dir", "path": text(path), "target": target}),
-            ),
-            Written::Image { id, name } => (
-                id.clone(),
-                json!({"reason": "rootfs-output", "kind": "image", "id": id, "name": name, "target": target}),
-            ),
+        let (human, fields) = match written {
+            Written::Tar(path) => (text(path), json!({"kind": "tar", "path": text(path), "target": target})),
+            Written::Dir(path) => (text(path), json!({"kind": "dir", "path": text(path), "target": target})),
+            Written::Image { id, name } => {
+                (id.clone(), json!({"kind": "image", "id": id, "name": name, "target": target}))
+            }
             // The archive is the result.
             Written::Stdout => return Ok(()),
         };
         match self.format {
             Format::Human => self.result(format!("{human}\n").as_bytes()),
-            Format::Json => self.result(format!("{json}\n").as_bytes()),
+            Format::Json => self.result(line("rootfs-output", &fields).as_bytes()),
         }
     }
 
@@ -138,14 +136,20 @@ impl Terminal {
     }
 
     /// A JSON line beside what people are told; its loss is not worth a failure of its own.
-    fn program(&self, line: &Value) {
-        let _ = self.result(format!("{line}\n").as_bytes());
+    fn program(&self, line: &str) {
+        let _ = self.result(line.as_bytes());
     }
 
     /// Nobody can be told that nothing can be told.
     fn people(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     }
+}
+
+/// An object as a line, the reason first, as cargo's messages have it.
+pub(super) fn line(reason: &str, fields: &Value) -> String {
+    let fields = fields.to_string();
+    format!("{{\"reason\":\"{reason}\",{}\n", fields.trim_start_matches('{'))
 }
 
 fn help(text: &mut String, help: Option<&str>) {

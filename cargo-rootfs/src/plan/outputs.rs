@@ -77,8 +77,12 @@ fn check_image_name(name: &str) -> Result<()> {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
         _ => (name, None),
     };
+    let is_registry = |host: &str| match host.split_once(':') {
+        Some((host, port)) => !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()),
+        None => host.contains('.') || host == "localhost",
+    };
     let path = match repository.split_once('/') {
-        Some((registry, path)) if registry.contains(['.', ':']) || registry == "localhost" => path,
+        Some((registry, path)) if is_registry(registry) => path,
         _ => repository,
     };
     let lower_case = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -121,7 +125,7 @@ impl Names<'_> {
                 }
             };
             let value = value.ok_or_else(|| {
-                Error::usage(format!("`{{{name}}}` in `{template}` has no value here: there is not one package"))
+                Error::usage(format!("`{{{name}}}` in `{template}` has no value here: no package is built"))
             })?;
             filled.push_str(before);
             filled.push_str(value);
@@ -195,7 +199,7 @@ fn twice(output: &Output, one: &RootfsPlan, other: &RootfsPlan) -> Error {
     }
     let error = Error::usage(format!("{name} is named for both {one} and {other}"));
     match output {
-        Output::Stdout => error.help("write a file for each: --tar {package}-{triple}.tar"),
+        Output::Stdout => error.help("write a file for each: --tar '{triple}.tar'"),
         _ => error.help("put {triple} or {arch} into the name"),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Wanted;
 use crate::cli::options::{BuildArgs, SelectionArgs};
-use crate::cli::{BuildKeys, Layers, Manifest, nearest, read};
+use crate::cli::{BuildKeys, Layer, Layers, Manifest, nearest, read};
 use crate::error::{Error, Result};
 use crate::layout::Executable;
 
@@ -52,7 +52,7 @@ pub(super) fn without_project(build: &BuildArgs) -> Result<Selection> {
 }
 
 /// What the options choose from the workspace.
-pub(super) fn from_project(project: &Metadata, build: &BuildArgs) -> Result<Selection> {
+pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer) -> Result<Selection> {
     let packages = packages(project, build)?;
     let workspace = Manifest { path: project.workspace_root.join("Cargo.toml"), table: "workspace" };
     let mut errors = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs) -> Result<Sele
     members.retain(|member| wanted.iter().any(|wanted| wanted.package == member.package.id));
     let (name, version) = names(project, &members, main.and_then(|index| chosen.get(index)));
     let package = members.into_iter().map(|member| (member.package.name.to_string(), member.layers));
-    let package = Layers::of_all(package.collect())?;
+    let package = Layers::of_all(package.collect(), typed, build.compilation.profile.as_deref())?;
     let keys = package.build.clone().over(workspace.build.clone());
     Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, workspace, package, keys })
 }

@@ -151,7 +151,7 @@ impl Reader<'_> {
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;
                 let below = |include: crate::layout::Include| crate::layout::Include {
-                    source: self.folder().join(&include.source),
+                    source: self.joined(&include.source),
                     ..include
                 };
                 content.include = Some(includes.into_iter().map(below).collect());
@@ -160,13 +160,13 @@ impl Reader<'_> {
             "sysroot" => content.sysroot = Some(self.path_or_word(self.text(key, value)?)),
             "library-path" => {
                 let folders = self.split(key, value, ':')?;
-                content.library_path = Some(folders.into_iter().map(|folder| self.folder().join(folder)).collect());
+                content.library_path = Some(folders.into_iter().map(|folder| self.joined(folder)).collect());
             }
             "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "tar" => output.tar = Some(self.lines(key, value)?.into_iter().map(|path| self.tar_path(path)).collect()),
             "dir" => {
                 let paths = self.lines(key, value)?;
-                output.dir = Some(paths.into_iter().map(|path| self.folder().join(path).into()).collect());
+                output.dir = Some(paths.into_iter().map(|path| self.joined(path).into()).collect());
             }
             "docker-import" => output.docker_import = Some(self.lines(key, value)?),
             "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
@@ -182,17 +182,20 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn folder(&self) -> &Utf8Path {
-        self.manifest.path.parent().unwrap_or(Utf8Path::new("/"))
+    /// A path as it is written in this manifest.
+    fn joined(&self, path: impl AsRef<Utf8Path>) -> Utf8PathBuf {
+        let folder = self.manifest.path.parent().unwrap_or(Utf8Path::new("/"));
+        // By components, which drops each `.`.
+        folder.join(path).components().collect()
     }
 
     /// A value with a slash is a path, others are names (`web`, `auto`).
     fn path_or_word(&self, text: String) -> String {
-        if text.contains('/') { self.folder().join(text).into() } else { text }
+        if text.contains('/') { self.joined(text).into() } else { text }
     }
 
     fn tar_path(&self, text: String) -> String {
-        if text == "-" { text } else { self.folder().join(text).into() }
+        if text == "-" { text } else { self.joined(text).into() }
     }
 
     /// A string, not empty.
