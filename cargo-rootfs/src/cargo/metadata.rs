@@ -1,0 +1,55 @@
+//! `cargo metadata --no-deps`: the workspace's packages, their targets and tables.
+//!
+//! Dependencies are not asked for: that takes ten times as long, and nothing needs them.
+
+use camino::Utf8Path;
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::cli::options::BuildArgs;
+use crate::error::{Error, Result, exit_code};
+
+/// Asks cargo about the project of the current folder, or of `--manifest-path`.
+pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<Metadata> {
+    let manifest = build.manifest.manifest_path.as_deref();
+    // Cargo looks for it in the same way; what it says when there is none helps only who wants to build.
+    if manifest.is_none() && !current_dir.ancestors().any(|folder| folder.join("Cargo.toml").is_file()) {
+        return Err(Error::usage(format!("`{current_dir}` is not in a Cargo project: there is no Cargo.toml in it or above"))
+            .help("name one with `--manifest-path`, a prebuilt file with `--binary PATH`, or take only tools with `--tools-only`"));
+    }
+    if let Some(absent) = manifest.filter(|manifest| !manifest.is_file()) {
+        return Err(Error::usage(format!("`--manifest-path {}` names no file", absent.display())));
+    }
+
+    let mut command = MetadataCommand::new();
+    command.cargo_path(super::program()).no_deps().other_options(options(build));
+    if let Some(manifest) = manifest {
+        command.manifest_path(manifest);
+    }
+    let command = command.cargo_command();
+    let output = duct::cmd(command.get_program(), command.get_args())
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .run()
+        .map_err(|error| Error::io("run", super::program(), error))?;
+    if !output.status.success() {
+        // It says why, and its warnings come again with the build.
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = said.trim().strip_prefix("error: ").unwrap_or(said.trim());
+        return Err(Error::cargo(output.status.code().unwrap_or(exit_code::FAILED), message));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    MetadataCommand::parse(text).map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))
+}
+
+/// What changes cargo's answer.
+fn options(build: &BuildArgs) -> Vec<String> {
+    let args = &build.compilation;
+    let flags = [("--locked", args.locked), ("--offline", args.offline), ("--frozen", args.frozen)];
+    let mut options: Vec<String> =
+        flags.iter().filter(|(_, given)| *given).map(|(flag, _)| (*flag).to_owned()).collect();
+    for (flag, values) in [("--config", &args.config), ("-Z", &args.unstable)] {
+        options.extend(values.iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+    }
+    options
+}

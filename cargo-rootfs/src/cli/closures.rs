@@ -1,0 +1,105 @@
+//! `tree` and `why`: from what was typed to the rooms that know, and what these say to the terminal.
+//!
+//! How closures are found and shown is theirs: [`crate::resolve`] and [`crate::report`].
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+use camino::Utf8Path;
+use serde_json::json;
+
+use super::options::{Format, TreeArgs};
+use super::terminal::{self, Terminal};
+use crate::error::{Error, Result, exit_code};
+use crate::layout::Assembly;
+use crate::path::RootfsPath;
+use crate::report::{self, Show};
+use crate::resolve::{Closure, Resolver, Skipped};
+use crate::rootfs::{Origin, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::Target;
+
+/// `tree FILE...`: one file after the other; a bad one stops none of the rest, but fails the run.
+pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
+    let folder = args.content.sysroot.as_deref().unwrap_or("/");
+    if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
+        return Err(Error::usage(format!("`{folder}` is not a sysroot: a folder is written with a slash")));
+    }
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+    let mut sysroot = Sysroot::open(folder.as_ref())?;
+    // Only where the tree is the host's own does the current folder mean anything in it.
+    let is_host = sysroot.root() == std::path::Path::new("/");
+    let current = current_dir.to_str().filter(|_| is_host).and_then(|folder| RootfsPath::from_bytes(folder.as_bytes()));
+    let inside = |path: &[u8]| match &current {
+        Some(current) if !path.starts_with(b"/") => current.join(path),
+        _ => RootfsPath::root().join(path),
+    };
+    let folders = args.content.library_path.iter().flatten().map(|folder| folder.as_str());
+    let folders = folders.filter(|folder| !folder.is_empty()).map(|folder| inside(folder.as_bytes())).collect();
+    let mut resolver = Resolver::new(folders, current.clone());
+    let mut complete = true;
+    for file in &args.files {
+        let closure = resolver.closure(&mut sysroot, &inside(file.as_bytes()));
+        complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
+        show(&file.to_string_lossy(), &closure, args, terminal)?;
+    }
+    // What is wrong has been shown where it is wrong.
+    if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
+}
+
+/// `tree`: the closures of everything in a rootfs that runs.
+pub(super) fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
+    assembly.closures.into_iter().try_for_each(|(name, closure)| show(&name, &Ok(closure), args, terminal))
+}
+
+fn show(name: &str, closure: &Result<Closure, Skipped>, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
+    let how_much = if args.no_dedupe { Show::All } else { Show::Once };
+    let mut text = Vec::new();
+    match terminal.format() {
+        Format::Json => report::closure_json(&mut text, name, closure),
+        Format::Human => report::tree(&mut text, name, closure, how_much),
+    }
+    .map_err(unwritable)?;
+    terminal.result(&text)
+}
+
+/// `why PATH`: an absolute path, or a name that entries of the rootfs have.
+pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Terminal) -> Result<()> {
+    let named = |name: &str| -> Vec<&RootfsPath> {
+        rootfs.iter().map(|(path, _)| path).filter(|path| path.file_name() == name.as_bytes()).collect()
+    };
+    let path = RootfsPath::from_bytes(typed.as_bytes());
+    let asked: Vec<&RootfsPath> = match &path {
+        Some(path) if rootfs.get(path).is_some() => vec![path],
+        Some(_) => Vec::new(),
+        None => named(typed),
+    };
+    if asked.is_empty() {
+        let error = Error::failed(format!("`{typed}` is not in the rootfs for {}", target.triple()));
+        let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
+        return Err(match named(name).first() {
+            Some(near) => error.help(format!("`{near}` is")),
+            None => error.help("`cargo rootfs tree` shows what it holds"),
+        });
+    }
+    for path in asked {
+        let mut text = Vec::new();
+        match (terminal.format(), rootfs.get(path)) {
+            (Format::Json, Some(entry)) => {
+                let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
+                let fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
+                text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
+            }
+            _ => {
+                report::why(&mut text, rootfs, path).map_err(unwritable)?;
+            }
+        }
+        terminal.result(&text)?;
+    }
+    Ok(())
+}
+
+/// Writing to memory does not fail.
+fn unwritable(error: io::Error) -> Error {
+    Error::failed("cannot write a report").with_source(error)
+}

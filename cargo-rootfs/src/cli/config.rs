@@ -1,0 +1,315 @@
+//! `[package.metadata.rootfs]` and its like: from tables to layers of options, and layers to one.
+//!
+//! It reads no file: the tables come with cargo's metadata, and each knows the manifest that holds it.
+
+mod read;
+
+use std::collections::BTreeMap;
+
+use crate::cli::options::{ContentArgs, OutputArgs, Pair, SelectionArgs};
+use crate::error::{Error, Result};
+
+pub(crate) use read::{Manifest, nearest, read};
+
+/// One table of configuration, or the command line: what is set there, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) content: ContentArgs,
+    pub(crate) output: OutputArgs,
+}
+
+/// A manifest's table, with what it holds for single targets alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Layers {
+    pub(crate) build: BuildKeys,
+    pub(crate) all: Layer,
+    pub(crate) target: BTreeMap<String, Layer>,
+}
+
+/// Keys of configuration that say what is built. One build serves all targets, so they cannot depend on one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct BuildKeys {
+    pub(crate) selection: SelectionArgs,
+    pub(crate) features: Vec<String>,
+    pub(crate) all_features: bool,
+    pub(crate) no_default_features: bool,
+    pub(crate) profile: Option<String>,
+}
+
+/// What a nearer layer's list does to a farther one's.
+#[derive(Clone, Copy)]
+enum Lists {
+    /// The command line to the configuration, and a target's table to the one it is in.
+    Extend,
+    /// A package to its workspace.
+    Replace,
+}
+
+/// The options that hold for the target `triple`: the package's over the workspace's, the command line's over both.
+pub(crate) fn merge(workspace: &Layers, package: &Layers, command_line: Layer, triple: &str) -> Layer {
+    let workspace = workspace.for_target(triple);
+    let package = package.for_target(triple);
+    command_line.over(package.over(workspace, Lists::Replace), Lists::Extend)
+}
+
+impl Layers {
+    /// The tables of several packages that go into one rootfs. Their lists add up; their values must agree
+    /// where the command line, `typed`, does not set them.
+    pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, typed_profile: Option<&str>) -> Result<Self> {
+        let mut sum = Self::default();
+        let mut errors = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for (name, layers) in packages {
+            let mut clashes = sum.all.clashes(&layers.all, typed);
+            for (triple, layer) in &layers.target {
+                clashes.extend(sum.target.get(triple).map(|known| known.clashes(layer, typed)).unwrap_or_default());
+            }
+            let (one, other) = (&sum.build.profile, &layers.build.profile);
+            if typed_profile.is_none() && one.is_some() && other.is_some() && one != other {
+                clashes.push("profile");
+            }
+            errors.extend(clashes.into_iter().map(|key| {
+                let others = names.join(", ");
+                Error::usage(format!("`{name}` sets another `{key}` in `package.metadata.rootfs` than {others}"))
+                    .help(format!("give `--{key}`, or choose one package with `-p {name}`"))
+            }));
+            for (triple, layer) in layers.target {
+                let known = sum.target.remove(&triple).unwrap_or_default();
+                sum.target.insert(triple, layer.beside(known));
+            }
+            sum.all = layers.all.beside(sum.all);
+            sum.build.features.extend(layers.build.features);
+            sum.build.all_features |= layers.build.all_features;
+            sum.build.no_default_features |= layers.build.no_default_features;
+            sum.build.profile = sum.build.profile.or(layers.build.profile);
+            names.push(format!("`{name}`"));
+        }
+        Error::all(errors).map(|()| sum)
+    }
+
+    fn for_target(&self, triple: &str) -> Layer {
+        match self.target.get(triple) {
+            Some(target) => target.clone().over(self.all.clone(), Lists::Extend),
+            None => self.all.clone(),
+        }
+    }
+}
+
+impl BuildKeys {
+    /// The package's keys over the workspace's. Executables are one choice: named nearer, all of it is replaced.
+    pub(crate) fn over(self, far: Self) -> Self {
+        let chosen = self.selection != SelectionArgs::default();
+        Self {
+            selection: if chosen { self.selection } else { far.selection },
+            features: if self.features.is_empty() { far.features } else { self.features },
+            all_features: self.all_features || far.all_features,
+            no_default_features: self.no_default_features || far.no_default_features,
+            profile: self.profile.or(far.profile),
+        }
+    }
+}
+
+impl Layer {
+    /// This package's layer beside another one's: outputs add up as other lists do.
+    fn beside(self, other: Self) -> Self {
+        let tar = list(other.output.tar.clone(), self.output.tar.clone(), Lists::Extend);
+        let dir = list(other.output.dir.clone(), self.output.dir.clone(), Lists::Extend);
+        let docker_import = list(other.output.docker_import.clone(), self.output.docker_import.clone(), Lists::Extend);
+        let mut both = self.over(other, Lists::Extend);
+        (both.output.tar, both.output.dir, both.output.docker_import) = (tar, dir, docker_import);
+        both
+    }
+
+    /// The keys whose single values differ, but for those that the command line sets.
+    fn clashes(&self, other: &Self, typed: &Self) -> Vec<&'static str> {
+        fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>, typed: &Option<T>) -> bool {
+            typed.is_none() && one.is_some() && other.is_some() && one != other
+        }
+        let ((a, b, c), (x, y, z)) =
+            ((&self.content, &other.content, &typed.content), (&self.output, &other.output, &typed.output));
+        let keys = [
+            ("template", differ(&a.template, &b.template, &c.template)),
+            ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
+            ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
+            ("engine", differ(&x.engine, &y.engine, &z.engine)),
+            ("entrypoint", differ(&x.entrypoint, &y.entrypoint, &z.entrypoint)),
+            ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
+            ("user", differ(&x.user, &y.user, &z.user)),
+            ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
+        ];
+        keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
+    }
+
+    fn over(self, far: Self, lists: Lists) -> Self {
+        Self { content: self.content.over(far.content, lists), output: self.output.over(far.output, lists) }
+    }
+}
+
+impl ContentArgs {
+    fn over(self, far: Self, lists: Lists) -> Self {
+        Self {
+            with: list(far.with, self.with, lists),
+            with_lib: list(far.with_lib, self.with_lib, lists),
+            include: list(far.include, self.include, lists),
+            template: self.template.or(far.template),
+            sysroot: self.sysroot.or(far.sysroot),
+            library_path: list(far.library_path, self.library_path, lists),
+            install_dir: self.install_dir.or(far.install_dir),
+        }
+    }
+}
+
+impl OutputArgs {
+    /// Whether it says where to write anything.
+    pub(crate) fn names_any(&self) -> bool {
+        [&self.tar, &self.dir, &self.docker_import].into_iter().flatten().any(|names| !names.is_empty())
+    }
+
+    fn over(self, far: Self, lists: Lists) -> Self {
+        // Outputs are one choice: whoever names any nearer means these and no others.
+        let (tar, dir, docker_import) = if self.names_any() {
+            (self.tar, self.dir, self.docker_import)
+        } else {
+            (far.tar, far.dir, far.docker_import)
+        };
+        Self {
+            tar,
+            dir,
+            docker_import,
+            engine: self.engine.or(far.engine),
+            force: self.force || far.force,
+            // A command and its arguments make one value.
+            entrypoint: self.entrypoint.or(far.entrypoint),
+            cmd: self.cmd.or(far.cmd),
+            env: list(far.env, self.env, lists).map(last_of_each),
+            user: self.user.or(far.user),
+            workdir: self.workdir.or(far.workdir),
+            label: list(far.label, self.label, lists).map(last_of_each),
+            expose: list(far.expose, self.expose, lists),
+        }
+    }
+}
+
+fn list<T>(far: Option<Vec<T>>, near: Option<Vec<T>>, lists: Lists) -> Option<Vec<T>> {
+    match (far, near, lists) {
+        (Some(mut far), Some(near), Lists::Extend) => {
+            far.extend(near);
+            Some(far)
+        }
+        (far, near, _) => near.or(far),
+    }
+}
+
+/// A name that is set twice has its last value, in its first place.
+fn last_of_each(pairs: Vec<Pair>) -> Vec<Pair> {
+    let mut kept: Vec<Pair> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        match kept.iter_mut().find(|known| known.name == pair.name) {
+            Some(known) => *known = pair,
+            None => kept.push(pair),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::Options;
+
+    fn layers(table: &Value, manifest: &str, name: &'static str) -> Layers {
+        read(table, &Manifest { path: manifest.into(), table: name }).unwrap()
+    }
+
+    fn merged(workspace: &Value, package: &Value, line: &[&str]) -> Layer {
+        let workspace = layers(workspace, "/ws/Cargo.toml", "workspace");
+        let package = layers(package, "/ws/app/Cargo.toml", "package");
+        let options = Options::parse_from([&["cargo-rootfs"], line].concat());
+        merge(
+            &workspace,
+            &package,
+            Layer { content: options.content, output: options.output },
+            "aarch64-unknown-linux-gnu",
+        )
+    }
+
+    fn words(words: &[&str]) -> Option<Vec<String>> {
+        Some(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_command_line_extends_lists_and_overrides_values() {
+        let package = json!({"rootfs": {"with": "bash, ls", "template": "web", "env": {"A": "1", "B": "2"}}});
+        let layer = merged(&Value::Null, &package, &["--with", "cat", "--template", "none", "--env", "A=3"]);
+        assert_eq!(layer.content.with, words(&["bash", "ls", "cat"]));
+        assert_eq!(layer.content.template.as_deref(), Some("none"));
+        let env: Vec<_> = layer.output.env.unwrap().into_iter().map(|pair| (pair.name, pair.value)).collect();
+        assert_eq!(env, [("A".to_owned(), "3".to_owned()), ("B".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
+    fn the_package_overrides_the_workspace_lists_included() {
+        let workspace = json!({"rootfs": {"with": ["bash"], "user": "nonroot", "with-lib": ["libz.so.1"]}});
+        let package = json!({"rootfs": {"with": ["ls"], "with-lib": []}});
+        let layer = merged(&workspace, &package, &[]);
+        assert_eq!(layer.content.with, words(&["ls"]));
+        assert_eq!(layer.content.with_lib, words(&[]));
+        assert_eq!(layer.output.user.as_deref(), Some("nonroot"));
+    }
+
+    #[test]
+    fn a_target_table_extends_the_table_it_is_in() {
+        let package = json!({"rootfs": {"with": "bash", "template": "web", "target": {
+            "aarch64-unknown-linux-gnu": {"with": "ls", "template": "base", "sysroot": "arm/64"},
+            "x86_64-unknown-linux-gnu": {"with": "cat"},
+        }}});
+        let layer = merged(&Value::Null, &package, &[]);
+        assert_eq!(layer.content.with, words(&["bash", "ls"]));
+        assert_eq!(layer.content.template.as_deref(), Some("base"));
+        assert_eq!(layer.content.sysroot.as_deref(), Some("/ws/app/arm/64"));
+    }
+
+    #[test]
+    fn any_output_on_the_command_line_replaces_all_configured_ones() {
+        let package = json!({"rootfs": {"tar": "a.tar", "dir": "b", "entrypoint": ["x", "y"]}});
+        let layer = merged(&Value::Null, &package, &["--docker-import", "app"]);
+        assert_eq!((layer.output.tar, layer.output.dir), (None, None));
+        assert_eq!(layer.output.docker_import, words(&["app"]));
+        assert_eq!(layer.output.entrypoint, words(&["x", "y"]));
+
+        let layer = merged(&Value::Null, &package, &["--entrypoint", "z"]);
+        assert_eq!(layer.output.tar, words(&["/ws/app/a.tar"]));
+        assert_eq!(layer.output.entrypoint, words(&["z"]), "a command is one value");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_manifest_that_holds_them() {
+        let workspace = json!({"rootfs": {"include": "etc:/etc", "library-path": "lib:/opt/lib", "template": "web"}});
+        let package = json!({"rootfs": {"dir": "out", "docker-import": "app", "sysroot": "auto"}});
+        let layer = merged(&workspace, &package, &["--include", "here:/there"]);
+        let sources: Vec<_> = layer.content.include.unwrap().into_iter().map(|include| include.source).collect();
+        assert_eq!(sources, ["/ws/etc", "here"]);
+        assert_eq!(layer.content.library_path.unwrap(), ["/ws/lib", "/opt/lib"]);
+        assert_eq!(layer.content.template.as_deref(), Some("web"), "a built-in's name is no path");
+        assert_eq!(layer.content.sysroot.as_deref(), Some("auto"), "a word is no path");
+        assert_eq!(layer.output.dir, words(&["/ws/app/out"]));
+        assert_eq!(layer.output.docker_import, words(&["app"]));
+    }
+
+    #[test]
+    fn executables_are_one_choice() {
+        let far = layers(
+            &json!({"rootfs": {"bin": ["a", "b"], "features": "x,y", "profile": "dist"}}),
+            "/Cargo.toml",
+            "workspace",
+        );
+        let near = layers(&json!({"rootfs": {"bins": true, "features": ["z"]}}), "/Cargo.toml", "package");
+        let keys = near.build.over(far.build);
+        assert!(keys.selection.bins && keys.selection.bin.is_empty());
+        assert_eq!(keys.features, ["z"]);
+        assert_eq!(keys.profile.as_deref(), Some("dist"));
+    }
+}

@@ -1,0 +1,401 @@
+//! One manifest's table, key by key.
+//!
+//! Everything wrong with it is told at once. What a value means beyond its type is not looked at.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum;
+use serde_json::{Map, Value};
+
+use super::{BuildKeys, Layer, Layers};
+use crate::cli::options::{Engine, Pair, parse_folder, parse_include, parse_pair, parse_port};
+use crate::cli::reserved;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// All keys but `target`.
+#[rustfmt::skip]
+const KEYS: [&str; 26] = [
+    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
+    "with", "with-lib", "include", "template", "sysroot", "library-path", "install-dir",
+    "tar", "dir", "docker-import", "engine",
+    "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
+    "target",
+];
+
+/// Options that only the command line has, and what to say of them.
+const COMMAND_LINE_ONLY: [(&str, &str); 16] = [
+    ("force", "what may be replaced is decided at each run"),
+    ("binary", "it needs no project"),
+    ("tools-only", "it needs no project"),
+    ("quiet", "cargo's `term.quiet` is read by cargo alone"),
+    ("verbose", "it is for one run"),
+    ("color", "set `term.color` in .cargo/config.toml or CARGO_TERM_COLOR"),
+    ("message-format", "it is for one run"),
+    ("package", "set `default-members` in the workspace"),
+    ("workspace", "set `default-members` in the workspace"),
+    ("exclude", "set `default-members` in the workspace"),
+    ("release", "it is the default; set `profile` for another"),
+    ("target-dir", "set `build.target-dir` in .cargo/config.toml"),
+    ("locked", "it is for one run"),
+    ("offline", "set `net.offline` in .cargo/config.toml"),
+    ("frozen", "it is for one run"),
+    ("jobs", "set `build.jobs` in .cargo/config.toml"),
+];
+
+/// Where a table stands: in which file, and below `package` or `workspace`.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) path: Utf8PathBuf,
+    pub(crate) table: &'static str,
+}
+
+/// Reads the `rootfs` table of `metadata`, the whole metadata of a package or workspace.
+pub(crate) fn read(metadata: &Value, manifest: &Manifest) -> Result<Layers> {
+    let mut layers = Layers::default();
+    let mut reader = Reader { manifest, at: format!("{}.metadata.rootfs", manifest.table), errors: Vec::new() };
+    match metadata.get("rootfs") {
+        None => {}
+        Some(Value::Object(table)) => reader.table(table, &mut layers),
+        Some(Value::Array(_)) => reader.errors.push(other_cargo_rootfs(&reader)),
+        Some(other) => reader.errors.push(Error::usage(format!(
+            "`{}` in `{}` is {}, not a table",
+            reader.at,
+            manifest.path,
+            type_name(other)
+        ))),
+    }
+    Error::all(reader.errors).map(|()| layers)
+}
+
+/// crates.io has a cargo-rootfs 0.2.2, unrelated, whose configuration is `[[package.metadata.rootfs]]`.
+fn other_cargo_rootfs(reader: &Reader<'_>) -> Error {
+    Error::usage(format!("`[[{}]]` in `{}` is an array of tables, not a table", reader.at, reader.manifest.path))
+        .detail(
+            "it was written for another program of this name, cargo-rootfs 0.2.2 on crates.io, and means nothing here",
+        )
+        .help(format!("move it away, and write what this one is to do into a table, `[{}]`", reader.at))
+}
+
+struct Reader<'m> {
+    manifest: &'m Manifest,
+    at: String,
+    errors: Vec<Error>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, table: &Map<String, Value>, layers: &mut Layers) {
+        for (key, value) in table {
+            let read = match key.as_str() {
+                "target" => self.targets(value, layers),
+                _ => self
+                    .build_key(key, value, &mut layers.build)
+                    .unwrap_or_else(|| self.key(key, value, &mut layers.all)),
+            };
+            self.errors.extend(read.err());
+        }
+    }
+
+    fn targets(&mut self, value: &Value, layers: &mut Layers) -> Result<()> {
+        let Value::Object(tables) = value else {
+            return Err(self
+                .wrong_type("target", value, "a table for each triple")
+                .help("set `build.target` in .cargo/config.toml to choose what to build for"));
+        };
+        for (triple, table) in tables {
+            let at = format!("{}.target.{triple}", self.at);
+            let Value::Object(table) = table else {
+                self.errors.push(self.wrong_type(&format!("target.{triple}"), table, "a table"));
+                continue;
+            };
+            let mut below = Reader { manifest: self.manifest, at, errors: Vec::new() };
+            if let Err(error) = Target::parse(triple) {
+                below.errors.push(below.wrong_value(error));
+            }
+            let mut layer = Layer::default();
+            for (key, value) in table {
+                let read = match below.build_key(key, value, &mut BuildKeys::default()) {
+                    Some(_) => Err(Error::usage(format!(
+                        "`{}.{key}` in `{}` cannot depend on the target: one build serves all",
+                        below.at, below.manifest.path
+                    ))
+                    .help(format!("move it to `[{}]`", self.at))),
+                    None => below.key(key, value, &mut layer),
+                };
+                below.errors.extend(read.err());
+            }
+            self.errors.append(&mut below.errors);
+            layers.target.insert(triple.clone(), layer);
+        }
+        Ok(())
+    }
+
+    /// `None` where the key is none of these.
+    fn build_key(&self, key: &str, value: &Value, keys: &mut BuildKeys) -> Option<Result<()>> {
+        Some(match key {
+            "bin" => self.list(key, value).map(|names| keys.selection.bin = names),
+            "bins" => self.flag(key, value).map(|all| keys.selection.bins = all),
+            "example" => self.list(key, value).map(|names| keys.selection.example = names),
+            "features" => self.list(key, value).map(|names| keys.features = names),
+            "all-features" => self.flag(key, value).map(|all| keys.all_features = all),
+            "no-default-features" => self.flag(key, value).map(|none| keys.no_default_features = none),
+            "profile" => self.text(key, value).map(|name| keys.profile = Some(name)),
+            _ => return None,
+        })
+    }
+
+    fn key(&self, key: &str, value: &Value, layer: &mut Layer) -> Result<()> {
+        let Layer { content, output } = layer;
+        match key {
+            "with" => content.with = Some(self.list(key, value)?),
+            "with-lib" => content.with_lib = Some(self.list(key, value)?),
+            "include" => {
+                let includes = self.each(key, self.lines(key, value)?, parse_include)?;
+                let below = |include: crate::layout::Include| crate::layout::Include {
+                    source: self.joined(&include.source),
+                    ..include
+                };
+                content.include = Some(includes.into_iter().map(below).collect());
+            }
+            "template" => content.template = Some(self.path_or_word(self.text(key, value)?)),
+            "sysroot" => content.sysroot = Some(self.path_or_word(self.text(key, value)?)),
+            "library-path" => {
+                let folders = self.split(key, value, ':')?;
+                content.library_path = Some(folders.into_iter().map(|folder| self.joined(folder)).collect());
+            }
+            "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
+            "tar" => output.tar = Some(self.lines(key, value)?.into_iter().map(|path| self.tar_path(path)).collect()),
+            "dir" => {
+                let paths = self.lines(key, value)?;
+                output.dir = Some(paths.into_iter().map(|path| self.joined(path).into()).collect());
+            }
+            "docker-import" => output.docker_import = Some(self.lines(key, value)?),
+            "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
+            "entrypoint" => output.entrypoint = Some(self.lines(key, value)?),
+            "cmd" => output.cmd = Some(self.lines(key, value)?),
+            "env" => output.env = Some(self.pairs(key, value)?),
+            "user" => output.user = Some(self.text(key, value)?),
+            "workdir" => output.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
+            "label" => output.label = Some(self.pairs(key, value)?),
+            "expose" => output.expose = Some(self.each(key, self.ports(key, value)?, parse_port)?),
+            _ => return Err(self.unknown(key)),
+        }
+        Ok(())
+    }
+
+    /// A path as it is written in this manifest.
+    fn joined(&self, path: impl AsRef<Utf8Path>) -> Utf8PathBuf {
+        let folder = self.manifest.path.parent().unwrap_or(Utf8Path::new("/"));
+        // By components, which drops each `.`.
+        folder.join(path).components().collect()
+    }
+
+    /// A value with a slash is a path, others are names (`web`, `auto`).
+    fn path_or_word(&self, text: String) -> String {
+        if text.contains('/') { self.joined(text).into() } else { text }
+    }
+
+    fn tar_path(&self, text: String) -> String {
+        if text == "-" { text } else { self.joined(text).into() }
+    }
+
+    /// A string, not empty.
+    fn text(&self, key: &str, value: &Value) -> Result<String> {
+        match value {
+            Value::String(text) if !text.is_empty() => Ok(text.clone()),
+            Value::String(_) => Err(Error::usage(format!("`{}.{key}` in `{}` is empty", self.at, self.manifest.path))),
+            _ => Err(self.wrong_type(key, value, "a string")),
+        }
+    }
+
+    fn flag(&self, key: &str, value: &Value) -> Result<bool> {
+        value.as_bool().ok_or_else(|| self.wrong_type(key, value, "true or false"))
+    }
+
+    /// A list of strings, or a string of several with commas.
+    fn list(&self, key: &str, value: &Value) -> Result<Vec<String>> {
+        self.split(key, value, ',')
+    }
+
+    fn split(&self, key: &str, value: &Value, separator: char) -> Result<Vec<String>> {
+        let parts = self.lines(key, value)?;
+        let trimmed = parts.iter().flat_map(|part| part.split(separator)).map(str::trim);
+        Ok(trimmed.filter(|part| !part.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// A list of strings, or one string as it is.
+    fn lines(&self, key: &str, value: &Value) -> Result<Vec<String>> {
+        let wrong = || self.wrong_type(key, value, "a string or a list of strings");
+        match value {
+            Value::String(text) => Ok(vec![text.clone()]),
+            Value::Array(items) => {
+                items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    /// Ports may be numbers as well.
+    fn ports(&self, key: &str, value: &Value) -> Result<Vec<String>> {
+        let text = |item: &Value| if item.is_u64() { Value::String(item.to_string()) } else { item.clone() };
+        match value {
+            Value::Array(items) => self.list(key, &Value::Array(items.iter().map(text).collect())),
+            _ => self.list(key, &text(value)),
+        }
+    }
+
+    /// `NAME=VALUE` strings, or a table of strings.
+    fn pairs(&self, key: &str, value: &Value) -> Result<Vec<Pair>> {
+        let Value::Object(table) = value else {
+            return self.each(key, self.lines(key, value)?, parse_pair);
+        };
+        let pair = |(name, value): (&String, &Value)| match value {
+            Value::String(value) => Ok(Pair { name: name.clone(), value: value.clone() }),
+            _ => Err(self.wrong_type(&format!("{key}.{name}"), value, "a string")),
+        };
+        table.iter().map(pair).collect()
+    }
+
+    fn each<T>(&self, key: &str, texts: Vec<String>, parse: fn(&str) -> Result<T>) -> Result<Vec<T>> {
+        texts.iter().map(|text| self.parsed(key, text, parse)).collect()
+    }
+
+    fn parsed<T>(&self, key: &str, text: &str, parse: fn(&str) -> Result<T>) -> Result<T> {
+        parse(text).map_err(|error| {
+            Error::usage(format!("`{}.{key}` in `{}`: {}", self.at, self.manifest.path, error.message()))
+        })
+    }
+
+    fn wrong_value(&self, error: Error) -> Error {
+        let message = format!("`{}` in `{}`: {}", self.at, self.manifest.path, error.message());
+        error.details().iter().fold(Error::usage(message), |error, line| error.detail(line.clone()))
+    }
+
+    fn wrong_type(&self, key: &str, value: &Value, wanted: &str) -> Error {
+        let (at, path) = (&self.at, &self.manifest.path);
+        Error::usage(format!("`{at}.{key}` in `{path}` is {}, and must be {wanted}", type_name(value)))
+    }
+
+    fn unknown(&self, key: &str) -> Error {
+        let (at, path) = (&self.at, &self.manifest.path);
+        if reserved::is_flag(key) {
+            return Error::usage(format!("`{at}.{key}` in `{path}` is not supported yet"));
+        }
+        if let Some((_, why)) = COMMAND_LINE_ONLY.iter().find(|(name, _)| *name == key) {
+            return Error::usage(format!("`{at}.{key}` in `{path}` is for the command line alone: {why}"));
+        }
+        let error = Error::usage(format!("`{at}.{key}` in `{path}` is not a key of cargo rootfs"));
+        match nearest(key, &KEYS) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help(format!("the keys are {}", KEYS.join(", "))),
+        }
+    }
+}
+
+/// The word among `words` that `typed` was probably meant to be.
+pub(crate) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
+    let scored = words.iter().map(|word| (strsim::jaro_winkler(typed, word), *word));
+    // The threshold of clap's own suggestions is 0.7 with Jaro; the prefix bonus asks for a little more.
+    scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
+}
+
+fn parse_engine(text: &str) -> Result<Engine> {
+    Engine::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is not an engine: docker or podman")))
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::Options;
+
+    fn error(table: &Value) -> Error {
+        let manifest = Manifest { path: "/ws/Cargo.toml".into(), table: "package" };
+        read(&json!({ "rootfs": table }), &manifest).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_key_and_file() {
+        for (table, message) in [
+            (
+                json!({"wiht": "bash"}),
+                "`package.metadata.rootfs.wiht` in `/ws/Cargo.toml` is not a key of cargo rootfs\n  help: did you mean `with`?",
+            ),
+            (
+                json!({"with": 3}),
+                "`package.metadata.rootfs.with` in `/ws/Cargo.toml` is a number, and must be a string or a list of strings",
+            ),
+            (
+                json!({"with": ["a", 3]}),
+                "`package.metadata.rootfs.with` in `/ws/Cargo.toml` is a list, and must be a string or a list of strings",
+            ),
+            (
+                json!({"bins": "yes"}),
+                "`package.metadata.rootfs.bins` in `/ws/Cargo.toml` is a string, and must be true or false",
+            ),
+            (
+                json!({"env": {"A": 1}}),
+                "`package.metadata.rootfs.env.A` in `/ws/Cargo.toml` is a number, and must be a string",
+            ),
+            (
+                json!({"include": "a"}),
+                "`package.metadata.rootfs.include` in `/ws/Cargo.toml`: `a` is not SRC:DST[:MODE[:UID:GID]]",
+            ),
+            (
+                json!({"engine": "lxc"}),
+                "`package.metadata.rootfs.engine` in `/ws/Cargo.toml`: `lxc` is not an engine: docker or podman",
+            ),
+            (json!({"oci": "x"}), "`package.metadata.rootfs.oci` in `/ws/Cargo.toml` is not supported yet"),
+            (
+                json!({"force": true}),
+                "`package.metadata.rootfs.force` in `/ws/Cargo.toml` is for the command line alone: what may be replaced is decided at each run",
+            ),
+            (
+                json!({"target": {"aarch64-unknown-linux-gnu": {"profile": "dev"}}}),
+                "`package.metadata.rootfs.target.aarch64-unknown-linux-gnu.profile` in `/ws/Cargo.toml` cannot depend on the target: one build serves all\n  help: move it to `[package.metadata.rootfs]`",
+            ),
+            (
+                json!({"target": {"arm64": {}}}),
+                "`package.metadata.rootfs.target.arm64` in `/ws/Cargo.toml`: target `arm64` is not one that a rootfs can be made for\n  it does not name Linux",
+            ),
+            (json!("web"), "`package.metadata.rootfs` in `/ws/Cargo.toml` is a string, not a table"),
+            (json!({"user": ""}), "`package.metadata.rootfs.user` in `/ws/Cargo.toml` is empty"),
+        ] {
+            let error = error(&table);
+            assert_eq!((error.to_string().as_str(), error.exit_code()), (message, 2), "{table}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        assert_eq!(error(&json!({"with": 1, "tar": 2, "nonsense-key": 3})).each().count(), 3);
+    }
+
+    #[test]
+    fn the_array_of_tables_of_another_program_is_explained() {
+        let error = error(&json!([{"name": "x"}])).to_string();
+        assert!(error.contains("cargo-rootfs 0.2.2 on crates.io"), "{error}");
+    }
+
+    #[test]
+    fn every_flag_is_a_key_or_is_said_not_to_be_one() {
+        let for_cargo = ["manifest-path", "config", "all", "help", "version"];
+        for argument in Options::command().get_arguments() {
+            let Some(long) = argument.get_long() else { continue };
+            let told = COMMAND_LINE_ONLY.iter().any(|(name, _)| *name == long);
+            assert!(KEYS.contains(&long) ^ (told || for_cargo.contains(&long)), "--{long}");
+        }
+    }
+}

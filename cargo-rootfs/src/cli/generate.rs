@@ -1,0 +1,37 @@
+//! Completion scripts and manual pages, from the same definitions as parsing.
+//!
+//! They are made on demand, so that they are always those of the installed program.
+
+use clap::CommandFactory;
+
+use super::Options;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+
+/// What a manual page is of.
+const SOURCE: &str = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
+
+/// `completions SHELL`
+pub(super) fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Options::command(), "cargo-rootfs", &mut script);
+    terminal.result(&script)
+}
+
+/// `man [COMMAND]`
+pub(super) fn man(subcommand: Option<&str>, terminal: &Terminal) -> Result<()> {
+    let mut command = Options::command();
+    command.build();
+    let (command, title) = match subcommand {
+        None => (command, "cargo-rootfs".to_owned()),
+        Some(name) => {
+            let found = command.find_subcommand(name).cloned();
+            let found = found.ok_or_else(|| Error::usage(format!("`{name}` is not a command of cargo rootfs")))?;
+            (found, format!("cargo-rootfs-{name}"))
+        }
+    };
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command).title(title.to_uppercase()).manual("Cargo").source(SOURCE);
+    man.render(&mut page).map_err(|error| Error::io("make", "the manual page", error))?;
+    terminal.result(&page)
+}

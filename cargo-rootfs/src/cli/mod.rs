@@ -1,0 +1,84 @@
+//! The command line: from arguments to a run, and all that is printed.
+//!
+//! It decides nothing about what a rootfs holds: what the options mean is [`crate::plan`]'s.
+//!
+//! # What goes where
+//! Standard error is for people, and the same in both message formats: cargo's status lines,
+//! warnings and errors. Standard output is for programs and carries results only. With
+//! `--message-format json` these are objects, one a line, told apart by `"reason"` as cargo's are:
+//!
+//! | reason | when | fields |
+//! | --- | --- | --- |
+//! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `image`), `path` or `id` and `name`, `target` |
+//! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
+//! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
+//! | `closure` | for each file of `tree` | see DESIGN.md |
+//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `target` |
+//!
+//! Fields may be added, never changed. Wrong arguments are told on standard error alone.
+
+mod closures;
+mod config;
+mod generate;
+pub(crate) mod options;
+mod output;
+mod reserved;
+mod run;
+mod terminal;
+
+pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use options::Options;
+
+use crate::error::{Error, exit_code};
+use terminal::Terminal;
+
+/// What the arguments ask to be printed instead of a run: help, the version, or what is wrong with them.
+#[derive(Debug)]
+pub struct Answer(Box<clap::Error>);
+
+impl Answer {
+    /// Prints it: help to standard output, errors to standard error.
+    pub fn print(&self) -> ExitCode {
+        // A reader of the help that has gone away, as `head`, is no failure.
+        let _ = self.0.print();
+        process_code(self.0.exit_code())
+    }
+}
+
+/// Reads the arguments, the program's name first. `rootfs` may follow it, as cargo passes it.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, Answer> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // `cargo rootfs tree` runs `cargo-rootfs rootfs tree`.
+    if arguments.get(1).is_some_and(|first| first == "rootfs") {
+        arguments.remove(1);
+    }
+    let mut command = Options::command();
+    let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
+        options::refuse_options_before_subcommand(&mut command, &matches)?;
+        Options::from_arg_matches(&matches)
+    });
+    parsed.map_err(|error| Answer(Box::new(reserved::explain(&mut command, error))))
+}
+
+/// Does what was asked for.
+pub fn run(options: &Options) -> crate::Result<()> {
+    run::run(options, &Terminal::new(options))
+}
+
+/// Prints an error that [`run`] gave, and says what to exit with.
+pub fn fail(options: &Options, error: &Error) -> ExitCode {
+    Terminal::new(options).error(error);
+    process_code(error.exit_code())
+}
+
+/// A process's exit status has eight bits (exit(3)).
+fn process_code(code: i32) -> ExitCode {
+    u8::try_from(code)
+        .map_or_else(|_| ExitCode::from(u8::try_from(exit_code::FAILED).unwrap_or(u8::MAX)), ExitCode::from)
+}

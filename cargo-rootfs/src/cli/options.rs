@@ -1,0 +1,489 @@
+//! What was typed, as it was typed: the definitions behind parsing, `--help`, completions and the man page.
+//!
+//! Parsing reads no file and no environment; defaults and meaning are [`crate::plan`]'s.
+
+use std::ffi::OsString;
+
+use camino::Utf8PathBuf;
+use clap::builder::NonEmptyStringValueParser;
+use clap::parser::ValueSource;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+use crate::layout::Include;
+use crate::path::RootfsPath;
+
+/// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo-rootfs",
+    bin_name = "cargo rootfs",
+    version,
+    styles = clap_cargo::style::CLAP_STYLING,
+    subcommand_help_heading = "Other commands",
+    override_usage = "cargo rootfs [OPTIONS]\n       cargo rootfs <COMMAND>",
+    after_help = "Run `cargo rootfs --help` for what each option means, the exit codes and the environment.",
+    after_long_help = AFTER_HELP,
+)]
+pub struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) terminal: TerminalArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+const AFTER_HELP: &str = "\
+Configuration:
+  [package.metadata.rootfs] and [workspace.metadata.rootfs] in Cargo.toml take the names of the options
+  as keys; a table `target.<triple>` below either holds for that target alone. The package overrides the
+  workspace; the command line extends lists and overrides values, and an output on it replaces all
+  configured ones. Paths are relative to the manifest there, to the current folder here.
+
+Exit codes:
+  0    everything asked for was written
+  1    failed: missing libraries, unsatisfied symbol versions, input or output
+  2    the command line or the configuration is wrong
+  130  interrupted; nothing was written
+  When the build fails, the code is cargo's own.
+
+Environment:
+  CARGO              the cargo to run, set where cargo runs `cargo rootfs`
+  SOURCE_DATE_EPOCH  the time of all files that are written, in seconds; 0 where it is not set
+  NO_COLOR, CLICOLOR, CLICOLOR_FORCE, CARGO_TERM_COLOR  whether to colour
+
+Examples:
+  cargo rootfs --with bash,ls                        target/rootfs/<package>-<triple>.tar
+  cargo rootfs --target aarch64-unknown-linux-gnu --sysroot ./arm64 --with bash,ls
+  docker run --rm $(cargo rootfs --docker-import myapp)
+  cargo rootfs tree /usr/bin/ls                      what a program needs, and why it is found";
+
+/// What to do instead of writing a rootfs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show who needs what, how it was found, and what is missing
+    ///
+    /// Without FILE, of the rootfs that the same options would write.
+    Tree(TreeArgs),
+    /// Say why a file is in the rootfs
+    Why(WhyArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.
+    /// It completes `cargo-rootfs`; zsh's own completion of cargo then completes `cargo rootfs` as well.
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or that of a command
+    ///
+    /// For example: `cargo rootfs man > ~/.local/share/man/man1/cargo-rootfs.1`.
+    Man {
+        /// As `tree`
+        command: Option<String>,
+    },
+}
+
+/// `tree`
+#[derive(Debug, Args)]
+pub(crate) struct TreeArgs {
+    /// ELF files to look at, in the sysroot; needs no project
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<OsString>,
+    /// Show what a library needs each time it is met
+    #[arg(long)]
+    pub(crate) no_dedupe: bool,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// `why`
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// A path in the rootfs, as `/usr/lib/x86_64-linux-gnu/libm.so.6`
+    #[arg(value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) file: String,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// BUILD: as `cargo build` has them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct BuildArgs {
+    #[command(flatten, next_help_heading = "Package selection")]
+    pub(crate) workspace: clap_cargo::Workspace,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten, next_help_heading = "Feature selection")]
+    pub(crate) features: clap_cargo::Features,
+    #[command(flatten, next_help_heading = "Manifest options")]
+    pub(crate) manifest: clap_cargo::Manifest,
+    #[command(flatten)]
+    pub(crate) compilation: CompilationArgs,
+}
+
+/// Which executables.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Target selection")]
+pub(crate) struct SelectionArgs {
+    /// Package only the specified binary (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Vec<String>,
+    /// Package all binaries
+    #[arg(long)]
+    pub(crate) bins: bool,
+    /// Package the specified example (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) example: Vec<String>,
+    /// Package this ELF file instead of building; needs no project and reads none (repeatable)
+    #[arg(long, value_name = "PATH", conflicts_with_all = BUILDING)]
+    pub(crate) binary: Vec<Utf8PathBuf>,
+    /// Package only the tools; needs no project and reads none
+    #[arg(long, conflicts_with_all = BUILDING, conflicts_with = "binary")]
+    pub(crate) tools_only: bool,
+}
+
+/// What has no meaning where nothing is built.
+const BUILDING: [&str; 20] = [
+    "package",
+    "workspace",
+    "all",
+    "exclude",
+    "bin",
+    "bins",
+    "example",
+    "features",
+    "all_features",
+    "no_default_features",
+    "PATH",
+    "profile",
+    "release",
+    "target_dir",
+    "locked",
+    "offline",
+    "frozen",
+    "config",
+    "unstable",
+    "jobs",
+];
+
+/// How to compile.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Compilation options")]
+pub(crate) struct CompilationArgs {
+    /// Build with this profile; `release` unless given
+    #[arg(long, value_name = "PROFILE-NAME", conflicts_with = "release")]
+    pub(crate) profile: Option<String>,
+    /// Build with the `release` profile, as is done anyway
+    #[arg(short, long)]
+    pub(crate) release: bool,
+    /// Build for this target triple (repeatable)
+    #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) target: Vec<String>,
+    /// Folder for all generated artifacts
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) target_dir: Option<Utf8PathBuf>,
+    /// Number of parallel jobs
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) jobs: Option<String>,
+    /// Assert that `Cargo.lock` will remain unchanged
+    #[arg(long, help_heading = "Manifest options")]
+    pub(crate) locked: bool,
+    /// Run without accessing the network
+    #[arg(long, help_heading = "Manifest options")]
+    pub(crate) offline: bool,
+    /// Equivalent to specifying both --locked and --offline
+    #[arg(long, help_heading = "Manifest options")]
+    pub(crate) frozen: bool,
+    /// Override a configuration value of cargo
+    #[arg(long, value_name = "KEY=VALUE|PATH")]
+    pub(crate) config: Vec<String>,
+    /// Unstable (nightly-only) flags to cargo
+    #[arg(short = 'Z', value_name = "FLAG", id = "unstable")]
+    pub(crate) unstable: Vec<String>,
+}
+
+/// CONTENT: what goes in besides the project. The same type holds a layer of configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Content")]
+pub(crate) struct ContentArgs {
+    /// Tools, by name (looked up in the sysroot's PATH) or absolute path; comma-separated, repeatable
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) with: Option<Vec<String>>,
+    /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) with_lib: Option<Vec<String>>,
+    /// A file or folder to put in, with what the ELF files in it need (repeatable)
+    ///
+    /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC
+    /// is put into.
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
+    pub(crate) include: Option<Vec<Include>>,
+    /// The skeleton: `none`, `base` (the default), `web`, or a folder of your own (a value with a slash)
+    #[arg(long, value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) template: Option<String>,
+    /// Where libraries and tools come from: a folder (a value with a slash); `/` for the host's architecture
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sysroot: Option<String>,
+    /// Extra folders to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
+    #[arg(long, value_name = "DIRS", value_delimiter = ':')]
+    pub(crate) library_path: Option<Vec<Utf8PathBuf>>,
+    /// Where the project's binaries go [default: /usr/local/bin]
+    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+    pub(crate) install_dir: Option<RootfsPath>,
+}
+
+/// OUTPUT: where it goes. The same type holds a layer of configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write a tar archive, `-` for standard output (repeatable)
+    ///
+    /// The names of outputs may hold {package}, {version}, {triple} and {arch}. Where there is no output, a
+    /// tar goes to `<target-dir>/rootfs/<package>-<triple>.tar`.
+    #[arg(long, value_name = "PATH", id = "tar", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) tar: Option<Vec<String>>,
+    /// Write a folder: one that is absent, empty, or was made by an earlier run (repeatable)
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) dir: Option<Vec<String>>,
+    /// Import into a container engine, and print the image's id (repeatable)
+    #[arg(long, value_name = "NAME[:TAG]", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) docker_import: Option<Vec<String>>,
+    /// The container engine [default: docker]
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<Engine>,
+    /// Let --dir replace a folder that holds something else
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// What the image runs; the project's binary unless given. Repeat it for each argument, or give a JSON array
+    #[arg(long, value_name = "ARG", help_heading = "Image", allow_hyphen_values = true)]
+    pub(crate) entrypoint: Option<Vec<String>>,
+    /// Arguments that the image runs it with, until others are given; as --entrypoint
+    #[arg(long, value_name = "ARG", help_heading = "Image", allow_hyphen_values = true)]
+    pub(crate) cmd: Option<Vec<String>>,
+    /// Environment variable of the image (repeatable) [default: PATH, with the usual folders]
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Image", value_parser = parse_pair)]
+    pub(crate) env: Option<Vec<Pair>>,
+    /// User that the image runs as
+    #[arg(long, value_name = "USER[:GROUP]", help_heading = "Image", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) user: Option<String>,
+    /// Folder that the image runs in
+    #[arg(long, value_name = "DIR", help_heading = "Image", value_parser = parse_folder)]
+    pub(crate) workdir: Option<RootfsPath>,
+    /// Label of the image (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Image", value_parser = parse_pair)]
+    pub(crate) label: Option<Vec<Pair>>,
+    /// Port that the image listens on; comma-separated, repeatable
+    #[arg(long, value_name = "PORT[/PROTOCOL]", help_heading = "Image", value_delimiter = ',', value_parser = parse_port)]
+    pub(crate) expose: Option<Vec<String>>,
+}
+
+/// How to talk.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TerminalArgs {
+    /// Print only errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice, and cargo says all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Whether to colour
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub(crate) color: Option<Color>,
+    /// How results are printed on standard output
+    #[arg(long, global = true, value_name = "FMT", default_value = "human")]
+    pub(crate) message_format: Format,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// As cargo takes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One line each: a path, or the id of an image
+    #[default]
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// Which program imports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    #[default]
+    Docker,
+    Podman,
+}
+
+/// `NAME=VALUE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// Options of the default command stand behind a subcommand, not before it, where they would be lost.
+pub(crate) fn refuse_options_before_subcommand(
+    command: &mut clap::Command,
+    matches: &clap::ArgMatches,
+) -> Result<(), clap::Error> {
+    let Some(subcommand) = matches.subcommand_name() else { return Ok(()) };
+    let typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    let misplaced = command
+        .get_arguments()
+        .filter(|argument| !argument.is_global_set() && typed(argument.get_id()))
+        .find_map(|argument| argument.get_long());
+    let Some(long) = misplaced else { return Ok(()) };
+    let has_it = command
+        .find_subcommand(subcommand)
+        .is_some_and(|subcommand| subcommand.get_arguments().any(|argument| argument.get_long() == Some(long)));
+    let message = if has_it {
+        format!("`--{long}` stands before `{subcommand}`, and must stand after it")
+    } else {
+        format!("`--{long}` means nothing to `{subcommand}`")
+    };
+    Err(command.error(clap::error::ErrorKind::ArgumentConflict, message))
+}
+
+/// `SRC:DST[:MODE[:UID:GID]]`
+pub(crate) fn parse_include(text: &str) -> Result<Include, Error> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, mode, owner) = match parts[..] {
+        [source, destination] => (source, destination, None, None),
+        [source, destination, mode] => (source, destination, Some(mode), None),
+        [source, destination, mode, uid, gid] => (source, destination, Some(mode), Some((uid, gid))),
+        _ => return Err(Error::usage(format!("`{text}` is not SRC:DST[:MODE[:UID:GID]]"))),
+    };
+    if source.is_empty() {
+        return Err(Error::usage(format!("`{text}` has no SRC")));
+    }
+    let source = Utf8PathBuf::from(source);
+    let folder = parse_folder(destination)?;
+    let destination = if destination.ends_with('/') {
+        let name =
+            source.file_name().ok_or_else(|| Error::usage(format!("`{source}` has no name to keep in `{folder}`")))?;
+        folder.join(name.as_bytes())
+    } else {
+        folder
+    };
+    // An empty MODE leaves each file its own, where only an owner is wanted.
+    let mode = mode.filter(|mode| !mode.is_empty()).map(parse_mode).transpose()?;
+    let owner = owner.map(|(uid, gid)| Ok::<_, Error>((parse_id(uid)?, parse_id(gid)?))).transpose()?;
+    Ok(Include { source, destination, mode, owner })
+}
+
+fn parse_mode(text: &str) -> Result<u32, Error> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(mode),
+        _ => Err(Error::usage(format!("`{text}` is not a mode, as 644 or 0755"))),
+    }
+}
+
+fn parse_id(text: &str) -> Result<u32, Error> {
+    // The highest is (uid_t) -1, which chown(2) takes for "leave it".
+    match text.parse() {
+        Ok(id) if id != u32::MAX => Ok(id),
+        _ => Err(Error::usage(format!("`{text}` is not a user's or group's number"))),
+    }
+}
+
+/// A path in the image that stays in it.
+pub(crate) fn parse_folder(text: &str) -> Result<RootfsPath, Error> {
+    let path = RootfsPath::parse(text)?;
+    if path.components().any(|part| part == b"..") {
+        return Err(Error::usage(format!("`{text}` holds `..`, which may lead out of the rootfs")));
+    }
+    Ok(path)
+}
+
+/// `NAME=VALUE`
+pub(crate) fn parse_pair(text: &str) -> Result<Pair, Error> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Pair { name: name.to_owned(), value: value.to_owned() }),
+        // docker would take the value from the environment; then the image depended on who made it.
+        _ => Err(Error::usage(format!("`{text}` is not NAME=VALUE"))),
+    }
+}
+
+/// `PORT[/PROTOCOL]`, as the OCI image specification has `ExposedPorts`.
+pub(crate) fn parse_port(text: &str) -> Result<String, Error> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    if port.parse::<u16>().is_err() || !["tcp", "udp", "sctp"].contains(&protocol) {
+        return Err(Error::usage(format!("`{text}` is not a port, as 8080 or 53/udp")));
+    }
+    Ok(format!("{port}/{protocol}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_hold_together() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn includes() {
+        let include = |source: &str, destination: &str, mode, owner| Include {
+            source: source.into(),
+            destination: RootfsPath::parse(destination).unwrap(),
+            mode,
+            owner,
+        };
+        for (typed, meant) in [
+            ("a:/b", include("a", "/b", None, None)),
+            ("a/x.conf:/etc/", include("a/x.conf", "/etc/x.conf", None, None)),
+            ("a:/b:0640", include("a", "/b", Some(0o640), None)),
+            ("a:/b:4755:0:65532", include("a", "/b", Some(0o4755), Some((0, 65532)))),
+            ("a:/b::1:2", include("a", "/b", None, Some((1, 2)))),
+        ] {
+            assert_eq!(parse_include(typed).unwrap(), meant, "{typed}");
+        }
+        for typed in
+            ["a", ":/b", "a:b", "a:/../b", "a:/b:8", "a:/b:10000", "a:/b:644:0", "a:/b:644:x:0", "..:/b/", "a:"]
+        {
+            assert_eq!(parse_include(typed).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+
+    #[test]
+    fn ports_and_pairs() {
+        assert_eq!(parse_port("80").unwrap(), "80/tcp");
+        assert_eq!(parse_port("53/udp").unwrap(), "53/udp");
+        for typed in ["", "x", "70000", "80/", "80/http"] {
+            assert!(parse_port(typed).is_err(), "{typed}");
+        }
+        assert_eq!(parse_pair("A=b=c").unwrap(), Pair { name: "A".to_owned(), value: "b=c".to_owned() });
+        assert!(parse_pair("A").is_err());
+        assert!(parse_pair("=b").is_err());
+    }
+}

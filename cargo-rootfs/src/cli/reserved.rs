@@ -1,0 +1,72 @@
+//! Names that are promised and not there yet: told so, and not taken for a typing error.
+//!
+//! They stand in no help text and no completion until they work.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Flags of later versions, without dashes.
+const FLAGS: [&str; 17] = [
+    "hwcaps",
+    "dlopen",
+    "locale",
+    "runtime",
+    "with-package",
+    "layers",
+    "sbom",
+    "digest-file",
+    "build-with",
+    "bind",
+    "network",
+    "oci",
+    "oci-archive",
+    "docker-load",
+    "push",
+    "cpio",
+    "squashfs",
+];
+
+/// Subcommands of later versions.
+const COMMANDS: [&str; 7] = ["run", "shell", "check", "trace", "sysroot", "index", "diff"];
+
+/// Whether a later version has the flag, and so the key of configuration, of this name.
+pub(crate) fn is_flag(name: &str) -> bool {
+    FLAGS.contains(&name)
+}
+
+/// Puts "not supported yet" in the place of "unexpected argument" where that is the case.
+pub(crate) fn explain(command: &mut clap::Command, error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let refused = match error.kind() {
+        ErrorKind::UnknownArgument => text(ContextKind::InvalidArg)
+            .and_then(|argument| argument.strip_prefix("--"))
+            .map(|argument| argument.split('=').next().unwrap_or(argument))
+            .filter(|name| is_flag(name))
+            .map(|name| format!("--{name}")),
+        ErrorKind::InvalidSubcommand => {
+            text(ContextKind::InvalidSubcommand).filter(|name| COMMANDS.contains(name)).map(str::to_owned)
+        }
+        _ => None,
+    };
+    match refused {
+        Some(name) => command.error(error.kind(), format!("`{name}` is not supported yet")),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Options;
+
+    #[test]
+    fn what_is_reserved_is_not_also_defined() {
+        let command = Options::command();
+        assert!(!command.get_arguments().any(|argument| argument.get_long().is_some_and(is_flag)));
+        assert!(!command.get_subcommands().any(|subcommand| COMMANDS.contains(&subcommand.get_name())));
+    }
+}

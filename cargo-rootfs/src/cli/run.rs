@@ -1,0 +1,175 @@
+//! The order of work: metadata, plan, build, layout, output.
+//!
+//! Each step is another room's; here they are only called, and told of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::options::{BuildArgs, Command, Options, TreeArgs, WhyArgs};
+use super::terminal::Terminal;
+use super::{closures, generate, output};
+use crate::cargo::{self, Toolchain};
+use crate::error::{Error, Result, exit_code};
+use crate::layout::{self, Artifacts, Assembly};
+use crate::plan::{Plan, Request, Source, Surroundings};
+use crate::target::Target;
+
+/// Does what the options say.
+pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
+    let job = Job { terminal, interrupted: Arc::default() };
+    let request = |build, content, output| Request { build, content, output, terminal: &options.terminal };
+    match &options.command {
+        None => job.write(&request(&options.build, &options.content, Some(&options.output))),
+        Some(Command::Tree(args)) if !args.files.is_empty() => closures::of_files(args, terminal),
+        Some(Command::Tree(args)) => job.tree(&request(&args.build, &args.content, None), args),
+        Some(Command::Why(args)) => job.why(&request(&args.build, &args.content, None), args),
+        Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
+        Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
+    }
+}
+
+/// What every step is told with, and whether to go on.
+struct Job<'t> {
+    terminal: &'t Terminal,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Job<'_> {
+    /// `cargo rootfs`
+    fn write(&self, request: &Request<'_>) -> Result<()> {
+        let started = Instant::now();
+        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        self.watch_signals()?;
+        let (plan, assemblies) = self.assemble(request)?;
+        let outputs = output::write(&plan.rootfs, &assemblies, epoch, self.terminal, &self.interrupted)?;
+        let size = assemblies.iter().map(|assembly| assembly.rootfs.size()).sum();
+        let entries: usize = assemblies.iter().map(|assembly| assembly.rootfs.len()).sum();
+        let seconds = started.elapsed().as_secs_f64();
+        self.terminal.status("Finished", format_args!("{entries} entries, {}, in {seconds:.2}s", output::bytes(size)));
+        for (written, target) in &outputs {
+            self.terminal.written(written, target)?;
+        }
+        Ok(())
+    }
+
+    /// `cargo rootfs tree`
+    fn tree(&self, request: &Request<'_>, args: &TreeArgs) -> Result<()> {
+        let (_, assemblies) = self.assemble(request)?;
+        assemblies.into_iter().try_for_each(|assembly| closures::of_rootfs(assembly, args, self.terminal))
+    }
+
+    /// `cargo rootfs why PATH`
+    fn why(&self, request: &Request<'_>, args: &WhyArgs) -> Result<()> {
+        let (plan, assemblies) = self.assemble(request)?;
+        let each = plan.rootfs.iter().zip(&assemblies);
+        let answers =
+            each.map(|(one, assembly)| closures::why(&assembly.rootfs, &one.target, &args.file, self.terminal));
+        Error::all(answers.filter_map(Result::err).collect())
+    }
+
+    /// Everything up to root filesystems that are proved and not yet written.
+    fn assemble(&self, request: &Request<'_>) -> Result<(Plan, Vec<Assembly>)> {
+        let (plan, toolchain) = plan(request)?;
+        for warning in &plan.warnings {
+            self.terminal.warning(warning);
+        }
+        // Before a build of minutes, not after it.
+        Error::all(plan.rootfs.iter().filter_map(|one| check_sysroot(&one.sysroot).err()).collect())?;
+
+        let artifacts = self.artifacts(&plan, toolchain.as_ref())?;
+        self.stop_if_interrupted()?;
+        let mut assemblies = Vec::new();
+        let mut errors = Vec::new();
+        for (one, artifacts) in plan.rootfs.iter().zip(&artifacts) {
+            self.terminal.status("Resolving", format_args!("{} for {}", one.name, one.target.triple()));
+            match layout::assemble(&one.sysroot, &one.target, &one.content, artifacts) {
+                Ok(assembly) => {
+                    assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
+                    assemblies.push(assembly);
+                }
+                Err(error) => errors.push(error),
+            }
+            self.stop_if_interrupted()?;
+        }
+        Error::all(errors)?;
+        Ok((plan, assemblies))
+    }
+
+    /// The project's executables for each target.
+    fn artifacts(&self, plan: &Plan, toolchain: Option<&Toolchain>) -> Result<Vec<Artifacts>> {
+        let built = match (&plan.source, toolchain) {
+            (Source::Cargo(build), Some(toolchain)) => {
+                self.terminal.detail("Running", format_args!("`cargo {}`", build.arguments.join(" ")));
+                cargo::build(build, &plan.rootfs, toolchain)
+            }
+            (Source::Prebuilt(executables), _) => {
+                let artifacts = Artifacts { executables: executables.clone(), ..Artifacts::default() };
+                return Ok(plan.rootfs.iter().map(|_| artifacts.clone()).collect());
+            }
+            _ => return Ok(plan.rootfs.iter().map(|_| Artifacts::default()).collect()),
+        };
+        // Ctrl-C has ended cargo as well, and is why it failed.
+        self.stop_if_interrupted()?;
+        let built = built?;
+        built.warnings.iter().for_each(|warning| self.terminal.warning(warning));
+        Ok(built.artifacts)
+    }
+
+    /// From now on Ctrl-C asks to stop, so that nothing is left half done; a second one does not ask.
+    fn watch_signals(&self) -> Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // In this order: the second signal finds the flag set by the first.
+            flag::register_conditional_shutdown(signal, exit_code::INTERRUPTED, Arc::clone(&self.interrupted))
+                .and_then(|_| flag::register(signal, Arc::clone(&self.interrupted)))
+                .map_err(|error| Error::failed("cannot watch for signals").with_source(error))?;
+        }
+        Ok(())
+    }
+
+    fn stop_if_interrupted(&self) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+/// Asks cargo what must be known, where anything is to be built, and works out the plan.
+fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+    let current_dir = Utf8PathBuf::try_from(current_dir)
+        .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))?;
+    if builds_nothing(request.build) {
+        let around = Surroundings {
+            project: None,
+            configured_targets: Vec::new(),
+            host: Target::host().triple().to_owned(),
+            current_dir: &current_dir,
+        };
+        return Ok((Plan::new(request, &around)?, None));
+    }
+    let asked = Toolchain::ask();
+    let project = cargo::metadata(request.build, &current_dir)?;
+    let toolchain = asked.answer()?;
+    let around = Surroundings {
+        project: Some(&project),
+        configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
+        host: toolchain.host().to_owned(),
+        current_dir: &current_dir,
+    };
+    Ok((Plan::new(request, &around)?, Some(toolchain)))
+}
+
+fn builds_nothing(build: &BuildArgs) -> bool {
+    build.selection.tools_only || !build.selection.binary.is_empty()
+}
+
+fn check_sysroot(sysroot: &Utf8Path) -> Result<()> {
+    match std::fs::metadata(sysroot) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(Error::failed(format!("the sysroot `{sysroot}` is not a folder"))),
+        Err(error) => Err(Error::io("open the sysroot", sysroot, error)),
+    }
+}

@@ -1,0 +1,277 @@
+//! What the options mean for this project: which executables, for which targets, from where, to where.
+//!
+//! It is pure: cargo's metadata and the host's triple are handed in, and no file is looked at.
+
+mod content;
+mod image;
+mod outputs;
+mod select;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::{Metadata, PackageId, TargetKind};
+
+use crate::cli::options::{BuildArgs, ContentArgs, Format, OutputArgs, TerminalArgs};
+use crate::cli::{Layer, merge};
+use crate::error::{Error, Result, Warning};
+use crate::layout::{Content, Executable};
+use crate::target::Target;
+
+pub(crate) use image::{ImageSettings, Start};
+pub(crate) use outputs::Output;
+
+use select::Selection;
+
+/// Everything that was asked for, in full.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Where the project's executables come from.
+    pub(crate) source: Source,
+    /// One rootfs for each target, in the order of the targets.
+    pub(crate) rootfs: Vec<RootfsPlan>,
+    /// What is to be said before anything is done.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Where the project's executables come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Cargo builds them.
+    Cargo(Build),
+    /// They are there (`--binary`).
+    Prebuilt(Vec<Executable>),
+    /// There are none (`--tools-only`).
+    Nothing,
+}
+
+/// One call of `cargo build`.
+#[derive(Debug)]
+pub(crate) struct Build {
+    /// All arguments, `build` first.
+    pub(crate) arguments: Vec<String>,
+    /// What to take from it, in the order in which it is packaged.
+    pub(crate) wanted: Vec<Wanted>,
+    /// Folders of the build, none of which belongs into a rootfs.
+    pub(crate) folders: Vec<Utf8PathBuf>,
+    /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
+    pub(crate) chosen_target: bool,
+}
+
+/// One executable that cargo builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) package: PackageId,
+    pub(crate) kind: TargetKind,
+    pub(crate) name: String,
+}
+
+/// One root filesystem.
+#[derive(Debug)]
+pub(crate) struct RootfsPlan {
+    /// What to call it: the package, or what stands for it.
+    pub(crate) name: String,
+    /// The machine it is for.
+    pub(crate) target: Target,
+    /// How that target was given to cargo, where it was: a triple, or the path of a specification.
+    pub(crate) cargo_target: Option<String>,
+    /// Where libraries and tools come from, on the host.
+    pub(crate) sysroot: Utf8PathBuf,
+    /// What goes in.
+    pub(crate) content: Content,
+    /// Where it goes; empty where it is only reported on.
+    pub(crate) outputs: Vec<Output>,
+    /// How its images run.
+    pub(crate) image: ImageSettings,
+}
+
+/// What was typed.
+#[derive(Debug)]
+pub(crate) struct Request<'o> {
+    pub(crate) build: &'o BuildArgs,
+    pub(crate) content: &'o ContentArgs,
+    /// `None` where nothing is to be written.
+    pub(crate) output: Option<&'o OutputArgs>,
+    pub(crate) terminal: &'o TerminalArgs,
+}
+
+/// What the options are read against.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'w> {
+    /// Absent where nothing is built.
+    pub(crate) project: Option<&'w Metadata>,
+    /// What cargo's own configuration builds for where no `--target` is typed.
+    pub(crate) configured_targets: Vec<String>,
+    /// The triple of the compiler.
+    pub(crate) host: String,
+    pub(crate) current_dir: &'w Utf8Path,
+}
+
+impl Plan {
+    /// Works out what the request means. Everything wrong in one stage is told at once.
+    pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
+        let typed = Layer { content: request.content.clone(), output: request.output.cloned().unwrap_or_default() };
+        let selection = match around.project {
+            Some(project) => select::from_project(project, request.build, &typed)?,
+            None => select::without_project(request.build)?,
+        };
+        let targets = targets(request.build, around)?;
+
+        let mut rootfs = Vec::new();
+        let mut errors = Vec::new();
+        let mut warnings = Vec::new();
+        for (target, cargo_target) in targets {
+            let layer = merge(&selection.workspace, &selection.package, typed.clone(), target.triple());
+            match one(layer, target, &selection, request, around, &mut warnings) {
+                Ok(one) => rootfs.push(RootfsPlan { cargo_target, ..one }),
+                Err(error) => errors.push(error),
+            }
+        }
+        Error::all(errors)?;
+        outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
+        warnings.dedup();
+
+        let source = match around.project {
+            Some(project) => Source::Cargo(build(project, request, selection, around)),
+            None if selection.prebuilt.is_empty() => Source::Nothing,
+            None => Source::Prebuilt(selection.prebuilt),
+        };
+        Ok(Self { source, rootfs, warnings })
+    }
+}
+
+/// The plan for one target.
+fn one(
+    layer: Layer,
+    target: Target,
+    selection: &Selection,
+    request: &Request<'_>,
+    around: &Surroundings<'_>,
+    warnings: &mut Vec<Warning>,
+) -> Result<RootfsPlan> {
+    let names = outputs::Names {
+        package: selection.name.as_deref(),
+        version: selection.version.as_deref(),
+        triple: target.triple(),
+        arch: target.arch(),
+    };
+    let outputs = match request.output {
+        None => Vec::new(),
+        Some(_) => {
+            let folder = around.project.map(|project| target_directory(project, request.build));
+            outputs::outputs(&layer.output, &names, folder.as_deref())?
+        }
+    };
+    let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
+    let image = image::settings(layer.output, selection, has_image, request, warnings)?;
+    let tools = layer.content.with.as_deref().unwrap_or_default();
+    let sysroot = content::sysroot(layer.content.sysroot.as_deref(), &target, tools)?;
+    Ok(RootfsPlan {
+        name: selection.name.clone().unwrap_or_else(|| "tools".to_owned()),
+        target,
+        cargo_target: None,
+        sysroot,
+        content: content::content(layer.content),
+        outputs,
+        image,
+    })
+}
+
+/// The targets, each with how cargo was told of it.
+fn targets(build: &BuildArgs, around: &Surroundings<'_>) -> Result<Vec<(Target, Option<String>)>> {
+    let typed = &build.compilation.target;
+    let chosen = if typed.is_empty() { &around.configured_targets } else { typed };
+    let mut targets: Vec<(Target, Option<String>)> = Vec::new();
+    for name in chosen {
+        let target = Target::parse(triple_of(name, &around.host))?;
+        if !targets.iter().any(|(known, _)| *known == target) {
+            targets.push((target, Some(name.clone())));
+        }
+    }
+    if targets.is_empty() {
+        targets.push((Target::parse(&around.host)?, None));
+    }
+    Ok(targets)
+}
+
+/// A target specification is named by its file's stem, as cargo names its folder; `host-tuple` is cargo's
+/// word for the host (`cargo build --help`).
+fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
+    match Utf8Path::new(name) {
+        _ if name == "host-tuple" => host,
+        path if path.extension() == Some("json") => path.file_stem().unwrap_or(name),
+        _ => name,
+    }
+}
+
+fn target_directory(project: &Metadata, build: &BuildArgs) -> Utf8PathBuf {
+    build.compilation.target_dir.clone().unwrap_or_else(|| project.target_directory.clone())
+}
+
+fn build(project: &Metadata, request: &Request<'_>, selection: Selection, around: &Surroundings<'_>) -> Build {
+    let chosen = !request.build.compilation.target.is_empty() || !around.configured_targets.is_empty();
+    let mut folders =
+        vec![project.workspace_root.clone(), around.current_dir.join(target_directory(project, request.build))];
+    folders.extend(project.build_directory.clone());
+    Build { arguments: cargo_arguments(request, &selection), wanted: selection.wanted, folders, chosen_target: chosen }
+}
+
+/// The arguments of cargo: those typed for it as they were typed, then which executables.
+fn cargo_arguments(request: &Request<'_>, selection: &Selection) -> Vec<String> {
+    let BuildArgs { workspace, features, manifest, compilation, .. } = request.build;
+    let mut arguments = Arguments(vec!["build".to_owned()]);
+    arguments.value("--message-format", Some("json-render-diagnostics"));
+    arguments.flag("--quiet", request.terminal.quiet);
+    for _ in 0..request.terminal.verbose {
+        arguments.flag("--verbose", true);
+    }
+    arguments.value("--color", request.terminal.color.map(|color| color.as_str()));
+
+    arguments.values("--package", &workspace.package);
+    arguments.flag("--workspace", workspace.workspace || workspace.all);
+    arguments.values("--exclude", &workspace.exclude);
+    for wanted in &selection.wanted {
+        let flag = if wanted.kind == TargetKind::Example { "--example" } else { "--bin" };
+        arguments.value(flag, Some(&wanted.name));
+    }
+    arguments.values("--features", &selection.keys.features);
+    arguments.values("--features", &features.features);
+    arguments.flag("--all-features", features.all_features || selection.keys.all_features);
+    arguments.flag("--no-default-features", features.no_default_features || selection.keys.no_default_features);
+    arguments.value("--manifest-path", manifest.manifest_path.as_ref().and_then(|path| path.to_str()));
+
+    let profile = compilation.profile.as_deref().or(selection.keys.profile.as_deref().filter(|_| !compilation.release));
+    arguments.value("--profile", Some(profile.unwrap_or("release")));
+    arguments.values("--target", &compilation.target);
+    arguments.value("--target-dir", compilation.target_dir.as_ref().map(|folder| folder.as_str()));
+    arguments.value("--jobs", compilation.jobs.as_deref());
+    arguments.flag("--locked", compilation.locked);
+    arguments.flag("--offline", compilation.offline);
+    arguments.flag("--frozen", compilation.frozen);
+    arguments.values("--config", &compilation.config);
+    arguments.values("-Z", &compilation.unstable);
+    arguments.0
+}
+
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn flag(&mut self, name: &str, given: bool) {
+        if given {
+            self.0.push(name.to_owned());
+        }
+    }
+
+    fn value(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.0.extend([name.to_owned(), value.to_owned()]);
+        }
+    }
+
+    fn values(&mut self, name: &str, values: &[String]) {
+        for value in values {
+            self.value(name, Some(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

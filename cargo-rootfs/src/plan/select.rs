@@ -1,0 +1,347 @@
+//! Which packages and executables of a workspace are meant, by cargo's own rules.
+//!
+//! Where these leave a choice, nothing is guessed: the error lists what there is.
+
+use cargo_metadata::{Metadata, Package, TargetKind};
+use serde_json::Value;
+
+use super::Wanted;
+use crate::cli::options::{BuildArgs, SelectionArgs};
+use crate::cli::{BuildKeys, Layer, Layers, Manifest, nearest, read};
+use crate::error::{Error, Result};
+use crate::layout::Executable;
+
+/// What is packaged, and the configuration that goes with it.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// What cargo builds.
+    pub(super) wanted: Vec<Wanted>,
+    /// What is there already.
+    pub(super) prebuilt: Vec<Executable>,
+    /// The one that an image runs, among either of these.
+    pub(super) main: Option<usize>,
+    /// What to call the rootfs: the package, or what stands for several.
+    pub(super) name: Option<String>,
+    /// The version, where there is one.
+    pub(super) version: Option<String>,
+    pub(super) workspace: Layers,
+    pub(super) package: Layers,
+    /// The workspace's and package's keys about the build, as one.
+    pub(super) keys: BuildKeys,
+}
+
+impl Selection {
+    /// How many executables there will be.
+    pub(super) fn executables(&self) -> usize {
+        self.wanted.len() + self.prebuilt.len()
+    }
+}
+
+/// `--binary` and `--tools-only`: no project is looked at.
+pub(super) fn without_project(build: &BuildArgs) -> Result<Selection> {
+    let mut prebuilt: Vec<Executable> = Vec::new();
+    for path in &build.selection.binary {
+        let name = path.file_name().ok_or_else(|| Error::usage(format!("`--binary {path}` names no file")))?;
+        if let Some(other) = prebuilt.iter().find(|other| other.name == name) {
+            return Err(Error::usage(format!("`{}` and `{path}` would both be `{name}` in the rootfs", other.path)));
+        }
+        prebuilt.push(Executable { name: name.to_owned(), path: path.clone() });
+    }
+    let main = (prebuilt.len() == 1).then_some(0);
+    Ok(Selection { prebuilt, main, ..Selection::default() })
+}
+
+/// What the options choose from the workspace.
+pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer) -> Result<Selection> {
+    let packages = packages(project, build)?;
+    let workspace = Manifest { path: project.workspace_root.join("Cargo.toml"), table: "workspace" };
+    let mut errors = Vec::new();
+    let mut keep = |read: Result<Layers>| read.map_err(|error| errors.push(error)).unwrap_or_default();
+    let workspace = keep(read(&project.workspace_metadata, &workspace));
+    let mut members = Vec::new();
+    for package in packages {
+        let manifest = Manifest { path: package.manifest_path.clone(), table: "package" };
+        // A package without metadata has `null`.
+        let layers =
+            if package.metadata == Value::Null { Layers::default() } else { keep(read(&package.metadata, &manifest)) };
+        members.push(Member { package, layers });
+    }
+    Error::all(errors)?;
+
+    let chosen = executables(&members, &workspace, build)?;
+    let wanted: Vec<Wanted> = chosen.iter().map(|chosen| chosen.wanted()).collect();
+    let main = main(&chosen);
+
+    // Packages from which nothing is taken have no say.
+    members.retain(|member| wanted.iter().any(|wanted| wanted.package == member.package.id));
+    let (name, version) = names(project, &members, main.and_then(|index| chosen.get(index)));
+    let package = members.into_iter().map(|member| (member.package.name.to_string(), member.layers));
+    let package = Layers::of_all(package.collect(), typed, build.compilation.profile.as_deref())?;
+    let keys = package.build.clone().over(workspace.build.clone());
+    Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, workspace, package, keys })
+}
+
+/// A package that may have what is wanted.
+struct Member<'p> {
+    package: &'p Package,
+    layers: Layers,
+}
+
+/// An executable that is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Chosen<'p> {
+    package: &'p Package,
+    kind: Kind,
+    name: &'p str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bin,
+    Example,
+}
+
+impl Kind {
+    fn target_kind(self) -> TargetKind {
+        match self {
+            Self::Bin => TargetKind::Bin,
+            Self::Example => TargetKind::Example,
+        }
+    }
+}
+
+impl<'p> Chosen<'p> {
+    fn wanted(&self) -> Wanted {
+        Wanted { package: self.package.id.clone(), kind: self.kind.target_kind(), name: self.name.to_owned() }
+    }
+
+    fn all(package: &'p Package, kind: Kind) -> impl Iterator<Item = Self> {
+        let targets = package.targets.iter().filter(move |target| target.is_kind(kind.target_kind()));
+        targets.map(move |target| Self { package, kind, name: &target.name })
+    }
+}
+
+/// `-p`, `--workspace`, `--exclude`; else what cargo builds in the current folder.
+fn packages<'p>(project: &'p Metadata, build: &BuildArgs) -> Result<Vec<&'p Package>> {
+    let args = &build.workspace;
+    let members = project.workspace_packages();
+    let all = args.workspace || args.all;
+    if !args.exclude.is_empty() && !all {
+        // As cargo has it.
+        return Err(Error::usage("`--exclude` can only be used together with `--workspace`"));
+    }
+    if all {
+        let excluded = |package: &Package| args.exclude.iter().any(|spec| is_spec_of(spec, package));
+        return Ok(members.into_iter().filter(|package| !excluded(package)).collect());
+    }
+    if args.package.is_empty() {
+        return Ok(project.workspace_default_packages());
+    }
+    let unknown = |spec: &&String| !members.iter().any(|package| is_spec_of(spec, package));
+    let errors = args.package.iter().filter(unknown).map(|spec| {
+        let names: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
+        not_there(&format!("`{spec}` is not a package of the workspace"), spec, "-p", &names)
+    });
+    Error::all(errors.collect())?;
+    Ok(members.into_iter().filter(|package| args.package.iter().any(|spec| is_spec_of(spec, package))).collect())
+}
+
+/// Whether a package ID specification, as of `cargo help pkgid`, or a pattern means this package.
+fn is_spec_of(spec: &str, package: &Package) -> bool {
+    if spec.contains("://") {
+        let id = package.id.repr.as_str();
+        let without_kind = id.split_once('+').map_or(id, |(_, url)| url);
+        let without_version = without_kind.split('#').next();
+        return [Some(id), Some(without_kind), without_version].contains(&Some(spec));
+    }
+    match spec.split_once(['@', ':']) {
+        Some((name, version)) => name == package.name.as_str() && is_version_of(version, &package.version.to_string()),
+        None => is_match(spec, &package.name),
+    }
+}
+
+/// A specification may leave out the last parts of a version.
+fn is_version_of(spec: &str, version: &str) -> bool {
+    version.strip_prefix(spec).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
+}
+
+/// `*` and `?`, as cargo takes them in names of packages and targets.
+fn is_match(pattern: &str, name: &str) -> bool {
+    let mut pattern_chars = pattern.chars();
+    match pattern_chars.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let rest = pattern_chars.as_str();
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| is_match(rest, &name[at..]))
+        }
+        Some(wanted) => {
+            let mut name_chars = name.chars();
+            name_chars.next().is_some_and(|first| wanted == '?' || wanted == first)
+                && is_match(pattern_chars.as_str(), name_chars.as_str())
+        }
+    }
+}
+
+/// The executables that were named, or the one of each package that is plainly meant.
+fn executables<'p>(members: &[Member<'p>], workspace: &Layers, build: &BuildArgs) -> Result<Vec<Chosen<'p>>> {
+    let nothing = SelectionArgs::default();
+    let mut chosen = Vec::new();
+    if build.selection != nothing {
+        let packages: Vec<_> = members.iter().map(|member| member.package).collect();
+        chosen = named(&packages, &build.selection)?;
+    } else {
+        // Each package may have its own say, and the workspace has one for all others.
+        let (own, shared): (Vec<_>, Vec<_>) =
+            members.iter().partition(|member| member.layers.build.selection != nothing);
+        for member in own {
+            chosen.extend(named(&[member.package], &member.layers.build.selection)?);
+        }
+        let shared: Vec<_> = shared.into_iter().map(|member| member.package).collect();
+        if workspace.build.selection == nothing {
+            let plain = plain(&shared, build);
+            // What a package's own configuration names is enough, unless the others were asked for too.
+            let asked = build.workspace.workspace || build.workspace.all || !build.workspace.package.is_empty();
+            if chosen.is_empty() || asked && shared.iter().any(|package| has_bins(package)) {
+                chosen.extend(plain?);
+            }
+        } else if !shared.is_empty() {
+            chosen.extend(named(&shared, &workspace.build.selection)?);
+        }
+    }
+    if chosen.is_empty() {
+        return Err(none(members));
+    }
+    for (index, one) in chosen.iter().enumerate() {
+        if let Some(other) = chosen[..index].iter().find(|other| other.name == one.name) {
+            let (name, one, other) = (one.name, &one.package.name, &other.package.name);
+            return Err(Error::usage(format!("`{name}` is an executable of both `{other}` and `{one}`"))
+                .help(format!("choose the package with `-p {other}` or `-p {one}`")));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Those that `--bin`, `--bins` and `--example` name. Each name must be there.
+fn named<'p>(packages: &[&'p Package], names: &SelectionArgs) -> Result<Vec<Chosen<'p>>> {
+    let mut chosen: Vec<Chosen<'p>> = Vec::new();
+    let mut errors = Vec::new();
+    let every = |kind| packages.iter().flat_map(move |package| Chosen::all(package, kind));
+    if names.bins {
+        chosen.extend(every(Kind::Bin));
+    }
+    for (kind, flag, patterns) in [(Kind::Bin, "--bin", &names.bin), (Kind::Example, "--example", &names.example)] {
+        for pattern in patterns {
+            let found: Vec<_> = every(kind).filter(|one| is_match(pattern, one.name)).collect();
+            if found.is_empty() {
+                let known: Vec<&str> = every(kind).map(|one| one.name).collect();
+                let of = packages.iter().map(|package| format!("`{}`", package.name)).collect::<Vec<_>>().join(", ");
+                let what = if kind == Kind::Bin { "a binary" } else { "an example" };
+                errors.push(not_there(&format!("`{pattern}` is not {what} of {of}"), pattern, flag, &known));
+            }
+            chosen.extend(found.into_iter().filter(|one| !names.bins || one.kind != Kind::Bin));
+        }
+    }
+    Error::all(errors)?;
+    let mut once: Vec<Chosen<'p>> = Vec::new();
+    for one in chosen {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    Ok(once)
+}
+
+/// Each package's `default-run`, or else its only binary. Several packages must have been asked for.
+fn plain<'p>(packages: &[&'p Package], build: &BuildArgs) -> Result<Vec<Chosen<'p>>> {
+    let with_bins: Vec<&'p Package> = packages.iter().copied().filter(|package| has_bins(package)).collect();
+    let asked = build.workspace.workspace || build.workspace.all || !build.workspace.package.is_empty();
+    if with_bins.len() > 1 && !asked {
+        let error = Error::usage("several packages of the workspace have binaries");
+        let first = &with_bins[0].name;
+        return Err(with_bins
+            .iter()
+            .fold(error, |error, package| error.detail(listed(package)))
+            .help(format!("choose one with `-p {first}`, or take all with `--workspace`")));
+    }
+    let mut chosen = Vec::new();
+    let mut errors = Vec::new();
+    for package in with_bins {
+        let bins: Vec<_> = Chosen::all(package, Kind::Bin).collect();
+        let default = bins.iter().find(|bin| package.default_run.as_deref() == Some(bin.name));
+        match (default, bins.as_slice()) {
+            (Some(only), _) | (None, [only]) => chosen.push(*only),
+            _ => errors.push(
+                Error::usage(format!(
+                    "`{}` has several binaries, and no `default-run` in its Cargo.toml",
+                    package.name
+                ))
+                .detail(listed(package))
+                .help(format!("choose with `--bin {}` (repeatable), or take all with `--bins`", bins[0].name)),
+            ),
+        }
+    }
+    Error::all(errors)?;
+    Ok(chosen)
+}
+
+fn has_bins(package: &Package) -> bool {
+    Chosen::all(package, Kind::Bin).next().is_some()
+}
+
+/// `app: server, admin`
+fn listed(package: &Package) -> String {
+    let bins: Vec<&str> = Chosen::all(package, Kind::Bin).map(|bin| bin.name).collect();
+    format!("{}: {}", package.name, bins.join(", "))
+}
+
+fn none(members: &[Member<'_>]) -> Error {
+    let names: Vec<String> = members.iter().map(|member| format!("`{}`", member.package.name)).collect();
+    let error = match names.as_slice() {
+        [] => return Error::usage("no package of the workspace is selected"),
+        [one] => Error::usage(format!("{one} has no binary to package")),
+        several => Error::usage(format!("none of {} has a binary to package", several.join(", "))),
+    };
+    let mut examples = members.iter().flat_map(|member| Chosen::all(member.package, Kind::Example));
+    match examples.next() {
+        Some(example) => error.help(format!("package an example with `--example {}`", example.name)),
+        None => error.help("package a prebuilt file with `--binary PATH`, or only tools with `--tools-only`"),
+    }
+}
+
+fn not_there(message: &str, typed: &str, flag: &str, known: &[&str]) -> Error {
+    let error = Error::usage(message);
+    let error = if known.is_empty() { error } else { error.detail(format!("there are {}", known.join(", "))) };
+    match nearest(typed, known) {
+        Some(near) => error.help(format!("did you mean `{flag} {near}`?")),
+        None => error,
+    }
+}
+
+/// The only one; of several, the only one that is its package's `default-run`.
+fn main(chosen: &[Chosen<'_>]) -> Option<usize> {
+    if chosen.len() == 1 {
+        return Some(0);
+    }
+    let is_default = |one: &Chosen<'_>| one.kind == Kind::Bin && one.package.default_run.as_deref() == Some(one.name);
+    let mut defaults = chosen.iter().enumerate().filter(|(_, one)| is_default(one)).map(|(index, _)| index);
+    match (defaults.next(), defaults.next()) {
+        (Some(index), None) => Some(index),
+        _ => None,
+    }
+}
+
+/// `{package}` and `{version}`: of the only package, else of the one whose binary is run, else the name of
+/// the workspace's folder and the version that all share.
+fn names(project: &Metadata, members: &[Member<'_>], main: Option<&Chosen<'_>>) -> (Option<String>, Option<String>) {
+    let one = match members {
+        [only] => Some(only.package),
+        _ => main.map(|main| main.package),
+    };
+    if let Some(package) = one {
+        return (Some(package.name.to_string()), Some(package.version.to_string()));
+    }
+    let mut versions: Vec<String> = members.iter().map(|member| member.package.version.to_string()).collect();
+    versions.dedup();
+    let version = if versions.len() == 1 { versions.pop() } else { None };
+    (project.workspace_root.file_name().map(str::to_owned), version)
+}
