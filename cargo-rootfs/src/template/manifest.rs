@@ -195,10 +195,9 @@ impl Reader<'_> {
     fn excluded(&mut self, table: &Table<'_>) -> Vec<String> {
         let mut excluded = Vec::new();
         for (text, at) in self.strings(table, "exclude").map_or(Vec::new(), |(list, _)| list) {
-            if is_relative(text) {
-                excluded.push(text.trim_end_matches('/').to_owned());
-            } else {
-                self.problem(at, format_args!("`{text}` in `exclude` must be a path inside the folder"));
+            match inside(text) {
+                Some(text) => excluded.push(text),
+                None => self.problem(at, format_args!("`{text}` in `exclude` must be a path inside the folder")),
             }
         }
         excluded
@@ -217,11 +216,11 @@ impl Reader<'_> {
     }
 
     fn body(&mut self, source: &str, at: usize) -> Option<Body> {
-        if !is_relative(source) {
+        let Some(source) = inside(source) else {
             self.problem(at, format_args!("body `{source}` must be a path inside the template's folder"));
             return None;
-        }
-        let shown = self.folder.show(source);
+        };
+        let shown = self.folder.show(&source);
         match self.folder {
             Folder::BuiltIn(template) => {
                 let found = template.files.iter().find(|(known, _)| *known == source);
@@ -230,9 +229,9 @@ impl Reader<'_> {
                 }
                 found.map(|(_, bytes)| Body::Bytes(Arc::from(*bytes)))
             }
-            Folder::Host(folder) => match host_file(&folder.join(source)) {
+            Folder::Host(folder) => match host_file(&folder.join(&source)) {
                 Ok(Some(file)) => {
-                    self.inputs.push(folder.join(source));
+                    self.inputs.push(folder.join(&source));
                     Some(Body::Host(Arc::new(file)))
                 }
                 Ok(None) => {
@@ -371,8 +370,15 @@ fn host_file(path: &Utf8Path) -> io::Result<Option<HostFile>> {
     Ok(metadata.is_file().then(|| HostFile::new(path, &metadata)))
 }
 
-fn is_relative(text: &str) -> bool {
-    !text.is_empty()
-        && !text.contains('\0')
-        && Utf8Path::new(text).components().all(|part| matches!(part, Utf8Component::Normal(_) | Utf8Component::CurDir))
+/// `text` without empty and `.` components, where it stays inside the folder that it is relative to.
+fn inside(text: &str) -> Option<String> {
+    let mut inside = Utf8PathBuf::new();
+    for part in Utf8Path::new(text).components() {
+        match part {
+            Utf8Component::Normal(part) => inside.push(part),
+            Utf8Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    (!inside.as_str().is_empty() && !text.contains('\0')).then(|| inside.into_string())
 }
