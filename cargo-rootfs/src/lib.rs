@@ -38,11 +38,17 @@
 //! ```
 
 pub mod build_script;
+#[cfg(feature = "cli")]
+mod cargo;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod elf;
 mod error;
 pub mod layout;
 mod packages;
 mod path;
+#[cfg(feature = "cli")]
+mod plan;
 pub mod proof;
 pub mod report;
 pub mod resolve;

@@ -518,7 +518,8 @@ impl Files for Sysroot {
     }
 
     fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let expected = usize::try_from(self.files[file.0].info.host.size).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::with_capacity(expected + 1);
         self.open_file(file)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > limit {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file too long"));
