@@ -16,7 +16,7 @@ use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
 use crate::target::Target;
 
-pub(crate) use image::{ImageSettings, Start};
+pub(crate) use image::{ImagePlan, Start};
 pub(crate) use outputs::Output;
 
 use select::Selection;
@@ -80,7 +80,7 @@ pub(crate) struct RootfsPlan {
     /// Where it goes; empty where it is only reported on.
     pub(crate) outputs: Vec<Output>,
     /// How its images run.
-    pub(crate) image: ImageSettings,
+    pub(crate) image: ImagePlan,
 }
 
 /// What was typed.
@@ -161,7 +161,7 @@ fn one(
         }
     };
     let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
-    let image = image::settings(layer.output, selection, has_image, request, warnings)?;
+    let image = image::image(layer.output, &target, selection, has_image, request, warnings)?;
     let tools = layer.content.with.as_deref().unwrap_or_default();
     let sysroot = content::sysroot(layer.content.sysroot.as_deref(), &target, tools)?;
     Ok(RootfsPlan {

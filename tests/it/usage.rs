@@ -228,8 +228,8 @@ fn names_of_images_are_checked_before_the_build() {
     folder.run(&["--tools-only", "--docker-import", "MyApp:1"]).fails(
         2,
         str![[r#"
-error: `MyApp:1` is not the name of an image, as `app` or `example.org/team/app:1.0`
-  help: such names are lower-case: myapp:1
+error: `MyApp:1` is not a name for an image: it must be lower-case
+  help: myapp:1
 
 "#]],
     );

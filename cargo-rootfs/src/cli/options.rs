@@ -5,13 +5,14 @@
 use std::ffi::OsString;
 
 use camino::Utf8PathBuf;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValue};
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::layout::Include;
 use crate::path::RootfsPath;
+use crate::write::docker::Engine;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
 #[derive(Debug, Parser)]
@@ -282,8 +283,8 @@ pub(crate) struct OutputArgs {
     /// Label of the image (repeatable)
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Image", value_parser = parse_pair)]
     pub(crate) label: Option<Vec<Pair>>,
-    /// Port that the image listens on; comma-separated, repeatable
-    #[arg(long, value_name = "PORT[/PROTOCOL]", help_heading = "Image", value_delimiter = ',', value_parser = parse_port)]
+    /// Ports that the image listens on; comma-separated, repeatable
+    #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]", help_heading = "Image", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) expose: Option<Vec<String>>,
 }
 
@@ -333,12 +334,14 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Which program imports.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Engine {
-    #[default]
-    Docker,
-    Podman,
+impl ValueEnum for Engine {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Docker, Self::Podman]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.program()))
+    }
 }
 
 /// `NAME=VALUE`
@@ -431,15 +434,6 @@ pub(crate) fn parse_pair(text: &str) -> Result<Pair, Error> {
     }
 }
 
-/// `PORT[/PROTOCOL]`, as the OCI image specification has `ExposedPorts`.
-pub(crate) fn parse_port(text: &str) -> Result<String, Error> {
-    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    if port.parse::<u16>().is_err() || !["tcp", "udp", "sctp"].contains(&protocol) {
-        return Err(Error::usage(format!("`{text}` is not a port, as 8080 or 53/udp")));
-    }
-    Ok(format!("{port}/{protocol}"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -476,12 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_pairs() {
-        assert_eq!(parse_port("80").unwrap(), "80/tcp");
-        assert_eq!(parse_port("53/udp").unwrap(), "53/udp");
-        for typed in ["", "x", "70000", "80/", "80/http"] {
-            assert!(parse_port(typed).is_err(), "{typed}");
-        }
+    fn pairs() {
         assert_eq!(parse_pair("A=b=c").unwrap(), Pair { name: "A".to_owned(), value: "b=c".to_owned() });
         assert!(parse_pair("A").is_err());
         assert!(parse_pair("=b").is_err());

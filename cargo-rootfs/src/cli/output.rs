@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::options::Engine;
 use super::terminal::Terminal;
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
-use crate::plan::{ImageSettings, Output, RootfsPlan, Start};
+use crate::plan::{Output, RootfsPlan, Start};
+use crate::rootfs::Rootfs;
 use crate::target::Target;
 use crate::write::{self, Observer, Sink, Written, dir, docker, tar};
 
@@ -51,7 +51,7 @@ pub(super) fn write(
         for output in &plan.outputs {
             let (verb, name) = words(output);
             terminal.status(verb, name);
-            sinks.push(sink(output, epoch, &image)?);
+            sinks.push(sink(output, epoch, &image, &assembly.rootfs)?);
         }
         let mut progress = Progress::new(assembly.rootfs.size(), terminal);
         let complete = write::stage(&assembly.rootfs, sinks, &mut progress, interrupted);
@@ -62,52 +62,36 @@ pub(super) fn write(
 }
 
 /// What a status line says of an output.
-fn words(output: &Output) -> (&'static str, &str) {
+fn words(output: &Output) -> (&'static str, String) {
     match output {
-        Output::Tar(path) => ("Packing", path.as_str()),
-        Output::Stdout => ("Packing", "to standard output"),
-        Output::Dir(path, _) => ("Copying", path.as_str()),
-        Output::Image { name, .. } => ("Importing", name),
+        Output::Tar(path) => ("Packing", path.to_string()),
+        Output::Stdout => ("Packing", "to standard output".to_owned()),
+        Output::Dir(path, _) => ("Copying", path.to_string()),
+        Output::Image { engine, name } => ("Importing", format!("{name} into {}", engine.program())),
     }
 }
 
-fn sink(output: &Output, epoch: i64, image: &ImageConfig) -> Result<Box<dyn Sink>> {
+fn sink(output: &Output, epoch: i64, image: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
     match output {
         Output::Tar(path) => tar::TarFile::create(path, epoch),
         Output::Stdout => tar::stdout(epoch),
         Output::Dir(path, replace) => dir::Dir::create(path, epoch, *replace),
-        Output::Image { engine, name } => docker::import(engine_of(*engine), name, image),
-    }
-}
-
-fn engine_of(engine: Engine) -> docker::Engine {
-    match engine {
-        Engine::Docker => docker::Engine::Docker,
-        Engine::Podman => docker::Engine::Podman,
+        Output::Image { engine, name } => docker::import(*engine, name, image, rootfs),
     }
 }
 
 /// The image's configuration, with the paths that the layout gave.
 fn image(plan: &RootfsPlan, assembly: &Assembly, epoch: i64) -> ImageConfig {
-    let ImageSettings { start, cmd, env, user, workdir, labels, expose } = &plan.image;
+    let mut config = plan.image.config.clone();
     let path = |path: Option<&crate::RootfsPath>| path.map(ToString::to_string).into_iter().collect();
-    let (architecture, variant) = plan.target.machine().platform().unwrap_or(("unknown", None));
-    ImageConfig {
-        entrypoint: match start {
-            Start::Given(entrypoint) => entrypoint.clone(),
-            Start::Executable(index) => path(assembly.executables.get(*index)),
-            Start::FirstTool | Start::Nothing => Vec::new(),
-        },
-        cmd: if *start == Start::FirstTool { path(assembly.tools.first()) } else { cmd.clone() },
-        env: env.clone(),
-        user: user.clone(),
-        workdir: workdir.clone(),
-        labels: labels.iter().cloned().collect(),
-        expose: expose.clone(),
-        architecture: architecture.to_owned(),
-        variant: variant.map(str::to_owned),
-        created_epoch: epoch,
+    match &plan.image.start {
+        Start::Given(entrypoint) => config.entrypoint.clone_from(entrypoint),
+        Start::Executable(index) => config.entrypoint = path(assembly.executables.get(*index)),
+        Start::FirstTool => config.cmd = path(assembly.tools.first()),
+        Start::Nothing => {}
     }
+    config.created = epoch;
+    config
 }
 
 /// A bar on a terminal, for whoever waits long enough to wonder.

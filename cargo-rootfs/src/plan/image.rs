@@ -1,24 +1,20 @@
 //! How an image runs, as far as that is known before the rootfs is laid out.
+//!
+//! What is well-formed is [`crate::image`]'s to say.
 
 use super::Request;
 use super::select::Selection;
-use crate::cli::options::{Engine, OutputArgs, Pair};
+use crate::cli::options::OutputArgs;
 use crate::error::{Error, Result, Warning};
+use crate::image::ImageConfig;
+use crate::target::Target;
+use crate::write::docker::Engine;
 
-/// Where a shell looks for programs; what docker gives an image that says nothing.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The image's configuration, but for paths that the layout decides.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct ImageSettings {
+/// The image's configuration, and what it starts: that depends on where the layout puts things.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ImagePlan {
+    pub(crate) config: ImageConfig,
     pub(crate) start: Start,
-    pub(crate) cmd: Vec<String>,
-    /// `NAME=VALUE`
-    pub(crate) env: Vec<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) workdir: Option<String>,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) expose: Vec<String>,
 }
 
 /// What an image starts.
@@ -35,14 +31,15 @@ pub(crate) enum Start {
     FirstTool,
 }
 
-/// The settings of one target's images. Warns of what has no effect.
-pub(super) fn settings(
+/// The plan of one target's images. Warns of what has no effect.
+pub(super) fn image(
     args: OutputArgs,
+    target: &Target,
     selection: &Selection,
     has_image: bool,
     request: &Request<'_>,
     warnings: &mut Vec<Warning>,
-) -> Result<ImageSettings> {
+) -> Result<ImagePlan> {
     let (entrypoint, cmd) = (args.entrypoint.map(words).transpose()?, args.cmd.map(words).transpose()?);
     let start = match (entrypoint, selection.main) {
         (Some(entrypoint), _) => Start::Given(entrypoint),
@@ -62,20 +59,16 @@ pub(super) fn settings(
         warnings.push(Warning::new(format!("`--{flag}` has no effect: no output is an image")));
     }
 
-    let text = |pair: Pair| format!("{}={}", pair.name, pair.value);
-    let mut env: Vec<String> = args.env.unwrap_or_default().into_iter().map(text).collect();
-    if !env.iter().any(|variable| variable.starts_with("PATH=")) {
-        env.insert(0, format!("PATH={PATH}"));
-    }
-    Ok(ImageSettings {
-        start,
-        cmd: cmd.unwrap_or_default(),
-        env,
-        user: args.user,
-        workdir: args.workdir.map(|folder| folder.to_string()),
-        labels: args.label.unwrap_or_default().into_iter().map(|pair| (pair.name, pair.value)).collect(),
-        expose: args.expose.unwrap_or_default(),
-    })
+    let mut config = ImageConfig::new(target)?;
+    config.cmd = cmd.unwrap_or_default();
+    config.env.extend(args.env.into_iter().flatten().map(|pair| (pair.name, pair.value)));
+    config.labels.extend(args.label.into_iter().flatten().map(|pair| (pair.name, pair.value)));
+    config.user = args.user;
+    config.workdir = args.workdir.map(|folder| folder.to_string());
+    let ports = args.expose.unwrap_or_default();
+    Error::all(ports.iter().filter_map(|port| config.add_port(port).err()).collect())?;
+    config.check()?;
+    Ok(ImagePlan { config, start })
 }
 
 /// The words of a command: as they are, or those of the JSON array that is the only one, as in a Dockerfile.

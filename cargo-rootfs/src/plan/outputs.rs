@@ -3,9 +3,10 @@
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::RootfsPlan;
-use crate::cli::options::{Engine, OutputArgs};
+use crate::cli::options::OutputArgs;
 use crate::error::{Error, Result};
 use crate::write::dir::Replace;
+use crate::write::docker::{Engine, ImageName};
 
 /// One place to write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,12 @@ pub(crate) enum Output {
     /// A folder; whether it may replace what it did not make.
     Dir(Utf8PathBuf, Replace),
     /// An image in an engine, under this name.
-    Image { engine: Engine, name: String },
+    Image {
+        /// Which engine.
+        engine: Engine,
+        /// With its tag.
+        name: ImageName,
+    },
 }
 
 /// What the placeholders stand for.
@@ -51,8 +57,8 @@ pub(super) fn outputs(args: &OutputArgs, names: &Names<'_>, target_dir: Option<&
         outputs.push(Output::Dir(names.fill(path)?.into(), replace));
     }
     for name in args.docker_import.iter().flatten() {
-        let name = names.fill(name)?;
-        check_image_name(&name)?;
+        // What an engine would refuse only after the build.
+        let name = ImageName::parse(&names.fill(name)?)?;
         outputs.push(Output::Image { engine: args.engine.unwrap_or_default(), name });
     }
     Ok(outputs)
@@ -67,42 +73,6 @@ fn tar(path: &str) -> Result<Output> {
             .help(format!("write `{}`, and compress that", path.trim_end_matches(end))));
     }
     Ok(Output::Tar(path.into()))
-}
-
-/// What an engine would refuse only after the build: see
-/// <https://github.com/distribution/reference/blob/main/reference.go>.
-fn check_image_name(name: &str) -> Result<()> {
-    let (repository, tag) = match name.rsplit_once(':') {
-        // A colon before the last slash is a registry's port.
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
-        _ => (name, None),
-    };
-    let is_registry = |host: &str| match host.split_once(':') {
-        Some((host, port)) => !host.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()),
-        None => host.contains('.') || host == "localhost",
-    };
-    let path = match repository.split_once('/') {
-        Some((registry, path)) if is_registry(registry) => path,
-        _ => repository,
-    };
-    let lower_case = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_part = |part: &str| {
-        let bytes = part.as_bytes();
-        bytes.first().is_some_and(|first| lower_case(*first))
-            && bytes.last().is_some_and(|last| lower_case(*last))
-            && bytes.iter().all(|byte| lower_case(*byte) || b"._-".contains(byte))
-    };
-    let is_tag = |tag: &str| {
-        (1..=128).contains(&tag.len())
-            && !tag.starts_with(['.', '-'])
-            && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
-    if path.split('/').all(is_part) && tag.is_none_or(is_tag) {
-        return Ok(());
-    }
-    let error = Error::usage(format!("`{name}` is not the name of an image, as `app` or `example.org/team/app:1.0`"));
-    let lower = name.to_lowercase();
-    Err(if lower != name { error.help(format!("such names are lower-case: {lower}")) } else { error })
 }
 
 impl Names<'_> {
@@ -164,11 +134,7 @@ fn key(output: &Output, current_dir: &Utf8Path) -> Utf8PathBuf {
     match output {
         Output::Stdout => "-".into(),
         Output::Tar(path) | Output::Dir(path, _) => normalized(&current_dir.join(path)),
-        Output::Image { engine, name } => {
-            let tagged = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
-            let tag = if tagged { "" } else { ":latest" };
-            format!("{engine:?} {}{tag}", name.replace('/', "\\")).into()
-        }
+        Output::Image { engine, name } => format!("{} {name}", engine.program()).replace('/', "\\").into(),
     }
 }
 

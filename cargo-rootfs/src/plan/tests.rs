@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::Options;
-use crate::cli::options::Engine;
 use crate::write::dir::Replace;
+use crate::write::docker::{Engine, ImageName};
 
 const ARM: &str = "aarch64-unknown-linux-gnu";
 const INTEL: &str = "x86_64-unknown-linux-gnu";
@@ -97,7 +97,10 @@ fn placeholders_are_filled_for_each_target() {
         vec![
             Output::Tar(format!("app-1.2.3-{triple}.tar").into()),
             Output::Dir(format!("out/{arch}").into(), Replace::Force),
-            Output::Image { engine: Engine::Podman, name: format!("reg.io:5000/app:{arch}") },
+            Output::Image {
+                engine: Engine::Podman,
+                name: ImageName::parse(&format!("reg.io:5000/app:{arch}")).unwrap(),
+            },
         ]
     };
     assert_eq!(plan.rootfs.len(), 2, "a target that is given twice is one");
@@ -216,17 +219,21 @@ fn the_entrypoint_is_the_plain_binary() {
         Start::FirstTool
     );
     let given = plan_for(None, &[], "--tools-only --with ls --docker-import x --cmd /bin/ls").unwrap();
-    assert_eq!((&given.rootfs[0].image.start, given.rootfs[0].image.cmd.len()), (&Start::Nothing, 1));
+    assert_eq!((&given.rootfs[0].image.start, given.rootfs[0].image.config.cmd.len()), (&Start::Nothing, 1));
     let error = plan_for(Some(&app(json!({}))), &[], "--docker-import app --cmd [x").unwrap_err();
     assert_eq!(error.exit_code(), 2);
 }
 
 #[test]
 fn images_have_a_path_unless_they_are_given_one() {
-    let env = |line: &str| plan(&app(json!({})), line).rootfs[0].image.env.clone();
-    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    assert_eq!(env("--docker-import app --env A=1"), [path, "A=1"]);
-    assert_eq!(env("--docker-import app --env PATH=/x --env A=1 --env A=2"), ["PATH=/x", "A=2"]);
+    let config = |line: &str| plan(&app(json!({})), line).rootfs.remove(0).image.config;
+    let given =
+        config("--docker-import app --env PATH=/x --env A=1 --env A=2 --expose 80,53/udp --label a=b --workdir /w");
+    assert_eq!((given.env["PATH"].as_str(), given.env["A"].as_str()), ("/x", "2"));
+    assert!(given.ports.contains("80/tcp") && given.ports.contains("53/udp"));
+    assert_eq!((given.labels["a"].as_str(), given.workdir.as_deref()), ("b", Some("/w")));
+    assert_eq!(config("--docker-import app").env["PATH"], crate::image::DEFAULT_PATH);
+    assert_eq!(plan_for(Some(&app(json!({}))), &[], "--expose http").unwrap_err().exit_code(), 2);
 }
 
 #[test]

@@ -7,10 +7,11 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::{BuildKeys, Layer, Layers};
-use crate::cli::options::{Engine, Pair, parse_folder, parse_include, parse_pair, parse_port};
+use crate::cli::options::{Pair, parse_folder, parse_include, parse_pair};
 use crate::cli::reserved;
 use crate::error::{Error, Result};
 use crate::target::Target;
+use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
@@ -176,7 +177,7 @@ impl Reader<'_> {
             "user" => output.user = Some(self.text(key, value)?),
             "workdir" => output.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "label" => output.label = Some(self.pairs(key, value)?),
-            "expose" => output.expose = Some(self.each(key, self.ports(key, value)?, parse_port)?),
+            "expose" => output.expose = Some(self.ports(key, value)?),
             _ => return Err(self.unknown(key)),
         }
         Ok(())
