@@ -80,10 +80,20 @@ pub enum Written {
 /// A file that changed since it was planned, a sink that fails, an entry whose parent is not a folder.
 pub fn write(
     rootfs: &Rootfs,
-    mut sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Vec<Written>> {
+    stage(rootfs, sinks, observer, interrupted)?.into_iter().map(Staged::commit).collect()
+}
+
+/// The same without the names: what it gives is complete, and stands under its name once it is committed.
+pub fn stage(
+    rootfs: &Rootfs,
+    mut sinks: Vec<Box<dyn Sink>>,
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Vec<Box<dyn Staged>>> {
     // Ctrl-C reaches an engine's process as well, and is the cause of whatever fails after it.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
 
@@ -100,7 +110,8 @@ pub fn write(
     if interrupted.load(Ordering::Relaxed) {
         return Err(Error::interrupted());
     }
-    staged.into_iter().rev().map(Staged::commit).collect()
+    staged.reverse();
+    Ok(staged)
 }
 
 /// Reads the files of `rootfs` in its order, and hands them on.
