@@ -288,12 +288,16 @@ impl Sysroot {
             };
             if !matches!(self.nodes[node].kind, NodeKind::Dir(_)) {
                 // A file where a folder is needed: ENOTDIR, which for a search is as good as absent.
-                let lost = self.nodes[node].path.join(&part);
+                let mut lost = self.nodes[node].path.join(&part);
+                while let Some(part) = next_component(&mut rest) {
+                    lost = lost.join(&part);
+                }
                 let end = match self.end(node) {
                     end @ (End::Failed(_) | End::Absent) => end,
                     _ => End::Absent,
                 };
-                return (lost, end);
+                // Below what is not there nothing is a link.
+                return (lost.normalized(), end);
             }
             if &*part == b".." {
                 if let Some((_, passed)) = &mut record {
@@ -533,5 +537,30 @@ impl Files for Sysroot {
 
     fn inode(&self, file: FileId) -> (u64, u64) {
         self.files[file.0].info.host.inode
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_lies_below_an_absent_folder_keeps_its_whole_path() {
+        let root = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir_all(root.path().join("usr/lib")).unwrap();
+        symlink("usr/lib", root.path().join("lib")).unwrap();
+        let mut sysroot = Sysroot::open(root.path()).unwrap();
+        for (path, place) in [
+            ("/lib/a", "/usr/lib/a"),
+            ("/lib/a/b/c/d", "/usr/lib/a/b/c/d"),
+            ("/opt/a/b/c", "/opt/a/b/c"),
+            ("/opt/a/../b/c", "/opt/b/c"),
+        ] {
+            let path = RootfsPath::parse(path).unwrap();
+            assert_eq!(sysroot.place(&path).path.to_string(), place, "{path}");
+            assert_eq!(sysroot.walk(&path).path.to_string(), place, "{path}");
+        }
     }
 }

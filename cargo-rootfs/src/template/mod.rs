@@ -324,4 +324,6 @@ fn parents_are_folders(name: &str, entries: &[TemplateEntry]) -> Result<()> {
 }
 
 #[cfg(test)]
+mod distributions;
+#[cfg(test)]
 mod tests;
