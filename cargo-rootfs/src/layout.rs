@@ -138,12 +138,13 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
 
     let mut project = project::Project::plant(&mut view, content, artifacts)?;
     let includes = includes::read(&content.includes)?;
-    includes::plant(&mut view, &includes)?;
 
     let mut roots = Vec::new();
     project.roots(&mut roots);
-    includes::roots(&mut view, &includes, target.machine(), &mut roots, &mut warnings);
+    // Tools first: an include in the place of one is a mistake to be told, not the tool.
     let tools = tools::roots(&mut view, &content.tools, target, &mut roots, &mut errors);
+    includes::plant(&mut view, &includes, &roots, &mut errors)?;
+    includes::roots(&mut view, &includes, target.machine(), &mut roots, &mut warnings);
 
     let library_path = project.library_path(content, &mut view, &mut warnings);
     let mut resolvers = Resolvers {

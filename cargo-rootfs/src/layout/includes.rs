@@ -106,9 +106,20 @@ fn one(include: &Include, host: &Path, path: &RootfsPath, items: &mut Vec<Item>,
     }
 }
 
-/// Shows the items at their places, so that what is among them is found there.
-pub(super) fn plant(view: &mut Sysroot, items: &[Item]) -> Result<()> {
+/// Shows the items at their places, so that what is among them is found there. One in the place of
+/// what was asked for by name is an error.
+pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], errors: &mut Vec<Error>) -> Result<()> {
+    let taken: Vec<_> = roots.iter().map(|root| (view.walk(&root.path).path, root.origin.clone())).collect();
     for item in items {
+        let place = view.place(&item.path).path;
+        if let Some((path, origin)) = taken.iter().find(|(path, _)| *path == place) {
+            errors.push(
+                Error::failed(format!("two sources for `{path}`"))
+                    .detail(format!("{origin} and {}", item.origin))
+                    .help("give one of them another place"),
+            );
+            continue;
+        }
         match &item.kind {
             ItemKind::Dir => {}
             ItemKind::File(_) => {
