@@ -6,14 +6,14 @@
 use std::fs::File;
 use std::io::Read;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use memchr::memmem::Finder;
 
 use crate::error::{Error, Result, Warning};
 use crate::layout::Executable;
 
-/// Bytes that are looked at at once.
-const WINDOW: usize = 1 << 20;
+/// Bytes that are looked at at once; few in tests, which look at every edge.
+const WINDOW: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
 /// What was found in a target's executables.
 #[derive(Debug, Default)]
@@ -27,9 +27,8 @@ pub(super) struct Findings {
 /// Reads each executable once, by windows.
 pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item = &'f Utf8PathBuf>) -> Result<Findings> {
     let folders: Vec<&Utf8PathBuf> = folders.filter(|folder| folder.parent().is_some()).collect();
-    // With the slash, so that `/src/app` is not found in `/src/application`.
-    let mut needles: Vec<Vec<u8>> = folders.iter().map(|folder| format!("{folder}/").into_bytes()).collect();
-    needles.push(b"libstd-".to_vec());
+    let mut needles: Vec<Needle> = folders.iter().map(|folder| Needle::path(folder)).collect();
+    needles.push(Needle { bytes: b"libstd-".to_vec(), stands_alone: false });
     let mut findings = Findings::default();
     for executable in executables {
         let file = File::open(&executable.path).map_err(|error| Error::io("open", &executable.path, error))?;
@@ -44,26 +43,63 @@ pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item =
     Ok(findings)
 }
 
+/// What is looked for.
+struct Needle {
+    bytes: Vec<u8>,
+    /// Whether it counts only where it is not a part of longer names.
+    stands_alone: bool,
+}
+
+impl Needle {
+    /// Strings lie side by side in an executable, so what is around a path says nothing in general. But
+    /// `/app`, as containers have it, is in `text/application` too.
+    fn path(folder: &Utf8Path) -> Self {
+        Self { bytes: folder.as_str().as_bytes().to_vec(), stands_alone: folder.components().count() <= 2 }
+    }
+
+    /// Whether it is in `window`. Where the file goes on, what touches an edge is in the next window whole.
+    fn is_in(&self, finder: &Finder<'_>, window: &Window<'_>) -> bool {
+        let Window { bytes, is_first, is_last } = *window;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        finder.find_iter(bytes).any(|start| {
+            let before = start.checked_sub(1).map_or(!is_first, |before| is_name(bytes[before]));
+            let after = bytes.get(start + self.bytes.len()).map_or(!is_last, |after| is_name(*after));
+            !self.stands_alone || !(before || after)
+        })
+    }
+}
+
+/// A part of a file.
+struct Window<'b> {
+    bytes: &'b [u8],
+    is_first: bool,
+    is_last: bool,
+}
+
 /// Which of `needles` are in `bytes`.
-fn find(mut bytes: impl Read, needles: &[Vec<u8>]) -> std::io::Result<Vec<bool>> {
-    let finders: Vec<Finder<'_>> = needles.iter().map(Finder::new).collect();
-    let longest = needles.iter().map(Vec::len).max().unwrap_or(0);
+fn find(mut bytes: impl Read, needles: &[Needle]) -> std::io::Result<Vec<bool>> {
+    let finders: Vec<Finder<'_>> = needles.iter().map(|needle| Finder::new(&needle.bytes)).collect();
+    // With a byte on each side: what begins in one window is whole in the next.
+    let overlap = needles.iter().map(|needle| needle.bytes.len() + 2).max().unwrap_or(0);
     let mut found = vec![false; needles.len()];
-    let mut window = vec![0; WINDOW + longest];
-    let mut kept = 0;
+    let mut buffer = vec![0; WINDOW + overlap];
+    let (mut filled, mut is_first) = (0, true);
     loop {
-        let read = bytes.read(&mut window[kept..])?;
-        if read == 0 || found.iter().all(|found| *found) {
+        let read = bytes.read(&mut buffer[filled..])?;
+        filled += read;
+        let is_last = read == 0;
+        if !is_last && filled < buffer.len() {
+            continue;
+        }
+        let window = Window { bytes: &buffer[..filled], is_first, is_last };
+        for ((found, finder), needle) in found.iter_mut().zip(&finders).zip(needles) {
+            *found = *found || needle.is_in(finder, &window);
+        }
+        if is_last || found.iter().all(|found| *found) {
             return Ok(found);
         }
-        let filled = &window[..kept + read];
-        for (found, finder) in found.iter_mut().zip(&finders) {
-            *found = *found || finder.find(filled).is_some();
-        }
-        // A needle may begin in this window and end in the next.
-        let start = filled.len() - filled.len().min(longest.saturating_sub(1));
-        kept = filled.len() - start;
-        window.copy_within(start..start + kept, 0);
+        buffer.copy_within(filled - overlap.., 0);
+        (filled, is_first) = (overlap, false);
     }
 }
 
@@ -102,17 +138,43 @@ mod tests {
         }
     }
 
+    fn needles() -> [Needle; 3] {
+        [
+            Needle::path("/home/me/src".into()),
+            Needle::path("/app".into()),
+            Needle { bytes: b"libstd-".to_vec(), stands_alone: false },
+        ]
+    }
+
     #[test]
     fn needles_are_found_across_windows() {
-        let needles = [b"/home/me/src/".to_vec(), b"libstd-".to_vec(), b"absent".to_vec()];
-        let found = find(Slow(b"....../home/me/src/main.rs....libstd-1.so"), &needles).unwrap();
-        assert_eq!(found, [true, true, false]);
-        assert_eq!(find(Slow(b"/home/me/source/ libst"), &needles).unwrap(), [false; 3]);
-        assert_eq!(find(Slow(b""), &needles).unwrap(), [false; 3]);
+        let found = find(Slow(b"......x/home/me/src/main.rs....libstd-1.so"), &needles()).unwrap();
+        assert_eq!(found, [true, false, true]);
+        assert_eq!(find(Slow(b"/home/me/sr libst"), &needles()).unwrap(), [false; 3]);
+        assert_eq!(find(Slow(b""), &needles()).unwrap(), [false; 3]);
 
-        let mut large = vec![b'.'; WINDOW + 20];
-        large.extend(b"/home/me/src/");
-        assert_eq!(find(large.as_slice(), &needles).unwrap(), [true, false, false]);
+        // Wherever the edge of a window falls.
+        for before in WINDOW - 40..WINDOW + 40 {
+            let mut large = vec![b'.'; before];
+            large.extend(b"/home/me/src /app/x ");
+            assert_eq!(find(large.as_slice(), &needles()).unwrap(), [true, true, false], "{before}");
+            large.truncate(before);
+            large.extend(b"/home/me/sr /application");
+            assert_eq!(find(large.as_slice(), &needles()).unwrap(), [false; 3], "{before}");
+        }
+    }
+
+    #[test]
+    fn a_short_path_is_no_part_of_a_longer_name() {
+        for (text, is_there) in [
+            ("text/application", false),
+            ("see /application", false),
+            ("/srv/app/main.rs", false),
+            (" /app/src/main.rs", true),
+            ("\0/app\0", true),
+        ] {
+            assert_eq!(find(Slow(text.as_bytes()), &needles()).unwrap()[1], is_there, "{text}");
+        }
     }
 
     #[test]

@@ -68,7 +68,9 @@ impl Toolchain {
     pub(super) fn library_dir(&self, target: &str) -> Option<Utf8PathBuf> {
         let rustc = self.config.rustc();
         let arguments = ["--print", "target-libdir", "--target", target].map(OsString::from);
-        let text = duct::cmd(&rustc.path, rustc.args.iter().cloned().chain(arguments)).stderr_null().read().ok()?;
+        // As a string: duct takes a path to be relative to the current folder, not to be looked up in PATH.
+        let program = rustc.path.as_os_str().to_owned();
+        let text = duct::cmd(program, rustc.args.iter().cloned().chain(arguments)).stderr_null().read().ok()?;
         Some(Utf8PathBuf::from(text.trim()))
     }
 }
