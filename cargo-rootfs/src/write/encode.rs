@@ -6,6 +6,8 @@ use std::io::{self, IoSlice, Write};
 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
+#[cfg(feature = "cli")]
+use crate::rootfs::Rootfs;
 use crate::rootfs::{Entry, Kind};
 use tar::{EntryType, Header};
 
@@ -26,57 +28,97 @@ pub(super) fn mtime(epoch: i64) -> Result<u64> {
 
 /// Appends the headers of one entry to `blocks`.
 pub(super) fn headers(blocks: &mut Vec<u8>, path: &RootfsPath, entry: &Entry, mtime: u64) {
-    let mut records = Records::default();
-    let mut header = Header::new_ustar();
-
-    header.set_entry_type(match &entry.kind {
-        Kind::Dir => EntryType::Directory,
-        Kind::File(_) => EntryType::Regular,
-        Kind::Symlink(_) => EntryType::Symlink,
-        Kind::Hardlink(_) => EntryType::Link,
-    });
-    header.set_mode(entry.mode & 0o7777);
-    header.set_mtime(mtime);
-    header.set_uid(entry.uid.into());
-    header.set_gid(entry.gid.into());
-
-    // A size past 8 GiB, or an id past 2 Mi, does not fit its octal digits. The header then has the
-    // number in base 256, which is all that some readers know, and pax's own record for the rest.
-    header.set_size(entry.size());
-    for (key, value, limit) in [
-        ("gid", u64::from(entry.gid), 0o7777777),
-        ("size", entry.size(), 0o77777777777),
-        ("uid", u64::from(entry.uid), 0o7777777),
-    ] {
-        if value > limit {
-            records.push(key, value.to_string().as_bytes());
-        }
-    }
-
-    let name = name(path, entry);
-    if header.set_path(&name).is_err() {
-        records.push("path", name.as_bytes());
-        fill(&mut header.as_old_mut().name, name.as_bytes());
-    }
-
-    let target = match &entry.kind {
-        Kind::Symlink(target) => &**target,
-        Kind::Hardlink(target) => target.relative(),
-        Kind::Dir | Kind::File(_) => b"",
+    let (kind, target) = match &entry.kind {
+        Kind::Dir => (EntryType::Directory, &b""[..]),
+        Kind::File(_) => (EntryType::Regular, &b""[..]),
+        Kind::Symlink(target) => (EntryType::Symlink, &**target),
+        Kind::Hardlink(target) => (EntryType::Link, target.relative()),
     };
-    if header.set_link_name_literal(target).is_err() {
-        // Not always UTF-8, as pax(1) has it; a `hdrcharset=BINARY` would only make GNU tar warn.
-        records.push("linkpath", target);
-        fill(&mut header.as_old_mut().linkname, target);
-    }
+    let member = Member {
+        name: &name(path, entry),
+        kind,
+        mode: entry.mode & 0o7777,
+        uid: entry.uid,
+        gid: entry.gid,
+        size: entry.size(),
+        target,
+        capability: entry.capability.as_deref().filter(|_| kind == EntryType::Regular),
+    };
+    member.append_to(blocks, mtime);
+}
 
-    if let (Kind::File(_), Some(capability)) = (&entry.kind, &entry.capability) {
-        records.push("SCHILY.xattr.security.capability", capability);
-    }
+/// Appends the header of a regular file of root's to `blocks`, for archives that are no rootfs.
+#[cfg(feature = "cli")]
+pub(super) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u64) {
+    let kind = EntryType::Regular;
+    Member { name, kind, mode: 0o644, uid: 0, gid: 0, size, target: b"", capability: None }.append_to(blocks, mtime);
+}
 
-    records.append_to(blocks, path, mtime);
-    header.set_cksum();
-    blocks.extend_from_slice(header.as_bytes());
+/// The length of the whole archive of `rootfs`.
+#[cfg(feature = "cli")]
+pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
+    let mut blocks = Vec::new();
+    let mut length = END.len() as u64;
+    for (path, entry) in rootfs.iter() {
+        blocks.clear();
+        headers(&mut blocks, path, entry, mtime);
+        length += blocks.len() as u64 + entry.size() + padding(entry.size()) as u64;
+    }
+    length
+}
+
+/// What an archive says of one file.
+struct Member<'a> {
+    name: &'a str,
+    kind: EntryType,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    size: u64,
+    target: &'a [u8],
+    capability: Option<&'a [u8]>,
+}
+
+impl Member<'_> {
+    fn append_to(&self, blocks: &mut Vec<u8>, mtime: u64) {
+        let mut records = Records::default();
+        let mut header = Header::new_ustar();
+        header.set_entry_type(self.kind);
+        header.set_mode(self.mode);
+        header.set_mtime(mtime);
+
+        // A size past 8 GiB, or an id past 2 Mi, does not fit its octal digits. The header then has the
+        // number in base 256, which is all that some readers know, and pax's own record for the rest.
+        header.set_uid(self.uid.into());
+        header.set_gid(self.gid.into());
+        header.set_size(self.size);
+        for (key, value, limit) in [
+            ("gid", u64::from(self.gid), 0o7777777),
+            ("size", self.size, 0o77777777777),
+            ("uid", u64::from(self.uid), 0o7777777),
+        ] {
+            if value > limit {
+                records.push(key, value.to_string().as_bytes());
+            }
+        }
+
+        if header.set_path(self.name).is_err() {
+            records.push("path", self.name.as_bytes());
+            fill(&mut header.as_old_mut().name, self.name.as_bytes());
+        }
+        if header.set_link_name_literal(self.target).is_err() {
+            // Not always UTF-8, as pax(1) has it; a `hdrcharset=BINARY` would only make GNU tar warn.
+            records.push("linkpath", self.target);
+            fill(&mut header.as_old_mut().linkname, self.target);
+        }
+        if let Some(capability) = self.capability {
+            records.push("SCHILY.xattr.security.capability", capability);
+        }
+
+        records.append_to(blocks, self.name, mtime);
+        header.set_cksum();
+        blocks.extend_from_slice(header.as_bytes());
+    }
 }
 
 /// The name as archives have it: relative, a folder with a slash at its end, the root as `./`.
@@ -115,16 +157,15 @@ impl Records {
         self.0.push(b'\n');
     }
 
-    fn append_to(&self, blocks: &mut Vec<u8>, path: &RootfsPath, mtime: u64) {
+    fn append_to(&self, blocks: &mut Vec<u8>, name: &str, mtime: u64) {
         if self.0.is_empty() {
             return;
         }
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::XHeader);
         // A reader that does not know pax makes a file of it: one that nothing mistakes for another.
-        let mut name = b"PaxHeaders/".to_vec();
-        name.extend_from_slice(path.file_name());
-        fill(&mut header.as_old_mut().name, &name);
+        let name = format!("PaxHeaders/{}", name.trim_end_matches('/').rsplit('/').next().unwrap_or_default());
+        fill(&mut header.as_old_mut().name, name.as_bytes());
         header.set_mode(0o644);
         header.set_mtime(mtime);
         header.set_uid(0);

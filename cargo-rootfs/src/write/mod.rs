@@ -4,6 +4,8 @@
 //! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
 pub mod dir;
+#[cfg(feature = "cli")]
+pub mod docker;
 mod encode;
 mod folders;
 mod reader;

@@ -1,0 +1,259 @@
+//! What an image says of itself: its configuration, as data and as JSON.
+//!
+//! It is the `config` of the OCI image specification (config.md), which Docker's own archives have
+//! too. No engine is asked and no file is read here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// What a shell in a Debian container has, for images whose configuration says nothing else.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How an image is run, and what it is for.
+///
+/// ```
+/// use cargo_rootfs::image::ImageConfig;
+/// use cargo_rootfs::target::Target;
+/// let mut config = ImageConfig::new(&Target::parse("aarch64-unknown-linux-gnu")?)?;
+/// config.entrypoint = vec!["/usr/local/bin/app".to_owned()];
+/// config.add_env("RUST_LOG=info")?;
+/// config.add_port("8080")?;
+/// assert_eq!(config.platform(), "linux/arm64");
+/// # Ok::<(), cargo_rootfs::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// As GOARCH has it: `arm64`.
+    pub architecture: String,
+    /// Of the architecture, as `v7` of `arm`.
+    pub variant: Option<String>,
+    /// The program and its first arguments; none where empty.
+    pub entrypoint: Vec<String>,
+    /// Arguments that `docker run` can replace; without an entrypoint, the program too.
+    pub cmd: Vec<String>,
+    /// The environment by its names. It starts with [`DEFAULT_PATH`].
+    pub env: BTreeMap<String, String>,
+    /// `USER[:GROUP]`, by name or number.
+    pub user: Option<String>,
+    /// The current folder, absolute.
+    pub workdir: Option<String>,
+    /// Labels by their names.
+    pub labels: BTreeMap<String, String>,
+    /// `8080/tcp`; see [`add_port`](Self::add_port).
+    pub ports: BTreeSet<String>,
+    /// When it was made, in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
+    pub created: i64,
+}
+
+impl ImageConfig {
+    /// The configuration of an image for `target` that says nothing but its PATH.
+    pub fn new(target: &Target) -> Result<Self> {
+        let (architecture, variant) = target
+            .machine()
+            .platform()
+            .ok_or_else(|| Error::failed(format!("no image can be made for `{}`", target.triple())))?;
+        Ok(Self {
+            architecture: architecture.to_owned(),
+            variant: variant.map(str::to_owned),
+            entrypoint: Vec::new(),
+            cmd: Vec::new(),
+            env: BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]),
+            user: None,
+            workdir: None,
+            labels: BTreeMap::new(),
+            ports: BTreeSet::new(),
+            created: 0,
+        })
+    }
+
+    /// Takes `NAME=VALUE`, over an earlier value.
+    pub fn add_env(&mut self, text: &str) -> Result<()> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
+                self.env.insert(name.to_owned(), value.to_owned());
+                Ok(())
+            }
+            _ => Err(Error::usage(format!("`{text}` is not an environment variable")).help("write it as NAME=VALUE")),
+        }
+    }
+
+    /// Takes `NAME=VALUE`, or `NAME` for an empty value, over an earlier one.
+    pub fn add_label(&mut self, text: &str) -> Result<()> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        if name.is_empty() {
+            return Err(Error::usage(format!("`{text}` is not a label")).help("write it as NAME=VALUE"));
+        }
+        self.labels.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Takes `PORT[-PORT][/tcp|/udp|/sctp]`, as a Dockerfile's EXPOSE does.
+    pub fn add_port(&mut self, text: &str) -> Result<()> {
+        let refused = || {
+            Error::usage(format!("`{text}` is not a port to expose"))
+                .help("write it as PORT, PORT/udp or FIRST-LAST, each from 1 to 65535")
+        };
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(refused);
+        let (first, last) = (number(first)?, number(last)?);
+        if !matches!(protocol, "tcp" | "udp" | "sctp") || first > last {
+            return Err(refused());
+        }
+        self.ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+        Ok(())
+    }
+
+    /// `OS/ARCH[/VARIANT]`, as `--platform` takes it.
+    pub fn platform(&self) -> String {
+        let variant = self.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+        format!("linux/{}{variant}", self.architecture)
+    }
+
+    /// Fails for what no image can have.
+    pub fn check(&self) -> Result<()> {
+        match &self.workdir {
+            Some(workdir) if !workdir.starts_with('/') => {
+                Err(Error::usage(format!("the image's working directory `{workdir}` is not absolute")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The JSON of an image whose layers, uncompressed, have these digests (`sha256:...`).
+    ///
+    /// The same configuration gives the same bytes.
+    pub fn to_json(&self, diff_ids: &[String]) -> String {
+        let created = rfc3339(self.created);
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| {
+            if !matches!(&value, Value::Null) {
+                config.insert(key.to_owned(), value);
+            }
+        };
+        set("Cmd", list(&self.cmd));
+        set("Entrypoint", list(&self.entrypoint));
+        let env: Vec<String> = self.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        set("Env", list(&env));
+        if !self.ports.is_empty() {
+            set("ExposedPorts", self.ports.iter().map(|port| (port.clone(), json!({}))).collect::<Map<_, _>>().into());
+        }
+        if !self.labels.is_empty() {
+            set("Labels", json!(self.labels));
+        }
+        set("User", json!(self.user));
+        set("WorkingDir", json!(self.workdir));
+
+        let mut image = Map::new();
+        image.insert("architecture".to_owned(), json!(self.architecture));
+        image.insert("config".to_owned(), config.into());
+        image.insert("created".to_owned(), json!(created));
+        image.insert("history".to_owned(), json!([{ "created": created, "created_by": "cargo rootfs" }]));
+        image.insert("os".to_owned(), json!("linux"));
+        image.insert("rootfs".to_owned(), json!({ "diff_ids": diff_ids, "type": "layers" }));
+        if let Some(variant) = &self.variant {
+            image.insert("variant".to_owned(), json!(variant));
+        }
+        Value::from(image).to_string()
+    }
+}
+
+fn list(items: &[String]) -> Value {
+    if items.is_empty() { Value::Null } else { json!(items) }
+}
+
+/// Seconds since 1970 as RFC 3339 has them, in UTC.
+fn rfc3339(seconds: i64) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years that begin in March, in eras of 400: "chrono-Compatible Low-Level Date Algorithms", H. Hinnant.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let march = (5 * day + 2) / 153;
+    let (month, day) = (if march < 10 { march + 3 } else { march - 9 }, day - (153 * march + 2) / 5 + 1);
+    let year = era * 400 + year + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(triple: &str) -> ImageConfig {
+        ImageConfig::new(&Target::parse(triple).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn times_are_those_of_date() {
+        // date -u -d @N +%FT%TZ
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_799, "2000-02-29T23:59:59Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn json_has_only_what_was_said() {
+        let mut image = config("armv7-unknown-linux-gnueabihf");
+        image.env.clear();
+        assert_eq!(
+            image.to_json(&["sha256:0".to_owned()]),
+            concat!(
+                r#"{"architecture":"arm","config":{},"created":"1970-01-01T00:00:00Z","#,
+                r#""history":[{"created":"1970-01-01T00:00:00Z","created_by":"cargo rootfs"}],"#,
+                r#""os":"linux","rootfs":{"diff_ids":["sha256:0"],"type":"layers"},"variant":"v7"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn json_has_everything() {
+        let mut image = config("x86_64-unknown-linux-gnu");
+        image.entrypoint = vec!["/app".to_owned()];
+        image.cmd = vec!["--a \"b\"".to_owned()];
+        image.add_env("A=x=y\n").unwrap();
+        image.add_label("org.x=1").unwrap();
+        image.add_port("80").unwrap();
+        image.add_port("53-54/udp").unwrap();
+        image.user = Some("65532:65532".to_owned());
+        image.workdir = Some("/srv".to_owned());
+        let json: Value = serde_json::from_str(&image.to_json(&[])).unwrap();
+        assert_eq!(
+            json["config"],
+            json!({
+                "Cmd": ["--a \"b\""],
+                "Entrypoint": ["/app"],
+                "Env": ["A=x=y\n", format!("PATH={DEFAULT_PATH}")],
+                "ExposedPorts": { "53/udp": {}, "54/udp": {}, "80/tcp": {} },
+                "Labels": { "org.x": "1" },
+                "User": "65532:65532",
+                "WorkingDir": "/srv",
+            })
+        );
+    }
+
+    #[test]
+    fn what_no_image_can_have_is_a_usage_error() {
+        let mut image = config("x86_64-unknown-linux-gnu");
+        for text in ["A", "=b", "", "A=\0"] {
+            assert_eq!(image.add_env(text).unwrap_err().exit_code(), 2, "{text:?}");
+        }
+        for text in ["", "0", "65536", "80/http", "80/", "9-8", "a", "-", "80-"] {
+            assert_eq!(image.add_port(text).unwrap_err().exit_code(), 2, "{text:?}");
+        }
+        assert_eq!(image.add_label("=x").unwrap_err().exit_code(), 2);
+        image.workdir = Some("srv".to_owned());
+        assert_eq!(image.check().unwrap_err().exit_code(), 2);
+    }
+}

@@ -1,0 +1,147 @@
+//! Runs an engine's command-line client: short questions, and commands that are fed by a pipe.
+//!
+//! What the answers mean is not known here.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::process::Output;
+use std::str::FromStr;
+
+use duct::{Handle, cmd};
+use rustix::pipe::PipeFlags;
+
+use crate::error::{Error, Result};
+
+/// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
+const PIPE: usize = 1 << 20;
+
+/// Lines of an engine's complaint that are repeated.
+const LINES: usize = 20;
+
+/// Who keeps and runs images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Docker, by its client `docker`.
+    #[default]
+    Docker,
+    /// Podman, by its client `podman`.
+    Podman,
+}
+
+impl Engine {
+    /// The program to run, which is looked up in PATH.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// Runs a command to its end and gives what it said, trimmed.
+    pub(super) fn ask(self, arguments: &[&str]) -> Result<String> {
+        let output = cmd(self.program(), arguments)
+            .stdin_null()
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .run()
+            .map_err(|error| self.not_started(error))?;
+        self.said(arguments, &output)
+    }
+
+    /// Starts a command that reads from the pipe that is returned.
+    pub(super) fn feed(self, arguments: Vec<String>) -> Result<(Running, File)> {
+        let piped = |error: rustix::io::Errno| Error::failed("cannot make a pipe").with_source(io::Error::from(error));
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(piped)?;
+        // It is smaller where the user has many pipes already.
+        let _ = rustix::pipe::fcntl_setpipe_size(&writer, PIPE);
+        // The expression goes at the end of this statement, and with it our copy of the reading end:
+        // were it kept, a write would not fail when the engine is gone.
+        let handle = cmd(self.program(), &arguments)
+            .stdin_file(reader)
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .start()
+            .map_err(|error| self.not_started(error))?;
+        Ok((Running { engine: self, arguments, handle }, File::from(writer)))
+    }
+
+    fn not_started(self, error: io::Error) -> Error {
+        if error.kind() != io::ErrorKind::NotFound {
+            return Error::failed(format!("cannot run `{self}`")).with_source(error);
+        }
+        let other = match self {
+            Self::Docker => "podman",
+            Self::Podman => "docker",
+        };
+        Error::failed(format!("`{self}` is not installed, or not in PATH"))
+            .help(format!("install it, pass --engine {other}, or write an archive with --tar"))
+    }
+
+    fn said(self, arguments: &[&str], output: &Output) -> Result<String> {
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        // `docker image inspect`, but `docker import`.
+        let words = if arguments[0] == "image" { 2 } else { 1 };
+        let mut error = Error::failed(format!("`{self} {}` failed: {}", arguments[..words].join(" "), output.status));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = complaint.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in &lines[lines.len().saturating_sub(LINES)..] {
+            error = error.detail(*line);
+        }
+        Err(error)
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+impl FromStr for Engine {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "docker" => Ok(Self::Docker),
+            "podman" => Ok(Self::Podman),
+            _ => Err(Error::usage(format!("`{text}` is not an engine")).help("docker or podman")),
+        }
+    }
+}
+
+/// A command that is being fed. Dropping it kills it, so that it never sees a stream that just ends.
+pub(super) struct Running {
+    engine: Engine,
+    arguments: Vec<String>,
+    handle: Handle,
+}
+
+impl Running {
+    /// Waits for its end and gives what it said. The pipe must be closed.
+    pub(super) fn finish(&self) -> Result<String> {
+        let output = self.handle.wait().map_err(|error| self.engine.not_started(error))?;
+        self.engine.said(&self.arguments.iter().map(String::as_str).collect::<Vec<_>>(), output)
+    }
+
+    /// Why writing to it failed: it has ended, and says why; or else `error`.
+    pub(super) fn broken(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            if let Err(said) = self.finish() {
+                return said;
+            }
+        }
+        Error::failed(format!("cannot write to `{} {}`", self.engine, self.arguments[0])).with_source(error)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is not waited for: where the client is a script, what that has started still holds our pipes.
+        let _ = self.handle.kill();
+    }
+}

@@ -1,0 +1,144 @@
+//! Names of images, as engines take them: `[HOST[:PORT]/]PATH[:TAG]`.
+//!
+//! The grammar is that of distribution/reference; no registry is asked.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// A name with its tag. Its [`Display`](fmt::Display) is what engines are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName {
+    repository: String,
+    tag: String,
+}
+
+impl ImageName {
+    /// Takes `NAME[:TAG]`; the tag is `latest` where there is none. Anything else is a usage error.
+    pub fn parse(text: &str) -> Result<Self> {
+        let refused = |why: &str| Error::usage(format!("`{text}` is not a name for an image: {why}"));
+        if text.contains('@') {
+            return Err(refused("a digest is not for the caller to choose"));
+        }
+        // A colon before a slash is that of a port.
+        let (repository, tag) = match text.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+            _ => (text, "latest"),
+        };
+        let (host, path) = match repository.split_once('/') {
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), path),
+            _ => (None, repository),
+        };
+        if host.is_some_and(|host| !is_host(host)) {
+            return Err(refused("its host is malformed"));
+        }
+        if path.chars().any(|letter| letter.is_ascii_uppercase()) {
+            return Err(refused("it must be lower-case").help(format!("{}:{tag}", repository.to_lowercase())));
+        }
+        if !path.split('/').all(is_component) {
+            return Err(refused("it must be of a-z and 0-9, with one of `.` `_` `-` between them"));
+        }
+        if repository.len() > 255 {
+            return Err(refused("it is longer than 255 bytes"));
+        }
+        if repository.len() == 64 && repository.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(refused("it would be taken for an id"));
+        }
+        if !is_tag(tag) {
+            return Err(refused(
+                "its tag must be at most 128 of A-Z, a-z, 0-9, `_`, `.` and `-`, and not begin with the last two",
+            ));
+        }
+        Ok(Self { repository: repository.to_owned(), tag: tag.to_owned() })
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.repository, self.tag)
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.split('.').all(is_label) && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+fn is_component(component: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let words_and_separators = component.as_bytes().chunk_by(|a, b| is_word(*a) == is_word(*b));
+    let separators_are_known = words_and_separators
+        .filter(|run| !is_word(run[0]))
+        .all(|separator| matches!(separator, b"." | b"_" | b"__") || separator.iter().all(|byte| *byte == b'-'));
+    let ends_are_words = component.bytes().next().is_some_and(is_word) && component.bytes().last().is_some_and(is_word);
+    ends_are_words && separators_are_known
+}
+
+/// `[\w][\w.-]{0,127}`
+fn is_tag(tag: &str) -> bool {
+    (1..=128).contains(&tag.len())
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        && !tag.starts_with(['.', '-'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_get_a_tag() {
+        for (typed, name) in [
+            ("app", "app:latest"),
+            ("app:1.0-rc_1", "app:1.0-rc_1"),
+            ("me/app", "me/app:latest"),
+            ("localhost/app:x", "localhost/app:x"),
+            ("localhost:5000/app", "localhost:5000/app:latest"),
+            ("Registry.Example.com:5000/a/b__c/d--e.f:V1", "Registry.Example.com:5000/a/b__c/d--e.f:V1"),
+        ] {
+            assert_eq!(ImageName::parse(typed).unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn malformed_names_are_usage_errors() {
+        let long = "a".repeat(256);
+        let hex = "a1".repeat(32);
+        let long_tag = format!("app:{}", "t".repeat(129));
+        for typed in [
+            "",
+            "App",
+            "app:",
+            ":x",
+            "a b",
+            "app:.x",
+            "app:-x",
+            "-app",
+            "app-",
+            "a..b",
+            "a.-b",
+            "a___b",
+            "a//b",
+            "/a",
+            "a/",
+            "app@sha256:0",
+            "ex_ample.com/app",
+            "host:port/app",
+            "app:a/b:c!",
+            "{package}",
+            "ü",
+            &long,
+            &hex,
+            &long_tag,
+        ] {
+            assert_eq!(ImageName::parse(typed).expect_err(typed).exit_code(), 2, "{typed}");
+        }
+        assert_eq!(ImageName::parse("MyApp:V1").unwrap_err().help_line(), Some("myapp:V1"));
+    }
+}
