@@ -107,7 +107,10 @@ impl Member<'_> {
             fill(&mut header.as_old_mut().name, self.name.as_bytes());
         }
         if header.set_link_name_literal(self.target).is_err() {
-            // Not always UTF-8, as pax(1) has it; a `hdrcharset=BINARY` would only make GNU tar warn.
+            if std::str::from_utf8(self.target).is_err() {
+                // Values are UTF-8 unless this record says that they are not (pax(1)).
+                records.push("hdrcharset", b"BINARY");
+            }
             records.push("linkpath", self.target);
             fill(&mut header.as_old_mut().linkname, self.target);
         }

@@ -3,7 +3,7 @@
 //! How entries become bytes is in `encode`; nothing is compressed here.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -51,8 +51,17 @@ impl TarFile {
 }
 
 /// An archive that goes to standard output as it is made. Its end is written when every other sink has finished.
+///
+/// # Errors
+///
+/// Standard output is a terminal, which GNU tar refuses too; `epoch` is negative.
 pub fn stdout(epoch: i64) -> Result<Box<dyn Sink>> {
     let mtime = encode::mtime(epoch)?;
+    if io::stdout().is_terminal() {
+        return Err(
+            Error::usage("an archive is not for a terminal").help("redirect standard output, or pass --tar FILE")
+        );
+    }
     // Rust's own stdout gathers lines.
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed(&Written::Stdout, error))?;
     let destination = Destination::Straight(File::from(stdout));

@@ -51,6 +51,10 @@ struct Image {
 ///
 /// `engine` is not installed, or does not answer; `config` says what no image can have.
 pub fn import(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(start(engine, name, config, rootfs)?))
+}
+
+fn start(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs) -> Result<Image> {
     config.check()?;
     let way = choose(engine, config)?;
     let arguments = match &way {
@@ -69,7 +73,7 @@ pub fn import(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &R
         Way::Import(_) => Layer::bare(pipe),
         Way::Load => Layer::in_archive(pipe, rootfs).map_err(|error| running.broken(error))?,
     };
-    Ok(Box::new(Image { running, layer, engine, way, name: name.clone(), config: config.clone() }))
+    Ok(Image { running, layer, engine, way, name: name.clone(), config: config.clone() })
 }
 
 /// Asks Docker for its architecture: the server's, for it may be another machine.
@@ -93,7 +97,13 @@ impl Sink for Image {
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { running, layer, engine, way, name, config } = *self;
+        Ok(Box::new(self.complete()?))
+    }
+}
+
+impl Image {
+    fn complete(self) -> Result<Untagged> {
+        let Self { running, layer, engine, way, name, config } = self;
         let broken = |error: io::Error| running.broken(error);
         let written = layer.finish().map_err(broken)?;
         let is_new = match way {
@@ -122,7 +132,7 @@ impl Sink for Image {
                 config.architecture
             )));
         }
-        Ok(Box::new(image))
+        Ok(image)
     }
 }
 
