@@ -175,3 +175,27 @@ fn quoted(word: &str) -> String {
         format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn what_is_set_wins_over_what_is_kept_from_the_child() {
+        let echo = command(["sh", "-c", "echo ${SOURCE_DATE_EPOCH-unset} ${CARGO_MANIFEST_DIR-unset}"]);
+        let done = echo.env("SOURCE_DATE_EPOCH", "1").env("SOURCE_DATE_EPOCH", "2").run().expect("sh runs");
+        assert_eq!(done.stdout, "2 unset\n");
+    }
+
+    #[test]
+    fn a_failure_must_have_the_expected_code_and_words() {
+        let exit = |script: &str| command(["sh", "-c", script]).fail(&[1, 2]);
+        assert!(exit("echo why >&2; exit 2").is_ok());
+        assert!(exit("echo why >&2; exit 0").is_err());
+        assert!(exit("echo why >&2; exit 101").is_err());
+        assert!(exit("exit 1").is_err());
+        assert!(
+            exit("echo Why >&2; exit 1").is_ok_and(|done| done.says(&["why"]).is_ok() && done.says(&["how"]).is_err())
+        );
+    }
+}

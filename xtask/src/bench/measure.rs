@@ -1,6 +1,7 @@
 //! Runs contenders in turn and takes medians of the wall clock.
 //! It judges nothing: that is the table's.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,8 @@ use crate::process::command;
 pub(super) struct Contender {
     pub(super) name: String,
     argv: Vec<String>,
+    /// The file it writes.
+    output: String,
 }
 
 /// How often each side runs.
@@ -21,9 +24,8 @@ pub(super) struct Rounds {
 }
 
 impl Contender {
-    pub(super) fn new<I: IntoIterator<Item: Into<String>>>(name: &str, program: &str, args: I) -> Contender {
-        let argv = std::iter::once(program.to_owned()).chain(args.into_iter().map(Into::into)).collect();
-        Contender { name: name.to_owned(), argv }
+    pub(super) fn new<I: IntoIterator<Item: Into<String>>>(name: &str, output: String, argv: I) -> Contender {
+        Contender { name: name.to_owned(), argv: argv.into_iter().map(Into::into).collect(), output }
     }
 
     /// Runs it once with its outputs kept, so that a failure tells why.
@@ -33,7 +35,10 @@ impl Contender {
 
     /// Seconds of one run, its start included.
     fn time(&self) -> Result<f64> {
-        // What the last run left dirty must not be written back on this one's time.
+        // Neither freeing the last output, nor writing back what the last run left dirty, is this run's work.
+        if Path::new(&self.output).exists() {
+            std::fs::remove_file(&self.output).with_context(|| format!("remove {}", self.output))?;
+        }
         duct::cmd!("sync").run().context("run sync")?;
         let expression = duct::cmd(&self.argv[0], &self.argv[1..]).stdin_null().stdout_null().stderr_null().unchecked();
         let started = Instant::now();

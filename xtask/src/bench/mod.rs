@@ -64,8 +64,8 @@ impl Bench {
         let tar = self.tar(&["-chf"], &files);
         let script = Contender::new(
             "careful shell script",
-            "sh",
-            [CAREFUL.to_owned(), self.out("script"), "bash".into(), "ls".into()],
+            self.out("script"),
+            ["sh", CAREFUL, &self.out("script"), "bash", "ls"],
         );
         let [a, b, c] = measure::interleaved([&ours, &tar, &script], rounds)?;
         table.push(Row::new(work, &tar.name, a, b, Unit::Time, 1.0));
@@ -98,8 +98,19 @@ impl Bench {
         let out = self.out("ours");
         let with = tools.join(",");
         // A peer packs the closure and nothing more, and so do we.
-        let argv = ["rootfs", "--quiet", "--tools-only", "--template", "none", "--with", &with, "--tar", &out];
-        let ours = Contender::new("cargo rootfs", self.ours.as_str(), argv);
+        let argv = [
+            self.ours.as_str(),
+            "rootfs",
+            "--quiet",
+            "--tools-only",
+            "--template",
+            "none",
+            "--with",
+            &with,
+            "--tar",
+            &out,
+        ];
+        let ours = Contender::new("cargo rootfs", out.clone(), argv);
         ours.check()?;
         let listing = command(["tar", "-tvf", &out]).run()?.stdout;
         let files = regular_files(&listing);
@@ -109,9 +120,9 @@ impl Bench {
 
     fn tar(&self, flags: &[&str], files: &[String]) -> Contender {
         let name = format!("tar {}", flags.join(" "));
-        let argv = flags.iter().map(|flag| (*flag).to_owned());
-        let argv = argv.chain([self.out("tar"), "-C".into(), "/".into()]).chain(files.iter().cloned());
-        Contender::new(&name, "tar", argv)
+        let out = self.out("tar");
+        let argv = ["tar"].into_iter().chain(flags.iter().copied()).chain([out.as_str(), "-C", "/"]);
+        Contender::new(&name, out.clone(), argv.chain(files.iter().map(String::as_str)))
     }
 }
 

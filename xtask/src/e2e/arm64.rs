@@ -15,7 +15,7 @@ pub(super) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 /// The arguments that make `cargo rootfs` a cross one.
 pub(super) fn target() -> Result<[String; 4]> {
     let sysroot = host::sysroot_arm64();
-    if !sysroot.join("usr/bin/bash").exists() {
+    if !sysroot.join("bin/bash").exists() {
         return cannot(format!("no {sysroot}: run `cargo xtask setup`"));
     }
     Ok(["--target".into(), TRIPLE.into(), "--sysroot".into(), sysroot.into_string()])

@@ -32,10 +32,7 @@ impl<'a> Image<'a> {
     }
 
     fn run(&self, flags: &[&str], args: &[&str]) -> Command {
-        // podman raises limits that not every machine lets it raise; the host's are enough.
-        let limits: &[&str] = if self.engine == "podman" { &["--ulimit", "host"] } else { &[] };
-        let run = [self.engine, "run", "--rm", "--network", "none"].into_iter().chain(limits.iter().copied());
-        command(run.chain(flags.iter().copied()).chain([self.id.as_str()]).chain(args.iter().copied()))
+        run(self.engine, flags).arg(self.id.as_str()).args(args.iter().copied())
     }
 
     fn inspect(&self) -> Result<Value> {
@@ -49,6 +46,18 @@ impl<'a> Image<'a> {
         ensure!(got == expected, "{} image inspect: {path} is {got}, not {expected}", self.engine);
         Ok(())
     }
+}
+
+/// `engine run`, its image and arguments yet to be added.
+fn run(engine: &str, flags: &[&str]) -> Command {
+    let run = command([engine, "run", "--rm", "--network", "none"]);
+    // podman raises these limits, which not every machine lets it do.
+    let run = if engine == "podman" {
+        run.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"])
+    } else {
+        run
+    };
+    run.args(flags.iter().copied())
 }
 
 /// Fails where `engine` cannot be used.
@@ -95,9 +104,7 @@ fn native(engine: &str, lab: &Lab) -> Result<()> {
         said.report("another output than the host's")
     );
     ensure!(plain.run(&[], &["exit", "7"]).finish()?.code == Some(7), "the exit code of the program is lost");
-    let named = command([engine, "run", "--rm", "--network", "none"]);
-    let named = if engine == "podman" { named.args(["--ulimit", "host"]) } else { named };
-    named.arg(name).run()?;
+    run(engine, &[]).arg(name).run()?;
 
     let import = import(lab, engine, "cargo-rootfs-e2e:configured")?.args(
         [

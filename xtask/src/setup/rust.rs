@@ -1,10 +1,10 @@
 //! A Rust compiler of exactly the declared minimum version, with the standard library of aarch64 beside its own:
-//! Debian's, downloaded and unpacked; nothing is installed and neither rustup nor the machine's Rust is touched.
+//! Debian's, downloaded and unpacked. Only its LLVM is installed; neither rustup nor the machine's Rust is touched.
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::packages::PrivateApt;
+use super::packages::{self, PrivateApt};
 use crate::host;
 use crate::process::command;
 use crate::stage::{cannot, need};
@@ -35,9 +35,15 @@ pub(super) fn make() -> Result<()> {
     };
     let debs = dir.join("debs");
     std::fs::create_dir_all(&debs).with_context(|| format!("make {debs}"))?;
-    let packages = ["rustc-web", "libstd-rust-web-dev:amd64", "libstd-rust-web-dev:arm64"];
+    let libraries = format!("libstd-rust-web-{wanted}");
+    let packages = ["rustc-web", &libraries, "libstd-rust-web-dev:amd64", "libstd-rust-web-dev:arm64"];
     let packages = packages.map(|package| format!("{package}={version}"));
     apt.command(["apt-get", "-q", "download"]).args(packages).dir(&debs).run()?;
+    let needs = apt.command(["apt-cache", "depends", &libraries]).run()?.stdout;
+    let llvm =
+        needs.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).find(|on| on.starts_with("libllvm"));
+    let llvm = llvm.with_context(|| format!("{libraries} depends on no LLVM:\n{needs}"))?;
+    packages::install(&[llvm.to_owned()])?;
     for deb in debs.read_dir_utf8().with_context(|| format!("read {debs}"))? {
         let deb = deb.with_context(|| format!("read {debs}"))?;
         command(["dpkg-deb", "--extract", deb.path().as_str(), dir.as_str()]).run()?;
@@ -50,9 +56,10 @@ pub(super) fn make() -> Result<()> {
     std::fs::rename(&unready, &rustc).with_context(|| format!("rename {unready}"))
 }
 
-/// Debian's rustc expects its libraries where the loader looks by default.
+/// Debian's rustc expects its libraries where Debian's loader looks by default: the folder named for the architecture.
 fn write_wrapper(path: &Utf8Path, root: &Utf8Path) -> Result<()> {
-    let text = format!("#!/bin/sh\nLD_LIBRARY_PATH='{root}/usr/lib' exec '{root}/usr/bin/rustc' \"$@\"\n");
+    let text =
+        format!("#!/bin/sh\nLD_LIBRARY_PATH='{root}/usr/lib/x86_64-linux-gnu' exec '{root}/usr/bin/rustc' \"$@\"\n");
     std::fs::write(path, text).with_context(|| format!("write {path}"))?;
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(path, executable).with_context(|| format!("make {path} executable"))

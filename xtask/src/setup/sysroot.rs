@@ -14,7 +14,7 @@ pub(super) fn make() -> Result<()> {
     let root = host::sysroot_arm64();
     let made = root.with_file_name("sysroot-arm64.made-of");
     let recipe = format!("{SUITE} {PACKAGES}");
-    if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && root.join("usr/bin/bash").exists() {
+    if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && root.join("bin/bash").exists() {
         return Ok(());
     }
     need("mmdebstrap")?;
