@@ -19,6 +19,7 @@ const NEEDS: &[(&str, &str)] = &[
     // engines and images
     ("docker", "docker.io"),
     ("podman", "podman"),
+    ("/usr/lib/podman/netavark", "netavark"),
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
