@@ -71,6 +71,13 @@ pub(super) fn refused(lab: &Lab) -> Result<()> {
     rootfs.fail(&[1])?.says(&["sysroot", "mmdebstrap", "arm64"])?;
     let rootfs = lab.rootfs(&hello, ["--target", TRIPLE, "--sysroot", "/", "--with", "bash"]);
     with_compilers(rootfs)?.fail(&[1])?.says(&["x86_64", "aarch64"])?;
+    // Neither the target nor the linker is installed: the commands that install them are said.
+    let target = target()?;
+    let rootfs = lab.rootfs(&hello, ["--target", "riscv64gc-unknown-linux-gnu", "--sysroot", &target[3]]);
+    rootfs.fail(&[1, 101])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "apt"])?;
+    let rootfs = with_compilers(lab.rootfs(&hello, target))?;
+    let rootfs = rootfs.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-nowhere");
+    rootfs.fail(&[1, 101])?.says(&["aarch64-linux-gnu-nowhere", "gcc-aarch64-linux-gnu"])?;
     ensure!(!hello.join("target/rootfs").exists(), "a failed run wrote something");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::lab::Lab;
 use super::tarball;
@@ -19,9 +19,7 @@ const MIDDLE: u64 = 64 << 20;
 /// SIGINT and SIGKILL, for a tar and for a folder.
 pub(super) fn signals(lab: &Lab) -> Result<()> {
     let out = lab.folder("out")?;
-    // Sparse: read as 4 GiB of zeros, it takes seconds to write and no disk to keep.
-    let big = lab.file("big", "")?;
-    fs::File::options().write(true).open(&big).and_then(|file| file.set_len(4 << 30)).context("make a big file")?;
+    let big = big_file(lab)?;
     let (tar, dir) = (out.join("rootfs.tar"), out.join("rootfs"));
     lab.tools(["--with", "ls", "--tar", tar.as_str(), "--dir", dir.as_str()]).run()?;
     let include = format!("{big}:/big");
@@ -39,22 +37,13 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
 /// Starts it, signals it in the middle of its write, and sees what is left in `out`.
 fn killed(tools: &Command, signal: &str, out: &Utf8Path) -> Result<()> {
     let before = names(out)?;
-    let handle = tools.start()?;
-    let pid = handle.pids().first().copied().context("no process")?.to_string();
-    let started = Instant::now();
-    while written(&pid) < MIDDLE {
-        if handle.try_wait()?.is_some() {
-            bail!("it ended before it was signalled");
-        }
-        ensure!(started.elapsed() < Duration::from_secs(10), "it wrote less than {MIDDLE} bytes in 10 s");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let (handle, pid) = started(tools)?;
     command(["kill", "-s", signal, &pid]).run()?;
     let status = handle.wait()?.status;
     ensure!(!status.success(), "it ended with {status}");
     let after = names(out)?;
     if signal == "KILL" {
-        // Nothing cleans up after SIGKILL; what it leaves must not grow from run to run, nor have an output's name.
+        // Nothing cleans up after SIGKILL: what it leaves must not have an output's name, and is one thing at most.
         let left: Vec<_> = after.difference(&before).collect();
         ensure!(left.len() <= 1, "it left {left:?}");
         for name in left {
@@ -65,6 +54,56 @@ fn killed(tools: &Command, signal: &str, out: &Utf8Path) -> Result<()> {
     }
     ensure!(after == before, "it left {:?}", after.difference(&before).collect::<Vec<_>>());
     Ok(())
+}
+
+/// Starts it, and returns in the middle of its write with its process id.
+fn started(tools: &Command) -> Result<(duct::Handle, String)> {
+    let handle = tools.start()?;
+    let pid = handle.pids().first().copied().context("no process")?.to_string();
+    let started = Instant::now();
+    while written(&pid) < MIDDLE {
+        if let Some(output) = handle.try_wait()? {
+            bail!("it ended early, with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        ensure!(started.elapsed() < Duration::from_secs(10), "it wrote less than {MIDDLE} bytes in 10 s");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok((handle, pid))
+}
+
+/// An input that gets shorter or longer while it is read fails the run.
+pub(super) fn changed_input(lab: &Lab) -> Result<()> {
+    let tar = lab.file("out/rootfs.tar", "earlier")?;
+    let before = names(&lab.path("out"))?;
+    for size in [2 << 30, 5 << 30] {
+        let big = big_file(lab)?;
+        let tools = lab.tools(["--with", "ls", "--include", &format!("{big}:/big"), "--tar", tar.as_str()]);
+        let (handle, _) = started(&tools)?;
+        fs::File::options().write(true).open(&big).and_then(|file| file.set_len(size)).context("change the file")?;
+        let output = handle.wait()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "it ended with {}, and said: {said}", output.status);
+        ensure!(said.contains("changed") && said.contains(big.as_str()), "it does not say what changed: {said}");
+        ensure!(fs::read_to_string(&tar).is_ok_and(|text| text == "earlier"), "the earlier {tar} is gone");
+        ensure!(names(&lab.path("out"))? == before, "it left {:?}", names(&lab.path("out"))?);
+    }
+    Ok(())
+}
+
+/// Sparse: read as 4 GiB of zeros, it takes seconds to write and no disk to keep.
+fn big_file(lab: &Lab) -> Result<Utf8PathBuf> {
+    let big = lab.file("big", "")?;
+    fs::File::options().write(true).open(&big).and_then(|file| file.set_len(4 << 30)).context("make a big file")?;
+    Ok(big)
+}
+
+/// `--tar -` into a pipe whose reader goes away: exit 1 with a word, and no panic.
+pub(super) fn closed_pipe(lab: &Lab) -> Result<()> {
+    let tools = format!("{} rootfs --tools-only --with bash --tar -", lab.path("bin/cargo-rootfs"));
+    let script = format!("set -o pipefail; {tools} | head -c 100 >/dev/null");
+    let done = command(["bash", "-c", &script]).fail(&[1])?;
+    ensure!(!done.stderr.contains("panicked"), "{}", done.report("it panicked"));
+    done.says(&["stdout"])
 }
 
 /// Bytes the process wrote, from proc(5).

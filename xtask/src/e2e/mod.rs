@@ -50,6 +50,8 @@ const SCENARIOS: &[Scenario] = &[
     ("determinism: umask, clock, locale, folder, user", 20, determinism::same_bytes),
     ("determinism: SOURCE_DATE_EPOCH", 10, determinism::source_date_epoch),
     ("interrupt: Ctrl-C and kill -9 in the middle of a write", 30, interrupt::signals),
+    ("interrupt: an input changes while it is read", 20, interrupt::changed_input),
+    ("interrupt: closed pipe", 5, interrupt::closed_pipe),
     ("interrupt: full disk", 10, interrupt::full_disk),
     ("musl: static and dynamic", 10, musl::programs),
     ("cache: the real loader takes the generated ld.so.cache", 10, cache::accepted),

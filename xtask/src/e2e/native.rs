@@ -114,10 +114,25 @@ pub(super) fn bad_input(lab: &Lab) -> Result<()> {
         (&["--include", "nowhere:/x"], &[1], &["nowhere"]),
         (&["--include", "Cargo.toml:/x", "--include", "src/main.rs:/x"], &[1], &["/x"]),
         (&["--include", "/dev/null:/x"], &[1], &["/dev/null"]),
+        (&["--include", "fifo:/x"], &[1], &["fifo"]),
+        (&["--include", "with-fifo:/x"], &[1], &["inside"]),
+        (&["--include", "loop-a:/x"], &[1], &["loop-a"]),
+        (&["--binary", "loop-a"], &[1], &["loop-a"]),
+        (&["--binary", "short"], &[1], &["short"]),
+        (&["--binary", "Cargo.toml"], &[1], &["Cargo.toml"]),
+        (&["--with", "/usr/bin/ldd"], &[1], &["/usr/bin/ldd", "script"]),
+        (&["--target", "x86_64-unknown-linux-gnu", "--target", "aarch64-unknown-linux-gnu"], &[2], &["{arch}"]),
         (&["--template", "nowhere"], &[1, 2], &["nowhere"]),
         (&["--bin", "nowhere"], &[1, 2, 101], &["nowhere"]),
         (&["--no-such-flag"], &[2], &["--no-such-flag"]),
     ];
+    command(["mkfifo", hello.join("fifo").as_str()]).run()?;
+    command(["mkdir", "-p", hello.join("with-fifo").as_str()]).run()?;
+    command(["mkfifo", hello.join("with-fifo/inside").as_str()]).run()?;
+    command(["ln", "-s", "loop-b", hello.join("loop-a").as_str()]).run()?;
+    command(["ln", "-s", "loop-a", hello.join("loop-b").as_str()]).run()?;
+    command(["cp", "/usr/bin/ls", hello.join("short").as_str()]).run()?;
+    command(["truncate", "--size=5000", hello.join("short").as_str()]).run()?;
     for (args, codes, words) in cases {
         lab.rootfs(&hello, args.iter().copied().chain(tar)).fail(codes)?.says(words)?;
         ensure!(!out.exists(), "{out} was written");
