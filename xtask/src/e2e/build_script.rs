@@ -7,7 +7,7 @@ use camino::Utf8Path;
 
 use super::lab::Lab;
 use crate::host;
-use crate::process::Done;
+use crate::process::{Done, command};
 
 pub(super) fn embed(lab: &Lab) -> Result<()> {
     let project = lab.fixture("embed")?;
@@ -31,16 +31,28 @@ pub(super) fn embed(lab: &Lab) -> Result<()> {
     println!("    {crates} crates compiled");
     let away = lab.folder("away")?;
     let program = project.join("target/release/embed");
-    let said = crate::process::command([program.as_str()]).dir(&away).run()?;
-    let version = crate::process::command(["bash", "-c", "echo bash ${BASH_VERSION}"]).run()?.stdout;
+    let said = command([program.as_str()]).dir(&away).run()?;
+    let version = command(["bash", "-c", "echo bash ${BASH_VERSION}"]).run()?.stdout;
     ensure!(said.stdout == format!("{version}An input of the build script.\n"), "{}", said.report(&version));
+
+    let printed = command(["sh", "-c", "cat target/release/build/embed-*/output"]).dir(&project).run()?;
+    let watched = printed.stdout.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
+    let watched: Vec<&str> = watched.collect();
+    for expected in ["/usr/bin/bash", "files/note"] {
+        ensure!(watched.iter().any(|path| path.ends_with(expected)), "{}", printed.report(&format!("no {expected}")));
+    }
+    let other = printed.stdout.lines().find(|line| !line.starts_with("cargo::rerun-if-"));
+    ensure!(other.is_none(), "{}", printed.report("more is printed than what to watch"));
+    // cargo walks each folder that is named, at every build, and runs the script again for any change in it.
+    let walked = command(["find", "-L"]).args(watched).args(["-maxdepth", "9"]).finish()?.stdout.lines().count();
+    ensure!(walked < 10_000, "cargo has to look at {walked} files at every build: {}", printed.stdout);
 
     // Nothing changed: the build script does not run again. An input did: it does.
     let again = build(lab, &project)?;
     ensure!(!again.stderr.contains("Compiling") && !again.stderr.contains("Dirty"), "{}", again.report("built again"));
     lab.file("embed/files/note", "Another input.\n")?;
     build(lab, &project)?.says(&["Compiling embed"])?;
-    let said = crate::process::command([program.as_str()]).dir(&away).run()?;
+    let said = command([program.as_str()]).dir(&away).run()?;
     ensure!(
         said.stdout == format!("{version}Another input.\n"),
         "{}",
