@@ -75,7 +75,7 @@ fn started(tools: &Command) -> Result<(duct::Handle, String)> {
 pub(super) fn changed_input(lab: &Lab) -> Result<()> {
     let tar = lab.file("out/rootfs.tar", "earlier")?;
     let before = names(&lab.path("out"))?;
-    for size in [2 << 30, 5 << 30] {
+    for size in [900 << 20, 1200 << 20] {
         let big = big_file(lab)?;
         let tools = lab.tools(["--with", "ls", "--include", &format!("{big}:/big"), "--tar", tar.as_str()]);
         let (handle, _) = started(&tools)?;
@@ -90,10 +90,10 @@ pub(super) fn changed_input(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Sparse: read as 4 GiB of zeros, it takes seconds to write and no disk to keep.
+/// Sparse: read as 1 GiB of zeros, it takes long enough to write and no disk to keep.
 fn big_file(lab: &Lab) -> Result<Utf8PathBuf> {
     let big = lab.file("big", "")?;
-    fs::File::options().write(true).open(&big).and_then(|file| file.set_len(4 << 30)).context("make a big file")?;
+    fs::File::options().write(true).open(&big).and_then(|file| file.set_len(1 << 30)).context("make a big file")?;
     Ok(big)
 }
 
@@ -103,7 +103,7 @@ pub(super) fn closed_pipe(lab: &Lab) -> Result<()> {
     let script = format!("set -o pipefail; {tools} | head -c 100 >/dev/null");
     let done = command(["bash", "-c", &script]).fail(&[1])?;
     ensure!(!done.stderr.contains("panicked"), "{}", done.report("it panicked"));
-    done.says(&["stdout"])
+    done.says(&["standard output"])
 }
 
 /// Bytes the process wrote, from proc(5).

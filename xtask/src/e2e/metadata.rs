@@ -26,9 +26,9 @@ pub(super) fn configured(lab: &Lab) -> Result<()> {
     let manifest = project.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
     lab.file("metadata/Cargo.toml", &text.replace("install-dir", "instal-dir"))?;
-    lab.rootfs(&project, [""; 0]).fail(&[1])?.says(&["instal-dir", "install-dir"])?;
+    lab.rootfs(&project, [""; 0]).fail(&[1, 2])?.says(&["instal-dir", "install-dir"])?;
     // The unrelated cargo-rootfs 0.2.2 of crates.io has an array of tables there.
     lab.file("metadata/Cargo.toml", &text.replace("[package.metadata.rootfs]", "[[package.metadata.rootfs]]"))?;
-    lab.rootfs(&project, [""; 0]).fail(&[1, 101])?.says(&["rootfs"])?;
+    lab.rootfs(&project, [""; 0]).fail(&[1, 2])?.says(&["package.metadata.rootfs", "0.2.2"])?;
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(super) fn kept_or_dropped(lab: &Lab) -> Result<()> {
     for name in names {
         done.says(&[name])?;
     }
-    done.says(&["setuid", "setgid", "cap_net_bind_service"])?;
+    done.says(&["setuid", "setgid", "capabilities"])?;
 
     let unpacked = tarball::unpack(lab, &tar, "unpacked")?;
     for root in [&unpacked, &dir] {

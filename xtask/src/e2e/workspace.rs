@@ -19,7 +19,8 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     // [workspace.metadata.rootfs] has `with = ["ls"]`.
     tarball::at(&tarball::list(&one)?, "/usr/bin/ls")?;
 
-    // All binaries of a package; some of them; default-run does not narrow what is packed.
+    // Of several binaries the default-run, all, or some of them.
+    holds(&at("", &["-p", "beta"]).run()?, &["beta"])?;
     holds(&at("beta", &["--bins"]).run()?, &["beta", "beta-admin"])?;
     holds(&at("", &["-p", "beta", "--bin", "beta-admin"]).run()?, &["beta-admin"])?;
     holds(&at("", &["-p", "gamma", "--bin", "gamma-one", "--bin", "gamma-two"]).run()?, &["gamma-one", "gamma-two"])?;
@@ -30,6 +31,7 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     )?;
 
     // What is ambiguous, or has no binary, is an error that lists the binaries.
+    at("", &["-p", "gamma"]).fail(&[1, 2])?.says(&["gamma-one", "gamma-two"])?;
     let manifest = workspace.join("shared/Cargo.toml");
     at("", &["--manifest-path", manifest.as_str()]).fail(&[1])?.says(&["shared", "binary"])?;
     at("", &["-p", "beta", "--bin", "nowhere"]).fail(&[1, 2, 101])?.says(&["beta-admin"])?;
