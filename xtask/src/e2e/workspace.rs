@@ -25,15 +25,14 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     holds(&at("", &["-p", "beta", "--bin", "beta-admin"]).run()?, &["beta-admin"])?;
     holds(&at("", &["-p", "gamma", "--bin", "gamma-one", "--bin", "gamma-two"]).run()?, &["gamma-one", "gamma-two"])?;
     let out = lab.path("all.tar");
-    holds(
-        &at("", &["--workspace", "--exclude", "gamma", "--tar", out.as_str()]).run()?,
-        &["alpha", "beta", "beta-admin"],
-    )?;
+    let members = ["--workspace", "--exclude", "gamma", "--tar", out.as_str()];
+    holds(&at("", &members).run()?, &["alpha", "beta"])?;
+    holds(&at("", &members).arg("--bins").run()?, &["alpha", "beta", "beta-admin"])?;
 
     // What is ambiguous, or has no binary, is an error that lists the binaries.
     at("", &["-p", "gamma"]).fail(&[1, 2])?.says(&["gamma-one", "gamma-two"])?;
     let manifest = workspace.join("shared/Cargo.toml");
-    at("", &["--manifest-path", manifest.as_str()]).fail(&[1])?.says(&["shared", "binary"])?;
+    at("", &["--manifest-path", manifest.as_str()]).fail(&[1, 2])?.says(&["shared", "binary"])?;
     at("", &["-p", "beta", "--bin", "nowhere"]).fail(&[1, 2, 101])?.says(&["beta-admin"])?;
     at("", &["-p", "nowhere"]).fail(&[1, 2, 101])?.says(&["nowhere"])?;
 
