@@ -1,1 +1,52 @@
-fn main() {}
+//! The project's tasks: what CI runs, and what people run by hand.
+//! It holds no product code and the product knows nothing of it.
+
+// A task runner's whole job is to tell on the terminal what it does.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod e2e;
+mod host;
+mod process;
+mod setup;
+mod stage;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  setup [--bench]    install what the tests need and this machine lacks (--bench: the large tools too)
+  test               everything CI runs, stage by stage
+  e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
+  bench [--quick]    speed and memory against GNU tar and a careful shell script";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["setup"] => setup::run(setup::Extent::Tests),
+        ["setup", "--bench"] => setup::run(setup::Extent::TestsAndLargeTools),
+        ["test"] => test::run(),
+        ["e2e"] => e2e::run(""),
+        ["e2e", filter] => e2e::run(filter),
+        ["bench"] => bench::run(bench::Extent::Full),
+        ["bench", "--quick"] => bench::run(bench::Extent::Quick),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

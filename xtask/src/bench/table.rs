@@ -1,0 +1,115 @@
+//! The result as a Markdown table, and the verdict on it.
+//! A ratio over its reach is told; over it by more than noise explains, it fails the run.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+/// What was measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    /// In seconds.
+    Time,
+    /// In bytes.
+    Memory,
+}
+
+impl Unit {
+    /// How far over its reach a ratio may be without failing the run: a shared machine's clock is noisy, its memory is not.
+    fn noise(self) -> f64 {
+        match self {
+            Unit::Time => 1.5,
+            Unit::Memory => 1.1,
+        }
+    }
+
+    fn show(self, value: f64) -> String {
+        match self {
+            Unit::Time => format!("{:.1} ms", value * 1000.0),
+            Unit::Memory => format!("{:.1} MiB", value / (1024.0 * 1024.0)),
+        }
+    }
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub(super) struct Row {
+    work: String,
+    peer: String,
+    ours: f64,
+    theirs: f64,
+    unit: Unit,
+    /// The ratio, ours by theirs, to be reached.
+    reach: f64,
+}
+
+impl Row {
+    pub(super) fn new(work: &str, peer: &str, ours: f64, theirs: f64, unit: Unit, reach: f64) -> Row {
+        Row { work: work.to_owned(), peer: peer.to_owned(), ours, theirs, unit, reach }
+    }
+
+    fn ratio(&self) -> f64 {
+        self.ours / self.theirs
+    }
+
+    fn fails(&self) -> bool {
+        self.ratio() > self.reach * self.unit.noise()
+    }
+
+    fn verdict(&self) -> &'static str {
+        match self.ratio() {
+            ratio if ratio <= self.reach => "reached",
+            _ if self.fails() => "FAILED",
+            _ => "missed",
+        }
+    }
+}
+
+/// All comparisons of a run.
+#[derive(Debug, Default)]
+pub(super) struct Table(Vec<Row>);
+
+impl Table {
+    pub(super) fn push(&mut self, row: Row) {
+        self.0.push(row);
+    }
+
+    /// Fails where a ratio is far over its reach.
+    pub(super) fn judge(&self) -> Result<()> {
+        let failed = self.0.iter().filter(|row| row.fails());
+        let failed: Vec<_> =
+            failed.map(|row| format!("{} against {}: {:.2}", row.work, row.peer, row.ratio())).collect();
+        if failed.is_empty() { Ok(()) } else { bail!("far from the reach: {}", failed.join("; ")) }
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| work | cargo rootfs | peer | | ratio | reach | verdict |")?;
+        writeln!(f, "| --- | ---: | --- | ---: | ---: | ---: | --- |")?;
+        for row in &self.0 {
+            let (ours, theirs) = (row.unit.show(row.ours), row.unit.show(row.theirs));
+            let (work, peer, ratio, reach, verdict) = (&row.work, &row.peer, row.ratio(), row.reach, row.verdict());
+            writeln!(f, "| {work} | {ours} | {peer} | {theirs} | {ratio:.2} | {reach:.2} | {verdict} |")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, Table, Unit};
+
+    fn ratio(ours: f64) -> Row {
+        Row::new("w", "p", ours, 1.0, Unit::Time, 1.0)
+    }
+
+    #[test]
+    fn a_miss_is_told_and_a_wide_miss_fails() {
+        assert_eq!(ratio(1.0).verdict(), "reached");
+        assert_eq!(ratio(1.2).verdict(), "missed");
+        assert_eq!(ratio(1.6).verdict(), "FAILED");
+        assert!(Table(vec![ratio(1.2)]).judge().is_ok());
+        assert!(Table(vec![ratio(1.2), ratio(1.6)]).judge().is_err());
+    }
+}

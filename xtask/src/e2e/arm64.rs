@@ -1,0 +1,83 @@
+//! Another architecture: cross-built with Debian's compilers, packaged from a Debian sysroot, run through qemu-user.
+
+use anyhow::{Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::chroot::Chroot;
+use super::lab::Lab;
+use super::tarball;
+use crate::process::Command;
+use crate::stage::{cannot, need};
+use crate::{host, setup};
+
+pub(super) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
+
+/// The arguments that make `cargo rootfs` a cross one.
+pub(super) fn target() -> Result<[String; 4]> {
+    let sysroot = host::sysroot_arm64();
+    if !sysroot.join("bin/bash").exists() {
+        return cannot(format!("no {sysroot}: run `cargo xtask setup`"));
+    }
+    Ok(["--target".into(), TRIPLE.into(), "--sysroot".into(), sysroot.into_string()])
+}
+
+/// `command` with a compiler and a linker for the target.
+pub(super) fn with_compilers(command: Command) -> Result<Command> {
+    need("aarch64-linux-gnu-gcc")?;
+    let rustc = setup::debian_rustc()?;
+    Ok(command
+        .env("RUSTC", rustc.as_str())
+        .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"))
+}
+
+/// Fails where the kernel cannot run the target's programs.
+pub(super) fn can_run() -> Result<()> {
+    let registered = Utf8Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists();
+    if registered || cfg!(target_arch = "aarch64") {
+        return Ok(());
+    }
+    cannot("aarch64 programs do not run here: run `cargo xtask setup`")
+}
+
+pub(super) fn chroot(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let hello = lab.fixture("hello")?;
+    let rootfs = lab.rootfs(&hello, target()?).args(["--with", "bash,ls"]);
+    let done = with_compilers(rootfs)?.run()?;
+    let tar = Utf8PathBuf::from(done.line()?);
+    let expected = hello.join("target/rootfs/hello-aarch64-unknown-linux-gnu.tar");
+    ensure!(tar == expected, "expected {expected} on stdout, got {tar}");
+
+    let entries = tarball::list(&tar)?;
+    tarball::never_names(&entries, &hello)?;
+    tarball::never_names(&entries, &host::sysroot_arm64())?;
+    tarball::at(&entries, "/lib/ld-linux-aarch64.so.1")
+        .or_else(|_| tarball::at(&entries, "/usr/lib/ld-linux-aarch64.so.1"))?;
+    let foreign = entries.iter().find(|entry| entry.path.contains("x86_64") || entry.path.contains("x86-64"));
+    ensure!(foreign.is_none(), "an entry of the host's architecture: {foreign:?}");
+
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said = root.run(&["/usr/local/bin/hello", "run", "/bin/bash", "-c", "echo $HOSTTYPE; ls /usr/local/bin"])?;
+    let expected = "hello from aarch64\n";
+    ensure!(said.stdout.starts_with(expected), "{}", said.report(expected));
+    ensure!(said.stdout.ends_with("aarch64\nhello\n"), "{}", said.report("bash and ls"));
+    Ok(())
+}
+
+/// Without a sysroot, exit 1 with the command that makes one; with the host's, both architectures are named.
+pub(super) fn refused(lab: &Lab) -> Result<()> {
+    let hello = lab.fixture("hello")?;
+    let rootfs = with_compilers(lab.rootfs(&hello, ["--target", TRIPLE, "--with", "bash"]))?;
+    rootfs.fail(&[1])?.says(&["sysroot", "mmdebstrap", "arm64"])?;
+    let rootfs = lab.rootfs(&hello, ["--target", TRIPLE, "--sysroot", "/", "--with", "bash"]);
+    with_compilers(rootfs)?.fail(&[1])?.says(&["x86_64", "aarch64"])?;
+    // Neither the target nor the linker is installed: the commands that install them are said.
+    let target = target()?;
+    let rootfs = lab.rootfs(&hello, ["--target", "riscv64gc-unknown-linux-gnu", "--sysroot", &target[3]]);
+    rootfs.fail(&[1, 101])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "apt"])?;
+    let rootfs = with_compilers(lab.rootfs(&hello, target))?;
+    let rootfs = rootfs.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-nowhere");
+    rootfs.fail(&[1, 101])?.says(&["aarch64-linux-gnu-nowhere", "gcc-aarch64-linux-gnu"])?;
+    ensure!(!hello.join("target/rootfs").exists(), "a failed run wrote something");
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Runs `cargo rootfs` for real, and then runs what it made: in a chroot, through qemu-user, in containers.
+//! Each scenario works in a temporary folder of its own on a copy of a fixture; the checkout stays as it is.
+
+mod arm64;
+mod build_script;
+mod cache;
+mod chroot;
+mod determinism;
+mod engine;
+mod interrupt;
+mod lab;
+mod libraries;
+mod metadata;
+mod musl;
+mod native;
+mod privileges;
+mod readme;
+mod tarball;
+mod workspace;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use camino::Utf8PathBuf;
+
+use crate::host;
+use crate::process::command;
+use crate::stage::Score;
+use lab::Lab;
+
+/// A scenario's name, the seconds it may take, and what it does.
+type Scenario = (&'static str, u64, fn(&Lab) -> Result<()>);
+
+const SCENARIOS: &[Scenario] = &[
+    ("native: a chroot runs the program and its tools", 15, native::chroot),
+    ("native: one plan, several outputs", 15, native::outputs),
+    ("native: prebuilt binary, tools only, tree", 15, native::without_a_project),
+    ("native: bad input", 15, native::bad_input),
+    ("arm64: a chroot runs the cross-built program", 20, arm64::chroot),
+    ("arm64: without a sysroot, or with the host's tools", 10, arm64::refused),
+    ("docker: amd64", 30, engine::docker_amd64),
+    ("docker: arm64", 30, engine::docker_arm64),
+    ("podman: both", 45, engine::podman),
+    ("docker: a failed import leaves no image", 15, engine::failed_import),
+    ("build script: a tar is embedded and run", 60, build_script::embed),
+    ("workspace: packages, binaries and folders", 30, workspace::selection),
+    ("libraries: made by a build script", 15, libraries::of_a_build_script),
+    ("libraries: a Rust dylib and libstd", 15, libraries::of_rust),
+    ("metadata: tools, files and environment", 15, metadata::configured),
+    ("determinism: umask, clock, locale, folder, user", 20, determinism::same_bytes),
+    ("determinism: SOURCE_DATE_EPOCH", 10, determinism::source_date_epoch),
+    ("interrupt: Ctrl-C and kill -9 in the middle of a write", 30, interrupt::signals),
+    ("interrupt: an input changes while it is read", 20, interrupt::changed_input),
+    ("interrupt: closed pipe", 5, interrupt::closed_pipe),
+    ("interrupt: full disk", 10, interrupt::full_disk),
+    ("musl: static and dynamic", 10, musl::programs),
+    ("cache: the real loader takes the generated ld.so.cache", 10, cache::accepted),
+    ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
+    ("readme: from a clean clone", 60, readme::flow),
+];
+
+/// `cargo xtask e2e [FILTER]`.
+pub(crate) fn run(filter: &str) -> Result<()> {
+    let chosen: Vec<_> = SCENARIOS.iter().filter(|(name, ..)| name.contains(filter)).collect();
+    ensure!(!chosen.is_empty(), "no scenario's name has `{filter}` in it");
+    let binary = built()?;
+    let mut score = Score::new("e2e: ");
+    for (name, seconds, scenario) in chosen {
+        score.stage(name, Duration::from_secs(*seconds), || scenario(&Lab::new(&binary)?));
+    }
+    score.close()
+}
+
+/// The release binary of this checkout, built now.
+pub(crate) fn built() -> Result<Utf8PathBuf> {
+    let build = command([host::cargo()]).args(["build", "--release", "--locked", "--package", "cargo-rootfs"]);
+    build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str()).show()?;
+    Ok(host::target_dir().join("release/cargo-rootfs"))
+}

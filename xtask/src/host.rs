@@ -1,0 +1,66 @@
+//! What this machine is and has, and where the project's own files are.
+//! It only looks: what is missing is installed by `setup`.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// The workspace's root.
+pub(crate) fn repo() -> &'static Utf8Path {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
+}
+
+/// Cargo's target directory, as `CARGO_TARGET_DIR` has it.
+pub(crate) fn target_dir() -> Utf8PathBuf {
+    match env::var("CARGO_TARGET_DIR") {
+        Ok(dir) if !dir.is_empty() => repo().join(dir),
+        _ => repo().join("target"),
+    }
+}
+
+/// Where the tasks keep what they downloaded and what they made.
+pub(crate) fn cache_dir() -> Utf8PathBuf {
+    target_dir().join("xtask")
+}
+
+/// A Debian arm64 root for cross packages, made by `setup`.
+pub(crate) fn sysroot_arm64() -> Utf8PathBuf {
+    cache_dir().join("sysroot-arm64")
+}
+
+/// In CI a missing tool is a failure; on a laptop it is a printed skip.
+pub(crate) fn in_ci() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
+}
+
+/// Whether this process is root, as chroot, mounts and `apt-get` want it.
+pub(crate) fn is_root() -> bool {
+    // proc(5): the owner of /proc/self is the effective user of the process.
+    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// Whether `tool` is a command here; system folders are looked into even where PATH lacks them, as a user's often does.
+pub(crate) fn has(tool: &str) -> bool {
+    find(tool).is_some()
+}
+
+/// The path of the command `tool`.
+pub(crate) fn find(tool: &str) -> Option<Utf8PathBuf> {
+    let path = env::var("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/sbin", "/usr/bin"];
+    path.split(':').chain(system).map(|dir| Utf8Path::new(dir).join(tool)).find(|file| file.is_file())
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo() -> String {
+    env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+/// `rust-version` of the workspace, such as `1.85`.
+pub(crate) fn rust_version() -> Result<String> {
+    let path = repo().join("Cargo.toml");
+    let manifest = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
+    Ok(line.with_context(|| format!("no rust-version in {path}"))?.trim_matches('"').to_owned())
+}

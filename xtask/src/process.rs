@@ -1,0 +1,201 @@
+//! Starts processes, says so, and judges how they ended.
+//! It gives a child no more of the caller's environment than a person's shell would.
+
+use std::process::Output;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::Utf8PathBuf;
+
+/// What cargo sets for the processes it runs, and `cargo xtask` therefore has, but a shell has not.
+const SET_BY_CARGO: &[&str] = &[
+    "CARGO",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_TARGET_DIR",
+    "LD_LIBRARY_PATH",
+    "RUSTFLAGS",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// One command: told on the terminal when it starts, its output kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    argv: Vec<String>,
+    dir: Option<Utf8PathBuf>,
+    env: Vec<(String, String)>,
+    stdin: Option<Vec<u8>>,
+}
+
+/// How a command ended, with both of its outputs.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    told: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A command from its words.
+pub(crate) fn command<I: IntoIterator<Item: Into<String>>>(argv: I) -> Command {
+    let argv = argv.into_iter().map(Into::into).collect();
+    Command { argv, dir: None, env: Vec::new(), stdin: None }
+}
+
+impl Command {
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Command {
+        self.argv.push(arg.into());
+        self
+    }
+
+    pub(crate) fn args<I: IntoIterator<Item: Into<String>>>(mut self, args: I) -> Command {
+        self.argv.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn dir(mut self, dir: impl Into<Utf8PathBuf>) -> Command {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Command {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Command {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    fn told(&self) -> String {
+        let env = self.env.iter().filter(|(name, _)| name != "PATH").map(|(name, value)| format!("{name}={value} "));
+        let argv = self.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        env.collect::<String>() + &argv
+    }
+
+    fn expression(&self) -> duct::Expression {
+        let mut expression = duct::cmd(&self.argv[0], &self.argv[1..]).unchecked();
+        // In duct the first word on a variable wins.
+        for (name, value) in self.env.iter().rev() {
+            expression = expression.env(name, value);
+        }
+        for name in SET_BY_CARGO {
+            expression = expression.env_remove(name);
+        }
+        if let Some(dir) = &self.dir {
+            expression = expression.dir(dir);
+        }
+        match &self.stdin {
+            Some(bytes) => expression.stdin_bytes(bytes.clone()),
+            None => expression.stdin_null(),
+        }
+    }
+
+    /// Starts it in the background, outputs kept.
+    pub(crate) fn start(&self) -> Result<duct::Handle> {
+        println!("    $ {} &", self.told());
+        let expression = self.expression().stdout_capture().stderr_capture();
+        expression.start().with_context(|| format!("start {}", self.argv[0]))
+    }
+
+    /// Runs it to its end, whatever the end is.
+    pub(crate) fn finish(&self) -> Result<Done> {
+        println!("    $ {}", self.told());
+        let expression = self.expression().stdout_capture().stderr_capture();
+        let output = expression.run().with_context(|| format!("start {}", self.argv[0]))?;
+        Ok(Done::of(self.told(), output))
+    }
+
+    /// Runs it; any status but 0 is an error that shows both outputs.
+    pub(crate) fn run(&self) -> Result<Done> {
+        let done = self.finish()?;
+        ensure!(done.code == Some(0), "{}", done.report("expected success"));
+        Ok(done)
+    }
+
+    /// Runs it with its outputs on the terminal; any status but 0 is an error.
+    pub(crate) fn show(&self) -> Result<()> {
+        println!("    $ {}", self.told());
+        let output = self.expression().run().with_context(|| format!("start {}", self.argv[0]))?;
+        ensure!(output.status.success(), "`{}` ended with {}", self.told(), output.status);
+        Ok(())
+    }
+
+    /// Runs it; it must end with one of `codes`, and with words on stderr.
+    pub(crate) fn fail(&self, codes: &[i32]) -> Result<Done> {
+        let done = self.finish()?;
+        let expected = done.code.is_some_and(|code| codes.contains(&code));
+        ensure!(expected, "{}", done.report(&format!("expected exit code {codes:?}")));
+        ensure!(!done.stderr.trim().is_empty(), "{}", done.report("failed without a word"));
+        Ok(done)
+    }
+}
+
+impl Done {
+    fn of(told: String, output: Output) -> Done {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        Done { told, code: output.status.code(), bytes: output.stdout, stdout, stderr }
+    }
+
+    /// The one line that stdout is.
+    pub(crate) fn line(&self) -> Result<&str> {
+        let mut lines = self.stdout.lines();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) if !line.is_empty() => Ok(line),
+            _ => bail!("{}", self.report("expected one line on stdout")),
+        }
+    }
+
+    /// Fails unless stderr contains each of `words`, in any case.
+    pub(crate) fn says(&self, words: &[&str]) -> Result<()> {
+        let heard = self.stderr.to_lowercase();
+        for word in words {
+            ensure!(heard.contains(&word.to_lowercase()), "{}", self.report(&format!("stderr does not say `{word}`")));
+        }
+        Ok(())
+    }
+
+    /// `what` went wrong, with all that is known of the run.
+    pub(crate) fn report(&self, what: &str) -> String {
+        let status = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+        let indent = |text: &str| text.lines().map(|line| format!("\n      | {line}")).collect::<String>();
+        let (stdout, stderr) = (indent(&self.stdout), indent(&self.stderr));
+        format!("{what}\n    command: {}\n    ended: {status}\n    stdout:{stdout}\n    stderr:{stderr}", self.told)
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%{}".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn what_is_set_wins_over_what_is_kept_from_the_child() {
+        let echo = command(["sh", "-c", "echo ${SOURCE_DATE_EPOCH-unset} ${CARGO_MANIFEST_DIR-unset}"]);
+        let done = echo.env("SOURCE_DATE_EPOCH", "1").env("SOURCE_DATE_EPOCH", "2").run().expect("sh runs");
+        assert_eq!(done.stdout, "2 unset\n");
+    }
+
+    #[test]
+    fn a_failure_must_have_the_expected_code_and_words() {
+        let exit = |script: &str| command(["sh", "-c", script]).fail(&[1, 2]);
+        assert!(exit("echo why >&2; exit 2").is_ok());
+        assert!(exit("echo why >&2; exit 0").is_err());
+        assert!(exit("echo why >&2; exit 101").is_err());
+        assert!(exit("exit 1").is_err());
+        assert!(
+            exit("echo Why >&2; exit 1").is_ok_and(|done| done.says(&["why"]).is_ok() && done.says(&["how"]).is_err())
+        );
+    }
+}

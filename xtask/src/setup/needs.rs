@@ -1,0 +1,43 @@
+//! The tools and files that the tests use, and the Debian package of each.
+//! The large tools of the bench are listed beside it, in `bench/large-tools.txt`.
+
+use camino::Utf8Path;
+
+use crate::host;
+
+/// A command's name, or the absolute path of a file; and the package that has it.
+const NEEDS: &[(&str, &str)] = &[
+    // building
+    ("cc", "gcc"),
+    ("/usr/include/x86_64-linux-gnu/sys/types.h", "libc6-dev"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross"),
+    ("musl-gcc", "musl-tools"),
+    // foreign roots, and running what is in them
+    ("mmdebstrap", "mmdebstrap"),
+    ("qemu-aarch64-static", "qemu-user-static"),
+    // engines and images
+    ("docker", "docker.io"),
+    ("podman", "podman"),
+    ("/usr/lib/podman/netavark", "netavark"),
+    ("runc", "runc"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    // looking at ELF files and at what a process opens
+    ("lddtree", "pax-utils"),
+    ("libtree", "libtree"),
+    ("patchelf", "patchelf"),
+    ("readelf", "binutils"),
+    ("strace", "strace"),
+    // privileges, measuring
+    ("setcap", "libcap2-bin"),
+    ("setpriv", "util-linux"),
+    ("time", "time"),
+    ("xz", "xz-utils"),
+];
+
+/// The packages of what is not here.
+pub(super) fn missing() -> Vec<String> {
+    let here = |what: &str| if what.starts_with('/') { Utf8Path::new(what).exists() } else { host::has(what) };
+    NEEDS.iter().filter(|(what, _)| !here(what)).map(|(_, package)| (*package).to_owned()).collect()
+}

@@ -1,0 +1,67 @@
+//! Installs Debian packages with apt-get, as root or through sudo.
+//! It removes nothing and adds neither sources nor architectures to the machine.
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+
+use crate::process::{Command, command};
+use crate::stage::cannot;
+use crate::{host, process};
+
+/// Words before a command that needs root.
+pub(super) fn as_root<const N: usize>(argv: [&str; N]) -> Result<Command> {
+    if host::is_root() {
+        return Ok(command(argv));
+    }
+    if !host::has("sudo") {
+        return cannot(format!("`{}` needs root, and sudo is not installed", argv.join(" ")));
+    }
+    Ok(command(["sudo"]).args(argv))
+}
+
+/// Installs `packages`; an empty list costs nothing.
+pub(super) fn install(packages: &[String]) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !host::has("apt-get") {
+        return cannot(format!("install by hand what Debian calls {}", packages.join(" ")));
+    }
+    println!("  installing {}", packages.join(" "));
+    // sudo(8) drops the environment, so that env(1) sets it inside.
+    let apt_get = as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "Acquire::Retries=3"])?;
+    quietly(&apt_get.clone().arg("update"))?;
+    quietly(&apt_get.args(["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// An apt-get of our own lists: of this machine's sources, for its architecture and arm64.
+/// It lets arm64 packages be downloaded where dpkg knows of none, without root.
+pub(super) struct PrivateApt {
+    conf: Utf8PathBuf,
+}
+
+impl PrivateApt {
+    pub(super) fn new() -> Result<PrivateApt> {
+        let dir = host::cache_dir().join("apt");
+        let lists = dir.join("lists");
+        std::fs::create_dir_all(lists.join("partial")).with_context(|| format!("make {lists}"))?;
+        let conf = dir.join("apt.conf");
+        let text = format!(
+            "Dir::State::Lists \"{lists}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"amd64\"; \"arm64\"; }};\n\
+             Acquire::Languages \"none\";\nAcquire::Retries \"3\";\nAPT::Sandbox::User \"root\";\n"
+        );
+        std::fs::write(&conf, text).with_context(|| format!("write {conf}"))?;
+        let apt = PrivateApt { conf };
+        quietly(&apt.command(["apt-get", "-q", "update"]))?;
+        Ok(apt)
+    }
+
+    pub(super) fn command<const N: usize>(&self, argv: [&str; N]) -> process::Command {
+        command(argv).env("APT_CONFIG", self.conf.as_str())
+    }
+}
+
+/// Runs a command whose many lines matter only where it fails.
+fn quietly(command: &Command) -> Result<()> {
+    command.run().map(drop)
+}

@@ -1,0 +1,87 @@
+//! A Rust compiler of exactly the declared minimum version, with the standard library of aarch64 beside its own:
+//! Debian's, downloaded and unpacked. Only its LLVM is installed; neither rustup nor the machine's Rust is touched.
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::packages::{self, PrivateApt};
+use crate::host;
+use crate::process::command;
+use crate::stage::{cannot, need};
+
+/// The compiler that `setup` made.
+pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
+    let rustc = folder()?.join("rustc");
+    if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup`")) }
+}
+
+fn folder() -> Result<Utf8PathBuf> {
+    Ok(host::cache_dir().join(format!("rust-{}", host::rust_version()?)))
+}
+
+pub(super) fn make() -> Result<()> {
+    let dir = folder()?;
+    let rustc = dir.join("rustc");
+    if rustc.exists() {
+        return Ok(());
+    }
+    need("apt-get")?;
+    let wanted = host::rust_version()?;
+    println!("  unpacking Debian's rustc {wanted} to {dir}");
+    let apt = PrivateApt::new()?;
+    let madison = apt.command(["apt-cache", "madison", "rustc-web"]).run()?.stdout;
+    let Some(version) = version_of(&wanted, &madison) else {
+        return cannot(format!("Debian's sources here have no rustc-web {wanted}; they have:\n{madison}"));
+    };
+    let debs = dir.join("debs");
+    std::fs::create_dir_all(&debs).with_context(|| format!("make {debs}"))?;
+    let libraries = format!("libstd-rust-web-{wanted}");
+    let packages = ["rustc-web", &libraries, "libstd-rust-web-dev:amd64", "libstd-rust-web-dev:arm64"];
+    let packages = packages.map(|package| format!("{package}={version}"));
+    apt.command(["apt-get", "-q", "download"]).args(packages).dir(&debs).run()?;
+    let needs = apt.command(["apt-cache", "depends", &libraries]).run()?.stdout;
+    let llvm =
+        needs.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).find(|on| on.starts_with("libllvm"));
+    let llvm = llvm.with_context(|| format!("{libraries} depends on no LLVM:\n{needs}"))?;
+    packages::install(&[llvm.to_owned()])?;
+    for deb in debs.read_dir_utf8().with_context(|| format!("read {debs}"))? {
+        let deb = deb.with_context(|| format!("read {debs}"))?;
+        command(["dpkg-deb", "--extract", deb.path().as_str(), dir.as_str()]).run()?;
+    }
+    std::fs::remove_dir_all(&debs).with_context(|| format!("remove {debs}"))?;
+    let unready = dir.join("rustc.new");
+    write_wrapper(&unready, &dir)?;
+    let says = command([unready.as_str(), "--version"]).run()?.stdout;
+    ensure!(says.starts_with(&format!("rustc {wanted}.")), "unpacked {version}, which calls itself {says}");
+    std::fs::rename(&unready, &rustc).with_context(|| format!("rename {unready}"))
+}
+
+/// Debian's rustc expects its libraries where Debian's loader looks by default: the folder named for the architecture.
+fn write_wrapper(path: &Utf8Path, root: &Utf8Path) -> Result<()> {
+    let text =
+        format!("#!/bin/sh\nLD_LIBRARY_PATH='{root}/usr/lib/x86_64-linux-gnu' exec '{root}/usr/bin/rustc' \"$@\"\n");
+    std::fs::write(path, text).with_context(|| format!("write {path}"))?;
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path, executable).with_context(|| format!("make {path} executable"))
+}
+
+/// The package version in `apt-cache madison`'s table whose upstream version is `wanted`, or one of its point releases.
+fn version_of(wanted: &str, madison: &str) -> Option<String> {
+    let versions = madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
+    let upstream = format!("{wanted}.");
+    versions.filter(|version| version.starts_with(&upstream)).map(str::to_owned).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_of;
+
+    #[test]
+    fn the_version_is_found_in_madisons_table() {
+        let madison = " rustc-web | 1.96.0+dfsg1-1~deb12u2 | security amd64 Packages\n \
+                       rustc-web | 1.85.0+dfsg3-1~deb12u3 | main amd64 Packages\n";
+        assert_eq!(version_of("1.85", madison).as_deref(), Some("1.85.0+dfsg3-1~deb12u3"));
+        assert_eq!(version_of("1.8", madison), None);
+        assert_eq!(version_of("1.90", madison), None);
+    }
+}

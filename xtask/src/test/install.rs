@@ -1,0 +1,64 @@
+//! What a user installs must work: from the checkout, and from what `cargo package` would publish.
+//! Neither may need the checkout afterwards.
+
+use anyhow::{Context, Result, ensure};
+use camino::Utf8Path;
+
+use super::cargo;
+use crate::host;
+use crate::process::command;
+
+pub(super) fn check() -> Result<()> {
+    let temp = camino_tempdir()?;
+    let temp = Utf8Path::from_path(temp.path()).context("the temporary folder's name is not UTF-8")?;
+    from_package(temp)?;
+    from_checkout(temp)
+}
+
+fn camino_tempdir() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("cargo-rootfs-install.").tempdir().context("make a temporary folder")
+}
+
+fn from_checkout(temp: &Utf8Path) -> Result<()> {
+    let root = temp.join("checkout-root");
+    cargo(["install", "--locked", "--path", "cargo-rootfs", "--root", root.as_str()]).show()?;
+    works(&root, temp)
+}
+
+fn from_package(temp: &Utf8Path) -> Result<()> {
+    // Its own build is the unpacked one, below; --allow-dirty, for a laptop's tree is.
+    cargo(["package", "--package", "cargo-rootfs", "--locked", "--no-verify", "--allow-dirty"]).show()?;
+    let version = package_version()?;
+    let name = format!("cargo-rootfs-{version}");
+    let file = host::target_dir().join(format!("package/{name}.crate"));
+    command(["tar", "-xzf", file.as_str(), "-C", temp.as_str()]).run()?;
+    let unpacked = temp.join(&name);
+    let root = temp.join("package-root");
+    cargo(["install", "--locked", "--path", unpacked.as_str(), "--root", root.as_str()]).show()?;
+    // What the binary needs of its sources, templates above all, must be in it.
+    std::fs::remove_dir_all(&unpacked).with_context(|| format!("remove {unpacked}"))?;
+    works(&root, temp)
+}
+
+fn package_version() -> Result<String> {
+    let pkgid = command([host::cargo()]).args(["pkgid", "--package", "cargo-rootfs"]).dir(host::repo()).run()?;
+    let line = pkgid.line()?;
+    Ok(line.rsplit(['#', '@']).next().context("cargo pkgid has no version")?.to_owned())
+}
+
+/// The installed `cargo rootfs` packs a tool with a template, from a folder that is nobody's project.
+fn works(root: &Utf8Path, elsewhere: &Utf8Path) -> Result<()> {
+    let bin = root.join("bin");
+    let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());
+    let out = elsewhere.join("out.tar");
+    let rootfs =
+        command([host::cargo()]).args(["rootfs", "--tools-only", "--with", "ls", "--template", "base", "--tar"]);
+    let done = rootfs.arg(out.as_str()).dir(elsewhere).env("PATH", path).run()?;
+    ensure!(done.line()? == out, "{}", done.report(&format!("expected {out} on stdout")));
+    let names = command(["tar", "-tf", out.as_str()]).run()?.stdout;
+    for expected in ["usr/bin/ls", "etc/passwd", "etc/nsswitch.conf", "tmp/"] {
+        let has = names.lines().any(|name| name.trim_start_matches("./").trim_start_matches('/') == expected);
+        ensure!(has, "{out} lacks {expected}; it has\n{names}");
+    }
+    std::fs::remove_file(&out).with_context(|| format!("remove {out}"))
+}
