@@ -1,0 +1,399 @@
+//! The reader on files made for it, on broken ones, and on real ones.
+
+use std::cell::Cell;
+
+use goblin::elf::dynamic::{
+    DT_NEEDED, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM,
+};
+
+use super::fixture::{BASE, Fixture, machine};
+use super::*;
+
+fn read(bytes: &[u8]) -> Result<Object, Malformed> {
+    match Object::read(bytes) {
+        Ok(object) => Ok(object),
+        Err(ReadError::Malformed(malformed)) => Err(malformed),
+        Err(ReadError::Io(error)) => panic!("{error}"),
+    }
+}
+
+fn reason(bytes: &[u8]) -> String {
+    read(bytes).unwrap_err().reason
+}
+
+fn text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Every architecture of target.rs, and one that has 32 bits and is big-endian.
+fn machines() -> Vec<Machine> {
+    let names = ["x86_64", "aarch64", "i686", "armv7", "riscv64gc", "powerpc64le", "powerpc64", "s390x", "loongarch64"];
+    let mips = Machine { e_machine: header::EM_MIPS, is_64: false, is_little_endian: false };
+    names.iter().map(|name| machine(name)).chain([mips]).collect()
+}
+
+fn whole() -> Fixture {
+    Fixture::program()
+        .soname("libme.so.1")
+        .needs("liba.so.1")
+        .auxiliary("libaux.so")
+        .filter("libfilter.so")
+        .needs("libb.so.2")
+        .rpath("/old")
+        .runpath("$ORIGIN/../lib:/new")
+        .flags_1(DF_1_NODEFLIB)
+        .needs_versions("liba.so.1", &["A_1", "?A_2"])
+        .needs_versions("libb.so.2", &["B_1"])
+        .defines_versions(&["libme.so.1", "ME_1"])
+}
+
+#[test]
+fn every_machine_is_read_alike() {
+    for machine in machines() {
+        let object = read(&whole().machine(machine).build()).unwrap();
+        assert_eq!(object.machine, machine);
+        assert_eq!(object.e_type, header::ET_DYN);
+        assert_eq!(object.interpreter.as_ref().map(text), Some("/lib64/ld-linux-x86-64.so.2"));
+        assert!(object.is_dynamic);
+        assert_eq!(object.soname.as_ref().map(text), Some("libme.so.1"));
+        let dependencies: Vec<_> = object.dependencies.iter().map(|it| (it.kind, text(&it.name))).collect();
+        assert_eq!(
+            dependencies,
+            [
+                (DependencyKind::Needed, "liba.so.1"),
+                (DependencyKind::Auxiliary, "libaux.so"),
+                (DependencyKind::Filter, "libfilter.so"),
+                (DependencyKind::Needed, "libb.so.2"),
+            ]
+        );
+        assert_eq!(object.rpath.as_ref().map(text), Some("/old"));
+        assert_eq!(object.runpath.as_ref().map(text), Some("$ORIGIN/../lib:/new"));
+        assert_eq!(object.flags_1, DF_1_NODEFLIB);
+        let needs: Vec<_> = object
+            .version_needs
+            .iter()
+            .flat_map(|need| need.versions.iter().map(|it| (text(&need.file), text(&it.name), it.is_weak)))
+            .collect();
+        assert_eq!(
+            needs,
+            [("liba.so.1", "A_1", false), ("liba.so.1", "A_2", true), ("libb.so.2", "B_1", false)],
+            "{machine:?}"
+        );
+        assert_eq!(object.version_definitions.iter().map(text).collect::<Vec<_>>(), ["libme.so.1", "ME_1"]);
+    }
+}
+
+#[test]
+fn a_static_executable_has_no_interpreter_and_no_dynamic_section() {
+    for machine in machines() {
+        let file = Fixture::library().machine(machine).e_type(header::ET_EXEC).without_dynamic_section().build();
+        let object = read(&file).unwrap();
+        assert_eq!((object.interpreter, object.is_dynamic), (None, false));
+        assert_eq!(object.e_type, header::ET_EXEC);
+    }
+}
+
+/// What `objcopy --only-keep-debug` leaves has a PT_DYNAMIC without bytes: `_dl_map_object_from_fd`
+/// calls that no dynamic section.
+#[test]
+fn a_detached_debug_file_has_no_dynamic_section() {
+    let mut file = Fixture::library().soname("liba.so").needs("libb.so").build();
+    // p_filesz of the second of its program headers, PT_DYNAMIC.
+    file[64 + 56 + 32..64 + 56 + 40].fill(0);
+    let object = read(&file).unwrap();
+    assert!(!object.is_dynamic && object.dependencies.is_empty());
+}
+
+#[test]
+fn this_test_reads_itself_as_readelf_does() {
+    let path = std::env::current_exe().unwrap();
+    let object = Object::read(&File::open(&path).unwrap()).unwrap();
+    assert_eq!(object.machine, Machine::host());
+    assert!(object.is_dynamic);
+    let names: Vec<_> = object.dependencies.iter().map(|it| String::from_utf8_lossy(&it.name)).collect();
+    assert!(names.iter().any(|name| name.starts_with("libc.")), "{names:?}");
+    let libc = object.version_needs.iter().find(|need| need.file.starts_with(b"libc.so")).unwrap();
+    assert!(libc.versions.iter().any(|version| version.name.starts_with(b"GLIBC_2")), "{libc:?}");
+}
+
+#[test]
+fn what_is_not_elf_says_so() {
+    for (bytes, expected) in [
+        (&b""[..], "file too short"),
+        (b"#!/bin/sh\n", "file too short"),
+        (&[b'#'; 64], "invalid ELF header"),
+        (&[0x7f, b'E', b'L', b'F', 9].repeat(20), "invalid ELF class"),
+    ] {
+        assert_eq!(reason(bytes), expected);
+    }
+}
+
+/// `open_verify` of glibc looks at class and machine before the version, and passes over what is
+/// for another machine: so the machine must be known of a file that is wrong in another way.
+#[test]
+fn the_machine_is_known_where_only_the_version_is_wrong() {
+    let mut ident = whole().machine(machine("aarch64")).build();
+    ident[header::EI_VERSION] = 7;
+    assert_eq!(read(&ident).unwrap_err().machine, Some(machine("aarch64")));
+    let mut version = whole().machine(machine("aarch64")).build();
+    version[20] = 7;
+    assert_eq!(read(&version).unwrap_err().machine, Some(machine("aarch64")));
+}
+
+#[test]
+fn strings_must_lie_in_the_string_table() {
+    for tag in [DT_SONAME, DT_NEEDED] {
+        for offset in [1 << 20, u64::from(u32::MAX), u64::MAX, u64::MAX / 2] {
+            let file = whole().patch(tag, offset).build();
+            assert_eq!(reason(&file), "a string lies outside the string table", "{tag} {offset:#x}");
+        }
+    }
+    // A table that claims more than the file has, and a string in it that runs to the file's end.
+    let open = Fixture::library().soname("x").patch(DT_STRSZ, u64::MAX);
+    let mut open = open.build();
+    open.truncate(open.len() - 1);
+    assert_eq!(reason(&open), "a string of the dynamic section does not end");
+    assert_eq!(reason(&whole().patch(DT_STRSZ, 0).build()), "a string lies outside the string table");
+}
+
+#[test]
+fn a_string_table_that_is_nowhere_is_an_error() {
+    for address in [0, 0x1234_5678_9abc, u64::MAX, u64::MAX - 4] {
+        let file = whole().patch(DT_STRTAB, address).build();
+        assert_eq!(reason(&file), "no string table for the dynamic section", "{address:#x}");
+    }
+}
+
+/// A fixture whose version section `tag` is made by `records` of its address in the file.
+fn with_records(tag: u64, count_tag: u64, count: u64, records: &[u8]) -> Vec<u8> {
+    let build = |at| Fixture::library().soname("libx.so").patch(tag, at).patch(count_tag, count).tail(records).build();
+    let length = build(0).len();
+    build(BASE + (length - records.len()) as u64)
+}
+
+fn verneed(aux: u32, next: u32) -> Vec<u8> {
+    let mut bytes = vec![1, 0, 1, 0];
+    for value in [1, aux, next] {
+        bytes.extend_from_slice(&u32::to_le_bytes(value));
+    }
+    bytes
+}
+
+fn vernaux(next: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 8];
+    for value in [1, next] {
+        bytes.extend_from_slice(&u32::to_le_bytes(value));
+    }
+    bytes
+}
+
+/// A file that counts what is read of it.
+struct Counted<'a> {
+    bytes: &'a [u8],
+    read: Cell<usize>,
+}
+
+impl ReadAt for Counted<'_> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let length = ReadAt::read_at(self.bytes, buffer, offset)?;
+        self.read.set(self.read.get() + length);
+        Ok(length)
+    }
+}
+
+/// The file gets an answer, and no more is read of it than a few times its length.
+fn answer_is_bounded(bytes: &[u8]) -> Result<Object, ReadError> {
+    let counted = Counted { bytes, read: Cell::new(0) };
+    let start = std::time::Instant::now();
+    let answer = Object::read(&counted);
+    assert!(start.elapsed().as_secs() < 5);
+    assert!(counted.read.get() < 64 * bytes.len().max(WINDOW), "{} bytes read", counted.read.get());
+    answer
+}
+
+/// The chain goes by `vn_next`, as `_dl_check_map_versions` (elf/dl-version.c) follows it, whatever
+/// DT_VERNEEDNUM and DT_VERDEFNUM say.
+#[test]
+fn version_chains_are_followed_to_their_end_not_by_their_count() {
+    for count in [0, 1, u64::MAX] {
+        let file = whole().patch(DT_VERNEEDNUM, count).patch(DT_VERDEFNUM, count).build();
+        let object = answer_is_bounded(&file).unwrap();
+        assert_eq!(object.version_needs.len(), 2, "{count}");
+        assert_eq!(object.version_definitions.len(), 2, "{count}");
+    }
+}
+
+#[test]
+fn version_chains_without_an_end_get_an_answer() {
+    // Records that overlap, each one byte or one record after the other, to the file's end.
+    for stride in [1, 16] {
+        let endless = [verneed(stride, stride), vernaux(stride).repeat(4000)].concat();
+        assert!(answer_is_bounded(&with_records(DT_VERNEED, DT_VERNEEDNUM, u64::MAX, &endless)).is_err());
+    }
+    // One aux for all: as many records as fit, each of which leads through the same rest.
+    let dense = verneed(16, 16).repeat(10_000);
+    assert!(answer_is_bounded(&with_records(DT_VERNEED, DT_VERNEEDNUM, u64::MAX, &dense)).is_err());
+    let definitions = [1u8, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0].repeat(4000);
+    assert!(answer_is_bounded(&with_records(DT_VERDEF, DT_VERDEFNUM, u64::MAX, &definitions)).is_err());
+}
+
+#[test]
+fn version_records_past_the_end_are_an_error() {
+    for (aux, next) in [(u32::MAX, 0), (16, u32::MAX)] {
+        let records = [verneed(aux, next), vernaux(0)].concat();
+        assert_eq!(
+            reason(&with_records(DT_VERNEED, DT_VERNEEDNUM, 2, &records)),
+            "version needs past the end of the file"
+        );
+    }
+    for address in [0, u64::MAX, u64::MAX - 15] {
+        assert!(read(&whole().patch(DT_VERNEED, address).build()).is_err(), "{address:#x}");
+        assert!(read(&whole().patch(DT_VERDEF, address).build()).is_err(), "{address:#x}");
+    }
+}
+
+#[test]
+fn many_long_strings_have_a_limit() {
+    // Each of 60 000 entries names the same string of 100 000 bytes.
+    let mut file = Fixture::library().needs(&"x".repeat(100_000));
+    for _ in 0..60_000 {
+        file = file.needs("");
+    }
+    let bytes = file.patch(DT_NEEDED, 1).build();
+    assert_eq!(
+        match answer_is_bounded(&bytes).unwrap_err() {
+            ReadError::Malformed(malformed) => malformed.reason,
+            ReadError::Io(error) => error.to_string(),
+        },
+        "the dynamic section's strings are too long"
+    );
+    let mut endless = Fixture::library();
+    for _ in 0..MAX_ENTRIES {
+        endless = endless.needs("");
+    }
+    assert_eq!(reason(&endless.build()), "the dynamic section has no end");
+}
+
+/// Where the fields are that `word` bytes wide offsets stand in, of both classes.
+#[test]
+fn headers_that_lie_get_an_answer() {
+    for machine in machines() {
+        let (fields, phdr_fields, phoff, phdr): (&[usize], &[usize], usize, usize) = if machine.is_64 {
+            (&[24, 32, 40], &[8, 16, 32, 40], 64, 56)
+        } else {
+            (&[24, 28, 32], &[4, 8, 16, 20], 52, 32)
+        };
+        let file = whole().machine(machine).build();
+        let width = if machine.is_64 { 8 } else { 4 };
+        let mut places: Vec<usize> = fields.to_vec();
+        for segment in 0..3 {
+            places.extend(phdr_fields.iter().map(|field| phoff + segment * phdr + field));
+        }
+        for place in places {
+            for value in [u64::MAX, u64::MAX - 1, u64::MAX / 2, 1 << 63, 1 << 31, file.len() as u64 - 1, 0, 1] {
+                let mut changed = file.clone();
+                let bytes = if machine.is_little_endian {
+                    value.to_le_bytes()[..width].to_vec()
+                } else {
+                    value.to_be_bytes()[8 - width..].to_vec()
+                };
+                changed[place..place + width].copy_from_slice(&bytes);
+                let _ = answer_is_bounded(&changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn program_headers_of_a_wrong_size_or_past_the_end_are_an_error() {
+    for machine in machines() {
+        let file = whole().machine(machine).build();
+        let phentsize = if machine.is_64 { 54 } else { 42 };
+        for size in [0u16, 1, 31, 57, u16::MAX] {
+            let mut changed = file.clone();
+            let bytes = if machine.is_little_endian { size.to_le_bytes() } else { size.to_be_bytes() };
+            changed[phentsize..phentsize + 2].copy_from_slice(&bytes);
+            assert_eq!(reason(&changed), "ELF file's phentsize not the expected size");
+        }
+        let mut many = file.clone();
+        many[phentsize + 2..phentsize + 4].copy_from_slice(&[0xff, 0xff]);
+        assert!(answer_is_bounded(&many).is_err());
+    }
+}
+
+#[test]
+fn an_interpreter_without_end_is_an_error() {
+    let file = Fixture::program().interpreter(&"i".repeat(5000)).build();
+    assert_eq!(reason(&file), "the program interpreter's path does not end");
+}
+
+/// Every prefix of a file: an answer, no panic, and never more than there is.
+#[test]
+fn every_prefix_gets_an_answer() {
+    for machine in machines() {
+        let file = whole().machine(machine).build();
+        for length in 0..file.len() {
+            let _ = answer_is_bounded(&file[..length]);
+        }
+        assert!(read(&file).is_ok());
+    }
+}
+
+/// Many single-byte changes of fixtures and of real files: an answer, no panic, and soon.
+#[test]
+fn hostile_bytes_get_an_answer() {
+    let mut files: Vec<Vec<u8>> = machines().into_iter().map(|machine| whole().machine(machine).build()).collect();
+    for path in ["/bin/true", "/bin/bash", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"] {
+        if let Ok(mut bytes) = std::fs::read(path) {
+            bytes.truncate(40_000);
+            files.push(bytes);
+        }
+    }
+    assert!(files.len() > machines().len(), "no file of this machine was read");
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    for file in &files {
+        for length in (0..file.len()).step_by(997) {
+            let _ = Object::read(&file[..length]);
+        }
+        let mut changed = file.clone();
+        for _ in 0..4_000 {
+            let places: Vec<usize> = (0..1 + random() % 4).map(|_| random() % file.len().min(2048)).collect();
+            for &place in &places {
+                changed[place] = random() as u8;
+            }
+            let _ = Object::read(&changed[..]);
+            for &place in &places {
+                changed[place] = file[place];
+            }
+        }
+    }
+}
+
+#[test]
+fn a_read_that_fails_is_an_error_of_its_own() {
+    struct Failing;
+    impl ReadAt for Failing {
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
+    }
+    assert!(matches!(Object::read(&Failing), Err(ReadError::Io(_))));
+}
+
+/// Windows must give the same bytes whatever the order of the reads and however short each one is.
+#[test]
+fn short_reads_change_nothing() {
+    struct Short<'a>(&'a [u8]);
+    impl ReadAt for Short<'_> {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let length = buffer.len().min(7);
+            ReadAt::read_at(self.0, &mut buffer[..length], offset)
+        }
+    }
+    let file = whole().build();
+    assert_eq!(Object::read(&Short(&file)).unwrap(), read(&file).unwrap());
+}
