@@ -6,6 +6,7 @@
 mod includes;
 mod place;
 mod project;
+mod skeleton;
 mod tools;
 
 use std::path::PathBuf;
@@ -20,10 +21,10 @@ use crate::path::RootfsPath;
 use crate::proof::{self, Claim, Start};
 use crate::report::missing_error;
 use crate::resolve::{Closure, Files, FoundBy, Libc, Loader, Resolver, Skipped, cache};
-use crate::rootfs::{Entry, Kind, Origin, Rootfs};
+use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
-use crate::template::{Missing as MissingFile, Template, TemplateEntry, TemplateKind};
+use crate::template::Template;
 use place::Layout;
 
 /// What goes into a rootfs, besides what cargo built.
@@ -187,7 +188,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let claims = lay_out(&mut layout, &roots, &closures, machine)?;
     generated_configuration(&mut layout, &closures)?;
     for entry in &template.entries {
-        from_template(&mut layout, entry, &mut warnings)?;
+        skeleton::put(&mut layout, entry, &mut warnings)?;
     }
     layout.top_links();
     layout.twins(&tools);
@@ -368,36 +369,6 @@ fn generated_configuration(layout: &mut Layout<'_>, closures: &[Closure]) -> Res
         }
     }
     Ok(())
-}
-
-fn from_template(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<()> {
-    let origin = Origin::Template(entry.template.to_string());
-    let kind = match &entry.kind {
-        TemplateKind::Dir => Kind::Dir,
-        TemplateKind::File(body) => Kind::File(body.clone()),
-        TemplateKind::Symlink(target) => Kind::Symlink(target.clone()),
-        TemplateKind::FromSysroot(wanted) => {
-            let taken = wanted.candidates.iter().find(|candidate| layout.exists(candidate));
-            if let Some(taken) = taken {
-                layout.tree(taken, &wanted.exclude, &origin)?;
-                for place in wanted.also_at.iter().filter(|place| *place != taken) {
-                    layout.link_unless_there(place, taken, &origin)?;
-                }
-                return Ok(());
-            }
-            match &wanted.missing {
-                MissingFile::Fail => return Err(wanted.error(&entry.template)),
-                MissingFile::Warn => {
-                    warnings.push(wanted.warning(&entry.template));
-                    return Ok(());
-                }
-                MissingFile::Fallback(body) => Kind::File(body.clone()),
-            }
-        }
-    };
-    let mut planned = Entry::new(kind, entry.mode, origin);
-    (planned.uid, planned.gid) = (entry.uid, entry.gid);
-    layout.skeleton(&entry.path, planned)
 }
 
 /// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.

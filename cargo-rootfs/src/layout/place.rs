@@ -12,6 +12,9 @@ use crate::sysroot::{End, Sysroot};
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
 
+/// A folder of certificates has some 200 KiB; this is for a folder that is something else.
+const MAX_JOINED: usize = 16 << 20;
+
 /// A rootfs that is being laid out.
 pub(super) struct Layout<'a> {
     view: &'a mut Sysroot,
@@ -86,6 +89,33 @@ impl<'a> Layout<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The files below `folders`, one after the other in the order of their paths; `None` where there are none.
+    pub(super) fn joined(&mut self, folders: &[RootfsPath]) -> Result<Option<Arc<[u8]>>> {
+        let mut files = BTreeMap::new();
+        let mut left = folders.to_vec();
+        while let Some(folder) = left.pop() {
+            for name in self.view.names(&folder) {
+                let child = folder.join(&name);
+                let walk = self.view.walk(&child);
+                match walk.end {
+                    End::File(file) => drop(files.insert(child, file)),
+                    End::Dir(_) if walk.links.is_empty() => left.push(child),
+                    _ => {}
+                }
+            }
+        }
+        let mut joined = Vec::new();
+        for (path, file) in files {
+            let left = MAX_JOINED - joined.len();
+            joined
+                .extend(self.view.read(file, left).map_err(|error| Error::io("read", path.to_text().as_ref(), error))?);
+            if joined.last() != Some(&b'\n') && joined.len() < MAX_JOINED {
+                joined.push(b'\n');
+            }
+        }
+        Ok((!joined.is_empty()).then(|| Arc::from(joined)))
     }
 
     fn links(&mut self, links: &[(RootfsPath, Arc<[u8]>)], leads_to: &RootfsPath) -> Result<()> {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::error::Result;
 use crate::layout::{Artifacts, Assembly, Content, assemble};
 use crate::path::RootfsPath;
-use crate::rootfs::{Kind, Rootfs};
+use crate::rootfs::{Body, Kind, Rootfs};
 use crate::target::Target;
 
 const BUNDLE: &str = "certificates";
@@ -114,6 +114,24 @@ fn openssl_finds_the_bundle_whatever_the_distribution() {
         let copies = rootfs.iter().filter(|(_, entry)| entry.size() == BUNDLE.len() as u64).count();
         assert_eq!(copies, 1, "{name} has the bundle more than once\n{}", rootfs.dump());
     }
+}
+
+#[test]
+fn certificates_that_were_only_extracted_are_joined() {
+    let sysroot = sysroot(&[
+        ("usr/share/ca-certificates/mozilla/B.crt", None),
+        ("usr/share/ca-certificates/mozilla/A.crt", None),
+        ("usr/local/share/ca-certificates/ours.crt", None),
+        ("usr/lib/ssl/certs", Some("/etc/ssl/certs")),
+    ]);
+    fs::write(sysroot.path().join("usr/share/ca-certificates/mozilla/A.crt"), "first\n").unwrap();
+    fs::write(sysroot.path().join("usr/local/share/ca-certificates/ours.crt"), "ours").unwrap();
+    let rootfs = web(&sysroot).unwrap().rootfs;
+    let bundle = rootfs.get(&RootfsPath::parse("/etc/ssl/certs/ca-certificates.crt").unwrap()).unwrap();
+    let Kind::File(Body::Bytes(bytes)) = &bundle.kind else { panic!("{bundle:?}") };
+    assert_eq!(String::from_utf8_lossy(bytes), format!("ours\nfirst\n{BUNDLE}\n"));
+    let link = rootfs.get(&RootfsPath::parse("/usr/lib/ssl/cert.pem").unwrap()).unwrap();
+    assert!(matches!(&link.kind, Kind::Symlink(target) if target.ends_with(b"/certs/ca-certificates.crt")), "{link:?}");
 }
 
 #[test]

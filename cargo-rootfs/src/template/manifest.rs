@@ -23,7 +23,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("dir", &["type", "path", "mode", "uid", "gid"]),
     ("file", &["type", "path", "mode", "uid", "gid", "source"]),
     ("symlink", &["type", "path", "target"]),
-    ("sysroot", &["type", "path", "first-of", "also-at", "exclude", "fallback", "required", "package"]),
+    ("sysroot", &["type", "path", "first-of", "also-at", "exclude", "or-join", "fallback", "required", "package"]),
 ];
 
 /// A manifest as it was written.
@@ -177,6 +177,7 @@ impl Reader<'_> {
             self.problem(table.at, format_args!("`{path}` would be the whole sysroot"));
         }
         let also_at = self.paths(table, "also-at").map_or(Vec::new(), |(paths, _)| paths);
+        let or_join = self.paths(table, "or-join").map_or(Vec::new(), |(paths, _)| paths);
         let exclude = self.excluded(table);
         let package = self.string(table, "package").map(|(package, _)| package.to_owned());
         let required = self.boolean(table, "required");
@@ -189,7 +190,7 @@ impl Reader<'_> {
             (None, Some((true, _))) => Missing::Fail,
             (None, _) => Missing::Warn,
         };
-        Some(FromSysroot { candidates, also_at, exclude, missing, package })
+        Some(FromSysroot { candidates, also_at, exclude, or_join, missing, package })
     }
 
     fn excluded(&mut self, table: &Table<'_>) -> Vec<String> {

@@ -32,6 +32,7 @@
 //! first-of = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"]   # or path = "..."
 //! also-at = ["/usr/lib/ssl/cert.pem"]   # these become links to it, where nothing else stands
 //! exclude = []                   # of a folder: paths in it that are left out
+//! or-join = ["/usr/share/ca-certificates"]   # without any: the files below these, joined, make the first
 //! package = "ca-certificates"    # what to install where the sysroot has none of them
 //! required = true                # and then fail, instead of warning; or give a body: fallback = "ca.pem"
 //! ```
@@ -110,7 +111,10 @@ pub struct FromSysroot {
     pub also_at: Vec<RootfsPath>,
     /// Of a folder: the paths in it, relative, that are left out with all below them.
     pub exclude: Vec<String>,
-    /// What to do where there is none.
+    /// Where there is none: the files below these folders, joined in the order of their paths, become the
+    /// first candidate.
+    pub or_join: Vec<RootfsPath>,
+    /// What to do where there is nothing to join either.
     pub missing: Missing,
     /// The distribution package that has it.
     pub package: Option<String>,
@@ -133,6 +137,9 @@ impl FromSysroot {
         let mut error = Error::failed(self.message(template));
         for candidate in &self.candidates {
             error = error.detail(format!("tried  {candidate}"));
+        }
+        for folder in &self.or_join {
+            error = error.detail(format!("tried  the files below {folder}"));
         }
         match &self.package {
             Some(package) => {

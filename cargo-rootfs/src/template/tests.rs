@@ -194,6 +194,8 @@ fn web_is_base_with_certificates_and_time_zones() {
     assert!(bundle.also_at.contains(&path("/usr/lib/ssl/cert.pem")));
     assert!(bundle.candidates.iter().chain(&bundle.also_at).all(|at| !at.to_text().contains("private")));
 
+    assert!(error.to_string().contains("tried  the files below /usr/share/ca-certificates"), "{error}");
+
     let zones = from("/usr/share/zoneinfo");
     assert!(matches!(zones.missing, Missing::Warn));
     assert!(zones.exclude.contains(&"localtime".to_owned()), "it leads to the host's own zone");

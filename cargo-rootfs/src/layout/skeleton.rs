@@ -1,0 +1,38 @@
+//! What a template asks for: entries of its own, and what it takes of the sysroot.
+//!
+//! What a template says was read and checked by [`crate::template`].
+
+use super::place::Layout;
+use crate::error::{Result, Warning};
+use crate::rootfs::{Body, Entry, Kind, Origin};
+use crate::template::{Missing, TemplateEntry, TemplateKind};
+
+pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<()> {
+    let origin = Origin::Template(entry.template.to_string());
+    let mut links = &[][..];
+    let kind = match &entry.kind {
+        TemplateKind::Dir => Kind::Dir,
+        TemplateKind::File(body) => Kind::File(body.clone()),
+        TemplateKind::Symlink(target) => Kind::Symlink(target.clone()),
+        TemplateKind::FromSysroot(wanted) => {
+            links = &wanted.also_at;
+            if let Some(taken) = wanted.candidates.iter().find(|candidate| layout.exists(candidate)) {
+                layout.tree(taken, &wanted.exclude, &origin)?;
+                return links.iter().try_for_each(|place| layout.link_unless_there(place, taken, &origin));
+            }
+            match (layout.joined(&wanted.or_join)?, &wanted.missing) {
+                (Some(bytes), _) => Kind::File(Body::Bytes(bytes)),
+                (None, Missing::Fallback(body)) => Kind::File(body.clone()),
+                (None, Missing::Fail) => return Err(wanted.error(&entry.template)),
+                (None, Missing::Warn) => {
+                    warnings.push(wanted.warning(&entry.template));
+                    return Ok(());
+                }
+            }
+        }
+    };
+    let mut planned = Entry::new(kind, entry.mode, origin.clone());
+    (planned.uid, planned.gid) = (entry.uid, entry.gid);
+    layout.skeleton(&entry.path, planned)?;
+    links.iter().try_for_each(|place| layout.link_unless_there(place, &entry.path, &origin))
+}
