@@ -36,7 +36,7 @@ struct Inner {
     others: Vec<Error>,
 }
 
-/// `Result` with this crate's [`enum@Error`].
+/// `Result` with this crate's [`struct@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {

@@ -67,6 +67,16 @@ impl Project {
 
     /// Runs `cargo rootfs` in a folder below, with these variables.
     pub(crate) fn run_in(&self, below: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let output = self.command(below, arguments, variables).output().unwrap();
+        Run {
+            code: output.status.code().unwrap(),
+            stdout: self.redacted(&output.stdout),
+            stderr: self.redacted(&output.stderr),
+        }
+    }
+
+    /// The same, for a test that runs it in its own way.
+    pub(crate) fn command(&self, below: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-rootfs"));
         command.arg("rootfs").args(arguments).current_dir(self.path().join(below));
         // Whatever the developer's shell or the outer cargo has set is not what is tested.
@@ -74,12 +84,7 @@ impl Project {
         let outer = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept));
         command.env_clear().envs(outer).env_remove("RUSTFLAGS").env_remove("SOURCE_DATE_EPOCH");
         command.env("COLUMNS", "100").env("CARGO_NET_OFFLINE", "true").envs(variables.iter().copied());
-        let output = command.output().unwrap();
-        Run {
-            code: output.status.code().unwrap(),
-            stdout: self.redacted(&output.stdout),
-            stderr: self.redacted(&output.stderr),
-        }
+        command
     }
 
     fn redacted(&self, printed: &[u8]) -> String {

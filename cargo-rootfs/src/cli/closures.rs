@@ -68,11 +68,9 @@ pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Term
     let named = |name: &str| -> Vec<&RootfsPath> {
         rootfs.iter().map(|(path, _)| path).filter(|path| path.file_name() == name.as_bytes()).collect()
     };
-    let path = RootfsPath::from_bytes(typed.as_bytes());
-    let asked: Vec<&RootfsPath> = match &path {
-        Some(path) if rootfs.get(path).is_some() => vec![path],
-        Some(_) => Vec::new(),
-        None => named(typed),
+    let asked: Vec<RootfsPath> = match RootfsPath::from_bytes(typed.as_bytes()) {
+        Some(path) => Some(path).filter(|path| !report::way(rootfs, path).is_empty()).into_iter().collect(),
+        None => named(typed).into_iter().cloned().collect(),
     };
     if asked.is_empty() {
         let error = Error::failed(format!("`{typed}` is not in the rootfs for {}", target.triple()));
@@ -82,16 +80,18 @@ pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Term
             None => error.help("`cargo rootfs tree` shows what it holds"),
         });
     }
-    for path in asked {
+    for path in &asked {
         let mut text = Vec::new();
-        match (terminal.format(), rootfs.get(path)) {
-            (Format::Json, Some(entry)) => {
-                let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
-                let fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
-                text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
-            }
-            _ => {
+        match terminal.format() {
+            Format::Human => {
                 report::why(&mut text, rootfs, path).map_err(unwritable)?;
+            }
+            Format::Json => {
+                for (path, entry) in report::way(rootfs, path) {
+                    let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
+                    let fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
+                    text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
+                }
             }
         }
         terminal.result(&text)?;

@@ -1,6 +1,6 @@
 //! The command line: from arguments to a run, and all that is printed.
 //!
-//! It decides nothing about what a rootfs holds: what the options mean is [`crate::plan`]'s.
+//! It decides nothing about what a rootfs holds: what the options mean is for `plan` to say.
 //!
 //! # What goes where
 //! Standard error is for people, and the same in both message formats: cargo's status lines,

@@ -10,4 +10,6 @@ mod why;
 pub use closure_json::closure_json;
 pub use missing::missing_error;
 pub use tree::{Show, tree};
+#[cfg(feature = "cli")]
+pub(crate) use why::way;
 pub use why::why;

@@ -4,13 +4,51 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use crate::path::RootfsPath;
-use crate::rootfs::{Kind, Origin, Rootfs};
+use crate::rootfs::{Entry, Kind, Origin, Rootfs};
 
 /// Writes the chains that lead to `path`; gives `false`, and writes nothing, where it is not in the rootfs.
 ///
 /// A `path` that leads through links of the rootfs is followed, each link with its own reasons.
 pub fn why(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath) -> io::Result<bool> {
-    let Some(entry) = rootfs.get(path) else { return Ok(false) };
+    let way = way(rootfs, path);
+    for (path, entry) in &way {
+        one(out, rootfs, path, entry)?;
+    }
+    Ok(!way.is_empty())
+}
+
+/// The links that `path` leads through, and what it leads to in the end, as the kernel walks it
+/// (path_resolution(7)). Empty where that is nothing.
+pub(crate) fn way<'r>(rootfs: &'r Rootfs, path: &RootfsPath) -> Vec<(RootfsPath, &'r Entry)> {
+    let Some(root) = rootfs.get(&RootfsPath::root()) else { return Vec::new() };
+    let mut way: Vec<(RootfsPath, &Entry)> = Vec::new();
+    let (mut at, mut here) = (RootfsPath::root(), root);
+    let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+    while let Some(part) = rest.pop() {
+        let next = if part == b".." { at.parent().unwrap_or_else(RootfsPath::root) } else { at.join(&part) };
+        let Some(entry) = rootfs.get(&next) else { return Vec::new() };
+        match &entry.kind {
+            Kind::Symlink(target) => {
+                // As many as the kernel allows.
+                if way.len() == 40 {
+                    return Vec::new();
+                }
+                if target.first() == Some(&b'/') {
+                    (at, here) = (RootfsPath::root(), root);
+                }
+                let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+                rest.extend(parts.rev().map(<[u8]>::to_vec));
+                way.push((next, entry));
+            }
+            _ => (at, here) = (next, entry),
+        }
+    }
+    way.push((at, here));
+    way
+}
+
+/// Writes why one entry is there.
+fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
     let arrow = match &entry.kind {
         Kind::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(target)),
         Kind::Hardlink(target) => format!(" = {target}"),
@@ -35,5 +73,51 @@ pub fn why(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath) -> io::Resul
             None => writeln!(out, "{indent}{origin}")?,
         }
     }
-    Ok(true)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rootfs(entries: &[(&str, Kind, Origin)]) -> Rootfs {
+        let mut rootfs = Rootfs::default();
+        for (path, kind, origin) in entries {
+            rootfs.insert(RootfsPath::parse(path).unwrap(), Entry::new(kind.clone(), 0o755, origin.clone()));
+        }
+        rootfs
+    }
+
+    fn text(rootfs: &Rootfs, path: &str) -> Option<String> {
+        let mut out = Vec::new();
+        let found = why(&mut out, rootfs, &RootfsPath::parse(path).unwrap()).unwrap();
+        found.then(|| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn links_on_the_way_have_reasons_of_their_own() {
+        let link = |target: &str| Kind::Symlink(target.as_bytes().into());
+        let body = || Kind::File(crate::rootfs::Body::Bytes((*b"x").into()));
+        let tool = RootfsPath::parse("/usr/bin/tool").unwrap();
+        let rootfs = rootfs(&[
+            ("/", Kind::Dir, Origin::Template("base".to_owned())),
+            ("/lib", link("usr/lib"), Origin::Leads(RootfsPath::parse("/usr/lib/libz.so.1").unwrap())),
+            ("/loop", link("/loop"), Origin::Template("base".to_owned())),
+            ("/usr", Kind::Dir, Origin::Leads(tool.clone())),
+            ("/usr/bin", Kind::Dir, Origin::Leads(tool.clone())),
+            ("/usr/bin/tool", body(), Origin::Tool("tool".to_owned())),
+            ("/usr/lib", Kind::Dir, Origin::Leads(tool.clone())),
+            ("/usr/lib/libz.so.1", link("libz.so.1.2"), Origin::NeededBy(tool.clone())),
+            ("/usr/lib/libz.so.1.2", body(), Origin::NeededBy(tool)),
+        ]);
+        assert_eq!(
+            text(&rootfs, "/lib/../lib/libz.so.1").unwrap(),
+            "/lib -> usr/lib\n    leads to /usr/lib/libz.so.1\n        needed by /usr/bin/tool\n            --with tool\n\
+             /usr/lib/libz.so.1 -> libz.so.1.2\n    needed by /usr/bin/tool\n        --with tool\n\
+             /usr/lib/libz.so.1.2\n    needed by /usr/bin/tool\n        --with tool\n"
+        );
+        for absent in ["/usr/lib/absent", "/loop", "/usr/bin/tool/x"] {
+            assert_eq!(text(&rootfs, absent), None, "{absent}");
+        }
+    }
 }

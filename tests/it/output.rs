@@ -1,0 +1,235 @@
+//! What a run writes and prints: results on standard output, one a line, all else on standard error.
+
+use std::process::Command;
+
+use crate::project::Project;
+
+#[test]
+fn the_path_is_the_only_line_of_standard_output() {
+    let run = Project::app("").run(&[]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    let host = host();
+    assert_eq!(run.stdout, format!("[ROOT]/target/rootfs/app-{host}.tar\n"));
+    for verb in ["Resolving app for", "Packing [ROOT]/target/rootfs/app-", "Finished "] {
+        assert!(run.stderr.contains(verb), "{run:#?}");
+    }
+}
+
+#[test]
+fn quiet_leaves_results_and_errors() {
+    let folder = Project::empty();
+    let run = folder.run(&["--tools-only", "--with", "true", "--tar", "x.tar", "-q", "--user", "nobody"]);
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "x.tar\n", ""));
+    assert_eq!(folder.run(&["--tools-only", "-q"]).stderr.lines().count(), 2);
+}
+
+#[test]
+fn several_outputs_of_several_targets_are_told_in_order() {
+    let folder = Project::empty();
+    let (gnu, musl) = (format!("{}-unknown-linux-gnu", arch()), format!("{}-unknown-linux-musl", arch()));
+    let run = folder.run(&[
+        "--tools-only",
+        "--with",
+        "true",
+        "--target",
+        &gnu,
+        "--target",
+        &musl,
+        "--tar",
+        "{triple}.tar",
+        "--dir",
+        "{triple}",
+    ]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert_eq!(run.stdout, format!("{gnu}.tar\n{gnu}\n{musl}.tar\n{musl}\n"));
+    assert!(folder.path().join(gnu).join("usr/bin/true").is_file());
+    assert!(folder.path().join(musl).join("usr/bin/true").is_file());
+}
+
+#[test]
+fn nothing_is_written_where_one_output_fails() {
+    let folder = Project::empty().file("taken/file", "mine");
+    let run = folder.run(&["--tools-only", "--with", "true", "--tar", "x.tar", "--dir", "taken"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:#?}");
+    assert!(run.stderr.contains("taken"), "{run:#?}");
+    assert_eq!(folder.files(), ["taken", "taken/file"].map(std::path::PathBuf::from));
+}
+
+#[test]
+fn json_is_one_object_a_line_with_a_reason() {
+    let folder = Project::empty();
+    let run = folder.run(&[
+        "--tools-only",
+        "--with",
+        "true",
+        "--tar",
+        "x.tar",
+        "--dir",
+        "d",
+        "--user",
+        "nobody",
+        "--message-format",
+        "json",
+    ]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    let triple = format!("{}-unknown-linux-gnu", arch());
+    let expected = [
+        r#"{"reason":"rootfs-warning","help":null,"message":"`--user` has no effect: no output is an image"}"#
+            .to_owned(),
+        format!(r#"{{"reason":"rootfs-output","kind":"tar","path":"x.tar","target":"{triple}"}}"#),
+        format!(r#"{{"reason":"rootfs-output","kind":"dir","path":"d","target":"{triple}"}}"#),
+    ];
+    assert_eq!(run.stdout.lines().collect::<Vec<_>>(), expected);
+    assert!(run.stderr.contains("warning: `--user`"), "people are told in both formats: {run:#?}");
+
+    let failed = folder.run(&["--tools-only", "--with", "no-such-tool", "--tar", "y.tar", "--message-format", "json"]);
+    assert_ne!(failed.code, 0);
+    assert!(failed.stdout.starts_with(r#"{"reason":"rootfs-error","#), "{failed:#?}");
+    assert!(failed.stdout.contains("no-such-tool"), "{failed:#?}");
+}
+
+#[test]
+fn an_archive_on_standard_output_is_alone_there() {
+    let folder = Project::empty();
+    let output = folder.command(".", &["--tools-only", "--with", "true", "--tar", "-"], &[]).output().unwrap();
+    assert!(output.status.success());
+    std::fs::write(folder.path().join("piped.tar"), &output.stdout).unwrap();
+    folder.run(&["--tools-only", "--with", "true", "--tar", "written.tar"]);
+    assert_eq!(output.stdout, std::fs::read(folder.path().join("written.tar")).unwrap());
+}
+
+#[test]
+fn the_epoch_is_the_time_of_all_files() {
+    let folder = Project::empty();
+    let run = folder.run_in(
+        ".",
+        &["--tools-only", "--with", "true", "--tar", "x.tar"],
+        &[("SOURCE_DATE_EPOCH", "1700000000")],
+    );
+    assert_eq!(run.code, 0, "{run:#?}");
+    let list = Command::new("tar").args(["--utc", "--full-time", "-tvf", "x.tar"]).current_dir(folder.path()).output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    assert!(list.lines().count() > 5);
+    assert!(list.lines().all(|line| line.contains(" 2023-11-14 22:13:20 ")), "{list}");
+}
+
+#[test]
+fn colour_is_as_asked() {
+    let folder = Project::empty();
+    let error = |arguments: &[&str], variables: &[(&str, &str)]| {
+        folder.run_in(".", &[&["--tools-only"], arguments].concat(), variables).stderr
+    };
+    let red = "\u{1b}[1m\u{1b}[91merror\u{1b}[0m: ";
+    assert!(error(&["--color", "always"], &[]).starts_with(red));
+    assert!(error(&[], &[("CARGO_TERM_COLOR", "always")]).starts_with(red));
+    assert!(error(&["--color", "never"], &[("CARGO_TERM_COLOR", "always")]).starts_with("error: "));
+    assert!(error(&[], &[("CLICOLOR_FORCE", "1")]).starts_with(red));
+    assert!(error(&[], &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).starts_with("error: "));
+    assert!(error(&[], &[]).starts_with("error: "));
+}
+
+#[test]
+fn a_prebuilt_file_needs_no_project() {
+    let folder = Project::empty();
+    let run = folder.run(&["--binary", "/bin/true", "--install-dir", "/opt/bin", "--dir", "out"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert!(folder.path().join("out/opt/bin/true").is_file());
+    let absent = folder.run(&["--binary", "absent", "--dir", "other"]);
+    assert_eq!((absent.code, absent.stdout.as_str()), (1, ""), "{absent:#?}");
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn configuration_is_relative_to_its_manifest() {
+    let workspace = Project::workspace("")
+        .package("tool", "tool", "[package.metadata.rootfs]\nwith = 'true'\ninclude = 'etc:/etc/tool'\ndir = 'out'\n")
+        .file("tool/etc/tool.conf", "x");
+    let run = workspace.run_in("app", &["-p", "tool"], &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "[ROOT]/tool/out\n"), "{run:#?}");
+    for file in ["usr/bin/true", "usr/local/bin/tool", "etc/tool/tool.conf"] {
+        assert!(workspace.path().join("tool/out").join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn a_build_folder_in_an_executable_is_told() {
+    let app = Project::app("").file("src/main.rs", "fn main() { println!(env!(\"CARGO_MANIFEST_DIR\")); }");
+    let run = app.run(&["--tar", "x.tar"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert!(run.stderr.contains("warning: `app` contains the path `[ROOT]`"), "{run:#?}");
+    assert!(run.stderr.contains("--remap-path-prefix=[ROOT]="), "{run:#?}");
+}
+
+#[test]
+fn trees_show_files_of_any_kind() {
+    let folder = Project::empty().file("text", &"no ELF file\n".repeat(100));
+    let run = folder.run(&["tree", "/bin/true", "absent", "./text"]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    assert!(run.stdout.contains("libc.so.6 => "), "{run:#?}");
+    assert!(run.stdout.ends_with("absent: not found\n./text: invalid ELF header\n"), "{run:#?}");
+    assert_eq!(run.stderr, "");
+    assert_eq!(folder.run(&["tree", "/bin/true"]).code, 0);
+
+    let json = folder.run(&["tree", "--message-format", "json", "absent", "/bin/true"]);
+    assert_eq!((json.code, json.stderr.as_str()), (1, ""));
+    let mut lines = json.stdout.lines();
+    let absent =
+        r#"{"reason":"closure","file":"absent","interpreter":null,"objects":[],"missing":[],"error":"not found"}"#;
+    assert_eq!(lines.next(), Some(absent));
+    assert!(lines.next().unwrap().starts_with(r#"{"reason":"closure","file":"/bin/true","interpreter":"#));
+}
+
+#[test]
+fn trees_and_reasons_are_of_the_rootfs_that_would_be_written() {
+    let app = Project::app("");
+    let tree = app.run(&["tree", "-q", "--with", "true"]);
+    assert_eq!((tree.code, tree.stderr.as_str()), (0, ""), "{tree:#?}");
+    assert!(tree.stdout.starts_with("app\n"), "{tree:#?}");
+    assert!(tree.stdout.contains("\ntrue\n"), "{tree:#?}");
+
+    let why = app.run(&["why", "-q", "/usr/local/bin/app"]);
+    assert_eq!((why.code, why.stdout.as_str()), (0, "/usr/local/bin/app\n    binary app\n"));
+    assert!(app.run(&["why", "-q", "libc.so.6"]).stdout.contains("needed by /usr/local/bin/app"));
+    let json = app.run(&["why", "-q", "/usr/local/bin/app", "--message-format", "json"]);
+    assert!(json.stdout.starts_with(r#"{"reason":"rootfs-entry","origins":["binary app"],"#), "{json:#?}");
+
+    let absent = app.run(&["why", "-q", "/bin/absent", "--target", &host()]);
+    assert_eq!(absent.code, 1);
+    assert!(absent.stderr.contains("error: `/bin/absent` is not in the rootfs"), "{absent:#?}");
+    assert_eq!(app.files().iter().filter(|file| file.extension().is_some_and(|end| end == "tar")).count(), 0);
+}
+
+#[test]
+fn an_interrupted_build_is_told_as_such() {
+    let slow =
+        Project::app("").file("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }");
+    let mut command = slow.command(".", &["--tar", "x.tar"], &[]);
+    // A group of its own, as a shell makes one: Ctrl-C goes to cargo as well.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let script = slow.path().join("target/release/build");
+    let is_running = || std::fs::read_dir(&script).is_ok_and(|mut entries| entries.next().is_some());
+    let started = std::time::Instant::now();
+    while !is_running() {
+        assert!(started.elapsed().as_secs() < 60, "cargo has not begun");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.ends_with("error: interrupted; nothing was written\n"), "{stderr}");
+    assert!(!slow.path().join("x.tar").exists());
+}
+
+/// The triple of the compiler that these tests were built with.
+fn host() -> String {
+    let version = Command::new("rustc").arg("-vV").output().unwrap();
+    let version = String::from_utf8(version.stdout).unwrap();
+    version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+fn arch() -> &'static str {
+    std::env::consts::ARCH
+}
