@@ -3,6 +3,7 @@
 //! It decides what goes where and why. It writes nothing, and reads the host only through
 //! [`Sysroot`] and [`Template`].
 
+mod configuration;
 mod includes;
 mod place;
 mod project;
@@ -14,13 +15,12 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{self, Claim, Start};
 use crate::report::missing_error;
-use crate::resolve::{Closure, Files, FoundBy, Libc, Loader, Resolver, Skipped, cache};
+use crate::resolve::{Closure, Files, FoundBy, Loader, Resolver, Skipped};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
@@ -109,6 +109,8 @@ struct Root {
     is_project: bool,
     /// Whether it is there to be executed.
     is_tool: bool,
+    /// Where a library that is opened by name was found, and by which loader.
+    opened: Option<(FoundBy, Arc<Loader>)>,
 }
 
 /// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
@@ -186,7 +188,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
     let claims = lay_out(&mut layout, &roots, &closures, machine)?;
-    generated_configuration(&mut layout, &closures)?;
+    configuration::lay_out(&mut layout, &roots, &closures)?;
     for entry in &template.entries {
         skeleton::put(&mut layout, entry, &mut warnings)?;
     }
@@ -231,7 +233,15 @@ fn libraries(
         let origin = Origin::Library(name.clone());
         if let Some(path) = RootfsPath::from_bytes(name.as_bytes()) {
             let start = Start::Path(path.clone());
-            roots.push(Root { name: name.clone(), origin, start, path, is_project: true, is_tool: false });
+            roots.push(Root {
+                name: name.clone(),
+                origin,
+                start,
+                path,
+                is_project: true,
+                is_tool: false,
+                opened: None,
+            });
             continue;
         }
         // Whichever loader of this machine the tree has; glibc's first.
@@ -245,10 +255,15 @@ fn libraries(
             continue;
         };
         match resolver.library(view, &loader, name.as_bytes()) {
-            Ok((path, ..)) => {
-                let start = Start::Library(name.clone().into_bytes(), loader.path.clone());
-                roots.push(Root { name: name.clone(), origin, start, path, is_project: true, is_tool: false });
-            }
+            Ok((path, _, _, by)) => roots.push(Root {
+                name: name.clone(),
+                origin,
+                start: Start::Library(name.clone().into_bytes(), loader.path.clone()),
+                path,
+                is_project: true,
+                is_tool: false,
+                opened: Some((by, loader)),
+            }),
             Err(missing) => {
                 let package = packages::of_library(view.root(), name.as_bytes(), machine);
                 errors.push(missing_error(&missing, Some(machine), package.as_deref()));
@@ -309,66 +324,6 @@ fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure], machin
         claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
     }
     Ok(claims)
-}
-
-/// Where libraries lie outside the loader's default folders and no RUNPATH leads to them, the image's
-/// loader needs a cache (glibc), or a list of folders (musl), to find them.
-fn generated_configuration(layout: &mut Layout<'_>, closures: &[Closure]) -> Result<()> {
-    let mut libraries: std::collections::BTreeMap<Bytes, RootfsPath> = std::collections::BTreeMap::new();
-    let mut musl: Vec<(Arc<Loader>, Vec<RootfsPath>)> = Vec::new();
-    let mut machine = None;
-    for closure in closures {
-        let Some(loader) = &closure.loader else { continue };
-        for object in &closure.objects {
-            let is_searched = matches!(object.found_by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath);
-            let Some(folder) = object.path.parent().filter(|_| is_searched) else { continue };
-            match loader.libc {
-                Libc::Glibc if loader.default_dirs.contains(&folder) => {}
-                Libc::Glibc => {
-                    machine = Some(loader.machine);
-                    let path = &object.path;
-                    let known = libraries.entry(object.needed.clone()).or_insert_with(|| path.clone());
-                    if known != path {
-                        let name = String::from_utf8_lossy(&object.needed).into_owned();
-                        return Err(Error::failed(format!("two libraries are called `{name}`"))
-                            .detail(format!("{known} and {path}"))
-                            .help("the image's loader could not tell them apart; package the executables separately"));
-                    }
-                }
-                Libc::Musl => {
-                    if !musl.iter().any(|(known, _)| known.path == loader.path) {
-                        musl.push((Arc::clone(loader), loader.default_dirs.clone()));
-                    }
-                    if let Some((_, folders)) = musl.iter_mut().find(|(known, _)| known.path == loader.path) {
-                        if !folders.contains(&folder) {
-                            folders.push(folder);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    if let Some(machine) = machine {
-        let entries: Vec<_> = libraries.into_iter().collect();
-        let bytes = cache::write(machine, &entries);
-        let why = "for libraries outside the loader's default folders";
-        layout.generated(&RootfsPath::root().join(b"etc/ld.so.cache"), bytes, why)?;
-    }
-    for closure in closures {
-        let Some(loader) = closure.loader.as_ref().filter(|loader| loader.libc == Libc::Musl) else { continue };
-        let Some(path) = loader.musl_path_file() else { continue };
-        match musl.iter().find(|(known, _)| known.path == loader.path) {
-            Some((_, folders)) if *folders != loader.default_dirs => {
-                let lines: Vec<_> = folders.iter().map(|folder| folder.as_bytes()).collect();
-                let bytes = [lines.join(&b'\n'), b"\n".to_vec()].concat();
-                layout.generated(&path, bytes, "for libraries outside the loader's default folders")?;
-            }
-            // What the sysroot configures holds in the image too.
-            _ if layout.exists(&path) => layout.path(&path, &Origin::NeededBy(loader.path.clone()))?,
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.

@@ -157,6 +157,7 @@ pub(super) fn roots(
                 path: item.path.clone(),
                 is_project: true,
                 is_tool: false,
+                opened: None,
             }),
             Err(BadObject::Malformed(malformed)) if !malformed.not_elf => warnings.push(Warning::new(format!(
                 "`{}` begins as an ELF file and is none: {}; it is packed as it is",

@@ -59,6 +59,7 @@ impl Project {
             path: path.clone(),
             is_project: true,
             is_tool: false,
+            opened: None,
         }));
     }
 

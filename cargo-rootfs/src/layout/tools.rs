@@ -33,6 +33,7 @@ pub(super) fn roots(
                         path: path.clone(),
                         is_project: false,
                         is_tool: true,
+                        opened: None,
                     });
                     found.push(path);
                 }
