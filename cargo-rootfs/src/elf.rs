@@ -574,6 +574,8 @@ const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
 /// DT_FLAGS_1: ignore the default directories (elf.h).
 pub const DF_1_NODEFLIB: u64 = 0x800;
+/// DT_FLAGS_1: a position-independent executable (elf.h).
+pub const DF_1_PIE: u64 = 0x0800_0000;
 
 #[cfg(test)]
 pub(crate) mod fixture;

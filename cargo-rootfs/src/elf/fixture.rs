@@ -4,11 +4,11 @@
 //! are no section headers, as in a file that was stripped of them.
 
 use goblin::elf::dynamic::{
-    DT_FLAGS_1, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF, DT_VERDEFNUM,
-    DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
+    DT_FLAGS_1, DT_HASH, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF,
+    DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
 use goblin::elf::header::{ET_DYN, SIZEOF_IDENT};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR};
 
 use super::{DT_AUXILIARY, DT_FILTER, VER_FLG_WEAK};
 use crate::target::{Machine, Target};
@@ -32,6 +32,9 @@ pub(crate) struct Fixture {
 
 /// Where the file is mapped: addresses are not offsets.
 pub(crate) const BASE: u64 = 0x1_0000;
+
+/// The length of an `Elf64_Sym`.
+const SYMBOL: usize = 24;
 
 /// The machine of this name as in a triple: `aarch64`.
 pub(crate) fn machine(name: &str) -> Machine {
@@ -151,14 +154,14 @@ impl Fixture {
         self.version_needs(&mut verneed, &mut strtab);
         self.version_definitions(&mut verdef, &mut strtab);
 
-        let phdrs = 1 + u64::from(self.interpreter.is_some()) + u64::from(self.is_dynamic);
+        let phdrs = 1 + 2 * u64::from(self.interpreter.is_some()) + u64::from(self.is_dynamic);
         let (ehdr_size, phdr_size, word) = if self.machine.is_64 { (64, 56, 8) } else { (52, 32, 4) };
         let interp = ehdr_size + phdrs * phdr_size;
         let interp_size = self.interpreter.as_ref().map_or(0, |path| path.len() as u64 + 1);
 
         let mut tags = strings;
         tags.extend(self.flags_1.map(|flags| (DT_FLAGS_1, flags)));
-        let mut positions = vec![DT_STRTAB, DT_STRSZ, DT_SYMTAB];
+        let mut positions = vec![DT_STRTAB, DT_STRSZ, DT_SYMTAB, DT_HASH];
         if !self.needs.is_empty() {
             positions.extend([DT_VERNEED, DT_VERNEEDNUM]);
         }
@@ -175,10 +178,19 @@ impl Fixture {
         let dynamic_size = (tags.len() + positions.len() + 1) as u64 * word * 2;
         let verneed_at = dynamic + if self.is_dynamic { dynamic_size } else { 0 };
         let verdef_at = verneed_at + verneed.bytes.len() as u64;
-        let strtab_at = verdef_at + verdef.bytes.len() as u64;
+        // One symbol, the null one, and the hash table over it: musl looks into both.
+        let symbol_at = verdef_at + verdef.bytes.len() as u64;
+        let hash_at = symbol_at + SYMBOL as u64;
+        let mut hash = self.out();
+        for value in [1, 1, 0, 0] {
+            hash.u32(value);
+        }
+        let strtab_at = hash_at + hash.bytes.len() as u64;
         for tag in positions {
             let value = match tag {
                 DT_STRSZ => strtab.bytes.len() as u64,
+                DT_SYMTAB => BASE + symbol_at,
+                DT_HASH => BASE + hash_at,
                 DT_VERNEED => BASE + verneed_at,
                 DT_VERNEEDNUM => self.needs.len() as u64,
                 DT_VERDEF => BASE + verdef_at,
@@ -198,6 +210,10 @@ impl Fixture {
 
         let mut out = self.out();
         self.elf_header(&mut out, ehdr_size as u16, phdr_size as u16, phdrs as u16);
+        if self.interpreter.is_some() {
+            // By this glibc's loader tells where the program was mapped (elf/rtld.c).
+            out.segment(PT_PHDR, ehdr_size, phdrs * phdr_size, 8);
+        }
         out.segment(PT_LOAD, 0, end, 0x1000);
         if self.interpreter.is_some() {
             out.segment(PT_INTERP, interp, interp_size, 1);
@@ -216,7 +232,7 @@ impl Fixture {
                 out.word(value);
             }
         }
-        for part in [&verneed.bytes, &verdef.bytes, &strtab.bytes, &self.tail] {
+        for part in [&verneed.bytes, &verdef.bytes, &vec![0; SYMBOL], &hash.bytes, &strtab.bytes, &self.tail] {
             out.bytes.extend_from_slice(part);
         }
         out.bytes

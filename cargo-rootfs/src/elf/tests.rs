@@ -286,7 +286,7 @@ fn headers_that_lie_get_an_answer() {
         let file = whole().machine(machine).build();
         let width = if machine.is_64 { 8 } else { 4 };
         let mut places: Vec<usize> = fields.to_vec();
-        for segment in 0..3 {
+        for segment in 0..4 {
             places.extend(phdr_fields.iter().map(|field| phoff + segment * phdr + field));
         }
         for place in places {

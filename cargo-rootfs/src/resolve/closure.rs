@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::loader::{Libc, Loader, Shared};
-use super::search::{Attempt, Outcome, Scope, Search, own_lists};
+use super::search::{Attempt, Folders, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
 use crate::elf::{Bytes, DependencyKind, Object};
@@ -31,6 +31,8 @@ pub struct Closure {
     pub missing: Vec<Missing>,
     /// Candidates for another class or machine that the loader passes over, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
+    /// Names of objects besides the one they were first needed by and their soname, with indices into `objects`.
+    pub other_names: Vec<(Bytes, usize)>,
     /// Who needs what: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
 }
@@ -84,7 +86,7 @@ pub enum Skipped {
 pub struct Resolver {
     library_path: Vec<RootfsPath>,
     current: Option<RootfsPath>,
-    loaders: FxHashMap<RootfsPath, (usize, Shared)>,
+    loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
     names: Names,
     scopes: FxHashMap<Scope, usize>,
     scope_list: Vec<Scope>,
@@ -119,9 +121,9 @@ struct Mapped {
     /// Who caused it to be loaded (`l_loader`).
     loaded_by: Option<usize>,
     /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
-    rpath: Vec<RootfsPath>,
+    rpath: Folders,
     /// Its own RUNPATH, likewise.
-    runpath: Vec<RootfsPath>,
+    runpath: Folders,
     scope: Option<usize>,
     /// Its place in [`Closure::objects`].
     listed: Option<usize>,
@@ -160,7 +162,7 @@ impl Resolver {
     fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> (usize, Shared) {
         let next = self.loaders.len();
         self.loaders
-            .entry(path.clone())
+            .entry((path.clone(), machine))
             .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), machine))))
             .clone()
     }
@@ -172,7 +174,7 @@ impl Resolver {
         loader: &Loader,
         name: &[u8],
     ) -> Result<(RootfsPath, RootfsPath, FileId, FoundBy), Missing> {
-        let scope = Scope { rpath: Vec::new(), runpath: Vec::new(), no_default: false };
+        let scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
         let outcome = Search {
             files,
@@ -211,6 +213,7 @@ impl Resolver {
             objects: Vec::new(),
             missing: Vec::new(),
             passed_over: Vec::new(),
+            other_names: Vec::new(),
             edges: Vec::new(),
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() {
@@ -220,12 +223,13 @@ impl Resolver {
         let loader_path = interpreter_path.clone().unwrap_or_else(|| Loader::usual_path(&object));
         let (loader_id, loader) = self.shared_loader(files, &loader_path, object.machine);
         if let Some(path) = interpreter_path {
-            if loader.file.is_none() {
+            let bad = unusable_interpreter(files, &loader, object.machine);
+            if loader.file.is_none() || bad.is_some() {
                 closure.missing.push(Missing {
                     needed: bytes(path.as_bytes()),
                     needed_by: realpath.clone(),
-                    tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: None }],
-                    bad: None,
+                    tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: bad.clone() }],
+                    bad: bad.map(|why| (path.clone(), why)),
                 });
             }
             closure.interpreter = Some((path, loader.file.clone()));
@@ -250,10 +254,14 @@ impl Resolver {
         let mut by_file: FxHashMap<FileId, usize> = FxHashMap::default();
         let mut missing_seen: FxHashMap<(NameId, usize), ()> = FxHashMap::default();
 
-        if let Some(soname) = main.soname.as_ref().filter(|_| loader.libc == Libc::Glibc) {
-            known.insert(self.names.id(soname), 0);
+        if loader.libc == Libc::Glibc {
+            // The name of the program's link map is empty, and so names it (elf/rtld.c).
+            known.insert(self.names.id(&bytes(b"")), 0);
+            if let Some(soname) = &main.soname {
+                known.insert(self.names.id(soname), 0);
+            }
         }
-        by_file.insert(closure.id, 0);
+        // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
         // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
         mapped.push(self.mapped(loader, closure.realpath.clone(), main, None));
 
@@ -261,6 +269,10 @@ impl Resolver {
         while turn < mapped.len() {
             let object = Arc::clone(&mapped[turn].object);
             for dependency in &object.dependencies {
+                // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
+                if loader.libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
+                    continue;
+                }
                 let origin = mapped[turn].path.parent().unwrap_or_else(RootfsPath::root);
                 let tokens = Tokens {
                     origin: Some(origin.as_bytes()),
@@ -283,7 +295,9 @@ impl Resolver {
                     closure.edges.push((needed_by, listed));
                     if let Ok(object) = files.object(closure.objects[listed].file) {
                         let path = closure.objects[listed].path.clone();
-                        by_file.insert(closure.objects[listed].file, mapped.len());
+                        if loader.libc == Libc::Musl {
+                            by_file.insert(closure.objects[listed].file, mapped.len());
+                        }
                         known.insert(name_id, mapped.len());
                         let mut mapping = self.mapped(loader, path, object, Some(turn));
                         mapping.listed = Some(listed);
@@ -305,6 +319,7 @@ impl Resolver {
                             known.insert(name_id, at);
                             if let Some(listed) = mapped[at].listed {
                                 closure.edges.push((needed_by, listed));
+                                closure.other_names.push((name, listed));
                             }
                             continue;
                         }
@@ -349,7 +364,7 @@ impl Resolver {
             let origin = path.parent().unwrap_or_else(RootfsPath::root);
             own_lists(loader, &object, &origin, self.current.as_ref())
         } else {
-            (Vec::new(), Vec::new())
+            (Folders::from([]), Folders::from([]))
         };
         Mapped { path, object, loaded_by, rpath, runpath, scope: None, listed: None }
     }
@@ -360,7 +375,7 @@ impl Resolver {
         let (realpath, file) = loader.file.as_ref()?;
         let is_loader = match loader.libc {
             Libc::Glibc => loader.soname.as_ref() == Some(name) || **name == *loader.path.as_bytes(),
-            Libc::Musl => is_musl_itself(name),
+            Libc::Musl => is_musl_itself(name) || **name == *loader.path.as_bytes(),
         };
         if !is_loader {
             return None;
@@ -384,18 +399,18 @@ impl Resolver {
             return scope;
         }
         let object = &mapped[at].object;
-        let mut scope = Scope { rpath: Vec::new(), runpath: Vec::new(), no_default: Scope::refuses_defaults(object) };
+        let no_default = Scope::refuses_defaults(object);
+        let mut scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default };
         if libc == Libc::Glibc && object.runpath.is_some() {
             // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
-            scope.runpath.clone_from(&mapped[at].runpath);
+            scope.runpath = Arc::clone(&mapped[at].runpath);
         } else {
             // RPATH is inherited from whoever loaded the object, up to the program. (musl: all paths are.)
             let mut next = Some(at);
             while let Some(index) = next {
-                for folder in &mapped[index].rpath {
-                    if !scope.rpath.contains(folder) {
-                        scope.rpath.push(folder.clone());
-                    }
+                let folders = &mapped[index].rpath;
+                if !folders.is_empty() && !scope.rpath.contains(folders) {
+                    scope.rpath.push(Arc::clone(folders));
                 }
                 next = mapped[index].loaded_by;
             }
@@ -450,6 +465,24 @@ impl Resolver {
         let mut search = Search { files, loader, library_path, current, trail, passed_over: Vec::new() };
         let outcome = search.run(&self.scope_list[scope], &self.names.all[name]);
         (outcome, search.passed_over)
+    }
+}
+
+/// Why the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).
+fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine) -> Option<String> {
+    let Some((_, file)) = &loader.file else {
+        return match files.find(&loader.path) {
+            Find::Dir => Some("it is a directory".to_owned()),
+            Find::Special(word) => Some(format!("it is a {word}")),
+            Find::Loop => Some("too many levels of symbolic links".to_owned()),
+            Find::Failed(why) => Some(why),
+            Find::Absent | Find::File { .. } => None,
+        };
+    };
+    match files.object(*file) {
+        Ok(object) if object.machine == machine => None,
+        Ok(object) => Some(format!("it is for {:?}", object.machine)),
+        Err(why) => Some(why.to_string()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Where a loader looks for one name, in order: the search lists of glibc and of musl.
 
-use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
+use std::sync::Arc;
+
+use crate::elf::{Bytes, DF_1_NODEFLIB, DF_1_PIE, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -37,12 +39,15 @@ pub struct Attempt {
     pub why_not: Option<String>,
 }
 
+/// A list of folders, shared by all that search it.
+pub(super) type Folders = Arc<[RootfsPath]>;
+
 /// The search lists that hold for what one object needs: equal for all objects that have the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Scope {
-    /// RPATH of the object, of the one that loaded it, and so on up to the program.
-    pub(super) rpath: Vec<RootfsPath>,
-    pub(super) runpath: Vec<RootfsPath>,
+    /// RPATH of the object, of the one that loaded it, and so on up to the program: each a list.
+    pub(super) rpath: Vec<Folders>,
+    pub(super) runpath: Folders,
     /// DF_1_NODEFLIB.
     pub(super) no_default: bool,
 }
@@ -76,24 +81,26 @@ pub(super) fn own_lists(
     object: &Object,
     origin: &RootfsPath,
     current: Option<&RootfsPath>,
-) -> (Vec<RootfsPath>, Vec<RootfsPath>) {
+) -> (Folders, Folders) {
     let tokens = Tokens {
         origin: Some(origin.as_bytes()),
         lib: &loader.lib,
         platform: loader.machine.elf_platform().as_bytes(),
     };
-    let lists = |path: Option<&Bytes>| path.map_or_else(Vec::new, |path| elements(path, &tokens, current));
+    let none = || Folders::from([]);
+    let lists = |path: Option<&Bytes>| path.map_or_else(none, |path| elements(path, &tokens, current).into());
     match loader.libc {
         // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
-        Libc::Glibc if object.runpath.is_some() => (Vec::new(), lists(object.runpath.as_ref())),
-        Libc::Glibc => (lists(object.rpath.as_ref()), Vec::new()),
+        Libc::Glibc if object.runpath.is_some() => (none(), lists(object.runpath.as_ref())),
+        Libc::Glibc => (lists(object.rpath.as_ref()), none()),
         // musl treats both alike, as inherited; RUNPATH wins where both are there (`decode_dyn`).
-        Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens), Vec::new()),
+        Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens, current).into(), none()),
     }
 }
 
 /// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path.
-fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>) -> Vec<RootfsPath> {
+/// Empty elements are skipped (`path_open`).
+fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<RootfsPath> {
     let Some(path) = path else { return Vec::new() };
     let mut folders = Vec::new();
     for element in path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty()) {
@@ -109,7 +116,10 @@ fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>) -> Vec<RootfsPath> {
             rest = after;
         }
         expanded.extend_from_slice(rest);
-        folders.extend(RootfsPath::from_bytes(&expanded));
+        folders.extend(match expanded.first() {
+            Some(b'/') => RootfsPath::from_bytes(&expanded),
+            _ => current.map(|current| current.join(&expanded)),
+        });
     }
     folders
 }
@@ -125,7 +135,8 @@ enum Candidate {
     Take(RootfsPath, FileId),
     /// Search on.
     Pass(Option<String>),
-    /// Leave this list of folders, as for errors other than ENOENT and EACCES (`open_path`).
+    /// Leave this list of folders, as for errors other than ENOENT and EACCES (`open_path`); with musl,
+    /// give up (`path_open`).
     Leave(String),
     Bad(String),
 }
@@ -151,11 +162,11 @@ impl Search<'_> {
             // load_library of musl: LD_LIBRARY_PATH, the rpaths up the chain, the system's path.
             return self
                 .in_folders(FoundBy::LibraryPath, self.library_path, name)
-                .or_else(|| self.in_folders(FoundBy::Rpath, &scope.rpath, name))
+                .or_else(|| self.in_rpaths(scope, name))
                 .or_else(|| self.in_folders(FoundBy::Default, &self.loader.default_dirs, name))
                 .unwrap_or(Outcome::Missing);
         }
-        self.in_folders(FoundBy::Rpath, &scope.rpath, name)
+        self.in_rpaths(scope, name)
             .or_else(|| self.in_folders(FoundBy::LibraryPath, self.library_path, name))
             .or_else(|| self.in_folders(FoundBy::Runpath, &scope.runpath, name))
             .or_else(|| self.in_cache(scope, name))
@@ -192,6 +203,10 @@ impl Search<'_> {
         }
     }
 
+    fn in_rpaths(&mut self, scope: &Scope, name: &[u8]) -> Option<Outcome> {
+        scope.rpath.iter().find_map(|folders| self.in_folders(FoundBy::Rpath, folders, name))
+    }
+
     fn in_folders(&mut self, by: FoundBy, folders: &[RootfsPath], name: &[u8]) -> Option<Outcome> {
         for folder in folders {
             let path = folder.join(name);
@@ -201,7 +216,13 @@ impl Search<'_> {
                 Candidate::Pass(why) => self.note(by, Some(folder.clone()), why),
                 Candidate::Leave(why) => {
                     self.note(by, Some(folder.clone()), Some(why));
-                    return None;
+                    if self.loader.libc == Libc::Musl {
+                        return Some(Outcome::Missing);
+                    }
+                    // What is wrong with the folder itself counts as if it were not there.
+                    if self.files.find(folder) == Find::Dir {
+                        return None;
+                    }
                 }
             }
         }
@@ -214,8 +235,8 @@ impl Search<'_> {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
-        // With DF_1_NODEFLIB an entry that lies in a default folder does not count either.
-        let by_default = path.parent().is_some_and(|folder| self.loader.default_dirs.contains(&folder));
+        // With DF_1_NODEFLIB an entry that begins as a default folder does does not count either.
+        let by_default = self.loader.default_dirs.iter().any(|folder| path.is_within(folder));
         if scope.no_default && by_default {
             self.note(FoundBy::Cache, Some(path), Some("DF_1_NODEFLIB".to_owned()));
             return None;
@@ -266,6 +287,9 @@ impl Search<'_> {
                 Candidate::Bad("cannot dynamically load executable".to_owned())
             }
             Ok(object) if !object.is_dynamic => Candidate::Bad("object file has no dynamic section".to_owned()),
+            Ok(object) if self.loader.libc == Libc::Glibc && object.flags_1 & DF_1_PIE != 0 => {
+                Candidate::Bad("cannot dynamically load position-independent executable".to_owned())
+            }
             Ok(_) => Candidate::Take(realpath, file),
         }
     }

@@ -1,6 +1,8 @@
 //! Symbol versions: whether every version that an object needs is defined by the library that was
 //! chosen for it (`_dl_check_map_versions`, elf/dl-version.c).
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::{Closure, FileId, Files, Libc};
@@ -21,7 +23,8 @@ pub struct Unsatisfied {
 /// Checks pairs of objects, each once however many closures they are in.
 #[derive(Debug, Default)]
 pub struct Versions {
-    checked: FxHashMap<(FileId, FileId), Vec<Bytes>>,
+    /// What the need of this index of the first file finds lacking in the second.
+    checked: FxHashMap<(FileId, usize, FileId), Vec<Bytes>>,
 }
 
 impl Versions {
@@ -31,21 +34,27 @@ impl Versions {
         if closure.loader.as_ref().is_none_or(|loader| loader.libc == Libc::Musl) {
             return found;
         }
-        // A library is looked up by the names that objects need it by, or by its soname.
+        let program = (closure.id, &closure.realpath);
+        let loaded = closure.objects.iter().map(|loaded| (loaded.file, &loaded.path));
+        let all: Vec<(FileId, &RootfsPath)> = std::iter::once(program).chain(loaded).collect();
+        // An object is looked up by the names that others need it by, and by its soname (`find_needed`).
         let mut by_name: FxHashMap<Bytes, usize> = FxHashMap::default();
-        for (index, loaded) in closure.objects.iter().enumerate() {
-            by_name.entry(loaded.needed.clone()).or_insert(index);
-            if let Some(soname) = files.object(loaded.file).ok().and_then(|object| object.soname.clone()) {
-                by_name.entry(soname).or_insert(index);
+        for (index, (file, _)) in all.iter().enumerate() {
+            let soname = files.object(*file).ok().and_then(|object| object.soname.clone());
+            let needed = index.checked_sub(1).map(|index| Arc::clone(&closure.objects[index].needed));
+            for name in needed.into_iter().chain(soname) {
+                by_name.entry(name).or_insert(index);
             }
         }
-        let all = closure.objects.iter().map(|loaded| (loaded.file, &loaded.path));
-        for (file, path) in std::iter::once((closure.id, &closure.realpath)).chain(all) {
+        for (name, index) in &closure.other_names {
+            by_name.entry(Arc::clone(name)).or_insert(index + 1);
+        }
+        for &(file, path) in &all {
             let Ok(object) = files.object(file) else { continue };
-            for need in &object.version_needs {
-                let Some(library) = by_name.get(&need.file).map(|index| &closure.objects[*index]) else { continue };
-                let lacking = self.checked.entry((file, library.file)).or_insert_with(|| {
-                    let Ok(chosen) = files.object(library.file) else { return Vec::new() };
+            for (index, need) in object.version_needs.iter().enumerate() {
+                let Some((library, library_path)) = by_name.get(&need.file).map(|index| all[*index]) else { continue };
+                let lacking = self.checked.entry((file, index, library)).or_insert_with(|| {
+                    let Ok(chosen) = files.object(library) else { return Vec::new() };
                     if chosen.version_definitions.is_empty() {
                         // ld.so says "no version information available" and goes on.
                         return Vec::new();
@@ -57,7 +66,7 @@ impl Versions {
                 found.extend(lacking.iter().map(|version| Unsatisfied {
                     version: version.clone(),
                     needed_by: path.clone(),
-                    library: library.path.clone(),
+                    library: library_path.clone(),
                 }));
             }
         }

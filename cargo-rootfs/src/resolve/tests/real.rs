@@ -1,0 +1,168 @@
+//! The same files given to the loader of this machine, in a chroot; nothing of them is run but it.
+//!
+//! It needs root, unshare(1) and the loader; where one of them is missing, that is printed once.
+
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Once;
+
+use super::tree::{LOADER, MUSL_LOADER, Node, Tree};
+use crate::resolve::{Closure, Libc};
+
+/// What the child is told: the root, the current folder, and what to start there.
+const ROOT: &str = "LOADER_TEST_ROOT";
+const CURRENT: &str = "LOADER_TEST_CURRENT";
+const START: &str = "LOADER_TEST_START";
+
+/// Not a test: what [`ask`] starts, this program once more, to enter the chroot.
+#[test]
+fn child() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    std::os::unix::fs::chroot(root).unwrap();
+    std::env::set_current_dir(std::env::var_os(CURRENT).unwrap()).unwrap();
+    let start = std::env::var(START).unwrap();
+    let mut words = start.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1");
+    if let Some(path) = std::env::var_os("LOADER_TEST_PATH") {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    panic!("{}", command.exec());
+}
+
+fn loader(tree: &Tree) -> Option<&'static str> {
+    static SKIPPED: Once = Once::new();
+    let loader = if tree.libc == Some(Libc::Musl) { MUSL_LOADER } else { LOADER };
+    let is_root = rustix::process::geteuid().is_root();
+    let has_unshare = Command::new("unshare").args(["-m", "true"]).output().is_ok_and(|it| it.status.success());
+    if cfg!(target_arch = "x86_64") && is_root && has_unshare && Path::new(loader).exists() {
+        return Some(loader);
+    }
+    SKIPPED.call_once(|| {
+        #[allow(clippy::print_stderr)]
+        {
+            eprintln!("skipped: the rules are not compared with {loader} (needs root, unshare and the loader)");
+        }
+    });
+    None
+}
+
+fn materialize(tree: &Tree, root: &Path, loader: &str) {
+    let mut first: Vec<Option<std::path::PathBuf>> = vec![None; tree.bodies.len()];
+    for (path, node) in &tree.nodes {
+        let host = path.below(root);
+        match node {
+            Node::Dir if path.as_bytes() == b"/" => {}
+            Node::Dir => std::fs::create_dir(&host).unwrap(),
+            Node::Link(target) => {
+                std::os::unix::fs::symlink(std::ffi::OsStr::from_bytes(target), &host).unwrap();
+            }
+            Node::File(body) => match &first[*body] {
+                Some(known) => std::fs::hard_link(known, &host).unwrap(),
+                None => {
+                    std::fs::write(&host, &tree.bodies[*body]).unwrap();
+                    std::fs::set_permissions(&host, PermissionsExt::from_mode(0o755)).unwrap();
+                    first[*body] = Some(host);
+                }
+            },
+            Node::Loader(_) => {
+                std::fs::copy(std::fs::canonicalize(loader).unwrap(), &host).unwrap();
+            }
+            Node::Special(_) | Node::Denied => unreachable!("only here"),
+        }
+    }
+    std::fs::create_dir_all(root.join("proc")).unwrap();
+}
+
+fn ask(tree: &Tree, file: &str) -> Option<Output> {
+    if tree.only_here.is_some() {
+        return None;
+    }
+    let loader = loader(tree)?;
+    let root = tempfile::tempdir().unwrap();
+    materialize(tree, root.path(), loader);
+    let start = if tree.libc == Some(Libc::Musl) { format!("{loader} --list {file}") } else { file.to_owned() };
+    let mut command = Command::new("unshare");
+    // The program's $ORIGIN comes from /proc/self/exe.
+    command.arg("-m").arg(format!("--mount-proc={}", root.path().join("proc").display()));
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "resolve::tests::real::child", "--nocapture", "-q"]);
+    command.env(ROOT, root.path()).env(CURRENT, tree.current.as_deref().unwrap_or("/")).env(START, start);
+    if !tree.library_path.is_empty() {
+        command.env("LOADER_TEST_PATH", tree.library_path.join(":"));
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    Some(output)
+}
+
+/// The loader maps the same files by the same paths, and misses the same names.
+#[track_caller]
+pub(super) fn agrees(tree: &Tree, file: &str, closure: &Closure) {
+    let Some(output) = ask(tree, file) else { return };
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = format!("{stdout}{stderr}{}", output.status);
+    let bad = closure.missing.iter().find_map(|missing| Some((&missing.needed, missing.bad.as_ref()?)));
+    if let Some((name, (path, _))) = bad {
+        // It gives up at the first such file, and says which, by its path or its name.
+        let name = String::from_utf8_lossy(name);
+        let is_told = said.contains(&path.to_string()) || said.contains(&*name);
+        assert!(stderr.contains("rror") && is_told, "the loader does not give up:\n{said}");
+        return;
+    }
+    let (mut found, mut missing) = (BTreeSet::new(), BTreeSet::new());
+    for line in stdout.lines().filter_map(|line| line.strip_prefix('\t')) {
+        let line = line.split(" (0x").next().unwrap_or(line).trim();
+        match line.split_once(" => ") {
+            Some((name, "not found")) => {
+                missing.insert(name.to_owned());
+            }
+            Some((_, path)) => {
+                found.insert(path.to_owned());
+            }
+            None if line.starts_with("linux-vdso") || line == "statically linked" => {}
+            None => {
+                found.insert(line.to_owned());
+            }
+        }
+    }
+    for line in stderr.lines() {
+        // musl's way to say so.
+        let rest = line.strip_prefix("Error loading shared library ").and_then(|rest| rest.split_once(": "));
+        missing.extend(rest.map(|(name, _)| name.to_owned()));
+    }
+    // The interpreter is mapped, and listed, whether or not it is needed by name.
+    let interpreter = closure.interpreter.iter().map(|(path, _)| path.to_string());
+    let mapped = closure.objects.iter().map(|object| object.path.to_string());
+    let mut expected: BTreeSet<String> = mapped.collect();
+    for path in interpreter {
+        expected.remove(&path);
+        found.remove(&path);
+    }
+    let clean = |paths: BTreeSet<String>| -> BTreeSet<String> {
+        paths.into_iter().map(|text| super::tree::path(&absolute(tree, &text)).to_string()).collect()
+    };
+    let names = closure.missing.iter().map(|missing| String::from_utf8_lossy(&missing.needed).into_owned());
+    let lacking: BTreeSet<String> = names.collect();
+    assert_eq!((clean(expected), lacking), (clean(found), missing), "left is ours, right the loader's:\n{said}");
+}
+
+fn absolute(tree: &Tree, text: &str) -> String {
+    if text.starts_with('/') { text.to_owned() } else { format!("{}/{text}", tree.current.as_deref().unwrap_or("")) }
+}
+
+/// The loader starts the program, as far as versions go, exactly where `is_satisfied`.
+#[track_caller]
+pub(super) fn agrees_on_versions(tree: &Tree, file: &str, is_satisfied: bool) {
+    let Some(output) = ask(tree, file) else { return };
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    // A weak version that is lacking is told of in this mode, and is no error.
+    let complaint = said.lines().any(|line| line.contains("version `") && !line.contains("weak version"));
+    assert_eq!(complaint, !is_satisfied, "{said}");
+}

@@ -1,0 +1,281 @@
+//! A tree of files in memory, and what resolving in it must give.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::real;
+use crate::elf::fixture::Fixture;
+use crate::elf::{Bytes, Object, ReadError};
+use crate::path::RootfsPath;
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Libc, Resolver, Versions, cache};
+
+/// Files, links and folders by their paths; folders are made where they are needed.
+#[derive(Default)]
+pub(super) struct Tree {
+    pub(super) nodes: BTreeMap<RootfsPath, Node>,
+    pub(super) bodies: Vec<Vec<u8>>,
+    pub(super) library_path: Vec<String>,
+    pub(super) current: Option<String>,
+    pub(super) libc: Option<Libc>,
+    /// The real loader cannot be asked, and why not.
+    pub(super) only_here: Option<&'static str>,
+}
+
+pub(super) enum Node {
+    Dir,
+    Link(Bytes),
+    File(usize),
+    /// The loader: a stand-in here, the real one where it is asked.
+    Loader(usize),
+    Special(&'static str),
+    /// It cannot be opened (EACCES).
+    Denied,
+}
+
+pub(super) fn path(text: &str) -> RootfsPath {
+    RootfsPath::parse(text).unwrap()
+}
+
+/// What Debian's loader has built in; a test uses the last two.
+pub(super) const SYSTEM_DIRS: &[u8] =
+    b"/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0";
+pub(super) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+pub(super) const MUSL_LOADER: &str = "/lib/ld-musl-x86_64.so.1";
+
+/// A program for glibc.
+pub(super) fn program() -> Fixture {
+    Fixture::program()
+}
+
+/// A library without a soname.
+pub(super) fn library() -> Fixture {
+    Fixture::library()
+}
+
+/// A library with one.
+pub(super) fn soname(name: &str) -> Fixture {
+    Fixture::library().soname(name)
+}
+
+impl Tree {
+    /// A tree with nothing but glibc's loader.
+    pub(super) fn glibc() -> Self {
+        let loader = soname("ld-linux-x86-64.so.2").tail(SYSTEM_DIRS).build();
+        let mut tree = Self { libc: Some(Libc::Glibc), ..Self::default() };
+        let node = Node::Loader(tree.body(loader));
+        tree.put(LOADER, node)
+    }
+
+    /// A tree with nothing but musl's.
+    pub(super) fn musl() -> Self {
+        let loader = soname("libc.so").tail(b"\0/lib:/usr/local/lib:/usr/lib\0").build();
+        let mut tree = Self { libc: Some(Libc::Musl), ..Self::default() };
+        let node = Node::Loader(tree.body(loader));
+        tree.put(MUSL_LOADER, node)
+    }
+
+    fn body(&mut self, bytes: Vec<u8>) -> usize {
+        self.bodies.push(bytes);
+        self.bodies.len() - 1
+    }
+
+    fn put(mut self, at: &str, node: Node) -> Self {
+        let at = path(at);
+        let mut folder = at.parent();
+        while let Some(parent) = folder {
+            folder = parent.parent();
+            self.nodes.entry(parent).or_insert(Node::Dir);
+        }
+        self.nodes.insert(at, node);
+        self
+    }
+
+    pub(super) fn elf(self, at: &str, file: Fixture) -> Self {
+        self.bytes(at, &file.build())
+    }
+
+    pub(super) fn bytes(mut self, at: &str, bytes: &[u8]) -> Self {
+        let node = Node::File(self.body(bytes.to_vec()));
+        self.put(at, node)
+    }
+
+    /// Another name of a file that is there.
+    pub(super) fn same_file(self, at: &str, other: &str) -> Self {
+        let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no file at {other}") };
+        let node = Node::File(*body);
+        self.put(at, node)
+    }
+
+    pub(super) fn link(self, at: &str, target: &str) -> Self {
+        self.put(at, Node::Link(Bytes::from(target.as_bytes())))
+    }
+
+    pub(super) fn dir(self, at: &str) -> Self {
+        self.put(at, Node::Dir)
+    }
+
+    /// A FIFO, which the real loader would wait for.
+    pub(super) fn special(self, at: &str) -> Self {
+        self.put(at, Node::Special("FIFO")).only_here("opening a FIFO waits")
+    }
+
+    pub(super) fn denied(self, at: &str) -> Self {
+        self.put(at, Node::Denied).only_here("root may open every file")
+    }
+
+    /// An ld.so.cache with these entries.
+    pub(super) fn cache(self, entries: &[(&str, &str)]) -> Self {
+        let machine = crate::elf::fixture::machine("x86_64");
+        let entries: Vec<_> = entries.iter().map(|(name, at)| (Bytes::from(name.as_bytes()), path(at))).collect();
+        self.bytes("/etc/ld.so.cache", &cache::write(machine, &entries))
+    }
+
+    pub(super) fn library_path(mut self, folder: &str) -> Self {
+        self.library_path.push(folder.to_owned());
+        self
+    }
+
+    /// The current folder; the real loader has one always.
+    pub(super) fn current(mut self, folder: &str) -> Self {
+        self.current = Some(folder.to_owned());
+        self
+    }
+
+    pub(super) fn only_here(mut self, why: &'static str) -> Self {
+        self.only_here = Some(why);
+        self
+    }
+
+    fn resolver(&self) -> Resolver {
+        let library_path = self.library_path.iter().map(|folder| path(folder)).collect();
+        Resolver::new(library_path, self.current.as_deref().map(path))
+    }
+
+    pub(super) fn closure(&mut self, file: &str) -> Closure {
+        self.resolver().closure(self, &path(file)).unwrap()
+    }
+
+    /// The closure of `file` must be `expected`, a line each: in order what is mapped, then what is
+    /// missing. The real loader must say the same.
+    #[track_caller]
+    pub(super) fn expect(mut self, file: &str, expected: &str) {
+        let closure = self.closure(file);
+        let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines(&closure), expected);
+        real::agrees(&self, file, &closure);
+    }
+
+    /// The same of the symbol versions that are lacking.
+    #[track_caller]
+    pub(super) fn expect_versions(mut self, file: &str, expected: &[&str]) {
+        let closure = self.closure(file);
+        let found: Vec<String> = Versions::default()
+            .unsatisfied(&mut self, &closure)
+            .iter()
+            .map(|lacking| {
+                let version = String::from_utf8_lossy(&lacking.version);
+                format!("{version} of {} needed by {}", lacking.library, lacking.needed_by)
+            })
+            .collect();
+        assert_eq!(found, expected);
+        real::agrees_on_versions(&self, file, expected.is_empty());
+    }
+}
+
+/// A closure as text: `NAME => PATH [WAY]`, `NAME missing for PATH`, `NAME bad at PATH for PATH`.
+pub(super) fn lines(closure: &Closure) -> Vec<String> {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let found = closure
+        .objects
+        .iter()
+        .map(|object| format!("{} => {} [{}]", text(&object.needed), object.path, object.found_by));
+    let missing = closure.missing.iter().map(|missing| {
+        let name = text(&missing.needed);
+        match &missing.bad {
+            Some((path, _)) => format!("{name} bad at {path} for {}", missing.needed_by),
+            None => format!("{name} missing for {}", missing.needed_by),
+        }
+    });
+    found.chain(missing).collect()
+}
+
+/// Real path and node, as path_resolution(7) has it.
+enum End {
+    At(RootfsPath),
+    Absent,
+    Loop,
+}
+
+impl Tree {
+    fn walk(&self, path: &RootfsPath) -> End {
+        let mut at = RootfsPath::root();
+        let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if !matches!(self.nodes.get(&at), Some(Node::Dir)) {
+                return End::Absent;
+            }
+            if part == b".." {
+                at = at.parent().unwrap_or_else(RootfsPath::root);
+                continue;
+            }
+            let next = at.join(&part);
+            match self.nodes.get(&next) {
+                None => return End::Absent,
+                Some(Node::Link(target)) => {
+                    links += 1;
+                    if links > 40 {
+                        return End::Loop;
+                    }
+                    if target.first() == Some(&b'/') {
+                        at = RootfsPath::root();
+                    }
+                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+                    rest.extend(parts.rev().map(<[u8]>::to_vec));
+                }
+                Some(_) => at = next,
+            }
+        }
+        End::At(at)
+    }
+}
+
+impl Files for Tree {
+    fn find(&mut self, path: &RootfsPath) -> Find {
+        let at = match self.walk(path) {
+            End::At(at) => at,
+            End::Absent => return Find::Absent,
+            End::Loop => return Find::Loop,
+        };
+        match &self.nodes[&at] {
+            Node::Dir => Find::Dir,
+            Node::File(body) | Node::Loader(body) => Find::File { realpath: at.clone(), file: FileId(*body) },
+            Node::Special(word) => Find::Special(word),
+            Node::Denied => Find::Failed("permission denied".to_owned()),
+            Node::Link(_) => unreachable!("links are followed"),
+        }
+    }
+
+    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
+        match Object::read(&self.bodies[file.0][..]) {
+            Ok(object) => Ok(Arc::new(object)),
+            Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
+            Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
+        }
+    }
+
+    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = &self.bodies[file.0];
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.clone()) }
+    }
+
+    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
+        let inside = |at: &&RootfsPath| at.parent().as_ref() == Some(folder);
+        self.nodes.keys().filter(inside).map(|at| at.file_name().into()).collect()
+    }
+
+    fn inode(&self, file: FileId) -> (u64, u64) {
+        (1, file.0 as u64)
+    }
+}
