@@ -255,14 +255,14 @@ fn libraries(
             continue;
         };
         match resolver.library(view, &loader, name.as_bytes()) {
-            Ok((path, _, _, by)) => roots.push(Root {
+            Ok(found) => roots.push(Root {
                 name: name.clone(),
                 origin,
                 start: Start::Library(name.clone().into_bytes(), loader.path.clone()),
-                path,
+                path: found.path,
                 is_project: true,
                 is_tool: false,
-                opened: Some((by, loader)),
+                opened: Some((found.found_by, loader)),
             }),
             Err(missing) => {
                 let package = packages::of_library(view.root(), name.as_bytes(), machine);
@@ -346,3 +346,6 @@ fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mu
     }
     claims
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::{Object, ReadError};
+use crate::elf::{Bytes, Object, ReadError};
 use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::report::missing_error;
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Resolver, Skipped, Versions};
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Resolver, Skipped, Versions};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
@@ -29,6 +29,10 @@ pub struct Claim {
     pub machine: Machine,
     /// What gets mapped, by device and inode, in order: the file itself, its interpreter, its objects.
     pub mapped: Vec<(u64, u64)>,
+    /// The paths by which the loader knew its interpreter and its objects, which must lead to them still.
+    pub paths: Vec<(RootfsPath, (u64, u64))>,
+    /// Names that the loader's configuration alone led to: they must be found by name alone.
+    pub searched: Vec<(Bytes, (u64, u64))>,
 }
 
 /// Where a closure starts.
@@ -43,7 +47,13 @@ pub enum Start {
 impl Claim {
     /// The claim that `closure` makes, its files named by `files`.
     pub fn new(closure: &Closure, start: Start, names: Vec<RootfsPath>, machine: Machine, files: &dyn Files) -> Self {
-        Self { names, start, machine, mapped: mapped(closure, files) }
+        let interpreter = closure.interpreter.iter().filter_map(|(path, found)| Some((path, found.as_ref()?.1)));
+        let objects = closure.objects.iter().map(|object| (&object.path, object.file));
+        let paths = interpreter.chain(objects).map(|(path, file)| (path.clone(), files.inode(file))).collect();
+        let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
+        let searched = closure.objects.iter().filter(is_searched);
+        let searched = searched.map(|object| (Arc::clone(&object.needed), files.inode(object.file))).collect();
+        Self { names, start, machine, mapped: mapped(closure, files), paths, searched }
     }
 }
 
@@ -96,7 +106,7 @@ fn check(
                 return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
             };
             match resolver.library(view, &loader, name) {
-                Ok((path, ..)) => path,
+                Ok(found) => found.path,
                 Err(_) => return Err(Error::failed(format!("`{shown}` would not be found in the rootfs by its name"))),
             }
         }
@@ -121,6 +131,21 @@ fn check(
         let now = mapped(&closure, view);
         if now != claim.mapped {
             return Err(differs(view, &closure, claim, &now));
+        }
+        for (path, inode) in &claim.paths {
+            if !matches!(view.find(path), Find::File { file, .. } if view.inode(file) == *inode) {
+                return Err(Error::failed(format!("`{path}` would not be found in the rootfs"))
+                    .detail(format!("by which `{}` has it in the sysroot", closure.file)));
+            }
+        }
+        for (name, inode) in &claim.searched {
+            let Some(loader) = &closure.loader else { continue };
+            let found = resolver.library(view, loader, name);
+            if !found.is_ok_and(|found| view.inode(found.file) == *inode) {
+                let name = String::from_utf8_lossy(name);
+                return Err(Error::failed(format!("`{name}` would not be found in the rootfs by its name"))
+                    .detail(format!("needed by {}", closure.file)));
+            }
         }
     }
     Ok(())

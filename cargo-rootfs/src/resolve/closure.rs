@@ -52,6 +52,14 @@ pub struct Loaded {
     pub found_by: FoundBy,
 }
 
+impl Loaded {
+    /// Whether the loader's configuration alone led to it: not its default folders, and nothing in an ELF file.
+    pub fn is_searched(&self, loader: &Loader) -> bool {
+        matches!(self.found_by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath)
+            && self.path.parent().is_some_and(|folder| !loader.default_dirs.contains(&folder))
+    }
+}
+
 /// A name for which there is no library.
 #[derive(Debug, Clone)]
 pub struct Missing {
@@ -168,12 +176,7 @@ impl Resolver {
     }
 
     /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
-    pub fn library(
-        &mut self,
-        files: &mut dyn Files,
-        loader: &Loader,
-        name: &[u8],
-    ) -> Result<(RootfsPath, RootfsPath, FileId, FoundBy), Missing> {
+    pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
         let scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
         let outcome = Search {
@@ -187,7 +190,9 @@ impl Resolver {
         .run(&scope, name);
         let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad };
         match outcome {
-            Outcome::Found { path, realpath, file, by } => Ok((path, realpath, file, by)),
+            Outcome::Found { path, realpath, file, by } => {
+                Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by })
+            }
             Outcome::Missing => Err(missing(None)),
             Outcome::Bad { path, reason } => Err(missing(Some((path, reason)))),
         }

@@ -1,0 +1,7 @@
+//! Whole plans on small sysroots made of ELF fixtures.
+
+mod disk;
+mod included;
+mod planned;
+mod proof;
+mod refused;

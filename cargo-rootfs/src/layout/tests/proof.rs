@@ -1,0 +1,281 @@
+//! The proof: take anything away from what it holds for, or change it, and it must fail.
+
+use std::sync::Arc;
+
+use super::super::Planned;
+use super::disk::{Ask, Disk, library, path, tool};
+use crate::elf::Bytes;
+use crate::elf::fixture::{Fixture, machine};
+use crate::path::RootfsPath;
+use crate::proof::prove;
+use crate::resolve::cache::{self, Cache};
+use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
+
+fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
+    !prove(rootfs, &planned.claims, &mut planned.view).is_empty()
+}
+
+/// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
+#[track_caller]
+fn every_removal_fails(mut planned: Planned) {
+    let whole = planned.assembly.rootfs.clone();
+    let errors = prove(&whole, &planned.claims, &mut planned.view);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(whole.len() > 3, "{}", whole.dump());
+    let mut spared = Vec::new();
+    for (path, _) in whole.iter() {
+        let mut without = whole.clone();
+        without.remove(path);
+        if !fails(&mut planned, &without) {
+            spared.push(path.to_string());
+        }
+    }
+    for (what, without) in without_one_line(&whole) {
+        if !fails(&mut planned, &without) {
+            spared.push(what);
+        }
+    }
+    assert!(spared.is_empty(), "these can be taken away: {spared:?}\nof\n{}", whole.dump());
+}
+
+/// The rootfs without one entry of its ld.so.cache, or without one folder of musl's path file.
+fn without_one_line(whole: &Rootfs) -> Vec<(String, Rootfs)> {
+    let mut found = Vec::new();
+    let mut with = |at: &RootfsPath, what: String, bytes: Vec<u8>| {
+        let mut changed = whole.clone();
+        changed.get_mut(at).unwrap().kind = Kind::File(Body::Bytes(Arc::from(bytes)));
+        found.push((what, changed));
+    };
+    let at = path("/etc/ld.so.cache");
+    if let Some(bytes) = made(whole, &at) {
+        let machine = machine("x86_64");
+        let parsed = Cache::parse(bytes.to_vec(), machine).unwrap();
+        let entry = |(name, at): (&[u8], &[u8])| (Bytes::from(name), RootfsPath::from_bytes(at).unwrap());
+        let entries: Vec<_> = parsed.entries().map(entry).collect();
+        for out in 0..entries.len() {
+            let mut rest = entries.clone();
+            let (name, path) = rest.remove(out);
+            let what = format!("cache entry {} => {path}", String::from_utf8_lossy(&name));
+            with(&at, what, cache::write(machine, &rest));
+        }
+    }
+    let at = path("/etc/ld-musl-x86_64.path");
+    if let Some(bytes) = made(whole, &at) {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let is_extra = |line: &[u8]| !["/lib", "/usr/local/lib", "/usr/lib"].iter().any(|it| it.as_bytes() == line);
+        for out in (0..lines.len()).filter(|index| is_extra(lines[*index])) {
+            let mut rest = lines.clone();
+            let line = rest.remove(out);
+            with(&at, format!("path {}", String::from_utf8_lossy(line)), rest.join(&b'\n'));
+        }
+    }
+    found
+}
+
+fn made(rootfs: &Rootfs, at: &RootfsPath) -> Option<Arc<[u8]>> {
+    match &rootfs.get(at)?.kind {
+        Kind::File(Body::Bytes(bytes)) => Some(Arc::clone(bytes)),
+        _ => None,
+    }
+}
+
+#[track_caller]
+fn planned(ask: &Ask, sysroot: &Disk) -> Planned {
+    match ask.plan(sysroot) {
+        Ok(planned) => planned,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A sysroot with all that may lead to a file: alternatives, links in the library folders, a RUNPATH
+/// through a link, a cache that names a folder of its own, and libraries that need one another.
+fn winding() -> Disk {
+    let entries = [(Bytes::from(&b"libdeep.so.1"[..]), path("/usr/lib/deep/libdeep.so.1"))];
+    Disk::merged()
+        .bytes("etc/ld.so.cache", &cache::write(machine("x86_64"), &entries), 0o644)
+        .elf("usr/bin/vim.basic", tool().needs("libdeep.so.1").needs("librun.so").runpath("/opt/run"))
+        .link("usr/bin/vim", "/etc/alternatives/vim")
+        .link("etc/alternatives/vim", "/usr/bin/vim.basic")
+        .elf("usr/lib/deep/libdeep.so.1.2.3", library("libdeep.so.1").needs("libdeeper.so").runpath("$ORIGIN/more"))
+        .link("usr/lib/deep/libdeep.so.1", "libdeep.so.1.2.3")
+        .elf("usr/lib/deep/more/libdeeper.so", library("libdeeper.so"))
+        .link("opt/run", "../srv/run/../lib")
+        .dir("srv/run")
+        .elf("srv/lib/librun.so", library("librun.so"))
+}
+
+#[test]
+fn nothing_of_a_merged_rootfs_can_be_spared() {
+    every_removal_fails(planned(&Ask::tools(&["sh", "env"]), &Disk::merged()));
+}
+
+#[test]
+fn nothing_of_an_unmerged_rootfs_can_be_spared() {
+    every_removal_fails(planned(&Ask::tools(&["sh", "env", "/bin/dash"]), &Disk::unmerged()));
+}
+
+#[test]
+fn nothing_of_a_winding_rootfs_can_be_spared() {
+    every_removal_fails(planned(&Ask::tools(&["vim", "sh"]), &winding()));
+}
+
+#[test]
+fn nothing_of_a_project_with_libraries_of_its_own_can_be_spared() {
+    let project = Disk::empty()
+        .elf("target/release/app", tool().needs("libnative.so").needs("libbeside.so").runpath("$ORIGIN/../lib"))
+        .elf("target/release/build/native/out/libnative.so", library("libnative.so").needs("libsecond.so"))
+        .elf("target/release/build/native/out/libsecond.so", library("libsecond.so"))
+        .elf("target/lib/libbeside.so", library("libbeside.so"));
+    let ask = Ask::tools(&["sh"])
+        .executable(project.at("target/release/app"))
+        .library_dir(project.at("target/release/build/native/out"))
+        .build_tree(project.root());
+    every_removal_fails(planned(&ask, &Disk::merged()));
+}
+
+#[test]
+fn nothing_of_a_library_path_can_be_spared() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/tool", tool().needs("libx.so.1").runpath("/opt/x"))
+        .elf("opt/x/libx.so.1", library("libx.so.1").needs("liby.so"))
+        .elf("opt/x/liby.so", library("liby.so"));
+    every_removal_fails(planned(&Ask::tools(&["tool"]).library_path("/opt/x"), &sysroot));
+}
+
+#[test]
+fn nothing_of_a_library_opened_at_run_time_can_be_spared() {
+    let sysroot = Disk::merged()
+        .elf("usr/lib/libplug.so.1.0", library("libplug.so.1").needs("libhelp.so"))
+        .link("usr/lib/libplug.so.1", "libplug.so.1.0")
+        .elf("usr/lib/libhelp.so", library("libhelp.so"))
+        .elf("opt/far/libfar.so", library("libfar.so"));
+    let ask = Ask::tools(&["sh"]).library("libplug.so.1").library("libfar.so").library_path("/opt/far");
+    every_removal_fails(planned(&ask, &sysroot));
+}
+
+#[test]
+fn nothing_of_an_include_can_be_spared() {
+    let project = Disk::empty()
+        .elf("bin/extra", tool().needs("libextra.so").runpath("$ORIGIN/../lib"))
+        .elf("lib/libextra.so", library("libextra.so"));
+    let ask = Ask::nothing().include(project.at("bin/extra"), "/opt/extra/bin/extra");
+    every_removal_fails(planned(&ask, &Disk::merged()));
+}
+
+#[test]
+fn nothing_of_hard_links_can_be_spared() {
+    let sysroot = Disk::merged().elf("usr/bin/gunzip", tool()).hard_link("usr/bin/gzip", "usr/bin/gunzip");
+    every_removal_fails(planned(&Ask::tools(&["gzip", "gunzip"]), &sysroot));
+}
+
+#[test]
+fn nothing_of_a_musl_rootfs_can_be_spared() {
+    let program = || Fixture::program().interpreter("/lib/ld-musl-x86_64.so.1").needs("libc.so");
+    let sysroot = Disk::empty()
+        .elf("lib/ld-musl-x86_64.so.1", Fixture::library().soname("libc.so").tail(b"\0/lib:/usr/local/lib:/usr/lib\0"))
+        .elf("bin/busybox", program())
+        .link("bin/sh", "busybox")
+        .elf("usr/bin/tool", program().needs("libz.so.1").needs("libfar.so"))
+        .elf("usr/lib/libz.so.1.2", Fixture::library().soname("libz.so.1").needs("libc.so"))
+        .link("usr/lib/libz.so.1", "libz.so.1.2")
+        .elf("opt/far/libfar.so", Fixture::library());
+    every_removal_fails(planned(&Ask::tools(&["sh", "tool"]).library_path("/opt/far"), &sysroot));
+}
+
+/// The machine's own files, and the loader's own rules.
+#[test]
+fn nothing_of_this_machines_tools_can_be_spared() {
+    let ask = Ask::tools(&["bash", "ls"]);
+    let target = crate::target::Target::host();
+    let planned = super::super::plan("/".into(), &target, &ask.content, &ask.artifacts).unwrap();
+    every_removal_fails(planned);
+}
+
+/// Every link's target, changed to what is not there or to another file, is another rootfs.
+#[test]
+fn a_link_that_leads_elsewhere_fails() {
+    let mut planned = planned(&Ask::tools(&["vim", "sh"]), &winding());
+    let whole = planned.assembly.rootfs.clone();
+    let links: Vec<_> = whole
+        .iter()
+        .filter(|(_, entry)| matches!(entry.kind, Kind::Symlink(_)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    assert!(links.len() >= 8, "{}", whole.dump());
+    for link in links {
+        for target in ["/nowhere", "/usr/bin/dash", "/etc", "..", ""] {
+            let Kind::Symlink(before) = &whole.get(&link).unwrap().kind else { unreachable!() };
+            if (link == path("/usr/bin/sh") && target == "/usr/bin/dash") || &**before == target.as_bytes() {
+                continue;
+            }
+            let mut changed = whole.clone();
+            changed.get_mut(&link).unwrap().kind = Kind::Symlink(Arc::from(target.as_bytes()));
+            assert!(fails(&mut planned, &changed), "{link} -> {target}");
+        }
+    }
+}
+
+/// Any two files that change places.
+#[test]
+fn two_files_that_are_swapped_fail() {
+    let mut planned = planned(&Ask::tools(&["vim", "sh", "env"]), &winding());
+    let whole = planned.assembly.rootfs.clone();
+    let files: Vec<_> =
+        whole.iter().filter(|(_, entry)| matches!(entry.kind, Kind::File(_))).map(|(path, _)| path.clone()).collect();
+    for (index, one) in files.iter().enumerate() {
+        for two in &files[index + 1..] {
+            let mut changed = whole.clone();
+            changed.get_mut(one).unwrap().kind = whole.get(two).unwrap().kind.clone();
+            changed.get_mut(two).unwrap().kind = whole.get(one).unwrap().kind.clone();
+            assert!(fails(&mut planned, &changed), "{one} and {two}");
+        }
+    }
+}
+
+/// A second library of the name, where it is searched for first.
+#[test]
+fn a_library_that_comes_before_another_fails() {
+    let mut planned = planned(&Ask::tools(&["vim", "sh"]), &winding());
+    let whole = planned.assembly.rootfs.clone();
+    let decoy = |at: &str, file: Fixture| {
+        let mut changed = whole.clone();
+        let kind = Kind::File(Body::Bytes(Arc::from(file.build())));
+        let origin = Origin::Generated("a decoy".to_owned());
+        changed.insert(path(at), Entry::new(kind, 0o755, origin));
+        changed
+    };
+    for name in ["libc.so.6", "libdeep.so.1", "librun.so"] {
+        let changed = decoy(&format!("/srv/lib/{name}"), library(name).defines_versions(&["base", "GLIBC_2.34"]));
+        assert!(fails(&mut planned, &changed), "{name}");
+        let foreign = decoy(&format!("/srv/lib/{name}"), library(name).machine(machine("aarch64")));
+        // One for another machine is passed over, unless it is the very file.
+        assert_eq!(fails(&mut planned, &foreign), name == "librun.so", "{name}");
+    }
+    let nowhere = decoy("/usr/lib/libunasked.so", library("libunasked.so"));
+    assert!(!fails(&mut planned, &nowhere));
+}
+
+/// A library that lacks a version, though it has the name.
+#[test]
+fn a_library_that_lacks_a_version_fails() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/new", Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["GLIBC_2.99"]));
+    let error = Ask::tools(&["new"]).error(&sysroot);
+    assert_eq!(error.exit_code(), 1);
+    assert_eq!(error.message(), "version `GLIBC_2.99` not found in `/lib/libc.so.6`");
+    assert_eq!(error.details(), ["needed by /usr/bin/new"]);
+    // A weak one may be lacking.
+    let sysroot = Disk::merged()
+        .elf("usr/bin/new", Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["?GLIBC_2.99"]));
+    Ask::tools(&["new"]).rootfs(&sysroot);
+}
+
+/// The same library twice under one inode is no swap; another file of equal bytes is one.
+#[test]
+fn equal_bytes_are_not_the_same_file() {
+    let sysroot = Disk::merged().elf("usr/bin/twin", tool());
+    let mut planned = planned(&Ask::tools(&["env", "twin"]), &sysroot);
+    let mut changed = planned.assembly.rootfs.clone();
+    changed.get_mut(&path("/usr/bin/env")).unwrap().kind = changed.get(&path("/usr/bin/twin")).unwrap().kind.clone();
+    assert!(fails(&mut planned, &changed));
+}
