@@ -15,7 +15,7 @@ use tar::{EntryType, Header};
 const BLOCK: usize = 512;
 
 /// Small pieces are gathered up to this before they are written.
-const GATHER: usize = 256 << 10;
+const GATHER: usize = 128 << 10;
 
 /// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
 /// that is a property of tapes, and every reader of files and pipes does without.

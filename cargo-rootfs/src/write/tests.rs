@@ -339,7 +339,7 @@ fn sizes_over_8_gib_and_large_owners() {
 fn host_files_are_read_whole_below_and_above_the_thread() {
     let (_folder, path) = temp();
     // Around the length of a block, and enough in all for the thread to be worth while.
-    for lengths in [vec![0, 1, 511, 512, 513], vec![1 << 19, (1 << 19) - 1, 0, (1 << 19) + 1, 17 << 20, 3]] {
+    for lengths in [vec![0, 1, 511, 512, 513], vec![1 << 18, (1 << 18) - 1, 0, (1 << 18) + 1, 17 << 20, 3]] {
         let mut planned = Planned::new();
         for (index, length) in lengths.iter().enumerate() {
             let host = path.join(format!("host-{index}"));
@@ -541,7 +541,7 @@ fn a_full_disk_and_a_closed_pipe_are_said() {
 }
 
 #[test]
-fn a_full_file_system_leaves_the_earlier_tar() {
+fn a_full_file_system_leaves_the_earlier_output() {
     let Some(mounted) = Mounted::tmpfs("size=256k") else { return };
     let output = mounted.path.join("x.tar");
     std::fs::write(&output, "earlier").unwrap();
@@ -552,6 +552,15 @@ fn a_full_file_system_leaves_the_earlier_tar() {
     assert_eq!(names_in(&mounted.path), ["x.tar"]);
     // The room is there again.
     write_one(&some_of_everything(), TarFile::create(&output, 0)).unwrap();
+
+    let output = mounted.path.join("dir");
+    for _ in 0..2 {
+        write_one(&some_of_everything(), dir::Dir::create(&output, 0, dir::Replace::OwnOnly)).unwrap();
+        let error = write_one(&planned, dir::Dir::create(&output, 0, dir::Replace::OwnOnly)).unwrap_err();
+        assert_eq!(error.message(), format!("cannot write `{output}/big`"));
+        assert_on_disk(&some_of_everything(), output.as_std_path(), 0);
+        assert_eq!(names_in(&mounted.path).iter().filter(|name| name.ends_with("rootfs")).count(), 0);
+    }
 }
 
 #[test]
