@@ -4,6 +4,12 @@
 //! through PT_DYNAMIC, so section headers may be stripped. It resolves nothing, and accepts any input:
 //! time and memory are bounded by the constants below, whatever the file claims.
 
+mod bytes;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -16,9 +22,7 @@ use goblin::elf::program_header::{self, ProgramHeader};
 use scroll::{Endian, Pread};
 
 use crate::target::Machine;
-
-/// Bytes that stand in an ELF file: a soname, a search path, a version. Not necessarily UTF-8.
-pub type Bytes = Arc<[u8]>;
+pub use bytes::Bytes;
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -52,6 +56,10 @@ pub struct Object {
     pub version_needs: Vec<VersionNeed>,
     /// Symbol versions that it defines (DT_VERDEF), the base version, its own name, among them.
     pub version_definitions: Vec<Bytes>,
+    /// The oldest Linux kernel that it runs on (`.note.ABI-tag`; LSB core specification, 10.3).
+    pub kernel: Option<(u32, u32, u32)>,
+    /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), as they stand.
+    pub dlopen_notes: Vec<Bytes>,
 }
 
 /// One entry of the dynamic section that names another object.
@@ -234,8 +242,26 @@ impl Object {
             if machine.is_64 { Container::Big } else { Container::Little },
             if machine.is_little_endian { Endian::Little } else { Endian::Big },
         );
-        let mut parse = Parse { reader, machine, ctx, segments: Vec::new(), strings: 0 };
+        let mut parse =
+            Parse { reader, machine, ctx, segments: Vec::new(), text: Vec::new(), unsettled: Arc::from([]) };
         parse.object(&header)
+    }
+}
+
+impl Object {
+    /// Gives every string the text that it is a part of.
+    fn settle(&mut self, text: &Arc<[u8]>) {
+        let needs = self.version_needs.iter_mut().flat_map(|need| {
+            std::iter::once(&mut need.file).chain(need.versions.iter_mut().map(|version| &mut version.name))
+        });
+        [&mut self.interpreter, &mut self.soname, &mut self.rpath, &mut self.runpath]
+            .into_iter()
+            .flatten()
+            .chain(self.dependencies.iter_mut().map(|dependency| &mut dependency.name))
+            .chain(needs)
+            .chain(&mut self.version_definitions)
+            .chain(&mut self.dlopen_notes)
+            .for_each(|string| string.settle(text));
     }
 }
 
@@ -290,7 +316,9 @@ struct Parse<'f, F: ReadAt + ?Sized> {
     machine: Machine,
     ctx: Ctx,
     segments: Vec<Segment>,
-    strings: usize,
+    /// All strings, one after another; what names one until [`Object::settle`] holds only where it is.
+    text: Vec<u8>,
+    unsettled: Arc<[u8]>,
 }
 
 /// The values of a dynamic section that matter, strings still as offsets.
@@ -325,12 +353,14 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             flags_1: 0,
             version_needs: Vec::new(),
             version_definitions: Vec::new(),
+            kernel: None,
+            dlopen_notes: Vec::new(),
         };
         let size = ProgramHeader::size(self.ctx);
         if header.e_phnum > 0 && usize::from(header.e_phentsize) != size {
             return Err(self.malformed("ELF file's phentsize not the expected size"));
         }
-        let mut dynamic = None;
+        let (mut dynamic, mut notes) = (None, Vec::new());
         for index in 0..u64::from(header.e_phnum) {
             let ctx = self.ctx;
             let offset = header.e_phoff.checked_add(index * size as u64);
@@ -353,22 +383,75 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                     let Some(end) = text.iter().position(|byte| *byte == 0) else {
                         return Err(self.malformed("the program interpreter's path does not end"));
                     };
-                    object.interpreter = Some(Bytes::from(&text[..end]));
+                    let text = text[..end].to_vec();
+                    object.interpreter = Some(self.keep(&text)?);
                 }
                 // An empty one is that of a debug file that was split off, and counts for nothing
                 // (`_dl_map_object_from_fd`).
                 program_header::PT_DYNAMIC if segment.p_filesz > 0 => {
                     dynamic = Some((segment.p_offset, segment.p_filesz))
                 }
+                program_header::PT_NOTE => notes.push((segment.p_offset, segment.p_filesz, segment.p_align)),
                 _ => {}
             }
+        }
+        for (offset, length, align) in notes {
+            self.notes(&mut object, offset, length, align)?;
         }
         if let Some((offset, length)) = dynamic {
             object.is_dynamic = true;
             let entries = self.entries(offset, length)?;
             self.fill(&mut object, &entries)?;
         }
+        object.settle(&Arc::from(std::mem::take(&mut self.text)));
         Ok(object)
+    }
+
+    /// Keeps a string with the others of the file.
+    fn keep(&mut self, text: &[u8]) -> Result<Bytes, ReadError> {
+        let start = self.text.len();
+        if start + text.len() > MAX_STRINGS {
+            return Err(self.malformed("its strings are too long"));
+        }
+        self.text.extend_from_slice(text);
+        // MAX_STRINGS is far below what the offsets can hold.
+        Ok(Bytes::part(&self.unsettled, (start as u32, self.text.len() as u32)))
+    }
+
+    /// The notes of one PT_NOTE segment (elf(5)). A note that does not fit ends them: what they say is
+    /// advice, and no loader refuses a file for it.
+    fn notes(&mut self, object: &mut Object, offset: u64, length: u64, align: u64) -> Result<(), ReadError> {
+        let align = if align == 8 { 8 } else { 4 };
+        let end = offset.saturating_add(length);
+        let mut at = offset;
+        for _ in 0..MAX_NOTES {
+            let Some(head) = self.record(Some(at), 12)? else { return Ok(()) };
+            let (name_length, length, kind) = (u64::from(head.u32(0)), u64::from(head.u32(4)), head.u32(8));
+            let name_at = at.saturating_add(12);
+            let text_at = at.saturating_add((12 + name_length).next_multiple_of(align));
+            let next = text_at.saturating_add(length.next_multiple_of(align));
+            if text_at.saturating_add(length) > end || next <= at {
+                return Ok(());
+            }
+            let Some(name) = self.reader.exactly(name_at, 4)? else { return Ok(()) };
+            match (name_length, name, kind) {
+                (4, b"GNU\0", NT_GNU_ABI_TAG) if length >= 16 => {
+                    if let Some(tag) = self.record(Some(text_at), 16)?.filter(|tag| tag.u32(0) == ELF_NOTE_OS_LINUX) {
+                        object.kernel = Some((tag.u32(4), tag.u32(8), tag.u32(12)));
+                    }
+                }
+                (4, b"FDO\0", NT_FDO_DLOPEN) if length <= WINDOW as u64 => {
+                    if let Some(text) = self.reader.exactly(text_at, length as usize)? {
+                        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+                        let text = text[..end].to_vec();
+                        object.dlopen_notes.push(self.keep(&text)?);
+                    }
+                }
+                _ => {}
+            }
+            at = next;
+        }
+        Ok(())
     }
 
     fn entries(&mut self, offset: u64, length: u64) -> Result<Entries, ReadError> {
@@ -445,28 +528,28 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         if index >= strtab.size {
             return Err(self.malformed("a string lies outside the string table"));
         }
-        let mut text = Vec::new();
+        let start = self.text.len();
         let mut offset = strtab.offset.saturating_add(index);
         let mut left = usize::try_from(strtab.size - index).unwrap_or(usize::MAX);
         loop {
             let chunk = self.reader.at(offset, left.min(256))?;
-            if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
-                text.extend_from_slice(&chunk[..end]);
+            if let Some(end) = memchr::memchr(0, chunk) {
+                self.text.extend_from_slice(&chunk[..end]);
                 break;
             }
             let length = chunk.len();
-            text.extend_from_slice(chunk);
+            self.text.extend_from_slice(chunk);
             left -= length;
             offset = offset.saturating_add(length as u64);
-            if length == 0 || left == 0 || text.len() > MAX_STRING {
+            if length == 0 || left == 0 || self.text.len() - start > MAX_STRING {
                 return Err(self.malformed("a string of the dynamic section does not end"));
             }
         }
-        self.strings += text.len() + 1;
-        if self.strings > MAX_STRINGS {
+        if self.text.len() > MAX_STRINGS {
             return Err(self.malformed("the dynamic section's strings are too long"));
         }
-        Ok(Bytes::from(text))
+        // MAX_STRINGS is far below what the offsets can hold.
+        Ok(Bytes::part(&self.unsettled, (start as u32, self.text.len() as u32)))
     }
 
     /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The
@@ -568,6 +651,10 @@ fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
     at?.checked_add(u64::from(by))
 }
 
+const MAX_NOTES: usize = 256;
+const NT_GNU_ABI_TAG: u32 = 1;
+const ELF_NOTE_OS_LINUX: u32 = 0;
+const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
 const VER_FLG_WEAK: u16 = 2;
 // goblin has no names for these two (elf.h).
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
@@ -576,8 +663,3 @@ const DT_FILTER: u64 = 0x7fff_ffff;
 pub const DF_1_NODEFLIB: u64 = 0x800;
 /// DT_FLAGS_1: a position-independent executable (elf.h).
 pub const DF_1_PIE: u64 = 0x0800_0000;
-
-#[cfg(test)]
-pub(crate) mod fixture;
-#[cfg(test)]
-mod tests;

@@ -52,7 +52,7 @@ impl Claim {
         let paths = interpreter.chain(objects).map(|(path, file)| (path.clone(), files.inode(file))).collect();
         let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
         let searched = closure.objects.iter().filter(is_searched);
-        let searched = searched.map(|object| (Arc::clone(&object.needed), files.inode(object.file))).collect();
+        let searched = searched.map(|object| (object.needed.clone(), files.inode(object.file))).collect();
         Self { names, start, machine, mapped: mapped(closure, files), paths, searched }
     }
 }

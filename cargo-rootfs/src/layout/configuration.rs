@@ -37,7 +37,7 @@ fn searched<'a>(roots: &'a [Root], closures: &'a [Closure]) -> impl Iterator<Ite
     let objects = objects.flat_map(move |(closure, loader)| {
         closure.objects.iter().filter(move |object| is_searched(object.found_by)).map(move |object| Searched {
             loader,
-            needed: Arc::clone(&object.needed),
+            needed: object.needed.clone(),
             path: &object.path,
             realpath: &object.realpath,
         })

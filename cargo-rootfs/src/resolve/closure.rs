@@ -116,8 +116,8 @@ impl Names {
         if let Some(&id) = self.ids.get(name) {
             return id;
         }
-        self.all.push(Arc::clone(name));
-        self.ids.insert(Arc::clone(name), self.all.len() - 1);
+        self.all.push(name.clone());
+        self.ids.insert(name.clone(), self.all.len() - 1);
         self.all.len() - 1
     }
 }
@@ -388,7 +388,7 @@ impl Resolver {
         let listed = closure.objects.iter().position(|object| object.file == *file);
         Some(listed.unwrap_or_else(|| {
             closure.objects.push(Loaded {
-                needed: Arc::clone(name),
+                needed: name.clone(),
                 path: loader.path.clone(),
                 realpath: realpath.clone(),
                 file: *file,

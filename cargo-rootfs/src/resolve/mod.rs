@@ -147,5 +147,5 @@ pub(crate) fn foreign(object: &Result<Arc<Object>, BadObject>, wanted: Machine) 
 
 /// A shared handle on some bytes that stand in a file.
 pub(crate) fn bytes(text: &[u8]) -> Bytes {
-    Arc::from(text)
+    Bytes::from(text)
 }

@@ -1,8 +1,6 @@
 //! Symbol versions: whether every version that an object needs is defined by the library that was
 //! chosen for it (`_dl_check_map_versions`, elf/dl-version.c).
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use super::{Closure, FileId, Files, Libc};
@@ -41,13 +39,13 @@ impl Versions {
         let mut by_name: FxHashMap<Bytes, usize> = FxHashMap::default();
         for (index, (file, _)) in all.iter().enumerate() {
             let soname = files.object(*file).ok().and_then(|object| object.soname.clone());
-            let needed = index.checked_sub(1).map(|index| Arc::clone(&closure.objects[index].needed));
+            let needed = index.checked_sub(1).map(|index| closure.objects[index].needed.clone());
             for name in needed.into_iter().chain(soname) {
                 by_name.entry(name).or_insert(index);
             }
         }
         for (name, index) in &closure.other_names {
-            by_name.entry(Arc::clone(name)).or_insert(index + 1);
+            by_name.entry(name.clone()).or_insert(index + 1);
         }
         for &(file, path) in &all {
             let Ok(object) = files.object(file) else { continue };
