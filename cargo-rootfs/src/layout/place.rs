@@ -171,7 +171,7 @@ impl<'a> Layout<'a> {
         }
         self.parents(path)?;
         let info = Arc::clone(self.view.info(file));
-        let mode = if self.view.is_outside(file) {
+        let mode = if self.view.is_outside(path) {
             // What a build writes has the umask of that day in its mode; an installed file has not.
             if info.mode & 0o111 != 0 { 0o755 } else { 0o644 }
         } else {

@@ -19,6 +19,7 @@ pub(super) struct Project {
     /// `<install-dir>/../lib`, where libraries of the build go.
     library_dir: RootfsPath,
     has_libraries: bool,
+    build_tree: Vec<PathBuf>,
 }
 
 impl Project {
@@ -35,9 +36,11 @@ impl Project {
             view.plant(&path, executable.path.as_std_path())?;
             executables.push((executable.name.clone(), path));
         }
+        let build_tree =
+            artifacts.build_tree.iter().filter_map(|folder| folder.as_std_path().canonicalize().ok()).collect();
         // No component of it is a link yet: it is a text made of what was asked for.
         let library_dir = content.install_dir.join(b"../lib").normalized();
-        let mut project = Self { executables, library_dir, has_libraries: false };
+        let mut project = Self { executables, library_dir, has_libraries: false, build_tree };
         for folder in &artifacts.library_dirs {
             project.graft(view, folder.as_std_path().to_owned());
         }
@@ -49,6 +52,10 @@ impl Project {
             view.graft(&self.library_dir, folder);
             self.has_libraries = true;
         }
+    }
+
+    fn is_built(&self, folder: &std::path::Path) -> bool {
+        self.build_tree.iter().any(|tree| folder.starts_with(tree))
     }
 
     pub(super) fn roots(&self, roots: &mut Vec<Root>) {
@@ -83,7 +90,8 @@ impl Project {
         let mut path = Vec::new();
         for folder in &content.library_path {
             let inside = RootfsPath::from_bytes(folder.as_str().as_bytes());
-            match inside.filter(|inside| !view.is_hidden(inside)) {
+            let is_built = folder.as_std_path().canonicalize().is_ok_and(|folder| self.is_built(&folder));
+            match inside.filter(|_| !is_built) {
                 Some(inside) if matches!(view.walk(&inside).end, End::Dir(_)) => path.push(inside),
                 None if folder.is_dir() => {
                     self.graft(view, folder.as_std_path().to_owned());
@@ -105,7 +113,7 @@ impl Project {
                 let Ok(closure) = resolver.closure(view, &root.path) else { continue };
                 let objects = closure.objects.iter().map(|object| (object.file, &object.realpath));
                 for (file, path) in std::iter::once((closure.id, &closure.realpath)).chain(objects) {
-                    if !view.is_outside(file) {
+                    if !view.is_outside(path) {
                         continue;
                     }
                     let Ok(object) = view.object(file) else { continue };

@@ -35,8 +35,8 @@ pub struct Sysroot {
     nodes: Vec<Node>,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
-    /// Files that the sysroot does not have: planted or grafted ones.
-    outside: FxHashSet<FileId>,
+    /// Names that the sysroot does not have: planted or grafted ones. Their files may have others that it has.
+    outside: FxHashSet<NodeId>,
     buffers: Buffers,
 }
 
@@ -167,11 +167,7 @@ impl Sysroot {
             // What was found before, unless it was planted, may be another file now.
             let Self { nodes, outside, .. } = self;
             let mut children = std::mem::take(&mut nodes[node].children);
-            children.retain(|_, child| match &nodes[*child].kind {
-                NodeKind::File(file) => outside.contains(file),
-                NodeKind::Dir(_) | NodeKind::Link(_) => true,
-                _ => false,
-            });
+            children.retain(|_, child| outside.contains(child) || matches!(nodes[*child].kind, NodeKind::Dir(_)));
             nodes[node].children = children;
             self.nodes[node].grafts.push(host);
         }
@@ -184,10 +180,10 @@ impl Sysroot {
             return Err(Error::failed(format!("`{}` is not a regular file", host.display())));
         }
         let file = self.record_metadata(host.to_owned(), &metadata);
-        self.outside.insert(file);
         let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
         let real = self.nodes[parent].path.join(path.file_name());
-        self.add_node(parent, real, NodeKind::File(file));
+        let node = self.add_node(parent, real, NodeKind::File(file));
+        self.outside.insert(node);
         Ok(file)
     }
 
@@ -195,12 +191,15 @@ impl Sysroot {
     pub fn plant_link(&mut self, path: &RootfsPath, target: Arc<[u8]>) {
         let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
         let real = self.nodes[parent].path.join(path.file_name());
-        self.add_node(parent, real, NodeKind::Link(target));
+        let node = self.add_node(parent, real, NodeKind::Link(target));
+        self.outside.insert(node);
     }
 
-    /// Whether the file was planted or grafted, rather than found in the sysroot.
-    pub fn is_outside(&self, file: FileId) -> bool {
-        self.outside.contains(&file)
+    /// Whether what is at `realpath`, where a path led, was planted or grafted rather than found in the sysroot.
+    pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
+        let child = |node: NodeId, part| self.nodes[node].children.get(part).copied();
+        let node = realpath.components().try_fold(ROOT, child);
+        node.is_some_and(|node| self.outside.contains(&node))
     }
 
     /// Up to `length` bytes of the file's beginning; none where it cannot be read.
@@ -342,7 +341,14 @@ impl Sysroot {
             return child;
         }
         let path = self.nodes[parent].path.join(name);
-        let kind = self.look(parent, name, &path);
+        for graft in self.nodes[parent].grafts.clone() {
+            if let Some(kind) = self.look_grafted(&graft, name) {
+                let node = self.add_node(parent, path, kind);
+                self.outside.insert(node);
+                return node;
+            }
+        }
+        let kind = self.look(parent, &path);
         self.add_node(parent, path, kind)
     }
 
@@ -353,13 +359,8 @@ impl Sysroot {
         id
     }
 
-    /// Asks the host what `name` in the folder `parent` is.
-    fn look(&mut self, parent: NodeId, name: &[u8], path: &RootfsPath) -> NodeKind {
-        for graft in self.nodes[parent].grafts.clone() {
-            if let Some(kind) = self.look_grafted(&graft, name) {
-                return kind;
-            }
-        }
+    /// Asks the host what `path`, in the folder `parent`, is.
+    fn look(&mut self, parent: NodeId, path: &RootfsPath) -> NodeKind {
         let NodeKind::Dir(Some(_)) = self.nodes[parent].kind else { return NodeKind::Absent };
         if self.hidden.contains(path) {
             return NodeKind::Absent;
@@ -405,9 +406,7 @@ impl Sysroot {
         if !metadata.is_file() {
             return None;
         }
-        let file = self.record_metadata(host, &metadata);
-        self.outside.insert(file);
-        Some(NodeKind::File(file))
+        Some(NodeKind::File(self.record_metadata(host, &metadata)))
     }
 
     fn record_metadata(&mut self, path: PathBuf, metadata: &std::fs::Metadata) -> FileId {

@@ -1,1 +1,262 @@
-//!
+//! `--include`: files, folders, modes, owners, and what is among them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::disk::{Ask, Disk, expect_shape, library, path, shape, tool};
+use super::planned::{is_root, skip};
+use crate::rootfs::Kind;
+
+#[test]
+fn a_file_keeps_its_mode_and_becomes_roots() {
+    let project = Disk::empty().bytes("app.toml", b"x = 1\n", 0o640);
+    expect_shape(
+        &Ask::nothing().include(project.at("app.toml"), "/etc/app/app.toml").rootfs(&Disk::merged()),
+        "/ d0755
+         /etc d0755
+         /etc/app d0755
+         /etc/app/app.toml f0640",
+    );
+}
+
+#[test]
+fn a_mode_and_an_owner_are_taken_as_given() {
+    let project = Disk::empty().bytes("key", b"secret", 0o644);
+    let rootfs = Ask::nothing()
+        .include_as(project.at("key"), "/etc/key", Some(0o400), Some((65532, 65532)))
+        .include_as(project.at("key"), "/etc/setuid", Some(0o4755), None)
+        .rootfs(&Disk::merged());
+    expect_shape(
+        &rootfs,
+        "/ d0755
+         /etc d0755
+         /etc/key f0400 65532:65532
+         /etc/setuid f4755",
+    );
+}
+
+/// A folder with all that is below it; folders of a mode for files can be entered by who may read them.
+#[test]
+fn a_folder_comes_with_all_below_it() {
+    let project = Disk::empty()
+        .bytes("assets/index.html", b"<p>", 0o600)
+        .bytes("assets/deep/a b.css", b"", 0o644)
+        .dir("assets/empty")
+        .mode("assets/empty", 0o700)
+        .link("assets/latest", "index.html")
+        .link("assets/nowhere", "/no/such")
+        .mode("assets/deep", 0o755)
+        .mode("assets", 0o755);
+    expect_shape(
+        &Ask::nothing().include(project.at("assets"), "/srv").rootfs(&Disk::merged()),
+        "/ d0755
+         /srv d0755
+         /srv/deep d0755
+         /srv/deep/a b.css f0644
+         /srv/empty d0700
+         /srv/index.html f0600
+         /srv/latest l0777 -> index.html
+         /srv/nowhere l0777 -> /no/such",
+    );
+    expect_shape(
+        &Ask::nothing().include_as(project.at("assets"), "/srv", Some(0o644), Some((7, 8))).rootfs(&Disk::merged()),
+        "/ d0755
+         /srv d0755 7:8
+         /srv/deep d0755 7:8
+         /srv/deep/a b.css f0644 7:8
+         /srv/empty d0755 7:8
+         /srv/index.html f0644 7:8
+         /srv/latest l0777 7:8 -> index.html
+         /srv/nowhere l0777 7:8 -> /no/such",
+    );
+}
+
+/// A source that is a link is what it leads to.
+#[test]
+fn a_source_that_is_a_link_is_what_it_leads_to() {
+    let project = Disk::empty().bytes("real.txt", b"x", 0o644).link("alias", "real.txt");
+    let rootfs = Ask::nothing().include(project.at("alias"), "/etc/alias").rootfs(&Disk::merged());
+    assert!(matches!(rootfs.get(&path("/etc/alias")).unwrap().kind, Kind::File(_)));
+}
+
+/// An ELF file among them comes with its closure, libraries beside it by `$ORIGIN` too.
+#[test]
+fn an_elf_file_comes_with_its_closure() {
+    let project = Disk::empty()
+        .elf("dist/bin/extra", tool().needs("libextra.so").needs("libsys.so").runpath("$ORIGIN/../lib"))
+        .elf("dist/lib/libextra.so", library("libextra.so"));
+    let sysroot = Disk::merged().elf("usr/lib/libsys.so", library("libsys.so"));
+    let text = shape(&Ask::nothing().include(project.at("dist/bin/extra"), "/opt/bin/extra").rootfs(&sysroot));
+    for line in ["/opt/bin/extra f0755", "/opt/lib/libextra.so f0755", "/usr/lib/libsys.so f0755", "/lib64 l0777"] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+}
+
+/// A library beside it that is part of the same folder is packed once, as it stands there.
+#[test]
+fn a_folder_of_an_executable_and_its_library_is_packed_as_it_stands() {
+    let project = Disk::empty()
+        .elf("dist/bin/extra", tool().needs("libextra.so").runpath("$ORIGIN/../lib"))
+        .elf("dist/lib/libextra.so.1", library("libextra.so"))
+        .link("dist/lib/libextra.so", "libextra.so.1")
+        .mode("dist", 0o755)
+        .mode("dist/bin", 0o755)
+        .mode("dist/lib", 0o755);
+    let text = shape(&Ask::nothing().include(project.at("dist"), "/opt/extra").rootfs(&Disk::merged()));
+    for line in [
+        "/opt/extra/bin/extra f0755",
+        "/opt/extra/lib/libextra.so l0777 -> libextra.so.1",
+        "/opt/extra/lib/libextra.so.1 f0755",
+    ] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+}
+
+/// What only looks as if it were to run is packed, and said.
+#[test]
+fn scripts_and_broken_elf_files_are_packed_and_said() {
+    let project = Disk::empty()
+        .bytes("run.sh", b"#!/bin/sh -e\n", 0o755)
+        .bytes("data.sh", b"#!/bin/sh\n", 0o644)
+        .bytes("half", &tool().build()[..80], 0o755)
+        .elf("foreign", tool().machine(crate::elf::fixture::machine("aarch64")));
+    let mut ask = Ask::nothing();
+    for name in ["run.sh", "data.sh", "half", "foreign"] {
+        ask = ask.include(project.at(name), &format!("/opt/{name}"));
+    }
+    let assembly = ask.assemble(&Disk::merged()).unwrap();
+    let said: Vec<_> = assembly.warnings.iter().map(|it| it.message.replace(project.root().as_str(), "")).collect();
+    assert_eq!(
+        said,
+        [
+            "`/opt/run.sh` is a script: its interpreter is not packed for it",
+            "`/half` begins as an ELF file and is none: program headers past the end of the file; it is packed as it is",
+            "`/foreign` is for aarch64, not for x86_64; it is packed without what it needs",
+        ]
+    );
+    assert_eq!(assembly.warnings[0].help.as_deref(), Some("pass --with /bin/sh"));
+}
+
+/// Where the sysroot has links on the way to the destination, they hold.
+#[test]
+fn a_destination_behind_a_link_of_the_sysroot_is_put_where_it_leads() {
+    let project = Disk::empty().bytes("tool", b"data", 0o755);
+    expect_shape(
+        &Ask::nothing().include(project.at("tool"), "/bin/tool").rootfs(&Disk::merged()),
+        "/ d0755
+         /bin l0777 -> usr/bin
+         /usr d0755
+         /usr/bin d0755
+         /usr/bin/tool f0755",
+    );
+}
+
+/// A file of the sysroot's own can be included under another name, and keeps what it is there.
+#[test]
+fn an_include_of_a_file_of_the_sysroot_changes_nothing_of_it_there() {
+    if !is_root() {
+        return skip("set-ID bits of an included file: needs root");
+    }
+    let sysroot = Disk::merged().elf("usr/bin/su", tool()).mode("usr/bin/su", 0o4711);
+    let rootfs =
+        Ask::tools(&["su"]).include_as(sysroot.at("usr/bin/su"), "/opt/su", Some(0o750), None).rootfs(&sysroot);
+    let mode = |at| rootfs.get(&path(at)).unwrap().mode;
+    assert_eq!((mode("/usr/bin/su"), mode("/opt/su")), (0o4711, 0o750));
+}
+
+/// A template's file gives way to one that was asked for.
+#[test]
+fn an_include_takes_the_place_of_a_templates_file() {
+    let project = Disk::empty().bytes("passwd", b"me:x:0:0::/:\n", 0o600);
+    let rootfs =
+        Ask::tools(&["sh"]).template("base").include(project.at("passwd"), "/etc/passwd").rootfs(&Disk::merged());
+    let entry = rootfs.get(&path("/etc/passwd")).unwrap();
+    assert_eq!((entry.mode, entry.size()), (0o600, 13));
+}
+
+#[test]
+fn a_destination_with_dotdot_is_refused() {
+    let project = Disk::empty().bytes("a", b"", 0o644);
+    let error = Ask::nothing().include(project.at("a"), "/etc/../../a").error(&Disk::merged());
+    assert_eq!((error.exit_code(), error.message()), (2, "the destination `/etc/../../a` of --include has `..` in it"));
+}
+
+/// Everything that is wrong is said at once.
+#[test]
+fn sources_that_cannot_be_packed_are_refused() {
+    let project = Disk::empty().fifo("folder/fifo").bytes("folder/ok", b"", 0o644);
+    let error = Ask::nothing()
+        .include(project.at("folder"), "/a")
+        .include(project.at("gone"), "/b")
+        .include(project.at("folder/fifo"), "/c")
+        .error(&Disk::merged());
+    let said: Vec<_> = error.each().map(|it| it.message().replace(project.root().as_str(), "")).collect();
+    assert_eq!(
+        said,
+        [
+            "cannot include `/folder/fifo`: it is a FIFO, a socket or a device",
+            "cannot include `/gone`",
+            "cannot include `/folder/fifo`: it is a FIFO, a socket or a device",
+        ]
+    );
+}
+
+#[test]
+fn two_sources_for_one_place_are_refused() {
+    let project = Disk::empty().bytes("a", b"1", 0o644).bytes("b", b"2", 0o644).dir("c");
+    let twice = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("b"), "/etc/x");
+    assert_eq!(twice.error(&Disk::merged()).message(), "two sources for `/etc/x`");
+    let file_and_folder = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("c"), "/etc/x");
+    assert_eq!(file_and_folder.error(&Disk::merged()).message(), "two sources for `/etc/x`");
+    // By another way to the same place.
+    let merged = Ask::nothing().include(project.at("a"), "/bin/x").include(project.at("b"), "/usr/bin/x");
+    assert_eq!(merged.error(&Disk::merged()).message(), "two sources for `/usr/bin/x`");
+    let below = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("b"), "/etc/x/y");
+    assert_eq!(below.error(&Disk::merged()).message(), "`/etc/x` would be a file and the folder of `/etc/x/y`");
+    // The same file twice is one.
+    Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("a"), "/etc/x").rootfs(&Disk::merged());
+}
+
+/// An include may be the library that a closure needs, and is held to what the closure needs of it.
+#[test]
+fn an_include_in_the_place_of_a_library_must_serve() {
+    let libc = |version| library("libc.so.6").defines_versions(&["libc.so.6", version]);
+    let project = Disk::empty().elf("good", libc("GLIBC_2.34")).elf("old", libc("GLIBC_2.2.5"));
+    let ask = |source| Ask::tools(&["sh"]).include(project.at(source), "/usr/lib/libc.so.6");
+    let rootfs = ask("good").rootfs(&Disk::merged());
+    let origins = &rootfs.get(&path("/usr/lib/libc.so.6")).unwrap().origins;
+    assert!(origins.len() > 1, "{origins:?}");
+    assert_eq!(ask("old").error(&Disk::merged()).message(), "version `GLIBC_2.34` not found in `/lib/libc.so.6`");
+}
+
+#[test]
+fn an_include_in_the_place_of_a_tool_or_of_a_folder_is_refused() {
+    let project = Disk::empty().bytes("dash", b"mine", 0o755);
+    for destination in ["/bin/dash", "/usr/bin/sh", "/bin", "/usr/bin", "/lib64", "/"] {
+        let result =
+            Ask::tools(&["/bin/dash", "sh"]).include(project.at("dash"), destination).assemble(&Disk::merged());
+        assert!(result.is_err(), "{destination}: {}", shape(&result.unwrap().rootfs));
+    }
+}
+
+/// A name that is no UTF-8 is an error where it would be packed.
+#[test]
+fn names_that_are_not_utf_8_are_refused() {
+    let project = Disk::empty().dir("folder");
+    std::fs::write(project.at("folder").as_std_path().join(OsStr::from_bytes(b"bad\xff")), b"").unwrap();
+    let error = Ask::nothing().include(project.at("folder"), "/srv").error(&Disk::merged());
+    assert_eq!(error.message(), "`/srv/bad\u{fffd}` has a name that is not UTF-8");
+    // Elsewhere it is nobody's business.
+    let sysroot = Disk::merged();
+    std::fs::write(sysroot.at("usr/bin").as_std_path().join(OsStr::from_bytes(b"bad\xff")), b"").unwrap();
+    Ask::tools(&["sh"]).rootfs(&sysroot);
+}
+
+#[test]
+fn unreadable_sources_are_refused() {
+    if is_root() {
+        return skip("a file that root may not read: there is none");
+    }
+    let project = Disk::empty().bytes("secret", b"", 0o000);
+    assert!(Ask::nothing().include(project.at("secret"), "/s").error(&Disk::merged()).message().contains("secret"));
+}

@@ -1,1 +1,201 @@
-//!
+//! What is asked for and cannot be had: each with an error that says why.
+
+use super::disk::{Ask, Disk, library, tool};
+use crate::elf::fixture::{Fixture, machine};
+use crate::error::Error;
+
+fn said(error: &Error, sysroot: &Disk) -> String {
+    let root = sysroot.root().canonicalize_utf8().unwrap();
+    error.to_string().replace(root.as_str(), "ROOT")
+}
+
+#[test]
+fn an_unknown_tool_is_told_with_near_names() {
+    let sysroot = Disk::merged().elf("usr/bin/rsync", tool()).elf("usr/sbin/rsyncd", tool());
+    let error = Ask::tools(&["rsnyc", "sh"]).error(&sysroot);
+    let text = said(&error, &sysroot);
+    assert!(text.starts_with("tool `rsnyc` not found in the sysroot `ROOT`\n  near names: rsync, rsyncd"), "{text}");
+    assert_eq!(error.exit_code(), 1);
+}
+
+/// All that is wrong with all tools, at once.
+#[test]
+fn every_tool_that_is_wrong_is_told() {
+    let sysroot = Disk::merged()
+        .bytes("usr/bin/script", b"#!/bin/sh\necho\n", 0o755)
+        .bytes("usr/bin/text", b"hello", 0o755)
+        .bytes("usr/bin/half", &tool().build()[..90], 0o755)
+        .bytes("usr/bin/data", b"not executable", 0o644)
+        .dir("usr/bin/folder")
+        .link("usr/bin/loop", "loop")
+        .fifo("usr/bin/fifo");
+    let error =
+        Ask::tools(&["script", "text", "half", "data", "/usr/bin/folder", "/usr/bin/loop", "/usr/bin/fifo", "", "a/b"])
+            .error(&sysroot);
+    let messages: Vec<_> = error.each().map(|it| said(&Error::failed(it.message()), &sysroot)).collect();
+    assert_eq!(
+        messages,
+        [
+            "tool `script` is a script, and scripts are not supported yet",
+            "tool `text` cannot be packed",
+            "tool `half` cannot be packed",
+            "tool `data` not found in the sysroot `ROOT`",
+            "tool `/usr/bin/folder` is a directory",
+            "tool `/usr/bin/loop` leads through too many symbolic links",
+            "tool `/usr/bin/fifo` is a FIFO",
+            "--with was given an empty name",
+            "tool `a/b` is neither a name nor an absolute path",
+        ]
+    );
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn a_tool_of_another_architecture_is_told_with_both() {
+    let sysroot = Disk::merged().elf("usr/bin/foreign", Fixture::library().machine(machine("aarch64")));
+    let error = Ask::tools(&["foreign"]).error(&sysroot);
+    assert_eq!(error.message(), "`foreign` is for aarch64, not for x86_64");
+    assert!(error.help_line().unwrap().contains("--sysroot"), "{error}");
+}
+
+#[test]
+fn a_binary_of_another_architecture_is_told_with_both() {
+    let project = Disk::empty().elf("app", Fixture::library().machine(machine("riscv64gc")));
+    let error = Ask::nothing().executable(project.at("app")).error(&Disk::merged());
+    assert_eq!(error.message(), "`app` is for riscv64gc, not for x86_64");
+}
+
+/// Every library that is missing, once for each that needs it, with every place tried.
+#[test]
+fn missing_libraries_are_all_told() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/one", tool().needs("libgone.so.1").needs("libhalf.so").runpath("/opt/one"))
+        .elf("usr/bin/two", tool().needs("libgone.so.1"))
+        .elf("usr/lib/libhalf.so", library("libhalf.so").needs("libalso.so"));
+    let error = Ask::tools(&["one", "two"]).error(&sysroot);
+    let told: Vec<_> = error.each().map(|it| (it.message().to_owned(), it.details()[0].clone())).collect();
+    let expected = [
+        ("`libgone.so.1` not found for x86_64", "needed by /usr/bin/one"),
+        ("`libalso.so` not found for x86_64", "needed by /lib/libhalf.so"),
+        ("`libgone.so.1` not found for x86_64", "needed by /usr/bin/two"),
+    ]
+    .map(|(one, two)| (one.to_owned(), two.to_owned()));
+    assert_eq!(told, expected);
+    let first = error.each().next().unwrap();
+    assert_eq!(first.details()[1..], ["tried  RUNPATH     /opt/one", "       default     /lib, /usr/lib"]);
+    assert!(first.help_line().is_some());
+}
+
+#[test]
+fn a_missing_interpreter_is_told() {
+    let sysroot = Disk::merged().elf("usr/bin/odd", Fixture::program().interpreter("/lib/ld-odd.so"));
+    assert_eq!(Ask::tools(&["odd"]).error(&sysroot).message(), "`/lib/ld-odd.so` not found for x86_64");
+}
+
+#[test]
+fn a_missing_library_of_with_lib_is_told() {
+    let error = Ask::nothing().library("libgone.so").error(&Disk::merged());
+    assert_eq!(error.message(), "`libgone.so` not found for x86_64");
+    let error = Ask::nothing().library("libgone.so").error(&Disk::empty());
+    assert!(error.message().contains("no dynamic loader for x86_64"), "{error}");
+}
+
+/// A RUNPATH into the build tree leads nowhere in the image, so it may lead nowhere here.
+#[test]
+fn an_absolute_runpath_into_the_build_tree_does_not_resolve() {
+    let project = Disk::empty().elf("target/out/libx.so", library("libx.so"));
+    let runpath = project.at("target/out");
+    let project = project.elf("target/app", tool().needs("libx.so").runpath(runpath.as_str()));
+    let mut ask = Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
+    // The sysroot is this machine, of which the build tree is a part.
+    ask.target = crate::target::Target::host();
+    let error = super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    assert!(error.each().any(|it| it.message().starts_with("`libx.so` not found")), "{error}");
+}
+
+/// Neither may a tool be taken from there.
+#[test]
+fn a_tool_of_the_build_tree_is_refused() {
+    let project = Disk::empty().elf("target/tool", tool());
+    let at = project.at("target/tool").canonicalize_utf8().unwrap();
+    let mut ask = Ask::tools(&[at.as_str()]).build_tree(project.root());
+    ask.target = crate::target::Target::host();
+    let error = super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    assert!(error.message().contains("lies in the project's own build tree"), "{error}");
+    assert!(error.help_line().unwrap().starts_with("take it as a file: --include"), "{error}");
+}
+
+#[test]
+fn two_executables_of_one_name_are_refused() {
+    let project = Disk::empty().elf("a/app", tool()).elf("b/app", tool());
+    let error = Ask::nothing().executable(project.at("a/app")).executable(project.at("b/app")).error(&Disk::merged());
+    assert_eq!(error.message(), "two executables would be `/usr/local/bin/app`");
+}
+
+/// Two libraries of one soname that one cache could not tell apart.
+#[test]
+fn two_libraries_of_one_soname_are_refused() {
+    let project = Disk::empty().elf("app", tool().needs("libx.so")).elf("libs/libx.so", library("libx.so"));
+    let sysroot = Disk::merged()
+        .elf("usr/bin/tool", tool().needs("libx.so"))
+        .bytes("etc/ld.so.conf", b"/opt/x\n", 0o644)
+        .elf("opt/x/libx.so", library("libx.so"));
+    let ask =
+        Ask::tools(&["tool"]).executable(project.at("app")).library_dir(project.at("libs")).build_tree(project.root());
+    let error = ask.error(&sysroot);
+    assert_eq!(error.message(), "two libraries are called `libx.so`");
+    assert_eq!(error.details(), ["/usr/local/lib/libx.so and /opt/x/libx.so"]);
+}
+
+/// The project's one comes by a cache, which the tool would be given as well in place of the system's.
+#[test]
+fn a_library_that_would_take_the_place_of_anothers_is_refused() {
+    let project = Disk::empty().elf("app", tool().needs("libx.so")).elf("libs/libx.so", library("libx.so"));
+    let sysroot =
+        Disk::merged().elf("usr/bin/tool", tool().needs("libx.so")).elf("usr/lib/libx.so", library("libx.so"));
+    let ask =
+        Ask::tools(&["tool"]).executable(project.at("app")).library_dir(project.at("libs")).build_tree(project.root());
+    let error = ask.error(&sysroot);
+    assert_eq!(error.message(), "`/usr/bin/tool` would be given other libraries in the rootfs");
+    assert!(error.details()[0].contains("libx.so would be /usr/local/lib/libx.so [ld.so.cache]"), "{error}");
+}
+
+#[test]
+fn a_library_of_another_architecture_is_passed_over_and_said() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/tool", tool().needs("libx.so").runpath("/opt/x"))
+        .elf("opt/x/libx.so", library("libx.so").machine(machine("aarch64")));
+    let error = Ask::tools(&["tool"]).error(&sysroot);
+    assert!(error.to_string().contains("/opt/x (it is for aarch64 (64-bit, little-endian))"), "{error}");
+    let sysroot = sysroot.elf("usr/lib/libx.so", library("libx.so"));
+    let assembly = Ask::tools(&["tool"]).assemble(&sysroot).unwrap();
+    assert_eq!(assembly.warnings[0].message, "passed over `/opt/x/libx.so`: it is for aarch64, not for x86_64");
+}
+
+#[test]
+fn a_broken_library_is_told_with_why() {
+    let sysroot = Disk::merged().elf("usr/bin/tool", tool().needs("libx.so")).bytes(
+        "usr/lib/libx.so",
+        &library("libx.so").build()[..100],
+        0o644,
+    );
+    assert_eq!(
+        Ask::tools(&["tool"]).error(&sysroot).message(),
+        "`libx.so` cannot be loaded for x86_64: `/lib/libx.so`: program headers past the end of the file"
+    );
+}
+
+#[test]
+fn a_sysroot_that_is_not_there_is_told() {
+    let ask = Ask::tools(&["sh"]);
+    let error =
+        super::super::assemble("/no/such/sysroot".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    assert_eq!(error.message(), "cannot open the sysroot `/no/such/sysroot`");
+}
+
+/// An unreadable mode of a template is no panic.
+#[test]
+fn an_unknown_template_is_told() {
+    let error = Ask::tools(&["sh"]).template("bsae").error(&Disk::merged());
+    assert!(error.to_string().contains("base"), "{error}");
+}
