@@ -137,7 +137,7 @@ pub(super) fn bad_input(lab: &Lab) -> Result<()> {
         lab.rootfs(&hello, args.iter().copied().chain(tar)).fail(codes)?.says(words)?;
         ensure!(!out.exists(), "{out} was written");
     }
-    lab.rootfs(&away, tar).fail(&[1, 101])?.says(&["Cargo.toml"])?;
+    lab.rootfs(&away, tar).fail(&[2])?.says(&["Cargo.toml"])?;
 
     // cargo's own diagnostics and exit code pass through.
     lab.file("hello/src/main.rs", "fn main() { nonsense }\n")?;
