@@ -245,7 +245,10 @@ impl Packed {
 }
 
 fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTreeSet<PathBuf> {
-    let mut watched: BTreeSet<PathBuf> = inputs.into_iter().collect();
+    // Cargo walks what is behind a link to a folder too: all of /usr/lib for /lib. If such a link changes, the files
+    // that were reached through it are gone or others.
+    let leads_to_folder = |path: &PathBuf| path.is_symlink() && path.is_dir();
+    let mut watched: BTreeSet<PathBuf> = inputs.into_iter().filter(|path| !leads_to_folder(path)).collect();
     for path in absent {
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
         // Cargo walks a folder whole, so none of the top ones is watched: what appears there is not a file.

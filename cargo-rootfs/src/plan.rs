@@ -98,6 +98,8 @@ pub(crate) struct Request<'o> {
 pub(crate) struct Surroundings<'w> {
     /// Absent where nothing is built.
     pub(crate) project: Option<&'w Metadata>,
+    /// Where cargo puts intermediate files, if not in the target directory.
+    pub(crate) build_directory: Option<Utf8PathBuf>,
     /// What cargo's own configuration builds for where no `--target` is typed.
     pub(crate) configured_targets: Vec<String>,
     /// The triple of the compiler.
@@ -210,7 +212,7 @@ fn build(project: &Metadata, request: &Request<'_>, selection: Selection, around
     let chosen = !request.build.compilation.target.is_empty() || !around.configured_targets.is_empty();
     let mut folders =
         vec![project.workspace_root.clone(), around.current_dir.join(target_directory(project, request.build))];
-    folders.extend(project.build_directory.clone());
+    folders.extend(around.build_directory.clone());
     Build { arguments: cargo_arguments(request, &selection), wanted: selection.wanted, folders, chosen_target: chosen }
 }
 

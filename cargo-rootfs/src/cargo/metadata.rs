@@ -2,14 +2,15 @@
 //!
 //! Dependencies are not asked for: that takes ten times as long, and nothing needs them.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::cli::options::BuildArgs;
 use crate::error::{Error, Result, exit_code};
 
-/// Asks cargo about the project of the current folder, or of `--manifest-path`.
-pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<Metadata> {
+/// Asks cargo about the project of the current folder, or of `--manifest-path`; with it comes the folder
+/// of intermediate files, where `build.build-dir` has one.
+pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Metadata, Option<Utf8PathBuf>)> {
     let manifest = build.manifest.manifest_path.as_deref();
     // Cargo looks for it in the same way; what it says when there is none helps only who wants to build.
     if manifest.is_none() && !current_dir.ancestors().any(|folder| folder.join("Cargo.toml").is_file()) {
@@ -39,7 +40,15 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<Meta
         return Err(Error::cargo(output.status.code().unwrap_or(exit_code::FAILED), message));
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    MetadataCommand::parse(text).map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))
+    let project = MetadataCommand::parse(&text)
+        .map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))?;
+    Ok((project, build_directory(&text)))
+}
+
+/// Cargo 1.91 and later say it; the cargo_metadata that our minimum Rust compiles does not know it.
+fn build_directory(text: &str) -> Option<Utf8PathBuf> {
+    let project: serde_json::Value = serde_json::from_str(text).ok()?;
+    project["build_directory"].as_str().map(Utf8PathBuf::from)
 }
 
 /// What changes cargo's answer.

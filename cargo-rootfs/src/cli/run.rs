@@ -144,6 +144,7 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
     if builds_nothing(request.build) {
         let around = Surroundings {
             project: None,
+            build_directory: None,
             configured_targets: Vec::new(),
             host: Target::host().triple().to_owned(),
             current_dir: &current_dir,
@@ -151,10 +152,11 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
         return Ok((Plan::new(request, &around)?, None));
     }
     let asked = Toolchain::ask();
-    let project = cargo::metadata(request.build, &current_dir)?;
+    let (project, build_directory) = cargo::metadata(request.build, &current_dir)?;
     let toolchain = asked.answer()?;
     let around = Surroundings {
         project: Some(&project),
+        build_directory,
         configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
         host: toolchain.host().to_owned(),
         current_dir: &current_dir,

@@ -47,6 +47,7 @@ fn plan_for(project: Option<&Metadata>, configured: &[&str], line: &str) -> Resu
     };
     let around = Surroundings {
         project,
+        build_directory: None,
         configured_targets: configured.iter().map(|target| (*target).to_owned()).collect(),
         host: Target::host().triple().to_owned(),
         current_dir: Utf8Path::new("/here"),

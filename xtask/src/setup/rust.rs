@@ -2,7 +2,7 @@
 //! Debian's, downloaded and unpacked. Only its LLVM is installed; neither rustup nor the machine's Rust is touched.
 
 use anyhow::{Context, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use super::packages::{self, PrivateApt};
 use crate::host;
@@ -11,28 +11,34 @@ use crate::stage::{cannot, need};
 
 /// The compiler that `setup` made.
 pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
-    let rustc = folder()?.join("rustc");
+    let rustc = folder()?.join(RUSTC);
     if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup`")) }
 }
+
+/// In the unpacked packages.
+const RUSTC: &str = "usr/bin/rustc";
+
+/// Of an amd64 package, relative to its programs.
+const LIBRARIES: &str = "$ORIGIN/../lib/x86_64-linux-gnu";
 
 fn folder() -> Result<Utf8PathBuf> {
     Ok(host::cache_dir().join(format!("rust-{}", host::rust_version()?)))
 }
 
 pub(super) fn make() -> Result<()> {
-    let dir = folder()?;
-    let rustc = dir.join("rustc");
-    if rustc.exists() {
+    let ready = folder()?;
+    if ready.join(RUSTC).exists() {
         return Ok(());
     }
     need("apt-get")?;
     let wanted = host::rust_version()?;
-    println!("  unpacking Debian's rustc {wanted} to {dir}");
+    println!("  unpacking Debian's rustc {wanted} to {ready}");
     let apt = PrivateApt::new()?;
     let madison = apt.command(["apt-cache", "madison", "rustc-web"]).run()?.stdout;
     let Some(version) = version_of(&wanted, &madison) else {
         return cannot(format!("Debian's sources here have no rustc-web {wanted}; they have:\n{madison}"));
     };
+    let dir = host::cache_dir().join(format!("rust-{wanted}.new"));
     let debs = dir.join("debs");
     std::fs::create_dir_all(&debs).with_context(|| format!("make {debs}"))?;
     let libraries = format!("libstd-rust-web-{wanted}");
@@ -49,20 +55,14 @@ pub(super) fn make() -> Result<()> {
         command(["dpkg-deb", "--extract", deb.path().as_str(), dir.as_str()]).run()?;
     }
     std::fs::remove_dir_all(&debs).with_context(|| format!("remove {debs}"))?;
-    let unready = dir.join("rustc.new");
-    write_wrapper(&unready, &dir)?;
-    let says = command([unready.as_str(), "--version"]).run()?.stdout;
-    ensure!(says.starts_with(&format!("rustc {wanted}.")), "unpacked {version}, which calls itself {says}");
-    std::fs::rename(&unready, &rustc).with_context(|| format!("rename {unready}"))
-}
 
-/// Debian's rustc expects its libraries where Debian's loader looks by default: the folder named for the architecture.
-fn write_wrapper(path: &Utf8Path, root: &Utf8Path) -> Result<()> {
-    let text =
-        format!("#!/bin/sh\nLD_LIBRARY_PATH='{root}/usr/lib/x86_64-linux-gnu' exec '{root}/usr/bin/rustc' \"$@\"\n");
-    std::fs::write(path, text).with_context(|| format!("write {path}"))?;
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(path, executable).with_context(|| format!("make {path} executable"))
+    // It expects its libraries in the system's folders. A shell script that sets LD_LIBRARY_PATH would not do:
+    // dash loses variables like CARGO_BIN_EXE_cargo-rootfs.
+    let rustc = dir.join(RUSTC);
+    command(["patchelf", "--force-rpath", "--set-rpath", LIBRARIES, rustc.as_str()]).run()?;
+    let says = command([rustc.as_str(), "--version"]).run()?.stdout;
+    ensure!(says.starts_with(&format!("rustc {wanted}.")), "unpacked {version}, which calls itself {says}");
+    std::fs::rename(&dir, &ready).with_context(|| format!("rename {dir}"))
 }
 
 /// The package version in `apt-cache madison`'s table whose upstream version is `wanted`, or one of its point releases.

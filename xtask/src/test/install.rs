@@ -11,8 +11,8 @@ use crate::process::command;
 pub(super) fn check() -> Result<()> {
     let temp = camino_tempdir()?;
     let temp = Utf8Path::from_path(temp.path()).context("the temporary folder's name is not UTF-8")?;
-    from_package(temp)?;
-    from_checkout(temp)
+    from_checkout(temp)?;
+    from_package(temp)
 }
 
 fn camino_tempdir() -> Result<tempfile::TempDir> {
@@ -34,7 +34,8 @@ fn from_package(temp: &Utf8Path) -> Result<()> {
     command(["tar", "-xzf", file.as_str(), "-C", temp.as_str()]).run()?;
     let unpacked = temp.join(&name);
     let root = temp.join("package-root");
-    cargo(["install", "--locked", "--path", unpacked.as_str(), "--root", root.as_str()]).show()?;
+    // A debug build tells as much of what is in the package, and takes a quarter of the time.
+    cargo(["install", "--debug", "--locked", "--path", unpacked.as_str(), "--root", root.as_str()]).show()?;
     // What the binary needs of its sources, templates above all, must be in it.
     std::fs::remove_dir_all(&unpacked).with_context(|| format!("remove {unpacked}"))?;
     works(&root, temp)
