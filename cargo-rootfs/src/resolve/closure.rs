@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::loader::{Libc, Loader, Shared};
+use super::names::{Marks, NameId, Names};
 use super::search::{Attempt, Folders, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
@@ -98,28 +99,20 @@ pub struct Resolver {
     names: Names,
     scopes: FxHashMap<Scope, usize>,
     scope_list: Vec<Scope>,
-    found: FxHashMap<(usize, usize, NameId), Outcome>,
+    found: FxHashMap<(usize, usize, NameId), Hit>,
     passed_over: FxHashMap<(usize, usize, NameId), Vec<(RootfsPath, Machine)>>,
+    no_folders: Folders,
+    /// What an object of the closure at hand is known by: the names it was needed by, its path, its soname.
+    known: Marks,
+    by_file: Marks,
 }
 
-type NameId = usize;
-
-/// Names as small numbers.
-#[derive(Debug, Default)]
-struct Names {
-    ids: FxHashMap<Bytes, NameId>,
-    all: Vec<Bytes>,
-}
-
-impl Names {
-    fn id(&mut self, name: &Bytes) -> NameId {
-        if let Some(&id) = self.ids.get(name) {
-            return id;
-        }
-        self.all.push(name.clone());
-        self.ids.insert(name.clone(), self.all.len() - 1);
-        self.all.len() - 1
-    }
+/// What a search came to, with the names that the object is then known by.
+#[derive(Debug, Clone)]
+struct Hit {
+    outcome: Outcome,
+    path_name: NameId,
+    soname: Option<NameId>,
 }
 
 /// An object of the closure that is being computed; index 0 is the executable.
@@ -150,6 +143,9 @@ impl Resolver {
             scope_list: Vec::new(),
             found: FxHashMap::default(),
             passed_over: FxHashMap::default(),
+            no_folders: Folders::from([]),
+            known: Marks::default(),
+            by_file: Marks::default(),
         }
     }
 
@@ -254,16 +250,15 @@ impl Resolver {
         closure: &mut Closure,
     ) {
         let mut mapped: Vec<Mapped> = Vec::new();
-        // What an object is known by: the names it was needed by, its path, its soname.
-        let mut known: FxHashMap<NameId, usize> = FxHashMap::default();
-        let mut by_file: FxHashMap<FileId, usize> = FxHashMap::default();
+        self.known.clear();
+        self.by_file.clear();
         let mut missing_seen: FxHashMap<(NameId, usize), ()> = FxHashMap::default();
 
         if loader.libc == Libc::Glibc {
             // The name of the program's link map is empty, and so names it (elf/rtld.c).
-            known.insert(self.names.id(&bytes(b"")), 0);
+            self.known.set(self.names.id(&bytes(b"")), 0);
             if let Some(soname) = &main.soname {
-                known.insert(self.names.id(soname), 0);
+                self.known.set(self.names.id(soname), 0);
             }
         }
         // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
@@ -273,37 +268,32 @@ impl Resolver {
         let mut turn = 0;
         while turn < mapped.len() {
             let object = Arc::clone(&mapped[turn].object);
-            for dependency in &object.dependencies {
+            let file = mapped[turn].listed.map_or(closure.id, |listed| closure.objects[listed].file);
+            let plain = self.names.needed(file, &object);
+            for (index, dependency) in object.dependencies.iter().enumerate() {
                 // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
                 if loader.libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
                     continue;
                 }
-                let origin = mapped[turn].path.parent().unwrap_or_else(RootfsPath::root);
-                let tokens = Tokens {
-                    origin: Some(origin.as_bytes()),
-                    lib: &loader.lib,
-                    platform: loader.machine.elf_platform().as_bytes(),
+                let name_id = match &plain {
+                    Some(names) => names[index],
+                    None => self.expanded(loader, &mapped[turn], &dependency.name),
                 };
-                let name = match loader.libc {
-                    Libc::Glibc => expand(&dependency.name, &tokens).unwrap_or_else(|| dependency.name.clone()),
-                    Libc::Musl => dependency.name.clone(),
-                };
-                let name_id = self.names.id(&name);
                 let needed_by = mapped[turn].listed;
-                if let Some(&at) = known.get(&name_id) {
+                if let Some(at) = self.known.get(name_id) {
                     if let Some(listed) = mapped[at].listed {
                         closure.edges.push((needed_by, listed));
                     }
                     continue;
                 }
-                if let Some(listed) = self.interpreter_by_name(loader, &name, closure) {
+                if let Some(listed) = self.interpreter_by_name(loader, self.names.text(name_id), closure) {
                     closure.edges.push((needed_by, listed));
                     if let Ok(object) = files.object(closure.objects[listed].file) {
                         let path = closure.objects[listed].path.clone();
                         if loader.libc == Libc::Musl {
-                            by_file.insert(closure.objects[listed].file, mapped.len());
+                            self.by_file.set(closure.objects[listed].file.0, mapped.len());
                         }
-                        known.insert(name_id, mapped.len());
+                        self.known.set(name_id, mapped.len());
                         let mut mapping = self.mapped(loader, path, object, Some(turn));
                         mapping.listed = Some(listed);
                         mapped.push(mapping);
@@ -311,17 +301,18 @@ impl Resolver {
                     continue;
                 }
                 let scope = self.scope(loader.libc, &mut mapped, turn);
-                let outcome = self.search(files, loader, loader_id, scope, name_id);
+                let hit = self.search(files, loader, loader_id, scope, name_id);
                 for passed in self.passed_over.get(&(loader_id, scope, name_id)).into_iter().flatten() {
                     if !closure.passed_over.contains(passed) {
                         closure.passed_over.push(passed.clone());
                     }
                 }
-                match outcome {
+                match hit.outcome {
                     Outcome::Found { path, realpath, file, by } => {
+                        let name = self.names.text(name_id).clone();
                         // The same file under another name is the same object (device and inode).
-                        if let Some(&at) = by_file.get(&file) {
-                            known.insert(name_id, at);
+                        if let Some(at) = self.by_file.get(file.0) {
+                            self.known.set(name_id, at);
                             if let Some(listed) = mapped[at].listed {
                                 closure.edges.push((needed_by, listed));
                                 closure.other_names.push((name, listed));
@@ -330,13 +321,12 @@ impl Resolver {
                         }
                         let Ok(object) = files.object(file) else { continue };
                         let at = mapped.len();
-                        by_file.insert(file, at);
-                        known.insert(name_id, at);
+                        self.by_file.set(file.0, at);
+                        self.known.set(name_id, at);
                         if loader.libc == Libc::Glibc {
-                            let path_name = self.names.id(&bytes(path.as_bytes()));
-                            known.entry(path_name).or_insert(at);
-                            if let Some(soname) = &object.soname {
-                                known.entry(self.names.id(soname)).or_insert(at);
+                            self.known.set_if_free(hit.path_name, at);
+                            if let Some(soname) = hit.soname {
+                                self.known.set_if_free(soname, at);
                             }
                         }
                         closure.edges.push((needed_by, closure.objects.len()));
@@ -355,6 +345,7 @@ impl Resolver {
                             };
                             let tried = self.explain(files, loader, scope, name_id);
                             let needed_by = mapped[turn].path.clone();
+                            let name = self.names.text(name_id).clone();
                             closure.missing.push(Missing { needed: name, needed_by, tried, bad });
                         }
                     }
@@ -369,7 +360,7 @@ impl Resolver {
             let origin = path.parent().unwrap_or_else(RootfsPath::root);
             own_lists(loader, &object, &origin, self.current.as_ref())
         } else {
-            (Folders::from([]), Folders::from([]))
+            (Arc::clone(&self.no_folders), Arc::clone(&self.no_folders))
         };
         Mapped { path, object, loaded_by, rpath, runpath, scope: None, listed: None }
     }
@@ -405,7 +396,7 @@ impl Resolver {
         }
         let object = &mapped[at].object;
         let no_default = Scope::refuses_defaults(object);
-        let mut scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default };
+        let mut scope = Scope { rpath: Vec::new(), runpath: Arc::clone(&self.no_folders), no_default };
         if libc == Libc::Glibc && object.runpath.is_some() {
             // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
             scope.runpath = Arc::clone(&mapped[at].runpath);
@@ -432,23 +423,38 @@ impl Resolver {
         id
     }
 
-    fn search(
-        &mut self,
-        files: &mut dyn Files,
-        loader: &Loader,
-        loader_id: usize,
-        scope: usize,
-        name: NameId,
-    ) -> Outcome {
-        if let Some(found) = self.found.get(&(loader_id, scope, name)) {
-            return found.clone();
+    fn search(&mut self, files: &mut dyn Files, loader: &Loader, loader_id: usize, scope: usize, name: NameId) -> Hit {
+        if let Some(hit) = self.found.get(&(loader_id, scope, name)) {
+            return hit.clone();
         }
         let (outcome, passed_over) = self.look(files, loader, scope, name, None);
         if !passed_over.is_empty() {
             self.passed_over.insert((loader_id, scope, name), passed_over);
         }
-        self.found.insert((loader_id, scope, name), outcome.clone());
-        outcome
+        let (path_name, soname) = match &outcome {
+            Outcome::Found { path, file, .. } => {
+                let soname = files.object(*file).ok().and_then(|object| object.soname.clone());
+                (self.names.id(&bytes(path.as_bytes())), soname.map(|soname| self.names.id(&soname)))
+            }
+            _ => (name, None),
+        };
+        let hit = Hit { outcome, path_name, soname };
+        self.found.insert((loader_id, scope, name), hit.clone());
+        hit
+    }
+
+    /// The name of a dependency with its tokens replaced.
+    fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> NameId {
+        let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
+        let tokens = Tokens {
+            origin: Some(origin.as_bytes()),
+            lib: &loader.lib,
+            platform: loader.machine.elf_platform().as_bytes(),
+        };
+        match loader.libc {
+            Libc::Glibc => self.names.id(&expand(name, &tokens).unwrap_or_else(|| name.clone())),
+            Libc::Musl => self.names.id(name),
+        }
     }
 
     /// Every place where `name` was looked for; only worth its time where it was not found.
@@ -468,7 +474,7 @@ impl Resolver {
     ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
         let (library_path, current) = (&self.library_path, self.current.as_ref());
         let mut search = Search { files, loader, library_path, current, trail, passed_over: Vec::new() };
-        let outcome = search.run(&self.scope_list[scope], &self.names.all[name]);
+        let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }
 }

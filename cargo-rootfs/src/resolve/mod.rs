@@ -19,6 +19,7 @@ pub mod cache;
 mod closure;
 mod conf;
 mod loader;
+mod names;
 mod search;
 #[cfg(test)]
 mod tests;
