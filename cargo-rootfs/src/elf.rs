@@ -7,12 +7,12 @@
 mod bytes;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod reader;
 #[cfg(test)]
 mod tests;
+mod versions;
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use goblin::container::{Container, Ctx};
@@ -23,6 +23,8 @@ use scroll::{Endian, Pread};
 
 use crate::target::Machine;
 pub use bytes::Bytes;
+pub use reader::{Buffers, ReadAt};
+use reader::{Reader, WINDOW};
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -109,102 +111,6 @@ pub struct Malformed {
     pub reason: String,
     /// Whether the file does not even begin as an ELF file does.
     pub not_elf: bool,
-}
-
-/// Bytes that can be read at an offset; a file, or a slice in tests.
-pub trait ReadAt {
-    /// Reads up to `buffer.len()` bytes at `offset`; 0 is the end.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-}
-
-impl ReadAt for File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-}
-
-impl ReadAt for [u8] {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = usize::try_from(offset).ok().and_then(|offset| self.get(offset..)).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
-    }
-}
-
-/// The room that reading a file takes, to be used again for the next one.
-#[derive(Debug)]
-pub struct Buffers([Window; 3]);
-
-#[derive(Debug)]
-struct Window {
-    offset: u64,
-    length: usize,
-    bytes: Box<[u8]>,
-}
-
-/// The length of a window: in most files the header, the strings and the versions lie in the first one.
-const WINDOW: usize = 8 << 10;
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self([(); 3].map(|()| Window { offset: 0, length: 0, bytes: vec![0; WINDOW].into_boxed_slice() }))
-    }
-}
-
-/// A file read through a few windows, because headers, dynamic section and strings lie apart.
-struct Reader<'f, F: ReadAt + ?Sized> {
-    file: &'f F,
-    windows: &'f mut [Window; 3],
-    turn: usize,
-}
-
-impl<'f, F: ReadAt + ?Sized> Reader<'f, F> {
-    /// Reads nothing yet.
-    fn new(file: &'f F, buffers: &'f mut Buffers) -> Self {
-        for window in &mut buffers.0 {
-            window.length = 0;
-        }
-        Self { file, windows: &mut buffers.0, turn: 0 }
-    }
-
-    /// Up to `length` bytes at `offset`, at most [`WINDOW`]; fewer only where the file ends.
-    fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let inside = |window: &Window| {
-            let start = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
-            // A window that is not full ends where the file does.
-            (start < window.length && (start + length <= window.length || window.length < WINDOW)).then_some(start)
-        };
-        let index = match self.windows.iter().position(|window| inside(window).is_some()) {
-            Some(index) => index,
-            None => {
-                let index = self.turn;
-                self.turn = (self.turn + 1) % self.windows.len();
-                let window = &mut self.windows[index];
-                window.offset = offset;
-                window.length = 0;
-                while window.length < WINDOW {
-                    let at = offset.saturating_add(window.length as u64);
-                    match self.file.read_at(&mut window.bytes[window.length..], at) {
-                        Ok(0) => break,
-                        Ok(count) => window.length += count,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                index
-            }
-        };
-        let window = &self.windows[index];
-        let start = inside(window).unwrap_or(window.length);
-        Ok(&window.bytes[start..window.length.min(start + length)])
-    }
-
-    /// Exactly `length` bytes, or `None` where the file is shorter.
-    fn exactly(&mut self, offset: u64, length: usize) -> io::Result<Option<&[u8]>> {
-        let bytes = self.at(offset, length)?;
-        Ok((bytes.len() == length).then_some(bytes))
-    }
 }
 
 /// A failure to read, or a malformed file.
@@ -552,69 +458,6 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(Bytes::part(&self.unsettled, (start as u32, self.text.len() as u32)))
     }
 
-    /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The
-    /// loader follows it to its end and never looks at DT_VERNEEDNUM (`_dl_check_map_versions`).
-    fn version_needs(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<VersionNeed>, ReadError> {
-        let mut needs = Vec::new();
-        let mut budget = MAX_ENTRIES;
-        let mut at = self.file_offset(address);
-        loop {
-            let (aux, next, file) = match self.record(at, 16)? {
-                Some(record) => (record.u32(8), record.u32(12), record.u32(4)),
-                None => return Err(self.malformed("version needs past the end of the file")),
-            };
-            let mut versions = Vec::new();
-            let mut aux_at = offset_by(at, aux);
-            loop {
-                budget = budget.saturating_sub(1);
-                if budget == 0 {
-                    return Err(self.malformed("the version needs have no end"));
-                }
-                let Some(record) = self.record(aux_at, 16)? else {
-                    return Err(self.malformed("version needs past the end of the file"));
-                };
-                let (flags, name, next) = (record.u16(4), record.u32(8), record.u32(12));
-                let name = self.string(strtab, u64::from(name))?;
-                versions.push(NeededVersion { name, is_weak: flags & VER_FLG_WEAK != 0 });
-                if next == 0 {
-                    break;
-                }
-                aux_at = offset_by(aux_at, next);
-            }
-            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, versions });
-            if next == 0 {
-                break;
-            }
-            at = offset_by(at, next);
-        }
-        Ok(needs)
-    }
-
-    /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
-    fn version_definitions(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<Bytes>, ReadError> {
-        let mut definitions = Vec::new();
-        let mut at = self.file_offset(address);
-        loop {
-            if definitions.len() >= MAX_ENTRIES {
-                return Err(self.malformed("the version definitions have no end"));
-            }
-            let Some(record) = self.record(at, 20)? else {
-                return Err(self.malformed("version definitions past the end of the file"));
-            };
-            let (aux, next) = (record.u32(12), record.u32(16));
-            let Some(record) = self.record(offset_by(at, aux), 8)? else {
-                return Err(self.malformed("version definitions past the end of the file"));
-            };
-            let name = record.u32(0);
-            definitions.push(self.string(strtab, u64::from(name))?);
-            if next == 0 {
-                break;
-            }
-            at = offset_by(at, next);
-        }
-        Ok(definitions)
-    }
-
     fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {
         let Some(offset) = offset else { return Ok(None) };
         let endian = self.ctx.le;
@@ -655,7 +498,6 @@ const MAX_NOTES: usize = 256;
 const NT_GNU_ABI_TAG: u32 = 1;
 const ELF_NOTE_OS_LINUX: u32 = 0;
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
-const VER_FLG_WEAK: u16 = 2;
 // goblin has no names for these two (elf.h).
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;

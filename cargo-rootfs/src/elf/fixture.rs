@@ -10,7 +10,8 @@ use goblin::elf::dynamic::{
 use goblin::elf::header::{ET_DYN, SIZEOF_IDENT};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR};
 
-use super::{DT_AUXILIARY, DT_FILTER, VER_FLG_WEAK};
+use super::versions::VER_FLG_WEAK;
+use super::{DT_AUXILIARY, DT_FILTER};
 use crate::target::{Machine, Target};
 
 /// An ELF file in the making.

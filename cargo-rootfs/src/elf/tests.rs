@@ -107,7 +107,7 @@ fn a_detached_debug_file_has_no_dynamic_section() {
 #[test]
 fn this_test_reads_itself_as_readelf_does() {
     let path = std::env::current_exe().unwrap();
-    let object = Object::read(&File::open(&path).unwrap()).unwrap();
+    let object = Object::read(&std::fs::File::open(&path).unwrap()).unwrap();
     assert_eq!(object.machine, Machine::host());
     assert!(object.is_dynamic);
     let names: Vec<_> = object.dependencies.iter().map(|it| String::from_utf8_lossy(&it.name)).collect();

@@ -1,0 +1,73 @@
+//! The version sections, found through DT_VERNEED and DT_VERDEF: chains of records, followed as the
+//! loader follows them.
+//!
+//! Whether a version that is needed is defined anywhere is not asked here.
+
+use super::{Bytes, MAX_ENTRIES, NeededVersion, Parse, ReadAt, ReadError, Strtab, VersionNeed, offset_by};
+
+pub(super) const VER_FLG_WEAK: u16 = 2;
+
+impl<F: ReadAt + ?Sized> Parse<'_, F> {
+    /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The
+    /// loader follows it to its end and never looks at DT_VERNEEDNUM (`_dl_check_map_versions`).
+    pub(super) fn version_needs(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<VersionNeed>, ReadError> {
+        let mut needs = Vec::new();
+        let mut budget = MAX_ENTRIES;
+        let mut at = self.file_offset(address);
+        loop {
+            let (aux, next, file) = match self.record(at, 16)? {
+                Some(record) => (record.u32(8), record.u32(12), record.u32(4)),
+                None => return Err(self.malformed("version needs past the end of the file")),
+            };
+            let mut versions = Vec::new();
+            let mut aux_at = offset_by(at, aux);
+            loop {
+                budget = budget.saturating_sub(1);
+                if budget == 0 {
+                    return Err(self.malformed("the version needs have no end"));
+                }
+                let Some(record) = self.record(aux_at, 16)? else {
+                    return Err(self.malformed("version needs past the end of the file"));
+                };
+                let (flags, name, next) = (record.u16(4), record.u32(8), record.u32(12));
+                let name = self.string(strtab, u64::from(name))?;
+                versions.push(NeededVersion { name, is_weak: flags & VER_FLG_WEAK != 0 });
+                if next == 0 {
+                    break;
+                }
+                aux_at = offset_by(aux_at, next);
+            }
+            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, versions });
+            if next == 0 {
+                break;
+            }
+            at = offset_by(at, next);
+        }
+        Ok(needs)
+    }
+
+    /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
+    pub(super) fn version_definitions(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<Bytes>, ReadError> {
+        let mut definitions = Vec::new();
+        let mut at = self.file_offset(address);
+        loop {
+            if definitions.len() >= MAX_ENTRIES {
+                return Err(self.malformed("the version definitions have no end"));
+            }
+            let Some(record) = self.record(at, 20)? else {
+                return Err(self.malformed("version definitions past the end of the file"));
+            };
+            let (aux, next) = (record.u32(12), record.u32(16));
+            let Some(record) = self.record(offset_by(at, aux), 8)? else {
+                return Err(self.malformed("version definitions past the end of the file"));
+            };
+            let name = record.u32(0);
+            definitions.push(self.string(strtab, u64::from(name))?);
+            if next == 0 {
+                break;
+            }
+            at = offset_by(at, next);
+        }
+        Ok(definitions)
+    }
+}
