@@ -23,8 +23,8 @@ pub(crate) fn run() -> Result<()> {
     stage("clippy of the library alone", 30, &|| clippy(&["--package", "cargo-rootfs", "--no-default-features"]));
     stage("doc", 60, &doc);
     stage("test", 180, &|| cargo(["test", "--workspace", "--locked"]).show());
-    stage("msrv", 90, &msrv::check);
-    stage("install", 120, &install::check);
+    stage("msrv", 120, &msrv::check);
+    stage("install", 180, &install::check);
     stage("e2e", 180, &|| e2e::run(""));
     stage("bench", 90, &|| bench::run(bench::Extent::Quick));
     score.close()

@@ -1,4 +1,4 @@
-//! Runs contenders in turn and takes medians of the wall clock.
+//! Runs contenders in turn and takes the median and the best of the wall clock.
 //! It judges nothing: that is the table's.
 
 use std::path::Path;
@@ -14,6 +14,26 @@ pub(super) struct Contender {
     argv: Vec<String>,
     /// The file it writes.
     output: String,
+}
+
+/// What several runs of one side took, in seconds, or held, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) median: f64,
+    /// The run that the rest of the machine disturbed least.
+    pub(super) best: f64,
+}
+
+impl Measured {
+    /// What is the same at every run.
+    pub(super) fn exactly(value: f64) -> Measured {
+        Measured { median: value, best: value }
+    }
+
+    fn of(mut times: Vec<f64>) -> Measured {
+        times.sort_by(f64::total_cmp);
+        Measured { median: times[times.len() / 2], best: times[0] }
+    }
 }
 
 /// How often each side runs.
@@ -49,8 +69,8 @@ impl Contender {
     }
 }
 
-/// The median seconds of each contender.
-pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: Rounds) -> Result<[f64; N]> {
+/// The seconds of each contender.
+pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: Rounds) -> Result<[Measured; N]> {
     let mut times = [const { Vec::new() }; N];
     for round in 0..rounds.warm + rounds.timed {
         for (contender, times) in contenders.iter().zip(&mut times) {
@@ -60,28 +80,24 @@ pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: R
             }
         }
     }
-    Ok(times.map(median))
+    Ok(times.map(Measured::of))
 }
 
 /// Peak resident bytes, as wait4(2) has them in `ru_maxrss`: GNU time's %M, in KiB.
-pub(super) fn peak_memory(contender: &Contender) -> Result<f64> {
+pub(super) fn peak_memory(contender: &Contender) -> Result<Measured> {
     let done = command(["/usr/bin/time", "--quiet", "--format=%M"]).args(&contender.argv).run()?;
     let last = done.stderr.lines().last().unwrap_or_default();
     let kib: f64 = last.trim().parse().with_context(|| done.report("no peak memory in time's output"))?;
-    Ok(kib * 1024.0)
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    Ok(Measured::exactly(kib * 1024.0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use super::Measured;
 
     #[test]
     fn the_median_is_not_moved_by_one_slow_run() {
-        assert_eq!(median(vec![1.0, 900.0, 3.0]), 3.0);
+        let measured = Measured::of(vec![4.0, 900.0, 3.0]);
+        assert_eq!((measured.median, measured.best), (4.0, 3.0));
     }
 }

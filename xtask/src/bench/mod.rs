@@ -11,7 +11,7 @@ use camino::Utf8PathBuf;
 use crate::host;
 use crate::process::command;
 use crate::stage::{cannot, need};
-use measure::{Contender, Rounds};
+use measure::{Contender, Measured, Rounds};
 use table::{Row, Table, Unit};
 
 /// What a careful person writes by hand.
@@ -40,7 +40,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     let bench = Bench { ours, dir };
     let (few, many) = match extent {
         Extent::Full => (Rounds { warm: 1, timed: 9 }, Rounds { warm: 5, timed: 101 }),
-        Extent::Quick => (Rounds { warm: 1, timed: 3 }, Rounds { warm: 3, timed: 31 }),
+        Extent::Quick => (Rounds { warm: 1, timed: 5 }, Rounds { warm: 3, timed: 31 }),
     };
 
     let mut table = Table::default();
@@ -85,7 +85,7 @@ impl Bench {
         table.push(Row::new(&work, &default.name, a, b, Unit::Time, 0.6));
         table.push(Row::new(&work, &blocked.name, a, c, Unit::Time, 1.2));
         let peak = measure::peak_memory(&ours)?;
-        table.push(Row::new(&work, "16 MiB", peak, 16.0 * 1024.0 * 1024.0, Unit::Memory, 1.0));
+        table.push(Row::new(&work, "16 MiB", peak, Measured::exactly(16.0 * 1024.0 * 1024.0), Unit::Memory, 1.0));
         Ok(())
     }
 

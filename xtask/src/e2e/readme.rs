@@ -16,8 +16,10 @@ pub(super) fn flow(lab: &Lab) -> Result<()> {
     let clone = lab.path("clone");
     command(["git", "clone", "--quiet", host::repo().as_str(), clone.as_str()]).run()?;
     let root = lab.path("installed");
-    let install =
-        lab.cargo(&clone, ["install", "--debug", "--locked", "--path", "cargo-rootfs", "--root", root.as_str()]);
+    let install = lab.cargo(
+        &clone,
+        ["install", "--debug", "--locked", "--offline", "--path", "cargo-rootfs", "--root", root.as_str()],
+    );
     // What the tests built of the dependencies is taken as it is, and a debug build is made in a quarter of the time.
     install.env("CARGO_TARGET_DIR", host::target_dir().as_str()).run()?;
 

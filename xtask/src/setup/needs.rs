@@ -16,19 +16,13 @@ const NEEDS: &[(&str, &str)] = &[
     // foreign roots, and running what is in them
     ("mmdebstrap", "mmdebstrap"),
     ("qemu-aarch64-static", "qemu-user-static"),
-    // engines and images
+    // engines
     ("docker", "docker.io"),
     ("podman", "podman"),
     ("/usr/lib/podman/netavark", "netavark"),
     ("runc", "runc"),
-    ("skopeo", "skopeo"),
-    ("umoci", "umoci"),
-    // looking at ELF files and at what a process opens
-    ("lddtree", "pax-utils"),
-    ("libtree", "libtree"),
+    // the compiler of the minimum version
     ("patchelf", "patchelf"),
-    ("readelf", "binutils"),
-    ("strace", "strace"),
     // privileges, measuring
     ("setcap", "libcap2-bin"),
     ("setpriv", "util-linux"),

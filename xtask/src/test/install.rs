@@ -1,5 +1,6 @@
 //! What a user installs must work: from the checkout, and from what `cargo package` would publish.
-//! Neither may need the checkout afterwards.
+//! Neither may need the checkout afterwards. The earlier stages have downloaded every dependency, so the network is
+//! not asked again.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -21,13 +22,13 @@ fn camino_tempdir() -> Result<tempfile::TempDir> {
 
 fn from_checkout(temp: &Utf8Path) -> Result<()> {
     let root = temp.join("checkout-root");
-    cargo(["install", "--locked", "--path", "cargo-rootfs", "--root", root.as_str()]).show()?;
+    cargo(["install", "--locked", "--offline", "--path", "cargo-rootfs", "--root", root.as_str()]).show()?;
     works(&root, temp)
 }
 
 fn from_package(temp: &Utf8Path) -> Result<()> {
     // Its own build is the unpacked one, below; --allow-dirty, for a laptop's tree is.
-    cargo(["package", "--package", "cargo-rootfs", "--locked", "--no-verify", "--allow-dirty"]).show()?;
+    cargo(["package", "--package", "cargo-rootfs", "--locked", "--offline", "--no-verify", "--allow-dirty"]).show()?;
     let version = package_version()?;
     let name = format!("cargo-rootfs-{version}");
     let file = host::target_dir().join(format!("package/{name}.crate"));
@@ -35,7 +36,8 @@ fn from_package(temp: &Utf8Path) -> Result<()> {
     let unpacked = temp.join(&name);
     let root = temp.join("package-root");
     // A debug build tells as much of what is in the package, and takes a quarter of the time.
-    cargo(["install", "--debug", "--locked", "--path", unpacked.as_str(), "--root", root.as_str()]).show()?;
+    cargo(["install", "--debug", "--locked", "--offline", "--path", unpacked.as_str(), "--root", root.as_str()])
+        .show()?;
     // What the binary needs of its sources, templates above all, must be in it.
     std::fs::remove_dir_all(&unpacked).with_context(|| format!("remove {unpacked}"))?;
     works(&root, temp)
