@@ -118,17 +118,22 @@ impl Plan {
         let targets = targets(request.build, around)?;
 
         let mut rootfs = Vec::new();
-        let mut errors = Vec::new();
+        let (mut errors, mut lacking) = (Vec::new(), Vec::new());
         let mut warnings = Vec::new();
         for (target, cargo_target) in targets {
             let layer = merge(&selection.workspace, &selection.package, typed.clone(), target.triple());
             match one(layer, target, &selection, request, around, &mut warnings) {
-                Ok(one) => rootfs.push(RootfsPlan { cargo_target, ..one }),
+                Ok((one, without_sysroot)) => {
+                    rootfs.push(RootfsPlan { cargo_target, ..one });
+                    lacking.extend(without_sysroot);
+                }
                 Err(error) => errors.push(error),
             }
         }
         Error::all(errors)?;
         outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
+        // After what is wrong with the words: that is mended first, and is a usage error.
+        Error::all(lacking)?;
         warnings.dedup();
 
         let source = match around.project {
@@ -140,7 +145,7 @@ impl Plan {
     }
 }
 
-/// The plan for one target.
+/// The plan for one target; beside it what is wrong with its sysroot, which is then empty.
 fn one(
     layer: Layer,
     target: Target,
@@ -148,7 +153,7 @@ fn one(
     request: &Request<'_>,
     around: &Surroundings<'_>,
     warnings: &mut Vec<Warning>,
-) -> Result<RootfsPlan> {
+) -> Result<(RootfsPlan, Option<Error>)> {
     let names = outputs::Names {
         package: selection.name.as_deref(),
         version: selection.version.as_deref(),
@@ -165,8 +170,12 @@ fn one(
     let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
     let image = image::image(layer.output, &target, selection, has_image, request, warnings)?;
     let tools = layer.content.with.as_deref().unwrap_or_default();
-    let sysroot = content::sysroot(layer.content.sysroot.as_deref(), &target, tools)?;
-    Ok(RootfsPlan {
+    let sysroot = content::sysroot(layer.content.sysroot.as_deref(), &target, tools);
+    let (sysroot, lacking) = match sysroot {
+        Ok(sysroot) => (sysroot, None),
+        Err(error) => (Utf8PathBuf::new(), Some(error)),
+    };
+    let plan = RootfsPlan {
         name: selection.name.clone().unwrap_or_else(|| "tools".to_owned()),
         target,
         cargo_target: None,
@@ -174,7 +183,8 @@ fn one(
         content: content::content(layer.content),
         outputs,
         image,
-    })
+    };
+    Ok((plan, lacking))
 }
 
 /// The targets, each with how cargo was told of it.
