@@ -278,7 +278,13 @@ fn an_ordinary_user_writes_and_replaces_unwritable_folders() {
             let sinks = vec![Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap()];
             write(&planned.0, sinks, &mut warned, &AtomicBool::new(false)).unwrap();
             assert_on_disk(&planned, path.join("out").as_std_path(), 0);
-            assert_eq!(warned.0, [format!("capabilities cannot be set in `{}/out`, of /ping", path)]);
+            assert_eq!(
+                warned.0,
+                [
+                    format!("capabilities cannot be set in `{path}/out`, of /ping"),
+                    format!("setuid and setgid bits cannot be set in `{path}/out`, of /usr/bin/app"),
+                ]
+            );
         }
         return;
     }
