@@ -167,7 +167,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
                 check_machine(&mut view, root, &closure, machine, &mut errors);
                 closures.push(closure);
             }
-            Err(skipped) => errors.push(not_elf(root, &skipped)),
+            Err(skipped) => errors.push(not_elf(&mut view, root, &skipped)),
         }
     }
     for missing in distinct_missing(&closures) {
@@ -287,10 +287,12 @@ fn check_machine(view: &mut Sysroot, root: &Root, closure: &Closure, machine: Ma
     });
 }
 
-fn not_elf(root: &Root, skipped: &Skipped) -> Error {
+fn not_elf(view: &mut Sysroot, root: &Root, skipped: &Skipped) -> Error {
     match skipped {
-        Skipped::Bad { why, .. } => Error::failed(format!("`{}` cannot be packed as an executable", root.name))
-            .detail(format!("{}: {why}", root.path)),
+        Skipped::Bad { why, .. } => tools::script(view, &format!("`{}`", root.name), &root.path).unwrap_or_else(|| {
+            Error::failed(format!("`{}` cannot be packed as an executable", root.name))
+                .detail(format!("{}: {why}", root.path))
+        }),
         Skipped::Absent(found) => {
             Error::failed(format!("`{}` cannot be packed", root.name)).detail(format!("{}: {found:?}", root.path))
         }

@@ -22,8 +22,11 @@ pub(crate) fn of_library(sysroot: &Path, soname: &[u8], machine: Machine) -> Opt
         in_files(root, ".shlibs", |_, text| {
             text.lines().find_map(|line| {
                 let mut words = line.split_whitespace().skip_while(|word| word.ends_with(':'));
-                (words.next() == Some(library) && words.next() == Some(version))
-                    .then(|| words.next().map(str::to_owned))?
+                let is_it = words.next() == Some(library) && words.next() == Some(version);
+                let package = words.next().filter(|_| is_it)?;
+                // A cross compiler's copy says which architecture it stands in for.
+                let (package, architecture) = package.split_once(':').map_or((package, None), |(a, b)| (a, Some(b)));
+                (architecture.is_none() || architecture == machine.debian()).then(|| package.to_owned())
             })
         })
     })?;
@@ -72,6 +75,7 @@ mod tests {
         let info = root.path().join(INFO);
         fs::create_dir_all(&info).unwrap();
         fs::write(info.join("libquux7:amd64.shlibs"), "libquux 7 libquux7 (>= 1.0)\nudeb: libquux 7 x\n").unwrap();
+        fs::write(info.join("libquux7-cross.shlibs"), "libquux 7 libquux7:arm64 (>= 1.0)\n").unwrap();
         fs::write(info.join("libbfd.shlibs"), "libbfdx 2.40-system libbfdx (>= 2.40)\n").unwrap();
         let arm = Target::parse("aarch64-unknown-linux-gnu").unwrap().machine();
         assert_eq!(of_library(root.path(), b"libquux.so.7", Machine::host()).as_deref(), Some("libquux7"));

@@ -129,6 +129,47 @@ fn colour_is_as_asked() {
 }
 
 #[test]
+fn a_prebuilt_file_may_be_named_by_a_link() {
+    let folder = Project::empty();
+    std::os::unix::fs::symlink("/bin/true", folder.path().join("link")).unwrap();
+    let run = folder.run(&["--binary", "link", "--dir", "out"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    let packed = folder.path().join("out/usr/local/bin/link");
+    assert!(packed.symlink_metadata().unwrap().is_file());
+    assert_eq!(std::fs::read(packed).unwrap(), std::fs::read("/bin/true").unwrap());
+}
+
+#[test]
+fn a_prebuilt_script_is_said_to_be_one() {
+    let folder = Project::empty().file("start", "#!/bin/sh\n");
+    folder.run(&["-q", "--binary", "./start", "--tar", "x.tar"]).fails(
+        1,
+        snapbox::str![[r#"
+error: `start` is a script, and scripts are not supported yet
+  [ROOT]/start begins with #!/bin/sh
+  help: pack its interpreter by --with, and the script by --include [ROOT]/start:/usr/local/bin/start
+
+"#]],
+    );
+}
+
+#[test]
+fn a_tool_that_is_there_but_not_executable_is_said_so() {
+    let folder = Project::empty().file("root/usr/bin/plain", "x");
+    std::fs::create_dir_all(folder.path().join("root/usr/bin/folder")).unwrap();
+    folder.run(&["-q", "--tools-only", "--sysroot", "./root", "--with", "plain,folder", "--tar", "x.tar"]).fails(
+        1,
+        snapbox::str![[r#"
+error: tool `plain` cannot be packed
+  /usr/bin/plain: it is not executable
+error: tool `folder` cannot be packed
+  /usr/bin/folder: it is a directory
+
+"#]],
+    );
+}
+
+#[test]
 fn a_prebuilt_file_needs_no_project() {
     let folder = Project::empty();
     let run = folder.run(&["--binary", "/bin/true", "--install-dir", "/opt/bin", "--dir", "out"]);
@@ -221,6 +262,29 @@ fn an_interrupted_build_is_told_as_such() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.ends_with("error: interrupted; nothing was written\n"), "{stderr}");
     assert!(!slow.path().join("x.tar").exists());
+}
+
+#[test]
+fn ctrl_c_while_an_engine_does_not_answer_is_told_as_such() {
+    use std::os::unix::process::CommandExt;
+
+    let folder = Project::empty().file("bin/docker", "#!/bin/sh\n: > asked\nexec sleep 600\n");
+    let docker = folder.path().join("bin/docker");
+    std::fs::set_permissions(docker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
+    let arguments = ["-q", "--tools-only", "--with", "true", "--docker-import", "x"];
+    let mut command = folder.command(".", &arguments, &[("PATH", &path)]);
+    let child = command.process_group(0).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let started = std::time::Instant::now();
+    while !folder.path().join("asked").exists() {
+        assert!(started.elapsed().as_secs() < 60, "docker has not been asked");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(130), "error: interrupted; nothing was written\n"));
 }
 
 /// The triple of the compiler that these tests were built with.

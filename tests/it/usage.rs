@@ -116,6 +116,8 @@ fn a_compressed_archive_is_not_written_uncompressed() {
         assert_eq!(run.code, 2, "{run:#?}");
         assert!(folder.files().is_empty());
     }
+    let short = Project::empty().run(&["--tools-only", "--tar", "x.tgz"]);
+    assert!(short.stderr.contains("write `x.tar`"), "{short:#?}");
     Project::empty().run(&["--tools-only", "--tar", "x.tar.gz"]).fails(
         2,
         str![[r#"

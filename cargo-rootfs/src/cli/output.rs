@@ -3,7 +3,7 @@
 //! The bytes and the names are [`crate::write`]'s.
 
 use std::ffi::OsStr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,6 +44,8 @@ pub(super) fn write(
     terminal: &Terminal,
     interrupted: &AtomicBool,
 ) -> Result<Vec<(Written, Target)>> {
+    // Ctrl-C ends an engine that is asked, too.
+    let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
     let mut staged = Vec::new();
     for (plan, assembly) in plans.iter().zip(assemblies) {
         let image = image(plan, assembly, epoch);
@@ -51,7 +53,7 @@ pub(super) fn write(
         for output in &plan.outputs {
             let (verb, name) = words(output);
             terminal.status(verb, name);
-            sinks.push(sink(output, epoch, &image, &assembly.rootfs)?);
+            sinks.push(sink(output, epoch, &image, &assembly.rootfs).map_err(or_interrupted)?);
         }
         let mut progress = Progress::new(assembly.rootfs.size(), terminal);
         let complete = write::stage(&assembly.rootfs, sinks, &mut progress, interrupted);

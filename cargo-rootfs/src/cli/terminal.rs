@@ -129,7 +129,7 @@ impl Terminal {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Error::io("write to", "standard output", error))
+                Err(Error::failed("cannot write to standard output").with_source(error))
             }
             _ => Ok(()),
         }

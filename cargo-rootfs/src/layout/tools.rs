@@ -70,32 +70,63 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
         return Err(Error::usage(format!("tool `{tool}` is neither a name nor an absolute path"))
             .help("take a file of the project by --include, a prebuilt executable by --binary"));
     } else {
-        by_name(view, tool).ok_or_else(|| unknown(view, tool, target))?
+        by_name(view, tool).ok_or_else(|| not_executable(view, tool).unwrap_or_else(|| unknown(view, tool, target)))?
     };
     check_elf(view, tool, &path)?;
     Ok(path)
 }
 
+fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
+    PATH.iter().map(move |folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes()))
+}
+
 fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
-    PATH.iter().map(|folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes())).find(|path| {
+    places(tool).find(|path| {
         let End::File(file) = view.walk(path).end else { return false };
         view.info(file).mode & 0o111 != 0
     })
+}
+
+/// What is wrong where the name is there, and is no file that can be executed.
+fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
+    let (path, why) = places(tool).find_map(|path| {
+        let why = match view.walk(&path).end {
+            End::Absent => return None,
+            End::File(_) => "it is not executable".to_owned(),
+            End::Dir(_) => "it is a directory".to_owned(),
+            End::Special(word) => format!("it is a {word}"),
+            End::Loop => "it leads through too many symbolic links".to_owned(),
+            End::Failed(error) => error.to_string(),
+        };
+        Some((path, why))
+    })?;
+    Some(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{path}: {why}")))
 }
 
 /// A script is told from an ELF file that is broken.
 fn check_elf(view: &mut Sysroot, tool: &str, path: &RootfsPath) -> Result<(), Error> {
     let Find::File { file, realpath } = view.find(path) else { return Ok(()) };
     let Err(bad) = view.object(file) else { return Ok(()) };
-    let is_text = matches!(&bad, BadObject::Malformed(malformed) if malformed.not_elf);
-    let head = if is_text { view.head(file, 128) } else { Vec::new() };
-    if let Some(line) = head.strip_prefix(b"#!") {
-        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        return Err(Error::failed(format!("tool `{tool}` is a script, and scripts are not supported yet"))
-            .detail(format!("{realpath} begins with #!{}", String::from_utf8_lossy(line).trim_end()))
-            .help(format!("pack its interpreter by --with, and the script by --include {realpath}:{path}")));
-    }
-    Err(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{realpath}: {bad}")))
+    Err(script(view, &format!("tool `{tool}`"), path).unwrap_or_else(|| {
+        Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{realpath}: {bad}"))
+    }))
+}
+
+/// What is wrong with the file at `path`, which cannot be read as ELF, where it is a script.
+pub(super) fn script(view: &mut Sysroot, what: &str, path: &RootfsPath) -> Option<Error> {
+    let Find::File { file, realpath } = view.find(path) else { return None };
+    let head = view.head(file, 128);
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // Its path on the host where that is another one.
+    let source = match view.is_outside(&realpath) {
+        true => view.info(file).host.path.display().to_string(),
+        false => realpath.to_string(),
+    };
+    Some(
+        Error::failed(format!("{what} is a script, and scripts are not supported yet"))
+            .detail(format!("{source} begins with #!{}", String::from_utf8_lossy(line).trim_end()))
+            .help(format!("pack its interpreter by --with, and the script by --include {source}:{path}")),
+    )
 }
 
 /// An unknown tool, with near names, and the package that has it where dpkg knows.

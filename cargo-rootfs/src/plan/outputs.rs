@@ -69,8 +69,9 @@ fn tar(path: &str) -> Result<Output> {
         return Ok(Output::Stdout);
     }
     if let Some(end) = COMPRESSED.iter().find(|end| path.ends_with(*end)) {
+        let plain = path.trim_end_matches(end).trim_end_matches(".tar");
         return Err(Error::usage(format!("a compressed archive, `{path}`, is not supported yet"))
-            .help(format!("write `{}`, and compress that", path.trim_end_matches(end))));
+            .help(format!("write `{plain}.tar`, and compress that")));
     }
     Ok(Output::Tar(path.into()))
 }

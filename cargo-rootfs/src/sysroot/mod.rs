@@ -175,6 +175,8 @@ impl Sysroot {
 
     /// Makes the host's regular file `host` appear at `path`.
     pub fn plant(&mut self, path: &RootfsPath, host: &Path) -> Result<FileId> {
+        // A link may be what is named; what is opened is the file (and its folder is what `$ORIGIN` means).
+        let host = &host.canonicalize().map_err(|error| Error::io("read", host, error))?;
         let metadata = host.metadata().map_err(|error| Error::io("read", host, error))?;
         if !metadata.is_file() {
             return Err(Error::failed(format!("`{}` is not a regular file", host.display())));

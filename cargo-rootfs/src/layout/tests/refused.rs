@@ -39,7 +39,7 @@ fn every_tool_that_is_wrong_is_told() {
             "tool `script` is a script, and scripts are not supported yet",
             "tool `text` cannot be packed",
             "tool `half` cannot be packed",
-            "tool `data` not found in the sysroot `ROOT`",
+            "tool `data` cannot be packed",
             "tool `/usr/bin/folder` is a directory",
             "tool `/usr/bin/loop` leads through too many symbolic links",
             "tool `/usr/bin/fifo` is a FIFO",

@@ -53,7 +53,8 @@ impl Dir {
     /// (seconds since 1970). Missing folders above it are made.
     ///
     /// Modes are exact whatever the umask. Root makes everything with the entries' owners and
-    /// capabilities; anybody else owns it all, and [`Observer::warn`] hears of capabilities that could not be set.
+    /// capabilities; anybody else owns it all, and [`Observer::warn`] hears of capabilities and
+    /// set-ID bits that could not be set.
     ///
     /// # Errors
     ///
@@ -94,9 +95,7 @@ impl Sink for Dir {
         let marked = standing::mark(output.staging.folder(), output.epoch)
             .map_err(|error| Error::io("mark", &output.written, error.into()))?;
         let lost = tree.finish().map_err(|failed| failed.below(&output.written))?;
-        if let Some(warning) = lost.warning(&output.written) {
-            observer.warn(warning);
-        }
+        lost.warnings(&output.written).into_iter().for_each(|warning| observer.warn(warning));
         Ok(Box::new(Complete { output, marked }))
     }
 }

@@ -7,8 +7,9 @@ use std::ffi::CStr;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxAttributes, StatxFlags, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, XattrFlags};
 use rustix::io::{Errno, Result as SysResult};
 
 use super::Replace;
@@ -17,11 +18,45 @@ use crate::error::{Error, Result};
 use crate::write::folders::holding;
 use crate::write::staged_file::StagedFile;
 
-/// Its value is the modification time that everything inside got.
+/// Its value is a [`Mark`].
 const MARK: &str = "user.cargo-rootfs";
 
 /// Folders whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a file.
 const VOLATILE: &[&[u8]] = &[b"dev", b"proc", b"run", b"sys", b"tmp", b"var/tmp"];
+
+/// What is known of a folder that this tool made: that no file in it is younger, or has another modification time.
+struct Mark {
+    /// The modification time that everything inside got.
+    epoch: i64,
+    /// When it was complete, since 1970.
+    made: Duration,
+}
+
+impl Mark {
+    fn now(epoch: i64) -> Self {
+        Self { epoch, made: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() }
+    }
+
+    fn to_text(&self) -> String {
+        format!("{} {}.{:09}", self.epoch, self.made.as_secs(), self.made.subsec_nanos())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (epoch, made) = text.split_once(' ')?;
+        let (seconds, nanoseconds) = made.split_once('.')?;
+        let made = Duration::from_secs(seconds.parse().ok()?) + Duration::from_nanos(nanoseconds.parse().ok()?);
+        Some(Self { epoch: epoch.parse().ok()?, made })
+    }
+
+    /// Whether the file was there, as it is, when the folder was complete. A copy that keeps its
+    /// modification time (`cp -a`) is told by its birth, where the file system knows that.
+    fn covers(&self, file: &Statx) -> bool {
+        let since_1970 = Duration::from_secs(u64::try_from(file.stx_btime.tv_sec).unwrap_or_default())
+            + Duration::from_nanos(file.stx_btime.tv_nsec.into());
+        let knows_birth = file.stx_mask & StatxFlags::BTIME.bits() != 0;
+        (file.stx_mtime.tv_sec, file.stx_mtime.tv_nsec) == (self.epoch, 0) && !(knows_birth && since_1970 > self.made)
+    }
+}
 
 /// What is there that may be replaced.
 pub(super) enum Standing {
@@ -51,8 +86,8 @@ impl Standing {
             return Ok(Self::Empty);
         }
         let by_force = "choose another folder, or pass --force to replace it with all that it holds";
-        let epoch = epoch_marked(&folder, path);
-        if epoch.is_none() && replace == Replace::OwnOnly {
+        let mark = mark_of(&folder, path);
+        if mark.is_none() && replace == Replace::OwnOnly {
             return Err(Error::failed(format!("`{shown}` is neither empty nor made by cargo rootfs")).help(by_force));
         }
         let owner = rustix::fs::fstat(&folder).map_err(read)?.st_uid;
@@ -61,7 +96,7 @@ impl Standing {
             return Err(Error::failed(format!("cannot replace `{shown}`: it belongs to user {owner}")));
         }
 
-        let mut survey = Survey { root: path, epoch, replace, foreign: None };
+        let mut survey = Survey { root: path, mark, replace, foreign: None };
         survey.folder(folder.as_fd(), b"")?;
         match survey.foreign {
             Some(foreign) if replace == Replace::OwnOnly => {
@@ -78,7 +113,7 @@ impl Standing {
 /// files that somebody else has put there.
 struct Survey<'a> {
     root: &'a Path,
-    epoch: Option<i64>,
+    mark: Option<Mark>,
     replace: Replace,
     foreign: Option<PathBuf>,
 }
@@ -91,8 +126,8 @@ impl Survey<'_> {
             let inner = [within, if within.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
             let path = self.path(&inner);
             let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-            let stat = rustix::fs::statx(folder, &name, flags, StatxFlags::BASIC_STATS)
-                .map_err(|error| failed(&path, error))?;
+            let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+            let stat = rustix::fs::statx(folder, &name, flags, wanted).map_err(|error| failed(&path, error))?;
             if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
                 return Err(Error::failed(format!(
                     "cannot replace `{}`: `{}` is mounted in it",
@@ -107,16 +142,20 @@ impl Survey<'_> {
                     Err(_) if self.replace == Replace::Force => {}
                     Err(error) => return Err(failed(&path, error)),
                 },
-                FileType::RegularFile if stat.stx_size > 0 && !is_volatile(&inner) => {
-                    let mtime = (stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec);
-                    if self.epoch.is_none_or(|epoch| mtime != (epoch, 0)) {
-                        self.foreign.get_or_insert(path);
-                    }
+                // Empty files are what container engines leave where they mounted something.
+                FileType::RegularFile | FileType::Symlink
+                    if stat.stx_size > 0 && !is_volatile(&inner) && !self.is_own(&stat) =>
+                {
+                    self.foreign.get_or_insert(path);
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn is_own(&self, file: &Statx) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.covers(file))
     }
 
     fn path(&self, within: &[u8]) -> PathBuf {
@@ -136,7 +175,7 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd> {
 
 /// Marks `folder` as made by this tool, or says that its file system cannot.
 pub(super) fn mark(folder: BorrowedFd<'_>, epoch: i64) -> SysResult<bool> {
-    match rustix::fs::fsetxattr(folder, MARK, epoch.to_string().as_bytes(), XattrFlags::empty()) {
+    match rustix::fs::fsetxattr(folder, MARK, Mark::now(epoch).to_text().as_bytes(), XattrFlags::empty()) {
         Ok(()) => Ok(true),
         // tmpfs has them from Linux 6.6; a full or old file system may have no room for them.
         Err(Errno::OPNOTSUPP | Errno::PERM | Errno::NOSPC | Errno::NOSYS) => Ok(false),
@@ -148,23 +187,24 @@ pub(super) fn mark(folder: BorrowedFd<'_>, epoch: i64) -> SysResult<bool> {
 pub(super) fn mark_beside(path: &Path, folder: BorrowedFd<'_>, epoch: i64) -> Result<()> {
     let beside = beside(path);
     let identity = identity(folder).map_err(|error| Error::io("mark", path, error.into()))?;
+    let mark = Mark::now(epoch).to_text();
     let earlier = std::fs::read_to_string(&beside).unwrap_or_default();
     let earlier = earlier.lines().next().unwrap_or_default();
     let mut file = StagedFile::create(&beside)?;
-    file.write_all(format!("{identity} {epoch}\n{earlier}\n").as_bytes())
+    file.write_all(format!("{identity} {mark}\n{earlier}\n").as_bytes())
         .map_err(|error| Error::io("write", &beside, error))?;
     file.persist()
 }
 
-/// The modification time of everything in `folder` where this tool made it.
-fn epoch_marked(folder: &OwnedFd, path: &Path) -> Option<i64> {
-    let mut value = [0; 32];
+/// The mark of `folder` where this tool made it.
+fn mark_of(folder: &OwnedFd, path: &Path) -> Option<Mark> {
+    let mut value = [0; 64];
     if let Ok(length) = rustix::fs::fgetxattr(folder, MARK, &mut value[..]) {
-        return std::str::from_utf8(&value[..length]).ok()?.parse().ok();
+        return Mark::parse(std::str::from_utf8(&value[..length]).ok()?);
     }
     let identity = identity(folder.as_fd()).ok()?;
     let marks = std::fs::read_to_string(beside(path)).ok()?;
-    marks.lines().find_map(|line| line.strip_prefix(&identity)?.strip_prefix(' ')?.parse().ok())
+    marks.lines().find_map(|line| line.strip_prefix(&identity)?.strip_prefix(' ').and_then(Mark::parse))
 }
 
 /// Device, inode and time of birth: no later folder has the same.

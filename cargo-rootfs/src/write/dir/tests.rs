@@ -63,10 +63,19 @@ fn what_somebody_else_made_stays() {
 #[test]
 fn files_put_into_an_earlier_output_stay() {
     type Change = fn(&Utf8Path);
-    let changes: [(&str, Change); 2] = [
+    let changes: [(&str, Change); 4] = [
         ("srv/own", |out| std::fs::write(out.join("srv/own"), "own").unwrap()),
         ("usr/bin/app", |out| {
             File::options().append(true).open(out.join("usr/bin/app")).unwrap().write_all(b"!").unwrap()
+        }),
+        ("srv/link", |out| symlink("own", out.join("srv/link")).unwrap()),
+        // As `cp -a` from another output does.
+        ("srv/old", |out| {
+            // The kernel's clock for files has the steps of its timer.
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            std::fs::write(out.join("srv/old"), "own").unwrap();
+            let file = File::options().write(true).open(out.join("srv/old")).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
         }),
     ];
     for (name, change) in changes {
@@ -76,7 +85,7 @@ fn files_put_into_an_earlier_output_stay() {
         change(&out);
         let error = write_dir(&some_of_everything(), &out, Replace::OwnOnly).unwrap_err();
         assert_eq!(error.details(), [format!("`{}` is not as it was written", out.join(name))]);
-        assert!(out.join(name).exists());
+        assert!(out.join(name).symlink_metadata().is_ok(), "{name}");
         write_dir(&some_of_everything(), &out, Replace::Force).unwrap();
         assert_on_disk(&some_of_everything(), out.as_std_path(), 0);
     }
@@ -278,7 +287,13 @@ fn an_ordinary_user_writes_and_replaces_unwritable_folders() {
             let sinks = vec![Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap()];
             write(&planned.0, sinks, &mut warned, &AtomicBool::new(false)).unwrap();
             assert_on_disk(&planned, path.join("out").as_std_path(), 0);
-            assert_eq!(warned.0, [format!("capabilities cannot be set in `{}/out`, of /ping", path)]);
+            assert_eq!(
+                warned.0,
+                [
+                    format!("capabilities cannot be set in `{path}/out`, of /ping"),
+                    format!("setuid and setgid bits cannot be set in `{path}/out`, of /usr/bin/app"),
+                ]
+            );
         }
         return;
     }

@@ -67,17 +67,24 @@ impl Failed {
     }
 }
 
-/// Files whose capabilities could not be set.
+/// What only root can give to files, by the files that did not get it.
 #[derive(Default)]
-pub(super) struct Lost(Vec<RootfsPath>);
+pub(super) struct Lost {
+    capabilities: Vec<RootfsPath>,
+    set_id_bits: Vec<RootfsPath>,
+}
 
 impl Lost {
-    pub(super) fn warning(&self, root: &Path) -> Option<Warning> {
-        let names = self.0.iter().map(RootfsPath::to_text).collect::<Vec<_>>();
-        (!names.is_empty()).then(|| {
-            Warning::new(format!("capabilities cannot be set in `{}`, of {}", root.display(), names.join(", ")))
+    pub(super) fn warnings(&self, root: &Path) -> Vec<Warning> {
+        let root = root.display();
+        let lost = [("capabilities", &self.capabilities), ("setuid and setgid bits", &self.set_id_bits)];
+        let lost = lost.into_iter().filter(|(_, paths)| !paths.is_empty());
+        lost.map(|(what, paths)| {
+            let names = paths.iter().map(RootfsPath::to_text).collect::<Vec<_>>();
+            Warning::new(format!("{what} cannot be set in `{root}`, of {}", names.join(", ")))
                 .help("write it as root, or use --tar, which keeps them")
         })
+        .collect()
     }
 }
 
@@ -169,14 +176,18 @@ impl Tree {
         if self.is_root {
             rustix::fs::fchown(&file, Some(attributes.owner), Some(attributes.group))?;
         }
+        let mode = without_set_ids(&file, attributes)?;
+        if mode != attributes.mode {
+            self.lost.set_id_bits.push(path.clone());
+        }
         if let Some(capability) = capability {
             match rustix::fs::fsetxattr(&file, CAPABILITY, &capability, XattrFlags::empty()) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::OPNOTSUPP) => self.lost.0.push(path),
+                Err(Errno::PERM | Errno::OPNOTSUPP) => self.lost.capabilities.push(path),
                 Err(error) => return Err(error),
             }
         }
-        rustix::fs::fchmod(&file, attributes.mode)?;
+        rustix::fs::fchmod(&file, mode)?;
         rustix::fs::futimens(&file, &self.times)
     }
 
@@ -213,5 +224,49 @@ impl Tree {
             folder = rustix::fs::openat(&folder, component, flags, Mode::empty())?;
         }
         Ok(folder)
+    }
+}
+
+/// The mode for `file`: a set-ID bit only where the file belongs to whom it was meant for. One that is
+/// setuid to whoever packs it would let everybody act as them.
+fn without_set_ids(file: &File, attributes: Attributes) -> SysResult<Mode> {
+    let stat = rustix::fs::fstat(file)?;
+    let mut mode = attributes.mode;
+    mode.set(Mode::SUID, mode.contains(Mode::SUID) && stat.st_uid == attributes.owner.as_raw());
+    mode.set(Mode::SGID, mode.contains(Mode::SGID) && stat.st_gid == attributes.group.as_raw());
+    Ok(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::rootfs::{Body, Origin};
+
+    #[test]
+    fn who_cannot_give_files_away_gives_no_set_id_bits_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = File::open(folder.path()).unwrap();
+        let mut tree = Tree { is_root: false, ..Tree::new(root.as_fd(), 0).unwrap() };
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let cases = [
+            ("/foreign", (own.0 + 7, own.1 + 7), 0o755),
+            ("/group", (own.0, own.1 + 7), 0o4755),
+            ("/own", own, 0o6755),
+        ];
+        for (path, (uid, gid), _) in cases {
+            let body = Kind::File(Body::Bytes(Arc::from(&b""[..])));
+            let entry = Entry { uid, gid, ..Entry::new(body, 0o6755, Origin::Tool("x".to_owned())) };
+            assert!(tree.entry(&RootfsPath::parse(path).unwrap(), &entry).is_ok());
+        }
+        let Ok(lost) = tree.finish() else { panic!("the tree is not complete") };
+        for (path, _, mode) in cases {
+            let metadata = folder.path().join(&path[1..]).metadata().unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o7777, mode, "{path}");
+        }
+        let warnings = lost.warnings(Path::new("out"));
+        let messages: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+        assert_eq!(messages, ["setuid and setgid bits cannot be set in `out`, of /foreign, /group"]);
     }
 }
