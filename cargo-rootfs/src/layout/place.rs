@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::capability;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
@@ -178,9 +179,10 @@ impl<'a> Layout<'a> {
             self.kept_mode(path, info.mode, info.uid, info.gid)
         };
         let mut entry = Entry::new(Kind::File(Body::Host(Arc::clone(&info.host))), mode, origin.clone());
-        entry.capability = if mode & 0o111 != 0 { capability(&info.host.path) } else { None };
-        if entry.capability.is_some() {
-            self.warnings.push(Warning::new(format!("`{path}` keeps its file capabilities")));
+        entry.capability = if mode & 0o111 != 0 { capability::of_file(&info.host.path) } else { None };
+        if let Some(value) = &entry.capability {
+            let message = format!("`{path}` keeps its file capabilities: {}", capability::names(value));
+            self.warnings.push(Warning::new(message));
         }
         self.put(path, entry)
     }
@@ -359,14 +361,6 @@ fn relative(from: &RootfsPath, to: &RootfsPath) -> Arc<[u8]> {
     let shared = folder.iter().zip(&there).take_while(|(one, two)| one == two).count();
     let up = std::iter::repeat_n(&b".."[..], folder.len() - shared);
     Arc::from(up.chain(there[shared..].iter().copied()).collect::<Vec<_>>().join(&b'/'))
-}
-
-/// The value of `security.capability`, where the file has one.
-fn capability(path: &std::path::Path) -> Option<Arc<[u8]>> {
-    // VFS_CAP_REVISION_3 has 24 bytes, the older ones fewer (capabilities(7)).
-    let mut value = [0u8; 64];
-    let length = rustix::fs::lgetxattr(path, c"security.capability", &mut value).ok()?;
-    Some(Arc::from(&value[..length]))
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn capabilities_are_kept() {
     }
     let assembly = Ask::tools(&["ping"]).assemble(&sysroot).unwrap();
     assert_eq!(assembly.rootfs.get(&path("/usr/bin/ping")).unwrap().capability.as_deref(), Some(&value[..]));
-    assert_eq!(assembly.warnings[0].message, "`/usr/bin/ping` keeps its file capabilities");
+    assert_eq!(assembly.warnings[0].message, "`/usr/bin/ping` keeps its file capabilities: cap_net_raw");
 }
 
 /// Two names of one file stay two names of one file.
