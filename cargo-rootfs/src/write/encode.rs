@@ -15,7 +15,7 @@ use tar::{EntryType, Header};
 const BLOCK: usize = 512;
 
 /// Small pieces are gathered up to this before they are written.
-const GATHER: usize = 128 << 10;
+pub(super) const GATHER: usize = 128 << 10;
 
 /// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
 /// that is a property of tapes, and every reader of files and pipes does without.
@@ -177,7 +177,8 @@ impl Records {
         header.set_cksum();
         blocks.extend_from_slice(header.as_bytes());
         blocks.extend_from_slice(&self.0);
-        blocks.resize(blocks.len().next_multiple_of(BLOCK), 0);
+        // Not by the length of `blocks`, which may begin in the middle of one.
+        blocks.resize(blocks.len() + padding(self.0.len() as u64), 0);
     }
 }
 
