@@ -196,6 +196,9 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, items: &[Item]) -> Result<()> {
             if is_file { layout.kept_mode(&item.path, item.mode, item.own.0, item.own.1) } else { item.mode & 0o1777 };
         let mut entry = Entry::new(kind, mode, item.origin.clone());
         (entry.uid, entry.gid) = item.owner;
+        if is_file {
+            entry.capability = layout.kept_capability(&item.path, mode, &item.host);
+        }
         layout.include(&item.path, entry)?;
     }
     Ok(())

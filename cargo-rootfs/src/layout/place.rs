@@ -1,6 +1,7 @@
 //! Putting entries where they belong: behind the sysroot's links, with their folders, once.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::capability;
@@ -179,12 +180,18 @@ impl<'a> Layout<'a> {
             self.kept_mode(path, info.mode, info.uid, info.gid)
         };
         let mut entry = Entry::new(Kind::File(Body::Host(Arc::clone(&info.host))), mode, origin.clone());
-        entry.capability = if mode & 0o111 != 0 { capability::of_file(&info.host.path) } else { None };
-        if let Some(value) = &entry.capability {
+        entry.capability = self.kept_capability(path, mode, &info.host.path);
+        self.put(path, entry)
+    }
+
+    /// The capabilities of the file `host`, where it can be executed.
+    pub(super) fn kept_capability(&mut self, path: &RootfsPath, mode: u32, host: &Path) -> Option<Arc<[u8]>> {
+        let kept = if mode & 0o111 != 0 { capability::of_file(host) } else { None };
+        if let Some(value) = &kept {
             let message = format!("`{path}` keeps its file capabilities: {}", capability::names(value));
             self.warnings.push(Warning::new(message));
         }
-        self.put(path, entry)
+        kept
     }
 
     /// Everything becomes 0:0, so a set-ID bit survives only where it meant root before.

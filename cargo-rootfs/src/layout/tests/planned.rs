@@ -147,6 +147,10 @@ fn capabilities_are_kept() {
     let assembly = Ask::tools(&["ping"]).assemble(&sysroot).unwrap();
     assert_eq!(assembly.rootfs.get(&path("/usr/bin/ping")).unwrap().capability.as_deref(), Some(&value[..]));
     assert_eq!(assembly.warnings[0].message, "`/usr/bin/ping` keeps its file capabilities: cap_net_raw");
+
+    let included = Ask::nothing().include(sysroot.at("usr/bin/ping"), "/opt/ping").assemble(&Disk::merged()).unwrap();
+    assert_eq!(included.rootfs.get(&path("/opt/ping")).unwrap().capability.as_deref(), Some(&value[..]));
+    assert_eq!(included.warnings[0].message, "`/opt/ping` keeps its file capabilities: cap_net_raw");
 }
 
 /// Two names of one file stay two names of one file.
