@@ -222,13 +222,13 @@ impl<'a> Layout<'a> {
 
     /// Puts an entry of an include: it may take the place of nothing.
     pub(super) fn include(&mut self, path: &RootfsPath, entry: Entry) -> Result<()> {
-        let path = self.behind_links(path)?;
+        let path = self.place(path, &entry.kind)?;
         self.put(&path, entry)
     }
 
     /// Puts an entry of a template: what was asked for by name stays where both would stand.
     pub(super) fn skeleton(&mut self, path: &RootfsPath, entry: Entry) -> Result<()> {
-        let path = self.behind_links(path)?;
+        let path = self.place(path, &entry.kind)?;
         match self.rootfs.get_mut(&path) {
             Some(known) if matches!((&known.kind, &entry.kind), (Kind::Dir, Kind::Dir)) => {
                 known.mode = entry.mode;
@@ -253,6 +253,18 @@ impl<'a> Layout<'a> {
         }
         let target = relative(&path, target);
         self.put(&path, Entry::new(Kind::Symlink(target), 0o777, origin.clone()))
+    }
+
+    /// [`behind_links`](Self::behind_links), and for a folder (`/bin`) that is a link to one in the
+    /// sysroot, the folder that it leads to.
+    fn place(&mut self, path: &RootfsPath, kind: &Kind) -> Result<RootfsPath> {
+        let walk = self.view.walk(path);
+        if !matches!((kind, &walk.end), (Kind::Dir, End::Dir(_))) {
+            return self.behind_links(path);
+        }
+        self.links(&walk.links, &walk.path)?;
+        self.parents(&walk.path)?;
+        Ok(walk.path)
     }
 
     /// The real path of `path` by the links of the sysroot, which are put there, and its folders.

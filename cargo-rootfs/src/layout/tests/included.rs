@@ -71,6 +71,29 @@ fn a_folder_comes_with_all_below_it() {
     );
 }
 
+/// A folder `bin` of the project's, where the sysroot has a link to `usr/bin`.
+#[test]
+fn folders_of_an_include_or_a_template_join_those_that_links_lead_to() {
+    let project = Disk::empty()
+        .bytes("skeleton/bin/hello", b"hello", 0o755)
+        .mode("skeleton/bin", 0o755)
+        .bytes("skeleton/usr/bin/other", b"other", 0o755)
+        .mode("skeleton/usr/bin", 0o755)
+        .mode("skeleton/usr", 0o755);
+    let expected = "/ d0755
+         /bin l0777 -> usr/bin
+         /usr d0755
+         /usr/bin d0755
+         /usr/bin/hello f0755
+         /usr/bin/other f0755";
+    let include = Ask::nothing()
+        .include(project.at("skeleton/bin"), "/bin")
+        .include(project.at("skeleton/usr/bin/other"), "/bin/other");
+    expect_shape(&include.rootfs(&Disk::merged()), expected);
+    let template = Ask::nothing().template(project.at("skeleton").as_str());
+    expect_shape(&template.rootfs(&Disk::merged()), expected);
+}
+
 /// A source that is a link is what it leads to.
 #[test]
 fn a_source_that_is_a_link_is_what_it_leads_to() {
