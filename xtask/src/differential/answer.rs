@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -104,6 +106,17 @@ impl fmt::Display for Answer {
     }
 }
 
+/// Runs it, without telling, for there are thousands; one that does not end in time is as good as one that fails.
+pub(super) fn finish(process: &duct::Expression, timeout: Duration) -> Result<Printed> {
+    let process = process.stdin_null().stdout_capture().stderr_capture().unchecked();
+    let handle = process.start().with_context(|| format!("start {process:?}"))?;
+    if let Some(output) = handle.wait_timeout(timeout).with_context(|| format!("wait for {process:?}"))? {
+        return Ok(Printed::of(output));
+    }
+    handle.kill().with_context(|| format!("end {process:?}"))?;
+    Ok(Printed { stderr: format!("did not end within {} s", timeout.as_secs()), ..Printed::default() })
+}
+
 /// What a process left behind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Printed {
@@ -113,7 +126,7 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    pub(super) fn of(output: &std::process::Output) -> Printed {
+    fn of(output: &Output) -> Printed {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Printed { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }

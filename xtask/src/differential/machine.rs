@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8Path;
 
-use super::answer::{Answer, Printed};
-use super::header;
+use super::answer::{Answer, Printed, finish};
+use super::{Extent, header};
 use crate::stage::cannot;
 
 /// The loader of this machine's glibc.
@@ -40,8 +40,9 @@ struct Subject {
     loader: String,
 }
 
-/// Compares all of them, or every `step`th.
-pub(super) fn compare(ours: &Utf8Path, step: usize) -> Result<()> {
+/// Compares all of them, or a sample.
+pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
+    let step = if extent == Extent::Quick { 4 } else { 1 };
     if !Path::new(LOADER).exists() {
         return cannot(format!("this machine has no {LOADER}"));
     }
@@ -120,20 +121,10 @@ fn ask_loader(subject: &Subject) -> Result<Answer> {
     Ok(Answer::of_loader(&printed, &real))
 }
 
-/// Runs it without the caller's environment, from `/`; one that does not end is as good as one that fails.
+/// Runs it without the caller's environment, from `/`.
 fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &str)]) -> Result<Printed> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let process = duct::cmd(program, words).full_env(env).dir("/").stdin_null();
-    let process = process.stdout_capture().stderr_capture().unchecked();
-    let name = program.to_string_lossy();
-    let handle = process.start().with_context(|| format!("start {name}"))?;
-    match handle.wait_timeout(TIMEOUT).with_context(|| format!("wait for {name}"))? {
-        Some(output) => Ok(Printed::of(output)),
-        None => {
-            handle.kill().with_context(|| format!("end {name}"))?;
-            Ok(Printed { stderr: format!("did not end within {} s", TIMEOUT.as_secs()), ..Printed::default() })
-        }
-    }
+    finish(&duct::cmd(program, words).full_env(env).dir("/"), TIMEOUT)
 }
 
 /// `work` for each, on all processors; the results in their order.
