@@ -225,10 +225,11 @@ fn of_lddtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
             Some((name, "None")) => {
                 answer.missing.insert(name.to_owned());
             }
-            Some((_, path)) => {
+            // It says `!!! circular loop !!!` of what it is about.
+            Some((_, path)) if path.starts_with('/') || path.starts_with('.') => {
                 answer.files.insert(real(path));
             }
-            None => {}
+            _ => {}
         }
     }
     answer.refusal = (!printed.success).then(|| printed.stderr.lines().last().unwrap_or_default().to_owned());
