@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod differential;
 mod e2e;
 mod host;
 mod process;
@@ -20,6 +21,8 @@ usage: cargo xtask TASK
   setup [--bench]    install what the tests need and this machine lacks (--bench: the large tools too)
   test               everything CI runs, stage by stage
   e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
+  differential [--quick | FILTER]
+                     closures against the dynamic loader's own answer
   bench [--quick]    speed and memory against GNU tar and a careful shell script";
 
 fn main() -> ExitCode {
@@ -31,6 +34,10 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["e2e"] => e2e::run(""),
         ["e2e", filter] => e2e::run(filter),
+        ["differential"] => differential::run(differential::Extent::Full, ""),
+        ["differential", "--quick"] => differential::run(differential::Extent::Quick, ""),
+        ["differential", filter] => differential::run(differential::Extent::Full, filter),
+        ["in-root", root, folder, rest @ ..] => differential::enter(root, folder, rest),
         ["bench"] => bench::run(bench::Extent::Full),
         ["bench", "--quick"] => bench::run(bench::Extent::Quick),
         ["help" | "--help" | "-h"] => {

@@ -36,7 +36,7 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     };
     let folders = args.content.library_path.iter().flatten().map(|folder| folder.as_str());
     let folders = folders.filter(|folder| !folder.is_empty()).map(|folder| inside(folder.as_bytes())).collect();
-    let mut resolver = Resolver::new(folders, current.clone());
+    let mut resolver = Resolver::new(folders, current.clone()).preloading();
     let mut complete = true;
     for file in &args.files {
         let closure = resolver.closure(&mut sysroot, &inside(file.as_bytes()));

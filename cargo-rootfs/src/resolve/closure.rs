@@ -9,7 +9,7 @@ use super::names::{Marks, NameId, Names};
 use super::search::{Attempt, Folders, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
-use crate::elf::{Bytes, DependencyKind, Object};
+use crate::elf::{Bytes, Dependency, DependencyKind, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -95,6 +95,7 @@ pub enum Skipped {
 pub struct Resolver {
     library_path: Vec<RootfsPath>,
     current: Option<RootfsPath>,
+    preloads: bool,
     loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
     names: Names,
     scopes: FxHashMap<Scope, usize>,
@@ -137,6 +138,7 @@ impl Resolver {
         Self {
             library_path,
             current,
+            preloads: false,
             loaders: FxHashMap::default(),
             names: Names::default(),
             scopes: FxHashMap::default(),
@@ -147,6 +149,13 @@ impl Resolver {
             known: Marks::default(),
             by_file: Marks::default(),
         }
+    }
+
+    /// Counts what `/etc/ld.so.preload` names as mapped too, as where the tree is the one that a program
+    /// is started in. An image does not get that file from its sysroot.
+    pub fn preloading(mut self) -> Self {
+        self.preloads = true;
+        self
     }
 
     /// Forgets what was found; for when files have come into view since.
@@ -265,19 +274,25 @@ impl Resolver {
         // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
         mapped.push(self.mapped(loader, closure.realpath.clone(), main, None));
 
+        // Preloads are mapped as if the program needed them first, and ignored where they are missing or
+        // bad (`do_preload`, elf/rtld.c).
+        let named = loader.preload.iter().filter(|_| self.preloads).cloned();
+        let preloads: Vec<_> = named.map(|name| Dependency { kind: DependencyKind::Auxiliary, name }).collect();
+
         let mut turn = 0;
         while turn < mapped.len() {
             let object = Arc::clone(&mapped[turn].object);
             let file = mapped[turn].listed.map_or(closure.id, |listed| closure.objects[listed].file);
             let plain = self.names.needed(file, &object);
-            for (index, dependency) in object.dependencies.iter().enumerate() {
+            let first = if turn == 0 { &preloads[..] } else { &[] };
+            for (index, dependency) in first.iter().chain(&object.dependencies).enumerate() {
                 // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
                 if loader.libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
                     continue;
                 }
                 let name_id = match &plain {
-                    Some(names) => names[index],
-                    None => self.expanded(loader, &mapped[turn], &dependency.name),
+                    Some(names) if index >= first.len() => names[index - first.len()],
+                    _ => self.expanded(loader, &mapped[turn], &dependency.name),
                 };
                 let needed_by = mapped[turn].listed;
                 if let Some(at) = self.known.get(name_id) {
@@ -333,7 +348,8 @@ impl Resolver {
                         let mut mapping = self.mapped(loader, path.clone(), object, Some(turn));
                         mapping.listed = Some(closure.objects.len());
                         mapped.push(mapping);
-                        closure.objects.push(Loaded { needed: name, path, realpath, file, found_by: by });
+                        let found_by = if index < first.len() { FoundBy::Preload } else { by };
+                        closure.objects.push(Loaded { needed: name, path, realpath, file, found_by });
                     }
                     // A missing auxiliary filtee is no error (elf/dl-deps.c).
                     _ if dependency.kind == DependencyKind::Auxiliary => {}

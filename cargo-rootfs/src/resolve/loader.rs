@@ -40,10 +40,15 @@ pub struct Loader {
     pub(super) cache: Option<Cache>,
     /// Folders of ld.so.conf; empty where there is a cache.
     pub(super) conf_dirs: Vec<RootfsPath>,
+    /// The names in `/etc/ld.so.preload`.
+    pub(super) preload: Vec<Bytes>,
 }
 
 /// The longest loader that is searched for its built-in folders; glibc's has 250 KiB, musl's 800.
 const MAX_LOADER: usize = 16 << 20;
+
+/// The longest `/etc/ld.so.preload` that is read.
+const MAX_PRELOAD: usize = 1 << 16;
 
 impl Loader {
     /// The loader at `path`, for objects of `machine`.
@@ -66,6 +71,7 @@ impl Loader {
             lib: Bytes::from(&b"lib"[..]),
             cache: None,
             conf_dirs: Vec::new(),
+            preload: Vec::new(),
         };
         match libc {
             Libc::Glibc => loader.glibc(files, &image),
@@ -85,6 +91,9 @@ impl Loader {
         }
         if self.cache.is_none() {
             self.conf_dirs = conf::folders(files);
+        }
+        if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.preload")) {
+            self.preload = files.read(file, MAX_PRELOAD).map_or_else(|_| Vec::new(), |text| preloads(&text));
         }
     }
 
@@ -168,6 +177,14 @@ fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
         .collect()
 }
 
+/// The names in the text of `/etc/ld.so.preload`: between blanks and colons, up to a `#` on each line
+/// (`dl_main`, elf/rtld.c).
+fn preloads(text: &[u8]) -> Vec<Bytes> {
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b'#').next());
+    let names = lines.flat_map(|line| line.split(|byte| matches!(byte, b' ' | b'\t' | b':')));
+    names.filter(|name| !name.is_empty()).map(Bytes::from).collect()
+}
+
 /// `system_dirs` of glibc's elf/dl-load.c: strings that begin and end with a slash, one after another.
 /// The longest such run of the loader's bytes is taken.
 fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
@@ -215,6 +232,17 @@ pub(super) type Shared = Arc<Loader>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn preloads_stand_between_blanks_and_colons() {
+        let names = |text: &[u8]| {
+            preloads(text).iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(b"/a/liba.so\tlibb.so:libc.so # libd.so\n# all\n libe.so"),
+            ["/a/liba.so", "libb.so", "libc.so", "libe.so"]
+        );
+    }
 
     #[test]
     fn built_in_folders_are_read_from_the_loader() {

@@ -573,6 +573,27 @@ fn empty_and_relative_path_elements_start_from_the_current_folder() {
     );
 }
 
+/// What `/etc/ld.so.preload` names is mapped before what the program needs, by path or as the program's own
+/// needs are searched for; what is missing or bad there is ignored (`do_preload`, elf/rtld.c).
+#[test]
+fn preloads_are_mapped_first() {
+    Tree::glibc()
+        .elf("/bin/app", program().needs("liba.so").runpath("/opt"))
+        .elf("/opt/liba.so", library().needs("libb.so"))
+        .elf("/opt/libb.so", library())
+        .elf("/pre/libp.so", library().needs("libc.so"))
+        .elf("/lib/libc.so", library())
+        .bytes("/lib/libtext.so", b"text")
+        .bytes("/etc/ld.so.preload", b"/pre/libp.so:libb.so # libx.so\nlibnone.so libtext.so")
+        .expect(
+            "/bin/app",
+            "/pre/libp.so => /pre/libp.so [preload]
+             libb.so => /opt/libb.so [preload]
+             liba.so => /opt/liba.so [runpath]
+             libc.so => /lib/libc.so [default]",
+        );
+}
+
 /// The loader that is needed by name is mapped already, by its soname as well as by its path.
 #[test]
 fn the_interpreter_needed_by_name_is_loaded() {

@@ -149,7 +149,7 @@ impl Tree {
 
     fn resolver(&self) -> Resolver {
         let library_path = self.library_path.iter().map(|folder| path(folder)).collect();
-        Resolver::new(library_path, self.current.as_deref().map(path))
+        Resolver::new(library_path, self.current.as_deref().map(path)).preloading()
     }
 
     pub(super) fn closure(&mut self, file: &str) -> Closure {

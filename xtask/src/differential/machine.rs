@@ -1,0 +1,212 @@
+//! Every dynamic ELF file of this machine: our closure against what its own loader says it would map.
+//! Nothing but loaders is started, and they map a file to tell what it needs, without running it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::Utf8Path;
+
+use super::answer::{Answer, Printed, finish};
+use super::{Extent, header};
+use crate::stage::cannot;
+
+/// The loader of this machine's glibc.
+const LOADER: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
+
+/// Makes glibc's loader answer for the baseline of its architecture, on which an image must run: it then knows of no
+/// glibc-hwcaps folder, and $PLATFORM is not named for the processor at hand (glibc manual, "Hardware Capability
+/// Tunables"; the names with `_Usable` are those before 2.33).
+pub(super) const BASELINE: (&str, &str) =
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX2_Usable,-AVX512F_Usable");
+
+/// How long one loader may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// How many files one of our processes is given.
+const BATCH: usize = 500;
+/// The most divergences that are printed whole.
+const SHOWN: usize = 40;
+
+struct Subject {
+    path: PathBuf,
+    loader: String,
+}
+
+/// Compares all of them, or a sample.
+pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
+    let step = if extent == Extent::Quick { 4 } else { 1 };
+    if !Path::new(LOADER).exists() {
+        return cannot(format!("this machine has no {LOADER}"));
+    }
+    let mut subjects = Vec::new();
+    let root = fs::symlink_metadata("/").context("look at /")?;
+    walk(Path::new("/"), root.dev(), &mut subjects);
+    subjects.sort_by(|a, b| a.path.cmp(&b.path));
+    let all = subjects.len();
+    let subjects: Vec<Subject> = subjects.into_iter().step_by(step).collect();
+    ensure!(!subjects.is_empty(), "there is no dynamic ELF file on this machine");
+    println!("  {} of {all} dynamic ELF files", subjects.len());
+
+    let our_answers = ask_us(ours, &subjects)?;
+    let their_answers = in_parallel(&subjects, ask_loader)?;
+    let mut tally = Tally::default();
+    for ((subject, our), their) in subjects.iter().zip(&our_answers).zip(&their_answers) {
+        tally.count(subject, our, their);
+    }
+    tally.tell(subjects.len())
+}
+
+/// The folder's ELF files, and those below it: of one file system, and neither a cache (its own word for what can be
+/// made anew, <https://bford.info/cachedir/>; Cargo's target directories are such) nor a place where others are at work.
+fn walk(folder: &Path, device: u64, subjects: &mut Vec<Subject>) {
+    const LEFT_OUT: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var"];
+    if LEFT_OUT.iter().any(|it| folder == Path::new(it)) || folder.join("CACHEDIR.TAG").exists() {
+        return;
+    }
+    // A folder that may not be read has nothing that this user could load.
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.is_dir() {
+            if meta.dev() == device {
+                walk(&path, device, subjects);
+            }
+        } else if meta.is_file() && meta.len() >= 64 {
+            if let Ok(Some(found)) = header::dynamic(&path) {
+                let loader = found.interpreter.unwrap_or_else(|| usual_loader(&path));
+                subjects.push(Subject { path, loader });
+            }
+        }
+    }
+}
+
+/// A library names no loader: it is that of the libc whose folder it is in.
+fn usual_loader(path: &Path) -> String {
+    let musl = format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH);
+    let is_musl = path.components().any(|part| part.as_os_str().as_bytes().ends_with(b"-linux-musl"));
+    if is_musl && Path::new(&musl).exists() { musl } else { LOADER.to_owned() }
+}
+
+fn ask_us(ours: &Utf8Path, subjects: &[Subject]) -> Result<Vec<Answer>> {
+    let batches: Vec<&[Subject]> = subjects.chunks(BATCH).collect();
+    let answers = in_parallel(&batches, |batch| {
+        let words = ["rootfs", "tree", "--message-format", "json", "--"].map(OsString::from);
+        let files = batch.iter().map(|subject| subject.path.clone().into_os_string());
+        let printed = run(ours.as_os_str(), words.into_iter().chain(files), &[])?;
+        let lines: Vec<&str> = printed.stdout.lines().collect();
+        ensure!(lines.len() == batch.len(), "{} answers for {} files: {}", lines.len(), batch.len(), printed.why());
+        lines.into_iter().map(Answer::of_ours).collect::<Result<Vec<_>>>()
+    })?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+fn ask_loader(subject: &Subject) -> Result<Answer> {
+    let is_musl = subject.loader.contains("/ld-musl-");
+    let list = is_musl.then(|| OsString::from("--list"));
+    let words = list.into_iter().chain([subject.path.clone().into_os_string()]);
+    if !Path::new(&subject.loader).exists() {
+        return Ok(Answer { missing: [subject.loader.clone()].into(), ..Answer::default() });
+    }
+    let printed = run(OsStr::new(&subject.loader), words, &[("LD_TRACE_LOADED_OBJECTS", "1"), BASELINE])?;
+    let real = |path: &str| fs::canonicalize(path).map_or(path.to_owned(), |it| it.to_string_lossy().into_owned());
+    Ok(Answer::of_loader(&printed, &real))
+}
+
+/// Runs it without the caller's environment, from `/`.
+fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &str)]) -> Result<Printed> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    finish(&duct::cmd(program, words).full_env(env).dir("/"), TIMEOUT)
+}
+
+/// `work` for each, on all processors; the results in their order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|index| items.get(index).map(|item| (index, item)))
+                {
+                    let result = work(item);
+                    if let Ok(mut done) = done.lock() {
+                        done.push((index, result));
+                    }
+                }
+            });
+        }
+    });
+    let Ok(mut done) = done.into_inner() else { bail!("a worker panicked") };
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The score.
+#[derive(Default)]
+struct Tally {
+    same: usize,
+    /// How much the loader said: files, and names that were not found.
+    mapped: usize,
+    missing: usize,
+    /// Those of them that both will not load, by the loader's words.
+    refused: BTreeMap<String, usize>,
+    diverged: Vec<String>,
+}
+
+impl Tally {
+    fn count(&mut self, subject: &Subject, our: &Answer, their: &Answer) {
+        // Ours lists the loader where it is needed by name, the trace lists it always.
+        let loader = fs::canonicalize(&subject.loader).map(|it| it.to_string_lossy().into_owned());
+        let with_loader = |answer: &Answer| {
+            let mut answer = answer.clone();
+            answer.files.extend(loader.iter().cloned());
+            answer
+        };
+        let (our, their) = (with_loader(our), with_loader(their));
+        self.mapped += their.files.len();
+        self.missing += their.missing.len();
+        if our.agrees(&their) {
+            self.same += 1;
+            if let Some(why) = &their.refusal {
+                *self.refused.entry(reason(why)).or_default() += 1;
+            }
+        } else {
+            let (path, ours, theirs) = (subject.path.display(), our.beyond(&their), their.beyond(&our));
+            self.diverged.push(format!("  {path}\n    ours only:   {ours}\n    loader only: {theirs}"));
+        }
+    }
+
+    fn tell(self, all: usize) -> Result<()> {
+        for (why, count) in &self.refused {
+            println!("  {count} refused by both: {why}");
+        }
+        for divergence in self.diverged.iter().take(SHOWN) {
+            println!("{divergence}");
+        }
+        println!("  the loader would map {} files, and misses {} names", self.mapped, self.missing);
+        println!("  {} of {all} files as the loader has them: {}", self.same, percent(self.same, all));
+        ensure!(self.diverged.is_empty(), "{} files diverge", self.diverged.len());
+        Ok(())
+    }
+}
+
+/// A loader's message without the names of files, which come before its last colons.
+fn reason(words: &str) -> String {
+    words.rsplit(": ").find(|part| part.contains(' ')).unwrap_or(words).to_owned()
+}
+
+/// Rounded down, so that one divergence never reads as 100%.
+pub(super) fn percent(part: usize, whole: usize) -> String {
+    let hundredths = part * 10_000 / whole.max(1);
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
+}

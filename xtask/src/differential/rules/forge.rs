@@ -1,0 +1,375 @@
+//! Builds the files of a rule with the assembler and the linker that everybody uses, for the loader that is to judge.
+//! They hold no code: a loader that only tells what it would map never runs any.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// A loader, and what makes files for it.
+#[derive(Debug)]
+pub(super) struct Flavor {
+    pub(super) name: &'static str,
+    pub(super) libc: Libc,
+    /// The loader's path in a root, as programs name it.
+    pub(super) interpreter: &'static str,
+    /// The file that it is.
+    pub(super) loader: Utf8PathBuf,
+    /// Before the names of binutils' programs.
+    pub(super) binutils: &'static str,
+    /// Makes a file of another machine: the assembler, and the linker.
+    pub(super) other_machine: [&'static str; 2],
+    /// Debian's name for the machine in paths.
+    pub(super) triplet: &'static str,
+    /// What $PLATFORM stands for on the baseline.
+    pub(super) platform: &'static str,
+    /// Runs programs for this machine, where the host's is another.
+    pub(super) emulator: Option<&'static str>,
+    /// The ldconfig(8) that makes caches for the loader.
+    pub(super) ldconfig: Vec<String>,
+}
+
+/// The C library that a loader belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Libc {
+    Glibc,
+    Musl,
+}
+
+/// The files of one rule, and how the program among them is started.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    files: Vec<(String, Body)>,
+    /// What is started; `/r/app` unless told otherwise.
+    pub(super) run: Option<String>,
+    /// LD_LIBRARY_PATH.
+    pub(super) library_path: Option<String>,
+    /// The current folder; `/` unless told otherwise.
+    pub(super) current: Option<String>,
+    /// A name that the loader, when it only tells, reports missing, though it starts the program without it
+    /// (`openaux` in elf/dl-deps.c).
+    pub(super) may_be_missing: Option<String>,
+    /// Files that go after ldconfig(8) has seen them; where `None`, there is no cache.
+    pub(super) cached_then_removed: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Object(Object),
+    Link(String),
+    HardLink(String),
+    Bytes(Vec<u8>),
+    Folder,
+}
+
+/// A program or a library in the making.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Object {
+    is_program: bool,
+    needs: Vec<String>,
+    flags: Vec<String>,
+    retags: Vec<(u64, u64)>,
+    is_foreign: Foreign,
+    length: Option<usize>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Foreign {
+    #[default]
+    No,
+    /// Another machine of the same class.
+    Machine,
+    /// 32-bit.
+    Class,
+}
+
+impl Tree {
+    fn object(&mut self, path: &str, object: Object) -> &mut Object {
+        self.files.push((path.to_owned(), Body::Object(object)));
+        match &mut self.files.last_mut().expect("pushed above").1 {
+            Body::Object(object) => object,
+            _ => unreachable!("pushed above"),
+        }
+    }
+
+    /// A program.
+    pub(super) fn program(&mut self, path: &str) -> &mut Object {
+        self.object(path, Object { is_program: true, ..Object::default() })
+    }
+
+    /// `/r/app`, which is what is started.
+    pub(super) fn app(&mut self) -> &mut Object {
+        self.program("/r/app")
+    }
+
+    /// A shared object, without a soname.
+    pub(super) fn library(&mut self, path: &str) -> &mut Object {
+        self.object(path, Object::default())
+    }
+
+    /// Several of them that need nothing.
+    pub(super) fn libraries(&mut self, paths: &[&str]) {
+        for path in paths {
+            self.library(path);
+        }
+    }
+
+    pub(super) fn link(&mut self, path: &str, target: &str) {
+        self.files.push((path.to_owned(), Body::Link(target.to_owned())));
+    }
+
+    pub(super) fn hard_link(&mut self, path: &str, same_as: &str) {
+        self.files.push((path.to_owned(), Body::HardLink(same_as.to_owned())));
+    }
+
+    pub(super) fn file(&mut self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.files.push((path.to_owned(), Body::Bytes(bytes.into())));
+    }
+
+    pub(super) fn folder(&mut self, path: &str) {
+        self.files.push((path.to_owned(), Body::Folder));
+    }
+
+    /// ldconfig(8) makes a cache of all that is there.
+    pub(super) fn cached(&mut self) {
+        self.cached_then_removed = Some(Vec::new());
+    }
+}
+
+impl Object {
+    fn flag(&mut self, words: &[&str]) -> &mut Object {
+        self.flags.extend(words.iter().map(|&word| word.to_owned()));
+        self
+    }
+
+    /// DT_NEEDED, byte for byte.
+    pub(super) fn needs(&mut self, name: &str) -> &mut Object {
+        self.needs.push(name.to_owned());
+        self
+    }
+
+    /// DT_SONAME.
+    pub(super) fn soname(&mut self, name: &str) -> &mut Object {
+        self.flag(&["-soname", name])
+    }
+
+    /// DT_RPATH.
+    pub(super) fn rpath(&mut self, path: &str) -> &mut Object {
+        self.flag(&["--disable-new-dtags", "-rpath", path])
+    }
+
+    /// DT_RUNPATH.
+    pub(super) fn runpath(&mut self, path: &str) -> &mut Object {
+        self.flag(&["--enable-new-dtags", "-rpath", path])
+    }
+
+    /// Both, which no linker makes any more: the one is linked in as something else, and renamed.
+    pub(super) fn rpath_and_runpath(&mut self, rpath: &str, runpath: &str) -> &mut Object {
+        self.retags.push((DT_AUDIT, DT_RPATH));
+        self.runpath(runpath).flag(&["--audit", rpath])
+    }
+
+    /// DF_1_NODEFLIB.
+    pub(super) fn without_default_folders(&mut self) -> &mut Object {
+        self.flag(&["-z", "nodefaultlib"])
+    }
+
+    /// DT_AUXILIARY.
+    pub(super) fn auxiliary(&mut self, name: &str) -> &mut Object {
+        self.flag(&["-f", name])
+    }
+
+    /// DT_FILTER.
+    pub(super) fn filter(&mut self, name: &str) -> &mut Object {
+        self.flag(&["-F", name])
+    }
+
+    /// Of another machine, and of the same class.
+    pub(super) fn of_another_machine(&mut self) {
+        self.is_foreign = Foreign::Machine;
+    }
+
+    /// For a 32-bit machine.
+    pub(super) fn of_another_class(&mut self) {
+        self.is_foreign = Foreign::Class;
+    }
+
+    /// An executable, position-independent or not, under a library's name.
+    pub(super) fn made_executable(&mut self, is_independent: bool) {
+        self.is_program = true;
+        if !is_independent {
+            self.flag(&["-no-pie"]);
+        }
+    }
+
+    /// Only its first bytes.
+    pub(super) fn cut_to(&mut self, length: usize) {
+        self.length = Some(length);
+    }
+}
+
+const DT_NULL: u64 = 0;
+const DT_RPATH: u64 = 15;
+const DT_AUDIT: u64 = 0x6fff_fefc;
+
+/// Long enough for any name of a rule: a stub is made once, and its name is then written over.
+const STUB_NAME: usize = 400;
+
+/// Makes trees for one flavor.
+pub(super) struct Forge<'f> {
+    flavor: &'f Flavor,
+    dir: Utf8PathBuf,
+    /// Libraries to link with, by soname.
+    stubs: HashMap<(String, bool), Utf8PathBuf>,
+}
+
+impl<'f> Forge<'f> {
+    /// Keeps what it needs in `dir`.
+    pub(super) fn new(flavor: &'f Flavor, dir: &Utf8Path) -> Result<Forge<'f>> {
+        fs::create_dir_all(dir).with_context(|| format!("make {dir}"))?;
+        let forge = Forge { flavor, dir: dir.to_owned(), stubs: HashMap::new() };
+        let name = "x".repeat(STUB_NAME);
+        for foreign in [Foreign::No, Foreign::Machine, Foreign::Class] {
+            let (assembler, _) = forge.tools(foreign);
+            run(&assembler, &["-o".to_owned(), forge.empty(foreign).into_string(), "/dev/null".to_owned()])?;
+            let stub = forge.dir.join(format!("stub-{foreign:?}"));
+            forge.link(foreign, &["-shared".to_owned(), "-soname".to_owned(), name.clone()], &stub)?;
+        }
+        Ok(forge)
+    }
+
+    fn tools(&self, foreign: Foreign) -> (Vec<String>, Vec<String>) {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        match foreign {
+            Foreign::No => {
+                (words(&format!("{}as", self.flavor.binutils)), words(&format!("{}ld", self.flavor.binutils)))
+            }
+            Foreign::Machine => (words(self.flavor.other_machine[0]), words(self.flavor.other_machine[1])),
+            Foreign::Class => (words("x86_64-linux-gnu-as --32"), words("x86_64-linux-gnu-ld -m elf_i386")),
+        }
+    }
+
+    fn empty(&self, foreign: Foreign) -> Utf8PathBuf {
+        self.dir.join(format!("empty-{foreign:?}.o"))
+    }
+
+    fn link(&self, foreign: Foreign, flags: &[String], to: &Utf8Path) -> Result<()> {
+        let words = ["-e", "0", "--no-as-needed", "--allow-shlib-undefined", "-o", to.as_str()].map(str::to_owned);
+        let (_, linker) = self.tools(foreign);
+        run(&linker, &[&words[..], &[self.empty(foreign).into_string()], flags].concat())
+    }
+
+    /// A library with this soname, to link with.
+    fn stub(&mut self, name: &str, foreign: Foreign) -> Result<Utf8PathBuf> {
+        ensure!(name.len() <= STUB_NAME, "{name} is too long");
+        let key = (name.to_owned(), foreign == Foreign::No);
+        if let Some(stub) = self.stubs.get(&key) {
+            return Ok(stub.clone());
+        }
+        let template = self.dir.join(format!("stub-{foreign:?}"));
+        let mut bytes = fs::read(&template).with_context(|| format!("read {template}"))?;
+        let long = "x".repeat(STUB_NAME);
+        let at = bytes.windows(STUB_NAME).position(|window| window == long.as_bytes());
+        let at = at.with_context(|| format!("{template} has no soname"))?;
+        bytes[at..at + STUB_NAME].fill(0);
+        bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
+        let stub = self.dir.join(format!("{}.so", self.stubs.len()));
+        fs::write(&stub, bytes).with_context(|| format!("write {stub}"))?;
+        self.stubs.insert(key, stub.clone());
+        Ok(stub)
+    }
+
+    fn object(&mut self, object: &Object, to: &Utf8Path) -> Result<()> {
+        let mut flags = vec![if object.is_program { "-pie" } else { "-shared" }.to_owned()];
+        if object.is_program {
+            flags.extend(["--dynamic-linker".to_owned(), self.flavor.interpreter.to_owned()]);
+        }
+        flags.extend(object.flags.iter().cloned());
+        for name in &object.needs {
+            flags.push(self.stub(name, object.is_foreign)?.into_string());
+        }
+        self.link(object.is_foreign, &flags, to)?;
+        if object.retags.is_empty() && object.length.is_none() {
+            return Ok(());
+        }
+        let mut bytes = fs::read(to).with_context(|| format!("read {to}"))?;
+        for (from, into) in &object.retags {
+            retag(&mut bytes, *from, *into).with_context(|| format!("{to} has no entry {from:#x}"))?;
+        }
+        bytes.truncate(object.length.unwrap_or(usize::MAX));
+        fs::write(to, bytes).with_context(|| format!("write {to}"))
+    }
+
+    /// Makes the tree in `root`, with the flavor's loader.
+    pub(super) fn make(&mut self, tree: &Tree, root: &Utf8Path) -> Result<()> {
+        let inside = |path: &str| root.join(path.trim_start_matches('/'));
+        let parent = |path: &Utf8Path| match path.parent() {
+            Some(parent) => fs::create_dir_all(parent).with_context(|| format!("make {parent}")),
+            None => Ok(()),
+        };
+        for folder in ["proc", "etc", ".host", "r"] {
+            fs::create_dir_all(root.join(folder)).with_context(|| format!("make {root}/{folder}"))?;
+        }
+        let loader = inside(self.flavor.interpreter);
+        parent(&loader)?;
+        fs::copy(&self.flavor.loader, &loader).with_context(|| format!("copy {} to {loader}", self.flavor.loader))?;
+        for (path, body) in &tree.files {
+            let path = inside(path);
+            parent(&path)?;
+            match body {
+                Body::Object(object) => self.object(object, &path)?,
+                Body::Link(target) => symlink(target, &path).with_context(|| format!("make the link {path}"))?,
+                Body::HardLink(file) => {
+                    fs::hard_link(inside(file), &path).with_context(|| format!("make the link {path}"))?;
+                }
+                Body::Bytes(bytes) => {
+                    fs::write(&path, bytes).with_context(|| format!("write {path}"))?;
+                    let mode = fs::Permissions::from_mode(0o755);
+                    fs::set_permissions(&path, mode).with_context(|| format!("make {path} executable"))?;
+                }
+                Body::Folder => fs::create_dir_all(&path).with_context(|| format!("make {path}"))?,
+            }
+        }
+        if let Some(removed) = &tree.cached_then_removed {
+            run(&self.flavor.ldconfig, &["-X", "-r", root.as_str()].map(str::to_owned))?;
+            for path in removed {
+                fs::remove_file(inside(path)).with_context(|| format!("remove {path}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Renames the first entry of a 64-bit little-endian dynamic section that has the tag `from`.
+fn retag(bytes: &mut [u8], from: u64, into: u64) -> Option<()> {
+    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let half = |bytes: &[u8], at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));
+    let (table, count) = (usize::try_from(word(bytes, 32)?).ok()?, half(bytes, 56)?);
+    // PT_DYNAMIC is 2; p_offset follows type and flags.
+    let segment =
+        (0..count).map(|index| table + index * 56).find(|&at| bytes.get(at..at + 4) == Some(&[2, 0, 0, 0]))?;
+    let mut at = usize::try_from(word(bytes, segment + 8)?).ok()?;
+    loop {
+        let tag = word(bytes, at)?;
+        if tag == from {
+            bytes[at..at + 8].copy_from_slice(&into.to_le_bytes());
+            return Some(());
+        }
+        if tag == DT_NULL {
+            return None;
+        }
+        at += 16;
+    }
+}
+
+/// Runs a tool without telling: there are hundreds.
+fn run(tool: &[String], words: &[String]) -> Result<()> {
+    let all = [tool, words].concat();
+    let output = duct::cmd(&all[0], &all[1..]).stdout_capture().stderr_capture().unchecked().run();
+    let output = output.with_context(|| format!("start {}", all[0]))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "`{}` ended with {}: {said}", all.join(" "), output.status);
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Asks the loader, ourselves and other tools about a program in its root, and reads what they say.
+//! All see the same root, as `/`; the tools' own files come from the host, which is mounted in it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use super::super::answer::{Answer, Printed, finish};
+use super::super::machine::BASELINE;
+use super::forge::{Flavor, Libc, Tree};
+use crate::host;
+
+/// Where the host is seen in a root.
+const HOST: &str = "/.host";
+
+/// How long anybody may think about one program. (There are tools that follow every path of a graph.)
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Somebody who says what a program needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judge {
+    Loader,
+    Ours,
+    Libtree,
+    Lddtree,
+    Elfpak,
+}
+
+impl Judge {
+    pub(super) const TOOLS: [Judge; 4] = [Judge::Ours, Judge::Libtree, Judge::Lddtree, Judge::Elfpak];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Judge::Loader => "ld.so",
+            Judge::Ours => "cargo rootfs",
+            Judge::Libtree => "libtree",
+            Judge::Lddtree => "lddtree",
+            Judge::Elfpak => "elfpak",
+        }
+    }
+}
+
+/// A root that was made, and who can be asked about it.
+pub(super) struct Court<'c> {
+    pub(super) flavor: &'c Flavor,
+    pub(super) root: &'c Utf8Path,
+    pub(super) ours: &'c Utf8Path,
+}
+
+impl Court<'_> {
+    /// What `judge` says; `None` where it is not on this machine.
+    pub(super) fn ask(&self, judge: Judge, tree: &Tree) -> Result<Option<Answer>> {
+        let program = program(tree);
+        let library_path = tree.library_path.iter().map(|path| format!("LD_LIBRARY_PATH={path}"));
+        let mut env: Vec<String> = library_path.collect();
+        let words = |text: &[&str]| text.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let argv = match judge {
+            Judge::Loader => {
+                env.extend([format!("{}={}", BASELINE.0, BASELINE.1), "LD_TRACE_LOADED_OBJECTS=1".to_owned()]);
+                match (self.flavor.libc, self.flavor.emulator) {
+                    (Libc::Musl, _) => words(&[self.flavor.interpreter, "--list", program]),
+                    (Libc::Glibc, Some(emulator)) => words(&[&format!("{HOST}{emulator}"), program]),
+                    (Libc::Glibc, None) => words(&[program]),
+                }
+            }
+            Judge::Ours => {
+                env.clear();
+                let mut argv = self.of_host(self.ours)?;
+                argv.extend(words(&["rootfs", "tree", "--message-format", "json"]));
+                argv.extend(tree.library_path.iter().flat_map(|path| ["--library-path".to_owned(), path.clone()]));
+                argv.extend(words(&["--", program]));
+                argv
+            }
+            Judge::Libtree => {
+                let Some(libtree) = host::find("libtree") else { return Ok(None) };
+                let mut argv = self.of_host(&libtree)?;
+                argv.extend(words(&["-pvv", program]));
+                argv
+            }
+            Judge::Lddtree => {
+                let Some(lddtree) = host::find("lddtree") else { return Ok(None) };
+                // Debian's package brings what it imports for Debian's Python, whatever else is in PATH.
+                let mut argv = self.of_host("/usr/bin/python3".into())?;
+                argv.extend(words(&[&format!("{HOST}{lddtree}"), program]));
+                env.push(format!("PYTHONHOME={HOST}/usr"));
+                env.push("PYTHONDONTWRITEBYTECODE=1".to_owned());
+                argv
+            }
+            Judge::Elfpak => {
+                let Some(elfpak) = host::find("elfpak") else { return Ok(None) };
+                let mut argv = self.of_host(&elfpak)?;
+                argv.extend(words(&["inspect", "--json"]));
+                let folders = tree.library_path.iter().flat_map(|path| path.split(':'));
+                argv.extend(folders.flat_map(|folder| ["--library-path".to_owned(), folder.to_owned()]));
+                argv.push(program.to_owned());
+                argv
+            }
+        };
+        let printed = self.in_root(tree.current.as_deref().unwrap_or("/"), &env, &argv)?;
+        let answer = match judge {
+            Judge::Loader => Answer::of_loader(&printed, &|path| self.real(tree, path)),
+            Judge::Ours => {
+                ensure!(!printed.stdout.is_empty(), "no answer of ours: {}", printed.why());
+                Answer::of_ours(printed.stdout.trim_end())?
+            }
+            Judge::Libtree => of_libtree(&printed, &|path| self.real(tree, path)),
+            Judge::Lddtree => of_lddtree(&printed, &|path| self.real(tree, path)),
+            Judge::Elfpak => of_elfpak(&printed, &|path| self.real(tree, path)),
+        };
+        Ok(Some(self.of_interest(answer, tree)))
+    }
+
+    /// The loader is mapped always, and listed by some; so is the program.
+    fn of_interest(&self, mut answer: Answer, tree: &Tree) -> Answer {
+        answer.files.remove(&real(self.root, self.flavor.interpreter));
+        answer.files.remove(&self.real(tree, program(tree)));
+        if let Some(name) = &tree.may_be_missing {
+            answer.missing.remove(name);
+        }
+        answer
+    }
+
+    /// The words before those of a program of the host: its loader and libraries are the host's too.
+    fn of_host(&self, program: &Utf8Path) -> Result<Vec<String>> {
+        let canonical = |path: &Utf8Path| path.canonicalize_utf8().with_context(|| format!("find {path}"));
+        let loader = canonical(Utf8Path::new(HOST_LOADER))?;
+        let folder = loader.parent().unwrap_or(&loader);
+        let libraries = format!("{HOST}{folder}:{HOST}/usr/lib");
+        let program = canonical(program)?;
+        Ok([format!("{HOST}{loader}"), "--library-path".to_owned(), libraries, format!("{HOST}{program}")].to_vec())
+    }
+
+    /// Runs `argv` with the root as `/`. The mounts last as long as it does.
+    fn in_root(&self, current: &str, env: &[String], argv: &[String]) -> Result<Printed> {
+        const MOUNT_AND_GO: &str =
+            "mount --rbind / \"$1/.host\" && mount -t proc proc \"$1/proc\" && exec \"$0\" in-root \"$@\"";
+        let this = std::env::current_exe().context("find this program")?;
+        let words = ["--mount", "sh", "-c", MOUNT_AND_GO].map(str::to_owned);
+        let this = this.to_string_lossy().into_owned();
+        let place = [this, self.root.to_string(), current.to_owned()];
+        let words = words.into_iter().chain(place).chain(env.to_vec()).chain(["--".to_owned()]).chain(argv.to_vec());
+        let printed = finish(&duct::cmd("unshare", words), TIMEOUT)?;
+        // Its own errors are not a loader's.
+        ensure!(
+            !printed.stderr.starts_with("error: ") || printed.success || !printed.stderr.contains(" in /"),
+            "{}",
+            printed.stderr
+        );
+        ensure!(!printed.stderr.starts_with("mount: "), "{}", printed.stderr);
+        Ok(printed)
+    }
+
+    fn real(&self, tree: &Tree, path: &str) -> String {
+        let current = Utf8Path::new(tree.current.as_deref().unwrap_or("/"));
+        real(self.root, current.join(path).as_str())
+    }
+}
+
+const HOST_LOADER: &str =
+    if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
+
+/// What is started.
+fn program(tree: &Tree) -> &str {
+    tree.run.as_deref().unwrap_or("/r/app")
+}
+
+/// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.
+fn real(root: &Utf8Path, path: &str) -> String {
+    let mut done: Vec<String> = Vec::new();
+    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        match part.as_str() {
+            "" | "." => {}
+            ".." => {
+                done.pop();
+            }
+            _ => {
+                let at: Utf8PathBuf = root.join(done.join("/")).join(&part);
+                match fs::read_link(&at) {
+                    Ok(target) if links < 40 => {
+                        links += 1;
+                        let target = target.to_string_lossy().into_owned();
+                        if target.starts_with('/') {
+                            done.clear();
+                        }
+                        rest.extend(target.split('/').rev().map(str::to_owned));
+                    }
+                    _ => done.push(part),
+                }
+            }
+        }
+    }
+    format!("/{}", done.join("/"))
+}
+
+/// `libtree -pvv`: one line an object, indented by lines; after one that is missing, where it was looked for.
+fn of_libtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
+    let mut answer = Answer::default();
+    for line in printed.stdout.lines().skip(1).filter(|line| !line.contains('┊')) {
+        let line = line.trim_start_matches(['│', '├', '└', '─', ' ', '\u{a0}']);
+        match line.strip_suffix(" not found") {
+            Some(name) => {
+                answer.missing.insert(name.to_owned());
+            }
+            None => {
+                let path = line.rsplit_once(" [").map_or(line, |(path, _)| path).trim_end();
+                answer.files.insert(real(path));
+            }
+        }
+    }
+    // It says so at its end where anything was missing, too.
+    answer.refusal = (!printed.success && answer.missing.is_empty()).then(|| printed.why());
+    answer
+}
+
+/// `lddtree`: `name => path`, or `name => None`.
+fn of_lddtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
+    let mut answer = Answer::default();
+    for line in printed.stdout.lines().skip(1) {
+        match line.trim().split_once(" => ") {
+            Some((name, "None")) => {
+                answer.missing.insert(name.to_owned());
+            }
+            // It says `!!! circular loop !!!` of what it is about.
+            Some((_, path)) if path.starts_with('/') || path.starts_with('.') => {
+                answer.files.insert(real(path));
+            }
+            _ => {}
+        }
+    }
+    answer.refusal = (!printed.success).then(|| printed.stderr.lines().last().unwrap_or_default().to_owned());
+    answer
+}
+
+/// `elfpak inspect --json`; where anything is missing it names that, and nothing else.
+fn of_elfpak(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
+    let mut answer = Answer::default();
+    let all = format!("{}\n{}", printed.stdout, printed.stderr);
+    let missing = all.lines().filter_map(|line| line.trim().strip_prefix("unable to resolve shared library `"));
+    answer.missing = missing.map(|rest| rest.trim_end_matches('`').to_owned()).collect();
+    let value: Value = serde_json::from_str(&printed.stdout).unwrap_or_default();
+    let files = value["files"].as_array().into_iter().flatten().filter(|file| file["kind"] == "shared-object");
+    answer.files = files.filter_map(|file| file["path"].as_str()).map(real).collect();
+    answer.refusal = (!printed.success && answer.missing.is_empty()).then(|| printed.why());
+    answer
+}
