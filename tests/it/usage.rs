@@ -306,7 +306,7 @@ error: `arm64` is not a sysroot: a folder is written with a slash
         assert_eq!(run.code, 1, "{run:#?}");
         assert!(run.stderr.contains("mmdebstrap"), "{run:#?}");
     }
-    let absent = folder.run(&["--tools-only", "--sysroot", "./absent", "--tar", "x.tar"]);
+    let absent = folder.run(&["--tools-only", "--with", "ls", "--sysroot", "./absent", "--tar", "x.tar"]);
     absent.fails(
         1,
         str![[r#"
@@ -335,6 +335,20 @@ error: `--manifest-path absent/Cargo.toml` names no file
 
 "#]],
     );
+}
+
+#[test]
+fn nothing_to_package() {
+    let folder = Project::empty();
+    folder.run(&["--tools-only", "--tar", "x.tar"]).fails(
+        2,
+        str![[r#"
+error: there is nothing to package: no tool, no library, no file, no template
+  help: name tools: --tools-only --with bash,ls
+
+"#]],
+    );
+    assert!(folder.files().is_empty());
 }
 
 #[test]
