@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::process::{Command, command};
 use crate::stage::Score;
-use crate::{bench, e2e, host, setup};
+use crate::{bench, differential, e2e, host, setup};
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     stage("msrv", 120, &msrv::check);
     stage("install", 180, &install::check);
     stage("e2e", 180, &|| e2e::run(""));
+    stage("differential", 150, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 90, &|| bench::run(bench::Extent::Quick));
     score.close()
 }

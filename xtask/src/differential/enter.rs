@@ -1,20 +1,78 @@
-//! A task for the tasks: starts one program in another root.
-//! It is called where mounts are private already, and for nothing but the words it was given.
+//! Starts a program in another root, as a loader must be that is to answer for it.
+//! The root is a folder with the empty folders `.host` and `proc`; nothing is left mounted there.
 
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 
-/// `cargo xtask in-root ROOT FOLDER NAME=VALUE... -- PROGRAM WORD...`; it returns only where it failed.
-///
-/// The variables are the program's whole environment: those for a loader must not reach the programs before it.
+use super::answer::{Printed, finish};
+
+/// Where the host is seen in a root.
+pub(super) const HOST: &str = "/.host";
+
+const FAILED: &str = "cannot enter";
+
+/// Runs `argv` in the folder `current` of `root`, with `env` as its whole environment. It wants root's rights.
+pub(super) fn in_root(
+    root: &Utf8Path,
+    current: &str,
+    env: &[String],
+    argv: &[String],
+    timeout: Duration,
+) -> Result<Printed> {
+    // The mounts are in a namespace that ends with the program.
+    const MOUNT_AND_GO: &str = "mount --rbind / \"$1/.host\" && mount -t proc proc \"$1/proc\" && \
+                                exec \"$0\" in-root \"$@\" || echo cannot enter >&2";
+    let this = std::env::current_exe().context("find this program")?.to_string_lossy().into_owned();
+    let words = ["--mount", "sh", "-c", MOUNT_AND_GO, &this, root.as_str(), current].map(str::to_owned);
+    let words = words.into_iter().chain(env.to_vec()).chain(["--".to_owned()]).chain(argv.to_vec());
+    let printed = finish(&duct::cmd("unshare", words), timeout)?;
+    ensure!(!printed.stderr.contains(FAILED), "{} in {root}: {}", argv.join(" "), printed.stderr);
+    Ok(printed)
+}
+
+/// `cargo xtask in-root ROOT FOLDER NAME=VALUE... -- PROGRAM WORD...`: what `in_root` starts, this program once more.
+/// It returns only where it failed. The variables are set last, for they are not meant for the programs before.
 pub(crate) fn enter(root: &str, folder: &str, rest: &[&str]) -> Result<()> {
-    let Some(at) = rest.iter().position(|word| *word == "--") else { bail!("no `--` before the program") };
-    let [program, words @ ..] = &rest[at + 1..] else { bail!("no program after `--`") };
+    let Some(at) = rest.iter().position(|word| *word == "--") else { bail!("{FAILED}: no `--` before the program") };
+    let [program, words @ ..] = &rest[at + 1..] else { bail!("{FAILED}: no program after `--`") };
     let mut command = Command::new(program);
     command.args(words).env_clear().envs(rest[..at].iter().filter_map(|word| word.split_once('=')));
-    std::os::unix::fs::chroot(root).with_context(|| format!("enter {root}"))?;
-    std::env::set_current_dir(folder).with_context(|| format!("enter {folder} in {root}"))?;
-    Err(command.exec()).with_context(|| format!("start {program} in {root}"))
+    std::os::unix::fs::chroot(root).with_context(|| format!("{FAILED} {root}"))?;
+    std::env::set_current_dir(folder).with_context(|| format!("{FAILED} {folder} of {root}"))?;
+    Err(command.exec()).with_context(|| format!("{FAILED} {root} with {program}"))
+}
+
+/// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.
+pub(super) fn real(root: &Utf8Path, path: &str) -> String {
+    let mut done: Vec<String> = Vec::new();
+    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        match part.as_str() {
+            "" | "." => {}
+            ".." => {
+                done.pop();
+            }
+            _ => {
+                let at: Utf8PathBuf = root.join(done.join("/")).join(&part);
+                match fs::read_link(&at) {
+                    Ok(target) if links < 40 => {
+                        links += 1;
+                        let target = target.to_string_lossy().into_owned();
+                        if target.starts_with('/') {
+                            done.clear();
+                        }
+                        rest.extend(target.split('/').rev().map(str::to_owned));
+                    }
+                    _ => done.push(part),
+                }
+            }
+        }
+    }
+    format!("/{}", done.join("/"))
 }

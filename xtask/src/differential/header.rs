@@ -1,83 +1,132 @@
-//! The little of an ELF file that the tasks need to know: whether it is this machine's, dynamic, and for which loader.
+//! The little of an ELF file that the tasks need to know: its machine, whether it is dynamic, and for which loader.
 //! It is no part of the product's reader, so that a mistake there cannot hide itself.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
-/// A dynamic ELF file of this machine: 64-bit and little-endian, as both hosts of the project are.
-#[derive(Debug, PartialEq, Eq)]
+/// A file with a PT_DYNAMIC that a loader could be given.
+#[derive(Debug)]
 pub(super) struct Dynamic {
+    pub(super) path: PathBuf,
+    pub(super) machine: Machine,
     /// PT_INTERP.
     pub(super) interpreter: Option<String>,
 }
 
-const PT_DYNAMIC: u32 = 2;
-const PT_INTERP: u32 = 3;
-const SHT_NOBITS: u32 = 8;
-const SHT_DYNAMIC: u32 = 6;
+/// Class, byte order and `e_machine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Machine {
+    is_64: bool,
+    is_big: bool,
+    number: u16,
+}
 
-/// EM_X86_64 or EM_AARCH64.
-const MACHINE: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+impl Machine {
+    /// That of this program: both hosts of the project are 64-bit and little-endian. EM_X86_64, EM_AARCH64.
+    pub(super) const HOST: Machine =
+        Machine { is_64: true, is_big: false, number: if cfg!(target_arch = "aarch64") { 183 } else { 62 } };
+}
 
-/// Reads the file; `None` where it is not a dynamic one of this machine, or the debug half of one.
-pub(super) fn dynamic(path: &Path) -> io::Result<Option<Dynamic>> {
+/// The dynamic ELF files in a folder and below it, on one file system, but for folders that `leave_out` wants out.
+/// What may not be read has nothing that this user could load.
+pub(super) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<Dynamic> {
+    let mut found = Vec::new();
+    if let Ok(meta) = fs::symlink_metadata(folder) {
+        walk_below(folder, meta.dev(), leave_out, &mut found);
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn walk_below(folder: &Path, device: u64, leave_out: &dyn Fn(&Path) -> bool, found: &mut Vec<Dynamic>) {
+    let Ok(entries) = fs::read_dir(folder).map(Iterator::flatten) else { return };
+    for entry in entries.filter(|entry| !leave_out(&entry.path())) {
+        let path = entry.path();
+        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
+        if meta.is_dir() && meta.dev() == device {
+            walk_below(&path, device, leave_out, found);
+        } else if meta.is_file() {
+            found.extend(read(&path).ok().flatten());
+        }
+    }
+}
+
+const ET_EXEC: u64 = 2;
+const ET_DYN: u64 = 3;
+const PT_DYNAMIC: u64 = 2;
+const PT_INTERP: u64 = 3;
+const SHT_DYNAMIC: u64 = 6;
+
+/// Reads the file; `None` where it is not a dynamic one, or the debug half of one.
+fn read(path: &Path) -> io::Result<Option<Dynamic>> {
     let mut file = File::open(path)?;
     let mut head = Vec::with_capacity(64);
     Read::take(&mut file, 64).read_to_end(&mut head)?;
-    if head.len() < 64 || !head.starts_with(b"\x7fELF\x02\x01\x01") || u16_at(&head, 18) != MACHINE {
+    if head.len() < 52 || !head.starts_with(b"\x7fELF") {
         return Ok(None);
     }
-    // ET_EXEC and ET_DYN; an object file or a core has nothing for a loader.
-    if !matches!(u16_at(&head, 16), 2 | 3) {
+    head.resize(64, 0);
+    let (is_64, is_big) = (head[4] == 2, head[5] == 2);
+    let head = Fields { bytes: &head, is_big };
+    // Offset and width of a field, in a 32-bit file and in a 64-bit one (elf(5)).
+    let of = |narrow: (usize, usize), wide: (usize, usize)| head.get(if is_64 { wide } else { narrow });
+    if !matches!(head.get((16, 2)), ET_EXEC | ET_DYN) {
         return Ok(None);
     }
-    let mut found = None;
-    let mut interpreter = None;
-    for segment in table(&file, u64_at(&head, 32), u16_at(&head, 54), u16_at(&head, 56))? {
-        match u32_at(&segment, 0) {
-            PT_DYNAMIC if u64_at(&segment, 32) > 0 => found = Some(()),
+    let (segments_at, sections_at) = (of((28, 4), (32, 8)), of((32, 4), (40, 8)));
+    let [segment_size, segments, section_size, sections] =
+        [(42, 54), (44, 56), (46, 58), (48, 60)].map(|(narrow, wide)| of((narrow, 2), (wide, 2)));
+    let (mut is_dynamic, mut interpreter) = (false, None);
+    for segment in table(&file, segments_at, segment_size, segments)? {
+        let segment = Fields { bytes: &segment, is_big };
+        let of = |narrow: (usize, usize), wide: (usize, usize)| segment.get(if is_64 { wide } else { narrow });
+        let (offset, size) = (of((4, 4), (8, 8)), of((16, 4), (32, 8)));
+        match segment.get((0, 4)) {
+            PT_DYNAMIC if size > 0 => is_dynamic = true,
             PT_INTERP => {
-                let mut text = vec![0; usize::try_from(u64_at(&segment, 32)).unwrap_or(0).min(4096)];
-                file.read_exact_at(&mut text, u64_at(&segment, 8))?;
+                let mut text = vec![0; usize::try_from(size).unwrap_or(0).min(4096)];
+                file.read_exact_at(&mut text, offset)?;
                 let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
                 interpreter = Some(String::from_utf8_lossy(text).into_owned());
             }
             _ => {}
         }
     }
-    // objcopy(1), --only-keep-debug: the segments are still told of, and the sections have no bytes.
-    let sections = table(&file, u64_at(&head, 40), u16_at(&head, 58), u16_at(&head, 60))?;
-    let type_of = |section: &Vec<u8>| u32_at(section, 4);
-    let is_split_off = sections.iter().map(type_of).any(|it| it == SHT_NOBITS)
-        && !sections.is_empty()
-        && !sections.iter().map(type_of).any(|it| it == SHT_DYNAMIC);
-    Ok(found.filter(|()| !is_split_off).map(|()| Dynamic { interpreter }))
+    // objcopy(1), --only-keep-debug: the segments are still told of, but SHT_DYNAMIC has become SHT_NOBITS.
+    let sections = table(&file, sections_at, section_size, sections)?;
+    let type_of = |section: &Vec<u8>| Fields { bytes: section, is_big }.get((4, 4));
+    let is_split_off = !sections.is_empty() && !sections.iter().any(|section| type_of(section) == SHT_DYNAMIC);
+    let machine = Machine { is_64, is_big, number: u16::try_from(head.get((18, 2))).unwrap_or(0) };
+    let found = Dynamic { path: path.to_owned(), machine, interpreter };
+    Ok((is_dynamic && !is_split_off).then_some(found))
 }
 
-/// The entries of a header table.
-fn table(file: &File, offset: u64, size: u16, count: u16) -> io::Result<Vec<Vec<u8>>> {
-    let size = usize::from(size);
-    if size < 56 {
-        return Ok(Vec::new());
-    }
-    let mut bytes = vec![0; size * usize::from(count)];
+/// The entries of a header table; none where the file ends before.
+fn table(file: &File, offset: u64, size: u64, count: u64) -> io::Result<Vec<Vec<u8>>> {
+    let (size, count) = (usize::try_from(size).unwrap_or(0), usize::try_from(count).unwrap_or(0));
+    let mut bytes = vec![0; size * count];
     match file.read_exact_at(&mut bytes, offset) {
+        // The shortest entry of any table has 32 bytes.
+        Ok(()) if size >= 32 => Ok(bytes.chunks_exact(size).map(<[u8]>::to_vec).collect()),
+        Ok(()) => Ok(Vec::new()),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Vec::new()),
         Err(error) => Err(error),
-        Ok(()) => Ok(bytes.chunks_exact(size).map(<[u8]>::to_vec).collect()),
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+/// Numbers in a header.
+struct Fields<'b> {
+    bytes: &'b [u8],
+    is_big: bool,
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+impl Fields<'_> {
+    /// The number of `width` bytes at `at`; 0 where there are none.
+    fn get(&self, (at, width): (usize, usize)) -> u64 {
+        let bytes = self.bytes.get(at..at + width).unwrap_or_default();
+        let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        if self.is_big { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
+    }
 }

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use camino::Utf8Path;
 
+use super::Extent;
 use super::answer::{Answer, Printed, finish};
-use super::{Extent, header};
+use super::header::{self, Machine};
 use crate::stage::cannot;
 
 /// The loader of this machine's glibc.
@@ -46,16 +46,20 @@ pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
     if !Path::new(LOADER).exists() {
         return cannot(format!("this machine has no {LOADER}"));
     }
-    let mut subjects = Vec::new();
-    let root = fs::symlink_metadata("/").context("look at /")?;
-    walk(Path::new("/"), root.dev(), &mut subjects);
-    subjects.sort_by(|a, b| a.path.cmp(&b.path));
+    let files = header::walk(Path::new("/"), &is_left_out);
+    let files = files.into_iter().filter(|file| file.machine == Machine::HOST);
+    let subjects = files.map(|file| {
+        let loader = file.interpreter.unwrap_or_else(|| usual_loader(&file.path));
+        Subject { path: file.path, loader }
+    });
+    let subjects: Vec<Subject> = subjects.collect();
     let all = subjects.len();
     let subjects: Vec<Subject> = subjects.into_iter().step_by(step).collect();
     ensure!(!subjects.is_empty(), "there is no dynamic ELF file on this machine");
     println!("  {} of {all} dynamic ELF files", subjects.len());
 
-    let our_answers = ask_us(ours, &subjects)?;
+    let paths: Vec<PathBuf> = subjects.iter().map(|subject| subject.path.clone()).collect();
+    let our_answers = ask_us(ours, &[], &paths)?;
     let their_answers = in_parallel(&subjects, ask_loader)?;
     let mut tally = Tally::default();
     for ((subject, our), their) in subjects.iter().zip(&our_answers).zip(&their_answers) {
@@ -64,29 +68,11 @@ pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
     tally.tell(subjects.len())
 }
 
-/// The folder's ELF files, and those below it: of one file system, and neither a cache (its own word for what can be
-/// made anew, <https://bford.info/cachedir/>; Cargo's target directories are such) nor a place where others are at work.
-fn walk(folder: &Path, device: u64, subjects: &mut Vec<Subject>) {
+/// What is none of the machine's: kernel file systems, places where others are at work, and caches, by their own word
+/// for what can be made anew (<https://bford.info/cachedir/>; Cargo's target directories are such).
+fn is_left_out(folder: &Path) -> bool {
     const LEFT_OUT: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var"];
-    if LEFT_OUT.iter().any(|it| folder == Path::new(it)) || folder.join("CACHEDIR.TAG").exists() {
-        return;
-    }
-    // A folder that may not be read has nothing that this user could load.
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        if meta.is_dir() {
-            if meta.dev() == device {
-                walk(&path, device, subjects);
-            }
-        } else if meta.is_file() && meta.len() >= 64 {
-            if let Ok(Some(found)) = header::dynamic(&path) {
-                let loader = found.interpreter.unwrap_or_else(|| usual_loader(&path));
-                subjects.push(Subject { path, loader });
-            }
-        }
-    }
+    LEFT_OUT.iter().any(|it| folder == Path::new(it)) || folder.join("CACHEDIR.TAG").exists()
 }
 
 /// A library names no loader: it is that of the libc whose folder it is in.
@@ -96,12 +82,13 @@ fn usual_loader(path: &Path) -> String {
     if is_musl && Path::new(&musl).exists() { musl } else { LOADER.to_owned() }
 }
 
-fn ask_us(ours: &Utf8Path, subjects: &[Subject]) -> Result<Vec<Answer>> {
-    let batches: Vec<&[Subject]> = subjects.chunks(BATCH).collect();
+/// Our answers for files, in their order; `words` stand before them.
+pub(super) fn ask_us(ours: &Utf8Path, words: &[&str], files: &[PathBuf]) -> Result<Vec<Answer>> {
+    let batches: Vec<&[PathBuf]> = files.chunks(BATCH).collect();
     let answers = in_parallel(&batches, |batch| {
-        let words = ["rootfs", "tree", "--message-format", "json", "--"].map(OsString::from);
-        let files = batch.iter().map(|subject| subject.path.clone().into_os_string());
-        let printed = run(ours.as_os_str(), words.into_iter().chain(files), &[])?;
+        let fixed = ["rootfs", "tree", "--message-format", "json"].iter().chain(words).chain(&["--"]);
+        let files = batch.iter().map(|file| file.clone().into_os_string());
+        let printed = run(ours.as_os_str(), fixed.map(OsString::from).chain(files), &[])?;
         let lines: Vec<&str> = printed.stdout.lines().collect();
         ensure!(lines.len() == batch.len(), "{} answers for {} files: {}", lines.len(), batch.len(), printed.why());
         lines.into_iter().map(Answer::of_ours).collect::<Result<Vec<_>>>()
@@ -128,7 +115,7 @@ fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &st
 }
 
 /// `work` for each, on all processors; the results in their order.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(items.len()));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -167,12 +154,10 @@ impl Tally {
     fn count(&mut self, subject: &Subject, our: &Answer, their: &Answer) {
         // Ours lists the loader where it is needed by name, the trace lists it always.
         let loader = fs::canonicalize(&subject.loader).map(|it| it.to_string_lossy().into_owned());
-        let with_loader = |answer: &Answer| {
-            let mut answer = answer.clone();
+        let (mut our, mut their) = (our.clone(), their.clone());
+        for answer in [&mut our, &mut their] {
             answer.files.extend(loader.iter().cloned());
-            answer
-        };
-        let (our, their) = (with_loader(our), with_loader(their));
+        }
         self.mapped += their.files.len();
         self.missing += their.missing.len();
         if our.agrees(&their) {

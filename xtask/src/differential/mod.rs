@@ -2,6 +2,7 @@
 //! one rule each, and on the packages of other architectures. The loader is the judge; nothing else is run of them.
 
 mod answer;
+mod architectures;
 mod enter;
 mod header;
 mod machine;
@@ -31,6 +32,7 @@ type Comparison = (&'static str, u64, fn(&Utf8Path, Extent) -> Result<()>);
 
 const COMPARISONS: &[Comparison] = &[
     ("every ELF file of the machine", 120, machine::compare),
+    ("packages of other architectures", 60, architectures::compare),
     ("rules: x86_64, glibc", 40, |ours, _| rules::glibc(ours)),
     ("rules: aarch64, glibc", 40, |ours, _| rules::glibc_arm64(ours)),
     ("rules: x86_64, musl", 20, |ours, _| rules::musl(ours)),

@@ -1,20 +1,17 @@
 //! Asks the loader, ourselves and other tools about a program in its root, and reads what they say.
 //! All see the same root, as `/`; the tools' own files come from the host, which is mounted in it.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde_json::Value;
 
-use super::super::answer::{Answer, Printed, finish};
+use super::super::answer::{Answer, Printed};
+use super::super::enter::{HOST, in_root, real};
 use super::super::machine::BASELINE;
 use super::forge::{Flavor, Libc, Tree};
 use crate::host;
-
-/// Where the host is seen in a root.
-const HOST: &str = "/.host";
 
 /// How long anybody may think about one program. (There are tools that follow every path of a graph.)
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,7 +96,7 @@ impl Court<'_> {
                 argv
             }
         };
-        let printed = self.in_root(tree.current.as_deref().unwrap_or("/"), &env, &argv)?;
+        let printed = in_root(self.root, tree.current.as_deref().unwrap_or("/"), &env, &argv, TIMEOUT)?;
         let answer = match judge {
             Judge::Loader => Answer::of_loader(&printed, &|path| self.real(tree, path)),
             Judge::Ours => {
@@ -133,26 +130,6 @@ impl Court<'_> {
         Ok([format!("{HOST}{loader}"), "--library-path".to_owned(), libraries, format!("{HOST}{program}")].to_vec())
     }
 
-    /// Runs `argv` with the root as `/`. The mounts last as long as it does.
-    fn in_root(&self, current: &str, env: &[String], argv: &[String]) -> Result<Printed> {
-        const MOUNT_AND_GO: &str =
-            "mount --rbind / \"$1/.host\" && mount -t proc proc \"$1/proc\" && exec \"$0\" in-root \"$@\"";
-        let this = std::env::current_exe().context("find this program")?;
-        let words = ["--mount", "sh", "-c", MOUNT_AND_GO].map(str::to_owned);
-        let this = this.to_string_lossy().into_owned();
-        let place = [this, self.root.to_string(), current.to_owned()];
-        let words = words.into_iter().chain(place).chain(env.to_vec()).chain(["--".to_owned()]).chain(argv.to_vec());
-        let printed = finish(&duct::cmd("unshare", words), TIMEOUT)?;
-        // Its own errors are not a loader's.
-        ensure!(
-            !printed.stderr.starts_with("error: ") || printed.success || !printed.stderr.contains(" in /"),
-            "{}",
-            printed.stderr
-        );
-        ensure!(!printed.stderr.starts_with("mount: "), "{}", printed.stderr);
-        Ok(printed)
-    }
-
     fn real(&self, tree: &Tree, path: &str) -> String {
         let current = Utf8Path::new(tree.current.as_deref().unwrap_or("/"));
         real(self.root, current.join(path).as_str())
@@ -165,36 +142,6 @@ const HOST_LOADER: &str =
 /// What is started.
 fn program(tree: &Tree) -> &str {
     tree.run.as_deref().unwrap_or("/r/app")
-}
-
-/// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.
-fn real(root: &Utf8Path, path: &str) -> String {
-    let mut done: Vec<String> = Vec::new();
-    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-    let mut links = 0;
-    while let Some(part) = rest.pop() {
-        match part.as_str() {
-            "" | "." => {}
-            ".." => {
-                done.pop();
-            }
-            _ => {
-                let at: Utf8PathBuf = root.join(done.join("/")).join(&part);
-                match fs::read_link(&at) {
-                    Ok(target) if links < 40 => {
-                        links += 1;
-                        let target = target.to_string_lossy().into_owned();
-                        if target.starts_with('/') {
-                            done.clear();
-                        }
-                        rest.extend(target.split('/').rev().map(str::to_owned));
-                    }
-                    _ => done.push(part),
-                }
-            }
-        }
-    }
-    format!("/{}", done.join("/"))
 }
 
 /// `libtree -pvv`: one line an object, indented by lines; after one that is missing, where it was looked for.
