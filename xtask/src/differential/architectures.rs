@@ -157,6 +157,7 @@ impl Architecture {
     fn compare(&self, ours: &Utf8Path, root: &Utf8Path, extent: Extent) -> Result<()> {
         let lacking = root.join("lacking");
         let files = header::walk(root.as_std_path(), &|folder| folder == lacking.as_std_path());
+        let files = header::dynamic(&files)?;
         let bash = files.iter().find(|file| file.path.ends_with("bin/bash")).context("it has no bash")?;
         ensure!(bash.interpreter.as_deref() == Some(self.interpreter), "bash names {:?}", bash.interpreter);
         let files: Vec<&Dynamic> = files.iter().filter(|file| file.machine == bash.machine).collect();

@@ -6,6 +6,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
+use super::machine::in_parallel;
+
 /// A file with a PT_DYNAMIC that a loader could be given.
 #[derive(Debug)]
 pub(super) struct Dynamic {
@@ -29,28 +33,37 @@ impl Machine {
         Machine { is_64: true, is_big: false, number: if cfg!(target_arch = "aarch64") { 183 } else { 62 } };
 }
 
-/// The dynamic ELF files in a folder and below it, on one file system, but for folders that `leave_out` wants out.
+/// The regular files in a folder and below it, on one file system, but for folders that `leave_out` wants out.
 /// What may not be read has nothing that this user could load.
-pub(super) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<Dynamic> {
+pub(super) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(meta) = fs::symlink_metadata(folder) {
         walk_below(folder, meta.dev(), leave_out, &mut found);
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.sort();
     found
 }
 
-fn walk_below(folder: &Path, device: u64, leave_out: &dyn Fn(&Path) -> bool, found: &mut Vec<Dynamic>) {
+fn walk_below(folder: &Path, device: u64, leave_out: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder).map(Iterator::flatten) else { return };
-    for entry in entries.filter(|entry| !leave_out(&entry.path())) {
+    for entry in entries {
         let path = entry.path();
-        let Ok(meta) = fs::symlink_metadata(&path) else { continue };
-        if meta.is_dir() && meta.dev() == device {
-            walk_below(&path, device, leave_out, found);
-        } else if meta.is_file() {
-            found.extend(read(&path).ok().flatten());
+        match entry.file_type() {
+            Ok(kind) if kind.is_file() => found.push(path),
+            Ok(kind) if kind.is_dir() && !leave_out(&path) => {
+                if fs::symlink_metadata(&path).is_ok_and(|meta| meta.dev() == device) {
+                    walk_below(&path, device, leave_out, found);
+                }
+            }
+            _ => {}
         }
     }
+}
+
+/// Those of the files that are dynamic ELF files, in their order.
+pub(super) fn dynamic(files: &[PathBuf]) -> Result<Vec<Dynamic>> {
+    let read = in_parallel(files, |path| Ok(read(path).ok().flatten()))?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 const ET_EXEC: u64 = 2;

@@ -46,17 +46,16 @@ pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
     if !Path::new(LOADER).exists() {
         return cannot(format!("this machine has no {LOADER}"));
     }
-    let files = header::walk(Path::new("/"), &is_left_out);
-    let files = files.into_iter().filter(|file| file.machine == Machine::HOST);
-    let subjects = files.map(|file| {
-        let loader = file.interpreter.unwrap_or_else(|| usual_loader(&file.path));
-        Subject { path: file.path, loader }
+    let files: Vec<PathBuf> = header::walk(Path::new("/"), &is_left_out).into_iter().step_by(step).collect();
+    let objects = header::dynamic(&files)?.into_iter().filter(|object| object.machine == Machine::HOST);
+    let subjects = objects.map(|object| {
+        let loader = object.interpreter.unwrap_or_else(|| usual_loader(&object.path));
+        Subject { path: object.path, loader }
     });
     let subjects: Vec<Subject> = subjects.collect();
-    let all = subjects.len();
-    let subjects: Vec<Subject> = subjects.into_iter().step_by(step).collect();
     ensure!(!subjects.is_empty(), "there is no dynamic ELF file on this machine");
-    println!("  {} of {all} dynamic ELF files", subjects.len());
+    let sample = if step == 1 { String::new() } else { format!(" (every {step}th file is looked at)") };
+    println!("  {} dynamic among {} files{sample}", subjects.len(), files.len());
 
     let paths: Vec<PathBuf> = subjects.iter().map(|subject| subject.path.clone()).collect();
     let our_answers = ask_us(ours, &[], &paths)?;
