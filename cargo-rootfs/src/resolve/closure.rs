@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
-use super::search::{Attempt, Folders, Outcome, Scope, Search, own_lists};
+use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
 use crate::elf::{Bytes, Dependency, DependencyKind, Object};
@@ -96,6 +96,8 @@ pub struct Resolver {
     library_path: Vec<RootfsPath>,
     current: Option<RootfsPath>,
     preloads: bool,
+    /// How many places may still be searched for the closure at hand.
+    places_left: usize,
     loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
     names: Names,
     scopes: FxHashMap<Scope, usize>,
@@ -139,6 +141,7 @@ impl Resolver {
             library_path,
             current,
             preloads: false,
+            places_left: MAX_PLACES,
             loaders: FxHashMap::default(),
             names: Names::default(),
             scopes: FxHashMap::default(),
@@ -184,12 +187,14 @@ impl Resolver {
     pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
         let scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
+        let mut places_left = MAX_PLACES;
         let outcome = Search {
             files,
             loader,
             library_path: &self.library_path,
             current: self.current.as_ref(),
             trail: Some(&mut tried),
+            places_left: &mut places_left,
             passed_over: Vec::new(),
         }
         .run(&scope, name);
@@ -205,6 +210,7 @@ impl Resolver {
 
     /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
     pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
+        self.places_left = MAX_PLACES;
         let (realpath, id) = match files.find(path) {
             Find::File { realpath, file } => (realpath, file),
             other => return Err(Skipped::Absent(other)),
@@ -455,7 +461,10 @@ impl Resolver {
             _ => (name, None),
         };
         let hit = Hit { outcome, path_name, soname };
-        self.found.insert((loader_id, scope, name), hit.clone());
+        // What was given up for want of places is nothing to remember: the next program has places left.
+        if self.places_left > 0 {
+            self.found.insert((loader_id, scope, name), hit.clone());
+        }
         hit
     }
 
@@ -481,7 +490,7 @@ impl Resolver {
     }
 
     fn look(
-        &self,
+        &mut self,
         files: &mut dyn Files,
         loader: &Loader,
         scope: usize,
@@ -489,7 +498,8 @@ impl Resolver {
         trail: Option<&mut Vec<Attempt>>,
     ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
         let (library_path, current) = (&self.library_path, self.current.as_ref());
-        let mut search = Search { files, loader, library_path, current, trail, passed_over: Vec::new() };
+        let places_left = &mut self.places_left;
+        let mut search = Search { files, loader, library_path, current, trail, places_left, passed_over: Vec::new() };
         let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }

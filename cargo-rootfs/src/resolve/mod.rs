@@ -35,6 +35,13 @@ pub use versions::{Unsatisfied, Versions};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub(crate) usize);
 
+impl FileId {
+    /// For who implements [`Files`]: small numbers, of which there are as many as files were met.
+    pub fn new(number: usize) -> Self {
+        Self(number)
+    }
+}
+
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Find {

@@ -67,7 +67,8 @@ pub(super) fn elements(path: &[u8], tokens: &Tokens<'_>, current: Option<&Rootfs
             _ => current.map(|current| current.join(&element)),
         };
         if let Some(folder) = folder {
-            if !folders.contains(&folder) {
+            // One that comes twice costs time and nothing else, and so would looking for it among thousands.
+            if !folders.iter().take(64).any(|known| *known == folder) {
                 folders.push(folder);
             }
         }
@@ -131,6 +132,12 @@ impl Scope {
     }
 }
 
+/// The most places that are searched for all names of one closure: a file can name more, though none does,
+/// in few bytes, because names can share theirs, and each is looked for in every folder of a path.
+pub(super) const MAX_PLACES: usize = 1 << 20;
+/// The most places that are told of where a name was not found.
+const MAX_TRAIL: usize = 1 << 10;
+
 enum Candidate {
     Take(RootfsPath, FileId),
     /// Search on.
@@ -148,6 +155,8 @@ pub(super) struct Search<'a> {
     pub(super) current: Option<&'a RootfsPath>,
     /// Every place tried is written down where somebody wants to know.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
+    /// How many places may still be tried.
+    pub(super) places_left: &'a mut usize,
     /// Files of another class or machine that were passed over.
     pub(super) passed_over: Vec<(RootfsPath, Machine)>,
 }
@@ -210,6 +219,10 @@ impl Search<'_> {
     fn in_folders(&mut self, by: FoundBy, folders: &[RootfsPath], name: &[u8]) -> Option<Outcome> {
         for folder in folders {
             let path = folder.join(name);
+            if *self.places_left == 0 {
+                return Some(Outcome::Bad { path, reason: "there are too many places to look into".to_owned() });
+            }
+            *self.places_left -= 1;
             match self.candidate(&path) {
                 Candidate::Take(realpath, file) => return Some(Outcome::Found { path, realpath, file, by }),
                 Candidate::Bad(reason) => return Some(Outcome::Bad { path, reason }),
@@ -295,7 +308,7 @@ impl Search<'_> {
     }
 
     fn note(&mut self, by: FoundBy, place: Option<RootfsPath>, why_not: Option<String>) {
-        if let Some(trail) = &mut self.trail {
+        if let Some(trail) = self.trail.as_mut().filter(|trail| trail.len() < MAX_TRAIL) {
             trail.push(Attempt { by, place, why_not });
         }
     }

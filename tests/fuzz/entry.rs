@@ -1,0 +1,122 @@
+//! Where bytes that nobody vouches for come in: one function each, which must come back, whatever it is given.
+//!
+//! cargo-fuzz calls them, and so does `cargo test`, on stable Rust.
+
+use std::io;
+use std::sync::Arc;
+
+use cargo_rootfs::RootfsPath;
+use cargo_rootfs::elf::{Object, ReadError};
+use cargo_rootfs::report;
+use cargo_rootfs::resolve::cache::Cache;
+use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, Resolver, Versions};
+use cargo_rootfs::target::{Machine, Target};
+
+/// An ELF file, as a program and as the libraries that it needs.
+pub fn elf(data: &[u8]) {
+    let Ok(object) = Object::read(data) else { return };
+    let mut tree = Tree(vec![("/app", data), ("/r/libdef.so.1", data), ("/lib/liba.so", data)]);
+    let program = path("/app");
+    let closure = Resolver::new(vec![path("/lib")], Some(path("/r"))).closure(&mut tree, &program);
+    if let Ok(closure) = &closure {
+        Versions::default().unsatisfied(&mut tree, closure);
+        assert!(closure.objects.len() + closure.missing.len() <= 1 + 4 * object.dependencies.len().max(1));
+    }
+    let mut text = Vec::new();
+    report::closure_json(&mut text, "/app", &closure).expect("memory is written to");
+}
+
+/// `/etc/ld.so.cache`, for the machines of either byte order.
+pub fn ld_so_cache(data: &[u8]) {
+    for machine in machines() {
+        if let Some(cache) = Cache::parse(data.to_vec(), machine) {
+            for name in ["libc.so.6", "libq.so.1", "liba.so", "libq.so.00000000000000000000099", ""] {
+                let _ = cache.lookup(name.as_bytes(), machine);
+            }
+            assert!(cache.entries().count() <= data.len());
+        }
+    }
+}
+
+/// `/etc/ld.so.conf` and what it includes; and musl's path file.
+pub fn ld_so_conf(data: &[u8]) {
+    let files = ["/etc/ld.so.conf", "/etc/ld.so.conf.d/a.conf", "/etc/ld.so.conf.d/b.conf", "/etc/ld-musl-x86_64.path"];
+    let mut tree = Tree(files.map(|file| (file, data)).to_vec());
+    for loader in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"] {
+        let _ = Resolver::new(Vec::new(), None).loader_at(&mut tree, &path(loader), Machine::host());
+    }
+}
+
+/// The notes of an ELF file: the first byte says of which class and byte order, the rest is a PT_NOTE segment.
+pub fn notes(data: &[u8]) {
+    let Some((kind, notes)) = data.split_first() else { return };
+    let (is_big, align) = (kind & 1 != 0, if kind & 2 != 0 { 8 } else { 4 });
+    let number = |value: u64, width: usize| {
+        let bytes = value.to_be_bytes();
+        let mut bytes = bytes[8 - width..].to_vec();
+        if !is_big {
+            bytes.reverse();
+        }
+        bytes
+    };
+    // An Elf64_Ehdr and one Elf64_Phdr (elf(5)): width and value of each field.
+    let mut file = vec![0x7f, b'E', b'L', b'F', 2, if is_big { 2 } else { 1 }, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let machine = if is_big { 22 } else { 62 };
+    let header = [(2, 3), (2, machine), (4, 1), (8, 0), (8, 64), (8, 0), (4, 0), (2, 64), (2, 56), (2, 1), (2, 0)];
+    let length = notes.len() as u64;
+    let segment = [(4, 4), (4, 4), (8, 120), (8, 0), (8, 0), (8, length), (8, length), (8, align)];
+    for (width, value) in header.into_iter().chain([(2, 0), (2, 0)]).chain(segment) {
+        file.extend(number(value, width));
+    }
+    file.extend_from_slice(notes);
+    let object = Object::read(&file[..]);
+    if let Ok(object) = object {
+        assert!(object.dlopen_notes.iter().map(|note| note.len()).sum::<usize>() <= notes.len());
+    }
+}
+
+fn path(text: &str) -> RootfsPath {
+    RootfsPath::parse(text).expect("a path of ours")
+}
+
+fn machines() -> [Machine; 2] {
+    ["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"]
+        .map(|triple| Target::parse(triple).expect("a triple that is known").machine())
+}
+
+/// A few files in memory.
+struct Tree<'d>(Vec<(&'static str, &'d [u8])>);
+
+impl Files for Tree<'_> {
+    fn find(&mut self, path: &RootfsPath) -> Find {
+        match self.0.iter().position(|(name, _)| name.as_bytes() == path.as_bytes()) {
+            Some(index) => Find::File { realpath: path.clone(), file: FileId::new(index) },
+            None => Find::Absent,
+        }
+    }
+
+    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
+        let index = self.inode(file).1 as usize;
+        match Object::read(self.0[index].1) {
+            Ok(object) => Ok(Arc::new(object)),
+            Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
+            Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
+        }
+    }
+
+    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.0[self.inode(file).1 as usize].1;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.to_vec()) }
+    }
+
+    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
+        let names = self.0.iter().map(|(name, _)| name.as_bytes());
+        let below = names.filter_map(|name| name.strip_prefix(folder.as_bytes())?.strip_prefix(b"/"));
+        below.filter(|name| !name.contains(&b'/')).map(Box::from).collect()
+    }
+
+    fn inode(&self, file: FileId) -> (u64, u64) {
+        // A file is numbered by its place.
+        (0, (0..self.0.len()).position(|index| FileId::new(index) == file).expect("a file that was found") as u64)
+    }
+}
