@@ -50,14 +50,16 @@ fn walk_below(folder: &Path, device: u64, leave_out: &dyn Fn(&Path) -> bool, fou
         let path = entry.path();
         match entry.file_type() {
             Ok(kind) if kind.is_file() => found.push(path),
-            Ok(kind) if kind.is_dir() && !leave_out(&path) => {
-                if fs::symlink_metadata(&path).is_ok_and(|meta| meta.dev() == device) {
-                    walk_below(&path, device, leave_out, found);
-                }
+            Ok(kind) if kind.is_dir() && !leave_out(&path) && is_on(device, &path) => {
+                walk_below(&path, device, leave_out, found);
             }
             _ => {}
         }
     }
+}
+
+fn is_on(device: u64, folder: &Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|meta| meta.dev() == device)
 }
 
 /// Those of the files that are dynamic ELF files, in their order.
