@@ -194,8 +194,9 @@ fn many_names_times_many_folders_file() -> Vec<u8> {
         put(width, value);
     }
     for (kind, at, size) in [(1, 0, end), (3, header, interpreter.len()), (2, dynamic_at, entries.len() * 16)] {
-        [(4, kind), (4, 4), (8, at), (8, at), (8, at), (8, size), (8, size), (8, 8)]
-            .map(|(width, value)| put(width, value));
+        for (width, value) in [(4, kind), (4, 4), (8, at), (8, at), (8, at), (8, size), (8, size), (8, 8)] {
+            put(width, value);
+        }
     }
     file.extend_from_slice(interpreter);
     file.extend_from_slice(&strings);
