@@ -38,29 +38,54 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folders = folders.filter(|folder| !folder.is_empty()).map(|folder| inside(folder.as_bytes())).collect();
     let mut resolver = Resolver::new(folders, current.clone()).preloading();
     let mut complete = true;
+    let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
     for file in &args.files {
         let closure = resolver.closure(&mut sysroot, &inside(file.as_bytes()));
         complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
-        show(&file.to_string_lossy(), &closure, args, terminal)?;
+        page.add(&file.to_string_lossy(), &closure)?;
     }
+    page.put()?;
     // What is wrong has been shown where it is wrong.
     if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
 }
 
 /// `tree`: the closures of everything in a rootfs that runs.
 pub(super) fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
-    assembly.closures.into_iter().try_for_each(|(name, closure)| show(&name, &Ok(closure), args, terminal))
+    let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
+    assembly.closures.into_iter().try_for_each(|(name, closure)| page.add(&name, &Ok(closure)))?;
+    page.put()
 }
 
-fn show(name: &str, closure: &Result<Closure, Skipped>, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
-    let how_much = if args.no_dedupe { Show::All } else { Show::Once };
-    let mut text = Vec::new();
-    match terminal.format() {
-        Format::Json => report::closure_json(&mut text, name, closure),
-        Format::Human => report::tree(&mut text, name, closure, how_much),
+/// Reports on their way out: a write for each of a thousand files would cost more than some of them.
+struct Page<'t> {
+    text: Vec<u8>,
+    how_much: Show,
+    terminal: &'t Terminal,
+}
+
+/// What is put out at once.
+const PAGE: usize = 32 << 10;
+
+impl Page<'_> {
+    fn add(&mut self, name: &str, closure: &Result<Closure, Skipped>) -> Result<()> {
+        match self.terminal.format() {
+            Format::Json => report::closure_json(&mut self.text, name, closure),
+            Format::Human => report::tree(&mut self.text, name, closure, self.how_much),
+        }
+        if self.text.len() < PAGE { Ok(()) } else { self.put() }
     }
-    .map_err(unwritable)?;
-    terminal.result(&text)
+
+    fn put(&mut self) -> Result<()> {
+        self.terminal.result(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+impl Show {
+    fn of(args: &TreeArgs) -> Self {
+        if args.no_dedupe { Self::All } else { Self::Once }
+    }
 }
 
 /// `why PATH`: an absolute path, or a name that entries of the rootfs have.

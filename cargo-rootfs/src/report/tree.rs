@@ -1,6 +1,6 @@
 //! A closure as a tree for people: who needs what, how it was found, what is missing.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
 
 use crate::resolve::{Closure, Find, Skipped};
 
@@ -14,104 +14,140 @@ pub enum Show {
 }
 
 /// Writes the tree of `file` (as typed).
-pub fn tree(out: &mut dyn Write, file: &str, closure: &Result<Closure, Skipped>, show: Show) -> io::Result<()> {
+pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, show: Show) {
+    out.extend_from_slice(file.as_bytes());
     let closure = match closure {
         Ok(closure) => closure,
-        Err(skipped) => return writeln!(out, "{file}: {}", skipped_text(skipped)),
+        Err(skipped) => return put(out, [": ", &skipped_text(skipped), "\n"]),
     };
-    writeln!(out, "{file}")?;
+    put(out, ["\n"]);
     match &closure.interpreter {
-        Some((path, Some((realpath, _)))) if path != realpath => {
-            writeln!(out, "    interpreter {path} -> {realpath}")?;
+        Some((path, found)) => {
+            put(out, ["    interpreter ", &path.to_text()]);
+            match found {
+                Some((realpath, _)) if path != realpath => put(out, [" -> ", &realpath.to_text()]),
+                Some(_) => {}
+                None => put(out, [" not found"]),
+            }
+            put(out, ["\n"]);
         }
-        Some((path, Some(_))) => writeln!(out, "    interpreter {path}")?,
-        Some((path, None)) => writeln!(out, "    interpreter {path} not found")?,
-        None if closure.objects.is_empty() && closure.missing.is_empty() => writeln!(out, "    statically linked")?,
+        None if closure.objects.is_empty() && closure.missing.is_empty() => put(out, ["    statically linked\n"]),
         None => {}
     }
     for (path, machine) in &closure.passed_over {
-        writeln!(out, "    passed over {path}: it is for {machine}")?;
+        put(out, ["    passed over ", &path.to_text(), ": it is for ", &machine.to_string(), "\n"]);
     }
-    let mut printer = Printer { out, closure, opened: vec![false; closure.objects.len()], show };
-    // Depth is bounded by the number of objects, which is bounded by nothing: no recursion.
-    printer.print()
+    Printer { out, closure, opened: vec![false; closure.objects.len()], lines: Lines::new(closure, show) }.print();
+}
+
+fn put<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
 }
 
 struct Printer<'a> {
-    out: &'a mut dyn Write,
+    out: &'a mut Vec<u8>,
     closure: &'a Closure,
     opened: Vec<bool>,
-    show: Show,
-}
-
-enum Line {
-    Object(usize),
-    Missing(usize),
+    lines: Lines,
 }
 
 impl Printer<'_> {
-    fn print(&mut self) -> io::Result<()> {
-        let children = self.children();
-        let missing = self.missing();
-        let lines = |parent: usize| {
-            let objects = children[parent].iter().map(|child| Line::Object(*child));
-            objects.chain(missing[parent].iter().map(|index| Line::Missing(*index))).collect::<Vec<_>>()
-        };
-        let mut stack = vec![lines(0).into_iter()];
-        while let Some(level) = stack.last_mut() {
-            let Some(line) = level.next() else {
+    // Depth is bounded by the number of objects, which is bounded by nothing: no recursion.
+    fn print(&mut self) {
+        let mut stack = vec![self.lines.first[0]];
+        while let Some(next) = stack.last_mut() {
+            let Some(line) = self.lines.all.get(*next as usize) else {
                 stack.pop();
                 continue;
             };
-            let indent = "    ".repeat(stack.len());
-            match line {
-                Line::Missing(index) => {
-                    let missing = &self.closure.missing[index];
-                    let name = String::from_utf8_lossy(&missing.needed);
-                    match &missing.bad {
-                        Some((path, why)) => writeln!(self.out, "{indent}{name} => {path} {why}")?,
-                        None => writeln!(self.out, "{indent}{name} not found")?,
-                    }
-                }
-                Line::Object(index) => {
-                    let object = &self.closure.objects[index];
-                    let again = std::mem::replace(&mut self.opened[index], true);
-                    let name = String::from_utf8_lossy(&object.needed);
-                    write!(self.out, "{indent}{name} => {}", object.path)?;
-                    if object.realpath != object.path {
-                        write!(self.out, " -> {}", object.realpath)?;
-                    }
-                    writeln!(self.out, " [{}]{}", object.found_by, if again { " (above)" } else { "" })?;
-                    if !again {
-                        stack.push(lines(index + 1).into_iter());
-                    }
-                }
+            *next = line.next;
+            let index = line.index as usize;
+            let (is_missing, depth) = (line.is_missing, stack.len());
+            (0..depth).for_each(|_| self.out.extend_from_slice(b"    "));
+            if is_missing {
+                self.missing(index);
+            } else if self.object(index) {
+                stack.push(self.lines.first[index + 1]);
             }
         }
-        Ok(())
     }
 
-    /// What each object needs, the executable at 0; by [`Show::Once`] only where it was needed first.
-    fn children(&self) -> Vec<Vec<usize>> {
-        let mut children = vec![Vec::new(); self.closure.objects.len() + 1];
-        let mut seen = vec![false; self.closure.objects.len()];
-        for &(parent, child) in &self.closure.edges {
-            let first = !std::mem::replace(&mut seen[child], true);
+    fn missing(&mut self, index: usize) {
+        let missing = &self.closure.missing[index];
+        let name = text(&missing.needed);
+        match &missing.bad {
+            Some((path, why)) => put(self.out, [&name, " => ", &path.to_text(), " ", why, "\n"]),
+            None => put(self.out, [&name, " not found\n"]),
+        }
+    }
+
+    /// Whether it is there for the first time, so that what it needs is to be shown.
+    fn object(&mut self, index: usize) -> bool {
+        let object = &self.closure.objects[index];
+        let again = std::mem::replace(&mut self.opened[index], true);
+        put(self.out, [&text(&object.needed), " => ", &object.path.to_text()]);
+        if object.realpath != object.path {
+            put(self.out, [" -> ", &object.realpath.to_text()]);
+        }
+        put(self.out, [" [", object.found_by.as_str(), if again { "] (above)\n" } else { "]\n" }]);
+        !again
+    }
+}
+
+/// What stands below each object, the executable at 0: lists through one table, for there are many objects
+/// and most need little.
+struct Lines {
+    first: Vec<u32>,
+    all: Vec<Line>,
+}
+
+struct Line {
+    index: u32,
+    is_missing: bool,
+    next: u32,
+}
+
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+
+impl Lines {
+    /// By [`Show::Once`] each object only where it was needed first.
+    fn new(closure: &Closure, show: Show) -> Self {
+        let count = closure.objects.len();
+        let mut lines = Self { first: vec![NONE; count + 1], all: Vec::with_capacity(closure.edges.len()) };
+        let mut last = vec![NONE; count + 1];
+        // Under which parent each object stood last.
+        let mut parents = vec![NONE; count];
+        for &(parent, child) in &closure.edges {
             let parent = parent.map_or(0, |parent| parent + 1);
-            if first || (self.show == Show::All && !children[parent].contains(&child)) {
-                children[parent].push(child);
+            let before = std::mem::replace(&mut parents[child], parent as u32);
+            if before == NONE || (show == Show::All && before != parent as u32) {
+                lines.add(&mut last, parent, child, false);
             }
         }
-        children
+        for (index, item) in closure.missing.iter().enumerate() {
+            let parent = closure.objects.iter().position(|object| object.path == item.needed_by);
+            lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, true);
+        }
+        lines
     }
 
-    fn missing(&self) -> Vec<Vec<usize>> {
-        let mut missing = vec![Vec::new(); self.closure.objects.len() + 1];
-        for (index, item) in self.closure.missing.iter().enumerate() {
-            let parent = self.closure.objects.iter().position(|object| object.path == item.needed_by);
-            missing[parent.map_or(0, |parent| parent + 1)].push(index);
+    fn add(&mut self, last: &mut [u32], parent: usize, index: usize, is_missing: bool) {
+        // No closure has four thousand million objects.
+        let at = self.all.len() as u32;
+        self.all.push(Line { index: index as u32, is_missing, next: NONE });
+        match std::mem::replace(&mut last[parent], at) {
+            NONE => self.first[parent] = at,
+            before => self.all[before as usize].next = at,
         }
-        missing
+    }
+}
+
+/// As text; what is not UTF-8 becomes U+FFFD. Nearly every name is ASCII, which is seen faster.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
