@@ -60,6 +60,8 @@ pub struct Object {
     pub version_definitions: Vec<Bytes>,
     /// The oldest Linux kernel that it runs on (`.note.ABI-tag`; LSB core specification, 10.3).
     pub kernel: Option<(u32, u32, u32)>,
+    /// Offset and length of the last segment that is neither written nor executed, where a linker puts constants.
+    pub constants: Option<(u64, u64)>,
     /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), as they stand.
     pub dlopen_notes: Vec<Bytes>,
 }
@@ -260,6 +262,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             version_needs: Vec::new(),
             version_definitions: Vec::new(),
             kernel: None,
+            constants: None,
             dlopen_notes: Vec::new(),
         };
         let size = ProgramHeader::size(self.ctx);
@@ -278,11 +281,16 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 return Err(self.malformed("program headers past the end of the file"));
             };
             match segment.p_type {
-                program_header::PT_LOAD => self.segments.push(Segment {
-                    vaddr: segment.p_vaddr,
-                    offset: segment.p_offset,
-                    filesz: segment.p_filesz,
-                }),
+                program_header::PT_LOAD => {
+                    if segment.p_flags & (program_header::PF_W | program_header::PF_X) == 0 && segment.p_offset > 0 {
+                        object.constants = Some((segment.p_offset, segment.p_filesz));
+                    }
+                    self.segments.push(Segment {
+                        vaddr: segment.p_vaddr,
+                        offset: segment.p_offset,
+                        filesz: segment.p_filesz,
+                    });
+                }
                 program_header::PT_INTERP => {
                     let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX).min(4096);
                     let text = self.reader.at(segment.p_offset, length)?;

@@ -64,6 +64,13 @@ impl RootfsPath {
         Self(Arc::from(bytes))
     }
 
+    /// Appends one component, which holds no slash and is not `.`.
+    pub(crate) fn child(&self, name: &[u8]) -> Self {
+        let folder = if self.0.len() > 1 { &self.0[..] } else { &[] };
+        // An iterator that knows its length: one allocation, not one for the bytes and one to share them.
+        Self(folder.iter().chain(b"/").chain(name).copied().collect())
+    }
+
     /// The folder that holds it; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.iter().rposition(|byte| *byte == b'/')?;

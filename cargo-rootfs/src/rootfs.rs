@@ -78,28 +78,13 @@ pub struct HostFile {
 impl HostFile {
     /// Remembers the file behind `path` by its metadata, as fstat(2) or lstat(2) gave it.
     pub fn new(path: PathBuf, metadata: &std::fs::Metadata) -> Self {
-        Self {
-            path,
-            inode: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            links: metadata.nlink(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            ctime: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+        Self::from_stat(path, &HostStat::from(metadata))
     }
 
-    /// The same from a stat(2) structure.
-    pub fn from_stat(path: PathBuf, stat: &rustix::fs::Stat) -> Self {
-        // The widths of these fields differ between architectures.
-        #[allow(clippy::unnecessary_cast)]
-        Self {
-            path,
-            inode: (stat.st_dev as u64, stat.st_ino as u64),
-            size: stat.st_size as u64,
-            links: stat.st_nlink as u64,
-            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-        }
+    /// The same from what stat(2) said.
+    pub(crate) fn from_stat(path: PathBuf, stat: &HostStat) -> Self {
+        let &HostStat { inode, size, links, mtime, ctime, .. } = stat;
+        Self { path, inode, size, links, mtime, ctime }
     }
 
     /// Opens it for reading. Fails where the path names another file by now, or a changed one.
@@ -127,6 +112,52 @@ impl HostFile {
             return Ok(());
         }
         Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
+    }
+}
+
+/// What stat(2) says of a regular file, as far as it matters to a rootfs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HostStat {
+    pub(crate) inode: (u64, u64),
+    pub(crate) size: u64,
+    links: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+    /// Permission bits, `0o7777`.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl HostStat {
+    pub(crate) fn new(stat: &rustix::fs::Stat) -> Self {
+        // The widths of these fields differ between architectures.
+        #[allow(clippy::unnecessary_cast)]
+        Self {
+            inode: (stat.st_dev as u64, stat.st_ino as u64),
+            size: stat.st_size as u64,
+            links: stat.st_nlink as u64,
+            mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+        }
+    }
+}
+
+impl From<&std::fs::Metadata> for HostStat {
+    fn from(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            links: metadata.nlink(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        }
     }
 }
 

@@ -37,10 +37,12 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folders = args.content.library_path.iter().flatten().map(|folder| folder.as_str());
     let folders = folders.filter(|folder| !folder.is_empty()).map(|folder| inside(folder.as_bytes())).collect();
     let mut resolver = Resolver::new(folders, current.clone()).preloading();
+    let paths: Vec<RootfsPath> = args.files.iter().map(|file| inside(file.as_bytes())).collect();
+    resolver.read_ahead(&mut sysroot, &paths);
     let mut complete = true;
     let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
-    for file in &args.files {
-        let closure = resolver.closure(&mut sysroot, &inside(file.as_bytes()));
+    for (file, path) in args.files.iter().zip(&paths) {
+        let closure = resolver.closure(&mut sysroot, path);
         complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
         page.add(&file.to_string_lossy(), &closure)?;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
@@ -181,6 +181,32 @@ impl Resolver {
             .entry((path.clone(), machine))
             .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), machine))))
             .clone()
+    }
+
+    /// Has the files of `paths`, and what they are likely to need, read before closures ask for them one by one.
+    pub fn read_ahead(&mut self, files: &mut dyn Files, paths: &[RootfsPath]) {
+        let mut loaders: Vec<(Machine, Shared)> = Vec::new();
+        let mut seen: FxHashSet<(Machine, NameId)> = FxHashSet::default();
+        files.read_ahead(paths, &mut |files, object| {
+            let machine = object.machine;
+            let known = loaders.iter().position(|(of, _)| *of == machine);
+            let index = match (known, &object.interpreter) {
+                (Some(index), _) => index,
+                (None, Some(path)) => {
+                    let Some(path) = RootfsPath::from_bytes(path) else { return Vec::new() };
+                    loaders.push((machine, self.shared_loader(files, &path, machine).1));
+                    loaders.len() - 1
+                }
+                (None, None) => return Vec::new(),
+            };
+            let loader = &loaders[index].1;
+            let names = object.dependencies.iter().map(|dependency| &dependency.name);
+            let plain = names.filter(|name| !name.iter().any(|byte| matches!(byte, b'/' | b'$')));
+            plain
+                .filter(|name| seen.insert((machine, self.names.id(name))))
+                .filter_map(|name| loader.first_guess(name))
+                .collect()
+        });
     }
 
     /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.

@@ -59,7 +59,10 @@ impl Loader {
             _ => None,
         };
         let object = file.as_ref().and_then(|(_, file)| files.object(*file).ok());
-        let image = file.as_ref().and_then(|(_, file)| files.read(*file, MAX_LOADER).ok()).unwrap_or_default();
+        let constants = |object: Arc<Object>| object.constants.unwrap_or((0, MAX_LOADER as u64));
+        let (offset, length) = object.clone().map_or((0, 0), constants);
+        let length = usize::try_from(length).unwrap_or(MAX_LOADER).min(MAX_LOADER);
+        let image = file.as_ref().and_then(|(_, file)| files.part(*file, offset, length).ok()).unwrap_or_default();
         let soname = object.and_then(|object| object.soname.clone());
         let mut loader = Self {
             libc,
@@ -95,6 +98,12 @@ impl Loader {
         if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.preload")) {
             self.preload = files.read(file, MAX_PRELOAD).map_or_else(|_| Vec::new(), |text| preloads(&text));
         }
+    }
+
+    /// The first path that it would try for a name without slashes, of what it has built in or configured.
+    pub(super) fn first_guess(&self, name: &[u8]) -> Option<RootfsPath> {
+        let cached = self.cache.as_ref().and_then(|cache| cache.lookup(name, self.machine));
+        cached.or_else(|| Some(self.conf_dirs.iter().chain(&self.default_dirs).next()?.join(name)))
     }
 
     /// `/etc/ld-musl-ARCH.path` beside the loader's prefix, else what is built in (ldso/dynlink.c).

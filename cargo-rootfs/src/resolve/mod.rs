@@ -90,11 +90,26 @@ pub trait Files {
     fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject>;
     /// A file's bytes; an error where it has more than `limit`.
     fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>>;
+    /// Up to `length` of a file's bytes, those at `offset`.
+    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = self.read(file, MAX_WHOLE)?;
+        Ok(bytes.get(start..).unwrap_or_default().iter().take(length).copied().collect())
+    }
+    /// A hint: `paths` will be asked for, each with its ELF headers, and so will what `more` names for
+    /// each of those files. Answers are the same without it, and may be slower.
+    fn read_ahead(&mut self, _paths: &[RootfsPath], _more: &mut More<'_>) {}
     /// The names in a folder, sorted; none where it is not one.
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>>;
     /// Device and inode: what a file is, across two views of it.
     fn inode(&self, file: FileId) -> (u64, u64);
 }
+
+/// The longest file that is read whole for a part of it.
+const MAX_WHOLE: usize = 64 << 20;
+
+/// Names the paths that an object will make somebody ask for; see [`Files::read_ahead`].
+pub type More<'m> = dyn FnMut(&mut dyn Files, &Object) -> Vec<RootfsPath> + 'm;
 
 /// How a shared object was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,23 +5,29 @@
 //! executes nothing. Files that are not in the folder but will be in the image (the project's own)
 //! can be planted into the view.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustc_hash::FxHashMap;
 
-use crate::elf::{Buffers, Object, ReadError};
+use crate::elf::{Buffers, Object};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, FileId, Files, Find};
-use crate::rootfs::HostFile;
+use crate::resolve::{BadObject, FileId, Files, Find, More};
+use crate::rootfs::{HostFile, HostStat};
+
+mod ahead;
+mod disk;
+mod nodes;
+
+use disk::{Disk, Seen};
+use nodes::{Kind, NodeId, Nodes, ROOT};
 
 /// The most links that one path may lead through, as the kernel has it (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -29,46 +35,31 @@ const MAX_LINKS: usize = 40;
 /// A folder of the host as a root file system.
 #[derive(Debug)]
 pub struct Sysroot {
-    root: PathBuf,
-    handle: OwnedFd,
+    disk: Arc<Disk>,
     hidden: Vec<RootfsPath>,
-    nodes: Vec<Node>,
+    nodes: Nodes,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
-    /// Names that the sysroot does not have: planted or grafted ones. Their files may have others that it has.
-    outside: FxHashSet<NodeId>,
+    /// Host folders whose files appear in one of the sysroot, before its own.
+    grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
-}
-
-type NodeId = usize;
-const ROOT: NodeId = 0;
-
-#[derive(Debug)]
-struct Node {
-    parent: NodeId,
-    path: RootfsPath,
-    kind: NodeKind,
-    children: FxHashMap<Box<[u8]>, NodeId>,
-    /// Host folders whose files appear in this one, before its own.
-    grafts: Vec<PathBuf>,
-}
-
-#[derive(Debug, Clone)]
-enum NodeKind {
-    /// With its mode; `None` where it is not on the host.
-    Dir(Option<u32>),
-    Link(Arc<[u8]>),
-    File(FileId),
-    Special(&'static str),
-    Absent,
-    Failed(Arc<io::Error>),
 }
 
 /// A regular file that was met.
 #[derive(Debug)]
 struct FileRecord {
-    info: Arc<FileInfo>,
-    object: Option<Result<Arc<Object>, BadObject>>,
+    place: Place,
+    stat: HostStat,
+    info: OnceCell<Arc<FileInfo>>,
+    object: Option<std::result::Result<Arc<Object>, BadObject>>,
+}
+
+/// Where a regular file is.
+#[derive(Debug)]
+enum Place {
+    Inside(RootfsPath),
+    /// On the host, planted or grafted.
+    Outside(PathBuf),
 }
 
 /// A regular file of the sysroot, or of the project.
@@ -120,40 +111,28 @@ pub enum End {
 impl Sysroot {
     /// Opens the folder `root`.
     pub fn open(root: &Path) -> Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::open(root, flags, Mode::empty())
-            .map_err(|error| Error::io("open the sysroot", root, error.into()))?;
-        let root = root.canonicalize().map_err(|error| Error::io("open the sysroot", root, error))?;
-        let mode = rustix::fs::fstat(&handle).map_or(0o755, |stat| stat.st_mode & 0o7777);
-        let top = Node {
-            parent: ROOT,
-            path: RootfsPath::root(),
-            kind: NodeKind::Dir(Some(mode)),
-            children: FxHashMap::default(),
-            grafts: Vec::new(),
-        };
+        let disk = Disk::open(root)?;
         Ok(Self {
-            root,
-            handle,
             hidden: Vec::new(),
-            nodes: vec![top],
+            nodes: Nodes::new(disk.mode()),
             files: Vec::new(),
             by_inode: FxHashMap::default(),
-            outside: FxHashSet::default(),
+            grafts: FxHashMap::default(),
             buffers: Buffers::default(),
+            disk: Arc::new(disk),
         })
     }
 
     /// The folder on the host, with its own links resolved.
     pub fn root(&self) -> &Path {
-        &self.root
+        self.disk.root()
     }
 
     /// Makes a host folder invisible where it lies in the sysroot, so that nothing in it can be found
     /// by its path there. The sysroot itself is never hidden.
     pub fn hide(&mut self, folder: &Path) {
         let Ok(folder) = folder.canonicalize() else { return };
-        let Ok(inside) = folder.strip_prefix(&self.root) else { return };
+        let Ok(inside) = folder.strip_prefix(self.root()) else { return };
         let path = RootfsPath::root().join(inside.as_os_str().as_bytes());
         if path != RootfsPath::root() {
             self.hidden.push(path);
@@ -163,13 +142,15 @@ impl Sysroot {
     /// Makes the files of the host folder `host` appear in `folder`, before those of the sysroot.
     pub fn graft(&mut self, folder: &RootfsPath, host: PathBuf) {
         let node = self.make_dir(folder);
-        if !self.nodes[node].grafts.contains(&host) {
-            // What was found before, unless it was planted, may be another file now.
-            let Self { nodes, outside, .. } = self;
-            let mut children = std::mem::take(&mut nodes[node].children);
-            children.retain(|_, child| outside.contains(child) || matches!(nodes[*child].kind, NodeKind::Dir(_)));
-            nodes[node].children = children;
-            self.nodes[node].grafts.push(host);
+        let grafts = self.grafts.entry(node).or_default();
+        if grafts.contains(&host) {
+            return;
+        }
+        grafts.push(host);
+        // What was found before, unless it was planted, may be another file now.
+        let children = self.nodes.iter_mut().filter(|child| child.parent == node && !child.is_outside);
+        for child in children.filter(|child| !matches!(child.kind, Kind::Dir(_))) {
+            child.kind = Kind::Unknown;
         }
     }
 
@@ -181,27 +162,30 @@ impl Sysroot {
         if !metadata.is_file() {
             return Err(Error::failed(format!("`{}` is not a regular file", host.display())));
         }
-        let file = self.record_metadata(host.to_owned(), &metadata);
-        let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
-        let real = self.nodes[parent].path.join(path.file_name());
-        let node = self.add_node(parent, real, NodeKind::File(file));
-        self.outside.insert(node);
+        let file = self.record(Place::Outside(host.to_owned()), HostStat::from(&metadata));
+        self.put_outside(path, Kind::File(file));
         Ok(file)
     }
 
     /// Makes a symlink appear at `path`.
     pub fn plant_link(&mut self, path: &RootfsPath, target: Arc<[u8]>) {
+        self.put_outside(path, Kind::Link(target));
+    }
+
+    fn put_outside(&mut self, path: &RootfsPath, kind: Kind) {
         let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
-        let real = self.nodes[parent].path.join(path.file_name());
-        let node = self.add_node(parent, real, NodeKind::Link(target));
-        self.outside.insert(node);
+        let node = self.nodes.put(parent, path.file_name(), kind);
+        self.nodes[node].is_outside = true;
     }
 
     /// Whether what is at `realpath`, where a path led, was planted or grafted rather than found in the sysroot.
     pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
-        let child = |node: NodeId, part| self.nodes[node].children.get(part).copied();
-        let node = realpath.components().try_fold(ROOT, child);
-        node.is_some_and(|node| self.outside.contains(&node))
+        self.node(realpath).is_some_and(|node| self.nodes[node].is_outside)
+    }
+
+    /// What is known of a path that is free of links.
+    fn node(&self, realpath: &RootfsPath) -> Option<NodeId> {
+        realpath.components().try_fold(ROOT, |node, part| self.nodes.get(node, part))
     }
 
     /// Up to `length` bytes of the file's beginning; none where it cannot be read.
@@ -215,7 +199,15 @@ impl Sysroot {
 
     /// The file's metadata.
     pub fn info(&self, file: FileId) -> &Arc<FileInfo> {
-        &self.files[file.0].info
+        let FileRecord { place, stat, info, .. } = &self.files[file.0];
+        info.get_or_init(|| {
+            let path = match place {
+                Place::Inside(path) => path.below(self.root()),
+                Place::Outside(path) => path.clone(),
+            };
+            let host = Arc::new(HostFile::from_stat(path, stat));
+            Arc::new(FileInfo { host, mode: stat.mode, uid: stat.uid, gid: stat.gid })
+        })
     }
 
     /// Follows `path` to its end.
@@ -247,7 +239,7 @@ impl Sysroot {
     /// The names in the folder at `path`, sorted; none where it is not a folder.
     pub fn names(&mut self, path: &RootfsPath) -> Vec<Box<[u8]>> {
         let (path, End::Dir(_)) = self.follow(path, None) else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(path.below(&self.root)) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(path.below(self.root())) else { return Vec::new() };
         let mut names: Vec<Box<[u8]>> =
             entries.flatten().map(|entry| entry.file_name().into_vec().into_boxed_slice()).collect();
         names.sort_unstable();
@@ -263,11 +255,11 @@ impl Sysroot {
     /// The host paths that were looked at: those that were there, and those that were not.
     pub fn inputs(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (mut present, mut absent) = (Vec::new(), Vec::new());
-        for node in &self.nodes {
+        for node in self.nodes.iter() {
             match &node.kind {
-                NodeKind::File(file) => present.push(self.files[file.0].info.host.path.clone()),
-                NodeKind::Link(_) => present.push(node.path.below(&self.root)),
-                NodeKind::Absent => absent.push(node.path.below(&self.root)),
+                Kind::File(file) => present.push(self.info(*file).host.path.clone()),
+                Kind::Link(_) => present.push(node.path.below(self.root())),
+                Kind::Absent => absent.push(node.path.below(self.root())),
                 _ => {}
             }
         }
@@ -281,17 +273,14 @@ impl Sysroot {
     ) -> (RootfsPath, End) {
         let mut node = ROOT;
         let mut met = 0;
-        // What is left to follow: texts, the last one first, each with how far it is read.
-        let mut rest: Vec<(Arc<[u8]>, usize)> = vec![(Arc::from(path.as_bytes()), 0)];
-        loop {
-            let Some(part) = next_component(&mut rest) else {
-                return (self.nodes[node].path.clone(), self.end(node));
-            };
-            if !matches!(self.nodes[node].kind, NodeKind::Dir(_)) {
+        let mut way = Way::new(path.as_bytes());
+        while let Some(part) = way.next() {
+            let part = way.part(part);
+            if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
                 // A file where a folder is needed: ENOTDIR, which for a search is as good as absent.
-                let mut lost = self.nodes[node].path.join(&part);
-                while let Some(part) = next_component(&mut rest) {
-                    lost = lost.join(&part);
+                let mut lost = self.nodes[node].path.child(part);
+                while let Some(part) = way.next() {
+                    lost = lost.child(way.part(part));
                 }
                 let end = match self.end(node) {
                     end @ (End::Failed(_) | End::Absent) => end,
@@ -300,107 +289,88 @@ impl Sysroot {
                 // Below what is not there nothing is a link.
                 return (lost.normalized(), end);
             }
-            if &*part == b".." {
+            if part == b".." {
                 if let Some((_, passed)) = &mut record {
                     passed.push(self.nodes[node].path.clone());
                 }
                 node = self.nodes[node].parent;
                 continue;
             }
-            let child = self.child(node, &part);
-            if let NodeKind::Link(target) = &self.nodes[child].kind {
-                let target = Arc::clone(target);
-                met += 1;
-                if met > MAX_LINKS {
-                    return (self.nodes[child].path.clone(), End::Loop);
-                }
-                if let Some((links, _)) = &mut record {
-                    links.push((self.nodes[child].path.clone(), Arc::clone(&target)));
-                }
-                if target.first() == Some(&b'/') {
-                    node = ROOT;
-                }
-                rest.push((target, 0));
-            } else {
+            let child = self.child(node, part);
+            let Kind::Link(target) = &self.nodes[child].kind else {
                 node = child;
+                continue;
+            };
+            met += 1;
+            if met > MAX_LINKS {
+                return (self.nodes[child].path.clone(), End::Loop);
             }
+            if let Some((links, _)) = &mut record {
+                links.push((self.nodes[child].path.clone(), Arc::clone(target)));
+            }
+            if target.first() == Some(&b'/') {
+                node = ROOT;
+            }
+            way.turn(Arc::clone(target));
         }
+        (self.nodes[node].path.clone(), self.end(node))
     }
 
     fn end(&self, node: NodeId) -> End {
         match &self.nodes[node].kind {
-            NodeKind::Dir(mode) => End::Dir(mode.unwrap_or(0o755)),
-            NodeKind::File(file) => End::File(*file),
-            NodeKind::Special(word) => End::Special(word),
-            NodeKind::Absent => End::Absent,
-            NodeKind::Link(_) => End::Loop,
-            NodeKind::Failed(error) => End::Failed(Arc::clone(error)),
+            Kind::Dir(mode) => End::Dir(mode.unwrap_or(0o755)),
+            Kind::File(file) => End::File(*file),
+            Kind::Special(word) => End::Special(word),
+            Kind::Absent | Kind::Unknown => End::Absent,
+            Kind::Link(_) => End::Loop,
+            Kind::Failed(error) => End::Failed(Arc::clone(error)),
         }
     }
 
+    /// What `name` in the folder `parent` is, looked at where that is not known.
     fn child(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        if let Some(&child) = self.nodes[parent].children.get(name) {
-            return child;
-        }
-        let path = self.nodes[parent].path.join(name);
-        for graft in self.nodes[parent].grafts.clone() {
-            if let Some(kind) = self.look_grafted(&graft, name) {
-                let node = self.add_node(parent, path, kind);
-                self.outside.insert(node);
-                return node;
+        if let Some(known) = self.nodes.get(parent, name) {
+            if !matches!(self.nodes[known].kind, Kind::Unknown) {
+                return known;
             }
         }
-        let kind = self.look(parent, &path);
-        self.add_node(parent, path, kind)
-    }
-
-    fn add_node(&mut self, parent: NodeId, path: RootfsPath, kind: NodeKind) -> NodeId {
-        let id = self.nodes.len();
-        self.nodes[parent].children.insert(path.file_name().into(), id);
-        self.nodes.push(Node { parent, path, kind, children: FxHashMap::default(), grafts: Vec::new() });
-        id
-    }
-
-    /// Asks the host what `path`, in the folder `parent`, is.
-    fn look(&mut self, parent: NodeId, path: &RootfsPath) -> NodeKind {
-        let NodeKind::Dir(Some(_)) = self.nodes[parent].kind else { return NodeKind::Absent };
-        if self.hidden.contains(path) {
-            return NodeKind::Absent;
+        let grafts = self.grafts.get(&parent).cloned().unwrap_or_default();
+        if let Some(kind) = grafts.iter().find_map(|graft| self.look_grafted(graft, name)) {
+            let node = self.nodes.put(parent, name, kind);
+            self.nodes[node].is_outside = true;
+            return node;
         }
-        // The parent's path is free of links, so only the last component could be one.
-        let relative = OsStr::from_bytes(path.relative());
-        let stat = match rustix::fs::statat(&self.handle, relative, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::NAMETOOLONG) => {
-                return NodeKind::Absent;
+        let node = self.nodes.put(parent, name, Kind::Unknown);
+        let seen = match self.nodes[parent].kind {
+            Kind::Dir(Some(_)) if !self.hidden.contains(&self.nodes[node].path) => {
+                self.disk.look(&self.nodes[node].path)
             }
-            Err(error) => return NodeKind::Failed(Arc::new(error.into())),
+            _ => Seen::Absent,
         };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => NodeKind::Dir(Some(stat.st_mode & 0o7777)),
-            FileType::Symlink => match rustix::fs::readlinkat(&self.handle, relative, Vec::new()) {
-                Ok(target) => NodeKind::Link(Arc::from(target.into_bytes())),
-                Err(error) => NodeKind::Failed(Arc::new(error.into())),
-            },
-            FileType::RegularFile => {
-                let host = HostFile::from_stat(path.below(&self.root), &stat);
-                NodeKind::File(self.record(host, stat.st_mode & 0o7777, stat.st_uid, stat.st_gid))
-            }
-            FileType::Fifo => NodeKind::Special("FIFO"),
-            FileType::Socket => NodeKind::Special("socket"),
-            _ => NodeKind::Special("device"),
-        }
+        self.saw(node, seen);
+        node
+    }
+
+    fn saw(&mut self, node: NodeId, seen: Seen) {
+        self.nodes[node].kind = match seen {
+            Seen::Dir(mode) => Kind::Dir(Some(mode)),
+            Seen::Link(target) => Kind::Link(target),
+            Seen::File(stat) => Kind::File(self.record(Place::Inside(self.nodes[node].path.clone()), stat)),
+            Seen::Special(word) => Kind::Special(word),
+            Seen::Absent => Kind::Absent,
+            Seen::Failed(error) => Kind::Failed(Arc::new(error)),
+        };
     }
 
     /// A grafted folder shows its regular files. A link to a name in the same folder stays one; any
     /// other leads through the host's paths, which mean nothing in the image, so the file stands for it.
-    fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<NodeKind> {
+    fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<Kind> {
         let host = graft.join(OsStr::from_bytes(name));
         let metadata = host.symlink_metadata().ok()?;
         if metadata.is_symlink() {
             let target = std::fs::read_link(&host).ok()?.into_os_string().into_vec();
-            if !target.contains(&b'/') && target != b".." && target != b"." {
-                return Some(NodeKind::Link(Arc::from(target)));
+            if is_sibling(&target) {
+                return Some(Kind::Link(Arc::from(target)));
             }
         }
         let host = host.canonicalize().ok()?;
@@ -408,20 +378,13 @@ impl Sysroot {
         if !metadata.is_file() {
             return None;
         }
-        Some(NodeKind::File(self.record_metadata(host, &metadata)))
+        Some(Kind::File(self.record(Place::Outside(host), HostStat::from(&metadata))))
     }
 
-    fn record_metadata(&mut self, path: PathBuf, metadata: &std::fs::Metadata) -> FileId {
-        let host = HostFile::new(path, metadata);
-        self.record(host, metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
-    }
-
-    fn record(&mut self, host: HostFile, mode: u32, uid: u32, gid: u32) -> FileId {
-        let inode = host.inode;
+    fn record(&mut self, place: Place, stat: HostStat) -> FileId {
         let Self { files, by_inode, .. } = self;
-        *by_inode.entry(inode).or_insert_with(|| {
-            let info = Arc::new(FileInfo { host: Arc::new(host), mode, uid, gid });
-            files.push(FileRecord { info, object: None });
+        *by_inode.entry(stat.inode).or_insert_with(|| {
+            files.push(FileRecord { place, stat, info: OnceCell::new(), object: None });
             FileId(files.len() - 1)
         })
     }
@@ -430,25 +393,25 @@ impl Sysroot {
     fn make_dir(&mut self, path: &RootfsPath) -> NodeId {
         let mut node = ROOT;
         let mut met = 0;
-        let mut rest: Vec<(Arc<[u8]>, usize)> = vec![(Arc::from(path.as_bytes()), 0)];
-        while let Some(part) = next_component(&mut rest) {
-            if &*part == b".." {
+        let mut way = Way::new(path.as_bytes());
+        while let Some(part) = way.next() {
+            let part = way.part(part);
+            if part == b".." {
                 node = self.nodes[node].parent;
                 continue;
             }
-            let child = self.child(node, &part);
+            let child = self.child(node, part);
             match &self.nodes[child].kind {
-                NodeKind::Link(target) if met < MAX_LINKS => {
-                    let target = Arc::clone(target);
+                Kind::Link(target) if met < MAX_LINKS => {
                     met += 1;
                     if target.first() == Some(&b'/') {
                         node = ROOT;
                     }
-                    rest.push((target, 0));
+                    way.turn(Arc::clone(target));
                 }
-                NodeKind::Dir(_) => node = child,
+                Kind::Dir(_) => node = child,
                 _ => {
-                    self.nodes[child].kind = NodeKind::Dir(None);
+                    self.nodes[child].kind = Kind::Dir(None);
                     node = child;
                 }
             }
@@ -456,41 +419,80 @@ impl Sysroot {
         node
     }
 
-    /// Opens the host's file for reading, once more checked to be the one that was met.
+    /// Opens the host's file for reading.
     fn open_file(&self, file: FileId) -> io::Result<File> {
-        let path = &self.files[file.0].info.host.path;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        if let Ok(relative) = path.strip_prefix(&self.root) {
-            // The path is free of links; should one have come in its place, it stays inside.
-            let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(&self.handle, relative, flags, Mode::empty(), how) {
-                Ok(file) => return Ok(File::from(file)),
-                // Kernels before 5.6, and sandboxes that do not know the call.
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
-                Err(error) => return Err(error.into()),
-            }
+        match &self.files[file.0].place {
+            Place::Inside(path) => self.disk.file(path),
+            Place::Outside(path) => disk::outside(path),
         }
-        File::options().read(true).custom_flags(flags.bits() as i32).open(path)
     }
 }
 
-/// Takes the next component off the texts that are left.
-fn next_component(rest: &mut Vec<(Arc<[u8]>, usize)>) -> Option<Box<[u8]>> {
-    while let Some((text, at)) = rest.last_mut() {
-        let left = &text[*at..];
-        let skip = left.iter().take_while(|byte| **byte == b'/').count();
-        let length = left[skip..].iter().take_while(|byte| **byte != b'/').count();
-        if length == 0 {
-            rest.pop();
-            continue;
-        }
-        let part: Box<[u8]> = left[skip..skip + length].into();
-        *at += skip + length;
-        if &*part != b"." {
-            return Some(part);
+/// Whether a link's target is a name in the same folder.
+fn is_sibling(target: &[u8]) -> bool {
+    !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
+}
+
+/// The components that are still to be followed: of the path, and of links that were met on it.
+struct Way<'p> {
+    now: Text<'p>,
+    at: usize,
+    /// What is left of earlier texts, the last one first, each with how far it is read.
+    rest: Vec<(Text<'p>, usize)>,
+}
+
+#[derive(Clone)]
+enum Text<'p> {
+    Path(&'p [u8]),
+    Link(Arc<[u8]>),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Path(text) => text,
+            Self::Link(text) => text,
         }
     }
-    None
+}
+
+impl<'p> Way<'p> {
+    fn new(path: &'p [u8]) -> Self {
+        Self { now: Text::Path(path), at: 0, rest: Vec::new() }
+    }
+
+    /// Goes on with a link's target, and then with what is left.
+    fn turn(&mut self, target: Arc<[u8]>) {
+        let before = std::mem::replace(&mut self.now, Text::Link(target));
+        let at = std::mem::take(&mut self.at);
+        if at < before.len() {
+            self.rest.push((before, at));
+        }
+    }
+
+    /// Where the next component is, for [`Way::part`].
+    fn next(&mut self) -> Option<std::ops::Range<usize>> {
+        loop {
+            let left = &self.now[self.at..];
+            let skip = left.iter().take_while(|byte| **byte == b'/').count();
+            let length = memchr::memchr(b'/', &left[skip..]).unwrap_or(left.len() - skip);
+            let start = self.at + skip;
+            if length > 0 {
+                self.at = start + length;
+                if &self.now[start..self.at] != b"." {
+                    return Some(start..self.at);
+                }
+            } else {
+                (self.now, self.at) = self.rest.pop()?;
+            }
+        }
+    }
+
+    fn part(&self, part: std::ops::Range<usize>) -> &[u8] {
+        &self.now[part]
+    }
 }
 
 impl Files for Sysroot {
@@ -510,20 +512,13 @@ impl Files for Sysroot {
         if let Some(object) = &self.files[file.0].object {
             return object.clone();
         }
-        let object = match self.open_file(file) {
-            Ok(handle) => match Object::read_in(&handle, &mut self.buffers) {
-                Ok(object) => Ok(Arc::new(object)),
-                Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
-                Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
-            },
-            Err(error) => Err(BadObject::Unreadable(error.to_string())),
-        };
+        let object = disk::object(self.open_file(file), &mut self.buffers);
         self.files[file.0].object = Some(object.clone());
         object
     }
 
     fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
-        let expected = usize::try_from(self.files[file.0].info.host.size).unwrap_or(limit).min(limit);
+        let expected = usize::try_from(self.files[file.0].stat.size).unwrap_or(limit).min(limit);
         let mut bytes = Vec::with_capacity(expected + 1);
         self.open_file(file)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > limit {
@@ -532,12 +527,33 @@ impl Files for Sysroot {
         Ok(bytes)
     }
 
+    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let whole = usize::try_from(self.files[file.0].stat.size).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length.min(whole)];
+        let handle = self.open_file(file)?;
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match handle.read_at(&mut bytes[filled..], offset.saturating_add(filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    fn read_ahead(&mut self, paths: &[RootfsPath], more: &mut More<'_>) {
+        ahead::read(self, paths, more);
+    }
+
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
         self.names(folder)
     }
 
     fn inode(&self, file: FileId) -> (u64, u64) {
-        self.files[file.0].info.host.inode
+        self.files[file.0].stat.inode
     }
 }
 

@@ -1,0 +1,249 @@
+//! Reading ahead: files that will be asked for are looked at and parsed on every core, and what was
+//! seen is put where [`Sysroot`] would have remembered it.
+//!
+//! It changes no answer, only when the system calls are made: what it does not foresee is looked at
+//! when it is asked for.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashSet;
+
+use super::disk::{self, Disk, Seen};
+use super::nodes::{Kind, NodeId};
+use super::{End, Sysroot, is_sibling};
+use crate::elf::{Buffers, Object};
+use crate::path::RootfsPath;
+use crate::resolve::{BadObject, FileId, More};
+
+/// How many files must be waiting before a thread is started for them: it takes as long as reading five.
+const ENOUGH: usize = 24;
+/// More threads wait for each other rather than for the disk.
+const MAX_THREADS: usize = 4;
+/// How many files a thread takes at a time, for taking them has its price too.
+const BATCH: usize = 4;
+/// How many links in one folder are followed by who looks; the rest are the sysroot's.
+const MAX_SIBLINGS: usize = 8;
+
+type Parsed = Result<Arc<Object>, BadObject>;
+
+/// A name to look at, in a folder that is known.
+struct Job {
+    parent: NodeId,
+    path: RootfsPath,
+}
+
+/// What stands there; where that is a link in the folder, also what it leads to.
+struct Answer {
+    job: Job,
+    seen: Vec<(RootfsPath, Seen)>,
+    object: Option<Parsed>,
+}
+
+pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<'_>) {
+    let disk = Arc::clone(&sysroot.disk);
+    let mut ahead = Ahead { sysroot, more, asked: FxHashSet::default(), fresh: Vec::new(), known: Vec::new() };
+    paths.iter().for_each(|path| ahead.ask(path));
+    ahead.hear_known();
+    // Few files are read sooner than a thread starts.
+    let mut buffers = Buffers::default();
+    while let Some(job) = ahead.fresh.pop() {
+        if ahead.fresh.len() >= ENOUGH {
+            ahead.fresh.push(job);
+            break;
+        }
+        let answer = answer(&disk, job, &mut buffers);
+        ahead.hear(answer);
+    }
+    if !ahead.fresh.is_empty() {
+        ahead.share(&disk, &mut buffers);
+    }
+}
+
+/// Looks at one name.
+fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
+    let (mut seen, mut object) = (Vec::with_capacity(2), None);
+    let mut path = job.path.clone();
+    for _ in 0..MAX_SIBLINGS {
+        let what = disk.look(&path);
+        let next = match &what {
+            Seen::Link(target) if is_sibling(target) => path.parent().map(|folder| folder.child(target)),
+            Seen::File(_) => {
+                object = Some(disk::object(disk.file(&path), buffers));
+                None
+            }
+            _ => None,
+        };
+        seen.push((path, what));
+        match next {
+            Some(next) => path = next,
+            None => break,
+        }
+    }
+    Answer { job, seen, object }
+}
+
+struct Ahead<'s, 'm> {
+    sysroot: &'s mut Sysroot,
+    more: &'s mut More<'m>,
+    /// Names that were asked for.
+    asked: FxHashSet<RootfsPath>,
+    fresh: Vec<Job>,
+    /// Objects that were parsed and not yet heard.
+    known: Vec<FileId>,
+}
+
+impl Ahead<'_, '_> {
+    /// Makes a job of a path whose end is not known yet.
+    fn ask(&mut self, path: &RootfsPath) {
+        let Some(folder) = path.parent() else { return };
+        let name = path.file_name();
+        let (real, End::Dir(_)) = self.sysroot.follow(&folder, None) else { return };
+        if name == b".." || self.sysroot.hidden.contains(&real) {
+            return;
+        }
+        let real_path = real.child(name);
+        let Some(parent) = self.sysroot.node(&real) else { return };
+        // In a grafted folder, and in one that is not on the host, the sysroot looks itself.
+        let is_plain = matches!(self.sysroot.nodes[parent].kind, Kind::Dir(Some(_)));
+        if is_plain && !self.sysroot.grafts.contains_key(&parent) && self.asked.insert(real_path.clone()) {
+            match self.sysroot.nodes.get(parent, name) {
+                None => self.fresh.push(Job { parent, path: real_path }),
+                Some(_) => self.see(&real_path),
+            }
+        }
+    }
+
+    /// Follows a path of which all names that were looked at are known.
+    fn see(&mut self, path: &RootfsPath) {
+        if let (_, End::File(file)) = self.sysroot.follow(path, None) {
+            if self.sysroot.files[file.0].object.is_some() {
+                self.known.push(file);
+            }
+        }
+    }
+
+    /// Puts an answer where the sysroot will find it, and asks for what follows from it.
+    fn hear(&mut self, answer: Answer) {
+        let Answer { job, seen, object } = answer;
+        for (path, what) in seen {
+            let name = path.file_name();
+            if self.sysroot.nodes.get(job.parent, name).is_some() {
+                continue;
+            }
+            let what = if self.sysroot.hidden.contains(&path) { Seen::Absent } else { what };
+            let node = self.sysroot.nodes.put(job.parent, name, Kind::Unknown);
+            self.sysroot.saw(node, what);
+            if let (Kind::File(file), Some(object)) = (&self.sysroot.nodes[node].kind, &object) {
+                let record = &mut self.sysroot.files[file.0];
+                record.object.get_or_insert_with(|| object.clone());
+            }
+        }
+        self.see(&job.path);
+        self.hear_known();
+    }
+
+    fn hear_known(&mut self) {
+        while let Some(file) = self.known.pop() {
+            let Some(Ok(object)) = self.sysroot.files[file.0].object.clone() else { continue };
+            for path in (self.more)(self.sysroot, &object) {
+                self.ask(&path);
+            }
+        }
+    }
+
+    /// Lets other threads do their part, until nothing is left to ask.
+    fn share(&mut self, disk: &Disk, buffers: &mut Buffers) {
+        let cores = rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
+        let desk = Desk::default();
+        std::thread::scope(|scope| {
+            for _ in 1..cores.min(MAX_THREADS) {
+                // Without a thread it is only slower.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, || desk.serve(disk));
+            }
+            loop {
+                let (job, answers) = desk.exchange(&mut self.fresh);
+                if job.is_none() && answers.is_empty() {
+                    break;
+                }
+                answers.into_iter().for_each(|answer| self.hear(answer));
+                if let Some(job) = job {
+                    let answer = answer(disk, job, buffers);
+                    self.hear(answer);
+                }
+            }
+            desk.close();
+        });
+    }
+}
+
+/// Where jobs lie, and their answers.
+#[derive(Default)]
+struct Desk {
+    papers: Mutex<Papers>,
+    has_jobs: Condvar,
+    has_answers: Condvar,
+}
+
+#[derive(Default)]
+struct Papers {
+    jobs: Vec<Job>,
+    answers: Vec<Answer>,
+    /// Jobs that are being done by others.
+    taken: usize,
+    /// Threads that wait for jobs.
+    idle: usize,
+    is_closed: bool,
+}
+
+impl Desk {
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        // Nothing is left half done under the lock.
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives new jobs and gets answers, and a job where there is one; neither when everything is done.
+    fn exchange(&self, fresh: &mut Vec<Job>) -> (Option<Job>, Vec<Answer>) {
+        let mut papers = self.papers();
+        papers.jobs.append(fresh);
+        if papers.idle > 0 && papers.jobs.len() > 1 {
+            self.has_jobs.notify_all();
+        }
+        while papers.jobs.is_empty() && papers.answers.is_empty() && papers.taken > 0 {
+            papers = self.has_answers.wait(papers).unwrap_or_else(PoisonError::into_inner);
+        }
+        let answers = std::mem::take(&mut papers.answers);
+        (papers.jobs.pop(), answers)
+    }
+
+    /// Does jobs until the desk is closed.
+    fn serve(&self, disk: &Disk) {
+        let mut buffers = Buffers::default();
+        let mut papers = self.papers();
+        loop {
+            while papers.jobs.is_empty() && !papers.is_closed {
+                papers.idle += 1;
+                papers = self.has_jobs.wait(papers).unwrap_or_else(PoisonError::into_inner);
+                papers.idle -= 1;
+            }
+            if papers.is_closed {
+                return;
+            }
+            // Some are left for the others.
+            let count = papers.jobs.len().div_ceil(2).min(BATCH);
+            let from = papers.jobs.len() - count;
+            let jobs = papers.jobs.split_off(from);
+            papers.taken += count;
+            drop(papers);
+            let answers: Vec<_> = jobs.into_iter().map(|job| answer(disk, job, &mut buffers)).collect();
+            papers = self.papers();
+            papers.taken -= count;
+            papers.answers.extend(answers);
+            self.has_answers.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.papers().is_closed = true;
+        self.has_jobs.notify_all();
+    }
+}

@@ -1,0 +1,133 @@
+//! What the host has at a path: the system calls behind a [`Sysroot`](super::Sysroot).
+//!
+//! Nothing is remembered here, so that several threads can look at once. Paths come free of links:
+//! which link leads where is for the sysroot to say.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+
+use crate::elf::{Buffers, Object, ReadError};
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+use crate::resolve::BadObject;
+use crate::rootfs::HostStat;
+
+/// A folder of the host, opened.
+#[derive(Debug)]
+pub(super) struct Disk {
+    root: PathBuf,
+    handle: OwnedFd,
+}
+
+/// What stands at a path.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// With its mode.
+    Dir(u32),
+    Link(Arc<[u8]>),
+    File(HostStat),
+    Special(&'static str),
+    Absent,
+    Failed(io::Error),
+}
+
+impl Disk {
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(root, flags, Mode::empty())
+            .map_err(|error| Error::io("open the sysroot", root, error.into()))?;
+        // `/` has no links, and is what is nearly always asked for.
+        let root = match root.as_os_str().as_bytes() {
+            b"/" => root.to_owned(),
+            _ => root.canonicalize().map_err(|error| Error::io("open the sysroot", root, error))?,
+        };
+        Ok(Self { root, handle })
+    }
+
+    /// The folder on the host, with its own links resolved.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The permission bits of the folder itself.
+    pub(super) fn mode(&self) -> u32 {
+        rustix::fs::fstat(&self.handle).map_or(0o755, |stat| stat.st_mode & 0o7777)
+    }
+
+    /// What `path` is; only its last component may be a link.
+    pub(super) fn look(&self, path: &RootfsPath) -> Seen {
+        let relative = OsStr::from_bytes(path.relative());
+        let stat = match rustix::fs::statat(&self.handle, relative, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::NAMETOOLONG) => {
+                return Seen::Absent;
+            }
+            Err(error) => return Seen::Failed(error.into()),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Seen::Dir(stat.st_mode & 0o7777),
+            FileType::Symlink => self.link(relative),
+            FileType::RegularFile => Seen::File(HostStat::new(&stat)),
+            FileType::Fifo => Seen::Special("FIFO"),
+            FileType::Socket => Seen::Special("socket"),
+            _ => Seen::Special("device"),
+        }
+    }
+
+    fn link(&self, relative: &OsStr) -> Seen {
+        let mut room = [MaybeUninit::uninit(); 512];
+        match rustix::fs::readlinkat_raw(&self.handle, relative, &mut room) {
+            Ok((target, rest)) if !rest.is_empty() => return Seen::Link(Arc::from(&*target)),
+            Ok(_) => {}
+            Err(error) => return Seen::Failed(error.into()),
+        }
+        match rustix::fs::readlinkat(&self.handle, relative, Vec::new()) {
+            Ok(target) => Seen::Link(Arc::from(target.into_bytes())),
+            Err(error) => Seen::Failed(error.into()),
+        }
+    }
+
+    /// Opens the regular file at `path` for reading.
+    pub(super) fn file(&self, path: &RootfsPath) -> io::Result<File> {
+        // The path is free of links; should one have come in its place, it stays inside.
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let relative = OsStr::from_bytes(path.relative());
+        match rustix::fs::openat2(&self.handle, relative, flags(), Mode::empty(), how) {
+            Ok(file) => Ok(File::from(file)),
+            // Kernels before 5.6, and sandboxes that do not know the call.
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => outside(&path.below(&self.root)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Opens a regular file of the host, wherever it is.
+pub(super) fn outside(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(flags().bits() as i32).open(path)
+}
+
+// A FIFO in the file's place must not block, nor a link be followed.
+fn flags() -> OFlags {
+    OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC
+}
+
+/// The ELF headers of an open file.
+pub(super) fn object(file: io::Result<File>, buffers: &mut Buffers) -> std::result::Result<Arc<Object>, BadObject> {
+    match file {
+        Ok(file) => match Object::read_in(&file, buffers) {
+            Ok(object) => Ok(Arc::new(object)),
+            Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
+            Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
+        },
+        Err(error) => Err(BadObject::Unreadable(error.to_string())),
+    }
+}
