@@ -354,18 +354,33 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                         object.kernel = Some((tag.u32(4), tag.u32(8), tag.u32(12)));
                     }
                 }
-                (4, b"FDO\0", NT_FDO_DLOPEN) if length <= WINDOW as u64 => {
-                    if let Some(text) = self.reader.exactly(text_at, length as usize)? {
-                        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-                        let text = text[..end].to_vec();
-                        object.dlopen_notes.push(self.keep(&text)?);
-                    }
+                (4, b"FDO\0", NT_FDO_DLOPEN) => {
+                    let text = self.note_text(text_at, length)?;
+                    object.dlopen_notes.push(self.keep(&text)?);
                 }
                 _ => {}
             }
             at = next;
         }
         Ok(())
+    }
+
+    /// A note's text up to its zero, or as much of it as is read: what then does not end is told as such.
+    fn note_text(&mut self, at: u64, length: u64) -> Result<Vec<u8>, ReadError> {
+        let room = MAX_NOTE_TEXT.saturating_sub(self.text.len());
+        let mut left = usize::try_from(length).unwrap_or(usize::MAX).min(room);
+        let (mut text, mut at) = (Vec::new(), at);
+        while left > 0 {
+            let chunk = self.reader.at(at, left.min(WINDOW))?;
+            let end = memchr::memchr(0, chunk);
+            text.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+            if end.is_some() || chunk.is_empty() {
+                break;
+            }
+            left -= chunk.len();
+            at = at.saturating_add(chunk.len() as u64);
+        }
+        Ok(text)
     }
 
     fn entries(&mut self, offset: u64, length: u64) -> Result<Entries, ReadError> {
@@ -503,6 +518,8 @@ fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
 }
 
 const MAX_NOTES: usize = 256;
+/// The most bytes that the texts of a file's notes have together.
+const MAX_NOTE_TEXT: usize = 1 << 20;
 const NT_GNU_ABI_TAG: u32 = 1;
 const ELF_NOTE_OS_LINUX: u32 = 0;
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
@@ -511,5 +528,7 @@ const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
 /// DT_FLAGS_1: ignore the default directories (elf.h).
 pub const DF_1_NODEFLIB: u64 = 0x800;
+/// DT_FLAGS_1: dlopen(3) refuses it (elf.h).
+pub const DF_1_NOOPEN: u64 = 0x40;
 /// DT_FLAGS_1: a position-independent executable (elf.h).
 pub const DF_1_PIE: u64 = 0x0800_0000;

@@ -8,10 +8,10 @@ use goblin::elf::dynamic::{
     DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
 use goblin::elf::header::{ET_DYN, SIZEOF_IDENT};
-use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_PHDR};
+use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR};
 
 use super::versions::VER_FLG_WEAK;
-use super::{DT_AUXILIARY, DT_FILTER};
+use super::{DT_AUXILIARY, DT_FILTER, NT_FDO_DLOPEN};
 use crate::target::{Machine, Target};
 
 /// An ELF file in the making.
@@ -28,6 +28,8 @@ pub(crate) struct Fixture {
     defines: Vec<String>,
     /// Values that take the place of the right ones.
     patches: Vec<(u64, u64)>,
+    /// Texts of dlopen notes.
+    notes: Vec<String>,
     tail: Vec<u8>,
 }
 
@@ -55,6 +57,7 @@ impl Fixture {
             needs: Vec::new(),
             defines: Vec::new(),
             patches: Vec::new(),
+            notes: Vec::new(),
             tail: Vec::new(),
         }
     }
@@ -140,6 +143,12 @@ impl Fixture {
         self
     }
 
+    /// A dlopen note of its own with this text (UAPI.12).
+    pub(crate) fn note(mut self, text: &str) -> Self {
+        self.notes.push(text.to_owned());
+        self
+    }
+
     /// Bytes at the end, as the strings in a loader's read-only data.
     pub(crate) fn tail(mut self, bytes: &[u8]) -> Self {
         self.tail = bytes.to_vec();
@@ -155,7 +164,13 @@ impl Fixture {
         self.version_needs(&mut verneed, &mut strtab);
         self.version_definitions(&mut verdef, &mut strtab);
 
-        let phdrs = 1 + 2 * u64::from(self.interpreter.is_some()) + u64::from(self.is_dynamic);
+        let mut notes = self.out();
+        self.dlopen_notes(&mut notes);
+
+        let phdrs = 1
+            + 2 * u64::from(self.interpreter.is_some())
+            + u64::from(self.is_dynamic)
+            + u64::from(!self.notes.is_empty());
         let (ehdr_size, phdr_size, word) = if self.machine.is_64 { (64, 56, 8) } else { (52, 32, 4) };
         let interp = ehdr_size + phdrs * phdr_size;
         let interp_size = self.interpreter.as_ref().map_or(0, |path| path.len() as u64 + 1);
@@ -175,7 +190,9 @@ impl Fixture {
         let known: Vec<u64> = tags.iter().map(|(tag, _)| *tag).chain(positions.iter().copied()).collect();
         positions.extend(self.patches.iter().map(|(tag, _)| *tag).filter(|tag| !known.contains(tag)));
 
-        let dynamic = (interp + interp_size).next_multiple_of(8);
+        let notes_at = (interp + interp_size).next_multiple_of(8);
+        let notes_size = notes.bytes.len() as u64;
+        let dynamic = (notes_at + notes_size).next_multiple_of(8);
         let dynamic_size = (tags.len() + positions.len() + 1) as u64 * word * 2;
         let verneed_at = dynamic + if self.is_dynamic { dynamic_size } else { 0 };
         let verdef_at = verneed_at + verneed.bytes.len() as u64;
@@ -222,10 +239,15 @@ impl Fixture {
         if self.is_dynamic {
             out.segment(PT_DYNAMIC, dynamic, dynamic_size, 8);
         }
+        if !self.notes.is_empty() {
+            out.segment(PT_NOTE, notes_at, notes_size, 4);
+        }
         if let Some(path) = &self.interpreter {
             out.bytes.extend_from_slice(path.as_bytes());
             out.bytes.push(0);
         }
+        out.bytes.resize(notes_at as usize, 0);
+        out.bytes.extend_from_slice(&notes.bytes);
         out.bytes.resize(dynamic as usize, 0);
         if self.is_dynamic {
             for (tag, value) in tags {
@@ -285,6 +307,19 @@ impl Fixture {
             out.u32(if index + 1 == self.defines.len() { 0 } else { 28 });
             out.u32(strtab.add(name) as u32);
             out.u32(0);
+        }
+    }
+
+    fn dlopen_notes(&self, out: &mut Out) {
+        for text in &self.notes {
+            out.u32(4);
+            out.u32(text.len() as u32 + 1);
+            out.u32(NT_FDO_DLOPEN);
+            out.bytes.extend_from_slice(b"FDO\0");
+            out.bytes.extend_from_slice(text.as_bytes());
+            // The zero at the end, and what fills up to the alignment.
+            let end = (out.bytes.len() + 1).next_multiple_of(4);
+            out.bytes.resize(end, 0);
         }
     }
 

@@ -327,6 +327,27 @@ fn an_interpreter_without_end_is_an_error() {
     assert_eq!(reason(&file), "the program interpreter's path does not end");
 }
 
+/// UAPI.12: one note a dependency, or one for all, however long; each ends at its zero.
+#[test]
+fn dlopen_notes_are_read_whole() {
+    let long = format!("[{{\"description\":\"{}\"}}]", "x".repeat(100_000));
+    for machine in machines() {
+        let file = whole().machine(machine).note("[1]").note("").note(&long).note("[234]").build();
+        let notes: Vec<_> = read(&file).unwrap().dlopen_notes.iter().map(|note| note.to_vec()).collect();
+        assert_eq!(notes, [b"[1]", &b""[..], long.as_bytes(), b"[234]"]);
+    }
+}
+
+/// Notes are advice: no loader refuses a file for them.
+#[test]
+fn notes_without_end_are_cut() {
+    let text = "x".repeat(700_000);
+    let object = read(&whole().note(&text).note(&text).note("[]").build()).unwrap();
+    let lengths: Vec<_> = object.dlopen_notes.iter().map(|note| note.len()).collect();
+    assert_eq!(lengths[0], text.len());
+    assert!(lengths[1] < text.len() && lengths[2] == 0, "{lengths:?}");
+}
+
 /// Every prefix of a file: an answer, no panic, and never more than there is.
 #[test]
 fn every_prefix_gets_an_answer() {
