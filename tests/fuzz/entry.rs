@@ -9,7 +9,7 @@ use cargo_rootfs::RootfsPath;
 use cargo_rootfs::elf::{Object, ReadError};
 use cargo_rootfs::report;
 use cargo_rootfs::resolve::cache::Cache;
-use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, Resolver, Versions};
+use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, Priority, Resolver, Versions};
 use cargo_rootfs::target::{Machine, Target};
 
 /// An ELF file, as a program and as the libraries that it needs.
@@ -20,7 +20,10 @@ pub fn elf(data: &[u8]) {
     let closure = Resolver::new(vec![path("/lib")], Some(path("/r"))).closure(&mut tree, &program);
     if let Ok(closure) = &closure {
         Versions::default().unsatisfied(&mut tree, closure);
-        assert!(closure.objects.len() + closure.missing.len() <= 1 + 4 * object.dependencies.len().max(1));
+        let at_start = closure.missing.iter().filter(|missing| missing.opened.is_none()).count();
+        assert!(closure.at_start + at_start <= 1 + 4 * object.dependencies.len().max(1));
+        let noted: usize = closure.notes.iter().map(|noted| noted.note.sonames.len()).sum();
+        assert!(closure.objects.len() - closure.at_start <= 4 * (noted + noted * object.dependencies.len()));
     }
     let mut text = Vec::new();
     report::closure_json(&mut text, "/app", &closure);
@@ -72,6 +75,9 @@ pub fn notes(data: &[u8]) {
     let object = Object::read(&file[..]);
     if let Ok(object) = object {
         assert!(object.dlopen_notes.iter().map(|note| note.len()).sum::<usize>() <= notes.len());
+        let mut tree = Tree(vec![("/app", &file[..])]);
+        let mut resolver = Resolver::new(Vec::new(), None).following(Priority::Suggested);
+        let _ = resolver.closure(&mut tree, &path("/app")).expect("a file that was read");
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::dlopen::{Noted, Notes, Priority};
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
 use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
@@ -26,8 +27,15 @@ pub struct Closure {
     pub interpreter: Option<(RootfsPath, Option<(RootfsPath, FileId)>)>,
     /// The loader that the rules were taken from; `None` for a static executable.
     pub loader: Option<Arc<Loader>>,
-    /// Shared objects in the order they are mapped, without the executable.
+    /// Shared objects in the order they are mapped, without the executable: those that the loader maps at
+    /// the start, then those that dlopen notes add.
     pub objects: Vec<Loaded>,
+    /// How many of `objects` are mapped at the start.
+    pub at_start: usize,
+    /// What the notes of the executable and of the objects say, and what came of it.
+    pub notes: Vec<Noted>,
+    /// Notes that cannot be read: whose (`None` is the executable's), and why.
+    pub bad_notes: Vec<(Option<usize>, String)>,
     /// What was not found, or was found and is no good.
     pub missing: Vec<Missing>,
     /// Candidates for another class or machine that the loader passes over, in order.
@@ -72,6 +80,8 @@ pub struct Missing {
     pub tried: Vec<Attempt>,
     /// The file that the loader takes and gives up on, and why.
     pub bad: Option<(RootfsPath, String)>,
+    /// It is not needed at the start, but opened, by a dlopen note of this priority.
+    pub opened: Option<Priority>,
 }
 
 /// A file that has no closure: not ELF, or not readable.
@@ -96,18 +106,21 @@ pub struct Resolver {
     library_path: Vec<RootfsPath>,
     current: Option<RootfsPath>,
     preloads: bool,
+    /// The least priority of the dlopen notes that are followed.
+    pub(super) follows: Priority,
+    pub(super) notes: Notes,
     /// How many places may still be searched for the closure at hand.
     places_left: usize,
     loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
-    names: Names,
+    pub(super) names: Names,
     scopes: FxHashMap<Scope, usize>,
     scope_list: Vec<Scope>,
     found: FxHashMap<(usize, usize, NameId), Hit>,
     passed_over: FxHashMap<(usize, usize, NameId), Vec<(RootfsPath, Machine)>>,
     no_folders: Folders,
     /// What an object of the closure at hand is known by: the names it was needed by, its path, its soname.
-    known: Marks,
-    by_file: Marks,
+    pub(super) known: Marks,
+    pub(super) by_file: Marks,
 }
 
 /// What a search came to, with the names that the object is then known by.
@@ -119,9 +132,13 @@ struct Hit {
 }
 
 /// An object of the closure that is being computed; index 0 is the executable.
-struct Mapped {
-    path: RootfsPath,
-    object: Arc<Object>,
+pub(super) struct Mapped {
+    pub(super) path: RootfsPath,
+    pub(super) object: Arc<Object>,
+    /// Its file; the executable's and glibc's loader's are not known by it.
+    pub(super) file: Option<FileId>,
+    /// What it is known by; what comes later gives way to others.
+    pub(super) names: [Option<NameId>; 3],
     /// Who caused it to be loaded (`l_loader`).
     loaded_by: Option<usize>,
     /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
@@ -130,7 +147,22 @@ struct Mapped {
     runpath: Folders,
     scope: Option<usize>,
     /// Its place in [`Closure::objects`].
-    listed: Option<usize>,
+    pub(super) listed: Option<usize>,
+}
+
+/// The process whose closure is being computed.
+pub(super) struct Process<'a> {
+    pub(super) files: &'a mut dyn Files,
+    pub(super) loader: Shared,
+    loader_id: usize,
+    pub(super) mapped: Vec<Mapped>,
+    /// Further names of objects: device and inode were known under another one.
+    pub(super) aliases: Vec<(NameId, usize)>,
+    /// Where what is opened is listed, by its name and its path: it may be opened again when other objects are there.
+    pub(super) opened: FxHashMap<(NameId, NameId), usize>,
+    /// How much was done for the notes.
+    pub(super) spent: usize,
+    pub(super) closure: &'a mut Closure,
 }
 
 impl Resolver {
@@ -141,6 +173,8 @@ impl Resolver {
             library_path,
             current,
             preloads: false,
+            follows: Priority::default(),
+            notes: Notes::default(),
             places_left: MAX_PLACES,
             loaders: FxHashMap::default(),
             names: Names::default(),
@@ -158,6 +192,13 @@ impl Resolver {
     /// is started in. An image does not get that file from its sysroot.
     pub fn preloading(mut self) -> Self {
         self.preloads = true;
+        self
+    }
+
+    /// Follows dlopen notes of this priority and of those that come before it; without it, those that are
+    /// recommended and required.
+    pub fn following(mut self, priority: Priority) -> Self {
+        self.follows = priority;
         self
     }
 
@@ -224,7 +265,7 @@ impl Resolver {
             passed_over: Vec::new(),
         }
         .run(&scope, name);
-        let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad };
+        let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad, opened: None };
         match outcome {
             Outcome::Found { path, realpath, file, by } => {
                 Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by })
@@ -253,12 +294,15 @@ impl Resolver {
             interpreter: None,
             loader: None,
             objects: Vec::new(),
+            at_start: 0,
+            notes: Vec::new(),
+            bad_notes: Vec::new(),
             missing: Vec::new(),
             passed_over: Vec::new(),
             other_names: Vec::new(),
             edges: Vec::new(),
         };
-        if interpreter_path.is_none() && object.dependencies.is_empty() {
+        if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
             // Static, static-pie, or a library that needs nothing.
             return Ok(closure);
         }
@@ -272,135 +316,188 @@ impl Resolver {
                     needed_by: realpath.clone(),
                     tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: bad.clone() }],
                     bad: bad.map(|why| (path.clone(), why)),
+                    opened: None,
                 });
             }
             closure.interpreter = Some((path, loader.file.clone()));
         }
         closure.loader = Some(Arc::clone(&loader));
-        self.map_all(files, &loader, loader_id, object, &mut closure);
+        let mut process = Process {
+            files,
+            loader,
+            loader_id,
+            mapped: Vec::new(),
+            aliases: Vec::new(),
+            opened: FxHashMap::default(),
+            spent: 0,
+            closure: &mut closure,
+        };
+        self.map_all(&mut process, object);
+        process.closure.at_start = process.closure.objects.len();
+        if process.mapped.iter().any(|mapped| !mapped.object.dlopen_notes.is_empty()) {
+            self.open_noted(&mut process);
+        }
         Ok(closure)
     }
 
-    /// `_dl_map_object_deps` of elf/dl-deps.c.
-    fn map_all(
-        &mut self,
-        files: &mut dyn Files,
-        loader: &Shared,
-        loader_id: usize,
-        main: Arc<Object>,
-        closure: &mut Closure,
-    ) {
-        let mut mapped: Vec<Mapped> = Vec::new();
-        self.known.clear();
-        self.by_file.clear();
-        let mut missing_seen: FxHashMap<(NameId, usize), ()> = FxHashMap::default();
-
-        if loader.libc == Libc::Glibc {
-            // The name of the program's link map is empty, and so names it (elf/rtld.c).
-            self.known.set(self.names.id(&bytes(b"")), 0);
-            if let Some(soname) = &main.soname {
-                self.known.set(self.names.id(soname), 0);
-            }
-        }
+    /// The program, and all that it needs.
+    fn map_all(&mut self, process: &mut Process<'_>, main: Arc<Object>) {
+        let soname = main.soname.clone();
         // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
         // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
-        mapped.push(self.mapped(loader, closure.realpath.clone(), main, None));
+        let realpath = process.closure.realpath.clone();
+        let mut program = self.mapped(&process.loader, realpath, main, None);
+        if process.loader.libc == Libc::Glibc {
+            // The name of the program's link map is empty, and so names it (elf/rtld.c).
+            program.names = [Some(self.names.id(&bytes(b""))), soname.map(|soname| self.names.id(&soname)), None];
+        }
+        process.mapped.push(program);
+        self.known.clear();
+        self.by_file.clear();
+        self.make_known(process, 0);
 
         // Preloads are mapped as if the program needed them first, and ignored where they are missing or
         // bad (`do_preload`, elf/rtld.c).
-        let named = loader.preload.iter().filter(|_| self.preloads).cloned();
+        let named = process.loader.preload.iter().filter(|_| self.preloads).cloned();
         let preloads: Vec<_> = named.map(|name| Dependency { kind: DependencyKind::Auxiliary, name }).collect();
+        self.map_needed(process, 0, &preloads);
+    }
 
-        let mut turn = 0;
-        while turn < mapped.len() {
-            let object = Arc::clone(&mapped[turn].object);
-            let file = mapped[turn].listed.map_or(closure.id, |listed| closure.objects[listed].file);
+    /// From now on `mapped[at]` answers to its names.
+    pub(super) fn make_known(&mut self, process: &Process<'_>, at: usize) {
+        let mapped = &process.mapped[at];
+        let mut names = mapped.names.iter().flatten();
+        if let Some(name) = names.next() {
+            self.known.set(*name, at);
+        }
+        names.for_each(|name| self.known.set_if_free(*name, at));
+        if let Some(file) = mapped.file {
+            self.by_file.set(file.0, at);
+        }
+    }
+
+    /// What the objects from `turn` on need, `first` before all: `_dl_map_object_deps` of elf/dl-deps.c.
+    pub(super) fn map_needed(&mut self, process: &mut Process<'_>, mut turn: usize, first: &[Dependency]) {
+        let (libc, mut first) = (process.loader.libc, first);
+        while turn < process.mapped.len() {
+            let object = Arc::clone(&process.mapped[turn].object);
+            let listed = process.mapped[turn].listed;
+            let file = listed.map_or(process.closure.id, |listed| process.closure.objects[listed].file);
             let plain = self.names.needed(file, &object);
-            let first = if turn == 0 { &preloads[..] } else { &[] };
+            let mut missing_seen: FxHashSet<NameId> = FxHashSet::default();
             for (index, dependency) in first.iter().chain(&object.dependencies).enumerate() {
                 // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
-                if loader.libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
+                if libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
                     continue;
                 }
-                let name_id = match &plain {
+                let name = match &plain {
                     Some(names) if index >= first.len() => names[index - first.len()],
-                    _ => self.expanded(loader, &mapped[turn], &dependency.name),
+                    _ => self.expanded(&process.loader, &process.mapped[turn], &dependency.name),
                 };
-                let needed_by = mapped[turn].listed;
-                if let Some(at) = self.known.get(name_id) {
-                    if let Some(listed) = mapped[at].listed {
-                        closure.edges.push((needed_by, listed));
-                    }
-                    continue;
-                }
-                if let Some(listed) = self.interpreter_by_name(loader, self.names.text(name_id), closure) {
-                    closure.edges.push((needed_by, listed));
-                    if let Ok(object) = files.object(closure.objects[listed].file) {
-                        let path = closure.objects[listed].path.clone();
-                        if loader.libc == Libc::Musl {
-                            self.by_file.set(closure.objects[listed].file.0, mapped.len());
-                        }
-                        self.known.set(name_id, mapped.len());
-                        let mut mapping = self.mapped(loader, path, object, Some(turn));
-                        mapping.listed = Some(listed);
-                        mapped.push(mapping);
-                    }
-                    continue;
-                }
-                let scope = self.scope(loader.libc, &mut mapped, turn);
-                let hit = self.search(files, loader, loader_id, scope, name_id);
-                for passed in self.passed_over.get(&(loader_id, scope, name_id)).into_iter().flatten() {
-                    if !closure.passed_over.contains(passed) {
-                        closure.passed_over.push(passed.clone());
-                    }
-                }
-                match hit.outcome {
-                    Outcome::Found { path, realpath, file, by } => {
-                        let name = self.names.text(name_id).clone();
-                        // The same file under another name is the same object (device and inode).
-                        if let Some(at) = self.by_file.get(file.0) {
-                            self.known.set(name_id, at);
-                            if let Some(listed) = mapped[at].listed {
-                                closure.edges.push((needed_by, listed));
-                                closure.other_names.push((name, listed));
-                            }
-                            continue;
-                        }
-                        let Ok(object) = files.object(file) else { continue };
-                        let at = mapped.len();
-                        self.by_file.set(file.0, at);
-                        self.known.set(name_id, at);
-                        if loader.libc == Libc::Glibc {
-                            self.known.set_if_free(hit.path_name, at);
-                            if let Some(soname) = hit.soname {
-                                self.known.set_if_free(soname, at);
+                let before = process.closure.objects.len();
+                match self.map_object(process, turn, turn, name) {
+                    Ok(at) => {
+                        if let Some(child) = process.mapped[at].listed {
+                            process.closure.edges.push((listed, child));
+                            let found_by = &mut process.closure.objects[child].found_by;
+                            if index < first.len() && child >= before && *found_by != FoundBy::Loaded {
+                                *found_by = FoundBy::Preload;
                             }
                         }
-                        closure.edges.push((needed_by, closure.objects.len()));
-                        let mut mapping = self.mapped(loader, path.clone(), object, Some(turn));
-                        mapping.listed = Some(closure.objects.len());
-                        mapped.push(mapping);
-                        let found_by = if index < first.len() { FoundBy::Preload } else { by };
-                        closure.objects.push(Loaded { needed: name, path, realpath, file, found_by });
                     }
                     // A missing auxiliary filtee is no error (elf/dl-deps.c).
-                    _ if dependency.kind == DependencyKind::Auxiliary => {}
-                    outcome => {
-                        if missing_seen.insert((name_id, turn), ()).is_none() {
-                            let bad = match outcome {
-                                Outcome::Bad { path, reason } => Some((path, reason)),
-                                _ => None,
-                            };
-                            let tried = self.explain(files, loader, scope, name_id);
-                            let needed_by = mapped[turn].path.clone();
-                            let name = self.names.text(name_id).clone();
-                            closure.missing.push(Missing { needed: name, needed_by, tried, bad });
-                        }
+                    Err(_) if dependency.kind == DependencyKind::Auxiliary => {}
+                    Err(_) if !missing_seen.insert(name) => {}
+                    Err(outcome) => {
+                        let missing = self.missing(process, turn, name, outcome);
+                        process.closure.missing.push(missing);
                     }
                 }
             }
+            first = &[];
             turn += 1;
         }
+    }
+
+    /// What `name` is for the object at `turn`, mapped where it was not: `_dl_map_object` of elf/dl-load.c.
+    /// It is loaded by `loaded_by`.
+    pub(super) fn map_object(
+        &mut self,
+        process: &mut Process<'_>,
+        turn: usize,
+        loaded_by: usize,
+        name: NameId,
+    ) -> Result<usize, Outcome> {
+        if let Some(at) = self.known.get(name) {
+            return Ok(at);
+        }
+        let loader = Arc::clone(&process.loader);
+        let is_glibc = loader.libc == Libc::Glibc;
+        let at = process.mapped.len();
+        if let Some(listed) = self.interpreter_by_name(&loader, self.names.text(name), process.closure) {
+            let file = process.closure.objects[listed].file;
+            let Ok(object) = process.files.object(file) else { return Err(Outcome::Missing) };
+            let path = process.closure.objects[listed].path.clone();
+            let mut mapping = self.mapped(&loader, path, object, Some(loaded_by));
+            mapping.listed = Some(listed);
+            mapping.names[0] = Some(name);
+            mapping.file = (!is_glibc).then_some(file);
+            process.mapped.push(mapping);
+            self.make_known(process, at);
+            return Ok(at);
+        }
+        let scope = self.scope(loader.libc, &mut process.mapped, turn);
+        let hit = self.search(process.files, &loader, process.loader_id, scope, name);
+        for passed in self.passed_over.get(&(process.loader_id, scope, name)).into_iter().flatten() {
+            if !process.closure.passed_over.contains(passed) {
+                process.closure.passed_over.push(passed.clone());
+            }
+        }
+        let Outcome::Found { path, realpath, file, by } = hit.outcome else { return Err(hit.outcome) };
+        let needed = self.names.text(name).clone();
+        // The same file under another name is the same object (device and inode).
+        if let Some(at) = self.by_file.get(file.0) {
+            self.known.set(name, at);
+            process.aliases.push((name, at));
+            if let Some(listed) = process.mapped[at].listed {
+                process.closure.other_names.push((needed, listed));
+            }
+            return Ok(at);
+        }
+        let Ok(object) = process.files.object(file) else { return Err(Outcome::Missing) };
+        let mut mapping = self.mapped(&loader, path.clone(), object, Some(loaded_by));
+        mapping.file = Some(file);
+        mapping.names[0] = Some(name);
+        if is_glibc {
+            mapping.names = [Some(name), Some(hit.path_name), hit.soname];
+        }
+        let objects = &mut process.closure.objects;
+        let listed = process.opened.get(&(name, hit.path_name)).copied().unwrap_or(objects.len());
+        if listed == objects.len() {
+            objects.push(Loaded { needed, path, realpath, file, found_by: by });
+        }
+        mapping.listed = Some(listed);
+        process.mapped.push(mapping);
+        self.make_known(process, at);
+        Ok(at)
+    }
+
+    /// What is said of a `name` that the object at `turn` does not get.
+    pub(super) fn missing(
+        &mut self,
+        process: &mut Process<'_>,
+        turn: usize,
+        name: NameId,
+        outcome: Outcome,
+    ) -> Missing {
+        let bad = match outcome {
+            Outcome::Bad { path, reason } => Some((path, reason)),
+            _ => None,
+        };
+        let scope = self.scope(process.loader.libc, &mut process.mapped, turn);
+        let tried = self.explain(process.files, &process.loader, scope, name);
+        let needed_by = process.mapped[turn].path.clone();
+        Missing { needed: self.names.text(name).clone(), needed_by, tried, bad, opened: None }
     }
 
     fn mapped(&self, loader: &Loader, path: RootfsPath, object: Arc<Object>, loaded_by: Option<usize>) -> Mapped {
@@ -410,7 +507,7 @@ impl Resolver {
         } else {
             (Arc::clone(&self.no_folders), Arc::clone(&self.no_folders))
         };
-        Mapped { path, object, loaded_by, rpath, runpath, scope: None, listed: None }
+        Mapped { path, object, file: None, names: [None; 3], loaded_by, rpath, runpath, scope: None, listed: None }
     }
 
     /// The loader itself, needed by name: it is mapped already. Its index in the closure, put there
@@ -495,7 +592,7 @@ impl Resolver {
     }
 
     /// The name of a dependency with its tokens replaced.
-    fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> NameId {
+    pub(super) fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> NameId {
         let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
         let tokens = Tokens {
             origin: Some(origin.as_bytes()),

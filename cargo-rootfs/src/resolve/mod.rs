@@ -18,6 +18,7 @@ use crate::target::Machine;
 pub mod cache;
 mod closure;
 mod conf;
+mod dlopen;
 mod loader;
 mod names;
 mod search;
@@ -27,6 +28,7 @@ mod tokens;
 mod versions;
 
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
+pub use dlopen::{Note, Noted, Opening, Priority};
 pub use loader::{Libc, Loader};
 pub use search::Attempt;
 pub use versions::{Unsatisfied, Versions};

@@ -4,6 +4,7 @@
 //! the tests run as root, the same files are given to it as well, and must come to the same.
 
 mod broken;
+mod dlopen;
 mod glibc;
 mod musl;
 mod real;

@@ -8,7 +8,7 @@ use super::real;
 use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Libc, Resolver, Versions, cache};
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Libc, Priority, Resolver, Versions, cache};
 
 /// Files, links and folders by their paths; folders are made where they are needed.
 #[derive(Default)]
@@ -154,6 +154,11 @@ impl Tree {
 
     pub(super) fn closure(&mut self, file: &str) -> Closure {
         self.resolver().closure(self, &path(file)).unwrap()
+    }
+
+    /// The same with dlopen notes of this priority followed.
+    pub(super) fn closure_following(&mut self, file: &str, priority: Priority) -> Closure {
+        self.resolver().following(priority).closure(self, &path(file)).unwrap()
     }
 
     /// The closure of `file` must be `expected`, a line each: in order what is mapped, then what is
