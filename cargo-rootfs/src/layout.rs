@@ -20,7 +20,7 @@ use crate::error::{Error, Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{self, Claim, Start};
-use crate::report::missing_error;
+use crate::report::{by_library, missing_error};
 use crate::resolve::{Closure, Files, FoundBy, Loader, Resolver, Skipped};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
@@ -171,9 +171,9 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
             Err(skipped) => errors.push(not_elf(&mut view, root, &skipped)),
         }
     }
-    for missing in distinct_missing(&closures) {
-        let package = packages::of_library(view.root(), &missing.needed, machine);
-        errors.push(missing_error(missing, Some(machine), package.as_deref()));
+    for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
+        let package = packages::of_library(view.root(), &users[0].needed, machine);
+        errors.push(missing_error(&users, Some(machine), package.as_deref()));
     }
     Error::all(errors)?;
 
@@ -267,7 +267,7 @@ fn libraries(
             }),
             Err(missing) => {
                 let package = packages::of_library(view.root(), name.as_bytes(), machine);
-                errors.push(missing_error(&missing, Some(machine), package.as_deref()));
+                errors.push(missing_error(&[&missing], Some(machine), package.as_deref()));
             }
         }
     }
@@ -298,13 +298,6 @@ fn not_elf(view: &mut Sysroot, root: &Root, skipped: &Skipped) -> Error {
             Error::failed(format!("`{}` cannot be packed", root.name)).detail(format!("{}: {found:?}", root.path))
         }
     }
-}
-
-/// Each missing name once for each object that needs it, however many closures it is missing from.
-fn distinct_missing(closures: &[Closure]) -> Vec<&crate::resolve::Missing> {
-    let mut seen = std::collections::BTreeSet::new();
-    let all = closures.iter().flat_map(|closure| &closure.missing);
-    all.filter(|missing| seen.insert((missing.needed.clone(), missing.needed_by.clone()))).collect()
 }
 
 /// Lays out every closure, and says what must be found again in the result.

@@ -117,7 +117,7 @@ fn check(
     })?;
     let machine = closure.loader.as_ref().map(|loader| loader.machine);
     for missing in &closure.missing {
-        errors.push(missing_error(missing, machine, None).detail(format!("in the planned rootfs, of {path}")));
+        errors.push(missing_error(&[missing], machine, None).detail(format!("in the planned rootfs, of {path}")));
     }
     for lacking in versions.unsatisfied(view, &closure) {
         let version = String::from_utf8_lossy(&lacking.version);

@@ -1,28 +1,74 @@
 //! The error for a library that is missing: what, who needs it, every place tried, what to install.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::error::Error;
+use crate::path::RootfsPath;
 use crate::resolve::{Attempt, FoundBy, Missing};
 use crate::target::Machine;
 
-/// One error for one missing name; `package` is what to install, where that is known.
-pub fn missing_error(missing: &Missing, machine: Option<Machine>, package: Option<&str>) -> Error {
-    let name = String::from_utf8_lossy(&missing.needed);
+/// One error for one missing name and all that need it; `package` is what to install, where that is known.
+///
+/// `users` are of one name, and not none. Those that looked in the same places stand together.
+pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Option<&str>) -> Error {
     let place = machine.map_or_else(String::new, |machine| format!(" for {machine}"));
-    let mut error = match &missing.bad {
+    let name = users.first().map_or_else(Default::default, |first| String::from_utf8_lossy(&first.needed));
+    let mut error = match users.first().and_then(|first| first.bad.as_ref()) {
         Some((path, why)) => Error::failed(format!("`{name}` cannot be loaded{place}: `{path}`: {why}")),
         None => Error::failed(format!("`{name}` not found{place}")),
     };
-    if missing.needed_by.as_bytes() != b"/" {
-        error = error.detail(format!("needed by {}", missing.needed_by));
-    }
-    for (index, (by, places)) in grouped(&missing.tried).into_iter().enumerate() {
-        let lead = if index == 0 { "tried " } else { "      " };
-        error = error.detail(format!("{lead} {:<12}{places}", word(by)));
+    for (trail, users) in by_trail(users) {
+        for (index, user) in users.into_iter().enumerate() {
+            let lead = if index == 0 { "needed by" } else { "         " };
+            error = error.detail(format!("{lead} {user}"));
+        }
+        for (index, (by, places)) in trail.into_iter().enumerate() {
+            let lead = if index == 0 { "tried " } else { "      " };
+            error = error.detail(format!("{lead} {:<12}{places}", word(by)));
+        }
     }
     match package {
         Some(package) => error.help(format!("install {package} in the sysroot, or pass --library-path DIR")),
         None => error.help("add its package to the sysroot, or pass --library-path DIR"),
     }
+}
+
+/// What is missing from several closures, by name and by what is wrong with it, in the order in which it was
+/// first met; each object that needs it once, however many closures it is in.
+pub fn by_library<'m>(all: impl IntoIterator<Item = &'m Missing>) -> Vec<Vec<&'m Missing>> {
+    let mut libraries: Vec<Vec<&Missing>> = Vec::new();
+    let mut known = FxHashMap::default();
+    let mut seen = FxHashSet::default();
+    for missing in all {
+        if !seen.insert((&missing.needed, &missing.needed_by)) {
+            continue;
+        }
+        let index = *known.entry((&missing.needed, &missing.bad)).or_insert(libraries.len());
+        if index == libraries.len() {
+            libraries.push(Vec::new());
+        }
+        libraries[index].push(missing);
+    }
+    libraries
+}
+
+/// The places that were tried, and who tried just these.
+type Trail<'m> = (Vec<(FoundBy, String)>, Vec<&'m RootfsPath>);
+
+fn by_trail<'m>(users: &[&'m Missing]) -> Vec<Trail<'m>> {
+    let mut trails: Vec<Trail<'m>> = Vec::new();
+    for missing in users {
+        let trail = grouped(&missing.tried);
+        let at = trails.iter().position(|(known, _)| *known == trail).unwrap_or_else(|| {
+            trails.push((trail, Vec::new()));
+            trails.len() - 1
+        });
+        // Nobody but the command line needs what `--with-lib` names.
+        if missing.needed_by != RootfsPath::root() {
+            trails[at].1.push(&missing.needed_by);
+        }
+    }
+    trails
 }
 
 fn grouped(tried: &[Attempt]) -> Vec<(FoundBy, String)> {

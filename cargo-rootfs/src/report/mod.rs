@@ -8,7 +8,7 @@ mod tree;
 mod why;
 
 pub use closure_json::closure_json;
-pub use missing::missing_error;
+pub use missing::{by_library, missing_error};
 pub use tree::{Show, tree};
 #[cfg(feature = "cli")]
 pub(crate) use why::way;

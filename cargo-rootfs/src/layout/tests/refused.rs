@@ -65,25 +65,44 @@ fn a_binary_of_another_architecture_is_told_with_both() {
     assert_eq!(error.message(), "`app` is for riscv64gc, not for x86_64");
 }
 
-/// Every library that is missing, once for each that needs it, with every place tried.
+/// Every library that is missing once, with all that need it; those that looked in the same places together.
 #[test]
 fn missing_libraries_are_all_told() {
     let sysroot = Disk::merged()
         .elf("usr/bin/one", tool().needs("libgone.so.1").needs("libhalf.so").runpath("/opt/one"))
-        .elf("usr/bin/two", tool().needs("libgone.so.1"))
+        .elf("usr/bin/two", tool().needs("libgone.so.1").needs("libhalf.so"))
+        .elf("usr/bin/three", tool().needs("libgone.so.1"))
         .elf("usr/lib/libhalf.so", library("libhalf.so").needs("libalso.so"));
-    let error = Ask::tools(&["one", "two"]).error(&sysroot);
-    let told: Vec<_> = error.each().map(|it| (it.message().to_owned(), it.details()[0].clone())).collect();
-    let expected = [
-        ("`libgone.so.1` not found for x86_64", "needed by /usr/bin/one"),
-        ("`libalso.so` not found for x86_64", "needed by /lib/libhalf.so"),
-        ("`libgone.so.1` not found for x86_64", "needed by /usr/bin/two"),
-    ]
-    .map(|(one, two)| (one.to_owned(), two.to_owned()));
+    let error = Ask::tools(&["one", "two", "three"]).error(&sysroot);
+    let told: Vec<String> = error.each().map(|it| format!("{}\n{}", it.message(), it.details().join("\n"))).collect();
+    let gone = "`libgone.so.1` not found for x86_64\n\
+                needed by /usr/bin/one\n\
+                tried  RUNPATH     /opt/one\n       default     /lib, /usr/lib\n\
+                needed by /usr/bin/two\n          /usr/bin/three\n\
+                tried  default     /lib, /usr/lib";
+    let also = "`libalso.so` not found for x86_64\nneeded by /lib/libhalf.so\ntried  default     /lib, /usr/lib";
+    assert_eq!(told, [gone, also]);
+    assert!(error.each().all(|it| it.help_line().is_some()));
+}
+
+/// A library that is no good is told once as well, and apart from one that is not there.
+#[test]
+fn a_library_that_is_no_good_is_told_once() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/one", tool().needs("libbad.so"))
+        .elf("usr/bin/two", tool().needs("libbad.so"))
+        .elf("usr/bin/three", tool().needs("libbad.so").runpath("/opt"))
+        .bytes("usr/lib/libbad.so", &[b'x'; 80], 0o644)
+        .bytes("opt/libbad.so", &[b'x'; 80], 0o644);
+    let error = Ask::tools(&["one", "two", "three"]).error(&sysroot);
+    let told: Vec<_> = error.each().map(|it| (it.message().to_owned(), it.details().join("\n"))).collect();
+    let bad = |at: &str, users: &str| {
+        let message = format!("`libbad.so` cannot be loaded for x86_64: `{at}`: invalid ELF header");
+        (message, format!("needed by {users}"))
+    };
+    let expected =
+        [bad("/lib/libbad.so", "/usr/bin/one\n          /usr/bin/two"), bad("/opt/libbad.so", "/usr/bin/three")];
     assert_eq!(told, expected);
-    let first = error.each().next().unwrap();
-    assert_eq!(first.details()[1..], ["tried  RUNPATH     /opt/one", "       default     /lib, /usr/lib"]);
-    assert!(first.help_line().is_some());
 }
 
 #[test]
