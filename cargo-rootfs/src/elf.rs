@@ -57,7 +57,9 @@ pub struct Object {
     /// Symbol versions that it needs, by file (DT_VERNEED).
     pub version_needs: Vec<VersionNeed>,
     /// Symbol versions that it defines (DT_VERDEF), the base version, its own name, among them.
-    pub version_definitions: Vec<Bytes>,
+    pub version_definitions: Vec<VersionDefinition>,
+    /// Whether it has relative relocations in the compact form (DT_RELR).
+    pub has_relr: bool,
     /// The oldest Linux kernel that it runs on (`.note.ABI-tag`; LSB core specification, 10.3).
     pub kernel: Option<(u32, u32, u32)>,
     /// Offset and length of the last segment that is neither written nor executed, where a linker puts constants.
@@ -91,6 +93,8 @@ pub enum DependencyKind {
 pub struct VersionNeed {
     /// The soname, as in DT_NEEDED.
     pub file: Bytes,
+    /// `vn_version`: 1 is all that there is.
+    pub revision: u16,
     /// The versions, as `GLIBC_2.34`.
     pub versions: Vec<NeededVersion>,
 }
@@ -100,8 +104,21 @@ pub struct VersionNeed {
 pub struct NeededVersion {
     /// Its name.
     pub name: Bytes,
+    /// The hash of its name, as it stands.
+    pub hash: u32,
     /// VER_FLG_WEAK: it may be missing.
     pub is_weak: bool,
+}
+
+/// One defined version (`Elf64_Verdef`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionDefinition {
+    /// Its name.
+    pub name: Bytes,
+    /// The hash of its name, as it stands.
+    pub hash: u32,
+    /// `vd_version`: 1 is all that there is.
+    pub revision: u16,
 }
 
 /// Why a file is not an ELF file that can be read.
@@ -167,7 +184,7 @@ impl Object {
             .flatten()
             .chain(self.dependencies.iter_mut().map(|dependency| &mut dependency.name))
             .chain(needs)
-            .chain(&mut self.version_definitions)
+            .chain(self.version_definitions.iter_mut().map(|version| &mut version.name))
             .chain(&mut self.dlopen_notes)
             .for_each(|string| string.settle(text));
     }
@@ -241,6 +258,7 @@ struct Entries {
     flags_1: u64,
     verneed: Option<u64>,
     verdef: Option<u64>,
+    has_relr: bool,
 }
 
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
@@ -261,6 +279,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             flags_1: 0,
             version_needs: Vec::new(),
             version_definitions: Vec::new(),
+            has_relr: false,
             kernel: None,
             constants: None,
             dlopen_notes: Vec::new(),
@@ -412,6 +431,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 dynamic::DT_FLAGS_1 => entries.flags_1 = value,
                 dynamic::DT_VERNEED => entries.verneed = Some(value),
                 dynamic::DT_VERDEF => entries.verdef = Some(value),
+                DT_RELR => entries.has_relr = true,
                 _ => {}
             }
         }
@@ -420,6 +440,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
 
     fn fill(&mut self, object: &mut Object, entries: &Entries) -> Result<(), ReadError> {
         object.flags_1 = entries.flags_1;
+        object.has_relr = entries.has_relr;
         let strtab = match entries.strtab.map(|address| (address, self.file_offset(address))) {
             Some((_, Some(offset))) => Strtab { offset, size: entries.strsz },
             // Without strings there must be nothing that names one.
@@ -523,7 +544,8 @@ const MAX_NOTE_TEXT: usize = 1 << 20;
 const NT_GNU_ABI_TAG: u32 = 1;
 const ELF_NOTE_OS_LINUX: u32 = 0;
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
-// goblin has no names for these two (elf.h).
+// goblin has no names for these three (elf.h).
+const DT_RELR: u64 = 36;
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
 const DT_FILTER: u64 = 0x7fff_ffff;
 /// DT_FLAGS_1: ignore the default directories (elf.h).

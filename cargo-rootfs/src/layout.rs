@@ -120,7 +120,9 @@ struct Root {
 /// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
 pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
     let mut planned = plan(sysroot, target, content, artifacts)?;
-    Error::all(proof::prove(&planned.assembly.rootfs, &planned.claims, &mut planned.view))?;
+    let proof = proof::prove(&planned.assembly.rootfs, &planned.claims, &mut planned.view, &content.tools);
+    Error::all(proof.errors)?;
+    planned.assembly.warnings.extend(proof.warnings);
     Ok(planned.assembly)
 }
 

@@ -53,6 +53,7 @@ mod path;
 #[cfg(feature = "cli")]
 mod plan;
 pub mod proof;
+mod proposal;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::elf::{Bytes, Object, ReadError};
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
-use crate::report::missing_error;
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Resolver, Skipped, Versions};
+use crate::report::{missing_error, unversioned_warning, version_error};
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Resolver, Skipped, Verdict, Versions};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
@@ -66,27 +66,41 @@ fn mapped(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// Checks every claim; gives all that is wrong.
+/// What came of a proof.
+#[derive(Debug, Default)]
+pub struct Proof {
+    /// All that is wrong.
+    pub errors: Vec<Error>,
+    /// Symbol versions of which the loader will say that there is nothing to check them by.
+    pub warnings: Vec<Warning>,
+}
+
+/// Checks every claim.
 ///
-/// `sysroot` serves headers that are parsed already, by inode, and nothing else.
-pub fn prove(rootfs: &Rootfs, claims: &[Claim], sysroot: &mut Sysroot) -> Vec<Error> {
+/// `sysroot` serves headers that are parsed already, by inode, and nothing else. `tools` are for help
+/// lines: what must be in another sysroot too.
+pub fn prove(rootfs: &Rootfs, claims: &[Claim], sysroot: &mut Sysroot, tools: &[String]) -> Proof {
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
     let mut resolver = Resolver::new(Vec::new(), None);
     let mut versions = Versions::default();
+    let mut verdict = Verdict::default();
     let mut errors = Vec::new();
     for claim in claims {
-        if let Err(error) = check(&mut view, &mut resolver, &mut versions, claim, &mut errors) {
+        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdict, &mut errors) {
             errors.push(error);
         }
     }
-    errors
+    let machine = claims.first().map(|claim| claim.machine);
+    errors.extend(verdict.unsatisfied.iter().map(|lacking| version_error(lacking, machine, tools)));
+    Proof { errors, warnings: verdict.unversioned.iter().map(unversioned_warning).collect() }
 }
 
 fn check(
     view: &mut View<'_>,
     resolver: &mut Resolver,
-    versions: &mut Versions,
     claim: &Claim,
+    versions: &mut Versions,
+    verdict: &mut Verdict,
     errors: &mut Vec<Error>,
 ) -> Result<(), Error> {
     for name in &claim.names {
@@ -119,13 +133,17 @@ fn check(
     for missing in &closure.missing {
         errors.push(missing_error(&[missing], machine, None).detail(format!("in the planned rootfs, of {path}")));
     }
-    for lacking in versions.unsatisfied(view, &closure) {
-        let version = String::from_utf8_lossy(&lacking.version);
-        errors.push(
-            Error::failed(format!("version `{version}` not found in `{}`", lacking.library))
-                .detail(format!("needed by {}", lacking.needed_by))
-                .help("take executable and libraries from the same or a newer distribution (--sysroot)"),
-        );
+    let found = versions.check(view, &closure);
+    // An object that several executables load is told of once.
+    for lacking in found.unsatisfied {
+        if !verdict.unsatisfied.contains(&lacking) {
+            verdict.unsatisfied.push(lacking);
+        }
+    }
+    for pair in found.unversioned {
+        if !verdict.unversioned.contains(&pair) {
+            verdict.unversioned.push(pair);
+        }
     }
     if closure.missing.is_empty() {
         let now = mapped(&closure, view);

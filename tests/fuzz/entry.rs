@@ -19,7 +19,7 @@ pub fn elf(data: &[u8]) {
     let program = path("/app");
     let closure = Resolver::new(vec![path("/lib")], Some(path("/r"))).closure(&mut tree, &program);
     if let Ok(closure) = &closure {
-        Versions::default().unsatisfied(&mut tree, closure);
+        Versions::default().check(&mut tree, closure);
         let at_start = closure.missing.iter().filter(|missing| missing.opened.is_none()).count();
         assert!(closure.at_start + at_start <= 1 + 4 * object.dependencies.len().max(1));
         let noted: usize = closure.notes.iter().map(|noted| noted.note.sonames.len()).sum();

@@ -169,6 +169,29 @@ error: tool `folder` cannot be packed
     );
 }
 
+/// ld.so says `version GLIBC_9... not found` of it, too.
+#[test]
+fn a_symbol_version_that_the_sysroot_lacks_is_told() {
+    let folder = Project::empty();
+    let mut new = std::fs::read("/bin/true").unwrap();
+    let at = new.windows(8).position(|window| window == b"GLIBC_2.").unwrap();
+    new[at + 6] = b'9';
+    std::fs::write(folder.path().join("new"), new).unwrap();
+    let run = folder.run(&["-q", "--binary", "./new", "--tar", "x.tar"]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:#?}");
+    snapbox::assert_data_eq!(
+        run.stderr.as_str(),
+        snapbox::str![[r#"
+error: version `GLIBC_9.[..]` not found in `/lib[..]/libc.so.6`
+  needed by /usr/local/bin/new
+  linked for glibc 9.[..] or newer; the sysroot has 2.[..]
+  help: make a newer one with `mmdebstrap --arch=[..] --variant=extract --include=base-files,libc6,libgcc-s1 sid ./sysroot-[..]`, then pass `--sysroot ./sysroot-[..]`
+
+"#]],
+    );
+    assert!(!folder.path().join("x.tar").exists());
+}
+
 #[test]
 fn a_prebuilt_file_needs_no_project() {
     let folder = Project::empty();

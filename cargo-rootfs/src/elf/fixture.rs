@@ -329,7 +329,7 @@ impl Fixture {
 }
 
 /// `_dl_elf_hash` (System V gABI, chapter 5).
-fn elf_hash(name: &str) -> u32 {
+pub(crate) fn elf_hash(name: &str) -> u32 {
     name.bytes().fold(0u32, |hash, byte| {
         let hash = (hash << 4).wrapping_add(u32::from(byte));
         let high = hash & 0xf000_0000;

@@ -3,7 +3,7 @@
 //!
 //! Whether a version that is needed is defined anywhere is not asked here.
 
-use super::{Bytes, MAX_ENTRIES, NeededVersion, Parse, ReadAt, ReadError, Strtab, VersionNeed, offset_by};
+use super::{MAX_ENTRIES, NeededVersion, Parse, ReadAt, ReadError, Strtab, VersionDefinition, VersionNeed, offset_by};
 
 pub(super) const VER_FLG_WEAK: u16 = 2;
 
@@ -15,8 +15,8 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let mut budget = MAX_ENTRIES;
         let mut at = self.file_offset(address);
         loop {
-            let (aux, next, file) = match self.record(at, 16)? {
-                Some(record) => (record.u32(8), record.u32(12), record.u32(4)),
+            let (revision, aux, next, file) = match self.record(at, 16)? {
+                Some(record) => (record.u16(0), record.u32(8), record.u32(12), record.u32(4)),
                 None => return Err(self.malformed("version needs past the end of the file")),
             };
             let mut versions = Vec::new();
@@ -29,15 +29,15 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 let Some(record) = self.record(aux_at, 16)? else {
                     return Err(self.malformed("version needs past the end of the file"));
                 };
-                let (flags, name, next) = (record.u16(4), record.u32(8), record.u32(12));
+                let (hash, flags, name, next) = (record.u32(0), record.u16(4), record.u32(8), record.u32(12));
                 let name = self.string(strtab, u64::from(name))?;
-                versions.push(NeededVersion { name, is_weak: flags & VER_FLG_WEAK != 0 });
+                versions.push(NeededVersion { name, hash, is_weak: flags & VER_FLG_WEAK != 0 });
                 if next == 0 {
                     break;
                 }
                 aux_at = offset_by(aux_at, next);
             }
-            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, versions });
+            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, revision, versions });
             if next == 0 {
                 break;
             }
@@ -47,7 +47,11 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
     }
 
     /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
-    pub(super) fn version_definitions(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<Bytes>, ReadError> {
+    pub(super) fn version_definitions(
+        &mut self,
+        strtab: &Strtab,
+        address: u64,
+    ) -> Result<Vec<VersionDefinition>, ReadError> {
         let mut definitions = Vec::new();
         let mut at = self.file_offset(address);
         loop {
@@ -57,12 +61,12 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             let Some(record) = self.record(at, 20)? else {
                 return Err(self.malformed("version definitions past the end of the file"));
             };
-            let (aux, next) = (record.u32(12), record.u32(16));
+            let (revision, hash, aux, next) = (record.u16(0), record.u32(8), record.u32(12), record.u32(16));
             let Some(record) = self.record(offset_by(at, aux), 8)? else {
                 return Err(self.malformed("version definitions past the end of the file"));
             };
             let name = record.u32(0);
-            definitions.push(self.string(strtab, u64::from(name))?);
+            definitions.push(VersionDefinition { name: self.string(strtab, u64::from(name))?, hash, revision });
             if next == 0 {
                 break;
             }

@@ -6,13 +6,11 @@ use crate::cli::options::ContentArgs;
 use crate::error::{Error, Result};
 use crate::layout::Content;
 use crate::path::RootfsPath;
+use crate::proposal;
 use crate::target::{Machine, Target};
 
 /// Where `cargo install --root /usr/local` would put them too.
 const INSTALL_DIR: &str = "/usr/local/bin";
-
-/// Debian's release for the sysroot that is proposed.
-const SUITE: &str = "bookworm";
 
 /// With defaults in the place of what was not given.
 pub(super) fn content(args: ContentArgs) -> Content {
@@ -35,9 +33,11 @@ pub(super) fn sysroot(given: Option<&str>, target: &Target, tools: &[String]) ->
         None => {
             let message = format!("no sysroot for {}", target.triple());
             let why = format!("this machine's own libraries and tools are for {}", Machine::host());
-            Err(proposed(Error::failed(message).detail(why), target, SUITE, tools))
+            Err(proposed(Error::failed(message).detail(why), target, proposal::SUITE, tools))
         }
-        Some("auto") => Err(proposed(Error::failed("`--sysroot auto` is not supported yet"), target, SUITE, tools)),
+        Some("auto") => {
+            Err(proposed(Error::failed("`--sysroot auto` is not supported yet"), target, proposal::SUITE, tools))
+        }
         // `.` and `..` are folders in every shell.
         Some(folder) if folder.contains('/') || folder == "." || folder == ".." => Ok(folder.into()),
         Some(word) => match word.split_once(':') {
@@ -53,54 +53,8 @@ pub(super) fn sysroot(given: Option<&str>, target: &Target, tools: &[String]) ->
 
 /// With the command that makes a sysroot, where Debian has the machine.
 fn proposed(error: Error, target: &Target, suite: &str, tools: &[String]) -> Error {
-    let Some(arch) = target.machine().debian() else { return error };
-    // What every program that Rust links needs, and base-files for the links `/lib` and `/bin` of a merged /usr.
-    let mut packages = vec!["base-files", "libc6", "libgcc-s1"];
-    packages.extend(tools.iter().map(|tool| debian_package(tool)));
-    packages.sort_unstable();
-    packages.dedup();
-    let (packages, folder) = (packages.join(","), format!("./sysroot-{arch}"));
-    error.help(format!(
-        "make one with `mmdebstrap --arch={arch} --variant=extract --include={packages} {suite} {folder}`, \
-         then pass `--sysroot {folder}`"
-    ))
+    match proposal::sysroot(target.machine(), suite, tools.iter().map(String::as_str)) {
+        Some(command) => error.help(format!("make one with {command}")),
+        None => error,
+    }
 }
-
-/// The package that has a tool: known for those that are named otherwise, and else the tool's own name,
-/// which is right more often than not.
-fn debian_package(tool: &str) -> &str {
-    let name = tool.rsplit('/').next().unwrap_or(tool);
-    let known = PACKAGES.iter().find(|(_, tools)| tools.split(' ').any(|tool| tool == name));
-    known.map_or(name, |(package, _)| package)
-}
-
-/// As in Debian 12's `Contents` files.
-const PACKAGES: &[(&str, &str)] = &[
-    (
-        "coreutils",
-        "[ arch b2sum base32 base64 basename basenc cat chcon chgrp chmod chown chroot cksum comm cp csplit cut date \
-         dd df dir dircolors dirname du echo env expand expr factor false fmt fold groups head hostid id install join \
-         link ln logname ls md5sum mkdir mkfifo mknod mktemp mv nice nl nohup nproc numfmt od paste pathchk pinky pr \
-         printenv printf ptx pwd readlink realpath rm rmdir runcon seq sha1sum sha224sum sha256sum sha384sum sha512sum \
-         shred shuf sleep sort split stat stdbuf stty sum sync tac tail tee test timeout touch tr true truncate tsort \
-         tty uname unexpand uniq unlink users vdir wc who whoami yes",
-    ),
-    ("dash", "sh"),
-    ("bind9-dnsutils", "dig nslookup nsupdate"),
-    ("binutils", "ar ld nm objcopy objdump readelf strings strip"),
-    ("bsdextrautils", "column hexdump"),
-    ("diffutils", "cmp diff diff3 sdiff"),
-    ("findutils", "find xargs"),
-    ("gzip", "gunzip zcat"),
-    ("iproute2", "ip ss tc"),
-    ("iputils-ping", "ping"),
-    ("libc-bin", "getconf getent iconv ldconfig ldd locale"),
-    ("mawk", "awk"),
-    ("netcat-openbsd", "nc"),
-    ("openssh-client", "scp sftp ssh ssh-keygen"),
-    ("procps", "free kill pgrep pkill pmap ps sysctl top uptime vmstat w watch"),
-    ("sysvinit-utils", "pidof"),
-    ("util-linux", "dmesg flock getopt lsblk lscpu more nsenter setsid unshare"),
-    ("vim", "vi"),
-    ("xz-utils", "unxz xz xzcat"),
-];

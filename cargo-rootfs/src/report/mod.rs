@@ -5,11 +5,13 @@
 mod closure_json;
 mod missing;
 mod tree;
+mod versions;
 mod why;
 
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
 pub use tree::{Show, tree};
+pub use versions::{unversioned_warning, version_error};
 #[cfg(feature = "cli")]
 pub(crate) use why::way;
 pub use why::why;

@@ -21,6 +21,7 @@ mod conf;
 mod dlopen;
 mod loader;
 mod names;
+mod releases;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -30,8 +31,9 @@ mod versions;
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
 pub use loader::{Libc, Loader};
+pub use releases::Release;
 pub use search::Attempt;
-pub use versions::{Unsatisfied, Versions};
+pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 
 /// A regular file, the same for all its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

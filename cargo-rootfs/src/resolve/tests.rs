@@ -9,4 +9,5 @@ mod glibc;
 mod musl;
 mod real;
 mod tree;
+mod versions;
 mod width;

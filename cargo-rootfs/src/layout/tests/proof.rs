@@ -6,20 +6,21 @@ use super::super::Planned;
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::elf::Bytes;
 use crate::elf::fixture::{Fixture, machine};
+use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::proof::prove;
 use crate::resolve::cache::{self, Cache};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 
 fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
-    !prove(rootfs, &planned.claims, &mut planned.view).is_empty()
+    !prove(rootfs, &planned.claims, &mut planned.view, &[]).errors.is_empty()
 }
 
 /// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
 #[track_caller]
 fn every_removal_fails(mut planned: Planned) {
     let whole = planned.assembly.rootfs.clone();
-    let errors = prove(&whole, &planned.claims, &mut planned.view);
+    let errors = prove(&whole, &planned.claims, &mut planned.view, &[]).errors;
     assert!(errors.is_empty(), "{errors:?}");
     assert!(whole.len() > 3, "{}", whole.dump());
     let mut spared = Vec::new();
@@ -263,11 +264,77 @@ fn a_library_that_lacks_a_version_fails() {
     let error = Ask::tools(&["new"]).error(&sysroot);
     assert_eq!(error.exit_code(), 1);
     assert_eq!(error.message(), "version `GLIBC_2.99` not found in `/lib/libc.so.6`");
-    assert_eq!(error.details(), ["needed by /usr/bin/new"]);
+    let linked_for = "linked for glibc 2.99 or newer; the sysroot has 2.34";
+    assert_eq!(error.details(), ["needed by /usr/bin/new", linked_for]);
+    assert_eq!(
+        error.help_line().unwrap(),
+        "make a newer one with `mmdebstrap --arch=amd64 --variant=extract --include=base-files,libc6,libgcc-s1,new sid \
+         ./sysroot-amd64`, then pass `--sysroot ./sysroot-amd64`"
+    );
     // A weak one may be lacking.
     let sysroot = Disk::merged()
         .elf("usr/bin/new", Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["?GLIBC_2.99"]));
     Ask::tools(&["new"]).rootfs(&sysroot);
+}
+
+/// Two tools, and a library of both: what each lacks is told once, and the suite is one that has the newest.
+#[test]
+fn lacking_versions_are_told_once_for_each_object() {
+    let libc = ["GLIBC_2.2.5", "GLIBC_2.38", "GLIBC_2.40"];
+    let sysroot = Disk::merged()
+        .elf("usr/lib/liblate.so", library("liblate.so").needs_versions("libc.so.6", &libc))
+        .elf("usr/bin/one", tool().needs("liblate.so"))
+        .elf("usr/bin/two", tool().needs("liblate.so").needs("libown.so").needs_versions("libown.so", &["OWN_2"]))
+        .elf("usr/lib/libown.so", library("libown.so").defines_versions(&["libown.so", "OWN_1"]));
+    let error = Ask::tools(&["one", "two"]).error(&sysroot);
+    let told: Vec<String> = error.each().map(|it| format!("{}\n{}", it.message(), it.details().join("\n"))).collect();
+    assert_eq!(
+        told,
+        [
+            "versions `GLIBC_2.38`, `GLIBC_2.40` not found in `/lib/libc.so.6`\nneeded by /lib/liblate.so\n\
+             linked for glibc 2.40 or newer; the sysroot has 2.34",
+            "version `OWN_2` not found in `/lib/libown.so`\nneeded by /usr/bin/two\n\
+             linked for glibc 2.34 or newer; the sysroot has 2.34",
+        ]
+    );
+    let help: Vec<_> = error.each().filter_map(Error::help_line).collect();
+    assert!(help[0].contains("libgcc-s1,one,two trixie ./sysroot-amd64`"), "{help:?}");
+    assert!(help[1].ends_with("--sysroot DIR"), "{help:?}");
+}
+
+/// What nothing loads, records that nobody reads, and relocations that an older loader would not know.
+#[test]
+fn what_a_loader_ends_for_fails() {
+    let message = |file: Fixture| {
+        let error = Ask::tools(&["new"]).error(&Disk::merged().elf("usr/bin/new", file));
+        error.message().to_owned()
+    };
+    assert_eq!(
+        message(tool().needs_versions("libgone.so", &["GONE_1"])),
+        "version `GONE_1` is needed of `libgone.so`, which nothing loads"
+    );
+    let libc =
+        Fixture::library().soname("libc.so.6").defines_versions(&["libc.so.6", "GLIBC_2.34", "GLIBC_ABI_DT_RELR"]);
+    let sysroot = Disk::merged().elf("usr/lib/libc.so.6", libc).elf("usr/bin/new", tool().patch(36, 0));
+    assert_eq!(
+        Ask::tools(&["new"]).error(&sysroot).message(),
+        "`/usr/bin/new` has DT_RELR and does not need the version `GLIBC_ABI_DT_RELR`"
+    );
+}
+
+/// A library without versions, of which some are needed, is what ld.so warns of.
+#[test]
+fn a_library_without_versions_is_a_warning() {
+    let needs = |file: Fixture| file.needs("libbare.so").needs_versions("libbare.so", &["BARE_1", "BARE_2"]);
+    let sysroot = Disk::merged()
+        .elf("usr/lib/libbare.so", library("libbare.so"))
+        .elf("usr/lib/libuser.so", needs(library("libuser.so")))
+        .elf("usr/bin/one", needs(tool()).needs("libuser.so"))
+        .elf("usr/bin/two", tool().needs("libuser.so"));
+    let assembly = Ask::tools(&["one", "two"]).assemble(&sysroot).unwrap();
+    let warnings: Vec<_> = assembly.warnings.into_iter().map(|warning| warning.message).collect();
+    let of = |user: &str| format!("`/lib/libbare.so`: no version information available (required by {user})");
+    assert_eq!(warnings, [of("/usr/bin/one"), of("/lib/libuser.so")]);
 }
 
 /// The same library twice under one inode is no swap; another file of equal bytes is one.

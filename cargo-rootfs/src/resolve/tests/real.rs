@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::sync::Once;
 
 use super::tree::{LOADER, MUSL_LOADER, Node, Tree};
-use crate::resolve::{Closure, Libc};
+use crate::resolve::{Closure, Lack, Libc, Unsatisfied, Unversioned, Verdict};
 
 /// What the child is told: the root, the current folder, and what to start there.
 const ROOT: &str = "LOADER_TEST_ROOT";
@@ -168,12 +168,48 @@ fn absolute(tree: &Tree, text: &str) -> String {
     if text.starts_with('/') { text.to_owned() } else { format!("{}/{text}", tree.current.as_deref().unwrap_or("")) }
 }
 
-/// The loader starts the program, as far as versions go, exactly where `is_satisfied`.
+/// The loader says the same of versions, line by line; weak ones that are lacking apart, of which it tells in this mode.
 #[track_caller]
-pub(super) fn agrees_on_versions(tree: &Tree, file: &str, is_satisfied: bool) {
+pub(super) fn agrees_on_versions(tree: &Tree, file: &str, verdict: &Verdict) {
     let Some(output) = ask(tree, file) else { return };
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    // A weak version that is lacking is told of in this mode, and is no error.
-    let complaint = said.lines().any(|line| line.contains("version `") && !line.contains("weak version"));
-    assert_eq!(complaint, !is_satisfied, "{said}");
+    let mut expected = BTreeSet::new();
+    for lacking in &verdict.unsatisfied {
+        let object = &lacking.needed_by;
+        expected.extend(match &lacking.why {
+            Lack::Versions { versions, library } => versions
+                .iter()
+                .map(|it| String::from_utf8_lossy(it))
+                .map(|it| format!("{library}: version `{it}' not found (required by {object})"))
+                .collect(),
+            Lack::Library { .. } => vec!["Assertion `needed != NULL' failed!".to_owned()],
+            Lack::Revision { file, revision } => {
+                let record = if file == object { "Verneed" } else { "Verdef" };
+                vec![format!("{file}: unsupported version {revision} of {record} record")]
+            }
+            Lack::Relr => vec![format!("{object}: DT_RELR without GLIBC_ABI_DT_RELR dependency")],
+        });
+    }
+    let unversioned = verdict.unversioned.iter();
+    expected.extend(unversioned.map(|Unversioned { needed_by, library }| {
+        format!("{library}: no version information available (required by {needed_by})")
+    }));
+    let is_complaint = |line: &&str| ["version", "DT_RELR", "failed!"].iter().any(|word| line.contains(word));
+    let complaints = said.lines().filter(is_complaint).filter(|line| !line.contains("weak version"));
+    let found: BTreeSet<String> = complaints
+        .map(|line| line.split_once("Assertion").map_or(line, |(before, _)| &line[before.len()..]))
+        .map(|line| line.strip_prefix(&format!("{file}: ")).unwrap_or(line))
+        .map(|line| line.strip_prefix("error while loading shared libraries: ").unwrap_or(line).to_owned())
+        .collect();
+    // At these it ends, and gets no further.
+    let ends = |lacking: &Unsatisfied| match &lacking.why {
+        Lack::Library { .. } | Lack::Relr => true,
+        Lack::Revision { file, .. } => *file == lacking.needed_by,
+        Lack::Versions { .. } => false,
+    };
+    if verdict.unsatisfied.iter().any(ends) {
+        assert!(!found.is_empty() && found.is_subset(&expected), "{expected:?}\n{said}");
+    } else {
+        assert_eq!(expected, found, "left is ours, right the loader's:\n{said}");
+    }
 }

@@ -8,7 +8,7 @@ use super::real;
 use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Libc, Priority, Resolver, Versions, cache};
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Lack, Libc, Priority, Resolver, Versions, cache};
 
 /// Files, links and folders by their paths; folders are made where they are needed.
 #[derive(Default)]
@@ -65,6 +65,12 @@ impl Tree {
         let mut tree = Self { libc: Some(Libc::Glibc), ..Self::default() };
         let node = Node::Loader(tree.body(loader));
         tree.put(LOADER, node)
+    }
+
+    /// Another stand-in for glibc's loader.
+    pub(super) fn loader_is(mut self, loader: Fixture) -> Self {
+        let node = Node::Loader(self.body(loader.tail(SYSTEM_DIRS).build()));
+        self.put(LOADER, node)
     }
 
     /// A tree with nothing but musl's.
@@ -171,20 +177,26 @@ impl Tree {
         real::agrees(&self, file, &closure);
     }
 
-    /// The same of the symbol versions that are lacking.
+    /// What is said of symbol versions must be `expected`, a line each, and the real loader must say the same.
     #[track_caller]
     pub(super) fn expect_versions(mut self, file: &str, expected: &[&str]) {
         let closure = self.closure(file);
-        let found: Vec<String> = Versions::default()
-            .unsatisfied(&mut self, &closure)
-            .iter()
-            .map(|lacking| {
-                let version = String::from_utf8_lossy(&lacking.version);
-                format!("{version} of {} needed by {}", lacking.library, lacking.needed_by)
-            })
-            .collect();
-        assert_eq!(found, expected);
-        real::agrees_on_versions(&self, file, expected.is_empty());
+        let verdict = Versions::default().check(&mut self, &closure);
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        let refused = verdict.unsatisfied.iter().map(|lacking| {
+            let what = match &lacking.why {
+                Lack::Versions { versions, library } => {
+                    format!("{} of {library}", versions.iter().map(text).collect::<Vec<_>>().join(" "))
+                }
+                Lack::Library { name, version } => format!("{} of {}, not loaded,", text(version), text(name)),
+                Lack::Revision { file, revision } => format!("revision {revision} in {file}"),
+                Lack::Relr => "GLIBC_ABI_DT_RELR".to_owned(),
+            };
+            format!("{what} needed by {}", lacking.needed_by)
+        });
+        let warned = verdict.unversioned.iter().map(|it| format!("any of {} for {}", it.library, it.needed_by));
+        assert_eq!(refused.chain(warned).collect::<Vec<_>>(), expected);
+        real::agrees_on_versions(&self, file, &verdict);
     }
 }
 

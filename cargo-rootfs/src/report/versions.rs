@@ -1,0 +1,61 @@
+//! The errors and warnings for symbol versions: which, who needs it, and which glibc that was linked for.
+
+use crate::error::{Error, Warning};
+use crate::proposal;
+use crate::resolve::{Lack, Unsatisfied, Unversioned};
+use crate::target::Machine;
+
+/// One error for one object and one library; `tools` are packed with it, by name or path.
+pub fn version_error(lacking: &Unsatisfied, machine: Option<Machine>, tools: &[String]) -> Error {
+    let object = &lacking.needed_by;
+    match &lacking.why {
+        Lack::Versions { versions, library } => {
+            let names: Vec<_> = versions.iter().map(|it| format!("`{}`", String::from_utf8_lossy(it))).collect();
+            let word = if names.len() == 1 { "version" } else { "versions" };
+            let error = Error::failed(format!("{word} {} not found in `{library}`", names.join(", ")));
+            linked_for(error.detail(format!("needed by {object}")), lacking).help(newer(lacking, machine, tools))
+        }
+        Lack::Library { name, version } => {
+            let (name, version) = (String::from_utf8_lossy(name), String::from_utf8_lossy(version));
+            Error::failed(format!("version `{version}` is needed of `{name}`, which nothing loads"))
+                .detail(format!("needed by {object}"))
+                .help(format!("make it load the library: `patchelf --add-needed {name} FILE`"))
+        }
+        Lack::Revision { file, revision } => {
+            Error::failed(format!("`{file}` has version records of revision {revision}, which no loader reads"))
+                .detail(format!("met for {object}"))
+        }
+        Lack::Relr => {
+            Error::failed(format!("`{object}` has DT_RELR and does not need the version `GLIBC_ABI_DT_RELR`"))
+                .help("link it with `-Wl,-z,pack-relative-relocs`")
+        }
+    }
+}
+
+fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
+    match (lacking.linked_for, lacking.present) {
+        (Some(linked), Some(present)) => {
+            error.detail(format!("linked for glibc {linked} or newer; the sysroot has {present}"))
+        }
+        (Some(linked), None) => error.detail(format!("linked for glibc {linked} or newer")),
+        (None, _) => error,
+    }
+}
+
+/// Where a newer library comes from: another sysroot, where it is glibc that is too old.
+fn newer(lacking: &Unsatisfied, machine: Option<Machine>, tools: &[String]) -> String {
+    let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
+    let suite = too_old.map(proposal::suite_with);
+    let command = suite
+        .zip(machine)
+        .and_then(|(suite, machine)| proposal::sysroot(machine, suite, tools.iter().map(String::as_str)));
+    match command {
+        Some(command) => format!("make a newer one with {command}"),
+        None => "take executable and libraries from the same or a newer distribution: --sysroot DIR".to_owned(),
+    }
+}
+
+/// In ld.so's own words.
+pub fn unversioned_warning(pair: &Unversioned) -> Warning {
+    Warning::new(format!("`{}`: no version information available (required by {})", pair.library, pair.needed_by))
+}
