@@ -7,13 +7,13 @@
 mod bytes;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod raw;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod versions;
 
 use std::io;
-use std::sync::Arc;
 
 use goblin::container::{Container, Ctx};
 use goblin::elf::dynamic::{self, Dyn};
@@ -23,6 +23,8 @@ use scroll::{Endian, Pread};
 
 use crate::target::Machine;
 pub use bytes::Bytes;
+use bytes::Span;
+use raw::{Raw, Segment};
 pub use reader::{Buffers, ReadAt};
 use reader::{Reader, WINDOW};
 
@@ -160,33 +162,13 @@ impl Object {
 
     /// The same in buffers that may have served other files.
     pub fn read_in<F: ReadAt + ?Sized>(file: &F, buffers: &mut Buffers) -> Result<Self, ReadError> {
-        let mut reader = Reader::new(file, buffers);
-        let head = reader.at(0, EHDR_64)?.to_vec();
-        let (header, machine) = elf_header(&head).map_err(ReadError::Malformed)?;
+        let (mut reader, raw) = buffers.start(file);
+        let (header, machine) = elf_header(reader.at(0, EHDR_64)?).map_err(ReadError::Malformed)?;
         let ctx = Ctx::new(
             if machine.is_64 { Container::Big } else { Container::Little },
             if machine.is_little_endian { Endian::Little } else { Endian::Big },
         );
-        let mut parse =
-            Parse { reader, machine, ctx, segments: Vec::new(), text: Vec::new(), unsettled: Arc::from([]) };
-        parse.object(&header)
-    }
-}
-
-impl Object {
-    /// Gives every string the text that it is a part of.
-    fn settle(&mut self, text: &Arc<[u8]>) {
-        let needs = self.version_needs.iter_mut().flat_map(|need| {
-            std::iter::once(&mut need.file).chain(need.versions.iter_mut().map(|version| &mut version.name))
-        });
-        [&mut self.interpreter, &mut self.soname, &mut self.rpath, &mut self.runpath]
-            .into_iter()
-            .flatten()
-            .chain(self.dependencies.iter_mut().map(|dependency| &mut dependency.name))
-            .chain(needs)
-            .chain(self.version_definitions.iter_mut().map(|version| &mut version.name))
-            .chain(&mut self.dlopen_notes)
-            .for_each(|string| string.settle(text));
+        Parse { reader, machine, ctx, raw }.object(&header)
     }
 }
 
@@ -230,20 +212,11 @@ fn elf_header(head: &[u8]) -> Result<(Header, Machine), Malformed> {
     Ok((header, machine))
 }
 
-struct Segment {
-    vaddr: u64,
-    offset: u64,
-    filesz: u64,
-}
-
 struct Parse<'f, F: ReadAt + ?Sized> {
     reader: Reader<'f, F>,
     machine: Machine,
     ctx: Ctx,
-    segments: Vec<Segment>,
-    /// All strings, one after another; what names one until [`Object::settle`] holds only where it is.
-    text: Vec<u8>,
-    unsettled: Arc<[u8]>,
+    raw: &'f mut Raw,
 }
 
 /// The values of a dynamic section that matter, strings still as offsets.
@@ -254,7 +227,6 @@ struct Entries {
     soname: Option<u64>,
     rpath: Option<u64>,
     runpath: Option<u64>,
-    dependencies: Vec<(DependencyKind, u64)>,
     flags_1: u64,
     verneed: Option<u64>,
     verdef: Option<u64>,
@@ -288,7 +260,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         if header.e_phnum > 0 && usize::from(header.e_phentsize) != size {
             return Err(self.malformed("ELF file's phentsize not the expected size"));
         }
-        let (mut dynamic, mut notes) = (None, Vec::new());
+        let mut dynamic = None;
         for index in 0..u64::from(header.e_phnum) {
             let ctx = self.ctx;
             let offset = header.e_phoff.checked_add(index * size as u64);
@@ -304,7 +276,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                     if segment.p_flags & (program_header::PF_W | program_header::PF_X) == 0 && segment.p_offset > 0 {
                         object.constants = Some((segment.p_offset, segment.p_filesz));
                     }
-                    self.segments.push(Segment {
+                    self.raw.segments.push(Segment {
                         vaddr: segment.p_vaddr,
                         offset: segment.p_offset,
                         filesz: segment.p_filesz,
@@ -312,23 +284,27 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 }
                 program_header::PT_INTERP => {
                     let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX).min(4096);
+                    self.raw.text.clear();
                     let text = self.reader.at(segment.p_offset, length)?;
                     let Some(end) = text.iter().position(|byte| *byte == 0) else {
                         return Err(self.malformed("the program interpreter's path does not end"));
                     };
-                    let text = text[..end].to_vec();
-                    object.interpreter = Some(self.keep(&text)?);
+                    self.raw.text.extend_from_slice(&text[..end]);
+                    self.raw.interpreter = Some(self.since(0)?);
                 }
                 // An empty one is that of a debug file that was split off, and counts for nothing
                 // (`_dl_map_object_from_fd`).
                 program_header::PT_DYNAMIC if segment.p_filesz > 0 => {
                     dynamic = Some((segment.p_offset, segment.p_filesz))
                 }
-                program_header::PT_NOTE => notes.push((segment.p_offset, segment.p_filesz, segment.p_align)),
+                program_header::PT_NOTE => {
+                    self.raw.note_segments.push((segment.p_offset, segment.p_filesz, segment.p_align));
+                }
                 _ => {}
             }
         }
-        for (offset, length, align) in notes {
+        for index in 0..self.raw.note_segments.len() {
+            let (offset, length, align) = self.raw.note_segments[index];
             self.notes(&mut object, offset, length, align)?;
         }
         if let Some((offset, length)) = dynamic {
@@ -336,19 +312,13 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             let entries = self.entries(offset, length)?;
             self.fill(&mut object, &entries)?;
         }
-        object.settle(&Arc::from(std::mem::take(&mut self.text)));
+        self.raw.settle(&mut object);
         Ok(object)
     }
 
-    /// Keeps a string with the others of the file.
-    fn keep(&mut self, text: &[u8]) -> Result<Bytes, ReadError> {
-        let start = self.text.len();
-        if start + text.len() > MAX_STRINGS {
-            return Err(self.malformed("its strings are too long"));
-        }
-        self.text.extend_from_slice(text);
-        // MAX_STRINGS is far below what the offsets can hold.
-        Ok(Bytes::part(&self.unsettled, (start as u32, self.text.len() as u32)))
+    /// The string that was put to the others of the file last.
+    fn since(&self, start: usize) -> Result<Span, ReadError> {
+        self.raw.since(start).ok_or_else(|| self.malformed("its strings are too long"))
     }
 
     /// The notes of one PT_NOTE segment (elf(5)). A note that does not fit ends them: what they say is
@@ -374,8 +344,8 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                     }
                 }
                 (4, b"FDO\0", NT_FDO_DLOPEN) => {
-                    let text = self.note_text(text_at, length)?;
-                    object.dlopen_notes.push(self.keep(&text)?);
+                    let note = self.note_text(text_at, length)?;
+                    self.raw.notes.push(note);
                 }
                 _ => {}
             }
@@ -385,21 +355,22 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
     }
 
     /// A note's text up to its zero, or as much of it as is read: what then does not end is told as such.
-    fn note_text(&mut self, at: u64, length: u64) -> Result<Vec<u8>, ReadError> {
-        let room = MAX_NOTE_TEXT.saturating_sub(self.text.len());
+    fn note_text(&mut self, at: u64, length: u64) -> Result<Span, ReadError> {
+        let start = self.raw.text.len();
+        let room = MAX_NOTE_TEXT.saturating_sub(start);
         let mut left = usize::try_from(length).unwrap_or(usize::MAX).min(room);
-        let (mut text, mut at) = (Vec::new(), at);
+        let mut at = at;
         while left > 0 {
             let chunk = self.reader.at(at, left.min(WINDOW))?;
             let end = memchr::memchr(0, chunk);
-            text.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+            self.raw.text.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
             if end.is_some() || chunk.is_empty() {
                 break;
             }
             left -= chunk.len();
             at = at.saturating_add(chunk.len() as u64);
         }
-        Ok(text)
+        self.since(start)
     }
 
     fn entries(&mut self, offset: u64, length: u64) -> Result<Entries, ReadError> {
@@ -420,9 +391,9 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             let value = entry.d_val;
             match entry.d_tag {
                 dynamic::DT_NULL => break,
-                dynamic::DT_NEEDED => entries.dependencies.push((DependencyKind::Needed, value)),
-                DT_AUXILIARY => entries.dependencies.push((DependencyKind::Auxiliary, value)),
-                DT_FILTER => entries.dependencies.push((DependencyKind::Filter, value)),
+                dynamic::DT_NEEDED => self.raw.entries.push((DependencyKind::Needed, value)),
+                DT_AUXILIARY => self.raw.entries.push((DependencyKind::Auxiliary, value)),
+                DT_FILTER => self.raw.entries.push((DependencyKind::Filter, value)),
                 dynamic::DT_SONAME => entries.soname = Some(value),
                 dynamic::DT_RPATH => entries.rpath = Some(value),
                 dynamic::DT_RUNPATH => entries.runpath = Some(value),
@@ -444,62 +415,60 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let strtab = match entries.strtab.map(|address| (address, self.file_offset(address))) {
             Some((_, Some(offset))) => Strtab { offset, size: entries.strsz },
             // Without strings there must be nothing that names one.
-            _ if entries.dependencies.is_empty() && entries.soname.is_none() => return Ok(()),
+            _ if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
             _ => return Err(self.malformed("no string table for the dynamic section")),
         };
         let optional = |parse: &mut Self, offset: Option<u64>| match offset {
             Some(offset) => parse.string(&strtab, offset).map(Some),
             None => Ok(None),
         };
-        object.soname = optional(self, entries.soname)?;
-        object.rpath = optional(self, entries.rpath)?;
-        object.runpath = optional(self, entries.runpath)?;
-        for &(kind, offset) in &entries.dependencies {
-            object.dependencies.push(Dependency { kind, name: self.string(&strtab, offset)? });
+        self.raw.soname = optional(self, entries.soname)?;
+        self.raw.rpath = optional(self, entries.rpath)?;
+        self.raw.runpath = optional(self, entries.runpath)?;
+        for index in 0..self.raw.entries.len() {
+            let (kind, offset) = self.raw.entries[index];
+            let name = self.string(&strtab, offset)?;
+            self.raw.dependencies.push((kind, name));
         }
         if let Some(address) = entries.verneed {
-            object.version_needs = self.version_needs(&strtab, address)?;
+            self.version_needs(&strtab, address)?;
         }
         if let Some(address) = entries.verdef {
-            object.version_definitions = self.version_definitions(&strtab, address)?;
+            self.version_definitions(&strtab, address)?;
         }
         Ok(())
     }
 
     /// Where in the file the byte of this virtual address is, by the PT_LOAD segments.
     fn file_offset(&self, address: u64) -> Option<u64> {
-        self.segments.iter().find_map(|segment| {
+        self.raw.segments.iter().find_map(|segment| {
             let inside = address.checked_sub(segment.vaddr)?;
             (inside < segment.filesz).then(|| segment.offset.checked_add(inside))?
         })
     }
 
-    fn string(&mut self, strtab: &Strtab, index: u64) -> Result<Bytes, ReadError> {
+    fn string(&mut self, strtab: &Strtab, index: u64) -> Result<Span, ReadError> {
         if index >= strtab.size {
             return Err(self.malformed("a string lies outside the string table"));
         }
-        let start = self.text.len();
+        let start = self.raw.text.len();
         let mut offset = strtab.offset.saturating_add(index);
         let mut left = usize::try_from(strtab.size - index).unwrap_or(usize::MAX);
         loop {
             let chunk = self.reader.at(offset, left.min(256))?;
             if let Some(end) = memchr::memchr(0, chunk) {
-                self.text.extend_from_slice(&chunk[..end]);
+                self.raw.text.extend_from_slice(&chunk[..end]);
                 break;
             }
             let length = chunk.len();
-            self.text.extend_from_slice(chunk);
+            self.raw.text.extend_from_slice(chunk);
             left -= length;
             offset = offset.saturating_add(length as u64);
-            if length == 0 || left == 0 || self.text.len() - start > MAX_STRING {
+            if length == 0 || left == 0 || self.raw.text.len() - start > MAX_STRING {
                 return Err(self.malformed("a string of the dynamic section does not end"));
             }
         }
-        if self.text.len() > MAX_STRINGS {
-            return Err(self.malformed("the dynamic section's strings are too long"));
-        }
-        // MAX_STRINGS is far below what the offsets can hold.
-        Ok(Bytes::part(&self.unsettled, (start as u32, self.text.len() as u32)))
+        self.since(start)
     }
 
     fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {

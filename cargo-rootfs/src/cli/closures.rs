@@ -47,6 +47,8 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         page.add(&file.to_string_lossy(), &closure)?;
     }
     page.put()?;
+    // The process is about to end: freeing the memory piece by piece first would be the longest step of a short run.
+    std::mem::forget((sysroot, resolver));
     // What is wrong has been shown where it is wrong.
     if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
 }

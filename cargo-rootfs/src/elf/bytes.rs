@@ -20,16 +20,14 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// A part of a text of less than 4 GiB, which may still be growing: see [`Bytes::settle`].
-    pub(super) fn part(text: &Arc<[u8]>, range: (u32, u32)) -> Self {
-        Self { text: Arc::clone(text), start: range.0, end: range.1 }
-    }
-
-    /// Gives a part the whole text, once that is known.
-    pub(super) fn settle(&mut self, text: &Arc<[u8]>) {
-        self.text = Arc::clone(text);
+    /// A part of a text of less than 4 GiB.
+    pub(super) fn part(text: &Arc<[u8]>, (start, end): Span) -> Self {
+        Self { text: Arc::clone(text), start, end }
     }
 }
+
+/// Where a part begins and ends.
+pub(super) type Span = (u32, u32);
 
 impl Deref for Bytes {
     type Target = [u8];

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::raw::Raw;
+
 /// Bytes that can be read at an offset; a file, or a slice in tests.
 pub trait ReadAt {
     /// Reads up to `buffer.len()` bytes at `offset`; 0 is the end.
@@ -29,22 +31,58 @@ impl ReadAt for [u8] {
 }
 
 /// The room that reading a file takes, to be used again for the next one.
+#[derive(Debug, Default)]
+pub struct Buffers {
+    windows: Windows,
+    pub(super) raw: Raw,
+}
+
 #[derive(Debug)]
-pub struct Buffers([Window; 3]);
+struct Windows([Window; 3]);
 
 #[derive(Debug)]
 struct Window {
     offset: u64,
     length: usize,
+    /// Whether the file ends where it does.
+    is_last: bool,
     bytes: Box<[u8]>,
 }
 
 /// The length of a window: in most files the header, the strings and the versions lie in the first one.
 pub(super) const WINDOW: usize = 8 << 10;
 
-impl Default for Buffers {
+impl Default for Windows {
     fn default() -> Self {
-        Self([(); 3].map(|()| Window { offset: 0, length: 0, bytes: vec![0; WINDOW].into_boxed_slice() }))
+        let window =
+            || Window { offset: 0, length: 0, is_last: false, bytes: vec![0; WINDOW].into_boxed_slice() };
+        Self([(); 3].map(|()| window()))
+    }
+}
+
+impl Window {
+    /// Where a part lies in it, where all of it does that the file has.
+    fn holds(&self, offset: u64, length: usize) -> Option<usize> {
+        let start = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
+        (start < self.length && (start + length <= self.length || self.is_last)).then_some(start)
+    }
+
+    /// Fills it from `offset` on, with `length` bytes at the least, fewer only where the file ends.
+    fn fill<F: ReadAt + ?Sized>(&mut self, file: &F, offset: u64, length: usize) -> io::Result<()> {
+        (self.offset, self.length, self.is_last) = (offset, 0, false);
+        while self.length < length {
+            let at = offset.saturating_add(self.length as u64);
+            match file.read_at(&mut self.bytes[self.length..], at) {
+                Ok(0) => {
+                    self.is_last = true;
+                    break;
+                }
+                Ok(count) => self.length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -52,47 +90,39 @@ impl Default for Buffers {
 pub(super) struct Reader<'f, F: ReadAt + ?Sized> {
     file: &'f F,
     windows: &'f mut [Window; 3],
+    /// The window that was looked into last: mostly the one for the next part, too.
+    last: usize,
     turn: usize,
 }
 
-impl<'f, F: ReadAt + ?Sized> Reader<'f, F> {
-    /// Reads nothing yet.
-    pub(super) fn new(file: &'f F, buffers: &'f mut Buffers) -> Self {
-        for window in &mut buffers.0 {
+impl Buffers {
+    /// For a file of which nothing is read yet.
+    pub(super) fn start<'f, F: ReadAt + ?Sized>(&'f mut self, file: &'f F) -> (Reader<'f, F>, &'f mut Raw) {
+        let windows = &mut self.windows.0;
+        for window in windows.iter_mut() {
             window.length = 0;
         }
-        Self { file, windows: &mut buffers.0, turn: 0 }
+        self.raw.clear();
+        (Reader { file, windows, last: 0, turn: 0 }, &mut self.raw)
     }
+}
 
+impl<F: ReadAt + ?Sized> Reader<'_, F> {
     /// Up to `length` bytes at `offset`, at most [`WINDOW`]; fewer only where the file ends.
     pub(super) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let inside = |window: &Window| {
-            let start = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
-            // A window that is not full ends where the file does.
-            (start < window.length && (start + length <= window.length || window.length < WINDOW)).then_some(start)
-        };
-        let index = match self.windows.iter().position(|window| inside(window).is_some()) {
-            Some(index) => index,
-            None => {
-                let index = self.turn;
-                self.turn = (self.turn + 1) % self.windows.len();
-                let window = &mut self.windows[index];
-                window.offset = offset;
-                window.length = 0;
-                while window.length < WINDOW {
-                    let at = offset.saturating_add(window.length as u64);
-                    match self.file.read_at(&mut window.bytes[window.length..], at) {
-                        Ok(0) => break,
-                        Ok(count) => window.length += count,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(error),
-                    }
+        if self.windows[self.last].holds(offset, length).is_none() {
+            self.last = match self.windows.iter().position(|window| window.holds(offset, length).is_some()) {
+                Some(index) => index,
+                None => {
+                    let index = self.turn;
+                    self.turn = (self.turn + 1) % self.windows.len();
+                    self.windows[index].fill(self.file, offset, length)?;
+                    index
                 }
-                index
-            }
-        };
-        let window = &self.windows[index];
-        let start = inside(window).unwrap_or(window.length);
+            };
+        }
+        let window = &self.windows[self.last];
+        let start = window.holds(offset, length).unwrap_or(window.length);
         Ok(&window.bytes[start..window.length.min(start + length)])
     }
 

@@ -268,7 +268,7 @@ fn many_long_strings_have_a_limit() {
             ReadError::Malformed(malformed) => malformed.reason,
             ReadError::Io(error) => error.to_string(),
         },
-        "the dynamic section's strings are too long"
+        "its strings are too long"
     );
     let mut endless = Fixture::library();
     for _ in 0..MAX_ENTRIES {

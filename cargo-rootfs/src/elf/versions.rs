@@ -3,15 +3,14 @@
 //!
 //! Whether a version that is needed is defined anywhere is not asked here.
 
-use super::{MAX_ENTRIES, NeededVersion, Parse, ReadAt, ReadError, Strtab, VersionDefinition, VersionNeed, offset_by};
+use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, Strtab, offset_by};
 
 pub(super) const VER_FLG_WEAK: u16 = 2;
 
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
     /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The
     /// loader follows it to its end and never looks at DT_VERNEEDNUM (`_dl_check_map_versions`).
-    pub(super) fn version_needs(&mut self, strtab: &Strtab, address: u64) -> Result<Vec<VersionNeed>, ReadError> {
-        let mut needs = Vec::new();
+    pub(super) fn version_needs(&mut self, strtab: &Strtab, address: u64) -> Result<(), ReadError> {
         let mut budget = MAX_ENTRIES;
         let mut at = self.file_offset(address);
         loop {
@@ -19,7 +18,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 Some(record) => (record.u16(0), record.u32(8), record.u32(12), record.u32(4)),
                 None => return Err(self.malformed("version needs past the end of the file")),
             };
-            let mut versions = Vec::new();
+            let before = self.raw.versions.len();
             let mut aux_at = offset_by(at, aux);
             loop {
                 budget = budget.saturating_sub(1);
@@ -31,31 +30,27 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 };
                 let (hash, flags, name, next) = (record.u32(0), record.u16(4), record.u32(8), record.u32(12));
                 let name = self.string(strtab, u64::from(name))?;
-                versions.push(NeededVersion { name, hash, is_weak: flags & VER_FLG_WEAK != 0 });
+                self.raw.versions.push((name, hash, flags & VER_FLG_WEAK != 0));
                 if next == 0 {
                     break;
                 }
                 aux_at = offset_by(aux_at, next);
             }
-            needs.push(VersionNeed { file: self.string(strtab, u64::from(file))?, revision, versions });
+            let file = self.string(strtab, u64::from(file))?;
+            self.raw.needs.push((file, revision, self.raw.versions.len() - before));
             if next == 0 {
                 break;
             }
             at = offset_by(at, next);
         }
-        Ok(needs)
+        Ok(())
     }
 
     /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
-    pub(super) fn version_definitions(
-        &mut self,
-        strtab: &Strtab,
-        address: u64,
-    ) -> Result<Vec<VersionDefinition>, ReadError> {
-        let mut definitions = Vec::new();
+    pub(super) fn version_definitions(&mut self, strtab: &Strtab, address: u64) -> Result<(), ReadError> {
         let mut at = self.file_offset(address);
         loop {
-            if definitions.len() >= MAX_ENTRIES {
+            if self.raw.definitions.len() >= MAX_ENTRIES {
                 return Err(self.malformed("the version definitions have no end"));
             }
             let Some(record) = self.record(at, 20)? else {
@@ -66,12 +61,13 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 return Err(self.malformed("version definitions past the end of the file"));
             };
             let name = record.u32(0);
-            definitions.push(VersionDefinition { name: self.string(strtab, u64::from(name))?, hash, revision });
+            let name = self.string(strtab, u64::from(name))?;
+            self.raw.definitions.push((name, hash, revision));
             if next == 0 {
                 break;
             }
             at = offset_by(at, next);
         }
-        Ok(definitions)
+        Ok(())
     }
 }

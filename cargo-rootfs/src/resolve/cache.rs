@@ -83,7 +83,7 @@ impl Cache {
         let mut found = None;
         while left < right {
             let middle = left + (right - left) / 2;
-            match compare(name, self.key(middle)?) {
+            match compare(name, self.from_key(middle)?) {
                 Ordering::Equal => {
                     found = Some(middle);
                     break;
@@ -94,12 +94,12 @@ impl Cache {
             }
         }
         let mut first = found?;
-        while first > 0 && self.key(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
+        while first > 0 && self.from_key(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
             first -= 1;
         }
         let mut best = None;
         for index in first..self.count {
-            if !self.key(index).is_some_and(|key| compare(name, key).is_eq()) {
+            if !self.from_key(index).is_some_and(|key| compare(name, key).is_eq()) {
                 break;
             }
             let at = self.entries + index * self.entry;
@@ -131,10 +131,18 @@ impl Cache {
         self.string(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
     }
 
+    /// The rest of the file from an entry's name on: to compare with it, its end need not be looked for.
+    fn from_key(&self, index: usize) -> Option<&[u8]> {
+        self.rest(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
+    }
+
+    fn rest(&self, offset: u32) -> Option<&[u8]> {
+        self.bytes.get(self.strings.checked_add(offset as usize)?..)
+    }
+
     fn string(&self, offset: u32) -> Option<&[u8]> {
-        let rest = self.bytes.get(self.strings.checked_add(offset as usize)?..)?;
-        let end = rest.iter().position(|byte| *byte == 0)?;
-        Some(&rest[..end])
+        let rest = self.rest(offset)?;
+        Some(&rest[..memchr::memchr(0, rest)?])
     }
 }
 
@@ -163,8 +171,12 @@ fn accepts(flags: u32, machine: Machine) -> bool {
 }
 
 /// `_dl_cache_libcmp`: runs of digits compare as numbers, so that `libfoo.so.10` follows `libfoo.so.9`.
+/// Both end at their first zero, where they have one.
 fn compare(left: &[u8], right: &[u8]) -> Ordering {
-    let (mut one, mut two) = (left, right);
+    let same = left.iter().zip(right).take_while(|(one, two)| one == two && **one != 0).count();
+    // A number that only begins the same is compared whole.
+    let digits = left[..same].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (mut one, mut two) = (&left[same - digits..], &right[same - digits..]);
     loop {
         let (first, second) = (one.first().copied().unwrap_or(0), two.first().copied().unwrap_or(0));
         match (first.is_ascii_digit(), second.is_ascii_digit()) {

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::disk::{self, Disk, Seen};
 use super::nodes::{Kind, NodeId};
@@ -41,7 +41,15 @@ struct Answer {
 
 pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<'_>) {
     let disk = Arc::clone(&sysroot.disk);
-    let mut ahead = Ahead { sysroot, more, asked: FxHashSet::default(), fresh: Vec::new(), known: Vec::new() };
+    let mut ahead = Ahead {
+        sysroot,
+        more,
+        folders: FxHashMap::default(),
+        asked: FxHashSet::default(),
+        fresh: Vec::new(),
+        known: Vec::new(),
+        heard: FxHashSet::default(),
+    };
     paths.iter().for_each(|path| ahead.ask(path));
     ahead.hear_known();
     // Few files are read sooner than a thread starts.
@@ -85,49 +93,73 @@ fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
 struct Ahead<'s, 'm> {
     sysroot: &'s mut Sysroot,
     more: &'s mut More<'m>,
+    /// Folders as they were named, where they can be looked into.
+    folders: FxHashMap<Box<[u8]>, Option<NodeId>>,
     /// Names that were asked for.
-    asked: FxHashSet<RootfsPath>,
+    asked: FxHashSet<(NodeId, Box<[u8]>)>,
     fresh: Vec<Job>,
-    /// Objects that were parsed and not yet heard.
+    /// Objects that were parsed, and what follows from them not yet asked for.
     known: Vec<FileId>,
+    heard: FxHashSet<FileId>,
 }
 
 impl Ahead<'_, '_> {
     /// Makes a job of a path whose end is not known yet.
     fn ask(&mut self, path: &RootfsPath) {
-        let Some(folder) = path.parent() else { return };
+        let bytes = path.as_bytes();
         let name = path.file_name();
-        let (real, End::Dir(_)) = self.sysroot.follow(&folder, None) else { return };
-        if name == b".." || self.sysroot.hidden.contains(&real) {
-            return;
-        }
-        let real_path = real.child(name);
-        let Some(parent) = self.sysroot.node(&real) else { return };
-        // In a grafted folder, and in one that is not on the host, the sysroot looks itself.
-        let is_plain = matches!(self.sysroot.nodes[parent].kind, Kind::Dir(Some(_)));
-        if is_plain && !self.sysroot.grafts.contains_key(&parent) && self.asked.insert(real_path.clone()) {
-            match self.sysroot.nodes.get(parent, name) {
-                None => self.fresh.push(Job { parent, path: real_path }),
-                Some(_) => self.see(&real_path),
+        let folder = &bytes[..bytes.len() - name.len()];
+        let parent = match self.folders.get(folder) {
+            Some(known) => *known,
+            None => {
+                let parent = self.folder(folder);
+                self.folders.insert(folder.into(), parent);
+                parent
             }
+        };
+        let Some(parent) = parent.filter(|_| !matches!(name, b"" | b"..")) else { return };
+        match self.sysroot.nodes.get(parent, name) {
+            Some(known) => self.see(known, path),
+            None if self.asked.insert((parent, name.into())) => {
+                self.fresh.push(Job { parent, path: self.sysroot.nodes[parent].path.child(name) });
+            }
+            None => {}
         }
     }
 
-    /// Follows a path of which all names that were looked at are known.
-    fn see(&mut self, path: &RootfsPath) {
-        if let (_, End::File(file)) = self.sysroot.follow(path, None) {
-            if self.sysroot.files[file.0].object.is_some() {
-                self.known.push(file);
-            }
+    /// A folder that can be looked into from here. In a grafted one, a hidden one, and one that is not on the
+    /// host, the sysroot looks itself.
+    fn folder(&mut self, folder: &[u8]) -> Option<NodeId> {
+        let sysroot = &mut *self.sysroot;
+        let (real, End::Dir(_)) = sysroot.follow(&RootfsPath::from_bytes(folder)?, None) else { return None };
+        let node = sysroot.nodes.find(&real)?;
+        let is_plain = matches!(sysroot.nodes[node].kind, Kind::Dir(Some(_))) && !sysroot.grafts.contains_key(&node);
+        (is_plain && !sysroot.hidden.contains(&real)).then_some(node)
+    }
+
+    /// What a path leads to is known, or can be followed: to an object of which more is to be asked?
+    fn see(&mut self, node: NodeId, path: &RootfsPath) {
+        let file = match self.sysroot.nodes[node].kind {
+            Kind::File(file) => file,
+            Kind::Link(_) => match self.sysroot.follow(path, None) {
+                (_, End::File(file)) => file,
+                _ => return,
+            },
+            _ => return,
+        };
+        if self.sysroot.files[file.0].object.is_some() && self.heard.insert(file) {
+            self.known.push(file);
         }
     }
 
     /// Puts an answer where the sysroot will find it, and asks for what follows from it.
     fn hear(&mut self, answer: Answer) {
         let Answer { job, seen, object } = answer;
+        let mut last = None;
         for (path, what) in seen {
             let name = path.file_name();
-            if self.sysroot.nodes.get(job.parent, name).is_some() {
+            last = self.sysroot.nodes.get(job.parent, name);
+            if last.is_some() {
                 continue;
             }
             let what = if self.sysroot.hidden.contains(&path) { Seen::Absent } else { what };
@@ -137,8 +169,11 @@ impl Ahead<'_, '_> {
                 let record = &mut self.sysroot.files[file.0];
                 record.object.get_or_insert_with(|| object.clone());
             }
+            last = Some(node);
         }
-        self.see(&job.path);
+        if let Some(last) = last {
+            self.see(last, &job.path);
+        }
         self.hear_known();
     }
 

@@ -40,10 +40,15 @@ pub struct Sysroot {
     nodes: Nodes,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
+    /// Where paths of folders lead to folders, each with the slash at its end.
+    folders: FxHashMap<Box<[u8]>, Reached>,
     /// Host folders whose files appear in one of the sysroot, before its own.
     grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
 }
+
+/// Where a path led, and through how many links.
+type Reached = (NodeId, usize);
 
 /// A regular file that was met.
 #[derive(Debug)]
@@ -117,6 +122,7 @@ impl Sysroot {
             nodes: Nodes::new(disk.mode()),
             files: Vec::new(),
             by_inode: FxHashMap::default(),
+            folders: FxHashMap::default(),
             grafts: FxHashMap::default(),
             buffers: Buffers::default(),
             disk: Arc::new(disk),
@@ -136,6 +142,7 @@ impl Sysroot {
         let path = RootfsPath::root().join(inside.as_os_str().as_bytes());
         if path != RootfsPath::root() {
             self.hidden.push(path);
+            self.folders.clear();
         }
     }
 
@@ -180,12 +187,7 @@ impl Sysroot {
 
     /// Whether what is at `realpath`, where a path led, was planted or grafted rather than found in the sysroot.
     pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
-        self.node(realpath).is_some_and(|node| self.nodes[node].is_outside)
-    }
-
-    /// What is known of a path that is free of links.
-    fn node(&self, realpath: &RootfsPath) -> Option<NodeId> {
-        realpath.components().try_fold(ROOT, |node, part| self.nodes.get(node, part))
+        self.nodes.find(realpath).is_some_and(|node| self.nodes[node].is_outside)
     }
 
     /// Up to `length` bytes of the file's beginning; none where it cannot be read.
@@ -266,14 +268,42 @@ impl Sysroot {
         (present, absent)
     }
 
-    fn follow(
+    fn follow(&mut self, path: &RootfsPath, record: Option<(&mut Links, &mut Vec<RootfsPath>)>) -> (RootfsPath, End) {
+        let end = match record {
+            // What stands on the way is to be told of, so the whole way is gone.
+            Some(_) => self.go((ROOT, 0), path.as_bytes(), record),
+            None => {
+                let (folder, name) = self.folder_of(path);
+                self.go(folder, name, None)
+            }
+        };
+        end.map_or_else(|lost| lost, |(node, _)| (self.nodes[node].path.clone(), self.end(node)))
+    }
+
+    /// The folder part of a path where that leads to a folder, else the root; and what is left of the path.
+    /// The same few folders are asked for again and again.
+    fn folder_of<'p>(&mut self, path: &'p RootfsPath) -> (Reached, &'p [u8]) {
+        let (folder, name) = path.as_bytes().split_at(path.as_bytes().len() - path.file_name().len());
+        if let Some(&known) = self.folders.get(folder) {
+            return (known, name);
+        }
+        match self.go((ROOT, 0), folder, None) {
+            Ok(reached) if matches!(self.nodes[reached.0].kind, Kind::Dir(_)) => {
+                self.folders.insert(folder.into(), reached);
+                (reached, name)
+            }
+            _ => ((ROOT, 0), path.as_bytes()),
+        }
+    }
+
+    /// Goes on from a folder; to what may be absent, or to a path that lies below what is no folder.
+    fn go(
         &mut self,
-        path: &RootfsPath,
+        (mut node, mut met): Reached,
+        path: &[u8],
         mut record: Option<(&mut Links, &mut Vec<RootfsPath>)>,
-    ) -> (RootfsPath, End) {
-        let mut node = ROOT;
-        let mut met = 0;
-        let mut way = Way::new(path.as_bytes());
+    ) -> std::result::Result<Reached, (RootfsPath, End)> {
+        let mut way = Way::new(path);
         while let Some(part) = way.next() {
             let part = way.part(part);
             if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
@@ -287,7 +317,7 @@ impl Sysroot {
                     _ => End::Absent,
                 };
                 // Below what is not there nothing is a link.
-                return (lost.normalized(), end);
+                return Err((lost.normalized(), end));
             }
             if part == b".." {
                 if let Some((_, passed)) = &mut record {
@@ -303,7 +333,7 @@ impl Sysroot {
             };
             met += 1;
             if met > MAX_LINKS {
-                return (self.nodes[child].path.clone(), End::Loop);
+                return Err((self.nodes[child].path.clone(), End::Loop));
             }
             if let Some((links, _)) = &mut record {
                 links.push((self.nodes[child].path.clone(), Arc::clone(target)));
@@ -313,7 +343,7 @@ impl Sysroot {
             }
             way.turn(Arc::clone(target));
         }
-        (self.nodes[node].path.clone(), self.end(node))
+        Ok((node, met))
     }
 
     fn end(&self, node: NodeId) -> End {
@@ -391,6 +421,8 @@ impl Sysroot {
 
     /// The folder at `path`, made up where it is not there.
     fn make_dir(&mut self, path: &RootfsPath) -> NodeId {
+        // Whoever makes one is about to change what paths lead to.
+        self.folders.clear();
         let mut node = ROOT;
         let mut met = 0;
         let mut way = Way::new(path.as_bytes());
@@ -562,6 +594,28 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn links_of_the_folder_and_of_the_name_count_together() {
+        let root = tempfile::TempDir::new().unwrap();
+        let chain = |name: &str, count: usize| {
+            for at in 0..count {
+                symlink(format!("{name}{at}"), root.path().join(format!("{name}{}", at + 1))).unwrap();
+            }
+        };
+        std::fs::create_dir(root.path().join("d0")).unwrap();
+        std::fs::write(root.path().join("d0/f"), "").unwrap();
+        chain("d", 25);
+        chain("e", 16);
+        symlink("d25/f", root.path().join("e0")).unwrap();
+        let mut sysroot = Sysroot::open(root.path()).unwrap();
+        // 25 links of the folder, 16 and one more before it.
+        let mut find = |path: &str| sysroot.find(&RootfsPath::parse(path).unwrap());
+        assert!(matches!(find("/d25/f"), Find::File { .. }));
+        assert!(matches!(find("/d25/../e14"), Find::Loop), "25 and 15 and 25");
+        assert!(matches!(find("/e14"), Find::File { .. }), "15 and 25");
+        assert_eq!(find("/e16"), Find::Loop);
+    }
 
     #[test]
     fn what_lies_below_an_absent_folder_keeps_its_whole_path() {

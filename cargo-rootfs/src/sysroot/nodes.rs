@@ -66,6 +66,11 @@ impl Nodes {
         }
     }
 
+    /// What is known of a path that is free of links.
+    pub(super) fn find(&self, realpath: &RootfsPath) -> Option<NodeId> {
+        realpath.components().try_fold(ROOT, |node, part| self.get(node, part))
+    }
+
     /// Puts `name` into a folder, in the place of what was known of it.
     pub(super) fn put(&mut self, parent: NodeId, name: &[u8], kind: Kind) -> NodeId {
         if let Some(known) = self.get(parent, name) {

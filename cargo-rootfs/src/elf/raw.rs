@@ -1,0 +1,87 @@
+//! What was read of one file, before it is an [`Object`](super::Object): strings by where they stand in one
+//! text, lists in room that served other files.
+//!
+//! What it means was decided when it was put here.
+
+use std::sync::Arc;
+
+use super::bytes::{Bytes, Span};
+use super::{Dependency, DependencyKind, MAX_STRINGS, NeededVersion, Object, VersionDefinition, VersionNeed};
+
+/// A part of the file that is loaded.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) vaddr: u64,
+    pub(super) offset: u64,
+    pub(super) filesz: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    pub(super) segments: Vec<Segment>,
+    /// Offset, length and alignment of the PT_NOTE segments.
+    pub(super) note_segments: Vec<(u64, u64, u64)>,
+    /// Dependencies as they stand in the dynamic section: offsets in its string table.
+    pub(super) entries: Vec<(DependencyKind, u64)>,
+    /// All strings, one after another.
+    pub(super) text: Vec<u8>,
+    pub(super) interpreter: Option<Span>,
+    pub(super) soname: Option<Span>,
+    pub(super) rpath: Option<Span>,
+    pub(super) runpath: Option<Span>,
+    pub(super) dependencies: Vec<(DependencyKind, Span)>,
+    /// By file: its name, `vn_version`, and how many of `versions` are its.
+    pub(super) needs: Vec<(Span, u16, usize)>,
+    /// Name, hash, and whether it is weak.
+    pub(super) versions: Vec<(Span, u32, bool)>,
+    /// Name, hash, `vd_version`.
+    pub(super) definitions: Vec<(Span, u32, u16)>,
+    pub(super) notes: Vec<Span>,
+}
+
+impl Raw {
+    pub(super) fn clear(&mut self) {
+        self.segments.clear();
+        self.note_segments.clear();
+        self.entries.clear();
+        self.text.clear();
+        (self.interpreter, self.soname, self.rpath, self.runpath) = (None, None, None, None);
+        self.dependencies.clear();
+        self.needs.clear();
+        self.versions.clear();
+        self.definitions.clear();
+        self.notes.clear();
+    }
+
+    /// What was added to the text since it had `start` bytes; `None` where that is too much.
+    pub(super) fn since(&self, start: usize) -> Option<Span> {
+        // MAX_STRINGS is far below what the offsets can hold.
+        (self.text.len() <= MAX_STRINGS).then_some((start as u32, self.text.len() as u32))
+    }
+
+    /// Gives the object its strings, all in one allocation.
+    pub(super) fn settle(&self, object: &mut Object) {
+        let text: Arc<[u8]> = Arc::from(&self.text[..]);
+        let part = |span: Span| Bytes::part(&text, span);
+        object.interpreter = self.interpreter.map(part);
+        object.soname = self.soname.map(part);
+        object.rpath = self.rpath.map(part);
+        object.runpath = self.runpath.map(part);
+        object.dependencies =
+            self.dependencies.iter().map(|&(kind, name)| Dependency { kind, name: part(name) }).collect();
+        let mut versions = self.versions.iter();
+        let mut take = |count: usize| {
+            let taken = versions.by_ref().take(count);
+            taken.map(|&(name, hash, is_weak)| NeededVersion { name: part(name), hash, is_weak }).collect()
+        };
+        let needs = self.needs.iter();
+        object.version_needs = needs
+            .map(|&(file, revision, count)| VersionNeed { file: part(file), revision, versions: take(count) })
+            .collect();
+        let definitions = self.definitions.iter();
+        object.version_definitions = definitions
+            .map(|&(name, hash, revision)| VersionDefinition { name: part(name), hash, revision })
+            .collect();
+        object.dlopen_notes = self.notes.iter().map(|&note| part(note)).collect();
+    }
+}
