@@ -26,7 +26,7 @@ pub use bytes::Bytes;
 use bytes::Span;
 use raw::{Raw, Segment};
 pub use reader::{Buffers, ReadAt};
-use reader::{Reader, WINDOW};
+use reader::{MAX_PART, Reader};
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -361,7 +361,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let mut left = usize::try_from(length).unwrap_or(usize::MAX).min(room);
         let mut at = at;
         while left > 0 {
-            let chunk = self.reader.at(at, left.min(WINDOW))?;
+            let chunk = self.reader.at(at, left.min(MAX_PART))?;
             let end = memchr::memchr(0, chunk);
             self.raw.text.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
             if end.is_some() || chunk.is_empty() {

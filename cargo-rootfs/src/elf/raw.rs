@@ -79,9 +79,8 @@ impl Raw {
             .map(|&(file, revision, count)| VersionNeed { file: part(file), revision, versions: take(count) })
             .collect();
         let definitions = self.definitions.iter();
-        object.version_definitions = definitions
-            .map(|&(name, hash, revision)| VersionDefinition { name: part(name), hash, revision })
-            .collect();
+        object.version_definitions =
+            definitions.map(|&(name, hash, revision)| VersionDefinition { name: part(name), hash, revision }).collect();
         object.dlopen_notes = self.notes.iter().map(|&note| part(note)).collect();
     }
 }

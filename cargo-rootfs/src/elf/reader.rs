@@ -38,7 +38,7 @@ pub struct Buffers {
 }
 
 #[derive(Debug)]
-struct Windows([Window; 3]);
+struct Windows([Window; 5]);
 
 #[derive(Debug)]
 struct Window {
@@ -46,17 +46,19 @@ struct Window {
     length: usize,
     /// Whether the file ends where it does.
     is_last: bool,
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
 }
 
-/// The length of a window: in most files the header, the strings and the versions lie in the first one.
-pub(super) const WINDOW: usize = 8 << 10;
+/// The longest part that is read at once.
+pub(super) const MAX_PART: usize = 8 << 10;
+/// What is read at the beginning, where headers are, and of most programs the strings as well.
+const FIRST: usize = 4 << 10;
+/// What is read elsewhere. To copy more takes longer than to ask again, at the places where files have what is wanted.
+const WINDOW: usize = 2 << 10;
 
 impl Default for Windows {
     fn default() -> Self {
-        let window =
-            || Window { offset: 0, length: 0, is_last: false, bytes: vec![0; WINDOW].into_boxed_slice() };
-        Self([(); 3].map(|()| window()))
+        Self([(); 5].map(|()| Window { offset: 0, length: 0, is_last: false, bytes: Vec::new() }))
     }
 }
 
@@ -70,6 +72,8 @@ impl Window {
     /// Fills it from `offset` on, with `length` bytes at the least, fewer only where the file ends.
     fn fill<F: ReadAt + ?Sized>(&mut self, file: &F, offset: u64, length: usize) -> io::Result<()> {
         (self.offset, self.length, self.is_last) = (offset, 0, false);
+        let room = length.max(if offset == 0 { FIRST } else { WINDOW });
+        self.bytes.resize(room, 0);
         while self.length < length {
             let at = offset.saturating_add(self.length as u64);
             match file.read_at(&mut self.bytes[self.length..], at) {
@@ -89,7 +93,7 @@ impl Window {
 /// A file read through a few windows, because headers, dynamic section and strings lie apart.
 pub(super) struct Reader<'f, F: ReadAt + ?Sized> {
     file: &'f F,
-    windows: &'f mut [Window; 3],
+    windows: &'f mut [Window; 5],
     /// The window that was looked into last: mostly the one for the next part, too.
     last: usize,
     turn: usize,
@@ -108,7 +112,7 @@ impl Buffers {
 }
 
 impl<F: ReadAt + ?Sized> Reader<'_, F> {
-    /// Up to `length` bytes at `offset`, at most [`WINDOW`]; fewer only where the file ends.
+    /// Up to `length` bytes at `offset`, at most [`MAX_PART`]; fewer only where the file ends.
     pub(super) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         if self.windows[self.last].holds(offset, length).is_none() {
             self.last = match self.windows.iter().position(|window| window.holds(offset, length).is_some()) {

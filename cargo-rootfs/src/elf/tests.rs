@@ -210,7 +210,7 @@ fn answer_is_bounded(bytes: &[u8]) -> Result<Object, ReadError> {
     let start = std::time::Instant::now();
     let answer = Object::read(&counted);
     assert!(start.elapsed().as_secs() < 5);
-    assert!(counted.read.get() < 64 * bytes.len().max(WINDOW), "{} bytes read", counted.read.get());
+    assert!(counted.read.get() < 64 * bytes.len().max(MAX_PART), "{} bytes read", counted.read.get());
     answer
 }
 
