@@ -58,6 +58,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     if arguments.get(1).is_some_and(|first| first == "rootfs") {
         arguments.remove(1);
     }
+    if let Some(options) = options::tree_of_files(&arguments) {
+        return Ok(options);
+    }
     let mut command = Options::command();
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
         options::refuse_options_before_subcommand(&mut command, &matches)?;

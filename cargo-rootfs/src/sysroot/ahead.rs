@@ -20,7 +20,7 @@ const ENOUGH: usize = 24;
 /// More threads wait for each other rather than for the disk.
 const MAX_THREADS: usize = 4;
 /// How many files a thread takes at a time, for taking them has its price too.
-const BATCH: usize = 4;
+const BATCH: usize = 16;
 /// How many links in one folder are followed by who looks; the rest are the sysroot's.
 const MAX_SIBLINGS: usize = 8;
 
@@ -196,12 +196,12 @@ impl Ahead<'_, '_> {
                 let _ = std::thread::Builder::new().spawn_scoped(scope, || desk.serve(disk));
             }
             loop {
-                let (job, answers) = desk.exchange(&mut self.fresh);
-                if job.is_none() && answers.is_empty() {
+                let (jobs, answers) = desk.exchange(&mut self.fresh);
+                if jobs.is_empty() && answers.is_empty() {
                     break;
                 }
                 answers.into_iter().for_each(|answer| self.hear(answer));
-                if let Some(job) = job {
+                for job in jobs {
                     let answer = answer(disk, job, buffers);
                     self.hear(answer);
                 }
@@ -225,9 +225,19 @@ struct Papers {
     answers: Vec<Answer>,
     /// Jobs that are being done by others.
     taken: usize,
-    /// Threads that wait for jobs.
+    /// Threads that wait for jobs. To wake one that does not wait is a system call for nothing.
     idle: usize,
+    /// Whether answers are waited for.
+    is_awaited: bool,
     is_closed: bool,
+}
+
+impl Papers {
+    /// Some jobs, of which as many are left for the others.
+    fn take(&mut self) -> Vec<Job> {
+        let count = self.jobs.len().div_ceil(2).min(BATCH);
+        self.jobs.split_off(self.jobs.len() - count)
+    }
 }
 
 impl Desk {
@@ -236,18 +246,23 @@ impl Desk {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives new jobs and gets answers, and a job where there is one; neither when everything is done.
-    fn exchange(&self, fresh: &mut Vec<Job>) -> (Option<Job>, Vec<Answer>) {
+    /// Gives new jobs and gets answers, and jobs where there are any; neither when everything is done.
+    fn exchange(&self, fresh: &mut Vec<Job>) -> (Vec<Job>, Vec<Answer>) {
         let mut papers = self.papers();
         papers.jobs.append(fresh);
-        if papers.idle > 0 && papers.jobs.len() > 1 {
-            self.has_jobs.notify_all();
-        }
         while papers.jobs.is_empty() && papers.answers.is_empty() && papers.taken > 0 {
+            papers.is_awaited = true;
             papers = self.has_answers.wait(papers).unwrap_or_else(PoisonError::into_inner);
+            papers.is_awaited = false;
         }
         let answers = std::mem::take(&mut papers.answers);
-        (papers.jobs.pop(), answers)
+        let jobs = papers.take();
+        let wake = papers.idle > 0 && !papers.jobs.is_empty();
+        drop(papers);
+        if wake {
+            self.has_jobs.notify_all();
+        }
+        (jobs, answers)
     }
 
     /// Does jobs until the desk is closed.
@@ -263,17 +278,17 @@ impl Desk {
             if papers.is_closed {
                 return;
             }
-            // Some are left for the others.
-            let count = papers.jobs.len().div_ceil(2).min(BATCH);
-            let from = papers.jobs.len() - count;
-            let jobs = papers.jobs.split_off(from);
+            let jobs = papers.take();
+            let count = jobs.len();
             papers.taken += count;
             drop(papers);
             let answers: Vec<_> = jobs.into_iter().map(|job| answer(disk, job, &mut buffers)).collect();
             papers = self.papers();
             papers.taken -= count;
             papers.answers.extend(answers);
-            self.has_answers.notify_one();
+            if papers.is_awaited {
+                self.has_answers.notify_one();
+            }
         }
     }
 

@@ -66,6 +66,12 @@ impl Disk {
     /// What `path` is; only its last component may be a link.
     pub(super) fn look(&self, path: &RootfsPath) -> Seen {
         let relative = OsStr::from_bytes(path.relative());
+        // `libfoo.so.1` is nearly always a link: one question instead of two.
+        if is_soname(path.file_name()) {
+            if let link @ Seen::Link(_) = self.link(relative) {
+                return link;
+            }
+        }
         let stat = match rustix::fs::statat(&self.handle, relative, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::NAMETOOLONG) => {
@@ -108,6 +114,12 @@ impl Disk {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a name is as sonames are: one number after `.so.`.
+fn is_soname(name: &[u8]) -> bool {
+    let number = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    number > 0 && name[..name.len() - number].ends_with(b".so.")
 }
 
 /// Opens a regular file of the host, wherever it is.

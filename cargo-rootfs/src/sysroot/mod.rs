@@ -8,9 +8,8 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -561,18 +560,10 @@ impl Files for Sysroot {
 
     fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let whole = usize::try_from(self.files[file.0].stat.size).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; length.min(whole)];
-        let handle = self.open_file(file)?;
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match handle.read_at(&mut bytes[filled..], offset.saturating_add(filled as u64)) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
+        let mut bytes = Vec::with_capacity(length.min(whole));
+        let mut handle = self.open_file(file)?;
+        handle.seek(SeekFrom::Start(offset))?;
+        handle.take(length as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
