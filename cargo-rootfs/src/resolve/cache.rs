@@ -83,7 +83,7 @@ impl Cache {
         let mut found = None;
         while left < right {
             let middle = left + (right - left) / 2;
-            match compare(name, self.from_key(middle)?) {
+            match compare(name, self.key_on(middle)?) {
                 Ordering::Equal => {
                     found = Some(middle);
                     break;
@@ -94,12 +94,12 @@ impl Cache {
             }
         }
         let mut first = found?;
-        while first > 0 && self.from_key(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
+        while first > 0 && self.key_on(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
             first -= 1;
         }
         let mut best = None;
         for index in first..self.count {
-            if !self.from_key(index).is_some_and(|key| compare(name, key).is_eq()) {
+            if !self.key_on(index).is_some_and(|key| compare(name, key).is_eq()) {
                 break;
             }
             let at = self.entries + index * self.entry;
@@ -131,8 +131,8 @@ impl Cache {
         self.string(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
     }
 
-    /// The rest of the file from an entry's name on: to compare with it, its end need not be looked for.
-    fn from_key(&self, index: usize) -> Option<&[u8]> {
+    /// The file from an entry's name on: to compare with it, its end need not be looked for.
+    fn key_on(&self, index: usize) -> Option<&[u8]> {
         self.rest(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
     }
 
