@@ -7,7 +7,7 @@ use crate::target::Machine;
 pub(crate) const SUITE: &str = "bookworm";
 
 /// Debian's releases since then, and the glibc that each has.
-const SUITES: &[(&str, (u16, u16))] = &[(SUITE, (2, 36)), ("trixie", (2, 41))];
+const SUITES: &[(&str, (u32, u32))] = &[(SUITE, (2, 36)), ("trixie", (2, 41))];
 
 /// What comes after the last of them.
 const NEWEST: &str = "sid";

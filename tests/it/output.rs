@@ -240,7 +240,26 @@ fn trees_show_files_of_any_kind() {
     let absent =
         r#"{"reason":"closure","file":"absent","interpreter":null,"objects":[],"missing":[],"error":"not found"}"#;
     assert_eq!(lines.next(), Some(absent));
-    assert!(lines.next().unwrap().starts_with(r#"{"reason":"closure","file":"/bin/true","interpreter":"#));
+    let there = lines.next().unwrap();
+    assert!(there.starts_with(r#"{"reason":"closure","file":"/bin/true","interpreter":"#));
+    let lowest =
+        r#"[..],"glibc":{"lowest":"2.[..]","needed_by":"[..]"},"kernel":{"lowest":"[..]","needed_by":"[..]"}}"#;
+    snapbox::assert_data_eq!(there, lowest);
+}
+
+#[test]
+fn trees_say_which_glibc_and_kernel_they_run_on() {
+    let tree = Project::empty().run(&["tree", "/bin/true"]);
+    snapbox::assert_data_eq!(
+        tree.stdout,
+        snapbox::str![[r#"
+/bin/true
+    interpreter [..]
+    runs on glibc >= 2.[..] (needed by [..]), Linux >= [..]
+    libc.so.6 => [..]
+...
+"#]]
+    );
 }
 
 #[test]

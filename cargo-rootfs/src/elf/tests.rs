@@ -119,6 +119,37 @@ fn this_test_reads_itself_as_readelf_does() {
     assert!(libc.versions.iter().any(|version| version.name.starts_with(b"GLIBC_2")), "{libc:?}");
 }
 
+/// A note of the name GNU and the type 1: the system, 0 for Linux, and three numbers of the oldest kernel.
+#[test]
+fn the_abi_tag_says_which_kernel() {
+    let kernel = |name: &str, system: u32, kind: u32| {
+        let machine = machine(name);
+        let order = |value: u32| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
+        let wide = |value: usize| {
+            let [low, high] = [order(value as u32), [0; 4]];
+            if machine.is_little_endian { [low, high].concat() } else { [high, low].concat() }
+        };
+        let words = |words: &[u32]| words.iter().flat_map(|word| order(*word)).collect::<Vec<u8>>();
+        let note = [words(&[4, 16, kind]), b"GNU\0".to_vec(), words(&[system, 3, 10, 2])].concat();
+        // One that is not looked at comes first.
+        let note = [words(&[4, 4, 3]), b"GNU\0abcd".to_vec(), note].concat();
+        let mut file = Fixture::program().machine(machine).tail(&note).build();
+        // The first of its program headers, PT_PHDR, becomes PT_NOTE.
+        let at = file.len() - note.len();
+        file[64..68].copy_from_slice(&order(program_header::PT_NOTE));
+        file[72..80].copy_from_slice(&wide(at));
+        file[96..104].copy_from_slice(&wide(note.len()));
+        file[112..120].copy_from_slice(&wide(4));
+        read(&file).unwrap().kernel
+    };
+    for name in ["x86_64", "s390x"] {
+        assert_eq!(kernel(name, 0, 1), Some((3, 10, 2)), "{name}");
+        // GNU Hurd's, and the build ID.
+        assert_eq!(kernel(name, 1, 1), None, "{name}");
+        assert_eq!(kernel(name, 0, 3), None, "{name}");
+    }
+}
+
 #[test]
 fn what_is_not_elf_says_so() {
     for (bytes, expected) in [

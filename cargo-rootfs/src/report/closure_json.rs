@@ -1,7 +1,9 @@
 //! One closure as one line of JSON, by the contract of `tree --message-format json`.
 //!
-//! Fields may be added, never changed.
+//! Fields may be added, never changed. Added since: `glibc` and `kernel`, each null or
+//! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`.
 
+use super::runs_on;
 use super::tree::{skipped_text, text};
 use crate::resolve::{Closure, Skipped};
 
@@ -38,13 +40,14 @@ pub fn closure_json(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Ski
                 out.push(b'}');
             }
             out.push(b']');
+            runs_on::members(out, closure);
         }
     }
     out.extend_from_slice(b"}\n");
 }
 
 /// A key, with the punctuation around it, and its string.
-fn field(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+pub(super) fn field(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.extend_from_slice(key);
     string(out, value);
 }

@@ -4,6 +4,7 @@
 
 mod closure_json;
 mod missing;
+mod runs_on;
 mod tree;
 mod versions;
 mod why;

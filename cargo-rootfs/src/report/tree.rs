@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::runs_on;
 use crate::resolve::{Closure, Find, Skipped};
 
 /// How much of a tree is shown.
@@ -34,6 +35,7 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
         None if closure.objects.is_empty() && closure.missing.is_empty() => put(out, ["    statically linked\n"]),
         None => {}
     }
+    runs_on::line(out, closure);
     for (path, machine) in &closure.passed_over {
         put(out, ["    passed over ", &path.to_text(), ": it is for ", &machine.to_string(), "\n"]);
     }

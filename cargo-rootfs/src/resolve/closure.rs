@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::dlopen::{Noted, Notes, Priority};
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
+use super::releases::{Releases, RunsOn};
 use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
@@ -44,6 +45,15 @@ pub struct Closure {
     pub other_names: Vec<(Bytes, usize)>,
     /// Who needs what: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
+    /// The oldest glibc and Linux that it runs on.
+    pub runs_on: RunsOn,
+}
+
+impl Closure {
+    /// The path by which the loader knows an object: by its index in `objects`, or the executable.
+    pub fn path(&self, object: Option<usize>) -> &RootfsPath {
+        object.map_or(&self.realpath, |index| &self.objects[index].path)
+    }
 }
 
 /// A shared object of a [`Closure`].
@@ -121,6 +131,7 @@ pub struct Resolver {
     /// What an object of the closure at hand is known by: the names it was needed by, its path, its soname.
     pub(super) known: Marks,
     pub(super) by_file: Marks,
+    releases: Releases,
 }
 
 /// What a search came to, with the names that the object is then known by.
@@ -185,6 +196,7 @@ impl Resolver {
             no_folders: Folders::from([]),
             known: Marks::default(),
             by_file: Marks::default(),
+            releases: Releases::default(),
         }
     }
 
@@ -301,9 +313,11 @@ impl Resolver {
             passed_over: Vec::new(),
             other_names: Vec::new(),
             edges: Vec::new(),
+            runs_on: RunsOn::default(),
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
             // Static, static-pie, or a library that needs nothing.
+            closure.runs_on = self.releases.runs_on(files, &closure);
             return Ok(closure);
         }
         let loader_path = interpreter_path.clone().unwrap_or_else(|| Loader::usual_path(&object));
@@ -337,6 +351,7 @@ impl Resolver {
         if process.mapped.iter().any(|mapped| !mapped.object.dlopen_notes.is_empty()) {
             self.open_noted(&mut process);
         }
+        closure.runs_on = self.releases.runs_on(files, &closure);
         Ok(closure)
     }
 

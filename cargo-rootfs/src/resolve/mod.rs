@@ -31,7 +31,7 @@ mod versions;
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
 pub use loader::{Libc, Loader};
-pub use releases::Release;
+pub use releases::{Release, RunsOn};
 pub use search::Attempt;
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 

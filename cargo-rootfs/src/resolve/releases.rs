@@ -1,21 +1,27 @@
-//! Releases of glibc, by the versions that objects need and define.
+//! Releases of glibc, and of the kernel: the oldest that a closure runs on, by what its objects say.
 //!
 //! Whether what was chosen satisfies them is for [`super::versions`].
 
 use std::fmt;
 
+use super::{Closure, FileId, Files};
 use crate::elf::Object;
 
 /// A release of glibc as versions name it: `2.34` of `GLIBC_2.34`, `2.2.5` of `GLIBC_2.2.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release([u16; 3]);
+pub struct Release([u32; 3]);
 
 const PREFIX: &[u8] = b"GLIBC_";
 
 impl Release {
     /// `new(2, 36)` is 2.36.
-    pub fn new(major: u16, minor: u16) -> Self {
+    pub fn new(major: u32, minor: u32) -> Self {
         Self([major, minor, 0])
+    }
+
+    /// Two of them, or three where the third is not 0.
+    pub fn numbers(&self) -> &[u32] {
+        if self.0[2] > 0 { &self.0 } else { &self.0[..2] }
     }
 
     /// From a version's name; `None` where it names no release, as GLIBC_PRIVATE.
@@ -25,15 +31,20 @@ impl Release {
         if text == b"ABI_DT_RELR" {
             return Some(Self::new(2, 36));
         }
-        let mut parts = [0; 3];
-        let mut count = 0;
-        for part in text.split(|byte| *byte == b'.') {
-            let number =
-                std::str::from_utf8(part).ok().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))?;
-            *parts.get_mut(count)? = number.parse().ok()?;
-            count += 1;
+        // A digit first, then digits and dots.
+        let mut parts = [0u32; 3];
+        let (mut at, mut after_dot) = (0, true);
+        for byte in text {
+            match byte {
+                b'0'..=b'9' => {
+                    parts[at] = parts[at].checked_mul(10)?.checked_add(u32::from(byte - b'0'))?;
+                    after_dot = false;
+                }
+                b'.' if !after_dot && at < 2 => (at, after_dot) = (at + 1, true),
+                _ => return None,
+            }
         }
-        (count > 1).then_some(Self(parts))
+        (at > 0 && !after_dot).then_some(Self(parts))
     }
 
     /// The newest release that `object` needs, weak versions apart: those may be lacking.
@@ -56,6 +67,79 @@ impl fmt::Display for Release {
     }
 }
 
+/// What a closure needs of the system that it runs on. Who needs it first is an index into
+/// [`Closure::objects`], or `None` for the executable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunsOn {
+    /// The oldest glibc: the newest release that anything but glibc itself needs a version of.
+    pub glibc: Option<(Release, Option<usize>)>,
+    /// The oldest Linux, of `.note.ABI-tag`.
+    pub kernel: Option<((u32, u32, u32), Option<usize>)>,
+}
+
+/// Whether `object` is a part of glibc, and so comes with whichever release is there: a library all of
+/// whose versions are glibc's. (libxcrypt's libcrypt.so.1 has some of them, and others of its own.)
+fn is_glibc(object: &Object) -> bool {
+    let mut defines = false;
+    object.version_definitions.iter().all(|version| {
+        let is_own = version.name.starts_with(PREFIX);
+        defines |= is_own;
+        // The base definition has the library's name.
+        is_own || object.soname.as_ref() == Some(&version.name)
+    }) && defines
+}
+
+/// What one file needs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Needs {
+    glibc: Option<Release>,
+    is_glibc: bool,
+    kernel: Option<(u32, u32, u32)>,
+}
+
+/// Who needs the most of either. glibc's own needs of itself are no needs, unless it is what is asked about.
+fn lowest(main: Needs, objects: impl Iterator<Item = Needs>) -> RunsOn {
+    let mut lowest = RunsOn { glibc: main.glibc.map(|it| (it, None)), kernel: main.kernel.map(|it| (it, None)) };
+    for (index, needs) in objects.enumerate() {
+        if !needs.is_glibc && needs.glibc > lowest.glibc.map(|it| it.0) {
+            lowest.glibc = needs.glibc.map(|it| (it, Some(index)));
+        }
+        if needs.kernel > lowest.kernel.map(|it| it.0) {
+            lowest.kernel = needs.kernel.map(|it| (it, Some(index)));
+        }
+    }
+    lowest
+}
+
+/// Looks at each file once, however many closures it is in.
+#[derive(Debug, Default)]
+pub(super) struct Releases {
+    /// By the numbers of files.
+    known: Vec<Option<Needs>>,
+}
+
+impl Releases {
+    pub(super) fn runs_on(&mut self, files: &mut dyn Files, closure: &Closure) -> RunsOn {
+        let main = self.needs(files, closure.id);
+        lowest(main, closure.objects.iter().map(|object| self.needs(files, object.file)))
+    }
+
+    fn needs(&mut self, files: &mut dyn Files, file: FileId) -> Needs {
+        if let Some(Some(needs)) = self.known.get(file.0) {
+            return *needs;
+        }
+        let needs = files.object(file).map_or_else(
+            |_| Needs::default(),
+            |object| Needs { glibc: Release::needed_by(&object), is_glibc: is_glibc(&object), kernel: object.kernel },
+        );
+        if file.0 >= self.known.len() {
+            self.known.resize((file.0 + 1).next_power_of_two(), None);
+        }
+        self.known[file.0] = Some(needs);
+        needs
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,8 +158,17 @@ mod tests {
         assert_eq!(release("GLIBC_ABI_DT_RELR"), release("GLIBC_2.36"));
         let others =
             ["GLIBC_PRIVATE", "GLIBC_ABI_GNU2_TLS", "GLIBCXX_3.4.30", "GLIBC_", "GLIBC_2", "GLIBC_2.", "GLIBC_2.3x"];
-        for name in others.into_iter().chain(["GLIBC_2.+3", "GLIBC_2.99999", "GLIBC_2.1.2.3", "2.34"]) {
+        for name in others.into_iter().chain(["GLIBC_2.+3", "GLIBC_2.4294967296", "GLIBC_2.1.2.3", "2.34"]) {
             assert_eq!(release(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn the_newest_kernel_counts_by_whoever_needs_it_first() {
+        let needs = |kernel| Needs { kernel, is_glibc: true, ..Needs::default() };
+        let all = [None, Some((3, 2, 0)), Some((3, 10, 0)), Some((3, 10, 0)), Some((2, 6, 32))].map(needs);
+        assert_eq!(lowest(needs(None), all.into_iter()).kernel, Some(((3, 10, 0), Some(2))));
+        assert_eq!(lowest(needs(Some((3, 10, 0))), all.into_iter()).kernel, Some(((3, 10, 0), None)));
+        assert_eq!(lowest(needs(None), [].into_iter()), RunsOn::default());
     }
 }

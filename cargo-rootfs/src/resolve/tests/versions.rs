@@ -2,6 +2,8 @@
 
 use super::tree::{LOADER, Tree, library, program, soname};
 use crate::elf::fixture::{Fixture, elf_hash};
+use crate::path::RootfsPath;
+use crate::resolve::Resolver;
 
 /// Every version that is needed must be defined by the library that was chosen; a weak one may be
 /// lacking, and a library without any versions serves all (`_dl_check_map_versions`, `match_symbol`).
@@ -198,4 +200,37 @@ fn compact_relocations_need_their_version() {
     tree(&["GLIBC_2.34", "GLIBC_ABI_DT_RELR"], new).expect_versions("/bin/app", &[]);
     tree(&["GLIBC_2.34"], new).expect_versions("/bin/app", &["GLIBC_ABI_DT_RELR needed by /bin/app"]);
     tree(&["GLIBC_2.34"], &[]).only_here("an older loader than this machine's").expect_versions("/bin/app", &[]);
+}
+
+/// The oldest glibc is the newest release that anything needs but glibc itself, which comes with it;
+/// compared as numbers, weak versions apart, by whoever needs it first.
+#[test]
+fn a_closure_runs_on_the_newest_release_that_it_needs() {
+    let libc = || soname("libc.so.6").needs("ld-linux-x86-64.so.2");
+    let libc = || libc().needs_versions("ld-linux-x86-64.so.2", &["GLIBC_2.35"]);
+    let libc = || libc().defines_versions(&["libc.so.6", "GLIBC_2.2.5", "GLIBC_2.36", "GLIBC_PRIVATE"]);
+    let runs_on = |app: &[&str], liba: Fixture| {
+        let mut tree = Tree::glibc()
+            .elf("/bin/app", program().needs("libc.so.6").needs("liba.so").needs_versions("libc.so.6", app))
+            .elf("/lib/libc.so.6", libc())
+            .elf("/lib/liba.so", liba.needs("libc.so.6"));
+        let closure =
+            Resolver::new(Vec::new(), None).closure(&mut tree, &RootfsPath::parse("/bin/app").unwrap()).unwrap();
+        let (release, by) = closure.runs_on.glibc?;
+        Some(format!("{release} {}", closure.path(by)))
+    };
+    let liba = |versions: &[&str]| library().needs_versions("libc.so.6", versions);
+    let expect = |app: &[&str], liba, expected| assert_eq!(runs_on(app, liba).as_deref(), expected);
+    expect(&["GLIBC_2.2.5", "GLIBC_2.4"], liba(&["GLIBC_2.14"]), Some("2.14 /lib/liba.so"));
+    expect(&["GLIBC_2.34", "?GLIBC_2.36", "GLIBC_PRIVATE"], liba(&["GLIBC_2.34"]), Some("2.34 /bin/app"));
+    expect(&["GLIBC_2.34", "GLIBC_ABI_DT_RELR"], liba(&[]), Some("2.36 /bin/app"));
+    expect(&["GLIBC_PRIVATE"], library(), None);
+    // One with glibc's versions among its own is not glibc's.
+    let own = |versions: &[&str]| liba(&["GLIBC_2.36"]).defines_versions(versions);
+    expect(&["GLIBC_2.4"], own(&["base", "GLIBC_2.2.5", "OWN_1"]).soname("base"), Some("2.36 /lib/liba.so"));
+    expect(&["GLIBC_2.4"], own(&["base", "GLIBC_2.2.5"]).soname("base"), Some("2.4 /bin/app"));
+    // What is asked about counts, be it glibc's.
+    let mut tree = Tree::glibc().elf("/lib/libc.so.6", libc());
+    let closure = tree.closure("/lib/libc.so.6");
+    assert_eq!(closure.runs_on.glibc.unwrap().0.to_string(), "2.35");
 }
