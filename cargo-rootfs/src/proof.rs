@@ -4,10 +4,11 @@
 //! no sysroot, only the entries, links, cache and configuration of the rootfs itself. Headers that
 //! were parsed are not parsed again.
 
+use std::hash::Hash;
 use std::io;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::elf::{Bytes, Object, ReadError};
 use crate::error::{Error, Warning};
@@ -83,16 +84,24 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], sysroot: &mut Sysroot, tools: &[
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
     let mut resolver = Resolver::new(Vec::new(), None);
     let mut versions = Versions::default();
-    let mut verdict = Verdict::default();
+    let mut verdicts = Vec::new();
     let mut errors = Vec::new();
     for claim in claims {
-        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdict, &mut errors) {
+        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors) {
             errors.push(error);
         }
     }
     let machine = claims.first().map(|claim| claim.machine);
-    errors.extend(verdict.unsatisfied.iter().map(|lacking| version_error(lacking, machine, tools)));
-    Proof { errors, warnings: verdict.unversioned.iter().map(unversioned_warning).collect() }
+    let unsatisfied = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
+    errors.extend(unsatisfied.map(|lacking| version_error(lacking, machine, tools)));
+    let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
+    Proof { errors, warnings: unversioned.map(unversioned_warning).collect() }
+}
+
+/// Each once: an object may be in many closures.
+fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
+    let mut seen = FxHashSet::default();
+    all.filter(move |one| seen.insert(*one))
 }
 
 fn check(
@@ -100,7 +109,7 @@ fn check(
     resolver: &mut Resolver,
     claim: &Claim,
     versions: &mut Versions,
-    verdict: &mut Verdict,
+    verdicts: &mut Vec<Verdict>,
     errors: &mut Vec<Error>,
 ) -> Result<(), Error> {
     for name in &claim.names {
@@ -133,18 +142,7 @@ fn check(
     for missing in &closure.missing {
         errors.push(missing_error(&[missing], machine, None).detail(format!("in the planned rootfs, of {path}")));
     }
-    let found = versions.check(view, &closure);
-    // An object that several executables load is told of once.
-    for lacking in found.unsatisfied {
-        if !verdict.unsatisfied.contains(&lacking) {
-            verdict.unsatisfied.push(lacking);
-        }
-    }
-    for pair in found.unversioned {
-        if !verdict.unversioned.contains(&pair) {
-            verdict.unversioned.push(pair);
-        }
-    }
+    verdicts.push(versions.check(view, &closure));
     if closure.missing.is_empty() {
         let now = mapped(&closure, view);
         if now != claim.mapped {

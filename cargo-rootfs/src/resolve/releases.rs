@@ -8,7 +8,7 @@ use super::{Closure, FileId, Files};
 use crate::elf::Object;
 
 /// A release of glibc as versions name it: `2.34` of `GLIBC_2.34`, `2.2.5` of `GLIBC_2.2.5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Release([u32; 3]);
 
 const PREFIX: &[u8] = b"GLIBC_";

@@ -1,11 +1,13 @@
 //! Symbol versions: whether every version that an object needs is defined by the library that was
 //! chosen for it (`_dl_check_map_versions`, elf/dl-version.c).
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::releases::Release;
 use super::{Closure, FileId, Files, Libc, bytes};
-use crate::elf::{Bytes, NeededVersion, Object, VersionNeed};
+use crate::elf::{Bytes, DependencyKind, NeededVersion, Object, VersionNeed};
 use crate::path::RootfsPath;
 
 /// What ld.so has to say of the symbol versions of a closure.
@@ -18,7 +20,7 @@ pub struct Verdict {
 }
 
 /// Why ld.so refuses to start a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unsatisfied {
     /// The object at fault.
     pub needed_by: RootfsPath,
@@ -31,7 +33,7 @@ pub struct Unsatisfied {
 }
 
 /// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lack {
     /// The library has version definitions, and lacks these.
     Versions {
@@ -60,7 +62,7 @@ pub enum Lack {
 }
 
 /// Versions are needed of a library that has no version definitions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unversioned {
     /// The object that needs them.
     pub needed_by: RootfsPath,
@@ -73,6 +75,7 @@ pub struct Unversioned {
 pub struct Versions {
     /// What the need of this index of the first file makes of the second.
     checked: FxHashMap<(FileId, usize, FileId), Match>,
+    defined: FxHashMap<FileId, Definitions>,
 }
 
 /// How a need and a library go together.
@@ -91,176 +94,210 @@ impl Versions {
         if closure.loader.as_ref().is_none_or(|loader| loader.libc == Libc::Musl) {
             return verdict;
         }
-        let program = (closure.id, &closure.realpath);
-        let loaded = closure.objects.iter().map(|loaded| (loaded.file, &loaded.path));
-        let all: Vec<(FileId, &RootfsPath)> = std::iter::once(program).chain(loaded).collect();
-        let names = Names::new(closure);
-        for &(file, path) in &all {
+        let mut names = Names::new(closure);
+        for by in std::iter::once(None).chain((0..closure.objects.len()).map(Some)) {
+            let file = by.map_or(closure.id, |index| closure.objects[index].file);
             let Ok(object) = files.object(file) else { continue };
-            let refuse = |files: &mut dyn Files, verdict: &mut Verdict, why| {
-                let linked_for = Release::needed_by(&object);
-                let present = present(files, closure);
-                verdict.unsatisfied.push(Unsatisfied { needed_by: path.clone(), why, linked_for, present });
-            };
-            // Of the first record alone the revision is looked at.
-            if let Some(need) = object.version_needs.first().filter(|need| need.revision != 1) {
-                refuse(files, &mut verdict, Lack::Revision { file: path.clone(), revision: need.revision });
-                continue;
-            }
+            let (mut wrong, mut bare) = (Vec::new(), Vec::new());
             for (index, need) in object.version_needs.iter().enumerate() {
-                let (library, library_path) = match names.find(files, closure, &all, &need.file) {
-                    Named::File(file, path) => (file, path),
+                // Of the first record alone the revision is looked at.
+                if index == 0 && need.revision != 1 {
+                    wrong.push(Lack::Revision { file: closure.path(by).clone(), revision: need.revision });
+                    break;
+                }
+                let chosen = match names.find(files, &need.file) {
+                    Named::Object(chosen) => chosen,
                     // It does not come to versions where a library is missing.
                     Named::Missing => continue,
                     Named::Nothing => {
                         let version = need.versions.first().map_or_else(|| bytes(b""), |first| first.name.clone());
-                        refuse(files, &mut verdict, Lack::Library { name: need.file.clone(), version });
+                        wrong.push(Lack::Library { name: need.file.clone(), version });
                         continue;
                     }
                 };
-                let matched = self
-                    .checked
-                    .entry((file, index, library))
-                    .or_insert_with(|| files.object(library).map_or(Match::Satisfied, |chosen| compare(need, &chosen)));
-                match matched.clone() {
+                let library = chosen.map_or(closure.id, |index| closure.objects[index].file);
+                let matched = self.checked.entry((file, index, library)).or_insert_with(|| {
+                    let defined = self.defined.entry(library).or_insert_with(|| {
+                        files.object(library).map_or_else(|_| Definitions::default(), |it| Definitions::new(&it))
+                    });
+                    defined.meet(need)
+                });
+                let library = || closure.path(chosen).clone();
+                match matched {
                     Match::Satisfied => {}
-                    Match::Unversioned => {
-                        let pair = Unversioned { needed_by: path.clone(), library: library_path.clone() };
-                        if !verdict.unversioned.contains(&pair) {
-                            verdict.unversioned.push(pair);
-                        }
-                    }
+                    Match::Unversioned if bare.contains(&chosen) => {}
+                    Match::Unversioned => bare.push(chosen),
                     Match::Lacks(versions) => {
-                        refuse(files, &mut verdict, Lack::Versions { versions, library: library_path.clone() });
+                        wrong.push(Lack::Versions { versions: versions.clone(), library: library() })
                     }
-                    Match::Revision(revision) => {
-                        refuse(files, &mut verdict, Lack::Revision { file: library_path.clone(), revision });
-                    }
+                    Match::Revision(revision) => wrong.push(Lack::Revision { file: library(), revision: *revision }),
                 }
             }
             if object.has_relr && needs_relr_version(&object) && knows_relr(files, closure) {
-                refuse(files, &mut verdict, Lack::Relr);
+                wrong.push(Lack::Relr);
             }
+            let needed_by = closure.path(by);
+            if !wrong.is_empty() {
+                let linked_for = Release::needed_by(&object);
+                let present = libc(files, closure).and_then(|libc| Release::defined_by(&libc));
+                verdict.unsatisfied.extend(wrong.into_iter().map(|why| Unsatisfied {
+                    needed_by: needed_by.clone(),
+                    why,
+                    linked_for,
+                    present,
+                }));
+            }
+            verdict.unversioned.extend(
+                bare.into_iter()
+                    .map(|chosen| Unversioned { needed_by: needed_by.clone(), library: closure.path(chosen).clone() }),
+            );
         }
         verdict
     }
 }
 
-/// `match_symbol`, for each version of one need.
-fn compare(need: &VersionNeed, library: &Object) -> Match {
-    if library.version_definitions.is_empty() {
-        return Match::Unversioned;
-    }
-    let mut lacking = Vec::new();
-    for version in &need.versions {
-        match defines(library, version) {
-            Ok(true) => {}
-            Ok(false) if version.is_weak => {}
-            Ok(false) => lacking.push(version.name.clone()),
-            Err(revision) => return Match::Revision(revision),
-        }
-    }
-    if lacking.is_empty() { Match::Satisfied } else { Match::Lacks(lacking) }
+/// The definitions of one library, to be looked up: a file may need as many as another defines.
+#[derive(Debug, Default)]
+struct Definitions {
+    /// Hash, name, and which one it is in the file; sorted.
+    sorted: Vec<(u32, Bytes, usize)>,
+    /// The first of another revision.
+    other_revision: Option<(usize, u16)>,
 }
 
-/// Name and hash must be the same: the loader compares both, and computes neither. The definitions are
-/// gone through in order, and one of another revision ends that.
-fn defines(library: &Object, version: &NeededVersion) -> Result<bool, u16> {
-    for definition in &library.version_definitions {
-        if definition.revision != 1 {
-            return Err(definition.revision);
+impl Definitions {
+    fn new(library: &Object) -> Self {
+        let all = &library.version_definitions;
+        let mut sorted: Vec<_> =
+            all.iter().enumerate().map(|(index, version)| (version.hash, version.name.clone(), index)).collect();
+        sorted.sort_unstable();
+        let other = all.iter().enumerate().find(|(_, version)| version.revision != 1);
+        Self { sorted, other_revision: other.map(|(index, version)| (index, version.revision)) }
+    }
+
+    /// `match_symbol`, for each version of one need.
+    fn meet(&self, need: &VersionNeed) -> Match {
+        if self.sorted.is_empty() {
+            return Match::Unversioned;
         }
-        if definition.hash == version.hash && definition.name == version.name {
-            return Ok(true);
+        let mut lacking = Vec::new();
+        for version in &need.versions {
+            match self.define(version) {
+                Ok(true) => {}
+                Ok(false) if version.is_weak => {}
+                Ok(false) => lacking.push(version.name.clone()),
+                Err(revision) => return Match::Revision(revision),
+            }
+        }
+        if lacking.is_empty() { Match::Satisfied } else { Match::Lacks(lacking) }
+    }
+
+    /// Name and hash must be the same: the loader compares both, and computes neither. It goes through the
+    /// definitions in order, and one of another revision ends that.
+    fn define(&self, version: &NeededVersion) -> Result<bool, u16> {
+        let at = self.sorted.partition_point(|(hash, name, _)| (*hash, name) < (version.hash, &version.name));
+        let found = self.sorted.get(at).filter(|(hash, name, _)| (*hash, name) == (version.hash, &version.name));
+        match (found, self.other_revision) {
+            (Some((_, _, index)), Some((other, revision))) if other < *index => Err(revision),
+            (None, Some((_, revision))) => Err(revision),
+            (found, _) => Ok(found.is_some()),
         }
     }
-    Ok(false)
 }
 
-/// The release of the glibc in the closure.
-fn present(files: &mut dyn Files, closure: &Closure) -> Option<Release> {
-    let libc = closure.objects.iter().find(|object| object.needed.starts_with(b"libc.so."))?;
-    Release::defined_by(&*files.object(libc.file).ok()?)
+/// glibc's own library in the closure.
+fn libc(files: &mut dyn Files, closure: &Closure) -> Option<Arc<Object>> {
+    let libc = closure.objects.iter().find(|object| object.needed.starts_with(LIBC))?;
+    files.object(libc.file).ok()
 }
 
 /// Whether an object with DT_RELR must name GLIBC_ABI_DT_RELR, and does not: only one that needs libc is asked to.
 fn needs_relr_version(object: &Object) -> bool {
     let mut versions = object.version_needs.iter().flat_map(|need| &need.versions);
-    let mut names = object.dependencies.iter().map(|dependency| &dependency.name);
+    let mut dependencies = object.dependencies.iter();
     !object.version_needs.is_empty()
-        && names.any(|name| name.starts_with(b"libc.so."))
+        && dependencies.any(|it| it.kind == DependencyKind::Needed && it.name.starts_with(LIBC))
         && !versions.any(|version| &*version.name == RELR)
 }
 
 /// Whether the loader looks at that: since glibc 2.36, whose libc defines the version.
 fn knows_relr(files: &mut dyn Files, closure: &Closure) -> bool {
-    let libc = closure.objects.iter().find(|object| object.needed.starts_with(b"libc.so."));
-    let libc = libc.and_then(|libc| files.object(libc.file).ok());
-    libc.is_some_and(|libc| libc.version_definitions.iter().any(|version| &*version.name == RELR))
+    libc(files, closure).is_some_and(|libc| libc.version_definitions.iter().any(|version| &*version.name == RELR))
 }
 
+const LIBC: &[u8] = b"libc.so.";
 const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
-/// Which object a name of a need stands for (`find_needed`): one that was looked up by that name.
+/// Which object the name in a need stands for (`find_needed`): one that was looked up by that name.
 struct Names<'c> {
-    /// Indices into the closure's objects, the executable at 0.
-    by_name: FxHashMap<&'c [u8], usize>,
+    closure: &'c Closure,
+    by_name: FxHashMap<&'c [u8], Named>,
+    /// Names that no object was first found by; made when one is asked for, which is seldom.
+    others: Option<FxHashMap<Bytes, usize>>,
 }
 
-enum Named<'c> {
-    File(FileId, &'c RootfsPath),
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    /// An index into the closure's objects, or the executable.
+    Object(Option<usize>),
     Missing,
     Nothing,
 }
 
 impl<'c> Names<'c> {
     fn new(closure: &'c Closure) -> Self {
-        let mut by_name: FxHashMap<&[u8], usize> = FxHashMap::default();
-        for (index, object) in closure.objects.iter().enumerate() {
-            by_name.entry(&object.needed).or_insert(index + 1);
+        let mut by_name: FxHashMap<&[u8], Named> = FxHashMap::default();
+        let first = closure.objects.iter().enumerate().map(|(index, object)| (&object.needed, index));
+        let more = closure.other_names.iter().map(|(name, index)| (name, *index));
+        for (name, index) in first.chain(more) {
+            by_name.entry(name).or_insert(Named::Object(Some(index)));
         }
-        for (name, index) in &closure.other_names {
-            by_name.entry(name).or_insert(index + 1);
+        for missing in &closure.missing {
+            by_name.entry(&missing.needed).or_insert(Named::Missing);
         }
-        Self { by_name }
+        Self { closure, by_name, others: None }
     }
 
-    fn find(
-        &self,
-        files: &mut dyn Files,
-        closure: &'c Closure,
-        all: &[(FileId, &'c RootfsPath)],
-        name: &Bytes,
-    ) -> Named<'c> {
-        if let Some(&index) = self.by_name.get(&**name) {
-            return Named::File(all[index].0, all[index].1);
+    fn find(&mut self, files: &mut dyn Files, name: &Bytes) -> Named {
+        if let Some(named) = self.by_name.get(&**name) {
+            return *named;
         }
-        if closure.missing.iter().any(|missing| missing.needed == *name) {
-            return Named::Missing;
-        }
-        // A library's own soname counts where it was once needed by it; its path always does.
-        let is_needed = |files: &mut dyn Files| {
-            // What has tokens was looked up without them.
-            !name.contains(&b'$')
-                && all.iter().any(|(file, _)| {
-                    let object = files.object(*file).ok();
-                    object.is_some_and(|object| object.dependencies.iter().any(|it| it.name == *name))
-                })
-        };
-        let has_soname =
-            |files: &mut dyn Files, file| files.object(file).is_ok_and(|object| object.soname.as_ref() == Some(name));
-        let found = all.iter().enumerate().find(|(index, (file, path))| {
-            (*index > 0 && path.as_bytes() == &**name) || has_soname(files, *file) && is_needed(files)
-        });
-        if let Some((_, (file, path))) = found {
-            return Named::File(*file, path);
-        }
-        // The loader has two names; nobody finds it by either where no object needs it by name, for it is taken
-        // out of the list of what is loaded (`dl_main`, elf/rtld.c).
-        let loader = closure.loader.as_ref().and_then(|loader| Some((loader, loader.file.as_ref()?.1)));
-        let is_loader =
-            loader.filter(|(loader, _)| loader.soname.as_ref() == Some(name) || loader.path.as_bytes() == &**name);
-        let listed = is_loader.and_then(|(_, file)| all.iter().skip(1).find(|(id, _)| *id == file));
-        listed.map_or(Named::Nothing, |(file, path)| Named::File(*file, path))
+        let closure = self.closure;
+        let others = self.others.get_or_insert_with(|| other_names(files, closure));
+        // The executable is index 0 here.
+        others.get(name).map_or(Named::Nothing, |index| Named::Object(index.checked_sub(1)))
     }
+}
+
+/// What objects are known by besides the names that they were found by (`_dl_name_match_p`): the path, and
+/// the soname where it is needed by anything, for it counts from the time that it was looked up.
+fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usize> {
+    let ids = std::iter::once(closure.id).chain(closure.objects.iter().map(|object| object.file));
+    let objects: Vec<_> = ids.map(|file| files.object(file).ok()).collect();
+    let dependencies = objects.iter().flatten().flat_map(|object| &object.dependencies);
+    // What has tokens was looked up without them.
+    let looked_up: FxHashSet<&Bytes> =
+        dependencies.map(|dependency| &dependency.name).filter(|name| !name.contains(&b'$')).collect();
+    let mut names = FxHashMap::default();
+    for (index, object) in objects.iter().enumerate() {
+        // The program's link map has no name (elf/rtld.c).
+        if let Some(loaded) = index.checked_sub(1).map(|index| &closure.objects[index]) {
+            names.entry(bytes(loaded.path.as_bytes())).or_insert(index);
+            // The loader is known by PT_INTERP and by its soname, but only where anything needs it by name:
+            // else it is taken out of the list of what is loaded (`dl_main`, elf/rtld.c).
+            let loader = closure
+                .loader
+                .as_ref()
+                .filter(|loader| loader.file.as_ref().is_some_and(|(_, file)| *file == loaded.file));
+            if let Some(loader) = loader {
+                names.entry(bytes(loader.path.as_bytes())).or_insert(index);
+                names.extend(loader.soname.iter().map(|soname| (soname.clone(), index)));
+            }
+        }
+        let soname = object.as_ref().and_then(|object| object.soname.as_ref());
+        if let Some(soname) = soname.filter(|soname| looked_up.contains(soname)) {
+            names.entry(soname.clone()).or_insert(index);
+        }
+    }
+    names
 }
