@@ -41,14 +41,33 @@ pub fn ld_so_cache(data: &[u8]) {
     }
 }
 
-/// `/etc/ld.so.conf` and what it includes; and musl's path file.
+/// `/etc/ld.so.conf` and what it includes; and musl's path file: read, and searched for a library.
 pub fn ld_so_conf(data: &[u8]) {
     let files = ["/etc/ld.so.conf", "/etc/ld.so.conf.d/a.conf", "/etc/ld.so.conf.d/b.conf", "/etc/ld-musl-x86_64.path"];
-    let mut tree = Tree(files.map(|file| (file, data)).to_vec());
-    for loader in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"] {
-        let _ = Resolver::new(Vec::new(), None).loader_at(&mut tree, &path(loader), Machine::host());
+    let loaders = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"];
+    let all = files.map(|file| (file, data)).into_iter().chain(loaders.map(|loader| (loader, LIBRARY)));
+    let mut tree = Tree(all.collect());
+    let [machine, _] = machines();
+    for loader in loaders {
+        let mut resolver = Resolver::new(Vec::new(), None);
+        let loader = resolver.loader_at(&mut tree, &path(loader), machine).expect("a loader for this machine");
+        assert!(resolver.library(&mut tree, &loader, b"libnone.so").is_err());
     }
 }
+
+/// `/etc/ld.so.preload`, for a program that is started.
+pub fn ld_so_preload(data: &[u8]) {
+    let loader = ("/lib64/ld-linux-x86-64.so.2", LIBRARY);
+    let mut tree = Tree(vec![("/app", PROGRAM), loader, ("/etc/ld.so.preload", data), ("/lib/liba.so", LIBRARY)]);
+    let mut resolver = Resolver::new(vec![path("/lib")], Some(path("/"))).preloading();
+    let closure = resolver.closure(&mut tree, &path("/app")).expect("a program that can be read");
+    // Those that are missing are passed over.
+    assert!(closure.objects.len() <= 2 && closure.missing.len() <= 4, "{closure:?}");
+}
+
+/// Files to meet the others with: well formed, for x86_64.
+const PROGRAM: &[u8] = include_bytes!("corpus/elf/x86_64-program");
+const LIBRARY: &[u8] = include_bytes!("corpus/elf/x86_64-library");
 
 /// The notes of an ELF file: the first byte says of which class and byte order, the rest is a PT_NOTE segment.
 pub fn notes(data: &[u8]) {

@@ -36,6 +36,11 @@ fn ld_so_confs() {
 }
 
 #[test]
+fn ld_so_preloads() {
+    bounded("ld_so_preload", entry::ld_so_preload);
+}
+
+#[test]
 fn notes() {
     bounded("notes", entry::notes);
 }
@@ -59,6 +64,7 @@ fn bounded(target: &str, entry: fn(&[u8])) {
             "elf" => "elf_files",
             "ld_so_cache" => "ld_so_caches",
             "ld_so_conf" => "ld_so_confs",
+            "ld_so_preload" => "ld_so_preloads",
             _ => "notes",
         });
     }

@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cargo_rootfs_fuzz::ld_so_preload(data));
