@@ -168,7 +168,7 @@ impl Object {
             if machine.is_64 { Container::Big } else { Container::Little },
             if machine.is_little_endian { Endian::Little } else { Endian::Big },
         );
-        Parse { reader, machine, ctx, raw }.object(&header)
+        Parse { reader, machine, ctx, raw, notes_left: MAX_NOTES }.object(&header)
     }
 }
 
@@ -217,6 +217,7 @@ struct Parse<'f, F: ReadAt + ?Sized> {
     machine: Machine,
     ctx: Ctx,
     raw: &'f mut Raw,
+    notes_left: usize,
 }
 
 /// The values of a dynamic section that matter, strings still as offsets.
@@ -327,7 +328,9 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let align = if align == 8 { 8 } else { 4 };
         let end = offset.saturating_add(length);
         let mut at = offset;
-        for _ in 0..MAX_NOTES {
+        // Segments may overlap, so the file's notes are counted, and not each segment's.
+        while self.notes_left > 0 {
+            self.notes_left -= 1;
             let Some(head) = self.record(Some(at), 12)? else { return Ok(()) };
             let (name_length, length, kind) = (u64::from(head.u32(0)), u64::from(head.u32(4)), head.u32(8));
             let name_at = at.saturating_add(12);
@@ -507,7 +510,8 @@ fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
     at?.checked_add(u64::from(by))
 }
 
-const MAX_NOTES: usize = 256;
+/// The most notes of a file that are looked at; systemd has some 50.
+const MAX_NOTES: usize = 4096;
 /// The most bytes that the texts of a file's notes have together.
 const MAX_NOTE_TEXT: usize = 1 << 20;
 const NT_GNU_ABI_TAG: u32 = 1;

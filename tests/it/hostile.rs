@@ -1,6 +1,8 @@
 //! The fuzz targets of `tests/fuzz`, on stable Rust: their corpus, and mutations of it that are the same in every run.
 //!
-//! It is bounded: a process with a limit on its memory does it, and no input may take long.
+//! Time and memory are bounded by the length of the input, and the process has a limit on its memory besides.
+
+mod large;
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,10 +16,15 @@ mod entry;
 
 /// Mutations of each file of the corpus.
 const MUTATIONS: u64 = 1500;
-/// The longest that one input may take. All of these take microseconds; the machine may be busy.
+/// The longest that an empty input may take, and what each byte adds. All of these take microseconds; the machine
+/// may be busy, and nothing is optimised.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Address space for the process, in KiB: itself, and a few MiB for an input of a few KiB.
-const MEMORY: &str = "400000";
+const PATIENCE_PER_BYTE: Duration = Duration::from_micros(4);
+/// The most memory that an empty input may take, in bytes, and what each byte adds.
+const MEMORY: usize = 16 << 20;
+const MEMORY_PER_BYTE: usize = 128;
+/// Address space for the process, in KiB.
+const ADDRESS_SPACE: &str = "400000";
 const INSIDE: &str = "CARGO_ROOTFS_HOSTILE_INSIDE";
 
 #[test]
@@ -45,18 +52,6 @@ fn notes() {
     bounded("notes", entry::notes);
 }
 
-/// What takes the most of a reader for its size: everything that is looked for, looked for everywhere.
-#[test]
-fn many_names_times_many_folders() {
-    if std::env::var_os(INSIDE).is_none() {
-        return inside("many_names_times_many_folders");
-    }
-    let started = Instant::now();
-    entry::elf(&many_names_times_many_folders_file());
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(30), "{took:?}");
-}
-
 /// Runs the corpus of `target` in a process of its own.
 fn bounded(target: &str, entry: fn(&[u8])) {
     if std::env::var_os(INSIDE).is_none() {
@@ -73,23 +68,40 @@ fn bounded(target: &str, entry: fn(&[u8])) {
     for (name, seed) in &corpus {
         for number in 0..MUTATIONS {
             let input = if number == 0 { seed.clone() } else { mutated(seed, &corpus, &mut random) };
-            let started = Instant::now();
-            let ended = std::panic::catch_unwind(|| entry(&input));
-            let took = started.elapsed();
-            let kept = std::env::temp_dir().join(format!("hostile-{target}-{name}-{number}"));
-            if ended.is_err() || took > PATIENCE {
-                fs::write(&kept, &input).unwrap();
-                panic!("{target}: mutation {number} of {name}, kept as {}, took {took:?}", kept.display());
-            }
+            answer(entry, &format!("{target}-{name}-{number}"), &input);
         }
     }
+}
+
+/// The entry point comes back, soon, and without much memory. An input for which it does not is kept.
+fn answer(entry: fn(&[u8]), name: &str, input: &[u8]) {
+    let before = highest_memory();
+    let started = Instant::now();
+    let ended = std::panic::catch_unwind(|| entry(input));
+    let took = started.elapsed();
+    let memory = highest_memory().saturating_sub(before);
+    let (time_limit, memory_limit) =
+        (PATIENCE + PATIENCE_PER_BYTE * input.len() as u32, MEMORY + MEMORY_PER_BYTE * input.len());
+    if ended.is_err() || took > time_limit || memory > memory_limit {
+        let kept = std::env::temp_dir().join(format!("hostile-{name}"));
+        fs::write(&kept, input).unwrap();
+        panic!("{}: {} bytes took {took:?} and {memory} bytes of memory", kept.display(), input.len());
+    }
+}
+
+/// The most memory that this process has had, in bytes (VmHWM of proc(5)). It only grows: what one input takes is
+/// seen where it is more than any before, and that is where a limit can be passed.
+fn highest_memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
 /// This test once more, alone, and with the limit on memory (setrlimit(2), by way of the shell).
 fn inside(test: &str) {
     let this = std::env::current_exe().unwrap();
     let limited = Command::new("sh")
-        .args(["-c", "ulimit -v \"$1\" && shift && exec \"$@\"", "sh", MEMORY])
+        .args(["-c", "ulimit -v \"$1\" && shift && exec \"$@\"", "sh", ADDRESS_SPACE])
         .arg(this)
         .args(["--exact", &format!("hostile::{test}"), "--test-threads=1", "--nocapture"])
         .env(INSIDE, "1")
@@ -166,50 +178,4 @@ fn mutated(seed: &[u8], corpus: &[(String, Vec<u8>)], random: &mut Random) -> Ve
         }
     }
     bytes
-}
-
-/// A program of 1.2 MB: a RUNPATH of 20,000 folders, and 50,000 names that share their bytes.
-fn many_names_times_many_folders_file() -> Vec<u8> {
-    let mut strings = vec![0];
-    let runpath = strings.len();
-    (0..20_000).for_each(|n| strings.extend(format!("/{n:x}:").bytes()));
-    strings.push(0);
-    let names = strings.len();
-    strings.extend(std::iter::repeat_n(b'a', 50));
-    let mut tail: Vec<usize> = (names..names + 50).collect();
-    for n in 0..1000 {
-        let start = strings.len();
-        strings.extend(format!("{n:x}{}", "b".repeat(46)).bytes());
-        tail.extend(start..start + 49);
-        strings.push(0);
-    }
-    let header = 64 + 56 * 3;
-    let interpreter = b"/lib64/ld-linux-x86-64.so.2\0";
-    let strings_at = header + interpreter.len();
-    let dynamic_at = (strings_at + strings.len()).next_multiple_of(8);
-    let mut entries = vec![(29, runpath), (5, strings_at), (10, strings.len())];
-    entries.extend(tail.into_iter().map(|name| (1, name)));
-    entries.push((0, 0));
-    let end = dynamic_at + entries.len() * 16;
-
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    let mut put = |width: usize, value: usize| file.extend_from_slice(&(value as u64).to_le_bytes()[..width]);
-    for (width, value) in
-        [(2, 3), (2, 62), (4, 1), (8, 0), (8, 64), (8, 0), (4, 0), (2, 64), (2, 56), (2, 3), (2, 0), (2, 0), (2, 0)]
-    {
-        put(width, value);
-    }
-    for (kind, at, size) in [(1, 0, end), (3, header, interpreter.len()), (2, dynamic_at, entries.len() * 16)] {
-        for (width, value) in [(4, kind), (4, 4), (8, at), (8, at), (8, at), (8, size), (8, size), (8, 8)] {
-            put(width, value);
-        }
-    }
-    file.extend_from_slice(interpreter);
-    file.extend_from_slice(&strings);
-    file.resize(dynamic_at, 0);
-    for (tag, value) in entries {
-        file.extend_from_slice(&(tag as u64).to_le_bytes());
-        file.extend_from_slice(&(value as u64).to_le_bytes());
-    }
-    file
 }

@@ -20,6 +20,8 @@ const NEW_ENTRY: usize = 24;
 
 /// The longest cache that is read; a large desktop's has 200 KiB.
 pub const MAX_LENGTH: usize = 64 << 20;
+/// The longest string in it: no longer path can be opened (PATH_MAX), and strings may overlap.
+const MAX_STRING: usize = 4096;
 
 /// A cache, as it stands in its file.
 #[derive(Debug, Clone)]
@@ -137,7 +139,8 @@ impl Cache {
     }
 
     fn rest(&self, offset: u32) -> Option<&[u8]> {
-        self.bytes.get(self.strings.checked_add(offset as usize)?..)
+        let rest = self.bytes.get(self.strings.checked_add(offset as usize)?..)?;
+        Some(&rest[..rest.len().min(MAX_STRING)])
     }
 
     fn string(&self, offset: u32) -> Option<&[u8]> {

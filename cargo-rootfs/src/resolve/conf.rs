@@ -2,52 +2,78 @@
 //!
 //! The loader never reads it. It stands in where a sysroot, freshly extracted, has no cache yet.
 
-use super::{Files, Find};
+use rustc_hash::FxHashSet;
+
+use super::{FileId, Files, Find};
 use crate::path::RootfsPath;
 
 /// The longest configuration file that is read.
 const MAX_LENGTH: usize = 1 << 20;
-/// How deep includes may nest; ldconfig has no limit, and would not end on a file that includes itself.
-const MAX_DEPTH: usize = 8;
-/// The most files that are read.
-const MAX_FILES: usize = 1024;
+/// The most that is included, counted in patterns and in files that match them.
+const MAX_INCLUDES: usize = 1024;
 
 /// The folders that `/etc/ld.so.conf` names, in order, each once.
 pub(super) fn folders(files: &mut dyn Files) -> Vec<RootfsPath> {
-    let mut found = Vec::new();
-    let mut left = MAX_FILES;
-    read(files, &RootfsPath::root().join(b"etc/ld.so.conf"), 0, &mut left, &mut found);
-    found
+    let mut reading = Reading { left: MAX_INCLUDES, ..Reading::default() };
+    reading.file(files, &RootfsPath::root().join(b"etc/ld.so.conf"));
+    reading.found
 }
 
-fn read(files: &mut dyn Files, path: &RootfsPath, depth: usize, left: &mut usize, found: &mut Vec<RootfsPath>) {
-    if depth > MAX_DEPTH || *left == 0 {
-        return;
-    }
-    *left -= 1;
-    let Find::File { file, .. } = files.find(path) else { return };
-    let Ok(bytes) = files.read(file, MAX_LENGTH) else { return };
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let line = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
-        if let Some(patterns) = directive(line, b"include") {
-            for pattern in patterns.split(u8::is_ascii_whitespace).filter(|pattern| !pattern.is_empty()) {
-                let pattern = match path.parent() {
-                    Some(folder) if pattern.first() != Some(&b'/') => folder.join(pattern),
-                    _ => RootfsPath::root().join(pattern),
-                };
-                for included in glob(files, &pattern) {
-                    read(files, &included, depth + 1, left, found);
-                }
-            }
-        } else if directive(line, b"hwcap").is_none() {
-            // `/some/dir=libc6` is an old way to say which libc a folder is for.
-            let folder = line.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            if let Some(folder) = RootfsPath::from_bytes(folder) {
-                if !found.contains(&folder) {
-                    found.push(folder);
+#[derive(Default)]
+struct Reading {
+    found: Vec<RootfsPath>,
+    known: FxHashSet<RootfsPath>,
+    /// Each file is read once: ldconfig would not end on one that includes itself, and there is nothing new
+    /// in one that comes again.
+    read: FxHashSet<FileId>,
+    left: usize,
+}
+
+impl Reading {
+    /// Includes nest no deeper than there may be of them.
+    fn file(&mut self, files: &mut dyn Files, path: &RootfsPath) {
+        let Find::File { file, .. } = files.find(path) else { return };
+        if !self.read.insert(file) {
+            return;
+        }
+        let Ok(bytes) = files.read(file, MAX_LENGTH) else { return };
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let line = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
+            if let Some(patterns) = directive(line, b"include") {
+                self.include(files, path, patterns);
+            } else if directive(line, b"hwcap").is_none() {
+                // `/some/dir=libc6` is an old way to say which libc a folder is for.
+                let folder = line.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+                if let Some(folder) = RootfsPath::from_bytes(folder) {
+                    if self.known.insert(folder.clone()) {
+                        self.found.push(folder);
+                    }
                 }
             }
         }
+    }
+
+    fn include(&mut self, files: &mut dyn Files, path: &RootfsPath, patterns: &[u8]) {
+        for pattern in patterns.split(u8::is_ascii_whitespace).filter(|pattern| !pattern.is_empty()) {
+            if !self.spend() {
+                return;
+            }
+            let pattern = match path.parent() {
+                Some(folder) if pattern.first() != Some(&b'/') => folder.join(pattern),
+                _ => RootfsPath::root().join(pattern),
+            };
+            for included in glob(files, &pattern) {
+                if !self.spend() {
+                    return;
+                }
+                self.file(files, &included);
+            }
+        }
+    }
+
+    fn spend(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
     }
 }
 
