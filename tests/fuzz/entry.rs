@@ -9,7 +9,7 @@ use cargo_rootfs::RootfsPath;
 use cargo_rootfs::elf::{Object, ReadError};
 use cargo_rootfs::report;
 use cargo_rootfs::resolve::cache::Cache;
-use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, Priority, Resolver, Versions};
+use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, LibraryPath, Priority, Resolver, Versions};
 use cargo_rootfs::target::{Machine, Target};
 
 /// An ELF file, as a program and as the libraries that it needs.
@@ -17,7 +17,7 @@ pub fn elf(data: &[u8]) {
     let Ok(object) = Object::read(data) else { return };
     let mut tree = Tree(vec![("/app", data), ("/r/libdef.so.1", data), ("/lib/liba.so", data)]);
     let program = path("/app");
-    let closure = Resolver::new(vec![path("/lib")], Some(path("/r"))).closure(&mut tree, &program);
+    let closure = Resolver::new(vec![LibraryPath::Folder(path("/lib"))], Some(path("/r"))).closure(&mut tree, &program);
     if let Ok(closure) = &closure {
         Versions::default().check(&mut tree, closure);
         let at_start = closure.missing.iter().filter(|missing| missing.opened.is_none()).count();

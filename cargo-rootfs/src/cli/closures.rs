@@ -14,7 +14,7 @@ use crate::error::{Error, Result, exit_code};
 use crate::layout::Assembly;
 use crate::path::RootfsPath;
 use crate::report::{self, Show};
-use crate::resolve::{Closure, Resolver, Skipped};
+use crate::resolve::{Closure, LibraryPath, Resolver, Skipped};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
@@ -34,9 +34,10 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         Some(current) if !path.starts_with(b"/") => current.join(path),
         _ => RootfsPath::root().join(path),
     };
-    let folders = args.content.library_path.iter().flatten().map(|folder| folder.as_str());
-    let folders = folders.filter(|folder| !folder.is_empty()).map(|folder| inside(folder.as_bytes())).collect();
-    let mut resolver = Resolver::new(folders, current.clone()).preloading();
+    let texts = args.content.library_path.iter().flatten();
+    let texts = texts.map(|text| if is_host { text.clone() } else { from_the_root(text) });
+    let library_path = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
+    let mut resolver = Resolver::new(library_path, current.clone()).preloading();
     let paths: Vec<RootfsPath> = args.files.iter().map(|file| inside(file.as_bytes())).collect();
     resolver.read_ahead(&mut sysroot, &paths);
     let mut complete = true;
@@ -51,6 +52,16 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     std::mem::forget((sysroot, resolver));
     // What is wrong has been shown where it is wrong.
     if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
+}
+
+/// A library path for a sysroot, where paths start from its root as those of files do; an empty element is none.
+fn from_the_root(text: &str) -> String {
+    let elements = text.split([':', ';']).filter(|element| !element.is_empty());
+    let rooted = elements.map(|element| match element.as_bytes()[0] {
+        b'/' | b'$' => element.to_owned(),
+        _ => format!("/{element}"),
+    });
+    rooted.collect::<Vec<String>>().join(":")
 }
 
 /// `tree`: the closures of everything in a rootfs that runs.

@@ -287,12 +287,13 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_manifest_that_holds_them() {
-        let workspace = json!({"rootfs": {"include": "etc:/etc", "library-path": "lib:/opt/lib", "template": "web"}});
+        let path = "lib:/opt/lib:$ORIGIN/../lib";
+        let workspace = json!({"rootfs": {"include": "etc:/etc", "library-path": path, "template": "web"}});
         let package = json!({"rootfs": {"dir": "out", "docker-import": "app", "sysroot": "auto"}});
         let layer = merged(&workspace, &package, &["--include", "here:/there"]);
         let sources: Vec<_> = layer.content.include.unwrap().into_iter().map(|include| include.source).collect();
         assert_eq!(sources, ["/ws/etc", "here"]);
-        assert_eq!(layer.content.library_path.unwrap(), ["/ws/lib", "/opt/lib"]);
+        assert_eq!(layer.content.library_path.unwrap(), ["/ws/lib", "/opt/lib", "$ORIGIN/../lib"]);
         assert_eq!(layer.content.template.as_deref(), Some("web"), "a built-in's name is no path");
         assert_eq!(layer.content.sysroot.as_deref(), Some("auto"), "a word is no path");
         assert_eq!(layer.output.dir, words(&["/ws/app/out"]));

@@ -236,8 +236,8 @@ pub(crate) struct ContentArgs {
     #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sysroot: Option<String>,
     /// Extra folders to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
-    #[arg(long, value_name = "DIRS", value_delimiter = ':')]
-    pub(crate) library_path: Option<Vec<Utf8PathBuf>>,
+    #[arg(long, value_name = "DIRS")]
+    pub(crate) library_path: Option<Vec<String>>,
     /// Where the project's binaries go [default: /usr/local/bin]
     #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) install_dir: Option<RootfsPath>,

@@ -9,7 +9,7 @@ use super::{Artifacts, Content, Root};
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::proof::Start;
-use crate::resolve::{Files, Resolver};
+use crate::resolve::{Files, LibraryPath, Resolver};
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
 
@@ -75,27 +75,32 @@ impl Project {
     }
 
     /// Where the executables' libraries are searched first, as `cargo run` sets LD_LIBRARY_PATH.
-    pub(super) fn folders(&self) -> Vec<RootfsPath> {
-        if self.has_libraries { vec![self.library_dir.clone()] } else { Vec::new() }
+    pub(super) fn folders(&self) -> Vec<LibraryPath> {
+        if self.has_libraries { vec![LibraryPath::Folder(self.library_dir.clone())] } else { Vec::new() }
     }
 
     /// `--library-path`: an absolute folder is one of the sysroot; a relative one, and one in the build
-    /// tree, is the project's own, and its libraries go where those of the build go.
+    /// tree, is the project's own, and its libraries go where those of the build go. What has a token in it is a
+    /// folder of the image, another for each program.
     pub(super) fn library_path(
         &mut self,
         content: &Content,
         view: &mut Sysroot,
         warnings: &mut Vec<Warning>,
-    ) -> Vec<RootfsPath> {
+    ) -> Vec<LibraryPath> {
         let mut path = Vec::new();
         for folder in &content.library_path {
+            if LibraryPath::has_token(folder.as_str()) {
+                path.push(LibraryPath::Text(folder.as_str().as_bytes().into()));
+                continue;
+            }
             let inside = RootfsPath::from_bytes(folder.as_str().as_bytes());
             let is_built = folder.as_std_path().canonicalize().is_ok_and(|folder| self.is_built(&folder));
             match inside.filter(|_| !is_built) {
-                Some(inside) if matches!(view.walk(&inside).end, End::Dir(_)) => path.push(inside),
+                Some(inside) if matches!(view.walk(&inside).end, End::Dir(_)) => path.push(LibraryPath::Folder(inside)),
                 None if folder.is_dir() => {
                     self.graft(view, folder.as_std_path().to_owned());
-                    path.push(self.library_dir.clone());
+                    path.push(LibraryPath::Folder(self.library_dir.clone()));
                 }
                 _ => warnings.push(Warning::new(format!("no folder `{folder}` for --library-path"))),
             }

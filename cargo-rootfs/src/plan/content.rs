@@ -14,14 +14,18 @@ const INSTALL_DIR: &str = "/usr/local/bin";
 
 /// With defaults in the place of what was not given.
 pub(super) fn content(args: ContentArgs) -> Content {
-    // An empty item is the current folder for ld.so(8), and hardly ever meant.
-    let folders = args.library_path.unwrap_or_default().into_iter().filter(|folder| !folder.as_str().is_empty());
+    // An empty text is no path; an empty element of one is the current folder (ld.so(8)).
+    let texts = args.library_path.unwrap_or_default().into_iter().filter(|text| !text.is_empty());
+    let elements = texts.flat_map(|text| {
+        let folder = |element: &str| if element.is_empty() { "." } else { element }.into();
+        text.split([':', ';']).map(folder).collect::<Vec<Utf8PathBuf>>()
+    });
     Content {
         tools: args.with.unwrap_or_default(),
         libraries: args.with_lib.unwrap_or_default(),
         includes: args.include.unwrap_or_default(),
         template: args.template.unwrap_or_else(|| "base".to_owned()),
-        library_path: folders.collect(),
+        library_path: elements.collect(),
         install_dir: args.install_dir.unwrap_or_else(|| RootfsPath::root().join(INSTALL_DIR.as_bytes())),
     }
 }

@@ -246,6 +246,17 @@ fn flags_of_images_without_an_image_are_said() {
     assert!(super::tests::plan(&configured, "").warnings.is_empty());
 }
 
+/// As LD_LIBRARY_PATH: an empty element is the current folder, and an empty text is no path (ld.so(8)).
+#[test]
+fn a_library_path_is_taken_apart_as_the_variable_is() {
+    let project = app(json!({}));
+    let path = |line: &str| plan(&project, line).rootfs[0].content.library_path.clone();
+    assert_eq!(path("--library-path a:/b;c"), ["a", "/b", "c"]);
+    assert_eq!(path("--library-path :a --library-path /b"), [".", "a", "/b"]);
+    assert_eq!(path("--library-path="), Vec::<String>::new());
+    assert_eq!(path("--library-path $ORIGIN/../lib"), ["$ORIGIN/../lib"]);
+}
+
 #[test]
 fn prebuilt_files_need_no_project() {
     let plan = plan_for(None, &[], "--binary out/app --tar x.tar").unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dlopen::{Noted, Notes, Priority};
+use super::library_path::{self, LibraryPath};
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
 use super::releases::{Releases, RunsOn};
@@ -113,7 +114,7 @@ pub enum Skipped {
 /// Computes closures, and remembers what executables have in common.
 #[derive(Debug)]
 pub struct Resolver {
-    library_path: Vec<RootfsPath>,
+    library_path: Vec<LibraryPath>,
     current: Option<RootfsPath>,
     preloads: bool,
     /// The least priority of the dlopen notes that are followed.
@@ -121,6 +122,8 @@ pub struct Resolver {
     pub(super) notes: Notes,
     /// How many places may still be searched for the closure at hand.
     places_left: usize,
+    /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
+    library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
     loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
     pub(super) names: Names,
     scopes: FxHashMap<Scope, usize>,
@@ -166,6 +169,8 @@ pub(super) struct Process<'a> {
     pub(super) files: &'a mut dyn Files,
     pub(super) loader: Shared,
     loader_id: usize,
+    /// `--library-path`, for its program.
+    library_path: Folders,
     pub(super) mapped: Vec<Mapped>,
     /// Further names of objects: device and inode were known under another one.
     pub(super) aliases: Vec<(NameId, usize)>,
@@ -179,7 +184,7 @@ pub(super) struct Process<'a> {
 impl Resolver {
     /// `library_path` comes where LD_LIBRARY_PATH would; `current` is the folder that relative paths
     /// start from, `None` where there is none, as in an image.
-    pub fn new(library_path: Vec<RootfsPath>, current: Option<RootfsPath>) -> Self {
+    pub fn new(library_path: Vec<LibraryPath>, current: Option<RootfsPath>) -> Self {
         Self {
             library_path,
             current,
@@ -187,6 +192,7 @@ impl Resolver {
             follows: Priority::default(),
             notes: Notes::default(),
             places_left: MAX_PLACES,
+            library_folders: FxHashMap::default(),
             loaders: FxHashMap::default(),
             names: Names::default(),
             scopes: FxHashMap::default(),
@@ -216,6 +222,7 @@ impl Resolver {
 
     /// Forgets what was found; for when files have come into view since.
     pub fn forget(&mut self) {
+        self.library_folders.clear();
         self.loaders.clear();
         self.found.clear();
         self.passed_over.clear();
@@ -264,13 +271,13 @@ impl Resolver {
 
     /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
     pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
-        let scope = Scope { rpath: Vec::new(), runpath: Folders::from([]), no_default: false };
+        let library_path = library_path::folders(&self.library_path, loader, None, self.current.as_ref());
+        let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
         let mut places_left = MAX_PLACES;
         let outcome = Search {
             files,
             loader,
-            library_path: &self.library_path,
             current: self.current.as_ref(),
             trail: Some(&mut tried),
             places_left: &mut places_left,
@@ -336,10 +343,12 @@ impl Resolver {
             closure.interpreter = Some((path, loader.file.clone()));
         }
         closure.loader = Some(Arc::clone(&loader));
+        let library_path = self.library_folders(&loader, loader_id, &closure.realpath);
         let mut process = Process {
             files,
             loader,
             loader_id,
+            library_path,
             mapped: Vec::new(),
             aliases: Vec::new(),
             opened: FxHashMap::default(),
@@ -461,7 +470,7 @@ impl Resolver {
             self.make_known(process, at);
             return Ok(at);
         }
-        let scope = self.scope(loader.libc, &mut process.mapped, turn);
+        let scope = self.scope(process, turn);
         let hit = self.search(process.files, &loader, process.loader_id, scope, name);
         for passed in self.passed_over.get(&(process.loader_id, scope, name)).into_iter().flatten() {
             if !process.closure.passed_over.contains(passed) {
@@ -509,10 +518,23 @@ impl Resolver {
             Outcome::Bad { path, reason } => Some((path, reason)),
             _ => None,
         };
-        let scope = self.scope(process.loader.libc, &mut process.mapped, turn);
+        let scope = self.scope(process, turn);
         let tried = self.explain(process.files, &process.loader, scope, name);
         let needed_by = process.mapped[turn].path.clone();
         Missing { needed: self.names.text(name).clone(), needed_by, tried, bad, opened: None }
+    }
+
+    /// The folders of the library path for a program at `path`.
+    fn library_folders(&mut self, loader: &Loader, loader_id: usize, path: &RootfsPath) -> Folders {
+        let origin = if library_path::depends_on_origin(&self.library_path) { path.parent() } else { None };
+        let Self { library_folders, library_path, current, .. } = self;
+        let key = (loader_id, origin);
+        if let Some(folders) = library_folders.get(&key) {
+            return Arc::clone(folders);
+        }
+        let folders = library_path::folders(library_path, loader, key.1.as_ref(), current.as_ref());
+        library_folders.insert(key, Arc::clone(&folders));
+        folders
     }
 
     fn mapped(&self, loader: &Loader, path: RootfsPath, object: Arc<Object>, loaded_by: Option<usize>) -> Mapped {
@@ -550,14 +572,16 @@ impl Resolver {
     }
 
     /// The search lists of what `mapped[at]` needs.
-    fn scope(&mut self, libc: Libc, mapped: &mut [Mapped], at: usize) -> usize {
+    fn scope(&mut self, process: &mut Process<'_>, at: usize) -> usize {
+        let Process { loader, library_path, mapped, .. } = process;
         if let Some(scope) = mapped[at].scope {
             return scope;
         }
         let object = &mapped[at].object;
         let no_default = Scope::refuses_defaults(object);
-        let mut scope = Scope { rpath: Vec::new(), runpath: Arc::clone(&self.no_folders), no_default };
-        if libc == Libc::Glibc && object.runpath.is_some() {
+        let (library_path, runpath) = (Arc::clone(library_path), Arc::clone(&self.no_folders));
+        let mut scope = Scope { rpath: Vec::new(), library_path, runpath, no_default };
+        if loader.libc == Libc::Glibc && object.runpath.is_some() {
             // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
             scope.runpath = Arc::clone(&mapped[at].runpath);
         } else {
@@ -609,11 +633,7 @@ impl Resolver {
     /// The name of a dependency with its tokens replaced.
     pub(super) fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> NameId {
         let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
-        let tokens = Tokens {
-            origin: Some(origin.as_bytes()),
-            lib: &loader.lib,
-            platform: loader.machine.elf_platform().as_bytes(),
-        };
+        let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
         match loader.libc {
             Libc::Glibc => self.names.id(&expand(name, &tokens).unwrap_or_else(|| name.clone())),
             Libc::Musl => self.names.id(name),
@@ -635,9 +655,8 @@ impl Resolver {
         name: NameId,
         trail: Option<&mut Vec<Attempt>>,
     ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
-        let (library_path, current) = (&self.library_path, self.current.as_ref());
-        let places_left = &mut self.places_left;
-        let mut search = Search { files, loader, library_path, current, trail, places_left, passed_over: Vec::new() };
+        let (current, places_left) = (self.current.as_ref(), &mut self.places_left);
+        let mut search = Search { files, loader, current, trail, places_left, passed_over: Vec::new() };
         let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }

@@ -19,6 +19,7 @@ pub mod cache;
 mod closure;
 mod conf;
 mod dlopen;
+mod library_path;
 mod loader;
 mod names;
 mod releases;
@@ -30,6 +31,7 @@ mod versions;
 
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
+pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
 pub use releases::{Release, RunsOn};
 pub use search::Attempt;

@@ -47,20 +47,27 @@ pub(super) type Folders = Arc<[RootfsPath]>;
 pub(super) struct Scope {
     /// RPATH of the object, of the one that loaded it, and so on up to the program: each a list.
     pub(super) rpath: Vec<Folders>,
+    /// The same for all objects of a closure.
+    pub(super) library_path: Folders,
     pub(super) runpath: Folders,
     /// DF_1_NODEFLIB.
     pub(super) no_default: bool,
 }
 
-/// The folders of a search path, tokens replaced. Empty and relative elements stand for the current
-/// folder (ld.so(8)); without one, as in an image, they stand for nothing.
-pub(super) fn elements(path: &[u8], tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<RootfsPath> {
+/// The folders of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
+/// for the current folder (ld.so(8)); without one, as in an image, they stand for nothing.
+pub(super) fn elements(
+    path: &[u8],
+    separators: &[u8],
+    tokens: &Tokens<'_>,
+    current: Option<&RootfsPath>,
+) -> Vec<RootfsPath> {
     // An empty path is no path, not one empty element (`decompose_rpath`).
     if path.is_empty() {
         return Vec::new();
     }
     let mut folders: Vec<RootfsPath> = Vec::new();
-    for element in path.split(|byte| *byte == b':') {
+    for element in path.split(|byte| separators.contains(byte)) {
         let Some(element) = expand(element, tokens) else { continue };
         let folder = match element.first() {
             Some(b'/') => RootfsPath::from_bytes(&element),
@@ -83,13 +90,9 @@ pub(super) fn own_lists(
     origin: &RootfsPath,
     current: Option<&RootfsPath>,
 ) -> (Folders, Folders) {
-    let tokens = Tokens {
-        origin: Some(origin.as_bytes()),
-        lib: &loader.lib,
-        platform: loader.machine.elf_platform().as_bytes(),
-    };
+    let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
     let none = || Folders::from([]);
-    let lists = |path: Option<&Bytes>| path.map_or_else(none, |path| elements(path, &tokens, current).into());
+    let lists = |path: Option<&Bytes>| path.map_or_else(none, |path| elements(path, b":", &tokens, current).into());
     match loader.libc {
         // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
         Libc::Glibc if object.runpath.is_some() => (none(), lists(object.runpath.as_ref())),
@@ -99,30 +102,33 @@ pub(super) fn own_lists(
     }
 }
 
-/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path.
-/// Empty elements are skipped (`path_open`).
+/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path. What the
+/// token stands for may hold a separator too.
 fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<RootfsPath> {
     let Some(path) = path else { return Vec::new() };
-    let mut folders = Vec::new();
-    for element in path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty()) {
-        let mut rest = element;
-        let mut expanded = Vec::new();
-        while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
-            expanded.extend_from_slice(&rest[..dollar]);
-            let after = &rest[dollar..];
-            let Some(after) = after.strip_prefix(b"$ORIGIN").or_else(|| after.strip_prefix(b"${ORIGIN}")) else {
-                return Vec::new();
-            };
-            expanded.extend_from_slice(tokens.origin.unwrap_or_default());
-            rest = after;
-        }
-        expanded.extend_from_slice(rest);
-        folders.extend(match expanded.first() {
-            Some(b'/') => RootfsPath::from_bytes(&expanded),
-            _ => current.map(|current| current.join(&expanded)),
-        });
+    let mut rest: &[u8] = path;
+    let mut expanded = Vec::new();
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        expanded.extend_from_slice(&rest[..dollar]);
+        let after = &rest[dollar..];
+        let Some(after) = after.strip_prefix(b"$ORIGIN").or_else(|| after.strip_prefix(b"${ORIGIN}")) else {
+            return Vec::new();
+        };
+        expanded.extend_from_slice(tokens.origin.unwrap_or_default());
+        rest = after;
     }
-    folders
+    expanded.extend_from_slice(rest);
+    musl_elements(&expanded, current)
+}
+
+/// The folders of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
+pub(super) fn musl_elements(path: &[u8], current: Option<&RootfsPath>) -> Vec<RootfsPath> {
+    let elements = path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty());
+    let folder = |element: &[u8]| match element.first() {
+        Some(b'/') => RootfsPath::from_bytes(element),
+        _ => current.map(|current| current.join(element)),
+    };
+    elements.filter_map(folder).collect()
 }
 
 impl Scope {
@@ -151,7 +157,6 @@ enum Candidate {
 pub(super) struct Search<'a> {
     pub(super) files: &'a mut dyn Files,
     pub(super) loader: &'a Loader,
-    pub(super) library_path: &'a [RootfsPath],
     pub(super) current: Option<&'a RootfsPath>,
     /// Every place tried is written down where somebody wants to know.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
@@ -170,13 +175,13 @@ impl Search<'_> {
         if self.loader.libc == Libc::Musl {
             // load_library of musl: LD_LIBRARY_PATH, the rpaths up the chain, the system's path.
             return self
-                .in_folders(FoundBy::LibraryPath, self.library_path, name)
+                .in_folders(FoundBy::LibraryPath, &scope.library_path, name)
                 .or_else(|| self.in_rpaths(scope, name))
                 .or_else(|| self.in_folders(FoundBy::Default, &self.loader.default_dirs, name))
                 .unwrap_or(Outcome::Missing);
         }
         self.in_rpaths(scope, name)
-            .or_else(|| self.in_folders(FoundBy::LibraryPath, self.library_path, name))
+            .or_else(|| self.in_folders(FoundBy::LibraryPath, &scope.library_path, name))
             .or_else(|| self.in_folders(FoundBy::Runpath, &scope.runpath, name))
             .or_else(|| self.in_cache(scope, name))
             .or_else(|| self.in_folders(FoundBy::Conf, &self.loader.conf_dirs, name))

@@ -6,6 +6,7 @@
 mod broken;
 mod dlopen;
 mod glibc;
+mod library_path;
 mod musl;
 mod real;
 mod tree;

@@ -161,7 +161,9 @@ impl Reader<'_> {
             "sysroot" => content.sysroot = Some(self.path_or_word(self.text(key, value)?)),
             "library-path" => {
                 let folders = self.split(key, value, ':')?;
-                content.library_path = Some(folders.into_iter().map(|folder| self.joined(folder)).collect());
+                // What a token begins is no path of the manifest's.
+                let folder = |text: String| if text.starts_with('$') { text } else { self.joined(text).into() };
+                content.library_path = Some(folders.into_iter().map(folder).collect());
             }
             "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "tar" => output.tar = Some(self.lines(key, value)?.into_iter().map(|path| self.tar_path(path)).collect()),

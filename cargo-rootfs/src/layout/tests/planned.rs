@@ -213,6 +213,19 @@ fn a_library_path_leads_to_libraries_of_the_sysroot_and_of_the_project() {
     assert_eq!(cache_of(&ask.rootfs(&sysroot)), ["libx.so => /usr/local/lib/libx.so"]);
 }
 
+/// Its tokens are those of each program, in the image (ld.so(8)); what is found so is found there by the cache.
+#[test]
+fn a_library_path_with_a_token_is_another_folder_for_each_program() {
+    let sysroot = Disk::merged()
+        .elf("opt/a/tool-a", tool().needs("libx.so"))
+        .elf("opt/a/libx.so", library("libx.so"))
+        .elf("opt/b/tool-b", tool().needs("libx.so"));
+    let ask = |tools: &[&str]| Ask::tools(tools).library_path("$ORIGIN");
+    assert_eq!(cache_of(&ask(&["/opt/a/tool-a"]).rootfs(&sysroot)), ["libx.so => /opt/a/libx.so"]);
+    let error = ask(&["/opt/b/tool-b"]).error(&sysroot).to_string();
+    assert!(error.contains("library-path") && error.contains("/opt/b\n"), "{error}");
+}
+
 /// One that is nowhere is said.
 #[test]
 fn a_library_path_that_is_nowhere_is_said() {

@@ -8,7 +8,9 @@ use super::real;
 use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Lack, Libc, Priority, Resolver, Versions, cache};
+use crate::resolve::{
+    BadObject, Closure, FileId, Files, Find, Lack, Libc, LibraryPath, Priority, Resolver, Versions, cache,
+};
 
 /// Files, links and folders by their paths; folders are made where they are needed.
 #[derive(Default)]
@@ -154,7 +156,7 @@ impl Tree {
     }
 
     fn resolver(&self) -> Resolver {
-        let library_path = self.library_path.iter().map(|folder| path(folder)).collect();
+        let library_path = self.library_path.iter().map(|text| LibraryPath::Text(text.as_bytes().into())).collect();
         Resolver::new(library_path, self.current.as_deref().map(path)).preloading()
     }
 

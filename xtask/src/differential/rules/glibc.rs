@@ -1,8 +1,8 @@
 //! The rules of glibc's loader, one program each: ld.so(8), and elf/dl-load.c, dl-deps.c and dl-cache.c of its source.
 //! What a rule leads to is written down beside it, so that a program which does not show its rule is found out.
 
-use super::Rule;
 use super::forge::{Flavor, Tree};
+use super::{Rule, library_path};
 
 /// A rule, the files that show it, and what the loader then does.
 fn rule(says: &'static str, files: impl Fn(&mut Tree), then: &[&str]) -> Rule {
@@ -17,6 +17,7 @@ pub(super) fn rules(flavor: &Flavor) -> Vec<Rule> {
     rules.extend(names());
     rules.extend(order());
     rules.extend(candidates());
+    rules.extend(library_path::rules(flavor));
     if !flavor.ldconfig.is_empty() {
         rules.extend(cache(flavor));
     }

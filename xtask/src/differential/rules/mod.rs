@@ -4,6 +4,7 @@
 mod forge;
 mod glibc;
 mod judges;
+mod library_path;
 mod musl;
 
 use std::collections::BTreeSet;
