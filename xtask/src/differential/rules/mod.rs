@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::Answer;
-use super::machine::percent;
+use super::machine::{in_parallel, percent};
 use crate::host;
 use crate::stage::{cannot, need};
 use forge::{Flavor, Forge, Libc, Tree};
@@ -133,35 +133,40 @@ fn judge(flavor: &Flavor, rules: Vec<Rule>, ours: &Utf8Path, tools: &[Judge]) ->
         fs::remove_dir_all(&dir).with_context(|| format!("remove {dir}"))?;
     }
     let mut forge = Forge::new(flavor, &dir.join("made"))?;
-    let mut table = Table::new(tools);
-    let mut wrong = Vec::new();
     let known: BTreeSet<&str> = rules.iter().map(|rule| rule.says).collect();
     ensure!(known.len() == rules.len(), "two rules say the same");
+    let mut cases = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
-        let root = dir.join(format!("{index:02}"));
+        let root = dir.join(format!("{index:03}"));
         forge.make(&rule.tree, &root).with_context(|| format!("make the files of `{}`", rule.says))?;
-        let court = Court { flavor, root: &root, ours };
+        cases.push((rule, root));
+    }
+    let answers = in_parallel(&cases, |(rule, root)| {
+        let court = Court { flavor, root, ours };
         let their = court.ask(Judge::Loader, &rule.tree)?.context("the loader is here")?;
+        let tools = tools.iter().map(|tool| court.ask(*tool, &rule.tree)).collect::<Result<Vec<_>>>()?;
+        Ok((their, tools))
+    })?;
+    let mut table = Table::new(tools);
+    let mut wrong = Vec::new();
+    for ((rule, root), (their, answers)) in cases.iter().zip(&answers) {
+        let says = rule.says;
         if !their.agrees(&rule.then) {
-            let (says, more, less) = (rule.says, their.beyond(&rule.then), rule.then.beyond(&their));
+            let (more, less) = (their.beyond(&rule.then), rule.then.beyond(their));
             wrong.push(format!(
-                "`{says}` is not what the loader does\n    loader only: {more}\n    rule only:   {less}"
+                "`{says}` in {root} is not what the loader does\n    loader only: {more}\n    rule only:   {less}"
             ));
         }
         let mut verdicts = Vec::new();
-        for &tool in tools {
-            let Some(answer) = court.ask(tool, &rule.tree)? else {
-                verdicts.push(None);
-                continue;
-            };
-            let agrees = tool_agrees(tool, &answer, &their);
-            if tool == Judge::Ours && !agrees {
-                let (says, more, less) = (rule.says, answer.beyond(&their), their.beyond(&answer));
+        for (&tool, answer) in tools.iter().zip(answers) {
+            let agrees = answer.as_ref().map(|answer| tool_agrees(tool, answer, their));
+            if let (Judge::Ours, Some(answer), Some(false)) = (tool, answer, agrees) {
+                let (more, less) = (answer.beyond(their), their.beyond(answer));
                 wrong.push(format!("`{says}` in {root}\n    ours only:   {more}\n    loader only: {less}"));
             }
-            verdicts.push(Some(agrees));
+            verdicts.push(agrees);
         }
-        table.push(rule.says, verdicts);
+        table.push(says, verdicts);
     }
     println!("\n{}", table.show());
     println!("  {}: {} of {} rules as the loader has them: {}", flavor.name, table.right(), rules.len(), table.rate());
