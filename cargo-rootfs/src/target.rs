@@ -81,6 +81,15 @@ impl Machine {
         self.arch().map_or("", |arch| arch.elf_platform)
     }
 
+    /// The soname of the object that the kernel maps into every process (vdso(7)).
+    pub(crate) fn vdso(self) -> &'static str {
+        match self.e_machine {
+            header::EM_386 => "linux-gate.so.1",
+            header::EM_PPC64 | header::EM_S390 => "linux-vdso64.so.1",
+            _ => "linux-vdso.so.1",
+        }
+    }
+
     /// Architecture and variant, as the OCI image specification names them (GOARCH): `("arm", Some("v7"))`.
     pub fn platform(self) -> Option<(&'static str, Option<&'static str>)> {
         self.arch().map(|arch| arch.platform)

@@ -8,11 +8,12 @@ use super::dlopen::{Noted, Notes, Priority};
 use super::library_path::{self, LibraryPath};
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
+use super::queue::{Circle, Queue};
 use super::releases::{Releases, RunsOn};
 use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
-use crate::elf::{Bytes, Dependency, DependencyKind, Object};
+use crate::elf::{Bytes, DependencyKind, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -179,6 +180,15 @@ pub(super) struct Process<'a> {
     /// How much was done for the notes.
     pub(super) spent: usize,
     pub(super) closure: &'a mut Closure,
+}
+
+impl Process<'_> {
+    /// That the loader gives up on the object at `bad`, which the one at `turn` needs by `name`.
+    fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
+        let needed_by = self.mapped[turn].path.clone();
+        let bad = Some((self.mapped[bad].path.clone(), reason));
+        Missing { needed: name.clone(), needed_by, tried: Vec::new(), bad, opened: None }
+    }
 }
 
 impl Resolver {
@@ -372,19 +382,41 @@ impl Resolver {
         let realpath = process.closure.realpath.clone();
         let mut program = self.mapped(&process.loader, realpath, main, None);
         if process.loader.libc == Libc::Glibc {
-            // The name of the program's link map is empty, and so names it (elf/rtld.c).
-            program.names = [Some(self.names.id(&bytes(b""))), soname.map(|soname| self.names.id(&soname)), None];
+            // The name of the program's link map is empty, and so names it (elf/rtld.c). No more is mapped for the
+            // kernel's own object, which is there already (`setup_vdso`, elf/setup-vdso.h).
+            let vdso = process.loader.machine.vdso();
+            let names = [&b""[..], vdso.as_bytes()].map(|name| Some(self.names.id(&bytes(name))));
+            program.names = [names[0], soname.map(|soname| self.names.id(&soname)), names[1]];
         }
         process.mapped.push(program);
         self.known.clear();
         self.by_file.clear();
         self.make_known(process, 0);
 
-        // Preloads are mapped as if the program needed them first, and ignored where they are missing or
-        // bad (`do_preload`, elf/rtld.c).
-        let named = process.loader.preload.iter().filter(|_| self.preloads).cloned();
-        let preloads: Vec<_> = named.map(|name| Dependency { kind: DependencyKind::Auxiliary, name }).collect();
-        self.map_needed(process, 0, &preloads);
+        let mut queue = Queue::default();
+        queue.append(0);
+        if self.preloads {
+            self.preload(process, &mut queue);
+        }
+        self.map_queue(process, queue);
+    }
+
+    /// What `/etc/ld.so.preload` names is mapped before what the program needs, as if the program needed it, and
+    /// ignored where it is missing or bad. Only in paths are tokens replaced (`do_preload`, elf/rtld.c).
+    fn preload(&mut self, process: &mut Process<'_>, queue: &mut Queue) {
+        let loader = Arc::clone(&process.loader);
+        for name in &loader.preload {
+            let name = self.names.id(name);
+            let before = process.closure.objects.len();
+            let Ok(at) = self.map_object(process, 0, 0, name) else { continue };
+            queue.append(at);
+            if let Some(listed) = process.mapped[at].listed {
+                process.closure.edges.push((None, listed));
+            }
+            let new = process.closure.objects[before..].iter_mut();
+            new.filter(|object| object.found_by != FoundBy::Loaded)
+                .for_each(|object| object.found_by = FoundBy::Preload);
+        }
     }
 
     /// From now on `mapped[at]` answers to its names.
@@ -400,47 +432,72 @@ impl Resolver {
         }
     }
 
-    /// What the objects from `turn` on need, `first` before all: `_dl_map_object_deps` of elf/dl-deps.c.
-    pub(super) fn map_needed(&mut self, process: &mut Process<'_>, mut turn: usize, first: &[Dependency]) {
-        let (libc, mut first) = (process.loader.libc, first);
-        while turn < process.mapped.len() {
-            let object = Arc::clone(&process.mapped[turn].object);
-            let listed = process.mapped[turn].listed;
-            let file = listed.map_or(process.closure.id, |listed| process.closure.objects[listed].file);
-            let plain = self.names.needed(file, &object);
-            let mut missing_seen: FxHashSet<NameId> = FxHashSet::default();
-            for (index, dependency) in first.iter().chain(&object.dependencies).enumerate() {
-                // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
-                if libc == Libc::Musl && dependency.kind != DependencyKind::Needed {
-                    continue;
+    /// What the object at `opened` needs, the last one mapped, where all before it have what they need.
+    pub(super) fn map_needed(&mut self, process: &mut Process<'_>, opened: usize) {
+        if opened < process.mapped.len() {
+            self.map_queue(process, Queue::beginning_at(opened));
+        }
+    }
+
+    /// What the objects in `queue` need, and what these need: `_dl_map_object_deps` of elf/dl-deps.c.
+    fn map_queue(&mut self, process: &mut Process<'_>, mut queue: Queue) {
+        while let Some(turn) = queue.next() {
+            if let Err(refusal) = self.map_needs(process, &mut queue, turn) {
+                process.closure.missing.push(refusal);
+                return;
+            }
+        }
+    }
+
+    /// Maps what one object needs; an error is what ends all.
+    fn map_needs(&mut self, process: &mut Process<'_>, queue: &mut Queue, turn: usize) -> Result<(), Missing> {
+        let loader = Arc::clone(&process.loader);
+        let object = Arc::clone(&process.mapped[turn].object);
+        let listed = process.mapped[turn].listed;
+        let file = listed.map_or(process.closure.id, |listed| process.closure.objects[listed].file);
+        let plain = self.names.needed(file, &object);
+        let mut missing_seen: FxHashSet<NameId> = FxHashSet::default();
+        for (index, dependency) in object.dependencies.iter().enumerate() {
+            let is_filtee = dependency.kind != DependencyKind::Needed;
+            let is_auxiliary = dependency.kind == DependencyKind::Auxiliary;
+            // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
+            if loader.libc == Libc::Musl && is_filtee {
+                continue;
+            }
+            let name = match &plain {
+                Some(names) => names[index],
+                None => match self.expanded(&loader, &process.mapped[turn], &dependency.name) {
+                    Some(name) => name,
+                    // `expand_dst` of elf/dl-deps.c has it this way round.
+                    None if is_auxiliary => {
+                        let reason = "empty dynamic string token substitution".to_owned();
+                        return Err(process.refusal(turn, &dependency.name, turn, reason));
+                    }
+                    None => continue,
+                },
+            };
+            match self.map_object(process, turn, turn, name) {
+                Ok(at) => {
+                    if let Some(child) = process.mapped[at].listed {
+                        process.closure.edges.push((listed, child));
+                    }
+                    if !is_filtee {
+                        queue.append(at);
+                    } else if let Err(Circle) = queue.put_ahead(at) {
+                        let reason = "it is a filter of its own filter".to_owned();
+                        return Err(process.refusal(turn, self.names.text(name), at, reason));
+                    }
                 }
-                let name = match &plain {
-                    Some(names) if index >= first.len() => names[index - first.len()],
-                    _ => self.expanded(&process.loader, &process.mapped[turn], &dependency.name),
-                };
-                let before = process.closure.objects.len();
-                match self.map_object(process, turn, turn, name) {
-                    Ok(at) => {
-                        if let Some(child) = process.mapped[at].listed {
-                            process.closure.edges.push((listed, child));
-                            let found_by = &mut process.closure.objects[child].found_by;
-                            if index < first.len() && child >= before && *found_by != FoundBy::Loaded {
-                                *found_by = FoundBy::Preload;
-                            }
-                        }
-                    }
-                    // A missing auxiliary filtee is no error (elf/dl-deps.c).
-                    Err(_) if dependency.kind == DependencyKind::Auxiliary => {}
-                    Err(_) if !missing_seen.insert(name) => {}
-                    Err(outcome) => {
-                        let missing = self.missing(process, turn, name, outcome);
-                        process.closure.missing.push(missing);
-                    }
+                // A missing auxiliary filtee is no error, and neither is a bad one.
+                Err(_) if is_auxiliary => {}
+                Err(_) if !missing_seen.insert(name) => {}
+                Err(outcome) => {
+                    let missing = self.missing(process, turn, name, outcome);
+                    process.closure.missing.push(missing);
                 }
             }
-            first = &[];
-            turn += 1;
         }
+        Ok(())
     }
 
     /// What `name` is for the object at `turn`, mapped where it was not: `_dl_map_object` of elf/dl-load.c.
@@ -470,9 +527,10 @@ impl Resolver {
             self.make_known(process, at);
             return Ok(at);
         }
+        let Some(place) = self.place(&loader, &process.mapped[turn], name) else { return Err(Outcome::Missing) };
         let scope = self.scope(process, turn);
-        let hit = self.search(process.files, &loader, process.loader_id, scope, name);
-        for passed in self.passed_over.get(&(process.loader_id, scope, name)).into_iter().flatten() {
+        let hit = self.search(process.files, &loader, process.loader_id, scope, place);
+        for passed in self.passed_over.get(&(process.loader_id, scope, place)).into_iter().flatten() {
             if !process.closure.passed_over.contains(passed) {
                 process.closure.passed_over.push(passed.clone());
             }
@@ -518,8 +576,10 @@ impl Resolver {
             Outcome::Bad { path, reason } => Some((path, reason)),
             _ => None,
         };
+        let loader = Arc::clone(&process.loader);
         let scope = self.scope(process, turn);
-        let tried = self.explain(process.files, &process.loader, scope, name);
+        let place = self.place(&loader, &process.mapped[turn], name);
+        let tried = place.map_or_else(Vec::new, |place| self.explain(process.files, &loader, scope, place));
         let needed_by = process.mapped[turn].path.clone();
         Missing { needed: self.names.text(name).clone(), needed_by, tried, bad, opened: None }
     }
@@ -630,14 +690,25 @@ impl Resolver {
         hit
     }
 
-    /// The name of a dependency with its tokens replaced.
-    pub(super) fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> NameId {
+    /// The name of a dependency with its tokens replaced; `None` where one of them is not known.
+    fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> Option<NameId> {
+        if loader.libc == Libc::Musl {
+            return Some(self.names.id(name));
+        }
         let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
         let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
-        match loader.libc {
-            Libc::Glibc => self.names.id(&expand(name, &tokens).unwrap_or_else(|| name.clone())),
-            Libc::Musl => self.names.id(name),
+        expand(name, &tokens).map(|name| self.names.id(&name))
+    }
+
+    /// What is searched for where `name` is needed. In a path tokens are replaced once more, which a folder's own
+    /// name may hold (`_dl_map_object`: "The path may contain dynamic string tokens").
+    fn place(&mut self, loader: &Loader, object: &Mapped, name: NameId) -> Option<NameId> {
+        let text = self.names.text(name);
+        if text.contains(&b'$') && text.contains(&b'/') {
+            let text = text.clone();
+            return self.expanded(loader, object, &text);
         }
+        Some(name)
     }
 
     /// Every place where `name` was looked for; only worth its time where it was not found.

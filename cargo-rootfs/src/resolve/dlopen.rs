@@ -181,11 +181,7 @@ impl Resolver {
         soname: &Bytes,
         priority: Priority,
     ) -> Result<usize, Vec<Missing>> {
-        let name = match soname.contains(&b'/') {
-            // Tokens are replaced in paths alone (`_dl_map_object`, elf/dl-load.c).
-            true => self.expanded(&process.loader, &process.mapped[at], soname),
-            false => self.names.id(soname),
-        };
+        let name = self.names.id(soname);
         // glibc searches as for the object that calls (`dl_open_worker_begin`, elf/dl-open.c), musl as for the
         // program (`dlopen`, ldso/dynlink.c). After that only the program's RPATH is inherited: `_dl_map_object`
         // forgets who called, and then tries the executable's.
@@ -198,7 +194,7 @@ impl Resolver {
         let mut lacking = Vec::new();
         let opened = match self.map_object(process, searcher, 0, name) {
             Ok(opened) => {
-                self.map_needed(process, mapped, &[]);
+                self.map_needed(process, mapped);
                 process.spent += process.mapped.len() - mapped;
                 lacking = process.closure.missing.split_off(missing);
                 let refuses = |it: &Mapped| it.object.flags_1 & DF_1_NOOPEN != 0;

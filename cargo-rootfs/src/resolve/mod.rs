@@ -22,6 +22,7 @@ mod dlopen;
 mod library_path;
 mod loader;
 mod names;
+mod queue;
 mod releases;
 mod search;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod broken;
 mod dlopen;
+mod filters;
 mod glibc;
 mod library_path;
 mod musl;

@@ -51,6 +51,8 @@ pub(super) struct Tree {
     /// A name that the loader, when it only tells, reports missing, though it starts the program without it
     /// (`openaux` in elf/dl-deps.c).
     pub(super) may_be_missing: Option<String>,
+    /// A file that the loader maps and, when it only tells, does not list.
+    pub(super) untold: Option<String>,
     /// Files that go after ldconfig(8) has seen them; where `None`, there is no cache.
     pub(super) cached_then_removed: Option<Vec<String>>,
 }
@@ -181,6 +183,12 @@ impl Object {
         self.flag(&["-f", name])
     }
 
+    /// DT_AUXILIARY of a program, which no linker makes.
+    pub(super) fn auxiliary_of_a_program(&mut self, name: &str) -> &mut Object {
+        self.retags.push((DT_AUDIT, DT_AUXILIARY));
+        self.flag(&["--audit", name])
+    }
+
     /// DT_FILTER.
     pub(super) fn filter(&mut self, name: &str) -> &mut Object {
         self.flag(&["-F", name])
@@ -213,6 +221,7 @@ impl Object {
 const DT_NULL: u64 = 0;
 const DT_RPATH: u64 = 15;
 const DT_AUDIT: u64 = 0x6fff_fefc;
+const DT_AUXILIARY: u64 = 0x7fff_fffd;
 
 /// Long enough for any name of a rule: a stub is made once, and its name is then written over.
 const STUB_NAME: usize = 400;

@@ -114,6 +114,9 @@ impl Court<'_> {
     fn of_interest(&self, mut answer: Answer, tree: &Tree) -> Answer {
         answer.files.remove(&real(self.root, self.flavor.interpreter));
         answer.files.remove(&self.real(tree, program(tree)));
+        if let Some(file) = &tree.untold {
+            answer.files.remove(&self.real(tree, file));
+        }
         if let Some(name) = &tree.may_be_missing {
             answer.missing.remove(name);
         }

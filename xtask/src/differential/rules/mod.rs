@@ -1,6 +1,7 @@
 //! Programs built to exercise one rule of a loader each, judged by that loader: for us, and for other tools.
 //! The programs are built anew every time and are never run; their roots stay in the cache folder for looking into.
 
+mod filters;
 mod forge;
 mod glibc;
 mod judges;
