@@ -29,6 +29,14 @@ pub(crate) fn sysroot_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-arm64")
 }
 
+/// The version of elfpak that the tasks compare with.
+pub(crate) const ELFPAK: &str = "0.5.6";
+
+/// That elfpak, installed by `setup --bench`.
+pub(crate) fn elfpak() -> Utf8PathBuf {
+    cache_dir().join(format!("elfpak-{ELFPAK}/bin/elfpak"))
+}
+
 /// In CI a missing tool is a failure; on a laptop it is a printed skip.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")

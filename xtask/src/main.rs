@@ -18,12 +18,12 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  setup [--bench]    install what the tests need and this machine lacks (--bench: the large tools too)
+  setup [--bench]    install what the tests need and this machine lacks (--bench: what the bench needs too)
   test               everything CI runs, stage by stage
   e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
   differential [--quick | FILTER]
                      closures against the dynamic loader's own answer
-  bench [--quick]    speed and memory against GNU tar and a careful shell script";
+  bench [--quick]    speed and memory against libtree, GNU tar, elfpak, docker import";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

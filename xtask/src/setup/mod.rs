@@ -2,6 +2,7 @@
 //! What is there already is left alone, so a second run only looks.
 
 mod binfmt;
+mod elfpak;
 mod needs;
 mod packages;
 mod rust;
@@ -20,7 +21,7 @@ pub(crate) use rust::debian_rustc;
 pub(crate) enum Extent {
     /// What the tests and the end-to-end scenarios use.
     Tests,
-    /// Those, and the large tools that the bench packages.
+    /// Those, the large tools that the bench packages, and elfpak, which it compares with.
     TestsAndLargeTools,
 }
 
@@ -42,6 +43,9 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     attempt("docker", start_docker());
     attempt("Debian arm64 sysroot", sysroot::make());
     attempt("Rust of the declared minimum version", rust::make());
+    if extent == Extent::TestsAndLargeTools {
+        attempt("elfpak", elfpak::make());
+    }
     if problems.is_empty() {
         println!("  ready");
         return Ok(());

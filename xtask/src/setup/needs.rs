@@ -28,6 +28,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("time", "time"),
     ("xz", "xz-utils"),
+    // trees to compare ours with
+    ("libtree", "libtree"),
 ];
 
 /// The packages of what is not here.
