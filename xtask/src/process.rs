@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
 
 /// What cargo sets for the processes it runs, and `cargo xtask` therefore has, but a shell has not.
-const SET_BY_CARGO: &[&str] = &[
+pub(crate) const SET_BY_CARGO: &[&str] = &[
     "CARGO",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_MANIFEST_DIR",
@@ -17,6 +17,9 @@ const SET_BY_CARGO: &[&str] = &[
     "RUSTFLAGS",
     "SOURCE_DATE_EPOCH",
 ];
+
+/// Words of a command that are told: lists of files are long.
+const WORDS: usize = 30;
 
 /// One command: told on the terminal when it starts, its output kept.
 #[derive(Clone, Debug)]
@@ -71,8 +74,16 @@ impl Command {
 
     fn told(&self) -> String {
         let env = self.env.iter().filter(|(name, _)| name != "PATH").map(|(name, value)| format!("{name}={value} "));
-        let argv = self.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        env.collect::<String>() + &argv
+        let mut told: String = env.collect();
+        for (at, word) in self.argv.iter().enumerate() {
+            if at >= WORDS {
+                return told + &format!("... {} words more", self.argv.len() - at);
+            }
+            told += &quoted(word);
+            told.push(' ');
+        }
+        told.truncate(told.trim_end().len());
+        told
     }
 
     fn expression(&self) -> duct::Expression {
