@@ -1,19 +1,29 @@
 //! Runs contenders in turn and takes the median and the best of the wall clock.
 //! It judges nothing: that is the table's.
 
-use std::path::Path;
+use std::process::{self, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use camino::Utf8PathBuf;
 
-use crate::process::command;
+use crate::process::{Done, SET_BY_CARGO, command};
 
 /// One side of a comparison.
 pub(super) struct Contender {
     pub(super) name: String,
     argv: Vec<String>,
-    /// The file it writes.
-    output: String,
+    leaves: Leaves,
+}
+
+/// What a run leaves, which is taken away again outside the time.
+#[derive(Clone, Debug)]
+pub(super) enum Leaves {
+    /// Nothing: it answers on standard output. The answer may be that something is missing: each exit code is a result.
+    Nothing,
+    File(Utf8PathBuf),
+    /// An image in Docker.
+    Image(String),
 }
 
 /// What several runs of one side took, in seconds, or held, in bytes.
@@ -44,33 +54,76 @@ pub(super) struct Rounds {
 }
 
 impl Contender {
-    pub(super) fn new<I: IntoIterator<Item: Into<String>>>(name: &str, output: String, argv: I) -> Contender {
-        Contender { name: name.to_owned(), argv: argv.into_iter().map(Into::into).collect(), output }
+    pub(super) fn new<I: IntoIterator<Item: Into<String>>>(name: &str, leaves: Leaves, argv: I) -> Contender {
+        Contender { name: name.to_owned(), argv: argv.into_iter().map(Into::into).collect(), leaves }
     }
 
-    /// Runs it once with its outputs kept, so that a failure tells why.
-    pub(super) fn check(&self) -> Result<()> {
-        command(&self.argv).run().map(drop)
+    /// Runs it once with its outputs kept, so that a failure tells why. What it leaves stays.
+    pub(super) fn check(&self) -> Result<Done> {
+        let done = command(&self.argv).finish()?;
+        ensure!(self.is_result(done.code), "{}", done.report("expected success"));
+        Ok(done)
+    }
+
+    fn is_result(&self, code: Option<i32>) -> bool {
+        if matches!(self.leaves, Leaves::Nothing) { code.is_some() } else { code == Some(0) }
+    }
+
+    /// Takes away what a run left. Neither freeing that, nor writing back what is left dirty, is the next run's work.
+    pub(super) fn clear(&self) -> Result<()> {
+        match &self.leaves {
+            Leaves::Nothing => return Ok(()),
+            Leaves::File(path) if path.exists() => {
+                std::fs::remove_file(path).with_context(|| format!("remove {path}"))?;
+            }
+            Leaves::File(_) => return Ok(()),
+            Leaves::Image(name) => {
+                duct::cmd!("docker", "image", "rm", "--force", name)
+                    .stdout_null()
+                    .stderr_null()
+                    .unchecked()
+                    .run()
+                    .context("run docker")?;
+            }
+        }
+        sync()
     }
 
     /// Seconds of one run, its start included.
     fn time(&self) -> Result<f64> {
-        // Neither freeing the last output, nor writing back what the last run left dirty, is this run's work.
-        if Path::new(&self.output).exists() {
-            std::fs::remove_file(&self.output).with_context(|| format!("remove {}", self.output))?;
+        // Not by duct, whose own work counts where a process takes a millisecond.
+        let mut process = process::Command::new(&self.argv[0]);
+        process.args(&self.argv[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        for name in SET_BY_CARGO {
+            process.env_remove(name);
         }
-        duct::cmd!("sync").run().context("run sync")?;
-        let expression = duct::cmd(&self.argv[0], &self.argv[1..]).stdin_null().stdout_null().stderr_null().unchecked();
         let started = Instant::now();
-        let output = expression.run().with_context(|| format!("start {}", self.name))?;
+        let status = process.status().with_context(|| format!("start {}", self.name))?;
         let took = started.elapsed();
-        ensure!(output.status.success(), "{} ended with {}", self.name, output.status);
+        ensure!(self.is_result(status.code()), "{} ended with {status}", self.name);
+        self.clear()?;
         Ok(took.as_secs_f64())
     }
 }
 
-/// The seconds of each contender.
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // Only a failed run still has anything, and has its own error.
+        let _ = self.clear();
+    }
+}
+
+/// Has written what was not yet: by earlier runs, or for the contenders to read.
+fn sync() -> Result<()> {
+    duct::cmd!("sync").run().context("run sync").map(drop)
+}
+
+/// The seconds of each contender, which run in turn.
 pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: Rounds) -> Result<[Measured; N]> {
+    for contender in contenders {
+        contender.clear()?;
+    }
+    sync()?;
     let mut times = [const { Vec::new() }; N];
     for round in 0..rounds.warm + rounds.timed {
         for (contender, times) in contenders.iter().zip(&mut times) {
@@ -85,7 +138,9 @@ pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: R
 
 /// Peak resident bytes, as wait4(2) has them in `ru_maxrss`: GNU time's %M, in KiB.
 pub(super) fn peak_memory(contender: &Contender) -> Result<Measured> {
-    let done = command(["/usr/bin/time", "--quiet", "--format=%M"]).args(&contender.argv).run()?;
+    let done = command(["/usr/bin/time", "--quiet", "--format=%M"]).args(&contender.argv).finish()?;
+    ensure!(contender.is_result(done.code), "{}", done.report("expected success"));
+    contender.clear()?;
     let last = done.stderr.lines().last().unwrap_or_default();
     let kib: f64 = last.trim().parse().with_context(|| done.report("no peak memory in time's output"))?;
     Ok(Measured::exactly(kib * 1024.0))
@@ -93,11 +148,28 @@ pub(super) fn peak_memory(contender: &Contender) -> Result<Measured> {
 
 #[cfg(test)]
 mod tests {
-    use super::Measured;
+    use super::{Contender, Leaves, Measured};
 
     #[test]
     fn the_median_is_not_moved_by_one_slow_run() {
         let measured = Measured::of(vec![4.0, 900.0, 3.0]);
         assert_eq!((measured.median, measured.best), (4.0, 3.0));
+    }
+
+    fn shell(script: &str, leaves: Leaves) -> Contender {
+        Contender::new("sh", leaves, ["sh", "-c", script])
+    }
+
+    #[test]
+    fn an_exit_code_is_an_answer_only_where_nothing_is_left() {
+        assert!(shell("exit 1", Leaves::Nothing).time().is_ok());
+        assert!(shell("kill -9 $$", Leaves::Nothing).time().is_err());
+        assert!(shell("exit 1", Leaves::File("/nowhere/x".into())).time().is_err());
+    }
+
+    #[test]
+    fn nothing_that_cargo_sets_reaches_a_contender() {
+        let unset = shell("test -z \"${CARGO_MANIFEST_DIR+set}\" || kill -9 $$", Leaves::Nothing);
+        assert!(unset.time().is_ok() && unset.check().is_ok());
     }
 }

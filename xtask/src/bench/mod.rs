@@ -1,21 +1,21 @@
-//! Speed and memory of `cargo rootfs --tools-only`, as ratios to GNU tar and to a careful shell script.
-//! Both sides of a ratio run in turn (A B A B), warm, onto the same disk; nothing is compared across runs.
+//! Speed and memory of `cargo rootfs`, as ratios to other programs that do the same work.
+//! The sides of a ratio run in turn (A B A B), warm, onto the same disk; nothing is compared across runs.
 
+mod archive;
+mod growth;
+mod image;
 pub(crate) mod large_tools;
 mod measure;
 mod table;
+mod tree;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use crate::host;
-use crate::process::command;
-use crate::stage::{cannot, need};
-use measure::{Contender, Measured, Rounds};
-use table::{Row, Table, Unit};
-
-/// What a careful person writes by hand.
-const CAREFUL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bench/careful.sh");
+use crate::stage::{Skip, cannot};
+use measure::{Contender, Leaves, Rounds};
+use table::Table;
 
 /// How long it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,129 +26,90 @@ pub(crate) enum Extent {
     Quick,
 }
 
+/// Rows of the table that need the same things of the machine.
+type Part = (&'static str, fn(&Bench, &mut Table) -> Result<()>);
+
+const PARTS: &[Part] = &[
+    ("trees of bash and ls, and of /usr/bin", tree::of_the_system),
+    ("tree of the large tools", tree::of_large_tools),
+    ("tar of bash and ls", archive::small),
+    ("tar of the large tools", archive::large),
+    ("tar of the large tools against elfpak", archive::large_by_elfpak),
+    ("image of the large tools", image::large),
+    ("growth", growth::twice_the_files),
+];
+
 /// `cargo xtask bench`.
 pub(crate) fn run(extent: Extent) -> Result<()> {
-    need("time")?;
-    need("tar")?;
-    let missing = large_tools::missing_packages()?;
-    if !missing.is_empty() {
-        return cannot(format!("{} are not installed: run `cargo xtask setup --bench`", missing.join(", ")));
-    }
     let ours = crate::e2e::built()?;
     let dir = host::cache_dir().join("bench");
     std::fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
-    let bench = Bench { ours, dir };
-    let (few, many) = match extent {
-        Extent::Full => (Rounds { warm: 1, timed: 9 }, Rounds { warm: 5, timed: 101 }),
-        Extent::Quick => (Rounds { warm: 1, timed: 5 }, Rounds { warm: 3, timed: 31 }),
-    };
+    let bench = Bench { ours, dir, extent };
 
     let mut table = Table::default();
-    bench.small(many, &mut table)?;
-    bench.large(few, &mut table)?;
+    let mut skipped = Vec::new();
+    for (name, part) in PARTS {
+        match part(&bench, &mut table) {
+            Err(error) if error.is::<Skip>() => skipped.push(format!("skipped {name}: {error}")),
+            ended => ended.with_context(|| (*name).to_owned())?,
+        }
+    }
     std::fs::remove_dir_all(&bench.dir).with_context(|| format!("remove {}", bench.dir))?;
     println!("\n{table}");
+    for line in skipped {
+        println!("{line}");
+    }
     table.judge()
 }
 
 struct Bench {
     ours: Utf8PathBuf,
+    /// Where the contenders write.
     dir: Utf8PathBuf,
+    extent: Extent,
 }
 
 impl Bench {
-    fn small(&self, rounds: Rounds, table: &mut Table) -> Result<()> {
-        let work = "bash and ls to a tar";
-        let tools = ["/usr/bin/bash", "/usr/bin/ls"];
-        let (ours, files) = self.ours(&tools)?;
-        let tar = self.tar(&["-chf"], &files);
-        let script = Contender::new(
-            "careful shell script",
-            self.out("script"),
-            ["sh", CAREFUL, &self.out("script"), "bash", "ls"],
-        );
-        let [a, b, c] = measure::interleaved([&ours, &tar, &script], rounds)?;
-        table.push(Row::new(work, &tar.name, a, b, Unit::Time, 1.0));
-        table.push(Row::new(work, &script.name, a, c, Unit::Time, 0.25));
-        Ok(())
+    /// `quick` rounds in CI, `full` for figures to be quoted, after a few that are not counted.
+    fn rounds(&self, quick: usize, full: usize) -> Rounds {
+        let timed = match self.extent {
+            Extent::Full => full,
+            Extent::Quick => quick,
+        };
+        Rounds { warm: timed / 10 + 1, timed }
     }
 
-    fn large(&self, rounds: Rounds, table: &mut Table) -> Result<()> {
-        let tools = large_tools::paths()?;
-        let (ours, files) = self.ours(&tools)?;
-        let size: u64 =
-            files.iter().filter_map(|file| std::fs::metadata(format!("/{file}")).ok()).map(|m| m.len()).sum();
-        let work = format!("{} large tools, {} files, {} MB", tools.len(), files.len(), size / 1_000_000);
-        let default = self.tar(&["-cf"], &files);
-        let blocked = self.tar(&["-b", "2048", "-cf"], &files);
-        let [a, b, c] = measure::interleaved([&ours, &default, &blocked], rounds)?;
-        table.push(Row::new(&work, &default.name, a, b, Unit::Time, 0.6));
-        table.push(Row::new(&work, &blocked.name, a, c, Unit::Time, 1.2));
-        let peak = measure::peak_memory(&ours)?;
-        table.push(Row::new(&work, "16 MiB", peak, Measured::exactly(16.0 * 1024.0 * 1024.0), Unit::Memory, 1.0));
-        Ok(())
+    /// `cargo rootfs tree ARGS`, which answers on standard output.
+    fn tree(&self, name: &str, args: &[&str]) -> Contender {
+        let argv = [self.ours.as_str(), "rootfs", "tree"].into_iter().chain(args.iter().copied());
+        Contender::new(name, Leaves::Nothing, argv)
     }
 
-    fn out(&self, name: &str) -> String {
-        self.dir.join(format!("{name}.tar")).into_string()
+    /// `cargo rootfs` of `tools`, and of nothing more: the peers pack no skeleton either.
+    fn tools(&self, tools: &[&str], output: [&str; 2], leaves: Leaves) -> Contender {
+        let argv = [self.ours.as_str(), "rootfs", "--quiet", "--tools-only", "--template", "none"].into_iter();
+        let with = tools.iter().flat_map(|tool| ["--with", tool]);
+        Contender::new("cargo rootfs", leaves, argv.chain(with).chain(output))
     }
 
-    /// Our command for `tools`, and the regular files that it packs: the list that the peers are spared to find.
-    fn ours(&self, tools: &[&str]) -> Result<(Contender, Vec<String>)> {
-        let out = self.out("ours");
-        let with = tools.join(",");
-        // A peer packs the closure and nothing more, and so do we.
-        let argv = [
-            self.ours.as_str(),
-            "rootfs",
-            "--quiet",
-            "--tools-only",
-            "--template",
-            "none",
-            "--with",
-            &with,
-            "--tar",
-            &out,
-        ];
-        let ours = Contender::new("cargo rootfs", out.clone(), argv);
-        ours.check()?;
-        let listing = command(["tar", "-tvf", &out]).run()?.stdout;
-        let files = regular_files(&listing);
-        ensure!(files.len() > tools.len(), "{out} holds {} files for {} tools", files.len(), tools.len());
-        Ok((ours, files))
+    /// The same to a tar.
+    fn tar(&self, tools: &[&str]) -> Contender {
+        let (out, leaves) = self.file("ours.tar");
+        self.tools(tools, ["--tar", &out], leaves)
     }
 
-    fn tar(&self, flags: &[&str], files: &[String]) -> Contender {
-        let name = format!("tar {}", flags.join(" "));
-        let out = self.out("tar");
-        let argv = ["tar"].into_iter().chain(flags.iter().copied()).chain([out.as_str(), "-C", "/"]);
-        Contender::new(&name, out.clone(), argv.chain(files.iter().map(String::as_str)))
+    /// A file for a contender to write.
+    fn file(&self, name: &str) -> (String, Leaves) {
+        let path = self.dir.join(name);
+        (path.to_string(), Leaves::File(path))
     }
 }
 
-/// The names of regular files in `tar -tv`'s listing, without a leading slash.
-fn regular_files(listing: &str) -> Vec<String> {
-    let files = listing.lines().filter(|line| line.starts_with('-'));
-    let names = files.filter_map(|line| {
-        // mode, owner, size, date, time, and then the name
-        let mut rest = line;
-        for _ in 0..5 {
-            rest = rest.split_once(' ')?.1.trim_start();
-        }
-        Some(rest.trim_start_matches("./").trim_start_matches('/'))
-    });
-    names.map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::regular_files;
-
-    #[test]
-    fn only_regular_files_are_listed() {
-        let listing = "drwxr-xr-x 0/0               0 1970-01-01 00:00 ./usr/\n\
-                       -rwxr-xr-x 0/0         1265648 1970-01-01 00:00 ./usr/bin/a b\n\
-                       lrwxrwxrwx 0/0               0 1970-01-01 00:00 bin -> usr/bin\n";
-        assert_eq!(regular_files(listing), ["usr/bin/a b"]);
+/// The large tools' paths, all of which are here.
+fn large_tools() -> Result<Vec<&'static str>> {
+    let missing = large_tools::missing_packages()?;
+    if missing.is_empty() {
+        return large_tools::paths();
     }
+    cannot(format!("{} are not installed: run `cargo xtask setup --bench`", missing.join(", ")))
 }

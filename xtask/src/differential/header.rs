@@ -12,8 +12,8 @@ use super::machine::in_parallel;
 
 /// A file with a PT_DYNAMIC that a loader could be given.
 #[derive(Debug)]
-pub(super) struct Dynamic {
-    pub(super) path: PathBuf,
+pub(crate) struct Dynamic {
+    pub(crate) path: PathBuf,
     pub(super) machine: Machine,
     /// PT_INTERP.
     pub(super) interpreter: Option<String>,
@@ -35,7 +35,7 @@ impl Machine {
 
 /// The regular files in a folder and below it, on one file system, but for folders that `leave_out` wants out.
 /// What may not be read has nothing that this user could load.
-pub(super) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+pub(crate) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(meta) = fs::symlink_metadata(folder) {
         walk_below(folder, meta.dev(), leave_out, &mut found);
@@ -63,7 +63,7 @@ fn is_on(device: u64, folder: &Path) -> bool {
 }
 
 /// Those of the files that are dynamic ELF files, in their order.
-pub(super) fn dynamic(files: &[PathBuf]) -> Result<Vec<Dynamic>> {
+pub(crate) fn dynamic(files: &[PathBuf]) -> Result<Vec<Dynamic>> {
     let read = in_parallel(files, |path| Ok(read(path).ok().flatten()))?;
     Ok(read.into_iter().flatten().collect())
 }

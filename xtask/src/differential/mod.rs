@@ -4,7 +4,7 @@
 mod answer;
 mod architectures;
 mod enter;
-mod header;
+pub(crate) mod header;
 mod machine;
 mod rules;
 

@@ -61,7 +61,7 @@ fn run(engine: &str, flags: &[&str]) -> Command {
 }
 
 /// Fails where `engine` cannot be used.
-fn ready(engine: &str) -> Result<()> {
+pub(crate) fn ready(engine: &str) -> Result<()> {
     need(engine)?;
     let answers = duct::cmd!(engine, "info").stdout_null().stderr_null().unchecked().run();
     if answers.is_ok_and(|output| output.status.success()) {

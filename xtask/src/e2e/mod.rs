@@ -28,6 +28,8 @@ use crate::process::command;
 use crate::stage::Score;
 use lab::Lab;
 
+pub(crate) use engine::ready;
+
 /// A scenario's name, the seconds it may take, and what it does.
 type Scenario = (&'static str, u64, fn(&Lab) -> Result<()>);
 

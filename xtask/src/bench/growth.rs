@@ -1,0 +1,66 @@
+//! Whether twice the files take twice the time: programs that share nothing but libc, each with two libraries of its own.
+//! All of them are copies, so that the files differ in number and in nothing else.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Bench;
+use super::measure;
+use super::table::{Row, Table, Unit};
+use crate::process::command;
+use crate::stage::need;
+
+/// Programs on the longer side.
+const PROGRAMS: usize = 1000;
+
+/// More than twice, for the clock's sake.
+const REACH: f64 = 2.05;
+
+pub(super) fn twice_the_files(bench: &Bench, table: &mut Table) -> Result<()> {
+    let programs = programs(&bench.dir.join("growth"))?;
+    let programs: Vec<&str> = programs.iter().map(|path| path.as_str()).collect();
+    let half = &programs[..PROGRAMS / 2];
+
+    let trees = [bench.tree("tree", half), bench.tree("tree", &programs)];
+    let tars = [bench.tar(half), bench.tar(&programs)];
+    for (work, [one, two], rounds) in [("tree", trees, bench.rounds(9, 41)), ("tar", tars, bench.rounds(5, 21))] {
+        one.check()?;
+        two.check()?;
+        let [one, two] = measure::interleaved([&one, &two], rounds)?;
+        let work = format!("{work} of {PROGRAMS} programs with two libraries each");
+        table.push(Row::new(&work, "half of them", two, one, Unit::Time, REACH));
+    }
+    Ok(())
+}
+
+/// Each in a folder of its own in `dir`, with what it needs.
+fn programs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    need("cc")?;
+    let made = |folder: &str| -> Result<Utf8PathBuf> {
+        let folder = dir.join(folder);
+        fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
+        Ok(folder)
+    };
+    let first = made("0")?;
+    let [program, inner, outer] = ["program", "libinner.so", "libouter.so"];
+    compile(&first, "int inner(void) { return 0; }", &["-shared", "-fPIC", "-o", inner])?;
+    compile(&first, "int inner(void); int outer(void) { return inner(); }", &["-shared", "-fPIC", "-o", outer, inner])?;
+    compile(&first, "int outer(void); int main(void) { return outer(); }", &["-o", program, outer])?;
+    let mut programs = vec![first.join(program)];
+    for number in 1..PROGRAMS {
+        let folder = made(&number.to_string())?;
+        for file in [program, inner, outer] {
+            fs::copy(first.join(file), folder.join(file)).with_context(|| format!("copy {file} to {folder}"))?;
+        }
+        programs.push(folder.join(program));
+    }
+    Ok(programs)
+}
+
+/// Libraries are found beside the file that needs them.
+fn compile(folder: &Utf8Path, source: &str, args: &[&str]) -> Result<()> {
+    let cc = command(["cc", "-x", "c", "-", "-x", "none", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed"]);
+    cc.args(args.iter().copied()).dir(folder).stdin(source).run().map(drop)
+}
