@@ -17,6 +17,10 @@ const BLOCK: usize = 512;
 /// Small pieces are gathered up to this before they are written.
 pub(super) const GATHER: usize = 128 << 10;
 
+/// Writes end at a multiple of this. A page cache that knows large folios takes a write in as few of them as its
+/// offset's alignment lets it: on ext4 this saves a sixth of the writing, and larger multiples save little more.
+const ALIGN: usize = 64 << 10;
+
 /// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
 /// that is a property of tapes, and every reader of files and pipes does without.
 pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
@@ -186,7 +190,7 @@ impl Records {
 pub(super) struct Encoder<W> {
     out: W,
     mtime: u64,
-    /// What is not yet written: headers, padding, and small files.
+    /// What is not yet written: headers, padding, small files, and ends of large pieces.
     gathered: Vec<u8>,
     /// What is missing of the current file.
     left: u64,
@@ -204,17 +208,11 @@ impl<W: Write> Encoder<W> {
         headers(&mut self.gathered, path, entry, self.mtime);
         self.left = entry.size();
         self.padding = padding(self.left);
-        if self.gathered.len() >= GATHER { self.flush() } else { Ok(()) }
+        self.push(&[])
     }
 
     pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.gathered.len() + bytes.len() <= GATHER {
-            self.gathered.extend_from_slice(bytes);
-        } else {
-            // A large piece goes out from where it is, in one system call with what stands before it.
-            write_both(&mut self.out, &self.gathered, bytes)?;
-            self.gathered.clear();
-        }
+        self.push(bytes)?;
         self.left -= bytes.len() as u64;
         if self.left == 0 {
             self.gathered.resize(self.gathered.len() + self.padding, 0);
@@ -222,15 +220,27 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.gathered)?;
-        self.gathered.clear();
+    /// Appends `bytes` to what is gathered. Where that is enough, all but an unaligned rest is written: what of it is
+    /// in `bytes` from where it is, in one system call with what stands before it.
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = self.gathered.len() + bytes.len();
+        if length < GATHER {
+            self.gathered.extend_from_slice(bytes);
+            return Ok(());
+        }
+        // What is gathered begins at a multiple, as all that was written before ends at one.
+        let whole = length - length % ALIGN;
+        let gathered = whole.min(self.gathered.len());
+        let (now, rest) = bytes.split_at(whole - gathered);
+        write_both(&mut self.out, &self.gathered[..gathered], now)?;
+        self.gathered.drain(..gathered);
+        self.gathered.extend_from_slice(rest);
         Ok(())
     }
 
     /// Gives back `out`, which still lacks [`END`].
     pub(super) fn into_inner(mut self) -> io::Result<W> {
-        self.flush()?;
+        self.out.write_all(&self.gathered)?;
         Ok(self.out)
     }
 }
@@ -255,4 +265,53 @@ fn write_both(out: &mut impl Write, first: &[u8], second: &[u8]) -> io::Result<(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Planned, tar_bytes};
+    use super::*;
+    use crate::rootfs::Body;
+
+    /// Takes all that it is given, and remembers in how large pieces.
+    #[derive(Default)]
+    struct Pieces(Vec<u8>, Vec<usize>);
+
+    impl Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let before = self.0.len();
+            slices.iter().for_each(|slice| self.0.extend_from_slice(slice));
+            self.1.push(self.0.len() - before);
+            Ok(self.0.len() - before)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A write that begins and ends where large folios do costs a page cache the least.
+    #[test]
+    fn an_archive_is_written_in_aligned_pieces() {
+        let lengths = [1, 300_000, 70_000, 0, 512, 262_144, 5, 200_001];
+        let planned = lengths.iter().enumerate().fold(Planned::new(), |planned, (at, &length)| {
+            planned.file(&format!("/{at}"), 0o644, &vec![u8::try_from(at).unwrap(); length])
+        });
+        let mut encoder = Encoder::new(Pieces::default(), 0);
+        for (path, entry) in planned.0.iter() {
+            encoder.entry(path, entry).unwrap();
+            if let Kind::File(Body::Bytes(bytes)) = &entry.kind {
+                bytes.chunks(100_000).for_each(|chunk| encoder.data(chunk).unwrap());
+            }
+        }
+        let Pieces(mut bytes, pieces) = encoder.into_inner().unwrap();
+        bytes.extend(END);
+        assert!(bytes == tar_bytes(&planned, 0));
+        let (last, pieces) = pieces.split_last().unwrap();
+        assert!(pieces.iter().all(|length| length % (64 << 10) == 0) && pieces.len() > 3, "{pieces:?}, {last}");
+    }
 }

@@ -108,7 +108,7 @@ pub(super) fn skip(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
+pub(super) fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
     let (_folder, path) = temp();
     write_one(planned, TarFile::create(&path.join("x.tar"), epoch)).unwrap();
     std::fs::read(path.join("x.tar")).unwrap()
