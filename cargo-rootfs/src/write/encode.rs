@@ -6,9 +6,7 @@ use std::io::{self, IoSlice, Write};
 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-#[cfg(feature = "cli")]
-use crate::rootfs::Rootfs;
-use crate::rootfs::{Entry, Kind};
+use crate::rootfs::{Entry, Kind, Rootfs};
 use tar::{EntryType, Header};
 
 /// The unit of the format.
@@ -59,7 +57,6 @@ pub(super) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u6
 }
 
 /// The length of the whole archive of `rootfs`.
-#[cfg(feature = "cli")]
 pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
     let mut blocks = Vec::new();
     let mut length = END.len() as u64;
@@ -201,6 +198,15 @@ pub(super) struct Encoder<W> {
 impl<W: Write> Encoder<W> {
     pub(super) fn new(out: W, mtime: u64) -> Self {
         Self { out, mtime, gathered: Vec::new(), left: 0, padding: 0 }
+    }
+
+    pub(super) fn out(&self) -> &W {
+        &self.out
+    }
+
+    /// The length that the whole archive of `rootfs` will have.
+    pub(super) fn length(&self, rootfs: &Rootfs) -> u64 {
+        length(rootfs, self.mtime)
     }
 
     pub(super) fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> io::Result<()> {

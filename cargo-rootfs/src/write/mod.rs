@@ -21,6 +21,11 @@ use reader::Reader;
 
 /// One destination while it is written. Dropping it discards what it has written.
 pub trait Sink {
+    /// Is told all that will come before any of it does, so that it can set room aside.
+    fn expect(&mut self, rootfs: &Rootfs) {
+        let _ = rootfs;
+    }
+
     /// Begins the next entry, in the order of [`Rootfs::iter`]. For a regular file, calls of
     /// [`data`](Sink::data) follow, whose lengths add up to [`Entry::size`].
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()>;
@@ -125,6 +130,9 @@ fn stream(
 ) -> Result<()> {
     std::thread::scope(|scope| {
         let mut reader = Reader::start(scope, host_files(rootfs))?;
+        for sink in sinks.iter_mut() {
+            sink.expect(rootfs);
+        }
         for (path, entry) in rootfs.iter() {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());

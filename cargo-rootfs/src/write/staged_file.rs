@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, OFlags};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::folders::{NewFolders, holding};
@@ -53,6 +53,18 @@ impl StagedFile {
         match &self.temporary {
             Temporary::Unnamed(file) => file,
             Temporary::Named(file) => file.as_file(),
+        }
+    }
+
+    /// Has the file system find room for `length` bytes at once: on ext4 this saves a quarter of the writing.
+    ///
+    /// Not where a file is to be replaced: there ext4 allocates and writes the new one back before the rename, so that
+    /// a crash of the machine leaves one or the other (auto_da_alloc, ext4(5)), but does so only for what it has not
+    /// allocated yet.
+    pub(super) fn reserve(&self, length: u64) {
+        if std::fs::symlink_metadata(&self.path).is_err() {
+            // Where it cannot, writing tells what matters.
+            let _ = rustix::fs::fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, length);
         }
     }
 
@@ -124,5 +136,29 @@ impl Write for StagedFile {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::super::tests::temp;
+    use super::*;
+
+    /// Replacing is left to what the file system does for it (auto_da_alloc of ext4(5)).
+    #[test]
+    fn room_is_set_aside_for_a_new_file_only() {
+        let (_folder, folder) = temp();
+        let path = folder.join("x").into_std_path_buf();
+        for is_new in [true, false] {
+            let mut file = StagedFile::create(&path).unwrap();
+            file.reserve(100_000);
+            let metadata = file.file().metadata().unwrap();
+            assert_eq!((metadata.len(), metadata.blocks() * 512 >= 100_000), (0, is_new));
+            file.write_all(b"short").unwrap();
+            file.persist().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"short");
+        }
     }
 }

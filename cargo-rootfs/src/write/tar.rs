@@ -14,7 +14,7 @@ use super::staged_file::StagedFile;
 use super::{Observer, Sink, Staged, Written};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::rootfs::Entry;
+use crate::rootfs::{Entry, Rootfs};
 
 /// A tar archive that is being written.
 pub struct TarFile {
@@ -120,6 +120,13 @@ impl Write for Destination {
 }
 
 impl Sink for TarFile {
+    fn expect(&mut self, rootfs: &Rootfs) {
+        let length = self.encoder.length(rootfs);
+        if let Destination::Staged(file) = self.encoder.out() {
+            file.reserve(length);
+        }
+    }
+
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
         self.encoder.entry(path, entry).map_err(|error| self.failed(error))
     }
