@@ -113,6 +113,15 @@ impl HostFile {
         }
         Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
     }
+
+    /// Why `file` ends before its size.
+    pub(crate) fn shorter(&self, file: &File) -> Error {
+        match self.unchanged(file) {
+            Err(error) => error,
+            // As with files of sysfs(5), which say a page and hold a line.
+            Ok(()) => Error::failed(format!("`{}` is shorter than its size", self.path.display())),
+        }
+    }
 }
 
 /// What stat(2) says of a regular file, as far as it matters to a rootfs.

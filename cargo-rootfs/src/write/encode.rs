@@ -220,10 +220,29 @@ impl<W: Write> Encoder<W> {
     pub(super) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.push(bytes)?;
         self.left -= bytes.len() as u64;
+        self.pad();
+        Ok(())
+    }
+
+    /// What the archive goes to, with all of it so far, for some of the current file to go there by other means.
+    /// [`passed`](Self::passed) is to say how much that was; where pieces end does not matter from then on.
+    #[cfg(feature = "cli")]
+    pub(super) fn bypass(&mut self) -> io::Result<&mut W> {
+        self.out.write_all(&self.gathered)?;
+        self.gathered.clear();
+        Ok(&mut self.out)
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn passed(&mut self, count: u64) {
+        self.left -= count;
+        self.pad();
+    }
+
+    fn pad(&mut self) {
         if self.left == 0 {
             self.gathered.resize(self.gathered.len() + self.padding, 0);
         }
-        Ok(())
     }
 
     /// Appends `bytes` to what is gathered. Where that is enough, all but an unaligned rest is written: what of it is

@@ -12,12 +12,16 @@ mod reader;
 mod staged_file;
 pub mod tar;
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
 use reader::Reader;
+
+/// The most bytes that a sink is let take at once: so often is it told of, and may an interrupt be seen.
+const STEP: u64 = 1 << 20;
 
 /// One destination while it is written. Dropping it discards what it has written.
 pub trait Sink {
@@ -32,6 +36,18 @@ pub trait Sink {
 
     /// The next bytes of the regular file begun last; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Whether it takes host files themselves, by [`take`](Sink::take), where it is the only sink.
+    fn takes_files(&self) -> bool {
+        false
+    }
+
+    /// Takes some of the next bytes of the regular file begun last, at most `limit`, from where `file` stands, and says
+    /// how many: 0 at the end of `file`. What is taken may be read only when it has finished.
+    fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
+        let _ = (file, limit);
+        Ok(0)
+    }
 
     /// Completes it, all but the name. What it could not do as planned goes to `observer`.
     fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>>;
@@ -78,9 +94,9 @@ pub enum Written {
 
 /// Writes `rootfs` to all of `sinks` and says what each became, in their order.
 ///
-/// Every host file is read once, by a thread that stays a few buffers ahead, so memory does not grow
-/// with the rootfs. Names are taken only after every sink has finished: until then a failure, or
-/// `interrupted` becoming true, leaves every destination as it was.
+/// Every host file is read once, by a thread that stays a few buffers ahead, or handed to a sink that takes files:
+/// memory does not grow with the rootfs. Names are taken only after every sink has finished: until then a failure,
+/// or `interrupted` becoming true, leaves every destination as it was.
 ///
 /// # Errors
 ///
@@ -108,17 +124,25 @@ pub fn stage(
     // On failure they are dropped from the last to the first, as folders that one made for its output
     // may hold a later one's.
     sinks.reverse();
+    let taken = take_files(&sinks);
     stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
     let mut sinks = sinks.into_iter();
     let mut staged = Vec::new();
     for sink in sinks.by_ref() {
         staged.push(sink.finish(observer).map_err(or_interrupted)?);
     }
-    if interrupted.load(Ordering::Relaxed) {
-        return Err(Error::interrupted());
+    stop(interrupted)?;
+    if taken {
+        // After their last byte was taken it was still to be read.
+        Error::all(host_files(rootfs).into_iter().filter_map(|file| file.open().err()).collect())?;
     }
     staged.reverse();
     Ok(staged)
+}
+
+/// Whether the files go to the only sink as they are.
+fn take_files(sinks: &[Box<dyn Sink>]) -> bool {
+    matches!(sinks, [sink] if sink.takes_files())
 }
 
 /// Reads the files of `rootfs` in its order, and hands them on.
@@ -129,14 +153,13 @@ fn stream(
     interrupted: &AtomicBool,
 ) -> Result<()> {
     std::thread::scope(|scope| {
-        let mut reader = Reader::start(scope, host_files(rootfs))?;
+        let reader = (!take_files(sinks)).then(|| Reader::start(scope, host_files(rootfs)));
+        let mut reader = reader.transpose()?;
         for sink in sinks.iter_mut() {
             sink.expect(rootfs);
         }
         for (path, entry) in rootfs.iter() {
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(Error::interrupted());
-            }
+            stop(interrupted)?;
             for sink in sinks.iter_mut() {
                 sink.entry(path, entry)?;
             }
@@ -147,25 +170,61 @@ fn stream(
                     }
                     observer.wrote(bytes.len() as u64);
                 }
-                Kind::File(Body::Host(file)) => {
-                    let mut left = file.size;
-                    while left > 0 {
-                        if interrupted.load(Ordering::Relaxed) {
-                            return Err(Error::interrupted());
-                        }
-                        let bytes = reader.next(left)?;
-                        for sink in sinks.iter_mut() {
-                            sink.data(bytes)?;
-                        }
-                        left -= bytes.len() as u64;
-                        observer.wrote(bytes.len() as u64);
-                    }
-                }
+                Kind::File(Body::Host(file)) => match &mut reader {
+                    Some(reader) => copy(file, reader, sinks, observer, interrupted)?,
+                    None => hand_over(file, &mut *sinks[0], observer, interrupted)?,
+                },
                 _ => {}
             }
         }
-        reader.finish()
+        reader.map_or(Ok(()), Reader::finish)
     })
+}
+
+/// Gives the bytes of the next file to all sinks.
+fn copy(
+    file: &HostFile,
+    reader: &mut Reader<'_>,
+    sinks: &mut [Box<dyn Sink>],
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    let mut left = file.size;
+    while left > 0 {
+        stop(interrupted)?;
+        let bytes = reader.next(left)?;
+        for sink in sinks.iter_mut() {
+            sink.data(bytes)?;
+        }
+        left -= bytes.len() as u64;
+        observer.wrote(bytes.len() as u64);
+    }
+    Ok(())
+}
+
+/// Gives the file itself to a sink that takes files.
+fn hand_over(
+    file: &HostFile,
+    sink: &mut dyn Sink,
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    let open = file.open()?;
+    let mut left = file.size;
+    while left > 0 {
+        stop(interrupted)?;
+        let count = sink.take(&open, left.min(STEP))?;
+        if count == 0 {
+            return Err(file.shorter(&open));
+        }
+        left -= count;
+        observer.wrote(count);
+    }
+    file.unchanged(&open)
+}
+
+fn stop(interrupted: &AtomicBool) -> Result<()> {
+    if interrupted.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
 }
 
 /// The host files of `rootfs`, in its order.

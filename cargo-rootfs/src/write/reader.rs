@@ -157,11 +157,7 @@ impl Open<'_> {
     fn read(&mut self, room: &mut [u8]) -> Result<usize> {
         let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(room.len());
         match self.file.read(&mut room[..limit]) {
-            Ok(0) => {
-                self.planned.unchanged(&self.file)?;
-                // As with files of sysfs(5), which say a page and hold a line.
-                Err(Error::failed(format!("`{}` is shorter than its size", self.planned.path.display())))
-            }
+            Ok(0) => Err(self.planned.shorter(&self.file)),
             Ok(count) => {
                 self.left -= count as u64;
                 Ok(count)

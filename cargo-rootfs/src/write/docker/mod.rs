@@ -18,6 +18,7 @@ mod name;
 pub use engine::Engine;
 pub use name::ImageName;
 
+use std::fs::File;
 use std::io;
 
 use super::{Observer, Sink, Staged, Written};
@@ -94,6 +95,14 @@ impl Sink for Image {
 
     fn data(&mut self, bytes: &[u8]) -> Result<()> {
         self.layer.data(bytes).map_err(|error| self.running.broken(error))
+    }
+
+    fn takes_files(&self) -> bool {
+        self.layer.takes_files()
+    }
+
+    fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
+        self.layer.take(file, limit).map_err(|error| self.running.broken(error))
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {

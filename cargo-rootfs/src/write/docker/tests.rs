@@ -256,9 +256,62 @@ fn an_image_of_another_architecture_is_an_error_and_removed() {
     if with_fake_docker("an_image_of_another_architecture_is_an_error_and_removed", Some(script)) {
         let error = import_large().unwrap_err();
         assert_eq!(error.message(), "`docker` made an image for arm64 of a root filesystem for amd64");
-        let folder = std::env::var("PATH").unwrap();
-        let removed = std::fs::read_to_string(format!("{}/removed", folder.split(':').next().unwrap())).unwrap();
+        let removed = std::fs::read_to_string(fake_folder().join("removed")).unwrap();
         assert_eq!(removed, "sha256:x\n");
+    }
+}
+
+/// The folder of the script that is `docker`.
+fn fake_folder() -> camino::Utf8PathBuf {
+    std::env::var("PATH").unwrap().split(':').next().unwrap().into()
+}
+
+/// Files that go into the pipe as they are, their headers and padding around them.
+#[test]
+fn an_import_is_fed_what_a_tar_holds() {
+    let script = r#"
+        digits=0123456789abcdef
+        case "$1 $2" in
+            version*) echo linux/amd64 ;;
+            import*) cat >"${0%/*}/fed"; echo "sha256:$digits$digits$digits$digits" ;;
+            "image inspect") echo "sha256:x amd64" ;;
+        esac"#;
+    if with_fake_docker("an_import_is_fed_what_a_tar_holds", Some(script)) {
+        let (_folder, path) = temp();
+        let mut planned = some_of_everything();
+        for length in [0, 1, 511, 512, 4096, 70_000, (3 << 20) + 5] {
+            let host = path.join(length.to_string());
+            std::fs::write(&host, (0..length).map(|at: usize| at.to_le_bytes()[0]).collect::<Vec<_>>()).unwrap();
+            planned = planned.host(&format!("/srv/{length}"), 0o644, host.as_std_path());
+        }
+        let name = ImageName::parse("app").unwrap();
+        let sink = import(Engine::Docker, &name, &config("x86_64-unknown-linux-gnu"), &planned.0).unwrap();
+        assert!(sink.takes_files());
+        write_one(&planned, Ok(sink)).unwrap();
+        assert!(std::fs::read(fake_folder().join("fed")).unwrap() == tar_bytes(&planned, 0));
+    }
+}
+
+/// The pages of a file that are in a pipe change with the file.
+#[test]
+fn a_file_that_changes_before_the_engine_has_read_it_fails_the_run() {
+    let script = r#"
+        digits=0123456789abcdef
+        case "$1 $2" in
+            version*) echo linux/amd64 ;;
+            import*) cat >/dev/null; echo more >>"${0%/*}/host"; echo "sha256:$digits$digits$digits$digits" ;;
+            "image inspect") echo "sha256:x amd64" ;;
+            "image rm") echo "$3" >"${0%/*}/removed" ;;
+        esac"#;
+    if with_fake_docker("a_file_that_changes_before_the_engine_has_read_it_fails_the_run", Some(script)) {
+        let host = fake_folder().join("host");
+        std::fs::write(&host, "file").unwrap();
+        let planned = Planned::new().host("/file", 0o644, host.as_std_path());
+        let name = ImageName::parse("app").unwrap();
+        let sink = import(Engine::Docker, &name, &config("x86_64-unknown-linux-gnu"), &planned.0);
+        let error = write_one(&planned, sink).unwrap_err();
+        assert_eq!(error.message(), format!("`{host}` changed while it was packed"));
+        assert_eq!(std::fs::read_to_string(fake_folder().join("removed")).unwrap(), "sha256:x\n");
     }
 }
 
@@ -277,7 +330,6 @@ fn an_abandoned_import_is_killed_before_its_input_ends() {
         let error = write(&planned.0, vec![sink], &mut (), &AtomicBool::new(true)).unwrap_err();
         assert_eq!(error.exit_code(), crate::exit_code::INTERRUPTED);
         std::thread::sleep(std::time::Duration::from_millis(100));
-        let folder = std::env::var("PATH").unwrap();
-        assert!(!std::path::Path::new(folder.split(':').next().unwrap()).join("complete").exists());
+        assert!(!fake_folder().join("complete").exists());
     }
 }
