@@ -59,7 +59,7 @@ pub fn ld_so_conf(data: &[u8]) {
 pub fn ld_so_preload(data: &[u8]) {
     let loader = ("/lib64/ld-linux-x86-64.so.2", LIBRARY);
     let mut tree = Tree(vec![("/app", PROGRAM), loader, ("/etc/ld.so.preload", data), ("/lib/liba.so", LIBRARY)]);
-    let mut resolver = Resolver::new(vec![path("/lib")], Some(path("/"))).preloading();
+    let mut resolver = Resolver::new(vec![LibraryPath::Folder(path("/lib"))], Some(path("/"))).preloading();
     let closure = resolver.closure(&mut tree, &path("/app")).expect("a program that can be read");
     // Those that are missing are passed over.
     assert!(closure.objects.len() <= 2 && closure.missing.len() <= 4, "{closure:?}");
