@@ -43,8 +43,17 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
 }
 
 fn put<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
-    parts.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+    put_bytes(out, parts.map(str::as_bytes));
 }
+
+/// Names go out as they stand, UTF-8 or not.
+fn put_bytes<const N: usize>(out: &mut Vec<u8>, parts: [&[u8]; N]) {
+    out.reserve(parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// The blanks before a line; a deeper one takes several.
+const INDENT: &[u8] = &[b' '; 64];
 
 struct Printer<'a> {
     out: &'a mut Vec<u8>,
@@ -65,7 +74,12 @@ impl Printer<'_> {
             *next = line.next;
             let index = line.index as usize;
             let (is_missing, depth) = (line.is_missing, stack.len());
-            (0..depth).for_each(|_| self.out.extend_from_slice(b"    "));
+            let mut indent = 4 * depth;
+            while indent > 0 {
+                let blanks = indent.min(INDENT.len());
+                self.out.extend_from_slice(&INDENT[..blanks]);
+                indent -= blanks;
+            }
             if is_missing {
                 self.missing(index);
             } else if self.object(index) {
@@ -87,11 +101,12 @@ impl Printer<'_> {
     fn object(&mut self, index: usize) -> bool {
         let object = &self.closure.objects[index];
         let again = std::mem::replace(&mut self.opened[index], true);
-        put(self.out, [&text(&object.needed), " => ", &object.path.to_text()]);
-        if object.realpath != object.path {
-            put(self.out, [" -> ", &object.realpath.to_text()]);
-        }
-        put(self.out, [" [", object.found_by.as_str(), if again { "] (above)\n" } else { "]\n" }]);
+        let is_link = object.realpath != object.path;
+        let (arrow, realpath) = if is_link { (" -> ", object.realpath.as_bytes()) } else { ("", &b""[..]) };
+        let end = if again { "] (above)\n" } else { "]\n" };
+        let [path, by] = [object.path.as_bytes(), object.found_by.as_str().as_bytes()];
+        let [arrow, end] = [arrow, end].map(str::as_bytes);
+        put_bytes(self.out, [&object.needed, b" => ", path, arrow, realpath, b" [", by, end]);
         !again
     }
 }

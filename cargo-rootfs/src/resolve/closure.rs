@@ -112,6 +112,9 @@ pub enum Skipped {
     },
 }
 
+/// How many objects a closure is expected to have; a wrong guess costs memory or time, and little of either.
+const USUAL: usize = 16;
+
 /// Computes closures, and remembers what executables have in common.
 #[derive(Debug)]
 pub struct Resolver {
@@ -144,6 +147,7 @@ struct Hit {
     outcome: Outcome,
     path_name: NameId,
     soname: Option<NameId>,
+    object: Option<Arc<Object>>,
 }
 
 /// An object of the closure that is being computed; index 0 is the executable.
@@ -322,14 +326,14 @@ impl Resolver {
             id,
             interpreter: None,
             loader: None,
-            objects: Vec::new(),
+            objects: Vec::with_capacity(USUAL),
             at_start: 0,
             notes: Vec::new(),
             bad_notes: Vec::new(),
             missing: Vec::new(),
             passed_over: Vec::new(),
             other_names: Vec::new(),
-            edges: Vec::new(),
+            edges: Vec::with_capacity(4 * USUAL),
             runs_on: RunsOn::default(),
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
@@ -359,7 +363,7 @@ impl Resolver {
             loader,
             loader_id,
             library_path,
-            mapped: Vec::new(),
+            mapped: Vec::with_capacity(USUAL),
             aliases: Vec::new(),
             opened: FxHashMap::default(),
             spent: 0,
@@ -546,7 +550,7 @@ impl Resolver {
             }
             return Ok(at);
         }
-        let Ok(object) = process.files.object(file) else { return Err(Outcome::Missing) };
+        let Some(object) = hit.object else { return Err(Outcome::Missing) };
         let mut mapping = self.mapped(&loader, path.clone(), object, Some(loaded_by));
         mapping.file = Some(file);
         mapping.names[0] = Some(name);
@@ -675,14 +679,16 @@ impl Resolver {
         if !passed_over.is_empty() {
             self.passed_over.insert((loader_id, scope, name), passed_over);
         }
-        let (path_name, soname) = match &outcome {
-            Outcome::Found { path, file, .. } => {
-                let soname = files.object(*file).ok().and_then(|object| object.soname.clone());
-                (self.names.id(&bytes(path.as_bytes())), soname.map(|soname| self.names.id(&soname)))
-            }
-            _ => (name, None),
+        let found = match &outcome {
+            Outcome::Found { path, file, .. } => Some((path, files.object(*file).ok())),
+            _ => None,
         };
-        let hit = Hit { outcome, path_name, soname };
+        let (path_name, object) = match found {
+            Some((path, object)) => (self.names.id(&bytes(path.as_bytes())), object),
+            None => (name, None),
+        };
+        let soname = object.as_ref().and_then(|object| object.soname.as_ref()).map(|soname| self.names.id(soname));
+        let hit = Hit { outcome, path_name, soname, object };
         // What was given up for want of places is nothing to remember: the next program has places left.
         if self.places_left > 0 {
             self.found.insert((loader_id, scope, name), hit.clone());

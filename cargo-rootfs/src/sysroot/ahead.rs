@@ -225,7 +225,7 @@ struct Papers {
     answers: Vec<Answer>,
     /// Jobs that are being done by others.
     taken: usize,
-    /// Threads that wait for jobs. To wake one that does not wait is a system call for nothing.
+    /// Threads that wait for jobs and were not called. To wake one that does not wait is a system call for nothing.
     idle: usize,
     /// Whether answers are waited for.
     is_awaited: bool,
@@ -258,6 +258,10 @@ impl Desk {
         let answers = std::mem::take(&mut papers.answers);
         let jobs = papers.take();
         let wake = papers.idle > 0 && !papers.jobs.is_empty();
+        if wake {
+            // They take a while to come, and need not be called twice.
+            papers.idle = 0;
+        }
         drop(papers);
         if wake {
             self.has_jobs.notify_all();
@@ -273,7 +277,6 @@ impl Desk {
             while papers.jobs.is_empty() && !papers.is_closed {
                 papers.idle += 1;
                 papers = self.has_jobs.wait(papers).unwrap_or_else(PoisonError::into_inner);
-                papers.idle -= 1;
             }
             if papers.is_closed {
                 return;
