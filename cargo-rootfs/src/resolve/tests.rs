@@ -3,6 +3,7 @@
 //! Each test is a handful of files and what must come of them. Where the machine has the loader, and
 //! the tests run as root, the same files are given to it as well, and must come to the same.
 
+mod architectures;
 mod broken;
 mod dlopen;
 mod filters;

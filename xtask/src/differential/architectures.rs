@@ -31,8 +31,8 @@ struct Architecture {
     qemu: &'static str,
 }
 
-/// loongarch64 is not served by the mirrors yet. The ELF reader is tested on a fixture of it; nothing tests what its
-/// loader has built in.
+/// loongarch64 is not served by the mirrors yet. The ELF reader and the loader's folders are tested on files made for it
+/// (`resolve/tests/architectures.rs`).
 const ARCHITECTURES: [Architecture; 6] = [
     Architecture {
         name: "arm64",
