@@ -55,7 +55,9 @@ fn newer(lacking: &Unsatisfied, machine: Option<Machine>, tools: &[String]) -> S
     }
 }
 
-/// In ld.so's own words.
+/// In ld.so's own words, and what it does then where that is not to go on.
 pub fn unversioned_warning(pair: &Unversioned) -> Warning {
-    Warning::new(format!("`{}`: no version information available (required by {})", pair.library, pair.needed_by))
+    let Unversioned { needed_by, library, is_bare } = pair;
+    let ends = if *is_bare { "; ld.so ends where it looks up a symbol of it" } else { "" };
+    Warning::new(format!("`{library}`: no version information available (required by {needed_by}){ends}"))
 }

@@ -68,6 +68,9 @@ pub struct Unversioned {
     pub needed_by: RootfsPath,
     /// The library that was chosen.
     pub library: RootfsPath,
+    /// Whether it needs no versions either. Then the loader goes on only as far as the first of its symbols
+    /// that it looks up (an assertion in `check_match`, elf/dl-lookup.c).
+    pub is_bare: bool,
 }
 
 /// Checks pairs of objects, each once however many closures they are in.
@@ -147,10 +150,12 @@ impl Versions {
                     present,
                 }));
             }
-            verdict.unversioned.extend(
-                bare.into_iter()
-                    .map(|chosen| Unversioned { needed_by: needed_by.clone(), library: closure.path(chosen).clone() }),
-            );
+            for chosen in bare {
+                let library = chosen.map_or(closure.id, |index| closure.objects[index].file);
+                let is_bare = files.object(library).is_ok_and(|object| object.version_needs.is_empty());
+                let (needed_by, library) = (needed_by.clone(), closure.path(chosen).clone());
+                verdict.unversioned.push(Unversioned { needed_by, library, is_bare });
+            }
         }
         verdict
     }

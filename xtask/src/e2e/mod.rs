@@ -16,6 +16,7 @@ mod native;
 mod privileges;
 mod readme;
 mod tarball;
+mod versions;
 mod workspace;
 
 use std::time::Duration;
@@ -57,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
     ("interrupt: full disk", 10, interrupt::full_disk),
     ("musl: static and dynamic", 10, musl::programs),
     ("cache: the real loader takes the generated ld.so.cache", 10, cache::accepted),
+    ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("readme: from a clean clone", 60, readme::flow),
 ];

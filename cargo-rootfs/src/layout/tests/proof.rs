@@ -326,15 +326,20 @@ fn what_a_loader_ends_for_fails() {
 #[test]
 fn a_library_without_versions_is_a_warning() {
     let needs = |file: Fixture| file.needs("libbare.so").needs_versions("libbare.so", &["BARE_1", "BARE_2"]);
-    let sysroot = Disk::merged()
-        .elf("usr/lib/libbare.so", library("libbare.so"))
+    let mut sysroot = Disk::merged()
+        .elf("usr/lib/libbare.so", library("libbare.so").needs_versions("libc.so.6", &["GLIBC_2.34"]))
         .elf("usr/lib/libuser.so", needs(library("libuser.so")))
         .elf("usr/bin/one", needs(tool()).needs("libuser.so"))
         .elf("usr/bin/two", tool().needs("libuser.so"));
-    let assembly = Ask::tools(&["one", "two"]).assemble(&sysroot).unwrap();
-    let warnings: Vec<_> = assembly.warnings.into_iter().map(|warning| warning.message).collect();
+    let warnings = |sysroot: &Disk| -> Vec<String> {
+        let assembly = Ask::tools(&["one", "two"]).assemble(sysroot).unwrap();
+        assembly.warnings.into_iter().map(|warning| warning.message).collect()
+    };
     let of = |user: &str| format!("`/lib/libbare.so`: no version information available (required by {user})");
-    assert_eq!(warnings, [of("/usr/bin/one"), of("/lib/libuser.so")]);
+    assert_eq!(warnings(&sysroot), [of("/usr/bin/one"), of("/lib/libuser.so")]);
+    // One that has no version of anything is where the loader ends, later.
+    sysroot = sysroot.elf("usr/lib/libbare.so", library("libbare.so"));
+    assert!(warnings(&sysroot)[0].ends_with("; ld.so ends where it looks up a symbol of it"));
 }
 
 /// The same library twice under one inode is no swap; another file of equal bytes is one.

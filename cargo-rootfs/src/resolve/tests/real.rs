@@ -191,7 +191,7 @@ pub(super) fn agrees_on_versions(tree: &Tree, file: &str, verdict: &Verdict) {
         });
     }
     let unversioned = verdict.unversioned.iter();
-    expected.extend(unversioned.map(|Unversioned { needed_by, library }| {
+    expected.extend(unversioned.map(|Unversioned { needed_by, library, .. }| {
         format!("{library}: no version information available (required by {needed_by})")
     }));
     let is_complaint = |line: &&str| ["version", "DT_RELR", "failed!"].iter().any(|word| line.contains(word));
