@@ -7,7 +7,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The files that are mapped with one file, and the names for which there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl fmt::Display for Answer {
 
 /// Runs it, without telling, for there are thousands; one that does not end in time is as good as one that fails.
 pub(super) fn finish(process: &duct::Expression, timeout: Duration) -> Result<Printed> {
-    let process = process.stdin_null().stdout_capture().stderr_capture().unchecked();
+    let process = process.stdout_capture().stderr_capture().unchecked();
     let handle = process.start().with_context(|| format!("start {process:?}"))?;
     if let Some(output) = handle.wait_timeout(timeout).with_context(|| format!("wait for {process:?}"))? {
         return Ok(Printed::of(output));
@@ -118,7 +118,7 @@ pub(super) fn finish(process: &duct::Expression, timeout: Duration) -> Result<Pr
 }
 
 /// What a process left behind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Printed {
     pub(super) success: bool,
     pub(super) stdout: String,
@@ -129,6 +129,16 @@ impl Printed {
     fn of(output: &Output) -> Printed {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Printed { success: output.status.success(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// In one line, for another process to read.
+    pub(super) fn to_json(&self) -> Value {
+        json!([self.success, self.stdout, self.stderr])
+    }
+
+    pub(super) fn from_json(line: &str) -> Result<Printed> {
+        let (success, stdout, stderr) = serde_json::from_str(line)?;
+        Ok(Printed { success, stdout, stderr })
     }
 
     /// Why it failed: its last words.
@@ -170,6 +180,14 @@ mod tests {
         assert_eq!(said(false, list, error), answer(&["/usr/lib/ld-musl-x86_64.so.1"], &["liba.so"]));
         let bad = "Error loading shared library liba.so: Exec format error (needed by /app)\n";
         assert!(said(false, list, bad).refusal.is_some());
+    }
+
+    #[test]
+    fn what_was_printed_is_one_line_between_processes() {
+        let printed = Printed { success: true, stdout: "a\n\"b\"\n".to_owned(), stderr: "\t\u{7f}".to_owned() };
+        let line = printed.to_json().to_string();
+        assert_eq!(line.lines().count(), 1);
+        assert_eq!(Printed::from_json(&line).unwrap(), printed);
     }
 
     #[test]

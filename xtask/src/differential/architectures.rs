@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::Answer;
-use super::enter::{HOST, in_root, real};
+use super::enter::{HOST, each_in_root, real};
 use super::header::{self, Dynamic};
 use super::machine::{ask_us, in_parallel, percent};
 use super::{Extent, machine};
@@ -84,14 +84,21 @@ const ARCHITECTURES: [Architecture; 6] = [
     },
 ];
 
-const PACKAGES: &str = "bash,coreutils,libstdc++6,openssl";
+/// Of libc-bin, ldconfig makes the caches of the rules for arm64.
+const PACKAGES: &str = "bash,coreutils,libc-bin,libstdc++6,openssl";
+
+/// How many files a loader is asked about in one go.
+const BATCH: usize = 50;
 
 /// Compares what the mirror serves of them.
 pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
     need("mmdebstrap")?;
     let mut served = 0;
-    for architecture in &ARCHITECTURES {
-        match architecture.root() {
+    let mirror = mirror()?;
+    // Most of the time apt waits, or one processor unpacks.
+    let roots = in_parallel(&ARCHITECTURES, |architecture| Ok(architecture.root(mirror.as_deref())))?;
+    for (architecture, root) in ARCHITECTURES.iter().zip(roots) {
+        match root {
             Ok(root) => {
                 served += 1;
                 architecture.compare(ours, &root, extent).with_context(|| architecture.name.to_owned())?;
@@ -101,6 +108,18 @@ pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
         }
     }
     if served == 0 { cannot("no mirror serves any architecture") } else { Ok(()) }
+}
+
+/// The ldconfig(8) of arm64, which is static, so that qemu needs no root for it.
+pub(crate) fn ldconfig_arm64() -> Result<Utf8PathBuf> {
+    need("mmdebstrap")?;
+    let [arm64, ..] = &ARCHITECTURES;
+    let root = match arm64.root(mirror()?.as_deref()) {
+        Ok(root) => root,
+        Err(error) => return cannot(format!("no mirror serves arm64 today: {error:#}")),
+    };
+    let places = ["usr/sbin/ldconfig", "sbin/ldconfig"].map(|path| root.join(path));
+    places.into_iter().find(|path| path.exists()).with_context(|| format!("no ldconfig in {root}"))
 }
 
 /// Where this machine's own packages come from, updates and fixes left out: those are not served for every
@@ -113,7 +132,7 @@ fn mirror() -> Result<Option<String>> {
 
 impl Architecture {
     /// The packages, extracted, without the files that tell ldconfig(8) of more folders.
-    fn root(&self) -> Result<Utf8PathBuf> {
+    fn root(&self, mirror: Option<&str>) -> Result<Utf8PathBuf> {
         let dir = host::cache_dir().join("architectures");
         let root = dir.join(self.name);
         let made = dir.join(format!("{}.made-of", self.name));
@@ -132,7 +151,7 @@ impl Architecture {
                 // Old packages are as good for this as new ones, and a mirror's `sid` can be weeks behind.
                 .args(["--aptopt=Acquire::Retries \"3\"", "--aptopt=Acquire::Check-Valid-Until \"false\""])
                 .args([suite, root.as_str()])
-                .args(mirror()?);
+                .args(mirror);
             match extract.finish()? {
                 done if done.code == Some(0) => {
                     for name in ["etc/ld.so.conf", "etc/ld.so.cache"].map(|name| root.join(name)) {
@@ -211,12 +230,15 @@ impl Architecture {
         let Some(qemu) = host::find(&format!("qemu-{}-static", self.qemu)).filter(|_| host::is_root()) else {
             return Ok("its loader is not asked: that wants qemu-user and root".to_owned());
         };
-        let agreed = in_parallel(asked, |(path, our)| {
-            let path = path.to_string_lossy().into_owned();
-            let argv = [format!("{HOST}{qemu}"), self.interpreter.to_owned(), path.clone()];
-            let env =
-                ["LD_TRACE_LOADED_OBJECTS=1".to_owned(), format!("{}={}", machine::BASELINE.0, machine::BASELINE.1)];
-            let printed = in_root(root, "/", &env, &argv, Duration::from_secs(20))?;
+        let env = ["LD_TRACE_LOADED_OBJECTS=1".to_owned(), format!("{}={}", machine::BASELINE.0, machine::BASELINE.1)];
+        let argv = [format!("{HOST}{qemu}"), self.interpreter.to_owned()];
+        let batches: Vec<_> = asked.chunks(BATCH).collect();
+        let printed = in_parallel(&batches, |batch| {
+            let files: Vec<_> = batch.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
+            each_in_root(root, &env, &argv, &files, Duration::from_secs(20))
+        })?;
+        let agreed = asked.iter().zip(printed.into_iter().flatten()).map(|((path, our), printed)| {
+            let path = path.display();
             let mut their = Answer::of_loader(&printed, &|path| real(root, path));
             let mut our = our.clone();
             for answer in [&mut our, &mut their] {
@@ -225,11 +247,11 @@ impl Architecture {
             if !our.agrees(&their) {
                 println!("  {path}\n    ours only:   {}\n    loader only: {}", our.beyond(&their), their.beyond(&our));
             }
-            Ok(our.agrees(&their))
-        })?;
-        let right = agreed.iter().filter(|agrees| **agrees).count();
-        let told = format!("{right} of {} as its loader has them: {}", agreed.len(), percent(right, agreed.len()));
-        ensure!(right == agreed.len(), "{told}");
+            our.agrees(&their)
+        });
+        let right = agreed.filter(|agrees| *agrees).count();
+        let told = format!("{right} of {} as its loader has them: {}", asked.len(), percent(right, asked.len()));
+        ensure!(right == asked.len(), "{told}");
         Ok(told)
     }
 }

@@ -24,27 +24,72 @@ pub(super) fn in_root(
     argv: &[String],
     timeout: Duration,
 ) -> Result<Printed> {
+    entered(root, [current.to_owned()].into_iter().chain(env.to_vec()), argv, timeout)
+}
+
+/// The same for each of `files`, which is the last word of `argv` in its turn; what they printed, in order. To enter a
+/// root takes as long as to ask a loader there, and here it is done once.
+pub(super) fn each_in_root(
+    root: &Utf8Path,
+    env: &[String],
+    argv: &[String],
+    files: &[String],
+    timeout: Duration,
+) -> Result<Vec<Printed>> {
+    let each = ["/".to_owned(), format!("{EACH}{}:{}", timeout.as_secs(), files.len())];
+    let words = [argv, files].concat();
+    let printed = entered(root, each.into_iter().chain(env.to_vec()), &words, timeout * files.len() as u32)?;
+    let lines = printed.stdout.lines().map(|line| Printed::from_json(line).with_context(|| format!("read {line}")));
+    let all: Vec<Printed> = lines.collect::<Result<_>>()?;
+    ensure!(all.len() == files.len(), "{} answers for {} files: {}", all.len(), files.len(), printed.why());
+    Ok(all)
+}
+
+/// Before the seconds that each may take, and how many of the last words are files.
+const EACH: &str = "--each=";
+
+fn entered(
+    root: &Utf8Path,
+    words: impl Iterator<Item = String>,
+    argv: &[String],
+    timeout: Duration,
+) -> Result<Printed> {
     // The mounts are in a namespace that ends with the program.
     const MOUNT_AND_GO: &str = "mount --rbind / \"$1/.host\" && mount -t proc proc \"$1/proc\" && \
                                 exec \"$0\" in-root \"$@\" || echo cannot enter >&2";
     let this = std::env::current_exe().context("find this program")?.to_string_lossy().into_owned();
-    let words = ["--mount", "sh", "-c", MOUNT_AND_GO, &this, root.as_str(), current].map(str::to_owned);
-    let words = words.into_iter().chain(env.to_vec()).chain(["--".to_owned()]).chain(argv.to_vec());
-    let printed = finish(&duct::cmd("unshare", words), timeout)?;
+    let first = ["--mount", "sh", "-c", MOUNT_AND_GO, &this, root.as_str()].map(str::to_owned);
+    let words = first.into_iter().chain(words).chain(["--".to_owned()]).chain(argv.to_vec());
+    let printed = finish(&duct::cmd("unshare", words).stdin_null(), timeout)?;
     ensure!(!printed.stderr.contains(FAILED), "{} in {root}: {}", argv.join(" "), printed.stderr);
     Ok(printed)
 }
 
-/// `cargo xtask in-root ROOT FOLDER NAME=VALUE... -- PROGRAM WORD...`: what `in_root` starts, this program once more.
-/// It returns only where it failed. The variables are set last, for they are not meant for the programs before.
+/// `cargo xtask in-root ROOT FOLDER [--each=SECONDS:COUNT] NAME=VALUE... -- PROGRAM WORD...`: what `in_root` starts, this
+/// program once more. It returns only where it failed, or after all with `--each`. The variables are set last, for they
+/// are not meant for the programs before.
 pub(crate) fn enter(root: &str, folder: &str, rest: &[&str]) -> Result<()> {
     let Some(at) = rest.iter().position(|word| *word == "--") else { bail!("{FAILED}: no `--` before the program") };
     let [program, words @ ..] = &rest[at + 1..] else { bail!("{FAILED}: no program after `--`") };
-    let mut command = Command::new(program);
-    command.args(words).env_clear().envs(rest[..at].iter().filter_map(|word| word.split_once('=')));
+    let env = rest[..at].iter().filter(|word| !word.starts_with(EACH)).filter_map(|word| word.split_once('='));
+    // There may be none in the root.
+    let nothing = fs::File::open("/dev/null").context(FAILED)?;
     std::os::unix::fs::chroot(root).with_context(|| format!("{FAILED} {root}"))?;
     std::env::set_current_dir(folder).with_context(|| format!("{FAILED} {folder} of {root}"))?;
-    Err(command.exec()).with_context(|| format!("{FAILED} {root} with {program}"))
+    let Some(each) = rest[0].strip_prefix(EACH) else {
+        let mut command = Command::new(program);
+        command.args(words).env_clear().envs(env);
+        return Err(command.exec()).with_context(|| format!("{FAILED} {root} with {program}"));
+    };
+    let (seconds, count) = each.split_once(':').context(FAILED)?;
+    let timeout = Duration::from_secs(seconds.parse().context(FAILED)?);
+    let (words, files) = words.split_at(words.len().saturating_sub(count.parse().context(FAILED)?));
+    for file in files {
+        let process = duct::cmd(*program, words.iter().chain([file])).full_env(env.clone());
+        let printed = finish(&process.stdin_file(nothing.try_clone().context(FAILED)?), timeout)?;
+        println!("{}", printed.to_json());
+    }
+    Ok(())
 }
 
 /// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.

@@ -112,7 +112,7 @@ fn ask_loader(subject: &Subject) -> Result<Answer> {
 /// Runs it without the caller's environment, from `/`.
 fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &str)]) -> Result<Printed> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    finish(&duct::cmd(program, words).full_env(env).dir("/"), TIMEOUT)
+    finish(&duct::cmd(program, words).full_env(env).dir("/").stdin_null(), TIMEOUT)
 }
 
 /// `work` for each, on all processors; the results in their order.

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::Answer;
+use super::architectures;
 use super::machine::{in_parallel, percent};
 use crate::host;
 use crate::stage::{cannot, need};
@@ -78,8 +79,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
     if !loader.exists() {
         return cannot(format!("there is no {loader}: run `cargo xtask setup`"));
     }
-    let ldconfig = ["usr/sbin/ldconfig", "sbin/ldconfig"].map(|path| root.join(path));
-    let ldconfig = ldconfig.iter().find(|path| path.exists());
+    let ldconfig = architectures::ldconfig_arm64()?;
     let flavor = Flavor {
         name: "aarch64, glibc",
         libc: Libc::Glibc,
@@ -90,8 +90,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
         triplet: "aarch64-linux-gnu",
         platform: "aarch64",
         emulator: Some("/usr/bin/qemu-aarch64-static"),
-        // Static, so that qemu needs no root for it.
-        ldconfig: ldconfig.map(|path| vec![qemu.into_string(), path.to_string()]).unwrap_or_default(),
+        ldconfig: vec![qemu.into_string(), ldconfig.into_string()],
     };
     judge(&flavor, glibc::rules(&flavor), ours, &Judge::TOOLS[..1])
 }
