@@ -16,6 +16,7 @@ use camino::Utf8Path;
 use crate::e2e;
 use crate::stage::Score;
 
+pub(crate) use architectures::ldconfig_arm64;
 pub(crate) use enter::enter;
 
 /// How much is compared.

@@ -1,4 +1,4 @@
-//! The generated `/etc/ld.so.cache`, read by the loader that the root itself has.
+//! The generated `/etc/ld.so.cache`, read by the loader that the root itself has, on both architectures that run here.
 
 use std::fs;
 
@@ -6,31 +6,46 @@ use anyhow::{Context, Result, ensure};
 
 use super::chroot::Chroot;
 use super::lab::Lab;
-use super::tarball;
+use super::{arm64, tarball};
+use crate::differential;
 use crate::process::command;
 
-/// A library outside the default directories, which only a cache leads to.
+/// This machine's.
 pub(super) fn accepted(lab: &Lab) -> Result<()> {
-    // A sysroot of our own, whose ld.so.conf names the folder: the host's is left alone.
+    let ldconfig = ["/sbin/ldconfig".to_owned()];
+    leads_to_the_library(lab, "cc", &[], &ldconfig)
+}
+
+/// aarch64's, and ldconfig(8) of the same through qemu-user.
+pub(super) fn accepted_arm64(lab: &Lab) -> Result<()> {
+    arm64::can_run()?;
+    let ldconfig = differential::ldconfig_arm64()?;
+    leads_to_the_library(lab, "aarch64-linux-gnu-gcc", &arm64::target()?, &[ldconfig.into_string()])
+}
+
+/// A library outside the default directories, which only a cache leads to.
+fn leads_to_the_library(lab: &Lab, compiler: &str, target: &[String], ldconfig: &[String]) -> Result<()> {
+    // A sysroot of our own, whose ld.so.conf names the folder: the one that it is made of is left alone.
     let sysroot = lab.path("sysroot");
-    lab.tools(["--with", "bash,ls", "--dir", sysroot.as_str()]).run()?;
+    lab.tools(target.iter().cloned()).args(["--with", "bash,ls", "--dir", sysroot.as_str()]).run()?;
+    let target = target.iter().take(2).cloned().chain(["--sysroot".to_owned(), sysroot.to_string()]);
+    let target: Vec<String> = target.collect();
     let lib = sysroot.join("opt/deep/lib");
-    lab.cc("cc", "deep.c", &lib.join("libdeep.so.1"), &["-shared", "-fPIC", "-Wl,-soname,libdeep.so.1"])?;
+    lab.cc(compiler, "deep.c", &lib.join("libdeep.so.1"), &["-shared", "-fPIC", "-Wl,-soname,libdeep.so.1"])?;
     let program = sysroot.join("usr/bin/uses-deep");
-    lab.cc("cc", "uses-deep.c", &program, &[&format!("-L{lib}"), "-l:libdeep.so.1"])?;
+    lab.cc(compiler, "uses-deep.c", &program, &[&format!("-L{lib}"), "-l:libdeep.so.1"])?;
     lab.file("sysroot/etc/ld.so.conf", "include /etc/ld.so.conf.d/*.conf\n")?;
     lab.file("sysroot/etc/ld.so.conf.d/deep.conf", "# where deep things are\n/opt/deep/lib\n")?;
 
     for cached in [false, true] {
         if cached {
-            command(["/sbin/ldconfig", "-r", sysroot.as_str()]).run()?;
+            command(ldconfig.iter().cloned()).args(["-r", sysroot.as_str()]).run()?;
         }
         let tar = lab.path("out.tar");
-        let tools = ["--sysroot", sysroot.as_str(), "--with", "uses-deep,bash", "--tar", tar.as_str()];
-        lab.tools(tools).run()?;
+        lab.tools(target.iter().cloned()).args(["--with", "uses-deep,bash", "--tar", tar.as_str()]).run()?;
         let dir = tarball::unpack(lab, &tar, if cached { "cached" } else { "configured" })?;
         let cache = dir.join("etc/ld.so.cache");
-        let printed = command(["/sbin/ldconfig", "-p", "-C", cache.as_str()]).run()?;
+        let printed = command(ldconfig.iter().cloned()).args(["-p", "-C", cache.as_str()]).run()?;
         let listed = printed.stdout.contains("libdeep.so.1") && printed.stdout.contains("/opt/deep/lib/libdeep.so.1");
         ensure!(listed, "{}", printed.report("libdeep.so.1 is not in the cache"));
         let root = Chroot::new(&dir)?;
@@ -41,9 +56,15 @@ pub(super) fn accepted(lab: &Lab) -> Result<()> {
         root.command(&["/usr/bin/uses-deep"]).fail(&[127])?.says(&["libdeep.so.1"])?;
     }
 
-    // The same by --library-path, from a folder that is no folder of any root's.
+    Ok(())
+}
+
+/// The same by --library-path, from a folder that is no folder of any root's.
+pub(super) fn of_a_library_path(lab: &Lab) -> Result<()> {
     let beside = lab.path("beside");
-    lab.cc("cc", "deep.c", &beside.join("libdeep.so.1"), &["-shared", "-fPIC", "-Wl,-soname,libdeep.so.1"])?;
+    let (library, program) = (beside.join("libdeep.so.1"), lab.path("uses-deep"));
+    lab.cc("cc", "deep.c", &library, &["-shared", "-fPIC", "-Wl,-soname,libdeep.so.1"])?;
+    lab.cc("cc", "uses-deep.c", &program, &[library.as_str()])?;
     let tar = lab.path("beside.tar");
     let args = ["--binary", program.as_str(), "--library-path", beside.as_str(), "--tar", tar.as_str()];
     lab.rootfs(&lab.folder("away")?, args).run()?;

@@ -58,6 +58,8 @@ const SCENARIOS: &[Scenario] = &[
     ("interrupt: full disk", 10, interrupt::full_disk),
     ("musl: static and dynamic", 10, musl::programs),
     ("cache: the real loader takes the generated ld.so.cache", 10, cache::accepted),
+    ("cache: libraries of --library-path", 10, cache::of_a_library_path),
+    ("cache: aarch64's loader takes it as well", 20, cache::accepted_arm64),
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("readme: from a clean clone", 60, readme::flow),
