@@ -6,7 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// The exit codes of `cargo rootfs`. When the build fails it is cargo's own code instead.
+/// The exit codes of `cargo rootfs`. When the build fails it is cargo's own code instead; when `run` or `shell` has
+/// run a command it is the command's, or 128 + n where signal n ended it.
 pub mod exit_code {
     /// Everything asked for was written.
     pub const DONE: i32 = 0;
@@ -14,6 +15,10 @@ pub mod exit_code {
     pub const FAILED: i32 = 1;
     /// The command line or the configuration is wrong.
     pub const USAGE: i32 = 2;
+    /// `run`: the command is in the rootfs and cannot be executed, as in shells.
+    pub const NOT_EXECUTABLE: i32 = 126;
+    /// `run`: the command is not in the rootfs, as in shells.
+    pub const NOT_FOUND: i32 = 127;
     /// Interrupted by SIGINT (128 + 2, as shells have it).
     pub const INTERRUPTED: i32 = 130;
 }
@@ -63,6 +68,11 @@ impl Error {
 
     /// Cargo failed and has said why: nothing more is printed where `message` is empty.
     pub fn cargo(exit_code: i32, message: impl Into<String>) -> Self {
+        Self::new(exit_code, message)
+    }
+
+    /// The command of `run` ended with this code, or could not be run: nothing is printed where `message` is empty.
+    pub fn command(exit_code: i32, message: impl Into<String>) -> Self {
         Self::new(exit_code, message)
     }
 

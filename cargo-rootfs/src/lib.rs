@@ -16,6 +16,7 @@
 //! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
+//! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights.
 //! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
 //!
 //! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves
@@ -44,6 +45,8 @@ mod cargo;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod elf;
+#[cfg(feature = "cli")]
+mod enter;
 mod error;
 #[cfg(feature = "cli")]
 pub mod image;

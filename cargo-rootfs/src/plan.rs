@@ -88,9 +88,29 @@ pub(crate) struct RootfsPlan {
 pub(crate) struct Request<'o> {
     pub(crate) build: &'o BuildArgs,
     pub(crate) content: &'o ContentArgs,
-    /// `None` where nothing is to be written.
-    pub(crate) output: Option<&'o OutputArgs>,
+    pub(crate) purpose: Purpose<'o>,
     pub(crate) terminal: &'o TerminalArgs,
+}
+
+/// What the rootfs is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Purpose<'o> {
+    /// To be written.
+    Write(&'o OutputArgs),
+    /// To be entered, by what of these an image has.
+    Enter(&'o OutputArgs),
+    /// To be reported on.
+    Report,
+}
+
+impl<'o> Purpose<'o> {
+    /// What was typed of outputs and images.
+    fn typed(self) -> Option<&'o OutputArgs> {
+        match self {
+            Self::Write(typed) | Self::Enter(typed) => Some(typed),
+            Self::Report => None,
+        }
+    }
 }
 
 /// What the options are read against.
@@ -110,12 +130,19 @@ pub(crate) struct Surroundings<'w> {
 impl Plan {
     /// Works out what the request means. Everything wrong in one stage is told at once.
     pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
-        let typed = Layer { content: request.content.clone(), output: request.output.cloned().unwrap_or_default() };
+        let typed =
+            Layer { content: request.content.clone(), output: request.purpose.typed().cloned().unwrap_or_default() };
         let selection = match around.project {
             Some(project) => select::from_project(project, request.build, &typed)?,
             None => select::without_project(request.build)?,
         };
         let targets = targets(request.build, around)?;
+        if let (Purpose::Enter(_), [(first, _), _, ..]) = (request.purpose, &targets[..]) {
+            let triples: Vec<_> = targets.iter().map(|(target, _)| target.triple()).collect();
+            return Err(Error::usage("one rootfs is entered at a time")
+                .detail(format!("the targets are {}", triples.join(", ")))
+                .help(format!("choose one with `--target {}`", first.triple())));
+        }
 
         let mut rootfs = Vec::new();
         let (mut errors, mut lacking) = (Vec::new(), Vec::new());
@@ -166,9 +193,9 @@ fn one(
         triple: target.triple(),
         arch: target.arch(),
     };
-    let outputs = match request.output {
-        None => Vec::new(),
-        Some(_) => {
+    let outputs = match request.purpose {
+        Purpose::Report | Purpose::Enter(_) => Vec::new(),
+        Purpose::Write(_) => {
             let folder = around.project.map(|project| target_directory(project, request.build));
             outputs::outputs(&layer.output, &names, folder.as_deref())?
         }

@@ -19,6 +19,7 @@
 
 mod closures;
 mod config;
+mod enter;
 mod generate;
 pub(crate) mod options;
 mod output;
@@ -49,6 +50,11 @@ impl Answer {
         let _ = self.0.print();
         process_code(self.0.exit_code())
     }
+}
+
+/// Does the work of a process inside a rootfs, where the program's name says that it is one.
+pub fn inside(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    crate::enter::inside(&arguments.next()?)
 }
 
 /// Reads the arguments, the program's name first. `rootfs` may follow it, as cargo passes it.

@@ -9,6 +9,7 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValue};
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layout::Include;
 use crate::path::RootfsPath;
@@ -51,7 +52,8 @@ Exit codes:
   1    failed: missing libraries, unsatisfied symbol versions, input or output
   2    the command line or the configuration is wrong
   130  interrupted; nothing was written
-  When the build fails, the code is cargo's own.
+  When the build fails, the code is cargo's own; of `run` and `shell` it is the command's, 128 + n where
+  signal n ended it, 127 where it is not in the rootfs, 126 where it cannot be executed.
 
 Environment:
   CARGO              the cargo to run, set where cargo runs `cargo rootfs`
@@ -62,7 +64,8 @@ Examples:
   cargo rootfs --with bash,ls                        target/rootfs/<package>-<triple>.tar
   cargo rootfs --target aarch64-unknown-linux-gnu --sysroot ./arm64 --with bash,ls
   docker run --rm $(cargo rootfs --docker-import myapp)
-  cargo rootfs tree /usr/bin/ls                      what a program needs, and why it is found";
+  cargo rootfs tree /usr/bin/ls                      what a program needs, and why it is found
+  cargo rootfs run --with ls -- ls -l /              a command in the rootfs, without root's rights";
 
 /// What to do instead of writing a rootfs.
 #[derive(Debug, Subcommand)]
@@ -73,6 +76,14 @@ pub(crate) enum Command {
     Tree(TreeArgs),
     /// Say why a file is in the rootfs
     Why(WhyArgs),
+    /// Enter the rootfs and run a command in it, without root's rights
+    ///
+    /// What is written there is thrown away. Without CMD, what an image would start runs: the project's binary.
+    /// Its exit status is this program's; 128 + n where signal n ended it, 127 where it is not there, 126 where it
+    /// cannot be executed.
+    Run(RunArgs),
+    /// Enter the rootfs with a shell: its bash, or else its sh
+    Shell(ShellArgs),
     /// Print a completion script for a shell
     ///
     /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.
@@ -115,6 +126,74 @@ pub(crate) struct WhyArgs {
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A program in the rootfs, and its arguments
+    #[arg(value_name = "CMD", last = true)]
+    pub(crate) words: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) enter: EnterArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// `shell`
+#[derive(Debug, Args)]
+pub(crate) struct ShellArgs {
+    #[command(flatten)]
+    pub(crate) enter: EnterArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// What a command in the rootfs finds there besides the files.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Inside")]
+pub(crate) struct EnterArgs {
+    /// Show a file or folder of the host inside, at the same path or at DST (repeatable)
+    #[arg(long, value_name = "SRC[:DST[:ro]]", value_parser = parse_bind)]
+    pub(crate) bind: Vec<BindArg>,
+    /// The network: `host` is the host's, `none` has a loopback interface alone
+    #[arg(long, value_name = "NETWORK", default_value = "host")]
+    pub(crate) network: Network,
+    /// Environment variable, beside those of the image (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub(crate) env: Option<Vec<Pair>>,
+    /// User to run as, by name or number [default: the image's, or root]
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) user: Option<String>,
+    /// Folder to run in [default: the image's, or /]
+    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+    pub(crate) workdir: Option<RootfsPath>,
+}
+
+/// `SRC[:DST[:ro]]`, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BindArg {
+    pub(crate) source: Utf8PathBuf,
+    /// The source's own, made absolute, where `None`.
+    pub(crate) destination: Option<RootfsPath>,
+    pub(crate) access: Access,
+}
+
+impl ValueEnum for Network {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Host, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Host => "host",
+            Self::None => "none",
+        }))
+    }
 }
 
 /// BUILD: as `cargo build` has them.
@@ -415,6 +494,26 @@ pub(crate) fn parse_include(text: &str) -> Result<Include, Error> {
     Ok(Include { source, destination, mode, owner })
 }
 
+/// `SRC[:DST[:ro]]`
+fn parse_bind(text: &str) -> Result<BindArg, Error> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, access) = match parts[..] {
+        [source] => (source, None, Access::ReadWrite),
+        [source, destination] | [source, destination, "rw"] => (source, Some(destination), Access::ReadWrite),
+        [source, destination, "ro"] => (source, Some(destination), Access::ReadOnly),
+        _ => return Err(Error::usage(format!("`{text}` is not SRC[:DST[:ro]]"))),
+    };
+    if source.is_empty() {
+        return Err(Error::usage(format!("`{text}` has no SRC")));
+    }
+    // As `--bind data::ro`.
+    let destination = destination.filter(|text| !text.is_empty()).map(parse_folder).transpose()?;
+    if destination.as_ref().is_some_and(|path| path.parent().is_none()) {
+        return Err(Error::usage(format!("`{text}` would hide the whole rootfs")));
+    }
+    Ok(BindArg { source: source.into(), destination, access })
+}
+
 fn parse_mode(text: &str) -> Result<u32, Error> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(mode),
@@ -480,6 +579,27 @@ mod tests {
             ["a", ":/b", "a:b", "a:/../b", "a:/b:8", "a:/b:10000", "a:/b:644:0", "a:/b:644:x:0", "..:/b/", "a:"]
         {
             assert_eq!(parse_include(typed).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+
+    #[test]
+    fn binds() {
+        let bind = |source: &str, destination: Option<&str>, access| BindArg {
+            source: source.into(),
+            destination: destination.map(|path| RootfsPath::parse(path).unwrap()),
+            access,
+        };
+        for (typed, meant) in [
+            ("data", bind("data", None, Access::ReadWrite)),
+            ("/a:/b/", bind("/a", Some("/b"), Access::ReadWrite)),
+            ("/a:/b:rw", bind("/a", Some("/b"), Access::ReadWrite)),
+            ("./a:/b:ro", bind("./a", Some("/b"), Access::ReadOnly)),
+            ("data::ro", bind("data", None, Access::ReadOnly)),
+        ] {
+            assert_eq!(parse_bind(typed).unwrap(), meant, "{typed}");
+        }
+        for typed in ["", ":/b", "a:b", "a:/../b", "a:/b:x", "a:/b:ro:x", "a:/", "a:ro"] {
+            assert_eq!(parse_bind(typed).unwrap_err().exit_code(), 2, "{typed}");
         }
     }
 

@@ -83,7 +83,7 @@ fn sink(output: &Output, epoch: i64, image: &ImageConfig, rootfs: &Rootfs) -> Re
 }
 
 /// The image's configuration, with the paths that the layout gave.
-fn image(plan: &RootfsPlan, assembly: &Assembly, epoch: i64) -> ImageConfig {
+pub(super) fn image(plan: &RootfsPlan, assembly: &Assembly, epoch: i64) -> ImageConfig {
     let mut config = plan.image.config.clone();
     let path = |path: Option<&crate::RootfsPath>| path.map(ToString::to_string).into_iter().collect();
     match &plan.image.start {
@@ -97,14 +97,14 @@ fn image(plan: &RootfsPlan, assembly: &Assembly, epoch: i64) -> ImageConfig {
 }
 
 /// A bar on a terminal, for whoever waits long enough to wonder.
-struct Progress<'t> {
+pub(super) struct Progress<'t> {
     terminal: &'t Terminal,
     bar: ProgressBar,
     started: Instant,
 }
 
 impl<'t> Progress<'t> {
-    fn new(size: u64, terminal: &'t Terminal) -> Self {
+    pub(super) fn new(size: u64, terminal: &'t Terminal) -> Self {
         Self {
             terminal,
             bar: ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::hidden()),
@@ -123,7 +123,7 @@ impl<'t> Progress<'t> {
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
     }
 
-    fn end(&self) {
+    pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -5,7 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 17] = [
+const FLAGS: [&str; 15] = [
     "hwcaps",
     "dlopen",
     "locale",
@@ -15,8 +15,6 @@ const FLAGS: [&str; 17] = [
     "sbom",
     "digest-file",
     "build-with",
-    "bind",
-    "network",
     "oci",
     "oci-archive",
     "docker-load",
@@ -26,7 +24,7 @@ const FLAGS: [&str; 17] = [
 ];
 
 /// Subcommands of later versions.
-const COMMANDS: [&str; 7] = ["run", "shell", "check", "trace", "sysroot", "index", "diff"];
+const COMMANDS: [&str; 5] = ["check", "trace", "sysroot", "index", "diff"];
 
 /// Whether a later version has the flag, and so the key of configuration, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {

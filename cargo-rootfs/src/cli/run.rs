@@ -8,24 +8,34 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::options::{BuildArgs, Command, Options, TreeArgs, WhyArgs};
+use super::enter::{self, Program};
+use super::options::{BuildArgs, Command, EnterArgs, Format, Options, TreeArgs, WhyArgs};
 use super::terminal::Terminal;
 use super::{closures, generate, output};
 use crate::cargo::{self, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
-use crate::plan::{Plan, Request, Source, Surroundings};
+use crate::plan::{Plan, Purpose, Request, Source, Surroundings};
 use crate::target::Target;
 
 /// Does what the options say.
 pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
     let job = Job { terminal, interrupted: Arc::default() };
-    let request = |build, content, output| Request { build, content, output, terminal: &options.terminal };
+    let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
     match &options.command {
-        None => job.write(&request(&options.build, &options.content, Some(&options.output))),
+        None => job.write(&request(&options.build, &options.content, Purpose::Write(&options.output))),
         Some(Command::Tree(args)) if !args.files.is_empty() => closures::of_files(args, terminal),
-        Some(Command::Tree(args)) => job.tree(&request(&args.build, &args.content, None), args),
-        Some(Command::Why(args)) => job.why(&request(&args.build, &args.content, None), args),
+        Some(Command::Tree(args)) => job.tree(&request(&args.build, &args.content, Purpose::Report), args),
+        Some(Command::Why(args)) => job.why(&request(&args.build, &args.content, Purpose::Report), args),
+        Some(Command::Run(args)) => {
+            let image = enter::image_args(&args.enter);
+            let request = request(&args.build, &args.content, Purpose::Enter(&image));
+            job.enter(&request, Program::Words(&args.words), &args.enter)
+        }
+        Some(Command::Shell(args)) => {
+            let image = enter::image_args(&args.enter);
+            job.enter(&request(&args.build, &args.content, Purpose::Enter(&image)), Program::Shell, &args.enter)
+        }
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
     }
@@ -68,6 +78,21 @@ impl Job<'_> {
         let answers =
             each.map(|(one, assembly)| closures::why(&assembly.rootfs, &one.target, &args.file, self.terminal));
         Error::all(answers.filter_map(Result::err).collect())
+    }
+
+    /// `cargo rootfs run` and `shell`
+    fn enter(&self, request: &Request<'_>, program: Program<'_>, args: &EnterArgs) -> Result<()> {
+        if self.terminal.format() == Format::Json {
+            return Err(Error::usage("the command and `--message-format json` both claim standard output"));
+        }
+        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        // Before a build of minutes, not after it.
+        let binds = enter::binds(args)?;
+        self.watch_signals()?;
+        let (plan, assemblies) = self.assemble(request)?;
+        plan.rootfs.iter().zip(&assemblies).try_for_each(|one| {
+            enter::run(program, args.network, binds.clone(), one, epoch, self.terminal, &self.interrupted)
+        })
     }
 
     /// Everything up to root filesystems that are proved and not yet written.

@@ -2,8 +2,8 @@
 //!
 //! What is well-formed is [`crate::image`]'s to say.
 
-use super::Request;
 use super::select::Selection;
+use super::{Purpose, Request};
 use crate::cli::options::OutputArgs;
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
@@ -55,8 +55,10 @@ pub(super) fn image(
             .help("choose one with `--entrypoint PATH`, or set `default-run` in Cargo.toml"),
         );
     }
-    if let Some(flag) = request.output.filter(|_| !has_image).and_then(image_flag) {
-        warnings.push(Warning::new(format!("`--{flag}` has no effect: no output is an image")));
+    if let Purpose::Write(typed) = request.purpose {
+        if let Some(flag) = image_flag(typed).filter(|_| !has_image) {
+            warnings.push(Warning::new(format!("`--{flag}` has no effect: no output is an image")));
+        }
     }
 
     let mut config = ImageConfig::new(target)?;

@@ -24,7 +24,7 @@ const KEYS: [&str; 26] = [
 ];
 
 /// Options that only the command line has, and what to say of them.
-const COMMAND_LINE_ONLY: [(&str, &str); 16] = [
+const COMMAND_LINE_ONLY: [(&str, &str); 18] = [
     ("force", "what may be replaced is decided at each run"),
     ("binary", "it needs no project"),
     ("tools-only", "it needs no project"),
@@ -40,6 +40,8 @@ const COMMAND_LINE_ONLY: [(&str, &str); 16] = [
     ("locked", "it is for one run"),
     ("offline", "set `net.offline` in .cargo/config.toml"),
     ("frozen", "it is for one run"),
+    ("bind", "it is for one run"),
+    ("network", "it is for one run"),
     ("jobs", "set `build.jobs` in .cargo/config.toml"),
 ];
 

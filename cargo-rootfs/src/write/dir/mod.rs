@@ -2,6 +2,8 @@
 //!
 //! What stood under the name goes only where `standing` says that it may.
 
+#[cfg(feature = "cli")]
+mod fill;
 mod remove;
 mod staging;
 mod standing;
@@ -17,6 +19,8 @@ use super::{Observer, Sink, Staged, Written, encode};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::Entry;
+#[cfg(feature = "cli")]
+pub(crate) use fill::{Hollow, Temporary, fill, remove_in};
 use staging::Staging;
 use standing::Standing;
 use tree::Tree;

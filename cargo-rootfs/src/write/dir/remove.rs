@@ -12,9 +12,14 @@ use rustix::io::{Errno, Result};
 /// Removes the folder `path`.
 pub(super) fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
-    let folder = open(CWD, &name)?;
+    tree_in(CWD, &name)
+}
+
+/// Removes the folder `name` of the open folder `parent`.
+pub(super) fn tree_in(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let folder = open(parent, name)?;
     empty(folder.as_fd(), rustix::fs::fstat(&folder)?.st_dev)?;
-    rustix::fs::unlinkat(CWD, &name, AtFlags::REMOVEDIR)
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {

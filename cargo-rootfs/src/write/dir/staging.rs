@@ -44,6 +44,11 @@ impl Staging {
         Ok(Self { path, folder, kept: false })
     }
 
+    #[cfg(feature = "cli")]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn folder(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }

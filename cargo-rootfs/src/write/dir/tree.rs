@@ -11,6 +11,8 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::{Errno, Result as SysResult};
 
+#[cfg(feature = "cli")]
+use super::Hollow;
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind};
@@ -144,8 +146,7 @@ impl Tree {
                 }
             }
             Kind::File(_) => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
+                let file = create(parent, name)?;
                 let capability = entry.capability.clone();
                 let growing = Growing { path: path.clone(), file, left: entry.size(), attributes, capability };
                 if growing.left == 0 {
@@ -156,6 +157,21 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// Makes a regular file that has a length and no bytes, with these extended attributes.
+    #[cfg(feature = "cli")]
+    pub(super) fn hollow(&mut self, path: &RootfsPath, entry: &Entry, hollow: &Hollow) -> Result<(), Failed> {
+        let mut make = || {
+            let file = create(self.parent(path.parent().unwrap_or_else(RootfsPath::root))?, path.file_name())?;
+            rustix::fs::ftruncate(&file, hollow.size)?;
+            for (name, value) in &hollow.attributes {
+                rustix::fs::fsetxattr(&file, *name, value, XattrFlags::CREATE)?;
+            }
+            let (attributes, capability) = (Attributes::from(entry), entry.capability.clone());
+            self.complete(Growing { path: path.clone(), file, left: 0, attributes, capability })
+        };
+        make().map_err(|error| Failed(path.clone(), error.into()))
     }
 
     pub(super) fn data(&mut self, bytes: &[u8]) -> Result<(), Failed> {
@@ -225,6 +241,11 @@ impl Tree {
         }
         Ok(folder)
     }
+}
+
+fn create(parent: BorrowedFd<'_>, name: &[u8]) -> SysResult<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?))
 }
 
 /// The mode for `file`: a set-ID bit only where the file belongs to whom it was meant for. One that is

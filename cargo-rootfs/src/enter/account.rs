@@ -1,0 +1,110 @@
+//! Users and groups of a rootfs, by its own passwd(5) and group(5), and never by the host's.
+
+use std::io::Read;
+
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+use crate::report;
+use crate::rootfs::{Body, Kind, Rootfs};
+
+/// Who runs a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+    /// The home folder; `/` where none is known.
+    pub(crate) home: String,
+}
+
+/// The account that `USER[:GROUP]`, by names or numbers, is in `rootfs`; root where nobody is named.
+pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
+    let passwd = text(rootfs, "/etc/passwd");
+    let (user, group) = match typed.unwrap_or("0").split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (typed.unwrap_or("0"), None),
+    };
+    let lines: Vec<Vec<&str>> = passwd.lines().map(|line| line.split(':').collect()).collect();
+    let line = lines.iter().find(|fields| matches!(fields[..], [name, _, id, ..] if name == user || id == user));
+    let unknown = |what: &str, name: &str| Error::failed(format!("the rootfs knows no {what} `{name}`"));
+    let number = |field: Option<&&str>| field.and_then(|id| id.parse::<u32>().ok());
+    let id = match line {
+        Some(fields) => number(fields.get(2)),
+        None => user.parse().ok(),
+    };
+    let primary = line.and_then(|fields| number(fields.get(3))).unwrap_or(0);
+    let group = match group {
+        None => Some(primary),
+        Some(name) => {
+            let groups = text(rootfs, "/etc/group");
+            let known = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+            let mut known = known.filter(|fields| fields.first() == Some(&name));
+            known.next().map_or_else(|| name.parse().ok(), |fields| number(fields.get(2)))
+        }
+    };
+    let home = line.and_then(|fields| fields.get(5)).filter(|home| home.starts_with('/')).unwrap_or(&"/");
+    Ok(Account {
+        user: id.ok_or_else(|| unknown("user", user))?,
+        group: group.ok_or_else(|| unknown("group", typed.unwrap_or_default()))?,
+        home: (*home).to_owned(),
+    })
+}
+
+/// A file of the rootfs; empty where there is none.
+fn text(rootfs: &Rootfs, path: &str) -> String {
+    let Ok(path) = RootfsPath::parse(path) else { return String::new() };
+    let way = report::way(rootfs, &path);
+    let mut bytes = Vec::new();
+    match way.last().map(|(_, entry)| &entry.kind) {
+        Some(Kind::File(Body::Bytes(body))) => bytes.extend_from_slice(body),
+        Some(Kind::File(Body::Host(file))) => {
+            // Where it cannot be read, filling the rootfs fails and says so.
+            let _ = file.open().map(|file| file.take(1 << 20).read_to_end(&mut bytes));
+        }
+        _ => {}
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::{Entry, Origin};
+
+    fn rootfs(passwd: &str, group: &str) -> Rootfs {
+        let mut rootfs = Rootfs::default();
+        let mut put = |path: &str, kind| {
+            let origin = Origin::Template("base".to_owned());
+            rootfs.insert(RootfsPath::parse(path).unwrap(), Entry::new(kind, 0o755, origin));
+        };
+        put("/", Kind::Dir);
+        put("/etc", Kind::Dir);
+        put("/etc/passwd", Kind::File(Body::Bytes(passwd.as_bytes().into())));
+        put("/etc/group", Kind::File(Body::Bytes(group.as_bytes().into())));
+        rootfs
+    }
+
+    fn of(user: u32, group: u32, home: &str) -> Account {
+        Account { user, group, home: home.to_owned() }
+    }
+
+    /// As `USER` of a Dockerfile: a user's group is the one of passwd, or root; a name must be known, a number need
+    /// not.
+    #[test]
+    fn names_and_numbers() {
+        let rootfs = rootfs("root:x:0:0:root:/root:/bin/sh\napp:x:7:8::/srv:\n", "root:x:0:\nstaff:x:50:app\n");
+        for (typed, meant) in [
+            (None, of(0, 0, "/root")),
+            (Some("app"), of(7, 8, "/srv")),
+            (Some("7"), of(7, 8, "/srv")),
+            (Some("app:staff"), of(7, 50, "/srv")),
+            (Some("app:9"), of(7, 9, "/srv")),
+            (Some("1234"), of(1234, 0, "/")),
+        ] {
+            assert_eq!(account(typed, &rootfs).unwrap(), meant, "{typed:?}");
+        }
+        for typed in ["nobody", "app:wheel", "", ":staff", "-1"] {
+            assert_eq!(account(Some(typed), &rootfs).unwrap_err().exit_code(), 1, "{typed}");
+        }
+        assert_eq!(account(None, &Rootfs::default()).unwrap(), of(0, 0, "/"));
+    }
+}

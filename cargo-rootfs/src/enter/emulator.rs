@@ -1,0 +1,210 @@
+//! Programs for another machine: through the kernel's binfmt_misc, or a qemu-user that is found on the host.
+//!
+//! Nothing is registered for anybody but the rootfs that is entered, and nothing is installed.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::message::Emulator;
+use crate::elf::{Object, ReadError};
+use crate::error::{Error, Result};
+use crate::target::Machine;
+
+/// Where the kernel's registrations are (Documentation/admin-guide/binfmt-misc.rst).
+const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
+
+/// Beside those of PATH.
+const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+
+/// Where it is inside, when the kernel cannot be told of it: in a /dev that is no part of the rootfs.
+pub(super) const INSIDE: &str = "/dev/qemu";
+
+/// What it takes to run programs for `machine` here.
+pub(super) fn needed(machine: Machine) -> Result<Emulator> {
+    let host = Machine::host();
+    if machine == host {
+        return Ok(Emulator::Kernel);
+    }
+    let registered = fs::read_dir(REGISTERED).into_iter().flatten().flatten();
+    let registered = registered.filter_map(|entry| Registration::parse(&fs::read_to_string(entry.path()).ok()?));
+    let header = header(machine);
+    let registration = registered.into_iter().find(|registration| registration.matches(&header));
+    match registration {
+        // The kernel opened it when it was registered.
+        Some(Registration { fixed: true, .. }) => return Ok(Emulator::Kernel),
+        Some(Registration { program, .. }) if is_static(&program) => {
+            let real = program.canonicalize().map_err(|error| Error::io("find", &program, error))?;
+            return Ok(Emulator::Bound(real, program));
+        }
+        _ => {}
+    }
+    if let Some(program) = find(machine) {
+        return Ok(Emulator::Registered { program, magic: header, mask: mask(machine) });
+    }
+    // x86_64 kernels run i386 programs, and most aarch64 ones arm's; where not, execve(2) says so.
+    if matches!((host.debian(), machine.debian()), (Some("amd64"), Some("i386")) | (Some("arm64"), Some("armhf"))) {
+        return Ok(Emulator::Kernel);
+    }
+    Err(absent(machine))
+}
+
+/// What to say where a program for `machine` does not run.
+pub(super) fn absent(machine: Machine) -> Error {
+    let host = Machine::host();
+    let error = Error::failed(format!("the rootfs is for {machine}, and this machine, {host}, cannot run it"));
+    let Some(qemu) = machine.qemu() else { return error };
+    error
+        .detail(format!("no emulator is registered in {REGISTERED}"))
+        .detail(format!("no static `qemu-{qemu}-static` or `qemu-{qemu}` is in PATH"))
+        .help("install it: `sudo apt install qemu-user-static`, or `sudo dnf install qemu-user-static` on Fedora")
+}
+
+/// A qemu-user that runs without a file beside it.
+fn find(machine: Machine) -> Option<PathBuf> {
+    let qemu = machine.qemu()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
+    let names = [format!("qemu-{qemu}-static"), format!("qemu-{qemu}")];
+    let files = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    files.filter(|file| file.is_absolute()).find(|file| is_static(file)).and_then(|file| file.canonicalize().ok())
+}
+
+/// Whether it is an executable that needs no loader: inside, its loader and libraries would be missing.
+fn is_static(program: &Path) -> bool {
+    let Ok(file) = fs::File::open(program) else { return false };
+    let read: std::result::Result<Object, ReadError> = Object::read(&file);
+    read.is_ok_and(|object| object.interpreter.is_none())
+}
+
+/// The first twenty bytes of an executable (elf(5)): identification, type, machine.
+fn header(machine: Machine) -> Vec<u8> {
+    let (class, data) = (if machine.is_64 { 2 } else { 1 }, if machine.is_little_endian { 1 } else { 2 });
+    let half = |value: u16| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
+    let mut bytes = vec![0x7f, b'E', b'L', b'F', class, data, 1];
+    bytes.resize(16, 0);
+    bytes.extend(half(2));
+    bytes.extend(half(machine.e_machine));
+    bytes
+}
+
+/// Any OS ABI; and the type's last bit, so that position-independent executables (ET_DYN, 3) are meant as well.
+fn mask(machine: Machine) -> Vec<u8> {
+    let mut mask = vec![0xff; 20];
+    mask[7] = 0;
+    mask[if machine.is_little_endian { 16 } else { 17 }] = 0xfe;
+    mask
+}
+
+/// The line that registers `program`: flag F has the kernel open it now, so that it is there in any root.
+pub(super) fn line(program: &[u8], magic: &[u8], mask: &[u8]) -> Vec<u8> {
+    let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let mut line = format!(":cargo-rootfs:M::{}:{}:", escaped(magic), escaped(mask)).into_bytes();
+    line.extend_from_slice(program);
+    line.extend_from_slice(b":F");
+    line
+}
+
+/// What is lost where the kernel cannot be told of `program`.
+pub(super) fn unregistered(program: &Path) -> String {
+    format!("programs that the command starts will not run: the kernel does not know of `{}`", program.display())
+}
+
+/// The command line that runs `word` by the emulator, which looks for no program itself: its PATH is `path`.
+pub(super) fn command(emulator: &Path, word: &OsStr, path: &OsStr) -> std::process::Command {
+    let is_executable =
+        |file: &PathBuf| fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
+    let mut found = std::env::split_paths(path).map(|folder| folder.join(word)).filter(is_executable);
+    let program = if word.as_encoded_bytes().contains(&b'/') { None } else { found.next() };
+    let mut command = std::process::Command::new(emulator);
+    // -0: the program's own name for itself (`qemu-aarch64 --help`).
+    command.arg("-0").arg(word).arg(program.unwrap_or_else(|| word.into()));
+    command
+}
+
+/// One of the kernel's registrations.
+#[derive(Debug, PartialEq, Eq)]
+struct Registration {
+    program: PathBuf,
+    /// Flag F.
+    fixed: bool,
+    magic: Vec<u8>,
+    mask: Vec<u8>,
+}
+
+impl Registration {
+    /// As the kernel shows it; `None` where it is switched off, or goes by the file's name.
+    fn parse(text: &str) -> Option<Self> {
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let bytes = |digits: &str| -> Option<Vec<u8>> {
+            let pairs = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+            pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+        };
+        if text.lines().next() != Some("enabled") || value("offset") != Some("0") {
+            return None;
+        }
+        let magic = bytes(value("magic")?)?;
+        let mask = value("mask").and_then(bytes).unwrap_or_else(|| vec![0xff; magic.len()]);
+        let fixed = value("flags:").is_some_and(|flags| flags.contains('F'));
+        Some(Self { program: value("interpreter")?.into(), fixed, magic, mask })
+    }
+
+    fn matches(&self, header: &[u8]) -> bool {
+        self.magic.len() <= header.len()
+            && self.magic.iter().zip(&self.mask).zip(header).all(|((magic, mask), byte)| (magic ^ byte) & mask == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+
+    fn machine(arch: &str) -> Machine {
+        Target::parse(&format!("{arch}-unknown-linux-gnu")).unwrap().machine()
+    }
+
+    /// As Debian 12 registers it, read from the kernel.
+    const AARCH64: &str = "enabled\ninterpreter /usr/libexec/qemu-binfmt/aarch64-binfmt-P\nflags: POCF\noffset 0\n\
+        magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
+
+    #[test]
+    fn a_registration_is_for_its_machine_alone() {
+        let registration = Registration::parse(AARCH64).unwrap();
+        assert!(registration.fixed);
+        assert_eq!(registration.program, Path::new("/usr/libexec/qemu-binfmt/aarch64-binfmt-P"));
+        assert!(registration.matches(&header(machine("aarch64"))));
+        for other in ["x86_64", "riscv64gc", "armv7", "powerpc64", "s390x"] {
+            assert!(!registration.matches(&header(machine(other))), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_switched_off_or_goes_by_names_is_none() {
+        assert_eq!(Registration::parse(&AARCH64.replace("enabled", "disabled")), None);
+        assert_eq!(Registration::parse("enabled\ninterpreter /usr/bin/python3\nflags: \nextension .py\n"), None);
+        assert!(!Registration::parse(&AARCH64.replace("POCF", "OC")).unwrap().fixed);
+    }
+
+    /// Documentation/admin-guide/binfmt-misc.rst, and qemu's scripts/qemu-binfmt-conf.sh for the bytes.
+    #[test]
+    fn our_own_registration_has_the_bytes_of_qemu() {
+        let line = |arch| String::from_utf8(line(b"/qemu", &header(machine(arch)), &mask(machine(arch)))).unwrap();
+        let bytes = |text: &str| {
+            text.as_bytes()
+                .chunks(2)
+                .map(|pair| format!("\\x{}{}", pair[0] as char, pair[1] as char))
+                .collect::<String>()
+        };
+        let expected = |magic, mask| format!(":cargo-rootfs:M::{}:{}:/qemu:F", bytes(magic), bytes(mask));
+        assert_eq!(
+            line("aarch64"),
+            expected("7f454c460201010000000000000000000200b700", "ffffffffffffff00fffffffffffffffffeffffff")
+        );
+        assert_eq!(
+            line("s390x"),
+            expected("7f454c4602020100000000000000000000020016", "ffffffffffffff00fffffffffffffffffffeffff")
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! What is still there when the command has ended, or the host's side is gone: processes, and a folder on a disk.
+//!
+//! Of namespaces the kernel disposes when init ends; a folder, and the processes of a chroot, are left to us.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::message::{Failure, Place};
+use crate::write::dir;
+
+/// What must not outlive init.
+pub(super) struct Leftover {
+    processes: Processes,
+    /// The folder by its parent and its name there.
+    folder: Option<(OwnedFd, CString)>,
+}
+
+enum Processes {
+    /// All but init.
+    OfNamespace,
+    /// Init's children, by the kernel's list of them, where it has one (proc(5), CONFIG_PROC_CHILDREN).
+    Children(Option<File>),
+}
+
+impl Leftover {
+    /// Of a rootfs that was mounted from `place`; to be called while the host's tree is the one of `mounts`.
+    pub(super) fn of_namespaces(place: &Place) -> Result<Self, Failure> {
+        let folder = match place {
+            Place::Folder(folder) => Some(named(&super::mounts::on_host(folder))?),
+            _ => None,
+        };
+        Ok(Self { processes: Processes::OfNamespace, folder })
+    }
+
+    /// Of a chroot to `folder`; to be called before it.
+    pub(super) fn of_chroot(folder: &Path) -> Result<Self, Failure> {
+        // Whom others leave behind becomes a child of this process.
+        nix::sys::prctl::set_child_subreaper(true)
+            .map_err(|error| Failure::new("look after the processes in the rootfs", error))?;
+        let list = PathBuf::from(format!("/proc/self/task/{}/children", nix::unistd::gettid()));
+        Ok(Self { processes: Processes::Children(File::open(list).ok()), folder: Some(named(folder)?) })
+    }
+
+    /// To be called when the command has ended; `host_is_gone` when nobody else is left to remove the folder.
+    pub(super) fn end(mut self, host_is_gone: bool) {
+        match &mut self.processes {
+            // Where init is not the first process, -1 would be everybody on the machine.
+            Processes::OfNamespace if host_is_gone && rustix::process::getpid().is_init() => {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::SIGKILL);
+                while rustix::process::wait(WaitOptions::empty()).is_ok() {}
+            }
+            Processes::OfNamespace => {}
+            Processes::Children(list) => {
+                // Each round takes those whose parents the last one has killed.
+                while let Some(children) = list.as_mut().and_then(children).filter(|children| !children.is_empty()) {
+                    for child in children {
+                        let _ = rustix::process::kill_process(child, Signal::KILL);
+                        let _ = rustix::process::waitpid(Some(child), WaitOptions::empty());
+                    }
+                }
+            }
+        }
+        if let Some((parent, name)) = self.folder.filter(|_| host_is_gone) {
+            if matches!(self.processes, Processes::OfNamespace) {
+                super::mounts::detach_all();
+            }
+            let _ = dir::remove_in(&parent, &name);
+        }
+    }
+}
+
+fn children(list: &mut File) -> Option<Vec<Pid>> {
+    let mut text = String::new();
+    list.rewind().ok()?;
+    list.read_to_string(&mut text).ok()?;
+    Some(text.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw).collect())
+}
+
+fn named(folder: &Path) -> Result<(OwnedFd, CString), Failure> {
+    let failed = |error| Failure::new(format!("open the folder `{}` is in", folder.display()), error);
+    let nothing = || failed(rustix::io::Errno::INVAL);
+    let (parent, name) = (folder.parent().ok_or_else(nothing)?, folder.file_name().ok_or_else(nothing)?);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(parent, flags, Mode::empty()).map_err(failed)?;
+    Ok((parent, CString::new(name.as_bytes()).map_err(|_| nothing())?))
+}

@@ -1,0 +1,80 @@
+//! Whether a command is in a rootfs, before anything is made: as execvp(3) looks for it, but in the plan.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::path::RootfsPath;
+use crate::report;
+use crate::rootfs::{Kind, Rootfs};
+
+/// What stands where a command is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Executable,
+    /// Something that cannot be executed.
+    Plain,
+    Absent,
+}
+
+/// Looks for `word` in the folders of `path`, a PATH, or from `workdir`.
+pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &Rootfs) -> Found {
+    let places: Vec<RootfsPath> = match word.as_bytes() {
+        absolute @ [b'/', ..] => vec![RootfsPath::root().join(absolute)],
+        relative if relative.contains(&b'/') => vec![workdir.join(relative)],
+        name => path.split(':').map(|folder| RootfsPath::root().join(folder.as_bytes()).join(name)).collect(),
+    };
+    let mut found = Found::Absent;
+    for place in places {
+        let way = report::way(rootfs, &place);
+        let Some((_, entry)) = way.last() else { continue };
+        match entry.kind {
+            Kind::File(_) | Kind::Hardlink(_) if entry.mode & 0o111 != 0 => return Found::Executable,
+            _ => found = Found::Plain,
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::{Body, Entry, Origin};
+
+    #[test]
+    fn as_execvp_does() {
+        let mut rootfs = Rootfs::default();
+        let mut put = |path: &str, kind, mode| {
+            rootfs.insert(RootfsPath::parse(path).unwrap(), Entry::new(kind, mode, Origin::Tool("x".to_owned())));
+        };
+        let file = || Kind::File(Body::Bytes(b"x"[..].into()));
+        for folder in ["/", "/usr", "/usr/bin", "/opt"] {
+            put(folder, Kind::Dir, 0o755);
+        }
+        put("/bin", Kind::Symlink(b"usr/bin"[..].into()), 0o777);
+        put("/usr/bin/tool", file(), 0o755);
+        put("/usr/bin/alias", Kind::Symlink(b"/bin/tool"[..].into()), 0o777);
+        put("/usr/bin/broken", Kind::Symlink(b"/bin/none"[..].into()), 0o777);
+        put("/opt/plain", file(), 0o644);
+        put("/usr/bin/plain", file(), 0o755);
+        let look = |word: &str, workdir: &str| {
+            look_up(OsStr::new(word), "/opt:/bin", &RootfsPath::parse(workdir).unwrap(), &rootfs)
+        };
+        for (word, workdir, found) in [
+            ("tool", "/", Found::Executable),
+            ("alias", "/", Found::Executable),
+            ("/bin/alias", "/", Found::Executable),
+            ("bin/tool", "/", Found::Executable),
+            ("../bin/tool", "/opt", Found::Executable),
+            ("./tool", "/usr/bin", Found::Executable),
+            // The first of a name that is not executable does not hide the next one.
+            ("plain", "/", Found::Executable),
+            ("/opt/plain", "/", Found::Plain),
+            ("/usr/bin", "/", Found::Plain),
+            ("broken", "/", Found::Absent),
+            ("none", "/", Found::Absent),
+            ("./tool", "/", Found::Absent),
+        ] {
+            assert_eq!(look(word, workdir), found, "{word} in {workdir}");
+        }
+    }
+}

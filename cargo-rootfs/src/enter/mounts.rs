@@ -1,0 +1,330 @@
+//! The mounts of a rootfs that is entered, made by init in a mount namespace of its own.
+//!
+//! First everything stands on a tmpfs, which becomes `/` with the host's tree in `/host`, so that no path of the
+//! host is hidden by it. Then the rootfs becomes `/`, and the tmpfs and the host are out of sight.
+//! Nothing is unmounted on the way out: the namespace takes all of it along.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
+use rustix::io::{Errno, Result as SysResult};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags,
+};
+
+use super::message::{Emulator, Failure, Orders, Place};
+use super::{Access, Bind, Way, emulator, layers};
+
+/// Any folder will do: it is hidden for a moment only.
+const ANY_FOLDER: [&str; 4] = ["/tmp", "/usr", "/etc", "/var"];
+
+/// What a program may expect (runtime-spec, config-linux.md, "Default Devices").
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+const LINKS: [(&str, &str); 5] =
+    [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
+
+/// What of /proc speaks of the whole machine and can be written to, as engines have it (runc's defaults).
+const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+
+/// In the tmpfs, which is the current folder while there are mounts to be made.
+const HOST: &str = "host";
+pub(super) const LOWER: &str = "/lower";
+const ROOT: &str = "/root";
+
+/// Makes the tmpfs the root, with the folder [`LOWER`] to be filled, and gives it.
+pub(super) fn base() -> Result<OwnedFd, Failure> {
+    let failed = |error| Failure::new("make a root in memory", error);
+    private().and_then(|()| on_tmpfs()).map_err(failed)?;
+    let make = || -> SysResult<OwnedFd> {
+        for folder in [LOWER, ROOT] {
+            rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755))?;
+        }
+        open("/")
+    };
+    make().map_err(failed)
+}
+
+/// What is mounted from now on stays in this namespace.
+fn private() -> SysResult<()> {
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+}
+
+fn on_tmpfs() -> SysResult<()> {
+    let folder = ANY_FOLDER.into_iter().find(|folder| Path::new(folder).is_dir()).ok_or(Errno::NOENT)?;
+    // Large files get large pages, which halves the time to copy them; kernels without them refuse the word.
+    tmpfs(folder, c"mode=0755,huge=within_size").or_else(|_| tmpfs(folder, c"mode=0755"))?;
+    rustix::process::chdir(folder)?;
+    rustix::fs::mkdir(HOST, Mode::from_raw_mode(0o755))?;
+    rustix::process::pivot_root(".", HOST)?;
+    rustix::process::chdir("/")
+}
+
+fn tmpfs(folder: &str, options: &std::ffi::CStr) -> SysResult<()> {
+    rustix::mount::mount("rootfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)
+}
+
+/// Whether the kernel follows references to data-only layers: it refuses to mount where it does not.
+pub(super) fn refers() -> bool {
+    let probe = || -> SysResult<()> {
+        rustix::fs::mkdir("/probe", Mode::RWXU)?;
+        let folders = ["/probe/lower", "/probe/data", "/probe/upper", "/probe/work"];
+        folders.iter().try_for_each(|folder| rustix::fs::mkdir(*folder, Mode::RWXU))?;
+        // tmpfs has such attributes from Linux 6.6.
+        rustix::fs::setxattr(folders[0], "user.overlay.opaque", b"n", rustix::fs::XattrFlags::empty())?;
+        overlay(folders[0], &[Path::new(folders[1])], folders[2], folders[3]).map(drop)
+    };
+    probe().is_ok()
+}
+
+/// An overlayfs that is not mounted yet.
+fn overlay(lower: &str, data: &[&Path], upper: &str, work: &str) -> SysResult<OwnedFd> {
+    use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string};
+    let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&overlay, "source", "rootfs")?;
+    fsconfig_set_flag(&overlay, "userxattr")?;
+    fsconfig_set_string(&overlay, "lowerdir+", lower)?;
+    data.iter().try_for_each(|folder| fsconfig_set_string(&overlay, "datadir+", *folder))?;
+    fsconfig_set_string(&overlay, "upperdir", upper)?;
+    fsconfig_set_string(&overlay, "workdir", work)?;
+    fsconfig_create(&overlay)?;
+    Ok(overlay)
+}
+
+/// Mounts what was filled at [`ROOT`].
+pub(super) fn place(place: &Place) -> Result<(), Failure> {
+    match place {
+        Place::Overlay(layers) => {
+            let layers: Vec<PathBuf> = layers.iter().map(|layer| on_host(layer)).collect();
+            let layers: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
+            over(&layers).map_err(|error| Failure::new("mount an overlay", error))
+        }
+        Place::Memory(name) => bind(Path::new("/").join(name).as_path(), Path::new(ROOT)),
+        Place::Folder(folder) => bind(&on_host(folder), Path::new(ROOT)),
+    }
+}
+
+fn over(layers: &[&Path]) -> SysResult<()> {
+    for folder in ["/upper", "/work"] {
+        rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755))?;
+    }
+    let overlay = overlay(LOWER, layers, "/upper", "/work")?;
+    let mount = rustix::mount::fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    rustix::mount::move_mount(&mount, "", CWD, ROOT, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Where the host's `path`, absolute and without links, is seen from the tmpfs.
+pub(super) fn on_host(path: &Path) -> PathBuf {
+    Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn bind(source: &Path, destination: &Path) -> Result<(), Failure> {
+    rustix::mount::mount_bind_recursive(source, destination)
+        .map_err(|error| Failure::new(format!("mount `{}`", shown(source)), error))
+}
+
+/// As the user knows it.
+fn shown(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(HOST).unwrap_or(path).display()
+}
+
+/// Makes the rootfs the root, puts in what `orders` say, and lets go of the host. What could not be had as
+/// planned is said in the result.
+pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
+    let failed = |error| Failure::new("make the rootfs the root", error);
+    let outside = open("/").map_err(failed)?;
+    // pivot_root(2), "pivot_root(".", ".")": the tmpfs is then mounted over the rootfs's `/`, which paths do not
+    // see, and is the current folder: the host is at the relative path `host`.
+    rustix::process::chdir(ROOT).and_then(|()| rustix::process::pivot_root(".", ".")).map_err(failed)?;
+    rustix::process::fchdir(&outside).map_err(failed)?;
+
+    let mut furnished = Furnished::default();
+    proc(&mut furnished)?;
+    devices(orders.terminal.as_deref())?;
+    emulate(orders, &mut furnished)?;
+    READ_ONLY.iter().try_for_each(|name| read_only_proc(name))?;
+    for bind in &orders.binds {
+        bind_for_user(bind)?;
+    }
+    resolv_conf(orders)?;
+
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(failed)?;
+    rustix::process::chdir("/").map_err(failed)?;
+    Ok(furnished)
+}
+
+/// What is to be known of a rootfs that stands ready.
+#[derive(Debug, Default)]
+pub(super) struct Furnished {
+    /// What is not as it should be, in sentences.
+    pub(super) notes: Vec<String>,
+    /// The emulator that the command must be started with.
+    pub(super) emulator: Option<&'static Path>,
+}
+
+fn proc(furnished: &mut Furnished) -> Result<(), Failure> {
+    folder(Path::new("/proc"))?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    match rustix::mount::mount("proc", "/proc", "proc", flags, None) {
+        // Where parts of the host's /proc are hidden, as in a container, the kernel allows no whole one
+        // (`mount_too_revealing` in fs/namespace.c).
+        Err(Errno::PERM) => {
+            furnished.notes.push("/proc is that of the host, for the kernel allows no new one here".to_owned());
+            bind(&on_host(Path::new("/proc")), Path::new("/proc"))
+        }
+        result => result.map_err(|error| Failure::new("mount /proc", error)),
+    }
+}
+
+fn read_only_proc(name: &str) -> Result<(), Failure> {
+    let path = Path::new("/proc").join(name);
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    bind(&path, &path)?;
+    read_only(&path)
+}
+
+/// A /dev of its own: the devices that any user may have, terminals of its own, shared memory.
+fn devices(terminal: Option<&Path>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::new("make /dev", error);
+    folder(Path::new("/dev"))?;
+    rustix::mount::mount("tmpfs", "/dev", "tmpfs", MountFlags::NOSUID, c"mode=0755")
+        .map_err(|error| failed(error.into()))?;
+    for name in DEVICES {
+        device(&on_host(Path::new("/dev")).join(name), name)?;
+    }
+    for (name, target) in LINKS {
+        std::os::unix::fs::symlink(target, Path::new("/dev").join(name)).map_err(failed)?;
+    }
+    for (name, mode) in [("pts", 0o755), ("shm", 0o1777)] {
+        let path = Path::new("/dev").join(name);
+        fs::create_dir(&path)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(mode)))
+            .map_err(failed)?;
+    }
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    rustix::mount::mount("devpts", "/dev/pts", "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620")
+        .map_err(|error| Failure::new("mount /dev/pts", error))?;
+    // The terminal has no name in the new /dev/pts; by this one ttyname(3) finds it.
+    match terminal {
+        Some(terminal) => device(&on_host(terminal), "console"),
+        None => Ok(()),
+    }
+}
+
+fn device(source: &Path, name: &str) -> Result<(), Failure> {
+    let path = Path::new("/dev").join(name);
+    empty_file(&path)?;
+    bind(source, &path)
+}
+
+/// Lets the kernel find its emulator, or tells it of one; where it cannot be told, the command itself still runs.
+fn emulate(orders: &Orders, furnished: &mut Furnished) -> Result<(), Failure> {
+    match &orders.emulator {
+        Emulator::Kernel => Ok(()),
+        Emulator::Bound(program, path) => {
+            empty_file(path)?;
+            bind(&on_host(program), path)
+        }
+        Emulator::Registered { program, magic, mask } => {
+            // Without a user namespace it would be registered for the whole machine.
+            if orders.way == Way::User && register(&on_host(program), magic, mask).is_ok() {
+                return Ok(());
+            }
+            furnished.notes.push(emulator::unregistered(program));
+            let path = Path::new(emulator::INSIDE);
+            empty_file(path)?;
+            bind(&on_host(program), path)?;
+            furnished.emulator = Some(path);
+            Ok(())
+        }
+    }
+}
+
+/// From Linux 6.7 on, a user namespace has registrations of its own, seen by nobody outside.
+fn register(program: &Path, magic: &[u8], mask: &[u8]) -> io::Result<()> {
+    const PATH: &str = "/proc/sys/fs/binfmt_misc";
+    rustix::mount::mount("binfmt_misc", PATH, "binfmt_misc", MountFlags::empty(), None)?;
+    fs::write(Path::new(PATH).join("register"), emulator::line(program.as_os_str().as_bytes(), magic, mask))
+}
+
+fn bind_for_user(one: &Bind) -> Result<(), Failure> {
+    let source = on_host(&one.source);
+    let destination = one.destination.below(Path::new("/"));
+    let metadata = fs::metadata(&source).map_err(|error| Failure::new(format!("find `{}`", shown(&source)), error))?;
+    if metadata.is_dir() {
+        folder(&destination)?;
+    } else {
+        empty_file(&destination)?;
+    }
+    bind(&source, &destination)?;
+    if one.access == Access::ReadOnly { read_only(&destination) } else { Ok(()) }
+}
+
+/// Makes the mounts at and below `path` read-only. Other flags stay: in a user namespace none may be taken away
+/// (mount_namespaces(7)).
+fn read_only(path: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::new(format!("make `{}` read-only", path.display()), error);
+    let real = path.canonicalize().map_err(failed)?;
+    let mountinfo = fs::read("/proc/self/mountinfo").map_err(failed)?;
+    for mount in layers::mount_points(&mountinfo).into_iter().filter(|mount| mount.starts_with(&real)) {
+        let kept = rustix::fs::statvfs(&mount).map_err(|error| failed(error.into()))?.f_flag;
+        let flags = MountFlags::BIND | MountFlags::RDONLY | mount_flags(kept);
+        rustix::mount::mount_remount(&mount, flags, "").map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
+}
+
+fn mount_flags(flags: StatVfsMountFlags) -> MountFlags {
+    let known = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    known.into_iter().filter(|(known, _)| flags.contains(*known)).map(|(_, flag)| flag).collect()
+}
+
+/// Lets go of all mounts but `/`: a folder that is mounted on cannot be removed in this namespace (rmdir(2)).
+pub(super) fn detach_all() {
+    let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    for mount in layers::mount_points(&mountinfo).into_iter().rev().filter(|mount| mount != Path::new("/")) {
+        let _ = rustix::mount::unmount(&mount, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    }
+}
+
+/// Engines put one in as well; a rootfs that brings its own keeps it.
+pub(super) fn resolv_conf(orders: &Orders) -> Result<(), Failure> {
+    let path = Path::new("/etc/resolv.conf");
+    match &orders.resolv_conf {
+        Some(bytes) if path.symlink_metadata().is_err() && Path::new("/etc").is_dir() => {
+            fs::write(path, bytes).map_err(|error| Failure::new("write /etc/resolv.conf", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// In the rootfs, whose links are followed inside it.
+fn folder(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| Failure::new(format!("make the folder `{}`", path.display()), error))
+}
+
+fn empty_file(path: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::new(format!("make the file `{}`", path.display()), error);
+    if path.exists() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, "")).map_err(failed)
+}
+
+fn open(path: &str) -> SysResult<OwnedFd> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,405 @@
+//! The host's side: it starts the processes inside, fills the rootfs, and stays until the command has ended.
+//!
+//! It changes nothing of its own process but which signals are held, and mounts nothing.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::process::{Pid, WaitOptions};
+
+use super::channel::Channel;
+use super::foreground::{Foreground, Signals};
+use super::layers::{References, mount_points};
+use super::message::{Emulator, Failure, FromInside, Orders, Place, ToInside};
+use super::{Bind, Command, Ended, Network, Way, door, emulator, refused};
+use crate::error::{Error, Result, Warning};
+use crate::rootfs::Rootfs;
+use crate::target::Machine;
+use crate::write::Observer;
+use crate::write::dir::{self, Temporary};
+
+/// What is entered, and what is there besides.
+#[derive(Debug)]
+pub(crate) struct Visit<'v> {
+    pub(crate) rootfs: &'v Rootfs,
+    pub(crate) machine: Machine,
+    pub(crate) network: Network,
+    pub(crate) binds: Vec<Bind>,
+    /// The modification time of the files, in seconds since 1970.
+    pub(crate) epoch: i64,
+}
+
+/// A rootfs that stands ready. Dropping it takes it away.
+pub(crate) struct Entered {
+    inside: Inside,
+    signals: Signals,
+    /// Dropped after the processes that are in it.
+    _folder: Option<Temporary>,
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It ran.
+    Ended(Ended),
+    /// It could not be executed.
+    NotStarted(io::Error),
+}
+
+/// Why a way does not lead in.
+enum Refusal {
+    /// It is closed, and another may be open.
+    Closed(Failure),
+    /// Something is wrong with what is to be entered.
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// Makes `visit` ready for a command. `observer` is told of bytes that are copied, and of what could not be had.
+///
+/// # Errors
+///
+/// No emulator for its machine; namespaces that are forbidden, with the setting's name; files that changed; no room.
+pub(crate) fn enter(visit: &Visit<'_>, observer: &mut dyn Observer, interrupted: &AtomicBool) -> Result<Entered> {
+    let emulator = emulator::needed(visit.machine)?;
+    let mut closed = Vec::new();
+    for way in ways(visit) {
+        match enter_by(way, visit, &emulator, observer, interrupted) {
+            Ok(entered) => return Ok(entered),
+            Err(Refusal::Closed(failure)) => closed.push((way, failure)),
+            Err(Refusal::Error(error)) => return Err(error),
+        }
+    }
+    let error = refused::explain(&closed);
+    Err(match (visit.network, visit.binds.is_empty()) {
+        (Network::Host, true) => error,
+        _ => error.detail("chroot alone has neither `--bind` nor `--network none`"),
+    })
+}
+
+/// The best first.
+fn ways(visit: &Visit<'_>) -> impl Iterator<Item = Way> {
+    let is_root = rustix::process::geteuid().is_root();
+    let needs_mounts = visit.network == Network::None || !visit.binds.is_empty();
+    Way::ALL.into_iter().filter(move |way| match way {
+        Way::User => true,
+        Way::Root => is_root,
+        Way::Chroot => is_root && !needs_mounts,
+    })
+}
+
+fn enter_by(
+    way: Way,
+    visit: &Visit<'_>,
+    emulator: &Emulator,
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<Entered, Refusal> {
+    let inside = Inside::start(way, visit.network).map_err(Refusal::Closed)?;
+    let orders = Orders {
+        way,
+        network: visit.network,
+        binds: visit.binds.clone(),
+        resolv_conf: (visit.network == Network::Host).then(|| fs::read("/etc/resolv.conf").ok()).flatten(),
+        terminal: terminal(),
+        emulator: emulator.clone(),
+    };
+    inside.tell(&ToInside::Orders(orders), None)?;
+    let (refers, base) = match inside.hear()? {
+        (FromInside::Empty { refers }, base) => (refers, base),
+        (FromInside::Failed(failure), _) => return Err(Refusal::Closed(failure)),
+        _ => return Err(nonsense().into()),
+    };
+    let mut filling = Filling { visit, base, folder: None, observer, interrupted };
+    let mut place = filling.fill(refers)?;
+    let notes = loop {
+        // From here on a signal is the command's; one that came before has been heard.
+        inside.tell(&ToInside::Filled(place), None)?;
+        match inside.hear()?.0 {
+            FromInside::NoOverlay => place = filling.fill(false)?,
+            FromInside::Furnished { notes } => break notes,
+            FromInside::Failed(failure) => return Err(failed(&failure).into()),
+            _ => return Err(nonsense().into()),
+        }
+    };
+    let folder = filling.folder;
+    notes.into_iter().for_each(|note| observer.warn(Warning::new(note)));
+    let signals = Signals::hold().map_err(|error| Error::failed("cannot hold signals").with_source(error))?;
+    if interrupted.load(Ordering::Relaxed) {
+        return Err(Error::interrupted().into());
+    }
+    Ok(Entered { inside, signals, _folder: folder })
+}
+
+/// The device of the terminal that the command will have.
+fn terminal() -> Option<PathBuf> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let name = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
+        .into_iter()
+        .find_map(|file| rustix::termios::ttyname(file, Vec::new()).ok())?;
+    name.into_string().ok().map(PathBuf::from)
+}
+
+/// Puts the rootfs where it can be entered.
+struct Filling<'v, 'o> {
+    visit: &'v Visit<'v>,
+    /// The tmpfs; none where nothing can be mounted.
+    base: Option<OwnedFd>,
+    folder: Option<Temporary>,
+    observer: &'o mut dyn Observer,
+    interrupted: &'o AtomicBool,
+}
+
+impl Filling<'_, '_> {
+    fn fill(&mut self, refers: bool) -> Result<Place> {
+        let Some(base) = &self.base else { return self.on_disk() };
+        if refers {
+            let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
+            let References { layers, files } = References::of(self.visit.rootfs, &mount_points(&mountinfo));
+            if !files.is_empty() {
+                let lower = open_in(base, super::mounts::LOWER)?;
+                let Visit { rootfs, epoch, .. } = self.visit;
+                dir::fill(rootfs, lower.as_fd(), *epoch, files, self.observer, self.interrupted)?;
+                return Ok(Place::Overlay(layers));
+            }
+        }
+        // A copy must leave room for what the command itself needs.
+        let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
+        if available.is_some_and(|available| self.visit.rootfs.size() > available / 2) {
+            return self.on_disk();
+        }
+        const COPY: &str = "copy";
+        rustix::fs::mkdirat(base, COPY, Mode::RWXU).map_err(|error| Error::io("make", COPY, error.into()))?;
+        let copy = open_in(base, COPY)?;
+        let Visit { rootfs, epoch, .. } = self.visit;
+        dir::fill(rootfs, copy.as_fd(), *epoch, Default::default(), self.observer, self.interrupted)?;
+        Ok(Place::Memory(COPY.to_owned()))
+    }
+
+    fn on_disk(&mut self) -> Result<Place> {
+        let folder = self.folder.insert(Temporary::new(&cache())?);
+        let Visit { rootfs, epoch, .. } = self.visit;
+        dir::fill(rootfs, folder.folder(), *epoch, Default::default(), self.observer, self.interrupted)?;
+        let path = folder.path().canonicalize().map_err(|error| Error::io("find", folder.path(), error))?;
+        Ok(Place::Folder(path))
+    }
+}
+
+fn open_in(base: &OwnedFd, name: &str) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let name = name.trim_start_matches('/');
+    rustix::fs::openat(base, name, flags, Mode::empty()).map_err(|error| Error::io("open", name, error.into()))
+}
+
+/// The user's cache (XDG Base Directory Specification), which is rarely in memory, as /tmp may be; or else a folder
+/// from whose file system programs may be executed.
+fn cache() -> PathBuf {
+    let folder = |name: &str, below: &str| {
+        std::env::var_os(name).map(|value| Path::new(&value).join(below)).filter(|path| path.is_absolute())
+    };
+    let caches = folder("XDG_CACHE_HOME", "").or_else(|| folder("HOME", ".cache"));
+    let folders: Vec<PathBuf> = caches.into_iter().chain([PathBuf::from("/var/tmp"), std::env::temp_dir()]).collect();
+    let lacks = |flags| folders.iter().find(move |folder| !has(folder, flags));
+    let unfit = StatVfsMountFlags::NOEXEC | StatVfsMountFlags::RDONLY;
+    // Devices are needed in a chroot alone.
+    let best = lacks(unfit | StatVfsMountFlags::NODEV).or_else(|| lacks(unfit));
+    best.unwrap_or(&folders[0]).join("cargo-rootfs")
+}
+
+/// Whether `folder`, or what it will be in, is on a file system with one of these flags.
+fn has(folder: &Path, flags: StatVfsMountFlags) -> bool {
+    let existing = folder.ancestors().find(|folder| folder.exists());
+    existing.and_then(|folder| rustix::fs::statvfs(folder).ok()).is_none_or(|stat| stat.f_flag.intersects(flags))
+}
+
+/// MemAvailable of /proc/meminfo, in bytes (proc(5)).
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The processes inside. Dropping it ends them.
+struct Inside {
+    channel: Channel,
+    init: Option<Pid>,
+}
+
+impl Inside {
+    fn start(way: Way, network: Network) -> Result<Self, Failure> {
+        let start = |error: io::Error| Failure::new("start the program again", error);
+        // The process between ends at once; then init is this one's child, and can be waited for.
+        nix::sys::prctl::set_child_subreaper(true).map_err(|error| start(error.into()))?;
+        let (channel, there) = Channel::pair().map_err(start)?;
+        let mut door = std::process::Command::new("/proc/self/exe");
+        door.arg0(way.name()).env_clear().stdin(Stdio::from(there));
+        if network == Network::None {
+            door.arg(door::OWN_NETWORK);
+        }
+        let mut door = door.spawn().map_err(start)?;
+        let mut inside = Self { channel, init: None };
+        let passed = inside.pass(door.id());
+        let _ = door.wait();
+        passed.map(|()| inside)
+    }
+
+    /// Waits for the process `door` to have started init.
+    fn pass(&mut self, door: u32) -> Result<(), Failure> {
+        let lost = |error| Failure::new("start a process in namespaces", error);
+        loop {
+            match self.channel.receive().map_err(lost)?.0 {
+                FromInside::Unshared => {
+                    map_users(door).map_err(|error| Failure::new("map users into a namespace", error))?;
+                    self.channel.send(&ToInside::Mapped, None).map_err(lost)?;
+                }
+                FromInside::Passed(init) => {
+                    self.init = Pid::from_raw(init);
+                    return Ok(());
+                }
+                FromInside::Failed(failure) => return Err(failure),
+                _ => return Err(lost(io::ErrorKind::InvalidData.into())),
+            }
+        }
+    }
+
+    fn tell(&self, message: &ToInside, file: Option<std::os::fd::BorrowedFd<'_>>) -> Result<()> {
+        self.channel.send(message, file).map_err(lost)
+    }
+
+    fn hear(&self) -> Result<(FromInside, Option<OwnedFd>)> {
+        self.channel.receive().map_err(lost)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        // Init hears it, ends, and all in the namespaces with it.
+        self.channel.close();
+        if let Some(init) = self.init {
+            let wait = || rustix::process::waitpid(Some(init), WaitOptions::empty());
+            while wait().is_err_and(|error| error == rustix::io::Errno::INTR) {}
+        }
+    }
+}
+
+/// Makes the user root in the namespace of the process `door`; root is itself, and everybody else too.
+fn map_users(door: u32) -> io::Result<()> {
+    let write = |file: &str, text: &str| fs::write(format!("/proc/{door}/{file}"), text);
+    if rustix::process::geteuid().is_root() {
+        let all = |file: &str| Ok::<_, io::Error>(identity(&fs::read_to_string(format!("/proc/self/{file}"))?));
+        let map = || write("uid_map", &all("uid_map")?).and_then(|()| write("gid_map", &all("gid_map")?));
+        match map() {
+            // Root without CAP_SETUID is as anybody.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            result => return result,
+        }
+    }
+    // Who may not map others may not keep supplementary groups from counting either (user_namespaces(7)).
+    write("setgroups", "deny")?;
+    write("uid_map", &format!("0 {} 1", rustix::process::geteuid().as_raw()))?;
+    write("gid_map", &format!("0 {} 1", rustix::process::getegid().as_raw()))
+}
+
+/// The map of a namespace below one that has `map`, in which everybody keeps their number.
+fn identity(map: &str) -> String {
+    let lines = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace();
+        let (first, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some(format!("{first} {first} {count}\n"))
+    });
+    lines.collect()
+}
+
+impl Entered {
+    /// Runs `command` with this process's standard input and outputs, until it has ended.
+    ///
+    /// Signals that come meanwhile are the command's.
+    pub(crate) fn run(self, command: Command) -> Result<Outcome> {
+        let Self { inside, signals, _folder } = &self;
+        let foreground = Foreground::of_this_process();
+        inside.tell(&ToInside::Start(command), Some(io::stdin().as_fd()))?;
+        let outcome = loop {
+            let mut ready = [PollFd::new(signals, PollFlags::IN), PollFd::new(&inside.channel, PollFlags::IN)];
+            match rustix::event::poll(&mut ready, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(lost(error.into())),
+            }
+            let told = !ready[1].revents().is_empty();
+            while let Some((number, by_terminal)) = signals.next() {
+                // Where init is gone, that is heard next.
+                let _ = inside.tell(&ToInside::Signal { number, by_terminal }, None);
+            }
+            if !told {
+                continue;
+            }
+            match inside.hear()?.0 {
+                FromInside::Started => {}
+                FromInside::Stopped => {
+                    if let Some(foreground) = &foreground {
+                        foreground.stop();
+                        inside.tell(&ToInside::Signal { number: CONTINUE, by_terminal: false }, None)?;
+                    }
+                }
+                FromInside::Ended(ended) => break Outcome::Ended(ended),
+                FromInside::NotStarted(errno) => break Outcome::NotStarted(io::Error::from_raw_os_error(errno)),
+                FromInside::Failed(failure) => return Err(failed(&failure)),
+                _ => return Err(nonsense()),
+            }
+        };
+        // A shell that has ended leaves the terminal to a group that is no more.
+        foreground.and_then(|foreground| foreground.take_back());
+        Ok(outcome)
+    }
+}
+
+const CONTINUE: i32 = rustix::process::Signal::CONT.as_raw();
+
+fn failed(failure: &Failure) -> Error {
+    Error::failed(format!("cannot {}", failure.what)).with_source(io::Error::from_raw_os_error(failure.errno))
+}
+
+/// The processes inside have no other reason to be gone.
+fn lost(error: io::Error) -> Error {
+    Error::failed("the processes in the rootfs are gone").with_source(error)
+}
+
+fn nonsense() -> Error {
+    lost(io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_in_bytes() {
+        assert_eq!(available("MemTotal: 2 kB\nMemAvailable:   1024 kB\n"), Some(1 << 20));
+        assert_eq!(available("MemTotal: 2 kB\n"), None);
+    }
+
+    #[test]
+    fn a_folder_that_will_be_is_on_the_file_system_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!has(&folder.path().join("absent/below"), StatVfsMountFlags::RDONLY));
+        let flags = rustix::fs::statvfs("/proc").unwrap().f_flag;
+        assert_eq!(has(Path::new("/proc/absent"), flags), !flags.is_empty());
+    }
+
+    #[test]
+    fn root_keeps_the_numbers_that_it_has() {
+        assert_eq!(identity("         0          0 4294967295\n"), "0 0 4294967295\n");
+        // As in a container of podman without root.
+        assert_eq!(identity("0 1000 1\n1 100000 65536\n"), "0 0 1\n1 1 65536\n");
+    }
+}

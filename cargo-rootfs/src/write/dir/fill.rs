@@ -1,0 +1,181 @@
+//! A rootfs in a folder that is open already and never gets a name: to be entered, and gone afterwards.
+//!
+//! Some of its regular files may be hollow: of their length, without their bytes.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::remove;
+use super::staging::Staging;
+use super::tree::Tree;
+use crate::error::{Error, Result};
+use crate::path::RootfsPath;
+use crate::rootfs::{Body, Entry, Kind, Rootfs};
+use crate::write::folders::NewFolders;
+use crate::write::{self, Observer, Sink, Staged, Written};
+
+/// A regular file without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hollow {
+    /// Its length.
+    pub(crate) size: u64,
+    /// Extended attributes that say where the bytes are.
+    pub(crate) attributes: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Makes the entries of `rootfs` in the empty folder that is open as `folder`, with the modification time
+/// `epoch`; those in `hollow` without their bytes.
+///
+/// What only root can give to files is not given by others, and nothing is said of it: who enters the folder
+/// is root in it.
+///
+/// # Errors
+///
+/// As those of [`stage`](write::stage).
+pub(crate) fn fill(
+    rootfs: &Rootfs,
+    folder: BorrowedFd<'_>,
+    epoch: i64,
+    hollow: BTreeMap<RootfsPath, Hollow>,
+    observer: &mut dyn Observer,
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    let tree = Tree::new(folder, epoch).map_err(|error| Error::io("write", ROOT, error.into()))?;
+    let mut rootfs = rootfs.clone();
+    for path in hollow.keys() {
+        let Some(entry) = rootfs.get_mut(path) else { continue };
+        if let Kind::File(Body::Host(file)) = &entry.kind {
+            // It fails where the file has changed since it was planned.
+            file.open()?;
+        }
+        entry.kind = Kind::File(Body::Bytes(Arc::from([])));
+    }
+    write::stage(&rootfs, vec![Box::new(Filling { tree, hollow })], observer, interrupted).map(drop)
+}
+
+/// What errors say in the place of a folder without a name.
+const ROOT: &str = "/";
+
+struct Filling {
+    tree: Tree,
+    hollow: BTreeMap<RootfsPath, Hollow>,
+}
+
+impl Sink for Filling {
+    fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
+        match self.hollow.get(path) {
+            Some(hollow) => self.tree.hollow(path, entry, hollow),
+            None => self.tree.entry(path, entry),
+        }
+        .map_err(|failed| failed.below(Path::new(ROOT)))
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tree.data(bytes).map_err(|failed| failed.below(Path::new(ROOT)))
+    }
+
+    fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
+        self.tree.finish().map_err(|failed| failed.below(Path::new(ROOT)))?;
+        Ok(Box::new(Filled))
+    }
+}
+
+/// It has no name to get.
+struct Filled;
+
+impl Staged for Filled {
+    fn commit(self: Box<Self>) -> Result<Written> {
+        Ok(Written::Dir(ROOT.into()))
+    }
+}
+
+/// A folder that is removed when this is dropped. One that a killed run has left goes at the next.
+pub(crate) struct Temporary(Staging);
+
+impl Temporary {
+    /// A new one in `folder`, which is made where it is missing.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        NewFolders::create(folder)?.keep();
+        let beside: PathBuf = folder.join("entered");
+        let staging =
+            Staging::beside(&beside).map_err(|error| Error::io("create a folder in", folder, error.into()))?;
+        Ok(Self(staging))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// It, open.
+    pub(crate) fn folder(&self) -> BorrowedFd<'_> {
+        self.0.folder()
+    }
+}
+
+/// Removes the folder `name` of the open folder `parent`, with all that it holds.
+pub(crate) fn remove_in(parent: &OwnedFd, name: &CStr) -> std::io::Result<()> {
+    Ok(remove::tree_in(parent.as_fd(), name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+    use crate::rootfs::{HostFile, Origin};
+
+    #[test]
+    fn hollow_files_have_length_mode_and_attributes() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = folder.path().join("host");
+        std::fs::write(&host, vec![1; 1 << 20]).unwrap();
+        let into = folder.path().join("into");
+        std::fs::create_dir(&into).unwrap();
+
+        let origin = || Origin::Tool("x".to_owned());
+        let file = HostFile::new(host.clone(), &std::fs::metadata(&host).unwrap());
+        let file = Kind::File(Body::Host(Arc::new(file)));
+        let mut rootfs = Rootfs::default();
+        rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin()));
+        let path = |text: &str| RootfsPath::parse(text).unwrap();
+        // Its owner may not write to it, and yet it gets its length and attributes.
+        rootfs.insert(path("/hollow"), Entry::new(file.clone(), 0o444, origin()));
+        rootfs.insert(path("/name"), Entry::new(Kind::Hardlink(path("/hollow")), 0o444, origin()));
+        rootfs.insert(path("/whole"), Entry::new(file, 0o755, origin()));
+        let attributes = vec![("user.test", b"value".to_vec())];
+        let hollow = BTreeMap::from([(path("/hollow"), Hollow { size: 1 << 20, attributes })]);
+
+        let open = File::open(&into).unwrap();
+        fill(&rootfs, open.as_fd(), 7, hollow.clone(), &mut (), &AtomicBool::new(false)).unwrap();
+        let made = std::fs::metadata(into.join("hollow")).unwrap();
+        assert_eq!((made.len(), made.blocks(), made.permissions().mode() & 0o7777), (1 << 20, 0, 0o444));
+        assert_eq!((made.mtime(), made.ino()), (7, std::fs::metadata(into.join("name")).unwrap().ino()));
+        let mut value = [0; 8];
+        let length = rustix::fs::getxattr(into.join("hollow"), "user.test", &mut value[..]).unwrap();
+        assert_eq!(&value[..length], b"value");
+        assert_eq!(std::fs::read(into.join("whole")).unwrap(), std::fs::read(&host).unwrap());
+
+        // What was planned is what must be referred to.
+        std::fs::write(&host, "another").unwrap();
+        let again = folder.path().join("again");
+        std::fs::create_dir(&again).unwrap();
+        let open = File::open(&again).unwrap();
+        let error = fill(&rootfs, open.as_fd(), 7, hollow, &mut (), &AtomicBool::new(false)).unwrap_err();
+        assert!(error.message().contains("changed"), "{error}");
+    }
+
+    #[test]
+    fn a_temporary_folder_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let within = folder.path().join("a/b");
+        let temporary = Temporary::new(&within).unwrap();
+        std::fs::write(temporary.path().join("file"), "x").unwrap();
+        drop(temporary);
+        assert_eq!(std::fs::read_dir(&within).unwrap().count(), 0);
+    }
+}
