@@ -10,7 +10,7 @@ use crate::process::{Command, Done, command};
 use crate::stage::{cannot, need};
 
 /// An image of this run, removed with it.
-struct Image<'a> {
+pub(super) struct Image<'a> {
     engine: &'a str,
     id: String,
 }
@@ -24,14 +24,14 @@ impl Drop for Image<'_> {
 
 impl<'a> Image<'a> {
     /// Takes the id that an import printed, and nothing else may be there.
-    fn of(engine: &'a str, done: &Done) -> Result<Image<'a>> {
+    pub(super) fn of(engine: &'a str, done: &Done) -> Result<Image<'a>> {
         let id = done.line()?.to_owned();
         let hex = id.trim_start_matches("sha256:");
         ensure!(hex.len() >= 12 && hex.bytes().all(|b| b.is_ascii_hexdigit()), "{}", done.report("not an image's id"));
         Ok(Image { engine, id })
     }
 
-    fn run(&self, flags: &[&str], args: &[&str]) -> Command {
+    pub(super) fn run(&self, flags: &[&str], args: &[&str]) -> Command {
         run(self.engine, flags).arg(self.id.as_str()).args(args.iter().copied())
     }
 

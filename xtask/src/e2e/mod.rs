@@ -7,6 +7,7 @@ mod cache;
 mod chroot;
 mod determinism;
 mod engine;
+mod enter;
 mod interrupt;
 mod lab;
 mod libraries;
@@ -62,6 +63,14 @@ const SCENARIOS: &[Scenario] = &[
     ("cache: aarch64's loader takes it as well", 20, cache::accepted_arm64),
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
+    ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),
+    ("run: binds and networks", 5, enter::outside_world),
+    ("run: signals", 5, enter::signals),
+    ("run: a shell on a terminal", 10, enter::terminal),
+    ("run: arm64 through qemu-user", 10, enter::foreign),
+    ("run: user namespaces are forbidden", 5, enter::forbidden),
+    ("run: copies, in memory and on a disk", 10, enter::copies),
+    ("run: in a container", 15, enter::container),
     ("readme: from a clean clone", 60, readme::flow),
 ];
 

@@ -26,6 +26,7 @@ const NEEDS: &[(&str, &str)] = &[
     // privileges, measuring
     ("setcap", "libcap2-bin"),
     ("setpriv", "util-linux"),
+    ("script", "bsdutils"),
     ("time", "time"),
     ("xz", "xz-utils"),
     // trees to compare ours with
