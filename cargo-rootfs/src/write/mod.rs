@@ -10,6 +10,7 @@ mod encode;
 mod folders;
 mod reader;
 mod staged_file;
+mod taken;
 pub mod tar;
 
 use std::fs::File;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
 use reader::Reader;
+use taken::Taken;
 
 /// The most bytes that a sink is let take at once: so often is it told of, and may an interrupt be seen.
 const STEP: u64 = 1 << 20;
@@ -37,13 +39,14 @@ pub trait Sink {
     /// The next bytes of the regular file begun last; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Whether it takes host files themselves, by [`take`](Sink::take), where it is the only sink.
-    fn takes_files(&self) -> bool {
-        false
+    /// `Some` where it takes host files themselves, by [`take`](Sink::take), if it is the only sink: of what it took, so
+    /// many bytes at most are yet to be read.
+    fn backlog(&self) -> Option<u64> {
+        None
     }
 
     /// Takes some of the next bytes of the regular file begun last, at most `limit`, from where `file` stands, and says
-    /// how many: 0 at the end of `file`. What is taken may be read only when it has finished.
+    /// how many: 0 at the end of `file`.
     fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
         let _ = (file, limit);
         Ok(0)
@@ -124,37 +127,30 @@ pub fn stage(
     // On failure they are dropped from the last to the first, as folders that one made for its output
     // may hold a later one's.
     sinks.reverse();
-    let taken = take_files(&sinks);
-    stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
+    let taken = stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
     let mut sinks = sinks.into_iter();
     let mut staged = Vec::new();
     for sink in sinks.by_ref() {
         staged.push(sink.finish(observer).map_err(or_interrupted)?);
     }
     stop(interrupted)?;
-    if taken {
-        // After their last byte was taken it was still to be read.
-        Error::all(host_files(rootfs).into_iter().filter_map(|file| file.open().err()).collect())?;
-    }
+    taken.finish()?;
     staged.reverse();
     Ok(staged)
 }
 
-/// Whether the files go to the only sink as they are.
-fn take_files(sinks: &[Box<dyn Sink>]) -> bool {
-    matches!(sinks, [sink] if sink.takes_files())
-}
-
-/// Reads the files of `rootfs` in its order, and hands them on.
-fn stream(
-    rootfs: &Rootfs,
+/// Hands the files of `rootfs` on in its order, their bytes or the files themselves. Says which of the latter may still
+/// be unread.
+fn stream<'r>(
+    rootfs: &'r Rootfs,
     sinks: &mut [Box<dyn Sink>],
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
-) -> Result<()> {
+) -> Result<Taken<'r>> {
+    let mut taken = Taken::default();
     std::thread::scope(|scope| {
-        let reader = (!take_files(sinks)).then(|| Reader::start(scope, host_files(rootfs)));
-        let mut reader = reader.transpose()?;
+        let is_taken = matches!(sinks, [sink] if sink.backlog().is_some());
+        let mut reader = if is_taken { None } else { Some(Reader::start(scope, host_files(rootfs))?) };
         for sink in sinks.iter_mut() {
             sink.expect(rootfs);
         }
@@ -172,13 +168,14 @@ fn stream(
                 }
                 Kind::File(Body::Host(file)) => match &mut reader {
                     Some(reader) => copy(file, reader, sinks, observer, interrupted)?,
-                    None => hand_over(file, &mut *sinks[0], observer, interrupted)?,
+                    None => hand_over(file, &mut *sinks[0], &mut taken, observer, interrupted)?,
                 },
                 _ => {}
             }
         }
         reader.map_or(Ok(()), Reader::finish)
-    })
+    })?;
+    Ok(taken)
 }
 
 /// Gives the bytes of the next file to all sinks.
@@ -203,9 +200,10 @@ fn copy(
 }
 
 /// Gives the file itself to a sink that takes files.
-fn hand_over(
-    file: &HostFile,
+fn hand_over<'r>(
+    file: &'r HostFile,
     sink: &mut dyn Sink,
+    taken: &mut Taken<'r>,
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<()> {
@@ -218,9 +216,10 @@ fn hand_over(
             return Err(file.shorter(&open));
         }
         left -= count;
+        taken.add(count);
         observer.wrote(count);
     }
-    file.unchanged(&open)
+    taken.end(file, open, sink.backlog().unwrap_or(0))
 }
 
 fn stop(interrupted: &AtomicBool) -> Result<()> {

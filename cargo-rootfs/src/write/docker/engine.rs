@@ -14,7 +14,7 @@ use rustix::pipe::PipeFlags;
 use crate::error::{Error, Result};
 
 /// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
-const PIPE: usize = 1 << 20;
+pub(super) const PIPE: usize = 1 << 20;
 
 /// Lines of an engine's complaint that are repeated.
 const LINES: usize = 20;

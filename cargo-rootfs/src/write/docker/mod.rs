@@ -97,8 +97,8 @@ impl Sink for Image {
         self.layer.data(bytes).map_err(|error| self.running.broken(error))
     }
 
-    fn takes_files(&self) -> bool {
-        self.layer.takes_files()
+    fn backlog(&self) -> Option<u64> {
+        self.layer.takes_files().then_some(engine::PIPE as u64)
     }
 
     fn take(&mut self, file: &File, limit: u64) -> Result<u64> {

@@ -286,7 +286,7 @@ fn an_import_is_fed_what_a_tar_holds() {
         }
         let name = ImageName::parse("app").unwrap();
         let sink = import(Engine::Docker, &name, &config("x86_64-unknown-linux-gnu"), &planned.0).unwrap();
-        assert!(sink.takes_files());
+        assert_eq!(sink.backlog(), Some(1 << 20));
         write_one(&planned, Ok(sink)).unwrap();
         assert!(std::fs::read(fake_folder().join("fed")).unwrap() == tar_bytes(&planned, 0));
     }
