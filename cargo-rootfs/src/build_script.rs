@@ -28,6 +28,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Error, Result, Warning};
 use crate::layout::{self, Artifacts, Content, Executable, Include};
 use crate::path::RootfsPath;
+use crate::resolve::Priority;
 use crate::target::{Machine, Target};
 use crate::write::{self, tar::TarFile};
 
@@ -54,6 +55,7 @@ impl Userland {
             content: Content {
                 tools: Vec::new(),
                 libraries: Vec::new(),
+                dlopen: Priority::default(),
                 includes: Vec::new(),
                 template: "none".to_owned(),
                 library_path: Vec::new(),
@@ -77,6 +79,14 @@ impl Userland {
     #[must_use]
     pub fn with_lib(mut self, soname: impl Into<String>) -> Self {
         self.content.libraries.push(soname.into());
+        self
+    }
+
+    /// Which libraries come along that ELF files say they open at run time (`--dlopen`): those of this priority and
+    /// above; [`Priority::Recommended`] unless given.
+    #[must_use]
+    pub fn dlopen(mut self, priority: Priority) -> Self {
+        self.content.dlopen = priority;
         self
     }
 

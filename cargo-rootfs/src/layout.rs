@@ -6,6 +6,7 @@
 mod capability;
 mod configuration;
 mod includes;
+mod opened;
 mod place;
 mod project;
 mod skeleton;
@@ -21,7 +22,7 @@ use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{self, Claim, Start};
 use crate::report::{by_library, missing_error};
-use crate::resolve::{Closure, Files, FoundBy, Loader, Resolver, Skipped};
+use crate::resolve::{Closure, Files, FoundBy, Loader, Priority, Resolver, Skipped};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
@@ -35,6 +36,8 @@ pub struct Content {
     pub tools: Vec<String>,
     /// Sonames that are opened at run time (`--with-lib`).
     pub libraries: Vec<String>,
+    /// The least priority of the dlopen notes that are followed (`--dlopen`).
+    pub dlopen: Priority,
     /// Files and folders of the project (`--include`).
     pub includes: Vec<Include>,
     /// The skeleton: a built-in's name, or a folder (anything with a slash).
@@ -120,7 +123,8 @@ struct Root {
 /// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
 pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
     let mut planned = plan(sysroot, target, content, artifacts)?;
-    let proof = proof::prove(&planned.assembly.rootfs, &planned.claims, &mut planned.view, &content.tools);
+    let Planned { assembly, claims, follows, view } = &mut planned;
+    let proof = proof::prove(&assembly.rootfs, claims, *follows, view, &content.tools);
     Error::all(proof.errors)?;
     planned.assembly.warnings.extend(proof.warnings);
     Ok(planned.assembly)
@@ -130,6 +134,8 @@ pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifact
 struct Planned {
     assembly: Assembly,
     claims: Vec<Claim>,
+    /// The dlopen notes that must hold in it.
+    follows: Priority,
     view: Sysroot,
 }
 
@@ -154,8 +160,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
 
     let library_path = project.library_path(content, &mut view, &mut warnings);
     let mut resolvers = Resolvers {
-        project: Resolver::new([project.folders(), library_path.clone()].concat(), None),
-        tools: Resolver::new(library_path, None),
+        project: Resolver::new([project.folders(), library_path.clone()].concat(), None).following(content.dlopen),
+        tools: Resolver::new(library_path, None).following(content.dlopen),
     };
     let machine = target.machine();
     project.graft_origins(&mut view, &mut resolvers.project, &roots);
@@ -187,6 +193,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
             .map(|(path, it)| Warning::new(format!("passed over `{path}`: it is for {it}, not for {machine}"))),
     );
 
+    warnings.extend(opened::warnings(&view, &closures, machine));
+
     let mut layout = Layout::new(&mut view);
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
@@ -215,7 +223,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         inputs,
         absent,
     };
-    Ok(Planned { assembly, claims, view })
+    Ok(Planned { assembly, claims, follows: content.dlopen, view })
 }
 
 struct Resolvers {
@@ -319,6 +327,7 @@ fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure], machin
                 layout.path(&object.path, &Origin::NeededBy(parent.clone()))?;
             }
         }
+        opened::lay_out(layout, closure)?;
         claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
     }
     Ok(claims)

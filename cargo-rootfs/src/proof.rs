@@ -14,7 +14,7 @@ use crate::elf::{Bytes, Object, ReadError};
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::report::{missing_error, unversioned_warning, version_error};
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Resolver, Skipped, Verdict, Versions};
+use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Priority, Resolver, Skipped, Verdict, Versions};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
@@ -28,8 +28,10 @@ pub struct Claim {
     pub start: Start,
     /// The machine that all of it is for.
     pub machine: Machine,
-    /// What gets mapped, by device and inode, in order: the file itself, its interpreter, its objects.
+    /// What gets mapped at the start, by device and inode, in order: the file itself, its interpreter, its objects.
     pub mapped: Vec<(u64, u64)>,
+    /// What dlopen notes add to that.
+    pub opened: Vec<(u64, u64)>,
     /// The paths by which the loader knew its interpreter and its objects, which must lead to them still.
     pub paths: Vec<(RootfsPath, (u64, u64))>,
     /// Names that the loader's configuration alone led to: they must be found by name alone.
@@ -54,7 +56,7 @@ impl Claim {
         let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
         let searched = closure.objects.iter().filter(is_searched);
         let searched = searched.map(|object| (object.needed.clone(), files.inode(object.file))).collect();
-        Self { names, start, machine, mapped: mapped(closure, files), paths, searched }
+        Self { names, start, machine, mapped: mapped(closure, files), opened: opened(closure, files), paths, searched }
     }
 }
 
@@ -62,9 +64,13 @@ fn mapped(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
     let interpreter = closure.interpreter.iter().filter_map(|(_, found)| found.as_ref()).map(|(_, file)| *file);
     std::iter::once(closure.id)
         .chain(interpreter)
-        .chain(closure.objects.iter().map(|object| object.file))
+        .chain(closure.objects[..closure.at_start].iter().map(|object| object.file))
         .map(|file| files.inode(file))
         .collect()
+}
+
+fn opened(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
+    closure.objects[closure.at_start..].iter().map(|object| files.inode(object.file)).collect()
 }
 
 /// What came of a proof.
@@ -76,13 +82,13 @@ pub struct Proof {
     pub warnings: Vec<Warning>,
 }
 
-/// Checks every claim.
+/// Checks every claim. Dlopen notes of the priority `follows` and above must hold.
 ///
 /// `sysroot` serves headers that are parsed already, by inode, and nothing else. `tools` are for help
 /// lines: what must be in another sysroot too.
-pub fn prove(rootfs: &Rootfs, claims: &[Claim], sysroot: &mut Sysroot, tools: &[String]) -> Proof {
+pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut Sysroot, tools: &[String]) -> Proof {
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
-    let mut resolver = Resolver::new(Vec::new(), None);
+    let mut resolver = Resolver::new(Vec::new(), None).following(follows);
     let mut versions = Versions::default();
     let mut verdicts = Vec::new();
     let mut errors = Vec::new();
@@ -144,8 +150,11 @@ fn check(
     }
     verdicts.push(versions.check(view, &closure));
     if closure.missing.is_empty() {
-        let now = mapped(&closure, view);
-        if now != claim.mapped {
+        let mut now = mapped(&closure, view);
+        let is_same = now == claim.mapped;
+        now.extend(opened(&closure, view));
+        // More than was found in the sysroot may be opened: another's library may have come into reach.
+        if !is_same || claim.opened.iter().any(|inode| !now.contains(inode)) {
             return Err(differs(view, &closure, claim, &now));
         }
         for (path, inode) in &claim.paths {
@@ -171,12 +180,12 @@ fn check(
 fn differs(view: &View<'_>, closure: &Closure, claim: &Claim, now: &[(u64, u64)]) -> Error {
     let mut error = Error::failed(format!("`{}` would be given other libraries in the rootfs", closure.file));
     for object in &closure.objects {
-        if !claim.mapped.contains(&view.inode(object.file)) {
+        if !claim.mapped.contains(&view.inode(object.file)) && !claim.opened.contains(&view.inode(object.file)) {
             let name = String::from_utf8_lossy(&object.needed);
             error = error.detail(format!("{name} would be {} [{}]", object.path, object.found_by));
         }
     }
-    for inode in claim.mapped.iter().filter(|inode| !now.contains(inode)) {
+    for inode in claim.mapped.iter().chain(&claim.opened).filter(|inode| !now.contains(inode)) {
         if let Some(file) = view.sysroot.by_inode(*inode) {
             error = error.detail(format!("instead of {}", view.sysroot.info(file).host.path.display()));
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
+use crate::resolve::Priority;
 
 /// A root filesystem as it will be written: parents before children, in byte order of their paths.
 ///
@@ -181,6 +182,15 @@ pub enum Origin {
     Library(String),
     /// Needed at run time by this object.
     NeededBy(RootfsPath),
+    /// Opened at run time, by a dlopen note.
+    OpenedBy {
+        /// The object that has the note.
+        by: RootfsPath,
+        /// How much depends on it.
+        priority: Priority,
+        /// The feature that it serves.
+        feature: Option<Arc<str>>,
+    },
     /// The program interpreter (PT_INTERP) of this object.
     InterpreterOf(RootfsPath),
     /// Asked for by `--include`, source as typed.
@@ -200,6 +210,10 @@ impl fmt::Display for Origin {
             Self::Tool(name) => write!(f, "--with {name}"),
             Self::Library(name) => write!(f, "--with-lib {name}"),
             Self::NeededBy(path) => write!(f, "needed by {path}"),
+            Self::OpenedBy { by, priority, feature: None } => write!(f, "dlopen note ({priority}) of {by}"),
+            Self::OpenedBy { by, priority, feature: Some(feature) } => {
+                write!(f, "dlopen note ({priority}, {feature}) of {by}")
+            }
             Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
             Self::Include(source) => write!(f, "--include {source}"),
             Self::Template(name) => write!(f, "template {name}"),

@@ -7,6 +7,7 @@
 
 mod build;
 mod config;
+mod dlopen;
 mod enter;
 mod hostile;
 mod output;

@@ -14,8 +14,8 @@ use crate::error::{Error, Result, exit_code};
 use crate::layout::Assembly;
 use crate::path::RootfsPath;
 use crate::report::{self, Show};
-use crate::resolve::{Closure, LibraryPath, Resolver, Skipped};
-use crate::rootfs::{Origin, Rootfs};
+use crate::resolve::{Closure, LibraryPath, Note, Noted, Opening, Resolver, Skipped};
+use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 
@@ -34,10 +34,11 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         Some(current) if !path.starts_with(b"/") => current.join(path),
         _ => RootfsPath::root().join(path),
     };
+    let follows = args.content.dlopen.unwrap_or_default();
     let texts = args.content.library_path.iter().flatten();
     let texts = texts.map(|text| if is_host { text.clone() } else { from_the_root(text) });
     let library_path = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
-    let mut resolver = Resolver::new(library_path, current.clone()).preloading();
+    let mut resolver = Resolver::new(library_path, current.clone()).preloading().following(follows);
     let paths: Vec<RootfsPath> = args.files.iter().map(|file| inside(file.as_bytes())).collect();
     resolver.read_ahead(&mut sysroot, &paths);
     let mut complete = true;
@@ -104,7 +105,8 @@ impl Show {
 }
 
 /// `why PATH`: an absolute path, or a name that entries of the rootfs have.
-pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Terminal) -> Result<()> {
+pub(super) fn why(assembly: &Assembly, target: &Target, typed: &str, terminal: &Terminal) -> Result<()> {
+    let rootfs = &assembly.rootfs;
     let named = |name: &str| -> Vec<&RootfsPath> {
         rootfs.iter().map(|(path, _)| path).filter(|path| path.file_name() == name.as_bytes()).collect()
     };
@@ -115,6 +117,14 @@ pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Term
     if asked.is_empty() {
         let error = Error::failed(format!("`{typed}` is not in the rootfs for {}", target.triple()));
         let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
+        if let Some((noted, by)) = left_out(assembly, name) {
+            let priority = noted.note.priority;
+            let error = error.detail(format!("left out: a dlopen note of {by} names it ({})", noted.note));
+            return Err(match noted.opening {
+                Opening::LeftOut => error.help(format!("add it by `--dlopen {priority}`")),
+                _ => error.detail("it is not in the sysroot, or lacks something there"),
+            });
+        }
         return Err(match named(name).first() {
             Some(near) => error.help(format!("`{near}` is")),
             None => error.help("`cargo rootfs tree` shows what it holds"),
@@ -125,11 +135,19 @@ pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Term
         match terminal.format() {
             Format::Human => {
                 report::why(&mut text, rootfs, path).map_err(unwritable)?;
+                let file = report::way(rootfs, path).pop().map(|(path, _)| path);
+                for note in file.iter().flat_map(|file| left_out_by(assembly, file)) {
+                    text.extend(format!("    leaves out {} ({note})\n", sonames(note)).into_bytes());
+                }
             }
             Format::Json => {
                 for (path, entry) in report::way(rootfs, path) {
                     let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
-                    let fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
+                    let left_out: Vec<_> = left_out_by(assembly, &path).into_iter().map(sonames).collect();
+                    let mut fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
+                    if !left_out.is_empty() {
+                        fields["left_out"] = json!(left_out);
+                    }
                     text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
                 }
             }
@@ -137,6 +155,36 @@ pub(super) fn why(rootfs: &Rootfs, target: &Target, typed: &str, terminal: &Term
         terminal.result(&text)?;
     }
     Ok(())
+}
+
+/// The dlopen note that names `soname` and was not followed to a library, and whose it is.
+fn left_out<'a>(assembly: &'a Assembly, soname: &str) -> Option<(&'a Noted, &'a RootfsPath)> {
+    let closures = assembly.closures.iter().map(|(_, closure)| closure);
+    let mut noted = closures.flat_map(|closure| closure.notes.iter().map(move |noted| (noted, closure)));
+    let (noted, closure) = noted.find(|(noted, _)| {
+        let is_taken = matches!(noted.opening, Opening::Taken { .. });
+        !is_taken && noted.note.sonames.iter().any(|name| **name == *soname.as_bytes())
+    })?;
+    Some((noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
+}
+
+/// The dlopen notes of the object at `path` that were not followed to a library.
+fn left_out_by<'a>(assembly: &'a Assembly, path: &RootfsPath) -> Vec<&'a Note> {
+    let mut notes: Vec<&Note> = Vec::new();
+    for closure in assembly.closures.iter().map(|(_, closure)| closure) {
+        for noted in &closure.notes {
+            let by = noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath);
+            let is_taken = matches!(noted.opening, Opening::Taken { .. });
+            if by == path && !is_taken && !notes.contains(&&*noted.note) {
+                notes.push(&noted.note);
+            }
+        }
+    }
+    notes
+}
+
+fn sonames(note: &Note) -> String {
+    note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(" or ")
 }
 
 /// Writing to memory does not fail.

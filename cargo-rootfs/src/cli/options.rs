@@ -13,6 +13,7 @@ use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layout::Include;
 use crate::path::RootfsPath;
+use crate::resolve::Priority;
 use crate::write::docker::Engine;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
@@ -302,6 +303,11 @@ pub(crate) struct ContentArgs {
     /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) with_lib: Option<Vec<String>>,
+    /// Up to which priority to add what ELF files say they open at run time [default: recommended]
+    ///
+    /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) dlopen: Option<Priority>,
     /// A file or folder to put in, with what the ELF files in it need (repeatable)
     ///
     /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC
@@ -420,6 +426,16 @@ impl ValueEnum for Engine {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.program()))
+    }
+}
+
+impl ValueEnum for Priority {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Required, Self::Recommended, Self::Suggested]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

@@ -5,9 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 14] = [
     "hwcaps",
-    "dlopen",
     "locale",
     "runtime",
     "with-package",

@@ -75,8 +75,7 @@ impl Job<'_> {
     fn why(&self, request: &Request<'_>, args: &WhyArgs) -> Result<()> {
         let (plan, assemblies) = self.assemble(request)?;
         let each = plan.rootfs.iter().zip(&assemblies);
-        let answers =
-            each.map(|(one, assembly)| closures::why(&assembly.rootfs, &one.target, &args.file, self.terminal));
+        let answers = each.map(|(one, assembly)| closures::why(assembly, &one.target, &args.file, self.terminal));
         Error::all(answers.filter_map(Result::err).collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod disk;
 mod included;
+mod opened;
 mod planned;
 mod proof;
 mod refused;

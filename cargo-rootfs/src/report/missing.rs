@@ -20,7 +20,14 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Opti
     for (trail, users) in by_trail(users) {
         for (index, user) in users.into_iter().enumerate() {
             let lead = if index == 0 { "needed by" } else { "         " };
-            error = error.detail(format!("{lead} {user}"));
+            error = error.detail(match &user.opened {
+                Some(note) => format!("{lead} {} (dlopen note: {note})", user.needed_by),
+                None => format!("{lead} {}", user.needed_by),
+            });
+            if let Some(note) = user.opened.as_ref().filter(|note| note.sonames.len() > 1) {
+                let names: Vec<_> = note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect();
+                error = error.detail(format!("          any of {} will do", names.join(", ")));
+            }
         }
         for (index, (by, places)) in trail.into_iter().enumerate() {
             let lead = if index == 0 { "tried " } else { "      " };
@@ -53,7 +60,7 @@ pub fn by_library<'m>(all: impl IntoIterator<Item = &'m Missing>) -> Vec<Vec<&'m
 }
 
 /// The places that were tried, and who tried just these.
-type Trail<'m> = (Vec<(FoundBy, String)>, Vec<&'m RootfsPath>);
+type Trail<'m> = (Vec<(FoundBy, String)>, Vec<&'m Missing>);
 
 fn by_trail<'m>(users: &[&'m Missing]) -> Vec<Trail<'m>> {
     let mut trails: Vec<Trail<'m>> = Vec::new();
@@ -65,7 +72,7 @@ fn by_trail<'m>(users: &[&'m Missing]) -> Vec<Trail<'m>> {
         });
         // Nobody but the command line needs what `--with-lib` names.
         if missing.needed_by != RootfsPath::root() {
-            trails[at].1.push(&missing.needed_by);
+            trails[at].1.push(missing);
         }
     }
     trails

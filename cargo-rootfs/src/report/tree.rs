@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::runs_on;
-use crate::resolve::{Closure, Find, Skipped};
+use crate::elf::Bytes;
+use crate::resolve::{Closure, Find, Opening, Skipped};
 
 /// How much of a tree is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
             }
             put(out, ["\n"]);
         }
-        None if closure.objects.is_empty() && closure.missing.is_empty() => put(out, ["    statically linked\n"]),
+        None if closure.at_start == 0 && closure.missing.is_empty() => put(out, ["    statically linked\n"]),
         None => {}
     }
     runs_on::line(out, closure);
@@ -73,17 +74,27 @@ impl Printer<'_> {
             };
             *next = line.next;
             let index = line.index as usize;
-            let (is_missing, depth) = (line.is_missing, stack.len());
+            let (what, depth) = (line.what, stack.len());
             let mut indent = 4 * depth;
             while indent > 0 {
                 let blanks = indent.min(INDENT.len());
                 self.out.extend_from_slice(&INDENT[..blanks]);
                 indent -= blanks;
             }
-            if is_missing {
-                self.missing(index);
-            } else if self.object(index) {
-                stack.push(self.lines.first[index + 1]);
+            let below = match what {
+                What::Object => Some(index).filter(|_| self.object(index, "")),
+                What::Missing => {
+                    self.missing(index);
+                    None
+                }
+                What::Note => self.note(index),
+                What::BadNote => {
+                    put(self.out, ["a dlopen note cannot be read: ", &self.closure.bad_notes[index].1, "\n"]);
+                    None
+                }
+            };
+            if let Some(object) = below {
+                stack.push(self.lines.first[object + 1]);
             }
         }
     }
@@ -97,16 +108,43 @@ impl Printer<'_> {
         }
     }
 
+    /// What came of a note; the object that it gives, where what that needs is to be shown.
+    fn note(&mut self, index: usize) -> Option<usize> {
+        let noted = &self.closure.notes[index];
+        let why = format!(" ({})", noted.note);
+        put(self.out, ["dlopen "]);
+        match &noted.opening {
+            Opening::Taken { object: Some(object), .. } => return Some(*object).filter(|_| self.object(*object, &why)),
+            Opening::Taken { soname, object: None } => {
+                put(self.out, [&text(&noted.note.sonames[*soname]), " => the program itself", &why, "\n"]);
+            }
+            Opening::LeftOut => put(self.out, [&names(&noted.note.sonames), " left out", &why, "\n"]),
+            Opening::NotFound(missing) => {
+                put(self.out, [&names(&noted.note.sonames), " not found", &why]);
+                let is_own = |name: &Bytes| noted.note.sonames.contains(name);
+                let other: Vec<Bytes> =
+                    missing.iter().map(|it| it.needed.clone()).filter(|name| !is_own(name)).collect();
+                if !other.is_empty() {
+                    put(self.out, [": lacks ", &names(&other)]);
+                }
+                for (path, why) in missing.iter().filter_map(|missing| missing.bad.as_ref()) {
+                    put(self.out, [": ", &path.to_text(), " ", why]);
+                }
+                put(self.out, ["\n"]);
+            }
+        }
+        None
+    }
+
     /// Whether it is there for the first time, so that what it needs is to be shown.
-    fn object(&mut self, index: usize) -> bool {
+    fn object(&mut self, index: usize, why: &str) -> bool {
         let object = &self.closure.objects[index];
         let again = std::mem::replace(&mut self.opened[index], true);
         let is_link = object.realpath != object.path;
         let (arrow, realpath) = if is_link { (" -> ", object.realpath.as_bytes()) } else { ("", &b""[..]) };
-        let end = if again { "] (above)\n" } else { "]\n" };
         let [path, by] = [object.path.as_bytes(), object.found_by.as_str().as_bytes()];
-        let [arrow, end] = [arrow, end].map(str::as_bytes);
-        put_bytes(self.out, [&object.needed, b" => ", path, arrow, realpath, b" [", by, end]);
+        let [arrow, why, end] = [arrow, why, if again { " (above)\n" } else { "\n" }].map(str::as_bytes);
+        put_bytes(self.out, [&object.needed, b" => ", path, arrow, realpath, b" [", by, b"]", why, end]);
         !again
     }
 }
@@ -120,8 +158,17 @@ struct Lines {
 
 struct Line {
     index: u32,
-    is_missing: bool,
+    what: What,
     next: u32,
+}
+
+/// What the index of a line counts in.
+#[derive(Clone, Copy)]
+enum What {
+    Object,
+    Missing,
+    Note,
+    BadNote,
 }
 
 /// The end of a list.
@@ -139,25 +186,35 @@ impl Lines {
             let parent = parent.map_or(0, |parent| parent + 1);
             let before = std::mem::replace(&mut parents[child], parent as u32);
             if before == NONE || (show == Show::All && before != parent as u32) {
-                lines.add(&mut last, parent, child, false);
+                lines.add(&mut last, parent, child, What::Object);
             }
         }
-        for (index, item) in closure.missing.iter().enumerate() {
+        // What a note does not find is said where the note is.
+        for (index, item) in closure.missing.iter().enumerate().filter(|(_, item)| item.opened.is_none()) {
             let parent = closure.objects.iter().position(|object| object.path == item.needed_by);
-            lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, true);
+            lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, What::Missing);
+        }
+        let notes = closure.notes.iter().enumerate().map(|(index, noted)| (index, noted.by, What::Note));
+        let bad = closure.bad_notes.iter().enumerate().map(|(index, (by, _))| (index, *by, What::BadNote));
+        for (index, by, what) in notes.chain(bad) {
+            lines.add(&mut last, by.map_or(0, |by| by + 1), index, what);
         }
         lines
     }
 
-    fn add(&mut self, last: &mut [u32], parent: usize, index: usize, is_missing: bool) {
+    fn add(&mut self, last: &mut [u32], parent: usize, index: usize, what: What) {
         // No closure has four thousand million objects.
         let at = self.all.len() as u32;
-        self.all.push(Line { index: index as u32, is_missing, next: NONE });
+        self.all.push(Line { index: index as u32, what, next: NONE });
         match std::mem::replace(&mut last[parent], at) {
             NONE => self.first[parent] = at,
             before => self.all[before as usize].next = at,
         }
     }
+}
+
+fn names(names: &[Bytes]) -> String {
+    names.iter().map(|name| text(name)).collect::<Vec<_>>().join(" or ")
 }
 
 /// As text; what is not UTF-8 becomes U+FFFD. Nearly every name is ASCII, which is seen faster.

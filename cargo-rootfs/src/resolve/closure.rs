@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::dlopen::{Noted, Notes, Priority};
+use super::dlopen::{Note, Noted, Notes, Priority};
 use super::library_path::{self, LibraryPath};
 use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
@@ -92,8 +92,8 @@ pub struct Missing {
     pub tried: Vec<Attempt>,
     /// The file that the loader takes and gives up on, and why.
     pub bad: Option<(RootfsPath, String)>,
-    /// It is not needed at the start, but opened, by a dlopen note of this priority.
-    pub opened: Option<Priority>,
+    /// The dlopen note by which it is opened, where it is not needed at the start.
+    pub opened: Option<Arc<Note>>,
 }
 
 /// A file that has no closure: not ELF, or not readable.

@@ -83,6 +83,13 @@ struct Group {
     aliases: Range<usize>,
 }
 
+/// What to mend first of all that the sonames of a note lack: what one that is there lacks, or else the first one.
+fn worst(note: &Note, lacking: Vec<Missing>) -> Vec<Missing> {
+    let is_there = |missing: &Missing| missing.bad.is_some() || !note.sonames.contains(&missing.needed);
+    let (there, absent): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_there);
+    if there.is_empty() { absent.into_iter().take(1).collect() } else { there }
+}
+
 impl Resolver {
     /// Opens what the notes of `process` say, and what the notes of what is opened say.
     ///
@@ -126,7 +133,7 @@ impl Resolver {
                         }
                         is_set = false;
                         let before = (process.mapped.len(), process.aliases.len());
-                        match self.open(process, at, soname, note.priority) {
+                        match self.open(process, at, soname, &note) {
                             Ok(opened) => {
                                 let now = (process.mapped.len(), process.aliases.len());
                                 is_set = now == before;
@@ -146,7 +153,7 @@ impl Resolver {
                         None => Opening::NotFound(lacking.clone()),
                     };
                     if taken.is_none() && note.priority == Priority::Required {
-                        process.closure.missing.append(&mut lacking);
+                        process.closure.missing.append(&mut worst(&note, lacking));
                     }
                     process.closure.notes.push(Noted { note, by, opening });
                 }
@@ -179,7 +186,7 @@ impl Resolver {
         process: &mut Process<'_>,
         at: usize,
         soname: &Bytes,
-        priority: Priority,
+        note: &Arc<Note>,
     ) -> Result<usize, Vec<Missing>> {
         let name = self.names.id(soname);
         // glibc searches as for the object that calls (`dl_open_worker_begin`, elf/dl-open.c), musl as for the
@@ -229,7 +236,7 @@ impl Resolver {
         closure.edges.truncate(edges);
         closure.other_names.truncate(other_names);
         closure.passed_over.truncate(passed_over);
-        lacking.iter_mut().for_each(|missing| missing.opened = Some(priority));
+        lacking.iter_mut().for_each(|missing| missing.opened = Some(Arc::clone(note)));
         Err(lacking)
     }
 

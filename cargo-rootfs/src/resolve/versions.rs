@@ -108,7 +108,7 @@ impl Versions {
                     wrong.push(Lack::Revision { file: closure.path(by).clone(), revision: need.revision });
                     break;
                 }
-                let chosen = match names.find(files, &need.file) {
+                let chosen = match names.find(files, by, &need.file) {
                     Named::Object(chosen) => chosen,
                     // It does not come to versions where a library is missing.
                     Named::Missing => continue,
@@ -237,6 +237,9 @@ const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 struct Names<'c> {
     closure: &'c Closure,
     by_name: FxHashMap<&'c [u8], Named>,
+    /// What dlopen notes add may be two libraries of one name, which are never there at once: what each object was
+    /// given, where there are any such.
+    given: FxHashMap<(Option<usize>, &'c [u8]), usize>,
     /// Names that no object was first found by; made when one is asked for, which is seldom.
     others: Option<FxHashMap<Bytes, usize>>,
 }
@@ -260,10 +263,19 @@ impl<'c> Names<'c> {
         for missing in &closure.missing {
             by_name.entry(&missing.needed).or_insert(Named::Missing);
         }
-        Self { closure, by_name, others: None }
+        let mut given = FxHashMap::default();
+        if closure.at_start < closure.objects.len() {
+            for (parent, child) in &closure.edges {
+                given.entry((*parent, &*closure.objects[*child].needed)).or_insert(*child);
+            }
+        }
+        Self { closure, by_name, given, others: None }
     }
 
-    fn find(&mut self, files: &mut dyn Files, name: &Bytes) -> Named {
+    fn find(&mut self, files: &mut dyn Files, by: Option<usize>, name: &Bytes) -> Named {
+        if let Some(given) = self.given.get(&(by, &**name)) {
+            return Named::Object(Some(*given));
+        }
         if let Some(named) = self.by_name.get(&**name) {
             return *named;
         }

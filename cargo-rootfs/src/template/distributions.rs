@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::error::Result;
 use crate::layout::{Artifacts, Assembly, Content, assemble};
 use crate::path::RootfsPath;
+use crate::resolve::Priority;
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::target::Target;
 
@@ -66,6 +67,7 @@ fn web(sysroot: &TempDir) -> Result<Assembly> {
     let content = Content {
         tools: Vec::new(),
         libraries: Vec::new(),
+        dlopen: Priority::default(),
         includes: Vec::new(),
         template: "web".to_owned(),
         library_path: Vec::new(),

@@ -10,14 +10,15 @@ use super::{BuildKeys, Layer, Layers};
 use crate::cli::options::{Pair, parse_folder, parse_include, parse_pair};
 use crate::cli::reserved;
 use crate::error::{Error, Result};
+use crate::resolve::Priority;
 use crate::target::Target;
 use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
-    "with", "with-lib", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "dlopen", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
     "target",
@@ -151,6 +152,7 @@ impl Reader<'_> {
         match key {
             "with" => content.with = Some(self.list(key, value)?),
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
+            "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;
                 let below = |include: crate::layout::Include| crate::layout::Include {
@@ -307,6 +309,11 @@ fn parse_engine(text: &str) -> Result<Engine> {
     Engine::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is not an engine: docker or podman")))
 }
 
+fn parse_priority(text: &str) -> Result<Priority> {
+    Priority::parse(text)
+        .ok_or_else(|| Error::usage(format!("`{text}` is not a priority: required, recommended or suggested")))
+}
+
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -361,6 +368,10 @@ mod tests {
             (
                 json!({"engine": "lxc"}),
                 "`package.metadata.rootfs.engine` in `/ws/Cargo.toml`: `lxc` is not an engine: docker or podman",
+            ),
+            (
+                json!({"dlopen": "none"}),
+                "`package.metadata.rootfs.dlopen` in `/ws/Cargo.toml`: `none` is not a priority: required, recommended or suggested",
             ),
             (json!({"oci": "x"}), "`package.metadata.rootfs.oci` in `/ws/Cargo.toml` is not supported yet"),
             (

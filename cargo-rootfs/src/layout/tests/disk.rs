@@ -9,6 +9,7 @@ use super::super::{Artifacts, Assembly, Content, Executable, Include, Planned, a
 use crate::elf::fixture::Fixture;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
+use crate::resolve::Priority;
 use crate::rootfs::{Kind, Rootfs};
 use crate::target::Target;
 
@@ -141,6 +142,7 @@ impl Ask {
             content: Content {
                 tools: names.iter().map(|name| (*name).to_owned()).collect(),
                 libraries: Vec::new(),
+                dlopen: Priority::default(),
                 includes: Vec::new(),
                 template: "none".to_owned(),
                 library_path: Vec::new(),
@@ -162,6 +164,11 @@ impl Ask {
 
     pub(super) fn library(mut self, name: &str) -> Self {
         self.content.libraries.push(name.to_owned());
+        self
+    }
+
+    pub(super) fn dlopen(mut self, priority: Priority) -> Self {
+        self.content.dlopen = priority;
         self
     }
 

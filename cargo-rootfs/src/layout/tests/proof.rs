@@ -9,18 +9,19 @@ use crate::elf::fixture::{Fixture, machine};
 use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::proof::prove;
+use crate::resolve::Priority;
 use crate::resolve::cache::{self, Cache};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 
 fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
-    !prove(rootfs, &planned.claims, &mut planned.view, &[]).errors.is_empty()
+    !prove(rootfs, &planned.claims, planned.follows, &mut planned.view, &[]).errors.is_empty()
 }
 
 /// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
 #[track_caller]
 fn every_removal_fails(mut planned: Planned) {
     let whole = planned.assembly.rootfs.clone();
-    let errors = prove(&whole, &planned.claims, &mut planned.view, &[]).errors;
+    let errors = prove(&whole, &planned.claims, planned.follows, &mut planned.view, &[]).errors;
     assert!(errors.is_empty(), "{errors:?}");
     assert!(whole.len() > 3, "{}", whole.dump());
     let mut spared = Vec::new();
@@ -152,6 +153,27 @@ fn nothing_of_a_library_opened_at_run_time_can_be_spared() {
         .elf("opt/far/libfar.so", library("libfar.so"));
     let ask = Ask::tools(&["sh"]).library("libplug.so.1").library("libfar.so").library_path("/opt/far");
     every_removal_fails(planned(&ask, &sysroot));
+}
+
+/// What notes add is proved as what is needed at the start is: found by default, by a RUNPATH, by a cache.
+#[test]
+fn nothing_that_a_dlopen_note_adds_can_be_spared() {
+    let note = |name: &str| format!("[{{\"soname\":[\"libnone.so\",\"{name}\"]}}]");
+    let entries = [(Bytes::from(&b"libcached.so"[..]), path("/opt/libcached.so"))];
+    let sysroot = Disk::merged()
+        .bytes("etc/ld.so.cache", &cache::write(machine("x86_64"), &entries), 0o644)
+        .elf("usr/bin/opens", tool().note(&note("libplug.so.1")).note(&note("libcached.so")))
+        .elf("usr/lib/libplug.so.1.0", library("libplug.so.1").needs("libhelp.so").note(&note("librun.so")))
+        .link("usr/lib/libplug.so.1", "libplug.so.1.0")
+        .elf("usr/lib/libhelp.so", library("libhelp.so"))
+        .elf("usr/lib/librun.so", library("librun.so").runpath("/opt/run").needs("libdeep.so"))
+        .elf("opt/run/libdeep.so", library("libdeep.so"))
+        .elf("opt/libcached.so", library("libcached.so"));
+    let mut planned = planned(&Ask::tools(&["opens"]), &sysroot);
+    assert_eq!(planned.claims[0].opened.len(), 5);
+    let unopened = prove(&planned.assembly.rootfs, &planned.claims, Priority::Required, &mut planned.view, &[]).errors;
+    assert!(!unopened.is_empty(), "what was found in the sysroot is not opened in the rootfs");
+    every_removal_fails(planned);
 }
 
 #[test]

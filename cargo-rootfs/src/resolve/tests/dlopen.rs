@@ -7,7 +7,7 @@
 use super::tree::{Tree, lines, program, soname};
 use crate::elf::DF_1_NOOPEN;
 use crate::elf::fixture::Fixture;
-use crate::resolve::{Closure, Opening, Priority};
+use crate::resolve::{Closure, Opening, Priority, Versions};
 
 /// A note's text, the priority being the first word.
 fn note(text: &str) -> String {
@@ -128,7 +128,7 @@ fn a_soname_that_lacks_what_it_needs_is_passed_over() {
     assert!(closure.missing.is_empty() && closure.other_names.is_empty());
 }
 
-/// What is required and cannot be opened is missing; what is recommended is not.
+/// What is required and cannot be opened is missing, once for all its names; what is recommended is not.
 #[test]
 fn what_is_required_is_missing_where_it_is_not_found() {
     let closure = tree(&[])
@@ -137,13 +137,21 @@ fn what_is_required_is_missing_where_it_is_not_found() {
         .opens(
             Priority::Recommended,
             "liba.so.2 missing for /app
-             liba.so.1 missing for /app
              /app opens lacks liba.so.2 liba.so.1
              /app opens lacks libnone.so",
         );
-    let opened: Vec<_> = closure.missing.iter().map(|missing| missing.opened).collect();
-    assert_eq!(opened, [Some(Priority::Required); 2]);
-    assert!(closure.missing.iter().all(|missing| !missing.tried.is_empty()));
+    let missing = &closure.missing[0];
+    assert_eq!(missing.opened.as_ref().unwrap().priority, Priority::Required);
+    assert!(!missing.tried.is_empty());
+    // One that is there is what to mend.
+    tree(&[])
+        .elf("/lib/liba.so.1", soname("liba.so.1").needs("libnone.so"))
+        .elf("/app", app().note(&note("required liba.so.2 liba.so.1")))
+        .opens(
+            Priority::Recommended,
+            "libnone.so missing for /lib/liba.so.1
+             /app opens lacks liba.so.2 libnone.so",
+        );
 }
 
 /// What is there already is what dlopen(3) gives, by its soname and by the name it was needed by.
@@ -302,6 +310,25 @@ fn what_is_opened_does_not_lean_on_what_another_brings() {
              /app opens libb.so => /lib/libb.so
              /app opens libd.so => /lib/libd.so",
         );
+}
+
+/// Of two libraries of one name, each is asked for the versions that those need who were given it.
+#[test]
+fn versions_are_looked_for_in_what_each_was_given() {
+    let unsatisfied = |version: &str| {
+        let needs = |name: &str, version| soname(name).needs("libhelp.so").needs_versions("libhelp.so", &[version]);
+        let mut tree = tree(&[])
+            .elf("/opt/libhelp.so", soname("libhelp.so").defines_versions(&["libhelp.so", "V_1"]))
+            .elf("/lib/libhelp.so", soname("libhelp.so").defines_versions(&["libhelp.so", "V_2"]))
+            .elf("/lib/liba.so", needs("liba.so", "V_1").runpath("/opt"))
+            .elf("/lib/libb.so", needs("libb.so", version))
+            .elf("/app", app().note(&note("required liba.so")).note(&note("required libb.so")));
+        let closure = tree.closure_following("/app", Priority::Recommended);
+        let lacking = Versions::default().check(&mut tree, &closure).unsatisfied;
+        lacking.iter().map(|it| it.needed_by.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(unsatisfied("V_2"), Vec::<String>::new());
+    assert_eq!(unsatisfied("V_1"), ["/lib/libb.so"]);
 }
 
 /// What led to a library is there when that opens another.

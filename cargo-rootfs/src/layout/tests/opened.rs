@@ -1,0 +1,160 @@
+//! Dlopen notes in a rootfs: what they add and why, what is said of the rest, and that it is proved.
+
+use super::disk::{Ask, Disk, library, path, tool};
+use crate::error::Warning;
+use crate::layout::Assembly;
+use crate::report::{self, Show};
+use crate::resolve::Priority;
+
+fn note(priority: &str, sonames: &str, feature: &str) -> String {
+    let sonames: Vec<_> = sonames.split(' ').map(|name| format!("\"{name}\"")).collect();
+    let sonames = sonames.join(",");
+    format!(
+        r#"[{{"soname":[{sonames}],"priority":"{priority}","feature":"{feature}","description":"Enables {feature}"}}]"#
+    )
+}
+
+/// A tool that opens three libraries: one is there by its second name and needs another, one is only suggested, one
+/// is not there; and a note that is none.
+fn sysroot() -> Disk {
+    let opens = tool()
+        .note(&note("recommended", "libzip.so.5 libzip.so.4", "zip"))
+        .note(&note("suggested", "libbpf.so.1 libbpf.so.0", "bpf"))
+        .note(&note("recommended", "libgone.so.3", "gone"))
+        .note("[");
+    Disk::merged()
+        .elf("usr/bin/opens", opens)
+        .elf("usr/lib/libzip.so.4.2", library("libzip.so.4").needs("libhelp.so"))
+        .link("usr/lib/libzip.so.4", "libzip.so.4.2")
+        .elf("usr/lib/libhelp.so", library("libhelp.so").note(&note("required", "libdeep.so", "deep")))
+        .elf("usr/lib/libdeep.so", library("libdeep.so"))
+        .elf("usr/lib/libbpf.so.0", library("libbpf.so.0"))
+}
+
+fn tree(assembly: &Assembly) -> String {
+    let mut text = Vec::new();
+    for (name, closure) in &assembly.closures {
+        report::tree(&mut text, name, &Ok(closure.clone()), Show::Once);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+fn why(assembly: &Assembly, at: &str) -> String {
+    let mut text = Vec::new();
+    assert!(report::why(&mut text, &assembly.rootfs, &path(at)).unwrap());
+    String::from_utf8(text).unwrap()
+}
+
+/// What a note adds stands under it, what it leaves out and does not find as well.
+#[test]
+fn a_tree_shows_what_notes_add_and_leave_out() {
+    let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
+    let expected = "\
+opens
+    interpreter /lib64/ld-linux-x86-64.so.2 -> /usr/lib64/ld-linux-x86-64.so.2
+    runs on glibc >= 2.34 (needed by /usr/bin/opens)
+    libc.so.6 => /lib/libc.so.6 -> /usr/lib/libc.so.6 [default]
+        ld-linux-x86-64.so.2 => /lib64/ld-linux-x86-64.so.2 -> /usr/lib64/ld-linux-x86-64.so.2 [loaded]
+    dlopen libzip.so.4 => /lib/libzip.so.4 -> /usr/lib/libzip.so.4.2 [default] (recommended, zip: Enables zip)
+        libhelp.so => /lib/libhelp.so -> /usr/lib/libhelp.so [default]
+            dlopen libdeep.so => /lib/libdeep.so -> /usr/lib/libdeep.so [default] (required, deep: Enables deep)
+    dlopen libbpf.so.1 or libbpf.so.0 left out (suggested, bpf: Enables bpf)
+    dlopen libgone.so.3 not found (recommended, gone: Enables gone)
+    a dlopen note cannot be read: it ends too early
+";
+    assert_eq!(tree(&assembly), expected);
+}
+
+/// `objects` is what is mapped at the start, as ever; what notes add is in `dlopen`.
+#[test]
+fn json_has_what_notes_add_apart() {
+    let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
+    let mut text = Vec::new();
+    report::closure_json(&mut text, "opens", &Ok(assembly.closures[0].1.clone()));
+    let expected = r#"{"reason":"closure","file":"opens","interpreter":"/lib64/ld-linux-x86-64.so.2",
+        "objects":[{"needed":"libc.so.6","path":"/lib/libc.so.6","realpath":"/usr/lib/libc.so.6","found_by":"default"},
+        {"needed":"ld-linux-x86-64.so.2","path":"/lib64/ld-linux-x86-64.so.2","realpath":"/usr/lib64/ld-linux-x86-64.so.2","found_by":"loaded"}],
+        "missing":[],
+        "dlopen":[{"needed":"libzip.so.4","path":"/lib/libzip.so.4","realpath":"/usr/lib/libzip.so.4.2","found_by":"default","needed_by":"/usr/bin/opens","priority":"recommended","feature":"zip","description":"Enables zip"},
+        {"needed":"libhelp.so","path":"/lib/libhelp.so","realpath":"/usr/lib/libhelp.so","found_by":"default","needed_by":"/lib/libzip.so.4"},
+        {"needed":"libdeep.so","path":"/lib/libdeep.so","realpath":"/usr/lib/libdeep.so","found_by":"default","needed_by":"/lib/libhelp.so","priority":"required","feature":"deep","description":"Enables deep"}],
+        "dlopen_notes":[{"sonames":["libzip.so.5","libzip.so.4"],"priority":"recommended","feature":"zip","description":"Enables zip","needed_by":"/usr/bin/opens","taken":true,"needed":"libzip.so.4","path":"/lib/libzip.so.4"},
+        {"sonames":["libbpf.so.1","libbpf.so.0"],"priority":"suggested","feature":"bpf","description":"Enables bpf","needed_by":"/usr/bin/opens","taken":false,"why":"left out"},
+        {"sonames":["libgone.so.3"],"priority":"recommended","feature":"gone","description":"Enables gone","needed_by":"/usr/bin/opens","taken":false,"why":"not found","lacks":["libgone.so.3"]},
+        {"sonames":["libdeep.so"],"priority":"required","feature":"deep","description":"Enables deep","needed_by":"/lib/libhelp.so","taken":true,"needed":"libdeep.so","path":"/lib/libdeep.so"},
+        {"needed_by":"/usr/bin/opens","taken":false,"error":"it ends too early"}],
+        "glibc":{"lowest":"2.34","needed_by":"/usr/bin/opens"},"kernel":null}"#;
+    let expected: String = expected.lines().map(str::trim_start).collect();
+    assert_eq!(String::from_utf8(text).unwrap(), expected + "\n");
+}
+
+/// A library is there because of the note, and the note because of the object that has it.
+#[test]
+fn why_leads_through_notes() {
+    let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
+    let expected = "\
+/usr/lib/libdeep.so
+    dlopen note (required, deep) of /usr/lib/libhelp.so
+        needed by /usr/lib/libzip.so.4.2
+            dlopen note (recommended, zip) of /usr/bin/opens
+                --with opens
+";
+    assert_eq!(why(&assembly, "/usr/lib/libdeep.so"), expected);
+}
+
+/// What is recommended and not there is worth a line, what is suggested is not.
+#[test]
+fn what_is_recommended_and_not_found_is_a_warning() {
+    let warnings = |disk: &Disk, ask: Ask| ask.assemble(disk).unwrap().warnings;
+    let said = warnings(&sysroot(), Ask::tools(&["opens", "/usr/bin/opens"]));
+    let bad = Warning::new("a dlopen note of `/usr/bin/opens` cannot be read: it ends too early");
+    let gone = Warning::new(
+        "`libgone.so.3` not found; `/usr/bin/opens` opens it at run time (recommended, gone: Enables gone)",
+    )
+    .help("leave out what is only recommended by `--dlopen required`");
+    assert_eq!(said, [bad.clone(), gone]);
+    assert_eq!(warnings(&sysroot(), Ask::tools(&["opens"]).dlopen(Priority::Required)), [bad]);
+
+    let lacking = Disk::merged()
+        .elf("usr/bin/opens", tool().note(&note("recommended", "liba.so liba.so.0", "a")))
+        .elf("usr/lib/liba.so", library("liba.so").needs("libnone.so"));
+    let said = warnings(&lacking, Ask::tools(&["opens"]));
+    let expected = "`liba.so` or `liba.so.0` cannot be opened, for `libnone.so` is missing; `/usr/bin/opens` opens it \
+                    at run time (recommended, a: Enables a)";
+    assert_eq!(said[0].message, expected);
+    let rootfs = Ask::tools(&["opens"]).rootfs(&lacking);
+    assert!(rootfs.get(&path("/usr/lib/liba.so")).is_none(), "{}", rootfs.dump());
+}
+
+/// What is required and not there is an error, as a library that is needed at the start.
+#[test]
+fn what_is_required_and_not_found_is_an_error() {
+    let opens = tool().note(&note("required", "libgone.so.3 libgone.so.2", "gone"));
+    let error = Ask::tools(&["opens"]).dlopen(Priority::Required).error(&Disk::merged().elf("usr/bin/opens", opens));
+    let expected = "\
+`libgone.so.3` not found for x86_64
+  needed by /usr/bin/opens (dlopen note: required, gone: Enables gone)
+            any of libgone.so.3, libgone.so.2 will do
+  tried  default     /lib, /usr/lib
+  help: add its package to the sysroot, or pass --library-path DIR";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// By priority: what is suggested comes when it is asked for.
+#[test]
+fn what_is_suggested_comes_when_it_is_asked_for() {
+    let has = |priority| {
+        let rootfs = Ask::tools(&["opens"]).dlopen(priority).rootfs(&sysroot());
+        ["libzip.so.4.2", "libbpf.so.0"].map(|name| rootfs.get(&path("/usr/lib").join(name.as_bytes())).is_some())
+    };
+    assert_eq!(has(Priority::Required), [false, false]);
+    assert_eq!(has(Priority::Recommended), [true, false]);
+    assert_eq!(has(Priority::Suggested), [true, true]);
+}
+
+/// The notes of a library that `--with-lib` names are followed as well.
+#[test]
+fn notes_of_a_library_asked_for_by_name_are_followed() {
+    let rootfs = Ask::nothing().library("libhelp.so").rootfs(&sysroot());
+    assert!(rootfs.get(&path("/usr/lib/libdeep.so")).is_some(), "{}", rootfs.dump());
+}
