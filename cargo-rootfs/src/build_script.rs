@@ -194,7 +194,8 @@ impl Userland {
         inputs.extend(assembly.inputs);
 
         let staged = path.with_extension("tar.new");
-        let mut warnings = Gather(assembly.warnings);
+        let unnoted = layout::unnoted_warning(&assembly.unnoted);
+        let mut warnings = Gather(assembly.warnings.into_iter().chain(unnoted).collect());
         let sink = TarFile::create(&staged, epoch()?)?;
         write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
         if same_bytes(&staged, path) {

@@ -7,6 +7,7 @@
 mod bytes;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod imports;
 mod raw;
 mod reader;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use scroll::{Endian, Pread};
 use crate::target::Machine;
 pub use bytes::Bytes;
 use bytes::Span;
+pub use imports::Symbols;
 use raw::{Raw, Segment};
 pub use reader::{Buffers, ReadAt};
 use reader::{MAX_PART, Reader};
@@ -68,6 +70,8 @@ pub struct Object {
     pub constants: Option<(u64, u64)>,
     /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), as they stand.
     pub dlopen_notes: Vec<Bytes>,
+    /// Where its dynamic symbols are, which are not read unless they are asked for.
+    pub symbols: Option<Symbols>,
 }
 
 /// One entry of the dynamic section that names another object.
@@ -232,6 +236,9 @@ struct Entries {
     verneed: Option<u64>,
     verdef: Option<u64>,
     has_relr: bool,
+    symtab: Option<u64>,
+    hash: Option<u64>,
+    gnu_hash: Option<u64>,
 }
 
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
@@ -256,6 +263,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             kernel: None,
             constants: None,
             dlopen_notes: Vec::new(),
+            symbols: None,
         };
         let size = ProgramHeader::size(self.ctx);
         if header.e_phnum > 0 && usize::from(header.e_phentsize) != size {
@@ -406,6 +414,9 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 dynamic::DT_VERNEED => entries.verneed = Some(value),
                 dynamic::DT_VERDEF => entries.verdef = Some(value),
                 DT_RELR => entries.has_relr = true,
+                dynamic::DT_SYMTAB => entries.symtab = Some(value),
+                dynamic::DT_HASH => entries.hash = Some(value),
+                dynamic::DT_GNU_HASH => entries.gnu_hash = Some(value),
                 _ => {}
             }
         }
@@ -421,6 +432,14 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             _ if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
             _ => return Err(self.malformed("no string table for the dynamic section")),
         };
+        let offset = |address: Option<u64>| address.and_then(|address| self.file_offset(address));
+        object.symbols = offset(entries.symtab).map(|table| Symbols {
+            table,
+            hash: offset(entries.hash),
+            gnu_hash: offset(entries.gnu_hash),
+            names: strtab.offset,
+            names_size: strtab.size,
+        });
         let optional = |parse: &mut Self, offset: Option<u64>| match offset {
             Some(offset) => parse.string(&strtab, offset).map(Some),
             None => Ok(None),

@@ -27,6 +27,7 @@ use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 use crate::template::Template;
+pub use opened::unnoted_warning;
 use place::Layout;
 
 /// What goes into a rootfs, besides what cargo built.
@@ -95,6 +96,8 @@ pub struct Assembly {
     pub tools: Vec<RootfsPath>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
     pub closures: Vec<(String, Closure)>,
+    /// Files that open libraries at run time, by dlopen(3), and have no notes that say which; without links.
+    pub unnoted: Vec<RootfsPath>,
     /// Host files and links that were read: when one changes, so may the rootfs.
     pub inputs: Vec<PathBuf>,
     /// Host paths where something was looked for that was not there: when one appears, so may the rootfs.
@@ -209,6 +212,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let rootfs = layout.finish()?;
 
     let claims = with_names(claims, &roots, &rootfs, &mut view);
+    let unnoted = opened::unnoted(&mut view, &closures);
     let (mut inputs, absent) = view.inputs();
     inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
     inputs.extend(includes.iter().map(|include| include.host.clone()));
@@ -219,6 +223,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         warnings,
         executables: project.paths(),
         tools,
+        unnoted,
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,

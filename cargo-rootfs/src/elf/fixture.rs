@@ -7,7 +7,7 @@ use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_HASH, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF,
     DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
-use goblin::elf::header::{ET_DYN, SIZEOF_IDENT};
+use goblin::elf::header::{EM_S390, ET_DYN, SIZEOF_IDENT};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR};
 
 use super::versions::VER_FLG_WEAK;
@@ -30,14 +30,13 @@ pub(crate) struct Fixture {
     patches: Vec<(u64, u64)>,
     /// Texts of dlopen notes.
     notes: Vec<String>,
+    /// Symbols, and whether each is defined.
+    symbols: Vec<(String, bool)>,
     tail: Vec<u8>,
 }
 
 /// Where the file is mapped: addresses are not offsets.
 pub(crate) const BASE: u64 = 0x1_0000;
-
-/// The length of an `Elf64_Sym`.
-const SYMBOL: usize = 24;
 
 /// The machine of this name as in a triple: `aarch64`.
 pub(crate) fn machine(name: &str) -> Machine {
@@ -58,6 +57,7 @@ impl Fixture {
             defines: Vec::new(),
             patches: Vec::new(),
             notes: Vec::new(),
+            symbols: Vec::new(),
             tail: Vec::new(),
         }
     }
@@ -143,6 +143,18 @@ impl Fixture {
         self
     }
 
+    /// An undefined dynamic symbol.
+    pub(crate) fn imports(mut self, name: &str) -> Self {
+        self.symbols.push((name.to_owned(), false));
+        self
+    }
+
+    /// A defined one.
+    pub(crate) fn exports(mut self, name: &str) -> Self {
+        self.symbols.push((name.to_owned(), true));
+        self
+    }
+
     /// A dlopen note of its own with this text (UAPI.12).
     pub(crate) fn note(mut self, text: &str) -> Self {
         self.notes.push(text.to_owned());
@@ -196,13 +208,15 @@ impl Fixture {
         let dynamic_size = (tags.len() + positions.len() + 1) as u64 * word * 2;
         let verneed_at = dynamic + if self.is_dynamic { dynamic_size } else { 0 };
         let verdef_at = verneed_at + verneed.bytes.len() as u64;
-        // One symbol, the null one, and the hash table over it: musl looks into both.
+        // The null symbol, those that a test wants, and a hash table that finds none: musl looks into both.
         let symbol_at = verdef_at + verdef.bytes.len() as u64;
-        let hash_at = symbol_at + SYMBOL as u64;
+        let symbols = self.symbol_table(&mut strtab);
+        let hash_at = symbol_at + symbols.bytes.len() as u64;
         let mut hash = self.out();
-        for value in [1, 1, 0, 0] {
-            hash.u32(value);
+        for value in [1, 1 + self.symbols.len() as u32, 0] {
+            hash.hash_word(value);
         }
+        self.symbols.iter().chain([&(String::new(), false)]).for_each(|_| hash.hash_word(0));
         let strtab_at = hash_at + hash.bytes.len() as u64;
         for tag in positions {
             let value = match tag {
@@ -255,7 +269,7 @@ impl Fixture {
                 out.word(value);
             }
         }
-        for part in [&verneed.bytes, &verdef.bytes, &vec![0; SYMBOL], &hash.bytes, &strtab.bytes, &self.tail] {
+        for part in [&verneed.bytes, &verdef.bytes, &symbols.bytes, &hash.bytes, &strtab.bytes, &self.tail] {
             out.bytes.extend_from_slice(part);
         }
         out.bytes
@@ -308,6 +322,28 @@ impl Fixture {
             out.u32(strtab.add(name) as u32);
             out.u32(0);
         }
+    }
+
+    /// `Elf64_Sym` and `Elf32_Sym`: the same members in another order (elf(5)).
+    fn symbol_table(&self, strtab: &mut Strtab) -> Out {
+        let mut out = self.out();
+        let null = (String::new(), false);
+        for (name, is_defined) in std::iter::once(&null).chain(&self.symbols) {
+            let name = if name.is_empty() { 0 } else { strtab.add(name) };
+            out.u32(name as u32);
+            if !self.machine.is_64 {
+                out.word(0);
+                out.word(0);
+            }
+            // STB_GLOBAL and STT_FUNC; no section, or the first one.
+            out.bytes.extend_from_slice(&[0x12, 0]);
+            out.u16(u16::from(*is_defined));
+            if self.machine.is_64 {
+                out.word(0);
+                out.word(0);
+            }
+        }
+        out
     }
 
     fn dlopen_notes(&self, out: &mut Out) {
@@ -379,6 +415,11 @@ impl Out {
         }
         let little = self.machine.is_little_endian;
         self.bytes.extend_from_slice(&if little { value.to_le_bytes() } else { value.to_be_bytes() });
+    }
+
+    /// A word of DT_HASH: four bytes, but eight on the 64-bit s390 (its ABI supplement).
+    fn hash_word(&mut self, value: u32) {
+        if self.machine.e_machine == EM_S390 && self.machine.is_64 { self.word(value.into()) } else { self.u32(value) }
     }
 
     fn segment(&mut self, kind: u32, offset: u64, size: u64, align: u64) {

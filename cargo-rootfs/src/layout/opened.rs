@@ -29,6 +29,38 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> 
     Ok(())
 }
 
+/// The files of the closures that open libraries and do not say which.
+pub(super) fn unnoted(view: &mut Sysroot, closures: &[Closure]) -> Vec<RootfsPath> {
+    let mut seen = BTreeSet::new();
+    let mut paths = Vec::new();
+    for closure in closures {
+        let objects = closure.objects.iter().map(|object| (object.file, &object.realpath));
+        for (file, path) in std::iter::once((closure.id, &closure.realpath)).chain(objects) {
+            if seen.insert(file) && view.opens_unnoted(file) {
+                paths.push(path.clone());
+            }
+        }
+    }
+    paths
+}
+
+/// How many files are named before the rest are counted.
+const NAMED: usize = 4;
+
+/// One warning for all of them: what no header tells has to be named. `None` where there are none.
+pub fn unnoted_warning<'p>(paths: impl IntoIterator<Item = &'p RootfsPath>) -> Option<Warning> {
+    let names: BTreeSet<_> = paths.into_iter().map(RootfsPath::file_name).collect();
+    let shown: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{}`", String::from_utf8_lossy(name))).collect();
+    let what = match names.len() {
+        0 => return None,
+        1 => "calls dlopen and has no notes that say what for: name what it opens by `--with-lib`",
+        _ => "call dlopen and have no notes that say what for: name what they open by `--with-lib`",
+    };
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Some(Warning::new(format!("{}{more} {what}", shown.join(", "))))
+}
+
 /// What is not as the notes would have it, each thing once. What is required is an error of its own.
 pub(super) fn warnings(view: &Sysroot, closures: &[Closure], machine: Machine) -> Vec<Warning> {
     let mut said = BTreeSet::new();

@@ -198,6 +198,16 @@ impl Sysroot {
         bytes
     }
 
+    /// Whether the file imports dlopen(3), and has no dlopen note that says what for.
+    pub fn opens_unnoted(&mut self, file: FileId) -> bool {
+        match self.object(file) {
+            Ok(object) if object.dlopen_notes.is_empty() && object.symbols.is_some() => {
+                self.open_file(file).and_then(|handle| object.imports_dlopen(&handle)).unwrap_or(false)
+            }
+            _ => false,
+        }
+    }
+
     /// The file's metadata.
     pub fn info(&self, file: FileId) -> &Arc<FileInfo> {
         let FileRecord { place, stat, info, .. } = &self.files[file.0];

@@ -2,7 +2,7 @@
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::error::Warning;
-use crate::layout::Assembly;
+use crate::layout::{Assembly, unnoted_warning};
 use crate::report::{self, Show};
 use crate::resolve::Priority;
 
@@ -138,6 +138,29 @@ fn what_is_required_and_not_found_is_an_error() {
   tried  default     /lib, /usr/lib
   help: add its package to the sysroot, or pass --library-path DIR";
     assert_eq!(error.to_string(), expected);
+}
+
+/// What no note tells is said, in one line for all; what has notes has said it.
+#[test]
+fn what_opens_libraries_without_notes_is_told_once() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/plain", tool().needs("liba.so").imports("dlopen"))
+        .elf("usr/bin/noted", tool().needs("liba.so").imports("dlopen").note(&note("suggested", "libx.so", "x")))
+        .elf("usr/bin/defines", tool().exports("dlopen"))
+        .elf("usr/lib/liba.so", library("liba.so").imports("dlmopen"));
+    let assembly = Ask::tools(&["plain", "noted", "defines", "sh"]).assemble(&sysroot).unwrap();
+    assert_eq!(assembly.unnoted, [path("/usr/bin/plain"), path("/usr/lib/liba.so")]);
+    let said = unnoted_warning(&assembly.unnoted).unwrap();
+    let expected = "`liba.so`, `plain` call dlopen and have no notes that say what for: name what they open by \
+                    `--with-lib`";
+    assert_eq!(said, Warning::new(expected));
+    assert_eq!(unnoted_warning(&[]), None);
+
+    let many: Vec<_> = ["/a", "/b", "/c", "/d", "/e", "/f", "/f"].iter().map(|text| path(text)).collect();
+    let said = unnoted_warning(&many).unwrap().message;
+    assert!(said.starts_with("`a`, `b`, `c`, `d` and 2 more call dlopen and"), "{said}");
+    let said = unnoted_warning(&many[..1]).unwrap().message;
+    assert!(said.starts_with("`a` calls dlopen and has no notes that say what for: name what it opens"), "{said}");
 }
 
 /// By priority: what is suggested comes when it is asked for.

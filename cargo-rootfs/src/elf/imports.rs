@@ -1,0 +1,230 @@
+//! Whether an ELF file imports dlopen(3), by its dynamic symbols: no loader needs them to find libraries, so they
+//! are read only where somebody asks.
+//!
+//! Which versions the symbols have, and who defines them, is not looked at.
+
+use std::io;
+
+use goblin::elf::header::EM_S390;
+use scroll::{Endian, Pread};
+
+use super::{Object, ReadAt};
+
+/// Where the dynamic symbols of a file are, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Symbols {
+    /// DT_SYMTAB.
+    pub table: u64,
+    /// DT_HASH.
+    pub hash: Option<u64>,
+    /// DT_GNU_HASH.
+    pub gnu_hash: Option<u64>,
+    /// DT_STRTAB.
+    pub names: u64,
+    /// DT_STRSZ.
+    pub names_size: u64,
+}
+
+/// What is read at once.
+const CHUNK: usize = 64 << 10;
+/// The most symbols that are looked at; LLVM imports a thousand.
+const MAX_SYMBOLS: u64 = 1 << 20;
+/// The most bytes of names that are looked through; LLVM's have 5 MB.
+const MAX_NAMES: u64 = 64 << 20;
+
+impl Object {
+    /// Whether `file`, of which this was read, has an undefined dynamic symbol `dlopen` or `dlmopen`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading. A table that is not where it should be has no symbols.
+    pub fn imports_dlopen<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<bool> {
+        let Some(symbols) = &self.symbols else { return Ok(false) };
+        // Few files have the name at all, and to look for it takes less than to look at the symbols.
+        let places = places(file, symbols)?;
+        if places.is_empty() {
+            return Ok(false);
+        }
+        let endian = if self.machine.is_little_endian { Endian::Little } else { Endian::Big };
+        // st_shndx of `Elf64_Sym` and of `Elf32_Sym` (elf(5)).
+        let (size, section_at) = if self.machine.is_64 { (24, 6) } else { (16, 14) };
+        let mut left = self.symbol_count(file, symbols, size, endian)?.min(MAX_SYMBOLS);
+        let (mut chunk, mut at) = (vec![0; CHUNK / 24 * 24], symbols.table);
+        while left > 0 {
+            let wanted = chunk.len().min(usize::try_from(left.saturating_mul(size)).unwrap_or(usize::MAX));
+            let length = fill(file, &mut chunk[..wanted], at)?;
+            for symbol in chunk[..length].chunks_exact(size as usize) {
+                let name: u32 = symbol.pread_with(0, endian).unwrap_or_default();
+                let section: u16 = symbol.pread_with(section_at, endian).unwrap_or_default();
+                if section == 0 && places.contains(&u64::from(name)) {
+                    return Ok(true);
+                }
+            }
+            left -= (length as u64 / size).min(left);
+            if length < wanted {
+                break;
+            }
+            at = at.saturating_add(length as u64);
+        }
+        Ok(false)
+    }
+
+    /// How many symbols there are at least up to the last undefined one.
+    fn symbol_count<F: ReadAt + ?Sized>(
+        &self,
+        file: &F,
+        symbols: &Symbols,
+        size: u64,
+        endian: Endian,
+    ) -> io::Result<u64> {
+        let mut header = [0; 16];
+        if let Some(gnu_hash) = symbols.gnu_hash {
+            // Its second word is the index of the first symbol in it, and undefined ones are not in it.
+            let length = fill(file, &mut header, gnu_hash)?;
+            return Ok(header[..length].pread_with::<u32>(4, endian).map_or(0, u64::from));
+        }
+        if let Some(hash) = symbols.hash {
+            // nchain, the second word, is the number of symbols (gABI, hash table). Words have eight bytes on
+            // the 64-bit s390 (its ABI supplement).
+            let length = fill(file, &mut header, hash)?;
+            let words = &header[..length];
+            return Ok(if self.machine.e_machine == EM_S390 && self.machine.is_64 {
+                words.pread_with::<u64>(8, endian).unwrap_or(0)
+            } else {
+                words.pread_with::<u32>(4, endian).map_or(0, u64::from)
+            });
+        }
+        // Every linker puts the names behind the symbols.
+        Ok(symbols.names.saturating_sub(symbols.table) / size)
+    }
+}
+
+/// The offsets in the string table at which `dlopen` or `dlmopen` begins, the ends of longer names included: linkers
+/// keep one string for both.
+fn places<F: ReadAt + ?Sized>(file: &F, symbols: &Symbols) -> io::Result<Vec<u64>> {
+    const OVERLAP: usize = b"dlmopen\0".len() - 1;
+    let finder = memchr::memmem::Finder::new(b"open\0");
+    let size = symbols.names_size.min(MAX_NAMES);
+    let mut places = Vec::new();
+    let mut chunk = vec![0; CHUNK.min(usize::try_from(size).unwrap_or(CHUNK))];
+    let mut at = 0;
+    while at < size {
+        let wanted = chunk.len().min(usize::try_from(size - at).unwrap_or(usize::MAX));
+        let length = fill(file, &mut chunk[..wanted], symbols.names.saturating_add(at))?;
+        for end in finder.find_iter(&chunk[..length]) {
+            let before = [&b"dl"[..], b"dlm"].into_iter().find(|start| chunk[..end].ends_with(start));
+            places.extend(before.map(|start| at + (end - start.len()) as u64));
+        }
+        // As many as no string table has.
+        if length <= OVERLAP || length < wanted || at + length as u64 == size || places.len() > 128 {
+            break;
+        }
+        at += (length - OVERLAP) as u64;
+    }
+    Ok(places)
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn fill<F: ReadAt + ?Sized>(file: &F, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read_at(&mut buffer[length..], offset.saturating_add(length as u64)) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use goblin::elf::dynamic::{DT_GNU_HASH, DT_HASH, DT_STRSZ, DT_STRTAB, DT_SYMTAB};
+
+    use super::super::fixture::{BASE, Fixture, machine};
+    use super::*;
+
+    fn imports(file: &[u8]) -> bool {
+        Object::read(file).unwrap().imports_dlopen(file).unwrap()
+    }
+
+    const MACHINES: [&str; 5] = ["x86_64", "i686", "aarch64", "s390x", "powerpc64le"];
+
+    #[test]
+    fn only_undefined_symbols_are_imports() {
+        for name in MACHINES {
+            let file = || Fixture::program().needs("libc.so.6").machine(machine(name));
+            assert!(!imports(&file().build()), "{name}");
+            assert!(imports(&file().imports("write").imports("dlopen").build()), "{name}");
+            assert!(imports(&file().exports("write").imports("dlmopen").build()), "{name}");
+            assert!(!imports(&file().exports("dlopen").imports("write").build()), "{name}");
+            assert!(!imports(&file().imports("dlopen_it").imports("my_dlopen").build()), "{name}");
+        }
+    }
+
+    /// Linkers let a name be the end of a longer one.
+    #[test]
+    fn a_name_may_be_the_end_of_another() {
+        let file = Fixture::program().imports("my_dlopen").build();
+        let place = memchr::memmem::find(&file, b"my_dlopen").unwrap();
+        let object = Object::read(&file[..]).unwrap();
+        let symbols = object.symbols.unwrap();
+        let mut shared = file.clone();
+        let name = (place as u64 + 3 - symbols.names) as u32;
+        let at = symbols.table as usize + 24;
+        shared[at..at + 4].copy_from_slice(&name.to_le_bytes());
+        assert!(imports(&shared) && !imports(&file));
+    }
+
+    /// Names and symbols by the hundred thousand are read in pieces; where one ends is no matter.
+    #[test]
+    fn names_between_two_pieces_are_found() {
+        for length in CHUNK - 10..CHUNK + 3 {
+            let file = Fixture::program().imports(&"x".repeat(length)).imports("dlopen").build();
+            assert!(imports(&file), "{length}");
+        }
+        let many = (0..9_000).fold(Fixture::program(), |file, index| file.imports(&format!("f{index}")));
+        assert!(!imports(&many.build()) && imports(&many.imports("dlopen").build()));
+    }
+
+    /// With DT_GNU_HASH alone, as linkers do by default, and without any hash table.
+    #[test]
+    fn the_number_of_symbols_comes_from_whichever_table_there_is() {
+        let file = Fixture::program().imports("a").imports("dlopen");
+        let build = |symbols: u32| {
+            let mut header: Vec<u8> = Vec::new();
+            header.extend([1u32, symbols, 1, 0].iter().flat_map(|word| word.to_le_bytes()));
+            let with = |at: usize| file.clone().tail(&header).patch(DT_HASH, 0).patch(DT_GNU_HASH, BASE + at as u64);
+            with(with(0).build().len() - header.len()).build()
+        };
+        assert!(imports(&build(3)));
+        assert!(!imports(&build(2)), "the third symbol is one that the table finds, so is defined");
+        assert!(imports(&file.patch(DT_HASH, 0).build()));
+    }
+
+    #[test]
+    fn tables_that_lie_get_an_answer() {
+        let file = Fixture::program().imports("dlopen");
+        for tag in [DT_SYMTAB, DT_STRSZ, DT_HASH] {
+            for value in [0, 1, BASE, BASE + 64, u64::MAX / 2, u64::MAX] {
+                let _ = imports(&file.clone().patch(tag, value).build());
+            }
+        }
+        assert!(!imports(&file.clone().without_dynamic_section().build()));
+        let lost = file.patch(DT_STRTAB, 0).build();
+        assert!(!imports(&lost));
+    }
+
+    /// This machine's own files, where they are those of Debian 12.
+    #[test]
+    fn real_files() {
+        for (path, expected) in [("/bin/bash", true), ("/bin/true", false), ("/lib/x86_64-linux-gnu/libc.so.6", false)]
+        {
+            let debian = std::fs::read_to_string("/etc/os-release").is_ok_and(|text| text.contains("bookworm"));
+            if let (true, Ok(bytes)) = (debian, std::fs::read(path)) {
+                assert_eq!(imports(&bytes), expected, "{path}");
+            }
+        }
+    }
+}
