@@ -6,6 +6,7 @@ mod build_script;
 mod cache;
 mod chroot;
 mod determinism;
+mod dlopen;
 mod engine;
 mod enter;
 mod interrupt;
@@ -62,6 +63,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cache: libraries of --library-path", 10, cache::of_a_library_path),
     ("cache: aarch64's loader takes it as well", 20, cache::accepted_arm64),
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
+    ("dlopen: libraries that notes name are opened", 15, dlopen::noted),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),
     ("run: binds and networks", 5, enter::outside_world),
