@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use cargo_rootfs::RootfsPath;
-use cargo_rootfs::elf::{Object, ReadError};
+use cargo_rootfs::elf::{Bytes, Object, ReadError};
 use cargo_rootfs::report;
 use cargo_rootfs::resolve::cache::Cache;
 use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, LibraryPath, Priority, Resolver, Versions};
@@ -31,10 +31,12 @@ pub fn elf(data: &[u8]) {
 
 /// `/etc/ld.so.cache`, for the machines of either byte order.
 pub fn ld_so_cache(data: &[u8]) {
+    let active = ["x86-64-v3", "x86-64-v2"].map(|name| Bytes::from(name.as_bytes()));
     for machine in machines() {
         if let Some(cache) = Cache::parse(data.to_vec(), machine) {
             for name in ["libc.so.6", "libq.so.1", "liba.so", "libq.so.00000000000000000000099", ""] {
                 let _ = cache.lookup(name.as_bytes(), machine);
+                let _ = cache.lookup_on(name.as_bytes(), machine, &active);
             }
             assert!(cache.entries().count() <= data.len());
         }

@@ -3,7 +3,11 @@
 //! The formats are those of glibc's sysdeps/generic/dl-cache.h; the order of the entries and the
 //! binary search over them are `_dl_cache_libcmp` and `search_cache` of elf/dl-cache.c.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use scroll::{Endian, Pread};
 
@@ -17,6 +21,14 @@ const OLD_ENTRY: usize = 12;
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const NEW_HEADER: usize = 48;
 const NEW_ENTRY: usize = 24;
+/// Where the new header has the place of the extensions.
+const EXTENSION: usize = 32;
+const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
+/// `cache_extension_tag_glibc_hwcaps`.
+const TAG_HWCAPS: u32 = 1;
+/// `DL_CACHE_HWCAP_EXTENSION`, and below it the bits of an ISA level: the lower half is then an index.
+const HWCAP_EXTENSION: u64 = 1 << 62;
+const HWCAP_ISA_LEVEL: u64 = 0x3ff << 32;
 
 /// The longest cache that is read; a large desktop's has 200 KiB.
 pub const MAX_LENGTH: usize = 64 << 20;
@@ -34,6 +46,19 @@ pub struct Cache {
     count: usize,
     /// What the offsets of strings count from.
     strings: usize,
+    /// Where the names of the glibc-hwcaps subdirectories stand that entries are for, by their index.
+    hwcaps: Vec<u32>,
+}
+
+/// An entry of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'c> {
+    /// The soname.
+    pub name: &'c [u8],
+    /// Where the library is.
+    pub path: &'c [u8],
+    /// The glibc-hwcaps subdirectory that it is in, where it is in one.
+    pub hwcaps: Option<&'c [u8]>,
 }
 
 impl Cache {
@@ -56,7 +81,7 @@ impl Cache {
         if bytes.get(new..).is_some_and(|rest| rest.starts_with(NEW_MAGIC)) {
             return Self::new_format(bytes, new, endian);
         }
-        Some(Self { bytes, endian, entries: OLD_HEADER, entry: OLD_ENTRY, count, strings: end })
+        Some(Self { bytes, endian, entries: OLD_HEADER, entry: OLD_ENTRY, count, strings: end, hwcaps: Vec::new() })
     }
 
     fn new_format(bytes: Vec<u8>, start: usize, endian: Endian) -> Option<Self> {
@@ -75,12 +100,19 @@ impl Cache {
         if count.checked_mul(NEW_ENTRY)?.checked_add(entries)? > bytes.len() {
             return None;
         }
-        Some(Self { bytes, endian, entries, entry: NEW_ENTRY, count, strings: start })
+        let hwcaps = hwcaps_section(&bytes, start, endian).unwrap_or_default();
+        Some(Self { bytes, endian, entries, entry: NEW_ENTRY, count, strings: start, hwcaps })
     }
 
     /// The file that the loader of `machine` takes for `name`, on the baseline of its architecture:
     /// entries for particular hardware are passed over.
     pub fn lookup(&self, name: &[u8], machine: Machine) -> Option<RootfsPath> {
+        self.lookup_on(name, machine, &[]).map(|(path, _)| path)
+    }
+
+    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first; with the one that
+    /// the file is in (`search_cache`).
+    pub fn lookup_on(&self, name: &[u8], machine: Machine, active: &[Bytes]) -> Option<(RootfsPath, Option<Bytes>)> {
         let (mut left, mut right) = (0, self.count);
         let mut found = None;
         while left < right {
@@ -99,34 +131,67 @@ impl Cache {
         while first > 0 && self.key_on(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
             first -= 1;
         }
-        let mut best = None;
+        // The file, and how good it is: the place of its subdirectory among the active ones.
+        let mut best: Option<(&[u8], Option<usize>)> = None;
         for index in first..self.count {
             if !self.key_on(index).is_some_and(|key| compare(name, key).is_eq()) {
                 break;
             }
             let at = self.entries + index * self.entry;
             let flags: u32 = self.bytes.pread_with(at, self.endian).ok()?;
-            let hwcap =
-                if self.entry == NEW_ENTRY { self.bytes.pread_with::<u64>(at + 16, self.endian).ok()? } else { 0 };
-            if hwcap != 0 || !accepts(flags, machine) {
+            let Some(value) = self.value(index).filter(|_| accepts(flags, machine)) else { continue };
+            let hwcap = self.hwcap(index);
+            if let Some(subdirectory) = self.subdirectory(hwcap) {
+                let rank = active.iter().position(|name| subdirectory == Some(&**name));
+                let is_better = |rank: &usize| match best {
+                    None => true,
+                    Some((_, known)) => known.is_some_and(|known| *rank < known),
+                };
+                if let Some(rank) = rank.filter(is_better) {
+                    best = Some((value, Some(rank)));
+                }
                 continue;
             }
-            let value = self.string(self.bytes.pread_with::<u32>(at + 8, self.endian).ok()?)?;
-            if flags == flags_of(machine) {
-                return RootfsPath::from_bytes(value);
+            // Those in subdirectories come first, and any of them is better than the rest.
+            if best.is_some() && self.entry == NEW_ENTRY {
+                break;
             }
-            best = best.or_else(|| RootfsPath::from_bytes(value));
+            // What is for the hardware of old, by bits of AT_HWCAP.
+            if hwcap != 0 {
+                continue;
+            }
+            best = Some((value, None));
+            if flags == flags_of(machine) {
+                break;
+            }
         }
-        best
+        let (value, rank) = best?;
+        Some((RootfsPath::from_bytes(value)?, rank.map(|rank| active[rank].clone())))
     }
 
-    /// Name and path of every entry, in the file's order; for tests and `index`.
-    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// Every entry, in the file's order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         (0..self.count).filter_map(|index| {
-            let at = self.entries + index * self.entry;
-            let value = self.string(self.bytes.pread_with::<u32>(at + 8, self.endian).ok()?)?;
-            Some((self.key(index)?, value))
+            let hwcaps = self.subdirectory(self.hwcap(index)).flatten();
+            Some(Entry { name: self.key(index)?, path: self.value(index)?, hwcaps })
         })
+    }
+
+    fn value(&self, index: usize) -> Option<&[u8]> {
+        self.string(self.bytes.pread_with(self.entries + index * self.entry + 8, self.endian).ok()?)
+    }
+
+    fn hwcap(&self, index: usize) -> u64 {
+        let at = self.entries + index * self.entry + 16;
+        if self.entry == NEW_ENTRY { self.bytes.pread_with(at, self.endian).unwrap_or(0) } else { 0 }
+    }
+
+    /// The subdirectory that an entry with this hwcap is for, where it is for any; `Some(None)` where its name is
+    /// not there (`dl_cache_hwcap_extension`).
+    fn subdirectory(&self, hwcap: u64) -> Option<Option<&[u8]>> {
+        let high = hwcap & !HWCAP_ISA_LEVEL & !u64::from(u32::MAX);
+        let index = (hwcap & u64::from(u32::MAX)) as usize;
+        (high == HWCAP_EXTENSION).then(|| self.string_at(*self.hwcaps.get(index)? as usize))
     }
 
     fn key(&self, index: usize) -> Option<&[u8]> {
@@ -135,16 +200,21 @@ impl Cache {
 
     /// The file from an entry's name on: to compare with it, its end need not be looked for.
     fn key_on(&self, index: usize) -> Option<&[u8]> {
-        self.rest(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
+        let offset: u32 = self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?;
+        self.rest_at(self.strings.checked_add(offset as usize)?)
     }
 
-    fn rest(&self, offset: u32) -> Option<&[u8]> {
-        let rest = self.bytes.get(self.strings.checked_add(offset as usize)?..)?;
+    fn rest_at(&self, at: usize) -> Option<&[u8]> {
+        let rest = self.bytes.get(at..)?;
         Some(&rest[..rest.len().min(MAX_STRING)])
     }
 
     fn string(&self, offset: u32) -> Option<&[u8]> {
-        let rest = self.rest(offset)?;
+        self.string_at(self.strings.checked_add(offset as usize)?)
+    }
+
+    fn string_at(&self, at: usize) -> Option<&[u8]> {
+        let rest = self.rest_at(at)?;
         Some(&rest[..memchr::memchr(0, rest)?])
     }
 }
@@ -209,10 +279,43 @@ fn number(text: &mut &[u8]) -> i32 {
     run.iter().fold(0i32, |value, digit| value.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')))
 }
 
+/// The glibc-hwcaps section, which the header at `start` leads to (`cache_extension_load`): where the names stand.
+/// All offsets here count from the file's beginning.
+fn hwcaps_section(bytes: &[u8], start: usize, endian: Endian) -> Option<Vec<u32>> {
+    let word = |at: usize| bytes.pread_with::<u32>(at, endian).ok().map(|value| value as usize);
+    let extension = word(start + EXTENSION)?;
+    if extension == 0 || extension % 4 != 0 || word(extension)? != EXTENSION_MAGIC as usize {
+        return None;
+    }
+    let mut names = None;
+    for section in 0..word(extension + 4)? {
+        let at = section.checked_mul(16)?.checked_add(extension + 8)?;
+        let (tag, offset, size) = (word(at)?, word(at + 8)?, word(at + 12)?);
+        // One that is past the end voids them all.
+        let array = bytes.get(offset..offset.checked_add(size)?)?;
+        if tag == TAG_HWCAPS as usize && size > 0 && size % 4 == 0 && offset % 4 == 0 {
+            names = Some((0..size).step_by(4).filter_map(|at| array.pread_with(at, endian).ok()).collect());
+        }
+    }
+    names
+}
+
 /// A cache of the new format alone, which every glibc since 2.2 reads.
 pub fn write(machine: Machine, libraries: &[(Bytes, RootfsPath)]) -> Vec<u8> {
+    let entry = |(name, path): &(Bytes, RootfsPath)| (name.clone(), None, path.clone());
+    write_with_hwcaps(machine, &libraries.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// The same where libraries may be for the hardware that a glibc-hwcaps subdirectory is for, as `x86-64-v3`. glibc
+/// reads those since 2.33, and passed over them before.
+pub fn write_with_hwcaps(machine: Machine, libraries: &[(Bytes, Option<Bytes>, RootfsPath)]) -> Vec<u8> {
     let mut sorted: Vec<_> = libraries.iter().collect();
-    sorted.sort_by(|a, b| compare(&b.0, &a.0).then_with(|| a.1.cmp(&b.1)));
+    // Of one name those in subdirectories come first, by the subdirectory (`compare` in elf/cache.c).
+    sorted.sort_by(|a, b| {
+        let by_hwcaps = || (a.1.is_none(), &a.1).cmp(&(b.1.is_none(), &b.1));
+        compare(&b.0, &a.0).then_with(by_hwcaps).then_with(|| a.2.cmp(&b.2))
+    });
+    let hwcaps: BTreeSet<&Bytes> = libraries.iter().filter_map(|library| library.1.as_ref()).collect();
     let mut strings: Vec<u8> = Vec::new();
     let strings_start = NEW_HEADER + sorted.len() * NEW_ENTRY;
     let mut intern = |text: &[u8]| {
@@ -223,92 +326,31 @@ pub fn write(machine: Machine, libraries: &[(Bytes, RootfsPath)]) -> Vec<u8> {
     };
     let mut entries: Vec<u8> = Vec::new();
     let word = |value: u32| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
-    for (name, path) in &sorted {
-        for value in [flags_of(machine), intern(name), intern(path.as_bytes()), 0, 0, 0] {
+    let wide = |value: u64| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
+    for (name, subdirectory, path) in &sorted {
+        for value in [flags_of(machine), intern(name), intern(path.as_bytes()), 0] {
             entries.extend_from_slice(&word(value));
         }
+        let index = subdirectory.as_ref().and_then(|name| hwcaps.iter().position(|known| *known == name));
+        entries.extend_from_slice(&wide(index.map_or(0, |index| HWCAP_EXTENSION | index as u64)));
     }
+    let names: Vec<u32> = hwcaps.iter().map(|name| intern(name)).collect();
+    let strings_end = strings_start + strings.len();
+    let extension = if names.is_empty() { 0 } else { strings_end.next_multiple_of(4) };
     let mut bytes = NEW_MAGIC.to_vec();
     bytes.extend_from_slice(&word(sorted.len() as u32));
     bytes.extend_from_slice(&word(strings.len() as u32));
     bytes.extend_from_slice(&[if machine.is_little_endian { 2 } else { 3 }, 0, 0, 0]);
+    bytes.extend_from_slice(&word(extension as u32));
     bytes.resize(NEW_HEADER, 0);
     bytes.extend_from_slice(&entries);
     bytes.extend_from_slice(&strings);
+    if !names.is_empty() {
+        bytes.resize(extension, 0);
+        let array = extension as u32 + 8 + 16;
+        for value in [EXTENSION_MAGIC, 1, TAG_HWCAPS, 0, array, 4 * names.len() as u32].into_iter().chain(names) {
+            bytes.extend_from_slice(&word(value));
+        }
+    }
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::target::Target;
-
-    fn library(name: &str, path: &str) -> (Bytes, RootfsPath) {
-        (Bytes::from(name.as_bytes()), RootfsPath::parse(path).unwrap())
-    }
-
-    #[test]
-    fn what_is_written_is_found_in_both_byte_orders() {
-        let libraries = [
-            library("libfoo.so.9", "/opt/libfoo.so.9"),
-            library("libfoo.so.10", "/opt/libfoo.so.10"),
-            library("liba.so", "/opt/a/liba.so"),
-            library("libz.so.1", "/opt/z/libz.so.1"),
-        ];
-        for triple in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
-            let machine = Target::parse(triple).unwrap().machine();
-            let cache = Cache::parse(write(machine, &libraries), machine).unwrap();
-            for (name, path) in &libraries {
-                assert_eq!(cache.lookup(name, machine).as_ref(), Some(path));
-            }
-            assert_eq!(cache.lookup(b"libfoo.so.1", machine), None);
-        }
-    }
-
-    #[test]
-    fn a_cache_of_the_other_byte_order_is_ignored() {
-        let machine = |triple| Target::parse(triple).unwrap().machine();
-        let big = machine("s390x-unknown-linux-gnu");
-        let bytes = write(big, &[library("liba.so", "/a/liba.so")]);
-        assert!(Cache::parse(bytes, machine("x86_64-unknown-linux-gnu")).is_none());
-    }
-
-    #[test]
-    fn digits_compare_as_numbers() {
-        for (one, two, order) in [
-            ("libc.so.6", "libc.so.6", Ordering::Equal),
-            ("lib.so.10", "lib.so.9", Ordering::Greater),
-            ("lib1", "liba", Ordering::Greater),
-            ("lib", "liba", Ordering::Less),
-            ("lib.so.1", "lib.so", Ordering::Greater),
-        ] {
-            assert_eq!(compare(one.as_bytes(), two.as_bytes()), order, "{one} {two}");
-            assert_eq!(compare(two.as_bytes(), one.as_bytes()), order.reverse(), "{two} {one}");
-        }
-    }
-
-    #[test]
-    fn entries_of_another_architecture_are_passed_over() {
-        let machine = |triple| Target::parse(triple).unwrap().machine();
-        let bytes = write(machine("aarch64-unknown-linux-gnu"), &[library("liba.so", "/a/liba.so")]);
-        let x86 = machine("x86_64-unknown-linux-gnu");
-        assert_eq!(Cache::parse(bytes, x86).unwrap().lookup(b"liba.so", x86), None);
-    }
-
-    #[test]
-    fn damaged_caches_get_an_answer() {
-        let machine = Machine::host();
-        let whole = write(machine, &[library("liba.so.1", "/a/liba.so.1"), library("libb.so.2", "/b/libb.so.2")]);
-        for at in 0..whole.len() {
-            let _ = Cache::parse(whole[..at].to_vec(), machine).map(|cache| cache.lookup(b"liba.so.1", machine));
-            for value in [0, 1, 0x7f, 0xff] {
-                let mut changed = whole.clone();
-                changed[at] = value;
-                if let Some(cache) = Cache::parse(changed, machine) {
-                    let _ = cache.lookup(b"liba.so.1", machine);
-                    let _ = cache.entries().count();
-                }
-            }
-        }
-    }
 }

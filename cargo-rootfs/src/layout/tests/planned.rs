@@ -168,8 +168,12 @@ fn cache_of(rootfs: &Rootfs) -> Vec<String> {
     let Some(entry) = rootfs.get(&path("/etc/ld.so.cache")) else { return Vec::new() };
     let Kind::File(Body::Bytes(bytes)) = &entry.kind else { panic!("the cache is not made") };
     let cache = Cache::parse(bytes.to_vec(), machine("x86_64")).unwrap();
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    cache.entries().map(|(name, path)| format!("{} => {}", text(name), text(path))).collect()
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let line = |entry: cache::Entry<'_>| match entry.hwcaps {
+        Some(hwcaps) => format!("{} ({}) => {}", text(entry.name), text(hwcaps), text(entry.path)),
+        None => format!("{} => {}", text(entry.name), text(entry.path)),
+    };
+    cache.entries().map(line).collect()
 }
 
 /// Libraries outside the default folders that only the sysroot's cache led to get a cache of their own.

@@ -52,13 +52,15 @@ fn without_one_line(whole: &Rootfs) -> Vec<(String, Rootfs)> {
     if let Some(bytes) = made(whole, &at) {
         let machine = machine("x86_64");
         let parsed = Cache::parse(bytes.to_vec(), machine).unwrap();
-        let entry = |(name, at): (&[u8], &[u8])| (Bytes::from(name), RootfsPath::from_bytes(at).unwrap());
+        let entry = |entry: cache::Entry<'_>| {
+            (Bytes::from(entry.name), entry.hwcaps.map(Bytes::from), RootfsPath::from_bytes(entry.path).unwrap())
+        };
         let entries: Vec<_> = parsed.entries().map(entry).collect();
         for out in 0..entries.len() {
             let mut rest = entries.clone();
-            let (name, path) = rest.remove(out);
-            let what = format!("cache entry {} => {path}", String::from_utf8_lossy(&name));
-            with(&at, what, cache::write(machine, &rest));
+            let (name, hwcaps, path) = rest.remove(out);
+            let what = format!("cache entry {} {hwcaps:?} => {path}", String::from_utf8_lossy(&name));
+            with(&at, what, cache::write_with_hwcaps(machine, &rest));
         }
     }
     let at = path("/etc/ld-musl-x86_64.path");

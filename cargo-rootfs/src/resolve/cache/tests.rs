@@ -1,0 +1,222 @@
+//! Caches of every format, ours and those of ldconfig(8).
+
+use super::*;
+use crate::target::Target;
+
+fn library(name: &str, path: &str) -> (Bytes, RootfsPath) {
+    (Bytes::from(name.as_bytes()), RootfsPath::parse(path).unwrap())
+}
+
+#[test]
+fn what_is_written_is_found_in_both_byte_orders() {
+    let libraries = [
+        library("libfoo.so.9", "/opt/libfoo.so.9"),
+        library("libfoo.so.10", "/opt/libfoo.so.10"),
+        library("liba.so", "/opt/a/liba.so"),
+        library("libz.so.1", "/opt/z/libz.so.1"),
+    ];
+    for triple in ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
+        let machine = Target::parse(triple).unwrap().machine();
+        let cache = Cache::parse(write(machine, &libraries), machine).unwrap();
+        for (name, path) in &libraries {
+            assert_eq!(cache.lookup(name, machine).as_ref(), Some(path));
+        }
+        assert_eq!(cache.lookup(b"libfoo.so.1", machine), None);
+    }
+}
+
+#[test]
+fn a_cache_of_the_other_byte_order_is_ignored() {
+    let machine = |triple| Target::parse(triple).unwrap().machine();
+    let big = machine("s390x-unknown-linux-gnu");
+    let bytes = write(big, &[library("liba.so", "/a/liba.so")]);
+    assert!(Cache::parse(bytes, machine("x86_64-unknown-linux-gnu")).is_none());
+}
+
+#[test]
+fn digits_compare_as_numbers() {
+    for (one, two, order) in [
+        ("libc.so.6", "libc.so.6", Ordering::Equal),
+        ("lib.so.10", "lib.so.9", Ordering::Greater),
+        ("lib1", "liba", Ordering::Greater),
+        ("lib", "liba", Ordering::Less),
+        ("lib.so.1", "lib.so", Ordering::Greater),
+    ] {
+        assert_eq!(compare(one.as_bytes(), two.as_bytes()), order, "{one} {two}");
+        assert_eq!(compare(two.as_bytes(), one.as_bytes()), order.reverse(), "{two} {one}");
+    }
+}
+
+#[test]
+fn entries_of_another_architecture_are_passed_over() {
+    let machine = |triple| Target::parse(triple).unwrap().machine();
+    let bytes = write(machine("aarch64-unknown-linux-gnu"), &[library("liba.so", "/a/liba.so")]);
+    let x86 = machine("x86_64-unknown-linux-gnu");
+    assert_eq!(Cache::parse(bytes, x86).unwrap().lookup(b"liba.so", x86), None);
+}
+
+#[test]
+fn damaged_caches_get_an_answer() {
+    let machine = Machine::host();
+    let whole = write(machine, &[library("liba.so.1", "/a/liba.so.1"), library("libb.so.2", "/b/libb.so.2")]);
+    for at in 0..whole.len() {
+        let _ = Cache::parse(whole[..at].to_vec(), machine).map(|cache| cache.lookup(b"liba.so.1", machine));
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut changed = whole.clone();
+            changed[at] = value;
+            if let Some(cache) = Cache::parse(changed, machine) {
+                let _ = cache.lookup(b"liba.so.1", machine);
+                let _ = cache.entries().count();
+            }
+        }
+    }
+}
+
+/// The glibc-hwcaps subdirectories of x86_64, the best one first.
+fn levels(names: &[&str]) -> Vec<Bytes> {
+    names.iter().map(|name| Bytes::from(name.as_bytes())).collect()
+}
+
+/// `search_cache`: of the entries for subdirectories that are active the best one, whatever their order; else the
+/// one for all hardware; entries for others count for nothing.
+#[test]
+fn the_best_active_subdirectory_is_taken() {
+    let entry = |name: &str, hwcaps: Option<&str>, path: &str| {
+        let (name, path) = library(name, path);
+        (name, hwcaps.map(|hwcaps| Bytes::from(hwcaps.as_bytes())), path)
+    };
+    let libraries = [
+        entry("liba.so.1", None, "/lib/liba.so.1"),
+        entry("liba.so.1", Some("x86-64-v3"), "/lib/glibc-hwcaps/x86-64-v3/liba.so.1.3"),
+        entry("liba.so.1", Some("x86-64-v2"), "/lib/glibc-hwcaps/x86-64-v2/liba.so.1.2"),
+        entry("libonly.so", Some("x86-64-v4"), "/lib/glibc-hwcaps/x86-64-v4/libonly.so"),
+        entry("libz.so", None, "/lib/libz.so"),
+    ];
+    for triple in ["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
+        let machine = Target::parse(triple).unwrap().machine();
+        let cache = Cache::parse(write_with_hwcaps(machine, &libraries), machine).unwrap();
+        let look = |name: &str, active: &[&str]| {
+            let (path, hwcaps) = cache.lookup_on(name.as_bytes(), machine, &levels(active))?;
+            assert_eq!(hwcaps.is_some(), path.to_string().contains("hwcaps"), "{path}");
+            Some(path.file_name().to_vec())
+        };
+        let file = |name: &str| Some(name.as_bytes().to_vec());
+        assert_eq!(look("liba.so.1", &[]), file("liba.so.1"));
+        assert_eq!(look("liba.so.1", &["x86-64-v2"]), file("liba.so.1.2"));
+        assert_eq!(look("liba.so.1", &["x86-64-v3", "x86-64-v2"]), file("liba.so.1.3"));
+        assert_eq!(look("liba.so.1", &["x86-64-v2", "x86-64-v3"]), file("liba.so.1.2"));
+        assert_eq!(look("liba.so.1", &["x86-64-v4"]), file("liba.so.1"));
+        assert_eq!(look("libonly.so", &["x86-64-v3"]), None);
+        assert_eq!(look("libonly.so", &["x86-64-v4", "x86-64-v3"]), file("libonly.so"));
+        assert_eq!(look("libz.so", &["x86-64-v3"]), file("libz.so"));
+        let order: Vec<_> = cache.entries().map(|entry| entry.hwcaps.map(|name| name[name.len() - 1])).collect();
+        assert_eq!(order, [None, Some(b'4'), Some(b'2'), Some(b'3'), None]);
+    }
+}
+
+/// Without subdirectories there is no extension, and the bytes are those that older glibc reads.
+#[test]
+fn without_subdirectories_there_is_no_extension() {
+    let machine = Machine::host();
+    let bytes = write(machine, &[library("liba.so.1", "/a/liba.so.1")]);
+    assert_eq!(bytes[EXTENSION..EXTENSION + 4], [0; 4]);
+    assert!(bytes.ends_with(b"/a/liba.so.1\0"));
+}
+
+/// `cache_extension_load`: what does not fit voids the extension, and the entries for subdirectories with it.
+#[test]
+fn an_extension_that_does_not_fit_is_none() {
+    let machine = Target::parse("x86_64-unknown-linux-gnu").unwrap().machine();
+    let (name, path) = library("liba.so.1", "/lib/glibc-hwcaps/x86-64-v3/liba.so.1");
+    let whole = write_with_hwcaps(machine, &[(name, Some(Bytes::from(b"x86-64-v3")), path)]);
+    let extension = u32::from_le_bytes(whole[EXTENSION..EXTENSION + 4].try_into().unwrap()) as usize;
+    let found = |bytes: Vec<u8>| {
+        let cache = Cache::parse(bytes, machine).unwrap();
+        assert_eq!(cache.lookup(b"liba.so.1", machine), None);
+        cache.lookup_on(b"liba.so.1", machine, &levels(&["x86-64-v3"])).is_some()
+    };
+    assert!(found(whole.clone()));
+    // Place, magic, count, tag, offset and size of the section.
+    for at in [EXTENSION, extension, extension + 4, extension + 8, extension + 16, extension + 20] {
+        for value in [1u32, 2, 0xffff_fffc, 0xffff_ffff] {
+            let mut changed = whole.clone();
+            if changed[at..at + 4] == value.to_le_bytes() {
+                continue;
+            }
+            changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
+            assert!(!found(changed), "{value:#x} at {at}");
+        }
+    }
+}
+
+/// What ldconfig(8) writes, in each of its formats, is read as ldconfig itself reads it. In the format for both old
+/// and new loaders the names of subdirectories are where no loader looks for them: `write_extensions` counts from
+/// the new header, `glibc_hwcaps_compare` from the file's beginning.
+#[test]
+fn what_ldconfig_writes_is_read() {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+    let ldconfig = std::path::Path::new("/sbin/ldconfig");
+    if !ldconfig.exists() || !cfg!(target_arch = "x86_64") {
+        assert!(std::env::var_os("CI").is_none(), "CI must not skip: ldconfig(8) is needed");
+        #[allow(clippy::print_stderr)]
+        return eprintln!("skipped: no /sbin/ldconfig for x86_64");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let put = |at: &str, soname: &str| {
+        let path = root.path().join(at);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, crate::elf::fixture::Fixture::library().soname(soname).needs("libc.so.6").build())
+            .unwrap();
+    };
+    put("opt/a/liba.so.1.0", "liba.so.1");
+    put("opt/a/libb.so.10", "libb.so.10");
+    put("opt/a/libb.so.9", "libb.so.9");
+    put("opt/a/glibc-hwcaps/x86-64-v3/liba.so.1.3", "liba.so.1");
+    put("opt/b/glibc-hwcaps/x86-64-v2/libb.so.9.2", "libb.so.9");
+    symlink("liba.so.1.0", root.path().join("opt/a/liba.so.1")).unwrap();
+    std::fs::create_dir_all(root.path().join("etc")).unwrap();
+    std::fs::write(root.path().join("etc/ld.so.conf"), "/opt/a\n/opt/b\n").unwrap();
+    let machine = Machine::host();
+    for format in ["old", "compat", "new"] {
+        let cache = root.path().join("etc/ld.so.cache");
+        let mut command = Command::new(ldconfig);
+        command.args(["-X", "-c", format, "-C", "/etc/ld.so.cache", "-r"]).arg(root.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let bytes = std::fs::read(&cache).unwrap();
+        let parsed = Cache::parse(bytes, machine).unwrap();
+
+        // `\tliba.so.1 (libc6,x86-64, hwcap: "x86-64-v3") => /opt/...`
+        let printed = Command::new(ldconfig).arg("-p").arg("-C").arg(&cache).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let listed: Vec<(String, String)> = printed
+            .lines()
+            .filter_map(|line| line.strip_prefix('\t')?.split_once(" => "))
+            .map(|(name, path)| (name.split(' ').next().unwrap().to_owned(), path.to_owned()))
+            .collect();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let mut ours: Vec<_> = parsed.entries().map(|entry| (text(entry.name), text(entry.path))).collect();
+        // With an odd number of entries the last one stands in the old format twice.
+        ours.dedup();
+        assert_eq!(ours, listed, "{format}");
+
+        let look = |name: &str, active: &[&str]| {
+            let found = parsed.lookup_on(name.as_bytes(), machine, &levels(active));
+            found.map(|(path, _)| path.to_string()).unwrap_or_default()
+        };
+        let all = ["x86-64-v4", "x86-64-v3", "x86-64-v2"];
+        let (v3, v2) = ("/opt/a/glibc-hwcaps/x86-64-v3/liba.so.1.3", "/opt/b/glibc-hwcaps/x86-64-v2/libb.so.9.2");
+        // On the baseline, and on the best hardware. The old format cannot say what an entry is for: it is the first
+        // that is taken, everywhere.
+        let [on_all, on_best] = match format {
+            "old" => [[v3, v2]; 2],
+            "compat" => [["/opt/a/liba.so.1", "/opt/a/libb.so.9"]; 2],
+            _ => [["/opt/a/liba.so.1", "/opt/a/libb.so.9"], [v3, v2]],
+        };
+        assert_eq!(look("libb.so.10", &all), "/opt/a/libb.so.10", "{format}");
+        for (active, expected) in [(&[][..], on_all), (&all[..], on_best)] {
+            assert_eq!(["liba.so.1", "libb.so.9"].map(|name| look(name, active)), expected, "{format} {active:?}");
+        }
+    }
+}
