@@ -12,7 +12,7 @@ use super::queue::{Circle, Queue};
 use super::releases::{Releases, RunsOn};
 use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
-use super::{BadObject, FileId, Files, Find, FoundBy, bytes};
+use super::{BadObject, FileId, Files, Find, FoundBy, Hwcaps, bytes, hwcaps};
 use crate::elf::{Bytes, DependencyKind, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
@@ -37,6 +37,8 @@ pub struct Closure {
     pub at_start: usize,
     /// What the notes of the executable and of the objects say, and what came of it.
     pub notes: Vec<Noted>,
+    /// What glibc-hwcaps subdirectories add on other hardware, where that was asked for.
+    pub variants: Vec<Loaded>,
     /// Notes that cannot be read: whose (`None` is the executable's), and why.
     pub bad_notes: Vec<(Option<usize>, String)>,
     /// What was not found, or was found and is no good.
@@ -71,13 +73,20 @@ pub struct Loaded {
     pub file: FileId,
     /// Where it was found.
     pub found_by: FoundBy,
+    /// The glibc-hwcaps subdirectory that it is in: what hardware it is for.
+    pub hwcaps: Option<Bytes>,
 }
 
 impl Loaded {
     /// Whether the loader's configuration alone led to it: not its default folders, and nothing in an ELF file.
     pub fn is_searched(&self, loader: &Loader) -> bool {
+        let folder = match &self.hwcaps {
+            // There it is found by the name that it is needed by, and by no other.
+            Some(_) if self.path.file_name() == &*self.needed => hwcaps::above(&self.path),
+            _ => self.path.parent(),
+        };
         matches!(self.found_by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath)
-            && self.path.parent().is_some_and(|folder| !loader.default_dirs.contains(&folder))
+            && folder.is_some_and(|folder| !loader.default_dirs.contains(&folder))
     }
 }
 
@@ -94,6 +103,8 @@ pub struct Missing {
     pub bad: Option<(RootfsPath, String)>,
     /// The dlopen note by which it is opened, where it is not needed at the start.
     pub opened: Option<Arc<Note>>,
+    /// The glibc-hwcaps subdirectory that has it, and that not all hardware uses.
+    pub only_for: Option<Box<Bytes>>,
 }
 
 /// A file that has no closure: not ELF, or not readable.
@@ -128,7 +139,9 @@ pub struct Resolver {
     places_left: usize,
     /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
     library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
-    loaders: FxHashMap<(RootfsPath, Machine), (usize, Shared)>,
+    /// What the loaders search on the hardware at hand.
+    hwcaps: Hwcaps,
+    loaders: FxHashMap<(RootfsPath, Machine, Hwcaps), (usize, Shared)>,
     pub(super) names: Names,
     scopes: FxHashMap<Scope, usize>,
     scope_list: Vec<Scope>,
@@ -191,7 +204,7 @@ impl Process<'_> {
     fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
         let needed_by = self.mapped[turn].path.clone();
         let bad = Some((self.mapped[bad].path.clone(), reason));
-        Missing { needed: name.clone(), needed_by, tried: Vec::new(), bad, opened: None }
+        Missing { needed: name.clone(), needed_by, tried: Vec::new(), bad, opened: None, only_for: None }
     }
 }
 
@@ -207,6 +220,7 @@ impl Resolver {
             notes: Notes::default(),
             places_left: MAX_PLACES,
             library_folders: FxHashMap::default(),
+            hwcaps: Hwcaps::BASELINE,
             loaders: FxHashMap::default(),
             names: Names::default(),
             scopes: FxHashMap::default(),
@@ -234,6 +248,11 @@ impl Resolver {
         self
     }
 
+    /// From now on, resolves as on hardware of which loaders search these glibc-hwcaps subdirectories.
+    pub fn set_hwcaps(&mut self, hwcaps: Hwcaps) {
+        self.hwcaps = hwcaps;
+    }
+
     /// Forgets what was found; for when files have come into view since.
     pub fn forget(&mut self) {
         self.library_folders.clear();
@@ -250,11 +269,18 @@ impl Resolver {
     }
 
     fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> (usize, Shared) {
-        let next = self.loaders.len();
-        self.loaders
-            .entry((path.clone(), machine))
-            .or_insert_with(|| (next, Arc::new(Loader::new(files, path.clone(), machine))))
-            .clone()
+        let key = (path.clone(), machine, self.hwcaps);
+        if let Some(known) = self.loaders.get(&key) {
+            return known.clone();
+        }
+        let baseline = self.loaders.get(&(path.clone(), machine, Hwcaps::BASELINE));
+        let loader = match baseline {
+            Some((_, baseline)) => baseline.on(self.hwcaps),
+            None => Loader::new(files, path.clone(), machine).on(self.hwcaps),
+        };
+        let shared = (self.loaders.len(), Arc::new(loader));
+        self.loaders.insert(key, shared.clone());
+        shared
     }
 
     /// Has the files of `paths`, and what they are likely to need, read before closures ask for them one by one.
@@ -298,10 +324,15 @@ impl Resolver {
             passed_over: Vec::new(),
         }
         .run(&scope, name);
-        let missing = |bad| Missing { needed: bytes(name), needed_by: RootfsPath::root(), tried, bad, opened: None };
+        let only_for = match outcome {
+            Outcome::Missing => only_for(files, loader, &tried, name),
+            _ => None,
+        };
+        let (needed, needed_by) = (bytes(name), RootfsPath::root());
+        let missing = |bad| Missing { needed, needed_by, tried, bad, opened: None, only_for };
         match outcome {
-            Outcome::Found { path, realpath, file, by } => {
-                Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by })
+            Outcome::Found { path, realpath, file, by, hwcaps } => {
+                Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by, hwcaps })
             }
             Outcome::Missing => Err(missing(None)),
             Outcome::Bad { path, reason } => Err(missing(Some((path, reason)))),
@@ -330,6 +361,7 @@ impl Resolver {
             at_start: 0,
             notes: Vec::new(),
             bad_notes: Vec::new(),
+            variants: Vec::new(),
             missing: Vec::new(),
             passed_over: Vec::new(),
             other_names: Vec::new(),
@@ -352,6 +384,7 @@ impl Resolver {
                     tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: bad.clone() }],
                     bad: bad.map(|why| (path.clone(), why)),
                     opened: None,
+                    only_for: None,
                 });
             }
             closure.interpreter = Some((path, loader.file.clone()));
@@ -539,7 +572,7 @@ impl Resolver {
                 process.closure.passed_over.push(passed.clone());
             }
         }
-        let Outcome::Found { path, realpath, file, by } = hit.outcome else { return Err(hit.outcome) };
+        let Outcome::Found { path, realpath, file, by, hwcaps } = hit.outcome else { return Err(hit.outcome) };
         let needed = self.names.text(name).clone();
         // The same file under another name is the same object (device and inode).
         if let Some(at) = self.by_file.get(file.0) {
@@ -560,7 +593,7 @@ impl Resolver {
         let objects = &mut process.closure.objects;
         let listed = process.opened.get(&(name, hit.path_name)).copied().unwrap_or(objects.len());
         if listed == objects.len() {
-            objects.push(Loaded { needed, path, realpath, file, found_by: by });
+            objects.push(Loaded { needed, path, realpath, file, found_by: by, hwcaps });
         }
         mapping.listed = Some(listed);
         process.mapped.push(mapping);
@@ -584,8 +617,13 @@ impl Resolver {
         let scope = self.scope(process, turn);
         let place = self.place(&loader, &process.mapped[turn], name);
         let tried = place.map_or_else(Vec::new, |place| self.explain(process.files, &loader, scope, place));
+        let needed = self.names.text(name).clone();
+        let only_for = match bad {
+            None => only_for(process.files, &loader, &tried, &needed),
+            Some(_) => None,
+        };
         let needed_by = process.mapped[turn].path.clone();
-        Missing { needed: self.names.text(name).clone(), needed_by, tried, bad, opened: None }
+        Missing { needed, needed_by, tried, bad, opened: None, only_for }
     }
 
     /// The folders of the library path for a program at `path`.
@@ -630,6 +668,7 @@ impl Resolver {
                 realpath: realpath.clone(),
                 file: *file,
                 found_by: FoundBy::Loaded,
+                hwcaps: None,
             });
             closure.objects.len() - 1
         }))
@@ -737,6 +776,23 @@ impl Resolver {
         let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }
+}
+
+/// The glibc-hwcaps subdirectory, of those that are not searched, that has what was not found.
+fn only_for(files: &mut dyn Files, loader: &Loader, tried: &[Attempt], name: &[u8]) -> Option<Box<Bytes>> {
+    let is_folder = |attempt: &&Attempt| !matches!(attempt.by, FoundBy::Absolute | FoundBy::Cache);
+    let folders = tried.iter().filter(is_folder).filter_map(|attempt| attempt.place.as_ref());
+    // Those that are asked of a hostile file are bounded as the names that it misses are.
+    let folders: Vec<_> = folders.take(16).collect();
+    let cache = loader.cache.as_ref();
+    let mut levels = loader.levels.iter().filter(|level| !loader.active.contains(level));
+    let found = levels.find(|level| {
+        let mut has =
+            |folder: &&RootfsPath| matches!(files.find(&hwcaps::below(folder, level).join(name)), Find::File { .. });
+        let level = std::slice::from_ref(*level);
+        folders.iter().any(&mut has) || cache.is_some_and(|it| it.lookup_on(name, loader.machine, level).is_some())
+    });
+    found.cloned().map(Box::new)
 }
 
 /// Why the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).

@@ -209,7 +209,8 @@ impl Resolver {
                     let why = "shared object cannot be dlopen()ed".to_owned();
                     let bad = Some((refusing.path.clone(), why));
                     let needed_by = process.mapped[at].path.clone();
-                    lacking.push(Missing { needed: soname.clone(), needed_by, tried: Vec::new(), bad, opened: None });
+                    let (needed, tried) = (soname.clone(), Vec::new());
+                    lacking.push(Missing { needed, needed_by, tried, bad, opened: None, only_for: None });
                 }
                 opened
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
 use super::cache::{self, Cache};
-use super::{FileId, Files, Find, conf};
+use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
@@ -20,7 +20,7 @@ pub enum Libc {
 }
 
 /// A dynamic loader: what ld.so(8) knows before it sees a program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loader {
     /// Its libc, told by its name.
     pub libc: Libc,
@@ -37,11 +37,15 @@ pub struct Loader {
     /// What `$LIB` stands for.
     pub(super) lib: Bytes,
     /// `/etc/ld.so.cache`, where the loader would take it.
-    pub(super) cache: Option<Cache>,
+    pub(super) cache: Option<Arc<Cache>>,
     /// Folders of ld.so.conf; empty where there is a cache.
     pub(super) conf_dirs: Vec<RootfsPath>,
     /// The names in `/etc/ld.so.preload`.
     pub(super) preload: Vec<Bytes>,
+    /// The glibc-hwcaps subdirectories that it knows, the best one first.
+    pub levels: Vec<Bytes>,
+    /// Those of them that it searches on the hardware at hand.
+    pub active: Vec<Bytes>,
 }
 
 /// The longest loader that is searched for its built-in folders; glibc's has 250 KiB, musl's 800.
@@ -75,6 +79,8 @@ impl Loader {
             cache: None,
             conf_dirs: Vec::new(),
             preload: Vec::new(),
+            levels: Vec::new(),
+            active: Vec::new(),
         };
         match libc {
             Libc::Glibc => loader.glibc(files, &image),
@@ -85,12 +91,14 @@ impl Loader {
 
     fn glibc(&mut self, files: &mut dyn Files, image: &[u8]) {
         self.default_dirs = glibc_folders(image).unwrap_or_else(|| usual_folders(self.machine));
+        self.levels = hwcaps::levels(image, self.machine);
         if let Some(first) = self.default_dirs.first() {
             let text = first.relative();
             self.lib = Bytes::from(text.strip_prefix(b"usr/").unwrap_or(text));
         }
         if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.cache")) {
-            self.cache = files.read(file, cache::MAX_LENGTH).ok().and_then(|bytes| Cache::parse(bytes, self.machine));
+            let bytes = files.read(file, cache::MAX_LENGTH).ok();
+            self.cache = bytes.and_then(|bytes| Cache::parse(bytes, self.machine)).map(Arc::new);
         }
         if self.cache.is_none() {
             self.conf_dirs = conf::folders(files);
@@ -98,6 +106,11 @@ impl Loader {
         if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.preload")) {
             self.preload = files.read(file, MAX_PRELOAD).map_or_else(|_| Vec::new(), |text| preloads(&text));
         }
+    }
+
+    /// The same loader on other hardware.
+    pub(super) fn on(&self, hwcaps: Hwcaps) -> Self {
+        Self { active: hwcaps.of(&self.levels), ..self.clone() }
     }
 
     /// The first path that it would try for a name without slashes, of what it has built in or configured.

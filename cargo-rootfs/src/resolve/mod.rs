@@ -19,6 +19,7 @@ pub mod cache;
 mod closure;
 mod conf;
 mod dlopen;
+pub(crate) mod hwcaps;
 mod library_path;
 mod loader;
 mod names;
@@ -32,6 +33,7 @@ mod versions;
 
 pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
+pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
 pub use releases::{Release, RunsOn};

@@ -8,7 +8,7 @@ use crate::target::Machine;
 
 use super::loader::{Libc, Loader};
 use super::tokens::{Tokens, expand};
-use super::{FileId, Files, Find, FoundBy, foreign};
+use super::{FileId, Files, Find, FoundBy, foreign, hwcaps};
 
 /// What searching for a name came to.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub(super) enum Outcome {
         realpath: RootfsPath,
         file: FileId,
         by: FoundBy,
+        /// The glibc-hwcaps subdirectory that it is in.
+        hwcaps: Option<Bytes>,
     },
     Missing,
     /// The loader takes this file, finds it bad and gives up.
@@ -184,6 +186,7 @@ impl Search<'_> {
             .or_else(|| self.in_folders(FoundBy::LibraryPath, &scope.library_path, name))
             .or_else(|| self.in_folders(FoundBy::Runpath, &scope.runpath, name))
             .or_else(|| self.in_cache(scope, name))
+            .or_else(|| self.in_conf_hwcaps(name))
             .or_else(|| self.in_folders(FoundBy::Conf, &self.loader.conf_dirs, name))
             .or_else(|| {
                 let folders: &[RootfsPath] = if scope.no_default { &[] } else { &self.loader.default_dirs };
@@ -204,7 +207,9 @@ impl Search<'_> {
             return Outcome::Missing;
         };
         match self.candidate(&path) {
-            Candidate::Take(realpath, file) => Outcome::Found { path, realpath, file, by: FoundBy::Absolute },
+            Candidate::Take(realpath, file) => {
+                Outcome::Found { path, realpath, file, by: FoundBy::Absolute, hwcaps: None }
+            }
             Candidate::Bad(reason) => Outcome::Bad { path, reason },
             Candidate::Pass(why) => {
                 self.note(FoundBy::Absolute, Some(path), why);
@@ -223,13 +228,18 @@ impl Search<'_> {
 
     fn in_folders(&mut self, by: FoundBy, folders: &[RootfsPath], name: &[u8]) -> Option<Outcome> {
         for folder in folders {
+            if let Some(outcome) = self.in_hwcaps(by, folder, name) {
+                return Some(outcome);
+            }
             let path = folder.join(name);
             if *self.places_left == 0 {
                 return Some(Outcome::Bad { path, reason: "there are too many places to look into".to_owned() });
             }
             *self.places_left -= 1;
             match self.candidate(&path) {
-                Candidate::Take(realpath, file) => return Some(Outcome::Found { path, realpath, file, by }),
+                Candidate::Take(realpath, file) => {
+                    return Some(Outcome::Found { path, realpath, file, by, hwcaps: None });
+                }
                 Candidate::Bad(reason) => return Some(Outcome::Bad { path, reason }),
                 Candidate::Pass(why) => self.note(by, Some(folder.clone()), why),
                 Candidate::Leave(why) => {
@@ -247,9 +257,41 @@ impl Search<'_> {
         None
     }
 
+    /// The subdirectories of `folder` that are searched before itself (`open_path`). What is wrong with them does not
+    /// count: the error that does is that of the last place.
+    fn in_hwcaps(&mut self, by: FoundBy, folder: &RootfsPath, name: &[u8]) -> Option<Outcome> {
+        let loader = self.loader;
+        loader.active.iter().find_map(|level| self.in_level(by, folder, level, name))
+    }
+
+    fn in_level(&mut self, by: FoundBy, folder: &RootfsPath, level: &Bytes, name: &[u8]) -> Option<Outcome> {
+        let path = hwcaps::below(folder, level).join(name);
+        *self.places_left = self.places_left.saturating_sub(1);
+        match self.candidate(&path) {
+            Candidate::Take(realpath, file) => {
+                Some(Outcome::Found { path, realpath, file, by, hwcaps: Some(level.clone()) })
+            }
+            Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
+            Candidate::Pass(_) | Candidate::Leave(_) => None,
+        }
+    }
+
+    /// A cache of the folders of ld.so.conf would list the subdirectories of all of them, and of the default ones,
+    /// before the folders themselves.
+    fn in_conf_hwcaps(&mut self, name: &[u8]) -> Option<Outcome> {
+        let loader = self.loader;
+        if loader.conf_dirs.is_empty() {
+            return None;
+        }
+        loader.active.iter().find_map(|level| {
+            let mut folders = loader.conf_dirs.iter().chain(&loader.default_dirs);
+            folders.find_map(|folder| self.in_level(FoundBy::Conf, folder, level, name))
+        })
+    }
+
     fn in_cache(&mut self, scope: &Scope, name: &[u8]) -> Option<Outcome> {
         let cache = self.loader.cache.as_ref()?;
-        let Some(path) = cache.lookup(name, self.loader.machine) else {
+        let Some((path, hwcaps)) = cache.lookup_on(name, self.loader.machine, &self.loader.active) else {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
@@ -260,7 +302,9 @@ impl Search<'_> {
             return None;
         }
         match self.candidate(&path) {
-            Candidate::Take(realpath, file) => Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache }),
+            Candidate::Take(realpath, file) => {
+                Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache, hwcaps })
+            }
             Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
             // A stale entry; the loader goes on with the default folders.
             Candidate::Pass(why) => {

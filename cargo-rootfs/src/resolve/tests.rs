@@ -8,6 +8,7 @@ mod broken;
 mod dlopen;
 mod filters;
 mod glibc;
+mod hwcaps;
 mod library_path;
 mod musl;
 mod real;

@@ -89,6 +89,13 @@ fn materialize(tree: &Tree, root: &Path, loader: &str) {
     std::fs::create_dir_all(root.join("proc")).unwrap();
 }
 
+/// Whether this hardware has what the subdirectory is for.
+fn is_supported(loader: &str, level: &str) -> bool {
+    let help = Command::new(loader).arg("--help").output().unwrap();
+    let line = format!("  {level} (supported");
+    String::from_utf8_lossy(&help.stdout).lines().any(|known| known.starts_with(&line))
+}
+
 fn ask(tree: &Tree, file: &str) -> Option<Output> {
     if tree.only_here.is_some() {
         return None;
@@ -96,7 +103,16 @@ fn ask(tree: &Tree, file: &str) -> Option<Output> {
     let loader = loader(tree)?;
     let root = tempfile::tempdir().unwrap();
     materialize(tree, root.path(), loader);
-    let start = if tree.libc == Some(Libc::Musl) { format!("{loader} --list {file}") } else { file.to_owned() };
+    let start = match (&tree.hwcaps, tree.libc) {
+        (_, Some(Libc::Musl)) => format!("{loader} --list {file}"),
+        (None, _) => file.to_owned(),
+        // What the hardware can do, less what the test does not want.
+        (Some(wanted), _) if wanted.iter().all(|level| is_supported(loader, level)) => {
+            let mask = if wanted.is_empty() { "none".to_owned() } else { wanted.join(":") };
+            format!("{loader} --glibc-hwcaps-mask {mask} {file}")
+        }
+        (Some(_), _) => return None,
+    };
     let mut command = Command::new("unshare");
     // The program's $ORIGIN comes from /proc/self/exe.
     command.arg("-m").arg(format!("--mount-proc={}", root.path().join("proc").display()));

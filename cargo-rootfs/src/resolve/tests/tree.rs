@@ -9,7 +9,7 @@ use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Lack, Libc, LibraryPath, Priority, Resolver, Versions, cache,
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Libc, LibraryPath, Priority, Resolver, Versions, cache,
 };
 
 /// Files, links and folders by their paths; folders are made where they are needed.
@@ -20,6 +20,8 @@ pub(super) struct Tree {
     pub(super) library_path: Vec<String>,
     pub(super) current: Option<String>,
     pub(super) libc: Option<Libc>,
+    /// The glibc-hwcaps subdirectories that are searched; without it, what the hardware has of them is not told.
+    pub(super) hwcaps: Option<Vec<&'static str>>,
     /// The real loader cannot be asked, and why not.
     pub(super) only_here: Option<&'static str>,
 }
@@ -41,7 +43,8 @@ pub(super) fn path(text: &str) -> RootfsPath {
 
 /// What Debian's loader has built in; a test uses the last two.
 pub(super) const SYSTEM_DIRS: &[u8] =
-    b"/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0/lib/\0/usr/lib/\0";
+    b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
+      /lib/\0/usr/lib/\0";
 pub(super) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 pub(super) const MUSL_LOADER: &str = "/lib/ld-musl-x86_64.so.1";
 
@@ -157,7 +160,18 @@ impl Tree {
 
     fn resolver(&self) -> Resolver {
         let library_path = self.library_path.iter().map(|text| LibraryPath::Text(text.as_bytes().into())).collect();
-        Resolver::new(library_path, self.current.as_deref().map(path)).preloading()
+        let mut resolver = Resolver::new(library_path, self.current.as_deref().map(path)).preloading();
+        let known: Vec<Bytes> = ["x86-64-v4", "x86-64-v3", "x86-64-v2"].map(|name| Bytes::from(name.as_bytes())).into();
+        let wanted: Vec<Bytes> = self.hwcaps.iter().flatten().map(|name| Bytes::from(name.as_bytes())).collect();
+        let set = std::iter::once(Hwcaps::BASELINE).chain(Hwcaps::sets(3)).find(|set| set.of(&known) == wanted);
+        resolver.set_hwcaps(set.unwrap());
+        resolver
+    }
+
+    /// Resolves as on hardware where these subdirectories are searched, the best one first.
+    pub(super) fn on(mut self, hwcaps: &[&'static str]) -> Self {
+        self.hwcaps = Some(hwcaps.to_vec());
+        self
     }
 
     pub(super) fn closure(&mut self, file: &str) -> Closure {
