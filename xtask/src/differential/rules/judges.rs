@@ -87,7 +87,10 @@ impl Court<'_> {
                 argv
             }
             Judge::Elfpak => {
-                let Some(elfpak) = host::find("elfpak") else { return Ok(None) };
+                let elfpak = host::elfpak();
+                if !elfpak.exists() {
+                    return Ok(None);
+                }
                 let mut argv = self.of_host(&elfpak)?;
                 argv.extend(words(&["inspect", "--json"]));
                 let folders = tree.library_path.iter().flat_map(|path| path.split(':'));
