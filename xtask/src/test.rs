@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     stage("install", 180, &install::check);
     stage("e2e", 180, &|| e2e::run(""));
     stage("differential", 150, &|| differential::run(differential::Extent::Quick, ""));
-    stage("bench", 90, &|| bench::run(bench::Extent::Quick));
+    stage("bench", 100, &|| bench::run(bench::Extent::Quick));
     score.close()
 }
 
