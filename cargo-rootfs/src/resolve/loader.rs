@@ -113,6 +113,12 @@ impl Loader {
         Self { active: hwcaps.of(&self.levels), ..self.clone() }
     }
 
+    /// Whether it is Debian's or a derivative's, which are patched: those alone have a folder of two names for `$LIB`,
+    /// multiarch's (local-ld-multiarch.diff).
+    pub(super) fn is_debians(&self) -> bool {
+        self.lib.contains(&b'/')
+    }
+
     /// The first path that it would try for a name without slashes, of what it has built in or configured.
     pub(super) fn first_guess(&self, name: &[u8]) -> Option<RootfsPath> {
         let cached = self.cache.as_ref().and_then(|cache| cache.lookup(name, self.machine));

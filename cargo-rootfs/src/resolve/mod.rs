@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use crate::elf::{Bytes, Malformed, Object};
 use crate::path::RootfsPath;
-use crate::target::Machine;
 
 pub mod cache;
+mod candidate;
 mod closure;
 mod conf;
 mod dlopen;
@@ -164,17 +164,6 @@ impl fmt::Display for FoundBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// Whether a loader for `wanted` passes over `object` and searches on, and why: another class or
-/// another machine (`open_verify` in glibc's elf/dl-load.c).
-pub(crate) fn foreign(object: &Result<Arc<Object>, BadObject>, wanted: Machine) -> Option<Machine> {
-    let machine = match object {
-        Ok(object) => Some(object.machine),
-        Err(BadObject::Malformed(malformed)) => malformed.machine,
-        Err(BadObject::Unreadable(_)) => None,
-    }?;
-    (machine != wanted).then_some(machine)
 }
 
 /// A shared handle on some bytes that stand in a file.

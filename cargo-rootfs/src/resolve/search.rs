@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::elf::{Bytes, DF_1_NODEFLIB, DF_1_PIE, Object};
+use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
+use super::candidate::{self, Verdict};
 use super::loader::{Libc, Loader};
 use super::tokens::{Tokens, expand};
-use super::{FileId, Files, Find, FoundBy, foreign, hwcaps};
+use super::{FileId, Files, Find, FoundBy, hwcaps};
 
 /// What searching for a name came to.
 #[derive(Debug, Clone)]
@@ -328,31 +329,14 @@ impl Search<'_> {
             Find::Loop => return Candidate::Leave("too many levels of symbolic links".to_owned()),
             Find::Failed(why) => return Candidate::Pass(Some(why)),
         };
-        let object = self.files.object(file);
-        // musl maps whatever it finds first, so there is nothing to pass over.
-        if self.loader.libc == Libc::Glibc {
-            if let Some(machine) = foreign(&object, self.loader.machine) {
+        match candidate::judge(&self.files.object(file), self.loader) {
+            Verdict::Take => Candidate::Take(realpath, file),
+            Verdict::Foreign(machine) => {
                 self.passed_over.push((path.clone(), machine));
-                return Candidate::Pass(Some(format!("it is for {machine:?}")));
+                Candidate::Pass(Some(format!("it is for {machine:?}")))
             }
-        }
-        match object {
-            Err(super::BadObject::Unreadable(why)) => Candidate::Pass(Some(why)),
-            Err(super::BadObject::Malformed(malformed)) => Candidate::Bad(malformed.reason),
-            Ok(object) if object.machine != self.loader.machine => {
-                Candidate::Bad(format!("it is for {:?}", object.machine))
-            }
-            Ok(object) if !matches!(object.e_type, goblin::elf::header::ET_DYN | goblin::elf::header::ET_EXEC) => {
-                Candidate::Bad("only ET_DYN and ET_EXEC can be loaded".to_owned())
-            }
-            Ok(object) if object.e_type == goblin::elf::header::ET_EXEC => {
-                Candidate::Bad("cannot dynamically load executable".to_owned())
-            }
-            Ok(object) if !object.is_dynamic => Candidate::Bad("object file has no dynamic section".to_owned()),
-            Ok(object) if self.loader.libc == Libc::Glibc && object.flags_1 & DF_1_PIE != 0 => {
-                Candidate::Bad("cannot dynamically load position-independent executable".to_owned())
-            }
-            Ok(_) => Candidate::Take(realpath, file),
+            Verdict::Unreadable(why) => Candidate::Pass(Some(why)),
+            Verdict::Bad(reason) => Candidate::Bad(reason),
         }
     }
 

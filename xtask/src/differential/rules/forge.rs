@@ -27,6 +27,8 @@ pub(super) struct Flavor {
     pub(super) platform: &'static str,
     /// Runs programs for this machine, where the host's is another.
     pub(super) emulator: Option<&'static str>,
+    /// Whether the loader has Debian's patches.
+    pub(super) is_debians: bool,
     /// The ldconfig(8) that makes caches for the loader.
     pub(super) ldconfig: Vec<String>,
 }
@@ -72,9 +74,23 @@ pub(super) struct Object {
     is_program: bool,
     needs: Vec<String>,
     flags: Vec<String>,
-    retags: Vec<(u64, u64)>,
+    /// What is written over once it is linked.
+    changes: Vec<Change>,
     is_foreign: Foreign,
     length: Option<usize>,
+}
+
+/// Something that is written over in a 64-bit little-endian file.
+#[derive(Debug, Clone)]
+enum Change {
+    /// Bytes at an offset.
+    Bytes(usize, Vec<u8>),
+    /// A field, by its offset, of the first program header of a type, or of the last.
+    Segment { kind: u64, is_last: bool, field: usize, value: u64 },
+    /// The type of all program headers of one.
+    Segments { kind: u64, into: u64 },
+    /// The first entry of the dynamic section with a tag: its new tag, and its new value if it gets one.
+    Entry { tag: u64, into: u64, value: Option<u64> },
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +185,7 @@ impl Object {
 
     /// Both, which no linker makes any more: the one is linked in as something else, and renamed.
     pub(super) fn rpath_and_runpath(&mut self, rpath: &str, runpath: &str) -> &mut Object {
-        self.retags.push((DT_AUDIT, DT_RPATH));
+        self.changes.push(Change::Entry { tag: DT_AUDIT, into: DT_RPATH, value: None });
         self.runpath(runpath).flag(&["--audit", rpath])
     }
 
@@ -185,7 +201,7 @@ impl Object {
 
     /// DT_AUXILIARY of a program, which no linker makes.
     pub(super) fn auxiliary_of_a_program(&mut self, name: &str) -> &mut Object {
-        self.retags.push((DT_AUDIT, DT_AUXILIARY));
+        self.changes.push(Change::Entry { tag: DT_AUDIT, into: DT_AUXILIARY, value: None });
         self.flag(&["--audit", name])
     }
 
@@ -212,6 +228,38 @@ impl Object {
         }
     }
 
+    /// A position-independent executable that says so (DF_1_PIE), under a library's name.
+    pub(super) fn made_independent_executable(&mut self) {
+        self.is_program = true;
+        self.flag(&["-z", "now"]);
+        self.changes.push(Change::Entry { tag: DT_FLAGS_1, into: DT_FLAGS_1, value: Some(0x0800_0001) });
+    }
+
+    /// Other bytes at an offset.
+    pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
+        self.changes.push(Change::Bytes(at, bytes.to_vec()));
+    }
+
+    /// Another value in the first program header of a type.
+    pub(super) fn segment(&mut self, kind: u64, field: usize, value: u64) {
+        self.changes.push(Change::Segment { kind, is_last: false, field, value });
+    }
+
+    /// Another value in the last program header of a type.
+    pub(super) fn last_segment(&mut self, kind: u64, field: usize, value: u64) {
+        self.changes.push(Change::Segment { kind, is_last: true, field, value });
+    }
+
+    /// No program header of a type.
+    pub(super) fn without_segments(&mut self, kind: u64) {
+        self.changes.push(Change::Segments { kind, into: 0 });
+    }
+
+    /// Another tag and value for the first entry with a tag.
+    pub(super) fn entry(&mut self, tag: u64, into: u64, value: u64) {
+        self.changes.push(Change::Entry { tag, into, value: Some(value) });
+    }
+
     /// Only its first bytes.
     pub(super) fn cut_to(&mut self, length: usize) {
         self.length = Some(length);
@@ -222,6 +270,8 @@ const DT_NULL: u64 = 0;
 const DT_RPATH: u64 = 15;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
+const DT_FLAGS_1: u64 = 0x6fff_fffb;
+const PT_DYNAMIC: u64 = 2;
 
 /// Long enough for any name of a rule: a stub is made once, and its name is then written over.
 const STUB_NAME: usize = 400;
@@ -300,12 +350,12 @@ impl<'f> Forge<'f> {
             flags.push(self.stub(name, object.is_foreign)?.into_string());
         }
         self.link(object.is_foreign, &flags, to)?;
-        if object.retags.is_empty() && object.length.is_none() {
+        if object.changes.is_empty() && object.length.is_none() {
             return Ok(());
         }
         let mut bytes = fs::read(to).with_context(|| format!("read {to}"))?;
-        for (from, into) in &object.retags {
-            retag(&mut bytes, *from, *into).with_context(|| format!("{to} has no entry {from:#x}"))?;
+        for change in &object.changes {
+            apply(change, &mut bytes).with_context(|| format!("{to} has nothing for {change:?}"))?;
         }
         bytes.truncate(object.length.unwrap_or(usize::MAX));
         fs::write(to, bytes).with_context(|| format!("write {to}"))
@@ -351,26 +401,49 @@ impl<'f> Forge<'f> {
     }
 }
 
-/// Renames the first entry of a 64-bit little-endian dynamic section that has the tag `from`.
-fn retag(bytes: &mut [u8], from: u64, into: u64) -> Option<()> {
-    let word = |bytes: &[u8], at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let half = |bytes: &[u8], at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));
-    let (table, count) = (usize::try_from(word(bytes, 32)?).ok()?, half(bytes, 56)?);
-    // PT_DYNAMIC is 2; p_offset follows type and flags.
-    let segment =
-        (0..count).map(|index| table + index * 56).find(|&at| bytes.get(at..at + 4) == Some(&[2, 0, 0, 0]))?;
-    let mut at = usize::try_from(word(bytes, segment + 8)?).ok()?;
-    loop {
-        let tag = word(bytes, at)?;
-        if tag == from {
-            bytes[at..at + 8].copy_from_slice(&into.to_le_bytes());
-            return Some(());
+/// Writes over in a 64-bit little-endian file; `None` where it has no such thing.
+fn apply(change: &Change, bytes: &mut [u8]) -> Option<()> {
+    let segments = |bytes: &[u8], kind: u64| -> Option<Vec<usize>> {
+        let table = usize::try_from(word(bytes, 32)?).ok()?;
+        let all = (0..half(bytes, 56)?).map(|index| table + index * 56);
+        Some(all.filter(|&at| word(bytes, at).is_some_and(|word| word & 0xffff_ffff == kind)).collect())
+    };
+    match *change {
+        Change::Bytes(at, ref new) => bytes.get_mut(at..at + new.len())?.copy_from_slice(new),
+        Change::Segment { kind, is_last, field, value } => {
+            let of_kind = segments(bytes, kind)?;
+            let at = field + if is_last { of_kind.last()? } else { of_kind.first()? };
+            bytes.get_mut(at..at + 8)?.copy_from_slice(&value.to_le_bytes());
         }
-        if tag == DT_NULL {
-            return None;
+        Change::Segments { kind, into } => {
+            for at in segments(bytes, kind)? {
+                bytes.get_mut(at..at + 4)?.copy_from_slice(&into.to_le_bytes()[..4]);
+            }
         }
-        at += 16;
+        Change::Entry { tag, into, value } => {
+            let dynamic = *segments(bytes, PT_DYNAMIC)?.first()?;
+            let mut at = usize::try_from(word(bytes, dynamic + 8)?).ok()?;
+            while word(bytes, at)? != tag {
+                if word(bytes, at)? == DT_NULL {
+                    return None;
+                }
+                at += 16;
+            }
+            bytes.get_mut(at..at + 8)?.copy_from_slice(&into.to_le_bytes());
+            if let Some(value) = value {
+                bytes.get_mut(at + 8..at + 16)?.copy_from_slice(&value.to_le_bytes());
+            }
+        }
     }
+    Some(())
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)))
 }
 
 /// Runs a tool without telling: there are hundreds.

@@ -2,7 +2,7 @@
 //! What a rule leads to is written down beside it, so that a program which does not show its rule is found out.
 
 use super::forge::{Flavor, Tree};
-use super::{Rule, filters, library_path};
+use super::{Rule, filters, headers, library_path};
 
 /// A rule, the files that show it, and what the loader then does.
 fn rule(says: &'static str, files: impl Fn(&mut Tree), then: &[&str]) -> Rule {
@@ -19,6 +19,7 @@ pub(super) fn rules(flavor: &Flavor) -> Vec<Rule> {
     rules.extend(candidates());
     rules.extend(library_path::rules(flavor));
     rules.extend(filters::rules());
+    rules.extend(headers::rules(flavor));
     if !flavor.ldconfig.is_empty() {
         rules.extend(cache(flavor));
     }

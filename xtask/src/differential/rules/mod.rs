@@ -4,6 +4,7 @@
 mod filters;
 mod forge;
 mod glibc;
+mod headers;
 mod judges;
 mod library_path;
 mod musl;
@@ -64,6 +65,7 @@ pub(super) fn glibc(ours: &Utf8Path) -> Result<()> {
         triplet: "x86_64-linux-gnu",
         platform: "x86_64",
         emulator: None,
+        is_debians: is_debians("/lib64/ld-linux-x86-64.so.2".into()),
         ldconfig: host::find("ldconfig").map(Utf8PathBuf::into_string).into_iter().collect(),
     };
     judge(&flavor, glibc::rules(&flavor), ours, &Judge::TOOLS)
@@ -80,6 +82,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
         return cannot(format!("there is no {loader}: run `cargo xtask setup`"));
     }
     let ldconfig = architectures::ldconfig_arm64()?;
+    let is_debians = is_debians(&loader);
     let flavor = Flavor {
         name: "aarch64, glibc",
         libc: Libc::Glibc,
@@ -90,6 +93,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
         triplet: "aarch64-linux-gnu",
         platform: "aarch64",
         emulator: Some("/usr/bin/qemu-aarch64-static"),
+        is_debians,
         ldconfig: vec![qemu.into_string(), ldconfig.into_string()],
     };
     judge(&flavor, glibc::rules(&flavor), ours, &Judge::TOOLS[..1])
@@ -108,12 +112,20 @@ pub(super) fn musl(ours: &Utf8Path) -> Result<()> {
         triplet: "x86_64-linux-musl",
         platform: "x86_64",
         emulator: None,
+        is_debians: false,
         ldconfig: Vec::new(),
     };
     if !flavor.loader.exists() {
         return cannot(format!("there is no {}: run `cargo xtask setup`", flavor.loader));
     }
     judge(&flavor, musl::rules(), ours, &Judge::TOOLS[..1])
+}
+
+/// Whether a loader has Debian's patches, as those of its derivatives have: it says so in `ld.so --version`.
+fn is_debians(loader: &Utf8Path) -> bool {
+    let image = fs::read(loader).unwrap_or_default();
+    let has = |text: &str| image.windows(text.len()).any(|window| window == text.as_bytes());
+    has("ld.so (Debian GLIBC") || has("ld.so (Ubuntu GLIBC")
 }
 
 /// The roots hold this machine's tools, and chroot(2) and mounts are root's.

@@ -1,0 +1,150 @@
+//! The PT_LOAD segments, and which bytes of the file a process sees at an address: whole pages are mapped, a later
+//! segment over an earlier one, and what a segment has in memory alone is zero (`_dl_map_segments`,
+//! elf/dl-map-segments.h; `map_library` of musl's ldso/dynlink.c; `elf_map` of Linux's fs/binfmt_elf.c).
+//!
+//! It reads nothing.
+
+use goblin::elf::program_header::ProgramHeader;
+
+use crate::target::Machine;
+
+/// The smallest page of any machine here: what is amiss with it is amiss on all.
+pub(super) const PAGE: u64 = 0x1000;
+
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    vaddr: u64,
+    offset: u64,
+    filesz: u64,
+    memsz: u64,
+}
+
+impl Segment {
+    /// Where the pages with bytes of the file begin and end.
+    fn pages(&self) -> (u64, u64) {
+        (page(self.vaddr), page_up(self.vaddr.saturating_add(self.filesz)))
+    }
+}
+
+/// The segments of a file, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Segments(Vec<Segment>);
+
+/// What a process sees from an address on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// So many bytes of the file, from an offset on.
+    File(u64, u64),
+    Zeros,
+}
+
+impl Segments {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn push(&mut self, header: &ProgramHeader) {
+        let ProgramHeader { p_vaddr: vaddr, p_offset: offset, p_filesz: filesz, p_memsz: memsz, .. } = *header;
+        self.0.push(Segment { vaddr, offset, filesz, memsz });
+    }
+
+    /// What is at `address`; `None` where nothing is mapped.
+    pub(super) fn at(&self, address: u64) -> Option<Run> {
+        self.0.iter().rev().find_map(|segment| {
+            let (start, end) = segment.pages();
+            let data_end = segment.vaddr.saturating_add(segment.filesz);
+            let all_end = segment.vaddr.saturating_add(segment.memsz);
+            if address < start || address >= end.max(page_up(all_end)) {
+                return None;
+            }
+            // The rest of its last page is cleared where the segment goes on in memory.
+            let file_end = if all_end > data_end { data_end } else { end };
+            if address >= file_end {
+                return Some(Run::Zeros);
+            }
+            let offset = page(segment.offset).checked_add(address - start)?;
+            Some(Run::File(offset, file_end - address))
+        })
+    }
+
+    /// Why glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
+    pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
+        let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
+            return Some("object file has no loadable segments");
+        };
+        // The offset need not be on a page, but as far from one as the address.
+        if self.0.iter().any(|segment| segment.vaddr.wrapping_sub(segment.offset) % PAGE != 0) {
+            return Some("ELF load command address/offset not page-aligned");
+        }
+        // It takes them to be in the order of their addresses, and asks for room for all at once.
+        let length = last.vaddr.wrapping_add(last.memsz).wrapping_sub(page(first.vaddr));
+        let room = if machine.is_64 { 1 << 47 } else { 1 << 32 };
+        (length == 0 || length >= room).then_some("failed to map segment from shared object")
+    }
+}
+
+fn page(address: u64) -> u64 {
+    address & !(PAGE - 1)
+}
+
+fn page_up(address: u64) -> u64 {
+    page(address.saturating_add(PAGE - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Run, Segment, Segments};
+    use crate::target::Machine;
+
+    fn of(segments: &[[u64; 4]]) -> Segments {
+        Segments(
+            segments.iter().map(|&[vaddr, offset, filesz, memsz]| Segment { vaddr, offset, filesz, memsz }).collect(),
+        )
+    }
+
+    #[test]
+    fn whole_pages_are_mapped() {
+        let segments = of(&[[0x1_0100, 0x2100, 0x50, 0x50]]);
+        assert_eq!(segments.at(0x1_0100), Some(Run::File(0x2100, 0xf00)));
+        assert_eq!(segments.at(0x1_0000), Some(Run::File(0x2000, 0x1000)));
+        assert_eq!(segments.at(0x1_0fff), Some(Run::File(0x2fff, 1)));
+        assert_eq!((segments.at(0xffff), segments.at(0x1_1000)), (None, None));
+    }
+
+    #[test]
+    fn what_is_in_memory_alone_is_zero() {
+        let segments = of(&[[0x1000, 0, 0x10, 0x1800]]);
+        assert_eq!(segments.at(0x100f), Some(Run::File(0xf, 1)));
+        assert_eq!((segments.at(0x1010), segments.at(0x2fff)), (Some(Run::Zeros), Some(Run::Zeros)));
+        assert_eq!(segments.at(0x3000), None);
+    }
+
+    #[test]
+    fn a_later_segment_lies_over_an_earlier_one() {
+        let segments = of(&[[0, 0, 0x1800, 0x1800], [0x1900, 0x5900, 0x10, 0x10]]);
+        assert_eq!(segments.at(0xfff), Some(Run::File(0xfff, 0x1001)));
+        assert_eq!(segments.at(0x1700), Some(Run::File(0x5700, 0x900)));
+    }
+
+    #[test]
+    fn addresses_at_the_end_of_all_get_an_answer() {
+        let segments = of(&[[u64::MAX - 5, u64::MAX, u64::MAX, u64::MAX]]);
+        for address in [0, 1, u64::MAX - 6, u64::MAX - 5, u64::MAX] {
+            let _ = segments.at(address);
+        }
+        assert!(segments.refusal(Machine::host()).is_some());
+    }
+
+    #[test]
+    fn segments_that_are_not_mapped() {
+        let refusal = |segments: &[[u64; 4]]| {
+            of(segments).refusal(Machine { e_machine: 62, is_64: true, is_little_endian: true })
+        };
+        assert_eq!(refusal(&[[0x10, 0x1010, 1, 1]]), None);
+        assert_eq!(refusal(&[]), Some("object file has no loadable segments"));
+        assert_eq!(refusal(&[[0x10, 0x11, 1, 1]]), Some("ELF load command address/offset not page-aligned"));
+        for segments in [&[[0, 0, 0, 0]][..], &[[0x5000, 0, 1, 1], [0, 0, 1, 1]], &[[0, 0, 1, 1 << 50]]] {
+            assert_eq!(refusal(segments), Some("failed to map segment from shared object"));
+        }
+    }
+}
