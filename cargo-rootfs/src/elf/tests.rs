@@ -189,8 +189,10 @@ fn versions_of_the_header_are_noted_not_judged() {
 /// DT_STRSZ is nothing to a loader; a string begins wherever its offset says that is mapped, and ends at a zero.
 #[test]
 fn strings_are_read_by_their_addresses() {
+    // Who looks through the names of symbols takes it for what it is.
+    let object = |fixture: Fixture| Object { symbols: None, ..read(&fixture.build()).unwrap() };
     for size in [0, 1, u64::MAX] {
-        assert_eq!(read(&whole().patch(DT_STRSZ, size).build()), read(&whole().build()), "{size}");
+        assert_eq!(object(whole().patch(DT_STRSZ, size)), object(whole()), "{size}");
     }
     for tag in [DT_SONAME, DT_NEEDED] {
         for offset in [1 << 20, u64::from(u32::MAX), u64::MAX / 2] {
