@@ -179,10 +179,20 @@ fn what_only_a_subdirectory_has_is_missing() {
             .elf("/app", program().needs("liba.so").needs("libb.so"))
             .elf("/lib/glibc-hwcaps/x86-64-v3/liba.so", library())
     };
-    let closure = tree().closure("/app");
-    let only: Vec<_> =
-        closure.missing.iter().map(|missing| missing.only_for.as_ref().map(|level| level.to_vec())).collect();
-    assert_eq!(only, [Some(V3.as_bytes().to_vec()), None]);
+    let only = |mut tree: Tree| -> Vec<Option<String>> {
+        let text = |level: &Bytes| String::from_utf8(level.to_vec()).unwrap();
+        tree.closure("/app").missing.iter().map(|missing| missing.only_for.as_deref().map(text)).collect()
+    };
+    assert_eq!(only(tree()), [Some(V3.to_owned()), None]);
+    // An entry of the cache that leads nowhere is for no hardware; one for a subdirectory tells which.
+    let entry = |name: &[u8], hwcaps: Option<&str>| {
+        let hwcaps = hwcaps.map(|name| Bytes::from(name.as_bytes()));
+        (Bytes::from(name), hwcaps, RootfsPath::parse("/gone").unwrap())
+    };
+    let entries = [entry(b"liba.so", None), entry(b"libb.so", Some(V2))];
+    let cached = cache::write_with_hwcaps(machine("x86_64"), &entries);
+    let only = only(tree().bytes("/etc/ld.so.cache", &cached));
+    assert_eq!(only, [Some(V3.to_owned()), Some(V2.to_owned())]);
     tree().on(&[]).expect(
         "/app",
         "liba.so missing for /app
