@@ -26,7 +26,7 @@ use std::sync::atomic::AtomicBool;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
-use crate::layout::{self, Artifacts, Content, Executable, Include};
+use crate::layout::{self, Artifacts, Content, Executable, Include, Variants};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::target::{Machine, Target};
@@ -56,6 +56,7 @@ impl Userland {
                 tools: Vec::new(),
                 libraries: Vec::new(),
                 dlopen: Priority::default(),
+                hwcaps: Variants::default(),
                 includes: Vec::new(),
                 template: "none".to_owned(),
                 library_path: Vec::new(),
@@ -87,6 +88,13 @@ impl Userland {
     #[must_use]
     pub fn dlopen(mut self, priority: Priority) -> Self {
         self.content.dlopen = priority;
+        self
+    }
+
+    /// Libraries for particular hardware, in glibc-hwcaps subdirectories, come along as well (`--hwcaps all`).
+    #[must_use]
+    pub fn with_hwcaps(mut self) -> Self {
+        self.content.hwcaps = Variants::All;
         self
     }
 

@@ -11,24 +11,27 @@ mod place;
 mod project;
 mod skeleton;
 mod tools;
+mod variants;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{self, Claim, Start};
 use crate::report::{by_library, missing_error};
-use crate::resolve::{Closure, Files, FoundBy, Loader, Priority, Resolver, Skipped};
+use crate::resolve::{Closure, Files, FoundBy, Loaded, Loader, Priority, Resolver, Skipped};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 use crate::template::Template;
 pub use opened::unnoted_warning;
 use place::Layout;
+pub use variants::Variants;
 
 /// What goes into a rootfs, besides what cargo built.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ pub struct Content {
     pub libraries: Vec<String>,
     /// The least priority of the dlopen notes that are followed (`--dlopen`).
     pub dlopen: Priority,
+    /// Which libraries for particular hardware go in besides those for all (`--hwcaps`).
+    pub hwcaps: Variants,
     /// Files and folders of the project (`--include`).
     pub includes: Vec<Include>,
     /// The skeleton: a built-in's name, or a folder (anything with a slash).
@@ -116,8 +121,16 @@ struct Root {
     is_project: bool,
     /// Whether it is there to be executed.
     is_tool: bool,
-    /// Where a library that is opened by name was found, and by which loader.
-    opened: Option<(FoundBy, Arc<Loader>)>,
+    /// How a library that is opened by name was found.
+    opened: Option<Opened>,
+}
+
+/// How a library was found by its name alone.
+struct Opened {
+    by: FoundBy,
+    /// The glibc-hwcaps subdirectory that it is in.
+    hwcaps: Option<Bytes>,
+    loader: Arc<Loader>,
 }
 
 /// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
@@ -182,6 +195,13 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
             Err(skipped) => errors.push(not_elf(&mut view, root, &skipped)),
         }
     }
+    let variants = match content.hwcaps {
+        Variants::All if errors.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
+        _ => Vec::new(),
+    };
+    for variant in &variants {
+        closures[variant.root].add_variant(&variant.closure);
+    }
     for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
         let package = packages::of_library(view.root(), &users[0].needed, machine);
         errors.push(missing_error(&users, Some(machine), package.as_deref()));
@@ -201,8 +221,9 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let mut layout = Layout::new(&mut view);
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
-    let claims = lay_out(&mut layout, &roots, &closures, machine)?;
-    configuration::lay_out(&mut layout, &roots, &closures)?;
+    let mut claims = lay_out(&mut layout, &roots, &closures, machine)?;
+    claims.extend(variants::lay_out(&mut layout, &roots, &variants, machine)?);
+    configuration::lay_out(&mut layout, &roots, &closures, &variants)?;
     for entry in &template.entries {
         skeleton::put(&mut layout, entry, &mut warnings)?;
     }
@@ -278,7 +299,7 @@ fn libraries(
                 path: found.path,
                 is_project: true,
                 is_tool: false,
-                opened: Some((found.found_by, loader)),
+                opened: Some(Opened { by: found.found_by, hwcaps: found.hwcaps, loader }),
             }),
             Err(missing) => {
                 let package = packages::of_library(view.root(), name.as_bytes(), machine);
@@ -323,19 +344,24 @@ fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure], machin
         if let Some((path, _)) = &closure.interpreter {
             layout.path(path, &Origin::InterpreterOf(closure.realpath.clone()))?;
         }
-        let mut needed_by: Vec<Vec<&RootfsPath>> = vec![Vec::new(); closure.objects.len()];
-        for (parent, child) in &closure.edges {
-            needed_by[*child].push(parent.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath));
-        }
-        for (object, parents) in closure.objects.iter().zip(needed_by) {
-            for parent in parents {
-                layout.path(&object.path, &Origin::NeededBy(parent.clone()))?;
-            }
-        }
-        opened::lay_out(layout, closure)?;
+        needs(layout, closure, |by, _| Origin::NeededBy(by))?;
         claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
     }
     Ok(claims)
+}
+
+/// Lays out the objects of a closure, each with the origins that `origin` gives it by who needs it.
+fn needs(layout: &mut Layout<'_>, closure: &Closure, origin: impl Fn(RootfsPath, &Loaded) -> Origin) -> Result<()> {
+    let mut needed_by: Vec<Vec<&RootfsPath>> = vec![Vec::new(); closure.objects.len()];
+    for (parent, child) in &closure.edges {
+        needed_by[*child].push(parent.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath));
+    }
+    for (object, parents) in closure.objects.iter().zip(needed_by) {
+        for parent in parents {
+            layout.path(&object.path, &origin(parent.clone(), object))?;
+        }
+    }
+    opened::lay_out(layout, closure)
 }
 
 /// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.

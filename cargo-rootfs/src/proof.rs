@@ -14,7 +14,9 @@ use crate::elf::{Bytes, Object, ReadError};
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::report::{missing_error, unversioned_warning, version_error};
-use crate::resolve::{BadObject, Closure, FileId, Files, Find, Loaded, Priority, Resolver, Skipped, Verdict, Versions};
+use crate::resolve::{
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Loaded, Priority, Resolver, Skipped, Verdict, Versions, hwcaps,
+};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
@@ -28,6 +30,8 @@ pub struct Claim {
     pub start: Start,
     /// The machine that all of it is for.
     pub machine: Machine,
+    /// The glibc-hwcaps subdirectories that its loader searches.
+    pub hwcaps: Hwcaps,
     /// What gets mapped at the start, by device and inode, in order: the file itself, its interpreter, its objects.
     pub mapped: Vec<(u64, u64)>,
     /// What dlopen notes add to that.
@@ -56,7 +60,8 @@ impl Claim {
         let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
         let searched = closure.objects.iter().filter(is_searched);
         let searched = searched.map(|object| (object.needed.clone(), files.inode(object.file))).collect();
-        Self { names, start, machine, mapped: mapped(closure, files), opened: opened(closure, files), paths, searched }
+        let (mapped, opened) = (mapped(closure, files), opened(closure, files));
+        Self { names, start, machine, hwcaps: Hwcaps::BASELINE, mapped, opened, paths, searched }
     }
 }
 
@@ -93,8 +98,17 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut
     let mut verdicts = Vec::new();
     let mut errors = Vec::new();
     for claim in claims {
+        resolver.set_hwcaps(claim.hwcaps);
         if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors) {
             errors.push(error);
+        }
+        resolver.set_hwcaps(Hwcaps::BASELINE);
+    }
+    // Variants that came in otherwise, as by an include: nothing says what they were in the sysroot.
+    let is_claimed = claims.iter().any(|claim| claim.hwcaps != Hwcaps::BASELINE);
+    if errors.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
+        for claim in claims {
+            complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors);
         }
     }
     let machine = claims.first().map(|claim| claim.machine);
@@ -127,19 +141,7 @@ fn check(
             _ => return Err(Error::failed(format!("`{name}` would not be found in the rootfs"))),
         }
     }
-    let path = match &claim.start {
-        Start::Path(path) => path.clone(),
-        Start::Library(name, loader) => {
-            let shown = String::from_utf8_lossy(name).into_owned();
-            let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
-                return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
-            };
-            match resolver.library(view, &loader, name) {
-                Ok(found) => found.path,
-                Err(_) => return Err(Error::failed(format!("`{shown}` would not be found in the rootfs by its name"))),
-            }
-        }
-    };
+    let path = start(view, resolver, claim)?;
     let closure = resolver.closure(view, &path).map_err(|skipped| match skipped {
         Skipped::Absent(_) => Error::failed(format!("`{path}` would not be found in the rootfs")),
         Skipped::Bad { why, .. } => Error::failed(format!("`{path}`: {why}")),
@@ -174,6 +176,46 @@ fn check(
         }
     }
     Ok(())
+}
+
+/// Where the closure starts, in the rootfs.
+fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<RootfsPath, Error> {
+    match &claim.start {
+        Start::Path(path) => Ok(path.clone()),
+        Start::Library(name, loader) => {
+            let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
+                return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
+            };
+            resolver.library(view, &loader, name).map(|found| found.path).map_err(|_| {
+                let name = String::from_utf8_lossy(name);
+                Error::failed(format!("`{name}` would not be found in the rootfs by its name"))
+            })
+        }
+    }
+}
+
+/// Nothing may be missing on better hardware either.
+fn complete_above(
+    view: &mut View<'_>,
+    resolver: &mut Resolver,
+    claim: &Claim,
+    versions: &mut Versions,
+    verdicts: &mut Vec<Verdict>,
+    errors: &mut Vec<Error>,
+) {
+    let Ok(path) = start(view, resolver, claim) else { return };
+    let Ok(baseline) = resolver.closure(view, &path) else { return };
+    for (_, closure) in resolver.closures_above(view, &baseline) {
+        let machine = closure.loader.as_ref().map(|loader| loader.machine);
+        for missing in &closure.missing {
+            let error = missing_error(&[missing], machine, None);
+            errors.push(error.detail(format!("in the planned rootfs, of {path}")));
+        }
+        verdicts.push(versions.check(view, &closure));
+        if !closure.missing.is_empty() {
+            return;
+        }
+    }
 }
 
 /// The loader would map other files in the image than it did in the sysroot.

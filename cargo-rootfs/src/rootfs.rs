@@ -182,6 +182,13 @@ pub enum Origin {
     Library(String),
     /// Needed at run time by this object.
     NeededBy(RootfsPath),
+    /// Needed at run time by this object, on hardware that a glibc-hwcaps subdirectory is for.
+    NeededOn {
+        /// The object.
+        by: RootfsPath,
+        /// The subdirectory's name, as `x86-64-v3`.
+        hwcaps: Arc<str>,
+    },
     /// Opened at run time, by a dlopen note.
     OpenedBy {
         /// The object that has the note.
@@ -210,6 +217,7 @@ impl fmt::Display for Origin {
             Self::Tool(name) => write!(f, "--with {name}"),
             Self::Library(name) => write!(f, "--with-lib {name}"),
             Self::NeededBy(path) => write!(f, "needed by {path}"),
+            Self::NeededOn { by, hwcaps } => write!(f, "needed on {hwcaps} by {by}"),
             Self::OpenedBy { by, priority, feature: None } => write!(f, "dlopen note ({priority}) of {by}"),
             Self::OpenedBy { by, priority, feature: Some(feature) } => {
                 write!(f, "dlopen note ({priority}, {feature}) of {by}")

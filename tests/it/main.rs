@@ -10,6 +10,7 @@ mod config;
 mod dlopen;
 mod enter;
 mod hostile;
+mod hwcaps;
 mod output;
 mod project;
 mod select;

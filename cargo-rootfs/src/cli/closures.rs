@@ -11,7 +11,7 @@ use serde_json::json;
 use super::options::{Format, TreeArgs};
 use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, exit_code};
-use crate::layout::Assembly;
+use crate::layout::{Assembly, Variants};
 use crate::path::RootfsPath;
 use crate::report::{self, Show};
 use crate::resolve::{Closure, LibraryPath, Note, Noted, Opening, Resolver, Skipped};
@@ -44,7 +44,11 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let mut complete = true;
     let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
     for (file, path) in args.files.iter().zip(&paths) {
-        let closure = resolver.closure(&mut sysroot, path);
+        let mut closure = resolver.closure(&mut sysroot, path);
+        if let (Ok(closure), Some(Variants::All)) = (&mut closure, args.content.hwcaps) {
+            let above = resolver.closures_above(&mut sysroot, closure);
+            above.iter().for_each(|(_, variant)| closure.add_variant(variant));
+        }
         complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
         page.add(&file.to_string_lossy(), &closure)?;
     }

@@ -129,6 +129,7 @@ impl Layer {
             ((&self.content, &other.content, &typed.content), (&self.output, &other.output, &typed.output));
         let keys = [
             ("dlopen", differ(&a.dlopen, &b.dlopen, &c.dlopen)),
+            ("hwcaps", differ(&a.hwcaps, &b.hwcaps, &c.hwcaps)),
             ("template", differ(&a.template, &b.template, &c.template)),
             ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
             ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
@@ -152,6 +153,7 @@ impl ContentArgs {
             with: list(far.with, self.with, lists),
             with_lib: list(far.with_lib, self.with_lib, lists),
             dlopen: self.dlopen.or(far.dlopen),
+            hwcaps: self.hwcaps.or(far.hwcaps),
             include: list(far.include, self.include, lists),
             template: self.template.or(far.template),
             sysroot: self.sysroot.or(far.sysroot),

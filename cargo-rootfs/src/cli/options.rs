@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::enter::{Access, Network};
 use crate::error::Error;
-use crate::layout::Include;
+use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::write::docker::Engine;
@@ -308,6 +308,9 @@ pub(crate) struct ContentArgs {
     /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
     #[arg(long, value_name = "PRIORITY")]
     pub(crate) dlopen: Option<Priority>,
+    /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
+    #[arg(long, value_name = "VARIANTS")]
+    pub(crate) hwcaps: Option<Variants>,
     /// A file or folder to put in, with what the ELF files in it need (repeatable)
     ///
     /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC
@@ -432,6 +435,16 @@ impl ValueEnum for Engine {
 impl ValueEnum for Priority {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Required, Self::Recommended, Self::Suggested]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Variants {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::All]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

@@ -5,8 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 14] = [
-    "hwcaps",
+const FLAGS: [&str; 13] = [
     "locale",
     "runtime",
     "with-package",

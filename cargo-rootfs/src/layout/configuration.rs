@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Root;
 use super::place::Layout;
+use super::variants::Variant;
+use super::{Opened, Root};
 use crate::elf::Bytes;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::resolve::{Closure, FoundBy, Libc, Loader, cache};
+use crate::resolve::{Closure, FoundBy, Libc, Loaded, Loader, cache};
 use crate::rootfs::Origin;
 
 const WHY: &str = "for libraries outside the loader's default folders";
@@ -22,45 +23,94 @@ struct Searched<'a> {
     needed: Bytes,
     path: &'a RootfsPath,
     realpath: &'a RootfsPath,
+    hwcaps: Option<&'a Bytes>,
+    /// Whether it must be told to the loader: its default folders do not lead there.
+    is_far: bool,
 }
 
 /// Generates the configuration, where any is needed.
-pub(super) fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure]) -> Result<()> {
-    let searched: Vec<_> = searched(roots, closures).collect();
+pub(super) fn lay_out(
+    layout: &mut Layout<'_>,
+    roots: &[Root],
+    closures: &[Closure],
+    variants: &[Variant],
+) -> Result<()> {
+    let mut searched: Vec<_> = closures.iter().flat_map(of_closure).collect();
+    for (root, closure) in roots.iter().zip(closures) {
+        searched.extend(of_library(&root.name, &root.path, root.opened.as_ref(), closure));
+    }
+    for variant in variants {
+        searched.extend(of_closure(&variant.closure));
+        let name = &roots[variant.root].name;
+        searched.extend(of_library(name, &variant.path, variant.opened.as_ref(), &variant.closure));
+    }
     ld_so_cache(layout, &searched)?;
     musl_path_files(layout, closures, &searched)
 }
 
-fn searched<'a>(roots: &'a [Root], closures: &'a [Closure]) -> impl Iterator<Item = Searched<'a>> {
-    let is_searched = |by: FoundBy| matches!(by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath);
-    let objects = closures.iter().filter_map(|closure| Some((closure, closure.loader.as_ref()?)));
-    let objects = objects.flat_map(move |(closure, loader)| {
-        closure.objects.iter().filter(move |object| is_searched(object.found_by)).map(move |object| Searched {
-            loader,
-            needed: object.needed.clone(),
-            path: &object.path,
-            realpath: &object.realpath,
-        })
+fn is_searched(by: FoundBy) -> bool {
+    matches!(by, FoundBy::Cache | FoundBy::Conf | FoundBy::LibraryPath)
+}
+
+fn of_closure(closure: &Closure) -> Vec<Searched<'_>> {
+    let Some(loader) = &closure.loader else { return Vec::new() };
+    let objects = closure.objects.iter().filter(|object| is_searched(object.found_by));
+    let searched = objects.map(|object| Searched {
+        loader,
+        needed: object.needed.clone(),
+        path: &object.path,
+        realpath: &object.realpath,
+        hwcaps: object.hwcaps.as_ref(),
+        is_far: object.is_searched(loader),
     });
-    let opened = roots.iter().zip(closures).filter_map(move |(root, closure)| {
-        let (_, loader) = root.opened.as_ref().filter(|(by, _)| is_searched(*by))?;
-        let needed = Bytes::from(root.name.as_bytes());
-        Some(Searched { loader, needed, path: &root.path, realpath: &closure.realpath })
-    });
-    objects.chain(opened)
+    searched.collect()
+}
+
+/// What `--with-lib` names.
+fn of_library<'a>(
+    name: &str,
+    path: &'a RootfsPath,
+    opened: Option<&'a Opened>,
+    closure: &'a Closure,
+) -> Option<Searched<'a>> {
+    let Opened { by, hwcaps, loader } = opened.filter(|opened| is_searched(opened.by))?;
+    let needed = Bytes::from(name.as_bytes());
+    let object = Loaded {
+        needed: needed.clone(),
+        path: path.clone(),
+        realpath: closure.realpath.clone(),
+        file: closure.id,
+        found_by: *by,
+        hwcaps: hwcaps.clone(),
+    };
+    let is_far = object.is_searched(loader);
+    Some(Searched { loader, needed, path, realpath: &closure.realpath, hwcaps: hwcaps.as_ref(), is_far })
 }
 
 /// One cache for all: it has only what nothing else leads to, so that every entry is needed.
 fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()> {
-    let mut libraries: BTreeMap<Bytes, (&RootfsPath, &RootfsPath)> = BTreeMap::new();
+    let all = || searched.iter().filter(|library| library.loader.libc == Libc::Glibc);
+    // How good a variant is, the best one first; what is for all hardware comes last.
+    let rank = |library: &Searched<'_>| {
+        let levels = &library.loader.levels;
+        library.hwcaps.map_or(levels.len(), |name| levels.iter().position(|level| level == name).unwrap_or(0))
+    };
+    let mut worst: BTreeMap<&Bytes, usize> = BTreeMap::new();
+    for library in all().filter(|library| library.is_far) {
+        let known = worst.entry(&library.needed).or_default();
+        *known = rank(library).max(*known);
+    }
+    let mut libraries: BTreeMap<(&Bytes, Option<&Bytes>), (&RootfsPath, &RootfsPath)> = BTreeMap::new();
     let mut machine = None;
-    for library in searched.iter().filter(|library| library.loader.libc == Libc::Glibc) {
-        let folder = library.path.parent().unwrap_or_else(RootfsPath::root);
-        if library.loader.default_dirs.contains(&folder) {
+    for library in all() {
+        // The cache comes before the default folders: with a worse one in it, a better one must be there as well.
+        let is_hidden = worst.get(&library.needed).is_some_and(|worst| rank(library) < *worst);
+        if !library.is_far && !is_hidden {
             continue;
         }
         machine = Some(library.loader.machine);
-        let known = libraries.entry(library.needed.clone()).or_insert((library.path, library.realpath));
+        let key = (&library.needed, library.hwcaps);
+        let known = libraries.entry(key).or_insert((library.path, library.realpath));
         if known.1 != library.realpath {
             let name = String::from_utf8_lossy(&library.needed);
             return Err(Error::failed(format!("two libraries are called `{name}`"))
@@ -69,8 +119,10 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()>
         }
     }
     let Some(machine) = machine else { return Ok(()) };
-    let entries: Vec<_> = libraries.into_iter().map(|(name, (path, _))| (name, path.clone())).collect();
-    layout.generated(&RootfsPath::root().join(b"etc/ld.so.cache"), cache::write(machine, &entries), WHY)
+    let entries =
+        libraries.into_iter().map(|((name, hwcaps), (path, _))| (name.clone(), hwcaps.cloned(), path.clone()));
+    let cache = cache::write_with_hwcaps(machine, &entries.collect::<Vec<_>>());
+    layout.generated(&RootfsPath::root().join(b"etc/ld.so.cache"), cache, WHY)
 }
 
 /// `/etc/ld-musl-ARCH.path` takes the place of the built-in folders, so it names those too.

@@ -6,3 +6,4 @@ mod opened;
 mod planned;
 mod proof;
 mod refused;
+mod variants;

@@ -24,6 +24,7 @@ pub(super) fn content(args: ContentArgs) -> Content {
         tools: args.with.unwrap_or_default(),
         libraries: args.with_lib.unwrap_or_default(),
         dlopen: args.dlopen.unwrap_or_default(),
+        hwcaps: args.hwcaps.unwrap_or_default(),
         includes: args.include.unwrap_or_default(),
         template: args.template.unwrap_or_else(|| "base".to_owned()),
         library_path: elements.collect(),

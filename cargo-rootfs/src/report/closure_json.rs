@@ -42,6 +42,7 @@ pub fn closure_json(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Ski
             }
             opened(out, closure);
             notes(out, closure);
+            variants(out, closure);
             runs_on::members(out, closure);
         }
     }
@@ -112,6 +113,23 @@ fn notes(out: &mut Vec<u8>, closure: &Closure) {
         let is_first = closure.notes.is_empty() && index == 0;
         field(out, if is_first { b"{\"needed_by\":" } else { b",{\"needed_by\":" }, path(closure, *by));
         field(out, b",\"taken\":false,\"error\":", why.as_bytes());
+        out.push(b'}');
+    }
+    out.push(b']');
+}
+
+/// What better hardware maps besides; `hwcaps` is the subdirectory, null for what only a variant needs.
+fn variants(out: &mut Vec<u8>, closure: &Closure) {
+    if closure.variants.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"hwcaps\":[");
+    for (index, object) in closure.variants.iter().enumerate() {
+        loaded(out, index == 0, object);
+        match &object.hwcaps {
+            Some(level) => field(out, b",\"hwcaps\":", level),
+            None => out.extend_from_slice(b",\"hwcaps\":null"),
+        }
         out.push(b'}');
     }
     out.push(b']');

@@ -4,7 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::error::Error;
 use crate::path::RootfsPath;
-use crate::resolve::{Attempt, FoundBy, Missing};
+use crate::resolve::{Attempt, FoundBy, Missing, hwcaps};
 use crate::target::Machine;
 
 /// One error for one missing name and all that need it; `package` is what to install, where that is known.
@@ -33,6 +33,15 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Opti
             let lead = if index == 0 { "tried " } else { "      " };
             error = error.detail(format!("{lead} {:<12}{places}", word(by)));
         }
+    }
+    if let Some(level) = users.iter().find_map(|user| user.only_for.as_ref()) {
+        let level = String::from_utf8_lossy(level);
+        return error
+            .detail(format!("only glibc-hwcaps/{level} has it, which other hardware does not search"))
+            .help("add the library for all hardware to the sysroot, or pass --library-path DIR");
+    }
+    if users.iter().all(|user| hwcaps::is_in(&user.needed_by)) && !users.is_empty() {
+        return error.help("add its package to the sysroot, or leave out libraries for some hardware: --hwcaps none");
     }
     match package {
         Some(package) => error.help(format!("install {package} in the sysroot, or pass --library-path DIR")),

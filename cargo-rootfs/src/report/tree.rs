@@ -40,6 +40,14 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
     for (path, machine) in &closure.passed_over {
         put(out, ["    passed over ", &path.to_text(), ": it is for ", &machine.to_string(), "\n"]);
     }
+    for object in &closure.variants {
+        let hardware = object.hwcaps.as_ref().map_or_else(String::new, |level| format!(" {}", text(level)));
+        put(out, ["    hwcaps", &hardware, ": ", &text(&object.needed), " => ", &object.path.to_text()]);
+        if object.realpath != object.path {
+            put(out, [" -> ", &object.realpath.to_text()]);
+        }
+        put(out, [" [", object.found_by.as_str(), "]\n"]);
+    }
     Printer { out, closure, opened: vec![false; closure.objects.len()], lines: Lines::new(closure, show) }.print();
 }
 

@@ -60,9 +60,11 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
     while let Some((depth, origin)) = stack.pop() {
         let indent = "    ".repeat(depth);
         let next = match origin {
-            Origin::NeededBy(by) | Origin::OpenedBy { by, .. } | Origin::InterpreterOf(by) | Origin::Leads(by) => {
-                Some(by)
-            }
+            Origin::NeededBy(by)
+            | Origin::NeededOn { by, .. }
+            | Origin::OpenedBy { by, .. }
+            | Origin::InterpreterOf(by)
+            | Origin::Leads(by) => Some(by),
             _ => None,
         };
         let next = next.and_then(|by| Some((by, rootfs.get(by)?)));

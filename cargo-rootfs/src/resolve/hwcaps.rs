@@ -5,6 +5,7 @@
 
 use goblin::elf::header::{EM_PPC64, EM_S390, EM_X86_64};
 
+use super::{Closure, Files, Missing, Resolver, Skipped};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
@@ -44,6 +45,57 @@ pub(super) fn below(folder: &RootfsPath, level: &[u8]) -> RootfsPath {
 pub(crate) fn above(path: &RootfsPath) -> Option<RootfsPath> {
     let hwcaps = path.parent()?.parent()?;
     (hwcaps.file_name() == GLIBC_HWCAPS).then(|| hwcaps.parent())?
+}
+
+/// Whether `path` leads through a folder of this kind.
+pub(crate) fn is_in(path: &RootfsPath) -> bool {
+    path.components().any(|part| part == GLIBC_HWCAPS)
+}
+
+impl Resolver {
+    /// The closure of the file at `path` on other hardware; then it is the baseline's turn again.
+    pub fn closure_on(&mut self, files: &mut dyn Files, hwcaps: Hwcaps, path: &RootfsPath) -> Result<Closure, Skipped> {
+        self.set_hwcaps(hwcaps);
+        let closure = self.closure(files, path);
+        self.set_hwcaps(Hwcaps::BASELINE);
+        closure
+    }
+
+    /// The closure of the same file on all hardware that is better than the baseline: one for each set of
+    /// subdirectories that its loader may search.
+    pub fn closures_above(&mut self, files: &mut dyn Files, baseline: &Closure) -> Vec<(Hwcaps, Closure)> {
+        let levels = baseline.loader.as_ref().map_or(0, |loader| loader.levels.len());
+        let above = Hwcaps::sets(levels);
+        above.filter_map(|set| Some((set, self.closure_on(files, set, &baseline.file).ok()?))).collect()
+    }
+}
+
+impl Closure {
+    /// Whether the same files are mapped, by the same paths, and the same ones missing.
+    pub(crate) fn maps_as(&self, other: &Self) -> bool {
+        let objects = |closure: &Self| -> Vec<_> {
+            closure.objects.iter().map(|object| (object.file, object.path.clone())).collect()
+        };
+        let missing = |closure: &Self| -> Vec<_> {
+            closure.missing.iter().map(|missing| (missing.needed.clone(), missing.needed_by.clone())).collect()
+        };
+        self.id == other.id && objects(self) == objects(other) && missing(self) == missing(other)
+    }
+
+    /// Takes in what the closure on other hardware has besides: its objects, and what it misses.
+    pub fn add_variant(&mut self, other: &Self) {
+        for object in &other.objects {
+            if !self.objects.iter().chain(&self.variants).any(|known| known.path == object.path) {
+                self.variants.push(object.clone());
+            }
+        }
+        for missing in &other.missing {
+            let is_it = |known: &Missing| known.needed == missing.needed && known.needed_by == missing.needed_by;
+            if !self.missing.iter().any(is_it) {
+                self.missing.push(missing.clone());
+            }
+        }
+    }
 }
 
 /// `_dl_hwcaps_subdirs` of glibc's sysdeps/*/dl-hwcaps-subdirs.c: what the loader of which `image` is a part knows,

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use crate::error::Result;
-use crate::layout::{Artifacts, Assembly, Content, assemble};
+use crate::layout::{Artifacts, Assembly, Content, Variants, assemble};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::rootfs::{Body, Kind, Rootfs};
@@ -68,6 +68,7 @@ fn web(sysroot: &TempDir) -> Result<Assembly> {
         tools: Vec::new(),
         libraries: Vec::new(),
         dlopen: Priority::default(),
+        hwcaps: Variants::default(),
         includes: Vec::new(),
         template: "web".to_owned(),
         library_path: Vec::new(),

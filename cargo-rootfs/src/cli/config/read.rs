@@ -10,15 +10,16 @@ use super::{BuildKeys, Layer, Layers};
 use crate::cli::options::{Pair, parse_folder, parse_include, parse_pair};
 use crate::cli::reserved;
 use crate::error::{Error, Result};
+use crate::layout::Variants;
 use crate::resolve::Priority;
 use crate::target::Target;
 use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 28] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
-    "with", "with-lib", "dlopen", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "dlopen", "hwcaps", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
     "target",
@@ -153,6 +154,7 @@ impl Reader<'_> {
             "with" => content.with = Some(self.list(key, value)?),
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
+            "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;
                 let below = |include: crate::layout::Include| crate::layout::Include {
@@ -314,6 +316,10 @@ fn parse_priority(text: &str) -> Result<Priority> {
         .ok_or_else(|| Error::usage(format!("`{text}` is not a priority: required, recommended or suggested")))
 }
 
+fn parse_variants(text: &str) -> Result<Variants> {
+    Variants::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is neither `none` nor `all`")))
+}
+
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -372,6 +378,10 @@ mod tests {
             (
                 json!({"dlopen": "none"}),
                 "`package.metadata.rootfs.dlopen` in `/ws/Cargo.toml`: `none` is not a priority: required, recommended or suggested",
+            ),
+            (
+                json!({"hwcaps": "x86-64-v3"}),
+                "`package.metadata.rootfs.hwcaps` in `/ws/Cargo.toml`: `x86-64-v3` is neither `none` nor `all`",
             ),
             (json!({"oci": "x"}), "`package.metadata.rootfs.oci` in `/ws/Cargo.toml` is not supported yet"),
             (

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::super::{Artifacts, Assembly, Content, Executable, Include, Planned, assemble, plan};
+use super::super::{Artifacts, Assembly, Content, Executable, Include, Planned, Variants, assemble, plan};
 use crate::elf::fixture::Fixture;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
@@ -28,7 +28,7 @@ pub(super) fn library(soname: &str) -> Fixture {
 }
 
 /// What a loader has built in: /lib64 would be Fedora's, these are those of the fixtures.
-const SYSTEM_DIRS: &[u8] = b"\0/lib/\0/usr/lib/\0";
+const SYSTEM_DIRS: &[u8] = b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/lib/\0/usr/lib/\0";
 
 /// A folder of this machine that stands for a sysroot, or for a project.
 pub(super) struct Disk {
@@ -143,6 +143,7 @@ impl Ask {
                 tools: names.iter().map(|name| (*name).to_owned()).collect(),
                 libraries: Vec::new(),
                 dlopen: Priority::default(),
+                hwcaps: Variants::default(),
                 includes: Vec::new(),
                 template: "none".to_owned(),
                 library_path: Vec::new(),
@@ -164,6 +165,12 @@ impl Ask {
 
     pub(super) fn library(mut self, name: &str) -> Self {
         self.content.libraries.push(name.to_owned());
+        self
+    }
+
+    /// With libraries for all hardware.
+    pub(super) fn hwcaps(mut self) -> Self {
+        self.content.hwcaps = Variants::All;
         self
     }
 

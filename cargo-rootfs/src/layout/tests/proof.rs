@@ -178,6 +178,16 @@ fn nothing_that_a_dlopen_note_adds_can_be_spared() {
     every_removal_fails(planned);
 }
 
+/// Variants are proved on each hardware: no file, link or cache entry of theirs can be spared either.
+#[test]
+fn nothing_of_variants_can_be_spared() {
+    let sysroot = super::variants::cached();
+    let planned = planned(&Ask::tools(&["app"]).library("libsum.so.1").hwcaps(), &sysroot);
+    // Two roots, on the baseline and with each set of three levels.
+    assert_eq!(planned.claims.len(), 2 * 8);
+    every_removal_fails(planned);
+}
+
 #[test]
 fn nothing_of_an_include_can_be_spared() {
     let project = Disk::empty()
