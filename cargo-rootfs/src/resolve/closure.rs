@@ -794,7 +794,7 @@ fn only_for(files: &mut dyn Files, loader: &Loader, tried: &[Attempt], name: &[u
         let mut has =
             |folder: &&RootfsPath| matches!(files.find(&hwcaps::below(folder, level).join(name)), Find::File { .. });
         let level = std::slice::from_ref(*level);
-        let cached = cache.and_then(|cache| cache.lookup_on(name, loader.machine, level)?.1);
+        let cached = cache.and_then(|cache| cache.lookup_on(name, loader.machine, level, |hwcap| hwcap == 0)?.1);
         folders.iter().any(&mut has) || cached.is_some()
     });
     found.cloned().map(Box::new)

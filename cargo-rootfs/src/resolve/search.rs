@@ -292,7 +292,8 @@ impl Search<'_> {
 
     fn in_cache(&mut self, scope: &Scope, name: &[u8]) -> Option<Outcome> {
         let cache = self.loader.cache.as_ref()?;
-        let Some((path, hwcaps)) = cache.lookup_on(name, self.loader.machine, &self.loader.active) else {
+        let Some((path, hwcaps)) = cache.lookup_on(name, self.loader.machine, &self.loader.active, |hwcap| hwcap == 0)
+        else {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
