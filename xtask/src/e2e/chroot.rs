@@ -29,8 +29,13 @@ impl Chroot {
 
     /// A command in the root.
     pub(super) fn command(&self, argv: &[&str]) -> Command {
-        let clean = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"];
-        let chroot = clean.iter().copied().chain(["/usr/sbin/chroot", self.dir.as_str()]);
+        self.with(&[], argv)
+    }
+
+    /// The same with variables, as `NAME=VALUE`.
+    pub(super) fn with(&self, variables: &[&str], argv: &[&str]) -> Command {
+        let clean = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"].into_iter();
+        let chroot = clean.chain(variables.iter().copied()).chain(["/usr/sbin/chroot", self.dir.as_str()]);
         command(self.enter.iter().copied().chain(chroot).chain(argv.iter().copied()))
     }
 

@@ -9,6 +9,7 @@ mod determinism;
 mod dlopen;
 mod engine;
 mod enter;
+mod hwcaps;
 mod interrupt;
 mod lab;
 mod libraries;
@@ -64,6 +65,7 @@ const SCENARIOS: &[Scenario] = &[
     ("cache: aarch64's loader takes it as well", 20, cache::accepted_arm64),
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("dlopen: libraries that notes name are opened", 15, dlopen::noted),
+    ("hwcaps: each hardware takes what is for it", 20, hwcaps::variants),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),
     ("run: binds and networks", 5, enter::outside_world),
