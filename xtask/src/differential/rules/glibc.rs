@@ -746,6 +746,18 @@ fn cache(flavor: &Flavor) -> Vec<Rule> {
             &["/usr/lib/liba.so"],
         ),
         rule(
+            "on the baseline no entry of ld.so.cache for a glibc-hwcaps folder counts",
+            |t| {
+                t.app().needs("liba.so");
+                t.library("/opt/lib/liba.so").soname("liba.so");
+                t.library("/opt/lib/glibc-hwcaps/x86-64-v3/liba.so").soname("liba.so");
+                t.library("/opt/lib/glibc-hwcaps/x86-64-v2/liba.so").soname("liba.so");
+                t.file("/etc/ld.so.conf", "/opt/lib\n");
+                t.cached();
+            },
+            &["/opt/lib/liba.so"],
+        ),
+        rule(
             "beside ld.so.cache nobody reads ld.so.conf",
             |t| {
                 // ldconfig(8) takes what is called `lib*.so*` alone.
