@@ -17,14 +17,14 @@ pub(crate) fn run() -> Result<()> {
     let mut score = Score::new("");
     let mut stage =
         |name, seconds, work: &dyn Fn() -> Result<()>| score.stage(name, Duration::from_secs(seconds), work);
-    stage("setup", 180, &ready);
+    stage("setup", 300, &ready);
     stage("fmt", 10, &|| cargo(["fmt", "--all", "--check"]).show());
     stage("clippy", 90, &|| clippy(&["--workspace", "--all-targets"]));
     stage("clippy of the library alone", 30, &|| clippy(&["--package", "cargo-rootfs", "--no-default-features"]));
     stage("doc", 60, &doc);
     stage("test", 180, &|| cargo(["test", "--workspace", "--locked"]).show());
     stage("msrv", 120, &msrv::check);
-    stage("install", 180, &install::check);
+    stage("install", 240, &install::check);
     stage("e2e", 180, &|| e2e::run(""));
     stage("differential", 150, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 100, &|| bench::run(bench::Extent::Quick));
