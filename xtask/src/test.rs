@@ -19,15 +19,15 @@ pub(crate) fn run() -> Result<()> {
         |name, seconds, work: &dyn Fn() -> Result<()>| score.stage(name, Duration::from_secs(seconds), work);
     stage("setup", 300, &ready);
     stage("fmt", 10, &|| cargo(["fmt", "--all", "--check"]).show());
-    stage("clippy", 90, &|| clippy(&["--workspace", "--all-targets"]));
+    stage("clippy", 120, &|| clippy(&["--workspace", "--all-targets"]));
     stage("clippy of the library alone", 30, &|| clippy(&["--package", "cargo-rootfs", "--no-default-features"]));
     stage("doc", 60, &doc);
-    stage("test", 180, &|| cargo(["test", "--workspace", "--locked"]).show());
-    stage("msrv", 120, &msrv::check);
+    stage("test", 240, &|| cargo(["test", "--workspace", "--locked"]).show());
+    stage("msrv", 180, &msrv::check);
     stage("install", 240, &install::check);
-    stage("e2e", 180, &|| e2e::run(""));
-    stage("differential", 150, &|| differential::run(differential::Extent::Quick, ""));
-    stage("bench", 100, &|| bench::run(bench::Extent::Quick));
+    stage("e2e", 300, &|| e2e::run(""));
+    stage("differential", 240, &|| differential::run(differential::Extent::Quick, ""));
+    stage("bench", 150, &|| bench::run(bench::Extent::Quick));
     score.close()
 }
 
