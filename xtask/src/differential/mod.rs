@@ -34,8 +34,8 @@ type Comparison = (&'static str, u64, fn(&Utf8Path, Extent) -> Result<()>);
 const COMPARISONS: &[Comparison] = &[
     ("every ELF file of the machine", 120, machine::compare),
     ("packages of other architectures", 60, architectures::compare),
-    ("rules: x86_64, glibc", 40, |ours, _| rules::glibc(ours)),
-    ("rules: aarch64, glibc", 40, |ours, _| rules::glibc_arm64(ours)),
+    ("rules: x86_64, glibc", 80, |ours, _| rules::glibc(ours)),
+    ("rules: aarch64, glibc", 80, |ours, _| rules::glibc_arm64(ours)),
     ("rules: x86_64, musl", 20, |ours, _| rules::musl(ours)),
 ];
 
