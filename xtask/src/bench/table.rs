@@ -43,11 +43,18 @@ pub(super) struct Row {
     unit: Unit,
     /// The ratio, ours by theirs, to be reached.
     reach: f64,
+    /// The ratio that fails the run, where the reach is not come near to yet: so that it gets no worse.
+    guard: Option<f64>,
 }
 
 impl Row {
     pub(super) fn new(work: &str, peer: &str, ours: Measured, theirs: Measured, unit: Unit, reach: f64) -> Row {
-        Row { work: work.to_owned(), peer: peer.to_owned(), ours, theirs, unit, reach }
+        Row { work: work.to_owned(), peer: peer.to_owned(), ours, theirs, unit, reach, guard: None }
+    }
+
+    /// With a ratio of its own that fails the run.
+    pub(super) fn guarded(self, guard: f64) -> Row {
+        Row { guard: Some(guard), ..self }
     }
 
     fn ratio(&self) -> f64 {
@@ -55,7 +62,7 @@ impl Row {
     }
 
     fn fails(&self) -> bool {
-        let far = self.reach * self.unit.noise();
+        let far = self.guard.unwrap_or(self.reach * self.unit.noise());
         self.ratio() > far && self.ours.best / self.theirs.best > far
     }
 
@@ -117,6 +124,8 @@ mod tests {
         assert_eq!(ratio(1.2).verdict(), "missed");
         assert_eq!(ratio(1.6).verdict(), "FAILED");
         assert_eq!(row(1.6, 1.1).verdict(), "missed", "the machine was busy");
+        assert_eq!(ratio(1.6).guarded(2.0).verdict(), "missed");
+        assert_eq!(ratio(2.1).guarded(2.0).verdict(), "FAILED");
         assert!(Table(vec![ratio(1.2)]).judge().is_ok());
         assert!(Table(vec![ratio(1.2), ratio(1.6)]).judge().is_err());
     }
