@@ -9,6 +9,7 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use goblin::elf::header::EM_386;
 use scroll::{Endian, Pread};
 
 use crate::elf::Bytes;
@@ -73,12 +74,12 @@ impl Cache {
         }
         let count = bytes.pread_with::<u32>(12, endian).ok()? as usize;
         let end = count.checked_mul(OLD_ENTRY)?.checked_add(OLD_HEADER)?;
-        if end > bytes.len() {
+        if end > bytes.len() || bytes.len() == OLD_HEADER {
             return None;
         }
-        // The new format may follow, aligned for its 64-bit members.
-        let new = end.next_multiple_of(8);
-        if bytes.get(new..).is_some_and(|rest| rest.starts_with(NEW_MAGIC)) {
+        // The new format may follow, aligned for its 64-bit members: on i386 they need no more than four.
+        let new = end.next_multiple_of(if machine.e_machine == EM_386 { 4 } else { 8 });
+        if bytes.get(new..).is_some_and(|rest| rest.len() >= NEW_HEADER && rest.starts_with(NEW_MAGIC)) {
             return Self::new_format(bytes, new, endian);
         }
         Some(Self { bytes, endian, entries: OLD_HEADER, entry: OLD_ENTRY, count, strings: end, hwcaps: Vec::new() })
@@ -87,17 +88,19 @@ impl Cache {
     fn new_format(bytes: Vec<u8>, start: usize, endian: Endian) -> Option<Self> {
         let count = bytes.pread_with::<u32>(start + 20, endian).ok()? as usize;
         // cache_file_new_flags_endian_*: 0 was written before glibc 2.33, 2 is little, 3 is big.
-        let order = match bytes.get(start + 28)? & 3 {
+        let order = match bytes.get(start + 28)? {
             0 => endian,
-            2 => Endian::Little,
-            3 => Endian::Big,
+            flags if flags & 3 == 2 => Endian::Little,
+            flags if flags & 3 == 3 => Endian::Big,
             _ => return None,
         };
         if order != endian {
             return None;
         }
         let entries = start + NEW_HEADER;
-        if count.checked_mul(NEW_ENTRY)?.checked_add(entries)? > bytes.len() {
+        // (Of one that follows the old format the loader does not look at the count, and may end for it.)
+        let room = bytes.len().checked_sub(entries)?;
+        if (start == 0 && room == 0) || count.checked_mul(NEW_ENTRY)? > room {
             return None;
         }
         let hwcaps = hwcaps_section(&bytes, start, endian).unwrap_or_default();
@@ -113,30 +116,22 @@ impl Cache {
     /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first; with the one that
     /// the file is in (`search_cache`).
     pub fn lookup_on(&self, name: &[u8], machine: Machine, active: &[Bytes]) -> Option<(RootfsPath, Option<Bytes>)> {
-        let (mut left, mut right) = (0, self.count);
-        let mut found = None;
-        while left < right {
-            let middle = left + (right - left) / 2;
+        let is_equal = |index: usize| self.key_on(index).is_some_and(|key| compare(name, key).is_eq());
+        let (mut left, mut right) = (0, self.count.checked_sub(1)?);
+        let middle = loop {
+            let middle = (left + right) / 2;
             match compare(name, self.key_on(middle)?) {
-                Ordering::Equal => {
-                    found = Some(middle);
-                    break;
-                }
+                Ordering::Equal => break middle,
                 // The entries stand in descending order.
-                Ordering::Less => left = middle + 1,
-                Ordering::Greater => right = middle,
+                Ordering::Less if middle < right => left = middle + 1,
+                Ordering::Greater if middle > left => right = middle - 1,
+                _ => return None,
             }
-        }
-        let mut first = found?;
-        while first > 0 && self.key_on(first - 1).is_some_and(|key| compare(name, key).is_eq()) {
-            first -= 1;
-        }
+        };
+        let first = (0..middle).rev().take_while(|index| is_equal(*index)).last().unwrap_or(middle);
         // The file, and how good it is: the place of its subdirectory among the active ones.
         let mut best: Option<(&[u8], Option<usize>)> = None;
-        for index in first..self.count {
-            if !self.key_on(index).is_some_and(|key| compare(name, key).is_eq()) {
-                break;
-            }
+        for index in (first..=right).take_while(|index| is_equal(*index)) {
             let at = self.entries + index * self.entry;
             let flags: u32 = self.bytes.pread_with(at, self.endian).ok()?;
             let Some(value) = self.value(index).filter(|_| accepts(flags, machine)) else { continue };
@@ -161,7 +156,7 @@ impl Cache {
                 continue;
             }
             best = Some((value, None));
-            if flags == flags_of(machine) {
+            if flags == default_id(machine) {
                 break;
             }
         }
@@ -237,10 +232,24 @@ pub fn flags_of(machine: Machine) -> u32 {
     }
 }
 
-/// `_dl_cache_check_flags`: which entries the loader of this machine considers.
+/// `_dl_cache_check_flags` (sysdeps/*/dl-cache.h): which entries the loader of this machine considers. On ARM a
+/// library that says nothing of its floating-point ABI is of either.
 fn accepts(flags: u32, machine: Machine) -> bool {
     let own = flags_of(machine);
-    flags == own || (own == 0x0003 && flags == 1)
+    flags == own
+        || match own {
+            0x0003 => flags == 1,
+            0x0903 => flags == 0x0003,
+            _ => false,
+        }
+}
+
+/// `_DL_CACHE_DEFAULT_ID`: the flags that no others are better than.
+fn default_id(machine: Machine) -> u32 {
+    match flags_of(machine) {
+        0x0903 => 0x0003,
+        own => own,
+    }
 }
 
 /// `_dl_cache_libcmp`: runs of digits compare as numbers, so that `libfoo.so.10` follows `libfoo.so.9`.
