@@ -18,7 +18,7 @@ use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Loaded, Priority, Resolver, Skipped, Verdict, Versions, hwcaps,
 };
 use crate::rootfs::{Body, Kind, Rootfs};
-use crate::sysroot::Sysroot;
+use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
 /// What the rootfs was made for, to be found again in it.
@@ -267,10 +267,12 @@ impl Files for View<'_> {
     fn find(&mut self, path: &RootfsPath) -> Find {
         let mut at = RootfsPath::root();
         let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut links = 0;
+        let (mut links, mut needs_folder) = (0, false);
         while let Some(part) = rest.pop() {
-            if !matches!(self.rootfs.get(&at).map(|entry| &entry.kind), Some(Kind::Dir)) {
-                return Find::Absent;
+            match self.rootfs.get(&at).map(|entry| &entry.kind) {
+                Some(Kind::Dir) => {}
+                None => return Find::Absent,
+                Some(_) => return Find::NotDir,
             }
             if part == b".." {
                 at = at.parent().unwrap_or_else(RootfsPath::root);
@@ -287,6 +289,7 @@ impl Files for View<'_> {
                     if target.first() == Some(&b'/') {
                         at = RootfsPath::root();
                     }
+                    needs_folder |= rest.is_empty() && asks_for_folder(target);
                     let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
                     rest.extend(parts.rev().map(<[u8]>::to_vec));
                 }
@@ -296,6 +299,7 @@ impl Files for View<'_> {
         match self.rootfs.get(&at).map(|entry| &entry.kind) {
             None => Find::Absent,
             Some(Kind::Dir) => Find::Dir,
+            Some(_) if needs_folder => Find::NotDir,
             Some(Kind::Hardlink(target)) => Find::File { file: self.id(&target.clone()), realpath: at },
             Some(_) => Find::File { file: self.id(&at), realpath: at },
         }

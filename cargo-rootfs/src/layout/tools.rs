@@ -56,7 +56,7 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
                 return Err(Error::failed(format!("tool `{tool}` lies in the project's own build tree"))
                     .help(format!("take it as a file: --include {tool}:/usr/local/bin/NAME")));
             }
-            End::Absent => return Err(unknown(view, tool, target)),
+            End::Absent | End::NotDir => return Err(unknown(view, tool, target)),
             End::Dir(_) => return Err(Error::failed(format!("tool `{tool}` is a directory"))),
             End::Special(word) => return Err(Error::failed(format!("tool `{tool}` is a {word}"))),
             End::Loop => {
@@ -91,7 +91,7 @@ fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
 fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     let (path, why) = places(tool).find_map(|path| {
         let why = match view.walk(&path).end {
-            End::Absent => return None,
+            End::Absent | End::NotDir => return None,
             End::File(_) => "it is not executable".to_owned(),
             End::Dir(_) => "it is a directory".to_owned(),
             End::Special(word) => format!("it is a {word}"),

@@ -236,7 +236,7 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 /// Why a file has no closure, in a phrase.
 pub(super) fn skipped_text(skipped: &Skipped) -> String {
     match skipped {
-        Skipped::Absent(Find::Absent) => "not found".to_owned(),
+        Skipped::Absent(Find::Absent | Find::NotDir) => "not found".to_owned(),
         Skipped::Absent(Find::Dir) => "is a directory".to_owned(),
         Skipped::Absent(Find::Special(word)) => format!("is a {word}"),
         Skipped::Absent(Find::Loop) => "too many levels of symbolic links".to_owned(),

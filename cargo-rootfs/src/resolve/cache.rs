@@ -110,12 +110,18 @@ impl Cache {
     /// The file that the loader of `machine` takes for `name`, on the baseline of its architecture:
     /// entries for particular hardware are passed over.
     pub fn lookup(&self, name: &[u8], machine: Machine) -> Option<RootfsPath> {
-        self.lookup_on(name, machine, &[]).map(|(path, _)| path)
+        self.lookup_on(name, machine, &[], |hwcap| hwcap == 0).map(|(path, _)| path)
     }
 
-    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first; with the one that
-    /// the file is in (`search_cache`).
-    pub fn lookup_on(&self, name: &[u8], machine: Machine, active: &[Bytes]) -> Option<(RootfsPath, Option<Bytes>)> {
+    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first, and entries for
+    /// other hardware count by their bits; with the subdirectory that the file is in (`search_cache`).
+    pub fn lookup_on(
+        &self,
+        name: &[u8],
+        machine: Machine,
+        active: &[Bytes],
+        accepts_hwcap: impl Fn(u64) -> bool,
+    ) -> Option<(RootfsPath, Option<Bytes>)> {
         let is_equal = |index: usize| self.key_on(index).is_some_and(|key| compare(name, key).is_eq());
         let (mut left, mut right) = (0, self.count.checked_sub(1)?);
         let middle = loop {
@@ -151,8 +157,7 @@ impl Cache {
             if best.is_some() && self.entry == NEW_ENTRY {
                 break;
             }
-            // What is for the hardware of old, by bits of AT_HWCAP.
-            if hwcap != 0 {
+            if !accepts_hwcap(hwcap) {
                 continue;
             }
             best = Some((value, None));

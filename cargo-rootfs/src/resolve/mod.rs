@@ -19,7 +19,9 @@ mod candidate;
 mod closure;
 mod conf;
 mod dlopen;
+mod folders;
 pub(crate) mod hwcaps;
+mod legacy;
 mod library_path;
 mod loader;
 mod names;
@@ -67,6 +69,8 @@ pub enum Find {
     Special(&'static str),
     /// Nothing.
     Absent,
+    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    NotDir,
     /// Too many links.
     Loop,
     /// It could not be looked at, and why.

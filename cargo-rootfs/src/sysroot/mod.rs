@@ -106,6 +106,8 @@ pub enum End {
     Special(&'static str),
     /// Nothing.
     Absent,
+    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    NotDir,
     /// More than 40 links.
     Loop,
     /// It could not be looked at.
@@ -313,17 +315,18 @@ impl Sysroot {
         mut record: Option<(&mut Links, &mut Vec<RootfsPath>)>,
     ) -> std::result::Result<Reached, (RootfsPath, End)> {
         let mut way = Way::new(path);
+        let mut needs_folder = false;
         while let Some(part) = way.next() {
             let part = way.part(part);
             if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
-                // A file where a folder is needed: ENOTDIR, which for a search is as good as absent.
+                // A file where a folder is needed: ENOTDIR.
                 let mut lost = self.nodes[node].path.child(part);
                 while let Some(part) = way.next() {
                     lost = lost.child(way.part(part));
                 }
                 let end = match self.end(node) {
                     end @ (End::Failed(_) | End::Absent) => end,
-                    _ => End::Absent,
+                    _ => End::NotDir,
                 };
                 // Below what is not there nothing is a link.
                 return Err((lost.normalized(), end));
@@ -350,7 +353,11 @@ impl Sysroot {
             if target.first() == Some(&b'/') {
                 node = ROOT;
             }
+            needs_folder |= asks_for_folder(target) && way.is_at_end();
             way.turn(Arc::clone(target));
+        }
+        if needs_folder && matches!(self.nodes[node].kind, Kind::File(_) | Kind::Special(_)) {
+            return Err((self.nodes[node].path.clone(), End::NotDir));
         }
         Ok((node, met))
     }
@@ -474,6 +481,11 @@ fn is_sibling(target: &[u8]) -> bool {
     !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
 }
 
+/// Whether a link with this target leads to folders alone (path_resolution(7), "trailing slashes").
+pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
+    target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
+}
+
 /// The components that are still to be followed: of the path, and of links that were met on it.
 struct Way<'p> {
     now: Text<'p>,
@@ -531,6 +543,12 @@ impl<'p> Way<'p> {
         }
     }
 
+    /// Whether no component follows.
+    fn is_at_end(&self) -> bool {
+        let is_end = |text: &[u8]| text.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".");
+        is_end(&self.now[self.at..]) && self.rest.iter().all(|(text, at)| is_end(&text[*at..]))
+    }
+
     fn part(&self, part: std::ops::Range<usize>) -> &[u8] {
         &self.now[part]
     }
@@ -544,6 +562,7 @@ impl Files for Sysroot {
             End::Dir(_) => Find::Dir,
             End::Special(word) => Find::Special(word),
             End::Absent => Find::Absent,
+            End::NotDir => Find::NotDir,
             End::Loop => Find::Loop,
             End::Failed(error) => Find::Failed(error.to_string()),
         }

@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
+use super::super::loader::glibc_release;
 use super::tree::{LOADER, MUSL_LOADER, Node, Tree};
 use crate::resolve::{Closure, Lack, Libc, Unsatisfied, Unversioned, Verdict};
 
@@ -62,6 +63,12 @@ fn loader(tree: &Tree) -> Option<&'static str> {
     None
 }
 
+/// The release of glibc's loader; the first of all where it does not say.
+fn release_of(loader: &str) -> (u32, u32) {
+    static RELEASE: OnceLock<(u32, u32)> = OnceLock::new();
+    *RELEASE.get_or_init(|| glibc_release(&std::fs::read(loader).unwrap()).unwrap_or_default())
+}
+
 fn materialize(tree: &Tree, root: &Path, loader: &str) {
     let mut first: Vec<Option<std::path::PathBuf>> = vec![None; tree.bodies.len()];
     for (path, node) in &tree.nodes {
@@ -83,6 +90,7 @@ fn materialize(tree: &Tree, root: &Path, loader: &str) {
             Node::Loader(_) => {
                 std::fs::copy(std::fs::canonicalize(loader).unwrap(), &host).unwrap();
             }
+            Node::Special("socket") => drop(std::os::unix::net::UnixListener::bind(&host).unwrap()),
             Node::Special(_) | Node::Denied => unreachable!("only here"),
         }
     }
@@ -101,6 +109,9 @@ fn ask(tree: &Tree, file: &str) -> Option<Output> {
         return None;
     }
     let loader = loader(tree)?;
+    if tree.before.is_some_and(|release| release_of(loader) >= release) {
+        return None;
+    }
     let root = tempfile::tempdir().unwrap();
     materialize(tree, root.path(), loader);
     let start = match (&tree.hwcaps, tree.libc) {
