@@ -361,6 +361,10 @@ fn needs(layout: &mut Layout<'_>, closure: &Closure, origin: impl Fn(RootfsPath,
             layout.path(&object.path, &origin(parent.clone(), object))?;
         }
     }
+    for other in &closure.other_names {
+        let parent = other.needed_by.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath);
+        layout.path(&other.found.path, &origin(parent.clone(), &other.found))?;
+    }
     opened::lay_out(layout, closure)
 }
 

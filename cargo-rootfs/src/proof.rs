@@ -55,10 +55,11 @@ impl Claim {
     /// The claim that `closure` makes, its files named by `files`.
     pub fn new(closure: &Closure, start: Start, names: Vec<RootfsPath>, machine: Machine, files: &dyn Files) -> Self {
         let interpreter = closure.interpreter.iter().filter_map(|(path, found)| Some((path, found.as_ref()?.1)));
-        let objects = closure.objects.iter().map(|object| (&object.path, object.file));
+        let found = || closure.objects.iter().chain(closure.other_names.iter().map(|other| &other.found));
+        let objects = found().map(|object| (&object.path, object.file));
         let paths = interpreter.chain(objects).map(|(path, file)| (path.clone(), files.inode(file))).collect();
         let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
-        let searched = closure.objects.iter().filter(is_searched);
+        let searched = found().filter(is_searched);
         let searched = searched.map(|object| (object.needed.clone(), files.inode(object.file))).collect();
         let (mapped, opened) = (mapped(closure, files), opened(closure, files));
         Self { names, start, machine, hwcaps: Hwcaps::BASELINE, mapped, opened, paths, searched }

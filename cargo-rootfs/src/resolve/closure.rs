@@ -46,8 +46,8 @@ pub struct Closure {
     pub missing: Vec<Missing>,
     /// Candidates for another class or machine that the loader passes over, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
-    /// Names of objects besides the one they were first needed by and their soname, with indices into `objects`.
-    pub other_names: Vec<(Bytes, usize)>,
+    /// Names of objects besides the one they were first needed by: what was found by them is an object already.
+    pub other_names: Vec<OtherName>,
     /// Who needs what: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
     /// The oldest glibc and Linux that it runs on.
@@ -76,6 +76,17 @@ pub struct Loaded {
     pub found_by: FoundBy,
     /// The glibc-hwcaps subdirectory that it is in: what hardware it is for.
     pub hwcaps: Option<Bytes>,
+}
+
+/// A name that led to a file which was mapped already, or which stands for one that was.
+#[derive(Debug, Clone)]
+pub struct OtherName {
+    /// The name, and what it led to.
+    pub found: Loaded,
+    /// Which of [`Closure::objects`] it is.
+    pub object: usize,
+    /// Who needs it by that name: one of the objects, or the executable.
+    pub needed_by: Option<usize>,
 }
 
 impl Loaded {
@@ -201,6 +212,14 @@ pub(super) struct Process<'a> {
 }
 
 impl Process<'_> {
+    /// That what the object at `turn` needs led to the one at `at`.
+    fn add_other_name(&mut self, found: Loaded, turn: usize, at: usize) {
+        if let Some(object) = self.mapped[at].listed {
+            let needed_by = self.mapped[turn].listed;
+            self.closure.other_names.push(OtherName { found, object, needed_by });
+        }
+    }
+
     /// That the loader gives up on the object at `bad`, which the one at `turn` needs by `name`.
     fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
         let needed_by = self.mapped[turn].path.clone();
@@ -574,14 +593,16 @@ impl Resolver {
                 self.known.set(alias, at);
                 process.aliases.push((alias, at));
             }
-            if let Some(listed) = process.mapped[at].listed {
-                process.closure.other_names.push((needed, listed));
-            }
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
             return Ok(at);
         }
         let Some(object) = hit.object else { return Err(Outcome::Missing) };
         if loader.libc == Libc::Musl && loader.takes_for_itself(process.files, file, &object) {
-            return self.map_interpreter(process, loaded_by, name);
+            let at = self.map_interpreter(process, loaded_by, name)?;
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
+            return Ok(at);
         }
         let is_path = needed.contains(&b'/');
         let mut mapping = self.mapped(process.files, &loader, path.clone(), object, Some(loaded_by));

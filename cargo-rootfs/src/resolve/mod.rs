@@ -33,7 +33,7 @@ mod tests;
 mod tokens;
 mod versions;
 
-pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
+pub use closure::{Closure, Loaded, Missing, OtherName, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
 pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
