@@ -11,7 +11,7 @@ use super::loader::{Libc, Loader, Shared};
 use super::names::{Marks, NameId, Names};
 use super::queue::{Circle, Queue};
 use super::releases::{Releases, RunsOn};
-use super::search::{Attempt, MAX_PLACES, Outcome, Scope, Search};
+use super::search::{Attempt, Outcome, Progress, Scope, Search};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, Hwcaps, bytes, hwcaps};
 use crate::elf::{Bytes, DependencyKind, Malformed, Object};
@@ -147,8 +147,8 @@ pub struct Resolver {
     /// The least priority of the dlopen notes that are followed.
     pub(super) follows: Priority,
     pub(super) notes: Notes,
-    /// How many places may still be searched for the closure at hand.
-    places_left: usize,
+    /// Of the closure at hand.
+    progress: Progress,
     /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
     library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
     /// What the loaders search on the hardware at hand.
@@ -238,7 +238,7 @@ impl Resolver {
             preloads: false,
             follows: Priority::default(),
             notes: Notes::default(),
-            places_left: MAX_PLACES,
+            progress: Progress::default(),
             library_folders: FxHashMap::default(),
             hwcaps: Hwcaps::BASELINE,
             loaders: FxHashMap::default(),
@@ -333,13 +333,13 @@ impl Resolver {
         let library_path = library_path::folders(files, &self.library_path, loader, None, self.current.as_ref());
         let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
-        let mut places_left = MAX_PLACES;
+        let mut progress = Progress::default();
         let outcome = Search {
             files,
             loader,
             current: self.current.as_ref(),
             trail: Some(&mut tried),
-            places_left: &mut places_left,
+            progress: &mut progress,
             passed_over: Vec::new(),
         }
         .run(&scope, name);
@@ -360,7 +360,7 @@ impl Resolver {
 
     /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
     pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
-        self.places_left = MAX_PLACES;
+        self.progress = Progress::default();
         let (realpath, id) = match files.find(path) {
             Find::File { realpath, file } => (realpath, file),
             other => return Err(Skipped::Absent(other)),
@@ -763,6 +763,7 @@ impl Resolver {
         if let Some(hit) = self.found.get(&(loader_id, scope, name)) {
             return hit.clone();
         }
+        self.progress.met_root = false;
         let (outcome, passed_over) = self.look(files, loader, scope, name, None);
         if !passed_over.is_empty() {
             self.passed_over.insert((loader_id, scope, name), passed_over);
@@ -778,7 +779,7 @@ impl Resolver {
         let soname = object.as_ref().and_then(|object| object.soname.as_ref()).map(|soname| self.names.id(soname));
         let hit = Hit { outcome, path_name, soname, object };
         // What was given up for want of places is nothing to remember: the next program has places left.
-        if self.places_left > 0 {
+        if self.progress.places_left > 0 && !self.progress.met_root {
             self.found.insert((loader_id, scope, name), hit.clone());
         }
         hit
@@ -808,7 +809,11 @@ impl Resolver {
     /// Every place where `name` was looked for; only worth its time where it was not found.
     fn explain(&mut self, files: &mut dyn Files, loader: &Loader, scope: usize, name: NameId) -> Vec<Attempt> {
         let mut tried = Vec::new();
+        let before = self.progress;
         self.look(files, loader, scope, name, Some(&mut tried));
+        let places_left = self.progress.places_left;
+        self.progress = before;
+        self.progress.places_left = places_left;
         tried
     }
 
@@ -820,8 +825,8 @@ impl Resolver {
         name: NameId,
         trail: Option<&mut Vec<Attempt>>,
     ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
-        let (current, places_left) = (self.current.as_ref(), &mut self.places_left);
-        let mut search = Search { files, loader, current, trail, places_left, passed_over: Vec::new() };
+        let (current, progress) = (self.current.as_ref(), &mut self.progress);
+        let mut search = Search { files, loader, current, trail, progress, passed_over: Vec::new() };
         let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }

@@ -48,6 +48,11 @@ impl Folder {
         is_there.then(|| Self { kind: Kind::Hardware, level: Some(level.clone()), ..Self::new(path) })
     }
 
+    /// Whether it is written as `/` alone.
+    pub(super) fn is_root(&self) -> bool {
+        self.kind == Kind::Absolute && self.length == 1
+    }
+
     /// An element of a path; `None` where it starts from a current folder that there is not.
     fn element(text: &[u8], current: Option<&RootfsPath>) -> Option<Self> {
         let trimmed = text.len() - text.iter().rev().take_while(|byte| **byte == b'/').count();

@@ -85,14 +85,38 @@ enum Candidate {
     Bad(String),
 }
 
+/// What the searches for one program have come to so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// How many places may still be tried.
+    pub(super) places_left: usize,
+    root: RootFolder,
+    /// The last search came to the root folder, so that its outcome is this program's alone.
+    pub(super) met_root: bool,
+}
+
+/// Before glibc 2.38 the loader asks whether `/` is a folder by an empty name, and finds out that it is not (bug
+/// 30435): it takes what it finds there at first, and after the first name that is not there nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RootFolder {
+    Unknown,
+    There,
+    Lost,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { places_left: MAX_PLACES, root: RootFolder::Unknown, met_root: false }
+    }
+}
+
 pub(super) struct Search<'a> {
     pub(super) files: &'a mut dyn Files,
     pub(super) loader: &'a Loader,
     pub(super) current: Option<&'a RootfsPath>,
     /// Every place tried is written down where somebody wants to know.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
-    /// How many places may still be tried.
-    pub(super) places_left: &'a mut usize,
+    pub(super) progress: &'a mut Progress,
     /// Files of another class or machine that were passed over.
     pub(super) passed_over: Vec<(RootfsPath, Machine)>,
 }
@@ -166,14 +190,24 @@ impl Search<'_> {
     fn in_folders(&mut self, by: FoundBy, folders: &[Folder], name: &[u8]) -> Option<Outcome> {
         for folder in folders {
             let path = folder.path.join(name);
-            if *self.places_left == 0 {
+            if self.progress.places_left == 0 {
                 return Some(Outcome::Bad { path, reason: "there are too many places to look into".to_owned() });
             }
-            *self.places_left -= 1;
+            self.progress.places_left -= 1;
+            let is_root = folder.is_root() && self.loader.libc == Libc::Glibc && !self.loader.is_since(2, 38);
+            self.progress.met_root |= is_root;
+            if is_root && self.progress.root == RootFolder::Lost {
+                self.note(by, Some(folder.path.clone()), Some("this loader does not look there again".to_owned()));
+                continue;
+            }
             let candidate = match self.is_too_long(folder, name) {
                 true => Candidate::Fail(Errno::NameTooLong, "file name too long".to_owned()),
                 false => self.candidate(&path, name == b"."),
             };
+            if is_root && self.progress.root == RootFolder::Unknown {
+                let is_there = matches!(candidate, Candidate::Take(..));
+                self.progress.root = if is_there { RootFolder::There } else { RootFolder::Lost };
+            }
             match candidate {
                 // A subdirectory that does not have the file is not worth a word.
                 Candidate::Pass(_) | Candidate::Fail(..) if folder.level.is_some() => {}
@@ -219,6 +253,7 @@ impl Search<'_> {
             // The error that counts is that of the last place, which is never one of these.
             Kind::Hardware => false,
             Kind::Relative => true,
+            Kind::Absolute if folder.is_root() && self.progress.root == RootFolder::Lost => false,
             Kind::Absolute => folder.length <= PATH_MAX && self.files.find(&folder.path) == Find::Dir,
         }
     }

@@ -77,6 +77,50 @@ fn what_is_too_long_ends_the_list() {
     tree(&format!("{fits}{}", "/.".repeat(10))).expect("/bin/app", NEXT);
 }
 
+/// The root folder as an element: until glibc 2.38 the loader loses it with the first name that is not there (bug
+/// 30435), unless it found one there before.
+#[test]
+fn the_root_folder_is_lost_with_the_first_name_that_is_not_there() {
+    let tree = |release, first: &str| {
+        let app = program().needs(first).needs("libb.so").needs("libd.so").runpath("//:/y");
+        Tree::glibc_of(release)
+            .before(2, 38)
+            .elf("/bin/app", app)
+            .elf("/libb.so", library())
+            .elf("/libd.so", library())
+            .elf("/y/libd.so", library())
+            .elf("/y/liba.so", library())
+    };
+    tree("2.37", "liba.so").expect(
+        "/bin/app",
+        "liba.so => /y/liba.so [runpath]
+         libd.so => /y/libd.so [runpath]
+         libb.so missing for /bin/app",
+    );
+    tree("2.37", "libb.so").expect(
+        "/bin/app",
+        "libb.so => /libb.so [runpath]
+         libd.so => /libd.so [runpath]",
+    );
+    tree("2.38", "liba.so").only_here("another release").expect(
+        "/bin/app",
+        "liba.so => /y/liba.so [runpath]
+         libb.so => /libb.so [runpath]
+         libd.so => /libd.so [runpath]",
+    );
+    // What came of it is each program's own.
+    let app = |first: &str, then: &str| program().needs(first).needs(then).runpath("/");
+    let mut tree = Tree::glibc_of("2.37")
+        .elf("/libb.so", library())
+        .elf("/bin/one", app("liba.so", "libb.so"))
+        .elf("/bin/two", app("libb.so", "liba.so"));
+    let mut resolver = crate::resolve::Resolver::new(Vec::new(), None);
+    for (name, count) in [("one", 0), ("two", 1), ("one", 0)] {
+        let path = super::tree::path(&format!("/bin/{name}"));
+        assert_eq!(resolver.closure(&mut tree, &path).unwrap().objects.len(), count, "{name}");
+    }
+}
+
 /// A slash at the end of a needed path, and a dot as a name, ask for a folder.
 #[test]
 fn names_that_ask_for_a_folder() {

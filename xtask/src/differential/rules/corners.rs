@@ -14,7 +14,7 @@ pub(super) fn rules(flavor: &Flavor) -> Vec<Rule> {
     rules.extend(errors(flavor));
     rules.extend(lengths());
     rules.extend(twice());
-    rules.extend(paths());
+    rules.extend(paths(flavor));
     rules.extend(programs(flavor));
     if !flavor.ldconfig.is_empty() {
         rules.extend(caches());
@@ -401,8 +401,26 @@ fn twice() -> Vec<Rule> {
 }
 
 /// Search paths that are odd.
-fn paths() -> Vec<Rule> {
+fn paths(flavor: &Flavor) -> Vec<Rule> {
+    // Until 2.38 the loader loses the root folder with the first name that it does not find there (bug 30435).
+    let by_lost_root = if flavor.release >= (2, 38) { "/libb.so" } else { "!libb.so" };
     vec![
+        rule(
+            "the root folder may be an element of a path",
+            |t| {
+                t.app().needs("liba.so").needs("libb.so").needs("libd.so").runpath("//:/r/x");
+                t.libraries(&["/liba.so", "/libb.so", "/r/x/libb.so", "/r/x/libd.so"]);
+            },
+            &["/liba.so", "/libb.so", "/r/x/libd.so"],
+        ),
+        rule(
+            "before 2.38 it is lost with the first name that is not there",
+            |t| {
+                t.app().needs("liba.so").needs("libb.so").runpath("/:/r/x");
+                t.libraries(&["/r/x/liba.so", "/libb.so"]);
+            },
+            &["/r/x/liba.so", by_lost_root],
+        ),
         rule(
             "a RUNPATH of a colon is the current folder",
             |t| {
