@@ -52,16 +52,7 @@ impl Userland {
     /// Nothing yet, on the template `none`, for TARGET.
     pub fn new() -> Self {
         Self {
-            content: Content {
-                tools: Vec::new(),
-                libraries: Vec::new(),
-                dlopen: Priority::default(),
-                hwcaps: Variants::default(),
-                includes: Vec::new(),
-                template: "none".to_owned(),
-                library_path: Vec::new(),
-                install_dir: RootfsPath::root().join(b"usr/local/bin"),
-            },
+            content: Content { template: "none".to_owned(), ..Content::default() },
             executables: Vec::new(),
             sysroot: None,
             target: None,
@@ -202,8 +193,8 @@ impl Userland {
         inputs.extend(assembly.inputs);
 
         let staged = path.with_extension("tar.new");
-        let unnoted = layout::unnoted_warning(&assembly.unnoted);
-        let mut warnings = Gather(assembly.warnings.into_iter().chain(unnoted).collect());
+        let may_open = layout::may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
+        let mut warnings = Gather(assembly.warnings.into_iter().chain(may_open).collect());
         let sink = TarFile::create(&staged, epoch()?)?;
         write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
         if same_bytes(&staged, path) {

@@ -13,6 +13,7 @@ mod imports;
 mod raw;
 mod reader;
 mod segments;
+mod strings;
 #[cfg(test)]
 mod tests;
 mod versions;

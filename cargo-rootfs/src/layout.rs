@@ -4,34 +4,38 @@
 //! [`Sysroot`] and [`Template`].
 
 mod capability;
+mod closures;
 mod configuration;
 mod includes;
+mod libraries;
 mod opened;
 mod place;
 mod project;
+mod root;
 mod skeleton;
 mod tools;
 mod variants;
+mod worklist;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
-use crate::proof::{self, Claim, Start};
+use crate::proof::{self, Claim};
 use crate::report::{by_library, missing_error};
-use crate::resolve::{Closure, Files, FoundBy, Loaded, Loader, Priority, Resolver, Skipped};
-use crate::rootfs::{Origin, Rootfs};
+use crate::resolve::{Closure, Priority, Resolver};
+use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
-use crate::target::{Machine, Target};
+use crate::target::Target;
 use crate::template::Template;
-pub use opened::unnoted_warning;
+pub use opened::may_open_warning;
 use place::Layout;
+use root::Root;
 pub use variants::Variants;
+use worklist::{Worked, Worklist};
 
 /// What goes into a rootfs, besides what cargo built.
 #[derive(Debug, Clone)]
@@ -52,6 +56,23 @@ pub struct Content {
     pub library_path: Vec<Utf8PathBuf>,
     /// Where the project's executables go.
     pub install_dir: RootfsPath,
+}
+
+impl Default for Content {
+    /// Nothing, on the template `base`, as the command line has it.
+    fn default() -> Self {
+        Self {
+            tools: Vec::new(),
+            libraries: Vec::new(),
+            dlopen: Priority::default(),
+            hwcaps: Variants::default(),
+            includes: Vec::new(),
+            template: "base".to_owned(),
+            library_path: Vec::new(),
+            // Where `cargo install --root /usr/local` would put them too.
+            install_dir: RootfsPath::root().join(b"usr/local/bin"),
+        }
+    }
 }
 
 /// `SRC:DST[:MODE[:UID:GID]]`
@@ -101,36 +122,10 @@ pub struct Assembly {
     pub tools: Vec<RootfsPath>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
     pub closures: Vec<(String, Closure)>,
-    /// Files that open libraries at run time, by dlopen(3), and have no notes that say which; without links.
-    pub unnoted: Vec<RootfsPath>,
     /// Host files and links that were read: when one changes, so may the rootfs.
     pub inputs: Vec<PathBuf>,
     /// Host paths where something was looked for that was not there: when one appears, so may the rootfs.
     pub absent: Vec<PathBuf>,
-}
-
-/// One thing that was asked for and gets a closure.
-struct Root {
-    /// As it was asked for, for messages.
-    name: String,
-    origin: Origin,
-    start: Start,
-    /// The path whose closure it is.
-    path: RootfsPath,
-    /// Whether libraries of the build may serve it.
-    is_project: bool,
-    /// Whether it is there to be executed.
-    is_tool: bool,
-    /// How a library that is opened by name was found.
-    opened: Option<Opened>,
-}
-
-/// How a library was found by its name alone.
-struct Opened {
-    by: FoundBy,
-    /// The glibc-hwcaps subdirectory that it is in.
-    hwcaps: Option<Bytes>,
-    loader: Arc<Loader>,
 }
 
 /// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
@@ -181,20 +176,12 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     };
     let machine = target.machine();
     project.graft_origins(&mut view, &mut resolvers.project, &roots);
-    let libraries = libraries(&mut view, &mut resolvers.project, content, machine, &mut errors);
-    roots.extend(libraries);
+    roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut errors));
 
-    let mut closures = Vec::new();
-    for root in &roots {
-        let resolver = if root.is_project { &mut resolvers.project } else { &mut resolvers.tools };
-        match resolver.closure(&mut view, &root.path) {
-            Ok(closure) => {
-                check_machine(&mut view, root, &closure, machine, &mut errors);
-                closures.push(closure);
-            }
-            Err(skipped) => errors.push(not_elf(&mut view, root, &skipped)),
-        }
-    }
+    let worklist = Worklist { view: &mut view, resolvers: &mut resolvers, target };
+    let Worked { roots, mut closures, others, errors: refused, warnings: left_out } = worklist.run(roots);
+    errors.extend(refused);
+    warnings.extend(left_out);
     let variants = match content.hwcaps {
         Variants::All if errors.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
         _ => Vec::new(),
@@ -221,7 +208,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let mut layout = Layout::new(&mut view);
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
-    let mut claims = lay_out(&mut layout, &roots, &closures, machine)?;
+    let mut claims = closures::lay_out(&mut layout, &roots, &closures, machine)?;
+    others.iter().try_for_each(|other| layout.path(&other.path, &other.origin))?;
     claims.extend(variants::lay_out(&mut layout, &roots, &variants, machine)?);
     configuration::lay_out(&mut layout, &roots, &closures, &variants)?;
     for entry in &template.entries {
@@ -232,9 +220,10 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     warnings.append(&mut layout.warnings);
     let rootfs = layout.finish()?;
 
-    let claims = with_names(claims, &roots, &rootfs, &mut view);
-    let unnoted = opened::unnoted(&mut view, &closures);
+    let claims = closures::with_names(claims, &roots, &rootfs, &mut view);
     let (mut inputs, absent) = view.inputs();
+    // What is looked for now changes no entry.
+    opened::find_may_open(&mut view, &mut resolvers, &roots, &mut closures, &rootfs);
     inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
     inputs.extend(includes.iter().map(|include| include.host.clone()));
     inputs.sort_unstable();
@@ -244,7 +233,6 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         warnings,
         executables: project.paths(),
         tools,
-        unnoted,
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,
@@ -257,132 +245,10 @@ struct Resolvers {
     tools: Resolver,
 }
 
-/// Finds what `--with-lib` names: by soname as dlopen(3) would, or by absolute path.
-fn libraries(
-    view: &mut Sysroot,
-    resolver: &mut Resolver,
-    content: &Content,
-    machine: Machine,
-    errors: &mut Vec<Error>,
-) -> Vec<Root> {
-    let mut roots = Vec::new();
-    for name in &content.libraries {
-        let origin = Origin::Library(name.clone());
-        if let Some(path) = RootfsPath::from_bytes(name.as_bytes()) {
-            let start = Start::Path(path.clone());
-            roots.push(Root {
-                name: name.clone(),
-                origin,
-                start,
-                path,
-                is_project: true,
-                is_tool: false,
-                opened: None,
-            });
-            continue;
-        }
-        // Whichever loader of this machine the tree has; glibc's first.
-        let candidates = Loader::usual_paths(machine);
-        let found = candidates.iter().find_map(|path| resolver.loader_at(view, path, machine));
-        let Some(loader) = found else {
-            errors.push(
-                Error::failed(format!("no dynamic loader for {machine} in the sysroot to find `{name}` with"))
-                    .help("add its libc to the sysroot (libc6 on Debian), or choose another --sysroot"),
-            );
-            continue;
-        };
-        match resolver.library(view, &loader, name.as_bytes()) {
-            Ok(found) => roots.push(Root {
-                name: name.clone(),
-                origin,
-                start: Start::Library(name.clone().into_bytes(), loader.path.clone()),
-                path: found.path,
-                is_project: true,
-                is_tool: false,
-                opened: Some(Opened { by: found.found_by, hwcaps: found.hwcaps, loader }),
-            }),
-            Err(missing) => {
-                let package = packages::of_library(view.root(), name.as_bytes(), machine);
-                errors.push(missing_error(&[&missing], Some(machine), package.as_deref()));
-            }
-        }
+impl Resolvers {
+    fn of(&mut self, root: &Root) -> &mut Resolver {
+        if root.is_project { &mut self.project } else { &mut self.tools }
     }
-    roots
-}
-
-/// A tool or library of another architecture cannot work in the image.
-fn check_machine(view: &mut Sysroot, root: &Root, closure: &Closure, machine: Machine, errors: &mut Vec<Error>) {
-    let Ok(object) = view.object(closure.id) else { return };
-    if object.machine == machine {
-        return;
-    }
-    let debian = machine.debian().unwrap_or("that architecture");
-    let error = Error::failed(format!("`{}` is for {}, not for {machine}", root.name, object.machine));
-    errors.push(match root.origin {
-        Origin::Binary(_) => error.help(format!("build it with --target for {machine}, or name its --target")),
-        _ => error.help(format!("pass --sysroot DIR with a {machine} ({debian}) tree, or another --target")),
-    });
-}
-
-fn not_elf(view: &mut Sysroot, root: &Root, skipped: &Skipped) -> Error {
-    match skipped {
-        Skipped::Bad { why, .. } => tools::script(view, &format!("`{}`", root.name), &root.path).unwrap_or_else(|| {
-            Error::failed(format!("`{}` cannot be packed as an executable", root.name))
-                .detail(format!("{}: {why}", root.path))
-        }),
-        Skipped::Absent(found) => {
-            Error::failed(format!("`{}` cannot be packed", root.name)).detail(format!("{}: {found:?}", root.path))
-        }
-    }
-}
-
-/// Lays out every closure, and says what must be found again in the result.
-fn lay_out(layout: &mut Layout<'_>, roots: &[Root], closures: &[Closure], machine: Machine) -> Result<Vec<Claim>> {
-    let mut claims = Vec::new();
-    for (root, closure) in roots.iter().zip(closures) {
-        layout.path(&root.path, &root.origin)?;
-        if let Some((path, _)) = &closure.interpreter {
-            layout.path(path, &Origin::InterpreterOf(closure.realpath.clone()))?;
-        }
-        needs(layout, closure, |by, _| Origin::NeededBy(by))?;
-        claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
-    }
-    Ok(claims)
-}
-
-/// Lays out the objects of a closure, each with the origins that `origin` gives it by who needs it.
-fn needs(layout: &mut Layout<'_>, closure: &Closure, origin: impl Fn(RootfsPath, &Loaded) -> Origin) -> Result<()> {
-    let mut needed_by: Vec<Vec<&RootfsPath>> = vec![Vec::new(); closure.objects.len()];
-    for (parent, child) in &closure.edges {
-        needed_by[*child].push(parent.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath));
-    }
-    for (object, parents) in closure.objects.iter().zip(needed_by) {
-        for parent in parents {
-            layout.path(&object.path, &origin(parent.clone(), object))?;
-        }
-    }
-    opened::lay_out(layout, closure)
-}
-
-/// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.
-fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mut Sysroot) -> Vec<Claim> {
-    for (claim, root) in claims.iter_mut().zip(roots.iter()) {
-        if !root.is_tool {
-            continue;
-        }
-        if let Some(twin) = place::twin(&root.path) {
-            // Where the sysroot has another file there, both names were never one tool.
-            let same = match (view.find(&twin), view.find(&root.path)) {
-                (crate::resolve::Find::File { file: a, .. }, crate::resolve::Find::File { file: b, .. }) => a == b,
-                (crate::resolve::Find::Absent, _) => rootfs.get(&twin).is_some(),
-                _ => false,
-            };
-            if same {
-                claim.names.push(twin);
-            }
-        }
-    }
-    claims
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Loaded, Priority, Resolver, Skipped, Verdict, Versions, hwcaps,
 };
 use crate::rootfs::{Body, Kind, Rootfs};
-use crate::sysroot::Sysroot;
+use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
 /// What the rootfs was made for, to be found again in it.
@@ -55,10 +55,11 @@ impl Claim {
     /// The claim that `closure` makes, its files named by `files`.
     pub fn new(closure: &Closure, start: Start, names: Vec<RootfsPath>, machine: Machine, files: &dyn Files) -> Self {
         let interpreter = closure.interpreter.iter().filter_map(|(path, found)| Some((path, found.as_ref()?.1)));
-        let objects = closure.objects.iter().map(|object| (&object.path, object.file));
+        let found = || closure.objects.iter().chain(closure.other_names.iter().map(|other| &other.found));
+        let objects = found().map(|object| (&object.path, object.file));
         let paths = interpreter.chain(objects).map(|(path, file)| (path.clone(), files.inode(file))).collect();
         let is_searched = |object: &&Loaded| closure.loader.as_ref().is_some_and(|loader| object.is_searched(loader));
-        let searched = closure.objects.iter().filter(is_searched);
+        let searched = found().filter(is_searched);
         let searched = searched.map(|object| (object.needed.clone(), files.inode(object.file))).collect();
         let (mapped, opened) = (mapped(closure, files), opened(closure, files));
         Self { names, start, machine, hwcaps: Hwcaps::BASELINE, mapped, opened, paths, searched }
@@ -267,10 +268,12 @@ impl Files for View<'_> {
     fn find(&mut self, path: &RootfsPath) -> Find {
         let mut at = RootfsPath::root();
         let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut links = 0;
+        let (mut links, mut needs_folder) = (0, false);
         while let Some(part) = rest.pop() {
-            if !matches!(self.rootfs.get(&at).map(|entry| &entry.kind), Some(Kind::Dir)) {
-                return Find::Absent;
+            match self.rootfs.get(&at).map(|entry| &entry.kind) {
+                Some(Kind::Dir) => {}
+                None => return Find::Absent,
+                Some(_) => return Find::NotDir,
             }
             if part == b".." {
                 at = at.parent().unwrap_or_else(RootfsPath::root);
@@ -287,6 +290,7 @@ impl Files for View<'_> {
                     if target.first() == Some(&b'/') {
                         at = RootfsPath::root();
                     }
+                    needs_folder |= rest.is_empty() && asks_for_folder(target);
                     let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
                     rest.extend(parts.rev().map(<[u8]>::to_vec));
                 }
@@ -296,6 +300,7 @@ impl Files for View<'_> {
         match self.rootfs.get(&at).map(|entry| &entry.kind) {
             None => Find::Absent,
             Some(Kind::Dir) => Find::Dir,
+            Some(_) if needs_folder => Find::NotDir,
             Some(Kind::Hardlink(target)) => Find::File { file: self.id(&target.clone()), realpath: at },
             Some(_) => Find::File { file: self.id(&at), realpath: at },
         }

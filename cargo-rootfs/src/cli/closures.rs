@@ -14,7 +14,7 @@ use crate::error::{Error, Result, exit_code};
 use crate::layout::{Assembly, Variants};
 use crate::path::RootfsPath;
 use crate::report::{self, Show};
-use crate::resolve::{Closure, LibraryPath, Note, Noted, Opening, Resolver, Skipped};
+use crate::resolve::{Closure, LibraryPath, Loaded, Note, Noted, Opening, Resolver, Skipped};
 use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 use crate::target::Target;
@@ -48,6 +48,9 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         if let (Ok(closure), Some(Variants::All)) = (&mut closure, args.content.hwcaps) {
             let above = resolver.closures_above(&mut sysroot, closure);
             above.iter().for_each(|(_, variant)| closure.add_variant(variant));
+        }
+        if let (Ok(closure), true) = (&mut closure, args.may_open) {
+            resolver.find_may_open(&mut sysroot, closure);
         }
         complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
         page.add(&file.to_string_lossy(), &closure)?;
@@ -129,6 +132,10 @@ pub(super) fn why(assembly: &Assembly, target: &Target, typed: &str, terminal: &
                 _ => error.detail("it is not in the sysroot, or lacks something there"),
             });
         }
+        if let Some((library, by)) = may_open(assembly, name) {
+            let error = error.detail(format!("{by} may open it at run time, and no note says so"));
+            return Err(error.help(format!("add it: --with-lib {library}")));
+        }
         return Err(match named(name).first() {
             Some(near) => error.help(format!("`{near}` is")),
             None => error.help("`cargo rootfs tree` shows what it holds"),
@@ -170,6 +177,19 @@ fn left_out<'a>(assembly: &'a Assembly, soname: &str) -> Option<(&'a Noted, &'a 
         !is_taken && noted.note.sonames.iter().any(|name| **name == *soname.as_bytes())
     })?;
     Some((noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
+}
+
+/// The soname by which `name` may be opened without a note, and by what.
+fn may_open<'a>(assembly: &'a Assembly, name: &str) -> Option<(String, &'a RootfsPath)> {
+    assembly.closures.iter().find_map(|(_, closure)| {
+        let is_it = |library: &Loaded| {
+            let names = [&*library.needed, library.path.file_name(), library.realpath.file_name()];
+            names.contains(&name.as_bytes())
+        };
+        let found = closure.may_open.iter().find(|it| is_it(&it.library))?;
+        let by = found.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath);
+        Some((String::from_utf8_lossy(&found.library.needed).into_owned(), by))
+    })
 }
 
 /// The dlopen notes of the object at `path` that were not followed to a library.

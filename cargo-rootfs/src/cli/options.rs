@@ -111,6 +111,10 @@ pub(crate) struct TreeArgs {
     /// Show what a library needs each time it is met
     #[arg(long)]
     pub(crate) no_dedupe: bool,
+    /// Show libraries that FILE may open at run time without a note: their names stand in it. Of what is to be packed
+    /// they are shown always
+    #[arg(long, requires = "files")]
+    pub(crate) may_open: bool,
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     #[command(flatten)]
@@ -491,7 +495,13 @@ pub(super) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
         return None;
     }
     let (build, content) = (BuildArgs::default(), ContentArgs::default());
-    let tree = TreeArgs { files: files.to_vec(), no_dedupe: false, build: build.clone(), content: content.clone() };
+    let tree = TreeArgs {
+        files: files.to_vec(),
+        no_dedupe: false,
+        may_open: false,
+        build: build.clone(),
+        content: content.clone(),
+    };
     let (terminal, output) = (TerminalArgs::default(), OutputArgs::default());
     Some(Options { command: Some(Command::Tree(tree)), terminal, build, content, output })
 }

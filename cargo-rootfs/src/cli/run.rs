@@ -119,8 +119,8 @@ impl Job<'_> {
             self.stop_if_interrupted()?;
         }
         Error::all(errors)?;
-        let unnoted = layout::unnoted_warning(assemblies.iter().flat_map(|assembly| &assembly.unnoted));
-        unnoted.iter().for_each(|warning| self.terminal.warning(warning));
+        let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
+        layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
         Ok((plan, assemblies))
     }
 

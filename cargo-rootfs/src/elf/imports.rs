@@ -125,7 +125,7 @@ fn places<F: ReadAt + ?Sized>(file: &F, symbols: &Symbols) -> io::Result<Vec<u64
 }
 
 /// Reads until `buffer` is full or the file ends.
-fn fill<F: ReadAt + ?Sized>(file: &F, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn fill<F: ReadAt + ?Sized>(file: &F, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
         match file.read_at(&mut buffer[length..], offset.saturating_add(length as u64)) {

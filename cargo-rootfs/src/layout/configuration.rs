@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::place::Layout;
+use super::root::{Opened, Root};
 use super::variants::Variant;
-use super::{Opened, Root};
 use crate::elf::Bytes;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
@@ -54,7 +54,8 @@ fn is_searched(by: FoundBy) -> bool {
 
 fn of_closure(closure: &Closure) -> Vec<Searched<'_>> {
     let Some(loader) = &closure.loader else { return Vec::new() };
-    let objects = closure.objects.iter().filter(|object| is_searched(object.found_by));
+    let others = closure.other_names.iter().map(|other| &other.found);
+    let objects = closure.objects.iter().chain(others).filter(|object| is_searched(object.found_by));
     let searched = objects.map(|object| Searched {
         loader,
         needed: object.needed.clone(),

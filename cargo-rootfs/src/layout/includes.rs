@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Include;
 use super::place::Layout;
-use super::{Include, Root};
+use super::root::Root;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
-use crate::proof::Start;
 use crate::resolve::{BadObject, Files};
 use crate::rootfs::{Body, Entry, HostFile, Kind, Origin};
 use crate::sysroot::Sysroot;
@@ -150,15 +150,9 @@ pub(super) fn roots(
                 item.host.display(),
                 object.machine
             ))),
-            Ok(_) => roots.push(Root {
-                name: item.path.to_string(),
-                origin: item.origin.clone(),
-                start: Start::Path(item.path.clone()),
-                path: item.path.clone(),
-                is_project: true,
-                is_tool: false,
-                opened: None,
-            }),
+            Ok(_) => {
+                roots.push(Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone()));
+            }
             Err(BadObject::Malformed(malformed)) if !malformed.not_elf => warnings.push(Warning::new(format!(
                 "`{}` begins as an ELF file and is none: {}; it is packed as it is",
                 item.host.display(),

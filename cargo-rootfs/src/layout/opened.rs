@@ -1,15 +1,18 @@
-//! What dlopen notes add to a rootfs: why each library is there, and what is to be said of those that are not.
+//! What is opened at run time: why what dlopen notes add is there, and what is to be said of the rest.
 //!
-//! Which notes are followed, and where their libraries are, is [`crate::resolve`]'s.
+//! Which notes are followed, which names may be opened, and where the libraries are, is [`crate::resolve`]'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::Resolvers;
 use super::place::Layout;
+use super::root::Root;
+use crate::elf::Bytes;
 use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
-use crate::resolve::{Closure, Noted, Opening, Priority};
-use crate::rootfs::Origin;
+use crate::resolve::{Closure, MayOpen, Noted, Opening, Priority};
+use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
@@ -29,36 +32,73 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> 
     Ok(())
 }
 
-/// The files of the closures that open libraries and do not say which.
-pub(super) fn unnoted(view: &mut Sysroot, closures: &[Closure]) -> Vec<RootfsPath> {
-    let mut seen = BTreeSet::new();
-    let mut paths = Vec::new();
-    for closure in closures {
-        let objects = closure.objects.iter().map(|object| (object.file, &object.realpath));
-        for (file, path) in std::iter::once((closure.id, &closure.realpath)).chain(objects) {
-            if seen.insert(file) && view.opens_unnoted(file) {
-                paths.push(path.clone());
-            }
-        }
+/// Finds what the closures may open, each with the resolver that it was found with; what `rootfs` has anyway is none.
+pub(super) fn find_may_open(
+    view: &mut Sysroot,
+    resolvers: &mut Resolvers,
+    roots: &[Root],
+    closures: &mut [Closure],
+    rootfs: &Rootfs,
+) {
+    for (root, closure) in roots.iter().zip(closures) {
+        resolvers.of(root).find_may_open(view, closure);
+        closure.may_open.retain(|it| rootfs.get(&it.library.realpath).is_none());
     }
-    paths
 }
 
-/// How many files are named before the rest are counted.
-const NAMED: usize = 4;
+/// What is opened for features that hardly any root has a use for, by whom and which, up to the version: it is in
+/// trees, and no warning.
+const RARE: [(&str, &str); 6] = [
+    // To load a policy, as init does (`selinux_mkload_policy`, src/load_policy.c).
+    ("libselinux.so", "libsepol.so"),
+    // The mouse of the Linux console (`_nc_mouse_init`, ncurses/base/lib_mouse.c).
+    ("libncurses", "libgpm.so"),
+    // The nodes that top(1) shows (library/numa.c of procps).
+    ("libproc2.so", "libnuma.so"),
+    // The labels that they show beside processes, where SELinux has any.
+    ("ps", "libselinux.so"),
+    ("pstree", "libselinux.so"),
+    ("killall", "libselinux.so"),
+];
 
-/// One warning for all of them: what no header tells has to be named. `None` where there are none.
-pub fn unnoted_warning<'p>(paths: impl IntoIterator<Item = &'p RootfsPath>) -> Option<Warning> {
-    let names: BTreeSet<_> = paths.into_iter().map(RootfsPath::file_name).collect();
-    let shown: Vec<_> = names.iter().take(NAMED).map(|name| format!("`{}`", String::from_utf8_lossy(name))).collect();
-    let what = match names.len() {
-        0 => return None,
-        1 => "calls dlopen and has no notes that say what for: name what it opens by `--with-lib`",
-        _ => "call dlopen and have no notes that say what for: name what they open by `--with-lib`",
+fn is_rare(by: &[u8], soname: &[u8]) -> bool {
+    let is = |name: &[u8], begin: &str| match begin.starts_with("lib") {
+        true => name.starts_with(begin.as_bytes()),
+        false => name == begin.as_bytes(),
     };
-    let more = names.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    Some(Warning::new(format!("{}{more} {what}", shown.join(", "))))
+    RARE.iter().any(|(caller, library)| is(by, caller) && is(soname, library))
+}
+
+/// How many libraries are named before the rest are counted.
+const NAMED: usize = 6;
+
+/// One warning for all that the closures may open, to be told and not taken. `None` where there is nothing.
+pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> Option<Warning> {
+    let mut named: BTreeMap<&Bytes, BTreeSet<&[u8]>> = BTreeMap::new();
+    for closure in closures {
+        let by = |it: &MayOpen| caller(closure, it.by).file_name();
+        for it in closure.may_open.iter().filter(|it| !is_rare(by(it), &it.library.needed)) {
+            named.entry(&it.library.needed).or_default().insert(by(it));
+        }
+    }
+    let one = |(soname, by): (&&Bytes, &BTreeSet<&[u8]>)| {
+        let by: Vec<_> = by.iter().map(|name| format!("`{}`", String::from_utf8_lossy(name))).collect();
+        format!("`{}` (by {})", String::from_utf8_lossy(soname), by.join(", "))
+    };
+    let mut shown: Vec<_> = named.iter().take(NAMED).map(one).collect();
+    let (what, each) = match named.len() {
+        0 => return None,
+        1 => ("is", "it is"),
+        _ => ("are", "they are"),
+    };
+    if named.len() > NAMED {
+        shown.push(format!("{} more", named.len() - NAMED));
+    }
+    let last = shown.pop().unwrap_or_default();
+    let list = if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) };
+    let sonames: Vec<_> = named.keys().map(|soname| String::from_utf8_lossy(soname)).collect();
+    let message = format!("{list} may be opened at run time, and {what} not packed");
+    Some(Warning::new(message).help(format!("where {each} wanted: --with-lib {}", sonames.join(","))))
 }
 
 /// What is not as the notes would have it, each thing once. What is required is an error of its own.

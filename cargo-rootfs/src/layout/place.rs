@@ -57,7 +57,7 @@ impl<'a> Layout<'a> {
                 self.folder(&walk.path, origin)
             }
             End::Special(word) => Err(Error::failed(format!("`{path}` of the sysroot is a {word}"))),
-            End::Absent => Err(Error::failed(format!("`{path}` is not in the sysroot"))),
+            End::Absent | End::NotDir => Err(Error::failed(format!("`{path}` is not in the sysroot"))),
             End::Loop => Err(Error::failed(format!("`{path}` leads through too many symbolic links"))),
             End::Failed(error) => {
                 Err(Error::failed(format!("cannot read `{path}` in the sysroot")).detail(error.to_string()))

@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::{Artifacts, Content, Root};
+use super::root::Root;
+use super::{Artifacts, Content};
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
-use crate::proof::Start;
 use crate::resolve::{Files, LibraryPath, Resolver};
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
@@ -59,15 +59,9 @@ impl Project {
     }
 
     pub(super) fn roots(&self, roots: &mut Vec<Root>) {
-        roots.extend(self.executables.iter().map(|(name, path)| Root {
-            name: name.clone(),
-            origin: Origin::Binary(name.clone()),
-            start: Start::Path(path.clone()),
-            path: path.clone(),
-            is_project: true,
-            is_tool: false,
-            opened: None,
-        }));
+        let root =
+            |(name, path): &(String, RootfsPath)| Root::of_project(name, Origin::Binary(name.clone()), path.clone());
+        roots.extend(self.executables.iter().map(root));
     }
 
     pub(super) fn paths(&self) -> Vec<RootfsPath> {

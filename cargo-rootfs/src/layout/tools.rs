@@ -1,6 +1,6 @@
 //! `--with`: tools by the names that users type.
 
-use super::{Root, Start};
+use super::root::Root;
 use crate::elf::ReadError;
 use crate::error::Error;
 use crate::packages;
@@ -26,15 +26,7 @@ pub(super) fn roots(
         match look_up(view, tool, target) {
             Ok(path) => {
                 if !found.contains(&path) {
-                    roots.push(Root {
-                        name: tool.clone(),
-                        origin: Origin::Tool(tool.clone()),
-                        start: Start::Path(path.clone()),
-                        path: path.clone(),
-                        is_project: false,
-                        is_tool: true,
-                        opened: None,
-                    });
+                    roots.push(Root::tool(tool, Origin::Tool(tool.clone()), path.clone()));
                     found.push(path);
                 }
             }
@@ -56,7 +48,7 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
                 return Err(Error::failed(format!("tool `{tool}` lies in the project's own build tree"))
                     .help(format!("take it as a file: --include {tool}:/usr/local/bin/NAME")));
             }
-            End::Absent => return Err(unknown(view, tool, target)),
+            End::Absent | End::NotDir => return Err(unknown(view, tool, target)),
             End::Dir(_) => return Err(Error::failed(format!("tool `{tool}` is a directory"))),
             End::Special(word) => return Err(Error::failed(format!("tool `{tool}` is a {word}"))),
             End::Loop => {
@@ -72,7 +64,6 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
     } else {
         by_name(view, tool).ok_or_else(|| not_executable(view, tool).unwrap_or_else(|| unknown(view, tool, target)))?
     };
-    check_elf(view, tool, &path)?;
     Ok(path)
 }
 
@@ -91,7 +82,7 @@ fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
 fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     let (path, why) = places(tool).find_map(|path| {
         let why = match view.walk(&path).end {
-            End::Absent => return None,
+            End::Absent | End::NotDir => return None,
             End::File(_) => "it is not executable".to_owned(),
             End::Dir(_) => "it is a directory".to_owned(),
             End::Special(word) => format!("it is a {word}"),
@@ -101,15 +92,6 @@ fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
         Some((path, why))
     })?;
     Some(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{path}: {why}")))
-}
-
-/// A script is told from an ELF file that is broken.
-fn check_elf(view: &mut Sysroot, tool: &str, path: &RootfsPath) -> Result<(), Error> {
-    let Find::File { file, realpath } = view.find(path) else { return Ok(()) };
-    let Err(bad) = view.object(file) else { return Ok(()) };
-    Err(script(view, &format!("tool `{tool}`"), path).unwrap_or_else(|| {
-        Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{realpath}: {bad}"))
-    }))
 }
 
 /// What is wrong with the file at `path`, which cannot be read as ELF, where it is a script.

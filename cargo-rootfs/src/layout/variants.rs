@@ -3,8 +3,10 @@
 //!
 //! The baseline is there whatever is asked for; variants are all there or none, so that no hardware finds half of them.
 
+use super::Resolvers;
+use super::closures::needs;
 use super::place::Layout;
-use super::{Opened, Resolvers, Root, needs};
+use super::root::{Opened, Root};
 use crate::error::Result;
 use crate::path::RootfsPath;
 use crate::proof::{Claim, Start};

@@ -5,12 +5,8 @@ use camino::Utf8PathBuf;
 use crate::cli::options::ContentArgs;
 use crate::error::{Error, Result};
 use crate::layout::Content;
-use crate::path::RootfsPath;
 use crate::proposal;
 use crate::target::{Machine, Target};
-
-/// Where `cargo install --root /usr/local` would put them too.
-const INSTALL_DIR: &str = "/usr/local/bin";
 
 /// With defaults in the place of what was not given.
 pub(super) fn content(args: ContentArgs) -> Content {
@@ -20,15 +16,16 @@ pub(super) fn content(args: ContentArgs) -> Content {
         let folder = |element: &str| if element.is_empty() { "." } else { element }.into();
         text.split([':', ';']).map(folder).collect::<Vec<Utf8PathBuf>>()
     });
+    let default = Content::default();
     Content {
         tools: args.with.unwrap_or_default(),
         libraries: args.with_lib.unwrap_or_default(),
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),
         includes: args.include.unwrap_or_default(),
-        template: args.template.unwrap_or_else(|| "base".to_owned()),
+        template: args.template.unwrap_or(default.template),
         library_path: elements.collect(),
-        install_dir: args.install_dir.unwrap_or_else(|| RootfsPath::root().join(INSTALL_DIR.as_bytes())),
+        install_dir: args.install_dir.unwrap_or(default.install_dir),
     }
 }
 

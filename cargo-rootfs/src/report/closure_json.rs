@@ -1,7 +1,8 @@
 //! One closure as one line of JSON, by the contract of `tree --message-format json`.
 //!
 //! Fields may be added, never changed. Added since: `glibc` and `kernel`, each null or
-//! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`.
+//! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`; and `may_open` and `opens_unnamed`, where
+//! libraries that no note names were looked for and there is something to say.
 
 use super::runs_on;
 use super::tree::{skipped_text, text};
@@ -43,6 +44,7 @@ pub fn closure_json(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Ski
             opened(out, closure);
             notes(out, closure);
             variants(out, closure);
+            may_open(out, closure);
             runs_on::members(out, closure);
         }
     }
@@ -133,6 +135,26 @@ fn variants(out: &mut Vec<u8>, closure: &Closure) {
         out.push(b'}');
     }
     out.push(b']');
+}
+
+/// What may be opened without a note, and what calls dlopen(3) and names nothing, where that was looked for.
+fn may_open(out: &mut Vec<u8>, closure: &Closure) {
+    if !closure.may_open.is_empty() {
+        out.extend_from_slice(b",\"may_open\":[");
+        for (index, it) in closure.may_open.iter().enumerate() {
+            loaded(out, index == 0, &it.library);
+            field(out, b",\"named_by\":", path(closure, it.by));
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+    if !closure.opens_unnamed.is_empty() {
+        out.extend_from_slice(b",\"opens_unnamed\":[");
+        for (index, by) in closure.opens_unnamed.iter().enumerate() {
+            field(out, if index == 0 { b"" } else { b"," }, path(closure, *by));
+        }
+        out.push(b']');
+    }
 }
 
 /// What a note says besides its sonames.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::runs_on;
 use crate::elf::Bytes;
-use crate::resolve::{Closure, Find, Opening, Skipped};
+use crate::resolve::{Closure, Find, Loaded, Opening, Skipped};
 
 /// How much of a tree is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,16 @@ impl Printer<'_> {
                     None
                 }
                 What::Note => self.note(index),
+                What::MayOpen => {
+                    let library = &self.closure.may_open[index].library;
+                    put(self.out, ["may open "]);
+                    self.library(library, " (no note says so)\n");
+                    None
+                }
+                What::OpensUnnamed => {
+                    put(self.out, ["calls dlopen, and names no other library\n"]);
+                    None
+                }
                 What::BadNote => {
                     put(self.out, ["a dlopen note cannot be read: ", &self.closure.bad_notes[index].1, "\n"]);
                     None
@@ -146,14 +156,17 @@ impl Printer<'_> {
 
     /// Whether it is there for the first time, so that what it needs is to be shown.
     fn object(&mut self, index: usize, why: &str) -> bool {
-        let object = &self.closure.objects[index];
         let again = std::mem::replace(&mut self.opened[index], true);
-        let is_link = object.realpath != object.path;
-        let (arrow, realpath) = if is_link { (" -> ", object.realpath.as_bytes()) } else { ("", &b""[..]) };
-        let [path, by] = [object.path.as_bytes(), object.found_by.as_str().as_bytes()];
-        let [arrow, why, end] = [arrow, why, if again { " (above)\n" } else { "\n" }].map(str::as_bytes);
-        put_bytes(self.out, [&object.needed, b" => ", path, arrow, realpath, b" [", by, b"]", why, end]);
+        self.library(&self.closure.objects[index], why);
+        put(self.out, [if again { " (above)\n" } else { "\n" }]);
         !again
+    }
+
+    fn library(&mut self, object: &Loaded, why: &str) {
+        let is_link = object.realpath != object.path;
+        let (arrow, realpath) = if is_link { (&b" -> "[..], object.realpath.as_bytes()) } else { (&b""[..], &b""[..]) };
+        let [path, by] = [object.path.as_bytes(), object.found_by.as_str().as_bytes()];
+        put_bytes(self.out, [&object.needed, b" => ", path, arrow, realpath, b" [", by, b"]", why.as_bytes()]);
     }
 }
 
@@ -177,6 +190,8 @@ enum What {
     Missing,
     Note,
     BadNote,
+    MayOpen,
+    OpensUnnamed,
 }
 
 /// The end of a list.
@@ -204,7 +219,9 @@ impl Lines {
         }
         let notes = closure.notes.iter().enumerate().map(|(index, noted)| (index, noted.by, What::Note));
         let bad = closure.bad_notes.iter().enumerate().map(|(index, (by, _))| (index, *by, What::BadNote));
-        for (index, by, what) in notes.chain(bad) {
+        let may_open = closure.may_open.iter().enumerate().map(|(index, it)| (index, it.by, What::MayOpen));
+        let unnamed = closure.opens_unnamed.iter().map(|by| (0, *by, What::OpensUnnamed));
+        for (index, by, what) in notes.chain(bad).chain(may_open).chain(unnamed) {
             lines.add(&mut last, by.map_or(0, |by| by + 1), index, what);
         }
         lines
@@ -236,7 +253,7 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
 /// Why a file has no closure, in a phrase.
 pub(super) fn skipped_text(skipped: &Skipped) -> String {
     match skipped {
-        Skipped::Absent(Find::Absent) => "not found".to_owned(),
+        Skipped::Absent(Find::Absent | Find::NotDir) => "not found".to_owned(),
         Skipped::Absent(Find::Dir) => "is a directory".to_owned(),
         Skipped::Absent(Find::Special(word)) => format!("is a {word}"),
         Skipped::Absent(Find::Loop) => "too many levels of symbolic links".to_owned(),

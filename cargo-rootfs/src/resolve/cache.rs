@@ -113,8 +113,8 @@ impl Cache {
         self.lookup_on(name, machine, &[], |hwcap| hwcap == 0).map(|(path, _)| path)
     }
 
-    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first, with the one that
-    /// the file is in; and where entries for the hardware of old may count, by their bits of AT_HWCAP (`search_cache`).
+    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first, and entries for
+    /// other hardware count by their bits; with the subdirectory that the file is in (`search_cache`).
     pub fn lookup_on(
         &self,
         name: &[u8],
@@ -135,7 +135,6 @@ impl Cache {
             }
         };
         let first = (0..middle).rev().take_while(|index| is_equal(*index)).last().unwrap_or(middle);
-        let is_new = self.entry == NEW_ENTRY;
         // The file, and how good it is: the place of its subdirectory among the active ones.
         let mut best: Option<(&[u8], Option<usize>)> = None;
         for index in (first..=right).take_while(|index| is_equal(*index)) {
@@ -155,15 +154,14 @@ impl Cache {
                 continue;
             }
             // Those in subdirectories come first, and any of them is better than the rest.
-            if best.is_some() && is_new {
+            if best.is_some() && self.entry == NEW_ENTRY {
                 break;
             }
             if !accepts_hwcap(hwcap) {
                 continue;
             }
             best = Some((value, None));
-            // Without hwcaps to compare, only the flags tell that no better entry follows.
-            if is_new || flags == default_id(machine) {
+            if flags == default_id(machine) {
                 break;
             }
         }

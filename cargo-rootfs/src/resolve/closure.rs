@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::dlopen::{Note, Noted, Notes, Priority};
+use super::folders::{Folders, own_lists};
 use super::library_path::{self, LibraryPath};
 use super::loader::{Libc, Loader, Shared};
+use super::may_open::{MayOpen, Named};
 use super::names::{Marks, NameId, Names};
 use super::queue::{Circle, Queue};
 use super::releases::{Releases, RunsOn};
-use super::search::{Attempt, Folders, MAX_PLACES, Outcome, Scope, Search, own_lists};
+use super::search::{Attempt, Outcome, Progress, Scope, Search};
 use super::tokens::{Tokens, expand};
 use super::{BadObject, FileId, Files, Find, FoundBy, Hwcaps, bytes, hwcaps};
 use crate::elf::{Bytes, DependencyKind, Malformed, Object};
@@ -41,12 +43,16 @@ pub struct Closure {
     pub variants: Vec<Loaded>,
     /// Notes that cannot be read: whose (`None` is the executable's), and why.
     pub bad_notes: Vec<(Option<usize>, String)>,
+    /// Libraries that may be opened though no note says so, where [`Resolver::find_may_open`] was asked.
+    pub may_open: Vec<MayOpen>,
+    /// Likewise, what calls dlopen(3) without notes and names no library that is there besides; `None` is the executable.
+    pub opens_unnamed: Vec<Option<usize>>,
     /// What was not found, or was found and is no good.
     pub missing: Vec<Missing>,
     /// Candidates for another class or machine that the loader passes over, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
-    /// Names of objects besides the one they were first needed by and their soname, with indices into `objects`.
-    pub other_names: Vec<(Bytes, usize)>,
+    /// Names of objects besides the one they were first needed by: what was found by them is an object already.
+    pub other_names: Vec<OtherName>,
     /// Who needs what: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
     /// The oldest glibc and Linux that it runs on.
@@ -75,6 +81,17 @@ pub struct Loaded {
     pub found_by: FoundBy,
     /// The glibc-hwcaps subdirectory that it is in: what hardware it is for.
     pub hwcaps: Option<Bytes>,
+}
+
+/// A name that led to a file which was mapped already, or which stands for one that was.
+#[derive(Debug, Clone)]
+pub struct OtherName {
+    /// The name, and what it led to.
+    pub found: Loaded,
+    /// Which of [`Closure::objects`] it is.
+    pub object: usize,
+    /// Who needs it by that name: one of the objects, or the executable.
+    pub needed_by: Option<usize>,
 }
 
 impl Loaded {
@@ -135,8 +152,8 @@ pub struct Resolver {
     /// The least priority of the dlopen notes that are followed.
     pub(super) follows: Priority,
     pub(super) notes: Notes,
-    /// How many places may still be searched for the closure at hand.
-    places_left: usize,
+    /// Of the closure at hand.
+    progress: Progress,
     /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
     library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
     /// What the loaders search on the hardware at hand.
@@ -152,6 +169,8 @@ pub struct Resolver {
     pub(super) known: Marks,
     pub(super) by_file: Marks,
     releases: Releases,
+    /// What is found by the names that stand in files which call dlopen(3).
+    pub(super) named: Named,
 }
 
 /// What a search came to, with the names that the object is then known by.
@@ -200,6 +219,14 @@ pub(super) struct Process<'a> {
 }
 
 impl Process<'_> {
+    /// That what the object at `turn` needs led to the one at `at`.
+    fn add_other_name(&mut self, found: Loaded, turn: usize, at: usize) {
+        if let Some(object) = self.mapped[at].listed {
+            let needed_by = self.mapped[turn].listed;
+            self.closure.other_names.push(OtherName { found, object, needed_by });
+        }
+    }
+
     /// That the loader gives up on the object at `bad`, which the one at `turn` needs by `name`.
     fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
         let needed_by = self.mapped[turn].path.clone();
@@ -218,7 +245,7 @@ impl Resolver {
             preloads: false,
             follows: Priority::default(),
             notes: Notes::default(),
-            places_left: MAX_PLACES,
+            progress: Progress::default(),
             library_folders: FxHashMap::default(),
             hwcaps: Hwcaps::BASELINE,
             loaders: FxHashMap::default(),
@@ -231,6 +258,7 @@ impl Resolver {
             known: Marks::default(),
             by_file: Marks::default(),
             releases: Releases::default(),
+            named: Named::default(),
         }
     }
 
@@ -259,6 +287,7 @@ impl Resolver {
         self.loaders.clear();
         self.found.clear();
         self.passed_over.clear();
+        self.named.clear();
     }
 
     /// The loader of `machine` at `path`, where there is one.
@@ -273,10 +302,9 @@ impl Resolver {
         if let Some(known) = self.loaders.get(&key) {
             return known.clone();
         }
-        let baseline = self.loaders.get(&(path.clone(), machine, Hwcaps::BASELINE));
-        let loader = match baseline {
-            Some((_, baseline)) => baseline.on(self.hwcaps),
-            None => Loader::new(files, path.clone(), machine).on(self.hwcaps),
+        let loader = match self.loaders.get(&(path.clone(), machine, Hwcaps::BASELINE)) {
+            Some((_, baseline)) => baseline.on(files, self.hwcaps),
+            None => Loader::new(files, path.clone(), machine, self.current.as_ref()).on(files, self.hwcaps),
         };
         let shared = (self.loaders.len(), Arc::new(loader));
         self.loaders.insert(key, shared.clone());
@@ -311,16 +339,16 @@ impl Resolver {
 
     /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
     pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
-        let library_path = library_path::folders(&self.library_path, loader, None, self.current.as_ref());
+        let library_path = library_path::folders(files, &self.library_path, loader, None, self.current.as_ref());
         let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
         let mut tried = Vec::new();
-        let mut places_left = MAX_PLACES;
+        let mut progress = Progress::default();
         let outcome = Search {
             files,
             loader,
             current: self.current.as_ref(),
             trail: Some(&mut tried),
-            places_left: &mut places_left,
+            progress: &mut progress,
             passed_over: Vec::new(),
         }
         .run(&scope, name);
@@ -341,7 +369,7 @@ impl Resolver {
 
     /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
     pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
-        self.places_left = MAX_PLACES;
+        self.progress = Progress::default();
         let (realpath, id) = match files.find(path) {
             Find::File { realpath, file } => (realpath, file),
             other => return Err(Skipped::Absent(other)),
@@ -365,6 +393,8 @@ impl Resolver {
             at_start: 0,
             notes: Vec::new(),
             bad_notes: Vec::new(),
+            may_open: Vec::new(),
+            opens_unnamed: Vec::new(),
             variants: Vec::new(),
             missing: Vec::new(),
             passed_over: Vec::new(),
@@ -394,7 +424,7 @@ impl Resolver {
             closure.interpreter = Some((path, loader.file.clone()));
         }
         closure.loader = Some(Arc::clone(&loader));
-        let library_path = self.library_folders(&loader, loader_id, &closure.realpath);
+        let library_path = self.library_folders(files, &loader, loader_id, &closure.realpath);
         let mut process = Process {
             files,
             loader,
@@ -421,7 +451,7 @@ impl Resolver {
         // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
         // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
         let realpath = process.closure.realpath.clone();
-        let mut program = self.mapped(&process.loader, realpath, main, None);
+        let mut program = self.mapped(process.files, &process.loader, realpath, main, None);
         if process.loader.libc == Libc::Glibc {
             // The name of the program's link map is empty, and so names it (elf/rtld.c). No more is mapped for the
             // kernel's own object, which is there already (`setup_vdso`, elf/setup-vdso.h).
@@ -554,19 +584,9 @@ impl Resolver {
             return Ok(at);
         }
         let loader = Arc::clone(&process.loader);
-        let is_glibc = loader.libc == Libc::Glibc;
         let at = process.mapped.len();
-        if let Some(listed) = self.interpreter_by_name(&loader, self.names.text(name), process.closure) {
-            let file = process.closure.objects[listed].file;
-            let Ok(object) = process.files.object(file) else { return Err(Outcome::Missing) };
-            let path = process.closure.objects[listed].path.clone();
-            let mut mapping = self.mapped(&loader, path, object, Some(loaded_by));
-            mapping.listed = Some(listed);
-            mapping.names[0] = Some(name);
-            mapping.file = (!is_glibc).then_some(file);
-            process.mapped.push(mapping);
-            self.make_known(process, at);
-            return Ok(at);
+        if loader.is_named(self.names.text(name)) {
+            return self.map_interpreter(process, loaded_by, name);
         }
         let Some(place) = self.place(&loader, &process.mapped[turn], name) else { return Err(Outcome::Missing) };
         let scope = self.scope(process, turn);
@@ -580,20 +600,29 @@ impl Resolver {
         let needed = self.names.text(name).clone();
         // The same file under another name is the same object (device and inode).
         if let Some(at) = self.by_file.get(file.0) {
-            self.known.set(name, at);
-            process.aliases.push((name, at));
-            if let Some(listed) = process.mapped[at].listed {
-                process.closure.other_names.push((needed, listed));
+            if let Some(alias) = self.alias(process, at, name) {
+                self.known.set(alias, at);
+                process.aliases.push((alias, at));
             }
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
             return Ok(at);
         }
         let Some(object) = hit.object else { return Err(Outcome::Missing) };
-        let mut mapping = self.mapped(&loader, path.clone(), object, Some(loaded_by));
-        mapping.file = Some(file);
-        mapping.names[0] = Some(name);
-        if is_glibc {
-            mapping.names = [Some(name), Some(hit.path_name), hit.soname];
+        if loader.libc == Libc::Musl && loader.takes_for_itself(process.files, file, &object) {
+            let at = self.map_interpreter(process, loaded_by, name)?;
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
+            return Ok(at);
         }
+        let is_path = needed.contains(&b'/');
+        let mut mapping = self.mapped(process.files, &loader, path.clone(), object, Some(loaded_by));
+        mapping.file = Some(file);
+        mapping.names = match loader.libc {
+            Libc::Glibc => [Some(name), Some(hit.path_name), hit.soname],
+            // What was opened by its path has no name yet (`shortname`).
+            Libc::Musl => [Some(name).filter(|_| !is_path), None, None],
+        };
         let objects = &mut process.closure.objects;
         let listed = process.opened.get(&(name, hit.path_name)).copied().unwrap_or(objects.len());
         if listed == objects.len() {
@@ -631,51 +660,78 @@ impl Resolver {
     }
 
     /// The folders of the library path for a program at `path`.
-    fn library_folders(&mut self, loader: &Loader, loader_id: usize, path: &RootfsPath) -> Folders {
+    fn library_folders(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        loader_id: usize,
+        path: &RootfsPath,
+    ) -> Folders {
         let origin = if library_path::depends_on_origin(&self.library_path) { path.parent() } else { None };
         let Self { library_folders, library_path, current, .. } = self;
         let key = (loader_id, origin);
         if let Some(folders) = library_folders.get(&key) {
             return Arc::clone(folders);
         }
-        let folders = library_path::folders(library_path, loader, key.1.as_ref(), current.as_ref());
+        let folders = library_path::folders(files, library_path, loader, key.1.as_ref(), current.as_ref());
         library_folders.insert(key, Arc::clone(&folders));
         folders
     }
 
-    fn mapped(&self, loader: &Loader, path: RootfsPath, object: Arc<Object>, loaded_by: Option<usize>) -> Mapped {
+    fn mapped(
+        &self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        path: RootfsPath,
+        object: Arc<Object>,
+        loaded_by: Option<usize>,
+    ) -> Mapped {
         let (rpath, runpath) = if object.rpath.is_some() || object.runpath.is_some() {
             let origin = path.parent().unwrap_or_else(RootfsPath::root);
-            own_lists(loader, &object, &origin, self.current.as_ref())
+            own_lists(files, loader, &object, &origin, self.current.as_ref())
         } else {
             (Arc::clone(&self.no_folders), Arc::clone(&self.no_folders))
         };
         Mapped { path, object, file: None, names: [None; 3], loaded_by, rpath, runpath, scope: None, listed: None }
     }
 
-    /// The loader itself, needed by name: it is mapped already. Its index in the closure, put there
-    /// when it is first needed.
-    fn interpreter_by_name(&self, loader: &Loader, name: &Bytes, closure: &mut Closure) -> Option<usize> {
-        let (realpath, file) = loader.file.as_ref()?;
-        let is_loader = match loader.libc {
-            Libc::Glibc => loader.soname.as_ref() == Some(name) || **name == *loader.path.as_bytes(),
-            Libc::Musl => is_musl_itself(name) || **name == *loader.path.as_bytes(),
-        };
-        if !is_loader {
-            return None;
-        }
-        let listed = closure.objects.iter().position(|object| object.file == *file);
-        Some(listed.unwrap_or_else(|| {
-            closure.objects.push(Loaded {
-                needed: name.clone(),
+    /// The loader itself, which is mapped already: put into the closure when it is first needed.
+    fn map_interpreter(&mut self, process: &mut Process<'_>, by: usize, name: NameId) -> Result<usize, Outcome> {
+        let loader = Arc::clone(&process.loader);
+        let Some((realpath, file)) = &loader.file else { return Err(Outcome::Missing) };
+        let Ok(object) = process.files.object(*file) else { return Err(Outcome::Missing) };
+        let objects = &mut process.closure.objects;
+        let listed = objects.iter().position(|object| object.file == *file).unwrap_or_else(|| {
+            objects.push(Loaded {
+                needed: self.names.text(name).clone(),
                 path: loader.path.clone(),
                 realpath: realpath.clone(),
                 file: *file,
                 found_by: FoundBy::Loaded,
                 hwcaps: None,
             });
-            closure.objects.len() - 1
-        }))
+            objects.len() - 1
+        });
+        let at = process.mapped.len();
+        let mut mapping = self.mapped(process.files, &loader, loader.path.clone(), object, Some(by));
+        mapping.listed = Some(listed);
+        mapping.names[0] = Some(name);
+        mapping.file = (loader.libc == Libc::Musl).then_some(*file);
+        process.mapped.push(mapping);
+        self.make_known(process, at);
+        Ok(at)
+    }
+
+    /// The name that `mapped[at]` is also known by, its file having been found by `name`. (musl gives it the name of
+    /// the file that it was opened as, if it has none yet: `load_library`, ldso/dynlink.c.)
+    fn alias(&mut self, process: &Process<'_>, at: usize, name: NameId) -> Option<NameId> {
+        if process.loader.libc == Libc::Glibc {
+            return Some(name);
+        }
+        let mapped = &process.mapped[at];
+        let has_name = mapped.names[0].is_some() || process.aliases.iter().any(|(_, named)| *named == at);
+        let is_path = self.names.text(name).contains(&b'/');
+        (!has_name && !is_path).then(|| self.names.id(&bytes(mapped.path.file_name())))
     }
 
     /// The search lists of what `mapped[at]` needs.
@@ -718,6 +774,7 @@ impl Resolver {
         if let Some(hit) = self.found.get(&(loader_id, scope, name)) {
             return hit.clone();
         }
+        self.progress.met_root = false;
         let (outcome, passed_over) = self.look(files, loader, scope, name, None);
         if !passed_over.is_empty() {
             self.passed_over.insert((loader_id, scope, name), passed_over);
@@ -733,7 +790,7 @@ impl Resolver {
         let soname = object.as_ref().and_then(|object| object.soname.as_ref()).map(|soname| self.names.id(soname));
         let hit = Hit { outcome, path_name, soname, object };
         // What was given up for want of places is nothing to remember: the next program has places left.
-        if self.places_left > 0 {
+        if self.progress.places_left > 0 && !self.progress.met_root {
             self.found.insert((loader_id, scope, name), hit.clone());
         }
         hit
@@ -763,7 +820,11 @@ impl Resolver {
     /// Every place where `name` was looked for; only worth its time where it was not found.
     fn explain(&mut self, files: &mut dyn Files, loader: &Loader, scope: usize, name: NameId) -> Vec<Attempt> {
         let mut tried = Vec::new();
+        let before = self.progress;
         self.look(files, loader, scope, name, Some(&mut tried));
+        let places_left = self.progress.places_left;
+        self.progress = before;
+        self.progress.places_left = places_left;
         tried
     }
 
@@ -775,8 +836,8 @@ impl Resolver {
         name: NameId,
         trail: Option<&mut Vec<Attempt>>,
     ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
-        let (current, places_left) = (self.current.as_ref(), &mut self.places_left);
-        let mut search = Search { files, loader, current, trail, places_left, passed_over: Vec::new() };
+        let (current, progress) = (self.current.as_ref(), &mut self.progress);
+        let mut search = Search { files, loader, current, trail, progress, passed_over: Vec::new() };
         let outcome = search.run(&self.scope_list[scope], self.names.text(name));
         (outcome, search.passed_over)
     }
@@ -788,13 +849,12 @@ fn only_for(files: &mut dyn Files, loader: &Loader, tried: &[Attempt], name: &[u
     let folders = tried.iter().filter(is_folder).filter_map(|attempt| attempt.place.as_ref());
     // Those that are asked of a hostile file are bounded as the names that it misses are.
     let folders: Vec<_> = folders.take(16).collect();
-    let cache = loader.cache.as_ref();
     let mut levels = loader.levels.iter().filter(|level| !loader.active.contains(level));
     let found = levels.find(|level| {
         let mut has =
             |folder: &&RootfsPath| matches!(files.find(&hwcaps::below(folder, level).join(name)), Find::File { .. });
         let level = std::slice::from_ref(*level);
-        let cached = cache.and_then(|cache| cache.lookup_on(name, loader.machine, level, |hwcap| hwcap == 0)?.1);
+        let cached = loader.cached(name, level).and_then(|(_, level)| level);
         folders.iter().any(&mut has) || cached.is_some()
     });
     found.cloned().map(Box::new)
@@ -808,7 +868,7 @@ fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine
             Find::Special(word) => Some(format!("it is a {word}")),
             Find::Loop => Some("too many levels of symbolic links".to_owned()),
             Find::Failed(why) => Some(why),
-            Find::Absent | Find::File { .. } => None,
+            Find::Absent | Find::NotDir | Find::File { .. } => None,
         };
     };
     match files.object(*file) {
@@ -816,10 +876,4 @@ fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine
         Ok(object) => Some(format!("it is for {:?}", object.machine)),
         Err(why) => Some(why.to_string()),
     }
-}
-
-/// musl answers `libc.so` and its kin itself (`load_library`, ldso/dynlink.c).
-fn is_musl_itself(name: &[u8]) -> bool {
-    let Some(rest) = name.strip_prefix(b"lib") else { return false };
-    [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
 }

@@ -74,7 +74,8 @@ impl Closure {
     /// Whether the same files are mapped, by the same paths, and the same ones missing.
     pub(crate) fn maps_as(&self, other: &Self) -> bool {
         let objects = |closure: &Self| -> Vec<_> {
-            closure.objects.iter().map(|object| (object.file, object.path.clone())).collect()
+            let others = closure.other_names.iter().map(|other| &other.found);
+            closure.objects.iter().chain(others).map(|object| (object.file, object.path.clone())).collect()
         };
         let missing = |closure: &Self| -> Vec<_> {
             closure.missing.iter().map(|missing| (missing.needed.clone(), missing.needed_by.clone())).collect()

@@ -2,8 +2,9 @@
 //!
 //! The environment's own LD_LIBRARY_PATH is never read.
 
+use super::Files;
+use super::folders::{Folder, Folders, elements, musl_elements};
 use super::loader::{Libc, Loader};
-use super::search::{Folders, elements, musl_elements};
 use super::tokens::{Tokens, has_token};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
@@ -38,19 +39,20 @@ pub(super) fn depends_on_origin(parts: &[LibraryPath]) -> bool {
 /// The folders of all parts, for a program in `origin` (`_dl_init_paths`, elf/dl-load.c: the tokens are those of
 /// the program, whoever needs the library).
 pub(super) fn folders(
+    files: &mut dyn Files,
     parts: &[LibraryPath],
     loader: &Loader,
     origin: Option<&RootfsPath>,
     current: Option<&RootfsPath>,
 ) -> Folders {
     let tokens = Tokens { origin: origin.map(RootfsPath::as_bytes), ..Tokens::of(loader) };
-    let mut found: Vec<RootfsPath> = Vec::new();
+    let mut found: Vec<Folder> = Vec::new();
     for part in parts {
         match (part, loader.libc) {
-            (LibraryPath::Folder(folder), _) => found.push(folder.clone()),
+            (LibraryPath::Folder(folder), _) => found.push(Folder::new(folder.clone())),
             (LibraryPath::Text(text), Libc::Glibc) => found.extend(elements(text, b":;", &tokens, current)),
             (LibraryPath::Text(text), Libc::Musl) => found.extend(musl_elements(text, current)),
         }
     }
-    found.into()
+    loader.list(files, found)
 }

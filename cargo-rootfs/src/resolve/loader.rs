@@ -5,6 +5,8 @@ use std::sync::Arc;
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
 use super::cache::{self, Cache};
+use super::folders::{Folder, Folders, Kind, musl_elements};
+use super::legacy::Legacy;
 use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
@@ -34,12 +36,20 @@ pub struct Loader {
     pub(super) soname: Option<Bytes>,
     /// The folders that it searches last.
     pub default_dirs: Vec<RootfsPath>,
+    /// The same as lists are.
+    pub(super) default_folders: Folders,
     /// What `$LIB` stands for.
     pub(super) lib: Bytes,
     /// `/etc/ld.so.cache`, where the loader would take it.
     pub(super) cache: Option<Arc<Cache>>,
-    /// Folders of ld.so.conf; empty where there is a cache.
-    pub(super) conf_dirs: Vec<RootfsPath>,
+    /// Folders of ld.so.conf, as it writes them; empty where there is a cache.
+    conf_dirs: Vec<RootfsPath>,
+    /// The list that is searched in place of a cache.
+    pub(super) conf_folders: Folders,
+    /// The release of its libc; one of glibc before 2.33 does not say.
+    release: Option<(u32, u32)>,
+    /// The folders for particular hardware that it searches.
+    legacy: Option<Legacy>,
     /// The names in `/etc/ld.so.preload`.
     pub(super) preload: Vec<Bytes>,
     /// The glibc-hwcaps subdirectories that it knows, the best one first.
@@ -55,8 +65,8 @@ const MAX_LOADER: usize = 16 << 20;
 const MAX_PRELOAD: usize = 1 << 16;
 
 impl Loader {
-    /// The loader at `path`, for objects of `machine`.
-    pub(super) fn new(files: &mut dyn Files, path: RootfsPath, machine: Machine) -> Self {
+    /// The loader at `path`, for objects of `machine`, started in the folder `current`.
+    pub(super) fn new(files: &mut dyn Files, path: RootfsPath, machine: Machine, current: Option<&RootfsPath>) -> Self {
         let libc = if path.file_name().starts_with(b"ld-musl-") { Libc::Musl } else { Libc::Glibc };
         let file = match files.find(&path) {
             Find::File { realpath, file } => Some((realpath, file)),
@@ -75,33 +85,41 @@ impl Loader {
             file,
             soname,
             default_dirs: Vec::new(),
+            default_folders: Folders::from([]),
             lib: Bytes::from(&b"lib"[..]),
             cache: None,
             conf_dirs: Vec::new(),
+            conf_folders: Folders::from([]),
+            release: None,
+            legacy: None,
             preload: Vec::new(),
             levels: Vec::new(),
             active: Vec::new(),
         };
         match libc {
             Libc::Glibc => loader.glibc(files, &image),
-            Libc::Musl => loader.musl(files, &image),
+            Libc::Musl => loader.musl(files, &image, current),
         }
         loader
     }
 
     fn glibc(&mut self, files: &mut dyn Files, image: &[u8]) {
+        self.release = glibc_release(image);
+        self.legacy = (!self.is_since(2, 37)).then(|| Legacy::of(self.machine));
         self.default_dirs = glibc_folders(image).unwrap_or_else(|| usual_folders(self.machine));
         self.levels = hwcaps::levels(image, self.machine);
         if let Some(first) = self.default_dirs.first() {
             let text = first.relative();
             self.lib = Bytes::from(text.strip_prefix(b"usr/").unwrap_or(text));
         }
-        if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.cache")) {
-            let bytes = files.read(file, cache::MAX_LENGTH).ok();
-            self.cache = bytes.and_then(|bytes| Cache::parse(bytes, self.machine)).map(Arc::new);
-        }
-        if self.cache.is_none() {
-            self.conf_dirs = conf::folders(files);
+        match files.find(&RootfsPath::root().join(b"etc/ld.so.cache")) {
+            Find::File { file, .. } => {
+                let bytes = files.read(file, cache::MAX_LENGTH).ok();
+                self.cache = bytes.and_then(|bytes| Cache::parse(bytes, self.machine)).map(Arc::new);
+            }
+            // One that is no good is ignored, and nothing takes its place.
+            Find::Absent => self.conf_dirs = conf::folders(files),
+            _ => {}
         }
         if let Find::File { file, .. } = files.find(&RootfsPath::root().join(b"etc/ld.so.preload")) {
             self.preload = files.read(file, MAX_PRELOAD).map_or_else(|_| Vec::new(), |text| preloads(&text));
@@ -109,8 +127,51 @@ impl Loader {
     }
 
     /// The same loader on other hardware.
-    pub(super) fn on(&self, hwcaps: Hwcaps) -> Self {
-        Self { active: hwcaps.of(&self.levels), ..self.clone() }
+    pub(super) fn on(&self, files: &mut dyn Files, hwcaps: Hwcaps) -> Self {
+        let mut loader = Self { active: hwcaps.of(&self.levels), ..self.clone() };
+        if loader.libc == Libc::Glibc {
+            loader.make_lists(files);
+        }
+        loader
+    }
+
+    /// A cache of the folders of ld.so.conf would list the glibc-hwcaps subdirectories of all of them, and of the
+    /// default ones, before the folders themselves.
+    fn make_lists(&mut self, files: &mut dyn Files) {
+        let folders = |paths: &[RootfsPath]| paths.iter().cloned().map(Folder::new).collect::<Vec<_>>();
+        self.default_folders = self.list(files, folders(&self.default_dirs));
+        let mut conf = Vec::new();
+        if !self.conf_dirs.is_empty() {
+            for level in &self.active {
+                let folders = self.conf_dirs.iter().chain(&self.default_dirs);
+                conf.extend(folders.filter_map(|folder| Folder::of_level(files, folder, level)));
+            }
+        }
+        conf.extend(folders(&self.conf_dirs));
+        self.conf_folders = conf.into();
+    }
+
+    /// Whether it is what is needed by this name, and is there.
+    pub(super) fn is_named(&self, name: &Bytes) -> bool {
+        let is_named = match self.libc {
+            Libc::Glibc => self.soname.as_ref() == Some(name),
+            Libc::Musl => is_musl_itself(name),
+        };
+        self.file.is_some() && (is_named || **name == *self.path.as_bytes())
+    }
+
+    /// Whether musl's loader takes a file for a libc, and so for itself: it looks for two symbols that every libc
+    /// defines (`load_library`, ldso/dynlink.c). A library that needs nothing and holds their names is one.
+    pub(super) fn takes_for_itself(&self, files: &mut dyn Files, file: FileId, object: &Object) -> bool {
+        let Some((_, own)) = self.file else { return false };
+        if file == own || object.soname.as_ref().is_some_and(|soname| soname.starts_with(b"libc.")) {
+            return true;
+        }
+        let names = [&b"\0__libc_start_main\0"[..], b"\0stdin\0"];
+        object.dependencies.is_empty()
+            && files
+                .read(file, MAX_LOADER)
+                .is_ok_and(|bytes| names.iter().all(|name| memchr::memmem::find(&bytes, name).is_some()))
     }
 
     /// Whether it is Debian's or a derivative's, which are patched: those alone have a folder of two names for `$LIB`,
@@ -121,22 +182,51 @@ impl Loader {
 
     /// The first path that it would try for a name without slashes, of what it has built in or configured.
     pub(super) fn first_guess(&self, name: &[u8]) -> Option<RootfsPath> {
-        let cached = self.cache.as_ref().and_then(|cache| cache.lookup(name, self.machine));
-        cached.or_else(|| Some(self.conf_dirs.iter().chain(&self.default_dirs).next()?.join(name)))
+        let cached = self.cached(name, &[]).map(|(path, _)| path);
+        let mut folders = self.conf_folders.iter().chain(self.default_folders.iter());
+        cached.or_else(|| Some(folders.find(|folder| folder.kind != Kind::Hardware)?.path.join(name)))
     }
 
-    /// `/etc/ld-musl-ARCH.path` beside the loader's prefix, else what is built in (ldso/dynlink.c).
-    fn musl(&mut self, files: &mut dyn Files, image: &[u8]) {
-        let configured = self.musl_path_file().and_then(|path| match files.find(&path) {
-            Find::File { file, .. } => files.read(file, 1 << 20).ok(),
-            _ => None,
-        });
+    /// The file that ld.so.cache has for a name where the glibc-hwcaps subdirectories `active` are searched, with the
+    /// one that it is in.
+    pub(super) fn cached(&self, name: &[u8], active: &[Bytes]) -> Option<(RootfsPath, Option<Bytes>)> {
+        let accepts = |hwcap| self.legacy.as_ref().map_or(hwcap == 0, |legacy| legacy.accepts(hwcap));
+        self.cache.as_ref()?.lookup_on(name, self.machine, active, accepts)
+    }
+
+    /// Whether it is of this release of glibc or of a later one.
+    pub(super) fn is_since(&self, major: u32, minor: u32) -> bool {
+        self.release.is_some_and(|release| release >= (major, minor))
+    }
+
+    /// The list of these folders, each after those for particular hardware below it.
+    pub(super) fn list(&self, files: &mut dyn Files, folders: Vec<Folder>) -> Folders {
+        if self.legacy.is_none() && self.active.is_empty() {
+            return folders.into();
+        }
+        let mut list = Vec::with_capacity(folders.len());
+        for folder in folders {
+            list.extend(self.active.iter().filter_map(|level| Folder::of_level(files, &folder.path, level)));
+            let legacy = self.legacy.iter().flat_map(|legacy| legacy.below(files, &folder.path));
+            list.extend(legacy.map(|path| Folder { kind: Kind::Hardware, ..Folder::new(path) }));
+            list.push(folder);
+        }
+        list.into()
+    }
+
+    /// `/etc/ld-musl-ARCH.path` beside the loader's prefix, else what is built in (ldso/dynlink.c). One that is there
+    /// and cannot be read leaves no folders.
+    fn musl(&mut self, files: &mut dyn Files, image: &[u8], current: Option<&RootfsPath>) {
         let built_in = || musl_folders(image).unwrap_or_else(|| b"/lib:/usr/local/lib:/usr/lib".to_vec());
-        self.default_dirs = configured
-            .unwrap_or_else(built_in)
-            .split(|byte| matches!(byte, b':' | b'\n'))
-            .filter_map(RootfsPath::from_bytes)
-            .collect();
+        let text = match self.musl_path_file().map(|path| files.find(&path)) {
+            None | Some(Find::Absent) => built_in(),
+            Some(Find::File { file, .. }) => files.read(file, 1 << 20).unwrap_or_default(),
+            Some(_) => Vec::new(),
+        };
+        // The text ends at its first zero.
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        self.default_folders = musl_elements(text, current).into();
+        self.default_dirs = self.default_folders.iter().map(|folder| folder.path.clone()).collect();
     }
 
     /// Where musl's loader looks for its configured folders: `<prefix>/etc/ld-musl-ARCH.path`, the
@@ -168,6 +258,12 @@ impl Loader {
         [usual_interpreter(machine).to_owned(), format!("lib/ld-musl-{arch}.so.1")]
             .map(|text| RootfsPath::root().join(text.as_bytes()))
     }
+}
+
+/// musl answers `libc.so` and its kin itself (`load_library`, ldso/dynlink.c).
+fn is_musl_itself(name: &[u8]) -> bool {
+    let Some(rest) = name.strip_prefix(b"lib") else { return false };
+    [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
 }
 
 /// The interpreter that the psABI of each machine names (glibc's sysdeps/*/shlib-versions).
@@ -211,6 +307,16 @@ fn preloads(text: &[u8]) -> Vec<Bytes> {
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b'#').next());
     let names = lines.flat_map(|line| line.split(|byte| matches!(byte, b' ' | b'\t' | b':')));
     names.filter(|name| !name.is_empty()).map(Bytes::from).collect()
+}
+
+/// The release that glibc's loader is of, as `ld.so --version` has it since 2.33 (elf/dl-usage.c).
+pub(super) fn glibc_release(image: &[u8]) -> Option<(u32, u32)> {
+    const BEFORE: &[u8] = b" release version ";
+    let at = memchr::memmem::find(image, BEFORE)? + BEFORE.len();
+    let text = image[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').take(16);
+    let text: String = text.map(|byte| char::from(*byte)).collect();
+    let mut numbers = text.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// `system_dirs` of glibc's elf/dl-load.c: strings that begin and end with a slash, one after another.
@@ -270,6 +376,15 @@ mod tests {
             names(b"/a/liba.so\tlibb.so:libc.so # libd.so\n# all\n libe.so"),
             ["/a/liba.so", "libb.so", "libc.so", "libe.so"]
         );
+    }
+
+    #[test]
+    fn the_release_is_read_from_the_loader() {
+        let debians = b"x\0ld.so (Debian GLIBC 2.36-9+deb12u14) stable release version 2.36.\nCopyright";
+        assert_eq!(glibc_release(debians), Some((2, 36)));
+        assert_eq!(glibc_release(b"ld.so (GNU libc) development release version 2.42.9000.\n"), Some((2, 42)));
+        assert_eq!(glibc_release(b"Usage: ld.so [OPTION]... EXECUTABLE-FILE"), None);
+        assert_eq!(glibc_release(b" release version 99999999999999.1"), None);
     }
 
     #[test]

@@ -19,9 +19,12 @@ mod candidate;
 mod closure;
 mod conf;
 mod dlopen;
+mod folders;
 pub(crate) mod hwcaps;
+mod legacy;
 mod library_path;
 mod loader;
+mod may_open;
 mod names;
 mod queue;
 mod releases;
@@ -31,11 +34,12 @@ mod tests;
 mod tokens;
 mod versions;
 
-pub use closure::{Closure, Loaded, Missing, Resolver, Skipped};
+pub use closure::{Closure, Loaded, Missing, OtherName, Resolver, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
 pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
+pub use may_open::MayOpen;
 pub use releases::{Release, RunsOn};
 pub use search::Attempt;
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
@@ -67,6 +71,8 @@ pub enum Find {
     Special(&'static str),
     /// Nothing.
     Absent,
+    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    NotDir,
     /// Too many links.
     Loop,
     /// It could not be looked at, and why.
@@ -108,6 +114,11 @@ pub trait Files {
     /// A hint: `paths` will be asked for, each with its ELF headers, and so will what `more` names for
     /// each of those files. Answers are the same without it, and may be slower.
     fn read_ahead(&mut self, _paths: &[RootfsPath], _more: &mut More<'_>) {}
+    /// The names of libraries that stand in a file which imports dlopen(3) and has no dlopen note that says what for,
+    /// sorted; `None` where it does not, or cannot be read.
+    fn names_to_open(&mut self, _file: FileId) -> Option<Vec<Bytes>> {
+        None
+    }
     /// The names in a folder, sorted; none where it is not one.
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>>;
     /// Device and inode: what a file is, across two views of it.

@@ -1,15 +1,13 @@
 //! Where a loader looks for one name, in order: the search lists of glibc and of musl.
 
-use std::sync::Arc;
-
 use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
 use super::candidate::{self, Verdict};
+use super::folders::{Folder, Folders, Kind};
 use super::loader::{Libc, Loader};
-use super::tokens::{Tokens, expand};
-use super::{FileId, Files, Find, FoundBy, hwcaps};
+use super::{FileId, Files, Find, FoundBy};
 
 /// What searching for a name came to.
 #[derive(Debug, Clone)]
@@ -42,9 +40,6 @@ pub struct Attempt {
     pub why_not: Option<String>,
 }
 
-/// A list of folders, shared by all that search it.
-pub(super) type Folders = Arc<[RootfsPath]>;
-
 /// The search lists that hold for what one object needs: equal for all objects that have the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Scope {
@@ -55,83 +50,6 @@ pub(super) struct Scope {
     pub(super) runpath: Folders,
     /// DF_1_NODEFLIB.
     pub(super) no_default: bool,
-}
-
-/// The folders of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
-/// for the current folder (ld.so(8)); without one, as in an image, they stand for nothing.
-pub(super) fn elements(
-    path: &[u8],
-    separators: &[u8],
-    tokens: &Tokens<'_>,
-    current: Option<&RootfsPath>,
-) -> Vec<RootfsPath> {
-    // An empty path is no path, not one empty element (`decompose_rpath`).
-    if path.is_empty() {
-        return Vec::new();
-    }
-    let mut folders: Vec<RootfsPath> = Vec::new();
-    for element in path.split(|byte| separators.contains(byte)) {
-        let Some(element) = expand(element, tokens) else { continue };
-        let folder = match element.first() {
-            Some(b'/') => RootfsPath::from_bytes(&element),
-            _ => current.map(|current| current.join(&element)),
-        };
-        if let Some(folder) = folder {
-            // One that comes twice costs time and nothing else, and so would looking for it among thousands.
-            if !folders.iter().take(64).any(|known| *known == folder) {
-                folders.push(folder);
-            }
-        }
-    }
-    folders
-}
-
-/// The lists of one object, before it is known who loaded it.
-pub(super) fn own_lists(
-    loader: &Loader,
-    object: &Object,
-    origin: &RootfsPath,
-    current: Option<&RootfsPath>,
-) -> (Folders, Folders) {
-    let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
-    let none = || Folders::from([]);
-    let lists = |path: Option<&Bytes>| path.map_or_else(none, |path| elements(path, b":", &tokens, current).into());
-    match loader.libc {
-        // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
-        Libc::Glibc if object.runpath.is_some() => (none(), lists(object.runpath.as_ref())),
-        Libc::Glibc => (lists(object.rpath.as_ref()), none()),
-        // musl treats both alike, as inherited; RUNPATH wins where both are there (`decode_dyn`).
-        Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens, current).into(), none()),
-    }
-}
-
-/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path. What the
-/// token stands for may hold a separator too.
-fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<RootfsPath> {
-    let Some(path) = path else { return Vec::new() };
-    let mut rest: &[u8] = path;
-    let mut expanded = Vec::new();
-    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
-        expanded.extend_from_slice(&rest[..dollar]);
-        let after = &rest[dollar..];
-        let Some(after) = after.strip_prefix(b"$ORIGIN").or_else(|| after.strip_prefix(b"${ORIGIN}")) else {
-            return Vec::new();
-        };
-        expanded.extend_from_slice(tokens.origin.unwrap_or_default());
-        rest = after;
-    }
-    expanded.extend_from_slice(rest);
-    musl_elements(&expanded, current)
-}
-
-/// The folders of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
-pub(super) fn musl_elements(path: &[u8], current: Option<&RootfsPath>) -> Vec<RootfsPath> {
-    let elements = path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty());
-    let folder = |element: &[u8]| match element.first() {
-        Some(b'/') => RootfsPath::from_bytes(element),
-        _ => current.map(|current| current.join(element)),
-    };
-    elements.filter_map(folder).collect()
 }
 
 impl Scope {
@@ -147,14 +65,49 @@ pub(super) const MAX_PLACES: usize = 1 << 20;
 /// The most places that are told of where a name was not found.
 const MAX_TRAIL: usize = 1 << 10;
 
+/// limits.h.
+const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 4096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errno {
+    NotDir,
+    NameTooLong,
+    Other,
+}
+
 enum Candidate {
     Take(RootfsPath, FileId),
     /// Search on.
     Pass(Option<String>),
-    /// Leave this list of folders, as for errors other than ENOENT and EACCES (`open_path`); with musl,
-    /// give up (`path_open`).
-    Leave(String),
+    /// It cannot be opened, and that it is not there or may not be read is not why.
+    Fail(Errno, String),
     Bad(String),
+}
+
+/// What the searches for one program have come to so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// How many places may still be tried.
+    pub(super) places_left: usize,
+    root: RootFolder,
+    /// The last search came to the root folder, so that its outcome is this program's alone.
+    pub(super) met_root: bool,
+}
+
+/// Before glibc 2.38 the loader asks whether `/` is a folder by an empty name, and finds out that it is not (bug
+/// 30435): it takes what it finds there at first, and after the first name that is not there nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RootFolder {
+    Unknown,
+    There,
+    Lost,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { places_left: MAX_PLACES, root: RootFolder::Unknown, met_root: false }
+    }
 }
 
 pub(super) struct Search<'a> {
@@ -163,8 +116,7 @@ pub(super) struct Search<'a> {
     pub(super) current: Option<&'a RootfsPath>,
     /// Every place tried is written down where somebody wants to know.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
-    /// How many places may still be tried.
-    pub(super) places_left: &'a mut usize,
+    pub(super) progress: &'a mut Progress,
     /// Files of another class or machine that were passed over.
     pub(super) passed_over: Vec<(RootfsPath, Machine)>,
 }
@@ -176,21 +128,27 @@ impl Search<'_> {
             return self.by_path(name);
         }
         if self.loader.libc == Libc::Musl {
+            // It looks for nothing that no folder can hold (`load_library`, ldso/dynlink.c).
+            if name.is_empty() {
+                return Outcome::Bad { path: RootfsPath::root(), reason: "a needed name is empty".to_owned() };
+            }
+            if name.len() > NAME_MAX {
+                return Outcome::Missing;
+            }
             // load_library of musl: LD_LIBRARY_PATH, the rpaths up the chain, the system's path.
             return self
                 .in_folders(FoundBy::LibraryPath, &scope.library_path, name)
                 .or_else(|| self.in_rpaths(scope, name))
-                .or_else(|| self.in_folders(FoundBy::Default, &self.loader.default_dirs, name))
+                .or_else(|| self.in_folders(FoundBy::Default, &self.loader.default_folders, name))
                 .unwrap_or(Outcome::Missing);
         }
         self.in_rpaths(scope, name)
             .or_else(|| self.in_folders(FoundBy::LibraryPath, &scope.library_path, name))
             .or_else(|| self.in_folders(FoundBy::Runpath, &scope.runpath, name))
             .or_else(|| self.in_cache(scope, name))
-            .or_else(|| self.in_conf_hwcaps(name))
-            .or_else(|| self.in_folders(FoundBy::Conf, &self.loader.conf_dirs, name))
+            .or_else(|| self.in_folders(FoundBy::Conf, &self.loader.conf_folders, name))
             .or_else(|| {
-                let folders: &[RootfsPath] = if scope.no_default { &[] } else { &self.loader.default_dirs };
+                let folders: &[Folder] = if scope.no_default { &[] } else { &self.loader.default_folders };
                 self.in_folders(FoundBy::Default, folders, name)
             })
             .unwrap_or(Outcome::Missing)
@@ -207,7 +165,9 @@ impl Search<'_> {
             self.note(FoundBy::Absolute, None, Some("it is relative to the current folder".to_owned()));
             return Outcome::Missing;
         };
-        match self.candidate(&path) {
+        // A slash at its end asks for a folder.
+        let asks_for_folder = name.ends_with(b"/") || name.ends_with(b"/.");
+        match self.candidate(&path, asks_for_folder) {
             Candidate::Take(realpath, file) => {
                 Outcome::Found { path, realpath, file, by: FoundBy::Absolute, hwcaps: None }
             }
@@ -216,7 +176,7 @@ impl Search<'_> {
                 self.note(FoundBy::Absolute, Some(path), why);
                 Outcome::Missing
             }
-            Candidate::Leave(why) => {
+            Candidate::Fail(_, why) => {
                 self.note(FoundBy::Absolute, Some(path), Some(why));
                 Outcome::Missing
             }
@@ -227,30 +187,46 @@ impl Search<'_> {
         scope.rpath.iter().find_map(|folders| self.in_folders(FoundBy::Rpath, folders, name))
     }
 
-    fn in_folders(&mut self, by: FoundBy, folders: &[RootfsPath], name: &[u8]) -> Option<Outcome> {
+    fn in_folders(&mut self, by: FoundBy, folders: &[Folder], name: &[u8]) -> Option<Outcome> {
         for folder in folders {
-            if let Some(outcome) = self.in_hwcaps(by, folder, name) {
-                return Some(outcome);
-            }
-            let path = folder.join(name);
-            if *self.places_left == 0 {
+            let path = folder.path.join(name);
+            if self.progress.places_left == 0 {
                 return Some(Outcome::Bad { path, reason: "there are too many places to look into".to_owned() });
             }
-            *self.places_left -= 1;
-            match self.candidate(&path) {
+            self.progress.places_left -= 1;
+            let is_root = folder.is_root() && self.loader.libc == Libc::Glibc && !self.loader.is_since(2, 38);
+            self.progress.met_root |= is_root;
+            if is_root && self.progress.root == RootFolder::Lost {
+                self.note(by, Some(folder.path.clone()), Some("this loader does not look there again".to_owned()));
+                continue;
+            }
+            let candidate = match self.is_too_long(folder, name) {
+                true => Candidate::Fail(Errno::NameTooLong, "file name too long".to_owned()),
+                false => self.candidate(&path, name == b"."),
+            };
+            if is_root && self.progress.root == RootFolder::Unknown {
+                let is_there = matches!(candidate, Candidate::Take(..));
+                self.progress.root = if is_there { RootFolder::There } else { RootFolder::Lost };
+            }
+            match candidate {
+                // A subdirectory that does not have the file is not worth a word.
+                Candidate::Pass(_) | Candidate::Fail(..) if folder.level.is_some() => {}
                 Candidate::Take(realpath, file) => {
-                    return Some(Outcome::Found { path, realpath, file, by, hwcaps: None });
+                    let hwcaps = folder.level.clone();
+                    return Some(Outcome::Found { path, realpath, file, by, hwcaps });
                 }
                 Candidate::Bad(reason) => return Some(Outcome::Bad { path, reason }),
-                Candidate::Pass(why) => self.note(by, Some(folder.clone()), why),
-                Candidate::Leave(why) => {
-                    self.note(by, Some(folder.clone()), Some(why));
-                    if self.loader.libc == Libc::Musl {
-                        return Some(Outcome::Missing);
-                    }
-                    // What is wrong with the folder itself counts as if it were not there.
-                    if self.files.find(folder) == Find::Dir {
-                        return None;
+                Candidate::Pass(why) => self.note(by, Some(folder.path.clone()), why),
+                Candidate::Fail(errno, why) => {
+                    self.note(by, Some(folder.path.clone()), Some(why));
+                    match self.loader.libc {
+                        Libc::Musl if errno == Errno::Other => return Some(Outcome::Missing),
+                        Libc::Musl => {}
+                        Libc::Glibc => {
+                            if self.ends_list(folder, errno) {
+                                return None;
+                            }
+                        }
                     }
                 }
             }
@@ -258,42 +234,33 @@ impl Search<'_> {
         None
     }
 
-    /// The subdirectories of `folder` that are searched before itself (`open_path`). What is wrong with them does not
-    /// count: the error that does is that of the last place.
-    fn in_hwcaps(&mut self, by: FoundBy, folder: &RootfsPath, name: &[u8]) -> Option<Outcome> {
-        let loader = self.loader;
-        loader.active.iter().find_map(|level| self.in_level(by, folder, level, name))
-    }
-
-    fn in_level(&mut self, by: FoundBy, folder: &RootfsPath, level: &Bytes, name: &[u8]) -> Option<Outcome> {
-        let path = hwcaps::below(folder, level).join(name);
-        *self.places_left = self.places_left.saturating_sub(1);
-        match self.candidate(&path) {
-            Candidate::Take(realpath, file) => {
-                Some(Outcome::Found { path, realpath, file, by, hwcaps: Some(level.clone()) })
-            }
-            Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
-            Candidate::Pass(_) | Candidate::Leave(_) => None,
+    /// Whether the loader cannot ask for the file. (The buffer of musl's `load_library` has 512 bytes.)
+    fn is_too_long(&self, folder: &Folder, name: &[u8]) -> bool {
+        let length = folder.length + name.len();
+        match self.loader.libc {
+            Libc::Glibc => name.len() > NAME_MAX || length >= PATH_MAX,
+            Libc::Musl => length >= 2 * (NAME_MAX + 1),
         }
     }
 
-    /// A cache of the folders of ld.so.conf would list the subdirectories of all of them, and of the default ones,
-    /// before the folders themselves.
-    fn in_conf_hwcaps(&mut self, name: &[u8]) -> Option<Outcome> {
-        let loader = self.loader;
-        if loader.conf_dirs.is_empty() {
-            return None;
+    /// Whether an error ends the search of the whole list: any but ENOENT and EACCES, in a folder that is there
+    /// (`open_path`, elf/dl-load.c). Since glibc 2.39 ENOTDIR does not either.
+    fn ends_list(&mut self, folder: &Folder, errno: Errno) -> bool {
+        if errno == Errno::NotDir && self.loader.is_since(2, 39) {
+            return false;
         }
-        loader.active.iter().find_map(|level| {
-            let mut folders = loader.conf_dirs.iter().chain(&loader.default_dirs);
-            folders.find_map(|folder| self.in_level(FoundBy::Conf, folder, level, name))
-        })
+        match folder.kind {
+            // The error that counts is that of the last place, which is never one of these.
+            Kind::Hardware => false,
+            Kind::Relative => true,
+            Kind::Absolute if folder.is_root() && self.progress.root == RootFolder::Lost => false,
+            Kind::Absolute => folder.length <= PATH_MAX && self.files.find(&folder.path) == Find::Dir,
+        }
     }
 
     fn in_cache(&mut self, scope: &Scope, name: &[u8]) -> Option<Outcome> {
-        let cache = self.loader.cache.as_ref()?;
-        let Some((path, hwcaps)) = cache.lookup_on(name, self.loader.machine, &self.loader.active, |hwcap| hwcap == 0)
-        else {
+        self.loader.cache.as_ref()?;
+        let Some((path, hwcaps)) = self.loader.cached(name, &self.loader.active) else {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
@@ -303,7 +270,7 @@ impl Search<'_> {
             self.note(FoundBy::Cache, Some(path), Some("DF_1_NODEFLIB".to_owned()));
             return None;
         }
-        match self.candidate(&path) {
+        match self.candidate(&path, false) {
             Candidate::Take(realpath, file) => {
                 Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache, hwcaps })
             }
@@ -313,21 +280,26 @@ impl Search<'_> {
                 self.note(FoundBy::Cache, Some(path), Some(why.unwrap_or_else(|| "stale entry".to_owned())));
                 None
             }
-            Candidate::Leave(why) => {
+            Candidate::Fail(_, why) => {
                 self.note(FoundBy::Cache, Some(path), Some(why));
                 None
             }
         }
     }
 
-    /// What the loader makes of the file at `path` (`open_verify`, elf/dl-load.c).
-    fn candidate(&mut self, path: &RootfsPath) -> Candidate {
+    /// What the loader makes of the file at `path`, or of the folder if its text asks for one.
+    fn candidate(&mut self, path: &RootfsPath, asks_for_folder: bool) -> Candidate {
+        let fail = |errno, why: &str| Candidate::Fail(errno, why.to_owned());
         let (realpath, file) = match self.files.find(path) {
+            Find::File { .. } | Find::Special(_) if asks_for_folder => return fail(Errno::NotDir, "not a directory"),
             Find::File { realpath, file } => (realpath, file),
             Find::Absent => return Candidate::Pass(None),
+            Find::NotDir => return fail(Errno::NotDir, "not a directory"),
             Find::Dir => return Candidate::Bad("cannot read file data: is a directory".to_owned()),
+            // ENXIO; any other such file can be opened.
+            Find::Special("socket") => return fail(Errno::Other, "it is a socket"),
             Find::Special(word) => return Candidate::Bad(format!("it is a {word}")),
-            Find::Loop => return Candidate::Leave("too many levels of symbolic links".to_owned()),
+            Find::Loop => return fail(Errno::Other, "too many levels of symbolic links"),
             Find::Failed(why) => return Candidate::Pass(Some(why)),
         };
         match candidate::judge(&self.files.object(file), self.loader) {

@@ -5,9 +5,11 @@
 
 mod architectures;
 mod broken;
+mod corners;
 mod dlopen;
 mod filters;
 mod glibc;
+mod hardware;
 mod hwcaps;
 mod library_path;
 mod musl;

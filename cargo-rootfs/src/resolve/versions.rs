@@ -256,7 +256,7 @@ impl<'c> Names<'c> {
     fn new(closure: &'c Closure) -> Self {
         let mut by_name: FxHashMap<&[u8], Named> = FxHashMap::default();
         let first = closure.objects.iter().enumerate().map(|(index, object)| (&object.needed, index));
-        let more = closure.other_names.iter().map(|(name, index)| (name, *index));
+        let more = closure.other_names.iter().map(|other| (&other.found.needed, other.object));
         for (name, index) in first.chain(more) {
             by_name.entry(name).or_insert(Named::Object(Some(index)));
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::{Buffers, Object};
+use crate::elf::{Buffers, Bytes, Object};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
@@ -106,6 +106,8 @@ pub enum End {
     Special(&'static str),
     /// Nothing.
     Absent,
+    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    NotDir,
     /// More than 40 links.
     Loop,
     /// It could not be looked at.
@@ -196,16 +198,6 @@ impl Sysroot {
             let _ = handle.take(length).read_to_end(&mut bytes);
         }
         bytes
-    }
-
-    /// Whether the file imports dlopen(3), and has no dlopen note that says what for.
-    pub fn opens_unnoted(&mut self, file: FileId) -> bool {
-        match self.object(file) {
-            Ok(object) if object.dlopen_notes.is_empty() && object.symbols.is_some() => {
-                self.open_file(file).and_then(|handle| object.imports_dlopen(&handle)).unwrap_or(false)
-            }
-            _ => false,
-        }
     }
 
     /// The file's metadata.
@@ -313,17 +305,18 @@ impl Sysroot {
         mut record: Option<(&mut Links, &mut Vec<RootfsPath>)>,
     ) -> std::result::Result<Reached, (RootfsPath, End)> {
         let mut way = Way::new(path);
+        let mut needs_folder = false;
         while let Some(part) = way.next() {
             let part = way.part(part);
             if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
-                // A file where a folder is needed: ENOTDIR, which for a search is as good as absent.
+                // A file where a folder is needed: ENOTDIR.
                 let mut lost = self.nodes[node].path.child(part);
                 while let Some(part) = way.next() {
                     lost = lost.child(way.part(part));
                 }
                 let end = match self.end(node) {
                     end @ (End::Failed(_) | End::Absent) => end,
-                    _ => End::Absent,
+                    _ => End::NotDir,
                 };
                 // Below what is not there nothing is a link.
                 return Err((lost.normalized(), end));
@@ -350,7 +343,11 @@ impl Sysroot {
             if target.first() == Some(&b'/') {
                 node = ROOT;
             }
+            needs_folder |= asks_for_folder(target) && way.is_at_end();
             way.turn(Arc::clone(target));
+        }
+        if needs_folder && matches!(self.nodes[node].kind, Kind::File(_) | Kind::Special(_)) {
+            return Err((self.nodes[node].path.clone(), End::NotDir));
         }
         Ok((node, met))
     }
@@ -474,6 +471,11 @@ fn is_sibling(target: &[u8]) -> bool {
     !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
 }
 
+/// Whether a link with this target leads to folders alone (path_resolution(7), "trailing slashes").
+pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
+    target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
+}
+
 /// The components that are still to be followed: of the path, and of links that were met on it.
 struct Way<'p> {
     now: Text<'p>,
@@ -531,6 +533,12 @@ impl<'p> Way<'p> {
         }
     }
 
+    /// Whether no component follows.
+    fn is_at_end(&self) -> bool {
+        let is_end = |text: &[u8]| text.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".");
+        is_end(&self.now[self.at..]) && self.rest.iter().all(|(text, at)| is_end(&text[*at..]))
+    }
+
     fn part(&self, part: std::ops::Range<usize>) -> &[u8] {
         &self.now[part]
     }
@@ -544,6 +552,7 @@ impl Files for Sysroot {
             End::Dir(_) => Find::Dir,
             End::Special(word) => Find::Special(word),
             End::Absent => Find::Absent,
+            End::NotDir => Find::NotDir,
             End::Loop => Find::Loop,
             End::Failed(error) => Find::Failed(error.to_string()),
         }
@@ -579,6 +588,18 @@ impl Files for Sysroot {
 
     fn read_ahead(&mut self, paths: &[RootfsPath], more: &mut More<'_>) {
         ahead::read(self, paths, more);
+    }
+
+    fn names_to_open(&mut self, file: FileId) -> Option<Vec<Bytes>> {
+        let object = self.object(file).ok()?;
+        if !object.dlopen_notes.is_empty() || object.symbols.is_none() {
+            return None;
+        }
+        let handle = self.open_file(file).ok()?;
+        if !object.imports_dlopen(&handle).ok()? {
+            return None;
+        }
+        Some(object.library_names(&handle).ok()?.into_iter().collect())
     }
 
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {

@@ -7,9 +7,8 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use crate::error::Result;
-use crate::layout::{Artifacts, Assembly, Content, Variants, assemble};
+use crate::layout::{Artifacts, Assembly, Content, assemble};
 use crate::path::RootfsPath;
-use crate::resolve::Priority;
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::target::Target;
 
@@ -64,16 +63,7 @@ fn sysroot(layout: Layout) -> TempDir {
 }
 
 fn web(sysroot: &TempDir) -> Result<Assembly> {
-    let content = Content {
-        tools: Vec::new(),
-        libraries: Vec::new(),
-        dlopen: Priority::default(),
-        hwcaps: Variants::default(),
-        includes: Vec::new(),
-        template: "web".to_owned(),
-        library_path: Vec::new(),
-        install_dir: RootfsPath::parse("/usr/local/bin").unwrap(),
-    };
+    let content = Content { template: "web".to_owned(), ..Content::default() };
     assemble(Utf8Path::from_path(sysroot.path()).unwrap(), &Target::host(), &content, &Artifacts::default())
 }
 

@@ -70,7 +70,7 @@ impl Answer {
             else {
                 continue;
             };
-            if why.starts_with("No such file or directory") || why.starts_with("Not a directory") {
+            if NOT_FOUND.iter().any(|error| why.starts_with(error)) {
                 answer.missing.insert(name.to_owned());
             } else {
                 answer.refusal = Some(line.to_owned());
@@ -99,6 +99,15 @@ impl Answer {
         Ok(answer)
     }
 }
+
+/// What musl's loader says of a library that it cannot find, or cannot open: strerror(3) of what came last.
+const NOT_FOUND: &[&str] = &[
+    "No such file or directory",
+    "Not a directory",
+    "Symbolic link loop",
+    "No such device or address",
+    "No error information",
+];
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -141,13 +141,8 @@ impl Ask {
         Self {
             content: Content {
                 tools: names.iter().map(|name| (*name).to_owned()).collect(),
-                libraries: Vec::new(),
-                dlopen: Priority::default(),
-                hwcaps: Variants::default(),
-                includes: Vec::new(),
                 template: "none".to_owned(),
-                library_path: Vec::new(),
-                install_dir: path("/usr/local/bin"),
+                ..Content::default()
             },
             artifacts: Artifacts::default(),
             target: Target::parse("x86_64-unknown-linux-gnu").unwrap(),

@@ -2,7 +2,7 @@
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::error::Warning;
-use crate::layout::{Assembly, unnoted_warning};
+use crate::layout::{Assembly, may_open_warning};
 use crate::report::{self, Show};
 use crate::resolve::Priority;
 
@@ -140,27 +140,74 @@ fn what_is_required_and_not_found_is_an_error() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// What no note tells is said, in one line for all; what has notes has said it.
+/// A library whose name stands in what calls dlopen may be opened: that is told, and it is not added. Notes say more
+/// than names do, and what is there already is no suggestion.
 #[test]
-fn what_opens_libraries_without_notes_is_told_once() {
+fn libraries_that_are_named_and_not_noted_are_offered() {
+    let names = b"\0libone.so.1\0libone.so\0libtwo.so.2:libnone.so.3\0libc.so.6\0libtool.so.1\0";
     let sysroot = Disk::merged()
-        .elf("usr/bin/plain", tool().needs("liba.so").imports("dlopen"))
-        .elf("usr/bin/noted", tool().needs("liba.so").imports("dlopen").note(&note("suggested", "libx.so", "x")))
-        .elf("usr/bin/defines", tool().exports("dlopen"))
-        .elf("usr/lib/liba.so", library("liba.so").imports("dlmopen"));
-    let assembly = Ask::tools(&["plain", "noted", "defines", "sh"]).assemble(&sysroot).unwrap();
-    assert_eq!(assembly.unnoted, [path("/usr/bin/plain"), path("/usr/lib/liba.so")]);
-    let said = unnoted_warning(&assembly.unnoted).unwrap();
-    let expected = "`liba.so`, `plain` call dlopen and have no notes that say what for: name what they open by \
-                    `--with-lib`";
-    assert_eq!(said, Warning::new(expected));
-    assert_eq!(unnoted_warning(&[]), None);
+        .elf("usr/bin/plain", tool().needs("liba.so").imports("dlopen").tail(names))
+        .elf("usr/bin/noted", tool().imports("dlopen").tail(names).note(&note("suggested", "libx.so", "x")))
+        .elf("usr/bin/never", tool().tail(names))
+        .elf("usr/bin/quiet", tool().needs("libtool.so.1").imports("dlopen").tail(b"%s/lib%s.so"))
+        .elf("usr/lib/libone.so.1.0", library("libone.so.1"))
+        .link("usr/lib/libone.so.1", "libone.so.1.0")
+        .link("usr/lib/libone.so", "libone.so.1")
+        .elf("usr/lib/libtwo.so.2", library("libtwo.so.2"))
+        .elf("usr/lib/libtool.so.1", library("libtool.so.1"))
+        .elf("usr/lib/liba.so", library("liba.so").imports("dlmopen").tail(b"\0libtwo.so.2\0"));
+    let assembly = Ask::tools(&["plain", "noted", "never", "quiet", "sh"]).assemble(&sysroot).unwrap();
+    assert!(assembly.rootfs.get(&path("/usr/lib/libtwo.so.2")).is_none(), "{}", assembly.rootfs.dump());
+    let warning = |assembly: &Assembly| may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
+    let expected = Warning::new(
+        "`libone.so.1` (by `plain`) and `libtwo.so.2` (by `liba.so`, `plain`) may be opened at run time, and are not \
+         packed",
+    )
+    .help("where they are wanted: --with-lib libone.so.1,libtwo.so.2");
+    assert_eq!(warning(&assembly), Some(expected));
 
-    let many: Vec<_> = ["/a", "/b", "/c", "/d", "/e", "/f", "/f"].iter().map(|text| path(text)).collect();
-    let said = unnoted_warning(&many).unwrap().message;
-    assert!(said.starts_with("`a`, `b`, `c`, `d` and 2 more call dlopen and"), "{said}");
-    let said = unnoted_warning(&many[..1]).unwrap().message;
-    assert!(said.starts_with("`a` calls dlopen and has no notes that say what for: name what it opens"), "{said}");
+    let shown = tree(&assembly);
+    let lines: Vec<&str> = shown.lines().map(str::trim).filter(|line| line.contains("open")).collect();
+    let (one, two) = (
+        "may open libone.so.1 => /lib/libone.so.1 -> /usr/lib/libone.so.1.0 [default] (no note says so)",
+        "may open libtwo.so.2 => /lib/libtwo.so.2 -> /usr/lib/libtwo.so.2 [default] (no note says so)",
+    );
+    let unnamed = "calls dlopen, and names no other library";
+    assert_eq!(
+        lines,
+        [two, one, two, "dlopen libx.so left out (suggested, x: Enables x)", unnamed],
+        "liba's, plain's, noted's, quiet's"
+    );
+    let mut json = Vec::new();
+    report::closure_json(&mut json, "plain", &Ok(assembly.closures[0].1.clone()));
+    let json = String::from_utf8(json).unwrap();
+    let one = r#""may_open":[{"needed":"libone.so.1","path":"/lib/libone.so.1","realpath":"/usr/lib/libone.so.1.0","found_by":"default","named_by":"/usr/bin/plain"}"#;
+    assert!(json.contains(one), "{json}");
+
+    let asked =
+        Ask::tools(&["plain", "quiet"]).library("libone.so.1").library("libtwo.so.2").assemble(&sysroot).unwrap();
+    assert_eq!(warning(&asked), None);
+}
+
+/// What libselinux opens to load policies is of no use to ls, and many libraries are counted.
+#[test]
+fn what_is_rarely_wanted_is_no_warning_and_many_are_counted() {
+    let libraries: Vec<String> = (0..9).map(|index| format!("libn{index}.so.1")).collect();
+    let mut sysroot = Disk::merged()
+        .elf("usr/bin/many", tool().needs("libselinux.so.1").imports("dlopen").tail(libraries.join("\0").as_bytes()))
+        .elf("usr/lib/libselinux.so.1", library("libselinux.so.1").imports("dlopen").tail(b"\0libsepol.so.2\0"))
+        .elf("usr/lib/libsepol.so.2", library("libsepol.so.2"));
+    for name in &libraries {
+        sysroot = sysroot.elf(&format!("usr/lib/{name}"), library(name));
+    }
+    let assembly = Ask::tools(&["many"]).assemble(&sysroot).unwrap();
+    let said = may_open_warning(assembly.closures.iter().map(|(_, closure)| closure)).unwrap();
+    assert!(said.message.starts_with("`libn0.so.1` (by `many`), `libn1.so.1` (by `many`), "), "{said:?}");
+    assert!(
+        said.message.ends_with("`libn5.so.1` (by `many`) and 3 more may be opened at run time, and are not packed")
+    );
+    assert!(said.help.as_ref().is_some_and(|help| help.ends_with(&libraries.join(","))), "{said:?}");
+    assert!(tree(&assembly).contains("may open libsepol.so.2"));
 }
 
 /// By priority: what is suggested comes when it is asked for.

@@ -188,6 +188,35 @@ fn nothing_of_variants_can_be_spared() {
     every_removal_fails(planned);
 }
 
+/// A file that is needed under two names must be found under both, by whatever leads to each.
+#[test]
+fn nothing_of_a_library_with_two_names_can_be_spared() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/tool", tool().needs("libx.so").needs("libalias.so").needs("libtwin.so").needs("/opt/y/libx.so"))
+        .elf("opt/x/libx.so", library("libx.so"))
+        .link("opt/x/libalias.so", "libx.so")
+        .hard_link("usr/lib/libtwin.so", "opt/x/libx.so")
+        .link("opt/y", "x");
+    let ask = Ask::tools(&["tool"]).library_path("/opt/x");
+    every_removal_fails(planned(&ask, &sysroot));
+    let rootfs = ask.rootfs(&sysroot);
+    for path in ["/opt/x/libalias.so", "/usr/lib/libtwin.so", "/opt/y"] {
+        assert!(rootfs.get(&crate::RootfsPath::parse(path).unwrap()).is_some(), "{path}");
+    }
+}
+
+/// musl takes a libc for itself by what is in the file, so the file must be there.
+#[test]
+fn nothing_of_a_second_libc_can_be_spared() {
+    let loader = Fixture::library().tail(b"\0/lib:/usr/local/lib:/usr/lib\0");
+    let program = Fixture::program().interpreter("/lib/ld-musl-x86_64.so.1").needs("/opt/libc-of-old.so");
+    let sysroot = Disk::empty()
+        .elf("lib/ld-musl-x86_64.so.1", loader)
+        .elf("bin/tool", program)
+        .elf("opt/libc-of-old.so", library("libc.so.6"));
+    every_removal_fails(planned(&Ask::tools(&["tool"]), &sysroot));
+}
+
 #[test]
 fn nothing_of_an_include_can_be_spared() {
     let project = Disk::empty()

@@ -36,15 +36,16 @@ fn every_tool_that_is_wrong_is_told() {
     assert_eq!(
         messages,
         [
-            "tool `script` is a script, and scripts are not supported yet",
-            "tool `text` cannot be packed",
-            "tool `half` cannot be packed",
             "tool `data` cannot be packed",
             "tool `/usr/bin/folder` is a directory",
             "tool `/usr/bin/loop` leads through too many symbolic links",
             "tool `/usr/bin/fifo` is a FIFO",
             "--with was given an empty name",
             "tool `a/b` is neither a name nor an absolute path",
+            // What was found is looked into after the looking up.
+            "tool `script` is a script, and scripts are not supported yet",
+            "tool `text` cannot be packed",
+            "tool `half` cannot be packed",
         ]
     );
     assert_eq!(error.exit_code(), 2);

@@ -55,6 +55,96 @@ fn entries_of_another_architecture_are_passed_over() {
     assert_eq!(Cache::parse(bytes, x86).unwrap().lookup(b"liba.so", x86), None);
 }
 
+/// A cache of the new format with these flags, names, paths and hwcaps, in this order.
+fn raw(machine: Machine, entries: &[(u32, &str, &str, u64)]) -> Vec<u8> {
+    let mut bytes = write(machine, &[]);
+    bytes[20..24].copy_from_slice(&(entries.len() as u32).to_le_bytes());
+    let mut strings = Vec::new();
+    let start = NEW_HEADER + entries.len() * NEW_ENTRY;
+    for (flags, name, path, hwcap) in entries {
+        let mut offset = |text: &str| {
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+            (start + strings.len() - text.len() - 1) as u32
+        };
+        for value in [*flags, offset(name), offset(path), 0] {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        bytes.extend_from_slice(&hwcap.to_le_bytes());
+    }
+    bytes.extend_from_slice(&strings);
+    bytes
+}
+
+fn machine(name: &str) -> Machine {
+    Target::parse(&format!("{name}-unknown-linux-gnu")).unwrap().machine()
+}
+
+fn found(machine: Machine, bytes: Vec<u8>, name: &str) -> Option<String> {
+    let cache = Cache::parse(bytes, machine)?;
+    cache.lookup(name.as_bytes(), machine).map(|path| path.to_string())
+}
+
+/// `search_cache`: the first entry that counts; on ARM one without a floating-point ABI does.
+#[test]
+fn the_first_entry_that_counts_is_taken() {
+    let x86 = machine("x86_64");
+    let entries = [
+        (0x0303, "liba.so", "/v3/liba.so", 1 << 62),
+        (0x0803, "liba.so", "/x32/liba.so", 0),
+        (0x0303, "liba.so", "/first/liba.so", 0),
+        (0x0303, "liba.so", "/second/liba.so", 0),
+    ];
+    assert_eq!(found(x86, raw(x86, &entries), "liba.so").as_deref(), Some("/first/liba.so"));
+    let arm = machine("armv7");
+    let either = [(0x0b03, "liba.so", "/soft/liba.so", 0), (0x0003, "liba.so", "/any/liba.so", 0)];
+    assert_eq!(found(arm, raw(arm, &either), "liba.so").as_deref(), Some("/any/liba.so"));
+    assert_eq!(found(x86, raw(x86, &either), "liba.so"), None);
+}
+
+/// The binary search takes the entries to be in order, and halves as the loader does where they are not.
+#[test]
+fn entries_out_of_order_are_found_or_not_as_the_loader_does() {
+    let x86 = machine("x86_64");
+    let entries = ["libz.so", "liba.so", "libb.so", "libc.so"].map(|name| (0x0303, name, "/found", 0));
+    let is_found = |name| found(x86, raw(x86, &entries), name).is_some();
+    // The middle of four is the second, and what is less comes after it.
+    assert_eq!(["libz.so", "liba.so", "libb.so", "libc.so"].map(is_found), [true, true, false, false]);
+}
+
+/// The old format, alone and with the new one in it, where that is aligned as on the machine.
+#[test]
+fn old_formats() {
+    for (name, flags, padding) in [("x86_64", 0x0303_u32, 4), ("i686", 3, 0)] {
+        let (machine, text) = (machine(name), b"liba.so\0/old/liba.so\0");
+        let mut old = OLD_MAGIC.to_vec();
+        old.resize(12, 0);
+        for value in [1, flags, 0, 8] {
+            old.extend_from_slice(&value.to_le_bytes());
+        }
+        let alone = [&old[..], text].concat();
+        assert_eq!(found(machine, alone, "liba.so").as_deref(), Some("/old/liba.so"), "{name}");
+        let new = raw(machine, &[(flags, "liba.so", "/new/liba.so", 0)]);
+        let both = [&old[..], &vec![0; padding], &new].concat();
+        assert_eq!(found(machine, both, "liba.so").as_deref(), Some("/new/liba.so"), "{name}");
+    }
+}
+
+/// `_dl_load_cache_lookup`: a cache must be longer than its header, and as long as its count says.
+#[test]
+fn caches_that_the_loader_ignores() {
+    let x86 = machine("x86_64");
+    assert!(Cache::parse(raw(x86, &[]), x86).is_none());
+    let whole = raw(x86, &[(0x0303, "liba.so", "/a", 0)]);
+    assert!(Cache::parse(whole.clone(), x86).is_some());
+    assert!(Cache::parse(whole[..71].to_vec(), x86).is_none());
+    for (flags, is_taken) in [(0, true), (2, true), (6, true), (1, false), (3, false), (4, false)] {
+        let mut bytes = whole.clone();
+        bytes[28] = flags;
+        assert_eq!(Cache::parse(bytes, x86).is_some(), is_taken, "{flags}");
+    }
+}
+
 #[test]
 fn damaged_caches_get_an_answer() {
     let machine = Machine::host();
@@ -218,95 +308,5 @@ fn what_ldconfig_writes_is_read() {
         for (active, expected) in [(&[][..], on_all), (&all[..], on_best)] {
             assert_eq!(["liba.so.1", "libb.so.9"].map(|name| look(name, active)), expected, "{format} {active:?}");
         }
-    }
-}
-
-/// A cache of the new format with these flags, names, paths and hwcaps, in this order.
-fn raw(machine: Machine, entries: &[(u32, &str, &str, u64)]) -> Vec<u8> {
-    let mut bytes = write(machine, &[]);
-    bytes[20..24].copy_from_slice(&(entries.len() as u32).to_le_bytes());
-    let mut strings = Vec::new();
-    let start = NEW_HEADER + entries.len() * NEW_ENTRY;
-    for (flags, name, path, hwcap) in entries {
-        let mut offset = |text: &str| {
-            strings.extend_from_slice(text.as_bytes());
-            strings.push(0);
-            (start + strings.len() - text.len() - 1) as u32
-        };
-        for value in [*flags, offset(name), offset(path), 0] {
-            bytes.extend_from_slice(&value.to_le_bytes());
-        }
-        bytes.extend_from_slice(&hwcap.to_le_bytes());
-    }
-    bytes.extend_from_slice(&strings);
-    bytes
-}
-
-fn machine(name: &str) -> Machine {
-    Target::parse(&format!("{name}-unknown-linux-gnu")).unwrap().machine()
-}
-
-fn found(machine: Machine, bytes: Vec<u8>, name: &str) -> Option<String> {
-    let cache = Cache::parse(bytes, machine)?;
-    cache.lookup(name.as_bytes(), machine).map(|path| path.to_string())
-}
-
-/// `search_cache`: the first entry that counts; on ARM one without a floating-point ABI does.
-#[test]
-fn the_first_entry_that_counts_is_taken() {
-    let x86 = machine("x86_64");
-    let entries = [
-        (0x0303, "liba.so", "/v3/liba.so", 1 << 62),
-        (0x0803, "liba.so", "/x32/liba.so", 0),
-        (0x0303, "liba.so", "/first/liba.so", 0),
-        (0x0303, "liba.so", "/second/liba.so", 0),
-    ];
-    assert_eq!(found(x86, raw(x86, &entries), "liba.so").as_deref(), Some("/first/liba.so"));
-    let arm = machine("armv7");
-    let either = [(0x0b03, "liba.so", "/soft/liba.so", 0), (0x0003, "liba.so", "/any/liba.so", 0)];
-    assert_eq!(found(arm, raw(arm, &either), "liba.so").as_deref(), Some("/any/liba.so"));
-    assert_eq!(found(x86, raw(x86, &either), "liba.so"), None);
-}
-
-/// The binary search takes the entries to be in order, and halves as the loader does where they are not.
-#[test]
-fn entries_out_of_order_are_found_or_not_as_the_loader_does() {
-    let x86 = machine("x86_64");
-    let entries = ["libz.so", "liba.so", "libb.so", "libc.so"].map(|name| (0x0303, name, "/found", 0));
-    let is_found = |name| found(x86, raw(x86, &entries), name).is_some();
-    // The middle of four is the second, and what is less comes after it.
-    assert_eq!(["libz.so", "liba.so", "libb.so", "libc.so"].map(is_found), [true, true, false, false]);
-}
-
-/// The old format, alone and with the new one in it, where that is aligned as on the machine.
-#[test]
-fn old_formats() {
-    for (name, flags, padding) in [("x86_64", 0x0303_u32, 4), ("i686", 3, 0)] {
-        let (machine, text) = (machine(name), b"liba.so\0/old/liba.so\0");
-        let mut old = OLD_MAGIC.to_vec();
-        old.resize(12, 0);
-        for value in [1, flags, 0, 8] {
-            old.extend_from_slice(&value.to_le_bytes());
-        }
-        let alone = [&old[..], text].concat();
-        assert_eq!(found(machine, alone, "liba.so").as_deref(), Some("/old/liba.so"), "{name}");
-        let new = raw(machine, &[(flags, "liba.so", "/new/liba.so", 0)]);
-        let both = [&old[..], &vec![0; padding], &new].concat();
-        assert_eq!(found(machine, both, "liba.so").as_deref(), Some("/new/liba.so"), "{name}");
-    }
-}
-
-/// `_dl_load_cache_lookup`: a cache must be longer than its header, and as long as its count says.
-#[test]
-fn caches_that_the_loader_ignores() {
-    let x86 = machine("x86_64");
-    assert!(Cache::parse(raw(x86, &[]), x86).is_none());
-    let whole = raw(x86, &[(0x0303, "liba.so", "/a", 0)]);
-    assert!(Cache::parse(whole.clone(), x86).is_some());
-    assert!(Cache::parse(whole[..71].to_vec(), x86).is_none());
-    for (flags, is_taken) in [(0, true), (2, true), (6, true), (1, false), (3, false), (4, false)] {
-        let mut bytes = whole.clone();
-        bytes[28] = flags;
-        assert_eq!(Cache::parse(bytes, x86).is_some(), is_taken, "{flags}");
     }
 }

@@ -323,3 +323,51 @@ fn the_path_file_follows_the_loaders_prefix() {
     assert_eq!(lines(&closure), ["liba.so => /opt/musl/lib/liba.so [default]"]);
     assert_eq!(closure.loader.unwrap().musl_path_file(), Some(path("/opt/musl/etc/ld-musl-x86_64.path")));
 }
+
+/// What is searched for is known by the last part of its path; what is opened by its path has no such name until its
+/// file is found by a search, and then has that of its own path. No other name is kept (`shortname`, `load_library`).
+#[test]
+fn an_object_has_one_name_or_none() {
+    let tree = || {
+        Tree::musl()
+            .elf("/x/real.so", library())
+            .link("/x/liba.so", "real.so")
+            .elf("/y/real.so", library())
+            .elf("/y/liba.so", library())
+            .elf("/d/libd.so", library().needs("real.so").needs("liba.so").runpath("/y"))
+    };
+    let app = || program().runpath("/x");
+    expect(
+        tree().elf("/bin/app", app().needs("/x/real.so").needs("/d/libd.so")),
+        "/x/real.so => /x/real.so [absolute]
+         /d/libd.so => /d/libd.so [absolute]
+         real.so => /y/real.so [rpath]
+         liba.so => /y/liba.so [rpath]",
+    );
+    expect(
+        tree().elf("/bin/app", app().needs("/x/real.so").needs("liba.so").needs("/d/libd.so")),
+        "/x/real.so => /x/real.so [absolute]
+         /d/libd.so => /d/libd.so [absolute]
+         liba.so => /y/liba.so [rpath]",
+    );
+    expect(
+        tree().elf("/bin/app", app().needs("real.so").needs("liba.so").needs("/d/libd.so")),
+        "real.so => /x/real.so [rpath]
+         /d/libd.so => /d/libd.so [absolute]
+         liba.so => /y/liba.so [rpath]",
+    );
+}
+
+/// Any libc that is found is the one that is there (`load_library`: "Avoid the danger of getting two versions of
+/// libc").
+#[test]
+fn another_libc_is_the_loader() {
+    let symbols = library().tail(b"\0__libc_start_main\0stdin\0");
+    let mut tree = Tree::musl()
+        .elf("/bin/app", Fixture::program().interpreter(MUSL_LOADER).needs("liba.so").needs("libb.so").needs("libd.so"))
+        .elf("/lib/liba.so", soname("libc.so.6"))
+        .elf("/lib/libb.so", symbols.clone())
+        .elf("/lib/libd.so", symbols.needs("libc.so"));
+    let loader = format!("liba.so => {MUSL_LOADER} [loaded]");
+    assert_eq!(lines(&tree.closure("/bin/app")), [&loader[..], "libd.so => /lib/libd.so [default]"]);
+}

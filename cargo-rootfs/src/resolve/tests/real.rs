@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
+use super::super::loader::glibc_release;
 use super::tree::{LOADER, MUSL_LOADER, Node, Tree};
 use crate::resolve::{Closure, Lack, Libc, Unsatisfied, Unversioned, Verdict};
 
@@ -30,6 +31,9 @@ fn child() {
     command.args(words).env_clear().env("LD_TRACE_LOADED_OBJECTS", "1");
     if let Some(path) = std::env::var_os("LOADER_TEST_PATH") {
         command.env("LD_LIBRARY_PATH", path);
+    }
+    if let Some(tunables) = std::env::var_os("LOADER_TEST_TUNABLES") {
+        command.env("GLIBC_TUNABLES", tunables);
     }
     // Another test's fork may hold, until it executes, the descriptor that wrote this file (ETXTBSY).
     let mut error = command.exec();
@@ -62,6 +66,12 @@ fn loader(tree: &Tree) -> Option<&'static str> {
     None
 }
 
+/// The release of glibc's loader; the first of all where it does not say.
+fn release_of(loader: &str) -> (u32, u32) {
+    static RELEASE: OnceLock<(u32, u32)> = OnceLock::new();
+    *RELEASE.get_or_init(|| glibc_release(&std::fs::read(loader).unwrap()).unwrap_or_default())
+}
+
 fn materialize(tree: &Tree, root: &Path, loader: &str) {
     let mut first: Vec<Option<std::path::PathBuf>> = vec![None; tree.bodies.len()];
     for (path, node) in &tree.nodes {
@@ -83,11 +93,16 @@ fn materialize(tree: &Tree, root: &Path, loader: &str) {
             Node::Loader(_) => {
                 std::fs::copy(std::fs::canonicalize(loader).unwrap(), &host).unwrap();
             }
+            Node::Special("socket") => drop(std::os::unix::net::UnixListener::bind(&host).unwrap()),
             Node::Special(_) | Node::Denied => unreachable!("only here"),
         }
     }
     std::fs::create_dir_all(root.join("proc")).unwrap();
 }
+
+/// Makes glibc's loader answer for the baseline, on whatever processor it runs: $PLATFORM, and the folders that have its
+/// name, are not those of the one at hand (glibc manual, "Hardware Capability Tunables"; `_Usable` is of before 2.33).
+const BASELINE: &str = "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX2_Usable,-AVX512F_Usable";
 
 /// Whether this hardware has what the subdirectory is for.
 fn is_supported(loader: &str, level: &str) -> bool {
@@ -101,6 +116,9 @@ fn ask(tree: &Tree, file: &str) -> Option<Output> {
         return None;
     }
     let loader = loader(tree)?;
+    if tree.before.is_some_and(|release| release_of(loader) >= release) {
+        return None;
+    }
     let root = tempfile::tempdir().unwrap();
     materialize(tree, root.path(), loader);
     let start = match (&tree.hwcaps, tree.libc) {
@@ -119,6 +137,9 @@ fn ask(tree: &Tree, file: &str) -> Option<Output> {
     command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", "resolve::tests::real::child", "--nocapture", "-q"]);
     command.env(ROOT, root.path()).env(CURRENT, tree.current.as_deref().unwrap_or("/")).env(START, start);
+    if tree.hwcaps.is_none() {
+        command.env("LOADER_TEST_TUNABLES", BASELINE);
+    }
     if !tree.library_path.is_empty() {
         command.env("LOADER_TEST_PATH", tree.library_path.join(":"));
     }

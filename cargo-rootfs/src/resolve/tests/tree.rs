@@ -24,6 +24,8 @@ pub(super) struct Tree {
     pub(super) hwcaps: Option<Vec<&'static str>>,
     /// The real loader cannot be asked, and why not.
     pub(super) only_here: Option<&'static str>,
+    /// It can only be asked if it is of a release before this one.
+    pub(super) before: Option<(u32, u32)>,
 }
 
 pub(super) enum Node {
@@ -64,9 +66,19 @@ pub(super) fn soname(name: &str) -> Fixture {
 }
 
 impl Tree {
-    /// A tree with nothing but glibc's loader.
+    /// A tree with nothing but glibc's loader, of no release that it tells.
     pub(super) fn glibc() -> Self {
-        let loader = soname("ld-linux-x86-64.so.2").tail(SYSTEM_DIRS).build();
+        Self::glibc_with(SYSTEM_DIRS)
+    }
+
+    /// The same of a release.
+    pub(super) fn glibc_of(release: &str) -> Self {
+        let version = format!("ld.so (Debian GLIBC) stable release version {release}.\0");
+        Self::glibc_with(&[SYSTEM_DIRS, version.as_bytes()].concat())
+    }
+
+    fn glibc_with(constants: &[u8]) -> Self {
+        let loader = soname("ld-linux-x86-64.so.2").tail(constants).build();
         let mut tree = Self { libc: Some(Libc::Glibc), ..Self::default() };
         let node = Node::Loader(tree.body(loader));
         tree.put(LOADER, node)
@@ -131,6 +143,11 @@ impl Tree {
         self.put(at, Node::Special("FIFO")).only_here("opening a FIFO waits")
     }
 
+    /// A socket, which the real loader cannot open.
+    pub(super) fn node(self, at: &str, word: &'static str) -> Self {
+        self.put(at, Node::Special(word))
+    }
+
     pub(super) fn denied(self, at: &str) -> Self {
         self.put(at, Node::Denied).only_here("root may open every file")
     }
@@ -155,6 +172,12 @@ impl Tree {
 
     pub(super) fn only_here(mut self, why: &'static str) -> Self {
         self.only_here = Some(why);
+        self
+    }
+
+    /// The rule is one of releases before this one.
+    pub(super) fn before(mut self, major: u32, minor: u32) -> Self {
+        self.before = Some((major, minor));
         self
     }
 
@@ -237,6 +260,7 @@ pub(super) fn lines(closure: &Closure) -> Vec<String> {
 enum End {
     At(RootfsPath),
     Absent,
+    NotDir,
     Loop,
 }
 
@@ -244,10 +268,12 @@ impl Tree {
     fn walk(&self, path: &RootfsPath) -> End {
         let mut at = RootfsPath::root();
         let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let mut links = 0;
+        let (mut links, mut needs_folder) = (0, false);
         while let Some(part) = rest.pop() {
-            if !matches!(self.nodes.get(&at), Some(Node::Dir)) {
-                return End::Absent;
+            match self.nodes.get(&at) {
+                Some(Node::Dir) => {}
+                Some(_) => return End::NotDir,
+                None => return End::Absent,
             }
             if part == b".." {
                 at = at.parent().unwrap_or_else(RootfsPath::root);
@@ -264,13 +290,17 @@ impl Tree {
                     if target.first() == Some(&b'/') {
                         at = RootfsPath::root();
                     }
+                    needs_folder |= rest.is_empty() && target.ends_with(b"/");
                     let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
                     rest.extend(parts.rev().map(<[u8]>::to_vec));
                 }
                 Some(_) => at = next,
             }
         }
-        End::At(at)
+        match self.nodes.get(&at) {
+            Some(node) if needs_folder && !matches!(node, Node::Dir) => End::NotDir,
+            _ => End::At(at),
+        }
     }
 }
 
@@ -279,6 +309,7 @@ impl Files for Tree {
         let at = match self.walk(path) {
             End::At(at) => at,
             End::Absent => return Find::Absent,
+            End::NotDir => return Find::NotDir,
             End::Loop => return Find::Loop,
         };
         match &self.nodes[&at] {

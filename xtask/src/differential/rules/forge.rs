@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::sync::Mutex;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 /// A loader, and what makes files for it.
@@ -27,6 +29,8 @@ pub(super) struct Flavor {
     pub(super) platform: &'static str,
     /// Runs programs for this machine, where the host's is another.
     pub(super) emulator: Option<&'static str>,
+    /// The release of the loader's libc, where it is glibc.
+    pub(super) release: (u32, u32),
     /// Whether the loader has Debian's patches.
     pub(super) is_debians: bool,
     /// The ldconfig(8) that makes caches for the loader.
@@ -57,6 +61,12 @@ pub(super) struct Tree {
     pub(super) untold: Option<String>,
     /// Files that go after ldconfig(8) has seen them; where `None`, there is no cache.
     pub(super) cached_then_removed: Option<Vec<String>>,
+    /// Links that come then.
+    then_links: Vec<(String, String)>,
+    /// The format that ldconfig(8) is asked for.
+    cache_format: Option<&'static str>,
+    /// How many bytes are left of the cache.
+    pub(super) cache_length: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -66,6 +76,8 @@ enum Body {
     HardLink(String),
     Bytes(Vec<u8>),
     Folder,
+    Socket,
+    Loader,
 }
 
 /// A program or a library in the making.
@@ -150,6 +162,26 @@ impl Tree {
         self.files.push((path.to_owned(), Body::Folder));
     }
 
+    /// The loader's own file once more.
+    pub(super) fn copy_of_loader(&mut self, path: &str) {
+        self.files.push((path.to_owned(), Body::Loader));
+    }
+
+    pub(super) fn socket(&mut self, path: &str) {
+        self.files.push((path.to_owned(), Body::Socket));
+    }
+
+    /// A link in the place of what ldconfig(8) has seen.
+    pub(super) fn then_link(&mut self, path: &str, target: &str) {
+        self.then_links.push((path.to_owned(), target.to_owned()));
+    }
+
+    /// ldconfig(8) makes a cache of all that is there, in a format.
+    pub(super) fn cached_as(&mut self, format: &'static str) {
+        self.cache_format = Some(format);
+        self.cached();
+    }
+
     /// ldconfig(8) makes a cache of all that is there.
     pub(super) fn cached(&mut self) {
         self.cached_then_removed = Some(Vec::new());
@@ -166,6 +198,12 @@ impl Object {
     pub(super) fn needs(&mut self, name: &str) -> &mut Object {
         self.needs.push(name.to_owned());
         self
+    }
+
+    /// An empty DT_NEEDED, the first one, which no linker makes: the string at the beginning of any table.
+    pub(super) fn needs_nothing(&mut self) -> &mut Object {
+        self.changes.push(Change::Entry { tag: DT_NEEDED, into: DT_NEEDED, value: Some(0) });
+        self.needs("libnothing.so")
     }
 
     /// DT_SONAME.
@@ -267,6 +305,7 @@ impl Object {
 }
 
 const DT_NULL: u64 = 0;
+const DT_NEEDED: u64 = 1;
 const DT_RPATH: u64 = 15;
 const DT_AUDIT: u64 = 0x6fff_fefc;
 const DT_AUXILIARY: u64 = 0x7fff_fffd;
@@ -281,14 +320,14 @@ pub(super) struct Forge<'f> {
     flavor: &'f Flavor,
     dir: Utf8PathBuf,
     /// Libraries to link with, by soname.
-    stubs: HashMap<(String, bool), Utf8PathBuf>,
+    stubs: Mutex<HashMap<(String, bool), Utf8PathBuf>>,
 }
 
 impl<'f> Forge<'f> {
     /// Keeps what it needs in `dir`.
     pub(super) fn new(flavor: &'f Flavor, dir: &Utf8Path) -> Result<Forge<'f>> {
         fs::create_dir_all(dir).with_context(|| format!("make {dir}"))?;
-        let forge = Forge { flavor, dir: dir.to_owned(), stubs: HashMap::new() };
+        let forge = Forge { flavor, dir: dir.to_owned(), stubs: Mutex::default() };
         let name = "x".repeat(STUB_NAME);
         for foreign in [Foreign::No, Foreign::Machine, Foreign::Class] {
             let (assembler, _) = forge.tools(foreign);
@@ -321,10 +360,11 @@ impl<'f> Forge<'f> {
     }
 
     /// A library with this soname, to link with.
-    fn stub(&mut self, name: &str, foreign: Foreign) -> Result<Utf8PathBuf> {
+    fn stub(&self, name: &str, foreign: Foreign) -> Result<Utf8PathBuf> {
         ensure!(name.len() <= STUB_NAME, "{name} is too long");
         let key = (name.to_owned(), foreign == Foreign::No);
-        if let Some(stub) = self.stubs.get(&key) {
+        let Ok(mut stubs) = self.stubs.lock() else { bail!("another stub could not be made") };
+        if let Some(stub) = stubs.get(&key) {
             return Ok(stub.clone());
         }
         let template = self.dir.join(format!("stub-{foreign:?}"));
@@ -334,13 +374,13 @@ impl<'f> Forge<'f> {
         let at = at.with_context(|| format!("{template} has no soname"))?;
         bytes[at..at + STUB_NAME].fill(0);
         bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
-        let stub = self.dir.join(format!("{}.so", self.stubs.len()));
+        let stub = self.dir.join(format!("{}.so", stubs.len()));
         fs::write(&stub, bytes).with_context(|| format!("write {stub}"))?;
-        self.stubs.insert(key, stub.clone());
+        stubs.insert(key, stub.clone());
         Ok(stub)
     }
 
-    fn object(&mut self, object: &Object, to: &Utf8Path) -> Result<()> {
+    fn object(&self, object: &Object, to: &Utf8Path) -> Result<()> {
         let mut flags = vec![if object.is_program { "-pie" } else { "-shared" }.to_owned()];
         if object.is_program {
             flags.extend(["--dynamic-linker".to_owned(), self.flavor.interpreter.to_owned()]);
@@ -362,7 +402,7 @@ impl<'f> Forge<'f> {
     }
 
     /// Makes the tree in `root`, with the flavor's loader.
-    pub(super) fn make(&mut self, tree: &Tree, root: &Utf8Path) -> Result<()> {
+    pub(super) fn make(&self, tree: &Tree, root: &Utf8Path) -> Result<()> {
         let inside = |path: &str| root.join(path.trim_start_matches('/'));
         let parent = |path: &Utf8Path| match path.parent() {
             Some(parent) => fs::create_dir_all(parent).with_context(|| format!("make {parent}")),
@@ -389,12 +429,27 @@ impl<'f> Forge<'f> {
                     fs::set_permissions(&path, mode).with_context(|| format!("make {path} executable"))?;
                 }
                 Body::Folder => fs::create_dir_all(&path).with_context(|| format!("make {path}"))?,
+                Body::Loader => {
+                    fs::copy(&self.flavor.loader, &path).with_context(|| format!("copy the loader to {path}"))?;
+                }
+                Body::Socket => {
+                    UnixListener::bind(&path).with_context(|| format!("make the socket {path}"))?;
+                }
             }
         }
         if let Some(removed) = &tree.cached_then_removed {
-            run(&self.flavor.ldconfig, &["-X", "-r", root.as_str()].map(str::to_owned))?;
+            let format = tree.cache_format.unwrap_or("new");
+            run(&self.flavor.ldconfig, &["-X", "-c", format, "-r", root.as_str()].map(str::to_owned))?;
+            if let Some(length) = tree.cache_length {
+                let cache = inside("/etc/ld.so.cache");
+                let file = fs::File::options().write(true).open(&cache).with_context(|| format!("open {cache}"))?;
+                file.set_len(length).with_context(|| format!("cut {cache}"))?;
+            }
             for path in removed {
                 fs::remove_file(inside(path)).with_context(|| format!("remove {path}"))?;
+            }
+            for (path, target) in &tree.then_links {
+                symlink(target, inside(path)).with_context(|| format!("make the link {path}"))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 //! What a rule leads to is written down beside it, so that a program which does not show its rule is found out.
 
 use super::forge::{Flavor, Tree};
-use super::{Rule, filters, headers, library_path};
+use super::{Rule, corners, filters, hardware, headers, library_path};
 
 /// A rule, the files that show it, and what the loader then does.
 fn rule(says: &'static str, files: impl Fn(&mut Tree), then: &[&str]) -> Rule {
@@ -20,6 +20,8 @@ pub(super) fn rules(flavor: &Flavor) -> Vec<Rule> {
     rules.extend(library_path::rules(flavor));
     rules.extend(filters::rules());
     rules.extend(headers::rules(flavor));
+    rules.extend(hardware::rules(flavor));
+    rules.extend(corners::rules(flavor));
     if !flavor.ldconfig.is_empty() {
         rules.extend(cache(flavor));
     }

@@ -57,6 +57,8 @@ impl Court<'_> {
         let argv = match judge {
             Judge::Loader => {
                 env.extend([format!("{}={}", BASELINE.0, BASELINE.1), "LD_TRACE_LOADED_OBJECTS=1".to_owned()]);
+                // A processor without ARMv8.1's atomics, which have a folder of their own (qemu-user's -cpu).
+                env.push("QEMU_CPU=cortex-a57".to_owned());
                 match (self.flavor.libc, self.flavor.emulator) {
                     (Libc::Musl, _) => words(&[self.flavor.interpreter, "--list", program]),
                     (Libc::Glibc, Some(emulator)) => words(&[&format!("{HOST}{emulator}"), program]),

@@ -1,9 +1,11 @@
 //! Programs built to exercise one rule of a loader each, judged by that loader: for us, and for other tools.
 //! The programs are built anew every time and are never run; their roots stay in the cache folder for looking into.
 
+mod corners;
 mod filters;
 mod forge;
 mod glibc;
+mod hardware;
 mod headers;
 mod judges;
 mod library_path;
@@ -65,6 +67,7 @@ pub(super) fn glibc(ours: &Utf8Path) -> Result<()> {
         triplet: "x86_64-linux-gnu",
         platform: "x86_64",
         emulator: None,
+        release: release("/lib64/ld-linux-x86-64.so.2".into()),
         is_debians: is_debians("/lib64/ld-linux-x86-64.so.2".into()),
         ldconfig: host::find("ldconfig").map(Utf8PathBuf::into_string).into_iter().collect(),
     };
@@ -82,7 +85,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
         return cannot(format!("there is no {loader}: run `cargo xtask setup`"));
     }
     let ldconfig = architectures::ldconfig_arm64()?;
-    let is_debians = is_debians(&loader);
+    let (release, is_debians) = (release(&loader), is_debians(&loader));
     let flavor = Flavor {
         name: "aarch64, glibc",
         libc: Libc::Glibc,
@@ -93,6 +96,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
         triplet: "aarch64-linux-gnu",
         platform: "aarch64",
         emulator: Some("/usr/bin/qemu-aarch64-static"),
+        release,
         is_debians,
         ldconfig: vec![qemu.into_string(), ldconfig.into_string()],
     };
@@ -112,6 +116,7 @@ pub(super) fn musl(ours: &Utf8Path) -> Result<()> {
         triplet: "x86_64-linux-musl",
         platform: "x86_64",
         emulator: None,
+        release: (0, 0),
         is_debians: false,
         ldconfig: Vec::new(),
     };
@@ -119,6 +124,16 @@ pub(super) fn musl(ours: &Utf8Path) -> Result<()> {
         return cannot(format!("there is no {}: run `cargo xtask setup`", flavor.loader));
     }
     judge(&flavor, musl::rules(), ours, &Judge::TOOLS[..1])
+}
+
+/// The release of a glibc's loader, as `ld.so --version` has it.
+fn release(loader: &Utf8Path) -> (u32, u32) {
+    let text = String::from_utf8_lossy(&fs::read(loader).unwrap_or_default()).into_owned();
+    let version = text.split_once(" release version ").and_then(|(_, rest)| {
+        let mut numbers = rest.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    });
+    version.unwrap_or_default()
 }
 
 /// Whether a loader has Debian's patches, as those of its derivatives have: it says so in `ld.so --version`.
@@ -144,16 +159,12 @@ fn judge(flavor: &Flavor, rules: Vec<Rule>, ours: &Utf8Path, tools: &[Judge]) ->
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("remove {dir}"))?;
     }
-    let mut forge = Forge::new(flavor, &dir.join("made"))?;
+    let forge = Forge::new(flavor, &dir.join("made"))?;
     let known: BTreeSet<&str> = rules.iter().map(|rule| rule.says).collect();
     ensure!(known.len() == rules.len(), "two rules say the same");
-    let mut cases = Vec::new();
-    for (index, rule) in rules.iter().enumerate() {
-        let root = dir.join(format!("{index:03}"));
-        forge.make(&rule.tree, &root).with_context(|| format!("make the files of `{}`", rule.says))?;
-        cases.push((rule, root));
-    }
+    let cases: Vec<_> = rules.iter().enumerate().map(|(index, rule)| (rule, dir.join(format!("{index:03}")))).collect();
     let answers = in_parallel(&cases, |(rule, root)| {
+        forge.make(&rule.tree, root).with_context(|| format!("make the files of `{}`", rule.says))?;
         let court = Court { flavor, root, ours };
         let their = court.ask(Judge::Loader, &rule.tree)?.context("the loader is here")?;
         let tools = tools.iter().map(|tool| court.ask(*tool, &rule.tree)).collect::<Result<Vec<_>>>()?;

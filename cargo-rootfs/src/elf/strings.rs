@@ -1,0 +1,198 @@
+//! Names of shared libraries among the constants of an ELF file: what a program that calls dlopen(3) may give it.
+//!
+//! It goes by the program headers, for section headers may be stripped. Whether there is such a library, and
+//! whether the name is used at all, is not known here.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use goblin::container::{Container, Ctx};
+use goblin::elf::program_header::{PF_W, PF_X, PT_LOAD, ProgramHeader};
+use memchr::memmem::Finder;
+use scroll::{Endian, Pread};
+
+use super::imports::fill;
+use super::{Bytes, EHDR_64, Object, ReadAt, elf_header};
+
+/// What is read at once.
+const CHUNK: usize = 256 << 10;
+/// The most bytes of one file; LLVM's constants have 60 MB.
+const MAX_BYTES: u64 = 256 << 20;
+/// The longest name.
+const MAX_NAME: usize = 128;
+/// The most names of one file; an SDL that loads everything has 40.
+const MAX_NAMES: usize = 1 << 10;
+
+impl Object {
+    /// The texts of the form `libNAME.so` or `libNAME.so.N` in what `file`, of which this was read, has in memory
+    /// besides its code. Go and Rust put constants one behind the other, so where a name begins and ends is not
+    /// always certain: then each that it may be is among them.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading. Segments that are not where they should be have no names.
+    pub fn library_names<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<Bytes>> {
+        let mut names = BTreeSet::new();
+        let mut left = MAX_BYTES;
+        let mut chunk = Vec::new();
+        for (offset, length) in parts(file)? {
+            let length = length.min(left);
+            left -= length;
+            scan(file, offset, length, &mut chunk, &mut names)?;
+        }
+        Ok(names)
+    }
+}
+
+/// Offset and length of what is mapped and not executed, in order and apart. Old linkers put constants between the
+/// instructions: where nothing is mapped to be read alone, all is.
+fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>> {
+    let mut first = [0; EHDR_64];
+    let length = fill(file, &mut first, 0)?;
+    let Ok((header, head)) = elf_header(&first[..length]) else { return Ok(Vec::new()) };
+    let machine = head.machine();
+    let ctx = Ctx::new(
+        if machine.is_64 { Container::Big } else { Container::Little },
+        if machine.is_little_endian { Endian::Little } else { Endian::Big },
+    );
+    let size = ProgramHeader::size(ctx);
+    let mut table = vec![0; usize::from(header.e_phnum) * size];
+    let length = fill(file, &mut table, header.e_phoff)?;
+    let segments = table[..length].chunks_exact(size).filter_map(|it| it.pread_with::<ProgramHeader>(0, ctx).ok());
+    let mapped: Vec<ProgramHeader> = segments.filter(|segment| segment.p_type == PT_LOAD).collect();
+    let has_constants = mapped.iter().any(|segment| segment.p_flags & (PF_W | PF_X) == 0);
+    let wanted = mapped.iter().filter(|segment| !has_constants || segment.p_flags & PF_X == 0);
+    let mut wanted: Vec<(u64, u64)> = wanted.map(|segment| (segment.p_offset, segment.p_filesz)).collect();
+    wanted.sort_unstable();
+    let mut parts: Vec<(u64, u64)> = Vec::new();
+    for (offset, length) in wanted {
+        // Segments may overlap, and no byte is to be read twice.
+        let end = parts.last().map_or(0, |(offset, length)| offset.saturating_add(*length));
+        let start = offset.max(end);
+        parts.push((start, offset.saturating_add(length).saturating_sub(start)));
+    }
+    Ok(parts)
+}
+
+/// Looks through a part of the file.
+fn scan<F: ReadAt + ?Sized>(
+    file: &F,
+    offset: u64,
+    length: u64,
+    chunk: &mut Vec<u8>,
+    names: &mut BTreeSet<Bytes>,
+) -> io::Result<()> {
+    let finder = Finder::new(b".so");
+    chunk.resize(CHUNK, 0);
+    let mut at = 0;
+    while at < length && names.len() < MAX_NAMES {
+        let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
+        let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
+        let is_last = filled < wanted || at + filled as u64 == length;
+        let text = &chunk[..filled];
+        // What may go on in the next chunk is looked at there.
+        let until = if is_last { filled } else { filled - 2 * MAX_NAME };
+        for place in finder.find_iter(text).take_while(|place| *place < until) {
+            around(text, place, names);
+        }
+        if is_last {
+            break;
+        }
+        // So that a name that ends in the next chunk is in it whole.
+        at += (until - MAX_NAME) as u64;
+    }
+    Ok(())
+}
+
+/// The names whose `.so` is at `place`.
+fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(byte);
+    let before = text[..place].iter().rev().take(MAX_NAME).take_while(|byte| is_name(byte)).count();
+    let mut ends = vec![place + 3];
+    let mut at = place + 3;
+    // `.1`, `.1.2`: each may be the end, and so may each digit.
+    while text.get(at) == Some(&b'.') {
+        let digits = text[at + 1..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+        ends.extend((1..=digits).map(|digits| at + 1 + digits));
+        at += 1 + digits;
+        if digits == 0 || ends.len() > 16 {
+            break;
+        }
+    }
+    let start = place - before;
+    for begin in memchr::memmem::find_iter(&text[start..place], b"lib").map(|begin| start + begin) {
+        // `lib.so` is no name, and of texts one behind the other the last one begins last.
+        if begin + 3 < place && names.len() < MAX_NAMES {
+            names.extend(ends.iter().map(|end| Bytes::from(&text[begin..*end])));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    fn of(file: &[u8]) -> Vec<String> {
+        let names = Object::read(file).unwrap().library_names(file).unwrap();
+        names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    /// With `text` in a segment.
+    fn with(text: &[u8]) -> Vec<u8> {
+        Fixture::program().tail(text).build()
+    }
+
+    #[test]
+    fn names_among_constants() {
+        assert_eq!(of(&with(b"\0libfoo.so.1\0")), ["libfoo.so", "libfoo.so.1"]);
+        assert_eq!(
+            of(&with(b"x\0libX11-xcb.so\0%s.so\0lib.so\0mylib.sox\0/usr/lib/libc++.so\0")),
+            ["libX11-xcb.so", "libc++.so"]
+        );
+        assert!(of(&with(b"libfoo.s\0o .so libfoo. so")).is_empty());
+    }
+
+    /// As Go and Rust have them, and lists with colons.
+    #[test]
+    fn names_one_behind_the_other() {
+        let names = of(&with(b"failedlibX11.so.6libX11.so10 times"));
+        for name in ["libX11.so.6", "libX11.so"] {
+            assert!(names.iter().any(|it| it == name), "{name} in {names:?}");
+        }
+        assert!(of(&with(b"libedit.so.2:libreadline.so.8:")).contains(&"libreadline.so.8".to_owned()));
+        assert!(of(&with(b"libfoo.so.123")).contains(&"libfoo.so.1".to_owned()));
+    }
+
+    #[test]
+    fn names_between_two_chunks_are_found() {
+        for before in CHUNK - 270..CHUNK + 10 {
+            let mut text = vec![0; before];
+            text.extend(b"libfoo.so.1");
+            let mut names = BTreeSet::new();
+            scan(&text[..], 0, text.len() as u64, &mut Vec::new(), &mut names).unwrap();
+            assert_eq!(names.len(), 2, "{before}");
+        }
+    }
+
+    #[test]
+    fn hostile_files_are_bounded() {
+        let many: Vec<u8> = (0..20_000).flat_map(|index| format!("libx{index}.so.1.2.3.4.5\0").into_bytes()).collect();
+        let mut names = BTreeSet::new();
+        scan(&many[..], 0, u64::MAX, &mut Vec::new(), &mut names).unwrap();
+        assert!((MAX_NAMES..MAX_NAMES + 64).contains(&names.len()));
+        for text in
+            [b"lib.".repeat(100_000), b".so".repeat(100_000), b"liblib.so.".repeat(50_000), b"lib.so.1".repeat(50_000)]
+        {
+            let mut names = BTreeSet::new();
+            scan(&text[..], 0, text.len() as u64, &mut Vec::new(), &mut names).unwrap();
+        }
+        for at in 0..200 {
+            let mut file = with(b"libfoo.so.1");
+            file[at] = 0xff;
+            if let Ok(object) = Object::read(&file[..]) {
+                let _ = object.library_names(&file[..]);
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Closures in the rootfs: where their files go, and what must be found again there.
+//!
+//! How they were found is not asked again: that is for the proof.
+
+use super::opened;
+use super::place::{self, Layout};
+use super::root::Root;
+use crate::error::Result;
+use crate::path::RootfsPath;
+use crate::proof::Claim;
+use crate::resolve::{Closure, Files, Find, Loaded};
+use crate::rootfs::{Origin, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::Machine;
+
+/// Lays out every closure, and says what must be found again in the result.
+pub(super) fn lay_out(
+    layout: &mut Layout<'_>,
+    roots: &[Root],
+    closures: &[Closure],
+    machine: Machine,
+) -> Result<Vec<Claim>> {
+    let mut claims = Vec::new();
+    for (root, closure) in roots.iter().zip(closures) {
+        layout.path(&root.path, &root.origin)?;
+        if let Some((path, _)) = &closure.interpreter {
+            layout.path(path, &Origin::InterpreterOf(closure.realpath.clone()))?;
+        }
+        needs(layout, closure, |by, _| Origin::NeededBy(by))?;
+        claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
+    }
+    Ok(claims)
+}
+
+/// Lays out the objects of a closure, each with the origins that `origin` gives it by who needs it.
+pub(super) fn needs(
+    layout: &mut Layout<'_>,
+    closure: &Closure,
+    origin: impl Fn(RootfsPath, &Loaded) -> Origin,
+) -> Result<()> {
+    let mut needed_by: Vec<Vec<&RootfsPath>> = vec![Vec::new(); closure.objects.len()];
+    for (parent, child) in &closure.edges {
+        needed_by[*child].push(parent.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath));
+    }
+    for (object, parents) in closure.objects.iter().zip(needed_by) {
+        for parent in parents {
+            layout.path(&object.path, &origin(parent.clone(), object))?;
+        }
+    }
+    for other in &closure.other_names {
+        let parent = other.needed_by.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath);
+        layout.path(&other.found.path, &origin(parent.clone(), &other.found))?;
+    }
+    opened::lay_out(layout, closure)
+}
+
+/// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.
+pub(super) fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mut Sysroot) -> Vec<Claim> {
+    for (claim, root) in claims.iter_mut().zip(roots.iter()) {
+        if !root.is_tool {
+            continue;
+        }
+        if let Some(twin) = place::twin(&root.path) {
+            // Where the sysroot has another file there, both names were never one tool.
+            let same = match (view.find(&twin), view.find(&root.path)) {
+                (Find::File { file: a, .. }, Find::File { file: b, .. }) => a == b,
+                (Find::Absent, _) => rootfs.get(&twin).is_some(),
+                _ => false,
+            };
+            if same {
+                claim.names.push(twin);
+            }
+        }
+    }
+    claims
+}

@@ -1,0 +1,61 @@
+//! What is put in to be run or opened, and so brings more with it: executables, tools, libraries, plugins.
+//!
+//! What each brings is found in [`super::worklist`].
+
+use std::sync::Arc;
+
+use crate::elf::Bytes;
+use crate::path::RootfsPath;
+use crate::proof::Start;
+use crate::resolve::{FoundBy, Loader};
+use crate::rootfs::Origin;
+
+/// One thing that was asked for, or belongs with what was, and gets a closure.
+pub(super) struct Root {
+    /// As it was asked for, for messages.
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    pub(super) start: Start,
+    /// The path whose closure it is.
+    pub(super) path: RootfsPath,
+    /// Whether libraries of the build may serve it.
+    pub(super) is_project: bool,
+    /// Whether it is there to be executed by its name.
+    pub(super) is_tool: bool,
+    /// Whether it is left out, with a warning, where it cannot work; else that is an error.
+    pub(super) is_optional: bool,
+    /// How a library that is opened by name was found.
+    pub(super) opened: Option<Opened>,
+}
+
+/// How a library was found by its name alone.
+pub(super) struct Opened {
+    pub(super) by: FoundBy,
+    /// The glibc-hwcaps subdirectory that it is in.
+    pub(super) hwcaps: Option<Bytes>,
+    pub(super) loader: Arc<Loader>,
+}
+
+impl Root {
+    /// A file of the sysroot by its path; all else is as for a plugin that must work.
+    pub(super) fn new(name: impl Into<String>, origin: Origin, path: RootfsPath) -> Self {
+        let start = Start::Path(path.clone());
+        let name = name.into();
+        Self { name, origin, start, path, is_project: false, is_tool: false, is_optional: false, opened: None }
+    }
+
+    /// The same as a part of the project.
+    pub(super) fn of_project(name: impl Into<String>, origin: Origin, path: RootfsPath) -> Self {
+        Self { is_project: true, ..Self::new(name, origin, path) }
+    }
+
+    /// The same as a tool.
+    pub(super) fn tool(name: impl Into<String>, origin: Origin, path: RootfsPath) -> Self {
+        Self { is_tool: true, ..Self::new(name, origin, path) }
+    }
+
+    /// What it is, for a message.
+    pub(super) fn what(&self) -> String {
+        if self.is_tool { format!("tool `{}`", self.name) } else { format!("`{}`", self.name) }
+    }
+}

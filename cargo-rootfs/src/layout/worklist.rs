@@ -1,0 +1,143 @@
+//! The roots and all that they bring, worked off until nothing new comes: a root has a closure, and both may
+//! bring further roots, which have closures of their own.
+//!
+//! Which roots are asked for is not decided here, nor where anything goes.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::Resolvers;
+use super::root::Root;
+use super::tools;
+use crate::error::{Error, Warning};
+use crate::path::RootfsPath;
+use crate::resolve::{BadObject, Closure, Files, Find, Skipped};
+use crate::rootfs::Origin;
+use crate::sysroot::Sysroot;
+use crate::target::Target;
+
+/// What came of the roots.
+#[derive(Default)]
+pub(super) struct Worked {
+    /// ELF files, in the order in which they were met.
+    pub(super) roots: Vec<Root>,
+    /// The closure of each.
+    pub(super) closures: Vec<Closure>,
+    /// What has no closure of its own: scripts, and other names of what has one.
+    pub(super) others: Vec<Root>,
+    pub(super) errors: Vec<Error>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// What is in sight while a list is worked off.
+pub(super) struct Worklist<'a> {
+    pub(super) view: &'a mut Sysroot,
+    pub(super) resolvers: &'a mut Resolvers,
+    pub(super) target: &'a Target,
+}
+
+impl Worklist<'_> {
+    /// Works `first` off, in order, and whatever they bring behind them. Each file that was brought is met once, so
+    /// it ends with the sysroot's last file at the latest.
+    pub(super) fn run(mut self, first: Vec<Root>) -> Worked {
+        let mut worked = Worked::default();
+        let mut seen: BTreeSet<RootfsPath> = BTreeSet::new();
+        let mut queue = VecDeque::from(first);
+        // All that was asked for by name stays a root, under each name; of the rest, one is enough.
+        let mut asked = queue.len();
+        while let Some(root) = queue.pop_front() {
+            let is_asked = asked > 0;
+            asked = asked.saturating_sub(1);
+            let realpath = match self.view.find(&root.path) {
+                Find::File { realpath, .. } => realpath,
+                _ => root.path.clone(),
+            };
+            if !seen.insert(realpath) && !is_asked {
+                worked.others.push(root);
+                continue;
+            }
+            queue.extend(self.one(root, &mut worked));
+        }
+        worked
+    }
+
+    /// What a root brings.
+    fn one(&mut self, root: Root, worked: &mut Worked) -> Vec<Root> {
+        match self.resolvers.of(&root).closure(self.view, &root.path) {
+            Ok(closure) => {
+                if let Some(error) = other_machine(self.view, &root, &closure, self.target) {
+                    worked.refuse(&root, error);
+                } else if root.is_optional && !closure.missing.is_empty() {
+                    let names: Vec<_> = closure.missing.iter().map(|it| String::from_utf8_lossy(&it.needed)).collect();
+                    let error = Error::failed(format!("{} is not in the sysroot", names.join(", ")));
+                    worked.refuse(&root, error);
+                } else {
+                    worked.roots.push(root);
+                    worked.closures.push(closure);
+                }
+                Vec::new()
+            }
+            Err(Skipped::Bad { why: BadObject::Malformed(malformed), .. }) if malformed.not_elf => {
+                match further(self.view, &root) {
+                    Ok(more) => {
+                        worked.others.push(root);
+                        more
+                    }
+                    Err(error) => {
+                        worked.refuse(&root, error);
+                        Vec::new()
+                    }
+                }
+            }
+            Err(skipped) => {
+                worked.refuse(&root, unreadable(&root, &skipped));
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Worked {
+    /// A root that cannot work: the reason why nothing is written, or only why it is left out.
+    fn refuse(&mut self, root: &Root, error: Error) {
+        if root.is_optional {
+            let message = format!("left out `{}` ({}): {}", root.path, root.origin, error.message());
+            self.warnings.push(Warning::new(message));
+        } else {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// The roots that `root` brings, which is not an ELF file: a script is followed to its interpreter. An error where
+/// nothing can run it.
+fn further(view: &mut Sysroot, root: &Root) -> Result<Vec<Root>, Error> {
+    Err(tools::script(view, &root.what(), &root.path).unwrap_or_else(|| {
+        Error::failed(format!("{} cannot be packed", root.what()))
+            .detail(format!("{}: it is neither an ELF file nor a script", root.path))
+    }))
+}
+
+/// A tool or library of another architecture cannot work in the image.
+fn other_machine(view: &mut Sysroot, root: &Root, closure: &Closure, target: &Target) -> Option<Error> {
+    let machine = target.machine();
+    let object = view.object(closure.id).ok().filter(|object| object.machine != machine)?;
+    let debian = machine.debian().unwrap_or("that architecture");
+    let error = Error::failed(format!("`{}` is for {}, not for {machine}", root.name, object.machine));
+    Some(match root.origin {
+        Origin::Binary(_) => error.help(format!("build it with --target for {machine}, or name its --target")),
+        _ => error.help(format!("pass --sysroot DIR with a {machine} ({debian}) tree, or another --target")),
+    })
+}
+
+fn unreadable(root: &Root, skipped: &Skipped) -> Error {
+    match skipped {
+        Skipped::Bad { why, realpath, .. } => {
+            let executable = if root.is_tool { "" } else { " as an executable" };
+            let error = Error::failed(format!("{} cannot be packed{executable}", root.what()));
+            error.detail(format!("{realpath}: {why}"))
+        }
+        Skipped::Absent(found) => {
+            Error::failed(format!("{} cannot be packed", root.what())).detail(format!("{}: {found:?}", root.path))
+        }
+    }
+}

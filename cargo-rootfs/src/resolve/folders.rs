@@ -1,0 +1,168 @@
+//! Lists of folders, as loaders make them of a search path's text.
+//!
+//! What is in the folders is not looked at here, but for those for particular hardware, which come before them.
+
+use std::sync::Arc;
+
+use super::loader::{Libc, Loader};
+use super::tokens::{Tokens, expand};
+use super::{Files, Find, hwcaps};
+use crate::elf::{Bytes, Object};
+use crate::path::RootfsPath;
+
+/// A folder of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Folder {
+    pub(super) path: RootfsPath,
+    /// How long its text is, with a slash at its end: of that the loader makes the paths that it opens.
+    pub(super) length: usize,
+    pub(super) kind: Kind,
+    /// The glibc-hwcaps subdirectory that it is.
+    pub(super) level: Option<Bytes>,
+}
+
+/// What a folder is to the loader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Absolute,
+    /// It starts from the current folder. glibc's loader never finds out that such a one is not there (`fillin_rpath`,
+    /// elf/dl-load.c: the current folder might change).
+    Relative,
+    /// One for particular hardware, below the next one of the list that is not.
+    Hardware,
+}
+
+/// A list, shared by all that search it.
+pub(super) type Folders = Arc<[Folder]>;
+
+impl Folder {
+    /// One that is not written anywhere.
+    pub(super) fn new(path: RootfsPath) -> Self {
+        Self { length: path.as_bytes().len() + 1, path, kind: Kind::Absolute, level: None }
+    }
+
+    /// The glibc-hwcaps subdirectory `level` of `folder`, where it is there.
+    pub(super) fn of_level(files: &mut dyn Files, folder: &RootfsPath, level: &Bytes) -> Option<Self> {
+        let path = hwcaps::below(folder, level);
+        let is_there = files.find(&path) == Find::Dir;
+        is_there.then(|| Self { kind: Kind::Hardware, level: Some(level.clone()), ..Self::new(path) })
+    }
+
+    /// Whether it is written as `/` alone.
+    pub(super) fn is_root(&self) -> bool {
+        self.kind == Kind::Absolute && self.length == 1
+    }
+
+    /// An element of a path; `None` where it starts from a current folder that there is not.
+    fn element(text: &[u8], current: Option<&RootfsPath>) -> Option<Self> {
+        let trimmed = text.len() - text.iter().rev().take_while(|byte| **byte == b'/').count();
+        // The root, and the current folder, have no slash of their own to be added.
+        let length = if trimmed == 0 { text.len().min(1) } else { trimmed + 1 };
+        match text.first() {
+            Some(b'/') => Some(Self { length, ..Self::new(RootfsPath::from_bytes(text)?) }),
+            _ => Some(Self { length, kind: Kind::Relative, ..Self::new(current?.join(text)) }),
+        }
+    }
+}
+
+/// The folders of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
+/// for the current folder (ld.so(8)); without one, as in an image, they stand for nothing.
+pub(super) fn elements(
+    path: &[u8],
+    separators: &[u8],
+    tokens: &Tokens<'_>,
+    current: Option<&RootfsPath>,
+) -> Vec<Folder> {
+    // An empty path is no path, not one empty element (`decompose_rpath`).
+    if path.is_empty() {
+        return Vec::new();
+    }
+    let mut folders: Vec<Folder> = Vec::new();
+    for element in path.split(|byte| separators.contains(byte)) {
+        let Some(element) = expand(element, tokens) else { continue };
+        let Some(folder) = Folder::element(&element, current) else { continue };
+        // One that comes twice costs time and nothing else, and so would looking for it among thousands.
+        if !folders.iter().take(64).any(|known| *known == folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// The folders of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
+pub(super) fn musl_elements(path: &[u8], current: Option<&RootfsPath>) -> Vec<Folder> {
+    let elements = path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty());
+    // A slash is put between, whatever the element ends with.
+    let folder = |element: &[u8]| Some(Folder { length: element.len() + 1, ..Folder::element(element, current)? });
+    elements.filter_map(folder).collect()
+}
+
+/// DT_RPATH and DT_RUNPATH of one object, before it is known who loaded it.
+pub(super) fn own_lists(
+    files: &mut dyn Files,
+    loader: &Loader,
+    object: &Object,
+    origin: &RootfsPath,
+    current: Option<&RootfsPath>,
+) -> (Folders, Folders) {
+    let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
+    let none = || Folders::from([]);
+    let mut lists = |path: Option<&Bytes>| match path {
+        Some(path) => loader.list(files, elements(path, b":", &tokens, current)),
+        None => none(),
+    };
+    match loader.libc {
+        // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
+        Libc::Glibc if object.runpath.is_some() => (none(), lists(object.runpath.as_ref())),
+        Libc::Glibc => (lists(object.rpath.as_ref()), none()),
+        // musl treats both alike, as inherited; RUNPATH wins where both are there (`decode_dyn`).
+        Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens, current).into(), none()),
+    }
+}
+
+/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path. What the
+/// token stands for may hold a separator too.
+fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<Folder> {
+    let Some(path) = path else { return Vec::new() };
+    let mut rest: &[u8] = path;
+    let mut expanded = Vec::new();
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        expanded.extend_from_slice(&rest[..dollar]);
+        let after = &rest[dollar..];
+        let Some(after) = after.strip_prefix(b"$ORIGIN").or_else(|| after.strip_prefix(b"${ORIGIN}")) else {
+            return Vec::new();
+        };
+        expanded.extend_from_slice(tokens.origin.unwrap_or_default());
+        rest = after;
+    }
+    expanded.extend_from_slice(rest);
+    musl_elements(&expanded, current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Folder, Kind, musl_elements};
+    use crate::path::RootfsPath;
+
+    /// `fillin_rpath` takes the slashes off an element's end and puts one there.
+    #[test]
+    fn the_length_of_an_elements_text() {
+        let current = RootfsPath::parse("/work").unwrap();
+        let of = |text: &str| Folder::element(text.as_bytes(), Some(&current)).unwrap();
+        for (text, path, length) in [
+            ("", "/work", 0),
+            ("/", "/", 1),
+            ("//", "/", 1),
+            ("/a", "/a", 3),
+            ("/a///", "/a", 3),
+            ("/a//b/", "/a/b", 6),
+            ("a/.", "/work/a", 4),
+        ] {
+            let folder = of(text);
+            assert_eq!((folder.path.to_string().as_str(), folder.length), (path, length), "{text}");
+            assert_eq!(folder.kind == Kind::Absolute, text.starts_with('/'));
+        }
+        assert_eq!(Folder::element(b"a", None), None);
+        assert_eq!(musl_elements(b"/a//", None)[0].length, 5);
+    }
+}

@@ -1,0 +1,118 @@
+//! The folders for particular hardware that glibc's loaders searched before 2.37: `tls`, `x86_64` and their kin, below
+//! each folder of a list and before it (`_dl_important_hwcaps`, elf/dl-hwcaps.c, and `search_cache`, elf/dl-cache.c,
+//! of those releases).
+//!
+//! An image must run on the baseline of its architecture, so it is the baseline's names that count, as they do for
+//! `$PLATFORM`: what a better processor would find first is not taken. glibc-hwcaps is another thing.
+
+use goblin::elf::header::{EM_386, EM_ARM, EM_PPC64, EM_S390, EM_X86_64};
+
+use super::{Files, Find};
+use crate::path::RootfsPath;
+use crate::target::Machine;
+
+/// The hardware names of a machine's baseline.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Legacy {
+    /// Paths below a folder, in the order in which they are searched.
+    subfolders: Vec<Vec<u8>>,
+    /// Bits of a cache's entry that the baseline has.
+    known: u64,
+    /// Bits for platforms: those of an entry are none, or the platform's.
+    platforms: u64,
+    platform: u64,
+}
+
+/// The bit of an entry below a folder `tls`.
+const TLS: u64 = 1 << 63;
+
+impl Legacy {
+    /// Those of a machine.
+    pub(super) fn of(machine: Machine) -> Self {
+        // Names of AT_HWCAP's bits that the loader finds important, with these bits; the first bit and the number of
+        // platforms; which of them is the baseline's (sysdeps/*/dl-procinfo.h).
+        let (hwcaps, platforms, platform): (&[(&str, u32)], _, _) = match machine.e_machine {
+            EM_X86_64 => (&[("x86_64", 1)], (48, 4), None),
+            EM_386 => (&[], (48, 2), Some(1)),
+            EM_ARM => (&[("vfp", 6)], (0, 0), None),
+            EM_PPC64 => (&[("dfp", 10), ("altivec", 28)], (32, 16), Some(13)),
+            EM_S390 => (&[("zarch", 1)], (32, 11), Some(1)),
+            _ => (&[], (0, 0), None),
+        };
+        let name = Some(machine.elf_platform()).filter(|name| !name.is_empty());
+        let names: Vec<&str> = hwcaps.iter().map(|(name, _)| *name).chain(name).chain(["tls"]).collect();
+        // Every subset of the names, the last one weighing most, both in the order and in the path.
+        let subset = |members: usize| {
+            let chosen = (0..names.len()).rev().filter(|index| members & (1 << index) != 0);
+            chosen.map(|index| names[index]).collect::<Vec<_>>().join("/").into_bytes()
+        };
+        Self {
+            subfolders: (1..1 << names.len()).rev().map(subset).collect(),
+            known: hwcaps.iter().fold(TLS, |known, (_, bit)| known | 1 << bit),
+            platforms: ((1 << platforms.1) - 1) << platforms.0,
+            platform: platform.map_or(0, |index: u32| 1 << (platforms.0 + index)),
+        }
+    }
+
+    /// The folders that are searched before `folder`, of those that are there.
+    pub(super) fn below(&self, files: &mut dyn Files, folder: &RootfsPath) -> Vec<RootfsPath> {
+        let mut is_dir = |name: &[u8]| {
+            let path = folder.join(name);
+            (files.find(&path) == Find::Dir).then_some(path)
+        };
+        let is_one_name = |path: &&Vec<u8>| !path.contains(&b'/');
+        if !self.subfolders.iter().filter(is_one_name).any(|name| is_dir(name).is_some()) {
+            return Vec::new();
+        }
+        self.subfolders.iter().filter_map(|name| is_dir(name)).collect()
+    }
+
+    /// Whether an entry of ld.so.cache with this `hwcap` counts. Before 2.33 nobody knew the bit of glibc-hwcaps, so
+    /// that entries with it did not count either.
+    pub(super) fn accepts(&self, hwcap: u64) -> bool {
+        let of_platforms = hwcap & self.platforms;
+        hwcap & !(self.known | self.platforms) == 0 && (of_platforms == 0 || of_platforms == self.platform)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Legacy;
+    use crate::elf::fixture::machine;
+
+    fn subfolders(name: &str) -> String {
+        let legacy = Legacy::of(machine(name));
+        let texts = legacy.subfolders.iter().map(|path| String::from_utf8_lossy(path).into_owned());
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    /// As LD_DEBUG=libs shows them: of Debian 12's loaders, on the baseline (x86-64) and in qemu-user (the others, but
+    /// that it names no platform for POWER and z).
+    #[test]
+    fn subfolders_in_the_loaders_order() {
+        assert_eq!(subfolders("x86_64"), "tls/x86_64/x86_64 tls/x86_64 tls/x86_64 tls x86_64/x86_64 x86_64 x86_64");
+        assert_eq!(subfolders("aarch64"), "tls/aarch64 tls aarch64");
+        assert_eq!(subfolders("i686"), "tls/i686 tls i686");
+        assert_eq!(subfolders("armv7"), "tls/v7l/vfp tls/v7l tls/vfp tls v7l/vfp v7l vfp");
+        assert_eq!(subfolders("riscv64gc"), "tls");
+        assert!(subfolders("powerpc64le").starts_with("tls/power8/altivec/dfp tls/power8/altivec tls/power8/dfp"));
+    }
+
+    /// `(hwcap & hwcap_exclude)`, and the comparison with the platform.
+    #[test]
+    fn entries_of_a_cache() {
+        let accepted = |name: &str, hwcap: u64| Legacy::of(machine(name)).accepts(hwcap);
+        for hwcap in [0, 2, 1 << 63, 1 << 63 | 2] {
+            assert!(accepted("x86_64", hwcap), "{hwcap:#x}");
+        }
+        // sse2, avx512_1, haswell, glibc-hwcaps.
+        for hwcap in [1, 4, 1 << 50, 1 << 50 | 2, 1 << 62] {
+            assert!(!accepted("x86_64", hwcap), "{hwcap:#x}");
+        }
+        assert!(accepted("i686", 1 << 49) && !accepted("i686", 1 << 48) && !accepted("i686", 1));
+        assert!(accepted("aarch64", 1 << 63) && !accepted("aarch64", 1 << 8));
+        assert!(accepted("armv7", 1 << 6) && !accepted("armv7", 1 << 12));
+        assert!(accepted("powerpc64le", 1 << 45 | 1 << 10) && !accepted("powerpc64le", 1 << 46));
+        assert!(accepted("s390x", 1 << 33 | 2) && !accepted("s390x", 1 << 34));
+    }
+}

@@ -1,0 +1,77 @@
+//! Libraries that the objects of a closure may open at run time though no note says so: their names stand in an
+//! object that calls dlopen(3), and they are there.
+//!
+//! They are guesses, to be offered: nothing is added to a closure by them.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::{Closure, FileId, Files, Loaded, Loader, Resolver};
+use crate::elf::Bytes;
+use crate::path::RootfsPath;
+
+/// A library that may be opened.
+#[derive(Debug, Clone)]
+pub struct MayOpen {
+    /// Whose constants name it: an index into the closure's objects; `None` is the executable.
+    pub by: Option<usize>,
+    /// The library, as dlopen(3) of the name finds it.
+    pub library: Loaded,
+}
+
+/// What is found by the names that stand in a file, by loader: many closures have the same libraries.
+pub(super) type Named = FxHashMap<(FileId, RootfsPath), Option<Arc<[Loaded]>>>;
+
+impl Resolver {
+    /// Fills [`Closure::may_open`] and [`Closure::opens_unnamed`].
+    pub fn find_may_open(&mut self, files: &mut dyn Files, closure: &mut Closure) {
+        let Some(loader) = closure.loader.clone() else { return };
+        let callers = std::iter::once((None, closure.id));
+        let callers: Vec<_> =
+            callers.chain(closure.objects.iter().enumerate().map(|(at, object)| (Some(at), object.file))).collect();
+        for (by, file) in callers {
+            let Some(libraries) = self.named_in(files, &loader, file) else { continue };
+            let is_new = |library: &&Loaded| {
+                let has = |object: &Loaded| object.file == library.file;
+                library.file != closure.id && !closure.objects.iter().any(has)
+            };
+            let new: Vec<MayOpen> =
+                libraries.iter().filter(is_new).map(|library| MayOpen { by, library: library.clone() }).collect();
+            if new.is_empty() {
+                closure.opens_unnamed.push(by);
+            }
+            closure.may_open.extend(new);
+        }
+    }
+
+    /// The libraries of which the names stand in `file`; `None` where it does not call dlopen(3), or has notes.
+    fn named_in(&mut self, files: &mut dyn Files, loader: &Arc<Loader>, file: FileId) -> Option<Arc<[Loaded]>> {
+        let key = (file, loader.path.clone());
+        if let Some(known) = self.named.get(&key) {
+            return known.clone();
+        }
+        let names = files.names_to_open(file);
+        let libraries = names.map(|names| self.libraries_named(files, loader, &names));
+        self.named.insert(key, libraries.clone());
+        libraries
+    }
+
+    /// Each file once, by its soname where that is among the names.
+    fn libraries_named(&mut self, files: &mut dyn Files, loader: &Loader, names: &[Bytes]) -> Arc<[Loaded]> {
+        let mut libraries: Vec<Loaded> = Vec::new();
+        for name in names {
+            let Ok(found) = self.library(files, loader, name) else { continue };
+            match libraries.iter_mut().find(|known| known.file == found.file) {
+                Some(known) => {
+                    let soname = files.object(found.file).ok().and_then(|object| object.soname.clone());
+                    if soname.as_ref() == Some(name) {
+                        *known = found;
+                    }
+                }
+                None => libraries.push(found),
+            }
+        }
+        libraries.into()
+    }
+}
