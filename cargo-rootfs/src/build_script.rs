@@ -238,8 +238,9 @@ impl Packed {
     /// where it was looked for in vain.
     ///
     /// Every file, each link that led to it and, for a path that was absent, the nearest folder that is
-    /// there: cargo would take an absent path for one that has always just changed. Package managers may
-    /// give a new file an old date, so dpkg's and apk's records are watched too.
+    /// there: cargo would take an absent path for one that has always just changed. dpkg's and apk's records are
+    /// watched too: they stand for what is not there yet of the packages' own folders, and may give a new file an old
+    /// date.
     pub fn directives(&self) -> impl Iterator<Item = String> {
         let files = self.watched.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display()));
         files.chain(["cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH".to_owned()])
@@ -254,19 +255,29 @@ impl Packed {
     }
 }
 
+/// Folders that belong to a distribution's packages, but for /usr/local (hier(7)): what appears there is in the package
+/// manager's record, which is watched, so that cargo need not walk all of /usr/lib for a library that was looked for.
+const PACKAGED: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
 fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTreeSet<PathBuf> {
     // Cargo walks what is behind a link to a folder too: all of /usr/lib for /lib. If such a link changes, the files
     // that were reached through it are gone or others.
     let leads_to_folder = |path: &PathBuf| path.is_symlink() && path.is_dir();
     let mut watched: BTreeSet<PathBuf> = inputs.into_iter().filter(|path| !leads_to_folder(path)).collect();
-    for path in absent {
+    let records =
+        ["var/lib/dpkg/status", "lib/apk/db/installed"].map(|record| sysroot.join(record).into_std_path_buf());
+    let records: Vec<PathBuf> = records.into_iter().filter(|record| record.is_file()).collect();
+    let comes_with_packages = |path: &Path| {
+        let inside = path.strip_prefix(sysroot).unwrap_or(path);
+        let is_below = |folder: &&str| inside.starts_with(folder);
+        !records.is_empty() && PACKAGED.iter().any(is_below) && !inside.starts_with("usr/local")
+    };
+    for path in absent.iter().filter(|path| !comes_with_packages(path)) {
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
         // Cargo walks a folder whole, so none of the top ones is watched: what appears there is not a file.
         watched.extend(folder.filter(|folder| folder.components().count() > 2).map(Path::to_owned));
     }
-    for record in ["var/lib/dpkg/status", "lib/apk/db/installed"] {
-        watched.extend(Some(sysroot.join(record).into_std_path_buf()).filter(|record| record.is_file()));
-    }
+    watched.extend(records);
     watched.retain(|path| path.to_str().is_some_and(|text| !text.contains('\n')));
     watched
 }
@@ -327,5 +338,25 @@ mod tests {
         assert_eq!(userland.write_tar_to("x.tar".into()).unwrap_err().exit_code(), 2);
         let userland = Userland::new().with("sh").target("s390x-unknown-linux-gnu");
         assert!(userland.write_tar_to("x.tar".into()).unwrap_err().message().contains("no sysroot"));
+    }
+
+    /// Cargo walks each folder that is named at every build.
+    #[test]
+    fn folders_of_packages_are_watched_by_their_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap();
+        for path in ["usr/lib/x", "usr/local/lib", "opt/app/lib", "var/lib/dpkg"] {
+            fs::create_dir_all(root.join(path)).unwrap();
+        }
+        let absent = ["usr/lib/x/tls", "usr/local/lib/liba.so", "opt/app/lib/liba.so"];
+        let absent: Vec<PathBuf> = absent.iter().map(|path| root.join(path).into()).collect();
+        let folders = |watched: BTreeSet<PathBuf>| -> Vec<String> {
+            let inside = watched.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string());
+            inside.collect()
+        };
+        assert_eq!(folders(watched(root, Vec::new(), &absent)), ["opt/app/lib", "usr/lib/x", "usr/local/lib"]);
+        fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+        let expected = ["opt/app/lib", "usr/local/lib", "var/lib/dpkg/status"];
+        assert_eq!(folders(watched(root, Vec::new(), &absent)), expected);
     }
 }
