@@ -12,7 +12,9 @@ mod opened;
 mod place;
 mod project;
 mod root;
+mod secrets;
 mod skeleton;
+mod surprises;
 mod tools;
 mod variants;
 mod worklist;
@@ -217,7 +219,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     }
     layout.top_links();
     layout.twins(&tools);
-    warnings.append(&mut layout.warnings);
+    warnings.extend(std::mem::take(&mut layout.surprises).warnings());
     let rootfs = layout.finish()?;
 
     let claims = closures::with_names(claims, &roots, &rootfs, &mut view);

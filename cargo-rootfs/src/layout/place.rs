@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::capability;
-use crate::error::{Error, Result, Warning};
+use super::surprises::Surprises;
+use super::{capability, secrets};
+use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
@@ -21,7 +22,7 @@ const MAX_JOINED: usize = 16 << 20;
 pub(super) struct Layout<'a> {
     view: &'a mut Sysroot,
     rootfs: Rootfs,
-    pub(super) warnings: Vec<Warning>,
+    pub(super) surprises: Surprises,
 }
 
 impl<'a> Layout<'a> {
@@ -29,7 +30,7 @@ impl<'a> Layout<'a> {
         let mut rootfs = Rootfs::default();
         let origin = Origin::Generated("the root folder".to_owned());
         rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin));
-        Self { view, rootfs, warnings: Vec::new() }
+        Self { view, rootfs, surprises: Surprises::default() }
     }
 
     pub(super) fn files(&self) -> &dyn Files {
@@ -65,7 +66,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The same for a folder with all that is below it but what `exclude` names, relative to it.
+    /// The same for a folder with all that is below it but what `exclude` names, relative to it, and secrets.
     pub(super) fn tree(&mut self, path: &RootfsPath, exclude: &[String], origin: &Origin) -> Result<()> {
         self.path(path, origin)?;
         let top = self.view.walk(path).path;
@@ -77,6 +78,10 @@ impl<'a> Layout<'a> {
                 if exclude.iter().any(|out| relative.strip_prefix(b"/") == Some(out.as_bytes())) {
                     continue;
                 }
+                if let Some(secret) = secrets::of(self.view, &child) {
+                    self.surprises.held_back(child, secret);
+                    continue;
+                }
                 let walk = self.view.walk(&child);
                 match walk.end {
                     // A link to a folder of the same tree is met again as itself.
@@ -85,12 +90,19 @@ impl<'a> Layout<'a> {
                         left.push(child);
                     }
                     End::Dir(_) if walk.path.is_within(&top) => self.links(&walk.links, &walk.path)?,
-                    End::File(_) => self.path(&child, origin)?,
+                    End::File(file) if self.may_read(file) => self.path(&child, origin)?,
+                    End::File(_) => self.surprises.unreadable(child),
                     _ => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether who runs this may read the file; asked of the kernel only where others may not.
+    fn may_read(&self, file: FileId) -> bool {
+        let info = self.view.info(file);
+        info.mode & 0o004 != 0 || rustix::fs::access(&info.host.path, rustix::fs::Access::READ_OK).is_ok()
     }
 
     /// The files below `folders`, one after the other in the order of their paths; `None` where there are none.
@@ -188,8 +200,7 @@ impl<'a> Layout<'a> {
     pub(super) fn kept_capability(&mut self, path: &RootfsPath, mode: u32, host: &Path) -> Option<Arc<[u8]>> {
         let kept = if mode & 0o111 != 0 { capability::of_file(host) } else { None };
         if let Some(value) = &kept {
-            let message = format!("`{path}` keeps its file capabilities: {}", capability::names(value));
-            self.warnings.push(Warning::new(message));
+            self.surprises.has_capabilities(path, capability::names(value));
         }
         kept
     }
@@ -203,11 +214,10 @@ impl<'a> Layout<'a> {
             }
             // Without execute permission for the group, set-group-ID once meant mandatory locking (inode(7)).
             if owner == 0 {
-                self.warnings.push(Warning::new(format!("`{path}` keeps its {word} bit (root)")));
+                self.surprises.keeps(path, word);
             } else {
                 kept &= !bit;
-                let message = format!("`{path}` loses its {word} bit: it belonged to {owner}, and all is owned 0:0");
-                self.warnings.push(Warning::new(message));
+                self.surprises.loses(path, word, owner);
             }
         }
         kept

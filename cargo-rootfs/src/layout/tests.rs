@@ -6,4 +6,5 @@ mod opened;
 mod planned;
 mod proof;
 mod refused;
+mod secrets;
 mod variants;

@@ -63,6 +63,11 @@ impl Disk {
         rustix::fs::fstat(&self.handle).map_or(0o755, |stat| stat.st_mode & 0o7777)
     }
 
+    /// The owner of the folder itself.
+    pub(super) fn owner(&self) -> u32 {
+        rustix::fs::fstat(&self.handle).map_or(0, |stat| stat.st_uid)
+    }
+
     /// What `path` is; only its last component may be a link.
     pub(super) fn look(&self, path: &RootfsPath) -> Seen {
         let relative = OsStr::from_bytes(path.relative());

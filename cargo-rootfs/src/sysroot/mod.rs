@@ -135,6 +135,11 @@ impl Sysroot {
         self.disk.root()
     }
 
+    /// Who the folder itself belongs to: root, or the user who unpacked it.
+    pub fn owner(&self) -> u32 {
+        self.disk.owner()
+    }
+
     /// Makes a host folder invisible where it lies in the sysroot, so that nothing in it can be found
     /// by its path there. The sysroot itself is never hidden.
     pub fn hide(&mut self, folder: &Path) {

@@ -37,7 +37,8 @@
 //! required = true                # and then fail, instead of warning; or give a body: fallback = "ca.pem"
 //! ```
 //!
-//! An entry takes the place of one at the same path in what is extended.
+//! An entry takes the place of one at the same path in what is extended. Of a folder of the sysroot, secrets
+//! and what is the machine's own are left out; each is taken where an entry names it.
 
 mod built_in;
 mod folder;

@@ -123,10 +123,8 @@ fn set_id_bits_survive_only_where_they_mean_root() {
     assert_eq!(
         said,
         [
-            "`/usr/bin/su` keeps its setuid bit (root)",
-            "`/usr/bin/agent` loses its setgid bit: it belonged to 101, and all is owned 0:0",
-            "`/usr/bin/both` loses its setuid bit: it belonged to 7, and all is owned 0:0",
-            "`/usr/bin/both` keeps its setgid bit (root)",
+            "2 files keep their set-ID bits (root): `/usr/bin/su` (setuid), `/usr/bin/both` (setgid)",
+            "2 files lose their set-ID bits, for all is owned 0:0: `/usr/bin/agent` (setgid 101), `/usr/bin/both` (setuid 7)",
         ]
     );
 }

@@ -1,0 +1,146 @@
+//! What nobody should learn from the image first: files with more rights than their caller, and what was held back.
+//!
+//! One line a kind, whatever the number of files; what is done with them was decided before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::secrets::Secret;
+use crate::error::Warning;
+use crate::path::RootfsPath;
+
+/// How many of what was held back are named before the rest are counted. The others are named all.
+const NAMED: usize = 6;
+
+/// What there is to be said, gathered while files are put into their places.
+#[derive(Default)]
+pub(super) struct Surprises {
+    /// Files that keep a set-ID bit, with its word.
+    kept: Vec<(RootfsPath, &'static str)>,
+    /// Files that lose one, with its word and whose rights it gave.
+    lost: Vec<(RootfsPath, &'static str, u32)>,
+    capabilities: Vec<(RootfsPath, String)>,
+    held_back: BTreeMap<RootfsPath, Secret>,
+    /// Files that the sysroot does not let this user read.
+    unreadable: BTreeSet<RootfsPath>,
+}
+
+impl Surprises {
+    /// A file runs as root, whoever starts it.
+    pub(super) fn keeps(&mut self, path: &RootfsPath, word: &'static str) {
+        self.kept.push((path.clone(), word));
+    }
+
+    /// A file ran as `owner`, and no longer does.
+    pub(super) fn loses(&mut self, path: &RootfsPath, word: &'static str, owner: u32) {
+        self.lost.push((path.clone(), word, owner));
+    }
+
+    /// A file has these capabilities, whoever starts it.
+    pub(super) fn has_capabilities(&mut self, path: &RootfsPath, names: String) {
+        self.capabilities.push((path.clone(), names));
+    }
+
+    /// A file of a folder or a package that was taken stays where it is.
+    pub(super) fn held_back(&mut self, path: RootfsPath, secret: Secret) {
+        self.held_back.insert(path, secret);
+    }
+
+    /// The same where who runs this may not read it.
+    pub(super) fn unreadable(&mut self, path: RootfsPath) {
+        self.unreadable.insert(path);
+    }
+
+    /// All of it, each kind once.
+    pub(super) fn warnings(self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        match &self.kept[..] {
+            [] => {}
+            [(path, word)] => warnings.push(format!("`{path}` keeps its {word} bit (root)")),
+            kept => {
+                let list = join(kept.iter().map(|(path, word)| format!("`{path}` ({word})")));
+                warnings.push(format!("{} keep their set-ID bits (root): {list}", files(kept.len())));
+            }
+        }
+        match &self.lost[..] {
+            [] => {}
+            [(path, word, owner)] => {
+                warnings.push(format!("`{path}` loses its {word} bit: it belonged to {owner}, and all is owned 0:0"));
+            }
+            lost => {
+                let list = join(lost.iter().map(|(path, word, owner)| format!("`{path}` ({word} {owner})")));
+                warnings.push(format!("{} lose their set-ID bits, for all is owned 0:0: {list}", files(lost.len())));
+            }
+        }
+        match &self.capabilities[..] {
+            [] => {}
+            [(path, names)] => warnings.push(format!("`{path}` keeps its file capabilities: {names}")),
+            several => {
+                let list = join(several.iter().map(|(path, names)| format!("`{path}` ({names})")));
+                warnings.push(format!("{} keep their file capabilities: {list}", files(several.len())));
+            }
+        }
+        let mut warnings: Vec<_> = warnings.into_iter().map(Warning::new).collect();
+        if let Some((first, _)) = self.held_back.first_key_value() {
+            let named = self.held_back.iter().take(NAMED).map(|(path, secret)| format!("`{path}` ({secret})"));
+            let message = format!("left out: {}", and_more(named.collect(), self.held_back.len()));
+            let help = format!("what is wanted all the same is taken by its name: --include {first}:{first}");
+            warnings.push(Warning::new(message).help(help));
+        }
+        if !self.unreadable.is_empty() {
+            let named = self.unreadable.iter().take(NAMED).map(|path| format!("`{path}`"));
+            let list = and_more(named.collect(), self.unreadable.len());
+            warnings.push(Warning::new(format!("left out, for you may not read it in the sysroot: {list}")));
+        }
+        warnings
+    }
+}
+
+fn files(count: usize) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+fn join(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+fn and_more(named: Vec<String>, total: usize) -> String {
+    match total - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RootfsPath {
+        RootfsPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn one_line_a_kind() {
+        let mut surprises = Surprises::default();
+        for name in ["/usr/bin/su", "/usr/bin/mount"] {
+            surprises.keeps(&path(name), "setuid");
+            surprises.loses(&path(name), "setgid", 42);
+            surprises.has_capabilities(&path(name), "cap_net_raw".to_owned());
+        }
+        for number in 0..9 {
+            surprises.held_back(path(&format!("/etc/{number}.key")), Secret::Key);
+        }
+        surprises.unreadable(path("/etc/sudoers"));
+        let said: Vec<_> = surprises.warnings().into_iter().map(|warning| warning.message).collect();
+        assert_eq!(
+            said,
+            [
+                "2 files keep their set-ID bits (root): `/usr/bin/su` (setuid), `/usr/bin/mount` (setuid)",
+                "2 files lose their set-ID bits, for all is owned 0:0: `/usr/bin/su` (setgid 42), `/usr/bin/mount` (setgid 42)",
+                "2 files keep their file capabilities: `/usr/bin/su` (cap_net_raw), `/usr/bin/mount` (cap_net_raw)",
+                "left out: `/etc/0.key` (a private key), `/etc/1.key` (a private key), `/etc/2.key` (a private key), \
+                 `/etc/3.key` (a private key), `/etc/4.key` (a private key), `/etc/5.key` (a private key) and 3 more",
+                "left out, for you may not read it in the sysroot: `/etc/sudoers`",
+            ]
+        );
+    }
+}
