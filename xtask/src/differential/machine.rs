@@ -26,7 +26,7 @@ const LOADER: &str =
 /// glibc-hwcaps folder, and $PLATFORM is not named for the processor at hand (glibc manual, "Hardware Capability
 /// Tunables"; the names with `_Usable` are those before 2.33).
 pub(super) const BASELINE: (&str, &str) =
-    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX2_Usable,-AVX512F_Usable");
+    ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX512CD,-AVX2_Usable,-AVX512F_Usable");
 
 /// How long one loader may take.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -102,7 +102,7 @@ fn materialize(tree: &Tree, root: &Path, loader: &str) {
 
 /// Makes glibc's loader answer for the baseline, on whatever processor it runs: $PLATFORM, and the folders that have its
 /// name, are not those of the one at hand (glibc manual, "Hardware Capability Tunables"; `_Usable` is of before 2.33).
-const BASELINE: &str = "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX2_Usable,-AVX512F_Usable";
+const BASELINE: &str = "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX512CD,-AVX2_Usable,-AVX512F_Usable";
 
 /// Whether this hardware has what the subdirectory is for.
 fn is_supported(loader: &str, level: &str) -> bool {
