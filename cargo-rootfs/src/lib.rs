@@ -13,6 +13,7 @@
 //! - [`path`](RootfsPath): paths inside the image are a type of their own.
 //! - [`elf`]: bytes to what a loader reads of them. [`resolve`]: the loader's rules. [`sysroot`]: a host
 //!   folder that nothing leads out of.
+//! - [`packages`]: what the distribution's database says of the files of a sysroot.
 //! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
@@ -51,7 +52,7 @@ mod error;
 #[cfg(feature = "cli")]
 pub mod image;
 pub mod layout;
-mod packages;
+pub mod packages;
 mod path;
 #[cfg(feature = "cli")]
 mod plan;

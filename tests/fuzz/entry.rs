@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cargo_rootfs::RootfsPath;
 use cargo_rootfs::elf::{Bytes, Object, ReadError};
+use cargo_rootfs::packages::{Database, Format};
 use cargo_rootfs::report;
 use cargo_rootfs::resolve::cache::Cache;
 use cargo_rootfs::resolve::{BadObject, FileId, Files, Find, LibraryPath, Priority, Resolver, Versions};
@@ -99,6 +100,28 @@ pub fn notes(data: &[u8]) {
         let mut tree = Tree(vec![("/app", &file[..])]);
         let mut resolver = Resolver::new(Vec::new(), None).following(Priority::Suggested);
         let _ = resolver.closure(&mut tree, &path("/app")).expect("a file that was read");
+    }
+}
+
+/// A package database: the first byte says whose, the rest is one file of it.
+pub fn packages(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else { return };
+    let format = match kind {
+        b'd' => Format::Dpkg,
+        b'a' => Format::Apk,
+        _ => Format::Pacman,
+    };
+    let packages = format.packages(bytes);
+    assert!(packages.len() <= bytes.len());
+    let database = Database::new(format, packages);
+    let all: Vec<_> = database.packages().map(|(id, _)| id).collect();
+    let found = database.dependencies(&all);
+    assert_eq!(found.packages.len(), all.len());
+    for name in ["libc6", "so:libc.musl-x86_64.so.1", "glibc", ""] {
+        let _ = (database.find(name), database.near(name));
+    }
+    for path in format.files(bytes) {
+        assert!(path.components().all(|part| part != b".."), "{path}");
     }
 }
 

@@ -52,6 +52,11 @@ fn notes() {
     bounded("notes", entry::notes);
 }
 
+#[test]
+fn package_databases() {
+    bounded("packages", entry::packages);
+}
+
 /// Runs the corpus of `target` in a process of its own.
 fn bounded(target: &str, entry: fn(&[u8])) {
     if std::env::var_os(INSIDE).is_none() {
@@ -60,6 +65,7 @@ fn bounded(target: &str, entry: fn(&[u8])) {
             "ld_so_cache" => "ld_so_caches",
             "ld_so_conf" => "ld_so_confs",
             "ld_so_preload" => "ld_so_preloads",
+            "packages" => "package_databases",
             _ => "notes",
         });
     }

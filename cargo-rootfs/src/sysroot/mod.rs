@@ -260,6 +260,14 @@ impl Sysroot {
         self.read(file, limit).ok()
     }
 
+    /// The same of a path that is free of links, without the file becoming one that was looked at: what is only searched
+    /// for something is no input.
+    pub(crate) fn peek(&self, path: &RootfsPath, limit: usize) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.disk.file(path).ok()?.take(limit as u64 + 1).read_to_end(&mut bytes).ok()?;
+        (bytes.len() <= limit).then_some(bytes)
+    }
+
     /// The host paths that were looked at: those that were there, and those that were not.
     pub fn inputs(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (mut present, mut absent) = (Vec::new(), Vec::new());

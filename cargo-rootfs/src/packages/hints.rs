@@ -1,4 +1,4 @@
-//! What dpkg's own files know of packages: which one a library or a tool belongs to.
+//! Which package has a library or a tool that is missing, by what dpkg's own files say of the sysroot or of this host.
 //!
 //! For help lines only: nothing is decided by it, and where there is no dpkg it knows nothing.
 

@@ -1,0 +1,191 @@
+//! dpkg's database: `/var/lib/dpkg/status`, the lists beside it, diversions and alternatives; and what distroless images
+//! have of it, `status.d`.
+//!
+//! Formats: deb822(5), deb-control(5), dpkg-divert(1), update-alternatives(1).
+
+use super::{Database, Format, LONGEST, Listing, Package, text};
+use crate::path::RootfsPath;
+use crate::sysroot::Sysroot;
+
+const FOLDER: &str = "/var/lib/dpkg";
+const ALTERNATIVES: &str = "/var/lib/dpkg/alternatives";
+
+/// A file that has another name for all packages but one.
+#[derive(Debug, Clone)]
+pub(super) struct Diversion {
+    pub(super) from: RootfsPath,
+    pub(super) to: RootfsPath,
+    /// The package that keeps the name; `:` where the administrator diverted it.
+    pub(super) by: Box<str>,
+}
+
+fn at(path: &str) -> RootfsPath {
+    RootfsPath::root().join(path.as_bytes())
+}
+
+pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
+    let folder = view.walk(&at(FOLDER)).path;
+    let mut packages = Vec::new();
+    if let Some(status) = view.read_small(&folder.join(b"status"), LONGEST) {
+        let info = folder.join(b"info");
+        packages.extend(self::packages(&status).into_iter().map(|package| {
+            let list = |name: String| info.join(format!("{name}.list").as_bytes());
+            let lists =
+                vec![list(format!("{}:{}", package.name, package.architecture)), list(package.name.to_string())];
+            Package { listing: Listing::Files(lists), ..package }
+        }));
+    }
+    let parts = folder.join(b"status.d");
+    for name in view.names(&parts) {
+        if name.ends_with(b".md5sums") {
+            continue;
+        }
+        let Some(record) = view.peek(&parts.join(&name), LONGEST) else { continue };
+        let sums = parts.join(&[&name[..], b".md5sums"].concat());
+        packages.extend(records(&record).filter_map(|record| {
+            let package = package(record)?;
+            Some(Package { listing: Listing::Files(vec![sums.clone()]), ..package })
+        }));
+    }
+    if packages.is_empty() {
+        return None;
+    }
+    let mut database = Database::unindexed(Format::Dpkg, packages);
+    database.diversions = diversions(&view.peek(&folder.join(b"diversions"), LONGEST).unwrap_or_default());
+    Some(database)
+}
+
+/// The packages of a status file whose files are there.
+pub(super) fn packages(bytes: &[u8]) -> Vec<Package> {
+    // `install ok installed`: the last word is what is, the first what is wanted. Unpacked is what mmdebstrap and
+    // `dpkg --unpack` leave, and the files are there.
+    let is_there = |record: &&[u8]| {
+        let status = field(record, b"Status").unwrap_or_default();
+        let is = status.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        !matches!(is, b"not-installed" | b"config-files" | b"half-installed" | b"")
+    };
+    records(bytes).filter(is_there).filter_map(package).collect()
+}
+
+fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (record, after) = match memchr::memmem::find(rest, b"\n\n") {
+            Some(end) => (&rest[..=end], &rest[end + 2..]),
+            None => (rest, &[][..]),
+        };
+        rest = after;
+        Some(record)
+    })
+}
+
+/// Fields in one go: most of a record is nobody's business.
+fn package(record: &[u8]) -> Option<Package> {
+    let mut package = Package::default();
+    let relations = |value: &[u8], into: &mut Vec<Vec<Box<str>>>| {
+        into.extend(
+            value
+                .split(|byte| *byte == b',')
+                .map(|group| group.split(|byte| *byte == b'|').filter_map(relation).collect::<Vec<_>>()),
+        );
+    };
+    for (name, value) in fields(record) {
+        match name {
+            b"Package" => package.name = text(value)?,
+            b"Version" => package.version = text(value).unwrap_or_default(),
+            b"Architecture" => package.architecture = text(value).unwrap_or_default(),
+            // `glibc (2.36-9)` where versions differ.
+            b"Source" => package.source = relation(value),
+            b"Depends" | b"Pre-Depends" => relations(value, &mut package.depends),
+            b"Provides" => package.provides.extend(value.split(|byte| *byte == b',').filter_map(relation)),
+            _ => {}
+        }
+    }
+    package.depends.retain(|group| !group.is_empty());
+    (!package.name.is_empty()).then_some(package)
+}
+
+/// The name in a relation: `perl:any (>= 5.36) <!nocheck>` is `perl`. One for another architecture than the package's
+/// own (`:arm64`) keeps that.
+fn relation(bytes: &[u8]) -> Option<Box<str>> {
+    let name = bytes.trim_ascii().split(|byte| b" (<[\t\n".contains(byte)).next()?;
+    let name = name.strip_suffix(b":any").or_else(|| name.strip_suffix(b":native")).unwrap_or(name);
+    text(name)
+}
+
+/// Names and values; a value that goes on in further lines has them.
+fn fields(record: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = record;
+    std::iter::from_fn(move || {
+        loop {
+            if rest.is_empty() {
+                return None;
+            }
+            let mut end = 0;
+            loop {
+                end = memchr::memchr(b'\n', &rest[end..]).map_or(rest.len(), |more| end + more + 1);
+                if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+                    break;
+                }
+            }
+            let (field, after) = rest.split_at(end);
+            rest = after;
+            if let Some(colon) = memchr::memchr(b':', field) {
+                return Some((&field[..colon], field[colon + 1..].trim_ascii()));
+            }
+        }
+    })
+}
+
+fn field<'r>(record: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
+    fields(record).find(|(field, _)| *field == name).map(|(_, value)| value)
+}
+
+/// The paths of a `.list`, or of an `.md5sums` (`hash  usr/bin/x`).
+pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
+    let path = |line: &[u8]| {
+        if line.first() == Some(&b'/') {
+            return RootfsPath::from_bytes(line);
+        }
+        let path = line.get(32..)?.strip_prefix(b"  ")?;
+        (!path.contains(&0)).then(|| RootfsPath::root().join(path))
+    };
+    let is_safe = |path: &RootfsPath| path.components().all(|part| part != b"..") && path.components().next().is_some();
+    bytes.split(|byte| *byte == b'\n').filter_map(path).filter(is_safe).collect()
+}
+
+/// Whether a list has `path`, without taking it apart.
+pub(super) fn has(list: &[u8], path: &RootfsPath) -> bool {
+    // After the slash of `/usr/bin/x`, or the spaces of `hash  usr/bin/x`: whole lines alone.
+    let name = path.relative();
+    memchr::memmem::find_iter(list, name).any(|start| {
+        let (before, after) = (&list[..start], &list[start + name.len()..]);
+        let begins = before == b"/" || before.ends_with(b"\n/") || before.ends_with(b"  ") || before.ends_with(b"  ./");
+        begins && matches!(after.first(), None | Some(b'\n'))
+    })
+}
+
+/// Three lines each: from, to, by.
+fn diversions(bytes: &[u8]) -> Vec<Diversion> {
+    let lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
+    let one = |three: &[&[u8]]| {
+        let [from, to, by] = three else { return None };
+        Some(Diversion { from: RootfsPath::from_bytes(from)?, to: RootfsPath::from_bytes(to)?, by: text(by)? })
+    };
+    lines.chunks_exact(3).filter_map(one).collect()
+}
+
+/// Each file: a word, the link; then a name and a link for each that goes with it, an empty line, and the choices.
+pub(super) fn alternatives(view: &mut Sysroot) -> Vec<RootfsPath> {
+    let folder = view.walk(&at(ALTERNATIVES)).path;
+    let mut links = Vec::new();
+    for name in view.names(&folder) {
+        let Some(bytes) = view.peek(&folder.join(&name), LONGEST) else { continue };
+        let lines = bytes.split(|byte| *byte == b'\n').skip(1).take_while(|line| !line.is_empty());
+        links.extend(lines.filter_map(RootfsPath::from_bytes));
+    }
+    links
+}

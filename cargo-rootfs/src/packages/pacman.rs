@@ -1,0 +1,60 @@
+//! pacman's database: a folder for each package, with `desc` and `files`: `%NAME%` and a line for each value (alpm,
+//! `lib/libalpm/be_local.c`).
+
+use super::{Database, Format, LONGEST, Listing, Package, text};
+use crate::path::RootfsPath;
+use crate::sysroot::Sysroot;
+
+const FOLDER: &str = "/var/lib/pacman/local";
+
+pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
+    let folder = view.walk(&RootfsPath::root().join(FOLDER.as_bytes())).path;
+    let mut packages = Vec::new();
+    for name in view.names(&folder) {
+        let own = folder.join(&name);
+        let Some(package) = view.peek(&own.join(b"desc"), LONGEST).and_then(|bytes| package(&bytes)) else { continue };
+        packages.push(Package { listing: Listing::Files(vec![own.join(b"files")]), ..package });
+    }
+    (!packages.is_empty()).then(|| Database::unindexed(Format::Pacman, packages))
+}
+
+pub(super) fn package(desc: &[u8]) -> Option<Package> {
+    let mut package = Package::default();
+    for (section, value) in values(desc) {
+        match section {
+            b"%NAME%" => package.name = text(value)?,
+            b"%VERSION%" => package.version = text(value).unwrap_or_default(),
+            b"%ARCH%" => package.architecture = text(value).unwrap_or_default(),
+            b"%BASE%" => package.source = text(value),
+            b"%LICENSE%" => package.licence = package.licence.take().or_else(|| text(value)),
+            b"%DEPENDS%" => package.depends.extend(relation(value).map(|name| vec![name])),
+            b"%PROVIDES%" => package.provides.extend(relation(value)),
+            _ => {}
+        }
+    }
+    (!package.name.is_empty()).then_some(package)
+}
+
+/// The name in `glibc>=2.38` and `libz.so=1-64`.
+fn relation(value: &[u8]) -> Option<Box<str>> {
+    text(value.split(|byte| b"<>=".contains(byte)).next()?)
+}
+
+/// The section and the value of each line that is one.
+fn values(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut section = &[][..];
+    bytes.split(|byte| *byte == b'\n').filter_map(move |line| {
+        if line.len() > 2 && line.starts_with(b"%") && line.ends_with(b"%") {
+            section = line;
+            return None;
+        }
+        (!line.is_empty() && !section.is_empty()).then_some((section, line))
+    })
+}
+
+/// Relative, folders with a slash at the end.
+pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
+    let listed = values(bytes).filter(|(section, _)| *section == b"%FILES%").map(|(_, path)| path);
+    let is_safe = |path: &&[u8]| !path.contains(&0) && path.split(|byte| *byte == b'/').all(|part| part != b"..");
+    listed.filter(is_safe).map(|path| RootfsPath::root().join(path)).collect()
+}
