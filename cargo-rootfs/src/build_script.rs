@@ -29,6 +29,7 @@ use crate::error::{Error, Result, Warning};
 use crate::layout::{self, Artifacts, Content, Executable, Include, Variants};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
+use crate::runtime::Runtime;
 use crate::target::{Machine, Target};
 use crate::write::{self, tar::TarFile};
 
@@ -86,6 +87,13 @@ impl Userland {
     #[must_use]
     pub fn with_hwcaps(mut self) -> Self {
         self.content.hwcaps = Variants::All;
+        self
+    }
+
+    /// Whether what belongs with tools and libraries comes along (`--runtime`).
+    #[must_use]
+    pub fn runtime(mut self, runtime: Runtime) -> Self {
+        self.content.runtime = runtime;
         self
     }
 

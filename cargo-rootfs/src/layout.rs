@@ -12,6 +12,7 @@ mod opened;
 mod place;
 mod project;
 mod root;
+mod runtime;
 mod secrets;
 mod skeleton;
 mod surprises;
@@ -30,12 +31,14 @@ use crate::proof::{self, Claim};
 use crate::report::{by_library, missing_error};
 use crate::resolve::{Closure, Priority, Resolver};
 use crate::rootfs::Rootfs;
+use crate::runtime::{Rule, Runtime};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::template::Template;
 pub use opened::may_open_warning;
 use place::Layout;
 use root::Root;
+pub use runtime::Suggestion;
 pub use variants::Variants;
 use worklist::{Worked, Worklist};
 
@@ -50,6 +53,10 @@ pub struct Content {
     pub dlopen: Priority,
     /// Which libraries for particular hardware go in besides those for all (`--hwcaps`).
     pub hwcaps: Variants,
+    /// Whether what belongs with tools and libraries comes along (`--runtime`).
+    pub runtime: Runtime,
+    /// Rules of one's own, besides those that are built in and those of the template.
+    pub rules: Vec<Rule>,
     /// Files and folders of the project (`--include`).
     pub includes: Vec<Include>,
     /// The skeleton: a built-in's name, or a folder (anything with a slash).
@@ -68,6 +75,8 @@ impl Default for Content {
             libraries: Vec::new(),
             dlopen: Priority::default(),
             hwcaps: Variants::default(),
+            runtime: Runtime::default(),
+            rules: Vec::new(),
             includes: Vec::new(),
             template: "base".to_owned(),
             library_path: Vec::new(),
@@ -122,6 +131,8 @@ pub struct Assembly {
     pub executables: Vec<RootfsPath>,
     /// Paths of the tools in the image, in the order of [`Content::tools`].
     pub tools: Vec<RootfsPath>,
+    /// Tools that are there, that may be wanted, and that nobody asked for.
+    pub suggestions: Vec<Suggestion>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
     pub closures: Vec<(String, Closure)>,
     /// Host files and links that were read: when one changes, so may the rootfs.
@@ -180,8 +191,20 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     project.graft_origins(&mut view, &mut resolvers.project, &roots);
     roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut errors));
 
-    let worklist = Worklist { view: &mut view, resolvers: &mut resolvers, target };
-    let Worked { roots, mut closures, others, errors: refused, warnings: left_out } = worklist.run(roots);
+    let mut rules = match content.runtime {
+        Runtime::None => None,
+        Runtime::Packages => return Err(Error::usage("`--runtime packages` is not supported yet")),
+        Runtime::Rules => Some(runtime::Runtime::new(&mut view, machine, &template, &content.rules)),
+    };
+    let mut worklist = Worklist::new(&mut view, &mut resolvers, target);
+    worklist.ask(roots);
+    if let Some(rules) = &mut rules {
+        rules.run(&mut worklist, &includes::files(&includes));
+    }
+    let Worked { roots, mut closures, others, errors: refused, warnings: left_out } = worklist.worked;
+    if let Some(rules) = &mut rules {
+        rules.say(&mut view, &mut errors, &mut warnings);
+    }
     errors.extend(refused);
     warnings.extend(left_out);
     let variants = match content.hwcaps {
@@ -217,6 +240,9 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     for entry in &template.entries {
         skeleton::put(&mut layout, entry, &mut warnings)?;
     }
+    if let Some(rules) = &rules {
+        rules.lay_out(&mut layout)?;
+    }
     layout.top_links();
     layout.twins(&tools);
     warnings.extend(std::mem::take(&mut layout.surprises).warnings());
@@ -235,6 +261,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         warnings,
         executables: project.paths(),
         tools,
+        suggestions: rules.map(runtime::Runtime::into_suggestions).unwrap_or_default(),
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,

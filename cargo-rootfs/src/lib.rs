@@ -15,6 +15,7 @@
 //!   folder that nothing leads out of.
 //! - [`packages`]: what the distribution's database says of the files of a sysroot.
 //! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
+//! - [`runtime`]: what belongs with tools and libraries beyond their closures, as data.
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
 //! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights.
@@ -61,6 +62,7 @@ mod proposal;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;
+pub mod runtime;
 pub mod sysroot;
 pub mod target;
 pub mod template;

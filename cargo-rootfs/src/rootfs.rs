@@ -198,6 +198,15 @@ pub enum Origin {
         /// The feature that it serves.
         feature: Option<Arc<str>>,
     },
+    /// What a rule of [`crate::runtime`] says belongs with this file.
+    Rule {
+        /// The rule's name.
+        name: Arc<str>,
+        /// Its reason.
+        why: Arc<str>,
+        /// The file that called for it.
+        because: RootfsPath,
+    },
     /// The program interpreter (PT_INTERP) of this object.
     InterpreterOf(RootfsPath),
     /// Asked for by `--include`, source as typed.
@@ -222,6 +231,7 @@ impl fmt::Display for Origin {
             Self::OpenedBy { by, priority, feature: Some(feature) } => {
                 write!(f, "dlopen note ({priority}, {feature}) of {by}")
             }
+            Self::Rule { name, why, because } => write!(f, "rule {name}: {why}, because of {because}"),
             Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
             Self::Include(source) => write!(f, "--include {source}"),
             Self::Template(name) => write!(f, "template {name}"),

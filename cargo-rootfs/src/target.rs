@@ -71,6 +71,16 @@ impl Machine {
         self.arch().map_or_else(|| format!("ELF machine {}", self.e_machine), |arch| arch.names[0].to_owned())
     }
 
+    /// The folder of its libraries below `/usr/lib` where there is one for each architecture, as `x86_64-linux-gnu`
+    /// (<https://wiki.debian.org/Multiarch/Tuples>).
+    pub(crate) fn multiarch(self) -> String {
+        match self.e_machine {
+            header::EM_386 => "i386-linux-gnu".to_owned(),
+            header::EM_ARM => "arm-linux-gnueabihf".to_owned(),
+            _ => format!("{}-linux-gnu", self.name().replace("riscv64gc", "riscv64")),
+        }
+    }
+
     /// Debian's name for it, as in `libssl3:arm64`.
     pub fn debian(self) -> Option<&'static str> {
         self.arch().map(|arch| arch.debian)

@@ -130,6 +130,7 @@ impl Layer {
         let keys = [
             ("dlopen", differ(&a.dlopen, &b.dlopen, &c.dlopen)),
             ("hwcaps", differ(&a.hwcaps, &b.hwcaps, &c.hwcaps)),
+            ("runtime", differ(&a.runtime, &b.runtime, &c.runtime)),
             ("template", differ(&a.template, &b.template, &c.template)),
             ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
             ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
@@ -154,6 +155,8 @@ impl ContentArgs {
             with_lib: list(far.with_lib, self.with_lib, lists),
             dlopen: self.dlopen.or(far.dlopen),
             hwcaps: self.hwcaps.or(far.hwcaps),
+            runtime: self.runtime.or(far.runtime),
+            rules: list(far.rules, self.rules, lists),
             include: list(far.include, self.include, lists),
             template: self.template.or(far.template),
             sysroot: self.sysroot.or(far.sysroot),

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
+use crate::runtime::{Rule, Runtime};
 use crate::write::docker::Engine;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
@@ -315,6 +316,14 @@ pub(crate) struct ContentArgs {
     /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
     #[arg(long, value_name = "VARIANTS")]
     pub(crate) hwcaps: Option<Variants>,
+    /// Whether what tools need beyond their closures comes along: `rules`, or `none` [default: rules]
+    ///
+    /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule.
+    #[arg(long, value_name = "RUNTIME")]
+    pub(crate) runtime: Option<Runtime>,
+    /// Rules of the configuration; the command line has none.
+    #[arg(skip)]
+    pub(crate) rules: Option<Vec<Rule>>,
     /// A file or folder to put in, with what the ELF files in it need (repeatable)
     ///
     /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC
@@ -443,6 +452,16 @@ impl ValueEnum for Priority {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Runtime {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Rules, Self::Packages]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()).hide(*self == Self::Packages))
     }
 }
 

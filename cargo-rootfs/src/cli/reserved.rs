@@ -5,9 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 12] = [
     "locale",
-    "runtime",
     "with-package",
     "layers",
     "sbom",

@@ -177,6 +177,11 @@ fn script(view: &mut Sysroot, item: &Item, file: crate::resolve::FileId, warning
     );
 }
 
+/// Where the files go.
+pub(super) fn files(items: &[Item]) -> Vec<RootfsPath> {
+    items.iter().filter(|item| matches!(item.kind, ItemKind::File(_))).map(|item| item.path.clone()).collect()
+}
+
 /// Puts the items into the rootfs.
 pub(super) fn lay_out(layout: &mut Layout<'_>, items: &[Item]) -> Result<()> {
     for item in items {

@@ -251,6 +251,70 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Puts what is at `path` of the sysroot there, a folder without what is in it, unless something else stands in its
+    /// place or on the way.
+    pub(super) fn take(&mut self, path: &RootfsPath, origin: &Origin) -> Result<()> {
+        let walk = self.view.walk(path);
+        let has_other = |path: &RootfsPath, is_same: &dyn Fn(&Kind) -> bool| {
+            self.rootfs.get(path).is_some_and(|entry| !is_same(&entry.kind))
+        };
+        let is_taken = match walk.end {
+            End::File(file) => {
+                let inode = self.view.inode(file);
+                has_other(&walk.path, &|kind| matches!(kind, Kind::File(Body::Host(host)) if host.inode == inode))
+            }
+            End::Dir(_) => has_other(&walk.path, &|kind| matches!(kind, Kind::Dir)),
+            _ => return Ok(()),
+        };
+        let mut links = walk.links.iter();
+        let is_led_away = links.any(|(link, target)| {
+            has_other(link, &|kind| matches!(kind, Kind::Symlink(known) if known == target))
+                || self.is_below_a_file(link)
+        });
+        if is_taken || is_led_away || self.is_below_a_file(&walk.path) {
+            return Ok(());
+        }
+        match walk.end {
+            // It is there with the mode that was asked for.
+            End::Dir(_) if self.rootfs.get(&walk.path).is_some() => {
+                self.links(&walk.links, &walk.path)?;
+                if let Some(known) = self.rootfs.get_mut(&walk.path) {
+                    known.origins.insert(origin.clone());
+                }
+                Ok(())
+            }
+            _ => self.path(path, origin),
+        }
+    }
+
+    fn is_below_a_file(&self, path: &RootfsPath) -> bool {
+        let mut folders = std::iter::successors(path.parent(), RootfsPath::parent);
+        folders.any(|folder| self.rootfs.get(&folder).is_some_and(|entry| !matches!(entry.kind, Kind::Dir)))
+    }
+
+    /// Puts a file of this text where nothing stands.
+    pub(super) fn make(&mut self, path: &RootfsPath, text: &[u8], origin: &Origin) -> Result<()> {
+        self.unless_there(path, Entry::new(Kind::File(Body::Bytes(Arc::from(text))), 0o644, origin.clone()))
+    }
+
+    /// Puts a link to `target` where nothing stands.
+    pub(super) fn make_link(&mut self, path: &RootfsPath, target: &[u8], origin: &Origin) -> Result<()> {
+        self.unless_there(path, Entry::new(Kind::Symlink(Arc::from(target)), 0o777, origin.clone()))
+    }
+
+    fn unless_there(&mut self, path: &RootfsPath, entry: Entry) -> Result<()> {
+        let place = self.view.place(path);
+        let is_led_away = place.links.iter().any(|(link, target)| {
+            let known = self.rootfs.get(link).map(|entry| &entry.kind);
+            known.is_some_and(|kind| !matches!(kind, Kind::Symlink(known) if known == target))
+        });
+        if is_led_away || self.rootfs.get(&place.path).is_some() || self.is_below_a_file(&place.path) {
+            return Ok(());
+        }
+        let path = self.behind_links(path)?;
+        self.put(&path, entry)
+    }
+
     /// A link at `path` to `target`, where nothing stands and nothing that stands is led through.
     pub(super) fn link_unless_there(&mut self, path: &RootfsPath, target: &RootfsPath, origin: &Origin) -> Result<()> {
         let place = self.view.place(path).path;

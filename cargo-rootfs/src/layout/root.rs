@@ -54,6 +54,11 @@ impl Root {
         Self { is_tool: true, ..Self::new(name, origin, path) }
     }
 
+    /// The same, left out where it cannot work.
+    pub(super) fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
+    }
+
     /// What it is, for a message.
     pub(super) fn what(&self) -> String {
         if self.is_tool { format!("tool `{}`", self.name) } else { format!("`{}`", self.name) }

@@ -6,5 +6,6 @@ mod opened;
 mod planned;
 mod proof;
 mod refused;
+mod rules;
 mod secrets;
 mod variants;

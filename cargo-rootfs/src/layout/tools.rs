@@ -71,7 +71,7 @@ fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
     PATH.iter().map(move |folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes()))
 }
 
-fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
+pub(super) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
     places(tool).find(|path| {
         let End::File(file) = view.walk(path).end else { return false };
         view.info(file).mode & 0o111 != 0

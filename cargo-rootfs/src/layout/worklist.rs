@@ -33,17 +33,31 @@ pub(super) struct Worklist<'a> {
     pub(super) view: &'a mut Sysroot,
     pub(super) resolvers: &'a mut Resolvers,
     pub(super) target: &'a Target,
+    /// What came of it so far.
+    pub(super) worked: Worked,
+    seen: BTreeSet<RootfsPath>,
 }
 
-impl Worklist<'_> {
-    /// Works `first` off, in order, and whatever they bring behind them. Each file that was brought is met once, so
-    /// it ends with the sysroot's last file at the latest.
-    pub(super) fn run(mut self, first: Vec<Root>) -> Worked {
-        let mut worked = Worked::default();
-        let mut seen: BTreeSet<RootfsPath> = BTreeSet::new();
+impl<'a> Worklist<'a> {
+    pub(super) fn new(view: &'a mut Sysroot, resolvers: &'a mut Resolvers, target: &'a Target) -> Self {
+        Self { view, resolvers, target, worked: Worked::default(), seen: BTreeSet::new() }
+    }
+
+    /// Works off what was asked for by name, in order, and whatever that brings behind it. It stays a root under each
+    /// name.
+    pub(super) fn ask(&mut self, first: Vec<Root>) {
+        let asked = first.len();
+        self.work(first, asked);
+    }
+
+    /// The same for what belongs with it, of which one name is enough. Each file that was brought is met once, so it
+    /// ends with the sysroot's last file at the latest.
+    pub(super) fn bring(&mut self, more: Vec<Root>) {
+        self.work(more, 0);
+    }
+
+    fn work(&mut self, first: Vec<Root>, mut asked: usize) {
         let mut queue = VecDeque::from(first);
-        // All that was asked for by name stays a root, under each name; of the rest, one is enough.
-        let mut asked = queue.len();
         while let Some(root) = queue.pop_front() {
             let is_asked = asked > 0;
             asked = asked.saturating_sub(1);
@@ -51,17 +65,17 @@ impl Worklist<'_> {
                 Find::File { realpath, .. } => realpath,
                 _ => root.path.clone(),
             };
-            if !seen.insert(realpath) && !is_asked {
-                worked.others.push(root);
+            if !self.seen.insert(realpath) && !is_asked {
+                self.worked.others.push(root);
                 continue;
             }
-            queue.extend(self.one(root, &mut worked));
+            queue.extend(self.one(root));
         }
-        worked
     }
 
     /// What a root brings.
-    fn one(&mut self, root: Root, worked: &mut Worked) -> Vec<Root> {
+    fn one(&mut self, root: Root) -> Vec<Root> {
+        let worked = &mut self.worked;
         match self.resolvers.of(&root).closure(self.view, &root.path) {
             Ok(closure) => {
                 if let Some(error) = other_machine(self.view, &root, &closure, self.target) {

@@ -22,6 +22,8 @@ pub(super) fn content(args: ContentArgs) -> Content {
         libraries: args.with_lib.unwrap_or_default(),
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),
+        runtime: args.runtime.unwrap_or_default(),
+        rules: args.rules.unwrap_or_default(),
         includes: args.include.unwrap_or_default(),
         template: args.template.unwrap_or(default.template),
         library_path: elements.collect(),

@@ -47,6 +47,25 @@ pub(crate) fn way<'r>(rootfs: &'r Rootfs, path: &RootfsPath) -> Vec<(RootfsPath,
     way
 }
 
+/// How many reasons of one entry are told before the rest are counted: the loader has one of every executable.
+const SHOWN: usize = 12;
+
+/// A line that is still to be written.
+enum Line<'r> {
+    Reason(&'r Origin),
+    More(usize),
+}
+
+/// The reasons of an entry, the last one first.
+fn reasons(entry: &Entry) -> impl Iterator<Item = Line<'_>> {
+    let count = entry.origins.len();
+    // One that is left out would take as much room as the line that counts it.
+    let shown = if count > SHOWN + 1 { SHOWN } else { count };
+    let more = (shown < count).then_some(Line::More(count - shown));
+    let reasons: Vec<_> = entry.origins.iter().take(shown).map(Line::Reason).collect();
+    more.into_iter().chain(reasons.into_iter().rev())
+}
+
 /// Writes why one entry is there.
 fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
     let arrow = match &entry.kind {
@@ -56,13 +75,21 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
     };
     writeln!(out, "{path}{arrow}")?;
     let mut shown = BTreeSet::from([path.clone()]);
-    let mut stack: Vec<(usize, &Origin)> = entry.origins.iter().rev().map(|origin| (1, origin)).collect();
-    while let Some((depth, origin)) = stack.pop() {
+    let mut stack: Vec<(usize, Line<'_>)> = reasons(entry).map(|line| (1, line)).collect();
+    while let Some((depth, line)) = stack.pop() {
         let indent = "    ".repeat(depth);
+        let origin = match line {
+            Line::Reason(origin) => origin,
+            Line::More(count) => {
+                writeln!(out, "{indent}and {count} more")?;
+                continue;
+            }
+        };
         let next = match origin {
             Origin::NeededBy(by)
             | Origin::NeededOn { by, .. }
             | Origin::OpenedBy { by, .. }
+            | Origin::Rule { because: by, .. }
             | Origin::InterpreterOf(by)
             | Origin::Leads(by) => Some(by),
             _ => None,
@@ -71,7 +98,7 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
         match next {
             Some((by, entry)) if shown.insert(by.clone()) => {
                 writeln!(out, "{indent}{origin}")?;
-                stack.extend(entry.origins.iter().rev().map(|origin| (depth + 1, origin)));
+                stack.extend(reasons(entry).map(|line| (depth + 1, line)));
             }
             Some(_) => writeln!(out, "{indent}{origin} (above)")?,
             None => writeln!(out, "{indent}{origin}")?,
@@ -96,6 +123,21 @@ mod tests {
         let mut out = Vec::new();
         let found = why(&mut out, rootfs, &RootfsPath::parse(path).unwrap()).unwrap();
         found.then(|| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn of_many_reasons_some_are_told() {
+        let mut rootfs = rootfs(&[
+            ("/", Kind::Dir, Origin::Template("base".to_owned())),
+            ("/x", Kind::Dir, Origin::Tool("00".to_owned())),
+        ]);
+        for (count, lines) in [(13, 13), (14, 13), (40, 13)] {
+            let entry = rootfs.get_mut(&RootfsPath::parse("/x").unwrap()).unwrap();
+            entry.origins = (0..count).map(|tool| Origin::Tool(format!("{tool:02}"))).collect();
+            let text = text(&rootfs, "/x").unwrap();
+            assert_eq!(text.lines().count(), 1 + lines, "{text}");
+            assert_eq!(text.ends_with(&format!("    and {} more\n", count - 12)), count > 13, "{text}");
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Loader {
     }
 
     /// Whether it is of this release of glibc or of a later one.
-    pub(super) fn is_since(&self, major: u32, minor: u32) -> bool {
+    pub(crate) fn is_since(&self, major: u32, minor: u32) -> bool {
         self.release.is_some_and(|release| release >= (major, minor))
     }
 
@@ -285,11 +285,7 @@ fn usual_interpreter(machine: Machine) -> &'static str {
 /// Debian's and Fedora's folders together, for a tree whose loader is absent: then nothing runs there
 /// anyway, but what else is missing can still be told.
 fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
-    let triplet = match machine.e_machine {
-        EM_386 => "i386-linux-gnu".to_owned(),
-        EM_ARM => "arm-linux-gnueabihf".to_owned(),
-        _ => format!("{}-linux-gnu", machine.name().replace("riscv64gc", "riscv64")),
-    };
+    let triplet = machine.multiarch();
     let multiarch = [format!("lib/{triplet}"), format!("usr/lib/{triplet}")];
     let wide = machine.is_64.then_some(["lib64", "usr/lib64"]).into_iter().flatten();
     multiarch

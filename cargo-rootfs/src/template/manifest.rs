@@ -15,8 +15,9 @@ use super::{Folder, FromSysroot, MANIFEST, Missing, TemplateEntry, TemplateKind,
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, HostFile};
+use crate::runtime::{self, Problem, Rule};
 
-const TOP_KEYS: &[&str] = &["extends", "entry"];
+const TOP_KEYS: &[&str] = &["extends", "entry", "rule"];
 
 /// The types of an entry, and the keys that each may have.
 const TYPES: &[(&str, &[&str])] = &[
@@ -30,6 +31,7 @@ const TYPES: &[(&str, &[&str])] = &[
 pub(super) struct Manifest {
     pub(super) extends: Option<String>,
     pub(super) entries: Vec<TemplateEntry>,
+    pub(super) rules: Vec<Rule>,
 }
 
 /// Reads `text`, the manifest of `folder`. The bodies that it names are added to `inputs`.
@@ -45,8 +47,9 @@ pub(super) fn read(name: &str, folder: &Folder, text: &str, inputs: &mut Vec<Utf
     reader.known_keys(&top, TOP_KEYS);
     let extends = reader.string(&top, "extends").map(|(extends, _)| extends.to_owned());
     let entries = reader.entries(&top);
+    let rules = reader.rules(&top);
     Error::all(reader.problems)?;
-    Ok(Manifest { extends, entries })
+    Ok(Manifest { extends, entries, rules })
 }
 
 /// A table of the manifest, and where in the text it begins.
@@ -78,6 +81,22 @@ impl Reader<'_> {
 
     fn problem_with_help(&mut self, at: usize, what: impl std::fmt::Display, help: impl Into<String>) {
         self.problems.push(Error::usage(format!("{what}, in `{}:{}`", self.file, self.line(at))).help(help));
+    }
+
+    fn rules(&mut self, top: &Table<'_>) -> Vec<Rule> {
+        match top.fields.get("rule").map(runtime::from_toml) {
+            None => Vec::new(),
+            Some(Ok(rules)) => rules,
+            Some(Err(problems)) => {
+                for Problem { at, message, help } in problems {
+                    match help {
+                        Some(help) => self.problem_with_help(at, message, help),
+                        None => self.problem(at, message),
+                    }
+                }
+                Vec::new()
+            }
+        }
     }
 
     fn entries(&mut self, top: &Table<'_>) -> Vec<TemplateEntry> {

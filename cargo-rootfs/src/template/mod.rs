@@ -39,6 +39,9 @@
 //!
 //! An entry takes the place of one at the same path in what is extended. Of a folder of the sysroot, secrets
 //! and what is the machine's own are left out; each is taken where an entry names it.
+//!
+//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. A rule takes the place of
+//! one of the same name in what is extended, or of a built-in one.
 
 mod built_in;
 mod folder;
@@ -54,6 +57,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::Body;
+use crate::runtime::Rule;
 use built_in::BuiltIn;
 
 /// The file that makes a folder a listed template.
@@ -66,6 +70,8 @@ pub struct Template {
     pub name: String,
     /// In byte order of their paths, each path once.
     pub entries: Vec<TemplateEntry>,
+    /// What belongs with what is in the rootfs, in the order in which it was read.
+    pub rules: Vec<Rule>,
     /// Files and folders of the host that were read: a build script must run again when they change.
     pub inputs: Vec<Utf8PathBuf>,
     /// What the user should know.
@@ -185,9 +191,10 @@ impl Template {
     pub fn load(name: &str, base: &Utf8Path) -> Result<Self> {
         let mut loading = Loading::default();
         loading.load(name, base)?;
-        let entries: Vec<TemplateEntry> = loading.entries.into_values().collect();
+        let entries: Vec<TemplateEntry> = std::mem::take(&mut loading.entries).into_values().collect();
         parents_are_folders(name, &entries)?;
-        Ok(Self { name: name.to_owned(), entries, inputs: loading.inputs, warnings: loading.warnings })
+        let Loading { rules, inputs, warnings, .. } = loading;
+        Ok(Self { name: name.to_owned(), entries, rules, inputs, warnings })
     }
 
     /// The names of the built-in templates.
@@ -216,6 +223,7 @@ impl Folder {
 #[derive(Default)]
 struct Loading {
     entries: BTreeMap<RootfsPath, TemplateEntry>,
+    rules: Vec<Rule>,
     inputs: Vec<Utf8PathBuf>,
     warnings: Vec<Warning>,
     /// What is being extended: identity, and name for a message.
@@ -277,6 +285,7 @@ impl Loading {
             self.load(extended, base)
                 .map_err(|error| error.detail(format!("extended by `{}`", folder.show(MANIFEST))))?;
         }
+        self.rules.extend(manifest.rules);
         self.entries.extend(manifest.entries.into_iter().map(|entry| (entry.path.clone(), entry)));
         Ok(())
     }
@@ -305,7 +314,7 @@ fn unknown_name(name: &str, base: &Utf8Path) -> Error {
 }
 
 /// What of `known` was most likely meant by `typed`.
-fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known
         .into_iter()
         .map(|word| (strsim::damerau_levenshtein(typed, word), word))

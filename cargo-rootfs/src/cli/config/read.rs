@@ -12,14 +12,15 @@ use crate::cli::reserved;
 use crate::error::{Error, Result};
 use crate::layout::Variants;
 use crate::resolve::Priority;
+use crate::runtime::{self, Problem, Rule, Runtime};
 use crate::target::Target;
 use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 30] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
-    "with", "with-lib", "dlopen", "hwcaps", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "dlopen", "hwcaps", "runtime", "rule", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
     "target",
@@ -155,6 +156,8 @@ impl Reader<'_> {
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
+            "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
+            "rule" => content.rules = Some(self.rules(value)?),
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;
                 let below = |include: crate::layout::Include| crate::layout::Include {
@@ -189,6 +192,20 @@ impl Reader<'_> {
             _ => return Err(self.unknown(key)),
         }
         Ok(())
+    }
+
+    fn rules(&self, value: &Value) -> Result<Vec<Rule>> {
+        let problem = |problem: Problem| {
+            let error = Error::usage(format!("{}, in `{}` of `{}`", problem.message, self.at, self.manifest.path));
+            match problem.help {
+                Some(help) => error.help(help),
+                None => error,
+            }
+        };
+        match runtime::from_json(value) {
+            Ok(rules) => Ok(rules),
+            Err(problems) => Error::all(problems.into_iter().map(problem).collect()).map(|()| Vec::new()),
+        }
     }
 
     /// A path as it is written in this manifest.
@@ -314,6 +331,10 @@ fn parse_engine(text: &str) -> Result<Engine> {
 fn parse_priority(text: &str) -> Result<Priority> {
     Priority::parse(text)
         .ok_or_else(|| Error::usage(format!("`{text}` is not a priority: required, recommended or suggested")))
+}
+
+fn parse_runtime(text: &str) -> Result<Runtime> {
+    Runtime::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is neither `none` nor `rules`")))
 }
 
 fn parse_variants(text: &str) -> Result<Variants> {

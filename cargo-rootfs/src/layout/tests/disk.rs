@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::rootfs::{Kind, Rootfs};
+use crate::runtime::{self, Runtime};
 use crate::target::Target;
 
 pub(super) fn path(text: &str) -> RootfsPath {
@@ -171,6 +172,19 @@ impl Ask {
 
     pub(super) fn dlopen(mut self, priority: Priority) -> Self {
         self.content.dlopen = priority;
+        self
+    }
+
+    pub(super) fn runtime(mut self, runtime: Runtime) -> Self {
+        self.content.runtime = runtime;
+        self
+    }
+
+    /// With these rules, in TOML.
+    #[track_caller]
+    pub(super) fn rules(mut self, text: &str) -> Self {
+        let document = toml::de::DeTable::parse(text).unwrap();
+        self.content.rules.extend(runtime::from_toml(document.get_ref().get("rule").unwrap()).unwrap());
         self
     }
 

@@ -1,0 +1,428 @@
+//! What belongs with what is packed, by the rules of [`crate::runtime`]: found in the sysroot, round after round, until
+//! nothing new comes of it.
+//!
+//! What the rules say is theirs; closures of what they bring are the worklist's.
+
+mod expand;
+mod image_file;
+mod take;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use self::take::Taking;
+use super::libraries;
+use super::place::Layout;
+use super::root::Root;
+use super::tools;
+use super::worklist::Worklist;
+use crate::elf::Bytes;
+use crate::error::{Error, Result, Warning};
+use crate::path::RootfsPath;
+use crate::resolve::{Closure, Libc};
+use crate::rootfs::Origin;
+use crate::runtime::{Bindings, Captures, Glob, NewBody, Rule, Rules, Triggered, WordsOf, bind};
+use crate::sysroot::{End, Sysroot};
+use crate::target::Machine;
+use crate::template::{Template, TemplateKind};
+
+/// What rules take is matched again; no chain of rules is as long as this.
+const MAX_ROUNDS: usize = 64;
+
+/// A tool that is there, that may be wanted, and that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suggestion {
+    /// Its name, for `--with`.
+    pub tool: String,
+    /// The file that may run it.
+    pub by: RootfsPath,
+    /// The rule that says so; `None` where it stands in a script.
+    pub rule: Option<Arc<str>>,
+}
+
+/// The rules at work on one rootfs.
+pub(super) struct Runtime<'t> {
+    rules: Rules,
+    template: &'t Template,
+    machine: Machine,
+    triplet: String,
+    lib: Vec<String>,
+    /// The rules that have done their work, each with what its stars stood for.
+    fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
+    /// How many roots, others and taken files were looked at.
+    looked: (usize, usize, usize),
+    paths: FxHashSet<RootfsPath>,
+    names: FxHashSet<Bytes>,
+    taken: take::Taken,
+    made: Vec<(RootfsPath, NewBody, Origin)>,
+    suggestions: BTreeSet<Suggestion>,
+    errors: Vec<Error>,
+}
+
+/// A rule that is called for, and the file that calls for it.
+struct Call {
+    triggered: Triggered,
+    because: RootfsPath,
+}
+
+impl<'t> Runtime<'t> {
+    pub(super) fn new(view: &mut Sysroot, machine: Machine, template: &'t Template, own: &[Rule]) -> Self {
+        let triplet = machine.multiarch();
+        let lib = library_folders(view, &triplet);
+        let own = template.rules.iter().chain(own).cloned().collect();
+        let rules = Rules::new(own, &Bindings { triplet: &triplet, lib: &lib, ..Bindings::default() });
+        Self {
+            rules,
+            template,
+            machine,
+            triplet,
+            lib,
+            fired: BTreeSet::new(),
+            looked: (0, 0, 0),
+            paths: FxHashSet::default(),
+            names: FxHashSet::default(),
+            taken: take::Taken::default(),
+            made: Vec::new(),
+            suggestions: BTreeSet::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Applies the rules to all that the worklist has worked off, and has it work off what that brings.
+    pub(super) fn run(&mut self, worklist: &mut Worklist<'_>, includes: &[RootfsPath]) {
+        let mut calls = Vec::new();
+        for path in includes.iter().chain(self.template.entries.iter().flat_map(template_paths)) {
+            self.meet_path(path, path, &mut calls);
+        }
+        for round in 0.. {
+            self.meet(worklist, &mut calls);
+            let mut roots = Vec::new();
+            for call in std::mem::take(&mut calls) {
+                roots.extend(self.fire(worklist, &call));
+            }
+            let is_done = roots.is_empty() && self.looked.2 == self.taken.len();
+            worklist.bring(roots);
+            if is_done {
+                return;
+            }
+            if round == MAX_ROUNDS {
+                let message = format!("rules of --runtime call for each other without an end, after {round} rounds");
+                return self.errors.push(Error::failed(message));
+            }
+        }
+    }
+
+    /// Looks at what is new.
+    fn meet(&mut self, worklist: &mut Worklist<'_>, calls: &mut Vec<Call>) {
+        let (roots, others, taken) = self.looked;
+        for index in roots..worklist.worked.roots.len() {
+            let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
+            self.meet_closure(worklist.view, closure, calls);
+            let realpath = closure.realpath.clone();
+            self.meet_names(worklist.view, path, &realpath, calls);
+        }
+        for index in others..worklist.worked.others.len() {
+            let path = worklist.worked.others[index].path.clone();
+            let realpath = worklist.view.walk(&path).path;
+            self.meet_names(worklist.view, &path, &realpath, calls);
+        }
+        for index in taken..self.taken.len() {
+            let path = self.taken.path(index).clone();
+            self.meet_path(&path, &path, calls);
+        }
+        self.looked = (worklist.worked.roots.len(), worklist.worked.others.len(), self.taken.len());
+    }
+
+    fn meet_closure(&mut self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
+        self.meet_name(closure.realpath.file_name(), &closure.realpath, calls);
+        let others = closure.other_names.iter().map(|other| &other.found);
+        for object in closure.objects.iter().chain(others) {
+            for name in [&*object.needed, object.path.file_name(), object.realpath.file_name()] {
+                self.meet_name(name, &object.realpath, calls);
+            }
+            if !self.paths.contains(&object.path) {
+                self.meet_names(view, &object.path, &object.realpath, calls);
+            }
+        }
+    }
+
+    /// A file by all the names that lead to it.
+    fn meet_names(&mut self, view: &mut Sysroot, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
+        self.meet_path(path, realpath, calls);
+        for (link, _) in view.walk(path).links {
+            self.meet_path(&link, realpath, calls);
+        }
+        self.meet_path(realpath, realpath, calls);
+    }
+
+    /// A path, and the same as it would be in a merged /usr.
+    fn meet_path(&mut self, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
+        if !self.paths.contains(path) && is_mergeable(path) {
+            self.meet_path(&RootfsPath::root().join(b"usr").join(path.as_bytes()), realpath, calls);
+        }
+        if self.paths.insert(path.clone()) {
+            let mut triggered = Vec::new();
+            self.rules.of_path(path, &mut triggered);
+            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: realpath.clone() }));
+        }
+    }
+
+    fn meet_name(&mut self, name: &[u8], realpath: &RootfsPath, calls: &mut Vec<Call>) {
+        if !self.names.contains(name) {
+            self.names.insert(Bytes::from(name));
+            let mut triggered = Vec::new();
+            self.rules.of_name(name, &mut triggered);
+            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: realpath.clone() }));
+        }
+    }
+
+    /// Does what a rule says, once for each thing that its stars stood for; gives what gets a closure.
+    fn fire(&mut self, worklist: &mut Worklist<'_>, call: &Call) -> Vec<Root> {
+        let Some(rule) = self.rules.get(call.triggered.rule) else { return Vec::new() };
+        let folder = call.because.parent().filter(|_| rule.uses_folder());
+        let key = (call.triggered.rule, call.triggered.captures.clone(), folder.clone());
+        if self.fired.contains(&key) || !self.holds(&rule, worklist) {
+            return Vec::new();
+        }
+        self.fired.insert(key);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        let Some(captures) = call.triggered.captures.iter().map(|it| text(it)).collect::<Option<Vec<_>>>() else {
+            return Vec::new();
+        };
+        let folder = folder.as_ref().and_then(RootfsPath::as_str);
+        let (triplet, lib) = (self.triplet.clone(), self.lib.clone());
+        let bindings = Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, word: None };
+        let origin = Origin::Rule { name: rule.name.clone(), why: rule.why.clone(), because: call.because.clone() };
+        let because = &call.because;
+        let mut firing = Firing { runtime: self, worklist, rule: &rule, because, origin, bindings, roots: Vec::new() };
+        firing.files();
+        firing.tools(&rule.tools, &bindings);
+        firing.libraries(&rule.libraries, &bindings);
+        rule.words_of.iter().for_each(|words| firing.words(words));
+        let roots = firing.roots;
+        for tool in &rule.suggest {
+            let (by, rule) = (call.because.clone(), Some(rule.name.clone()));
+            self.suggestions.insert(Suggestion { tool: tool.clone(), by, rule });
+        }
+        roots
+    }
+
+    /// Whether what a rule wants besides `when` is so.
+    fn holds(&self, rule: &Rule, worklist: &Worklist<'_>) -> bool {
+        let bindings = Bindings { triplet: &self.triplet, lib: &self.lib, ..Bindings::default() };
+        let unless = rule.unless.iter().flat_map(|text| bind(text, &bindings));
+        let is_there = |glob: &Glob| match glob.is_name() {
+            true => self.names.iter().any(|name| glob.matches_name(name).is_some()),
+            false => self.paths.iter().any(|path| glob.matches(path).is_some()),
+        };
+        let mut unless = unless.flat_map(|text| Glob::parse(&text).unwrap_or_default());
+        let is_older = |(major, minor)| {
+            let loaders = worklist.worked.closures.iter().filter_map(|closure| closure.loader.as_ref());
+            let mut glibc = loaders.filter(|loader| loader.libc == Libc::Glibc);
+            glibc.next().is_some_and(|loader| !loader.is_since(major, minor))
+        };
+        rule.before_glibc.is_none_or(is_older) && !unless.any(|glob| is_there(&glob))
+    }
+
+    /// What is to be said before anything is laid out.
+    pub(super) fn say(&mut self, view: &mut Sysroot, errors: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
+        errors.append(&mut self.errors);
+        warnings.extend(self.taken.warnings());
+        // What is not there, or is packed, is no suggestion.
+        let paths = &self.paths;
+        self.suggestions.retain(|it| {
+            tools::by_name(view, &it.tool).is_some_and(|path| {
+                let realpath = view.walk(&path).path;
+                !paths.contains(&path) && !paths.contains(&realpath)
+            })
+        });
+    }
+
+    /// Puts what was taken and made, where nothing else stands.
+    pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
+        self.taken.lay_out(layout)?;
+        for (path, body, origin) in &self.made {
+            match body {
+                NewBody::Text(text) => layout.make(path, text.as_bytes(), origin)?,
+                NewBody::Link(target) => layout.make_link(path, target.as_bytes(), origin)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_suggestions(self) -> Vec<Suggestion> {
+        self.suggestions.into_iter().collect()
+    }
+}
+
+/// One rule while it does its work.
+struct Firing<'f, 't, 'w> {
+    runtime: &'f mut Runtime<'t>,
+    worklist: &'f mut Worklist<'w>,
+    rule: &'f Rule,
+    because: &'f RootfsPath,
+    origin: Origin,
+    bindings: Bindings<'f>,
+    roots: Vec<Root>,
+}
+
+impl Firing<'_, '_, '_> {
+    /// `take`, `first-of` and `files`.
+    fn files(&mut self) {
+        let mut count = 0;
+        for text in &self.rule.take {
+            count += self.take(text, &self.bindings.clone());
+        }
+        for list in &self.rule.first_of {
+            count +=
+                list.iter().map(|text| self.take(text, &self.bindings.clone())).find(|count| *count > 0).unwrap_or(0);
+        }
+        if self.rule.required && count == 0 {
+            let first = self.rule.take.iter().chain(self.rule.first_of.iter().flatten());
+            let Rule { name, why, .. } = self.rule;
+            let mut error = Error::failed(format!("rule {name} found nothing in the sysroot"))
+                .detail(format!("{why}, because of {}", self.because));
+            for text in first {
+                error = error.detail(format!("tried  {text}"));
+            }
+            let help = self.rule.package.as_ref().map_or_else(
+                || "add what it names to the sysroot, or pass `--runtime none`".to_owned(),
+                |package| format!("install {package} in the sysroot, or pass `--runtime none`"),
+            );
+            self.runtime.errors.push(error.help(help));
+        }
+        for file in &self.rule.files {
+            for path in bind(&file.path, &self.bindings) {
+                let path = RootfsPath::from_bytes(unescape(&path).as_bytes());
+                self.runtime.made.extend(path.map(|path| (path, file.body.clone(), self.origin.clone())));
+            }
+        }
+    }
+
+    /// Takes what a pattern leads to; how much that was.
+    fn take(&mut self, text: &str, bindings: &Bindings<'_>) -> usize {
+        let exclude = self.rule.exclude.iter().flat_map(|text| bind(text, bindings));
+        let exclude: Vec<Glob> = exclude.flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect();
+        let mut taking = Taking {
+            view: self.worklist.view,
+            taken: &mut self.runtime.taken,
+            machine: self.runtime.machine,
+            exclude: &exclude,
+            origin: &self.origin,
+            rule: &self.rule.name,
+            roots: &mut self.roots,
+            count: 0,
+        };
+        for text in bind(text, bindings) {
+            for glob in Glob::parse(&text).unwrap_or_default() {
+                for path in expand::expand(taking.view, &glob) {
+                    taking.path(&path);
+                }
+            }
+        }
+        taking.count
+    }
+
+    fn tools(&mut self, texts: &[String], bindings: &Bindings<'_>) {
+        for name in texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)) {
+            let view = &mut *self.worklist.view;
+            let path = match RootfsPath::from_bytes(name.as_bytes()) {
+                Some(path) => Some(path).filter(|path| matches!(view.walk(path).end, End::File(_))),
+                None => tools::by_name(view, &name),
+            };
+            let root = path.map(|path| Root::tool(name, self.origin.clone(), path));
+            self.roots.extend(root.map(Root::optional));
+        }
+    }
+
+    fn libraries(&mut self, texts: &[String], bindings: &Bindings<'_>) {
+        for name in texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)) {
+            let (view, machine) = (&mut *self.worklist.view, self.runtime.machine);
+            let resolver = &mut self.worklist.resolvers.tools;
+            let root = libraries::by_name(view, resolver, &name, self.origin.clone(), machine);
+            self.roots.extend(root.ok().map(Root::optional));
+        }
+    }
+
+    /// `words-of`
+    fn words(&mut self, words: &WordsOf) {
+        for file in bind(&words.file, &self.bindings) {
+            let Some(path) = RootfsPath::from_bytes(unescape(&file).as_bytes()) else { continue };
+            let template = self.runtime.template;
+            let is_taken = self.runtime.paths.contains(&path);
+            let Some(bytes) = image_file::read(self.worklist.view, template, is_taken, &path) else { continue };
+            let read = words.form.read(&bytes);
+            let folder = path.parent().unwrap_or_else(RootfsPath::root);
+            for name in &read.includes {
+                let text = folder.join(name.as_bytes()).to_string();
+                self.take(&text, &self.bindings.clone());
+            }
+            for word in read.words.iter().filter(|word| !words.except.contains(word)) {
+                let bindings = Bindings { word: Some(word), ..self.bindings };
+                self.libraries(&words.libraries, &bindings);
+                self.tools(&words.tools, &bindings);
+                for text in &words.take {
+                    // A module by its whole path, as pam.d(5) allows.
+                    let text = if word.starts_with('/') && text.ends_with("/{}") { "{}" } else { text };
+                    self.take(text, &bindings);
+                }
+            }
+        }
+    }
+}
+
+impl Rule {
+    /// Whether it does the same for the same file in two folders.
+    fn uses_folder(&self) -> bool {
+        let lists = [&self.take, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
+        let words = self.words_of.iter().flat_map(|it| it.take.iter().chain(&it.tools).chain([&it.file]));
+        let files = self.files.iter().map(|file| &file.path);
+        let mut texts = lists.chain(self.first_of.iter().flatten()).chain(words).chain(files);
+        texts.any(|text| text.contains("{dir}"))
+    }
+}
+
+/// Whether a path lies in a folder that a merged /usr has as a link into /usr (file-hierarchy(7)).
+fn is_mergeable(path: &RootfsPath) -> bool {
+    let mut components = path.components();
+    let top = components.next().unwrap_or_default();
+    components.next().is_some() && (matches!(top, b"bin" | b"sbin") || top.starts_with(b"lib"))
+}
+
+/// The text of what has no wildcard.
+fn unescape(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        plain.extend(if character == '\\' { characters.next() } else { Some(character) });
+    }
+    plain
+}
+
+/// The folders that hold libraries, each once.
+fn library_folders(view: &mut Sysroot, triplet: &str) -> Vec<String> {
+    let mut real = Vec::new();
+    let mut folders = Vec::new();
+    for top in ["/usr/lib", "/lib"] {
+        for folder in [format!("{top}/{triplet}"), format!("{top}64"), top.to_owned()] {
+            let Some(path) = RootfsPath::from_bytes(folder.as_bytes()) else { continue };
+            let walk = view.walk(&path);
+            if matches!(walk.end, End::Dir(_)) && !real.contains(&walk.path) {
+                real.push(walk.path);
+                folders.push(folder);
+            }
+        }
+    }
+    folders
+}
+
+/// What a template's entry may be found by.
+fn template_paths(entry: &crate::template::TemplateEntry) -> Vec<&RootfsPath> {
+    match &entry.kind {
+        TemplateKind::File(_) => vec![&entry.path],
+        TemplateKind::FromSysroot(wanted) => wanted.candidates.iter().collect(),
+        TemplateKind::Dir | TemplateKind::Symlink(_) => Vec::new(),
+    }
+}

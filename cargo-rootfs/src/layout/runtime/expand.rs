@@ -1,0 +1,61 @@
+//! Globs in the sysroot: the paths that a pattern leads to.
+
+use crate::path::RootfsPath;
+use crate::runtime::{Glob, Part};
+use crate::sysroot::{End, Sysroot};
+
+/// The most paths that one pattern may lead to.
+const MAX_PATHS: usize = 1 << 20;
+
+/// What of the sysroot an absolute pattern matches, sorted, each once.
+pub(super) fn expand(view: &mut Sysroot, glob: &Glob) -> Vec<RootfsPath> {
+    let mut found = Vec::new();
+    if glob.is_absolute {
+        below(view, RootfsPath::root(), &glob.parts, &mut found);
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<RootfsPath>) {
+    if found.len() >= MAX_PATHS {
+        return;
+    }
+    let Some((part, rest)) = parts.split_first() else { return found.push(at) };
+    match part {
+        Part::Text(name) => {
+            let next = at.child(name);
+            let is_there = match view.walk(&next).end {
+                End::Dir(_) => true,
+                End::File(_) => rest.is_empty(),
+                _ => false,
+            };
+            if is_there {
+                below(view, next, rest, found);
+            }
+        }
+        Part::Wild(_) => {
+            for name in view.names(&at) {
+                let next = at.child(&name);
+                // A name that is in the folder is there, unless a link leads nowhere.
+                if part.matches(&name) && (rest.is_empty() || matches!(view.walk(&next).end, End::Dir(_))) {
+                    below(view, next, rest, found);
+                }
+            }
+        }
+        Part::Any => {
+            below(view, at.clone(), rest, found);
+            for name in view.names(&at) {
+                let next = at.child(&name);
+                let walk = view.walk(&next);
+                match walk.end {
+                    // Links to folders could lead round in circles.
+                    End::Dir(_) if walk.links.is_empty() => below(view, next, parts, found),
+                    End::File(_) if rest.is_empty() => found.push(next),
+                    _ => {}
+                }
+            }
+        }
+    }
+}

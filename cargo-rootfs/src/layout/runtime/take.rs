@@ -1,0 +1,177 @@
+//! Files and folders of the sysroot that a rule takes: what of them is data, what gets a closure, and what stays out.
+//!
+//! Where they are put is [`super::place`](super::super::place)'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use goblin::elf::header::{ET_DYN, ET_EXEC};
+use rustc_hash::FxHashMap;
+
+use super::super::place::Layout;
+use super::super::root::Root;
+use super::super::secrets::{self, Secret};
+use crate::error::{Result, Warning};
+use crate::path::RootfsPath;
+use crate::resolve::{FileId, Files};
+use crate::rootfs::Origin;
+use crate::runtime::Glob;
+use crate::sysroot::{End, Sysroot};
+use crate::target::Machine;
+
+/// The data that rules took, in the order in which it was met.
+#[derive(Default)]
+pub(super) struct Taken {
+    items: Vec<(RootfsPath, Origin)>,
+    /// The items of a path: one for each rule.
+    known: FxHashMap<RootfsPath, Vec<usize>>,
+    /// What was left out, by rule and reason.
+    left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
+    held_back: BTreeMap<RootfsPath, Secret>,
+    /// What who runs this may not read.
+    unreadable: BTreeSet<RootfsPath>,
+}
+
+impl Taken {
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn path(&self, index: usize) -> &RootfsPath {
+        &self.items[index].0
+    }
+
+    fn add(&mut self, path: &RootfsPath, origin: &Origin) {
+        let known = self.known.entry(path.clone()).or_default();
+        if !known.iter().any(|index| self.items[*index].1 == *origin) {
+            known.push(self.items.len());
+            self.items.push((path.clone(), origin.clone()));
+        }
+    }
+
+    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        self.left_out.iter().map(|((rule, why), paths)| {
+            let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+            Warning::new(format!("left out `{}`{more} (rule {rule}): {why}", paths[0]))
+        })
+    }
+
+    pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
+        for (path, secret) in &self.held_back {
+            layout.surprises.held_back(path.clone(), *secret);
+        }
+        for path in &self.unreadable {
+            layout.surprises.unreadable(path.clone());
+        }
+        self.items.iter().try_for_each(|(path, origin)| layout.take(path, origin))
+    }
+}
+
+/// One rule taking.
+pub(super) struct Taking<'t> {
+    pub(super) view: &'t mut Sysroot,
+    pub(super) taken: &'t mut Taken,
+    pub(super) machine: Machine,
+    pub(super) exclude: &'t [Glob],
+    pub(super) origin: &'t Origin,
+    pub(super) rule: &'t str,
+    pub(super) roots: &'t mut Vec<Root>,
+    pub(super) count: usize,
+}
+
+impl Taking<'_> {
+    /// A file, or a folder with all that is below it.
+    pub(super) fn path(&mut self, path: &RootfsPath) {
+        let walk = self.view.walk(path);
+        if self.is_excluded(path) || self.is_excluded(&walk.path) || self.is_secret(path) {
+            return;
+        }
+        match walk.end {
+            End::File(file) => self.file(path, file),
+            End::Dir(_) => {
+                self.count += 1;
+                self.taken.add(path, self.origin);
+                self.folder(&walk.path);
+            }
+            _ => {}
+        }
+    }
+
+    fn folder(&mut self, top: &RootfsPath) {
+        let mut left = vec![top.clone()];
+        while let Some(folder) = left.pop() {
+            for name in self.view.names(&folder) {
+                let child = folder.child(&name);
+                if self.is_excluded(&child) || self.is_secret(&child) {
+                    continue;
+                }
+                let walk = self.view.walk(&child);
+                match walk.end {
+                    End::Dir(_) if walk.links.is_empty() => {
+                        self.taken.add(&child, self.origin);
+                        left.push(child);
+                    }
+                    // A link to a folder of the same tree, which is met as itself.
+                    End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
+                    End::File(file) => self.file(&child, file),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, path: &RootfsPath, file: FileId) {
+        let info = self.view.info(file);
+        let (mode, host) = (info.mode, info.host.path.clone());
+        // Nearly all is for everybody; of the rest it must be asked.
+        if mode & 0o004 == 0 && rustix::fs::access(&host, rustix::fs::Access::READ_OK).is_err() {
+            self.taken.unreadable.insert(path.clone());
+            return;
+        }
+        self.count += 1;
+        if mode & 0o111 == 0 && is_data(path.file_name()) {
+            return self.taken.add(path, self.origin);
+        }
+        let head = self.view.head(file, 4);
+        if head.starts_with(b"\x7fELF") {
+            match self.view.object(file) {
+                Ok(object) if !matches!(object.e_type, ET_DYN | ET_EXEC) => {}
+                Ok(object) if object.machine != self.machine => {
+                    return self.leave_out(path, "it is for another architecture");
+                }
+                Ok(_) => {
+                    let name = path.to_string();
+                    return self.roots.push(Root::new(name, self.origin.clone(), path.clone()).optional());
+                }
+                Err(_) => {}
+            }
+        }
+        self.taken.add(path, self.origin);
+    }
+
+    fn leave_out(&mut self, path: &RootfsPath, why: &'static str) {
+        self.taken.left_out.entry((self.rule.to_owned(), why)).or_default().push(path.clone());
+    }
+
+    /// No rule takes what is a secret or the machine's own, not even by its name: rules are not the user's word.
+    fn is_secret(&mut self, path: &RootfsPath) -> bool {
+        let secret = secrets::of(self.view, path);
+        if let Some(secret) = secret {
+            self.taken.held_back.insert(path.clone(), secret);
+        }
+        secret.is_some()
+    }
+
+    fn is_excluded(&self, path: &RootfsPath) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(path).is_some())
+    }
+}
+
+/// Whether a file of this name is no program whatever is in it: most of what rules take, and not worth opening.
+fn is_data(name: &[u8]) -> bool {
+    const ENDINGS: [&str; 20] = [
+        "py", "pyc", "pyi", "pm", "pl", "ph", "al", "rb", "vim", "txt", "h", "gz", "html", "js", "json", "xml", "tcl",
+        "el", "mo", "conf",
+    ];
+    let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
+    ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.as_bytes() == ending))
+}

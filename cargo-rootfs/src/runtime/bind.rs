@@ -1,0 +1,116 @@
+//! Variables in the texts of rules: `{triplet}`, `{lib}`, `{dir}`, `{1}` and `{}`.
+//!
+//! What they stand for is handed in; a value never becomes a pattern.
+
+use super::glob::escape;
+
+/// What the variables stand for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bindings<'b> {
+    pub(crate) triplet: &'b str,
+    /// Each folder of libraries, as `/usr/lib64`.
+    pub(crate) lib: &'b [String],
+    /// The folder of what matched.
+    pub(crate) dir: Option<&'b str>,
+    /// What the stars of what matched stood for.
+    pub(crate) captures: &'b [String],
+    pub(crate) word: Option<&'b str>,
+}
+
+/// The names between braces that are variables.
+pub(super) fn is_variable(name: &str) -> bool {
+    matches!(name, "" | "triplet" | "lib" | "dir") || matches!(name.as_bytes(), [b'1'..=b'9'])
+}
+
+/// Every text that `text` stands for: more than one where it has `{lib}` in it, none where something in it stands for
+/// nothing.
+pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
+    let mut texts = vec![String::new()];
+    let mut rest = text;
+    while let Some((before, name, after)) = variable(rest) {
+        let values: Vec<String> = match name {
+            "" => bindings.word.map(escape).into_iter().collect(),
+            "triplet" => vec![escape(bindings.triplet)],
+            "lib" => bindings.lib.iter().map(|folder| escape(folder)).collect(),
+            "dir" => bindings.dir.map(escape).into_iter().collect(),
+            digit => {
+                let index = usize::from(digit.as_bytes()[0] - b'1');
+                bindings.captures.get(index).map(|text| escape(text)).into_iter().collect()
+            }
+        };
+        let extended = texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{before}{value}")));
+        texts = extended.collect();
+        rest = after;
+    }
+    texts.iter_mut().for_each(|text| text.push_str(rest));
+    texts
+}
+
+/// The first variable of a text: what is before it, its name, what is behind it.
+fn variable(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find('{').map(|at| from + at) {
+        from = open + 1;
+        let is_escaped = text[..open].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        let Some(length) = text[from..].find(['{', '}', ',']).filter(|_| !is_escaped) else { continue };
+        let name = &text[from..from + length];
+        if text[from + length..].starts_with('}') && is_variable(name) {
+            return Some((&text[..open], name, &text[from + length + 1..]));
+        }
+    }
+    None
+}
+
+/// The names between braces without a comma that are no variables.
+pub(super) fn unknown_variable(text: &str) -> Option<&str> {
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        rest = &rest[open + 1..];
+        let end = rest.find(['{', '}', ','])?;
+        if rest[end..].starts_with('}') && !is_variable(&rest[..end]) && is_alone(text, rest, end) {
+            return Some(&rest[..end]);
+        }
+    }
+    None
+}
+
+/// Whether the braces that open where `rest` begins hold one alternative.
+fn is_alone(text: &str, rest: &str, end: usize) -> bool {
+    let open = text.len() - rest.len();
+    !text[..open - 1].ends_with('\\') && !rest[..end].contains(',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_and_what_they_stand_for() {
+        let lib = ["/usr/lib/x86_64-linux-gnu".to_owned(), "/usr/lib".to_owned()];
+        let captures = ["3.1*".to_owned()];
+        let bindings =
+            Bindings { triplet: "x86_64-linux-gnu", lib: &lib, dir: Some("/opt/bin"), captures: &captures, word: None };
+        for (text, expected) in [
+            ("/usr/{bin,sbin}/x", vec!["/usr/{bin,sbin}/x"]),
+            ("{lib}/gconv", vec!["/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/gconv"]),
+            ("/usr/lib/python{1}/{a,{triplet}}", vec![r"/usr/lib/python3.1\*/{a,x86_64-linux-gnu}"]),
+            ("{dir}/x", vec!["/opt/bin/x"]),
+            ("/x/{2}", vec![]),
+            ("libnss_{}.so.2", vec![]),
+            (r"/x/\{dir}", vec![r"/x/\{dir}"]),
+        ] {
+            assert_eq!(bind(text, &bindings), expected, "{text}");
+        }
+        let bindings = Bindings { word: Some("dns"), ..bindings };
+        assert_eq!(bind("libnss_{}.so.2", &bindings), ["libnss_dns.so.2"]);
+    }
+
+    #[test]
+    fn braces_that_are_neither() {
+        for (text, unknown) in
+            [("/{tripel}/x", Some("tripel")), ("/{a,b}/{1}", None), ("/{a,{b}}", Some("b")), (r"/\{a}", None)]
+        {
+            assert_eq!(unknown_variable(text), unknown, "{text}");
+        }
+    }
+}

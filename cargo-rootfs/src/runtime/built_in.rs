@@ -1,0 +1,133 @@
+//! The rules that come with the tool, embedded, and read only as far as they are asked for.
+//!
+//! A hundred rules stand ready and few are used: their names and what they wait for are picked out of the text, which
+//! takes microseconds, and a rule is parsed when that is there.
+
+use toml::de::DeTable;
+
+use super::Rule;
+use super::read::from_toml;
+
+/// A file of `templates/runtime/`.
+pub(super) struct BuiltIn {
+    #[cfg(test)]
+    name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltIn { #[cfg(test)] name: $name, text: include_str!(concat!("../../templates/runtime/", $name, ".toml")) }),*]
+    };
+}
+
+/// All of them; a test compares them with the folder.
+pub(super) static ALL: &[BuiltIn] = built_in!("libc", "terminal");
+
+/// A rule as it stands in its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sketch {
+    /// From `[[rule]]` up to the next.
+    pub(super) text: &'static str,
+    pub(super) name: &'static str,
+}
+
+/// Each rule of a file, with what it waits for.
+pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Vec<&'static str>)> {
+    let mut rest = file.text;
+    // Before the first one is a comment.
+    std::iter::from_fn(move || {
+        let begin = at_line(rest, "[[rule]]")?;
+        let text = &rest[begin..];
+        let length = at_line(&text[1..], "[[rule]]").map_or(text.len(), |next| next + 1);
+        rest = &text[length..];
+        let text = &text[..length];
+        let name = strings(text, "name").first().copied().unwrap_or_default();
+        Some((Sketch { text, name }, strings(text, "when")))
+    })
+}
+
+impl Sketch {
+    /// All of the rule. The tests have read every one.
+    pub(super) fn parse(self) -> Option<Rule> {
+        let document = DeTable::parse(self.text).ok()?;
+        from_toml(document.get_ref().get("rule")?).ok()?.pop()
+    }
+}
+
+/// Where the first line begins that is `line`.
+fn at_line(text: &str, line: &str) -> Option<usize> {
+    memchr::memmem::find_iter(text.as_bytes(), line).find(|at| *at == 0 || text.as_bytes()[at - 1] == b'\n')
+}
+
+/// The strings of `key = "..."`, or of a list of them. Without escapes: the rules have none here, which a test sees to.
+fn strings(text: &'static str, key: &str) -> Vec<&'static str> {
+    let is_it = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let mut at = 0;
+    let Some(line) = text.split_inclusive('\n').find(|line| {
+        at += line.len();
+        is_it(line)
+    }) else {
+        return Vec::new();
+    };
+    let start = at - line.len() + line.find('=').unwrap_or_default() + 1;
+    let value = text[start..].trim_start();
+    let is_list = value.starts_with('[');
+    let mut strings = Vec::new();
+    let mut bytes = value.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' | b'\'' => {
+                let Some((end, _)) = bytes.find(|(_, other)| *other == byte) else { break };
+                strings.push(&value[at + 1..end]);
+                if !is_list {
+                    break;
+                }
+            }
+            b'#' => drop(bytes.find(|(_, byte)| *byte == b'\n')),
+            b']' => break,
+            b'\n' if !is_list => break,
+            _ => {}
+        }
+    }
+    strings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_file_of_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/templates/runtime");
+        let names = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        let known: BTreeSet<String> = ALL.iter().map(|file| format!("{}.toml", file.name)).collect();
+        assert_eq!(names.collect::<BTreeSet<_>>(), known);
+    }
+
+    /// What is picked out of the text is what TOML has there, and every rule is well-formed.
+    #[test]
+    fn sketches_are_true_to_the_rules() {
+        let mut names = BTreeSet::new();
+        for file in ALL {
+            let document = DeTable::parse(file.text).unwrap_or_else(|error| panic!("{}: {error}", file.name));
+            let rules = from_toml(document.get_ref().get("rule").unwrap());
+            let rules = rules.unwrap_or_else(|problems| panic!("{}: {problems:#?}", file.name));
+            let sketches: Vec<_> = sketches(file).collect();
+            assert_eq!(sketches.len(), rules.len(), "{}", file.name);
+            for (rule, (sketch, when)) in rules.iter().zip(sketches) {
+                assert_eq!(
+                    (&*rule.name, &rule.when[..]),
+                    (sketch.name, &when.iter().map(|it| it.to_string()).collect::<Vec<_>>()[..]),
+                    "{}",
+                    file.name
+                );
+                assert_eq!(sketch.parse().as_ref(), Some(rule), "{}", file.name);
+                assert!(names.insert(rule.name.clone()), "two rules are called {}", rule.name);
+                assert!(!rule.learned_from.is_empty(), "{} does not say whose paths it has", rule.name);
+            }
+        }
+    }
+}

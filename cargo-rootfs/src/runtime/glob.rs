@@ -1,0 +1,328 @@
+//! Globs over paths and names: `*`, `?`, `**` and `{a,b}`, and what the stars stood for.
+//!
+//! It compares bytes; what a disk has is asked of whoever walks it.
+
+use crate::path::RootfsPath;
+
+/// The most patterns that the braces of one may stand for.
+const MAX_ALTERNATIVES: usize = 256;
+
+/// One pattern, without braces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob {
+    /// Whether it begins at the root; else it is a name, or an ending of a path.
+    pub(crate) is_absolute: bool,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// What stands between two slashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// `**`: any number of components, none included.
+    Any,
+    /// No wildcard in it.
+    Text(Box<[u8]>),
+    /// One component.
+    Wild(Vec<Token>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Token {
+    Text(Box<[u8]>),
+    /// `*`: any bytes of a name, a leading dot included.
+    Star,
+    /// `?`: one byte.
+    One,
+}
+
+/// What each `*` and `**` of a pattern stood for, in order.
+pub type Captures = Vec<Box<[u8]>>;
+
+impl Glob {
+    /// All that `text` stands for once its braces are taken apart. A backslash takes the meaning of what follows it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Vec<Self>, &'static str> {
+        let mut done = Vec::new();
+        let mut left = vec![text.to_owned()];
+        while let Some(text) = left.pop() {
+            match braces(&text)? {
+                Some((before, alternatives, after)) => {
+                    left.extend(alternatives.iter().rev().map(|one| format!("{before}{one}{after}")));
+                }
+                None => done.push(Self::one(&text)?),
+            }
+            if left.len() + done.len() > MAX_ALTERNATIVES {
+                return Err("its braces stand for too many patterns");
+            }
+        }
+        Ok(done)
+    }
+
+    fn one(text: &str) -> Result<Self, &'static str> {
+        let mut parts = Vec::new();
+        for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            match part {
+                ".." => return Err("it has `..` in it"),
+                "**" => parts.push(Part::Any),
+                _ => parts.push(component(part)?),
+            }
+        }
+        if parts.is_empty() {
+            return Err("it names nothing");
+        }
+        Ok(Self { is_absolute: text.starts_with('/'), parts })
+    }
+
+    /// Whether it is a name without a slash.
+    pub fn is_name(&self) -> bool {
+        !self.is_absolute && self.parts.len() == 1
+    }
+
+    /// The last component where there is no wildcard in it.
+    pub(crate) fn file_name(&self) -> Option<&[u8]> {
+        match self.parts.last() {
+            Some(Part::Text(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// What the last component begins with.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        match self.parts.last() {
+            Some(Part::Text(name)) => name,
+            Some(Part::Wild(tokens)) => match tokens.first() {
+                Some(Token::Text(text)) => text,
+                _ => b"",
+            },
+            _ => b"",
+        }
+    }
+
+    /// Matches a whole path. A pattern that is not absolute matches from any of its components on.
+    pub fn matches(&self, path: &RootfsPath) -> Option<Captures> {
+        let components: Vec<&[u8]> = path.components().collect();
+        let starts = if self.is_absolute { 0..=0 } else { 0..=components.len() };
+        starts.into_iter().find_map(|start| {
+            let mut captures = Vec::new();
+            matches(&self.parts, &components[start..], &mut captures).then_some(captures)
+        })
+    }
+
+    /// Matches a name, by a pattern that is one.
+    pub fn matches_name(&self, name: &[u8]) -> Option<Captures> {
+        let mut captures = Vec::new();
+        (self.is_name() && matches(&self.parts, &[name], &mut captures)).then_some(captures)
+    }
+}
+
+impl Part {
+    /// Whether it matches one component.
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Text(text) => **text == *name,
+            Self::Wild(tokens) => wild(tokens, name, &mut Vec::new()),
+        }
+    }
+}
+
+/// A text in the place of a variable, in which nothing has a meaning.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '{' | '}' | ',' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// What is before them, what is between their commas, and what is behind them.
+type Braces<'t> = (&'t str, Vec<&'t str>, &'t str);
+
+/// The first braces of a text.
+fn braces(text: &str) -> Result<Option<Braces<'_>>, &'static str> {
+    let (mut open, mut depth, mut from) = (None, 0, 0);
+    let mut alternatives = Vec::new();
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if std::mem::take(&mut is_escaped) => {}
+            b'\\' => is_escaped = true,
+            b'{' => {
+                depth += 1;
+                if open.is_none() {
+                    (open, from) = (Some(at), at + 1);
+                }
+            }
+            b',' if depth == 1 => {
+                alternatives.push(&text[from..at]);
+                from = at + 1;
+            }
+            b'}' if depth == 0 => return Err("a `}` closes nothing"),
+            b'}' => {
+                depth -= 1;
+                if let Some(open) = open.filter(|_| depth == 0) {
+                    alternatives.push(&text[from..at]);
+                    return Ok(Some((&text[..open], alternatives, &text[at + 1..])));
+                }
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 { Err("a `{` is not closed") } else { Ok(None) }
+}
+
+fn component(text: &str) -> Result<Part, &'static str> {
+    let mut tokens = Vec::new();
+    let mut plain = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let token = match byte {
+            b'\\' => {
+                plain.push(bytes.next().ok_or("it ends in a backslash")?);
+                continue;
+            }
+            b'*' if tokens.last() == Some(&Token::Star) && plain.is_empty() => return Err("`**` must stand alone"),
+            b'*' => Token::Star,
+            b'?' => Token::One,
+            byte => {
+                plain.push(byte);
+                continue;
+            }
+        };
+        if !plain.is_empty() {
+            tokens.push(Token::Text(std::mem::take(&mut plain).into()));
+        }
+        tokens.push(token);
+    }
+    if tokens.is_empty() {
+        return Ok(Part::Text(plain.into()));
+    }
+    if !plain.is_empty() {
+        tokens.push(Token::Text(plain.into()));
+    }
+    Ok(Part::Wild(tokens))
+}
+
+fn matches(parts: &[Part], components: &[&[u8]], captures: &mut Captures) -> bool {
+    let Some((part, rest)) = parts.split_first() else { return components.is_empty() };
+    let before = captures.len();
+    if matches!(part, Part::Any) {
+        for taken in 0..=components.len() {
+            captures.truncate(before);
+            captures.push(components[..taken].join(&b'/').into());
+            if matches(rest, &components[taken..], captures) {
+                return true;
+            }
+        }
+        captures.truncate(before);
+        return false;
+    }
+    let Some((name, below)) = components.split_first() else { return false };
+    let is_match = match part {
+        Part::Text(text) => **text == **name,
+        Part::Wild(tokens) => wild(tokens, name, captures),
+        Part::Any => unreachable!("told apart above"),
+    };
+    if is_match && matches(rest, below, captures) {
+        return true;
+    }
+    captures.truncate(before);
+    false
+}
+
+/// Each star stands for as little as it can. Patterns come from rules, not from what is inspected, and names are
+/// short, so the backtracking is bounded by who writes the rule.
+fn wild(tokens: &[Token], name: &[u8], captures: &mut Captures) -> bool {
+    let Some((token, rest)) = tokens.split_first() else { return name.is_empty() };
+    match token {
+        Token::Text(text) => name.strip_prefix(&**text).is_some_and(|name| wild(rest, name, captures)),
+        Token::One => name.split_first().is_some_and(|(_, name)| wild(rest, name, captures)),
+        Token::Star => {
+            let before = captures.len();
+            for taken in 0..=name.len() {
+                captures.truncate(before);
+                captures.push(name[..taken].into());
+                if wild(rest, &name[taken..], captures) {
+                    return true;
+                }
+            }
+            captures.truncate(before);
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(pattern: &str, path: &str) -> Option<String> {
+        let path = RootfsPath::parse(path).unwrap();
+        let globs = Glob::parse(pattern).unwrap();
+        let captures = globs.iter().find_map(|glob| glob.matches(&path))?;
+        Some(captures.iter().map(|it| String::from_utf8_lossy(it)).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn paths_and_what_the_stars_stood_for() {
+        for (pattern, path, expected) in [
+            ("/usr/bin/git", "/usr/bin/git", Some("")),
+            ("/usr/bin/git", "/usr/bin/gitk", None),
+            ("/usr/bin/python*", "/usr/bin/python3.11", Some("3.11")),
+            ("/usr/bin/python*", "/usr/bin/python", Some("")),
+            ("/usr/{bin,sbin}/x", "/usr/sbin/x", Some("")),
+            ("/usr/{l{ib,ocal},}/x", "/usr/local/x", Some("")),
+            ("/usr/{lib,}/x", "/usr/x", Some("")),
+            ("/**/x", "/x", Some("")),
+            ("/a/**/x", "/a/b/c/x", Some("b/c")),
+            ("/a/**", "/a/b/c", Some("b/c")),
+            ("*.a", "/usr/lib/libc.a", Some("libc")),
+            ("**/__pycache__", "/usr/lib/__pycache__", Some("usr/lib")),
+            ("cache/x?", "/usr/cache/x1", Some("")),
+            ("cache/x?", "/usr/cache/x", None),
+            ("/a/*", "/a/b/c", None),
+            ("/a/*.so.*", "/a/lib.so.so.1", Some("lib so.1")),
+            (r"/a\*", "/a*", Some("")),
+            (r"/a\*", "/ab", None),
+        ] {
+            assert_eq!(captured(pattern, path).as_deref(), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        let glob = &Glob::parse("libcurl*.so.4").unwrap()[0];
+        assert!(glob.is_name());
+        assert_eq!(glob.matches_name(b"libcurl-gnutls.so.4"), Some(vec![Box::from(&b"-gnutls"[..])]));
+        assert_eq!(glob.matches_name(b"libcurl.so.3"), None);
+        assert_eq!(glob.prefix(), b"libcurl");
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_said() {
+        for (pattern, why) in [
+            ("", "it names nothing"),
+            ("/", "it names nothing"),
+            ("/a/../b", "it has `..` in it"),
+            ("/a/b**", "`**` must stand alone"),
+            ("/a{b", "a `{` is not closed"),
+            ("/a}b", "a `}` closes nothing"),
+            ("/a\\", "it ends in a backslash"),
+            (&"{a,b}".repeat(9), "its braces stand for too many patterns"),
+        ] {
+            assert_eq!(Glob::parse(pattern).unwrap_err(), why, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_text_is_itself() {
+        let text = "a*b{c,d}\\?";
+        assert_eq!(captured(&format!("/{}", escape(text)), &format!("/{text}")).as_deref(), Some(""));
+    }
+}

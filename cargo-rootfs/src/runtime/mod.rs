@@ -1,0 +1,204 @@
+//! Runtime knowledge as data: what belongs with a tool or a library beyond its closure, and why.
+//!
+//! Rules are read, matched and bound here; no disk is looked at. What a sysroot has of what they name, and where it
+//! goes, is for [`crate::layout`].
+//!
+//! Built in are the files of `templates/runtime/`. A `template.toml` and `[package.metadata.rootfs]` may hold more,
+//! each a `[[rule]]`; one with the name of another takes its place. `--runtime none` uses none of them.
+//!
+//! ```toml
+//! [[rule]]
+//! name = "git-exec-path"       # names it in `why`, and is there once
+//! why = "git runs its subcommands from its exec path"
+//! when = ["/usr/bin/git"]      # any of these is in the rootfs
+//! unless = []                  # and none of these
+//! before-glibc = "2.34"        # and the glibc of the sysroot is older
+//!
+//! take = ["/usr/lib/git-core"] # each file and whole folder of the sysroot that there is
+//! first-of = [["/usr/share/terminfo", "/lib/terminfo"]]   # of each list, what the first pattern that leads anywhere leads to
+//! exclude = ["*.a", "**/__pycache__", "/usr/share/doc/**"]   # of all these
+//! tools = ["sh", "/usr/lib/git-core/git"]   # as `--with` looks them up
+//! libraries = ["libnss_dns.so.2"]   # as dlopen(3) looks them up
+//! suggest = ["ssh", "gpg"]     # tools that are offered, not packed
+//! words-of = [{ file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"] }]
+//! files = [{ path = "/etc/x.conf", text = "..." }, { path = "/usr/bin/y", link = "x" }]   # where nothing else stands
+//!
+//! required = true              # where nothing of `take` and `first-of` is there, that is an error,
+//! package = "git"              # whose help names this
+//! learned-from = ["debian", "fedora", "alpine", "arch"]   # whose layouts the paths are of; for people
+//! ```
+//!
+//! # When
+//!
+//! A pattern of `when` and `unless` with a slash is a glob on the paths of files in the rootfs, by whatever name leads
+//! to them, and `/usr/bin/x` is one of `/bin/x` as well. One without a slash is a glob on the names of ELF files that are in some closure: the soname that is needed,
+//! or the name of the file (`libcurl*.so.4`, `git`). What rules take may be what others wait for.
+//!
+//! # Globs
+//!
+//! `*` is any part of a name, a leading dot included, `?` one byte, `**` any number of folders, `{a,b}` one of both. A
+//! backslash takes the meaning of what follows it. An entry of `exclude` without a slash is a name anywhere, one
+//! that does not begin with a slash the end of a path; what is below an excluded folder is excluded.
+//!
+//! # Variables
+//!
+//! | | |
+//! | --- | --- |
+//! | `{triplet}` | Debian's name for the target, as `x86_64-linux-gnu` |
+//! | `{lib}` | each folder that holds libraries: `/usr/lib/{triplet}`, `/usr/lib64`, `/usr/lib`, and the same without `/usr` |
+//! | `{1}`, `{2}` ... | what the first, second ... `*` or `**` of the `when` that matched stood for |
+//! | `{dir}` | the folder of the file that matched, links resolved |
+//! | `{}` | in `words-of`: the word |
+//!
+//! `when` and `unless` may use the first two.
+//!
+//! # Words
+//!
+//! `words-of` reads a file as the image has it, from an include, a template or another rule, and takes what its words
+//! stand for. Without the file it does nothing. `form` says what a word is, and a word that is in `except` is none:
+//!
+//! | form | words |
+//! | --- | --- |
+//! | `lines` (unless given) | all that is between blanks, from `#` on to the end of the line left out |
+//! | `nsswitch` | the services behind each colon, without `[actions]` (nsswitch.conf(5)) |
+//! | `pam` | the modules (pam.d(5)); the files that it includes are taken and read as well |
+//!
+//! Each word stands for `libraries`, `tools` and `take`. A word with a slash at its beginning stands for that file where
+//! `{}` is the end of what is taken.
+//!
+//! # What is taken
+//!
+//! ELF files and scripts among it get closures of their own; one that cannot work is left out, and it is said why. Links
+//! are kept, devices and sockets passed over, and nothing takes the place of what an include or a template puts there.
+
+mod bind;
+mod built_in;
+mod glob;
+mod matching;
+mod read;
+mod words;
+
+use std::sync::Arc;
+
+pub(crate) use bind::{Bindings, bind};
+pub(crate) use glob::Part;
+pub use glob::{Captures, Glob};
+pub(crate) use matching::{Rules, Triggered};
+#[cfg(feature = "cli")]
+pub(crate) use read::from_json;
+pub(crate) use read::{Problem, from_toml};
+
+/// Whether what belongs with tools and libraries comes along (`--runtime`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Runtime {
+    /// Nothing but closures.
+    None,
+    /// What the rules say.
+    #[default]
+    Rules,
+    /// What the rules say, and what the packages of the tools hold. Not supported yet.
+    Packages,
+}
+
+impl Runtime {
+    /// The word of the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Rules => "rules",
+            Self::Packages => "packages",
+        }
+    }
+
+    /// What the word means.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::None, Self::Rules, Self::Packages].into_iter().find(|runtime| runtime.as_str() == word)
+    }
+}
+
+/// What belongs with a tool or a library. The documentation of the module has the meaning of each field.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The reason, for people.
+    pub why: Arc<str>,
+    /// Any of these must be there.
+    pub when: Vec<String>,
+    /// None of these may be there.
+    pub unless: Vec<String>,
+    /// The glibc of the sysroot must be older.
+    pub before_glibc: Option<(u32, u32)>,
+    /// Files and folders.
+    pub take: Vec<String>,
+    /// The same, of each list the first that leads anywhere.
+    pub first_of: Vec<Vec<String>>,
+    /// What is left out of both.
+    pub exclude: Vec<String>,
+    /// Tools that are packed.
+    pub tools: Vec<String>,
+    /// Libraries by the names that they are opened by.
+    pub libraries: Vec<String>,
+    /// Tools that are offered.
+    pub suggest: Vec<String>,
+    /// What is named in files of the image.
+    pub words_of: Vec<WordsOf>,
+    /// Files and links that are made.
+    pub files: Vec<NewFile>,
+    /// Whether something must be taken.
+    pub required: bool,
+    /// What to install where nothing is.
+    pub package: Option<String>,
+    /// Whose layout the paths are of.
+    pub learned_from: Vec<String>,
+}
+
+/// Names in a file of the image, and what they stand for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WordsOf {
+    /// The file.
+    pub file: String,
+    /// What is a word in it.
+    pub form: Form,
+    /// What is none.
+    pub except: Vec<String>,
+    /// Libraries, with `{}` for the word.
+    pub libraries: Vec<String>,
+    /// Tools, likewise.
+    pub tools: Vec<String>,
+    /// Files and folders, likewise.
+    pub take: Vec<String>,
+}
+
+/// What is a word in a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// All that is between blanks.
+    #[default]
+    Lines,
+    /// The services of nsswitch.conf(5).
+    Nsswitch,
+    /// The modules of pam.d(5).
+    Pam,
+}
+
+/// A file that a rule makes, where nothing else stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// Where.
+    pub path: String,
+    /// What.
+    pub body: NewBody,
+}
+
+/// What a rule makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewBody {
+    /// A regular file with this text, mode 0644.
+    Text(String),
+    /// A symbolic link to this.
+    Link(String),
+}
+
+#[cfg(test)]
+mod tests;
