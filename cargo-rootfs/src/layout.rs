@@ -16,7 +16,7 @@ mod runtime;
 mod secrets;
 mod skeleton;
 mod surprises;
-mod tools;
+pub(crate) mod tools;
 mod variants;
 mod worklist;
 
@@ -148,7 +148,7 @@ pub struct Assembly {
 pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
     let mut planned = plan(sysroot, target, content, artifacts)?;
     let Planned { assembly, claims, follows, view } = &mut planned;
-    let proof = proof::prove(&assembly.rootfs, claims, *follows, view, &content.tools);
+    let proof = proof::prove(&assembly.rootfs, claims, *follows, view);
     Error::all(proof.errors)?;
     planned.assembly.warnings.extend(proof.warnings);
     Ok(planned.assembly)

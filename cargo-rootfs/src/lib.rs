@@ -18,6 +18,7 @@
 //! - [`runtime`]: what belongs with tools and libraries beyond their closures, as data.
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
+//! - `provision` (feature `cli`): sysroots made of a distribution's packages.
 //! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights.
 //! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
 //!
@@ -59,6 +60,8 @@ mod path;
 mod plan;
 pub mod proof;
 mod proposal;
+#[cfg(feature = "cli")]
+mod provision;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;

@@ -14,6 +14,7 @@ use crate::cli::options::{BuildArgs, ContentArgs, Format, OutputArgs, TerminalAr
 use crate::cli::{Layer, merge};
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
+use crate::provision::Suite;
 use crate::target::Target;
 
 pub(crate) use image::{ImagePlan, Start};
@@ -50,6 +51,8 @@ pub(crate) struct Build {
     pub(crate) arguments: Vec<String>,
     /// What to take from it, in the order in which it is packaged.
     pub(crate) wanted: Vec<Wanted>,
+    /// Where Cargo.lock is.
+    pub(crate) workspace_root: Utf8PathBuf,
     /// Folders of the build, none of which belongs into a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
     /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
@@ -64,6 +67,17 @@ pub(crate) struct Wanted {
     pub(crate) name: String,
 }
 
+/// Where libraries and tools come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SysrootPlan {
+    /// A folder of the host.
+    Folder(Utf8PathBuf),
+    /// What is there for the target, the nearest first.
+    Auto,
+    /// A distribution's packages.
+    Suite(Suite),
+}
+
 /// One root filesystem.
 #[derive(Debug)]
 pub(crate) struct RootfsPlan {
@@ -73,8 +87,8 @@ pub(crate) struct RootfsPlan {
     pub(crate) target: Target,
     /// How that target was given to cargo, where it was: a triple, or the path of a specification.
     pub(crate) cargo_target: Option<String>,
-    /// Where libraries and tools come from, on the host.
-    pub(crate) sysroot: Utf8PathBuf,
+    /// Where libraries and tools come from.
+    pub(crate) sysroot: SysrootPlan,
     /// What goes in.
     pub(crate) content: Content,
     /// Where it goes; empty where it is only reported on.
@@ -124,6 +138,8 @@ pub(crate) struct Surroundings<'w> {
     pub(crate) configured_targets: Vec<String>,
     /// The triple of the compiler.
     pub(crate) host: String,
+    /// CARGO_ROOTFS_SYSROOT: where what is for another machine comes from, if nothing else says so.
+    pub(crate) foreign_sysroot: Option<String>,
     pub(crate) current_dir: &'w Utf8Path,
 }
 
@@ -145,22 +161,17 @@ impl Plan {
         }
 
         let mut rootfs = Vec::new();
-        let (mut errors, mut lacking) = (Vec::new(), Vec::new());
+        let mut errors = Vec::new();
         let mut warnings = Vec::new();
         for (target, cargo_target) in targets {
             let layer = merge(&selection.workspace, &selection.package, typed.clone(), target.triple());
             match one(layer, target, &selection, request, around, &mut warnings) {
-                Ok((one, without_sysroot)) => {
-                    rootfs.push(RootfsPlan { cargo_target, ..one });
-                    lacking.extend(without_sysroot);
-                }
+                Ok(one) => rootfs.push(RootfsPlan { cargo_target, ..one }),
                 Err(error) => errors.push(error),
             }
         }
         Error::all(errors)?;
         outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
-        // After what is wrong with the words: that is mended first, and is a usage error.
-        Error::all(lacking)?;
         let asked = request.content;
         let names_nothing = asked.with.is_none() && asked.with_lib.is_none() && asked.include.is_none();
         if around.project.is_none() && selection.prebuilt.is_empty() && names_nothing && asked.template.is_none() {
@@ -178,7 +189,7 @@ impl Plan {
     }
 }
 
-/// The plan for one target; beside it what is wrong with its sysroot, which is then empty.
+/// The plan for one target.
 fn one(
     layer: Layer,
     target: Target,
@@ -186,7 +197,7 @@ fn one(
     request: &Request<'_>,
     around: &Surroundings<'_>,
     warnings: &mut Vec<Warning>,
-) -> Result<(RootfsPlan, Option<Error>)> {
+) -> Result<RootfsPlan> {
     let names = outputs::Names {
         package: selection.name.as_deref(),
         version: selection.version.as_deref(),
@@ -202,13 +213,9 @@ fn one(
     };
     let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
     let image = image::image(layer.output, &target, selection, has_image, request, warnings)?;
-    let tools = layer.content.with.as_deref().unwrap_or_default();
-    let sysroot = content::sysroot(layer.content.sysroot.as_deref(), &target, tools);
-    let (sysroot, lacking) = match sysroot {
-        Ok(sysroot) => (sysroot, None),
-        Err(error) => (Utf8PathBuf::new(), Some(error)),
-    };
-    let plan = RootfsPlan {
+    let given = layer.content.sysroot.as_deref();
+    let sysroot = content::sysroot(given, &target, around.foreign_sysroot.as_deref())?;
+    Ok(RootfsPlan {
         name: selection.name.clone().unwrap_or_else(|| "tools".to_owned()),
         target,
         cargo_target: None,
@@ -216,8 +223,7 @@ fn one(
         content: content::content(layer.content),
         outputs,
         image,
-    };
-    Ok((plan, lacking))
+    })
 }
 
 /// The targets, each with how cargo was told of it.
@@ -256,7 +262,13 @@ fn build(project: &Metadata, request: &Request<'_>, selection: Selection, around
     let mut folders =
         vec![project.workspace_root.clone(), around.current_dir.join(target_directory(project, request.build))];
     folders.extend(around.build_directory.clone());
-    Build { arguments: cargo_arguments(request, &selection), wanted: selection.wanted, folders, chosen_target: chosen }
+    Build {
+        arguments: cargo_arguments(request, &selection),
+        wanted: selection.wanted,
+        workspace_root: project.workspace_root.clone(),
+        folders,
+        chosen_target: chosen,
+    }
 }
 
 /// The arguments of cargo: those typed for it as they were typed, then which executables.

@@ -90,9 +90,8 @@ pub struct Proof {
 
 /// Checks every claim. Dlopen notes of the priority `follows` and above must hold.
 ///
-/// `sysroot` serves headers that are parsed already, by inode, and nothing else. `tools` are for help
-/// lines: what must be in another sysroot too.
-pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut Sysroot, tools: &[String]) -> Proof {
+/// `sysroot` serves headers that are parsed already, by inode, and nothing else.
+pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut Sysroot) -> Proof {
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
     let mut resolver = Resolver::new(Vec::new(), None).following(follows);
     let mut versions = Versions::default();
@@ -112,9 +111,8 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut
             complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors);
         }
     }
-    let machine = claims.first().map(|claim| claim.machine);
     let unsatisfied = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
-    errors.extend(unsatisfied.map(|lacking| version_error(lacking, machine, tools)));
+    errors.extend(unsatisfied.map(version_error));
     let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
     Proof { errors, warnings: unversioned.map(unversioned_warning).collect() }
 }

@@ -86,6 +86,11 @@ impl Machine {
         self.arch().map(|arch| arch.debian)
     }
 
+    /// The machine that Debian calls so.
+    pub fn of_debian(name: &str) -> Option<Self> {
+        ARCHS.iter().find(|arch| arch.debian == name).map(|arch| arch.machine)
+    }
+
     /// What `$PLATFORM` stands for on its baseline (ld.so(8)); empty where the kernel gives none.
     pub fn elf_platform(self) -> &'static str {
         self.arch().map_or("", |arch| arch.elf_platform)

@@ -34,17 +34,21 @@ fn a_target_that_is_not_installed_comes_with_the_commands() {
 #[test]
 fn the_target_is_cargos_own() {
     let foreign = if cfg!(target_arch = "aarch64") { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
-    let no_sysroot = format!("error: no sysroot for {foreign}\n");
+    // It is for other architectures than this one, and is not there: a run that fails for it has the target.
+    let elsewhere = ("CARGO_ROOTFS_SYSROOT", "./absent");
+    let absent = "error: cannot open the sysroot `./absent`\n";
     let configured = Project::app("").file(".cargo/config.toml", &format!("[build]\ntarget = '{foreign}'\n"));
-    assert!(configured.run(&[]).stderr.starts_with(&no_sysroot));
+    assert!(configured.run_in(".", &[], &[elsewhere]).stderr.starts_with(absent));
 
     let app = Project::app("");
-    let variable = app.run_in(".", &[], &[("CARGO_BUILD_TARGET", foreign)]);
-    assert!(variable.stderr.starts_with(&no_sysroot), "{variable:#?}");
-    let typed = app.run(&["--config", &format!("build.target='{foreign}'")]);
-    assert!(typed.stderr.starts_with(&no_sysroot), "{typed:#?}");
-    let specification = app.run(&["--target", &format!("targets/{foreign}.json")]);
-    assert!(specification.stderr.starts_with(&no_sysroot), "{specification:#?}");
+    let variable = app.run_in(".", &[], &[("CARGO_BUILD_TARGET", foreign), elsewhere]);
+    assert!(variable.stderr.starts_with(absent), "{variable:#?}");
+    let typed = app.run_in(".", &["--config", &format!("build.target='{foreign}'")], &[elsewhere]);
+    assert!(typed.stderr.starts_with(absent), "{typed:#?}");
+    let specification = app.run_in(".", &["--target", &format!("targets/{foreign}.json")], &[elsewhere]);
+    assert!(specification.stderr.starts_with(absent), "{specification:#?}");
+    let native = app.run_in(".", &["--tar", "x.tar"], &[elsewhere]);
+    assert_eq!(native.code, 0, "{native:#?}");
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod hwcaps;
 mod output;
 mod project;
 mod select;
+mod sysroot;
 mod usage;

@@ -185,7 +185,7 @@ fn a_symbol_version_that_the_sysroot_lacks_is_told() {
 error: version `GLIBC_9.[..]` not found in `/lib[..]/libc.so.6`
   needed by /usr/local/bin/new
   linked for glibc 9.[..] or newer; the sysroot has 2.[..]
-  help: make a newer one with `mmdebstrap --arch=[..] --variant=extract --include=base-files,libc6,libgcc-s1 sid ./sysroot-[..]`, then pass `--sysroot ./sysroot-[..]`
+  help: take libraries of a newer release: --sysroot debian:sid
 
 "#]],
     );

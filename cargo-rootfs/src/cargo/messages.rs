@@ -109,7 +109,13 @@ mod tests {
             kind: TargetKind::Bin,
             name: "app".to_owned(),
         };
-        Build { arguments: Vec::new(), wanted: vec![wanted], folders: Vec::new(), chosen_target }
+        Build {
+            arguments: Vec::new(),
+            wanted: vec![wanted],
+            workspace_root: "/ws".into(),
+            folders: Vec::new(),
+            chosen_target,
+        }
     }
 
     fn artifact(package: &str, name: &str, kind: &str, files: &[&str], executable: Option<&str>) -> String {

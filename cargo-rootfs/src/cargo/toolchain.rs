@@ -54,8 +54,13 @@ impl Toolchain {
             .map_err(|error| Error::failed("cannot read `build.target` of cargo's configuration").with_source(error))
     }
 
+    /// Whether cargo is configured to do without the network (`net.offline`).
+    pub(crate) fn is_offline(&self) -> bool {
+        self.config.net.offline.unwrap_or(false)
+    }
+
     /// The program that links for `target`, where one is configured.
-    pub(super) fn linker(&self, target: &str) -> Option<OsString> {
+    pub(crate) fn linker(&self, target: &str) -> Option<OsString> {
         if let Ok(Some(linker)) = self.config.linker(target) {
             return Some(linker.into_os_string());
         }

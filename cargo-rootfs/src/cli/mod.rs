@@ -13,6 +13,9 @@
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
 //! | `closure` | for each file of `tree` | see DESIGN.md |
+//! | `rootfs-sysroot` | `sysroot list` | `path`, `suite`, `architecture`, `packages` (null where it is damaged), `bytes`, `used` (seconds) |
+//! | `rootfs-sysroot` | `sysroot path` | `path`, `target` |
+//! | `rootfs-removed` | `sysroot prune` | `path` |
 //! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `target` |
 //!
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
@@ -25,6 +28,7 @@ pub(crate) mod options;
 mod output;
 mod reserved;
 mod run;
+mod sysroots;
 mod terminal;
 
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};

@@ -59,12 +59,14 @@ Exit codes:
 
 Environment:
   CARGO              the cargo to run, set where cargo runs `cargo rootfs`
+  CARGO_ROOTFS_SYSROOT  as --sysroot, for targets of another architecture, where nothing else names one
+  CARGO_ROOTFS_CACHE    where sysroots are kept that are made of packages; ~/.cache/cargo-rootfs where it is not set
   SOURCE_DATE_EPOCH  the time of all files that are written, in seconds; 0 where it is not set
   NO_COLOR, CLICOLOR, CLICOLOR_FORCE, CARGO_TERM_COLOR  whether to colour
 
 Examples:
   cargo rootfs --with bash,ls                        target/rootfs/<package>-<triple>.tar
-  cargo rootfs --target aarch64-unknown-linux-gnu --sysroot ./arm64 --with bash,ls
+  cargo rootfs --target aarch64-unknown-linux-gnu --with bash,ls
   docker run --rm $(cargo rootfs --docker-import myapp)
   cargo rootfs tree /usr/bin/ls                      what a program needs, and why it is found
   cargo rootfs run --with ls -- ls -l /              a command in the rootfs, without root's rights";
@@ -86,6 +88,11 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Enter the rootfs with a shell: its bash, or else its sh
     Shell(ShellArgs),
+    /// See to sysroots that are made of a distribution's packages
+    Sysroot {
+        #[command(subcommand)]
+        command: SysrootCommand,
+    },
     /// Print a completion script for a shell
     ///
     /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.
@@ -101,6 +108,35 @@ pub(crate) enum Command {
         /// As `tree`
         command: Option<String>,
     },
+}
+
+/// `sysroot`
+#[derive(Debug, Subcommand)]
+pub(crate) enum SysrootCommand {
+    /// List those that are in the cache: folder, suite, architecture, packages, size, days since they were used
+    List,
+    /// Remove those that no run has used for 30 days, and packages that none is made of
+    Prune {
+        /// Remove all that no run is using now
+        #[arg(long)]
+        all: bool,
+    },
+    /// Print the folder of the sysroot that the same options would use; it is made where it is not there
+    Path(Box<PathArgs>),
+    /// Choose the newest versions of all packages in rootfs.lock
+    Update {
+        #[command(flatten, next_help_heading = "Manifest options")]
+        manifest: clap_cargo::Manifest,
+    },
+}
+
+/// `sysroot path`
+#[derive(Debug, Args)]
+pub(crate) struct PathArgs {
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
 }
 
 /// `tree`
@@ -239,7 +275,7 @@ pub(crate) struct SelectionArgs {
 }
 
 /// What has no meaning where nothing is built.
-const BUILDING: [&str; 20] = [
+const BUILDING: [&str; 19] = [
     "package",
     "workspace",
     "all",
@@ -255,7 +291,6 @@ const BUILDING: [&str; 20] = [
     "release",
     "target_dir",
     "locked",
-    "offline",
     "frozen",
     "config",
     "unstable",
@@ -333,8 +368,9 @@ pub(crate) struct ContentArgs {
     /// The skeleton: `none`, `base` (the default), `web`, or a folder of your own (a value with a slash)
     #[arg(long, value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) template: Option<String>,
-    /// Where libraries and tools come from: a folder (a value with a slash); `/` for the host's architecture
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    /// Where libraries and tools come from: a folder (a value with a slash), a distribution's packages
+    /// (`debian:trixie`), or `auto`: `/` for the host's architecture, else what is found for the target
+    #[arg(long, value_name = "DIR|auto|DISTRO:SUITE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sysroot: Option<String>,
     /// Extra folders to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
     #[arg(long, value_name = "DIRS")]

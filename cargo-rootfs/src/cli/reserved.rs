@@ -21,7 +21,7 @@ const FLAGS: [&str; 12] = [
 ];
 
 /// Subcommands of later versions.
-const COMMANDS: [&str; 5] = ["check", "trace", "sysroot", "index", "diff"];
+const COMMANDS: [&str; 4] = ["check", "trace", "index", "diff"];
 
 /// Whether a later version has the flag, and so the key of configuration, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {

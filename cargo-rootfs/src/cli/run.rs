@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use super::enter::{self, Program};
-use super::options::{BuildArgs, Command, EnterArgs, Format, Options, TreeArgs, WhyArgs};
+use super::options::{BuildArgs, Command, EnterArgs, Format, Options, SysrootCommand, TreeArgs, WhyArgs};
+use super::sysroots::{self, Sysroot};
 use super::terminal::Terminal;
 use super::{closures, generate, output};
 use crate::cargo::{self, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
 use crate::plan::{Plan, Purpose, Request, Source, Surroundings};
+use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
 
 /// Does what the options say.
@@ -36,6 +38,12 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
             let image = enter::image_args(&args.enter);
             job.enter(&request(&args.build, &args.content, Purpose::Enter(&image)), Program::Shell, &args.enter)
         }
+        Some(Command::Sysroot { command }) => match command {
+            SysrootCommand::List => sysroots::list(terminal),
+            SysrootCommand::Prune { all } => sysroots::prune(*all, terminal),
+            SysrootCommand::Path(args) => job.sysroot_path(&request(&args.build, &args.content, Purpose::Report)),
+            SysrootCommand::Update { manifest } => job.sysroot_update(manifest),
+        },
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
     }
@@ -94,6 +102,29 @@ impl Job<'_> {
         })
     }
 
+    /// `cargo rootfs sysroot path`
+    fn sysroot_path(&self, request: &Request<'_>) -> Result<()> {
+        self.watch_signals()?;
+        let (plan, toolchain) = plan(request)?;
+        let stop = || self.stop_if_interrupted();
+        let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
+        for (one, sysroot) in plan.rootfs.iter().zip(choose(&plan, toolchain.as_ref(), &around)?) {
+            self.terminal.sysroot(sysroot.folder(), &one.target)?;
+        }
+        Ok(())
+    }
+
+    /// `cargo rootfs sysroot update`
+    fn sysroot_update(&self, manifest: &clap_cargo::Manifest) -> Result<()> {
+        self.watch_signals()?;
+        let build = BuildArgs { manifest: manifest.clone(), ..BuildArgs::default() };
+        let (project, _) = cargo::metadata(&build, &current_dir()?)?;
+        let stop = || self.stop_if_interrupted();
+        let may = May { change_lock: Lockfile::Renewed, network: Network::Used };
+        let pinned = Pinned::Project(project.workspace_root.into());
+        sysroots::update(&sysroots::Surroundings { terminal: self.terminal, pinned, may, stop: &stop })
+    }
+
     /// Everything up to root filesystems that are proved and not yet written.
     fn assemble(&self, request: &Request<'_>) -> Result<(Plan, Vec<Assembly>)> {
         let (plan, toolchain) = plan(request)?;
@@ -101,15 +132,17 @@ impl Job<'_> {
             self.terminal.warning(warning);
         }
         // Before a build of minutes, not after it.
-        Error::all(plan.rootfs.iter().filter_map(|one| check_sysroot(&one.sysroot).err()).collect())?;
+        let stop = || self.stop_if_interrupted();
+        let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
+        let mut sysroots = choose(&plan, toolchain.as_ref(), &around)?;
 
         let artifacts = self.artifacts(&plan, toolchain.as_ref())?;
         self.stop_if_interrupted()?;
         let mut assemblies = Vec::new();
         let mut errors = Vec::new();
-        for (one, artifacts) in plan.rootfs.iter().zip(&artifacts) {
+        for ((one, artifacts), sysroot) in plan.rootfs.iter().zip(&artifacts).zip(&mut sysroots) {
             self.terminal.status("Resolving", format_args!("{} for {}", one.name, one.target.triple()));
-            match layout::assemble(&one.sysroot, &one.target, &one.content, artifacts) {
+            match sysroot.assemble(one, artifacts) {
                 Ok(assembly) => {
                     assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
                     assemblies.push(assembly);
@@ -122,6 +155,29 @@ impl Job<'_> {
         let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
         layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
         Ok((plan, assemblies))
+    }
+
+    /// What provisioned sysroots are pinned by, and what they may do.
+    fn around_sysroots<'a>(
+        &'a self,
+        request: &Request<'_>,
+        plan: &Plan,
+        toolchain: Option<&Toolchain>,
+        stop: &'a dyn Fn() -> Result<()>,
+    ) -> sysroots::Surroundings<'a> {
+        let args = &request.build.compilation;
+        let change_lock = if args.locked || args.frozen { Lockfile::Stays } else { Lockfile::Grows };
+        // As cargo has it; where nothing is built there is nobody to ask but the environment.
+        let configured = match toolchain {
+            Some(toolchain) => toolchain.is_offline(),
+            None => std::env::var_os("CARGO_NET_OFFLINE").is_some_and(|value| value == "true"),
+        };
+        let network = if args.offline || args.frozen || configured { Network::Unused } else { Network::Used };
+        let pinned = match &plan.source {
+            Source::Cargo(build) => Pinned::Project(build.workspace_root.clone().into()),
+            Source::Prebuilt(_) | Source::Nothing => Pinned::Nowhere,
+        };
+        sysroots::Surroundings { terminal: self.terminal, pinned, may: May { change_lock, network }, stop }
     }
 
     /// The project's executables for each target.
@@ -164,15 +220,15 @@ impl Job<'_> {
 
 /// Asks cargo what must be known, where anything is to be built, and works out the plan.
 fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
-    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
-    let current_dir = Utf8PathBuf::try_from(current_dir)
-        .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))?;
+    let current_dir = current_dir()?;
+    let foreign_sysroot = std::env::var("CARGO_ROOTFS_SYSROOT").ok().filter(|value| !value.is_empty());
     if builds_nothing(request.build) {
         let around = Surroundings {
             project: None,
             build_directory: None,
             configured_targets: Vec::new(),
             host: Target::host().triple().to_owned(),
+            foreign_sysroot,
             current_dir: &current_dir,
         };
         return Ok((Plan::new(request, &around)?, None));
@@ -185,19 +241,35 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
         build_directory,
         configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
         host: toolchain.host().to_owned(),
+        foreign_sysroot,
         current_dir: &current_dir,
     };
     Ok((Plan::new(request, &around)?, Some(toolchain)))
 }
 
-fn builds_nothing(build: &BuildArgs) -> bool {
-    build.selection.tools_only || !build.selection.binary.is_empty()
+fn current_dir() -> Result<Utf8PathBuf> {
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+    Utf8PathBuf::try_from(current_dir)
+        .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))
 }
 
-fn check_sysroot(sysroot: &Utf8Path) -> Result<()> {
-    match std::fs::metadata(sysroot) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(Error::failed(format!("the sysroot `{sysroot}` is not a folder"))),
-        Err(error) => Err(Error::io("open the sysroot", sysroot, error)),
+/// A sysroot for each rootfs.
+fn choose<'s>(
+    plan: &'s Plan,
+    toolchain: Option<&Toolchain>,
+    around: &'s sysroots::Surroundings<'s>,
+) -> Result<Vec<Sysroot<'s>>> {
+    let (mut sysroots, mut errors) = (Vec::new(), Vec::new());
+    for one in &plan.rootfs {
+        let linker = toolchain.and_then(|toolchain| toolchain.linker(one.target.triple()));
+        match Sysroot::choose(one, around, linker) {
+            Ok(sysroot) => sysroots.push(sysroot),
+            Err(error) => errors.push(error),
+        }
     }
+    Error::all(errors).map(|()| sysroots)
+}
+
+fn builds_nothing(build: &BuildArgs) -> bool {
+    build.selection.tools_only || !build.selection.binary.is_empty()
 }

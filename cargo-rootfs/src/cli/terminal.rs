@@ -124,6 +124,17 @@ impl Terminal {
         }
     }
 
+    /// A sysroot that would be used: its folder, one line.
+    pub(super) fn sysroot(&self, folder: &camino::Utf8Path, target: &Target) -> Result<()> {
+        match self.format {
+            Format::Human => self.result(format!("{folder}\n").as_bytes()),
+            Format::Json => {
+                let fields = json!({"path": folder, "target": target.triple()});
+                self.result(line("rootfs-sysroot", &fields).as_bytes())
+            }
+        }
+    }
+
     /// Puts a result out as it is. A reader that has gone away, as `head`, has had enough.
     pub(super) fn result(&self, bytes: &[u8]) -> Result<()> {
         let mut stdout = io::stdout().lock();

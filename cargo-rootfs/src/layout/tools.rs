@@ -2,7 +2,7 @@
 
 use super::root::Root;
 use crate::elf::ReadError;
-use crate::error::Error;
+use crate::error::{Error, Shortage};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Files, Find};
@@ -71,7 +71,7 @@ fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
     PATH.iter().map(move |folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes()))
 }
 
-pub(super) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
+pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
     places(tool).find(|path| {
         let End::File(file) = view.walk(path).end else { return false };
         view.info(file).mode & 0o111 != 0
@@ -127,7 +127,8 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
     near.sort();
     near.truncate(5);
     let root = view.root().display().to_string();
-    let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"));
+    let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"))
+        .for_want_of(Shortage::Tool(tool.to_owned()));
     if !near.is_empty() {
         let names: Vec<_> = near.iter().map(|(_, name)| name.as_str()).collect();
         error = error.detail(format!("near names: {}", names.join(", ")));

@@ -2,10 +2,11 @@
 
 use camino::Utf8PathBuf;
 
+use super::SysrootPlan;
 use crate::cli::options::ContentArgs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layout::Content;
-use crate::proposal;
+use crate::provision::Suite;
 use crate::target::{Machine, Target};
 
 /// With defaults in the place of what was not given.
@@ -31,35 +32,14 @@ pub(super) fn content(args: ContentArgs) -> Content {
     }
 }
 
-/// The sysroot's folder: the one given, or `/` for the host's machine.
-pub(super) fn sysroot(given: Option<&str>, target: &Target, tools: &[String]) -> Result<Utf8PathBuf> {
-    match given {
-        None if target.machine() == Machine::host() => Ok("/".into()),
-        None => {
-            let message = format!("no sysroot for {}", target.triple());
-            let why = format!("this machine's own libraries and tools are for {}", Machine::host());
-            Err(proposed(Error::failed(message).detail(why), target, proposal::SUITE, tools))
-        }
-        Some("auto") => {
-            Err(proposed(Error::failed("`--sysroot auto` is not supported yet"), target, proposal::SUITE, tools))
-        }
+/// The sysroot that was given; else `/` for the host's machine, and for another what the environment says, or `auto`.
+pub(super) fn sysroot(given: Option<&str>, target: &Target, foreign: Option<&str>) -> Result<SysrootPlan> {
+    let is_host = target.machine() == Machine::host();
+    match given.or(foreign.filter(|_| !is_host)).unwrap_or("auto") {
+        "auto" if is_host => Ok(SysrootPlan::Folder("/".into())),
+        "auto" => Ok(SysrootPlan::Auto),
         // `.` and `..` are folders in every shell.
-        Some(folder) if folder.contains('/') || folder == "." || folder == ".." => Ok(folder.into()),
-        Some(word) => match word.split_once(':') {
-            Some((_, suite)) => {
-                let error = Error::failed(format!("`--sysroot {word}` is not supported yet"));
-                Err(proposed(error, target, suite, tools))
-            }
-            None => Err(Error::usage(format!("`{word}` is not a sysroot: a folder is written with a slash"))
-                .help(format!("--sysroot ./{word}"))),
-        },
-    }
-}
-
-/// With the command that makes a sysroot, where Debian has the machine.
-fn proposed(error: Error, target: &Target, suite: &str, tools: &[String]) -> Error {
-    match proposal::sysroot(target.machine(), suite, tools.iter().map(String::as_str)) {
-        Some(command) => error.help(format!("make one with {command}")),
-        None => error,
+        folder if folder.contains('/') || folder == "." || folder == ".." => Ok(SysrootPlan::Folder(folder.into())),
+        word => Suite::parse(word).map(SysrootPlan::Suite),
     }
 }

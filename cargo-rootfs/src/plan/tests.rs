@@ -50,6 +50,7 @@ fn plan_for(project: Option<&Metadata>, configured: &[&str], line: &str) -> Resu
         build_directory: None,
         configured_targets: configured.iter().map(|target| (*target).to_owned()).collect(),
         host: Target::host().triple().to_owned(),
+        foreign_sysroot: None,
         current_dir: Utf8Path::new("/here"),
     };
     Plan::new(&request, &around)
@@ -79,7 +80,7 @@ fn the_default_output_is_beside_the_project() {
     let plan = plan(&app(json!({})), "");
     let path = format!("/ws/target/rootfs/app-{}.tar", host.triple());
     assert_eq!(plan.rootfs[0].outputs, [Output::Tar(path.into())]);
-    assert_eq!(plan.rootfs[0].sysroot, "/");
+    assert_eq!(plan.rootfs[0].sysroot, SysrootPlan::Folder("/".into()));
     assert_eq!(plan.rootfs[0].content.template, "base");
     assert_eq!(plan.rootfs[0].content.install_dir.to_string(), "/usr/local/bin");
 
@@ -288,6 +289,6 @@ fn several_packages_share_one_rootfs() {
 fn a_targets_table_gives_it_a_sysroot() {
     let table = json!({"metadata": {"rootfs": {"target": {ARM: {"sysroot": "./arm"}, INTEL: {"sysroot": "./intel"}}}}});
     let plan = plan(&app(table), &format!("--target {ARM} --target {INTEL}"));
-    let sysroots: Vec<_> = plan.rootfs.iter().map(|one| one.sysroot.as_str()).collect();
-    assert_eq!(sysroots, ["/ws/app/arm", "/ws/app/intel"]);
+    let sysroots: Vec<_> = plan.rootfs.into_iter().map(|one| one.sysroot).collect();
+    assert_eq!(sysroots, ["/ws/app/arm", "/ws/app/intel"].map(|folder| SysrootPlan::Folder(folder.into())));
 }

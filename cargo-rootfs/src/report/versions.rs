@@ -1,19 +1,20 @@
 //! The errors and warnings for symbol versions: which, who needs it, and which glibc that was linked for.
 
-use crate::error::{Error, Warning};
+use crate::error::{Error, Shortage, Warning};
 use crate::proposal;
 use crate::resolve::{Lack, Unsatisfied, Unversioned};
-use crate::target::Machine;
 
-/// One error for one object and one library; `tools` are packed with it, by name or path.
-pub fn version_error(lacking: &Unsatisfied, machine: Option<Machine>, tools: &[String]) -> Error {
+/// One error for one object and one library.
+pub fn version_error(lacking: &Unsatisfied) -> Error {
     let object = &lacking.needed_by;
     match &lacking.why {
         Lack::Versions { versions, library } => {
             let names: Vec<_> = versions.iter().map(|it| format!("`{}`", String::from_utf8_lossy(it))).collect();
             let word = if names.len() == 1 { "version" } else { "versions" };
             let error = Error::failed(format!("{word} {} not found in `{library}`", names.join(", ")));
-            linked_for(error.detail(format!("needed by {object}")), lacking).help(newer(lacking, machine, tools))
+            linked_for(error.detail(format!("needed by {object}")), lacking)
+                .help(newer(lacking))
+                .for_want_of(Shortage::Versions)
         }
         Lack::Library { name, version } => {
             let (name, version) = (String::from_utf8_lossy(name), String::from_utf8_lossy(version));
@@ -43,14 +44,10 @@ fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
 }
 
 /// Where a newer library comes from: another sysroot, where it is glibc that is too old.
-fn newer(lacking: &Unsatisfied, machine: Option<Machine>, tools: &[String]) -> String {
+fn newer(lacking: &Unsatisfied) -> String {
     let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
-    let suite = too_old.map(proposal::suite_with);
-    let command = suite
-        .zip(machine)
-        .and_then(|(suite, machine)| proposal::sysroot(machine, suite, tools.iter().map(String::as_str)));
-    match command {
-        Some(command) => format!("make a newer one with {command}"),
+    match too_old.map(proposal::suite_with) {
+        Some(suite) => format!("take libraries of a newer release: --sysroot debian:{suite}"),
         None => "take executable and libraries from the same or a newer distribution: --sysroot DIR".to_owned(),
     }
 }

@@ -64,11 +64,12 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Without a sysroot, exit 1 with the command that makes one; with the host's, both architectures are named.
+/// Without a sysroot and a network, exit 1 with what is lacking; with the host's, both architectures are named.
 pub(super) fn refused(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
-    let rootfs = with_compilers(lab.rootfs(&hello, ["--target", TRIPLE, "--with", "bash"]))?;
-    rootfs.fail(&[1])?.says(&["sysroot", "mmdebstrap", "arm64"])?;
+    let offline = ["--target", TRIPLE, "--with", "bash", "--offline"];
+    let rootfs = with_compilers(lab.rootfs(&hello, offline))?.env("CARGO_ROOTFS_CACHE", lab.path("cache").as_str());
+    rootfs.fail(&[1])?.says(&["sysroot", "index", "arm64", "--offline"])?;
     let rootfs = lab.rootfs(&hello, ["--target", TRIPLE, "--sysroot", "/", "--with", "bash"]);
     with_compilers(rootfs)?.fail(&[1])?.says(&["x86_64", "aarch64"])?;
     // Neither the target nor the linker is installed: the commands that install them are said.

@@ -15,14 +15,14 @@ use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::runtime::Runtime;
 
 fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
-    !prove(rootfs, &planned.claims, planned.follows, &mut planned.view, &[]).errors.is_empty()
+    !prove(rootfs, &planned.claims, planned.follows, &mut planned.view).errors.is_empty()
 }
 
 /// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
 #[track_caller]
 fn every_removal_fails(mut planned: Planned) {
     let whole = planned.assembly.rootfs.clone();
-    let errors = prove(&whole, &planned.claims, planned.follows, &mut planned.view, &[]).errors;
+    let errors = prove(&whole, &planned.claims, planned.follows, &mut planned.view).errors;
     assert!(errors.is_empty(), "{errors:?}");
     assert!(whole.len() > 3, "{}", whole.dump());
     let mut spared = Vec::new();
@@ -174,7 +174,7 @@ fn nothing_that_a_dlopen_note_adds_can_be_spared() {
         .elf("opt/libcached.so", library("libcached.so"));
     let mut planned = planned(&Ask::tools(&["opens"]), &sysroot);
     assert_eq!(planned.claims[0].opened.len(), 5);
-    let unopened = prove(&planned.assembly.rootfs, &planned.claims, Priority::Required, &mut planned.view, &[]).errors;
+    let unopened = prove(&planned.assembly.rootfs, &planned.claims, Priority::Required, &mut planned.view).errors;
     assert!(!unopened.is_empty(), "what was found in the sysroot is not opened in the rootfs");
     every_removal_fails(planned);
 }
@@ -331,11 +331,7 @@ fn a_library_that_lacks_a_version_fails() {
     assert_eq!(error.message(), "version `GLIBC_2.99` not found in `/lib/libc.so.6`");
     let linked_for = "linked for glibc 2.99 or newer; the sysroot has 2.34";
     assert_eq!(error.details(), ["needed by /usr/bin/new", linked_for]);
-    assert_eq!(
-        error.help_line().unwrap(),
-        "make a newer one with `mmdebstrap --arch=amd64 --variant=extract --include=base-files,libc6,libgcc-s1,new sid \
-         ./sysroot-amd64`, then pass `--sysroot ./sysroot-amd64`"
-    );
+    assert_eq!(error.help_line().unwrap(), "take libraries of a newer release: --sysroot debian:sid");
     // A weak one may be lacking.
     let sysroot = Disk::merged()
         .elf("usr/bin/new", Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["?GLIBC_2.99"]));
@@ -363,7 +359,7 @@ fn lacking_versions_are_told_once_for_each_object() {
         ]
     );
     let help: Vec<_> = error.each().filter_map(Error::help_line).collect();
-    assert!(help[0].contains("libgcc-s1,one,two trixie ./sysroot-amd64`"), "{help:?}");
+    assert!(help[0].ends_with("--sysroot debian:trixie"), "{help:?}");
     assert!(help[1].ends_with("--sysroot DIR"), "{help:?}");
 }
 

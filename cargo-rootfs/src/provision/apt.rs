@@ -1,0 +1,455 @@
+//! apt, with a state of its own: it knows which packages there are, what they need, and fetches them.
+//!
+//! It verifies every signature and digest. Nothing is installed: the system's own apt and dpkg are not touched,
+//! no hook and no maintainer script runs, and no right of root is needed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::cache::{Cache, hexadecimal};
+use super::lock::Package;
+use super::sources;
+use super::suite::{self, Suite};
+use crate::error::{Error, Result};
+use crate::target::Machine;
+
+/// Where the host's sources are (sources.list(5)).
+const SOURCES: (&str, &str) = ("/etc/apt/sources.list", "/etc/apt/sources.list.d");
+
+/// How long an index is taken to be current, where nothing says otherwise.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// How often a mirror is asked that answers with halves of an update, and how long is waited before each time.
+const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
+
+/// One suite for one machine.
+pub(super) struct Apt {
+    suite: Suite,
+    machine: Machine,
+    folder: PathBuf,
+    conf: PathBuf,
+}
+
+/// The host's own suite.
+pub(crate) fn host_suite() -> Option<Suite> {
+    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| fs::read_to_string(path).ok())?;
+    suite::of_os_release(&text)
+}
+
+/// Why apt cannot be used here; `None` where it can.
+pub(crate) fn missing() -> Option<&'static str> {
+    ["apt-get", "apt-cache", "dpkg-deb"].into_iter().find(|program| !is_program(program))
+}
+
+fn is_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+impl Apt {
+    /// Its folder is made in `cache`; the lock of the suite must be held.
+    pub(super) fn open(cache: &Cache, suite: &Suite, machine: Machine) -> Result<Self> {
+        let architecture = super::cache::architecture(machine)?;
+        if let Some(program) = missing() {
+            return Err(Error::failed(format!("cannot make a sysroot of {suite}: there is no `{program}` here"))
+                .help(format!("make a folder of its packages on a Debian or Ubuntu system, and pass --sysroot DIR ({architecture})")));
+        }
+        let (keyring, package) = suite.distribution.keyring();
+        let installed = Path::new(keyring).is_file().then_some(keyring);
+        let host = host_suite();
+        let files = host_sources()?;
+        let text = sources::sources(suite, machine, host.as_ref(), &files, installed);
+        // Without a key there is nothing to verify with, and apt would say so in worse words.
+        if installed.is_none()
+            && !text.contains("Signed-By:")
+            && host.as_ref().is_none_or(|host| host.distribution != suite.distribution)
+        {
+            return Err(Error::failed(format!("no keys of {} to verify packages with", suite.distribution.id()))
+                .detail(format!("`{keyring}` is not there"))
+                .help(format!("apt-get install {package}")));
+        }
+        let digest = hexadecimal(&Sha256::digest(&text));
+        let name = format!("{}-{}-{architecture}", suite.distribution.id(), suite.name);
+        let folder = cache.folder(&format!("apt/{name}/{}", &digest[..8]))?;
+        for below in ["lists/partial", "archives/partial", "sources", "preferences"] {
+            cache.folder(&format!("apt/{name}/{}/{below}", &digest[..8]))?;
+        }
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).map_err(|error| cache.unwritable(&path, error)).map(|()| path)
+        };
+        write("sources/rootfs.sources", &text)?;
+        let conf = write("apt.conf", &configuration(&folder, architecture)?)?;
+        Ok(Self { suite: suite.clone(), machine, folder, conf })
+    }
+
+    fn architecture(&self) -> &'static str {
+        self.machine.debian().unwrap_or_default()
+    }
+
+    /// Whether there is an index at all, and how old it is.
+    fn age(&self) -> Option<Duration> {
+        let updated = fs::metadata(self.folder.join("updated")).ok()?.modified().ok()?;
+        SystemTime::now().duration_since(updated).ok()
+    }
+
+    pub(super) fn has_index(&self) -> bool {
+        self.age().is_some()
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.age().is_some_and(|age| age < FRESH)
+    }
+
+    /// Fetches the index. What is caught in the middle of a mirror's own update is asked for again.
+    pub(super) fn update(&self) -> Result<()> {
+        let mut last = None;
+        for pause in TRIES {
+            std::thread::sleep(pause);
+            // By itself it takes what it could not fetch for a warning.
+            let output =
+                self.run("apt-get", ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from))?;
+            if output.status.success() {
+                let mark = self.folder.join("updated");
+                return fs::write(&mark, "").map_err(|error| Error::io("write to the cache", mark, error));
+            }
+            let said = Said::of(&output);
+            let again = said.is_halfway();
+            last = Some(said);
+            if !again {
+                break;
+            }
+            // What it has of the index belongs to two states of the mirror.
+            let _ = super::cache::remove(&self.folder.join("lists/partial"));
+            let _ = fs::create_dir_all(self.folder.join("lists/partial"));
+        }
+        Err(last.unwrap_or_default().error(&format!(
+            "cannot fetch the index of {} for {}",
+            self.suite,
+            self.architecture()
+        )))
+    }
+
+    /// The newest version of each of these packages that exists.
+    pub(super) fn known(&self, names: &[String]) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let words = ["policy".to_owned(), "--".to_owned()].into_iter().chain(names.iter().cloned());
+        let output = self.run("apt-cache", words)?;
+        if !output.status.success() {
+            return Err(Said::of(&output).error(&format!("cannot read the index of {}", self.suite)));
+        }
+        Ok(with_candidate(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// `specs` (a name, or `name=version`), and all that they need.
+    pub(super) fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
+        // The digest that a lock has, and no other.
+        let options = ["-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256", "install", "--"].map(String::from);
+        let output = self.run("apt-get", options.into_iter().chain(specs.iter().cloned()))?;
+        if !output.status.success() {
+            let said = Said::of(&output);
+            if let Some(gone) = said.gone() {
+                return Err(Error::failed(format!("the mirror no longer has {} {}", gone.0, gone.1))
+                    .detail("`rootfs.lock` asks for this version")
+                    .help("take the newer ones: cargo rootfs sysroot update"));
+            }
+            return Err(said.error(&format!("cannot choose packages of {} for {}", self.suite, self.architecture())));
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().filter(|line| line.starts_with('\'')).map(resolved).collect()
+    }
+
+    /// Fetches these packages to `folder`, which is empty.
+    pub(super) fn download(&self, packages: &[&Package], folder: &Path) -> Result<()> {
+        let specs = || packages.iter().map(|package| package.spec());
+        let words = ["-q", "-o", "Acquire::Retries=3", "download", "--"].map(String::from);
+        let command = self.command("apt-get", words.into_iter().chain(specs())).dir(folder);
+        let output = run(command, "apt-get")?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = Said::of(&output);
+        if let Some((name, version)) = said.gone() {
+            return Err(Error::failed(format!("the mirror no longer has {name} {version}"))
+                .detail("`rootfs.lock` asks for this version")
+                .help("take the newer ones: cargo rootfs sysroot update"));
+        }
+        Err(said.error(&format!("cannot fetch packages of {} for {}", self.suite, self.architecture())))
+    }
+
+    fn command(&self, program: &str, words: impl IntoIterator<Item = String>) -> duct::Expression {
+        let first = [OsString::from("-c"), self.conf.clone().into_os_string()];
+        duct::cmd(program, first.into_iter().chain(words.into_iter().map(OsString::from)))
+            .env("LC_ALL", "C")
+            .stdin_null()
+    }
+
+    fn run(&self, program: &str, words: impl IntoIterator<Item = String>) -> Result<Output> {
+        run(self.command(program, words), program)
+    }
+}
+
+fn run(command: duct::Expression, program: &str) -> Result<Output> {
+    let output = command.stdout_capture().stderr_capture().unchecked().run();
+    output.map_err(|error| Error::io("run", program, error))
+}
+
+fn host_sources() -> Result<Vec<(String, String)>> {
+    let mut files = vec![PathBuf::from(SOURCES.0)];
+    let parts = fs::read_dir(SOURCES.1).into_iter().flatten().flatten().map(|entry| entry.path());
+    // As apt reads them: by name, and only those that end so.
+    let ends = |path: &PathBuf| path.extension().is_some_and(|end| end == "list" || end == "sources");
+    let mut parts: Vec<_> = parts.filter(ends).collect();
+    parts.sort();
+    files.extend(parts);
+    let mut texts = Vec::new();
+    for file in files {
+        match fs::read_to_string(&file) {
+            Ok(text) => texts.push((file.display().to_string(), text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", file, error)),
+        }
+    }
+    Ok(texts)
+}
+
+/// The host's proxies and certificates stay; its hooks, pins and further indexes do not (apt.conf(5)).
+fn configuration(folder: &Path, architecture: &str) -> Result<String> {
+    let folder = folder.to_str().filter(|text| !text.contains(['"', '\n', ';']));
+    let folder = folder.ok_or_else(|| {
+        Error::failed("the cache folder's path cannot be written in apt's configuration")
+            .help("name another folder: export CARGO_ROOTFS_CACHE=DIR")
+    })?;
+    // Without root there is nobody to change to; with it, `_apt` may not enter root's cache folder.
+    Ok(format!(
+        "Dir::State \"{folder}\";\nDir::State::lists \"{folder}/lists\";\nDir::State::status \"/dev/null\";\n\
+         Dir::State::extended_states \"{folder}/extended_states\";\n\
+         Dir::Cache \"{folder}\";\nDir::Cache::archives \"{folder}/archives\";\n\
+         Dir::Cache::pkgcache \"{folder}/pkgcache.bin\";\nDir::Cache::srcpkgcache \"\";\n\
+         Dir::Etc::sourcelist \"/dev/null\";\nDir::Etc::sourceparts \"{folder}/sources\";\n\
+         Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"{folder}/preferences\";\n\
+         Dir::Log \"{folder}\";\n\
+         APT::Architecture \"{architecture}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"{architecture}\"; }};\n\
+         APT::Default-Release \"\";\nAPT::Install-Recommends \"false\";\nAPT::Install-Suggests \"false\";\n\
+         APT::Get::Assume-Yes \"true\";\nAPT::Get::AllowUnauthenticated \"false\";\nAPT::Get::Simulate \"false\";\n\
+         APT::Sandbox::User \"root\";\n#clear APT::Update;\n#clear APT::NeverAutoRemove;\n#clear DPkg;\n#clear AptCli;\n\
+         Acquire::Languages \"none\";\nAcquire::Retries \"3\";\nAcquire::AllowInsecureRepositories \"false\";\n\
+         Acquire::AllowWeakRepositories \"false\";\nAcquire::AllowDowngradeToInsecureRepositories \"false\";\n\
+         Acquire::http::Timeout \"20\";\nAcquire::https::Timeout \"20\";\n\
+         #clear Acquire::IndexTargets::deb;\nAcquire::IndexTargets::deb::Packages {{\n\
+         MetaKey \"$(COMPONENT)/binary-$(ARCHITECTURE)/Packages\";\nflatMetaKey \"Packages\";\n\
+         ShortDescription \"Packages\";\nDescription \"$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages\";\n\
+         flatDescription \"$(RELEASE) Packages\";\nOptional \"false\";\n}};\n"
+    ))
+}
+
+/// The names in the output of `apt-cache policy` that have a version to take.
+fn with_candidate(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut name = None;
+    for line in text.lines() {
+        match line.strip_suffix(':').filter(|line| !line.starts_with(' ')) {
+            Some(head) => name = Some(head.split(':').next().unwrap_or(head).to_owned()),
+            None if line.trim_start().starts_with("Candidate:") && !line.ends_with("(none)") => {
+                names.extend(name.take())
+            }
+            None => {}
+        }
+    }
+    names
+}
+
+/// `'http://...' name_version_arch.deb 1234 SHA256:abc`, as `--print-uris` has it.
+fn resolved(line: &str) -> Result<Package> {
+    let not_understood = || Error::failed("cannot understand what apt prints").detail(line.to_owned());
+    let rest = line.strip_prefix('\'').and_then(|rest| rest.split_once("' ")).ok_or_else(not_understood)?.1;
+    let mut words = rest.split(' ');
+    let (file, _size, digest) = (words.next(), words.next(), words.next());
+    let mut parts = file.unwrap_or_default().splitn(3, '_');
+    let (Some(name), Some(version), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(not_understood());
+    };
+    let sha256 = digest.and_then(|digest| digest.strip_prefix("SHA256:")).filter(|digest| digest.len() == 64);
+    let sha256 = sha256.ok_or_else(not_understood)?;
+    // Of a file's name, an epoch's colon is the one character that is not as it is (apt's `QuoteString`).
+    let version = version.replace("%3a", ":").replace("%3A", ":");
+    Ok(Package { name: name.to_owned(), version, sha256: sha256.to_owned() })
+}
+
+/// What apt said when it failed.
+#[derive(Debug, Default)]
+struct Said {
+    /// Its errors and warnings, as they are, without a mark.
+    lines: Vec<String>,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        Self::of_text(&String::from_utf8_lossy(&output.stderr))
+    }
+
+    fn of_text(text: &str) -> Self {
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.lines() {
+            let marked = ["E: ", "W: "].iter().find_map(|mark| line.strip_prefix(mark));
+            match marked.map(str::trim) {
+                Some(line) if lines.iter().any(|known| known == line) => {}
+                Some(line) => lines.push(line.to_owned()),
+                // What goes on with the line before it.
+                None => lines.last_mut().filter(|_| line.starts_with(' ')).into_iter().for_each(|last| {
+                    last.push(' ');
+                    last.push_str(line.trim());
+                }),
+            }
+        }
+        // What it did with all of it is no news.
+        lines.retain(|line| {
+            !line.starts_with("Some index files failed") && !line.starts_with("Unable to fetch some archives")
+        });
+        Self { lines }
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        self.lines.iter().any(|line| words.iter().any(|word| line.contains(word)))
+    }
+
+    /// Whether the mirror was caught between two states.
+    fn is_halfway(&self) -> bool {
+        self.says(&[
+            "Hash Sum mismatch",
+            "Mirror sync in progress",
+            "File has unexpected size",
+            "Unexpected end of",
+            "Error reading from server",
+            "Connection failed",
+            "Remote end closed",
+            "Undetermined Error",
+        ])
+    }
+
+    /// A package's name and the version of it that is not there.
+    fn gone(&self) -> Option<(&str, &str)> {
+        self.lines.iter().find_map(|line| {
+            // Version '1.0' for 'bash' was not found
+            let mut words = line.strip_prefix("Version '")?.split('\'');
+            let (version, _, name) = (words.next()?, words.next()?, words.next()?);
+            line.ends_with("was not found").then_some((name, version))
+        })
+    }
+
+    /// In words of ours where the reason is known, with apt's own below.
+    fn error(&self, what: &str) -> Error {
+        let (why, help) = if self.says(&["No space left on device", "enough free space"]) {
+            ("the disk is full", Some("make room: cargo rootfs sysroot prune --all"))
+        } else if self.says(&[
+            "NO_PUBKEY",
+            "BADSIG",
+            "EXPKEYSIG",
+            "EXPSIG",
+            "REVKEYSIG",
+            "not signed",
+            "invalid signature",
+            "couldn't be verified",
+        ]) {
+            ("its signature is not valid, or is of a key that is not known here", None)
+        } else if self.says(&["does not have a Release file", "no longer has a Release file"]) {
+            ("the mirror does not have this suite", None)
+        } else if self.says(&["is not valid yet", "is expired"]) {
+            ("its signature is of another time: is the clock right?", None)
+        } else if self.says(&[
+            "Temporary failure resolving",
+            "Could not resolve",
+            "Could not connect",
+            "Cannot initiate the connection",
+            "Network is unreachable",
+            "connection timed out",
+            "Unable to connect",
+        ]) {
+            ("the mirror cannot be reached", Some("use only what is there: --offline"))
+        } else if self.is_halfway() {
+            (
+                "the mirror is in the middle of an update, or broke off; it was asked three times",
+                Some("try again in a few minutes"),
+            )
+        } else {
+            ("", None)
+        };
+        let message = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
+        let error = self.lines.iter().take(6).fold(Error::failed(message), |error, line| error.detail(line.clone()));
+        match help {
+            Some(help) => error.help(help),
+            None => error,
+        }
+    }
+}
+
+/// Moves what was downloaded to `folder` into the cache.
+pub(super) fn keep_downloads(cache: &Cache, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?.flatten() {
+        cache.keep_deb(&entry.path())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_packages() {
+        let hash = "b".repeat(64);
+        let line = format!(
+            "'http://m/pool/main/a/attr/libattr1_2.5.1-4_arm64.deb' libattr1_1%3a2.5.1-4_arm64.deb 21888 SHA256:{hash}"
+        );
+        let one = resolved(&line).unwrap();
+        assert_eq!(one.spec(), "libattr1=1:2.5.1-4");
+        assert_eq!(one.sha256, hash);
+        for line in ["'http://m/x.deb' x_1_arm64.deb 3 MD5Sum:abc", "'http://m/x.deb' x.deb 3 SHA256:abc", "x", "'x"] {
+            assert!(resolved(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn packages_without_a_version_are_not_known() {
+        let text = "bash:\n  Installed: (none)\n  Candidate: 5.2.15-2+b13\n  Version table:\n     5.2.15-2+b13 500\n\
+                    awk:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\nzlib1g:arm64:\n  Candidate: 1:1.2\n";
+        assert_eq!(with_candidate(text), ["bash", "zlib1g"]);
+    }
+
+    #[test]
+    fn why_apt_failed() {
+        let error = |text: &str| Said::of_text(text).error("cannot fetch").message().to_owned();
+        for (text, why) in [
+            ("E: Failed to fetch http://m/x  Hash Sum mismatch\n   Hashes of expected file:\n", "middle of an update"),
+            ("E: The repository 'http://m nope Release' does not have a Release file.\n", "does not have this suite"),
+            (
+                "W: GPG error: http://m bookworm InRelease: The following signatures couldn't be verified because the \
+              public key is not available: NO_PUBKEY 0E98\nE: The repository 'http://m' is not signed.\n",
+                "signature",
+            ),
+            ("E: Failed to fetch http://m/  Temporary failure resolving 'm'\n", "cannot be reached"),
+            ("E: Write error - write (28: No space left on device)\n", "disk is full"),
+        ] {
+            assert!(error(text).contains(why), "{text}");
+        }
+        assert_eq!(error("E: Unable to locate package x\n"), "cannot fetch");
+        let gone = Said::of_text("E: Version '1:2~x' for 'bash' was not found\n");
+        assert_eq!(gone.gone(), Some(("bash", "1:2~x")));
+    }
+
+    #[test]
+    fn hooks_of_the_host_do_not_run() {
+        let text = configuration(Path::new("/c"), "arm64").unwrap();
+        for line in ["#clear APT::Update;", "#clear DPkg;", "#clear AptCli;", "Dir::State::status \"/dev/null\";"] {
+            assert!(text.lines().any(|known| known == line), "{text}");
+        }
+        assert!(configuration(Path::new("/c\"; x"), "arm64").is_err());
+    }
+}

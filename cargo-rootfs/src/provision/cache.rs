@@ -1,0 +1,580 @@
+//! The user's cache folder: packages by their digest, sysroots by all that made them.
+//!
+//! What is there is complete, for each thing is renamed into its place. It fetches and extracts nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::FlockOperation;
+use sha2::{Digest, Sha256};
+
+use super::lock::{Package, Section};
+use crate::error::{Error, Result};
+use crate::target::Machine;
+
+/// What a made sysroot is, in the format of a lock.
+const ABOUT: &str = "about.toml";
+/// What lies in it: see [`record`].
+const CONTENTS: &str = "contents";
+/// The sysroot itself.
+const ROOT: &str = "root";
+
+/// Its place on the disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+/// A lock of the cache, held until it is dropped.
+#[derive(Debug)]
+pub(super) struct Guard {
+    _file: File,
+}
+
+/// A sysroot that is there. It is not pruned while this is held.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The folder that holds the root file system.
+    pub(crate) root: PathBuf,
+    _used: File,
+}
+
+/// One sysroot as `sysroot list` shows it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) folder: PathBuf,
+    /// The folder that holds the root file system.
+    pub(crate) root: PathBuf,
+    /// Its suite, architecture and packages; `None` where it is damaged.
+    pub(crate) section: Option<Section>,
+    /// Of its files.
+    pub(crate) bytes: u64,
+    /// When a run last used it.
+    pub(crate) used: SystemTime,
+}
+
+/// What `sysroot prune` may take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prune {
+    /// What no run has used for so long.
+    Unused(Duration),
+    /// All of it.
+    All,
+}
+
+impl Cache {
+    /// CARGO_ROOTFS_CACHE, else `cargo-rootfs` in the user's cache folder (XDG Base Directory Specification).
+    pub(crate) fn locate() -> Result<Self> {
+        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // A relative path in XDG_CACHE_HOME is to be ignored (the same specification).
+        let absolute = |name: &str| folder(name).filter(|path| path.is_absolute());
+        let root = match folder("CARGO_ROOTFS_CACHE") {
+            Some(root) => std::path::absolute(&root).map_err(|error| Error::io("find", &root, error))?,
+            None => absolute("XDG_CACHE_HOME")
+                .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+                .map(|caches| caches.join("cargo-rootfs"))
+                .ok_or_else(|| {
+                    Error::failed("there is no cache folder: HOME is not set").help("export CARGO_ROOTFS_CACHE=DIR")
+                })?,
+        };
+        Ok(Self { root })
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A folder of it, made where it is not there.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.root.join(name);
+        // As the specification has it: for its owner alone, where it is new.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| self.unwritable(&folder, error))?;
+        Ok(folder)
+    }
+
+    /// What to say where something cannot be written here.
+    pub(super) fn unwritable(&self, path: &Path, error: io::Error) -> Error {
+        let full = error.kind() == io::ErrorKind::StorageFull;
+        let failed = Error::io("write to the cache", path, error);
+        match full {
+            true => failed.help("make room: cargo rootfs sysroot prune --all"),
+            false => failed.help("name another folder: export CARGO_ROOTFS_CACHE=DIR"),
+        }
+    }
+
+    /// Takes the lock `name`; `waiting` is called where another process has it.
+    pub(super) fn lock(&self, name: &str, waiting: &mut dyn FnMut()) -> Result<Guard> {
+        let path = self.folder("locks")?.join(name);
+        let opened = File::options().create(true).append(true).open(&path);
+        let file = opened.map_err(|error| self.unwritable(&path, error))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Guard { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => waiting(),
+            // A file system without locks: each writes to a folder of its own, and renames.
+            Err(_) => return Ok(Guard { _file: file }),
+        }
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(Error::io("lock", &path, error.into())),
+                Ok(()) => return Ok(Guard { _file: file }),
+            }
+        }
+    }
+
+    /// The file of a package, where it is there and whole.
+    pub(super) fn deb(&self, package: &Package) -> Option<PathBuf> {
+        let path = self.deb_path(&package.sha256);
+        match sha256_of(&path) {
+            Ok(digest) if digest == package.sha256 => Some(path),
+            // Whatever else it is now, it is of no use.
+            Ok(_) => {
+                let _ = fs::remove_file(&path);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn deb_path(&self, sha256: &str) -> PathBuf {
+        self.root.join("debs").join(format!("{sha256}.deb"))
+    }
+
+    /// Moves a downloaded package in; gives its digest.
+    pub(super) fn keep_deb(&self, file: &Path) -> Result<String> {
+        let digest = sha256_of(file).map_err(|error| Error::io("read", file, error))?;
+        self.folder("debs")?;
+        let path = self.deb_path(&digest);
+        fs::rename(file, &path).map_err(|error| self.unwritable(&path, error))?;
+        Ok(digest)
+    }
+
+    /// What tells this sysroot from all others: everything that it is made of.
+    pub(super) fn key(section: &Section, recipe: &str) -> String {
+        let mut sum = Sha256::new();
+        let mut add = |text: &str| {
+            sum.update(text.len().to_le_bytes());
+            sum.update(text);
+        };
+        add("cargo-rootfs sysroot 2");
+        add(recipe);
+        // Only root's files keep their owners.
+        add(if rustix::process::geteuid().is_root() { "owners" } else { "no owners" });
+        add(&section.suite.to_string());
+        add(&section.architecture);
+        for package in &section.packages {
+            add(&package.name);
+            add(&package.version);
+            add(&package.sha256);
+        }
+        let name = format!("{}-{}", section.suite.distribution.id(), section.suite.name);
+        format!("{name}-{}-{}", section.architecture, &hexadecimal(&sum.finalize())[..16])
+    }
+
+    /// The sysroot of this key, where it is there and nothing of it is missing.
+    pub(super) fn sysroot(&self, key: &str) -> Option<Kept> {
+        let folder = self.root.join("sysroots").join(key);
+        let used = File::open(folder.join(CONTENTS)).ok()?;
+        let _ = rustix::fs::flock(&used, FlockOperation::NonBlockingLockShared);
+        let mut contents = Vec::new();
+        (&used).read_to_end(&mut contents).ok()?;
+        let root = folder.join(ROOT);
+        if !is_intact(&root, &contents) {
+            return None;
+        }
+        // In a cache of somebody else's there is nobody to tell.
+        let _ = used.set_modified(SystemTime::now());
+        Some(Kept { root, _used: used })
+    }
+
+    /// A new folder whose `root` is to be filled; what killed runs have left of this architecture goes.
+    /// The lock `name` must be held.
+    pub(super) fn staging(&self, name: &str) -> Result<tempfile::TempDir> {
+        let sysroots = self.folder("sysroots")?;
+        let prefix = format!(".{name}.");
+        for entry in fs::read_dir(&sysroots).map_err(|error| Error::io("read", &sysroots, error))?.flatten() {
+            if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
+                let _ = remove(&entry.path());
+            }
+        }
+        let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(&sysroots);
+        let staging = staging.map_err(|error| self.unwritable(&sysroots, error))?;
+        let root = staging.path().join(ROOT);
+        fs::create_dir(&root)
+            // Whatever the umask is: it is the root of a file system.
+            .and_then(|()| fs::set_permissions(&root, fs::Permissions::from_mode(0o755)))
+            .map_err(|error| self.unwritable(&root, error))?;
+        Ok(staging)
+    }
+
+    /// Gives what was staged its name.
+    pub(super) fn keep_sysroot(&self, staging: tempfile::TempDir, key: &str, section: &Section) -> Result<Kept> {
+        let (path, root) = (staging.path().to_owned(), staging.path().join(ROOT));
+        let write = |name: &str, bytes: &[u8]| {
+            fs::write(path.join(name), bytes).map_err(|error| self.unwritable(&path.join(name), error))
+        };
+        write(ABOUT, format!("version = 1\n\n{}", section.text()).as_bytes())?;
+        write(CONTENTS, &record(&root).map_err(|error| Error::io("read", &root, error))?)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| self.unwritable(&path, error))?;
+        let folder = self.root.join("sysroots").join(key);
+        // One that is there is damaged, or it would have been taken.
+        if folder.exists() {
+            let aside = path.with_extension("damaged");
+            fs::rename(&folder, &aside).map_err(|error| self.unwritable(&folder, error))?;
+            let _ = remove(&aside);
+        }
+        fs::rename(&path, &folder).map_err(|error| self.unwritable(&folder, error))?;
+        // It has another name now, and is not to be removed.
+        let _ = staging.keep();
+        self.sysroot(key).ok_or_else(|| {
+            Error::failed(format!("`{}` changes while it is made", folder.display()))
+                .help("name a folder that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
+        })
+    }
+
+    /// All sysroots, by name.
+    pub(crate) fn list(&self) -> Result<Vec<Listed>> {
+        let folder = self.root.join("sysroots");
+        let mut listed = Vec::new();
+        for entry in entries(&folder)? {
+            if entry.file_name().is_some_and(|name| name.as_bytes().starts_with(b".")) {
+                continue;
+            }
+            let contents = fs::read(entry.join(CONTENTS)).unwrap_or_default();
+            let used = fs::metadata(entry.join(CONTENTS)).and_then(|metadata| metadata.modified());
+            listed.push(Listed {
+                root: entry.join(ROOT),
+                section: super::lock::Lock::read(&entry.join(ABOUT))
+                    .ok()
+                    .and_then(|lock| lock.sections.into_iter().next())
+                    .filter(|_| is_intact(&entry.join(ROOT), &contents)),
+                bytes: records(&contents).filter_map(|(kind, size, _)| (kind == b'f').then_some(size)).sum(),
+                used: used.unwrap_or(SystemTime::UNIX_EPOCH),
+                folder: entry,
+            });
+        }
+        Ok(listed)
+    }
+
+    /// Takes away what no run uses, and packages that no sysroot left is made of. Gives what went, and how much.
+    pub(crate) fn prune(&self, what: Prune) -> Result<(Vec<PathBuf>, u64)> {
+        let (mut removed, mut bytes) = (Vec::new(), 0);
+        let mut needed = std::collections::BTreeSet::new();
+        let now = SystemTime::now();
+        for listed in self.list()? {
+            let age = now.duration_since(listed.used).unwrap_or_default();
+            let goes = match what {
+                Prune::All => true,
+                Prune::Unused(limit) => listed.section.is_none() || age > limit,
+            };
+            let used = File::open(listed.folder.join(CONTENTS));
+            let is_free = used
+                .as_ref()
+                .map_or(true, |used| rustix::fs::flock(used, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if goes && is_free {
+                // First from its name, so that nobody finds half of it.
+                let aside = listed.folder.with_file_name(format!(
+                    ".pruned-{}-{}",
+                    std::process::id(),
+                    listed.folder.file_name().unwrap_or_default().to_string_lossy()
+                ));
+                fs::rename(&listed.folder, &aside).map_err(|error| self.unwritable(&listed.folder, error))?;
+                remove(&aside).map_err(|error| Error::io("remove", &aside, error))?;
+                bytes += listed.bytes;
+                removed.push(listed.folder);
+            } else if let Some(section) = listed.section {
+                needed.extend(section.packages.into_iter().map(|package| package.sha256));
+            }
+        }
+        // Indexes are made again when they are needed; whoever uses them now holds their lock.
+        for folder in entries(&self.root.join("apt"))?.into_iter().chain(entries(&self.root.join("requests"))?) {
+            let age =
+                fs::metadata(&folder).and_then(|it| it.modified()).ok().and_then(|it| now.duration_since(it).ok());
+            let old = match what {
+                Prune::All => true,
+                Prune::Unused(limit) => age.is_some_and(|age| age > limit),
+            };
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if old && self.is_unlocked(&name) {
+                bytes += size_of(&folder);
+                remove(&folder).map_err(|error| Error::io("remove", &folder, error))?;
+                removed.push(folder);
+            }
+        }
+        for deb in entries(&self.root.join("debs"))? {
+            let metadata = fs::symlink_metadata(&deb).map_err(|error| Error::io("read", &deb, error))?;
+            let stem = deb.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            // A run that has just fetched it may be about to extract it.
+            let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
+            if !needed.contains(&stem) && (what == Prune::All || age > Duration::from_secs(3600)) {
+                fs::remove_file(&deb).map_err(|error| Error::io("remove", &deb, error))?;
+                bytes += metadata.len();
+                removed.push(deb);
+            }
+        }
+        for left in entries(&self.root.join("sysroots"))? {
+            let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(owner) = name.strip_prefix('.').and_then(|rest| rest.split('.').next()) else { continue };
+            if self.is_unlocked(owner) {
+                remove(&left).map_err(|error| Error::io("remove", &left, error))?;
+            }
+        }
+        Ok((removed, bytes))
+    }
+
+    fn is_unlocked(&self, name: &str) -> bool {
+        let Ok(file) = File::open(self.root.join("locks").join(name)) else { return true };
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+}
+
+/// What is in a folder, sorted; nothing where it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = match fs::read_dir(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", folder, error)),
+    };
+    let mut entries: Vec<_> = found.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    Ok(entries)
+}
+
+/// A record for each file and link below `root`: `f` or `l`, the size as eight bytes, the path, a NUL.
+/// Folders are known by what is in them.
+fn record(root: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            let kind = match metadata.file_type() {
+                kind if kind.is_dir() => {
+                    folders.push(entry.path());
+                    continue;
+                }
+                kind if kind.is_symlink() => b'l',
+                _ => b'f',
+            };
+            let path = entry.path();
+            let inside = path.strip_prefix(root).unwrap_or(&path);
+            contents.push(kind);
+            contents.extend(metadata.size().to_le_bytes());
+            contents.extend(inside.as_os_str().as_bytes());
+            contents.push(0);
+        }
+    }
+    Ok(contents)
+}
+
+/// Kind, size and path of each record.
+fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, &[u8])> {
+    std::iter::from_fn(move || {
+        let (kind, rest) = contents.split_first()?;
+        let (size, rest) = rest.split_first_chunk()?;
+        let end = memchr::memchr(0, rest)?;
+        contents = &rest[end + 1..];
+        Some((*kind, u64::from_le_bytes(*size), &rest[..end]))
+    })
+}
+
+/// Whether all that was recorded is there. Bytes are not compared: that would take longer than all else of a run.
+fn is_intact(root: &Path, contents: &[u8]) -> bool {
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else { return false };
+    !contents.is_empty()
+        && records(contents).all(|(kind, size, path)| {
+            rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+                let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+                is_link == (kind == b'l') && u64::try_from(stat.st_size) == Ok(size)
+            })
+        })
+}
+
+/// Removes a tree, folders that their owner may not write to among it.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(path);
+    }
+    if metadata.mode() & 0o700 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700))?;
+    }
+    for entry in fs::read_dir(path)? {
+        remove(&entry?.path())?;
+    }
+    fs::remove_dir(path)
+}
+
+fn size_of(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| size_of(&entry.path())).sum())
+        }
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    }
+}
+
+fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut sum = Sha256::new();
+    io::copy(&mut file, &mut sum)?;
+    Ok(hexadecimal(&sum.finalize()))
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl Package {
+    /// Its architecture-free name and version, as apt takes them.
+    pub(super) fn spec(&self) -> String {
+        format!("{}={}", self.name, self.version)
+    }
+}
+
+/// The lock and the apt folder of one suite for one machine share a name.
+pub(super) fn name(section: &Section) -> String {
+    format!("{}-{}-{}", section.suite.distribution.id(), section.suite.name, section.architecture)
+}
+
+/// Debian's name for the machine, or why there is none.
+pub(super) fn architecture(machine: Machine) -> Result<&'static str> {
+    machine.debian().ok_or_else(|| Error::failed(format!("no distribution has packages for {machine}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lock::tests::section;
+    use super::*;
+
+    fn made(cache: &Cache, section: &Section) -> Kept {
+        let staging = cache.staging(&name(section)).unwrap();
+        let root = staging.path().join(ROOT);
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::write(root.join("usr/bin/bash"), "12345").unwrap();
+        std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
+        cache.keep_sysroot(staging, &Cache::key(section, "recipe"), section).unwrap()
+    }
+
+    #[test]
+    fn a_sysroot_that_lacks_anything_is_not_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let section = section("debian:bookworm", &[("bash", "1")]);
+        let key = Cache::key(&section, "recipe");
+        assert!(cache.sysroot(&key).is_none());
+        let kept = made(&cache, &section);
+        assert_eq!(fs::read(kept.root.join("bin/bash")).unwrap(), b"12345");
+        assert!(cache.sysroot(&key).is_some());
+        let damages: [fn(&Path); 4] = [
+            |root| fs::write(root.join("usr/bin/bash"), "1234").unwrap(),
+            |root| fs::remove_file(root.join("bin")).unwrap(),
+            |root| fs::remove_dir_all(root).unwrap(),
+            |root| fs::write(root.with_file_name(CONTENTS), "").unwrap(),
+        ];
+        for damage in damages {
+            damage(&kept.root);
+            assert!(cache.sysroot(&key).is_none());
+            made(&cache, &section);
+            assert!(cache.sysroot(&key).is_some(), "it is made again");
+        }
+    }
+
+    #[test]
+    fn everything_that_made_it_is_in_the_key() {
+        let one = section("debian:bookworm", &[("bash", "1")]);
+        let key = Cache::key(&one, "recipe");
+        assert_eq!(key, Cache::key(&one.clone(), "recipe"));
+        let mut others = vec![section("debian:trixie", &[("bash", "1")]), section("debian:bookworm", &[("bash", "2")])];
+        others.push(Section { architecture: "armhf".to_owned(), ..one.clone() });
+        let mut hash = one.clone();
+        hash.packages[0].sha256 = "1".repeat(64);
+        others.push(hash);
+        let mut keys: Vec<_> = others.iter().map(|other| Cache::key(other, "recipe")).collect();
+        keys.extend([Cache::key(&one, "another recipe"), key]);
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count);
+    }
+
+    #[test]
+    fn a_damaged_package_is_not_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let file = temp.path().join("x.deb");
+        fs::write(&file, "abc").unwrap();
+        let sha256 = cache.keep_deb(&file).unwrap();
+        assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let package = Package { name: "x".into(), version: "1".into(), sha256 };
+        let kept = cache.deb(&package).unwrap();
+        fs::write(&kept, "abd").unwrap();
+        assert_eq!(cache.deb(&package), None);
+        assert!(!kept.exists());
+    }
+
+    #[test]
+    fn pruning_leaves_what_is_in_use() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let section = section("debian:bookworm", &[("bash", "1")]);
+        let kept = made(&cache, &section);
+        assert_eq!(cache.prune(Prune::All).unwrap().0, Vec::<PathBuf>::new());
+        assert!(kept.root.join("bin/bash").exists());
+        drop(kept);
+        let (removed, bytes) = cache.prune(Prune::Unused(Duration::from_secs(3600))).unwrap();
+        assert_eq!((removed.len(), bytes), (0, 0), "it was just used");
+        let (removed, bytes) = cache.prune(Prune::All).unwrap();
+        assert_eq!((removed.len(), bytes), (1, 5));
+        assert!(cache.list().unwrap().is_empty());
+    }
+
+    #[test]
+    fn two_who_want_the_same_wait_for_each_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let first = cache.lock("debian-bookworm-arm64", &mut || panic!("nobody has it")).unwrap();
+        let (send, receive) = std::sync::mpsc::channel();
+        let other = cache.clone();
+        let second = std::thread::spawn(move || {
+            other.lock("debian-bookworm-arm64", &mut || send.send(()).unwrap()).unwrap();
+        });
+        receive.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn folders_that_may_not_be_written_to_are_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("a/b");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("c"), "").unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+        remove(&temp.path().join("a")).unwrap();
+        assert!(!temp.path().join("a").exists());
+    }
+}

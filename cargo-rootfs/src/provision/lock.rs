@@ -1,0 +1,348 @@
+//! `rootfs.lock`: which packages, in which versions, a provisioned sysroot is made of.
+//!
+//! It reads and writes text; where the file is, and when it may change, is for [`super`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::suite::{Distribution, Suite};
+use super::want::Want;
+use crate::error::{Error, Result};
+
+/// The version of the format.
+const VERSION: &str = "1";
+
+const HEAD: &str = "\
+# Written by cargo rootfs, and not meant to be edited: the packages that its sysroots are made of.
+# `cargo rootfs sysroot update` takes newer ones.
+";
+
+/// All sysroots of a project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lock {
+    pub(crate) sections: Vec<Section>,
+}
+
+/// One sysroot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Section {
+    pub(crate) suite: Suite,
+    /// Debian's name for it.
+    pub(crate) architecture: String,
+    /// Whether `--sysroot auto` means this one.
+    pub(crate) is_auto: bool,
+    /// What was asked for, and the package that has it.
+    pub(crate) wants: BTreeMap<Want, String>,
+    /// What these need, themselves among it.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// One package.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// Of the .deb file, in hexadecimal.
+    pub(crate) sha256: String,
+}
+
+impl Lock {
+    /// Reads the file; without one there is nothing in it.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self> {
+        let bad = |why: String| {
+            Error::failed(format!("`{}` is not a lock that this version reads", path.display()))
+                .detail(why)
+                .help(format!("take it from version control, or start a new one: rm {}", path.display()))
+        };
+        if ["<<<<<<< ", "=======", ">>>>>>> "].iter().all(|mark| text.lines().any(|line| line.starts_with(mark))) {
+            return Err(bad("it holds both sides of a merge that was not finished".to_owned())
+                .help("keep one side of each conflict, then run `cargo rootfs sysroot update`"));
+        }
+        let table = DeTable::parse(text).map_err(|error| bad(error.message().to_owned()))?;
+        let table = table.get_ref();
+        match table.get("version").map(|version| version.get_ref()) {
+            Some(DeValue::Integer(version)) if version.as_str() == VERSION => {}
+            _ => return Err(bad(format!("its version is not {VERSION}"))),
+        }
+        let mut lock = Self::default();
+        for section in array(table, "sysroot") {
+            let section = section.and_then(Section::of_table).map_err(&bad)?;
+            if lock.find(&section.suite, &section.architecture).is_some() {
+                let (suite, arch) = (&section.suite, &section.architecture);
+                return Err(bad(format!("it has {suite} for {arch} twice, and they may disagree")));
+            }
+            lock.sections.push(section);
+        }
+        for (index, section) in lock.sections.iter().enumerate().filter(|(_, section)| section.is_auto) {
+            let arch = &section.architecture;
+            let mut later = lock.sections[index + 1..].iter();
+            if let Some(other) = later.find(|other| other.is_auto && other.architecture == *arch) {
+                let why = format!("`--sysroot auto` is both {} and {} for {arch}", section.suite, other.suite);
+                return Err(bad(why));
+            }
+        }
+        Ok(lock)
+    }
+
+    pub(crate) fn find(&self, suite: &Suite, architecture: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.suite == *suite && section.architecture == architecture)
+    }
+
+    /// The suite that `--sysroot auto` means for this architecture, once it has meant one.
+    pub(crate) fn auto(&self, architecture: &str) -> Option<&Suite> {
+        let auto = |section: &&Section| section.is_auto && section.architecture == architecture;
+        self.sections.iter().find(auto).map(|section| &section.suite)
+    }
+
+    /// Puts the section in the place of the one for the same suite and architecture.
+    pub(super) fn put(&mut self, section: Section) {
+        self.sections.retain(|known| known.suite != section.suite || known.architecture != section.architecture);
+        self.sections.push(section);
+        self.sections.sort_by(|a, b| (&a.suite, &a.architecture).cmp(&(&b.suite, &b.architecture)));
+    }
+
+    /// As it is written; the same lock is the same text.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{HEAD}version = {VERSION}\n");
+        for section in &self.sections {
+            text.push('\n');
+            text.push_str(&section.text());
+        }
+        text
+    }
+}
+
+impl Section {
+    /// One in which nothing was asked for yet.
+    pub(super) fn new(suite: Suite, architecture: &str) -> Self {
+        let architecture = architecture.to_owned();
+        Self { suite, architecture, is_auto: false, wants: BTreeMap::new(), packages: Vec::new() }
+    }
+
+    /// The packages that were asked for, each once.
+    pub(super) fn asked(&self) -> BTreeSet<&str> {
+        self.wants.values().map(String::as_str).collect()
+    }
+
+    pub(super) fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// What is wanted and not there.
+    pub(super) fn lacking<'w>(&self, wants: &'w BTreeSet<Want>) -> Vec<&'w Want> {
+        let has = |want: &&Want| self.wants.get(want).is_some_and(|package| self.package(package).is_some());
+        wants.iter().filter(|want| !has(want)).collect()
+    }
+
+    /// What is not as in `old`, one package a line.
+    pub(crate) fn changes(&self, old: &Self) -> Vec<String> {
+        let changed = self.packages.iter().filter_map(|new| match old.package(&new.name) {
+            None => Some(format!("{} {}, new", new.name, new.version)),
+            Some(old) if old != new => Some(format!("{} {} -> {}", new.name, old.version, new.version)),
+            Some(_) => None,
+        });
+        let gone = old.packages.iter().filter(|old| self.package(&old.name).is_none());
+        changed.chain(gone.map(|old| format!("{} {}, gone", old.name, old.version))).collect()
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::from("[[sysroot]]\n");
+        let _ = writeln!(text, "distribution = {}", quoted(self.suite.distribution.id()));
+        let _ = writeln!(text, "suite = {}", quoted(&self.suite.name));
+        let _ = writeln!(text, "architecture = {}", quoted(&self.architecture));
+        if self.is_auto {
+            text.push_str("auto = true\n");
+        }
+        for kind in Want::KINDS {
+            let mut of_kind = self.wants.iter().filter(|(want, _)| want.kind() == kind).peekable();
+            if of_kind.peek().is_some() {
+                let _ = writeln!(text, "\n[sysroot.{kind}]");
+            }
+            for (want, package) in of_kind {
+                let _ = writeln!(text, "{} = {}", quoted(want.name()), quoted(package));
+            }
+        }
+        for package in &self.packages {
+            let _ = writeln!(text, "\n[[sysroot.package]]");
+            let _ = writeln!(text, "name = {}", quoted(&package.name));
+            let _ = writeln!(text, "version = {}", quoted(&package.version));
+            let _ = writeln!(text, "sha256 = {}", quoted(&package.sha256));
+        }
+        text
+    }
+
+    fn of_table(table: &DeTable<'_>) -> std::result::Result<Self, String> {
+        let (distribution, suite) = (string(table, "distribution")?, string(table, "suite")?);
+        let distribution =
+            Distribution::of_id(distribution).ok_or_else(|| format!("`{distribution}` is not a known distribution"))?;
+        let suite =
+            Suite::parse(&format!("{}:{suite}", distribution.id())).map_err(|error| error.message().to_owned())?;
+        let mut section = Self::new(suite, string(table, "architecture")?);
+        section.is_auto = matches!(table.get("auto").map(|auto| auto.get_ref()), Some(DeValue::Boolean(true)));
+        for kind in Want::KINDS {
+            let Some(DeValue::Table(wants)) = table.get(kind).map(|wants| wants.get_ref()) else { continue };
+            for (name, package) in wants {
+                let package = package.get_ref().as_str().ok_or_else(|| format!("`{kind}` has what is no string"))?;
+                section.wants.insert(Want::of_kind(kind, name.get_ref()), checked(package)?.to_owned());
+            }
+        }
+        for package in array(table, "package") {
+            let package = package?;
+            let package = Package {
+                name: checked(string(package, "name")?)?.to_owned(),
+                version: checked(string(package, "version")?)?.to_owned(),
+                sha256: string(package, "sha256")?.to_owned(),
+            };
+            if package.sha256.len() != 64 || !package.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(format!("the sha256 of {} is none", package.name));
+            }
+            if section.package(&package.name).is_some() {
+                return Err(format!("{} has {} twice, and they may disagree", section.suite, package.name));
+            }
+            section.packages.push(package);
+        }
+        section.packages.sort();
+        Ok(section)
+    }
+}
+
+/// Names and versions of packages become arguments of apt: they must be what Debian allows
+/// (<https://www.debian.org/doc/debian-policy/ch-controlfields.html>).
+fn checked(text: &str) -> std::result::Result<&str, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:~".contains(&byte);
+    let starts = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    if starts && text.bytes().all(plain) { Ok(text) } else { Err(format!("`{text}` is not a package or a version")) }
+}
+
+fn string<'t>(table: &'t DeTable<'_>, key: &str) -> std::result::Result<&'t str, String> {
+    table.get(key).and_then(|value| value.get_ref().as_str()).ok_or_else(|| format!("`{key}` is not there"))
+}
+
+/// The tables of an array of tables.
+fn array<'t, 'd>(
+    table: &'t DeTable<'d>,
+    key: &str,
+) -> impl Iterator<Item = std::result::Result<&'t DeTable<'d>, String>> {
+    let items = table.get(key).and_then(|value| value.get_ref().as_array());
+    items.into_iter().flat_map(|items| items.iter()).map(|item| match item.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        _ => Err("it has what is no table".to_owned()),
+    })
+}
+
+/// As a basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::provision) fn section(suite: &str, packages: &[(&str, &str)]) -> Section {
+        let mut section = Section::new(Suite::parse(suite).unwrap(), "arm64");
+        for (name, version) in packages {
+            section.wants.insert(Want::Package((*name).to_owned()), (*name).to_owned());
+            section.packages.push(Package {
+                name: (*name).to_owned(),
+                version: (*version).to_owned(),
+                sha256: "0".repeat(64),
+            });
+        }
+        section
+    }
+
+    fn parse(text: &str) -> Result<Lock> {
+        Lock::parse(text, Path::new("rootfs.lock"))
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let mut one = section("debian:bookworm", &[("bash", "5.2.15-2+b7"), ("libattr1", "1:2.5.1-4")]);
+        one.wants.insert(Want::Tool("[".to_owned()), "coreutils".to_owned());
+        one.wants.insert(Want::Tool("/bin/a\"b\\c\u{1}".to_owned()), "bash".to_owned());
+        one.wants.insert(Want::Library("libssl.so.3".to_owned()), "libssl3".to_owned());
+        one.is_auto = true;
+        let mut lock = Lock::default();
+        lock.put(section("debian:trixie", &[("bash", "5.2.37-2")]));
+        lock.put(one);
+        let text = lock.text();
+        assert_eq!(parse(&text).unwrap(), lock, "{text}");
+        assert_eq!(lock.sections[0].suite.to_string(), "debian:bookworm", "they are sorted");
+        assert_eq!(lock.auto("arm64").unwrap().to_string(), "debian:bookworm");
+        assert_eq!(lock.auto("armhf"), None);
+    }
+
+    #[test]
+    fn changes_are_told() {
+        let old = section("debian:bookworm", &[("bash", "1"), ("dash", "1"), ("gone", "1")]);
+        let new = section("debian:bookworm", &[("bash", "2"), ("dash", "1"), ("new", "3")]);
+        assert_eq!(new.changes(&old), ["bash 1 -> 2", "new 3, new", "gone 1, gone"]);
+        assert!(new.changes(&new).is_empty());
+    }
+
+    #[test]
+    fn locks_that_disagree_are_told_of() {
+        let twice = [section("debian:bookworm", &[("bash", "1")]), section("debian:bookworm", &[("bash", "2")])];
+        let text = Lock { sections: twice.to_vec() }.text();
+        let error = parse(&text).unwrap_err();
+        assert!(error.details()[0].contains("debian:bookworm for arm64 twice"), "{error}");
+
+        let versions = section("debian:bookworm", &[("bash", "1"), ("bash", "2")]);
+        let error = parse(&Lock { sections: vec![versions] }.text()).unwrap_err();
+        assert!(error.details()[0].contains("has bash twice"), "{error}");
+
+        let mut autos = [section("debian:bookworm", &[]), section("debian:trixie", &[])];
+        autos.iter_mut().for_each(|section| section.is_auto = true);
+        let error = parse(&Lock { sections: autos.to_vec() }.text()).unwrap_err();
+        assert!(error.details()[0].contains("both debian:bookworm and debian:trixie"), "{error}");
+
+        let error = parse("version = 1\n<<<<<<< ours\na = 1\n=======\na = 2\n>>>>>>> theirs\n").unwrap_err();
+        assert!(error.details()[0].contains("merge"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_lock_is_refused() {
+        let package = |name: &str, version: &str, hash: &str| {
+            format!(
+                "version = 1\n[[sysroot]]\ndistribution = \"debian\"\nsuite = \"bookworm\"\narchitecture = \"arm64\"\n\
+                 [[sysroot.package]]\nname = \"{name}\"\nversion = \"{version}\"\nsha256 = \"{hash}\"\n"
+            )
+        };
+        let hash = "a".repeat(64);
+        assert!(parse(&package("bash", "1:5~x+b1", &hash)).is_ok());
+        for text in [
+            "",
+            "version = 2\n",
+            "version = 1\nsysroot = [1]\n",
+            "version = 1\n[[sysroot]]\ndistribution = \"x\"\n",
+            &package("-oDir=/", "1", &hash),
+            &package("bash", "$(x)", &hash),
+            &package("bash", "1", "short"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().exit_code(), 1, "{text}");
+        }
+    }
+}

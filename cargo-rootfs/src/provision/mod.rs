@@ -1,0 +1,452 @@
+//! Sysroots that nobody has made yet: a distribution's packages, fetched, verified and extracted for the user.
+//!
+//! A lock says of which packages; the cache keeps what was made. It runs nothing of what it extracts, changes nothing
+//! of the system, and prints nothing: it tells of its [`Step`]s.
+
+mod apt;
+mod cache;
+mod choose;
+mod extract;
+mod lock;
+mod repair;
+mod sources;
+mod suite;
+mod want;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+pub(crate) use cache::{Cache, Kept, Prune};
+pub(crate) use choose::{Asked, Candidate, Place, candidates};
+pub(crate) use lock::Lock;
+pub(crate) use suite::Suite;
+pub(crate) use want::Want;
+
+use crate::error::{Error, Result};
+use crate::target::Machine;
+use apt::Apt;
+use lock::Section;
+
+/// What is in every sysroot: the C library, what Rust's standard library links to, and who is who.
+const BASE: [&str; 4] = ["base-files", "base-passwd", "libc6", "libgcc-s1"];
+
+/// The name of the lock, beside Cargo.lock.
+const LOCK: &str = "rootfs.lock";
+
+/// How long the answer to a request without a project is taken to be current.
+const CURRENT: Duration = Duration::from_secs(24 * 3600);
+
+/// A sysroot that is to be had.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) suite: Suite,
+    pub(crate) machine: Machine,
+    pub(crate) wants: BTreeSet<Want>,
+    /// What would be of use, if any package has it.
+    pub(crate) hopes: BTreeSet<Want>,
+    pub(crate) pinned: Pinned,
+    pub(crate) may: May,
+    /// Whether nothing but `--sysroot auto`, or nothing, was asked for.
+    pub(crate) is_auto: bool,
+}
+
+/// Where the versions are written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pinned {
+    /// In `rootfs.lock` of this folder.
+    Project(PathBuf),
+    /// In the cache, for a day: there is no project.
+    Nowhere,
+}
+
+/// What `--locked`, `--offline` and `--frozen` forbid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct May {
+    pub(crate) change_lock: Lockfile,
+    pub(crate) network: Network,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Lockfile {
+    #[default]
+    Grows,
+    /// `--locked`
+    Stays,
+    /// `sysroot update`: all versions are chosen anew.
+    Renewed,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Network {
+    #[default]
+    Used,
+    /// `--offline`
+    Unused,
+}
+
+/// What goes on.
+#[derive(Debug)]
+pub(crate) enum Step<'s> {
+    /// Another process makes one of the same suite.
+    Waiting,
+    Updating(&'s Suite, &'static str),
+    /// So many packages.
+    Downloading(usize),
+    Extracting(usize, &'s Suite, &'static str),
+    /// The lock was written.
+    Locking(&'s Path),
+}
+
+/// Tells of steps, and whether to stop.
+pub(crate) trait Watch {
+    fn step(&mut self, step: Step<'_>);
+    fn stop(&self) -> Result<()>;
+}
+
+/// A sysroot that is there.
+#[derive(Debug)]
+pub(crate) struct Provided {
+    pub(crate) kept: Kept,
+    /// How many packages it is made of.
+    pub(crate) packages: usize,
+}
+
+/// Gives the sysroot, made now where it is not there.
+pub(crate) fn provide(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
+    let cache = Cache::locate()?;
+    let pin = Pin::of(request, &cache)?;
+    let known = pin.read(request)?;
+    if let Some(section) = known.holding(request) {
+        if let Some(kept) = cache.sysroot(&Cache::key(section, repair::RECIPE)) {
+            return Ok(Provided { kept, packages: section.packages.len() });
+        }
+    } else if request.may.change_lock == Lockfile::Stays {
+        return Err(must_change(&pin.path, &known.section, request));
+    }
+
+    let mut work = Work { request, cache: &cache, apt: None, watch };
+    let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting))?;
+    // Whoever had the lock may have done it all.
+    let known = pin.read(request)?;
+    let chosen = match known.holding(request) {
+        Some(section) => section.clone(),
+        None => work.choose(&known.section)?,
+    };
+    let kept = work.have(&chosen)?;
+    if known.holding(request).is_none() {
+        let is_news = chosen != known.section;
+        let packages = chosen.packages.len();
+        pin.write(request, chosen, &cache)?;
+        if is_news && matches!(request.pinned, Pinned::Project(_)) {
+            work.watch.step(Step::Locking(&pin.path));
+        }
+        return Ok(Provided { kept, packages });
+    }
+    Ok(Provided { kept, packages: chosen.packages.len() })
+}
+
+/// The lock of a project, where there is one.
+pub(crate) fn project_lock(pinned: &Pinned) -> Result<Lock> {
+    match pinned {
+        Pinned::Project(folder) => Lock::read(&folder.join(LOCK)),
+        Pinned::Nowhere => Ok(Lock::default()),
+    }
+}
+
+/// What must be there.
+fn wants(request: &Request) -> BTreeSet<Want> {
+    let base = BASE.iter().map(|name| Want::Package((*name).to_owned()));
+    base.chain(request.wants.iter().cloned()).collect()
+}
+
+fn must_change(path: &Path, section: &Section, request: &Request) -> Error {
+    let error = Error::failed(format!("`{}` would have to change, and --locked was given", path.display()));
+    let (suite, arch) = (&section.suite, &section.architecture);
+    let all: BTreeSet<Want> = wants(request).into_iter().chain(request.hopes.iter().cloned()).collect();
+    let lacking = section.lacking(&all);
+    let error = match lacking.is_empty() {
+        true => error.detail(format!("it has {suite} for {arch}, and not yet for `--sysroot auto`")),
+        false => error.detail(format!("for {suite} {arch} it does not have {}", listed(&lacking))),
+    };
+    error.help("run it once without --locked, and keep the lock in version control")
+}
+
+fn listed(wants: &[&Want]) -> String {
+    wants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A lock on the disk.
+struct Pin {
+    path: PathBuf,
+}
+
+impl Pin {
+    fn of(request: &Request, cache: &Cache) -> Result<Self> {
+        let path = match &request.pinned {
+            Pinned::Project(folder) => folder.join(LOCK),
+            Pinned::Nowhere => {
+                let mut sum = Sha256::new();
+                sum.update(request.suite.to_string());
+                sum.update(cache::architecture(request.machine)?);
+                for want in &request.wants {
+                    // What was found to be needed on the way is not what was asked for.
+                    if !matches!(want, Want::Library(_)) {
+                        sum.update(format!("{want}\n"));
+                    }
+                }
+                let name = format!("{}.lock", &cache::hexadecimal(&sum.finalize())[..16]);
+                cache.root().join("requests").join(name)
+            }
+        };
+        Ok(Self { path })
+    }
+
+    fn read(&self, request: &Request) -> Result<Known> {
+        let lock = match (Lock::read(&self.path), &request.pinned) {
+            // Nobody is asked to mend what is in the cache.
+            (Err(_), Pinned::Nowhere) => Lock::default(),
+            (lock, _) => lock?,
+        };
+        let architecture = cache::architecture(request.machine)?;
+        let section = lock.find(&request.suite, architecture).cloned();
+        let section = section.unwrap_or_else(|| Section::new(request.suite.clone(), architecture));
+        Ok(Known { section, is_current: self.is_current(request) })
+    }
+
+    /// A project's lock holds until it is renewed.
+    fn is_current(&self, request: &Request) -> bool {
+        if request.pinned != Pinned::Nowhere || request.may.network == Network::Unused {
+            return true;
+        }
+        let modified = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < CURRENT))
+    }
+
+    fn write(&self, request: &Request, section: Section, cache: &Cache) -> Result<()> {
+        // Another suite's section may have come in between.
+        let mut lock = match request.pinned {
+            Pinned::Project(_) => Lock::read(&self.path)?,
+            Pinned::Nowhere => Lock::default(),
+        };
+        lock.put(section);
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        if folder.starts_with(cache.root()) {
+            cache.folder("requests")?;
+        }
+        let failed = |error| Error::io("write", &self.path, error);
+        let mut file = tempfile::Builder::new()
+            .prefix(".rootfs.lock.")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        std::io::Write::write_all(&mut file, lock.text().as_bytes()).map_err(failed)?;
+        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+/// What a lock had when it was read.
+struct Known {
+    section: Section,
+    is_current: bool,
+}
+
+impl Known {
+    /// The section, where it answers the request as it stands.
+    fn holding(&self, request: &Request) -> Option<&Section> {
+        let Self { section, is_current } = self;
+        let holds = *is_current
+            && request.may.change_lock != Lockfile::Renewed
+            && (section.is_auto || !request.is_auto)
+            && section.lacking(&wants(request)).is_empty()
+            && section.lacking(&request.hopes).is_empty();
+        holds.then_some(section)
+    }
+}
+
+/// What one call may have to do, under the suite's lock.
+struct Work<'w> {
+    request: &'w Request,
+    cache: &'w Cache,
+    apt: Option<Apt>,
+    watch: &'w mut dyn Watch,
+}
+
+impl Work<'_> {
+    /// A section that answers the request: what is pinned stays pinned.
+    fn choose(&mut self, section: &Section) -> Result<Section> {
+        let Request { suite, may, hopes, .. } = self.request;
+        let renewed = may.change_lock == Lockfile::Renewed || self.request.pinned == Pinned::Nowhere;
+        let wants = wants(self.request);
+        let mut chosen = section.clone();
+        chosen.is_auto |= self.request.is_auto;
+        let is_new = |want: &Want| renewed || !section.wants.contains_key(want);
+        let wants: BTreeSet<Want> = wants.iter().chain(section.wants.keys()).filter(|it| is_new(it)).cloned().collect();
+        let hopes: BTreeSet<Want> = hopes.iter().filter(|it| is_new(it)).cloned().collect();
+        if wants.is_empty() && hopes.is_empty() && section.lacking(&self::wants(self.request)).is_empty() {
+            return Ok(chosen);
+        }
+        self.index(Age::Fresh)?;
+        self.find_packages(&mut chosen, &wants, &hopes)?;
+        let specs: Vec<String> = chosen
+            .asked()
+            .into_iter()
+            .filter(|name| renewed || chosen.package(name).is_none())
+            .map(str::to_owned)
+            .chain(chosen.packages.iter().filter(|_| !renewed).map(lock::Package::spec))
+            .collect();
+        let resolved = self.apt()?.resolve(&specs)?;
+        if resolved.is_empty() {
+            return Err(Error::failed(format!("apt chooses no package of {suite}")));
+        }
+        chosen.packages = resolved;
+        chosen.packages.sort();
+        Ok(chosen)
+    }
+
+    /// Finds the package of each of `wants`; all that have none are told of at once. Of `hopes` that is no failure.
+    fn find_packages(&mut self, section: &mut Section, wants: &BTreeSet<Want>, hopes: &BTreeSet<Want>) -> Result<()> {
+        let machine = self.request.machine;
+        let all: Vec<_> = wants.union(hopes).map(|want| (want, want.candidates(machine))).collect();
+        let names: BTreeSet<&String> = all.iter().flat_map(|(_, candidates)| candidates).collect();
+        let known = self.apt()?.known(&names.into_iter().cloned().collect::<Vec<_>>())?;
+        let mut errors = Vec::new();
+        for (want, candidates) in &all {
+            match candidates.iter().find(|name| known.contains(name)) {
+                Some(name) => {
+                    section.wants.insert((*want).clone(), name.clone());
+                }
+                None if wants.contains(want) => errors.push(self.unknown(want, candidates)),
+                None => {}
+            }
+        }
+        Error::all(errors)
+    }
+
+    fn unknown(&self, want: &Want, candidates: &[String]) -> Error {
+        let (suite, arch) = (&self.request.suite, self.request.machine.debian().unwrap_or_default());
+        let error = Error::failed(format!("no package of {suite} for {arch} is known to have {want}"));
+        let error = match candidates {
+            [] => error,
+            names => error.detail(format!("there is no package {}", names.join(", "))),
+        };
+        match want {
+            Want::Package(_) => error,
+            _ => error.help("name the package that has it: --with-package NAME"),
+        }
+    }
+
+    /// The sysroot of `section`.
+    fn have(&mut self, section: &Section) -> Result<Kept> {
+        let (cache, key) = (self.cache, Cache::key(section, repair::RECIPE));
+        // Whoever had the lock may have made it.
+        if let Some(kept) = cache.sysroot(&key) {
+            return Ok(kept);
+        }
+        let debs = self.debs(section)?;
+        let architecture = cache::architecture(self.request.machine)?;
+        self.watch.step(Step::Extracting(debs.len(), &section.suite, architecture));
+        let staging = cache.staging(&cache::name(section))?;
+        let watch = &*self.watch;
+        let filled = extract::extract(cache, section, &debs, &staging.path().join("root"), &|| watch.stop());
+        if let Err(error) = filled {
+            // What packages' folders do not let their owner remove, at least by himself.
+            let _ = cache::remove(staging.path());
+            return Err(error);
+        }
+        cache.keep_sysroot(staging, &key, section)
+    }
+
+    /// The files of all packages, in their order.
+    fn debs(&mut self, section: &Section) -> Result<Vec<PathBuf>> {
+        let cache = self.cache;
+        let lacking: Vec<_> = section.packages.iter().filter(|package| cache.deb(package).is_none()).collect();
+        if !lacking.is_empty() {
+            if self.request.may.network == Network::Unused {
+                return Err(self.offline(lacking.iter().map(|package| package.spec()).collect()));
+            }
+            self.watch.stop()?;
+            // apt fetches what its index has.
+            self.index(Age::Any)?;
+            self.watch.step(Step::Downloading(lacking.len()));
+            if self.download(&lacking).is_err() {
+                // The index may be of yesterday, and the packages of today.
+                self.apt = None;
+                self.index(Age::Newest)?;
+                self.download(&lacking)?;
+            }
+        }
+        let mut debs = Vec::new();
+        let mut others = Vec::new();
+        for package in &section.packages {
+            match cache.deb(package) {
+                Some(deb) => debs.push(deb),
+                None => others.push(package.spec()),
+            }
+        }
+        if others.is_empty() {
+            return Ok(debs);
+        }
+        Err(Error::failed(format!("the mirror has other files than `{LOCK}` for {}", others.join(", ")))
+            .detail("their digests differ")
+            .help("take the mirror's: cargo rootfs sysroot update"))
+    }
+
+    fn download(&mut self, packages: &[&lock::Package]) -> Result<()> {
+        let folder = self.cache.folder("debs")?;
+        let folder = tempfile::Builder::new()
+            .prefix(".fetched.")
+            .tempdir_in(&folder)
+            .map_err(|error| self.cache.unwritable(&folder, error))?;
+        self.apt()?.download(packages, folder.path())?;
+        apt::keep_downloads(self.cache, folder.path())
+    }
+
+    fn apt(&mut self) -> Result<&Apt> {
+        if self.apt.is_none() {
+            self.apt = Some(Apt::open(self.cache, &self.request.suite, self.request.machine)?);
+        }
+        Ok(self.apt.as_ref().expect("it was just put there"))
+    }
+
+    /// Has an index of this age at the most, where the network may be used.
+    fn index(&mut self, age: Age) -> Result<()> {
+        let Request { suite, machine, may, .. } = self.request;
+        let architecture = cache::architecture(*machine)?;
+        let apt = self.apt()?;
+        let is_there = match age {
+            Age::Any => apt.has_index(),
+            Age::Fresh => apt.is_fresh() && may.change_lock != Lockfile::Renewed,
+            Age::Newest => false,
+        };
+        match may.network {
+            Network::Used if is_there => Ok(()),
+            Network::Unused if apt.has_index() => Ok(()),
+            Network::Unused => Err(self.offline(vec![format!("the index of {suite} for {architecture}")])),
+            Network::Used => {
+                self.watch.step(Step::Updating(suite, architecture));
+                self.apt()?.update()
+            }
+        }
+    }
+
+    fn offline(&self, lacking: Vec<String>) -> Error {
+        let Request { suite, machine, .. } = self.request;
+        let arch = machine.debian().unwrap_or_default();
+        let error = Error::failed(format!("cannot make a sysroot of {suite} for {arch} without the network"));
+        let error = lacking.into_iter().fold(error, |error, one| error.detail(format!("lacking  {one}")));
+        error.help("run it once without --offline")
+    }
+}
+
+/// How old an index may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Age {
+    Any,
+    Fresh,
+    Newest,
+}

@@ -1,0 +1,212 @@
+//! Distributions and their suites, as `--sysroot` names them, and what is known of each by heart.
+//!
+//! It asks no mirror: whether a suite exists there is for apt to find out.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::target::Machine;
+
+/// A distribution whose packages apt can fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Distribution {
+    Debian,
+    Ubuntu,
+}
+
+/// `debian:bookworm`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Suite {
+    pub(crate) distribution: Distribution,
+    /// Its code name, in lower case.
+    pub(crate) name: String,
+}
+
+/// One line of a distribution's sources: a mirror, and the pockets of a suite that it has.
+pub(super) struct DefaultSource {
+    pub(super) mirror: &'static str,
+    /// What follows the suite's name.
+    pub(super) pockets: &'static [&'static str],
+}
+
+impl Distribution {
+    const ALL: [Self; 2] = [Self::Debian, Self::Ubuntu];
+
+    /// As in the ID of os-release(5), and before the colon of `--sysroot`.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Self::Debian => "debian",
+            Self::Ubuntu => "ubuntu",
+        }
+    }
+
+    pub(crate) fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.id() == id)
+    }
+
+    /// Where its archive keys are installed, and the package that installs them there.
+    pub(super) fn keyring(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Debian => ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
+            Self::Ubuntu => ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
+        }
+    }
+
+    /// Components that are its own: others are somebody else's archive for it.
+    pub(super) fn components(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => &["main", "contrib", "non-free", "non-free-firmware"],
+            Self::Ubuntu => &["main", "restricted", "universe", "multiverse"],
+        }
+    }
+
+    /// The components that are free software.
+    pub(super) fn free_components(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => &["main"],
+            Self::Ubuntu => &["main", "universe"],
+        }
+    }
+
+    /// The public mirrors, for a host that has none of its own.
+    pub(super) fn default_sources(self, suite: &str, machine: Machine) -> &'static [DefaultSource] {
+        const DEBIAN: &[DefaultSource] = &[
+            DefaultSource { mirror: "http://deb.debian.org/debian", pockets: &["", "-updates"] },
+            DefaultSource { mirror: "http://deb.debian.org/debian-security", pockets: &["-security"] },
+        ];
+        const ROLLING: &[DefaultSource] = &[DefaultSource { mirror: "http://deb.debian.org/debian", pockets: &[""] }];
+        const UBUNTU: &[DefaultSource] =
+            &[DefaultSource { mirror: UBUNTU_ARCHIVE, pockets: &["", "-updates", "-security"] }];
+        const PORTS: &[DefaultSource] =
+            &[DefaultSource { mirror: UBUNTU_PORTS, pockets: &["", "-updates", "-security"] }];
+        match self {
+            Self::Debian if is_rolling(suite) => ROLLING,
+            Self::Debian => DEBIAN,
+            Self::Ubuntu if is_in_archive(machine) => UBUNTU,
+            Self::Ubuntu => PORTS,
+        }
+    }
+
+    /// The mirror that has `machine`, where `mirror` is the public one for other machines.
+    pub(super) fn mirror_for(self, mirror: &str, machine: Machine) -> Option<&'static str> {
+        // Ubuntu has two archives, one for amd64 and i386 and one for all others
+        // (<https://wiki.ubuntu.com/UbuntuDevelopment/PackageArchive>).
+        let host = mirror.split_once("://")?.1.split('/').next()?;
+        match self {
+            Self::Ubuntu if host == "ports.ubuntu.com" => is_in_archive(machine).then_some(UBUNTU_ARCHIVE),
+            Self::Ubuntu if host.ends_with(".ubuntu.com") => (!is_in_archive(machine)).then_some(UBUNTU_PORTS),
+            _ => None,
+        }
+    }
+
+    /// Names that a suite is also known by while it is the newest or the next: they move.
+    pub(super) fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => &["oldoldstable", "oldstable", "stable", "testing", "unstable"],
+            Self::Ubuntu => &["devel"],
+        }
+    }
+}
+
+const UBUNTU_ARCHIVE: &str = "http://archive.ubuntu.com/ubuntu";
+const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
+
+fn is_in_archive(machine: Machine) -> bool {
+    matches!(machine.debian(), Some("amd64" | "i386"))
+}
+
+/// Suites that are never released, and so have no updates beside them.
+pub(super) fn is_rolling(suite: &str) -> bool {
+    matches!(suite, "sid" | "unstable" | "experimental")
+}
+
+impl Suite {
+    /// `DISTRO:SUITE`
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let known: Vec<_> = Distribution::ALL.iter().map(|it| it.id()).collect();
+        let Some((distribution, name)) = text.split_once(':') else {
+            return Err(Error::usage(format!("`{text}` is not a sysroot: a folder is written with a slash"))
+                .help(format!("--sysroot ./{text}")));
+        };
+        let distribution = Distribution::of_id(distribution).ok_or_else(|| {
+            Error::usage(format!("`{text}` is not a sysroot: the distribution `{distribution}` is not known"))
+                .detail(format!("known are {}", known.join(" and ")))
+                .help("extract its packages to a folder, and pass --sysroot DIR")
+        })?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err(Error::usage(format!("`{text}` is not a sysroot: `{name}` is not the name of a suite"))
+                .help("as debian:bookworm or ubuntu:noble"));
+        }
+        Ok(Self { distribution, name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.distribution.id(), self.name)
+    }
+}
+
+/// The suite of an installed system, by the text of its os-release(5).
+pub(super) fn of_os_release(text: &str) -> Option<Suite> {
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim().trim_matches(['"', '\'']).to_ascii_lowercase())
+    };
+    let name = |key| value(key).filter(|name| !name.is_empty());
+    let ids = [value("ID"), value("ID_LIKE")].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    match Distribution::of_id(ids.split(' ').next()?) {
+        Some(distribution) => Some(Suite { distribution, name: name("VERSION_CODENAME")? }),
+        // Derivatives that say which of Ubuntu's suites they are built on have its mirrors among their sources.
+        None if ids.split(' ').any(|id| id == "ubuntu") => {
+            Some(Suite { distribution: Distribution::Ubuntu, name: name("UBUNTU_CODENAME")? })
+        }
+        None => Some(Suite { distribution: Distribution::Debian, name: name("DEBIAN_CODENAME")? }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_written_with_their_distribution() {
+        let suite = Suite::parse("debian:bookworm").unwrap();
+        assert_eq!((suite.distribution, suite.name.as_str()), (Distribution::Debian, "bookworm"));
+        assert_eq!(Suite::parse("ubuntu:noble").unwrap().to_string(), "ubuntu:noble");
+        for text in ["debian", "debian:", "fedora:41", "debian:../x", "debian:a b", "", ":", "Debian:bookworm"] {
+            assert_eq!(Suite::parse(text).unwrap_err().exit_code(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_known_by_its_os_release() {
+        for (text, suite) in [
+            ("ID=debian\nVERSION_CODENAME=bookworm\n", Some("debian:bookworm")),
+            ("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n", Some("ubuntu:noble")),
+            (
+                "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\nVERSION_CODENAME=wilma\nUBUNTU_CODENAME=noble",
+                Some("ubuntu:noble"),
+            ),
+            ("ID=linuxmint\nID_LIKE=debian\nVERSION_CODENAME=faye\nDEBIAN_CODENAME=bookworm", Some("debian:bookworm")),
+            ("ID=fedora\nVERSION_CODENAME=\"\"\n", None),
+            ("ID=debian\n", None),
+            ("", None),
+        ] {
+            assert_eq!(of_os_release(text).map(|suite| suite.to_string()).as_deref(), suite, "{text}");
+        }
+    }
+
+    #[test]
+    fn ubuntu_has_two_archives() {
+        let machine = |triple| crate::target::Target::parse(triple).unwrap().machine();
+        let (arm, intel) = (machine("aarch64-unknown-linux-gnu"), machine("x86_64-unknown-linux-gnu"));
+        let ubuntu = Distribution::Ubuntu;
+        assert_eq!(ubuntu.mirror_for("http://de.archive.ubuntu.com/ubuntu", arm), Some(UBUNTU_PORTS));
+        assert_eq!(ubuntu.mirror_for("http://ports.ubuntu.com/ubuntu-ports/", intel), Some(UBUNTU_ARCHIVE));
+        assert_eq!(ubuntu.mirror_for("http://archive.ubuntu.com/ubuntu", intel), None);
+        assert_eq!(ubuntu.mirror_for("https://mirror.example/ubuntu", arm), None);
+        assert_eq!(Distribution::Debian.mirror_for("http://deb.debian.org/debian", arm), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! What a sysroot is to have, and which package has it.
+//!
+//! Nothing here asks a package index: it gives candidates, the likeliest first, and [`super::apt`] knows which exist.
+
+use std::fmt;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::packages;
+use crate::target::Machine;
+
+const OWNERS: &str = include_str!("owners.toml");
+
+/// One thing that a sysroot is to have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Want {
+    /// By name or absolute path.
+    Tool(String),
+    /// By soname.
+    Library(String),
+    /// By its own name.
+    Package(String),
+}
+
+impl Want {
+    /// The names of the tables that a lock has them in.
+    pub(super) const KINDS: [&'static str; 3] = ["tools", "libraries", "with-packages"];
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => Self::KINDS[0],
+            Self::Library(_) => Self::KINDS[1],
+            Self::Package(_) => Self::KINDS[2],
+        }
+    }
+
+    pub(super) fn of_kind(kind: &str, name: &str) -> Self {
+        let name = name.to_owned();
+        match kind {
+            "tools" => Self::Tool(name),
+            "libraries" => Self::Library(name),
+            _ => Self::Package(name),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Tool(name) | Self::Library(name) | Self::Package(name) => name,
+        }
+    }
+
+    /// Packages that may have it, the likeliest first.
+    pub(super) fn candidates(&self, machine: Machine) -> Vec<String> {
+        let mut names = match self {
+            Self::Package(name) => vec![name.clone()],
+            Self::Tool(tool) => {
+                let name = tool.rsplit('/').next().unwrap_or(tool);
+                let known = known_owner(name);
+                let owner = packages::of_tool(name, machine).map(|owner| without_architecture(&owner));
+                known.into_iter().chain(owner).chain([name.to_ascii_lowercase()]).collect()
+            }
+            Self::Library(soname) => {
+                let owner = packages::of_library(Path::new("/"), soname.as_bytes(), machine);
+                owner.map(|owner| without_architecture(&owner)).into_iter().chain(by_policy(soname)).collect()
+            }
+        };
+        // Rebuilt for 64-bit time, a library's package got another name (Debian 13, Ubuntu 24.04).
+        if matches!(self, Self::Library(_)) {
+            let renamed: Vec<String> = names.iter().map(|name| format!("{name}t64")).collect();
+            names.extend(renamed);
+        }
+        names.retain(|name| is_package_name(name));
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+}
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(name) => write!(f, "tool `{name}`"),
+            Self::Library(name) => write!(f, "library `{name}`"),
+            Self::Package(name) => write!(f, "package `{name}`"),
+        }
+    }
+}
+
+/// The package of a tool that is not named after it.
+fn known_owner(tool: &str) -> Option<String> {
+    let table = DeTable::parse(OWNERS).expect("the owners are TOML, which a test reads");
+    let of = |tools: &DeValue<'_>| tools.as_str().is_some_and(|tools| tools.split_whitespace().any(|it| it == tool));
+    table.get_ref().iter().find(|(_, tools)| of(tools.get_ref())).map(|(package, _)| package.get_ref().to_string())
+}
+
+/// How a library's package is named after its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
+/// `libbfd-2.40.so` in `libbfd-2.40` (<https://www.debian.org/doc/debian-policy/ch-sharedlibs.html>).
+fn by_policy(soname: &str) -> Vec<String> {
+    // GCC's own say nothing of their number, and one of glibc stands for all.
+    let known = match soname {
+        "libgcc_s.so.1" => Some("libgcc-s1"),
+        "libstdc++.so.6" => Some("libstdc++6"),
+        "libc.so.6" | "libm.so.6" | "libdl.so.2" | "libpthread.so.0" | "librt.so.1" | "libutil.so.1"
+        | "libresolv.so.2" | "libanl.so.1" | "libnss_files.so.2" | "libnss_dns.so.2" => Some("libc6"),
+        loader if loader.starts_with("ld-linux") || loader.starts_with("ld64.so") => Some("libc6"),
+        _ => None,
+    };
+    if let Some(known) = known {
+        return vec![known.to_owned()];
+    }
+    let name = match soname.split_once(".so.") {
+        Some((name, version)) if name.ends_with(|last: char| last.is_ascii_digit()) => format!("{name}-{version}"),
+        Some((name, version)) => format!("{name}{version}"),
+        None => soname.trim_end_matches(".so").to_owned(),
+    };
+    vec![name.to_ascii_lowercase().replace('_', "-")]
+}
+
+fn without_architecture(package: &str) -> String {
+    package.split(':').next().unwrap_or(package).to_owned()
+}
+
+/// As Debian allows it: it becomes an argument of apt.
+pub(super) fn is_package_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    name.len() > 1 && name.as_bytes()[0].is_ascii_alphanumeric() && name.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_libraries_by_policy() {
+        for (soname, package) in [
+            ("libssl.so.3", "libssl3"),
+            ("libgtk-3.so.0", "libgtk-3-0"),
+            ("libpcre2-8.so.0", "libpcre2-8-0"),
+            ("libbfd-2.40-system.so", "libbfd-2.40-system"),
+            ("libX11.so.6", "libx11-6"),
+            ("libnss_files.so.2", "libc6"),
+            ("ld-linux-aarch64.so.1", "libc6"),
+            ("libgcc_s.so.1", "libgcc-s1"),
+        ] {
+            assert_eq!(by_policy(soname), [package], "{soname}");
+        }
+    }
+
+    #[test]
+    fn tools_have_candidates_that_can_be_arguments() {
+        let machine = Machine::host();
+        assert_eq!(Want::Tool("ls".into()).candidates(machine)[0], "coreutils");
+        assert_eq!(Want::Tool("/usr/bin/awk".into()).candidates(machine)[0], "mawk");
+        assert!(Want::Tool("no-such-tool".into()).candidates(machine).contains(&"no-such-tool".to_owned()));
+        assert!(Want::Package("-o=x".into()).candidates(machine).is_empty());
+        assert!(Want::Tool("[".into()).candidates(machine).contains(&"coreutils".to_owned()));
+        let ssl = Want::Library("libssl.so.3".into()).candidates(machine);
+        assert!(ssl.contains(&"libssl3".to_owned()) && ssl.contains(&"libssl3t64".to_owned()), "{ssl:?}");
+    }
+}
