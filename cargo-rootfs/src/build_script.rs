@@ -75,6 +75,13 @@ impl Userland {
         self
     }
 
+    /// A package of the sysroot's distribution, whole and with what it depends on (`--with-package`).
+    #[must_use]
+    pub fn with_package(mut self, package: impl Into<String>) -> Self {
+        self.content.packages.push(package.into());
+        self
+    }
+
     /// Which libraries come along that ELF files say they open at run time (`--dlopen`): those of this priority and
     /// above; [`Priority::Recommended`] unless given.
     #[must_use]

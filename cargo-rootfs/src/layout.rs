@@ -9,6 +9,7 @@ mod configuration;
 mod includes;
 mod libraries;
 mod opened;
+mod packaged;
 mod place;
 mod project;
 mod root;
@@ -16,6 +17,7 @@ mod runtime;
 mod secrets;
 mod skeleton;
 mod surprises;
+mod take;
 pub(crate) mod tools;
 mod variants;
 mod worklist;
@@ -47,6 +49,8 @@ use worklist::{Worked, Worklist};
 pub struct Content {
     /// Tools by name or absolute path (`--with`).
     pub tools: Vec<String>,
+    /// Packages of the sysroot's distribution that are taken whole, with what they depend on (`--with-package`).
+    pub packages: Vec<String>,
     /// Sonames that are opened at run time (`--with-lib`).
     pub libraries: Vec<String>,
     /// The least priority of the dlopen notes that are followed (`--dlopen`).
@@ -72,6 +76,7 @@ impl Default for Content {
     fn default() -> Self {
         Self {
             tools: Vec::new(),
+            packages: Vec::new(),
             libraries: Vec::new(),
             dlopen: Priority::default(),
             hwcaps: Variants::default(),
@@ -193,19 +198,27 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
 
     let mut rules = match content.runtime {
         Runtime::None => None,
-        Runtime::Packages => return Err(Error::usage("`--runtime packages` is not supported yet")),
-        Runtime::Rules => Some(runtime::Runtime::new(&mut view, machine, &template, &content.rules)),
+        Runtime::Rules | Runtime::Packages => {
+            Some(runtime::Runtime::new(&mut view, machine, &template, &content.rules))
+        }
     };
     let mut worklist = Worklist::new(&mut view, &mut resolvers, target);
     worklist.ask(roots);
+    let widened = if content.runtime == Runtime::Packages { worklist.tools() } else { Vec::new() };
+    let packaged = packaged::take(worklist.view, machine, &content.packages, &widened);
+    worklist.bring(packaged.roots);
     if let Some(rules) = &mut rules {
-        rules.run(&mut worklist, &includes::files(&includes));
+        let data = includes::files(&includes).into_iter().chain(packaged.taken.paths().cloned());
+        rules.run(&mut worklist, &data.collect::<Vec<_>>());
     }
     let Worked { roots, mut closures, others, errors: refused, warnings: left_out } = worklist.worked;
     if let Some(rules) = &mut rules {
         rules.say(&mut view, &mut errors, &mut warnings);
     }
+    errors.extend(packaged.errors);
     errors.extend(refused);
+    warnings.extend(packaged.warnings);
+    warnings.extend(packaged.taken.warnings());
     warnings.extend(left_out);
     let variants = match content.hwcaps {
         Variants::All if errors.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
@@ -240,6 +253,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     for entry in &template.entries {
         skeleton::put(&mut layout, entry, &mut warnings)?;
     }
+    packaged.taken.lay_out(&mut layout)?;
     if let Some(rules) = &rules {
         rules.lay_out(&mut layout)?;
     }

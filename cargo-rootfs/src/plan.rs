@@ -173,7 +173,8 @@ impl Plan {
         Error::all(errors)?;
         outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
         let asked = request.content;
-        let names_nothing = asked.with.is_none() && asked.with_lib.is_none() && asked.include.is_none();
+        let names_nothing =
+            asked.with.is_none() && asked.with_lib.is_none() && asked.with_package.is_none() && asked.include.is_none();
         if around.project.is_none() && selection.prebuilt.is_empty() && names_nothing && asked.template.is_none() {
             return Err(Error::usage("there is nothing to package: no tool, no library, no file, no template")
                 .help("name tools: --tools-only --with bash,ls"));

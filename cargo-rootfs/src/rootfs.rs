@@ -207,6 +207,13 @@ pub enum Origin {
         /// The file that called for it.
         because: RootfsPath,
     },
+    /// In a package of the sysroot's distribution.
+    Package {
+        /// The package's name.
+        name: Arc<str>,
+        /// The option that it was taken for, as `--with-package curl`.
+        because: Arc<str>,
+    },
     /// The program interpreter (PT_INTERP) of this object.
     InterpreterOf(RootfsPath),
     /// Asked for by `--include`, source as typed.
@@ -232,6 +239,7 @@ impl fmt::Display for Origin {
                 write!(f, "dlopen note ({priority}, {feature}) of {by}")
             }
             Self::Rule { name, why, because } => write!(f, "rule {name}: {why}, because of {because}"),
+            Self::Package { name, because } => write!(f, "package {name}, for {because}"),
             Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
             Self::Include(source) => write!(f, "--include {source}"),
             Self::Template(name) => write!(f, "template {name}"),

@@ -18,7 +18,6 @@ fn promised_flags_and_commands_are_not_taken_for_typing_errors() {
     let folder = Project::empty();
     for flag in [
         "--locale",
-        "--with-package",
         "--layers",
         "--sbom",
         "--digest-file",

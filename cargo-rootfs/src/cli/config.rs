@@ -152,6 +152,7 @@ impl ContentArgs {
     fn over(self, far: Self, lists: Lists) -> Self {
         Self {
             with: list(far.with, self.with, lists),
+            with_package: list(far.with_package, self.with_package, lists),
             with_lib: list(far.with_lib, self.with_lib, lists),
             dlopen: self.dlopen.or(far.dlopen),
             hwcaps: self.hwcaps.or(far.hwcaps),

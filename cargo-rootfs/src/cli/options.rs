@@ -343,6 +343,12 @@ pub(crate) struct ContentArgs {
     /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) with_lib: Option<Vec<String>>,
+    /// Packages of the sysroot's distribution, whole and with what they depend on; comma-separated, repeatable
+    ///
+    /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
+    /// recommended.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) with_package: Option<Vec<String>>,
     /// Up to which priority to add what ELF files say they open at run time [default: recommended]
     ///
     /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
@@ -351,9 +357,10 @@ pub(crate) struct ContentArgs {
     /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
     #[arg(long, value_name = "VARIANTS")]
     pub(crate) hwcaps: Option<Variants>,
-    /// Whether what tools need beyond their closures comes along: `rules`, or `none` [default: rules]
+    /// Whether what tools need beyond their closures comes along: `rules`, `packages` or `none` [default: rules]
     ///
-    /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule.
+    /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
+    /// `packages` each tool comes with the other files of its own package as well, but for documentation.
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<Runtime>,
     /// Rules of the configuration; the command line has none.
@@ -497,7 +504,7 @@ impl ValueEnum for Runtime {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()).hide(*self == Self::Packages))
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

@@ -5,9 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 11] = [
     "locale",
-    "with-package",
     "layers",
     "sbom",
     "digest-file",

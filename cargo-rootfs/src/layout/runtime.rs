@@ -5,19 +5,17 @@
 
 mod expand;
 mod image_file;
-mod take;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use self::take::Taking;
-use super::libraries;
 use super::place::Layout;
 use super::root::Root;
-use super::tools;
+use super::take::{Taken, Taking};
 use super::worklist::Worklist;
+use super::{libraries, tools};
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
@@ -55,7 +53,7 @@ pub(super) struct Runtime<'t> {
     looked: (usize, usize, usize),
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
-    taken: take::Taken,
+    taken: Taken,
     made: Vec<(RootfsPath, NewBody, Origin)>,
     suggestions: BTreeSet<Suggestion>,
     errors: Vec<Error>,
@@ -83,7 +81,7 @@ impl<'t> Runtime<'t> {
             looked: (0, 0, 0),
             paths: FxHashSet::default(),
             names: FxHashSet::default(),
-            taken: take::Taken::default(),
+            taken: Taken::default(),
             made: Vec::new(),
             suggestions: BTreeSet::new(),
             errors: Vec::new(),
@@ -311,7 +309,6 @@ impl Firing<'_, '_, '_> {
             machine: self.runtime.machine,
             exclude: &exclude,
             origin: &self.origin,
-            rule: &self.rule.name,
             roots: &mut self.roots,
             count: 0,
         };

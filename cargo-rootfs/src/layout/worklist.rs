@@ -56,6 +56,13 @@ impl<'a> Worklist<'a> {
         self.work(more, 0);
     }
 
+    /// The tools that were asked for, as typed, each with its path.
+    pub(super) fn tools(&self) -> Vec<(String, RootfsPath)> {
+        let all = self.worked.roots.iter().chain(&self.worked.others);
+        let asked = all.filter(|root| matches!(root.origin, Origin::Tool(_)));
+        asked.map(|root| (root.name.clone(), root.path.clone())).collect()
+    }
+
     fn work(&mut self, first: Vec<Root>, mut asked: usize) {
         let mut queue = VecDeque::from(first);
         while let Some(root) = queue.pop_front() {

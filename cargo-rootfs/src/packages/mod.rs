@@ -4,6 +4,7 @@
 //! are SQLite or Berkeley DB files. What of a package goes into an image is for [`crate::layout`].
 
 mod apk;
+mod documentation;
 mod dpkg;
 mod hints;
 mod pacman;
@@ -14,6 +15,7 @@ use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
+pub(crate) use documentation::is_documentation;
 pub(crate) use hints::{of_library, of_tool};
 
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.

@@ -20,6 +20,7 @@ pub(super) fn content(args: ContentArgs) -> Content {
     let default = Content::default();
     Content {
         tools: args.with.unwrap_or_default(),
+        packages: args.with_package.unwrap_or_default(),
         libraries: args.with_lib.unwrap_or_default(),
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),

@@ -96,7 +96,7 @@ pub enum Runtime {
     /// What the rules say.
     #[default]
     Rules,
-    /// What the rules say, and what the packages of the tools hold. Not supported yet.
+    /// What the rules say, and what the packages of the tools hold besides documentation.
     Packages,
 }
 

@@ -263,8 +263,11 @@ impl Sysroot {
     /// The same of a path that is free of links, without the file becoming one that was looked at: what is only searched
     /// for something is no input.
     pub(crate) fn peek(&self, path: &RootfsPath, limit: usize) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.disk.file(path).ok()?.take(limit as u64 + 1).read_to_end(&mut bytes).ok()?;
+        let file = self.disk.file(path).ok()?;
+        // With room for all and one more, the end is seen without growing.
+        let length = file.metadata().map_or(0, |metadata| metadata.len()).min(limit as u64);
+        let mut bytes = Vec::with_capacity(length as usize + 32);
+        file.take(limit as u64 + 1).read_to_end(&mut bytes).ok()?;
         (bytes.len() <= limit).then_some(bytes)
     }
 

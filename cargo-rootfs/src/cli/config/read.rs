@@ -18,9 +18,9 @@ use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 31] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
-    "with", "with-lib", "dlopen", "hwcaps", "runtime", "rule", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "rule", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
     "target",
@@ -153,6 +153,7 @@ impl Reader<'_> {
         let Layer { content, output } = layer;
         match key {
             "with" => content.with = Some(self.list(key, value)?),
+            "with-package" => content.with_package = Some(self.list(key, value)?),
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
@@ -334,7 +335,7 @@ fn parse_priority(text: &str) -> Result<Priority> {
 }
 
 fn parse_runtime(text: &str) -> Result<Runtime> {
-    Runtime::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is neither `none` nor `rules`")))
+    Runtime::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is none of `none`, `rules` and `packages`")))
 }
 
 fn parse_variants(text: &str) -> Result<Variants> {

@@ -159,6 +159,11 @@ impl Ask {
         self
     }
 
+    pub(super) fn package(mut self, name: &str) -> Self {
+        self.content.packages.push(name.to_owned());
+        self
+    }
+
     pub(super) fn library(mut self, name: &str) -> Self {
         self.content.libraries.push(name.to_owned());
         self

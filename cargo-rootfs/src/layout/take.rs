@@ -1,15 +1,16 @@
-//! Files and folders of the sysroot that a rule takes: what of them is data, what gets a closure, and what stays out.
+//! Files and folders of the sysroot that a rule or a package takes: what of them is data, what gets a closure, and what
+//! stays out.
 //!
-//! Where they are put is [`super::place`](super::super::place)'s.
+//! Where they are put is [`super::place`]'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 use rustc_hash::FxHashMap;
 
-use super::super::place::Layout;
-use super::super::root::Root;
-use super::super::secrets::{self, Secret};
+use super::place::Layout;
+use super::root::Root;
+use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
@@ -18,13 +19,13 @@ use crate::runtime::Glob;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
-/// The data that rules took, in the order in which it was met.
+/// The data that was taken, in the order in which it was met.
 #[derive(Default)]
 pub(super) struct Taken {
     items: Vec<(RootfsPath, Origin)>,
-    /// The items of a path: one for each rule.
+    /// The items of a path: one for each rule or package.
     known: FxHashMap<RootfsPath, Vec<usize>>,
-    /// What was left out, by rule and reason.
+    /// What was left out, by who would have taken it and reason.
     left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
     held_back: BTreeMap<RootfsPath, Secret>,
     /// What who runs this may not read.
@@ -34,6 +35,10 @@ pub(super) struct Taken {
 impl Taken {
     pub(super) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &RootfsPath> {
+        self.items.iter().map(|(path, _)| path)
     }
 
     pub(super) fn path(&self, index: usize) -> &RootfsPath {
@@ -49,9 +54,9 @@ impl Taken {
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
-        self.left_out.iter().map(|((rule, why), paths)| {
+        self.left_out.iter().map(|((by, why), paths)| {
             let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
-            Warning::new(format!("left out `{}`{more} (rule {rule}): {why}", paths[0]))
+            Warning::new(format!("left out `{}`{more} ({by}): {why}", paths[0]))
         })
     }
 
@@ -66,14 +71,13 @@ impl Taken {
     }
 }
 
-/// One rule taking.
+/// One rule or package taking.
 pub(super) struct Taking<'t> {
     pub(super) view: &'t mut Sysroot,
     pub(super) taken: &'t mut Taken,
     pub(super) machine: Machine,
     pub(super) exclude: &'t [Glob],
     pub(super) origin: &'t Origin,
-    pub(super) rule: &'t str,
     pub(super) roots: &'t mut Vec<Root>,
     pub(super) count: usize,
 }
@@ -92,6 +96,15 @@ impl Taking<'_> {
                 self.taken.add(path, self.origin);
                 self.folder(&walk.path);
             }
+            _ => {}
+        }
+    }
+
+    /// A file, or a folder without what is in it.
+    pub(super) fn one(&mut self, path: &RootfsPath) {
+        match self.view.walk(path).end {
+            End::Dir(_) => self.taken.add(path, self.origin),
+            End::File(file) if !self.is_secret(path) => self.file(path, file),
             _ => {}
         }
     }
@@ -149,10 +162,16 @@ impl Taking<'_> {
     }
 
     fn leave_out(&mut self, path: &RootfsPath, why: &'static str) {
-        self.taken.left_out.entry((self.rule.to_owned(), why)).or_default().push(path.clone());
+        let by = match self.origin {
+            Origin::Rule { name, .. } => format!("rule {name}"),
+            Origin::Package { name, .. } => format!("package {name}"),
+            other => other.to_string(),
+        };
+        self.taken.left_out.entry((by, why)).or_default().push(path.clone());
     }
 
-    /// No rule takes what is a secret or the machine's own, not even by its name: rules are not the user's word.
+    /// No rule takes what is a secret or the machine's own, not even by its name, and no package: they are not the
+    /// user's word.
     fn is_secret(&mut self, path: &RootfsPath) -> bool {
         let secret = secrets::of(self.view, path);
         if let Some(secret) = secret {

@@ -1,0 +1,179 @@
+//! Packages of the sysroot's distribution: `--with-package`, whole and with what they depend on, and `--runtime packages`,
+//! each tool with the rest of its own.
+//!
+//! What the database says is read by [`crate::packages`]; what of it gets a closure is [`super::take`]'s to say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::root::Root;
+use super::take::{Taken, Taking};
+use crate::error::{Error, Warning};
+use crate::packages::{Database, PackageId, is_documentation};
+use crate::path::RootfsPath;
+use crate::rootfs::Origin;
+use crate::sysroot::{End, Sysroot};
+use crate::target::Machine;
+
+/// How many names a line lists before the rest are counted.
+const NAMED: usize = 6;
+
+/// What is taken of packages.
+#[derive(Default)]
+pub(super) struct Packaged {
+    pub(super) taken: Taken,
+    /// What of it gets a closure.
+    pub(super) roots: Vec<Root>,
+    pub(super) errors: Vec<Error>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// A package to be taken, and what for.
+struct Wanted {
+    id: PackageId,
+    because: Arc<str>,
+}
+
+/// Takes the packages called `names` with what they depend on, and of each of `tools` (as typed, and its path) the rest
+/// of its own package.
+pub(super) fn take(view: &mut Sysroot, machine: Machine, names: &[String], tools: &[(String, RootfsPath)]) -> Packaged {
+    let mut packaged = Packaged::default();
+    if names.is_empty() && tools.is_empty() {
+        return packaged;
+    }
+    let Some(database) = Database::open(view, machine) else {
+        packaged.errors.push(no_database(view, if names.is_empty() { "--runtime packages" } else { "--with-package" }));
+        return packaged;
+    };
+    let mut wanted = packaged.by_name(view, &database, names);
+    wanted.extend(packaged.of_tools(view, &database, tools));
+
+    let mut seen = BTreeSet::new();
+    wanted.retain(|it| seen.insert((it.id, Arc::clone(&it.because))));
+    let mut real = FxHashMap::default();
+    for one in &wanted {
+        packaged.one(view, &database, machine, one, &mut real);
+    }
+    packaged.alternatives(view, &database, machine, &real);
+    packaged
+}
+
+impl Packaged {
+    fn by_name(&mut self, view: &Sysroot, database: &Database, names: &[String]) -> Vec<Wanted> {
+        let mut asked = Vec::new();
+        for name in names {
+            match database.find(name) {
+                Some(id) => asked.push((id, name)),
+                None if name.is_empty() => self.errors.push(Error::usage("--with-package was given an empty name")),
+                None => self.errors.push(unknown(view, database, name)),
+            }
+        }
+        let found = database.dependencies(&asked.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+        if !found.missing.is_empty() {
+            let line = |(id, what): &(PackageId, String)| format!("`{what}` (by {})", database.package(*id).name);
+            let missing: BTreeSet<_> = found.missing.iter().map(line).collect();
+            let message = format!("packages that are depended on are not in the sysroot: {}", list(&missing));
+            self.warnings.push(Warning::new(message));
+        }
+        let because: Vec<Arc<str>> = asked.iter().map(|(_, name)| format!("--with-package {name}").into()).collect();
+        found.packages.into_iter().map(|(id, place)| Wanted { id, because: Arc::clone(&because[place]) }).collect()
+    }
+
+    fn of_tools(&mut self, view: &mut Sysroot, database: &Database, tools: &[(String, RootfsPath)]) -> Vec<Wanted> {
+        let paths: Vec<_> = tools.iter().map(|(_, path)| view.walk(path).path).collect();
+        let mut without = BTreeSet::new();
+        let mut wanted = Vec::new();
+        for ((name, _), owner) in tools.iter().zip(database.owners(view, &paths)) {
+            match owner {
+                Some(id) => wanted.push(Wanted { id, because: format!("--with {name}").into() }),
+                None => drop(without.insert(format!("`{name}`"))),
+            }
+        }
+        if !without.is_empty() {
+            let message =
+                format!("no package of the sysroot has {}: what belongs with it is not known", list(&without));
+            self.warnings.push(Warning::new(message));
+        }
+        wanted
+    }
+
+    /// What a package lists and the sysroot has, but for documentation. Real paths of files are added to `real`.
+    fn one<'w>(
+        &mut self,
+        view: &mut Sysroot,
+        database: &Database,
+        machine: Machine,
+        wanted: &'w Wanted,
+        real: &mut FxHashMap<RootfsPath, &'w Wanted>,
+    ) {
+        let name = &*database.package(wanted.id).name;
+        let files = database.files(view, wanted.id);
+        // A folder that something is in comes with that; others are there to be written to.
+        let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
+        let origin = wanted.origin(name);
+        let mut taking = self.taking(view, machine, &origin);
+        for path in files {
+            let walk = taking.view.walk(&path);
+            let is_passed = matches!(walk.end, End::Dir(_)) && folders.contains(&path);
+            if !is_passed && !is_documentation(name, &path) {
+                taking.one(&path);
+                real.extend(matches!(walk.end, End::File(_)).then_some((walk.path, wanted)));
+            }
+        }
+    }
+
+    /// The names that packages were given when they were installed, where they lead to what was taken.
+    fn alternatives(
+        &mut self,
+        view: &mut Sysroot,
+        database: &Database,
+        machine: Machine,
+        real: &FxHashMap<RootfsPath, &Wanted>,
+    ) {
+        for link in database.alternatives(view) {
+            let Some(wanted) = real.get(&view.walk(&link).path) else { continue };
+            let name = &*database.package(wanted.id).name;
+            if !is_documentation(name, &link) {
+                self.taking(view, machine, &wanted.origin(name)).one(&link);
+            }
+        }
+    }
+
+    fn taking<'t>(&'t mut self, view: &'t mut Sysroot, machine: Machine, origin: &'t Origin) -> Taking<'t> {
+        let (taken, roots) = (&mut self.taken, &mut self.roots);
+        Taking { view, taken, machine, exclude: &[], origin, roots, count: 0 }
+    }
+}
+
+impl Wanted {
+    fn origin(&self, name: &str) -> Origin {
+        Origin::Package { name: name.into(), because: Arc::clone(&self.because) }
+    }
+}
+
+fn no_database(view: &mut Sysroot, flag: &str) -> Error {
+    let root = view.root().display().to_string();
+    let error = Error::failed(format!("no package database for {flag} in the sysroot `{root}`"));
+    match Database::rpm(view) {
+        Some(path) => error.detail(format!("{path} is rpm's, which is not read")).help("name the tools by --with"),
+        None => error.detail("looked for dpkg's, apk's and pacman's").help("name the tools by --with"),
+    }
+}
+
+fn unknown(view: &Sysroot, database: &Database, name: &str) -> Error {
+    let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()));
+    match &database.near(name)[..] {
+        [] => error,
+        near => error.detail(format!("near names: {}", near.join(", "))),
+    }
+}
+
+fn list(items: &BTreeSet<String>) -> String {
+    let named: Vec<_> = items.iter().take(NAMED).map(String::as_str).collect();
+    match items.len() - named.len() {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
