@@ -159,7 +159,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         };
         while left > 0 {
             let chunk = self.reader.at(offset, left.min(256))?;
-            if let Some(end) = memchr::memchr(0, chunk) {
+            if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
                 self.raw.text.extend_from_slice(&chunk[..end]);
                 break;
             }

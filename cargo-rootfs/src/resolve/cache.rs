@@ -215,7 +215,7 @@ impl Cache {
 
     fn string_at(&self, at: usize) -> Option<&[u8]> {
         let rest = self.rest_at(at)?;
-        Some(&rest[..memchr::memchr(0, rest)?])
+        Some(&rest[..rest.iter().position(|byte| *byte == 0)?])
     }
 }
 

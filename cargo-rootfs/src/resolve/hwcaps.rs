@@ -5,7 +5,7 @@
 
 use goblin::elf::header::{EM_PPC64, EM_S390, EM_X86_64};
 
-use super::{Closure, Files, Missing, Resolver, Skipped};
+use super::{Closure, Files, Missing, Resolver, Skipped, image};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
@@ -103,16 +103,14 @@ impl Closure {
 /// the best one first. Older loaders, and those of other architectures, have nothing of the kind.
 pub(super) fn levels(image: &[u8], machine: Machine) -> Vec<Bytes> {
     // The least of each architecture, which ends the list.
-    let last: &[u8] = match (machine.e_machine, machine.is_64, machine.is_little_endian) {
-        (EM_X86_64, true, _) => b"x86-64-v2\0",
-        (EM_PPC64, _, true) => b"power9\0",
-        (EM_S390, true, _) => b"z13\0",
+    let (last, rare): (&[u8], u8) = match (machine.e_machine, machine.is_64, machine.is_little_endian) {
+        (EM_X86_64, true, _) => (b"x86-64-v2\0", b'8'),
+        (EM_PPC64, _, true) => (b"power9\0", b'9'),
+        (EM_S390, true, _) => (b"z13\0", b'z'),
         _ => return Vec::new(),
     };
-    let lists = memchr::memmem::find_iter(image, last).map(|start| {
-        let begin = memchr::memrchr(0, &image[..start]).map_or(0, |nul| nul + 1);
-        &image[begin..start + last.len() - 1]
-    });
+    let lists = image::places(image, last, rare);
+    let lists = lists.map(|start| &image[image::begin(image, start)..start + last.len() - 1]);
     let is_name = |name: &[u8]| {
         !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };

@@ -7,7 +7,7 @@ use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S39
 use super::cache::{self, Cache};
 use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
-use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
+use super::{FileId, Files, Find, Hwcaps, conf, hwcaps, image};
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
@@ -97,17 +97,19 @@ impl Loader {
             active: Vec::new(),
         };
         match libc {
-            Libc::Glibc => loader.glibc(files, &image),
+            Libc::Glibc => loader.glibc(files, image),
             Libc::Musl => loader.musl(files, &image, current),
         }
         loader
     }
 
-    fn glibc(&mut self, files: &mut dyn Files, image: &[u8]) {
-        self.release = glibc_release(image);
+    fn glibc(&mut self, files: &mut dyn Files, image: Vec<u8>) {
+        self.release = glibc_release(&image);
         self.legacy = (!self.is_since(2, 37)).then(|| Legacy::of(self.machine));
-        self.default_dirs = glibc_folders(image).unwrap_or_else(|| usual_folders(self.machine));
-        self.levels = hwcaps::levels(image, self.machine);
+        self.default_dirs = glibc_folders(&image).unwrap_or_else(|| usual_folders(self.machine));
+        self.levels = hwcaps::levels(&image, self.machine);
+        // The cache takes its room, which is mapped already.
+        drop(image);
         if let Some(first) = self.default_dirs.first() {
             let text = first.relative();
             self.lib = Bytes::from(text.strip_prefix(b"usr/").unwrap_or(text));
@@ -308,7 +310,7 @@ fn preloads(text: &[u8]) -> Vec<Bytes> {
 /// The release that glibc's loader is of, as `ld.so --version` has it since 2.33 (elf/dl-usage.c).
 pub(super) fn glibc_release(image: &[u8]) -> Option<(u32, u32)> {
     const BEFORE: &[u8] = b" release version ";
-    let at = memchr::memmem::find(image, BEFORE)? + BEFORE.len();
+    let at = image::places(image, BEFORE, b'v').next()? + BEFORE.len();
     let text = image[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').take(16);
     let text: String = text.map(|byte| char::from(*byte)).collect();
     let mut numbers = text.split('.').map(str::parse);
@@ -321,9 +323,9 @@ fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     let mut best: Vec<std::ops::Range<usize>> = Vec::new();
     let mut run: Vec<std::ops::Range<usize>> = Vec::new();
     // Few strings end with a slash, so their ends are looked for first.
-    for end in memchr::memmem::find_iter(image, b"/\0").map(|slash| slash + 1) {
-        let start = memchr::memrchr(0, &image[..end]).map_or(0, |nul| nul + 1);
-        let (range, string) = (start..end, &image[start..end]);
+    for end in image::places(image, b"/\0", b'/').map(|slash| slash + 1) {
+        let range = image::begin(image, end)..end;
+        let string = &image[range.clone()];
         let is_folder = string.len() > 1 && string[0] == b'/';
         if !is_folder || !string.iter().all(u8::is_ascii_graphic) || !contains(string, b"lib") {
             continue;

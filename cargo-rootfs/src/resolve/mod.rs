@@ -21,6 +21,7 @@ mod conf;
 mod dlopen;
 mod folders;
 pub(crate) mod hwcaps;
+mod image;
 mod legacy;
 mod library_path;
 mod loader;

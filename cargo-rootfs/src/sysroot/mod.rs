@@ -536,7 +536,7 @@ impl<'p> Way<'p> {
         loop {
             let left = &self.now[self.at..];
             let skip = left.iter().take_while(|byte| **byte == b'/').count();
-            let length = memchr::memchr(b'/', &left[skip..]).unwrap_or(left.len() - skip);
+            let length = left[skip..].iter().position(|byte| *byte == b'/').unwrap_or(left.len() - skip);
             let start = self.at + skip;
             if length > 0 {
                 self.at = start + length;
