@@ -263,7 +263,14 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 Some(offset) => self.reader.exactly(offset, size)?,
                 None => None,
             };
-            let Some(segment) = bytes.and_then(|bytes| bytes.pread_with::<ProgramHeader>(0, ctx).ok()) else {
+            // The type is the first word of either class.
+            let (Some(bytes), Some(Ok(kind))) = (bytes, bytes.map(|bytes| bytes.pread_with::<u32>(0, ctx.le))) else {
+                return Err(self.malformed("program headers past the end of the file"));
+            };
+            if !LOOKED_AT.contains(&kind) {
+                continue;
+            }
+            let Ok(segment) = bytes.pread_with::<ProgramHeader>(0, ctx) else {
                 return Err(self.malformed("program headers past the end of the file"));
             };
             match segment.p_type {
@@ -383,10 +390,15 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
     /// A fixed-size record, as a process sees it: zeros fill up the last page of a file (mmap(2)).
     fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {
         let Some(offset) = offset else { return Ok(None) };
-        let endian = self.ctx.le;
-        let bytes = self.reader.at(offset, length)?;
-        let mut record = Record { bytes: [0; 20], endian };
-        let count = bytes.len();
+        let mut record = Record { bytes: [0; 20], endian: self.ctx.le };
+        let bytes = self.reader.from(offset, length)?;
+        if let Some(whole) = bytes.first_chunk() {
+            // To copy more than was asked for is faster than to count it.
+            record.bytes = *whole;
+            return Ok(Some(record));
+        }
+        let count = bytes.len().min(length);
+        let bytes = &bytes[..count];
         record.bytes[..count].copy_from_slice(bytes);
         let is_there = count == length || self.is_padded(offset.saturating_add(count as u64), length - count)?;
         Ok(is_there.then_some(record))
@@ -419,6 +431,9 @@ fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
     at?.checked_add(u64::from(by))
 }
 
+/// The kinds of segments that say anything here.
+const LOOKED_AT: [u32; 4] =
+    [program_header::PT_LOAD, program_header::PT_DYNAMIC, program_header::PT_INTERP, program_header::PT_NOTE];
 /// The most notes of a file that are looked at; systemd has some 50.
 const MAX_NOTES: usize = 4096;
 /// The most bytes that the texts of a file's notes have together.

@@ -4,10 +4,10 @@
 //! What an entry means for a search is not known here.
 
 use goblin::elf::dynamic::{self, Dyn};
-use scroll::Pread;
+use scroll::{Endian, Pread};
 
 use super::bytes::Span;
-use super::segments::Run;
+use super::segments::{Run, Segments};
 use super::{DependencyKind, MAX_ENTRIES, MAX_STRING, Object, Parse, ReadAt, ReadError, Symbols};
 use crate::target::Machine;
 
@@ -31,6 +31,31 @@ pub(super) struct Entries {
 }
 
 impl Entries {
+    fn set(&mut self, tag: u64, value: u64) {
+        match tag {
+            dynamic::DT_SONAME => self.soname = Some(value),
+            dynamic::DT_RPATH => self.rpath = Some(value),
+            dynamic::DT_RUNPATH => self.runpath = Some(value),
+            dynamic::DT_STRTAB => self.strtab = Some(value),
+            dynamic::DT_FLAGS_1 => self.flags_1 = value,
+            dynamic::DT_VERNEED => self.verneed = Some(value),
+            dynamic::DT_VERDEF => self.verdef = Some(value),
+            // What the loader does without, and who counts symbols does not.
+            dynamic::DT_STRSZ => self.strsz = value,
+            dynamic::DT_SYMTAB => self.symtab = Some(value),
+            dynamic::DT_HASH => self.hash = Some(value),
+            dynamic::DT_GNU_HASH => self.gnu_hash = Some(value),
+            dynamic::DT_PLTREL => self.plt_kind = Some(value),
+            dynamic::DT_RELA => self.tables[0].0 = true,
+            dynamic::DT_RELAENT => self.tables[0].1 = Some(value),
+            dynamic::DT_REL => self.tables[1].0 = true,
+            dynamic::DT_RELENT => self.tables[1].1 = Some(value),
+            DT_RELR => self.tables[2].0 = true,
+            DT_RELRENT => self.tables[2].1 = Some(value),
+            _ => {}
+        }
+    }
+
     /// What glibc's loader asserts (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         use goblin::elf::header::{EM_386, EM_ARM};
@@ -50,8 +75,31 @@ impl Entries {
     }
 }
 
+/// One entry, of either class.
+fn pair(entry: &[u8], endian: Endian) -> (u64, u64) {
+    let word = |at: usize| match entry.len() {
+        16 => entry.pread_with::<u64>(8 * at, endian).unwrap_or_default(),
+        _ => entry.pread_with::<u32>(4 * at, endian).map_or(0, u64::from),
+    };
+    (word(0), word(1))
+}
+
 /// Where the strings are.
-pub(super) struct Strtab(u64);
+pub(super) struct Strtab {
+    address: u64,
+    /// What is there, and for how many bytes: nearly always for all of them.
+    stretch: (Run, u64),
+}
+
+impl Strtab {
+    /// What is at an offset of it.
+    fn at(&self, index: u64, segments: &Segments) -> Option<Run> {
+        match self.stretch {
+            (Run::File(offset, length), until) if index < until => Some(Run::File(offset + index, length - index)),
+            _ => segments.at(self.address.wrapping_add(index)),
+        }
+    }
+}
 
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
     /// The entries up to DT_NULL.
@@ -64,41 +112,37 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         };
         let mut entries = Entries::default();
         // What comes after the run is zero, or not there.
-        for index in 0..length / size {
+        let (count, mut index) = (length / size, 0);
+        while index < count {
             if index as usize >= MAX_ENTRIES {
                 return Err(self.malformed("the dynamic section has no end"));
             }
-            let ctx = self.ctx;
-            let record = self.record(start.checked_add(index * size), size as usize)?;
-            let Some(entry) = record.and_then(|record| record.bytes.pread_with::<Dyn>(0, ctx).ok()) else {
-                return Err(self.malformed("the dynamic section is past the end of the file"));
+            let at = start.checked_add(index * size);
+            let record;
+            let bytes = match at {
+                Some(at) => self.reader.from(at, size as usize)?,
+                None => &[],
             };
-            let value = entry.d_val;
-            match entry.d_tag {
-                dynamic::DT_NULL => break,
-                dynamic::DT_NEEDED => self.raw.entries.push((DependencyKind::Needed, value)),
-                DT_AUXILIARY => self.raw.entries.push((DependencyKind::Auxiliary, value)),
-                DT_FILTER => self.raw.entries.push((DependencyKind::Filter, value)),
-                dynamic::DT_SONAME => entries.soname = Some(value),
-                dynamic::DT_RPATH => entries.rpath = Some(value),
-                dynamic::DT_RUNPATH => entries.runpath = Some(value),
-                dynamic::DT_STRTAB => entries.strtab = Some(value),
-                dynamic::DT_FLAGS_1 => entries.flags_1 = value,
-                dynamic::DT_VERNEED => entries.verneed = Some(value),
-                dynamic::DT_VERDEF => entries.verdef = Some(value),
-                // What the loader does without, and who counts symbols does not.
-                dynamic::DT_STRSZ => entries.strsz = value,
-                dynamic::DT_SYMTAB => entries.symtab = Some(value),
-                dynamic::DT_HASH => entries.hash = Some(value),
-                dynamic::DT_GNU_HASH => entries.gnu_hash = Some(value),
-                dynamic::DT_PLTREL => entries.plt_kind = Some(value),
-                dynamic::DT_RELA => entries.tables[0].0 = true,
-                dynamic::DT_RELAENT => entries.tables[0].1 = Some(value),
-                dynamic::DT_REL => entries.tables[1].0 = true,
-                dynamic::DT_RELENT => entries.tables[1].1 = Some(value),
-                DT_RELR => entries.tables[2].0 = true,
-                DT_RELRENT => entries.tables[2].1 = Some(value),
-                _ => {}
+            let bytes = if bytes.len() >= size as usize {
+                let room = (count.min(MAX_ENTRIES as u64) - index) * size;
+                &bytes[..bytes.len().min(room as usize)]
+            } else {
+                record = self.record(at, size as usize)?;
+                match &record {
+                    Some(record) => &record.bytes[..size as usize],
+                    None => return Err(self.malformed("the dynamic section is past the end of the file")),
+                }
+            };
+            for entry in bytes.chunks_exact(size as usize) {
+                let (tag, value) = pair(entry, self.ctx.le);
+                match tag {
+                    dynamic::DT_NULL => return Ok(entries),
+                    dynamic::DT_NEEDED => self.raw.entries.push((DependencyKind::Needed, value)),
+                    DT_AUXILIARY => self.raw.entries.push((DependencyKind::Auxiliary, value)),
+                    DT_FILTER => self.raw.entries.push((DependencyKind::Filter, value)),
+                    _ => entries.set(tag, value),
+                }
+                index += 1;
             }
         }
         Ok(entries)
@@ -107,11 +151,12 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
     pub(super) fn fill(&mut self, object: &mut Object, entries: &Entries) -> Result<(), ReadError> {
         object.flags_1 = entries.flags_1;
         object.has_relr = entries.tables[2].0;
-        let strtab = match entries.strtab {
-            Some(address) if self.raw.segments.at(address).is_some() => Strtab(address),
+        let stretch = |address| Some(Strtab { address, stretch: self.raw.segments.stretch(address)? });
+        let strtab = match entries.strtab.and_then(stretch) {
+            Some(strtab) => strtab,
             // Without strings there must be nothing that names one.
-            _ if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
-            _ => return Err(self.malformed("no string table for the dynamic section")),
+            None if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
+            None => return Err(self.malformed("no string table for the dynamic section")),
         };
         let offset = |address: Option<u64>| address.and_then(|address| self.file_offset(address));
         object.symbols = offset(entries.symtab).zip(offset(entries.strtab)).map(|(table, names)| Symbols {
@@ -121,6 +166,11 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             names,
             names_size: entries.strsz,
         });
+        // Linkers put these names one after another, in any order; from the first one on they are read at once.
+        let first = self.raw.entries.iter().map(|(_, index)| *index).chain(entries.soname).min();
+        if let Some(Run::File(offset, _)) = first.and_then(|first| strtab.at(first, &self.raw.segments)) {
+            self.reader.from(offset, 1)?;
+        }
         let optional = |parse: &mut Self, offset: Option<u64>| match offset {
             Some(offset) => parse.string(&strtab, offset).map(Some),
             None => Ok(None),
@@ -152,13 +202,15 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
 
     pub(super) fn string(&mut self, strtab: &Strtab, index: u64) -> Result<Span, ReadError> {
         let start = self.raw.text.len();
-        let (mut offset, mut left) = match self.raw.segments.at(strtab.0.wrapping_add(index)) {
+        let (mut offset, mut left) = match strtab.at(index, &self.raw.segments) {
             Some(Run::File(offset, length)) => (offset, usize::try_from(length).unwrap_or(usize::MAX)),
             Some(Run::Zeros) => (0, 0),
             None => return Err(self.malformed("a string of the dynamic section is in no segment")),
         };
         while left > 0 {
-            let chunk = self.reader.at(offset, left.min(256))?;
+            // Mostly the end is in what is there already.
+            let chunk = self.reader.from(offset, 1)?;
+            let chunk = &chunk[..chunk.len().min(left)];
             if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
                 self.raw.text.extend_from_slice(&chunk[..end]);
                 break;

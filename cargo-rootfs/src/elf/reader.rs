@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use super::raw::Raw;
 
@@ -17,7 +16,8 @@ pub trait ReadAt {
 
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
+        // The C library's looks on the way in and out whether the thread is to be cancelled.
+        Ok(rustix::io::pread(self, buffer, offset)?)
     }
 }
 
@@ -114,20 +114,34 @@ impl Buffers {
 impl<F: ReadAt + ?Sized> Reader<'_, F> {
     /// Up to `length` bytes at `offset`, at most [`MAX_PART`]; fewer only where the file ends.
     pub(super) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        if self.windows[self.last].holds(offset, length).is_none() {
-            self.last = match self.windows.iter().position(|window| window.holds(offset, length).is_some()) {
-                Some(index) => index,
-                None => {
-                    let index = self.turn;
-                    self.turn = (self.turn + 1) % self.windows.len();
-                    self.windows[index].fill(self.file, offset, length)?;
-                    index
-                }
-            };
-        }
+        let bytes = self.from(offset, length)?;
+        Ok(&bytes[..bytes.len().min(length)])
+    }
+
+    /// What there is at `offset` without reading on: at least `length` bytes, fewer only where the file ends.
+    #[inline]
+    pub(super) fn from(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let start = match self.windows[self.last].holds(offset, length) {
+            Some(start) => start,
+            None => self.turn_to(offset, length)?,
+        };
         let window = &self.windows[self.last];
-        let start = window.holds(offset, length).unwrap_or(window.length);
-        Ok(&window.bytes[start..window.length.min(start + length)])
+        Ok(&window.bytes[start..window.length])
+    }
+
+    /// Takes the window that holds a part, and says where.
+    fn turn_to(&mut self, offset: u64, length: usize) -> io::Result<usize> {
+        self.last = match self.windows.iter().position(|window| window.holds(offset, length).is_some()) {
+            Some(index) => index,
+            None => {
+                let index = self.turn;
+                self.turn = (self.turn + 1) % self.windows.len();
+                self.windows[index].fill(self.file, offset, length)?;
+                index
+            }
+        };
+        let window = &self.windows[self.last];
+        Ok(window.holds(offset, length).unwrap_or(window.length))
     }
 
     /// Exactly `length` bytes, or `None` where the file is shorter.

@@ -67,6 +67,15 @@ impl Segments {
         })
     }
 
+    /// The same, and for how many addresses from there on it is the same run: a later segment may lie over its end.
+    pub(super) fn stretch(&self, address: u64) -> Option<(Run, u64)> {
+        let run = self.at(address)?;
+        let Run::File(_, length) = run else { return Some((run, 1)) };
+        let later = self.0.iter().map(|segment| segment.pages().0).filter(|start| *start > address);
+        let until = later.min().unwrap_or(u64::MAX);
+        Some((run, length.min(until - address)))
+    }
+
     /// Why glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
@@ -127,10 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn a_stretch_ends_where_another_segment_begins() {
+        let segments = of(&[[0, 0, 0x1800, 0x1800], [0x1900, 0x5900, 0x10, 0x10]]);
+        let (run, length) = segments.stretch(0x800).unwrap();
+        assert_eq!((run, length), (Run::File(0x800, 0x1800), 0x800));
+        for address in 0x800..0x800 + length {
+            assert_eq!(segments.at(address), Some(Run::File(address, 0x2000 - address)));
+        }
+        assert_eq!(segments.stretch(0x1910), Some((Run::File(0x5910, 0x6f0), 0x6f0)));
+        assert_eq!(segments.stretch(0x2000), None);
+    }
+
+    #[test]
     fn addresses_at_the_end_of_all_get_an_answer() {
         let segments = of(&[[u64::MAX - 5, u64::MAX, u64::MAX, u64::MAX]]);
         for address in [0, 1, u64::MAX - 6, u64::MAX - 5, u64::MAX] {
-            let _ = segments.at(address);
+            let _ = (segments.at(address), segments.stretch(address));
         }
         assert!(segments.refusal(Machine::host()).is_some());
     }
