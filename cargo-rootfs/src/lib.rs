@@ -69,6 +69,7 @@ pub mod runtime;
 pub mod sysroot;
 pub mod target;
 pub mod template;
+mod text;
 pub mod write;
 
 pub use error::{Error, Result, Warning, exit_code};

@@ -15,6 +15,7 @@ use scroll::{Endian, Pread};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
+use crate::text;
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 const OLD_HEADER: usize = 16;
@@ -215,7 +216,7 @@ impl Cache {
 
     fn string_at(&self, at: usize) -> Option<&[u8]> {
         let rest = self.rest_at(at)?;
-        Some(&rest[..rest.iter().position(|byte| *byte == 0)?])
+        Some(&rest[..text::find(0, rest)?])
     }
 }
 

@@ -21,7 +21,6 @@ mod conf;
 mod dlopen;
 mod folders;
 pub(crate) mod hwcaps;
-mod image;
 mod legacy;
 mod library_path;
 mod loader;

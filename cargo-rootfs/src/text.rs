@@ -1,4 +1,4 @@
-//! A loader's bytes, in which texts are looked for that say what it was built with.
+//! Looking for bytes and words in what files hold.
 //!
 //! What they say is not known here.
 //!
@@ -7,9 +7,14 @@
 
 use memchr::arch::all::memchr::One;
 
+/// The first place of `byte`.
+pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    One::new(byte).find(text)
+}
+
 /// Where `text` stands in `image`; `rare` is a byte of it that few texts have, and is looked for.
-pub(super) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iterator<Item = usize> + 'i {
-    let before = text.iter().position(|byte| *byte == rare).unwrap_or(0);
+pub(crate) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iterator<Item = usize> + 'i {
+    let before = find(rare, text).unwrap_or(0);
     let rare = One::new(rare);
     let mut next = 0;
     std::iter::from_fn(move || {
@@ -25,7 +30,7 @@ pub(super) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iter
 }
 
 /// Where the string begins that goes on at `at`.
-pub(super) fn begin(image: &[u8], at: usize) -> usize {
+pub(crate) fn begin(image: &[u8], at: usize) -> usize {
     image[..at].iter().rposition(|byte| *byte == 0).map_or(0, |nul| nul + 1)
 }
 
