@@ -66,16 +66,17 @@ impl<'s> Sysroot<'s> {
                     tools: &content.tools,
                     linker: linker.as_deref(),
                     locked: lock.auto(architecture),
-                    packages: false,
+                    packages: !content.packages.is_empty(),
                 })?
             }
         };
+        let packages = content.packages.iter().cloned().map(Want::Package);
         let mut sysroot = Self {
             around,
             target: &plan.target,
             candidates: candidates.into_iter(),
             passed_over,
-            wants: content.tools.iter().cloned().map(Want::Tool).collect(),
+            wants: content.tools.iter().cloned().map(Want::Tool).chain(packages).collect(),
             hopes: BTreeSet::new(),
             is_auto: plan.sysroot == SysrootPlan::Auto,
             current: Current { folder: Utf8PathBuf::new(), suite: None, _kept: None },

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::root::Root;
 use super::take::{Taken, Taking};
-use crate::error::{Error, Warning};
+use crate::error::{Error, Shortage, Warning};
 use crate::packages::{Database, PackageId, is_documentation};
 use crate::path::RootfsPath;
 use crate::rootfs::Origin;
@@ -163,7 +163,8 @@ fn no_database(view: &mut Sysroot, flag: &str) -> Error {
 }
 
 fn unknown(view: &Sysroot, database: &Database, name: &str) -> Error {
-    let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()));
+    let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()))
+        .for_want_of(Shortage::Package(name.to_owned()));
     match &database.near(name)[..] {
         [] => error,
         near => error.detail(format!("near names: {}", near.join(", "))),
