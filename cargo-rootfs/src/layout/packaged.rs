@@ -37,7 +37,7 @@ struct Wanted {
 }
 
 /// Takes the packages called `names` with what they depend on, and of each of `tools` (as typed, and its path) the rest
-/// of its own package.
+/// of its own package, and of those that were split off it.
 pub(super) fn take(view: &mut Sysroot, machine: Machine, names: &[String], tools: &[(String, RootfsPath)]) -> Packaged {
     let mut packaged = Packaged::default();
     if names.is_empty() && tools.is_empty() {
@@ -87,7 +87,11 @@ impl Packaged {
         let mut wanted = Vec::new();
         for ((name, _), owner) in tools.iter().zip(database.owners(view, &paths)) {
             match owner {
-                Some(id) => wanted.push(Wanted { id, because: format!("--with {name}").into() }),
+                Some(id) => {
+                    let because: Arc<str> = format!("--with {name}").into();
+                    let parts = database.parts(id).into_iter();
+                    wanted.extend(parts.map(|id| Wanted { id, because: Arc::clone(&because) }));
+                }
                 None => drop(without.insert(format!("`{name}`"))),
             }
         }

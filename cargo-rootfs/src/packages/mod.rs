@@ -216,6 +216,20 @@ impl Database {
     /// `wanted`, and whatever they depend on, and so on. Of alternatives the first that is installed is meant, by its
     /// own name before one that provides it. What is only recommended is left out.
     pub fn dependencies(&self, wanted: &[PackageId]) -> Dependencies {
+        self.reach(wanted, |_| true)
+    }
+
+    /// `id`, and of what it depends on the packages that were made of the same source, as `file` is split into `file`,
+    /// `libmagic1` and `libmagic-mgc`.
+    pub fn parts(&self, id: PackageId) -> Vec<PackageId> {
+        let source = |package: &Package| package.source.clone().unwrap_or_else(|| package.name.clone());
+        let own = source(self.package(id));
+        let found = self.reach(&[id], |needed| source(needed) == own);
+        found.packages.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// What is depended on, as far as `goes_on` to a package.
+    fn reach(&self, wanted: &[PackageId], goes_on: impl Fn(&Package) -> bool) -> Dependencies {
         let mut found = Dependencies::default();
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         for (place, &id) in wanted.iter().enumerate() {
@@ -230,6 +244,7 @@ impl Database {
                     let by_name = group.iter().find_map(|name| self.named.get(name)?.first());
                     let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first());
                     match by_name.or_else(by_role) {
+                        Some(&needed) if !goes_on(self.package(needed)) => {}
                         Some(&needed) if seen.insert(needed) => found.packages.push((needed, place)),
                         Some(_) => {}
                         None => found.missing.push((id, group.join(" | "))),

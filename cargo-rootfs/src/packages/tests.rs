@@ -59,6 +59,7 @@ Architecture: i386
 Version: 2.36-9
 
 Package: libcurl4
+Source: curl-libraries (1)
 Status: install ok unpacked
 Architecture: amd64
 Pre-Depends: libc6
@@ -76,6 +77,12 @@ Provides: awk (= 1), nawk
 Package: left
 Status: deinstall ok config-files
 Architecture: amd64
+
+Package: curl-tools
+Source: curl-libraries
+Status: install ok installed
+Architecture: amd64
+Depends: libcurl4, libc6
 
 Package: docs
 Status: install ok installed
@@ -101,7 +108,7 @@ fn what_dpkg_knows() {
     let (_folder, mut view) = debian();
     let database = Database::open(&mut view, machine()).unwrap();
     let all: Vec<_> = database.packages().map(|(_, package)| &*package.name).collect();
-    assert_eq!(all, ["curl", "docs", "libc6", "libc6", "libcurl4", "mawk", "zlib-ng"]);
+    assert_eq!(all, ["curl", "curl-tools", "docs", "libc6", "libc6", "libcurl4", "mawk", "zlib-ng"]);
     let libc = database.package(database.find("libc6").unwrap());
     assert_eq!((&*libc.architecture, &*libc.version, libc.source.as_deref()), ("amd64", "2.36-9", Some("glibc")));
     assert_eq!(&*database.package(database.find("libc6:i386").unwrap()).architecture, "i386");
@@ -115,6 +122,9 @@ fn what_dpkg_knows() {
     assert_eq!(names(&database, &found.packages), "curl libc6 libcurl4 zlib-ng mawk");
     assert_eq!(found.missing, [(curl, "gone | never".to_owned())]);
 
+    assert_eq!(database.parts(curl), [curl], "of other sources");
+    let tools = database.find("curl-tools").unwrap();
+    assert_eq!(database.parts(tools), [tools, database.find("libcurl4").unwrap()]);
     assert_eq!(shown(&database.files(&view, curl)), "/usr /usr/bin /usr/bin/curl /usr/share/man/sh.1");
     let libc = database.find("libc6").unwrap();
     // Where curl diverted it.
