@@ -36,11 +36,13 @@ pub(super) struct Worklist<'a> {
     /// What came of it so far.
     pub(super) worked: Worked,
     seen: BTreeSet<RootfsPath>,
+    /// The names of all files that are to be worked off, and were.
+    names: BTreeSet<Box<[u8]>>,
 }
 
 impl<'a> Worklist<'a> {
     pub(super) fn new(view: &'a mut Sysroot, resolvers: &'a mut Resolvers, target: &'a Target) -> Self {
-        Self { view, resolvers, target, worked: Worked::default(), seen: BTreeSet::new() }
+        Self { view, resolvers, target, worked: Worked::default(), seen: BTreeSet::new(), names: BTreeSet::new() }
     }
 
     /// Works off what was asked for by name, in order, and whatever that brings behind it. It stays a root under each
@@ -64,6 +66,7 @@ impl<'a> Worklist<'a> {
     }
 
     fn work(&mut self, first: Vec<Root>, mut asked: usize) {
+        self.names.extend(first.iter().map(|root| Box::from(root.path.file_name())));
         let mut queue = VecDeque::from(first);
         while let Some(root) = queue.pop_front() {
             let is_asked = asked > 0;
@@ -88,8 +91,14 @@ impl<'a> Worklist<'a> {
                 if let Some(error) = other_machine(self.view, &root, &closure, self.target) {
                     worked.refuse(&root, error);
                 } else if root.is_optional && !closure.missing.is_empty() {
-                    let names: Vec<_> = closure.missing.iter().map(|it| String::from_utf8_lossy(&it.needed)).collect();
-                    let error = Error::failed(format!("{} is not in the sysroot", names.join(", ")));
+                    if closure.missing.iter().all(|it| it.bad.is_none() && self.names.contains(&*it.needed)) {
+                        worked.others.push(root);
+                        return loaded_before(&closure);
+                    }
+                    let names: BTreeSet<_> =
+                        closure.missing.iter().map(|it| String::from_utf8_lossy(&it.needed)).collect();
+                    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+                    let error = Error::failed(format!("{names} is not in the sysroot"));
                     worked.refuse(&root, error);
                 } else {
                     worked.roots.push(root);
@@ -136,6 +145,15 @@ fn further(view: &mut Sysroot, root: &Root) -> Result<Vec<Root>, Error> {
         Error::failed(format!("{} cannot be packed", root.what()))
             .detail(format!("{}: it is neither an ELF file nor a script", root.path))
     }))
+}
+
+/// What a plugin brings that needs libraries which are packed and which no search finds: whoever opens it has opened
+/// those by their paths, and a soname that is loaded is not searched for again (dlopen(3)). As libjvm.so before the rest
+/// of a Java runtime. When that is nobody can tell, so it has no closure, and what it needs besides has.
+fn loaded_before(closure: &Closure) -> Vec<Root> {
+    let origin = Origin::NeededBy(closure.realpath.clone());
+    let root = |path: &RootfsPath| Root::new(path.to_string(), origin.clone(), path.clone()).optional();
+    closure.objects.iter().map(|object| root(&object.path)).collect()
 }
 
 /// A tool or library of another architecture cannot work in the image.

@@ -29,6 +29,9 @@ fn sysroot() -> Disk {
         .elf("usr/lib/libapp.so.1", library("libapp.so.1"))
         .elf("usr/lib/app/plugin.so", library("plugin.so").needs("libdeep.so"))
         .elf("usr/lib/libdeep.so", library("libdeep.so"))
+        .elf("usr/lib/app/first/libhost.so", library("libhost.so"))
+        .elf("usr/lib/app/second.so", library("second.so").needs("libhost.so").needs("libfar.so"))
+        .elf("usr/lib/libfar.so", library("libfar.so"))
         .elf("usr/lib/app/broken.so", library("broken.so").needs("libnone.so"))
         .bytes("usr/share/app/data", b"x", 0o644)
         .bytes("usr/share/man/man1/app.1.gz", b"x", 0o644)
@@ -38,7 +41,8 @@ fn sysroot() -> Disk {
         .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
         .bytes(
             "var/lib/dpkg/info/app.list",
-            b"/.\n/bin\n/usr/bin/app.real\n/usr/lib/app\n/usr/lib/app/plugin.so\n/usr/lib/app/broken.so\n/usr/share/app/data\n\
+            b"/.\n/bin\n/usr/bin/app.real\n/usr/lib/app\n/usr/lib/app/plugin.so\n/usr/lib/app/broken.so\n/usr/lib/app/second.so\n/usr/lib/app/first\n\
+              /usr/lib/app/first/libhost.so\n/usr/share/app/data\n\
               /usr/share/man/man1/app.1.gz\n/etc/app.key\n/var\n/var/lib/app\n/etc/removed\n",
             0o644,
         )
@@ -56,6 +60,9 @@ fn a_package_comes_with_what_it_depends_on() {
         "/usr/bin/app l0777 0:0 -> /etc/alternatives/app [leads to /usr/bin/app.real]",
         "/usr/lib/app/plugin.so f0755 0:0",
         "/usr/lib/libdeep.so f0755 0:0",
+        // Whoever opens it has opened libhost.so before.
+        "/usr/lib/app/second.so f0755 0:0 402 [package app, for --with-package app]",
+        "/usr/lib/libfar.so f0755 0:0 349 [needed by /usr/lib/app/second.so]",
         "/usr/share/app/data f0644 0:0 1 [package app, for --with-package app]",
         "/var/lib/app d0755 0:0 [package app, for --with-package app]",
     ] {
