@@ -23,7 +23,8 @@ use crate::target::Target;
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folder = args.content.sysroot.as_deref().unwrap_or("/");
     if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
-        return Err(Error::usage(format!("`{folder}` is not a sysroot: a folder is written with a slash")));
+        return Err(Error::usage(format!("`--sysroot {folder}` is not a folder, which `tree FILE` looks in"))
+            .help(format!("--sysroot $(cargo rootfs sysroot path --tools-only --sysroot {folder})")));
     }
     let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
     let mut sysroot = Sysroot::open(folder.as_ref())?;

@@ -201,9 +201,16 @@ fn run(command: duct::Expression, program: &str) -> Result<Output> {
     output.map_err(|error| Error::io("run", program, error))
 }
 
+/// The texts of the host's sources.list(5) files, by name. Where they are, its apt is configured to say.
 fn host_sources() -> Result<Vec<(String, String)>> {
-    let mut files = vec![PathBuf::from(SOURCES.0)];
-    let parts = fs::read_dir(SOURCES.1).into_iter().flatten().flatten().map(|entry| entry.path());
+    let words = ["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"];
+    let said = duct::cmd("apt-config", words).stdin_null().stderr_null().unchecked().read().unwrap_or_default();
+    let place = |name: &str, usual: &str| {
+        let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix("='")?.strip_suffix('\''));
+        PathBuf::from(value.unwrap_or(usual))
+    };
+    let mut files = vec![place("LIST", SOURCES.0)];
+    let parts = fs::read_dir(place("PARTS", SOURCES.1)).into_iter().flatten().flatten().map(|entry| entry.path());
     // As apt reads them: by name, and only those that end so.
     let ends = |path: &PathBuf| path.extension().is_some_and(|end| end == "list" || end == "sources");
     let mut parts: Vec<_> = parts.filter(ends).collect();

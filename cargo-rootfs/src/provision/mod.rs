@@ -31,8 +31,9 @@ use crate::target::Machine;
 use apt::Apt;
 use lock::Section;
 
-/// What is in every sysroot: the C library, what Rust's standard library links to, and who is who.
-const BASE: [&str; 4] = ["base-files", "base-passwd", "libc6", "libgcc-s1"];
+/// What is in every sysroot: the C library, what Rust's standard library links to, and of what Debian takes to be
+/// essential, so that nothing depends on it, who is who and what terminals can do.
+const BASE: [&str; 5] = ["base-files", "base-passwd", "libc6", "libgcc-s1", "ncurses-base"];
 
 /// The name of the lock, beside Cargo.lock.
 const LOCK: &str = "rootfs.lock";
@@ -117,6 +118,15 @@ pub(crate) struct Provided {
 
 /// Gives the sysroot, made now where it is not there.
 pub(crate) fn provide(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
+    let provided = find_or_make(request, watch);
+    // Ctrl-C has ended apt as well, and is why it failed.
+    if provided.is_err() {
+        watch.stop()?;
+    }
+    provided
+}
+
+fn find_or_make(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
     let cache = Cache::locate()?;
     let pin = Pin::of(request, &cache)?;
     let known = pin.read(request)?;
@@ -314,6 +324,12 @@ impl Work<'_> {
         let all: Vec<_> = wants.union(hopes).map(|want| (want, want.candidates(machine))).collect();
         let names: BTreeSet<&String> = all.iter().flat_map(|(_, candidates)| candidates).collect();
         let known = self.apt()?.known(&names.into_iter().cloned().collect::<Vec<_>>())?;
+        let is_base = |name: &String| BASE.contains(&name.as_str());
+        if known.is_empty() && all.iter().any(|(_, candidates)| candidates.iter().any(is_base)) {
+            let (suite, arch) = (&section.suite, &section.architecture);
+            return Err(Error::failed(format!("{suite} has no packages for {arch}"))
+                .help("choose another suite, or pass a folder: --sysroot DIR"));
+        }
         let mut errors = Vec::new();
         for (want, candidates) in &all {
             match candidates.iter().find(|name| known.contains(name)) {
@@ -329,15 +345,13 @@ impl Work<'_> {
 
     fn unknown(&self, want: &Want, candidates: &[String]) -> Error {
         let (suite, arch) = (&self.request.suite, self.request.machine.debian().unwrap_or_default());
-        let error = Error::failed(format!("no package of {suite} for {arch} is known to have {want}"));
-        let error = match candidates {
-            [] => error,
-            names => error.detail(format!("there is no package {}", names.join(", "))),
-        };
-        match want {
-            Want::Package(_) => error,
-            _ => error.help("name the package that has it: --with-package NAME"),
+        if let Want::Package(name) = want {
+            return Error::failed(format!("{suite} has no package `{name}` for {arch}"));
         }
+        let error = Error::failed(format!("no package of {suite} for {arch} is known to have {want}"));
+        let names: Vec<_> = candidates.iter().map(|name| format!("`{name}`")).collect();
+        let error = if names.is_empty() { error } else { error.detail(format!("there is no {}", names.join(", no "))) };
+        error.help("name the package that has it: --with-package NAME")
     }
 
     /// The sysroot of `section`.

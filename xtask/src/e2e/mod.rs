@@ -14,9 +14,11 @@ mod interrupt;
 mod lab;
 mod libraries;
 mod metadata;
+mod mirror;
 mod musl;
 mod native;
 mod privileges;
+mod provisioned;
 mod readme;
 mod tarball;
 mod versions;
@@ -44,6 +46,11 @@ const SCENARIOS: &[Scenario] = &[
     ("native: bad input", 15, native::bad_input),
     ("arm64: a chroot runs the cross-built program", 20, arm64::chroot),
     ("arm64: without a sysroot, or with the host's tools", 10, arm64::refused),
+    ("sysroot: arm64 as typed", 90, provisioned::as_typed),
+    ("sysroot: native, of another release", 60, provisioned::native),
+    ("sysroot: the lock", 60, provisioned::locked),
+    ("sysroot: a bad mirror", 60, provisioned::bad_mirror),
+    ("sysroot: a bad cache", 90, provisioned::bad_cache),
     ("docker: amd64", 30, engine::docker_amd64),
     ("docker: arm64", 30, engine::docker_arm64),
     ("podman: both", 45, engine::podman),

@@ -15,6 +15,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("musl-gcc", "musl-tools"),
     // foreign roots, and running what is in them
     ("mmdebstrap", "mmdebstrap"),
+    // a mirror of our own, with a key of its own
+    ("gpg", "gnupg"),
     ("qemu-aarch64-static", "qemu-user-static"),
     // engines
     ("docker", "docker.io"),

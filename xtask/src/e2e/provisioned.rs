@@ -1,0 +1,314 @@
+//! Sysroots that are made of packages: from the distribution's mirrors, and from one of our own that breaks and forgets.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::arm64::{self, TRIPLE};
+use super::chroot::Chroot;
+use super::engine::{Image, ready};
+use super::lab::Lab;
+use super::mirror::{Fault, Mirror, SUITE};
+use super::tarball;
+use crate::host;
+use crate::process::{Command, Done, command};
+use crate::stage::{cannot, need};
+
+/// What a second run may take longer than one with a folder.
+const AT_MOST: Duration = Duration::from_millis(50);
+
+/// A cache that outlives a run of the tests, so that packages are fetched once.
+fn shared_cache() -> Utf8PathBuf {
+    host::cache_dir().join("packages")
+}
+
+fn can_provision() -> Result<()> {
+    let os = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
+    match os.lines().any(|line| line == "ID=debian") {
+        true => need("apt-get"),
+        false => cannot("its sources of Debian are only read on Debian"),
+    }
+}
+
+/// The command as it stands in the README, on a machine that has a cross compiler and apt.
+pub(super) fn as_typed(lab: &Lab) -> Result<()> {
+    can_provision()?;
+    arm64::can_run()?;
+    let hello = lab.fixture("hello")?;
+    let cache = shared_cache();
+    // Only packages are kept from an earlier run.
+    let _ = fs::remove_dir_all(cache.join("sysroots"));
+    let rootfs = |words: &[&str]| -> Result<Command> {
+        let words = ["--target", TRIPLE, "--with", "bash,ls"].iter().chain(words).copied();
+        let rootfs = arm64::with_compilers(lab.rootfs(&hello, words))?;
+        Ok(rootfs.env("CARGO_ROOTFS_CACHE", cache.as_str()))
+    };
+    let first = rootfs(&[])?.run()?;
+    first.says(&["using debian:", "extracting", "locking", "no bash, ls"])?;
+    let tar = Utf8PathBuf::from(first.line()?);
+    let entries = tarball::list(&tar)?;
+    tarball::never_names(&entries, &cache)?;
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said = root.run(&["/usr/local/bin/hello", "run", "/bin/bash", "-c", "echo $HOSTTYPE; ls /usr/local/bin"])?;
+    ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("the program"));
+    ensure!(said.stdout.ends_with("aarch64\nhello\n"), "{}", said.report("bash and ls"));
+
+    let lock = fs::read_to_string(hello.join("rootfs.lock")).context("read rootfs.lock")?;
+    ensure!(lock.contains("name = \"coreutils\"") && lock.contains("\"ls\" = \"coreutils\""), "{lock}");
+    let second = rootfs(&["--locked", "--offline"])?.run()?;
+    let quiet = !["Updating", "Downloading", "Extracting", "Locking"].iter().any(|word| second.stderr.contains(word));
+    ensure!(quiet, "{}", second.report("it does something again"));
+    rootfs(&["--locked", "--with", "gzip"])?.fail(&[1])?.says(&["rootfs.lock", "--locked", "tool `gzip`"])?;
+
+    quick(lab, &hello, &rootfs)?;
+    ready("docker")?;
+    let image = Image::of("docker", &rootfs(&["--docker-import", "cargo-rootfs-e2e:as-typed"])?.run()?)?;
+    let said = image.run(&["--platform", "linux/arm64"], &["run", "/bin/bash", "-c", "ls /usr/local/bin"]).run()?;
+    ensure!(said.stdout.contains("aarch64") && said.stdout.ends_with("hello\n"), "{}", said.report("in docker"));
+    Ok(())
+}
+
+/// A second run asks apt for nothing, and takes hardly longer than with a folder.
+fn quick(lab: &Lab, hello: &Utf8Path, rootfs: &dyn Fn(&[&str]) -> Result<Command>) -> Result<()> {
+    let words = ["sysroot", "path", "--target", TRIPLE, "--with", "bash,ls"];
+    let path = lab.rootfs(hello, words).env("CARGO_ROOTFS_CACHE", shared_cache().as_str()).run()?;
+    let folder = path.line()?;
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..5 {
+        for (best, words) in best.iter_mut().zip([&[][..], &["--sysroot", folder][..]]) {
+            let command = rootfs(words)?;
+            let started = Instant::now();
+            command.run()?;
+            *best = started.elapsed().min(*best);
+        }
+    }
+    println!("    provisioned {:?}, a folder {:?}", best[0], best[1]);
+    ensure!(best[0] < best[1] + AT_MOST, "provisioned {:?}, a folder {:?}", best[0], best[1]);
+    Ok(())
+}
+
+/// A native image of another release than the machine's.
+pub(super) fn native(lab: &Lab) -> Result<()> {
+    can_provision()?;
+    let tar = lab.path("out.tar");
+    let words = ["--sysroot", "debian:trixie", "--with", "bash,ls,awk,cat", "--template", "web", "--tar", tar.as_str()];
+    lab.tools(words).env("CARGO_ROOTFS_CACHE", shared_cache().as_str()).run()?;
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said =
+        root.run(&["/bin/bash", "-c", "awk 'BEGIN { print 6 * 7 }'; cat /etc/os-release; ls /bin/sh /etc/ssl/certs"]);
+    // There is no /bin/sh: nobody asked for one.
+    ensure!(said.is_err(), "it has what was not asked for");
+    let said = root.run(&["/bin/bash", "-c", "awk 'BEGIN { print 6 * 7 }'; cat /etc/os-release; ls /etc/ssl/certs"])?;
+    ensure!(said.stdout.starts_with("42\n") && said.stdout.contains("trixie"), "{}", said.report("not trixie's"));
+    ensure!(said.stdout.ends_with("ca-certificates.crt\n"), "{}", said.report("no certificates"));
+    Ok(())
+}
+
+/// What a mirror, a cache and a lock can do wrong.
+struct Try<'l> {
+    lab: &'l Lab,
+    mirror: Mirror,
+    project: Utf8PathBuf,
+}
+
+impl<'l> Try<'l> {
+    fn new(lab: &'l Lab) -> Result<Try<'l>> {
+        can_provision()?;
+        // The real packages, from the distribution once, and from here on from our own mirror.
+        let cache = shared_cache();
+        let tar = lab.path("first.tar");
+        let words =
+            ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls,gzip", "--tar", tar.as_str()];
+        lab.tools(words).env("CARGO_ROOTFS_CACHE", cache.as_str()).run()?;
+        let mut debs = Vec::new();
+        for lock in cache.join("requests").read_dir_utf8()? {
+            let text = fs::read_to_string(lock?.path()).context("read a request")?;
+            if !text.contains("\"gzip\" =") || !text.contains(&format!("suite = \"{SUITE}\"")) {
+                continue;
+            }
+            let digests = text.lines().filter_map(|line| line.strip_prefix("sha256 = \"")?.strip_suffix('"'));
+            debs = digests.map(|digest| cache.join(format!("debs/{digest}.deb"))).collect();
+        }
+        ensure!(debs.len() > 10, "only {} packages", debs.len());
+        let mirror = Mirror::new(lab, &debs)?;
+        let project = lab.fixture("hello")?;
+        Ok(Try { lab, mirror, project })
+    }
+
+    /// `sysroot path`, which builds nothing, in the project.
+    fn path(&self, cache: &str, words: &[&str]) -> Command {
+        let words =
+            ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:bookworm"].iter().chain(words).copied();
+        self.with(self.lab.rootfs(&self.project, words), cache)
+    }
+
+    fn with(&self, command: Command, cache: &str) -> Command {
+        command.env("APT_CONFIG", self.mirror.conf()).env("CARGO_ROOTFS_CACHE", self.lab.path(cache).as_str())
+    }
+
+    fn made(&self, cache: &str) -> Vec<String> {
+        let entries = self.lab.path(cache).join("sysroots").read_dir_utf8().into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_owned()).collect()
+    }
+}
+
+/// All names, kinds, modes and bytes of a folder, as text.
+fn everything(folder: &str) -> Result<String> {
+    let listing = "find . -printf '%p %y %m %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum";
+    Ok(command(["sh", "-c", listing]).dir(folder).env("LC_ALL", "C").run()?.stdout)
+}
+
+/// The same lock gives the same bytes; it is kept until it is renewed, and what a mirror has forgotten is told.
+pub(super) fn locked(lab: &Lab) -> Result<()> {
+    let it = Try::new(lab)?;
+    let lock = it.project.join("rootfs.lock");
+    let read = || fs::read_to_string(&lock).with_context(|| format!("read {lock}"));
+
+    it.path("one", &["--with", "bash", "--offline"]).fail(&[1])?.says(&["without the network", "lacking", "index"])?;
+    it.path("one", &["--with", "bash", "--locked"]).fail(&[1])?.says(&["rootfs.lock", "--locked"])?;
+    ensure!(!lock.exists(), "a failed run wrote the lock");
+    let first = it.path("one", &["--with", "bash,ls"]).run()?;
+    let (text, bytes) = (read()?, everything(first.line()?)?);
+
+    let second = it.path("two", &["--with", "bash,ls", "--locked"]).run()?;
+    ensure!(everything(second.line()?)? == bytes, "the same lock gave other bytes");
+    let name = |done: &Done| done.line().map(|line| line.replace(lab.path("").as_str(), ""));
+    ensure!(name(&first)?.replace("one/", "") == name(&second)?.replace("two/", ""), "the keys differ");
+    ensure!(read()? == text, "--locked changed the lock");
+
+    // What is asked for besides comes in; what was there stays as it was.
+    it.path("two", &["--with", "gzip"]).run()?;
+    let grown = read()?;
+    ensure!(grown.contains("\"gzip\" = \"gzip\""), "{grown}");
+    let bash =
+        |text: &str| text.split("[[sysroot.package]]").find(|it| it.contains("name = \"bash\"\n")).map(str::to_owned);
+    ensure!(bash(&grown) == bash(&text), "bash is another one");
+    it.path("two", &["--with", "bash", "--offline", "--locked"]).run()?;
+
+    it.mirror.renew(lab, "base-passwd")?;
+    it.path("two", &["--with", "bash", "--locked"]).run()?;
+    it.path("three", &["--with", "bash"]).fail(&[1])?.says(&["no longer has", "base-passwd", "sysroot update"])?;
+    let update = it.with(lab.rootfs(&it.project, ["sysroot", "update"]), "two").run()?;
+    update.says(&["changed base-passwd", "+newer"])?;
+    ensure!(read()? != grown && read()?.contains("+newer"), "the lock was not renewed");
+    it.path("three", &["--with", "bash", "--locked"]).run()?;
+
+    // Both sides of a merge.
+    let section = text.find("[[sysroot]]").map(|at| &text[at..]).context("no section")?;
+    fs::write(&lock, format!("{text}\n{section}")).context("write the lock")?;
+    it.path("two", &["--with", "bash"]).fail(&[1])?.says(&["rootfs.lock", "debian:bookworm for arm64 twice"])
+}
+
+/// A mirror that lies, breaks off, or is in the middle of an update.
+pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
+    let it = Try::new(lab)?;
+    it.mirror.set(Fault::Unsigned);
+    it.path("cache", &["--with", "bash"]).fail(&[1])?.says(&["signature", "not signed"])?;
+    it.mirror.set(Fault::OtherIndex(u32::MAX));
+    it.path("cache", &["--with", "bash"]).fail(&[1])?.says(&["middle of an update", "try again"])?;
+    it.mirror.set(Fault::HalfOfPackages);
+    it.path("cache", &["--with", "bash"]).fail(&[1])?.says(&["cannot fetch packages"])?;
+    ensure!(it.made("cache").is_empty(), "it left {:?}", it.made("cache"));
+    ensure!(!it.project.join("rootfs.lock").exists(), "a failed run wrote the lock");
+    // Asked again, it has the right index.
+    it.mirror.set(Fault::OtherIndex(1));
+    it.path("another", &["--with", "bash"]).run()?;
+    it.mirror.set(Fault::None);
+    it.path("cache", &["--with", "bash"]).run()?;
+    it.path("cache", &["--with", "bash,no-such-tool"]).fail(&[1])?.says(&["no-such-tool", "bookworm", "arm64"])?;
+    let suite = ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:trixie"];
+    it.with(lab.rootfs(&it.project, suite), "cache").fail(&[1])?.says(&["does not have this suite", "trixie"])?;
+    // Another machine's libraries are not there.
+    let suite = ["sysroot", "path", "--target", "s390x-unknown-linux-gnu", "--sysroot", "debian:bookworm"];
+    it.with(lab.rootfs(&it.project, suite), "cache").fail(&[1])?.says(&["no packages for s390x"])
+}
+
+/// A cache that is damaged, full, not to be written to, or wanted by two.
+pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
+    let it = Try::new(lab)?;
+    let made = it.path("cache", &["--with", "bash"]).run()?;
+    let root = Utf8PathBuf::from(made.line()?);
+    let before = everything(root.as_str())?;
+    fs::remove_file(root.join("usr/bin/bash")).context("damage it")?;
+    let again = it.path("cache", &["--with", "bash"]).run()?;
+    again.says(&["extracting"])?;
+    ensure!(again.line()? == root && everything(root.as_str())? == before, "it was not made again");
+    for deb in lab.path("cache/debs").read_dir_utf8()? {
+        fs::write(deb?.path(), "damaged").context("damage a package")?;
+    }
+    fs::remove_file(root.join("bin")).context("damage it")?;
+    it.path("cache", &["--with", "bash"]).run()?.says(&["downloading", "extracting"])?;
+
+    // Two want the same: one makes it, and both have it.
+    let both = [it.path("both", &["--with", "bash"]).start()?, it.path("both", &["--with", "bash"]).start()?];
+    for handle in both {
+        let output = handle.wait()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
+    }
+    ensure!(it.made("both").len() == 1, "it left {:?}", it.made("both"));
+
+    // The binary is linked for a newer libc than the suite has.
+    let program = fs::read(root.join("usr/bin/bash")).context("read bash")?;
+    let old = b"GLIBC_2.34";
+    let places: Vec<usize> = (0..program.len() - old.len()).filter(|at| program[*at..].starts_with(old)).collect();
+    ensure!(!places.is_empty(), "bash needs nothing of glibc 2.34");
+    let mut newer = program;
+    places.iter().for_each(|at| newer[*at..at + old.len()].copy_from_slice(b"GLIBC_2.41"));
+    let binary = lab.path("newer");
+    fs::write(&binary, newer).context("write a program")?;
+    let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--binary", binary.as_str(), "--tar", "x.tar"];
+    let binary = lab.path("bin/cargo-rootfs");
+    let newer = command([binary.as_str(), "rootfs"]).args(words).dir(lab.path(""));
+    it.with(newer, "cache").fail(&[1])?.says(&["GLIBC_2.41", "--sysroot debian:trixie"])?;
+
+    let sysroot = |words: &[&str]| it.with(lab.rootfs(&it.project, ["sysroot"].iter().chain(words).copied()), "cache");
+    let listed = sysroot(&["list"]).run()?;
+    ensure!(listed.stdout.contains("debian:bookworm\tarm64"), "{}", listed.report("no bookworm"));
+    sysroot(&["prune"]).run()?;
+    it.path("cache", &["--with", "bash", "--offline"]).run()?;
+    sysroot(&["prune", "--all"]).run()?;
+    ensure!(
+        it.made("cache").is_empty() && sysroot(&["list"]).run()?.stdout.is_empty(),
+        "it left {:?}",
+        it.made("cache")
+    );
+
+    if !host::is_root() {
+        return cannot("only root can mount a small file system, and be somebody else");
+    }
+    let disk = lab.folder("disk")?;
+    command(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk.as_str()]).run()?;
+    let full = it.path("disk", &["--with", "bash"]).fail(&[1]).and_then(|done| done.says(&["disk is full"]));
+    let left = it.made("disk");
+    command(["umount", disk.as_str()]).run()?;
+    full?;
+    ensure!(left.is_empty(), "it left {left:?}");
+
+    // Somebody else: with a cache of his own, and with one that he may only read.
+    let nobody = |cache: &str, words: &[&str]| {
+        let command = command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+        let binary = lab.path("bin/cargo-rootfs");
+        let command = command.args([binary.as_str(), "rootfs", "--tools-only", "--target", TRIPLE]);
+        it.with(command.args(["--sysroot", "debian:bookworm"]).args(words.iter().copied()), cache)
+            .dir(lab.path("theirs"))
+    };
+    for folder in ["theirs", "theirs/cache"] {
+        let folder = lab.folder(folder)?;
+        command(["chown", "65534:65534", folder.as_str()]).run()?;
+    }
+    nobody("theirs/cache", &["--with", "bash,ls", "--tar", "a.tar"]).run()?;
+    let root = Chroot::new(tarball::unpack(lab, &lab.path("theirs/a.tar"), "unpacked")?)?;
+    if arm64::can_run().is_ok() {
+        let said = root.run(&["/bin/bash", "-c", "ls /bin/ls; echo $HOSTTYPE"])?;
+        ensure!(said.stdout == "/bin/ls\naarch64\n", "{}", said.report("bash and ls"));
+    }
+    command(["chown", "-R", "0:0", lab.path("theirs/cache").as_str()]).run()?;
+    command(["chmod", "-R", "go+rX", lab.path("theirs/cache").as_str()]).run()?;
+    nobody("theirs/cache", &["--with", "bash,ls", "--tar", "b.tar"]).run()?;
+    command(["cmp", lab.path("theirs/a.tar").as_str(), lab.path("theirs/b.tar").as_str()]).run()?;
+    let lacks = nobody("theirs/cache", &["--with", "gzip", "--tar", "c.tar"]);
+    lacks.fail(&[1])?.says(&["cannot write to the cache", "CARGO_ROOTFS_CACHE"])
+}
