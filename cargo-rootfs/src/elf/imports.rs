@@ -1,9 +1,10 @@
-//! Whether an ELF file imports dlopen(3), by its dynamic symbols: no loader needs them to find libraries, so they
-//! are read only where somebody asks.
+//! Whether an ELF file imports dlopen(3), or other functions, by its dynamic symbols: no loader needs them to find
+//! libraries, so they are read only where somebody asks.
 //!
 //! Which versions the symbols have, and who defines them, is not looked at.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use goblin::elf::header::EM_S390;
 use scroll::{Endian, Pread};
@@ -45,6 +46,41 @@ impl Object {
         if places.is_empty() {
             return Ok(false);
         }
+        let mut is_found = false;
+        self.undefined(file, symbols, |name| {
+            is_found = places.contains(&name);
+            if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(is_found)
+    }
+
+    /// Which of `names` are undefined dynamic symbols of `file`, of which this was read: indices, in no order.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading. A table that is not where it should be has no symbols.
+    pub fn imports_of<F: ReadAt + ?Sized>(&self, file: &F, names: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
+        let Some(symbols) = &self.symbols else { return Ok(Vec::new()) };
+        let mut table = vec![0; usize::try_from(symbols.names_size.min(MAX_NAMES)).unwrap_or_default()];
+        let length = fill(file, &mut table, symbols.names)?;
+        table.truncate(length);
+        let mut found = Vec::new();
+        self.undefined(file, symbols, |at| {
+            let rest = usize::try_from(at).ok().and_then(|at| table.get(at..)).unwrap_or_default();
+            let is_it = |name: &[u8]| rest.strip_prefix(name).is_some_and(|after| after.first() == Some(&0));
+            found.extend(names.iter().position(|name| is_it(name)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    /// Gives `each` the place of every undefined symbol's name, until it breaks off.
+    fn undefined<F: ReadAt + ?Sized>(
+        &self,
+        file: &F,
+        symbols: &Symbols,
+        mut each: impl FnMut(u64) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let endian = if self.machine.is_little_endian { Endian::Little } else { Endian::Big };
         // st_shndx of `Elf64_Sym` and of `Elf32_Sym` (elf(5)).
         let (size, section_at) = if self.machine.is_64 { (24, 6) } else { (16, 14) };
@@ -56,8 +92,8 @@ impl Object {
             for symbol in chunk[..length].chunks_exact(size as usize) {
                 let name: u32 = symbol.pread_with(0, endian).unwrap_or_default();
                 let section: u16 = symbol.pread_with(section_at, endian).unwrap_or_default();
-                if section == 0 && places.contains(&u64::from(name)) {
-                    return Ok(true);
+                if section == 0 && each(u64::from(name)).is_break() {
+                    return Ok(());
                 }
             }
             left -= (length as u64 / size).min(left);
@@ -66,7 +102,7 @@ impl Object {
             }
             at = at.saturating_add(length as u64);
         }
-        Ok(false)
+        Ok(())
     }
 
     /// How many symbols there are at least up to the last undefined one.
@@ -147,6 +183,18 @@ mod tests {
 
     fn imports(file: &[u8]) -> bool {
         Object::read(file).unwrap().imports_dlopen(file).unwrap()
+    }
+
+    #[test]
+    fn functions_that_are_asked_for() {
+        let names = ["system", "popen", "tem"].map(|name| Box::from(name.as_bytes()));
+        let of = |file: &[u8]| Object::read(file).unwrap().imports_of(file, &names).unwrap();
+        for name in MACHINES {
+            let file = || Fixture::program().needs("libc.so.6").machine(machine(name));
+            assert_eq!(of(&file().imports("write").imports("popen").build()), [1], "{name}");
+            assert_eq!(of(&file().imports("system").exports("popen").imports("is_tem").build()), [0], "{name}");
+            assert_eq!(of(&file().imports("system_x").build()), [0; 0], "{name}");
+        }
     }
 
     const MACHINES: [&str; 5] = ["x86_64", "i686", "aarch64", "s390x", "powerpc64le"];

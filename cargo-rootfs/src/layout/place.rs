@@ -1,6 +1,7 @@
 //! Putting entries where they belong: behind the sysroot's links, with their folders, once.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -300,6 +301,49 @@ impl<'a> Layout<'a> {
     /// Puts a link to `target` where nothing stands.
     pub(super) fn make_link(&mut self, path: &RootfsPath, target: &[u8], origin: &Origin) -> Result<()> {
         self.unless_there(path, Entry::new(Kind::Symlink(Arc::from(target)), 0o777, origin.clone()))
+    }
+
+    /// Puts a folder where nothing stands.
+    pub(super) fn make_dir(&mut self, path: &RootfsPath, origin: &Origin) -> Result<()> {
+        self.unless_there(path, Entry::new(Kind::Dir, 0o755, origin.clone()))
+    }
+
+    /// Puts what is below `folders` of the sysroot, as one file, where nothing stands.
+    pub(super) fn make_joined(&mut self, path: &RootfsPath, folders: &[String], origin: &Origin) -> Result<()> {
+        let place = self.view.place(path).path;
+        if self.rootfs.get(&place).is_some() {
+            return Ok(());
+        }
+        let folders = folders.iter().map(|folder| RootfsPath::parse(folder)).collect::<Result<Vec<_>>>()?;
+        self.joined(&folders)?.map_or(Ok(()), |bytes| self.make(path, &bytes, origin))
+    }
+
+    /// Adds a line to the file at `path`, where a template put it, and no line begins like it up to its colon.
+    pub(super) fn make_line(&mut self, path: &RootfsPath, line: &str, origin: &Origin) -> Result<()> {
+        let place = self.view.place(path).path;
+        let Some(entry) = self.rootfs.get_mut(&place) else { return Ok(()) };
+        let is_templates = entry.origins.iter().any(|origin| matches!(origin, Origin::Template(_)));
+        let (true, Kind::File(body)) = (is_templates, &mut entry.kind) else { return Ok(()) };
+        let mut text = match body {
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::Host(file) => {
+                let mut bytes = Vec::new();
+                let mut read = file.open()?.take(MAX_JOINED as u64);
+                read.read_to_end(&mut bytes).map_err(|error| Error::io("read", &file.path, error))?;
+                bytes
+            }
+        };
+        let key = line.split_inclusive(':').next().unwrap_or(line);
+        if text.split(|byte| *byte == b'\n').any(|known| known.starts_with(key.as_bytes())) {
+            return Ok(());
+        }
+        if text.last().is_some_and(|last| *last != b'\n') {
+            text.push(b'\n');
+        }
+        text.extend([line.as_bytes(), b"\n"].concat());
+        *body = Body::Bytes(Arc::from(text));
+        entry.origins.insert(origin.clone());
+        Ok(())
     }
 
     fn unless_there(&mut self, path: &RootfsPath, entry: Entry) -> Result<()> {

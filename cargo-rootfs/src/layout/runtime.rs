@@ -19,7 +19,7 @@ use super::{libraries, tools};
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
-use crate::resolve::{Closure, Libc};
+use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
 use crate::runtime::{Bindings, Captures, Glob, NewBody, Rule, Rules, Triggered, WordsOf, bind};
 use crate::sysroot::{End, Sysroot};
@@ -53,6 +53,9 @@ pub(super) struct Runtime<'t> {
     looked: (usize, usize, usize),
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
+    /// The functions of which no import was seen yet, and the files that were looked at for them.
+    uncalled: Vec<Box<[u8]>>,
+    read: FxHashSet<FileId>,
     taken: Taken,
     made: Vec<(RootfsPath, NewBody, Origin)>,
     suggestions: BTreeSet<Suggestion>,
@@ -72,6 +75,8 @@ impl<'t> Runtime<'t> {
         let own = template.rules.iter().chain(own).cloned().collect();
         let rules = Rules::new(own, &Bindings { triplet: &triplet, lib: &lib, ..Bindings::default() });
         Self {
+            uncalled: rules.calls(),
+            read: FxHashSet::default(),
             rules,
             template,
             machine,
@@ -135,6 +140,10 @@ impl<'t> Runtime<'t> {
 
     fn meet_closure(&mut self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
         self.meet_name(closure.realpath.file_name(), &closure.realpath, calls);
+        self.meet_imports(view, closure.id, &closure.realpath, calls);
+        for object in &closure.objects {
+            self.meet_imports(view, object.file, &object.realpath, calls);
+        }
         let others = closure.other_names.iter().map(|other| &other.found);
         for object in closure.objects.iter().chain(others) {
             for name in [&*object.needed, object.path.file_name(), object.realpath.file_name()] {
@@ -143,6 +152,22 @@ impl<'t> Runtime<'t> {
             if !self.paths.contains(&object.path) {
                 self.meet_names(view, &object.path, &object.realpath, calls);
             }
+        }
+    }
+
+    /// What a file imports: each function once, by the first file that does.
+    fn meet_imports(&mut self, view: &mut Sysroot, file: FileId, path: &RootfsPath, calls: &mut Vec<Call>) {
+        if self.uncalled.is_empty() || !self.read.insert(file) {
+            return;
+        }
+        let mut imported = view.imports_of(file, &self.uncalled);
+        imported.sort_unstable();
+        imported.dedup();
+        for at in imported.into_iter().rev() {
+            let function = self.uncalled.remove(at);
+            let mut triggered = Vec::new();
+            self.rules.of_call(&function, &mut triggered);
+            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: path.clone() }));
         }
     }
 
@@ -245,6 +270,9 @@ impl<'t> Runtime<'t> {
             match body {
                 NewBody::Text(text) => layout.make(path, text.as_bytes(), origin)?,
                 NewBody::Link(target) => layout.make_link(path, target.as_bytes(), origin)?,
+                NewBody::Dir => layout.make_dir(path, origin)?,
+                NewBody::Join(folders) => layout.make_joined(path, folders, origin)?,
+                NewBody::Line(line) => layout.make_line(path, line, origin)?,
             }
         }
         Ok(())

@@ -22,7 +22,28 @@ macro_rules! built_in {
 }
 
 /// All of them; a test compares them with the folder.
-pub(super) static ALL: &[BuiltIn] = built_in!("libc", "terminal");
+pub(super) static ALL: &[BuiltIn] = built_in!(
+    "accounts",
+    "archives",
+    "building",
+    "databases",
+    "desktop",
+    "editors",
+    "files",
+    "gnupg",
+    "libc",
+    "media",
+    "network",
+    "python",
+    "science",
+    "scripting",
+    "servers",
+    "shell",
+    "terminal",
+    "time",
+    "tls",
+    "version-control"
+);
 
 /// A rule as it stands in its file.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +53,14 @@ pub(super) struct Sketch {
     pub(super) name: &'static str,
 }
 
+/// What calls for a rule.
+pub(super) struct Waits {
+    pub(super) when: Vec<&'static str>,
+    pub(super) calls: Vec<&'static str>,
+}
+
 /// Each rule of a file, with what it waits for.
-pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Vec<&'static str>)> {
+pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Waits)> {
     let mut rest = file.text;
     // Before the first one is a comment.
     std::iter::from_fn(move || {
@@ -43,7 +70,7 @@ pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Vec<&'st
         rest = &text[length..];
         let text = &text[..length];
         let name = strings(text, "name").first().copied().unwrap_or_default();
-        Some((Sketch { text, name }, strings(text, "when")))
+        Some((Sketch { text, name }, Waits { when: strings(text, "when"), calls: strings(text, "calls") }))
     })
 }
 
@@ -117,10 +144,11 @@ mod tests {
             let rules = rules.unwrap_or_else(|problems| panic!("{}: {problems:#?}", file.name));
             let sketches: Vec<_> = sketches(file).collect();
             assert_eq!(sketches.len(), rules.len(), "{}", file.name);
-            for (rule, (sketch, when)) in rules.iter().zip(sketches) {
+            for (rule, (sketch, waits)) in rules.iter().zip(sketches) {
+                let owned = |texts: &[&str]| texts.iter().map(|it| it.to_string()).collect::<Vec<_>>();
                 assert_eq!(
-                    (&*rule.name, &rule.when[..]),
-                    (sketch.name, &when.iter().map(|it| it.to_string()).collect::<Vec<_>>()[..]),
+                    (&*rule.name, &rule.when, &rule.calls),
+                    (sketch.name, &owned(&waits.when), &owned(&waits.calls)),
                     "{}",
                     file.name
                 );

@@ -15,6 +15,8 @@ pub(crate) struct Rules {
     rules: Vec<Stored>,
     paths: Index,
     names: Index,
+    /// By the function that is imported.
+    calls: FxHashMap<Box<[u8]>, Vec<usize>>,
 }
 
 enum Stored {
@@ -40,28 +42,40 @@ pub(crate) struct Triggered {
 impl Rules {
     /// The built-in ones and `own`, of which a later one takes the place of an earlier one of its name.
     pub(crate) fn new(own: Vec<Rule>, bindings: &Bindings<'_>) -> Self {
-        let mut rules = Self { rules: Vec::new(), paths: Index::default(), names: Index::default() };
+        let mut rules =
+            Self { rules: Vec::new(), paths: Index::default(), names: Index::default(), calls: FxHashMap::default() };
         let is_own = |name: &str| own.iter().any(|rule| *rule.name == *name);
-        for (sketch, when) in built_in::ALL.iter().flat_map(built_in::sketches) {
+        for (sketch, waits) in built_in::ALL.iter().flat_map(built_in::sketches) {
             if !is_own(sketch.name) {
-                rules.add(Stored::BuiltIn(sketch), when.into_iter(), bindings);
+                rules.add(Stored::BuiltIn(sketch), waits.when.into_iter(), waits.calls.into_iter(), bindings);
             }
         }
         for (index, rule) in own.iter().enumerate() {
             if !own[index + 1..].iter().any(|later| later.name == rule.name) {
                 let rule = Arc::new(rule.clone());
-                rules.add(Stored::Parsed(Arc::clone(&rule)), rule.when.iter().map(String::as_str), bindings);
+                let (when, calls) = (rule.when.iter(), rule.calls.iter());
+                let stored = Stored::Parsed(Arc::clone(&rule));
+                rules.add(stored, when.map(String::as_str), calls.map(String::as_str), bindings);
             }
         }
         rules
     }
 
-    fn add<'w>(&mut self, rule: Stored, when: impl Iterator<Item = &'w str>, bindings: &Bindings<'_>) {
+    fn add<'w>(
+        &mut self,
+        rule: Stored,
+        when: impl Iterator<Item = &'w str>,
+        calls: impl Iterator<Item = &'w str>,
+        bindings: &Bindings<'_>,
+    ) {
         let number = self.rules.len();
         self.rules.push(rule);
         for glob in when.flat_map(|text| globs(text, bindings)) {
             let index = if glob.is_name() { &mut self.names } else { &mut self.paths };
             index.add(number, glob);
+        }
+        for function in calls {
+            self.calls.entry(function.as_bytes().into()).or_default().push(number);
         }
     }
 
@@ -79,6 +93,19 @@ impl Rules {
     /// Adds the rules that a file at `path` calls for.
     pub(crate) fn of_path(&self, path: &RootfsPath, triggered: &mut Vec<Triggered>) {
         self.paths.look_up(path.file_name(), |glob| glob.matches(path), triggered);
+    }
+
+    /// The functions that some rule waits for.
+    pub(crate) fn calls(&self) -> Vec<Box<[u8]>> {
+        let mut functions: Vec<_> = self.calls.keys().cloned().collect();
+        functions.sort_unstable();
+        functions
+    }
+
+    /// Adds the rules that a call of `function` calls for.
+    pub(crate) fn of_call(&self, function: &[u8], triggered: &mut Vec<Triggered>) {
+        let rules = self.calls.get(function).into_iter().flatten();
+        triggered.extend(rules.map(|rule| Triggered { rule: *rule, captures: Captures::new() }));
     }
 
     /// Adds the rules that an ELF file of this name, or soname, calls for.

@@ -11,6 +11,7 @@
 //! name = "git-exec-path"       # names it in `why`, and is there once
 //! why = "git runs its subcommands from its exec path"
 //! when = ["/usr/bin/git"]      # any of these is in the rootfs
+//! calls = ["system", "popen"]  # or a file in a closure imports one of these functions
 //! unless = []                  # and none of these
 //! before-glibc = "2.34"        # and the glibc of the sysroot is older
 //!
@@ -21,7 +22,9 @@
 //! libraries = ["libnss_dns.so.2"]   # as dlopen(3) looks them up
 //! suggest = ["ssh", "gpg"]     # tools that are offered, not packed
 //! words-of = [{ file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"] }]
-//! files = [{ path = "/etc/x.conf", text = "..." }, { path = "/usr/bin/y", link = "x" }]   # where nothing else stands
+//! files = [{ path = "/etc/x.conf", text = "..." }, { path = "/usr/bin/y", link = "x" },   # where nothing else stands
+//!          { path = "/run/x", dir = true }, { path = "/etc/x.pem", join = ["/usr/share/x"] },   # all files below, as one
+//!          { path = "/etc/passwd", line = "x:x:99:99::/:/bin/false" }]   # at the end of a template's, if none begins so
 //!
 //! required = true              # where nothing of `take` and `first-of` is there, that is an error,
 //! package = "git"              # whose help names this
@@ -125,6 +128,8 @@ pub struct Rule {
     pub why: Arc<str>,
     /// Any of these must be there.
     pub when: Vec<String>,
+    /// Or a file imports one of these functions.
+    pub calls: Vec<String>,
     /// None of these may be there.
     pub unless: Vec<String>,
     /// The glibc of the sysroot must be older.
@@ -198,6 +203,12 @@ pub enum NewBody {
     Text(String),
     /// A symbolic link to this.
     Link(String),
+    /// A folder.
+    Dir,
+    /// A regular file of all files of the sysroot below these folders, in the order of their paths.
+    Join(Vec<String>),
+    /// A line more of a file that a template made, unless one begins like it up to the first colon.
+    Line(String),
 }
 
 #[cfg(test)]

@@ -34,10 +34,11 @@ enum Value {
     Other,
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "name",
     "why",
     "when",
+    "calls",
     "unless",
     "before-glibc",
     "take",
@@ -160,6 +161,7 @@ impl Reader {
                 "name" => {}
                 "why" => rule.why = Arc::from(self.text(key, value)),
                 "when" => rule.when = self.patterns(key, value),
+                "calls" => rule.calls = self.texts(key, value, Kind::Text),
                 "unless" => rule.unless = self.patterns(key, value),
                 "before-glibc" => rule.before_glibc = self.release(key, value),
                 "take" => rule.take = self.texts(key, value, Kind::Path),
@@ -179,8 +181,8 @@ impl Reader {
         if rule.why.is_empty() {
             self.problem(datum.at, format!("rule `{}` has no `why`", self.name));
         }
-        if rule.when.is_empty() && self.problems.len() == before {
-            self.problem(datum.at, format!("rule `{}` has no `when`", self.name));
+        if rule.when.is_empty() && rule.calls.is_empty() && self.problems.len() == before {
+            self.problem(datum.at, format!("rule `{}` has neither `when` nor `calls`", self.name));
         }
         (self.problems.len() == before).then_some(rule)
     }
@@ -225,14 +227,20 @@ impl Reader {
                     self.check(key, value.at, &path, Kind::Path);
                 }
                 "text" => body = Some(NewBody::Text(self.text(key, value))),
+                "line" => body = Some(NewBody::Line(self.text(key, value))),
+                "join" => body = Some(NewBody::Join(self.texts(key, value, Kind::Path))),
+                "dir" => body = self.flag(key, value).then_some(NewBody::Dir),
                 "link" => body = Some(NewBody::Link(self.text(key, value))),
-                _ => self.unknown(key, value, &["path", "text", "link"]),
+                _ => self.unknown(key, value, &["path", "text", "link", "line", "join", "dir"]),
             }
         }
         match body {
             Some(body) if !path.is_empty() && fields.len() == 2 => Some(NewFile { path, body }),
             _ => {
-                let message = format!("`files` of rule `{}` needs a `path`, and a `text` or a `link`", self.name);
+                let message = format!(
+                    "`files` of rule `{}` needs a `path`, and one of `text`, `link`, `line`, `join` and `dir`",
+                    self.name
+                );
                 self.problem(datum.at, message);
                 None
             }

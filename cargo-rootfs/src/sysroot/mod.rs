@@ -560,6 +560,15 @@ impl<'p> Way<'p> {
     }
 }
 
+impl Sysroot {
+    /// Which of `functions` the file imports; none of what is no ELF file.
+    pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
+        let Ok(object) = self.object(file) else { return Vec::new() };
+        let handle = self.open_file(file);
+        handle.and_then(|handle| object.imports_of(&handle, functions)).unwrap_or_default()
+    }
+}
+
 impl Files for Sysroot {
     fn find(&mut self, path: &RootfsPath) -> Find {
         let (realpath, end) = self.follow(path, None);

@@ -10,17 +10,17 @@ use crate::runtime::Runtime;
 /// A tool with helpers, data, a plugin and a link to each kind.
 fn sysroot() -> Disk {
     Disk::merged()
-        .elf("usr/bin/git", tool())
+        .elf("usr/bin/gut", tool())
         .elf("usr/bin/less", tool())
         .elf("usr/bin/ssh", tool())
-        .link("usr/lib/git-core/git", "../../bin/git")
-        .elf("usr/lib/git-core/git-remote-http", tool().needs("libcurl.so.4"))
-        .link("usr/lib/git-core/git-remote-https", "git-remote-http")
-        .bytes("usr/lib/git-core/mergetools/vi", b"data", 0o644)
-        .bytes("usr/lib/git-core/libgit.a", b"!<arch>\n", 0o644)
-        .bytes("usr/lib/git-core/__pycache__/x", b"", 0o644)
-        .fifo("usr/lib/git-core/fifo")
-        .link("usr/lib/git-core/dangling", "nowhere")
+        .link("usr/lib/gut-core/gut", "../../bin/gut")
+        .elf("usr/lib/gut-core/gut-remote-http", tool().needs("libcurl.so.4"))
+        .link("usr/lib/gut-core/gut-remote-https", "gut-remote-http")
+        .bytes("usr/lib/gut-core/mergetools/vi", b"data", 0o644)
+        .bytes("usr/lib/gut-core/libgut.a", b"!<arch>\n", 0o644)
+        .bytes("usr/lib/gut-core/__pycache__/x", b"", 0o644)
+        .fifo("usr/lib/gut-core/fifo")
+        .link("usr/lib/gut-core/dangling", "nowhere")
         .elf("usr/lib/libcurl.so.4", library("libcurl.so.4"))
         .bytes("usr/share/a/data", b"a", 0o644)
         .bytes("usr/share/b/data", b"b", 0o644)
@@ -36,12 +36,12 @@ fn has(rootfs: &Rootfs, at: &str) -> bool {
     rootfs.get(&path(at)).is_some()
 }
 
-const GIT: &str = r#"
+const GUT: &str = r#"
 [[rule]]
-name = "own-git"
-why = "git runs its subcommands from there"
-when = ["/usr/bin/git"]
-take = ["/usr/lib/git-core", "/nowhere"]
+name = "own-gut"
+why = "gut runs its subcommands from there"
+when = ["/usr/bin/gut"]
+take = ["/usr/lib/gut-core", "/nowhere"]
 first-of = [["/nowhere", "/usr/share/{a,b}", "/usr/share/b"]]
 exclude = ["*.a", "**/__pycache__", "/usr/share/b"]
 tools = ["less", "absent"]
@@ -50,7 +50,7 @@ suggest = ["ssh", "less", "absent"]
 
 #[test]
 fn a_rule_takes_files_folders_and_tools_and_what_those_need() {
-    let assembly = Ask::tools(&["git"]).rules(GIT).assemble(&sysroot()).unwrap();
+    let assembly = Ask::tools(&["gut"]).rules(GUT).assemble(&sysroot()).unwrap();
     expect_shape(
         &assembly.rootfs,
         "/ d0755
@@ -59,15 +59,15 @@ fn a_rule_takes_files_folders_and_tools_and_what_those_need() {
         /lib64 l0777 -> usr/lib64
         /usr d0755
         /usr/bin d0755
-        /usr/bin/git f0755
+        /usr/bin/gut f0755
         /usr/bin/less f0755
         /usr/lib d0755
-        /usr/lib/git-core d0755
-        /usr/lib/git-core/git l0777 -> ../../bin/git
-        /usr/lib/git-core/git-remote-http f0755
-        /usr/lib/git-core/git-remote-https l0777 -> git-remote-http
-        /usr/lib/git-core/mergetools d0755
-        /usr/lib/git-core/mergetools/vi f0644
+        /usr/lib/gut-core d0755
+        /usr/lib/gut-core/gut l0777 -> ../../bin/gut
+        /usr/lib/gut-core/gut-remote-http f0755
+        /usr/lib/gut-core/gut-remote-https l0777 -> gut-remote-http
+        /usr/lib/gut-core/mergetools d0755
+        /usr/lib/gut-core/mergetools/vi f0644
         /usr/lib/libc.so.6 f0755
         /usr/lib/libcurl.so.4 f0755
         /usr/lib64 d0755
@@ -76,21 +76,21 @@ fn a_rule_takes_files_folders_and_tools_and_what_those_need() {
         /usr/share/a d0755
         /usr/share/a/data f0644",
     );
-    let rule = "rule own-git: git runs its subcommands from there, because of /usr/bin/git";
+    let rule = "rule own-gut: gut runs its subcommands from there, because of /usr/bin/gut";
     let expected = format!(
-        "/usr/lib/libcurl.so.4\n    needed by /usr/lib/git-core/git-remote-http\n        {rule}\n            --with git\n            \
+        "/usr/lib/libcurl.so.4\n    needed by /usr/lib/gut-core/gut-remote-http\n        {rule}\n            --with gut\n            \
          {rule} (above)\n"
     );
     assert_eq!(why(&assembly, "/usr/lib/libcurl.so.4"), expected);
     let suggested: Vec<_> = assembly.suggestions.iter().map(|it| (&*it.tool, it.by.to_string())).collect();
-    assert_eq!(suggested, [("ssh", "/usr/bin/git".to_owned())], "what is packed, or is not there, is not offered");
+    assert_eq!(suggested, [("ssh", "/usr/bin/gut".to_owned())], "what is packed, or is not there, is not offered");
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
 
 #[test]
 fn without_runtime_no_rule_is_used() {
-    let rootfs = Ask::tools(&["git"]).rules(GIT).runtime(Runtime::None).rootfs(&sysroot());
-    assert!(!has(&rootfs, "/usr/lib/git-core") && !has(&rootfs, "/usr/bin/less"));
+    let rootfs = Ask::tools(&["gut"]).rules(GUT).runtime(Runtime::None).rootfs(&sysroot());
+    assert!(!has(&rootfs, "/usr/lib/gut-core") && !has(&rootfs, "/usr/bin/less"));
 }
 
 /// Any name that leads to a file calls for a rule, a soname or file name of a library too.
@@ -174,7 +174,7 @@ why = "x"
 when = ["libdeep.so"]
 take = ["/etc/a.conf"]
 "#;
-    let assembly = Ask::tools(&["git"]).rules(&format!("{GIT}{rules}")).assemble(&sysroot).unwrap();
+    let assembly = Ask::tools(&["gut"]).rules(&format!("{GUT}{rules}")).assemble(&sysroot).unwrap();
     assert!(has(&assembly.rootfs, "/usr/lib/libdeep.so"), "{}", assembly.rootfs.dump());
     let origins = &assembly.rootfs.get(&path("/etc/a.conf")).unwrap().origins;
     assert_eq!(origins.iter().filter(|it| matches!(it, Origin::Rule { .. })).count(), 2, "{origins:?}");
@@ -183,16 +183,16 @@ take = ["/etc/a.conf"]
 #[test]
 fn unless_and_before_glibc_hold_a_rule_back() {
     let rule = |more: &str| {
-        format!("[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/git']\ntake = ['/usr/share/a']\n{more}\n")
+        format!("[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/gut']\ntake = ['/usr/share/a']\n{more}\n")
     };
     for (more, takes) in [
         ("unless = ['/usr/bin/less']", true),
-        ("unless = ['/usr/bin/sh', '/usr/bin/git']", false),
+        ("unless = ['/usr/bin/sh', '/usr/bin/gut']", false),
         ("unless = ['libc.so.*']", false),
         // Loaders of fixtures do not say their release, as those before 2.33 do not.
         ("before-glibc = '2.34'", true),
     ] {
-        assert_eq!(has(&Ask::tools(&["git"]).rules(&rule(more)).rootfs(&sysroot()), "/usr/share/a"), takes, "{more}");
+        assert_eq!(has(&Ask::tools(&["gut"]).rules(&rule(more)).rootfs(&sysroot()), "/usr/share/a"), takes, "{more}");
     }
 }
 
@@ -202,8 +202,8 @@ fn what_cannot_work_is_left_out_and_said() {
         .elf("usr/lib/plug/good.so", library("good.so"))
         .elf("usr/lib/plug/lacks.so", library("lacks.so").needs("libgone.so"))
         .elf("usr/lib/plug/foreign.so", library("foreign.so").machine(machine("aarch64")));
-    let rules = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/git']\ntake = ['/usr/lib/plug']\n";
-    let assembly = Ask::tools(&["git"]).rules(rules).assemble(&sysroot).unwrap();
+    let rules = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/gut']\ntake = ['/usr/lib/plug']\n";
+    let assembly = Ask::tools(&["gut"]).rules(rules).assemble(&sysroot).unwrap();
     assert!(has(&assembly.rootfs, "/usr/lib/plug/good.so"));
     assert!(!has(&assembly.rootfs, "/usr/lib/plug/lacks.so") && !has(&assembly.rootfs, "/usr/lib/plug/foreign.so"));
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
@@ -211,18 +211,18 @@ fn what_cannot_work_is_left_out_and_said() {
         said,
         [
             "left out `/usr/lib/plug/foreign.so` (rule own): it is for another architecture",
-            "left out `/usr/lib/plug/lacks.so` (rule own: x, because of /usr/bin/git): libgone.so is not in the sysroot",
+            "left out `/usr/lib/plug/lacks.so` (rule own: x, because of /usr/bin/gut): libgone.so is not in the sysroot",
         ]
     );
 }
 
 #[test]
 fn what_is_required_and_not_there_is_an_error() {
-    let rules = "[[rule]]\nname = 'own'\nwhy = 'it reads it'\nwhen = ['/usr/bin/git']\ntake = ['/gone']\nrequired = true\npackage = 'gone'\n";
-    let error = Ask::tools(&["git"]).rules(rules).error(&sysroot());
+    let rules = "[[rule]]\nname = 'own'\nwhy = 'it reads it'\nwhen = ['/usr/bin/gut']\ntake = ['/gone']\nrequired = true\npackage = 'gone'\n";
+    let error = Ask::tools(&["gut"]).rules(rules).error(&sysroot());
     assert_eq!(
         error.to_string(),
-        "rule own found nothing in the sysroot\n  it reads it, because of /usr/bin/git\n  tried  /gone\n  \
+        "rule own found nothing in the sysroot\n  it reads it, because of /usr/bin/gut\n  tried  /gone\n  \
          help: install gone in the sysroot, or pass `--runtime none`"
     );
 }
