@@ -29,6 +29,16 @@ pub(crate) fn sysroot_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-arm64")
 }
 
+/// A Debian root with the tools of the table, made by `setup`.
+pub(crate) fn sysroot_tools() -> Utf8PathBuf {
+    cache_dir().join("sysroot-tools")
+}
+
+/// The same for arm64, with some of them, and packages that were only extracted.
+pub(crate) fn sysroot_tools_arm64() -> Utf8PathBuf {
+    cache_dir().join("sysroot-tools-arm64")
+}
+
 /// The version of elfpak that the tasks compare with.
 pub(crate) const ELFPAK: &str = "0.5.6";
 

@@ -12,6 +12,7 @@ mod process;
 mod setup;
 mod stage;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ usage: cargo xtask TASK
   e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
   differential [--quick | FILTER]
                      closures against the dynamic loader's own answer
+  tools [--peers] [FILTER]
+                     each tool of the table does its job, packed by its name alone (--peers: by elfpak and ldd too)
   bench [--quick]    speed and memory against libtree, GNU tar, elfpak, docker import";
 
 fn main() -> ExitCode {
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
         ["differential", "--quick"] => differential::run(differential::Extent::Quick, ""),
         ["differential", filter] => differential::run(differential::Extent::Full, filter),
         ["in-root", root, folder, rest @ ..] => differential::enter(root, folder, rest),
+        ["tools", "--peers"] => tools::run(tools::By::OursAndPeers, ""),
+        ["tools", "--peers", filter] => tools::run(tools::By::OursAndPeers, filter),
+        ["tools"] => tools::run(tools::By::Ours, ""),
+        ["tools", filter] => tools::run(tools::By::Ours, filter),
         ["bench"] => bench::run(bench::Extent::Full),
         ["bench", "--quick"] => bench::run(bench::Extent::Quick),
         ["help" | "--help" | "-h"] => {

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::process::{Command, command};
 use crate::stage::Score;
-use crate::{bench, differential, e2e, host, setup};
+use crate::{bench, differential, e2e, host, setup, tools};
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     stage("msrv", 180, &msrv::check);
     stage("install", 240, &install::check);
     stage("e2e", 300, &|| e2e::run(""));
+    stage("tools", 180, &|| tools::run(tools::By::Ours, ""));
     stage("differential", 240, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 150, &|| bench::run(bench::Extent::Quick));
     score.close()

@@ -93,7 +93,7 @@ pub(crate) fn enter(root: &str, folder: &str, rest: &[&str]) -> Result<()> {
 }
 
 /// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.
-pub(super) fn real(root: &Utf8Path, path: &str) -> String {
+pub(crate) fn real(root: &Utf8Path, path: &str) -> String {
     let mut done: Vec<String> = Vec::new();
     let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
     let mut links = 0;

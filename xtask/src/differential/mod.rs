@@ -17,7 +17,7 @@ use crate::e2e;
 use crate::stage::Score;
 
 pub(crate) use architectures::ldconfig_arm64;
-pub(crate) use enter::enter;
+pub(crate) use enter::{enter, real};
 
 /// How much is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

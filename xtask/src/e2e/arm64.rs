@@ -31,7 +31,7 @@ pub(super) fn with_compilers(command: Command) -> Result<Command> {
 }
 
 /// Fails where the kernel cannot run the target's programs.
-pub(super) fn can_run() -> Result<()> {
+pub(crate) fn can_run() -> Result<()> {
     let registered = Utf8Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists();
     if registered || cfg!(target_arch = "aarch64") {
         return Ok(());

@@ -34,6 +34,7 @@ use crate::process::command;
 use crate::stage::Score;
 use lab::Lab;
 
+pub(crate) use arm64::can_run as can_run_arm64;
 pub(crate) use engine::ready;
 
 /// A scenario's name, the seconds it may take, and what it does.

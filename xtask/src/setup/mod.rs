@@ -42,6 +42,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     attempt("aarch64 programs through qemu-user", binfmt::register());
     attempt("docker", start_docker());
     attempt("Debian arm64 sysroot", sysroot::make());
+    attempt("Debian sysroots of the table of tools", sysroot::make_for_tools());
     attempt("Rust of the declared minimum version", rust::make());
     if extent == Extent::TestsAndLargeTools {
         attempt("elfpak", elfpak::make());

@@ -1,38 +1,93 @@
-//! Makes the Debian arm64 root that the cross scenarios take libraries and tools from.
-//! Nothing in it is run to make it: mmdebstrap only extracts the packages.
+//! Makes the Debian roots that scenarios and tables take libraries and tools from.
+//! Where packages are only extracted, nothing in them is run to do it.
 
 use anyhow::{Context, Result};
+use camino::Utf8Path;
 
 use crate::host;
 use crate::process::command;
-use crate::stage::need;
+use crate::stage::{cannot, need};
+use crate::tools;
 
 const SUITE: &str = "bookworm";
+
+/// What the cross scenarios use.
 const PACKAGES: &str = "bash,coreutils,libgcc-s1,libstdc++6,ca-certificates,tzdata,curl";
 
+/// The arm64 root of the cross scenarios.
 pub(super) fn make() -> Result<()> {
-    let root = host::sysroot_arm64();
-    let made = root.with_file_name("sysroot-arm64.made-of");
-    let recipe = format!("{SUITE} {PACKAGES}");
+    extracted(&host::sysroot_arm64(), PACKAGES)
+}
+
+/// The roots of the table of tools: one installed as any Debian is, and arm64's, for what no package's script has made.
+pub(super) fn make_for_tools() -> Result<()> {
+    let [native, arm64] = tools::packages()?;
+    if !host::is_root() {
+        return cannot("only root can install packages into a folder");
+    }
+    let root = host::sysroot_tools();
+    // Nobody reads the pages here, and they are half of the files.
+    let excluded = ["man", "doc", "info", "locale"].map(|it| format!("--dpkgopt=path-exclude=/usr/share/{it}/*"));
+    let variant = ["--variant=essential", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
+    let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
+    let packages = [native.join(","), ",ca-certificates".to_owned()].concat();
+    made(&root, &args, &packages, || trust_the_peers(&root))?;
+
+    let foreign = host::sysroot_tools_arm64();
+    extracted(&foreign, &arm64.join(","))?;
+    let authority = "usr/local/share/ca-certificates/tests.crt";
+    let (from, to) = (root.join(authority), foreign.join(authority));
+    let folder = to.parent().context("a file is in a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
+    std::fs::copy(&from, &to).map(drop).with_context(|| format!("copy {from}"))
+}
+
+fn extracted(root: &Utf8Path, packages: &str) -> Result<()> {
+    made(root, &["--variant=extract", "--arch=arm64"], packages, || Ok(()))
+}
+
+/// An authority of our own, which the sysroot trusts as it does any that an administrator adds, and what it signed for
+/// the peers of the table.
+fn trust_the_peers(root: &Utf8Path) -> Result<()> {
+    const SIGN: &str = r#"
+set -e
+mkdir -p /srv/peers /usr/local/share/ca-certificates
+cd /srv/peers
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=cargo-rootfs tests" \
+    -keyout ca.key -out /usr/local/share/ca-certificates/tests.crt
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=localhost" \
+    -addext "subjectAltName=DNS:localhost" -addext "basicConstraints=critical,CA:FALSE" \
+    -CA /usr/local/share/ca-certificates/tests.crt -CAkey ca.key -keyout server.key -out server.pem
+rm ca.key
+update-ca-certificates
+"#;
+    command(["chroot", root.as_str(), "sh", "-c", SIGN]).run().map(drop)
+}
+
+/// Makes `root` with mmdebstrap where it is not there, or is of another recipe.
+fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Result<()>) -> Result<()> {
+    let (name, made) = (root.file_name().unwrap_or_default(), root.with_extension("made-of"));
+    let recipe = format!("{SUITE} {packages}");
     if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && root.join("bin/bash").exists() {
         return Ok(());
     }
     need("mmdebstrap")?;
-    println!("  extracting {SUITE} for arm64 to {root}");
-    remove(&root)?;
+    println!("  making {name} of {SUITE} in {root}");
+    remove(root)?;
     std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
-    let mmdebstrap = command(["mmdebstrap", "--quiet", "--arch=arm64", "--variant=extract"])
-        .arg("--aptopt=Acquire::Retries \"3\"")
-        .args([format!("--include={PACKAGES}"), SUITE.to_owned(), root.to_string()]);
+    let mmdebstrap = command(["mmdebstrap", "--quiet", "--aptopt=Acquire::Retries \"3\""])
+        .args(args.iter().copied())
+        .args([format!("--include={packages}"), SUITE.to_owned(), root.to_string()]);
     if let Err(error) = mmdebstrap.run() {
         println!("  once more, for a mirror can hiccup: {error:#}");
-        remove(&root)?;
+        remove(root)?;
         mmdebstrap.run()?;
     }
+    finish()?;
     std::fs::write(&made, recipe).with_context(|| format!("write {made}"))
 }
 
-fn remove(root: &camino::Utf8Path) -> Result<()> {
+fn remove(root: &Utf8Path) -> Result<()> {
     if root.exists() {
         std::fs::remove_dir_all(root).with_context(|| format!("remove {root}"))?;
     }

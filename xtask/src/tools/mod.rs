@@ -1,0 +1,249 @@
+//! Packs tools by their names alone, and has each do a real job in what came of it.
+//! Which tools and which jobs is data, in `rows/`; two other packers can do the same rows, to compare.
+
+mod packer;
+mod room;
+mod row;
+mod servers;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::stage::{cannot, need};
+use crate::{e2e, host};
+use packer::{Packer, Sysroot};
+use row::{Row, Step};
+use servers::Servers;
+
+/// Whose packages do the jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Ours,
+    OursAndPeers,
+}
+
+/// The Debian packages that the rows need: of this machine's architecture, and of arm64.
+pub(crate) fn packages() -> Result<[Vec<String>; 2]> {
+    let rows = row::all()?;
+    let of = |rows: &mut dyn Iterator<Item = &Row>| {
+        let mut packages: Vec<String> = rows.flat_map(|row| row.packages.as_slice().to_vec()).collect();
+        packages.sort();
+        packages.dedup();
+        packages
+    };
+    Ok([of(&mut rows.iter()), of(&mut rows.iter().filter(|row| row.arm64))])
+}
+
+/// A row that is packed by somebody from somewhere.
+struct Task<'r> {
+    row: &'r Row,
+    packer: Packer,
+    sysroot: &'r Sysroot,
+}
+
+/// How it went.
+struct Verdict {
+    failed: Option<String>,
+    bytes: u64,
+    seconds: f64,
+}
+
+/// `cargo xtask tools [--peers] [FILTER]`: FILTER is a part of a tool's name or its kind.
+pub(crate) fn run(by: By, filter: &str) -> Result<()> {
+    if !host::is_root() {
+        return cannot("the table's roots are entered by root alone");
+    }
+    ["unshare", "script", "timeout"].into_iter().try_for_each(need)?;
+    let rows = row::all()?;
+    let chosen: Vec<&Row> = rows.iter().filter(|row| row.tools.contains(filter) || row.kind.contains(filter)).collect();
+    ensure!(!chosen.is_empty(), "no row has `{filter}` in its name or kind");
+    let native = made(Sysroot { dir: host::sysroot_tools(), triple: "x86_64-unknown-linux-gnu" })?;
+    let arm64 = made(Sysroot { dir: host::sysroot_tools_arm64(), triple: "aarch64-unknown-linux-gnu" })?;
+    e2e::can_run_arm64()?;
+    let packers = match by {
+        By::Ours => vec![Packer::Ours],
+        By::OursAndPeers if host::elfpak().exists() => vec![Packer::Ours, Packer::Elfpak, Packer::LddScript],
+        By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --bench`"),
+    };
+    e2e::built()?;
+
+    let servers = Servers::start(&native.dir)?;
+    let with = |packer, sysroot| chosen.iter().map(move |row| Task { row, packer, sysroot });
+    let mut tasks: Vec<Task<'_>> = packers.iter().flat_map(|packer| with(*packer, &native)).collect();
+    tasks.extend(with(Packer::Ours, &arm64).filter(|task| task.row.arm64));
+    let verdicts = in_parallel(&tasks, |task| done(task, &servers));
+    tell(&tasks, &verdicts)
+}
+
+fn made(sysroot: Sysroot) -> Result<Sysroot> {
+    if sysroot.dir.join("usr/bin").exists() {
+        return Ok(sysroot);
+    }
+    cannot(format!("no {}: run `cargo xtask setup`", sysroot.dir))
+}
+
+/// Does all of `tasks`, as many at once as there are cores; the verdicts are in their order.
+fn in_parallel(tasks: &[Task<'_>], work: impl Fn(&Task<'_>) -> Verdict + Sync) -> Vec<Verdict> {
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let verdicts: Vec<Mutex<Option<Verdict>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(task) = tasks.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let at = tasks.iter().position(|other| std::ptr::eq(task, other)).expect("it is one of them");
+                    *verdicts[at].lock().expect("no thread panics with it") = Some(work(task));
+                }
+            });
+        }
+    });
+    let taken = verdicts.into_iter().map(|verdict| verdict.into_inner().expect("no thread panics with it"));
+    taken.map(|verdict| verdict.expect("each task was done")).collect()
+}
+
+/// Packs a row's tools, and does its job.
+fn done(task: &Task<'_>, servers: &Servers) -> Verdict {
+    let started = Instant::now();
+    let mut bytes = 0;
+    let failed = job(task, servers, &mut bytes).err().map(|error| format!("{error:#}"));
+    let verdict = Verdict { failed, bytes, seconds: started.elapsed().as_secs_f64() };
+    let (name, seconds) = (title(task), verdict.seconds);
+    let size = format!("{:.1} MB", bytes as f64 / 1e6);
+    match &verdict.failed {
+        None => println!("  works   {name} ({size}, {seconds:.1} s)"),
+        Some(why) if task.packer == Packer::Ours => println!("  FAILED  {name} ({size}, {seconds:.1} s): {why}"),
+        Some(why) => println!("  fails   {name} ({size}): {}", why.lines().next().unwrap_or_default()),
+    }
+    verdict
+}
+
+fn job(task: &Task<'_>, servers: &Servers, bytes: &mut u64) -> Result<()> {
+    let temp = tempfile::Builder::new().prefix("cargo-rootfs-tools.").tempdir().context("make a temporary folder")?;
+    let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
+    // Users of the root must come in.
+    open_up(&folder, 0o755)?;
+    let root = folder.join("root");
+    let said = task.packer.pack(&task.row.tools, task.sysroot, &root)?;
+    *bytes = packer::size(&root)?;
+    room::prepare(&root)?;
+    for (path, text) in &task.row.files {
+        put(&root, path, &servers.named(text))?;
+    }
+    for step in &task.row.steps {
+        let step = named(step, servers);
+        let ended = room::run(&root, &step)?;
+        if let Some(why) = judged(&step, &ended) {
+            bail!("{why}{}", report(&step, &ended, &said));
+        }
+    }
+    Ok(())
+}
+
+/// Puts a file of the user's: what begins like a script can be executed, what is in a home is its owner's alone.
+fn put(root: &Utf8Path, path: &str, text: &str) -> Result<()> {
+    let file = root.join(path.trim_start_matches('/'));
+    let folder = file.parent().context("a file is in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
+    fs::write(&file, text).with_context(|| format!("write {file}"))?;
+    let mode = match (text.starts_with("#!"), path.starts_with("/root/")) {
+        (true, _) => 0o755,
+        (false, true) => 0o600,
+        (false, false) => 0o644,
+    };
+    open_up(&file, mode)
+}
+
+fn open_up(path: &Utf8Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("set the mode of {path}"))
+}
+
+/// The step with the peers' ports.
+fn named(step: &Step, servers: &Servers) -> Step {
+    let run = step.run.iter().map(|word| servers.named(word)).collect();
+    let env = step.env.iter().map(|(name, value)| (name.clone(), servers.named(value))).collect();
+    let says = step.says.iter().map(|word| servers.named(word)).collect();
+    Step { run, env, says, stdin: servers.named(&step.stdin), ..step.clone() }
+}
+
+/// What is wrong with how a step ended.
+fn judged(step: &Step, ended: &Output) -> Option<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
+    let lacks = |what: &str, said: &str, words: &[String]| {
+        words.iter().find(|word| !said.contains(word.as_str())).map(|word| format!("`{word}` is not on {what}"))
+    };
+    if ended.status.code() != Some(step.status) {
+        return Some(format!("ended with {}, expected {}", ended.status, step.status));
+    }
+    match &step.is {
+        Some(expected) if stdout.trim() != expected.trim() => Some(format!("stdout is not `{}`", expected.trim())),
+        _ => lacks("stdout", &stdout, &step.says).or_else(|| lacks("stderr", &stderr, &step.tells)),
+    }
+}
+
+fn report(step: &Step, ended: &Output, said: &str) -> String {
+    let mut report = format!("\n      $ {}", step.run.join(" "));
+    for (name, bytes) in [("stdout", &ended.stdout[..]), ("stderr", &ended.stderr), ("packing", said.as_bytes())] {
+        for line in String::from_utf8_lossy(bytes).lines().take(20) {
+            // Writing to a string does not fail.
+            let _ = write!(report, "\n      {name} | {line}");
+        }
+    }
+    report
+}
+
+fn title(task: &Task<'_>) -> String {
+    let arm64 = if task.sysroot.triple.starts_with("aarch64") { ", arm64" } else { "" };
+    format!("{} by {}{arm64}", task.row.tools, task.packer.name())
+}
+
+/// Prints how many of each kind work, and fails where one of ours does not.
+fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
+    let all: Vec<(&Task<'_>, &Verdict)> = tasks.iter().zip(verdicts).collect();
+    let columns = [
+        ("cargo rootfs", Packer::Ours, "x86_64"),
+        ("the same, arm64", Packer::Ours, "aarch64"),
+        ("elfpak", Packer::Elfpak, "x86_64"),
+        ("ldd script", Packer::LddScript, "x86_64"),
+    ];
+    let score = |(_, packer, machine): &(&str, Packer, &str), kind: Option<&str>| {
+        let of = all.iter().filter(|(task, _)| {
+            let is_kind = kind.is_none_or(|kind| task.row.kind == kind);
+            is_kind && task.packer == *packer && task.sysroot.triple.starts_with(machine)
+        });
+        let works: Vec<bool> = of.map(|(_, verdict)| verdict.failed.is_none()).collect();
+        match works.len() {
+            0 => String::new(),
+            rows => format!("{} of {rows}", works.iter().filter(|works| **works).count()),
+        }
+    };
+    let mut kinds: Vec<&str> = tasks.iter().map(|task| task.row.kind).collect();
+    kinds.dedup();
+    let known: Vec<&str> = std::mem::take(&mut kinds).into_iter().fold(Vec::new(), |mut known, kind| {
+        if !known.contains(&kind) {
+            known.push(kind);
+        }
+        known
+    });
+    println!("\n| tools | {} |", columns.map(|column| column.0).join(" | "));
+    println!("| --- | ---: | ---: | ---: | ---: |");
+    for kind in known {
+        println!("| {kind} | {} |", columns.each_ref().map(|column| score(column, Some(kind))).join(" | "));
+    }
+    println!("| together | {} |", columns.each_ref().map(|column| score(column, None)).join(" | "));
+    let megabytes: f64 = all.iter().map(|(_, verdict)| verdict.bytes as f64 / 1e6).sum();
+    let slowest = all.iter().map(|(_, verdict)| verdict.seconds).fold(0.0, f64::max);
+    println!("\n  {megabytes:.0} MB were packed in all; the slowest row took {slowest:.1} s");
+
+    let failed = all.iter().filter(|(task, verdict)| task.packer == Packer::Ours && verdict.failed.is_some());
+    let failed: Vec<String> = failed.map(|(task, _)| title(task)).collect();
+    ensure!(failed.is_empty(), "{} of our rows failed: {}", failed.len(), failed.join("; "));
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Who packs a row's tools into a folder: this program, or one of the two that it is compared with.
+//! Each is given the names and nothing more, and takes the files from the same sysroot.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::{differential, host};
+
+/// What a careful person writes; it runs in the sysroot, for `ldd` asks the loader there.
+const LDD_SCRIPT: &str = include_str!("ldd.sh");
+
+/// The PATH of a root login.
+const PATH: [&str; 4] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packer {
+    Ours,
+    Elfpak,
+    LddScript,
+}
+
+impl Packer {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Packer::Ours => "cargo rootfs",
+            Packer::Elfpak => "elfpak",
+            Packer::LddScript => "ldd script",
+        }
+    }
+
+    /// Packs `tools`, names with commas between, of `sysroot` into the new folder `root`; what was said of it.
+    pub(super) fn pack(self, tools: &str, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
+        let argv: Vec<String> = match self {
+            Packer::Ours => {
+                let fixed = ["rootfs", "--tools-only", "--with", tools, "--sysroot", sysroot.dir.as_str()];
+                let target = ["--target", sysroot.triple, "--dir", root.as_str()];
+                let ours = host::target_dir().join("release/cargo-rootfs").into_string();
+                [ours].into_iter().chain(fixed.into_iter().chain(target).map(str::to_owned)).collect()
+            }
+            Packer::Elfpak => {
+                // It takes executables from the host, not from its root: each as what its links lead to there.
+                let files = tools.split(',').map(|tool| copied(sysroot, tool, root)).collect::<Result<Vec<_>>>()?;
+                let fixed = ["bundle", "--no-config", "--no-manifest", "--preset", "web", "--install-dir", "/usr/bin"];
+                let from = ["--root", sysroot.dir.as_str(), "--output", root.as_str()];
+                let elfpak = host::elfpak().into_string();
+                let words = fixed.into_iter().chain(from).map(str::to_owned);
+                [elfpak].into_iter().chain(words).chain(files.into_iter().map(Utf8PathBuf::into_string)).collect()
+            }
+            Packer::LddScript => {
+                fs::create_dir_all(root.join("tmp")).with_context(|| format!("make {root}"))?;
+                let words = ["sh", "-c", LDD_SCRIPT, "ldd.sh", sysroot.dir.as_str(), root.as_str()];
+                words.into_iter().chain(tools.split(',')).map(str::to_owned).collect()
+            }
+        };
+        let packed = duct::cmd(&argv[0], &argv[1..]).stdout_null().stderr_capture().unchecked().run();
+        let packed = packed.with_context(|| format!("start {}", argv[0]))?;
+        let said = String::from_utf8_lossy(&packed.stderr).into_owned();
+        ensure!(packed.status.success(), "not packed: {}", said.trim());
+        Ok(said)
+    }
+}
+
+/// A folder that tools are taken from.
+#[derive(Clone, Debug)]
+pub(super) struct Sysroot {
+    pub(super) dir: Utf8PathBuf,
+    pub(super) triple: &'static str,
+}
+
+/// A copy of the command `tool` under its own name, beside `root`.
+fn copied(sysroot: &Sysroot, tool: &str, root: &Utf8Path) -> Result<Utf8PathBuf> {
+    let paths = PATH.iter().map(|folder| Utf8Path::new("/").join(folder).join(tool));
+    let is_there =
+        |path: &Utf8PathBuf| sysroot.dir.join(path.as_str().trim_start_matches('/')).symlink_metadata().is_ok();
+    let path = paths.into_iter().find(is_there).with_context(|| format!("no {tool} in {}", sysroot.dir))?;
+    let real = differential::real(&sysroot.dir, path.as_str());
+    let copies = root.with_extension("tools");
+    fs::create_dir_all(&copies).with_context(|| format!("make {copies}"))?;
+    let (from, to) =
+        (sysroot.dir.join(real.trim_start_matches('/')), copies.join(Utf8Path::new(tool).file_name().unwrap_or(tool)));
+    fs::copy(&from, &to).with_context(|| format!("copy {from}"))?;
+    Ok(to)
+}
+
+/// The bytes of the files below `root`, each inode once.
+pub(super) fn size(root: &Utf8Path) -> Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let (mut bytes, mut seen, mut left) = (0, BTreeSet::new(), vec![root.to_owned()]);
+    while let Some(folder) = left.pop() {
+        for entry in folder.read_dir_utf8().with_context(|| format!("read {folder}"))? {
+            let entry = entry.with_context(|| format!("read {folder}"))?;
+            let meta = entry.path().symlink_metadata().with_context(|| format!("look at {}", entry.path()))?;
+            if meta.is_dir() {
+                left.push(entry.path().to_owned());
+            } else if meta.is_file() && seen.insert(meta.ino()) {
+                bytes += meta.len();
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,83 @@
+//! Runs a program in a root with a fresh /proc and /dev, and nothing else of the host but its loopback network.
+//! What is mounted and started there ends with the program.
+
+use std::fs;
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use super::row::Step;
+use crate::process::SET_BY_CARGO;
+
+/// In namespaces of its own: the usual nodes of a container's /dev (runtime-spec, config-linux.md), then the program.
+const ENTER: &str = r#"
+set -e
+root=$1; shift
+mount --make-rprivate /
+mount -t proc proc "$root/proc"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for node in null zero full random urandom tty; do
+    : > "$root/dev/$node"
+    mount --bind "/dev/$node" "$root/dev/$node"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+chmod 1777 "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+ln -s /proc/self/fd/0 "$root/dev/stdin"
+ln -s /proc/self/fd/1 "$root/dev/stdout"
+ln -s /proc/self/fd/2 "$root/dev/stderr"
+# Beside it, not in its place: the first process of a namespace is deaf to some signals.
+env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm "$@"
+"#;
+
+/// What a program may take, and then some: a machine can be busy.
+const SECONDS: &str = "60";
+
+/// The words that start `argv` in `root`, with the variables `env`.
+pub(super) fn words<'e>(
+    root: &Utf8Path,
+    env: impl IntoIterator<Item = (&'e String, &'e String)>,
+    argv: &[String],
+) -> Vec<String> {
+    let unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", ENTER, "sh"];
+    let mut words: Vec<String> = unshare.map(str::to_owned).into();
+    words.push(root.to_string());
+    words.extend(env.into_iter().map(|(name, value)| format!("{name}={value}")));
+    words.extend(["/usr/sbin/chroot".to_owned(), root.to_string()]);
+    words.extend(argv.iter().cloned());
+    words
+}
+
+/// Makes the folders that something is mounted on, and the one that jobs are done in.
+pub(super) fn prepare(root: &Utf8Path) -> Result<()> {
+    ["proc", "dev", "work"].iter().try_for_each(|name| {
+        let folder = root.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))
+    })
+}
+
+/// Runs one step of a job to its end.
+pub(super) fn run(root: &Utf8Path, step: &Step) -> Result<Output> {
+    let inside = words(root, &step.env, &step.run);
+    let killed = ["--signal=KILL", SECONDS].map(str::to_owned);
+    let expression = match &step.keys {
+        None => duct::cmd("timeout", killed.into_iter().chain(inside)).stdin_bytes(step.stdin.clone()),
+        Some(keys) => {
+            // script(1) makes the terminal. A program that has not yet set it up would miss what is typed.
+            let typed = "(sleep 1; printf %s \"$0\"; sleep 1) | \
+                         timeout --signal=KILL 60 script --quiet --return --echo never --command \"$1\" /dev/null";
+            let command = inside.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+            duct::cmd("sh", ["-c", typed, keys, &command])
+        }
+    };
+    let cleaned = SET_BY_CARGO.iter().fold(expression, |it, name| it.env_remove(name));
+    cleaned.stdout_capture().stderr_capture().unchecked().run().with_context(|| format!("start {}", step.run[0]))
+}
+
+/// A word for sh(1).
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}

@@ -1,0 +1,116 @@
+//! The table's rows, which are data: one file of TOML for each kind of tool, in `rows/`.
+//! How a row is packed and run is not decided here.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// The kinds of tools, in the order of the table, with their rows.
+const KINDS: &[(&str, &str)] = &[
+    ("shells", include_str!("rows/shells.toml")),
+    ("text", include_str!("rows/text.toml")),
+    ("files", include_str!("rows/files.toml")),
+    ("editors", include_str!("rows/editors.toml")),
+    ("version control", include_str!("rows/version-control.toml")),
+    ("interpreters", include_str!("rows/interpreters.toml")),
+    ("network", include_str!("rows/network.toml")),
+    ("databases", include_str!("rows/databases.toml")),
+    ("archives", include_str!("rows/archives.toml")),
+    ("building", include_str!("rows/building.toml")),
+    ("media", include_str!("rows/media.toml")),
+    ("desktop", include_str!("rows/desktop.toml")),
+    ("terminals", include_str!("rows/terminals.toml")),
+    ("accounts", include_str!("rows/accounts.toml")),
+    ("system", include_str!("rows/system.toml")),
+];
+
+/// A tool that must do a job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Row {
+    #[serde(skip)]
+    pub(super) kind: &'static str,
+    /// What `--with` is given.
+    pub(super) tools: String,
+    /// The Debian packages that have them.
+    pub(super) packages: Words,
+    /// Whether it is done from the arm64 sysroot too.
+    #[serde(default)]
+    pub(super) arm64: bool,
+    /// Files of the user's, by their paths in the root.
+    #[serde(default)]
+    pub(super) files: BTreeMap<String, String>,
+    #[serde(rename = "step")]
+    pub(super) steps: Vec<Step>,
+}
+
+/// One program of a row's job, and what must come of it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Step {
+    pub(super) run: Vec<String>,
+    pub(super) stdin: String,
+    pub(super) env: BTreeMap<String, String>,
+    /// What is typed on its terminal; without, it has none.
+    pub(super) keys: Option<String>,
+    pub(super) status: i32,
+    /// Its whole stdout, but for space at both ends.
+    pub(super) is: Option<String>,
+    /// Parts of its stdout.
+    pub(super) says: Vec<String>,
+    /// Parts of its stderr.
+    pub(super) tells: Vec<String>,
+}
+
+/// Words, or one word.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Words {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Words {
+    pub(super) fn as_slice(&self) -> &[String] {
+        match self {
+            Words::One(word) => std::slice::from_ref(word),
+            Words::Many(words) => words,
+        }
+    }
+}
+
+/// A file of `rows/`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rows {
+    row: Vec<Row>,
+}
+
+/// All rows, or an error that says where the data is wrong.
+pub(super) fn all() -> Result<Vec<Row>> {
+    let of = |(kind, text): &(&'static str, &str)| {
+        let rows: Rows = toml::from_str(text).with_context(|| format!("read the rows `{kind}`"))?;
+        Ok(rows.row.into_iter().map(|row| Row { kind, ..row }).collect::<Vec<_>>())
+    };
+    Ok(KINDS.iter().map(of).collect::<Result<Vec<_>>>()?.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all;
+
+    #[test]
+    fn the_table_is_as_broad_as_promised() {
+        let rows = all().unwrap();
+        assert!(rows.len() >= 60, "{} rows", rows.len());
+        assert!(rows.iter().filter(|row| row.arm64).count() >= 12);
+        // A job that looks at nothing that the tool did cannot fail as it should.
+        for row in &rows {
+            let judged = |step: &super::Step| {
+                step.is.is_some() || !step.says.is_empty() || !step.tells.is_empty() || step.status != 0
+            };
+            assert!(row.steps.iter().any(judged), "{}", row.tools);
+        }
+    }
+}

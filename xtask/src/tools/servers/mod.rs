@@ -1,0 +1,48 @@
+//! The peers that clients of the table talk to, started in the tools' sysroot, on loopback.
+//! What they answer is in `serve.py`; they end with this value.
+
+use std::io::{BufRead, BufReader};
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+
+use super::room;
+
+const SERVE: &str = include_str!("serve.py");
+
+/// Running peers, and the names that rows have for their ports.
+#[derive(Debug)]
+pub(super) struct Servers {
+    handle: duct::ReaderHandle,
+    names: Vec<(String, String)>,
+}
+
+impl Servers {
+    /// Starts all of them from the sysroot `root`, and waits until they listen.
+    pub(super) fn start(root: &Utf8Path) -> Result<Servers> {
+        room::prepare(root)?;
+        let argv = ["/usr/bin/python3", "-c", SERVE].map(str::to_owned);
+        let words = room::words(root, [], &argv);
+        let handle = duct::cmd(&words[0], &words[1..]).stdin_null().unchecked().reader().context("start the peers")?;
+        let mut line = String::new();
+        BufReader::new(&handle).read_line(&mut line).context("listen to the peers")?;
+        let Ok(serde_json::Value::Object(ready)) = serde_json::from_str(&line) else {
+            bail!("the peers did not start: they said `{line}`");
+        };
+        let plain = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let names = ready.iter().map(|(name, value)| (format!("{{{name}}}"), plain(value))).collect();
+        Ok(Servers { handle, names })
+    }
+
+    /// `text` with the ports in the place of their names, such as `{https}`.
+    pub(super) fn named(&self, text: &str) -> String {
+        self.names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        // They are in a PID namespace that ends with its first process; nothing is left to tell of.
+        let _ = self.handle.kill();
+    }
+}
