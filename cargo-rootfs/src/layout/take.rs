@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use goblin::elf::header::{ET_DYN, ET_EXEC};
+use goblin::elf::header::{EM_NONE, ET_DYN, ET_EXEC};
 use rustc_hash::FxHashMap;
 
 use super::place::Layout;
@@ -147,7 +147,8 @@ impl Taking<'_> {
         let head = self.view.head(file, 4);
         if head.starts_with(b"\x7fELF") {
             match self.view.object(file) {
-                Ok(object) if !matches!(object.e_type, ET_DYN | ET_EXEC) => {}
+                // What is for no processor is data in an ELF file, as Guile's compiled modules are.
+                Ok(object) if !matches!(object.e_type, ET_DYN | ET_EXEC) || object.machine.e_machine == EM_NONE => {}
                 Ok(object) if object.machine != self.machine => {
                     return self.leave_out(path, "it is for another architecture");
                 }
