@@ -14,7 +14,7 @@ mod place;
 mod project;
 mod root;
 mod runtime;
-mod secrets;
+pub(crate) mod secrets;
 mod skeleton;
 mod surprises;
 mod take;
