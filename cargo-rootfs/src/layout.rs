@@ -37,6 +37,8 @@ use crate::runtime::{Rule, Runtime};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::template::Template;
+#[cfg(feature = "cli")]
+pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;
 use place::Layout;
 use root::Root;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::layout::is_rarely_wanted;
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
 
@@ -89,7 +90,8 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             if found.library(event) {
                 return None;
             }
-            (Weight::Needed, library(&path))
+            let is_rare = is_rarely_wanted(path.file_name());
+            (if is_rare { Weight::Optional } else { Weight::Needed }, library(&path))
         }
         _ => {
             if found.data(event) {
@@ -366,6 +368,15 @@ mod tests {
             assert_eq!(pasted(&looks, &mut trees, said, Weight::Needed), "--with awk", "{said}");
         }
         assert_eq!(needed(&["1 x look /usr/share/app/table absent"], &mut trees), "");
+    }
+
+    /// The same table holds as for libraries that may be opened.
+    #[test]
+    fn a_library_that_hardly_anybody_wants() {
+        let mut trees = Memory::new(&["/usr/lib/libnuma.so.1"], &[]);
+        let opens = ["1 ps open /usr/lib/libnuma.so.1 absent"];
+        assert_eq!(needed(&opens, &mut trees), "");
+        assert_eq!(any(&opens, &mut trees), "--with-lib libnuma.so.1");
     }
 
     #[test]
