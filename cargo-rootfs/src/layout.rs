@@ -14,7 +14,7 @@ mod place;
 mod project;
 mod root;
 mod runtime;
-mod secrets;
+pub(crate) mod secrets;
 mod skeleton;
 mod surprises;
 mod take;
@@ -37,6 +37,8 @@ use crate::runtime::{Rule, Runtime};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::template::Template;
+#[cfg(feature = "cli")]
+pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;
 use place::Layout;
 use root::Root;

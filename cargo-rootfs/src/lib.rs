@@ -52,6 +52,8 @@ pub mod elf;
 mod enter;
 mod error;
 #[cfg(feature = "cli")]
+mod findings;
+#[cfg(feature = "cli")]
 pub mod image;
 pub mod layout;
 pub mod packages;
@@ -70,6 +72,8 @@ pub mod sysroot;
 pub mod target;
 pub mod template;
 mod text;
+#[cfg(feature = "cli")]
+mod watch;
 pub mod write;
 
 pub use error::{Error, Result, Warning, exit_code};

@@ -113,6 +113,8 @@ pub(crate) enum Purpose<'o> {
     Write(&'o OutputArgs),
     /// To be entered, by what of these an image has.
     Enter(&'o OutputArgs),
+    /// To be compared with what a command uses of the sysroot; it may be empty.
+    Compare(&'o OutputArgs),
     /// To be reported on.
     Report,
 }
@@ -121,7 +123,7 @@ impl<'o> Purpose<'o> {
     /// What was typed of outputs and images.
     fn typed(self) -> Option<&'o OutputArgs> {
         match self {
-            Self::Write(typed) | Self::Enter(typed) => Some(typed),
+            Self::Write(typed) | Self::Enter(typed) | Self::Compare(typed) => Some(typed),
             Self::Report => None,
         }
     }
@@ -153,7 +155,7 @@ impl Plan {
             None => select::without_project(request.build)?,
         };
         let targets = targets(request.build, around)?;
-        if let (Purpose::Enter(_), [(first, _), _, ..]) = (request.purpose, &targets[..]) {
+        if let (Purpose::Enter(_) | Purpose::Compare(_), [(first, _), _, ..]) = (request.purpose, &targets[..]) {
             let triples: Vec<_> = targets.iter().map(|(target, _)| target.triple()).collect();
             return Err(Error::usage("one rootfs is entered at a time")
                 .detail(format!("the targets are {}", triples.join(", ")))
@@ -173,9 +175,15 @@ impl Plan {
         Error::all(errors)?;
         outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
         let asked = request.content;
+        let may_be_empty = matches!(request.purpose, Purpose::Compare(_));
         let names_nothing =
             asked.with.is_none() && asked.with_lib.is_none() && asked.with_package.is_none() && asked.include.is_none();
-        if around.project.is_none() && selection.prebuilt.is_empty() && names_nothing && asked.template.is_none() {
+        if around.project.is_none()
+            && selection.prebuilt.is_empty()
+            && names_nothing
+            && asked.template.is_none()
+            && !may_be_empty
+        {
             return Err(Error::usage("there is nothing to package: no tool, no library, no file, no template")
                 .help("name tools: --tools-only --with bash,ls"));
         }
@@ -206,7 +214,7 @@ fn one(
         arch: target.arch(),
     };
     let outputs = match request.purpose {
-        Purpose::Report | Purpose::Enter(_) => Vec::new(),
+        Purpose::Report | Purpose::Enter(_) | Purpose::Compare(_) => Vec::new(),
         Purpose::Write(_) => {
             let folder = around.project.map(|project| target_directory(project, request.build));
             outputs::outputs(&layer.output, &names, folder.as_deref())?

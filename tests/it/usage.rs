@@ -35,7 +35,7 @@ fn promised_flags_and_commands_are_not_taken_for_typing_errors() {
         assert_eq!(run.code, 2);
         assert!(run.stderr.starts_with(&format!("error: `{name}` is not supported yet\n")), "{run:#?}");
     }
-    for command in ["check", "trace", "index", "diff"] {
+    for command in ["index", "diff"] {
         let run = folder.run(&[command]);
         assert_eq!(run.code, 2);
         assert!(run.stderr.starts_with(&format!("error: `{command}` is not supported yet\n")), "{run:#?}");

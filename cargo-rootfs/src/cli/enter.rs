@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use super::options::{BindArg, EnterArgs, OutputArgs};
 use super::output::{self, Progress};
 use super::terminal::Terminal;
-use crate::enter::{self, Bind, Command, Ended, Found, Network, Outcome, Visit, look_up};
+use crate::enter::{self, Bind, Command, Ended, Files, Found, Network, Outcome, Outputs, Visit, look_up};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
@@ -58,7 +58,8 @@ pub(super) fn run(
     if binds.is_empty() {
         present(&command, rootfs)?;
     }
-    let visit = Visit { rootfs, machine: plan.target.machine(), network, binds, epoch };
+    let machine = plan.target.machine();
+    let visit = Visit { files: Files::Rootfs(rootfs), machine, network, binds, epoch, outputs: Outputs::Own };
     let mut progress = Progress::new(rootfs.size(), terminal);
     let entered = enter::enter(&visit, &mut progress, interrupted);
     progress.end();
@@ -100,7 +101,12 @@ fn at_its_own_path(source: &Utf8Path) -> Result<RootfsPath> {
 }
 
 /// The command with all that an engine would give it.
-fn command(program: Program<'_>, image: &ImageConfig, rootfs: &Rootfs, terminal: &Terminal) -> Result<Command> {
+pub(super) fn command(
+    program: Program<'_>,
+    image: &ImageConfig,
+    rootfs: &Rootfs,
+    terminal: &Terminal,
+) -> Result<Command> {
     let path = image.env.get("PATH").map_or("", String::as_str);
     let workdir = image.workdir.as_deref().map_or_else(|| Ok(RootfsPath::root()), RootfsPath::parse)?;
     let words = match program {
@@ -130,6 +136,16 @@ fn command(program: Program<'_>, image: &ImageConfig, rootfs: &Rootfs, terminal:
     Ok(Command { words, env, workdir, user })
 }
 
+/// As it would be typed.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 fn nothing_to_run(rootfs: &Rootfs) -> Error {
     let error = Error::usage("nothing says what to run: there are several binaries, or none");
     let is_programs = |folder: &RootfsPath| matches!(folder.file_name(), b"bin" | b"sbin");
@@ -149,7 +165,7 @@ fn shell(rootfs: &Rootfs, path: &str, workdir: &RootfsPath) -> Result<&'static s
 }
 
 /// Fails where the command is not in the rootfs, before anything is made.
-fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
+pub(super) fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
     let path = command.env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.to_str());
     let word = &command.words[0];
     let shown = word.to_string_lossy();
@@ -167,7 +183,7 @@ fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
 }
 
 /// With the exit codes of shells (POSIX, Shell Command Language, 2.8.2).
-fn not_started(word: &OsStr, error: std::io::Error) -> Error {
+pub(super) fn not_started(word: &OsStr, error: std::io::Error) -> Error {
     let shown = word.to_string_lossy();
     let message = format!("cannot run `{shown}`");
     match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {

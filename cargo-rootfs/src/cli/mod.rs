@@ -16,10 +16,13 @@
 //! | `rootfs-sysroot` | `sysroot list` | `path`, `suite`, `architecture`, `packages` (null where it is damaged), `bytes`, `used` (seconds) |
 //! | `rootfs-sysroot` | `sysroot path` | `path`, `target` |
 //! | `rootfs-removed` | `sysroot prune` | `path` |
+//! | `rootfs-check` | for each command of `check` | `name`, `command` (a list), `status` (`ok`, `starts`, `failed`), `exit_code`, `signal` (or null), `timed_out`, `output`, `missing` (a list of `path`, `by`, `needed`, `option`, `value`), `target` |
+//! | `rootfs-trace` | `trace` | `exit_code`, `with`, `with_lib`, `files` (a list of `program`, `paths`), `metadata` (TOML), `target` |
 //! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `target` |
 //!
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
 
+mod check;
 mod closures;
 mod config;
 mod enter;
@@ -31,6 +34,8 @@ mod reserved;
 mod run;
 mod sysroots;
 mod terminal;
+mod trace;
+mod trees;
 
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};
 

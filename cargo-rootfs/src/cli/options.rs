@@ -54,7 +54,7 @@ Exit codes:
   1    failed: missing libraries, unsatisfied symbol versions, input or output
   2    the command line or the configuration is wrong
   130  interrupted; nothing was written
-  When the build fails, the code is cargo's own; of `run` and `shell` it is the command's, 128 + n where
+  When the build fails, the code is cargo's own; of `run`, `shell` and `trace` it is the command's, 128 + n where
   signal n ended it, 127 where it is not in the rootfs, 126 where it cannot be executed.
 
 Environment:
@@ -88,6 +88,19 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Enter the rootfs with a shell: its bash, or else its sh
     Shell(ShellArgs),
+    /// Run the project's binary and each tool in the rootfs, and tell what they miss there
+    ///
+    /// Without CMD, the binary is run with `--version`; each tool does a little of what it is for, or is run with
+    /// `--version`. What they ask for in vain, though the sysroot has it, is told with the option that adds it.
+    /// Fails where a command failed.
+    Check(CheckArgs),
+    /// Run a command with the whole sysroot, and print what to pack for it, as metadata for Cargo.toml
+    ///
+    /// The command and all its children are watched: the files of the sysroot that they open, load and execute, and
+    /// that the rootfs would lack, are printed, those apart that are a machine's or a person's own. It runs here as
+    /// ever, in this folder; with `--sysroot DIR` in that tree, which it does not change. Its standard output goes to
+    /// standard error. Its exit status is this program's.
+    Trace(TraceArgs),
     /// See to sysroots that are made of a distribution's packages
     Sysroot {
         #[command(subcommand)]
@@ -189,6 +202,35 @@ pub(crate) struct RunArgs {
 pub(crate) struct ShellArgs {
     #[command(flatten)]
     pub(crate) enter: EnterArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// What to run in the place of the project's binary: a program in the rootfs, and its arguments
+    #[arg(value_name = "CMD", last = true)]
+    pub(crate) words: Vec<OsString>,
+    /// How long each command may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) timeout: u32,
+    #[command(flatten)]
+    pub(crate) enter: EnterArgs,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// `trace`
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// A program, and its arguments; the project's binary unless given
+    #[arg(value_name = "CMD", last = true)]
+    pub(crate) words: Vec<OsString>,
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     #[command(flatten)]

@@ -20,7 +20,7 @@ const FLAGS: [&str; 11] = [
 ];
 
 /// Subcommands of later versions.
-const COMMANDS: [&str; 4] = ["check", "trace", "index", "diff"];
+const COMMANDS: [&str; 2] = ["index", "diff"];
 
 /// Whether a later version has the flag, and so the key of configuration, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {

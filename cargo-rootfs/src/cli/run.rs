@@ -9,10 +9,12 @@ use std::time::Instant;
 use camino::Utf8PathBuf;
 
 use super::enter::{self, Program};
-use super::options::{BuildArgs, Command, EnterArgs, Format, Options, SysrootCommand, TreeArgs, WhyArgs};
+use super::options::{
+    BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, OutputArgs, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
+};
 use super::sysroots::{self, Sysroot};
 use super::terminal::Terminal;
-use super::{closures, generate, output};
+use super::{check, closures, generate, output, trace};
 use crate::cargo::{self, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
@@ -38,6 +40,14 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
             let image = enter::image_args(&args.enter);
             job.enter(&request(&args.build, &args.content, Purpose::Enter(&image)), Program::Shell, &args.enter)
         }
+        Some(Command::Check(args)) => {
+            let image = enter::image_args(&args.enter);
+            job.check(&request(&args.build, &args.content, Purpose::Enter(&image)), args)
+        }
+        Some(Command::Trace(args)) => {
+            let image = OutputArgs::default();
+            job.trace(&request(&args.build, &args.content, Purpose::Compare(&image)), args)
+        }
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroots::list(terminal),
             SysrootCommand::Prune { all } => sysroots::prune(*all, terminal),
@@ -47,6 +57,15 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
     }
+}
+
+/// Root filesystems that are proved, and what each was made of.
+struct Assembled {
+    plan: Plan,
+    assemblies: Vec<Assembly>,
+    artifacts: Vec<Artifacts>,
+    /// The folders that tools and libraries came from.
+    sysroots: Vec<Utf8PathBuf>,
 }
 
 /// What every step is told with, and whether to go on.
@@ -125,8 +144,35 @@ impl Job<'_> {
         sysroots::update(&sysroots::Surroundings { terminal: self.terminal, pinned, may, stop: &stop })
     }
 
+    /// `cargo rootfs check`
+    fn check(&self, request: &Request<'_>, args: &CheckArgs) -> Result<()> {
+        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        let binds = enter::binds(&args.enter)?;
+        self.watch_signals()?;
+        let Assembled { plan, assemblies, sysroots, .. } = self.assemble_all(request)?;
+        plan.rootfs.iter().zip(&assemblies).zip(&sysroots).try_for_each(|(one, sysroot)| {
+            check::run(args, &binds, one, sysroot, epoch, self.terminal, &self.interrupted)
+        })
+    }
+
+    /// `cargo rootfs trace`
+    fn trace(&self, request: &Request<'_>, args: &TraceArgs) -> Result<()> {
+        self.watch_signals()?;
+        let Assembled { plan, assemblies, artifacts, sysroots } = self.assemble_all(request)?;
+        let each = plan.rootfs.iter().zip(&assemblies).zip(&artifacts).zip(&sysroots);
+        each.into_iter().try_for_each(|(((plan, assembly), artifacts), sysroot)| {
+            let known = trace::Known { plan, assembly, artifacts, sysroot };
+            trace::run(args, &known, self.terminal, &self.interrupted)
+        })
+    }
+
     /// Everything up to root filesystems that are proved and not yet written.
     fn assemble(&self, request: &Request<'_>) -> Result<(Plan, Vec<Assembly>)> {
+        self.assemble_all(request).map(|all| (all.plan, all.assemblies))
+    }
+
+    /// The same, and what each was made of.
+    fn assemble_all(&self, request: &Request<'_>) -> Result<Assembled> {
         let (plan, toolchain) = plan(request)?;
         for warning in &plan.warnings {
             self.terminal.warning(warning);
@@ -154,7 +200,8 @@ impl Job<'_> {
         Error::all(errors)?;
         let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
         layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
-        Ok((plan, assemblies))
+        let sysroots = sysroots.iter().map(|sysroot| sysroot.folder().to_owned()).collect();
+        Ok(Assembled { plan, assemblies, artifacts, sysroots })
     }
 
     /// What provisioned sysroots are pinned by, and what they may do.

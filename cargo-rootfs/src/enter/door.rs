@@ -30,10 +30,13 @@ pub(super) fn main(way: Way) -> ExitCode {
 
 fn open(way: Way, channel: &Channel) -> Result<(), Failure> {
     let own_network = std::env::args_os().nth(1).is_some_and(|argument| argument == OWN_NETWORK);
-    if way != Way::Chroot {
-        nix::sched::unshare(namespaces(way, own_network)).map_err(|error| Failure::new("make namespaces", error))?;
-    } else if !may_chroot() {
-        return Err(Failure::new("change the root", rustix::io::Errno::PERM));
+    match way {
+        Way::User | Way::Root => {
+            nix::sched::unshare(namespaces(way, own_network))
+                .map_err(|error| Failure::new("make namespaces", error))?;
+        }
+        Way::Chroot if !may_chroot() => return Err(Failure::new("change the root", rustix::io::Errno::PERM)),
+        Way::Chroot | Way::Here => {}
     }
     if way == Way::User {
         let tell = |error: io::Error| Failure::new("have the users mapped", error);

@@ -39,8 +39,10 @@ fn live(channel: &Channel) -> Result<(), Failure> {
 
     let (ToInside::Orders(orders), _) = channel.receive().map_err(lost)? else { return Err(nonsense()) };
     let (furnished, leftover) = match orders.way {
-        Way::User | Way::Root => enter(channel, &orders)?,
-        Way::Chroot => chroot::enter(channel, &orders)?,
+        Way::User | Way::Root => enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
+        Way::Chroot => chroot::enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
+        // What a command leaves behind here is its own affair.
+        Way::Here => (Furnished::default(), None),
     };
     channel.send(&FromInside::Furnished { notes: furnished.notes }, None).map_err(lost)?;
 
@@ -53,7 +55,9 @@ fn live(channel: &Channel) -> Result<(), Failure> {
         }
         _ => None,
     };
-    leftover.end(ended.is_none());
+    if let Some(leftover) = leftover {
+        leftover.end(ended.is_none());
+    }
     match ended {
         Some(ended) => channel.send(&FromInside::Ended(ended), None).map_err(lost),
         None => Ok(()),

@@ -84,6 +84,8 @@ pub(super) enum Place {
     Memory(String),
     /// In a folder of the host.
     Folder(PathBuf),
+    /// In a folder of the host, which what is written inside does not change.
+    Below(PathBuf),
 }
 
 /// What lets programs for another machine run.
@@ -163,6 +165,10 @@ impl Message for ToInside {
                         to.number(2);
                         to.text(folder);
                     }
+                    Place::Below(folder) => {
+                        to.number(3);
+                        to.text(folder);
+                    }
                 }
             }
             Self::Start(command) => {
@@ -183,6 +189,7 @@ impl Message for ToInside {
                 0 => Place::Overlay(from.list(|from| from.text().map(PathBuf::from))?),
                 1 => Place::Memory(from.string()?),
                 2 => Place::Folder(from.text()?.into()),
+                3 => Place::Below(from.text()?.into()),
                 _ => return None,
             }),
             3 => Self::Start(Command::read(from)?),
@@ -328,6 +335,7 @@ mod tests {
             ToInside::Filled(Place::Overlay(vec!["/usr".into(), "/opt".into()])),
             ToInside::Filled(Place::Memory("copy".to_owned())),
             ToInside::Filled(Place::Folder("/x".into())),
+            ToInside::Filled(Place::Below("/x".into())),
             ToInside::Start(command),
             ToInside::Signal { number: 15, by_terminal: true },
         ]);

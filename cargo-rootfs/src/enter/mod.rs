@@ -52,16 +52,19 @@ mod mounts;
 mod network;
 mod outside;
 mod refused;
+mod watched;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::path::RootfsPath;
+use crate::watch::Seen;
 
 pub(crate) use account::account;
 pub(crate) use look_up::{Found, look_up};
-pub(crate) use outside::{Outcome, Visit, enter};
+pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, enter, stay};
+pub(crate) use watched::{Output, Stdin, Watching};
 
 /// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +122,17 @@ impl Ended {
     }
 }
 
+/// How a command that is watched came to its end, and what was seen of it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) outcome: Outcome,
+    /// Whether it was ended for it took too long.
+    pub(crate) timed_out: bool,
+    /// The last of what it printed, to both outputs, where they were read.
+    pub(crate) output: Vec<u8>,
+    pub(crate) seen: Seen,
+}
+
 /// By what a rootfs is entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -128,10 +142,12 @@ enum Way {
     Root,
     /// chroot(2) and nothing else, for root where namespaces are forbidden.
     Chroot,
+    /// Nothing is entered: the command runs where this program runs, and is only watched.
+    Here,
 }
 
 impl Way {
-    const ALL: [Self; 3] = [Self::User, Self::Root, Self::Chroot];
+    const ALL: [Self; 4] = [Self::User, Self::Root, Self::Chroot, Self::Here];
 
     /// The name by which the program is started again.
     fn name(self) -> &'static str {
@@ -139,6 +155,7 @@ impl Way {
             Self::User => "cargo-rootfs-door",
             Self::Root => "cargo-rootfs-door-root",
             Self::Chroot => "cargo-rootfs-door-chroot",
+            Self::Here => "cargo-rootfs-door-here",
         }
     }
 }

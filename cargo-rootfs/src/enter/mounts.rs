@@ -77,18 +77,22 @@ pub(super) fn refers() -> bool {
         folders.iter().try_for_each(|folder| rustix::fs::mkdir(*folder, Mode::RWXU))?;
         // tmpfs has such attributes from Linux 6.6.
         rustix::fs::setxattr(folders[0], "user.overlay.opaque", b"n", rustix::fs::XattrFlags::empty())?;
-        overlay(folders[0], &[Path::new(folders[1])], folders[2], folders[3]).map(drop)
+        overlay(Path::new(folders[0]), &[Path::new(folders[1])], folders[2], folders[3]).map(drop)
     };
     probe().is_ok()
 }
 
 /// An overlayfs that is not mounted yet.
-fn overlay(lower: &str, data: &[&Path], upper: &str, work: &str) -> SysResult<OwnedFd> {
+fn overlay(lower: &Path, data: &[&Path], upper: &str, work: &str) -> SysResult<OwnedFd> {
     use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string};
     let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&overlay, "source", "rootfs")?;
     fsconfig_set_flag(&overlay, "userxattr")?;
-    fsconfig_set_string(&overlay, "lowerdir+", lower)?;
+    match fsconfig_set_string(&overlay, "lowerdir+", lower) {
+        // Before Linux 6.5 there is one key for all layers; a path with a colon in it means another thing then.
+        Err(Errno::INVAL) if data.is_empty() => fsconfig_set_string(&overlay, "lowerdir", lower)?,
+        result => result?,
+    }
     data.iter().try_for_each(|folder| fsconfig_set_string(&overlay, "datadir+", *folder))?;
     fsconfig_set_string(&overlay, "upperdir", upper)?;
     fsconfig_set_string(&overlay, "workdir", work)?;
@@ -102,18 +106,22 @@ pub(super) fn place(place: &Place) -> Result<(), Failure> {
         Place::Overlay(layers) => {
             let layers: Vec<PathBuf> = layers.iter().map(|layer| on_host(layer)).collect();
             let layers: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
-            over(&layers).map_err(|error| Failure::new("mount an overlay", error))
+            over(Path::new(LOWER), &layers).map_err(|error| Failure::new("mount an overlay", error))
+        }
+        Place::Below(folder) => {
+            let failed = |error| Failure::new(format!("mount an overlay over `{}`", folder.display()), error);
+            over(&on_host(folder), &[]).map_err(failed)
         }
         Place::Memory(name) => bind(Path::new("/").join(name).as_path(), Path::new(ROOT)),
         Place::Folder(folder) => bind(&on_host(folder), Path::new(ROOT)),
     }
 }
 
-fn over(layers: &[&Path]) -> SysResult<()> {
+fn over(lower: &Path, layers: &[&Path]) -> SysResult<()> {
     for folder in ["/upper", "/work"] {
         rustix::fs::mkdir(folder, Mode::from_raw_mode(0o755))?;
     }
-    let overlay = overlay(LOWER, layers, "/upper", "/work")?;
+    let overlay = overlay(lower, layers, "/upper", "/work")?;
     let mount = rustix::mount::fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     rustix::mount::move_mount(&mount, "", CWD, ROOT, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }

@@ -28,20 +28,49 @@ use crate::write::dir::{self, Temporary};
 /// What is entered, and what is there besides.
 #[derive(Debug)]
 pub(crate) struct Visit<'v> {
-    pub(crate) rootfs: &'v Rootfs,
+    pub(crate) files: Files<'v>,
     pub(crate) machine: Machine,
     pub(crate) network: Network,
     pub(crate) binds: Vec<Bind>,
     /// The modification time of the files, in seconds since 1970.
     pub(crate) epoch: i64,
+    /// Where the command's standard output and standard error go.
+    pub(crate) outputs: Outputs,
+}
+
+/// Where the files are from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Files<'v> {
+    /// A plan.
+    Rootfs(&'v Rootfs),
+    /// A folder of the host with a root file system, absolute and without links: it stays as it is.
+    Folder(&'v Path),
+}
+
+/// Where standard output and standard error go.
+#[derive(Debug)]
+pub(crate) enum Outputs {
+    /// Where those of this process go.
+    Own,
+    /// Both here.
+    To(OwnedFd),
+}
+
+impl Outputs {
+    fn of(&self, door: &mut std::process::Command) -> io::Result<()> {
+        if let Self::To(file) = self {
+            door.stdout(Stdio::from(file.try_clone()?)).stderr(Stdio::from(file.try_clone()?));
+        }
+        Ok(())
+    }
 }
 
 /// A rootfs that stands ready. Dropping it takes it away.
 pub(crate) struct Entered {
-    inside: Inside,
-    signals: Signals,
+    pub(super) inside: Inside,
+    pub(super) signals: Signals,
     /// Dropped after the processes that are in it.
-    _folder: Option<Temporary>,
+    pub(super) _folder: Option<Temporary>,
 }
 
 /// What became of a command.
@@ -93,11 +122,35 @@ pub(crate) fn enter(visit: &Visit<'_>, observer: &mut dyn Observer, interrupted:
 fn ways(visit: &Visit<'_>) -> impl Iterator<Item = Way> {
     let is_root = rustix::process::geteuid().is_root();
     let needs_mounts = visit.network == Network::None || !visit.binds.is_empty();
+    // A chroot would write into it.
+    let is_plan = matches!(visit.files, Files::Rootfs(_));
     Way::ALL.into_iter().filter(move |way| match way {
         Way::User => true,
         Way::Root => is_root,
-        Way::Chroot => is_root && !needs_mounts,
+        Way::Chroot => is_root && !needs_mounts && is_plan,
+        Way::Here => false,
     })
+}
+
+/// Makes ready for a command that is to run here, among the host's files.
+pub(crate) fn stay(outputs: &Outputs) -> Result<Entered> {
+    let inside = Inside::start(Way::Here, Network::Host, outputs).map_err(|failure| failed(&failure))?;
+    let orders = Orders {
+        way: Way::Here,
+        network: Network::Host,
+        binds: Vec::new(),
+        resolv_conf: None,
+        terminal: None,
+        emulator: Emulator::Kernel,
+    };
+    inside.tell(&ToInside::Orders(orders), None)?;
+    match inside.hear()?.0 {
+        FromInside::Furnished { .. } => {}
+        FromInside::Failed(failure) => return Err(failed(&failure)),
+        _ => return Err(nonsense()),
+    }
+    let signals = Signals::hold().map_err(|error| Error::failed("cannot hold signals").with_source(error))?;
+    Ok(Entered { inside, signals, _folder: None })
 }
 
 fn enter_by(
@@ -107,7 +160,7 @@ fn enter_by(
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Entered, Refusal> {
-    let inside = Inside::start(way, visit.network).map_err(Refusal::Closed)?;
+    let inside = Inside::start(way, visit.network, &visit.outputs).map_err(Refusal::Closed)?;
     let orders = Orders {
         way,
         network: visit.network,
@@ -164,34 +217,35 @@ struct Filling<'v, 'o> {
 
 impl Filling<'_, '_> {
     fn fill(&mut self, refers: bool) -> Result<Place> {
-        let Some(base) = &self.base else { return self.on_disk() };
+        let (rootfs, epoch) = match self.visit.files {
+            Files::Rootfs(rootfs) => (rootfs, self.visit.epoch),
+            Files::Folder(folder) => return Ok(Place::Below(folder.to_owned())),
+        };
+        let Some(base) = &self.base else { return self.on_disk(rootfs) };
         if refers {
             let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
-            let References { layers, files } = References::of(self.visit.rootfs, &mount_points(&mountinfo));
+            let References { layers, files } = References::of(rootfs, &mount_points(&mountinfo));
             if !files.is_empty() {
                 let lower = open_in(base, super::mounts::LOWER)?;
-                let Visit { rootfs, epoch, .. } = self.visit;
-                dir::fill(rootfs, lower.as_fd(), *epoch, files, self.observer, self.interrupted)?;
+                dir::fill(rootfs, lower.as_fd(), epoch, files, self.observer, self.interrupted)?;
                 return Ok(Place::Overlay(layers));
             }
         }
         // A copy must leave room for what the command itself needs.
         let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
-        if available.is_some_and(|available| self.visit.rootfs.size() > available / 2) {
-            return self.on_disk();
+        if available.is_some_and(|available| rootfs.size() > available / 2) {
+            return self.on_disk(rootfs);
         }
         const COPY: &str = "copy";
         rustix::fs::mkdirat(base, COPY, Mode::RWXU).map_err(|error| Error::io("make", COPY, error.into()))?;
         let copy = open_in(base, COPY)?;
-        let Visit { rootfs, epoch, .. } = self.visit;
-        dir::fill(rootfs, copy.as_fd(), *epoch, Default::default(), self.observer, self.interrupted)?;
+        dir::fill(rootfs, copy.as_fd(), epoch, Default::default(), self.observer, self.interrupted)?;
         Ok(Place::Memory(COPY.to_owned()))
     }
 
-    fn on_disk(&mut self) -> Result<Place> {
+    fn on_disk(&mut self, rootfs: &Rootfs) -> Result<Place> {
         let folder = self.folder.insert(Temporary::new(&cache())?);
-        let Visit { rootfs, epoch, .. } = self.visit;
-        dir::fill(rootfs, folder.folder(), *epoch, Default::default(), self.observer, self.interrupted)?;
+        dir::fill(rootfs, folder.folder(), self.visit.epoch, Default::default(), self.observer, self.interrupted)?;
         let path = folder.path().canonicalize().map_err(|error| Error::io("find", folder.path(), error))?;
         Ok(Place::Folder(path))
     }
@@ -231,19 +285,20 @@ fn available(meminfo: &str) -> Option<u64> {
 }
 
 /// The processes inside. Dropping it ends them.
-struct Inside {
-    channel: Channel,
-    init: Option<Pid>,
+pub(super) struct Inside {
+    pub(super) channel: Channel,
+    pub(super) init: Option<Pid>,
 }
 
 impl Inside {
-    fn start(way: Way, network: Network) -> Result<Self, Failure> {
+    fn start(way: Way, network: Network, outputs: &Outputs) -> Result<Self, Failure> {
         let start = |error: io::Error| Failure::new("start the program again", error);
         // The process between ends at once; then init is this one's child, and can be waited for.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| start(error.into()))?;
         let (channel, there) = Channel::pair().map_err(start)?;
         let mut door = std::process::Command::new("/proc/self/exe");
         door.arg0(way.name()).env_clear().stdin(Stdio::from(there));
+        outputs.of(&mut door).map_err(start)?;
         if network == Network::None {
             door.arg(door::OWN_NETWORK);
         }
@@ -273,11 +328,11 @@ impl Inside {
         }
     }
 
-    fn tell(&self, message: &ToInside, file: Option<std::os::fd::BorrowedFd<'_>>) -> Result<()> {
+    pub(super) fn tell(&self, message: &ToInside, file: Option<std::os::fd::BorrowedFd<'_>>) -> Result<()> {
         self.channel.send(message, file).map_err(lost)
     }
 
-    fn hear(&self) -> Result<(FromInside, Option<OwnedFd>)> {
+    pub(super) fn hear(&self) -> Result<(FromInside, Option<OwnedFd>)> {
         self.channel.receive().map_err(lost)
     }
 }
@@ -326,55 +381,70 @@ impl Entered {
     ///
     /// Signals that come meanwhile are the command's.
     pub(crate) fn run(self, command: Command) -> Result<Outcome> {
-        let Self { inside, signals, _folder } = &self;
         let foreground = Foreground::of_this_process();
-        inside.tell(&ToInside::Start(command), Some(io::stdin().as_fd()))?;
+        self.inside.tell(&ToInside::Start(command), Some(io::stdin().as_fd()))?;
         let outcome = loop {
-            let mut ready = [PollFd::new(signals, PollFlags::IN), PollFd::new(&inside.channel, PollFlags::IN)];
+            let mut ready =
+                [PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.inside.channel, PollFlags::IN)];
             match rustix::event::poll(&mut ready, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(lost(error.into())),
             }
             let told = !ready[1].revents().is_empty();
-            while let Some((number, by_terminal)) = signals.next() {
-                // Where init is gone, that is heard next.
-                let _ = inside.tell(&ToInside::Signal { number, by_terminal }, None);
-            }
-            if !told {
-                continue;
-            }
-            match inside.hear()?.0 {
-                FromInside::Started => {}
-                FromInside::Stopped => {
-                    if let Some(foreground) = &foreground {
-                        foreground.stop();
-                        inside.tell(&ToInside::Signal { number: CONTINUE, by_terminal: false }, None)?;
-                    }
-                }
-                FromInside::Ended(ended) => break Outcome::Ended(ended),
-                FromInside::NotStarted(errno) => break Outcome::NotStarted(io::Error::from_raw_os_error(errno)),
-                FromInside::Failed(failure) => return Err(failed(&failure)),
-                _ => return Err(nonsense()),
+            self.pass_signals();
+            if let Some(outcome) = told.then(|| self.listen(foreground.as_ref())).transpose()?.flatten() {
+                break outcome;
             }
         };
         // A shell that has ended leaves the terminal to a group that is no more.
         foreground.and_then(|foreground| foreground.take_back());
         Ok(outcome)
     }
+
+    /// Passes on what signals have come, and says whether any has.
+    pub(super) fn pass_signals(&self) -> bool {
+        let mut any = false;
+        while let Some((number, by_terminal)) = self.signals.next() {
+            any = true;
+            // Where init is gone, that is heard next.
+            let _ = self.inside.tell(&ToInside::Signal { number, by_terminal }, None);
+        }
+        any
+    }
+
+    /// Hears one thing of the command; what became of it where that is it.
+    pub(super) fn listen(&self, foreground: Option<&Foreground>) -> Result<Option<Outcome>> {
+        match self.inside.hear()?.0 {
+            FromInside::Started => {}
+            FromInside::Stopped => {
+                if let Some(foreground) = foreground {
+                    foreground.stop();
+                    self.inside.tell(&ToInside::Signal { number: CONTINUE, by_terminal: false }, None)?;
+                }
+            }
+            FromInside::Ended(ended) => return Ok(Some(Outcome::Ended(ended))),
+            FromInside::NotStarted(errno) => {
+                return Ok(Some(Outcome::NotStarted(io::Error::from_raw_os_error(errno))));
+            }
+            FromInside::Failed(failure) => return Err(failed(&failure)),
+            _ => return Err(nonsense()),
+        }
+        Ok(None)
+    }
 }
 
-const CONTINUE: i32 = rustix::process::Signal::CONT.as_raw();
+pub(super) const CONTINUE: i32 = rustix::process::Signal::CONT.as_raw();
 
-fn failed(failure: &Failure) -> Error {
+pub(super) fn failed(failure: &Failure) -> Error {
     Error::failed(format!("cannot {}", failure.what)).with_source(io::Error::from_raw_os_error(failure.errno))
 }
 
 /// The processes inside have no other reason to be gone.
-fn lost(error: io::Error) -> Error {
+pub(super) fn lost(error: io::Error) -> Error {
     Error::failed("the processes in the rootfs are gone").with_source(error)
 }
 
-fn nonsense() -> Error {
+pub(super) fn nonsense() -> Error {
     lost(io::ErrorKind::InvalidData.into())
 }
 

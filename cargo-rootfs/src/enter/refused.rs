@@ -61,6 +61,7 @@ fn explained(tried: &[(Way, Failure)], settings: &Settings) -> Error {
             Way::User => "user namespaces",
             Way::Root => "mount namespaces",
             Way::Chroot => "chroot",
+            Way::Here => "here",
         };
         error = error.detail(format!("{by}: cannot {what}: {}", std::io::Error::from_raw_os_error(*errno)));
     }

@@ -69,6 +69,12 @@ fn is_rare(by: &[u8], soname: &[u8]) -> bool {
     RARE.iter().any(|(caller, library)| is(by, caller) && is(soname, library))
 }
 
+/// Whether nobody is told of a library that is opened: whoever opens it hardly ever has a use for it.
+#[cfg(feature = "cli")]
+pub(crate) fn is_rarely_wanted(soname: &[u8]) -> bool {
+    RARE.iter().any(|(_, library)| soname.starts_with(library.as_bytes()))
+}
+
 /// How many libraries are named before the rest are counted.
 const NAMED: usize = 6;
 

@@ -11,7 +11,7 @@ use crate::sysroot::{End, Sysroot};
 
 /// Why a file stays where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Secret {
+pub(crate) enum Secret {
     /// shadow(5) and its like.
     Passwords,
     /// A private key, of a host or of anything else.
@@ -155,7 +155,7 @@ const PRIVATE: [&[u8]; 6] = [
 ];
 
 /// Why the file or folder at `path` of the sysroot, or what it leads to, is not taken along; `None` where it may be.
-pub(super) fn of(view: &mut Sysroot, path: &RootfsPath) -> Option<Secret> {
+pub(crate) fn of(view: &mut Sysroot, path: &RootfsPath) -> Option<Secret> {
     if let Some(secret) = of_path(path) {
         return Some(secret);
     }

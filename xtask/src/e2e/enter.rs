@@ -16,7 +16,7 @@ use crate::process::{Command, command};
 use crate::stage::{cannot, need};
 
 /// Somebody who enters a rootfs.
-struct Visitor {
+pub(super) struct Visitor {
     /// What makes a command theirs.
     before: Vec<String>,
     home: Utf8PathBuf,
@@ -24,7 +24,7 @@ struct Visitor {
 
 impl Visitor {
     /// Whoever runs this; root also as nobody.
-    fn all(lab: &Lab) -> Result<Vec<Visitor>> {
+    pub(super) fn all(lab: &Lab) -> Result<Vec<Visitor>> {
         let own = Visitor { before: Vec::new(), home: lab.folder("home")? };
         if !host::is_root() {
             return Ok(vec![own]);
@@ -35,7 +35,7 @@ impl Visitor {
         Ok(vec![own, theirs])
     }
 
-    fn command<I: IntoIterator<Item: Into<String>>>(&self, argv: I) -> Command {
+    pub(super) fn command<I: IntoIterator<Item: Into<String>>>(&self, argv: I) -> Command {
         let argv = argv.into_iter().map(Into::into);
         let command = command(self.before.iter().cloned().chain(argv)).dir(&self.home);
         command.env("HOME", self.home.as_str()).env("XDG_CACHE_HOME", self.home.join("cache").as_str())
@@ -52,7 +52,7 @@ impl Visitor {
         self.run(lab, &["--", "sh", "-c", script])
     }
 
-    fn left(&self) -> Result<Vec<String>> {
+    pub(super) fn left(&self) -> Result<Vec<String>> {
         let cache = self.home.join("cache/cargo-rootfs");
         let entries = cache.read_dir_utf8().into_iter().flatten();
         Ok(entries.map(|entry| Ok(entry?.file_name().to_owned())).collect::<std::io::Result<_>>()?)
@@ -165,7 +165,7 @@ fn until(otherwise: &str, condition: impl Fn() -> Result<bool>) -> Result<()> {
 }
 
 /// Whether there is a process `sleep SECONDS`.
-fn sleeps(seconds: &str) -> Result<bool> {
+pub(super) fn sleeps(seconds: &str) -> Result<bool> {
     for entry in fs::read_dir("/proc").context("read /proc")? {
         let words = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
         if words == format!("sleep\0{seconds}\0").as_bytes() {

@@ -22,6 +22,7 @@ mod provisioned;
 mod readme;
 mod tarball;
 mod versions;
+mod watch;
 mod workspace;
 
 use std::time::Duration;
@@ -83,6 +84,10 @@ const SCENARIOS: &[Scenario] = &[
     ("run: user namespaces are forbidden", 5, enter::forbidden),
     ("run: copies, in memory and on a disk", 10, enter::copies),
     ("run: in a container", 15, enter::container),
+    ("check: what is missing, and the option that adds it", 30, watch::check),
+    ("trace: what a command uses, as metadata", 40, watch::trace),
+    ("trace: processes of all kinds", 20, watch::processes),
+    ("check and trace: arm64 through qemu-user", 20, watch::foreign),
     ("readme: from a clean clone", 60, readme::flow),
 ];
 

@@ -1,0 +1,60 @@
+//! A sysroot and a rootfs as findings ask for them.
+//!
+//! What is found in them means nothing here.
+
+use std::io::Read;
+
+use crate::findings::{Execution, There, Trees};
+use crate::path::RootfsPath;
+use crate::report;
+use crate::resolve::{Files, Find};
+use crate::rootfs::{Body, Kind, Rootfs};
+use crate::sysroot::{End, Sysroot};
+
+/// Both.
+pub(super) struct Real<'r> {
+    pub(super) sysroot: &'r mut Sysroot,
+    pub(super) rootfs: &'r Rootfs,
+}
+
+/// So long is the line that names an interpreter, at most (`BINPRM_BUF_SIZE`).
+const LINE: u64 = 256;
+
+impl Trees for Real<'_> {
+    fn sysroot(&mut self, path: &RootfsPath) -> There {
+        let walk = self.sysroot.walk(path);
+        match walk.end {
+            End::File(file) => {
+                let may = self.sysroot.info(file).mode & 0o111 != 0;
+                There::File(walk.path, if may { Execution::Allowed } else { Execution::Forbidden })
+            }
+            End::Dir(_) => There::Folder(walk.path),
+            _ => There::Nothing,
+        }
+    }
+
+    fn is_packed(&mut self, path: &RootfsPath) -> bool {
+        !report::way(self.rootfs, path).is_empty()
+    }
+
+    fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath> {
+        let way = report::way(self.rootfs, path);
+        let mut head = Vec::new();
+        match &way.last()?.1.kind {
+            Kind::File(Body::Bytes(bytes)) => head.extend(bytes.iter().take(LINE as usize)),
+            Kind::File(Body::Host(file)) => {
+                file.open().ok()?.take(LINE).read_to_end(&mut head).ok()?;
+            }
+            _ => return None,
+        }
+        let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let word = line.trim_ascii_start().split(|byte| byte.is_ascii_whitespace()).next()?;
+        RootfsPath::from_bytes(word)
+    }
+
+    fn count(&mut self, folder: &RootfsPath) -> usize {
+        let names = self.sysroot.names(folder);
+        let mut is_file = |name: &[u8]| matches!(self.sysroot.find(&folder.join(name)), Find::File { .. });
+        names.iter().map(|name| &**name).filter(|name| is_file(name)).count()
+    }
+}

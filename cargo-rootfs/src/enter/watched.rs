@@ -1,0 +1,166 @@
+//! A command that is watched while it runs: what it touches, how long it takes, and what it prints last.
+//!
+//! How it is watched is [`crate::watch`]'s, and what that means is judged elsewhere.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+
+use super::foreground::Foreground;
+use super::message::ToInside;
+use super::outside::lost;
+use super::{Command, Ended, Entered, Outcome, Watched};
+use crate::error::{Error, Result};
+use crate::watch::{self, Watch};
+
+/// How to watch.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    pub(crate) stdin: Stdin,
+    /// What is read of the command's outputs.
+    pub(crate) output: Option<Output>,
+    /// When it is ended.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// What the command reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stdin {
+    Own,
+    /// /dev/null
+    Nothing,
+}
+
+/// The end of a pipe where a command's outputs come out: the last of them is kept.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pipe: File,
+    kept: VecDeque<u8>,
+}
+
+/// So much of what is printed is kept.
+const KEPT: usize = 16 << 10;
+
+impl Output {
+    /// Both ends of a pipe.
+    pub(crate) fn pipe() -> Result<(Self, OwnedFd)> {
+        let failed = |error: rustix::io::Errno| Error::failed("cannot make a pipe").with_source(io::Error::from(error));
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed)?;
+        rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(failed)?;
+        Ok((Self { pipe: File::from(read), kept: VecDeque::new() }, write))
+    }
+
+    /// Reads what is there now.
+    fn read(&mut self) {
+        let mut part = [0; 4096];
+        // A command that prints for ever must not keep us here for ever.
+        for _ in 0..64 {
+            match self.pipe.read(&mut part) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => {
+                    self.kept.extend(&part[..count]);
+                    self.kept.drain(..self.kept.len().saturating_sub(KEPT));
+                }
+            }
+        }
+    }
+}
+
+/// How often it is looked whether there is still somebody to watch.
+const STEP: Duration = Duration::from_millis(50);
+
+impl Entered {
+    /// Runs `command` and watches it and all its children. Of a rootfs they all end with it; here it is waited for
+    /// those that it leaves behind, of which `left` is told once, until they end or a signal comes.
+    ///
+    /// # Errors
+    ///
+    /// A machine that does not let it be watched, with the setting's name.
+    pub(crate) fn watch(self, command: Command, how: Watching, left: &mut dyn FnMut(usize)) -> Result<Watched> {
+        let init = self.inside.init.map_or(0, |init| init.as_raw_nonzero().get());
+        let watch = Watch::children_of(init).map_err(watch::explain)?;
+        let nothing = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| Error::io("open", "/dev/null", error.into()))?;
+        let stdin = io::stdin();
+        let stdin = if how.stdin == Stdin::Own { stdin.as_fd() } else { nothing.as_fd() };
+        let foreground = Foreground::of_this_process();
+        self.inside.tell(&ToInside::Start(command), Some(stdin))?;
+        let started = Instant::now();
+        let Watching { mut output, limit, .. } = how;
+        let mut timed_out = false;
+        let ended = loop {
+            let deadline = limit.filter(|_| !timed_out).map(|limit| limit.saturating_sub(started.elapsed()));
+            let mut ready =
+                vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.inside.channel, PollFlags::IN)];
+            ready.extend(output.as_ref().map(|output| PollFd::new(&output.pipe, PollFlags::IN)));
+            let timeout = deadline.and_then(|deadline| Timespec::try_from(deadline).ok());
+            match rustix::event::poll(&mut ready, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(lost(error.into())),
+            }
+            let told = !ready[1].revents().is_empty();
+            if let Some(output) = &mut output {
+                output.read();
+            }
+            if self.pass_signals() && limit.is_some() {
+                // Who gives a limit does not wait for the command, but for an answer.
+                return Err(Error::interrupted());
+            }
+            if deadline.is_some_and(|deadline| deadline.is_zero()) {
+                timed_out = true;
+                let kill = rustix::process::Signal::KILL.as_raw();
+                let _ = self.inside.tell(&ToInside::Signal { number: kill, by_terminal: false }, None);
+            }
+            if let Some(outcome) = told.then(|| self.listen(foreground.as_ref())).transpose()?.flatten() {
+                break outcome;
+            }
+        };
+        if let Some(output) = &mut output {
+            output.read();
+        }
+        foreground.and_then(|foreground| foreground.take_back());
+        let output = output.map(|output| output.kept.into()).unwrap_or_default();
+        let seen = if limit.is_some() {
+            // In a rootfs nobody outlives it.
+            drop(self);
+            watch.finish()
+        } else {
+            self.outlived(watch, left)
+        };
+        Ok(Watched { outcome: ended, timed_out, output, seen })
+    }
+
+    /// Waits for those whom a command that has ended has left behind.
+    fn outlived(self, watch: Watch, left: &mut dyn FnMut(usize)) -> watch::Seen {
+        // Who ends with the command is gone in a moment.
+        std::thread::sleep(Duration::from_millis(2));
+        if watch.watched() > 0 {
+            std::thread::sleep(STEP);
+        }
+        let mut told = false;
+        while watch.watched() > 0 {
+            if !std::mem::replace(&mut told, true) {
+                left(watch.watched());
+            }
+            let step = Timespec::try_from(STEP).ok();
+            let mut ready = [PollFd::new(&self.signals, PollFlags::IN)];
+            let _ = rustix::event::poll(&mut ready, step.as_ref());
+            if self.signals.next().is_some() {
+                return watch.stop();
+            }
+        }
+        watch.stop()
+    }
+}
+
+impl Watched {
+    /// Whether it ran and ended with 0.
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Ended(Ended::Exited(0))) && !self.timed_out
+    }
+}

@@ -1,0 +1,437 @@
+//! What a command asked for in vain in a rootfs, though the sysroot has it, and the option that adds it.
+//!
+//! Whether the command did its job without it is for the caller to see: [`Weight`] says what is worth a word then.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::layout::is_rarely_wanted;
+use crate::path::RootfsPath;
+use crate::watch::{Access, Event, Outcome};
+
+/// Something that the sysroot has, and the rootfs lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// As it was asked for, or the folder that it is in.
+    pub(crate) path: RootfsPath,
+    /// The programs that asked.
+    pub(crate) by: BTreeSet<RootfsPath>,
+    pub(crate) weight: Weight,
+    pub(crate) add: Add,
+}
+
+/// What it means for a command that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// Nothing, as far as can be seen: it was only looked for, or is configuration.
+    Optional,
+    /// Something was to be executed, loaded or read.
+    Needed,
+}
+
+/// What adds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Add {
+    /// `--with`
+    Tool(String),
+    /// `--with-lib`
+    Library(String),
+    /// `--include`, at the same path.
+    Include(RootfsPath),
+}
+
+/// What `events` asked for in vain. `said` is what was printed meanwhile: a shell that looks for a command and says
+/// that there is none has needed it.
+pub(crate) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Vec<Missing> {
+    let found = Found::of(events);
+    let mut all: BTreeMap<RootfsPath, Missing> = BTreeMap::new();
+    for event in events.iter().filter(|event| event.outcome == Outcome::Absent && event.access != Access::Write) {
+        let Some(one) = judge(event, &found, said, trees) else { continue };
+        let known = all.entry(one.path.clone()).or_insert_with(|| Missing { weight: Weight::Optional, ..one.clone() });
+        known.weight = known.weight.max(one.weight);
+        known.by.extend(one.by);
+    }
+    once_each(in_folders(all.into_values().collect(), trees))
+}
+
+fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) -> Option<Missing> {
+    // A script may be there, and its interpreter not: execve(2) has ENOENT for both.
+    if event.access == Access::Execute && trees.is_packed(&event.path) {
+        let interpreter = trees.interpreter(&event.path)?;
+        let is_there = matches!(trees.sysroot(&interpreter), There::File(..)) && !trees.is_packed(&interpreter);
+        let by = BTreeSet::from([event.path.clone()]);
+        return is_there.then(|| Missing { by, weight: Weight::Needed, add: tool(&interpreter), path: interpreter });
+    }
+    if noise::is_noise(&event.path) || trees.is_packed(&event.path) {
+        return None;
+    }
+    let there = trees.sysroot(&event.path);
+    let real = match &there {
+        There::Nothing => return None,
+        There::Folder(real) | There::File(real, _) => real,
+    };
+    if noise::is_noise(real) {
+        return None;
+    }
+    let path = event.path.normalized();
+    let is_folder = matches!(there, There::Folder(_));
+    let (weight, add) = match there {
+        There::File(_, Execution::Allowed) if is_in_path(&path) || event.access == Access::Execute => {
+            if found.program(event) {
+                return None;
+            }
+            let name = String::from_utf8_lossy(path.file_name()).into_owned();
+            let is_told =
+                ["not found", "command not found"].iter().any(|words| said.contains(&format!("{name}: {words}")));
+            let is_needed = event.access == Access::Execute || is_told;
+            (if is_needed { Weight::Needed } else { Weight::Optional }, tool(&path))
+        }
+        There::File(..) if is_library(&path) && event.access == Access::Open => {
+            if found.library(event) {
+                return None;
+            }
+            let is_rare = is_rarely_wanted(path.file_name());
+            (if is_rare { Weight::Optional } else { Weight::Needed }, library(&path))
+        }
+        _ => {
+            if found.data(event) {
+                return None;
+            }
+            // To who lists it, a folder that is not there is one without files.
+            let is_file = !is_folder && event.access == Access::Open;
+            let is_read = is_file && !noise::is_configuration(&path) && !noise::is_configuration(real);
+            (if is_read { Weight::Needed } else { Weight::Optional }, Add::Include(path.clone()))
+        }
+    };
+    Some(Missing { path, by: event.program.iter().cloned().collect(), weight, add })
+}
+
+fn tool(path: &RootfsPath) -> Add {
+    let text = if is_in_path(path) { path.file_name() } else { path.as_bytes() };
+    Add::Tool(String::from_utf8_lossy(text).into_owned())
+}
+
+fn library(path: &RootfsPath) -> Add {
+    let text = if is_in_library_folder(path) { path.file_name() } else { path.as_bytes() };
+    Add::Library(String::from_utf8_lossy(text).into_owned())
+}
+
+/// What each process found: who looks for a name in one folder after the other has what it wants at the end.
+struct Found<'e> {
+    programs: BTreeSet<(u32, &'e [u8])>,
+    libraries: BTreeSet<(u32, &'e [u8])>,
+    /// By the last two names, for many folders have files of one name.
+    data: BTreeSet<(u32, &'e [u8])>,
+}
+
+impl<'e> Found<'e> {
+    fn of(events: &'e [Event]) -> Self {
+        let mut found = Self { programs: BTreeSet::new(), libraries: BTreeSet::new(), data: BTreeSet::new() };
+        for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
+            let (process, name) = (event.process, event.path.file_name());
+            if event.access == Access::Execute || (event.access == Access::Look && is_in_path(&event.path)) {
+                found.programs.insert((process, name));
+            }
+            if event.access == Access::Open {
+                if is_library(&event.path) {
+                    found.libraries.insert((process, name));
+                }
+                found.data.extend(last_two(&event.path).map(|names| (process, names)));
+            }
+        }
+        found
+    }
+
+    fn program(&self, event: &Event) -> bool {
+        self.programs.contains(&(event.process, event.path.file_name()))
+    }
+
+    fn library(&self, event: &Event) -> bool {
+        self.libraries.contains(&(event.process, event.path.file_name()))
+    }
+
+    fn data(&self, event: &Event) -> bool {
+        last_two(&event.path).is_some_and(|names| self.data.contains(&(event.process, names)))
+    }
+}
+
+/// The last two components, with the slash between.
+fn last_two(path: &RootfsPath) -> Option<&[u8]> {
+    let bytes = path.as_bytes();
+    let last = bytes.iter().rposition(|byte| *byte == b'/')?;
+    let start = bytes[..last].iter().rposition(|byte| *byte == b'/')?;
+    Some(&bytes[start..])
+}
+
+/// Several files of one folder that is not there at all are that folder.
+fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
+    let mut tops: BTreeMap<RootfsPath, usize> = BTreeMap::new();
+    let top_of = |one: &Missing, trees: &mut dyn Trees| match one.add {
+        Add::Include(_) => top(&one.path, trees),
+        // What a folder of its own brings as well needs no option of its own.
+        Add::Library(ref name) if name.starts_with('/') => top(&one.path, trees),
+        Add::Tool(_) | Add::Library(_) => None,
+    };
+    for one in &all {
+        if let Some(top) = top_of(one, trees) {
+            *tops.entry(top).or_default() += 1;
+        }
+    }
+    let mut folders: BTreeMap<RootfsPath, Missing> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for one in all {
+        let top = top_of(&one, trees).filter(|top| tops.get(top).is_some_and(|count| *count > 1));
+        match top {
+            Some(top) => {
+                let known = folders.entry(top.clone()).or_insert_with(|| Missing {
+                    path: top.clone(),
+                    by: BTreeSet::new(),
+                    weight: Weight::Optional,
+                    add: Add::Include(top),
+                });
+                known.by.extend(one.by);
+                known.weight = known.weight.max(one.weight);
+            }
+            None => kept.push(one),
+        }
+    }
+    // What lies below a folder that is named comes with it.
+    kept.retain(|one| !folders.keys().any(|folder| matches!(one.add, Add::Include(_)) && one.path.is_within(folder)));
+    kept.extend(folders.into_values());
+    kept
+}
+
+/// The highest folder above `path`, or itself, that is not packed and belongs to one program alone: not one that
+/// all share, as `/usr/share` or `/usr/lib/x86_64-linux-gnu`.
+fn top(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
+    let mut top = match trees.sysroot(path) {
+        There::Folder(_) => Some(path.clone()),
+        _ => None,
+    };
+    let mut at = path.parent();
+    while let Some(folder) = at {
+        if trees.is_packed(&folder) || is_shared(&folder) {
+            break;
+        }
+        at = folder.parent();
+        top = Some(folder);
+    }
+    top.filter(|top| !is_shared(top))
+}
+
+/// Whether files of many programs are in a folder.
+fn is_shared(folder: &RootfsPath) -> bool {
+    let parts: Vec<&[u8]> = folder.components().collect();
+    match parts[..] {
+        [] | [_] => true,
+        [b"usr", b"lib", triplet] => triplet.iter().filter(|byte| **byte == b'-').count() == 2,
+        [b"lib", triplet] => triplet.iter().filter(|byte| **byte == b'-').count() == 2,
+        [b"usr", b"local", _] => true,
+        [b"usr" | b"var", _] => true,
+        // Many packages put a file each there.
+        [b"usr", b"share", name] => matches!(name, b"misc" | b"mime" | b"icons" | b"fonts" | b"man" | b"doc"),
+        _ => false,
+    }
+}
+
+/// What one option adds is told once.
+fn once_each(all: Vec<Missing>) -> Vec<Missing> {
+    let mut kept: Vec<Missing> = Vec::new();
+    for one in all {
+        match kept.iter_mut().find(|known| known.add == one.add) {
+            Some(known) => {
+                known.by.extend(one.by);
+                known.weight = known.weight.max(one.weight);
+            }
+            None => kept.push(one),
+        }
+    }
+    // What is needed first, then by path.
+    kept.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.path.cmp(&b.path)));
+    kept
+}
+
+/// The options that add all of it, to be pasted. `source` gives a path's own on the host.
+pub(crate) fn paste<'m>(
+    all: impl IntoIterator<Item = &'m Missing>,
+    source: impl Fn(&RootfsPath) -> String,
+) -> Option<String> {
+    let (mut tools, mut libraries, mut includes) = (Vec::new(), Vec::new(), Vec::new());
+    for one in all {
+        match &one.add {
+            Add::Tool(name) => tools.push(name.clone()),
+            Add::Library(name) => libraries.push(name.clone()),
+            Add::Include(path) => includes.push(format!("--include {}:{path}", source(path))),
+        }
+    }
+    let list = |flag: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{flag} {}", names.join(",")));
+    let options: Vec<String> =
+        list("--with", tools).into_iter().chain(list("--with-lib", libraries)).chain(includes).collect();
+    (!options.is_empty()).then(|| options.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Memory, events, path};
+    use super::*;
+
+    fn pasted(lines: &[&str], trees: &mut Memory, said: &str, least: Weight) -> String {
+        let all = missing(&events(lines), said, trees);
+        paste(all.iter().filter(|one| one.weight >= least), RootfsPath::to_string).unwrap_or_default()
+    }
+
+    fn needed(lines: &[&str], trees: &mut Memory) -> String {
+        pasted(lines, trees, "", Weight::Needed)
+    }
+
+    fn any(lines: &[&str], trees: &mut Memory) -> String {
+        pasted(lines, trees, "", Weight::Optional)
+    }
+
+    #[test]
+    fn each_kind_has_the_option_that_adds_it() {
+        let mut trees = Memory::new(
+            &[
+                "/usr/bin/gzip*",
+                "/usr/lib/x86_64-linux-gnu/libz.so.1",
+                "/usr/lib/git-core/git-remote-http*",
+                "/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
+                "/usr/share/app/table",
+            ],
+            &["/usr/bin/tar"],
+        );
+        for (line, option) in [
+            ("1 tar exec /usr/bin/gzip absent", "--with gzip"),
+            ("1 git exec /usr/lib/git-core/git-remote-http absent", "--with /usr/lib/git-core/git-remote-http"),
+            ("1 x open /usr/lib/x86_64-linux-gnu/libz.so.1 absent", "--with-lib libz.so.1"),
+            (
+                "1 iconv open /usr/lib/x86_64-linux-gnu/gconv/UTF-16.so absent",
+                "--with-lib /usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
+            ),
+            ("1 x open /usr/share/app/table absent", "--include /usr/share/app/table:/usr/share/app/table"),
+        ] {
+            assert_eq!(needed(&[line], &mut trees), option, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_the_sysroot_lacks_as_well_is_none() {
+        let mut trees = Memory::new(&["/usr/share/app/table"], &[]);
+        for line in [
+            "1 x open /usr/share/app/other absent",
+            "1 x exec /usr/bin/none absent",
+            // It was to be made, or could not be read.
+            "1 x write /usr/share/app/table absent",
+            "1 x open /usr/share/app/table refused",
+            "1 x open /usr/share/app/table found",
+        ] {
+            assert_eq!(any(&[line], &mut trees), "", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_ends_well_is_none() {
+        let mut trees = Memory::new(
+            &[
+                "/usr/local/bin/ls*",
+                "/usr/bin/ls*",
+                "/lib/libz.so.1",
+                "/usr/share/terminfo/x/xterm",
+                "/etc/terminfo/x/xterm",
+            ],
+            &["/usr/bin/ls"],
+        );
+        for lines in [
+            ["1 sh exec /usr/local/bin/ls absent", "1 sh exec /usr/bin/ls found"],
+            ["1 sh look /usr/local/bin/ls absent", "1 sh look /usr/bin/ls found"],
+            ["1 x open /lib/libz.so.1 absent", "1 x open /opt/lib/libz.so.1 found"],
+            ["1 x open /usr/share/terminfo/x/xterm absent", "1 x open /lib/terminfo/x/xterm found"],
+        ] {
+            assert_eq!(any(&lines, &mut trees), "", "{lines:?}");
+        }
+        // Another process's luck is its own; and so is another file of that name.
+        for lines in [
+            ["1 x open /lib/libz.so.1 absent", "2 y open /opt/lib/libz.so.1 found"],
+            ["1 x open /usr/share/terminfo/x/xterm absent", "1 x open /usr/share/y/xterm found"],
+        ] {
+            assert_ne!(any(&lines, &mut trees), "", "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_only_looked_for_matters_where_a_shell_says_so() {
+        let mut trees = Memory::new(&["/usr/bin/awk*", "/usr/share/app/table"], &[]);
+        let looks = ["1 sh look /usr/bin/awk absent"];
+        assert_eq!(needed(&looks, &mut trees), "");
+        assert_eq!(any(&looks, &mut trees), "--with awk");
+        for said in ["sh: 1: awk: not found\n", "bash: line 1: awk: command not found\n"] {
+            assert_eq!(pasted(&looks, &mut trees, said, Weight::Needed), "--with awk", "{said}");
+        }
+        assert_eq!(needed(&["1 x look /usr/share/app/table absent"], &mut trees), "");
+    }
+
+    /// The same table holds as for libraries that may be opened.
+    #[test]
+    fn a_library_that_hardly_anybody_wants() {
+        let mut trees = Memory::new(&["/usr/lib/libnuma.so.1"], &[]);
+        let opens = ["1 ps open /usr/lib/libnuma.so.1 absent"];
+        assert_eq!(needed(&opens, &mut trees), "");
+        assert_eq!(any(&opens, &mut trees), "--with-lib libnuma.so.1");
+    }
+
+    #[test]
+    fn a_folder_that_is_only_listed_may_be_empty() {
+        let mut trees = Memory::new(&["/usr/lib/x86_64-linux-gnu/sasl2/ -> /usr/lib/x86_64-linux-gnu/sasl2/"], &[]);
+        let lists = ["1 curl open /usr/lib/x86_64-linux-gnu/sasl2 absent"];
+        assert_eq!(needed(&lists, &mut trees), "");
+        assert_ne!(any(&lists, &mut trees), "");
+    }
+
+    #[test]
+    fn configuration_has_defaults() {
+        let mut trees = Memory::new(&["/etc/app.conf", "/usr/lib/ssl/openssl.cnf -> /etc/ssl/openssl.cnf"], &[]);
+        for asked in ["/etc/app.conf", "/usr/lib/ssl/openssl.cnf"] {
+            let lines = [&*format!("1 x open {asked} absent")];
+            assert_eq!(needed(&lines, &mut trees), "", "{asked}");
+            assert_eq!(any(&lines, &mut trees), format!("--include {asked}:{asked}"));
+        }
+    }
+
+    #[test]
+    fn several_files_of_an_absent_folder_are_the_folder() {
+        let sysroot = [
+            "/usr/lib/python3.11/os.py",
+            "/usr/lib/python3.11/encodings/__init__.py",
+            "/usr/lib/python3.11/lib-dynload/_ssl.so",
+            "/usr/share/misc/magic",
+            "/usr/share/misc/usb.ids",
+        ];
+        let mut trees = Memory::new(&sysroot, &["/usr/lib/x", "/usr/share/x"]);
+        let lines = [
+            "1 python3 look /usr/lib/python3.11/os.py absent",
+            "1 python3 open /usr/lib/python3.11/encodings/__init__.py absent",
+            "1 python3 open /usr/lib/python3.11/lib-dynload/_ssl.so absent",
+        ];
+        assert_eq!(needed(&lines, &mut trees), "--include /usr/lib/python3.11:/usr/lib/python3.11");
+        // Others have files in this one.
+        let lines = ["1 x open /usr/share/misc/magic absent", "1 x open /usr/share/misc/usb.ids absent"];
+        let all = needed(&lines, &mut trees);
+        assert!(all.contains("/usr/share/misc/magic:") && all.contains("/usr/share/misc/usb.ids:"), "{all}");
+    }
+
+    #[test]
+    fn a_script_without_its_interpreter() {
+        let mut trees = Memory::new(&["/usr/bin/perl*", "/usr/bin/script*"], &["/usr/bin/script"])
+            .interpreter("/usr/bin/script", "/usr/bin/perl");
+        let all = missing(&events(&["1 sh exec /usr/bin/script absent"]), "", &mut trees);
+        assert_eq!(all[0].add, Add::Tool("perl".to_owned()));
+        assert_eq!(all[0].by, BTreeSet::from([path("/usr/bin/script")]));
+    }
+
+    #[test]
+    fn two_names_of_a_tool_are_one_tool() {
+        let mut trees = Memory::new(&["/usr/bin/ip*", "/sbin/ip -> /usr/bin/ip*"], &[]);
+        let lines = ["1 sh exec /sbin/ip absent", "1 sh exec /usr/bin/ip absent", "2 x open /etc/ld.so.cache absent"];
+        assert_eq!(needed(&lines, &mut trees), "--with ip");
+    }
+}

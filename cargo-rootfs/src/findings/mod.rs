@@ -1,0 +1,197 @@
+//! What was seen of a command, judged: what it missed in a rootfs, and what of a sysroot it used.
+//!
+//! Events and trees go in, findings come out: nothing here runs, reads or prints anything. A finding that is wrong is
+//! worse than one that is not made, so what programs ask for in vain on every machine is passed over (`noise`).
+
+mod missing;
+mod noise;
+mod used;
+
+use crate::path::RootfsPath;
+
+pub(crate) use missing::{Add, Missing, Weight, missing, paste};
+pub(crate) use used::{Group, Used, used};
+
+/// What is in a sysroot and in a rootfs, by paths that may lead through links.
+pub(crate) trait Trees {
+    /// What the sysroot has there.
+    fn sysroot(&mut self, path: &RootfsPath) -> There;
+    /// Whether the rootfs has anything there.
+    fn is_packed(&mut self, path: &RootfsPath) -> bool;
+    /// The interpreter that the file there names, where it is a script.
+    fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath>;
+    /// How many regular files the sysroot has right in a folder.
+    fn count(&mut self, folder: &RootfsPath) -> usize;
+}
+
+/// What stands at a path, links followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum There {
+    Nothing,
+    /// A folder, by its real path.
+    Folder(RootfsPath),
+    /// A regular file, by its real path, and whether it may be executed.
+    File(RootfsPath, Execution),
+}
+
+/// Whether a file may be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Execution {
+    Allowed,
+    Forbidden,
+}
+
+/// Whether a command of this name is found by its name alone where this file is: it is in a folder of programs.
+fn is_in_path(path: &RootfsPath) -> bool {
+    const FOLDERS: [&[u8]; 6] = [b"/usr/local/sbin", b"/usr/local/bin", b"/usr/sbin", b"/usr/bin", b"/sbin", b"/bin"];
+    path.parent().is_some_and(|folder| FOLDERS.contains(&folder.as_bytes()))
+}
+
+/// Whether a name is that of a shared object: `libz.so.1`, `_ssl.cpython-311-x86_64-linux-gnu.so`.
+fn is_library(path: &RootfsPath) -> bool {
+    let name = path.file_name();
+    name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some()
+}
+
+/// Whether a library is found by its name alone where this file is: in a folder that loaders search unasked, as
+/// `/usr/lib/x86_64-linux-gnu`.
+fn is_in_library_folder(path: &RootfsPath) -> bool {
+    let parts: Vec<&[u8]> = path.components().collect();
+    let parts = match parts[..] {
+        [b"usr", ref rest @ ..] => rest,
+        _ => &parts[..],
+    };
+    match parts {
+        [first, _] => matches!(*first, b"lib" | b"lib64" | b"lib32" | b"libx32"),
+        // Debian's multiarch folders: a machine, a system, a C library.
+        [b"lib", triplet, _] => triplet.iter().filter(|byte| **byte == b'-').count() == 2,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::watch::{Access, Event, Outcome};
+
+    /// Trees in memory. A path of the sysroot that ends in a slash is a folder, in `*` an executable file; `a -> b` is a
+    /// link to the real path `b`.
+    #[derive(Default)]
+    pub(super) struct Memory {
+        sysroot: BTreeMap<RootfsPath, There>,
+        packed: BTreeSet<RootfsPath>,
+        interpreters: BTreeMap<RootfsPath, RootfsPath>,
+    }
+
+    pub(super) fn path(text: &str) -> RootfsPath {
+        RootfsPath::parse(text).unwrap()
+    }
+
+    impl Memory {
+        pub(super) fn new(sysroot: &[&str], packed: &[&str]) -> Self {
+            let mut memory = Self::default();
+            for text in sysroot {
+                let (name, real) = text.split_once(" -> ").unwrap_or((text, text));
+                let at = path(name.trim_end_matches('*'));
+                let real_path = path(real.trim_end_matches('*'));
+                let there = if real.ends_with('/') {
+                    There::Folder(real_path)
+                } else if real.ends_with('*') {
+                    There::File(real_path, Execution::Allowed)
+                } else {
+                    There::File(real_path, Execution::Forbidden)
+                };
+                memory.folders_of(&at);
+                memory.sysroot.insert(at, there);
+            }
+            for text in packed {
+                let mut at = Some(path(text));
+                while let Some(path) = at {
+                    at = path.parent();
+                    memory.packed.insert(path);
+                }
+            }
+            memory
+        }
+
+        pub(super) fn interpreter(mut self, script: &str, interpreter: &str) -> Self {
+            self.interpreters.insert(path(script), path(interpreter));
+            self
+        }
+
+        fn folders_of(&mut self, at: &RootfsPath) {
+            let mut parent = at.parent();
+            while let Some(folder) = parent {
+                parent = folder.parent();
+                self.sysroot.entry(folder.clone()).or_insert(There::Folder(folder));
+            }
+        }
+    }
+
+    impl Trees for Memory {
+        fn sysroot(&mut self, path: &RootfsPath) -> There {
+            self.sysroot.get(&path.normalized()).cloned().unwrap_or(There::Nothing)
+        }
+
+        fn is_packed(&mut self, path: &RootfsPath) -> bool {
+            self.packed.contains(path)
+        }
+
+        fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath> {
+            self.interpreters.get(path).cloned()
+        }
+
+        fn count(&mut self, folder: &RootfsPath) -> usize {
+            let files = self.sysroot.iter().filter(|(_, there)| matches!(there, There::File(..)));
+            files.filter(|(path, _)| path.parent().as_ref() == Some(folder)).count()
+        }
+    }
+
+    /// `PROCESS PROGRAM VERB PATH RESULT`, as `1 sh exec /bin/ls absent`.
+    pub(super) fn events(lines: &[&str]) -> Vec<Event> {
+        lines
+            .iter()
+            .map(|line| {
+                let [process, program, verb, asked, outcome] = line.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{line}")
+                };
+                Event {
+                    process: process.parse().unwrap(),
+                    program: Some(path(&format!("/usr/bin/{program}"))),
+                    access: match verb {
+                        "open" => Access::Open,
+                        "write" => Access::Write,
+                        "look" => Access::Look,
+                        "exec" => Access::Execute,
+                        _ => panic!("{line}"),
+                    },
+                    path: path(asked),
+                    outcome: match outcome {
+                        "found" => Outcome::Found,
+                        "absent" => Outcome::Absent,
+                        "refused" => Outcome::Refused,
+                        _ => panic!("{line}"),
+                    },
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn folders_that_loaders_search() {
+        for (text, is) in [
+            ("/usr/lib/x86_64-linux-gnu/libz.so.1", true),
+            ("/lib/aarch64-linux-gnu/libz.so.1", true),
+            ("/lib64/ld-linux-x86-64.so.2", true),
+            ("/usr/lib/libz.so.1", true),
+            ("/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so", false),
+            ("/usr/lib/python3.11/lib-dynload/_ssl.so", false),
+            ("/usr/lib/sudo/sudoers.so", false),
+            ("/opt/lib/libz.so.1", false),
+        ] {
+            assert_eq!(is_in_library_folder(&path(text)), is, "{text}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What a command used of a sysroot that is worth packing, and is not packed yet: tools, libraries, and files by the
+//! programs that opened them.
+//!
+//! What a closure or a rule brings is packed already in the trees that are asked: whoever calls this packs what is
+//! named, and asks again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::path::RootfsPath;
+use crate::watch::{Access, Event, Outcome};
+
+/// What was used and is not packed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// For `with`.
+    pub(crate) tools: Vec<String>,
+    /// For `with-lib`: sonames, and absolute paths of those that are in no folder of libraries. In the order in which
+    /// they were opened, so that one stands before what it needs.
+    pub(crate) libraries: Vec<String>,
+    /// Everything else.
+    pub(crate) groups: Vec<Group>,
+    /// Programs and libraries that were used and are the user's own.
+    pub(crate) own: BTreeSet<RootfsPath>,
+}
+
+/// Files that one program opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Where it was executed; `None` for what came before anything was.
+    pub(crate) program: Option<RootfsPath>,
+    /// Files, and folders most of whose files it opened.
+    pub(crate) paths: Vec<RootfsPath>,
+}
+
+/// What `events` found in the sysroot, without what lies below one of the folders `own`: a project, a home.
+pub(crate) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) -> Used {
+    let mut used = Used::default();
+    let mut met = BTreeSet::new();
+    let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
+    let mut looked: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
+    for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
+        let asked = source_of(&event.path, trees).unwrap_or_else(|| event.path.clone());
+        let There::File(real, execution) = trees.sysroot(&asked) else { continue };
+        let is_own = |path: &RootfsPath| own.iter().any(|folder| path.is_within(folder));
+        let path = plain(asked, &real, trees);
+        if is_own(&path) || is_own(&real) {
+            if event.access == Access::Execute {
+                used.own.insert(real);
+            }
+            continue;
+        }
+        if noise::is_noise(&path) || noise::is_noise(&real) || trees.is_packed(&path) {
+            continue;
+        }
+        match event.access {
+            Access::Open | Access::Execute => {}
+            Access::Look if !is_library(&path) && !is_in_path(&path) => {
+                looked.entry(event.program.clone()).or_default().insert(path);
+                continue;
+            }
+            Access::Look | Access::Write => continue,
+        }
+        if event.access == Access::Execute && execution == Execution::Allowed {
+            // A loader may be executed by its name, and comes with what it loads.
+            if !is_library(&real) && met.insert(real) {
+                used.tools.push(name_or_path(&path, is_in_path(&path)));
+            }
+        } else if is_library(&path) {
+            if met.insert(real) {
+                used.libraries.push(name_or_path(&path, is_in_library_folder(&path)));
+            }
+        } else {
+            files.entry(event.program.clone()).or_default().insert(path);
+        }
+    }
+    // That a file is there may be what a program goes by, as Python by `os.py`; but who lists folders looks at
+    // everything. Where it opened a file of the folder as well, the folder is one that it needs.
+    for (program, paths) in looked {
+        let Some(opened) = files.get_mut(&program) else { continue };
+        let folders: BTreeSet<_> = opened.iter().map(RootfsPath::parent).collect();
+        opened.extend(paths.into_iter().filter(|path| folders.contains(&path.parent())));
+    }
+    used.groups =
+        files.into_iter().map(|(program, paths)| Group { program, paths: in_folders(paths, trees) }).collect();
+    used
+}
+
+fn name_or_path(path: &RootfsPath, is_found_by_name: bool) -> String {
+    let bytes = if is_found_by_name { path.file_name() } else { path.as_bytes() };
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Without `..`, as it was asked for where that leads there too.
+fn plain(asked: RootfsPath, real: &RootfsPath, trees: &mut dyn Trees) -> RootfsPath {
+    if !asked.components().any(|part| part == b"..") {
+        return asked;
+    }
+    let plain = asked.normalized();
+    match trees.sysroot(&plain) {
+        There::File(there, _) if there == *real => plain,
+        _ => real.clone(),
+    }
+}
+
+/// The Python source that a cached file was made of (PEP 3147): where the cache is fresh the source is not opened, but
+/// without it the cache means nothing.
+fn source_of(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
+    let folder = path.parent().filter(|folder| folder.file_name() == b"__pycache__")?;
+    let name = path.file_name().strip_suffix(b".pyc")?;
+    let stem = name.split(|byte| *byte == b'.').next()?;
+    let source = folder.parent()?.join(&[stem, b".py"].concat());
+    matches!(trees.sysroot(&source), There::File(..)).then_some(source)
+}
+
+/// So many files of a folder, at least, and half of them: then it is the folder.
+const MANY: usize = 4;
+
+fn in_folders(paths: BTreeSet<RootfsPath>, trees: &mut dyn Trees) -> Vec<RootfsPath> {
+    let mut by_folder: BTreeMap<RootfsPath, Vec<RootfsPath>> = BTreeMap::new();
+    for path in paths {
+        by_folder.entry(path.parent().unwrap_or_else(RootfsPath::root)).or_default().push(path);
+    }
+    let mut kept: BTreeSet<RootfsPath> = BTreeSet::new();
+    for (folder, files) in by_folder {
+        // `/usr/share` is nobody's own.
+        let is_own = folder.components().count() > 2;
+        if is_own && files.len() >= MANY && files.len() * 2 >= trees.count(&folder) {
+            kept.insert(folder);
+        } else {
+            kept.extend(files);
+        }
+    }
+    let folders = kept.clone();
+    kept.retain(|path| !folders.iter().any(|folder| folder != path && path.is_within(folder)));
+    kept.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Memory, events, path};
+    use super::*;
+
+    fn of(lines: &[&str], own: &[&str], trees: &mut Memory) -> Used {
+        let own: Vec<_> = own.iter().map(|folder| path(folder)).collect();
+        used(&events(lines), &own, trees)
+    }
+
+    fn files(used: &Used) -> Vec<String> {
+        used.groups.iter().flat_map(|group| group.paths.iter().map(RootfsPath::to_string)).collect()
+    }
+
+    #[test]
+    fn tools_libraries_and_files() {
+        let sysroot = [
+            "/usr/bin/git*",
+            "/usr/bin/awk -> /usr/bin/mawk*",
+            "/usr/bin/mawk*",
+            "/usr/lib/git-core/git-remote-http*",
+            "/usr/lib/x86_64-linux-gnu/libz.so.1 -> /usr/lib/x86_64-linux-gnu/libz.so.1.2",
+            "/usr/lib/x86_64-linux-gnu/libz.so.1.2",
+            "/usr/lib/x86_64-linux-gnu/libpacked.so.1",
+            "/usr/lib/python3.11/lib-dynload/_ssl.so",
+            "/usr/share/app/table",
+            "/usr/lib64/ld-linux-x86-64.so.2*",
+        ];
+        let mut trees = Memory::new(&sysroot, &["/usr/lib/x86_64-linux-gnu/libpacked.so.1"]);
+        let lines = [
+            "1 sh exec /usr/bin/git found",
+            "1 sh exec /usr/bin/awk found",
+            "1 sh exec /usr/bin/mawk found",
+            "1 sh exec /usr/lib64/ld-linux-x86-64.so.2 found",
+            "1 git exec /usr/lib/git-core/git-remote-http found",
+            "1 git open /usr/lib/python3.11/lib-dynload/_ssl.so found",
+            "1 git open /usr/lib/x86_64-linux-gnu/libz.so.1 found",
+            "1 git open /usr/lib/x86_64-linux-gnu/libpacked.so.1 found",
+            "1 git open /usr/lib/../share/app/table found",
+            "1 git look /usr/share/other/looked found",
+            "1 git write /usr/share/app/written found",
+            "1 git open /usr/share/app found",
+        ];
+        let used = of(&lines, &[], &mut trees);
+        assert_eq!(used.tools, ["git", "awk", "/usr/lib/git-core/git-remote-http"]);
+        assert_eq!(used.libraries, ["/usr/lib/python3.11/lib-dynload/_ssl.so", "libz.so.1"]);
+        assert_eq!(
+            used.groups,
+            [Group { program: Some(path("/usr/bin/git")), paths: vec![path("/usr/share/app/table")] }]
+        );
+    }
+
+    #[test]
+    fn what_is_the_users_or_the_machines_own_is_left_out() {
+        let sysroot = [
+            "/home/me/app/config",
+            "/srv/app/target/x",
+            "/etc/localtime -> /usr/share/zoneinfo/UTC",
+            "/proc/cpuinfo",
+            "/usr/share/app/table -> /srv/app/table",
+            "/tmp/x",
+        ];
+        let mut trees = Memory::new(&sysroot, &[]);
+        let lines: Vec<String> =
+            sysroot.iter().map(|text| format!("1 x open {} found", text.split(' ').next().unwrap())).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(of(&lines, &["/srv/app"], &mut trees), Used::default());
+    }
+
+    #[test]
+    fn a_cache_of_python_stands_for_its_source() {
+        let mut trees = Memory::new(
+            &[
+                "/usr/lib/python3.11/os.py",
+                "/usr/lib/python3.11/__pycache__/os.cpython-311.pyc",
+                "/usr/lib/python3.11/__pycache__/gone.cpython-311.pyc",
+            ],
+            &[],
+        );
+        let lines = [
+            "1 python3 open /usr/lib/python3.11/__pycache__/os.cpython-311.pyc found",
+            "1 python3 open /usr/lib/python3.11/__pycache__/gone.cpython-311.pyc found",
+        ];
+        assert_eq!(files(&of(&lines, &[], &mut trees)), ["/usr/lib/python3.11/os.py"]);
+    }
+
+    #[test]
+    fn a_file_that_was_looked_at_belongs_with_its_neighbours() {
+        let sysroot = ["/usr/lib/python3.11/os.py", "/usr/lib/python3.11/re.py", "/usr/share/other/listed"];
+        let mut trees = Memory::new(&sysroot, &[]);
+        let lines = [
+            "1 python3 look /usr/lib/python3.11/os.py found",
+            "1 python3 open /usr/lib/python3.11/re.py found",
+            "1 python3 look /usr/share/other/listed found",
+        ];
+        assert_eq!(files(&of(&lines, &[], &mut trees)), ["/usr/lib/python3.11/os.py", "/usr/lib/python3.11/re.py"]);
+    }
+
+    #[test]
+    fn programs_of_the_users_own_are_named() {
+        let mut trees = Memory::new(&["/opt/me/python3*"], &[]);
+        let used = of(&["1 sh exec /opt/me/python3 found"], &["/opt/me"], &mut trees);
+        assert_eq!((used.own.len(), used.tools.len()), (1, 0));
+    }
+
+    #[test]
+    fn most_files_of_a_folder_are_the_folder() {
+        let mut sysroot: Vec<String> = (0..6).map(|number| format!("/usr/share/app/{number}")).collect();
+        sysroot.extend((0..20).map(|number| format!("/usr/share/other/{number}")));
+        let sysroot: Vec<&str> = sysroot.iter().map(String::as_str).collect();
+        let mut trees = Memory::new(&sysroot, &[]);
+        let lines: Vec<String> = (0..4)
+            .flat_map(|number| {
+                [format!("1 x open /usr/share/app/{number} found"), format!("1 x open /usr/share/other/{number} found")]
+            })
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let files = files(&of(&lines, &[], &mut trees));
+        assert_eq!(files[0], "/usr/share/app");
+        assert_eq!(files.len(), 5);
+    }
+}

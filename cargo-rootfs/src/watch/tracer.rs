@@ -1,0 +1,577 @@
+//! The thread that watches: from stops of the watched to [`Event`]s.
+//!
+//! All of ptrace(2) is for the thread that attached, so everything here happens in one, which waits for nobody else's
+//! children. Other threads of the program must not wait for one who is watched: they would take what is said here.
+//!
+//! # Real-time signals
+//! The crate `nix` has no name for them, so none can be passed on, and who waits for one would wait for ever: the C
+//! library's threads, to change their user. But a thread that ends lets go of all whom it watched, and each goes on
+//! with the signal that it stopped for, as long as no wait has taken its status (`do_wait`, kernel/exit.c). So at such
+//! a signal the thread ends, and the next one seizes them all again: a few hundred microseconds are not seen.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::io;
+use std::io::IoSliceMut;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+use super::calls::{self, Call, Flags, Verb};
+use super::registers::{self, Registers};
+use super::{Access, Event, Outcome, Seen};
+use crate::path::RootfsPath;
+
+/// A watch that goes on until none of the watched is left.
+pub(crate) struct Watch {
+    thread: JoinHandle<Seen>,
+    shared: Arc<Shared>,
+}
+
+/// What both threads see.
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    watched: Mutex<BTreeSet<i32>>,
+}
+
+impl Watch {
+    /// Watches all that the process `parent` starts from now on.
+    pub(crate) fn children_of(parent: i32) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (ready, seized) = std::sync::mpsc::channel();
+        let thread = {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name("watch".to_owned()).spawn(move || watch(parent, &ready, &shared))?
+        };
+        seized.recv().map_err(|_| io::ErrorKind::BrokenPipe)??;
+        Ok(Self { thread, shared })
+    }
+
+    /// How many threads are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Waits until nobody is left, and says what was seen.
+    pub(crate) fn finish(self) -> Seen {
+        self.thread.join().unwrap_or_default()
+    }
+
+    /// Lets go of those who are left, and says what was seen.
+    pub(crate) fn stop(self) -> Seen {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        while !self.thread.is_finished() {
+            // Somebody must stop for the thread to wake; for who is not stopped this signal means nothing.
+            let watched = self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
+            if let Some(pid) = watched {
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGCONT);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.finish()
+    }
+}
+
+fn watch(parent: i32, ready: &Sender<io::Result<()>>, shared: &Shared) -> Seen {
+    let mut tracer = Tracer::new(shared);
+    let mut first = true;
+    loop {
+        // Each round is a thread of its own, whose end is what lets go.
+        let end = std::thread::scope(|scope| {
+            let tracer = &mut tracer;
+            let round = scope.spawn(move || {
+                if first {
+                    let options = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
+                    let options = options | Options::PTRACE_O_TRACECLONE | OPTIONS;
+                    let seized = ptrace::seize(Pid::from_raw(parent), options);
+                    let failed = seized.is_err();
+                    let _ = ready.send(seized.map_err(io::Error::from));
+                    if failed {
+                        return End::Over;
+                    }
+                    tracer.parent = Some(Pid::from_raw(parent));
+                } else {
+                    tracer.seize_again();
+                }
+                tracer.run()
+            });
+            round.join()
+        });
+        first = false;
+        match end {
+            Ok(End::LetGo) => {}
+            Ok(End::Over) => return tracer.seen,
+            Err(_) => {
+                tracer.seen.notes.push("the thread that watches has ended too early".to_owned());
+                return tracer.seen;
+            }
+        }
+    }
+}
+
+/// What is to be told of every child.
+const OPTIONS: Options = Options::PTRACE_O_TRACESYSGOOD
+    .union(Options::PTRACE_O_TRACEFORK)
+    .union(Options::PTRACE_O_TRACEVFORK)
+    .union(Options::PTRACE_O_TRACECLONE)
+    .union(Options::PTRACE_O_TRACEEXEC);
+
+/// How a round ended.
+enum End {
+    /// Nobody is left, or nobody is to be watched any more.
+    Over,
+    /// A signal came that cannot be passed on by us.
+    LetGo,
+}
+
+/// How long a thread may take to let go of those that the next one is to seize.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+struct Tracer<'s> {
+    shared: &'s Shared,
+    /// Who is to start the first process, until it has.
+    parent: Option<Pid>,
+    tasks: BTreeMap<i32, Task>,
+    processes: BTreeMap<i32, Process>,
+    /// How many processes there have been.
+    count: u32,
+    /// The root of the first process.
+    root: Vec<u8>,
+    known: HashSet<(u32, Option<RootfsPath>, Access, Outcome, RootfsPath)>,
+    seen: Seen,
+}
+
+/// A thread.
+#[derive(Debug, Default)]
+struct Task {
+    /// Its process.
+    group: i32,
+    call: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Outside,
+    /// In a system call, one that matters where there is something to be said of it.
+    Inside(Option<Asked>),
+}
+
+/// What a call asks for.
+#[derive(Debug)]
+struct Asked {
+    verb: Verb,
+    access: Access,
+    path: RootfsPath,
+}
+
+#[derive(Debug, Clone)]
+struct Process {
+    number: u32,
+    program: Option<RootfsPath>,
+    /// What stands before paths, where its root is below that of the first process.
+    root: Vec<u8>,
+}
+
+impl<'s> Tracer<'s> {
+    fn new(shared: &'s Shared) -> Self {
+        Self {
+            shared,
+            parent: None,
+            tasks: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            count: 0,
+            root: Vec::new(),
+            known: HashSet::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// Goes on until nobody is left.
+    fn run(&mut self) -> End {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        loop {
+            if self.shared.stop.load(Ordering::Relaxed) {
+                return End::Over;
+            }
+            match waitid(Id::All, flags | WaitPidFlag::WNOWAIT) {
+                Ok(status) => self.stopped(status),
+                Err(Errno::EINTR) => {}
+                // A signal that nix cannot name.
+                Err(Errno::EINVAL) => return End::LetGo,
+                Err(_) => return End::Over,
+            }
+        }
+    }
+
+    fn stopped(&mut self, status: WaitStatus) {
+        match status {
+            WaitStatus::PtraceSyscall(task) => {
+                self.at_call(task);
+                go_on(task, None);
+            }
+            WaitStatus::PtraceEvent(task, signal, 0) | WaitStatus::Stopped(task, signal) => {
+                self.meet(task);
+                go_on(task, Some(signal));
+            }
+            WaitStatus::PtraceEvent(task, _, event) => self.at_event(task, event),
+            WaitStatus::Exited(task, _) | WaitStatus::Signaled(task, ..) => {
+                let _ = waitpid(task, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
+                self.forget(task);
+            }
+            // It has left the stop meanwhile, by SIGKILL.
+            _ => {}
+        }
+    }
+
+    fn at_event(&mut self, task: Pid, event: i32) {
+        if Some(task) == self.parent {
+            let is_child =
+                matches!(event, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE);
+            // The child is known, even where its own first stop has not been seen.
+            if is_child && ptrace::detach(task, None).is_ok() {
+                self.parent = None;
+            } else {
+                let _ = ptrace::cont(task, None);
+            }
+            return;
+        }
+        self.meet(task);
+        if event == libc::PTRACE_EVENT_EXEC {
+            // Whichever thread executes a program, the first one's number is kept (ptrace(2), "execve(2) under ptrace").
+            if let Ok(former) = ptrace::getevent(task) {
+                let former = i32::try_from(former).unwrap_or_default();
+                if let Some(state) = (former != task.as_raw()).then(|| self.tasks.remove(&former)).flatten() {
+                    self.tasks.insert(task.as_raw(), Task { group: task.as_raw(), ..state });
+                }
+            }
+        }
+        go_on(task, None);
+    }
+
+    /// Gets to know a thread at its first stop.
+    fn meet(&mut self, task: Pid) {
+        if Some(task) == self.parent || self.tasks.contains_key(&task.as_raw()) {
+            return;
+        }
+        let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+            line.trim_start_matches(':').trim().parse::<i32>().ok()
+        };
+        let group = number("Tgid").unwrap_or(task.as_raw());
+        self.tasks.insert(task.as_raw(), Task { group, call: State::Outside });
+        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(task.as_raw());
+        if !self.processes.contains_key(&group) {
+            let parent = number("PPid").and_then(|parent| self.processes.get(&parent));
+            let process = match parent {
+                Some(parent) => Process { number: self.count, ..parent.clone() },
+                None => Process { number: self.count, program: None, root: Vec::new() },
+            };
+            if self.count == 0 {
+                self.root = root_of(task);
+            }
+            self.count += 1;
+            self.processes.insert(group, process);
+        }
+    }
+
+    fn forget(&mut self, task: Pid) {
+        if Some(task) == self.parent {
+            self.parent = None;
+        }
+        let Some(Task { group, .. }) = self.tasks.remove(&task.as_raw()) else { return };
+        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.as_raw());
+        if !self.tasks.values().any(|task| task.group == group) {
+            self.processes.remove(&group);
+        }
+    }
+
+    /// A system call begins or ends.
+    fn at_call(&mut self, task: Pid) {
+        self.meet(task);
+        let Ok(registers) = registers::of(task) else { return };
+        let Some(state) = self.tasks.get_mut(&task.as_raw()).map(|task| std::mem::take(&mut task.call)) else { return };
+        match state {
+            State::Inside(Some(asked)) => self.ended(task, asked, registers.result),
+            State::Inside(None) => {}
+            State::Outside if registers.may_begin() => {
+                let asked = self.asked(task, &registers);
+                if let Some(task) = self.tasks.get_mut(&task.as_raw()) {
+                    task.call = State::Inside(asked);
+                }
+            }
+            // The end of a call whose beginning was not seen.
+            State::Outside => {}
+        }
+    }
+
+    /// What a call that begins asks for.
+    fn asked(&self, task: Pid, registers: &Registers) -> Option<Asked> {
+        let Call { verb, folder, path } = calls::find(registers.abi, registers.number)?;
+        let arguments = &registers.arguments;
+        let text = text(task, arguments[path])?;
+        if text.is_empty() {
+            return None;
+        }
+        let access = match verb {
+            Verb::Open(Flags::In(argument)) => calls::opened_for(arguments[argument]),
+            Verb::Open(Flags::At(argument)) => {
+                let mut bytes = [0; 8];
+                read(task, arguments[argument], &mut bytes).filter(|count| *count == bytes.len())?;
+                calls::opened_for(u64::from_ne_bytes(bytes))
+            }
+            Verb::Look | Verb::Root => Access::Look,
+            Verb::Execute => Access::Execute,
+        };
+        let path = self.absolute(task, folder.map(|argument| arguments[argument]), &text)?;
+        Some(Asked { verb, access, path })
+    }
+
+    /// `text` from the root of the first process.
+    fn absolute(&self, task: Pid, folder: Option<u64>, text: &[u8]) -> Option<RootfsPath> {
+        if text.starts_with(b"/") {
+            let root = self.process(task).map_or(&[][..], |process| &process.root);
+            return RootfsPath::from_bytes(&[root, text].concat());
+        }
+        // Only the lower half of the argument is the number of a file.
+        let from = match folder.map(|folder| folder as u32 as i32) {
+            None | Some(libc::AT_FDCWD) => format!("/proc/{task}/cwd"),
+            Some(file) => format!("/proc/{task}/fd/{file}"),
+        };
+        let folder = self.inside(fs::read_link(from).ok()?.as_os_str().as_bytes());
+        Some(RootfsPath::from_bytes(&folder)?.join(text))
+    }
+
+    /// A path as /proc shows it, from the root of the first process.
+    fn inside(&self, shown: &[u8]) -> Vec<u8> {
+        let inside = shown.strip_prefix(&self.root[..]).filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        match inside {
+            Some(b"") => b"/".to_vec(),
+            Some(rest) => rest.to_vec(),
+            None => shown.to_vec(),
+        }
+    }
+
+    fn process(&self, task: Pid) -> Option<&Process> {
+        self.tasks.get(&task.as_raw()).and_then(|task| self.processes.get(&task.group))
+    }
+
+    fn process_mut(&mut self, task: Pid) -> Option<&mut Process> {
+        let group = self.tasks.get(&task.as_raw())?.group;
+        self.processes.get_mut(&group)
+    }
+
+    fn ended(&mut self, task: Pid, asked: Asked, result: i64) {
+        let outcome = match result {
+            0.. => Outcome::Found,
+            _ if is(result, Errno::ENOENT) || is(result, Errno::ENOTDIR) => Outcome::Absent,
+            _ => Outcome::Refused,
+        };
+        let Asked { verb, access, path } = asked;
+        self.note(task, access, path.clone(), outcome);
+        match verb {
+            Verb::Execute if outcome == Outcome::Found => {
+                // What the kernel executed in the end: the interpreter of a script, or an emulator.
+                let shown = fs::read_link(format!("/proc/{task}/exe")).ok();
+                let real = shown.and_then(|real| RootfsPath::from_bytes(&self.inside(real.as_os_str().as_bytes())));
+                if let Some(process) = self.process_mut(task) {
+                    process.program = Some(path.clone());
+                }
+                if let Some(real) = real.filter(|real| *real != path) {
+                    self.note(task, Access::Execute, real, Outcome::Found);
+                }
+            }
+            Verb::Root if outcome == Outcome::Found => {
+                let root = self.inside(&root_of(task));
+                if let Some(process) = self.process_mut(task) {
+                    process.root = if root == b"/" { Vec::new() } else { root };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, task: Pid, access: Access, path: RootfsPath, outcome: Outcome) {
+        let Some(Process { number, program, .. }) = self.process(task).cloned() else { return };
+        if self.known.insert((number, program.clone(), access, outcome, path.clone())) {
+            self.seen.events.push(Event { process: number, program, access, path, outcome });
+        }
+    }
+
+    /// Seizes all that the last thread has let go of, and whom they have started since.
+    fn seize_again(&mut self) {
+        let mut seized = BTreeSet::new();
+        let mut ahead: Vec<i32> = self.tasks.keys().copied().collect();
+        while let Some(task) = ahead.pop() {
+            if !seized.insert(task) {
+                continue;
+            }
+            if !seize_late(Pid::from_raw(task)) {
+                self.forget(Pid::from_raw(task));
+                continue;
+            }
+            self.tasks.entry(task).or_default().call = State::Outside;
+            ahead.extend(relatives(task));
+        }
+        // Those who are new are met at their first stop.
+        self.tasks.retain(|_, task| task.group != 0);
+    }
+}
+
+/// A thread's siblings, and the children of each.
+fn relatives(task: i32) -> Vec<i32> {
+    let siblings = fs::read_dir(format!("/proc/{task}/task")).into_iter().flatten().flatten();
+    let siblings: Vec<i32> = siblings.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let children = siblings.iter().flat_map(|sibling| {
+        let text = fs::read_to_string(format!("/proc/{task}/task/{sibling}/children")).unwrap_or_default();
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+    });
+    children.chain(siblings.iter().copied()).collect()
+}
+
+/// Seizes a thread that another one may not have let go of yet.
+fn seize_late(task: Pid) -> bool {
+    let started = Instant::now();
+    loop {
+        match ptrace::seize(task, OPTIONS) {
+            // From its next stop on its calls are watched.
+            Ok(()) => return ptrace::interrupt(task).is_ok(),
+            Err(Errno::EPERM) if started.elapsed() < PATIENCE && is_alive(task) => {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            Err(_) => return false,
+        }
+    }
+}
+
+fn is_alive(task: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| !state.trim_start().starts_with(['Z', 'X']))
+}
+
+fn root_of(task: Pid) -> Vec<u8> {
+    let root = fs::read_link(format!("/proc/{task}/root")).map(|root| root.as_os_str().as_bytes().to_vec());
+    root.ok().filter(|root| root != b"/").unwrap_or_default()
+}
+
+fn is(result: i64, errno: Errno) -> bool {
+    result == -(errno as i64)
+}
+
+/// Until the next call; who has been killed meanwhile is heard of later.
+fn go_on(task: Pid, signal: Option<Signal>) {
+    let _ = ptrace::syscall(task, signal);
+}
+
+/// The text at `address` up to the NUL; `None` where it cannot be read, or is longer than any path.
+fn text(task: Pid, address: u64) -> Option<Vec<u8>> {
+    const PAGE: u64 = 4096;
+    let mut text = Vec::new();
+    let mut address = address;
+    while text.len() < libc::PATH_MAX as usize {
+        // The next page may not be there.
+        let mut part = [0; 256];
+        let length = part.len().min((PAGE - address % PAGE) as usize);
+        let count = read(task, address, &mut part[..length])?;
+        if let Some(end) = part[..count].iter().position(|byte| *byte == 0) {
+            text.extend_from_slice(&part[..end]);
+            return Some(text);
+        }
+        text.extend_from_slice(&part[..count]);
+        address += count as u64;
+    }
+    None
+}
+
+fn read(task: Pid, address: u64, into: &mut [u8]) -> Option<usize> {
+    let remote = RemoteIoVec { base: usize::try_from(address).ok()?, len: into.len() };
+    process_vm_readv(task, &mut [IoSliceMut::new(into)], &[remote]).ok().filter(|count| *count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// What is seen of `script`, which a shell runs that is itself a child of the parent.
+    #[allow(clippy::print_stderr)]
+    fn seen(script: &str) -> Option<Vec<Event>> {
+        let outer = format!("read -r line; sh -c '{script}'; :");
+        let mut parent = Command::new("sh").args(["-c", &outer]).stdin(Stdio::piped()).spawn().unwrap();
+        let watch = Watch::children_of(parent.id() as i32);
+        drop(parent.stdin.take());
+        // Before the parent is waited for: a wait in another thread of this process would take the stops' statuses.
+        let seen = watch.map(Watch::finish);
+        parent.wait().unwrap();
+        match seen {
+            Ok(seen) => Some(seen.events),
+            Err(error) if std::env::var_os("CI").is_none() => {
+                eprintln!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn asked(events: &[Event], access: Access, outcome: Outcome) -> Vec<String> {
+        let asked = events.iter().filter(|event| (event.access, event.outcome) == (access, outcome));
+        asked.map(|event| event.path.to_string()).collect()
+    }
+
+    #[test]
+    fn files_and_programs_of_children_are_seen() {
+        let script = "cd /usr; read -r line < bin/../../etc/passwd; cat /etc/group /none/x > /dev/null 2>&1; /none/y";
+        let Some(events) = seen(script) else { return };
+        let opened = asked(&events, Access::Open, Outcome::Found);
+        assert!(opened.contains(&"/usr/bin/../../etc/passwd".to_owned()), "{opened:?}");
+        assert!(opened.contains(&"/etc/group".to_owned()), "{opened:?}");
+        assert!(asked(&events, Access::Open, Outcome::Absent).contains(&"/none/x".to_owned()));
+        assert!(asked(&events, Access::Execute, Outcome::Absent).contains(&"/none/y".to_owned()));
+        assert!(asked(&events, Access::Write, Outcome::Found).contains(&"/dev/null".to_owned()));
+        let by = events.iter().find(|event| event.path.to_string() == "/etc/group").unwrap();
+        assert!(by.program.as_ref().unwrap().file_name() == b"cat", "{by:?}");
+    }
+
+    /// SIGRTMIN + 3 of the kernel; a shell handles it by its number alone.
+    #[test]
+    fn real_time_signals_arrive_and_the_watch_goes_on() {
+        let handled = "trap \"read -r line < /etc/hostname; handled=yes\" 37; kill -37 $$; sleep 0.3; \
+                       [ $handled = yes ] && read -r line < /etc/passwd";
+        let Some(events) = seen(handled) else { return };
+        assert!(asked(&events, Access::Open, Outcome::Found).contains(&"/etc/passwd".to_owned()), "{events:?}");
+    }
+
+    #[test]
+    fn who_is_left_can_be_let_go() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "read -r line; sleep 100 & sleep 0.3; echo $!"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut parent = shell.spawn().unwrap();
+        let watch = Watch::children_of(parent.id() as i32);
+        drop(parent.stdin.take());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(parent.stdout.take().unwrap()), &mut line).unwrap();
+        parent.wait().unwrap();
+        let sleep = Pid::from_raw(line.trim().parse().unwrap());
+        match watch.map(Watch::stop) {
+            Ok(seen) => assert!(!seen.events.is_empty()),
+            Err(error) => assert!(std::env::var_os("CI").is_none(), "{error}"),
+        }
+        assert!(is_alive(sleep));
+        nix::sys::signal::kill(sleep, Signal::SIGKILL).unwrap();
+    }
+}
