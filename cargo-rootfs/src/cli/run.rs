@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::enter::{self, Program};
 use super::options::{BuildArgs, Command, EnterArgs, Format, Options, SysrootCommand, TreeArgs, WhyArgs};
@@ -16,7 +17,7 @@ use super::{closures, generate, output};
 use crate::cargo::{self, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
-use crate::plan::{Plan, Purpose, Request, Source, Surroundings};
+use crate::plan::{Plan, Purpose, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
 
@@ -138,20 +139,7 @@ impl Job<'_> {
 
         let artifacts = self.artifacts(&plan, toolchain.as_ref())?;
         self.stop_if_interrupted()?;
-        let mut assemblies = Vec::new();
-        let mut errors = Vec::new();
-        for ((one, artifacts), sysroot) in plan.rootfs.iter().zip(&artifacts).zip(&mut sysroots) {
-            self.terminal.status("Resolving", format_args!("{} for {}", one.name, one.target.triple()));
-            match sysroot.assemble(one, artifacts) {
-                Ok(assembly) => {
-                    assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
-                    assemblies.push(assembly);
-                }
-                Err(error) => errors.push(error),
-            }
-            self.stop_if_interrupted()?;
-        }
-        Error::all(errors)?;
+        let assemblies = self.lay_out(&plan.rootfs, &artifacts, &mut sysroots)?;
         let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
         layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
         Ok((plan, assemblies))
@@ -178,6 +166,49 @@ impl Job<'_> {
             Source::Prebuilt(_) | Source::Nothing => Pinned::Nowhere,
         };
         sysroots::Surroundings { terminal: self.terminal, pinned, may: May { change_lock, network }, stop }
+    }
+
+    /// One rootfs for each plan. Several are laid out side by side, for they share nothing but the disk, and are told
+    /// of one after the other in the order of the plans, so that what is said of one stands together.
+    fn lay_out(
+        &self,
+        plans: &[RootfsPlan],
+        artifacts: &[Artifacts],
+        sysroots: &mut [Sysroot<'_>],
+    ) -> Result<Vec<Assembly>> {
+        let assemble = |plan: &RootfsPlan, artifacts, sysroot: &Utf8Path| {
+            layout::assemble(sysroot, &plan.target, &plan.content, artifacts)
+        };
+        let folders: Vec<Utf8PathBuf> = sysroots.iter().map(|sysroot| sysroot.folder().to_owned()).collect();
+        let mut assemblies = Vec::new();
+        let mut errors = Vec::new();
+        std::thread::scope(|scope| {
+            let start = |(index, ((plan, artifacts), folder))| {
+                // The first on this thread: for one, which is the usual number, none is started.
+                let thread = (index > 0).then(|| scope.spawn(move || assemble(plan, artifacts, folder)));
+                (plan, artifacts, folder, thread)
+            };
+            let started: Vec<_> = plans.iter().zip(artifacts).zip(&folders).enumerate().map(start).collect();
+            for ((plan, artifacts, folder, thread), sysroot) in started.into_iter().zip(sysroots) {
+                self.terminal.status("Resolving", format_args!("{} for {}", plan.name, plan.target.triple()));
+                let first = match thread.map(ScopedJoinHandle::join) {
+                    None => assemble(plan, artifacts, folder),
+                    Some(Ok(assembled)) => assembled,
+                    Some(Err(panic)) => std::panic::resume_unwind(panic),
+                };
+                match sysroot.assemble(plan, artifacts, first) {
+                    Ok(assembly) => {
+                        assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
+                        assemblies.push(assembly);
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        });
+        // One sysroot may lack the same for each of its targets.
+        errors.dedup_by_key(|error| error.to_string());
+        self.stop_if_interrupted()?;
+        Error::all(errors).map(|()| assemblies)
     }
 
     /// The project's executables for each target.

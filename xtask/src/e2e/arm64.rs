@@ -64,6 +64,29 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// One call of cargo builds for both machines, and each has its own root, whose programs run.
+pub(super) fn beside_native(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let hello = lab.fixture("hello")?;
+    let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let arm = format!("target.{TRIPLE}.sysroot = \"{}\"\n", host::sysroot_arm64());
+    let manifest = std::fs::read_to_string(hello.join("Cargo.toml"))? + "\n[package.metadata.rootfs]\n" + &arm;
+    lab.file("hello/Cargo.toml", &manifest)?;
+    target()?;
+    let args = ["--target", &native, "--target", TRIPLE, "--with", "bash", "--dir", "root-{arch}", "-v"];
+    let done = with_compilers(lab.rootfs(&hello, args))?.run()?;
+    ensure!(done.stdout == "root-amd64\nroot-arm64\n", "{}", done.report("the folders in the order of the targets"));
+    ensure!(done.stderr.matches("Running `cargo build").count() == 1, "{}", done.report("one call of cargo"));
+    for (arch, machine) in [("amd64", std::env::consts::ARCH), ("arm64", "aarch64")] {
+        let root = Chroot::new(hello.join(format!("root-{arch}")))?;
+        let said = root.run(&["/usr/local/bin/hello", "run", "/bin/bash", "-c", "echo $HOSTTYPE"])?;
+        let (first, last) = (format!("hello from {machine}\n"), format!("\n{machine}\n"));
+        let is_right = said.stdout.starts_with(&first) && said.stdout.ends_with(&last);
+        ensure!(is_right, "{}", said.report(&first));
+    }
+    Ok(())
+}
+
 /// Without a sysroot and a network, exit 1 with what is lacking; with the host's, both architectures are named.
 pub(super) fn refused(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;

@@ -44,6 +44,7 @@ const SCENARIOS: &[Scenario] = &[
     ("native: bad input", 15, native::bad_input),
     ("arm64: a chroot runs the cross-built program", 20, arm64::chroot),
     ("arm64: without a sysroot, or with the host's tools", 10, arm64::refused),
+    ("arm64: built and laid out beside the native one", 25, arm64::beside_native),
     ("docker: amd64", 30, engine::docker_amd64),
     ("docker: arm64", 30, engine::docker_arm64),
     ("podman: both", 45, engine::podman),
