@@ -87,6 +87,47 @@ pub(super) fn beside_native(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// A cross linker that is installed and configured nowhere is used, for this build, and said.
+pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
+    can_run()?;
+    need("aarch64-linux-gnu-gcc")?;
+    let hello = lab.fixture("hello")?;
+    let rootfs = lab.rootfs(&hello, target()?).args(["--dir", "root"]).env("RUSTC", setup::debian_rustc()?.as_str());
+    let done = rootfs.run()?;
+    let note = format!("Using aarch64-linux-gnu-gcc to link for {TRIPLE}");
+    ensure!(done.stderr.matches(&note).count() == 1, "{}", done.report(&note));
+    let said = Chroot::new(hello.join("root"))?.run(&["/usr/local/bin/hello"])?;
+    ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("hello from aarch64"));
+    // What is configured is used, and nothing is said.
+    let done = with_compilers(rootfs)?.run()?;
+    ensure!(!done.stderr.contains("Using "), "{}", done.report("no note"));
+    Ok(())
+}
+
+/// zig links for a glibc of 2012, and without any cross compiler of the system.
+pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let bin = host::zigbuild().join("bin");
+    if !bin.join("cargo-zigbuild").exists() {
+        return cannot(format!("no {bin}/cargo-zigbuild: run `cargo xtask setup`"));
+    }
+    let hello = lab.fixture("hello")?;
+    let [_, triple, sysroot @ ..] = target()?;
+    let build = ["--target", &format!("{triple}.2.17"), "--build-with", "zigbuild"].map(str::to_owned);
+    let path = format!("{}:{bin}:{}", lab.path("bin"), std::env::var("PATH").unwrap_or_default());
+    let run = |args: &[&str]| {
+        let rootfs = lab.cargo(&hello, ["rootfs"]).args(args.iter().copied()).args(build.clone()).args(sysroot.clone());
+        rootfs.env("PATH", path.clone()).env("RUSTC", setup::debian_rustc()?.as_str()).run()
+    };
+    let done = run(&["--with", "bash", "--dir", "root-{triple}"])?;
+    ensure!(done.line()? == format!("root-{triple}"), "{}", done.report("a name without the glibc"));
+    let said = Chroot::new(hello.join(format!("root-{triple}")))?.run(&["/usr/local/bin/hello"])?;
+    ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("hello from aarch64"));
+    let tree = run(&["tree", "-q"])?;
+    ensure!(tree.stdout.contains("runs on glibc >= 2.17 "), "{}", tree.report("linked for the glibc that was given"));
+    Ok(())
+}
+
 /// Without a sysroot and a network, exit 1 with what is lacking; with the host's, both architectures are named.
 pub(super) fn refused(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
@@ -98,10 +139,11 @@ pub(super) fn refused(lab: &Lab) -> Result<()> {
     // Neither the target nor the linker is installed: the commands that install them are said.
     let target = target()?;
     let rootfs = lab.rootfs(&hello, ["--target", "riscv64gc-unknown-linux-gnu", "--sysroot", &target[3]]);
-    rootfs.fail(&[1, 101])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "apt"])?;
+    rootfs.fail(&[1])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "gcc-riscv64-linux-gnu"])?;
     let rootfs = with_compilers(lab.rootfs(&hello, target))?;
     let rootfs = rootfs.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-nowhere");
-    rootfs.fail(&[1, 101])?.says(&["aarch64-linux-gnu-nowhere", "gcc-aarch64-linux-gnu"])?;
+    let other = "export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc";
+    rootfs.fail(&[1])?.says(&["aarch64-linux-gnu-nowhere", other])?;
     ensure!(!hello.join("target/rootfs").exists(), "a failed run wrote something");
     Ok(())
 }

@@ -45,6 +45,8 @@ const SCENARIOS: &[Scenario] = &[
     ("arm64: a chroot runs the cross-built program", 20, arm64::chroot),
     ("arm64: without a sysroot, or with the host's tools", 10, arm64::refused),
     ("arm64: built and laid out beside the native one", 25, arm64::beside_native),
+    ("arm64: a linker that is not configured", 20, arm64::unconfigured_linker),
+    ("arm64: zigbuild, for an old glibc", 60, arm64::zigbuild),
     ("docker: amd64", 30, engine::docker_amd64),
     ("docker: arm64", 30, engine::docker_arm64),
     ("podman: both", 45, engine::podman),

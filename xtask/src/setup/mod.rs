@@ -7,6 +7,7 @@ mod needs;
 mod packages;
 mod rust;
 mod sysroot;
+mod zigbuild;
 
 use anyhow::{Context, Result};
 
@@ -43,6 +44,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     attempt("docker", start_docker());
     attempt("Debian arm64 sysroot", sysroot::make());
     attempt("Rust of the declared minimum version", rust::make());
+    attempt("cargo-zigbuild", zigbuild::make());
     if extent == Extent::TestsAndLargeTools {
         attempt("elfpak", elfpak::make());
     }
