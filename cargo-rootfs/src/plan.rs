@@ -55,6 +55,8 @@ pub(crate) struct Build {
     pub(crate) wanted: Vec<Wanted>,
     /// Where Cargo.lock is.
     pub(crate) workspace_root: Utf8PathBuf,
+    /// Where cargo puts what it builds, absolute.
+    pub(crate) target_directory: Utf8PathBuf,
     /// Folders of the build, none of which belongs into a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
     /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
@@ -332,14 +334,15 @@ fn build(
     around: &Surroundings<'_>,
 ) -> Build {
     let chosen = !request.build.compilation.target.is_empty() || !around.configured_targets.is_empty();
-    let mut folders =
-        vec![project.workspace_root.clone(), around.current_dir.join(target_directory(project, request.build))];
+    let target_directory = around.current_dir.join(target_directory(project, request.build));
+    let mut folders = vec![project.workspace_root.clone(), target_directory.clone()];
     folders.extend(around.build_directory.clone());
     Build {
         with,
         arguments: cargo_arguments(request, &selection, with),
         wanted: selection.wanted,
         workspace_root: project.workspace_root.clone(),
+        target_directory,
         folders,
         chosen_target: chosen,
     }

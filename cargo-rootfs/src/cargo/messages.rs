@@ -114,6 +114,7 @@ mod tests {
             arguments: Vec::new(),
             wanted: vec![wanted],
             workspace_root: "/ws".into(),
+            target_directory: "/t".into(),
             folders: Vec::new(),
             chosen_target,
         }

@@ -5,6 +5,7 @@
 mod advice;
 mod build;
 mod build_paths;
+mod driver;
 mod linker;
 mod machine;
 mod messages;

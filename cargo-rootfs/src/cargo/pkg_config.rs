@@ -13,8 +13,16 @@ use crate::target::Target;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PkgConfig {
     pub(super) variables: Vec<(String, String)>,
-    /// Where it finds its files, for people.
-    pub(super) from: String,
+    pub(super) from: From,
+}
+
+/// Where it finds its files.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// In the target's sysroot.
+    Sysroot,
+    /// Here, in what this names: a program or a folder.
+    Host(String),
 }
 
 /// What is known to change its answers.
@@ -31,15 +39,7 @@ pub(super) fn configure(
 ) -> Option<PkgConfig> {
     let triple = target.triple();
     let underscored = triple.replace('-', "_");
-    let names = |variable: &str| {
-        [
-            format!("{variable}_{triple}"),
-            format!("{variable}_{underscored}"),
-            format!("TARGET_{variable}"),
-            variable.into(),
-        ]
-    };
-    if VARIABLES.iter().flat_map(|variable| names(variable)).any(|name| is_set(&name)) {
+    if VARIABLES.iter().flat_map(|variable| names(variable, triple)).any(|name| is_set(&name)) {
         return None;
     }
     let set = |variable: &str, value: &str| (format!("{variable}_{underscored}"), value.to_owned());
@@ -53,7 +53,7 @@ pub(super) fn configure(
                 set("PKG_CONFIG_SYSROOT_DIR", sysroot.as_str()),
                 set("PKG_CONFIG_LIBDIR", &folders),
             ],
-            from: sysroot.to_string(),
+            from: From::Sysroot,
         });
     }
     // A musl target has the same tuple as the glibc whose libraries these are.
@@ -62,14 +62,29 @@ pub(super) fn configure(
     }
     let wrapper = format!("{}-pkg-config", multiarch.as_deref()?);
     if machine.find(wrapper.as_ref()).is_some() {
-        return Some(PkgConfig { variables: vec![set("PKG_CONFIG", &wrapper)], from: format!("`{wrapper}`") });
+        return Some(PkgConfig {
+            variables: vec![set("PKG_CONFIG", &wrapper)],
+            from: From::Host(format!("`{wrapper}`")),
+        });
     }
     let own = Utf8PathBuf::from(format!("/usr/lib/{}/pkgconfig", multiarch.as_deref()?));
     let shared = "/usr/share/pkgconfig";
     has_pc(&own).then(|| PkgConfig {
         variables: vec![set("PKG_CONFIG_ALLOW_CROSS", "1"), set("PKG_CONFIG_LIBDIR", &format!("{own}:{shared}"))],
-        from: own.to_string(),
+        from: From::Host(own.to_string()),
     })
+}
+
+/// What a variable is called for one target, for all of them but the host, and at all, as the crates pkg-config and cc
+/// look for it.
+pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
+    let underscored = triple.replace('-', "_");
+    [
+        format!("{variable}_{triple}"),
+        format!("{variable}_{underscored}"),
+        format!("TARGET_{variable}"),
+        variable.to_owned(),
+    ]
 }
 
 /// Where a root has `.pc` files: Debian's, Fedora's and everybody else's; none where only those are there that

@@ -6,10 +6,10 @@ use std::ffi::{OsStr, OsString};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::Toolchain;
 use super::linker::{self, Libc, Linker};
 use super::machine::{BuildMachine, Distribution, Install};
-use super::pkg_config;
+use super::pkg_config::{self, From};
+use super::{Toolchain, driver};
 use crate::error::{Error, Result};
 use crate::plan::{Build, BuildWith, RootfsPlan};
 use crate::target::Target;
@@ -71,15 +71,58 @@ impl Preparation {
     }
 
     /// Points pkg-config to the libraries of the target's sysroot, where any dependency asks it.
-    pub(crate) fn add_libraries(&mut self, build: &Build, target: &Target, sysroot: &Utf8Path, toolchain: &Toolchain) {
-        if target.triple() == toolchain.host() || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
-            return;
+    pub(crate) fn add_libraries(
+        &mut self,
+        build: &Build,
+        target: &Target,
+        sysroot: &Utf8Path,
+        toolchain: &Toolchain,
+    ) -> Result<()> {
+        let triple = target.triple();
+        if triple == toolchain.host() || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
+            return Ok(());
         }
+        let sysroot = absolute(sysroot);
         let is_set = |name: &str| toolchain.sets(name);
-        if let Some(found) = pkg_config::configure(target, &absolute(sysroot), is_set, &self.machine) {
-            self.notes.push(format!("the pkg-config files of {} for {}", found.from, target.triple()));
-            self.variables.extend(found.variables.into_iter().map(|(name, value)| (name, value.into())));
+        let Some(found) = pkg_config::configure(target, &sysroot, is_set, &self.machine) else { return Ok(()) };
+        self.variables.extend(found.variables.into_iter().map(|(name, value)| (name, value.into())));
+        match found.from {
+            From::Host(from) => self.notes.push(format!("the libraries that {from} has for {triple}")),
+            From::Sysroot => {
+                self.notes.push(format!("{sysroot} to build for {triple}: a dependency asks pkg-config"));
+                self.compile_with(build, target, &sysroot, toolchain)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Has C compiled, and programs linked, with the headers and libraries of the sysroot, which pkg-config names.
+    fn compile_with(
+        &mut self,
+        build: &Build,
+        target: &Target,
+        sysroot: &Utf8Path,
+        toolchain: &Toolchain,
+    ) -> Result<()> {
+        let Some(linker) = self.linker(target.triple()) else { return Ok(()) };
+        // Beside the rootfs that are written unless there is another output.
+        let folder = build.target_directory.join("rootfs/linker");
+        let Some(driver) = driver::write(target, linker, sysroot, &folder)? else { return Ok(()) };
+        self.set(linker::variable(target), driver.path.into());
+        let underscored = target.triple().replace('-', "_");
+        for flags in ["CFLAGS", "CXXFLAGS"] {
+            // The crate cc takes the nearest of these (<https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>).
+            let known = pkg_config::names(flags, target.triple());
+            if !known.iter().any(|name| toolchain.sets(name)) && !driver.compile.is_empty() {
+                self.set(format!("{flags}_{underscored}"), driver.compile.clone().into());
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: String, value: OsString) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value));
     }
 }
 

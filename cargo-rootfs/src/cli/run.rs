@@ -141,7 +141,7 @@ impl Job<'_> {
         let mut sysroots = choose(&plan, &preparation, &around)?;
         if let (Source::Cargo(build), Some(toolchain)) = (&plan.source, &toolchain) {
             for (one, sysroot) in plan.rootfs.iter().zip(&sysroots) {
-                preparation.add_libraries(build, &one.target, sysroot.folder(), toolchain);
+                preparation.add_libraries(build, &one.target, sysroot.folder(), toolchain)?;
             }
         }
 
