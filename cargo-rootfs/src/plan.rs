@@ -47,16 +47,55 @@ pub(crate) enum Source {
 /// One call of `cargo build`.
 #[derive(Debug)]
 pub(crate) struct Build {
-    /// All arguments, `build` first.
+    /// What is called.
+    pub(crate) with: BuildWith,
+    /// All arguments, cargo's command first.
     pub(crate) arguments: Vec<String>,
     /// What to take from it, in the order in which it is packaged.
     pub(crate) wanted: Vec<Wanted>,
     /// Where Cargo.lock is.
     pub(crate) workspace_root: Utf8PathBuf,
+    /// Where cargo puts what it builds, absolute.
+    pub(crate) target_directory: Utf8PathBuf,
     /// Folders of the build, none of which belongs into a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
     /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
     pub(crate) chosen_target: bool,
+}
+
+/// What compiles and links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum BuildWith {
+    /// `cargo build`
+    #[default]
+    Cargo,
+    /// `cargo zigbuild`, whose linker and C compiler for every target is zig.
+    Zigbuild,
+}
+
+impl BuildWith {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cargo => "cargo",
+            Self::Zigbuild => "zigbuild",
+        }
+    }
+
+    /// Cargo's command.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Cargo => "build",
+            Self::Zigbuild => "zigbuild",
+        }
+    }
+}
+
+impl Build {
+    /// What `--config` says, in order.
+    pub(crate) fn overrides(&self) -> Vec<String> {
+        let pairs = self.arguments.windows(2);
+        pairs.filter(|pair| pair[0] == "--config").map(|pair| pair[1].clone()).collect()
+    }
 }
 
 /// One executable that cargo builds.
@@ -154,7 +193,8 @@ impl Plan {
             Some(project) => select::from_project(project, request.build, &typed)?,
             None => select::without_project(request.build)?,
         };
-        let targets = targets(request.build, around)?;
+        let with = request.build.compilation.build_with.or(selection.keys.build_with).unwrap_or_default();
+        let targets = targets(request.build, with, around)?;
         if let (Purpose::Enter(_) | Purpose::Compare(_), [(first, _), _, ..]) = (request.purpose, &targets[..]) {
             let triples: Vec<_> = targets.iter().map(|(target, _)| target.triple()).collect();
             return Err(Error::usage("one rootfs is entered at a time")
@@ -190,7 +230,7 @@ impl Plan {
         warnings.dedup();
 
         let source = match around.project {
-            Some(project) => Source::Cargo(build(project, request, selection, around)),
+            Some(project) => Source::Cargo(build(project, request, selection, with, around)),
             None if selection.prebuilt.is_empty() => Source::Nothing,
             None => Source::Prebuilt(selection.prebuilt),
         };
@@ -236,15 +276,27 @@ fn one(
 }
 
 /// The targets, each with how cargo was told of it.
-fn targets(build: &BuildArgs, around: &Surroundings<'_>) -> Result<Vec<(Target, Option<String>)>> {
+fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Result<Vec<(Target, Option<String>)>> {
     let typed = &build.compilation.target;
     let chosen = if typed.is_empty() { &around.configured_targets } else { typed };
     let mut targets: Vec<(Target, Option<String>)> = Vec::new();
+    let mut spelled: Vec<(&str, &str)> = Vec::new();
     for name in chosen {
-        let target = Target::parse(triple_of(name, &around.host))?;
-        if !targets.iter().any(|(known, _)| *known == target) {
-            targets.push((target, Some(name.clone())));
+        let triple = without_glibc(triple_of(name, &around.host), with)?;
+        let target = Target::parse(triple)?;
+        // One folder of cargo's has what is built for a triple, with whichever glibc.
+        if let Some((_, other)) = spelled.iter().find(|(known, other)| *known == triple && *other != name) {
+            if with == BuildWith::Zigbuild {
+                return Err(Error::usage(format!(
+                    "`{other}` and `{name}` are one target, and cannot be built at once"
+                )));
+            }
         }
+        if !targets.iter().any(|(known, _)| *known == target) {
+            let of_cargo = if name.ends_with(triple) || name.ends_with(".json") { name.as_str() } else { triple };
+            targets.push((target, Some(of_cargo.to_owned())));
+        }
+        spelled.push((triple, name));
     }
     if targets.is_empty() {
         targets.push((Target::parse(&around.host)?, None));
@@ -262,28 +314,52 @@ fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
     }
 }
 
+/// The triple without the glibc that cargo-zigbuild takes after it, as in `aarch64-unknown-linux-gnu.2.17`.
+fn without_glibc(name: &str, with: BuildWith) -> Result<&str> {
+    match name.split_once('.') {
+        Some((triple, version))
+            if triple.contains("-linux-gnu") && version.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            if with == BuildWith::Zigbuild {
+                return Ok(triple);
+            }
+            Err(Error::usage(format!("`--target {name}` ends in a glibc, which cargo does not know"))
+                .help(format!("cargo-zigbuild does: --build-with zigbuild --target {name}")))
+        }
+        _ => Ok(name),
+    }
+}
+
 fn target_directory(project: &Metadata, build: &BuildArgs) -> Utf8PathBuf {
     build.compilation.target_dir.clone().unwrap_or_else(|| project.target_directory.clone())
 }
 
-fn build(project: &Metadata, request: &Request<'_>, selection: Selection, around: &Surroundings<'_>) -> Build {
+fn build(
+    project: &Metadata,
+    request: &Request<'_>,
+    selection: Selection,
+    with: BuildWith,
+    around: &Surroundings<'_>,
+) -> Build {
     let chosen = !request.build.compilation.target.is_empty() || !around.configured_targets.is_empty();
-    let mut folders =
-        vec![project.workspace_root.clone(), around.current_dir.join(target_directory(project, request.build))];
+    let target_directory = around.current_dir.join(target_directory(project, request.build));
+    let mut folders = vec![project.workspace_root.clone(), target_directory.clone()];
     folders.extend(around.build_directory.clone());
     Build {
-        arguments: cargo_arguments(request, &selection),
+        with,
+        arguments: cargo_arguments(request, &selection, with),
         wanted: selection.wanted,
         workspace_root: project.workspace_root.clone(),
+        target_directory,
         folders,
         chosen_target: chosen,
     }
 }
 
 /// The arguments of cargo: those typed for it as they were typed, then which executables.
-fn cargo_arguments(request: &Request<'_>, selection: &Selection) -> Vec<String> {
+fn cargo_arguments(request: &Request<'_>, selection: &Selection, with: BuildWith) -> Vec<String> {
     let BuildArgs { workspace, features, manifest, compilation, .. } = request.build;
-    let mut arguments = Arguments(vec!["build".to_owned()]);
+    let mut arguments = Arguments(vec![with.command().to_owned()]);
     arguments.value("--message-format", Some("json-render-diagnostics"));
     arguments.flag("--quiet", request.terminal.quiet);
     for _ in 0..request.terminal.verbose {

@@ -2,7 +2,7 @@
 
 use snapbox::str;
 
-use crate::project::Project;
+use crate::project::{Project, Run};
 
 #[test]
 fn cargos_code_and_words_pass_through() {
@@ -23,30 +23,84 @@ fn a_manifest_that_cargo_cannot_read_is_told_once() {
 
 #[test]
 fn a_target_that_is_not_installed_comes_with_the_commands() {
+    // Nothing of it is compiled: the build does not begin.
+    let broken = Project::app("").file("src/main.rs", "this would not compile");
     let target = "s390x-unknown-linux-gnu";
-    let run = Project::app("").run(&["--target", target, "--sysroot", "./"]);
-    assert_eq!(run.code, 101, "{run:#?}");
-    assert_eq!(run.stderr.matches("help: the standard library for").count(), 1, "{run:#?}");
-    assert!(run.stderr.contains("`rustup target add s390x-unknown-linux-gnu`"), "{run:#?}");
-    assert!(run.stderr.contains("apt-get install libstd-rust-dev:s390x"), "{run:#?}");
+    let run = broken.run(&["--target", target, "--sysroot", "./"]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    let lacks = "error: the standard library for s390x-unknown-linux-gnu is not installed\n  rustc's is in ";
+    assert!(run.stderr.starts_with(lacks), "{run:#?}");
+    let commands = ["rustup target add s390x-unknown-linux-gnu", "apt-get install libstd-rust-dev:s390x"];
+    assert!(commands.iter().any(|command| run.stderr.contains(command)), "{run:#?}");
+    assert!(!broken.path().join("target").exists());
+}
+
+#[test]
+fn a_linker_that_is_configured_and_not_there_is_found_out_before_the_build() {
+    let target = "s390x-unknown-linux-gnu";
+    let lacks = "error: the linker `nowhere-gcc`, which is configured for s390x-unknown-linux-gnu, is not in PATH\n";
+    let arguments = ["--target", target, "--sysroot", "./"];
+    let file = "[target.s390x-unknown-linux-gnu]\nlinker = 'nowhere-gcc'\n";
+    let configured = Project::app("").file(".cargo/config.toml", file);
+    assert!(configured.run(&arguments).stderr.contains(lacks));
+    let flags = Project::app("")
+        .file(".cargo/config.toml", &file.replace("linker = 'nowhere-gcc'", "rustflags = ['-Clinker=nowhere-gcc']"));
+    assert!(flags.run(&arguments).stderr.contains(lacks));
+
+    let app = Project::app("");
+    let variable = app.run_in(".", &arguments, &[("CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER", "nowhere-gcc")]);
+    assert!(variable.stderr.contains(lacks), "{variable:#?}");
+    let typed = ["--config", "target.s390x-unknown-linux-gnu.linker='nowhere-gcc'"];
+    let typed = app.run(&[arguments.as_slice(), &typed].concat());
+    assert!(typed.stderr.contains(lacks), "{typed:#?}");
+}
+
+#[test]
+fn a_glibc_behind_a_target_is_zigbuilds() {
+    let app = Project::app("");
+    app.run(&["--target", "x86_64-unknown-linux-gnu.2.17", "--sysroot", "/"]).fails(
+        2,
+        str![[r#"
+error: `--target x86_64-unknown-linux-gnu.2.17` ends in a glibc, which cargo does not know
+  help: cargo-zigbuild does: --build-with zigbuild --target x86_64-unknown-linux-gnu.2.17
+
+"#]],
+    );
+    let zigbuild = Project::app("[package.metadata.rootfs]\nbuild-with = 'zigbuild'");
+    let both = ["--target", "x86_64-unknown-linux-gnu.2.17", "--target", "x86_64-unknown-linux-gnu", "--sysroot", "/"];
+    zigbuild.run(&both).fails(
+        2,
+        str![[r#"
+error: `x86_64-unknown-linux-gnu.2.17` and `x86_64-unknown-linux-gnu` are one target, and cannot be built at once
+
+"#]],
+    );
+    // Its PATH has neither cargo-zigbuild nor a home that could have it.
+    let path = [("PATH", "/usr/bin:/bin"), ("CARGO_HOME", "/nowhere"), ("CARGO", env!("CARGO"))];
+    let absent = zigbuild.run_in(".", &[], &path);
+    assert_eq!(absent.code, 1, "{absent:#?}");
+    assert!(absent.stderr.starts_with("error: cargo-zigbuild, which `--build-with zigbuild` calls, is not in PATH\n"));
+    assert!(absent.stderr.contains("  help: pip install cargo-zigbuild"), "{absent:#?}");
 }
 
 #[test]
 fn the_target_is_cargos_own() {
     let foreign = if cfg!(target_arch = "aarch64") { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
-    // It is for other architectures than this one, and is not there: a run that fails for it has the target.
+    // It is for other architectures than this one, and is not there: a run that fails for it has the target. Before it,
+    // what cargo needs to build for the target is looked for.
     let elsewhere = ("CARGO_ROOTFS_SYSROOT", "./absent");
-    let absent = "error: cannot open the sysroot `./absent`\n";
+    let absent = ["error: cannot open the sysroot `./absent`\n", &format!("for {foreign}")];
+    let fails = |run: &Run| run.code == 1 && absent.iter().any(|words| run.stderr.contains(words));
     let configured = Project::app("").file(".cargo/config.toml", &format!("[build]\ntarget = '{foreign}'\n"));
-    assert!(configured.run_in(".", &[], &[elsewhere]).stderr.starts_with(absent));
+    assert!(fails(&configured.run_in(".", &[], &[elsewhere])));
 
     let app = Project::app("");
     let variable = app.run_in(".", &[], &[("CARGO_BUILD_TARGET", foreign), elsewhere]);
-    assert!(variable.stderr.starts_with(absent), "{variable:#?}");
+    assert!(fails(&variable), "{variable:#?}");
     let typed = app.run_in(".", &["--config", &format!("build.target='{foreign}'")], &[elsewhere]);
-    assert!(typed.stderr.starts_with(absent), "{typed:#?}");
+    assert!(fails(&typed), "{typed:#?}");
     let specification = app.run_in(".", &["--target", &format!("targets/{foreign}.json")], &[elsewhere]);
-    assert!(specification.stderr.starts_with(absent), "{specification:#?}");
+    assert!(fails(&specification), "{specification:#?}");
     let native = app.run_in(".", &["--tar", "x.tar"], &[elsewhere]);
     assert_eq!(native.code, 0, "{native:#?}");
 }

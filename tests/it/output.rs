@@ -47,6 +47,24 @@ fn several_outputs_of_several_targets_are_told_in_order() {
 }
 
 #[test]
+fn what_is_wrong_for_each_target_is_told_in_the_order_of_the_targets() {
+    let folder = Project::empty().file("root/etc/hostname", "");
+    let arches = ["aarch64", "riscv64gc", "x86_64", "s390x"];
+    let targets = arches.map(|arch| format!("{arch}-unknown-linux-gnu"));
+    let mut arguments = vec!["--tools-only", "--sysroot", "./root", "--with", "nowhere", "--tar", "{triple}.tar"];
+    arguments.extend(targets.iter().flat_map(|target| ["--target", target]));
+    // They are laid out at the same time, and one of them ends first.
+    for _ in 0..5 {
+        let run = folder.run(&arguments);
+        assert_eq!(run.code, 1, "{run:#?}");
+        let told = run.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("Resolving tools for "));
+        assert_eq!(told.collect::<Vec<_>>(), targets, "{run:#?}");
+        assert_eq!(run.stderr.matches("`nowhere`").count(), 1, "it is the same mistake for each: {run:#?}");
+        assert_eq!(folder.files().len(), 3, "nothing is written: {run:#?}");
+    }
+}
+
+#[test]
 fn nothing_is_written_where_one_output_fails() {
     let folder = Project::empty().file("taken/file", "mine");
     let run = folder.run(&["--tools-only", "--with", "true", "--tar", "x.tar", "--dir", "taken"]);

@@ -47,6 +47,11 @@ pub(crate) fn elfpak() -> Utf8PathBuf {
     cache_dir().join(format!("elfpak-{ELFPAK}/bin/elfpak"))
 }
 
+/// A Python environment with cargo-zigbuild and zig, made by `setup`.
+pub(crate) fn zigbuild() -> Utf8PathBuf {
+    cache_dir().join("zigbuild")
+}
+
 /// In CI a missing tool is a failure; on a laptop it is a printed skip.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")

@@ -1,113 +1,141 @@
-//! After a failed build: whether what is missing is a target's standard library or a linker for it.
+//! After a failed build: what its words tell about things that are not installed, and the commands that install them.
 //!
-//! Cargo has told the error by then. This asks what is installed, and does not read diagnostics.
+//! Cargo has told the error by then, and its exit code stands. Only help is added, and only where a cause is known.
 
-use std::path::{Path, PathBuf};
-
-use super::Toolchain;
-use crate::plan::{Build, RootfsPlan};
+use super::linker;
+use super::machine::{BuildMachine, Install};
+use super::pkg_config;
+use super::relay::Clue;
+use crate::error::Error;
+use crate::plan::RootfsPlan;
 use crate::target::{Machine, Target};
 
-/// One thing to install, with the commands for rustup and for Debian.
-pub(super) fn after_failure(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Option<String> {
-    let builds_std = build.arguments.iter().any(|argument| argument.starts_with("build-std"));
-    let configures_linker = build.arguments.iter().any(|argument| argument.contains("linker"));
-    let standard_library = || {
-        let missing = plans.iter().find(|plan| !builds_std && lacks_standard_library(plan, toolchain))?;
-        Some(install_standard_library(&missing.target))
+/// One line of help for each thing, without a message: cargo's exit code is `code`.
+pub(super) fn after_failure(code: i32, clues: &[Clue], plans: &[RootfsPlan], host: &str) -> Error {
+    let machine = BuildMachine::this();
+    let targets: Vec<&Target> = plans.iter().map(|plan| &plan.target).collect();
+    let mut lines = Vec::new();
+    for clue in clues {
+        lines.extend(help(clue, &targets, host, &machine));
+    }
+    lines.dedup();
+    let each = lines.into_iter().map(|line| Error::cargo(code, "").help(line)).collect();
+    Error::all(each).err().unwrap_or_else(|| Error::cargo(code, ""))
+}
+
+/// What to do about one of them.
+fn help(clue: &Clue, targets: &[&Target], host: &str, machine: &BuildMachine) -> Option<String> {
+    // What it is missing for is not said: the first that is not the host's, for which the most is missing.
+    let foreign = targets.iter().copied().find(|target| target.triple() != host);
+    let command = |install: Install| {
+        let error = install.explain(Error::failed(""), machine.distribution);
+        error.help_line().map(str::to_owned).or_else(|| error.details().first().cloned())
     };
-    let linker = || {
-        let missing = plans.iter().find(|plan| !configures_linker && lacks_linker(plan, toolchain))?;
-        install_linker(&missing.target)
+    match clue {
+        Clue::NoLinker(_) | Clue::NoCompiler(_) | Clue::WrongLinker => {
+            let target = foreign.or_else(|| targets.first().copied())?;
+            let install = command(linker::install(target, linker::Libc::Gnu))?;
+            Some(match clue {
+                Clue::NoCompiler(name) => format!("`{name}` compiles C for {}: {install}", target.triple()),
+                _ => format!("a linker for {}: {install}", target.triple()),
+            })
+        }
+        Clue::NoStandardLibrary => {
+            let target = foreign?;
+            Some(format!("the standard library for {0}: rustup target add {0}", target.triple()))
+        }
+        Clue::PkgConfigAbsent => {
+            let text = |text: &str| Some(text.to_owned());
+            let (debian, fedora) = (text("apt-get install pkg-config"), text("dnf install pkgconf-pkg-config"));
+            let install =
+                Install { debian, fedora, arch: text("pacman -S pkgconf"), anywhere: text("install pkgconf") };
+            command(install)
+        }
+        Clue::PkgConfigForeign => {
+            let target = foreign?;
+            let sysroot = "where the sysroot has the libraries' -dev packages, pkg-config is pointed to it";
+            Some(match linker::debian_of(target) {
+                Some(arch) => format!("{sysroot}; or install them here, as in apt-get install libssl-dev:{arch}"),
+                None => sysroot.to_owned(),
+            })
+        }
+        Clue::LibraryUnknown(library) => {
+            let target = foreign.filter(|target| target.machine() != Machine::host());
+            library_help(library, target, machine)
+        }
+        Clue::LibraryAbsent(library) => {
+            let target = foreign.filter(|target| target.machine() != Machine::host());
+            // The linker's name of it is not pkg-config's.
+            let by_linker =
+                [("ssl", "openssl"), ("crypto", "openssl"), ("pq", "libpq"), ("git2", "libgit2"), ("z", "zlib")];
+            let named = by_linker.iter().find(|(name, _)| name == library).map_or(library.as_str(), |(_, name)| name);
+            library_help(named, target, machine)
+        }
+        Clue::NoZig => Some("pip install ziglang".to_owned()),
+    }
+}
+
+/// The packages that a library is built with.
+fn library_help(library: &str, foreign: Option<&Target>, machine: &BuildMachine) -> Option<String> {
+    let (debian, arch) = pkg_config::packages(library).unzip();
+    let install = match foreign {
+        None => Install {
+            debian: debian.map(|package| format!("apt-get install {package}")),
+            fedora: Some(format!("dnf install 'pkgconfig({library})'")),
+            arch: arch.map(|package| format!("pacman -S {package}")),
+            anywhere: None,
+        },
+        Some(target) => {
+            let (package, arch) = (debian?, linker::debian_of(target)?);
+            let here = format!("apt-get install {package}:{arch}");
+            Install {
+                debian: Some(format!("put {package} into the sysroot, or install it here: {here}")),
+                anywhere: Some(format!("put the files for building with `{library}` into the sysroot")),
+                ..Install::default()
+            }
+        }
     };
-    standard_library().or_else(linker)
-}
-
-/// Whether rustc would say: can't find crate for `core` (E0463).
-fn lacks_standard_library(plan: &RootfsPlan, toolchain: &Toolchain) -> bool {
-    let Some(target) = plan.cargo_target.as_deref() else { return false };
-    let Some(folder) = toolchain.library_dir(target) else { return false };
-    let Ok(entries) = std::fs::read_dir(folder) else { return true };
-    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    !names.any(|name| name.starts_with("libcore-"))
-}
-
-/// Whether rustc has to fall back to `cc` for another machine than this one, or its linker is not there.
-fn lacks_linker(plan: &RootfsPlan, toolchain: &Toolchain) -> bool {
-    match toolchain.linker(plan.target.triple()) {
-        Some(linker) => !is_program(Path::new(&linker)),
-        None => plan.target.machine() != Machine::host() || !is_program(Path::new("cc")),
-    }
-}
-
-fn is_program(name: &Path) -> bool {
-    if name.components().count() > 1 {
-        return name.is_file();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder: PathBuf| folder.join(name)).any(|file| file.is_file())
-}
-
-fn install_standard_library(target: &Target) -> String {
-    let rustup = format!("`rustup target add {}`", target.triple());
-    match target.machine().debian() {
-        Some(arch) => format!(
-            "the standard library for {} is not installed: {rustup}, or with Debian's Rust \
-             `dpkg --add-architecture {arch} && apt-get update && apt-get install libstd-rust-dev:{arch}`",
-            target.triple()
-        ),
-        None => format!("the standard library for {} is not installed: {rustup}", target.triple()),
-    }
-}
-
-fn install_linker(target: &Target) -> Option<String> {
-    if target.machine() == Machine::host() {
-        return Some("there is no C compiler to link with: `apt-get install gcc`".to_owned());
-    }
-    let gnu = gnu_triple(target)?;
-    // Debian has no underscores in names of packages.
-    let package = format!("gcc-{}", gnu.replace('_', "-"));
-    let variable = format!("CARGO_TARGET_{}_LINKER", target.triple().to_uppercase().replace(['-', '.'], "_"));
-    Some(format!(
-        "there is no linker for {}: `apt-get install {package}`, then `export {variable}={gnu}-gcc`",
-        target.triple()
-    ))
-}
-
-/// How Debian names the cross compiler of an architecture (<https://wiki.debian.org/Multiarch/Tuples>).
-fn gnu_triple(target: &Target) -> Option<&'static str> {
-    Some(match target.machine().debian()? {
-        "amd64" => "x86_64-linux-gnu",
-        "arm64" => "aarch64-linux-gnu",
-        "armhf" if target.triple().ends_with("eabi") => "arm-linux-gnueabi",
-        "armhf" => "arm-linux-gnueabihf",
-        "i386" => "i686-linux-gnu",
-        "ppc64" => "powerpc64-linux-gnu",
-        "ppc64el" => "powerpc64le-linux-gnu",
-        "riscv64" => "riscv64-linux-gnu",
-        "s390x" => "s390x-linux-gnu",
-        "loong64" => "loongarch64-linux-gnu",
-        _ => return None,
-    })
+    install.explain(Error::failed(""), machine.distribution).help_line().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::machine::Distribution;
     use super::*;
 
     #[test]
-    fn commands_are_exact() {
-        let target = Target::parse("aarch64-unknown-linux-gnu").unwrap();
-        let foreign = target.machine() != Machine::host();
-        if foreign {
-            assert_eq!(
-                install_linker(&target).unwrap(),
-                "there is no linker for aarch64-unknown-linux-gnu: `apt-get install gcc-aarch64-linux-gnu`, \
-                 then `export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc`"
-            );
-        }
-        assert!(install_standard_library(&target).contains("`rustup target add aarch64-unknown-linux-gnu`"));
-        let arm = Target::parse("armv7-unknown-linux-gnueabihf").unwrap();
-        assert_eq!(gnu_triple(&arm), Some("arm-linux-gnueabihf"));
+    fn what_to_install_depends_on_the_distribution_and_on_the_target() {
+        let (host, other) = match Machine::host().name().as_str() {
+            "aarch64" => ("aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"),
+            _ => ("x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+        };
+        let debian_arch = Target::parse(other).unwrap().machine().debian().unwrap();
+        let said = |clue: Clue, triple: &str, distribution| {
+            let target = Target::parse(triple).unwrap();
+            help(&clue, &[&target], host, &BuildMachine::with_path(distribution, "")).unwrap_or_default()
+        };
+        let openssl = || Clue::LibraryUnknown("openssl".to_owned());
+        assert_eq!(said(openssl(), host, Distribution::Debian), "apt-get install libssl-dev");
+        assert_eq!(said(openssl(), host, Distribution::Fedora), "dnf install 'pkgconfig(openssl)'");
+        assert_eq!(said(openssl(), host, Distribution::Arch), "pacman -S openssl");
+        let foreign = said(openssl(), other, Distribution::Debian);
+        assert!(foreign.ends_with(&format!("apt-get install libssl-dev:{debian_arch}")), "{foreign}");
+        assert_eq!(said(Clue::LibraryUnknown("nowhere".to_owned()), host, Distribution::Debian), "");
+        assert_eq!(said(Clue::LibraryAbsent("pq".to_owned()), host, Distribution::Debian), "apt-get install libpq-dev");
+        let compiler = said(Clue::NoCompiler("x-gcc".to_owned()), other, Distribution::Debian);
+        assert!(
+            compiler.starts_with("`x-gcc` compiles C for") && compiler.contains("apt-get install gcc-"),
+            "{compiler}"
+        );
+        let std = said(Clue::NoStandardLibrary, other, Distribution::Unknown);
+        assert!(std.ends_with(&format!("rustup target add {other}")), "{std}");
+    }
+
+    #[test]
+    fn cargos_code_stands() {
+        let error = after_failure(101, &[Clue::NoZig], &[], "x86_64-unknown-linux-gnu");
+        assert_eq!((error.exit_code(), error.message()), (101, ""));
+        assert_eq!(error.help_line(), Some("pip install ziglang"));
+        assert_eq!(after_failure(101, &[], &[], "").help_line(), None);
     }
 }

@@ -1,15 +1,17 @@
 //! One call of `cargo build`, and what it left.
 //!
-//! Its progress and diagnostics go to standard error as they come, by cargo itself.
+//! Its progress and diagnostics go to standard error as they come: by cargo itself, or, where it builds for another
+//! machine, through a [relay](super::relay) that listens for what is missing.
 
-use std::io::BufReader;
+use std::fs::File;
+use std::io::{BufReader, IsTerminal, Write};
 
-use camino::Utf8PathBuf;
 use cargo_metadata::Message;
 
 use super::build_paths::{self, Findings};
 use super::messages::Messages;
-use super::{Toolchain, advice};
+use super::relay::{Clue, relay};
+use super::{Preparation, Toolchain, advice, cargo_home};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::layout::Artifacts;
 use crate::plan::{Build, RootfsPlan};
@@ -22,25 +24,24 @@ pub(crate) struct Built {
 }
 
 /// Runs cargo, to its end even when the user interrupts: it ends by itself then.
-pub(crate) fn build(build: &Build, targets: &[RootfsPlan], toolchain: &Toolchain) -> Result<Built> {
-    let mut messages = Messages::default();
-    let reader = duct::cmd(super::program(), &build.arguments)
-        .unchecked()
-        .reader()
-        .map_err(|error| Error::io("run", super::program(), error))?;
-    for message in Message::parse_stream(BufReader::new(&reader)) {
-        let message = message.map_err(|error| Error::failed("cannot read cargo's messages").with_source(error))?;
-        messages.take(message, build);
+///
+/// `people` is where cargo's words go, where they do not go there by themselves.
+pub(crate) fn build(
+    build: &Build,
+    targets: &[RootfsPlan],
+    toolchain: &Toolchain,
+    preparation: &Preparation,
+    people: impl Write + Send,
+) -> Result<Built> {
+    let mut command = duct::cmd(super::program(), &build.arguments).unchecked();
+    for (name, value) in &preparation.variables {
+        command = command.env(name, value);
     }
-    let output = reader.try_wait().map_err(|error| Error::io("wait for", super::program(), error))?;
-    let status = output.map(|output| output.status);
-    if !status.is_some_and(|status| status.success()) {
-        let code = status.and_then(|status| status.code()).unwrap_or(exit_code::FAILED);
-        let error = Error::cargo(code, "");
-        return Err(match advice::after_failure(build, targets, toolchain) {
-            Some(help) => error.help(help),
-            None => error,
-        });
+    let is_foreign = targets.iter().any(|plan| plan.target.triple() != toolchain.host());
+    let Ended { messages, code, clues } =
+        if is_foreign { heard(command, build, people)? } else { left_alone(command, build)? };
+    if code != 0 {
+        return Err(advice::after_failure(code, &clues, targets, toolchain.host()));
     }
 
     let triples: Vec<&str> = targets.iter().map(|plan| plan.target.triple()).collect();
@@ -70,8 +71,75 @@ pub(crate) fn build(build: &Build, targets: &[RootfsPlan], toolchain: &Toolchain
     Ok(Built { artifacts, warnings: build_paths::warning(&findings).into_iter().collect() })
 }
 
-/// Where cargo keeps the sources of dependencies (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
-fn cargo_home() -> Option<Utf8PathBuf> {
-    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
-    text("CARGO_HOME").or_else(|| text("HOME").map(|home| home.join(".cargo")))
+/// How cargo ended, and what was heard of it until then.
+struct Ended {
+    messages: Messages,
+    code: i32,
+    clues: Vec<Clue>,
+}
+
+/// Runs cargo with this program's own standard error.
+fn left_alone(command: duct::Expression, build: &Build) -> Result<Ended> {
+    let (messages, code) = messages(&command, build)?;
+    Ok(Ended { messages, code, clues: Vec::new() })
+}
+
+/// Runs cargo and passes its standard error on.
+fn heard(mut command: duct::Expression, build: &Build, people: impl Write + Send) -> Result<Ended> {
+    let (ours, cargos) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| Error::failed("cannot make a pipe").with_source(std::io::Error::from(error)))?;
+    for (name, value) in as_on_a_terminal() {
+        command = command.env(name, value);
+    }
+    let command = command.stderr_file(cargos);
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| relay(File::from(ours), people));
+        let ended = messages(&command, build);
+        // The listener ends with the last one that has cargo's end of the pipe, and this is one.
+        drop(command);
+        let clues = match listener.join() {
+            Ok(clues) => clues,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let (messages, code) = ended?;
+        Ok(Ended { messages, code, clues })
+    })
+}
+
+/// What makes cargo write to a pipe as it would to the terminal that is behind it: colours, and its bar of progress,
+/// which needs a width then (<https://doc.rust-lang.org/cargo/reference/config.html#termprogresswhen>).
+fn as_on_a_terminal() -> Vec<(&'static str, String)> {
+    let stderr = std::io::stderr();
+    let size = stderr.is_terminal().then(|| rustix::termios::tcgetwinsize(&stderr).ok()).flatten();
+    let Some(size) = size else { return Vec::new() };
+    let mut variables = Vec::new();
+    let mut set = |name, value: &str| {
+        if std::env::var_os(name).is_none() {
+            variables.push((name, value.to_owned()));
+        }
+    };
+    if std::env::var_os("NO_COLOR").is_none() {
+        set("CARGO_TERM_COLOR", "always");
+    }
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if size.ws_col > 0 && !is_dumb && std::env::var_os("CI").is_none() {
+        set("CARGO_TERM_PROGRESS_WHEN", "always");
+        set("CARGO_TERM_PROGRESS_WIDTH", &size.ws_col.to_string());
+    }
+    variables
+}
+
+/// Cargo's messages to their end, and its exit code.
+fn messages(command: &duct::Expression, build: &Build) -> Result<(Messages, i32)> {
+    let mut messages = Messages::default();
+    let reader = command.reader().map_err(|error| Error::io("run", super::program(), error))?;
+    for message in Message::parse_stream(BufReader::new(&reader)) {
+        let message = message.map_err(|error| Error::failed("cannot read cargo's messages").with_source(error))?;
+        messages.take(message, build);
+    }
+    let output = reader.try_wait().map_err(|error| Error::io("wait for", super::program(), error))?;
+    let status = output.map(|output| output.status);
+    let failed = || status.and_then(|status| status.code()).unwrap_or(exit_code::FAILED);
+    let code = if status.is_some_and(|status| status.success()) { 0 } else { failed() };
+    Ok((messages, code))
 }

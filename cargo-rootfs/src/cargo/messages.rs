@@ -110,9 +110,11 @@ mod tests {
             name: "app".to_owned(),
         };
         Build {
+            with: crate::plan::BuildWith::Cargo,
             arguments: Vec::new(),
             wanted: vec![wanted],
             workspace_root: "/ws".into(),
+            target_directory: "/t".into(),
             folders: Vec::new(),
             chosen_target,
         }

@@ -1,12 +1,14 @@
 //! What cargo's configuration and the compiler say about targets.
 //!
 //! Cargo reads its configuration again for itself; nothing found here is passed to it.
+//! What is missing for a build is said by [`prepare`](super::prepare).
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::Path;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use cargo_config2::Config;
 use toml::de::{DeTable, DeValue};
 
@@ -17,6 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Toolchain {
     config: Config,
     host: String,
+    /// Where rustc keeps what it comes with; asked for where there may be another target than the host.
+    sysroot: OnceCell<Option<Utf8PathBuf>>,
 }
 
 /// A [`Toolchain`] that is being asked for while other work goes on.
@@ -24,15 +28,33 @@ pub(crate) struct Asked(JoinHandle<Result<Toolchain>>);
 
 impl Toolchain {
     /// Starts to ask: it runs a program, which takes as long as `cargo metadata`.
-    pub(crate) fn ask() -> Asked {
-        Asked(std::thread::spawn(|| {
+    ///
+    /// `typed` are the targets of the command line: where there are any, it asks at the same time for what is needed
+    /// where one is not the host.
+    pub(crate) fn ask(typed: &[String]) -> Asked {
+        let is_typed = !typed.is_empty();
+        Asked(std::thread::spawn(move || {
             let unreadable = |error| Error::failed("cannot read cargo's configuration").with_source(error);
             let config = Config::load().map_err(unreadable)?;
-            let host = config
-                .host_triple()
-                .map_err(|error| Error::failed("cannot ask for the host's triple").with_source(error))?;
-            Ok(Self { host: host.to_owned(), config })
+            let question = (is_typed || config.build.target.is_some()).then(|| Rustc::of(&config));
+            std::thread::scope(|scope| {
+                let sysroot = question.map(|rustc| scope.spawn(move || rustc.sysroot()));
+                let host = config
+                    .host_triple()
+                    .map_err(|error| Error::failed("cannot ask for the host's triple").with_source(error))?;
+                let host = host.to_owned();
+                let answered = OnceCell::new();
+                if let Some(Ok(sysroot)) = sysroot.map(ScopedJoinHandle::join) {
+                    let _ = answered.set(sysroot);
+                }
+                Ok(Self { host, config, sysroot: answered })
+            })
         }))
+    }
+
+    /// Where rustc keeps what it comes with, the standard libraries among it.
+    pub(super) fn sysroot(&self) -> Option<&Utf8Path> {
+        self.sysroot.get_or_init(|| Rustc::of(&self.config).sysroot()).as_deref()
     }
 
     /// As rustc names it.
@@ -43,10 +65,8 @@ impl Toolchain {
     /// What cargo builds for without `--target`: `--config`, CARGO_BUILD_TARGET, `build.target`, in this order.
     /// Empty where none of these is set.
     pub(crate) fn configured_targets(&self, overrides: &[String]) -> Result<Vec<String>> {
-        for text in overrides.iter().rev() {
-            if let Some(targets) = build_target_of(text)? {
-                return Ok(targets);
-            }
+        if let Some(targets) = overrides.iter().rev().find_map(|text| strings_of(text, &["build", "target"])) {
+            return Ok(targets);
         }
         let none: [&str; 0] = [];
         self.config
@@ -59,23 +79,67 @@ impl Toolchain {
         self.config.net.offline.unwrap_or(false)
     }
 
-    /// The program that links for `target`, where one is configured.
-    pub(crate) fn linker(&self, target: &str) -> Option<OsString> {
+    /// The program that links for `target`, where one is configured: `--config`, the environment, the files, and last
+    /// the flags of rustc, as cargo and rustc read them.
+    pub(crate) fn linker(&self, target: &str, overrides: &[String]) -> Option<OsString> {
+        let typed = |text: &String| strings_of(text, &["target", target, "linker"])?.pop();
+        if let Some(linker) = overrides.iter().rev().find_map(typed) {
+            return Some(linker.into());
+        }
         if let Ok(Some(linker)) = self.config.linker(target) {
             return Some(linker.into_os_string());
         }
-        let flags = self.config.rustflags(target).ok().flatten()?.flags;
-        let value = |flag: &String| flag.split_once("linker=").map(|(_, linker)| OsString::from(linker));
-        flags.iter().find_map(value)
+        let flags = self.rustflags(target, overrides);
+        flags.iter().find_map(|flag| flag.split_once("linker=").map(|(_, linker)| OsString::from(linker)))
+    }
+
+    /// The flags that rustc gets for `target`, from wherever they are set.
+    pub(super) fn rustflags(&self, target: &str, overrides: &[String]) -> Vec<String> {
+        let configured = self.config.rustflags(target).ok().flatten().map(|flags| flags.flags).unwrap_or_default();
+        let typed = |text: &String| {
+            let of_target = strings_of(text, &["target", target, "rustflags"]);
+            of_target.into_iter().chain(strings_of(text, &["build", "rustflags"])).flatten().collect::<Vec<_>>()
+        };
+        configured.into_iter().chain(overrides.iter().flat_map(typed)).collect()
+    }
+
+    /// Whether cargo takes unstable options (and so may build the standard library itself).
+    pub(super) fn is_unstable(&self) -> bool {
+        let is_nightly = self.config.cargo_version().is_ok_and(|version| version.nightly);
+        is_nightly || std::env::var_os("RUSTC_BOOTSTRAP").is_some()
+    }
+
+    /// A variable that build scripts get: cargo's table `env`, or this program's environment
+    /// (<https://doc.rust-lang.org/cargo/reference/config.html#env>).
+    pub(super) fn sets(&self, variable: &str) -> bool {
+        self.config.env.contains_key(variable) || std::env::var_os(variable).is_some()
     }
 
     /// Where rustc keeps the standard library of `target`, whether or not it is installed.
     pub(super) fn library_dir(&self, target: &str) -> Option<Utf8PathBuf> {
-        let rustc = self.config.rustc();
-        let arguments = ["--print", "target-libdir", "--target", target].map(OsString::from);
+        Rustc::of(&self.config).print(&["target-libdir", "--target", target])
+    }
+}
+
+/// The compiler, with the wrapper that is configured.
+struct Rustc(Vec<OsString>);
+
+impl Rustc {
+    fn of(config: &Config) -> Self {
+        let rustc = config.rustc();
         // As a string: duct takes a path to be relative to the current folder, not to be looked up in PATH.
-        let program = rustc.path.as_os_str().to_owned();
-        let text = duct::cmd(program, rustc.args.iter().cloned().chain(arguments)).stderr_null().read().ok()?;
+        Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
+    }
+
+    fn sysroot(&self) -> Option<Utf8PathBuf> {
+        self.print(&["sysroot"])
+    }
+
+    /// A path that it prints.
+    fn print(&self, what: &[&str]) -> Option<Utf8PathBuf> {
+        let (program, before) = self.0.split_first()?;
+        let arguments = ["--print"].iter().chain(what).map(OsString::from);
+        let text = duct::cmd(program, before.iter().cloned().chain(arguments)).stderr_null().read().ok()?;
         Some(Utf8PathBuf::from(text.trim()))
     }
 }
@@ -90,21 +154,21 @@ impl Asked {
     }
 }
 
-/// `build.target` of one `--config`, which is a file or TOML itself
+/// The string, or the list of strings, at `path` in one `--config`, which is a file or TOML itself
 /// (<https://doc.rust-lang.org/cargo/reference/config.html#command-line-overrides>).
-fn build_target_of(text: &str) -> Result<Option<Vec<String>>> {
-    let text = if Path::new(text).is_file() {
-        std::fs::read_to_string(text).map_err(|error| Error::io("read", text, error))?
-    } else {
-        text.to_owned()
-    };
+fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
+    let text = if Path::new(text).is_file() { std::fs::read_to_string(text).ok()? } else { text.to_owned() };
     // What is wrong with it is cargo's to say.
-    let Ok(table) = DeTable::parse(&text) else { return Ok(None) };
-    let target = table.get_ref().get("build").and_then(|build| build.get_ref().get("target"));
-    Ok(target.map(|target| match target.get_ref() {
-        DeValue::Array(targets) => targets.iter().filter_map(|one| one.get_ref().as_str().map(str::to_owned)).collect(),
+    let table = DeTable::parse(&text).ok()?;
+    let (last, folders) = path.split_last()?;
+    let mut within = table.get_ref();
+    for name in folders {
+        within = within.get(*name)?.get_ref().as_table()?;
+    }
+    Some(match within.get(*last)?.get_ref() {
+        DeValue::Array(all) => all.iter().filter_map(|one| one.get_ref().as_str().map(str::to_owned)).collect(),
         one => one.as_str().map(str::to_owned).into_iter().collect(),
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -112,7 +176,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn build_target_is_read_from_config_arguments() {
+    fn config_arguments_are_read() {
+        let linker = strings_of("target.a-b-linux.linker = 'b-gcc'", &["target", "a-b-linux", "linker"]);
+        assert_eq!(linker, Some(vec!["b-gcc".to_owned()]));
         for (text, targets) in [
             ("build.target='a-b-linux'", Some(vec!["a-b-linux"])),
             ("build = { target = ['a', 'b'] }", Some(vec!["a", "b"])),
@@ -120,7 +186,7 @@ mod tests {
             ("not toml at all", None),
         ] {
             let targets = targets.map(|targets| targets.into_iter().map(str::to_owned).collect::<Vec<_>>());
-            assert_eq!(build_target_of(text).unwrap(), targets, "{text}");
+            assert_eq!(strings_of(text, &["build", "target"]), targets, "{text}");
         }
     }
 }

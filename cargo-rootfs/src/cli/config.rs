@@ -6,8 +6,9 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use crate::cli::options::{ContentArgs, OutputArgs, Pair, SelectionArgs};
+use crate::cli::options::{CompilationArgs, ContentArgs, OutputArgs, Pair, SelectionArgs};
 use crate::error::{Error, Result};
+use crate::plan::BuildWith;
 
 pub(crate) use read::{Manifest, nearest, read};
 
@@ -34,6 +35,7 @@ pub(crate) struct BuildKeys {
     pub(crate) all_features: bool,
     pub(crate) no_default_features: bool,
     pub(crate) profile: Option<String>,
+    pub(crate) build_with: Option<BuildWith>,
 }
 
 /// What a nearer layer's list does to a farther one's.
@@ -55,7 +57,7 @@ pub(crate) fn merge(workspace: &Layers, package: &Layers, command_line: Layer, t
 impl Layers {
     /// The tables of several packages that go into one rootfs. Their lists add up; their values must agree
     /// where the command line, `typed`, does not set them.
-    pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, typed_profile: Option<&str>) -> Result<Self> {
+    pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, building: &CompilationArgs) -> Result<Self> {
         let mut sum = Self::default();
         let mut errors = Vec::new();
         let mut names: Vec<String> = Vec::new();
@@ -65,8 +67,12 @@ impl Layers {
                 clashes.extend(sum.target.get(triple).map(|known| known.clashes(layer, typed)).unwrap_or_default());
             }
             let (one, other) = (&sum.build.profile, &layers.build.profile);
-            if typed_profile.is_none() && one.is_some() && other.is_some() && one != other {
+            if building.profile.is_none() && one.is_some() && other.is_some() && one != other {
                 clashes.push("profile");
+            }
+            let (one, other) = (sum.build.build_with, layers.build.build_with);
+            if building.build_with.is_none() && one.is_some() && other.is_some() && one != other {
+                clashes.push("build-with");
             }
             errors.extend(clashes.into_iter().map(|key| {
                 let others = names.join(", ");
@@ -82,6 +88,7 @@ impl Layers {
             sum.build.all_features |= layers.build.all_features;
             sum.build.no_default_features |= layers.build.no_default_features;
             sum.build.profile = sum.build.profile.or(layers.build.profile);
+            sum.build.build_with = sum.build.build_with.or(layers.build.build_with);
             names.push(format!("`{name}`"));
         }
         Error::all(errors).map(|()| sum)
@@ -105,6 +112,7 @@ impl BuildKeys {
             all_features: self.all_features || far.all_features,
             no_default_features: self.no_default_features || far.no_default_features,
             profile: self.profile.or(far.profile),
+            build_with: self.build_with.or(far.build_with),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
+use crate::plan::BuildWith;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
 use crate::write::docker::Engine;
@@ -317,7 +318,7 @@ pub(crate) struct SelectionArgs {
 }
 
 /// What has no meaning where nothing is built.
-const BUILDING: [&str; 19] = [
+const BUILDING: [&str; 20] = [
     "package",
     "workspace",
     "all",
@@ -337,6 +338,7 @@ const BUILDING: [&str; 19] = [
     "config",
     "unstable",
     "jobs",
+    "build_with",
 ];
 
 /// How to compile.
@@ -352,6 +354,10 @@ pub(crate) struct CompilationArgs {
     /// Build for this target triple (repeatable)
     #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) target: Vec<String>,
+    /// What compiles and links: `zigbuild` is cargo-zigbuild, with which a TRIPLE may end in a glibc, as `.2.17`
+    /// [default: cargo]
+    #[arg(long, value_name = "TOOL")]
+    pub(crate) build_with: Option<BuildWith>,
     /// Folder for all generated artifacts
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) target_dir: Option<Utf8PathBuf>,
@@ -527,6 +533,16 @@ impl ValueEnum for Engine {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.program()))
+    }
+}
+
+impl ValueEnum for BuildWith {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Cargo, Self::Zigbuild]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

@@ -5,19 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 11] = [
-    "locale",
-    "layers",
-    "sbom",
-    "digest-file",
-    "build-with",
-    "oci",
-    "oci-archive",
-    "docker-load",
-    "push",
-    "cpio",
-    "squashfs",
-];
+const FLAGS: &[&str] =
+    &["locale", "layers", "sbom", "digest-file", "oci", "oci-archive", "docker-load", "push", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
 const COMMANDS: [&str; 2] = ["index", "diff"];

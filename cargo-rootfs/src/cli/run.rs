@@ -2,11 +2,13 @@
 //!
 //! Each step is another room's; here they are only called, and told of.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::enter::{self, Program};
 use super::options::{
@@ -15,10 +17,10 @@ use super::options::{
 use super::sysroots::{self, Sysroot};
 use super::terminal::Terminal;
 use super::{check, closures, generate, output, trace};
-use crate::cargo::{self, Toolchain};
+use crate::cargo::{self, Preparation, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
-use crate::plan::{Plan, Purpose, Request, Source, Surroundings};
+use crate::plan::{Plan, Purpose, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
 
@@ -127,7 +129,8 @@ impl Job<'_> {
         let (plan, toolchain) = plan(request)?;
         let stop = || self.stop_if_interrupted();
         let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
-        for (one, sysroot) in plan.rootfs.iter().zip(choose(&plan, toolchain.as_ref(), &around)?) {
+        let preparation = prepared(&plan, toolchain.as_ref())?;
+        for (one, sysroot) in plan.rootfs.iter().zip(choose(&plan, &preparation, &around)?) {
             self.terminal.sysroot(sysroot.folder(), &one.target)?;
         }
         Ok(())
@@ -180,24 +183,17 @@ impl Job<'_> {
         // Before a build of minutes, not after it.
         let stop = || self.stop_if_interrupted();
         let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
-        let mut sysroots = choose(&plan, toolchain.as_ref(), &around)?;
-
-        let artifacts = self.artifacts(&plan, toolchain.as_ref())?;
-        self.stop_if_interrupted()?;
-        let mut assemblies = Vec::new();
-        let mut errors = Vec::new();
-        for ((one, artifacts), sysroot) in plan.rootfs.iter().zip(&artifacts).zip(&mut sysroots) {
-            self.terminal.status("Resolving", format_args!("{} for {}", one.name, one.target.triple()));
-            match sysroot.assemble(one, artifacts) {
-                Ok(assembly) => {
-                    assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
-                    assemblies.push(assembly);
-                }
-                Err(error) => errors.push(error),
+        let mut preparation = prepared(&plan, toolchain.as_ref())?;
+        let mut sysroots = choose(&plan, &preparation, &around)?;
+        if let (Source::Cargo(build), Some(toolchain)) = (&plan.source, &toolchain) {
+            for (one, sysroot) in plan.rootfs.iter().zip(&sysroots) {
+                preparation.add_libraries(build, &one.target, sysroot.folder(), toolchain)?;
             }
-            self.stop_if_interrupted()?;
         }
-        Error::all(errors)?;
+
+        let artifacts = self.artifacts(&plan, toolchain.as_ref(), &preparation)?;
+        self.stop_if_interrupted()?;
+        let assemblies = self.lay_out(&plan.rootfs, &artifacts, &mut sysroots)?;
         let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
         layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
         let sysroots = sysroots.iter().map(|sysroot| sysroot.folder().to_owned()).collect();
@@ -227,12 +223,63 @@ impl Job<'_> {
         sysroots::Surroundings { terminal: self.terminal, pinned, may: May { change_lock, network }, stop }
     }
 
+    /// One rootfs for each plan. Several are laid out side by side, for they share nothing but the disk, and are told
+    /// of one after the other in the order of the plans, so that what is said of one stands together.
+    fn lay_out(
+        &self,
+        plans: &[RootfsPlan],
+        artifacts: &[Artifacts],
+        sysroots: &mut [Sysroot<'_>],
+    ) -> Result<Vec<Assembly>> {
+        let assemble = |plan: &RootfsPlan, artifacts, sysroot: &Utf8Path| {
+            layout::assemble(sysroot, &plan.target, &plan.content, artifacts)
+        };
+        let folders: Vec<Utf8PathBuf> = sysroots.iter().map(|sysroot| sysroot.folder().to_owned()).collect();
+        let mut assemblies = Vec::new();
+        let mut errors = Vec::new();
+        std::thread::scope(|scope| {
+            let each = plans.iter().zip(artifacts).zip(&folders).enumerate();
+            let started: Vec<_> = each
+                .map(|(index, ((plan, artifacts), folder))| {
+                    // The first on this thread: for one, which is the usual number, none is started.
+                    let thread = (index > 0).then(|| scope.spawn(move || assemble(plan, artifacts, folder)));
+                    (plan, artifacts, folder, thread)
+                })
+                .collect();
+            for ((plan, artifacts, folder, thread), sysroot) in started.into_iter().zip(sysroots) {
+                self.terminal.status("Resolving", format_args!("{} for {}", plan.name, plan.target.triple()));
+                let first = match thread.map(ScopedJoinHandle::join) {
+                    None => assemble(plan, artifacts, folder),
+                    Some(Ok(assembled)) => assembled,
+                    Some(Err(panic)) => std::panic::resume_unwind(panic),
+                };
+                match sysroot.assemble(plan, artifacts, first) {
+                    Ok(assembly) => {
+                        assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
+                        assemblies.push(assembly);
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        });
+        // One sysroot may lack the same for each of its targets.
+        errors.dedup_by_key(|error| error.to_string());
+        self.stop_if_interrupted()?;
+        Error::all(errors).map(|()| assemblies)
+    }
+
     /// The project's executables for each target.
-    fn artifacts(&self, plan: &Plan, toolchain: Option<&Toolchain>) -> Result<Vec<Artifacts>> {
+    fn artifacts(
+        &self,
+        plan: &Plan,
+        toolchain: Option<&Toolchain>,
+        preparation: &Preparation,
+    ) -> Result<Vec<Artifacts>> {
         let built = match (&plan.source, toolchain) {
             (Source::Cargo(build), Some(toolchain)) => {
+                preparation.notes.iter().for_each(|note| self.terminal.status("Using", note));
                 self.terminal.detail("Running", format_args!("`cargo {}`", build.arguments.join(" ")));
-                cargo::build(build, &plan.rootfs, toolchain)
+                cargo::build(build, &plan.rootfs, toolchain, preparation, self.terminal.relay())
             }
             (Source::Prebuilt(executables), _) => {
                 let artifacts = Artifacts { executables: executables.clone(), ..Artifacts::default() };
@@ -280,7 +327,7 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
         };
         return Ok((Plan::new(request, &around)?, None));
     }
-    let asked = Toolchain::ask();
+    let asked = Toolchain::ask(&request.build.compilation.target);
     let (project, build_directory) = cargo::metadata(request.build, &current_dir)?;
     let toolchain = asked.answer()?;
     let around = Surroundings {
@@ -300,15 +347,23 @@ fn current_dir() -> Result<Utf8PathBuf> {
         .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))
 }
 
+/// What the build needs, looked for before anything that takes long.
+fn prepared(plan: &Plan, toolchain: Option<&Toolchain>) -> Result<Preparation> {
+    match (&plan.source, toolchain) {
+        (Source::Cargo(build), Some(toolchain)) => cargo::prepare(build, &plan.rootfs, toolchain),
+        _ => Ok(Preparation::default()),
+    }
+}
+
 /// A sysroot for each rootfs.
 fn choose<'s>(
     plan: &'s Plan,
-    toolchain: Option<&Toolchain>,
+    preparation: &Preparation,
     around: &'s sysroots::Surroundings<'s>,
 ) -> Result<Vec<Sysroot<'s>>> {
     let (mut sysroots, mut errors) = (Vec::new(), Vec::new());
     for one in &plan.rootfs {
-        let linker = toolchain.and_then(|toolchain| toolchain.linker(one.target.triple()));
+        let linker = preparation.linker(one.target.triple()).map(OsStr::to_owned);
         match Sysroot::choose(one, around, linker) {
             Ok(sysroot) => sysroots.push(sysroot),
             Err(error) => errors.push(error),

@@ -93,11 +93,16 @@ impl<'s> Sysroot<'s> {
         &self.current.folder
     }
 
-    /// Plans and proves the rootfs. Where the sysroot lacks something, more packages are added to it, or the next is
-    /// tried, as long as that changes anything.
-    pub(super) fn assemble(&mut self, plan: &RootfsPlan, artifacts: &Artifacts) -> Result<Assembly> {
+    /// Plans and proves the rootfs; `tried` is how that went with the first sysroot. Where one lacks something, more
+    /// packages are added to it, or the next is tried, as long as that changes anything.
+    pub(super) fn assemble(
+        &mut self,
+        plan: &RootfsPlan,
+        artifacts: &Artifacts,
+        mut tried: Result<Assembly>,
+    ) -> Result<Assembly> {
         loop {
-            let error = match layout::assemble(&self.current.folder, self.target, &plan.content, artifacts) {
+            let error = match tried {
                 Ok(assembly) => return Ok(assembly),
                 Err(error) => error,
             };
@@ -106,6 +111,7 @@ impl<'s> Sysroot<'s> {
             if short.is_empty() || !self.mend(&short)? {
                 return Err(error);
             }
+            tried = layout::assemble(&self.current.folder, self.target, &plan.content, artifacts);
         }
     }
 

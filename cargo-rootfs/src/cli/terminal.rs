@@ -151,6 +151,11 @@ impl Terminal {
         let _ = self.result(line.as_bytes());
     }
 
+    /// Where the words of a program that is called go on to people.
+    pub(super) fn relay(&self) -> impl io::Write + Send + use<> {
+        io::stderr()
+    }
+
     /// Nobody can be told that nothing can be told.
     fn people(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());

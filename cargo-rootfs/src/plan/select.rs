@@ -76,7 +76,7 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
     members.retain(|member| wanted.iter().any(|wanted| wanted.package == member.package.id));
     let (name, version) = names(project, &members, main.and_then(|index| chosen.get(index)));
     let package = members.into_iter().map(|member| (member.package.name.to_string(), member.layers));
-    let package = Layers::of_all(package.collect(), typed, build.compilation.profile.as_deref())?;
+    let package = Layers::of_all(package.collect(), typed, &build.compilation)?;
     let keys = package.build.clone().over(workspace.build.clone());
     Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, workspace, package, keys })
 }

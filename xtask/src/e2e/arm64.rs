@@ -64,6 +64,70 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// One call of cargo builds for both machines, and each has its own root, whose programs run.
+pub(super) fn beside_native(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let hello = lab.fixture("hello")?;
+    let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let arm = format!("target.{TRIPLE}.sysroot = \"{}\"\n", host::sysroot_arm64());
+    let manifest = std::fs::read_to_string(hello.join("Cargo.toml"))? + "\n[package.metadata.rootfs]\n" + &arm;
+    lab.file("hello/Cargo.toml", &manifest)?;
+    target()?;
+    let args = ["--target", &native, "--target", TRIPLE, "--with", "bash", "--dir", "root-{arch}", "-v"];
+    let done = with_compilers(lab.rootfs(&hello, args))?.run()?;
+    ensure!(done.stdout == "root-amd64\nroot-arm64\n", "{}", done.report("the folders in the order of the targets"));
+    ensure!(done.stderr.matches("Running `cargo build").count() == 1, "{}", done.report("one call of cargo"));
+    for (arch, machine) in [("amd64", std::env::consts::ARCH), ("arm64", "aarch64")] {
+        let root = Chroot::new(hello.join(format!("root-{arch}")))?;
+        let said = root.run(&["/usr/local/bin/hello", "run", "/bin/bash", "-c", "echo $HOSTTYPE"])?;
+        let (first, last) = (format!("hello from {machine}\n"), format!("\n{machine}\n"));
+        let is_right = said.stdout.starts_with(&first) && said.stdout.ends_with(&last);
+        ensure!(is_right, "{}", said.report(&first));
+    }
+    Ok(())
+}
+
+/// A cross linker that is installed and configured nowhere is used, for this build, and said.
+pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
+    can_run()?;
+    need("aarch64-linux-gnu-gcc")?;
+    let hello = lab.fixture("hello")?;
+    let rootfs = lab.rootfs(&hello, target()?).args(["--dir", "root"]).env("RUSTC", setup::debian_rustc()?.as_str());
+    let done = rootfs.run()?;
+    let note = format!("Using aarch64-linux-gnu-gcc to link for {TRIPLE}");
+    ensure!(done.stderr.matches(&note).count() == 1, "{}", done.report(&note));
+    let said = Chroot::new(hello.join("root"))?.run(&["/usr/local/bin/hello"])?;
+    ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("hello from aarch64"));
+    // What is configured is used, and nothing is said.
+    let done = with_compilers(rootfs)?.run()?;
+    ensure!(!done.stderr.contains("Using "), "{}", done.report("no note"));
+    Ok(())
+}
+
+/// zig links for a glibc of 2012, and without any cross compiler of the system.
+pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let bin = host::zigbuild().join("bin");
+    if !bin.join("cargo-zigbuild").exists() {
+        return cannot(format!("no {bin}/cargo-zigbuild: run `cargo xtask setup`"));
+    }
+    let hello = lab.fixture("hello")?;
+    let [_, triple, sysroot @ ..] = target()?;
+    let build = ["--target", &format!("{triple}.2.17"), "--build-with", "zigbuild"].map(str::to_owned);
+    let path = format!("{}:{bin}:{}", lab.path("bin"), std::env::var("PATH").unwrap_or_default());
+    let run = |args: &[&str]| {
+        let rootfs = lab.cargo(&hello, ["rootfs"]).args(args.iter().copied()).args(build.clone()).args(sysroot.clone());
+        rootfs.env("PATH", path.clone()).env("RUSTC", setup::debian_rustc()?.as_str()).run()
+    };
+    let done = run(&["--with", "bash", "--dir", "root-{triple}"])?;
+    ensure!(done.line()? == format!("root-{triple}"), "{}", done.report("a name without the glibc"));
+    let said = Chroot::new(hello.join(format!("root-{triple}")))?.run(&["/usr/local/bin/hello"])?;
+    ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("hello from aarch64"));
+    let tree = run(&["tree", "-q"])?;
+    ensure!(tree.stdout.contains("runs on glibc >= 2.17 "), "{}", tree.report("linked for the glibc that was given"));
+    Ok(())
+}
+
 /// Without a sysroot and a network, exit 1 with what is lacking; with the host's, both architectures are named.
 pub(super) fn refused(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
@@ -75,10 +139,11 @@ pub(super) fn refused(lab: &Lab) -> Result<()> {
     // Neither the target nor the linker is installed: the commands that install them are said.
     let target = target()?;
     let rootfs = lab.rootfs(&hello, ["--target", "riscv64gc-unknown-linux-gnu", "--sysroot", &target[3]]);
-    rootfs.fail(&[1, 101])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "apt"])?;
+    rootfs.fail(&[1])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "gcc-riscv64-linux-gnu"])?;
     let rootfs = with_compilers(lab.rootfs(&hello, target))?;
     let rootfs = rootfs.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-nowhere");
-    rootfs.fail(&[1, 101])?.says(&["aarch64-linux-gnu-nowhere", "gcc-aarch64-linux-gnu"])?;
+    let other = "export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc";
+    rootfs.fail(&[1])?.says(&["aarch64-linux-gnu-nowhere", other])?;
     ensure!(!hello.join("target/rootfs").exists(), "a failed run wrote something");
     Ok(())
 }

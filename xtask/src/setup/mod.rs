@@ -7,6 +7,7 @@ mod needs;
 mod packages;
 mod rust;
 mod sysroot;
+mod zigbuild;
 
 use anyhow::{Context, Result};
 
@@ -44,6 +45,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     attempt("Debian arm64 sysroot", sysroot::make());
     attempt("Debian sysroots of the table of tools", sysroot::make_for_tools());
     attempt("Rust of the declared minimum version", rust::make());
+    attempt("cargo-zigbuild", zigbuild::make());
     if extent == Extent::TestsAndLargeTools {
         attempt("elfpak", elfpak::make());
     }

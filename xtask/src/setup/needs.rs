@@ -25,6 +25,8 @@ const NEEDS: &[(&str, &str)] = &[
     ("runc", "runc"),
     // the compiler of the minimum version
     ("patchelf", "patchelf"),
+    // cargo-zigbuild, which pip installs
+    ("/usr/share/doc/python3-venv", "python3-venv"),
     // privileges, measuring
     ("setcap", "libcap2-bin"),
     ("setpriv", "util-linux"),

@@ -11,6 +11,7 @@ use crate::cli::options::{Pair, parse_folder, parse_include, parse_pair};
 use crate::cli::reserved;
 use crate::error::{Error, Result};
 use crate::layout::Variants;
+use crate::plan::BuildWith;
 use crate::resolve::Priority;
 use crate::runtime::{self, Problem, Rule, Runtime};
 use crate::target::Target;
@@ -18,8 +19,8 @@ use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 31] = [
-    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile",
+const KEYS: [&str; 32] = [
+    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
     "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "rule", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
@@ -145,6 +146,10 @@ impl Reader<'_> {
             "all-features" => self.flag(key, value).map(|all| keys.all_features = all),
             "no-default-features" => self.flag(key, value).map(|none| keys.no_default_features = none),
             "profile" => self.text(key, value).map(|name| keys.profile = Some(name)),
+            "build-with" => {
+                let tool = self.text(key, value).and_then(|text| self.parsed(key, &text, parse_build_with));
+                tool.map(|tool| keys.build_with = Some(tool))
+            }
             _ => return None,
         })
     }
@@ -340,6 +345,12 @@ fn parse_runtime(text: &str) -> Result<Runtime> {
 
 fn parse_variants(text: &str) -> Result<Variants> {
     Variants::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is neither `none` nor `all`")))
+}
+
+fn parse_build_with(text: &str) -> Result<BuildWith> {
+    let all = BuildWith::value_variants();
+    let found = all.iter().copied().find(|tool| tool.as_str() == text);
+    found.ok_or_else(|| Error::usage(format!("`{text}` is neither `cargo` nor `zigbuild`")))
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -1,0 +1,163 @@
+//! The machine that builds: its distribution, and the programs in its PATH.
+//!
+//! It says what is there and how more is installed. What a build needs is for others to say.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Whose packages are installed here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Distribution {
+    Debian,
+    Fedora,
+    Arch,
+    #[default]
+    Unknown,
+}
+
+/// The machine, as it is or as a test has it.
+#[derive(Debug, Default)]
+pub(super) struct BuildMachine {
+    pub(super) distribution: Distribution,
+    path: OsString,
+}
+
+/// How one thing is installed: a command for each distribution that has it, and one for all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Install {
+    pub(super) debian: Option<String>,
+    pub(super) fedora: Option<String>,
+    pub(super) arch: Option<String>,
+    pub(super) anywhere: Option<String>,
+}
+
+impl BuildMachine {
+    /// This one.
+    pub(super) fn this() -> Self {
+        let read = |path| std::fs::read_to_string(path).ok();
+        let os_release = read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).unwrap_or_default();
+        Self { distribution: distribution(&os_release), path: std::env::var_os("PATH").unwrap_or_default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_path(distribution: Distribution, path: impl Into<OsString>) -> Self {
+        Self { distribution, path: path.into() }
+    }
+
+    /// Where a program is that is called by this name: a path is taken as it is.
+    pub(super) fn find(&self, name: &OsStr) -> Option<PathBuf> {
+        let is_program = |file: &PathBuf| {
+            std::fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+        };
+        if Path::new(name).components().count() > 1 {
+            return Some(PathBuf::from(name)).filter(is_program);
+        }
+        std::env::split_paths(&self.path).map(|folder| folder.join(name)).find(is_program)
+    }
+
+    /// What a compiler driver says to one question, which takes it some milliseconds; `None` where it does not answer.
+    pub(super) fn ask(&self, program: &str, arguments: &[&str]) -> Option<String> {
+        let program = self.find(program.as_ref())?;
+        let answer = duct::cmd(program, arguments).stdin_null().stderr_null().read().ok()?;
+        Some(answer.trim().to_owned())
+    }
+}
+
+/// By ID, and else by what it is like (os-release(5)).
+fn distribution(os_release: &str) -> Distribution {
+    let value = |key: &str| {
+        let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_default().trim_matches(['"', '\''])
+    };
+    let words = value("ID").split_whitespace().chain(value("ID_LIKE").split_whitespace());
+    let known = |word| match word {
+        "debian" | "ubuntu" => Some(Distribution::Debian),
+        "fedora" | "rhel" | "centos" => Some(Distribution::Fedora),
+        "arch" | "archlinux" => Some(Distribution::Arch),
+        _ => None,
+    };
+    words.filter_map(known).next().unwrap_or(Distribution::Unknown)
+}
+
+impl Install {
+    /// The command for one of them.
+    fn on(&self, distribution: Distribution) -> Option<&String> {
+        match distribution {
+            Distribution::Debian => self.debian.as_ref(),
+            Distribution::Fedora => self.fedora.as_ref(),
+            Distribution::Arch => self.arch.as_ref(),
+            Distribution::Unknown => None,
+        }
+    }
+
+    /// The error with the command for this distribution as its help; where that is not known, with all of them.
+    pub(super) fn explain(&self, mut error: Error, distribution: Distribution) -> Error {
+        if let Some(command) = self.on(distribution) {
+            return error.help(command);
+        }
+        if distribution == Distribution::Unknown {
+            let each = [("Debian", &self.debian), ("Fedora", &self.fedora), ("Arch", &self.arch)];
+            for (name, command) in each {
+                if let Some(command) = command {
+                    error = error.detail(format!("{name:<6} {command}"));
+                }
+            }
+        }
+        match &self.anywhere {
+            Some(command) => error.help(command),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distributions_are_known_by_what_they_are_like() {
+        for (text, expected) in [
+            ("ID=debian\nVERSION_ID=\"12\"\n", Distribution::Debian),
+            ("NAME=\"Linux Mint\"\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", Distribution::Debian),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", Distribution::Fedora),
+            ("ID=manjaro\nID_LIKE=arch\n", Distribution::Arch),
+            ("ID='alpine'\n", Distribution::Unknown),
+            ("BUILD_ID=debian\n", Distribution::Unknown),
+            ("", Distribution::Unknown),
+        ] {
+            assert_eq!(distribution(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_the_distribution_is_not_known_all_commands_are_told() {
+        let text = |text: &str| Some(text.to_owned());
+        let install = Install { debian: text("d"), fedora: None, arch: text("a"), anywhere: text("w") };
+        let told = |distribution| {
+            let error = install.explain(Error::failed("no x"), distribution);
+            (error.details().to_vec(), error.help_line().map(str::to_owned))
+        };
+        assert_eq!(told(Distribution::Debian), (vec![], text("d")));
+        assert_eq!(told(Distribution::Fedora), (vec![], text("w")));
+        let all = vec!["Debian d".to_owned(), "Arch   a".to_owned()];
+        assert_eq!(told(Distribution::Unknown), (all, text("w")));
+    }
+
+    #[test]
+    fn a_program_is_a_file_that_can_be_executed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, mode) in [("gcc", 0o755), ("notes", 0o644)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("cc")).unwrap();
+        let machine = BuildMachine::with_path(Distribution::Unknown, folder.path());
+        let found = |name: &str| machine.find(name.as_ref()).is_some();
+        assert_eq!([found("gcc"), found("notes"), found("cc"), found("absent")], [true, false, false, false]);
+        assert!(found(folder.path().join("gcc").to_str().unwrap()));
+    }
+}

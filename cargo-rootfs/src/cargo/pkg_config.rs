@@ -1,0 +1,227 @@
+//! What makes pkg-config answer for another machine: the `.pc` files of the sysroot, or the machine's own for it.
+//!
+//! Variables carry the target's name, so that build scripts' own dependencies, which are for this machine, ask as ever
+//! (<https://docs.rs/pkg-config/latest/pkg_config/#cross-compilation>). Where one of them is set, all is left as it is.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::linker;
+use super::machine::BuildMachine;
+use crate::target::Target;
+
+/// What is set for a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PkgConfig {
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) from: From,
+}
+
+/// Where it finds its files.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// In the target's sysroot.
+    Sysroot,
+    /// Here, in what this names: a program or a folder.
+    Host(String),
+}
+
+/// What is known to change its answers.
+const VARIABLES: [&str; 5] =
+    ["PKG_CONFIG", "PKG_CONFIG_ALLOW_CROSS", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_PATH", "PKG_CONFIG_SYSROOT_DIR"];
+
+/// For a target that is not the compiler's own; `sysroot` is absolute. `is_set` says which variables a build script
+/// would have anyway.
+pub(super) fn configure(
+    target: &Target,
+    sysroot: &Utf8Path,
+    is_set: impl Fn(&str) -> bool,
+    machine: &BuildMachine,
+) -> Option<PkgConfig> {
+    let triple = target.triple();
+    let underscored = triple.replace('-', "_");
+    if VARIABLES.iter().flat_map(|variable| names(variable, triple)).any(|name| is_set(&name)) {
+        return None;
+    }
+    let set = |variable: &str, value: &str| (format!("{variable}_{underscored}"), value.to_owned());
+    let multiarch = linker::multiarch(target);
+    let folders = folders(sysroot, multiarch.as_deref());
+    if sysroot.parent().is_some() && !folders.is_empty() {
+        let folders = folders.iter().map(|folder| folder.as_str()).collect::<Vec<_>>().join(":");
+        return Some(PkgConfig {
+            variables: vec![
+                set("PKG_CONFIG_ALLOW_CROSS", "1"),
+                set("PKG_CONFIG_SYSROOT_DIR", sysroot.as_str()),
+                set("PKG_CONFIG_LIBDIR", &folders),
+            ],
+            from: From::Sysroot,
+        });
+    }
+    // A musl target has the same tuple as the glibc whose libraries these are.
+    if !triple.contains("gnu") {
+        return None;
+    }
+    let wrapper = format!("{}-pkg-config", multiarch.as_deref()?);
+    if machine.find(wrapper.as_ref()).is_some() {
+        return Some(PkgConfig {
+            variables: vec![set("PKG_CONFIG", &wrapper)],
+            from: From::Host(format!("`{wrapper}`")),
+        });
+    }
+    let own = Utf8PathBuf::from(format!("/usr/lib/{}/pkgconfig", multiarch.as_deref()?));
+    let shared = "/usr/share/pkgconfig";
+    has_pc(&own).then(|| PkgConfig {
+        variables: vec![set("PKG_CONFIG_ALLOW_CROSS", "1"), set("PKG_CONFIG_LIBDIR", &format!("{own}:{shared}"))],
+        from: From::Host(own.to_string()),
+    })
+}
+
+/// What a variable is called for one target, for all of them but the host, and at all, as the crates pkg-config and cc
+/// look for it.
+pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
+    let underscored = triple.replace('-', "_");
+    [
+        format!("{variable}_{triple}"),
+        format!("{variable}_{underscored}"),
+        format!("TARGET_{variable}"),
+        variable.to_owned(),
+    ]
+}
+
+/// Where a root has `.pc` files: Debian's, Fedora's and everybody else's; none where only those are there that
+/// are for all machines.
+fn folders(sysroot: &Utf8Path, multiarch: Option<&str>) -> Vec<Utf8PathBuf> {
+    let multiarch = multiarch.map(|tuple| format!("usr/lib/{tuple}/pkgconfig"));
+    let own = multiarch.into_iter().chain(["usr/lib64/pkgconfig", "usr/lib/pkgconfig"].map(str::to_owned));
+    let mut folders: Vec<_> = own.map(|folder| sysroot.join(folder)).filter(|folder| has_pc(folder)).collect();
+    if !folders.is_empty() {
+        folders.extend([sysroot.join("usr/share/pkgconfig")].into_iter().filter(|folder| has_pc(folder)));
+    }
+    folders
+}
+
+fn has_pc(folder: &Utf8Path) -> bool {
+    let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
+    entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pc")))
+}
+
+/// Whether any dependency asks pkg-config, by the lock file; without one, it is not known.
+pub(super) fn is_asked(lock: Option<&str>) -> bool {
+    lock.is_none_or(|lock| lock.lines().any(|line| line == "name = \"pkg-config\""))
+}
+
+/// Packages that have the files of a library, by pkg-config's name of it, as of Debian 12 and Arch in 2025. Fedora's can
+/// be asked for by that name.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("alsa", "libasound2-dev", "alsa-lib"),
+    ("cairo", "libcairo2-dev", "cairo"),
+    ("dbus-1", "libdbus-1-dev", "dbus"),
+    ("fontconfig", "libfontconfig-dev", "fontconfig"),
+    ("freetype2", "libfreetype-dev", "freetype2"),
+    ("glib-2.0", "libglib2.0-dev", "glib2"),
+    ("gtk+-3.0", "libgtk-3-dev", "gtk3"),
+    ("gtk4", "libgtk-4-dev", "gtk4"),
+    ("libarchive", "libarchive-dev", "libarchive"),
+    ("libclang", "libclang-dev", "clang"),
+    ("libcurl", "libcurl4-openssl-dev", "curl"),
+    ("libgit2", "libgit2-dev", "libgit2"),
+    ("liblzma", "liblzma-dev", "xz"),
+    ("libpcre2-8", "libpcre2-dev", "pcre2"),
+    ("libpq", "libpq-dev", "postgresql-libs"),
+    ("libseccomp", "libseccomp-dev", "libseccomp"),
+    ("libsodium", "libsodium-dev", "libsodium"),
+    ("libssh2", "libssh2-1-dev", "libssh2"),
+    ("libsystemd", "libsystemd-dev", "systemd-libs"),
+    ("libudev", "libudev-dev", "systemd-libs"),
+    ("libusb-1.0", "libusb-1.0-0-dev", "libusb"),
+    ("libxml-2.0", "libxml2-dev", "libxml2"),
+    ("libzstd", "libzstd-dev", "zstd"),
+    ("mysqlclient", "libmariadb-dev", "mariadb-libs"),
+    ("ncurses", "libncurses-dev", "ncurses"),
+    ("openssl", "libssl-dev", "openssl"),
+    ("sqlite3", "libsqlite3-dev", "sqlite"),
+    ("wayland-client", "libwayland-dev", "wayland"),
+    ("x11", "libx11-dev", "libx11"),
+    ("xkbcommon", "libxkbcommon-dev", "libxkbcommon"),
+    ("zlib", "zlib1g-dev", "zlib"),
+];
+
+/// The packages of Debian and Arch that have `library`'s files.
+pub(super) fn packages(library: &str) -> Option<(&'static str, &'static str)> {
+    PACKAGES.iter().find(|(name, ..)| *name == library).map(|(_, debian, arch)| (*debian, *arch))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::machine::Distribution;
+    use super::*;
+
+    /// A root with `.pc` files of these names.
+    fn root(files: &[&str]) -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        for file in files {
+            std::fs::create_dir_all(path.join(file).parent().unwrap()).unwrap();
+            std::fs::write(path.join(file), "").unwrap();
+        }
+        (folder, path)
+    }
+
+    fn configured(triple: &str, sysroot: &Utf8Path, set: &[&str], path: &Utf8Path) -> Option<PkgConfig> {
+        let machine = BuildMachine::with_path(Distribution::Debian, path.as_std_path());
+        configure(&Target::parse(triple).unwrap(), sysroot, |name| set.contains(&name), &machine)
+    }
+
+    #[test]
+    fn the_files_of_the_sysroot_are_pointed_to() {
+        // A machine that this one does not have in its own multiarch folders.
+        let triple = "s390x-unknown-linux-gnu";
+        let (_folder, path) = root(&["usr/lib/s390x-linux-gnu/pkgconfig/zlib.pc", "usr/share/pkgconfig/shared.pc"]);
+        let found = configured(triple, &path, &[], "/nowhere".into()).unwrap();
+        let libdir = format!("{path}/usr/lib/s390x-linux-gnu/pkgconfig:{path}/usr/share/pkgconfig");
+        let variable = |name: &str, value: &str| (format!("{name}_s390x_unknown_linux_gnu"), value.to_owned());
+        assert_eq!(
+            found.variables,
+            [
+                variable("PKG_CONFIG_ALLOW_CROSS", "1"),
+                variable("PKG_CONFIG_SYSROOT_DIR", path.as_str()),
+                variable("PKG_CONFIG_LIBDIR", &libdir),
+            ]
+        );
+        // A person has said how, in one of the ways that there are.
+        for name in ["PKG_CONFIG_PATH", "PKG_CONFIG_s390x-unknown-linux-gnu", "TARGET_PKG_CONFIG_ALLOW_CROSS"] {
+            assert_eq!(configured(triple, &path, &[name], "/nowhere".into()), None, "{name}");
+        }
+        let (_folder, alpine) = root(&["usr/lib/pkgconfig/zlib.pc"]);
+        assert!(configured("s390x-unknown-linux-musl", &alpine, &[], "/nowhere".into()).is_some());
+        let (_folder, nothing) = root(&["usr/share/pkgconfig/shared.pc", "usr/lib/s390x-linux-gnu/pkgconfig/README"]);
+        assert_eq!(configured(triple, &nothing, &[], "/nowhere".into()), None);
+    }
+
+    #[test]
+    fn debians_own_pkg_config_for_the_target_is_next() {
+        let (_folder, path) = root(&["s390x-linux-gnu-pkg-config"]);
+        let program = path.join("s390x-linux-gnu-pkg-config");
+        std::fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+        let found = configured("s390x-unknown-linux-gnu", Utf8Path::new("/"), &[], &path).unwrap();
+        let variable = ("PKG_CONFIG_s390x_unknown_linux_gnu".to_owned(), "s390x-linux-gnu-pkg-config".to_owned());
+        assert_eq!(found.variables, [variable]);
+        // Its libraries are linked with glibc.
+        assert_eq!(configured("s390x-unknown-linux-musl", Utf8Path::new("/"), &[], &path), None);
+    }
+
+    #[test]
+    fn the_lock_file_tells_who_asks() {
+        assert!(is_asked(Some("[[package]]\nname = \"pkg-config\"\nversion = \"0.3.32\"\n")));
+        assert!(!is_asked(Some("[[package]]\nname = \"pkg-config-like\"\n")));
+        assert!(is_asked(None));
+    }
+
+    #[test]
+    fn packages_are_in_order_and_known_once() {
+        assert!(PACKAGES.is_sorted_by(|one, other| one.0 < other.0));
+        assert_eq!(packages("openssl"), Some(("libssl-dev", "openssl")));
+        assert_eq!(packages("nowhere"), None);
+    }
+}

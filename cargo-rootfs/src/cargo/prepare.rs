@@ -1,0 +1,301 @@
+//! What a build for another machine needs, looked for before it: the standard library, a linker, pkg-config's files.
+//!
+//! What is missing for sure ends the run before a build of minutes does. What is only likely is left to the build.
+
+use std::ffi::{OsStr, OsString};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::linker::{self, Libc, Linker};
+use super::machine::{BuildMachine, Distribution, Install};
+use super::pkg_config::{self, From};
+use super::{Toolchain, driver};
+use crate::error::{Error, Result};
+use crate::plan::{Build, BuildWith, RootfsPlan};
+use crate::target::Target;
+
+/// What is set for one build and no other, and what is said of it.
+#[derive(Debug, Default)]
+pub(crate) struct Preparation {
+    pub(crate) variables: Vec<(String, OsString)>,
+    /// One line for each thing that is used without having been configured.
+    pub(crate) notes: Vec<String>,
+    /// What links, by the triple: configured, or found.
+    linkers: Vec<(String, OsString)>,
+    machine: BuildMachine,
+    /// Whether a dependency asks pkg-config; `None` until it is needed.
+    asks_pkg_config: Option<bool>,
+}
+
+/// Looks for what each target needs that no sysroot has. Everything that is missing is told at once.
+pub(crate) fn prepare(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
+    let mut preparation = Preparation::default();
+    let machine = BuildMachine::this();
+    let mut errors = Vec::new();
+    let overrides = build.overrides();
+    if build.with == BuildWith::Zigbuild {
+        errors.extend(without_zigbuild(&machine));
+    }
+    for plan in plans {
+        let target = &plan.target;
+        let triple = target.triple();
+        // What a specification says of its linker is rustc's to read.
+        if plan.cargo_target.as_deref().is_some_and(|name| Utf8Path::new(name).extension() == Some("json")) {
+            continue;
+        }
+        let flags = toolchain.rustflags(triple, &overrides);
+        if triple != toolchain.host() && !may_have_its_own_std(build, &flags, toolchain) {
+            errors.extend(without_std(target, toolchain, &machine));
+        }
+        let configured = toolchain.linker(triple, &overrides);
+        if build.with == BuildWith::Cargo {
+            match linker::choose(target, configured.as_deref(), libc(triple, &flags), &machine) {
+                Linker::Leave => preparation.linkers.extend(configured.map(|linker| (triple.to_owned(), linker))),
+                Linker::Use(linker) => {
+                    preparation.linkers.push((triple.to_owned(), linker.clone().into()));
+                    preparation.notes.push(format!("{linker} to link for {triple}, as nothing else is configured"));
+                    preparation.variables.push((linker::variable(target), linker.into()));
+                }
+                Linker::Missing(error) => errors.push(error),
+            }
+        }
+    }
+    preparation.machine = machine;
+    Error::all(errors).map(|()| preparation)
+}
+
+impl Preparation {
+    /// The program that links for a target, where it is known.
+    pub(crate) fn linker(&self, triple: &str) -> Option<&OsStr> {
+        self.linkers.iter().find(|(of, _)| of == triple).map(|(_, linker)| linker.as_os_str())
+    }
+
+    /// Points pkg-config to the libraries of the target's sysroot, where any dependency asks it.
+    pub(crate) fn add_libraries(
+        &mut self,
+        build: &Build,
+        target: &Target,
+        sysroot: &Utf8Path,
+        toolchain: &Toolchain,
+    ) -> Result<()> {
+        let triple = target.triple();
+        if triple == toolchain.host() || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
+            return Ok(());
+        }
+        let sysroot = absolute(sysroot);
+        let is_set = |name: &str| toolchain.sets(name);
+        let Some(found) = pkg_config::configure(target, &sysroot, is_set, &self.machine) else { return Ok(()) };
+        self.variables.extend(found.variables.into_iter().map(|(name, value)| (name, value.into())));
+        match found.from {
+            From::Host(from) => self.notes.push(format!("the libraries that {from} has for {triple}")),
+            From::Sysroot => {
+                self.notes.push(format!("{sysroot} to build for {triple}: a dependency asks pkg-config"));
+                self.compile_with(build, target, &sysroot, toolchain)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has C compiled, and programs linked, with the headers and libraries of the sysroot, which pkg-config names.
+    fn compile_with(
+        &mut self,
+        build: &Build,
+        target: &Target,
+        sysroot: &Utf8Path,
+        toolchain: &Toolchain,
+    ) -> Result<()> {
+        let Some(linker) = self.linker(target.triple()) else { return Ok(()) };
+        // Beside the rootfs that are written unless there is another output.
+        let folder = build.target_directory.join("rootfs/linker");
+        let Some(driver) = driver::write(target, linker, sysroot, &folder)? else { return Ok(()) };
+        self.set(linker::variable(target), driver.path.into());
+        let underscored = target.triple().replace('-', "_");
+        for flags in ["CFLAGS", "CXXFLAGS"] {
+            // The crate cc takes the nearest of these (<https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>).
+            let known = pkg_config::names(flags, target.triple());
+            if !known.iter().any(|name| toolchain.sets(name)) && !driver.compile.is_empty() {
+                self.set(format!("{flags}_{underscored}"), driver.compile.clone().into());
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, name: String, value: OsString) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value));
+    }
+}
+
+/// Whether the standard library may come from elsewhere than rustc's own folder.
+fn may_have_its_own_std(build: &Build, flags: &[String], toolchain: &Toolchain) -> bool {
+    toolchain.is_unstable()
+        || build.arguments.iter().any(|argument| argument.contains("build-std"))
+        || flags.iter().any(|flag| flag.starts_with("--sysroot"))
+}
+
+/// Which C library's files the linker needs.
+fn libc(triple: &str, flags: &[String]) -> Libc {
+    // The last one counts, as for rustc. Rust's own musl is for static programs only
+    // (<https://doc.rust-lang.org/reference/linkage.html#static-and-dynamic-c-runtimes>).
+    let last = flags.iter().rev().find(|flag| flag.contains("crt-static"));
+    match last {
+        _ if !triple.contains("musl") => Libc::Gnu,
+        Some(flag) if flag.contains("-crt-static") => Libc::Musl,
+        _ => Libc::RustsMusl,
+    }
+}
+
+fn asks_pkg_config(build: &Build) -> bool {
+    let lock = std::fs::read_to_string(build.workspace_root.join("Cargo.lock")).ok();
+    pkg_config::is_asked(lock.as_deref())
+}
+
+fn absolute(folder: &Utf8Path) -> Utf8PathBuf {
+    folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_owned())
+}
+
+/// The error where rustc's folder has no standard library for the target: rustc would say E0463.
+fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -> Option<Error> {
+    let sysroot = toolchain.sysroot()?;
+    if has_std(sysroot, target.triple()) {
+        return None;
+    }
+    let in_usr = Utf8Path::new("/usr");
+    let others = sysroot != in_usr && has_std(in_usr, target.triple());
+    let rustc = others.then(|| machine.find("/usr/bin/rustc".as_ref())).flatten();
+    Some(missing_std(target, sysroot, rustc.is_some(), toolchain.host(), machine))
+}
+
+/// `lib/rustlib/<triple>/lib` below rustc's sysroot (`rustc --print target-libdir`).
+fn has_std(sysroot: &Utf8Path, triple: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(sysroot.join("lib/rustlib").join(triple).join("lib")) else { return false };
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.any(|name| name.starts_with("libcore-"))
+}
+
+fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str, machine: &BuildMachine) -> Error {
+    let triple = target.triple();
+    let error = Error::failed(format!("the standard library for {triple} is not installed"));
+    let error = error.detail(format!("rustc's is in {sysroot}"));
+    let is_rustups = sysroot.parent().is_some_and(|folder| folder.file_name() == Some("toolchains"));
+    let toolchain = sysroot.file_name().filter(|name| is_rustups && *name != format!("stable-{host}"));
+    let named = toolchain.map(|name| format!("--toolchain {name} ")).unwrap_or_default();
+    let rustup = format!("rustup target add {named}{triple}");
+    if usr_has_it {
+        return error
+            .detail(format!("/usr/bin/rustc has it; or {rustup}"))
+            .help("RUSTC=/usr/bin/rustc cargo rootfs ...");
+    }
+    // A distribution's own packages are of use to its own rustc alone.
+    let install = match sysroot.as_str() {
+        "/usr" => Install { anywhere: Some(rustup), ..packaged_std(target) },
+        _ => Install { anywhere: Some(rustup), ..Install::default() },
+    };
+    install.explain(error, machine.distribution)
+}
+
+/// The packages of distributions that have it: Debian's is that of the other architecture, Arch's are for this one.
+fn packaged_std(target: &Target) -> Install {
+    let triple = target.triple();
+    let debian = linker::debian_of(target).filter(|_| !triple.contains("musl"));
+    let arch = match triple {
+        "aarch64-unknown-linux-gnu" => Some("rust-aarch64-gnu"),
+        "aarch64-unknown-linux-musl" => Some("rust-aarch64-musl"),
+        "x86_64-unknown-linux-musl" => Some("rust-musl"),
+        _ => None,
+    };
+    Install {
+        debian: debian.map(|arch| {
+            format!("dpkg --add-architecture {arch} && apt-get update && apt-get install libstd-rust-dev:{arch}")
+        }),
+        arch: arch.map(|package| format!("pacman -S {package}")),
+        ..Install::default()
+    }
+}
+
+/// The error where cargo has no command `zigbuild`.
+fn without_zigbuild(machine: &BuildMachine) -> Option<Error> {
+    // Cargo looks for commands in its own folder of programs as well.
+    let in_home = super::cargo_home().map(|home| home.join("bin/cargo-zigbuild"));
+    let is_there = machine.find("cargo-zigbuild".as_ref()).is_some()
+        || in_home.is_some_and(|file| machine.find(file.as_os_str()).is_some());
+    if is_there {
+        return None;
+    }
+    let error = Error::failed("cargo-zigbuild, which `--build-with zigbuild` calls, is not in PATH");
+    let error = if machine.distribution == Distribution::Unknown {
+        error
+    } else {
+        // PEP 668: pip leaves a distribution's own Python alone.
+        error.detail("pip brings zig with it; where pip refuses, in an environment: python3 -m venv ~/zig && . ~/zig/bin/activate")
+    };
+    Some(error.help("pip install cargo-zigbuild (or: cargo install --locked cargo-zigbuild && pip install ziglang)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARM: &str = "aarch64-unknown-linux-gnu";
+    const HOST: &str = "x86_64-unknown-linux-gnu";
+
+    fn explained(triple: &str, sysroot: &str, usr_has_it: bool, distribution: Distribution) -> String {
+        let machine = BuildMachine::with_path(distribution, "");
+        missing_std(&Target::parse(triple).unwrap(), sysroot.into(), usr_has_it, HOST, &machine).to_string()
+    }
+
+    #[test]
+    fn the_standard_library_is_installed_by_whoever_brought_rustc() {
+        let rustups = "/home/me/.rustup/toolchains/stable-x86_64-unknown-linux-gnu";
+        for distribution in [Distribution::Debian, Distribution::Unknown] {
+            assert_eq!(
+                explained(ARM, rustups, false, distribution),
+                format!(
+                    "the standard library for {ARM} is not installed\n  rustc's is in {rustups}\n  \
+                     help: rustup target add {ARM}"
+                )
+            );
+        }
+        let nightly =
+            explained(ARM, "/r/toolchains/nightly-2025-01-01-x86_64-unknown-linux-gnu", false, Distribution::Arch);
+        assert!(nightly.ends_with(&format!("add --toolchain nightly-2025-01-01-{HOST} {ARM}")), "{nightly}");
+        let debian = explained(ARM, "/usr", false, Distribution::Debian);
+        assert!(debian.ends_with("apt-get install libstd-rust-dev:arm64"), "{debian}");
+        let arch = explained("x86_64-unknown-linux-musl", "/usr", false, Distribution::Arch);
+        assert!(arch.ends_with("help: pacman -S rust-musl"), "{arch}");
+        // Debian has none for musl, and Fedora none for other machines.
+        let musl = explained("x86_64-unknown-linux-musl", "/usr", false, Distribution::Debian);
+        assert!(musl.ends_with("help: rustup target add x86_64-unknown-linux-musl"), "{musl}");
+        let unknown = explained(ARM, "/usr", false, Distribution::Unknown);
+        assert!(unknown.contains("\n  Debian dpkg --add-arch") && unknown.contains("\n  Arch   pacman"), "{unknown}");
+    }
+
+    #[test]
+    fn debians_rustc_is_named_where_it_has_what_rustups_lacks() {
+        let text = explained(ARM, "/r/toolchains/stable-x86_64-unknown-linux-gnu", true, Distribution::Debian);
+        assert!(text.ends_with("help: RUSTC=/usr/bin/rustc cargo rootfs ..."), "{text}");
+        assert!(text.contains("or rustup target add"), "{text}");
+    }
+
+    #[test]
+    fn a_standard_library_is_a_libcore_in_rustcs_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let sysroot = Utf8Path::from_path(folder.path()).unwrap();
+        assert!(!has_std(sysroot, ARM));
+        let lib = sysroot.join("lib/rustlib").join(ARM).join("lib");
+        std::fs::create_dir_all(&lib).unwrap();
+        assert!(!has_std(sysroot, ARM));
+        std::fs::write(lib.join("libcore-0123.rlib"), "").unwrap();
+        assert!(has_std(sysroot, ARM));
+    }
+
+    #[test]
+    fn rusts_own_musl_is_for_static_programs() {
+        let musl = "x86_64-unknown-linux-musl";
+        let flags = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(libc(HOST, &flags("-C target-feature=+crt-static")), Libc::Gnu);
+        assert_eq!(libc(musl, &flags("-C opt-level=3")), Libc::RustsMusl);
+        assert_eq!(libc(musl, &flags("-C target-feature=-crt-static")), Libc::Musl);
+        assert_eq!(libc(musl, &flags("-Ctarget-feature=-crt-static -Ctarget-feature=+crt-static")), Libc::RustsMusl);
+    }
+}
