@@ -5,19 +5,8 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: [&str; 11] = [
-    "locale",
-    "layers",
-    "sbom",
-    "digest-file",
-    "build-with",
-    "oci",
-    "oci-archive",
-    "docker-load",
-    "push",
-    "cpio",
-    "squashfs",
-];
+const FLAGS: [&str; 10] =
+    ["layers", "sbom", "digest-file", "build-with", "oci", "oci-archive", "docker-load", "push", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
 const COMMANDS: [&str; 4] = ["check", "trace", "index", "diff"];
