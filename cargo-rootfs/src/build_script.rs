@@ -97,6 +97,13 @@ impl Userland {
         self
     }
 
+    /// A locale besides C.UTF-8, as `de_DE.UTF-8` (`--locale`).
+    #[must_use]
+    pub fn locale(mut self, name: impl Into<String>) -> Self {
+        self.content.locales.push(name.into());
+        self
+    }
+
     /// Whether what belongs with tools and libraries comes along (`--runtime`).
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
@@ -209,7 +216,8 @@ impl Userland {
 
         let staged = path.with_extension("tar.new");
         let may_open = layout::may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
-        let mut warnings = Gather(assembly.warnings.into_iter().chain(may_open).collect());
+        let suggested = layout::suggestion_warning(&assembly.suggestions);
+        let mut warnings = Gather(assembly.warnings.into_iter().chain(may_open).chain(suggested).collect());
         let sink = TarFile::create(&staged, epoch()?)?;
         write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
         if same_bytes(&staged, path) {

@@ -8,14 +8,17 @@ mod closures;
 mod configuration;
 mod includes;
 mod libraries;
+mod locales;
 mod opened;
 mod packaged;
 mod place;
 mod project;
 mod root;
 mod runtime;
+mod scripts;
 pub(crate) mod secrets;
 mod skeleton;
+mod suggestions;
 mod surprises;
 mod take;
 pub(crate) mod tools;
@@ -42,7 +45,8 @@ pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;
 use place::Layout;
 use root::Root;
-pub use runtime::Suggestion;
+pub use scripts::Script;
+pub use suggestions::{Suggestion, suggestion_warning};
 pub use variants::Variants;
 use worklist::{Worked, Worklist};
 
@@ -61,6 +65,8 @@ pub struct Content {
     pub hwcaps: Variants,
     /// Whether what belongs with tools and libraries comes along (`--runtime`).
     pub runtime: Runtime,
+    /// Locales besides C.UTF-8, as setlocale(3) takes them (`--locale`).
+    pub locales: Vec<String>,
     /// Rules of one's own, besides those that are built in and those of the template.
     pub rules: Vec<Rule>,
     /// Files and folders of the project (`--include`).
@@ -83,6 +89,7 @@ impl Default for Content {
             dlopen: Priority::default(),
             hwcaps: Variants::default(),
             runtime: Runtime::default(),
+            locales: Vec::new(),
             rules: Vec::new(),
             includes: Vec::new(),
             template: "base".to_owned(),
@@ -140,6 +147,8 @@ pub struct Assembly {
     pub tools: Vec<RootfsPath>,
     /// Tools that are there, that may be wanted, and that nobody asked for.
     pub suggestions: Vec<Suggestion>,
+    /// The scripts among all that is to be run, and what runs them.
+    pub scripts: Vec<Script>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
     pub closures: Vec<(String, Closure)>,
     /// Host files and links that were read: when one changes, so may the rootfs.
@@ -198,6 +207,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     project.graft_origins(&mut view, &mut resolvers.project, &roots);
     roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut errors));
 
+    let locales = locales::find(&mut view, &content.locales, &mut errors);
     let mut rules = match content.runtime {
         Runtime::None => None,
         Runtime::Rules | Runtime::Packages => {
@@ -213,9 +223,10 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         let data = includes::files(&includes).into_iter().chain(packaged.taken.paths().cloned());
         rules.run(&mut worklist, &data.collect::<Vec<_>>());
     }
-    let Worked { roots, mut closures, others, errors: refused, warnings: left_out } = worklist.worked;
+    let left_out: Vec<Warning> = worklist.worked.warnings().collect();
+    let Worked { roots, mut closures, others, scripts, errors: refused, .. } = worklist.worked;
     if let Some(rules) = &mut rules {
-        rules.say(&mut view, &mut errors, &mut warnings);
+        rules.say(&mut errors, &mut warnings);
     }
     errors.extend(packaged.errors);
     errors.extend(refused);
@@ -251,6 +262,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let mut claims = closures::lay_out(&mut layout, &roots, &closures, machine)?;
     others.iter().try_for_each(|other| layout.path(&other.path, &other.origin))?;
     claims.extend(variants::lay_out(&mut layout, &roots, &variants, machine)?);
+    claims.extend(scripts::claims(&layout, &scripts, machine));
+    locales::lay_out(&mut layout, &locales)?;
     configuration::lay_out(&mut layout, &roots, &closures, &variants)?;
     for entry in &template.entries {
         skeleton::put(&mut layout, entry, &mut warnings)?;
@@ -268,6 +281,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let (mut inputs, absent) = view.inputs();
     // What is looked for now changes no entry.
     opened::find_may_open(&mut view, &mut resolvers, &roots, &mut closures, &rootfs);
+    let suggested = rules.into_iter().flat_map(runtime::Runtime::suggestions);
+    let suggestions = suggestions::find(&mut view, suggested, &scripts, &rootfs);
     inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
     inputs.extend(includes.iter().map(|include| include.host.clone()));
     inputs.sort_unstable();
@@ -277,7 +292,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         warnings,
         executables: project.paths(),
         tools,
-        suggestions: rules.map(runtime::Runtime::into_suggestions).unwrap_or_default(),
+        suggestions,
+        scripts,
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,

@@ -68,6 +68,7 @@ pub mod report;
 pub mod resolve;
 pub mod rootfs;
 pub mod runtime;
+mod script;
 pub mod sysroot;
 pub mod target;
 pub mod template;

@@ -18,6 +18,7 @@ use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Loaded, Priority, Resolver, Skipped, Verdict, Versions, hwcaps,
 };
 use crate::rootfs::{Body, Kind, Rootfs};
+use crate::script;
 use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
@@ -49,6 +50,8 @@ pub enum Start {
     Path(RootfsPath),
     /// A library found by its name, as dlopen(3) does, by the loader at this path.
     Library(Vec<u8>, RootfsPath),
+    /// A script at a path: what is mapped is the script, its interpreter, and what env(1) runs where it is that.
+    Script(RootfsPath),
 }
 
 impl Claim {
@@ -140,6 +143,9 @@ fn check(
             _ => return Err(Error::failed(format!("`{name}` would not be found in the rootfs"))),
         }
     }
+    if let Start::Script(path) = &claim.start {
+        return script(view, path, claim);
+    }
     let path = start(view, resolver, claim)?;
     let closure = resolver.closure(view, &path).map_err(|skipped| match skipped {
         Skipped::Absent(_) => Error::failed(format!("`{path}` would not be found in the rootfs")),
@@ -180,7 +186,7 @@ fn check(
 /// Where the closure starts, in the rootfs.
 fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<RootfsPath, Error> {
     match &claim.start {
-        Start::Path(path) => Ok(path.clone()),
+        Start::Path(path) | Start::Script(path) => Ok(path.clone()),
         Start::Library(name, loader) => {
             let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
                 return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
@@ -193,6 +199,50 @@ fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<
     }
 }
 
+/// Where env(1) looks for a program unasked: the PATH of images, and of whoever logs in as root.
+const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
+
+/// The interpreter must be where the first line of the script says, as it is in the rootfs, and so must be what env
+/// runs. Their own closures are claims of their own.
+fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), Error> {
+    let head = match view.find(path) {
+        Find::File { file, .. } => view.part(file, 0, script::HEAD).unwrap_or_default(),
+        _ => return Err(Error::failed(format!("`{path}` would not be found in the rootfs"))),
+    };
+    let fails = |why: String| Error::failed(format!("the script `{path}` would not run in the rootfs")).detail(why);
+    let first = script::read(&head).ok_or_else(|| fails("it has no first line that says what runs it".to_owned()))?;
+    let first = first.map_err(|bad| fails(bad.to_string()))?;
+    let interpreter = RootfsPath::from_bytes(&first.interpreter).ok_or_else(|| fails("no interpreter".to_owned()))?;
+    let mut programs = vec![interpreter.clone()];
+    if interpreter.file_name() == b"env" {
+        let program = script::program_of_env(first.argument.as_deref()).map_err(&fails)?;
+        let folders: Vec<RootfsPath> = match &program.path {
+            Some(path) => path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes).collect(),
+            None => PATH.iter().map(|folder| RootfsPath::root().join(folder.as_bytes())).collect(),
+        };
+        let found = match RootfsPath::from_bytes(&program.name) {
+            Some(path) => Some(path),
+            None => folders.iter().map(|folder| folder.join(&program.name)).find(|path| view.is_executable(path)),
+        };
+        let name = String::from_utf8_lossy(&program.name).into_owned();
+        programs.push(found.ok_or_else(|| fails(format!("`{name}` would not be found in PATH")))?);
+    }
+    for (program, inode) in programs.iter().zip(&claim.mapped[1..]) {
+        match view.find(program) {
+            Find::File { file, .. } if view.inode(file) != *inode => {
+                return Err(fails(format!("`{program}` would be another file than in the sysroot")));
+            }
+            Find::File { .. } if view.is_executable(program) => {}
+            Find::File { .. } => return Err(fails(format!("`{program}` would not be executable"))),
+            _ => return Err(fails(format!("`{program}` would not be found"))),
+        }
+    }
+    if programs.len() + 1 != claim.mapped.len() {
+        return Err(fails("it would be run by something else than in the sysroot".to_owned()));
+    }
+    Ok(())
+}
+
 /// Nothing may be missing on better hardware either.
 fn complete_above(
     view: &mut View<'_>,
@@ -202,6 +252,9 @@ fn complete_above(
     verdicts: &mut Vec<Verdict>,
     errors: &mut Vec<Error>,
 ) {
+    if matches!(claim.start, Start::Script(_)) {
+        return;
+    }
     let Ok(path) = start(view, resolver, claim) else { return };
     let Ok(baseline) = resolver.closure(view, &path) else { return };
     for (_, closure) in resolver.closures_above(view, &baseline) {
@@ -251,6 +304,12 @@ impl View<'_> {
         self.ids.insert(path.clone(), id);
         self.paths.push(path.clone());
         id
+    }
+
+    /// Whether a path leads to a file that may be executed.
+    fn is_executable(&mut self, path: &RootfsPath) -> bool {
+        let Find::File { file, .. } = self.find(path) else { return false };
+        self.rootfs.get(&self.paths[file.0]).is_some_and(|entry| entry.mode & 0o111 != 0)
     }
 
     fn body(&self, file: FileId) -> Option<&Body> {
@@ -326,6 +385,20 @@ impl Files for View<'_> {
                 None => Err(io::ErrorKind::NotFound.into()),
             },
             Some(Body::Bytes(bytes)) => Ok(bytes.to_vec()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        match self.body(file).cloned() {
+            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
+                Some(known) => self.sysroot.part(known, offset, length),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+            Some(Body::Bytes(bytes)) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(bytes.get(start..).unwrap_or_default().iter().take(length).copied().collect())
+            }
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -216,6 +216,8 @@ pub enum Origin {
     },
     /// The program interpreter (PT_INTERP) of this object.
     InterpreterOf(RootfsPath),
+    /// Asked for by `--locale`, as typed.
+    Locale(String),
     /// Asked for by `--include`, source as typed.
     Include(String),
     /// From a template, by its name.
@@ -241,6 +243,7 @@ impl fmt::Display for Origin {
             Self::Rule { name, why, because } => write!(f, "rule {name}: {why}, because of {because}"),
             Self::Package { name, because } => write!(f, "package {name}, for {because}"),
             Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
+            Self::Locale(name) => write!(f, "--locale {name}"),
             Self::Include(source) => write!(f, "--include {source}"),
             Self::Template(name) => write!(f, "template {name}"),
             Self::Generated(why) => write!(f, "generated {why}"),
@@ -249,7 +252,27 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    /// The file that brings the entry, where another of the rootfs does.
+    pub fn brought_by(&self) -> Option<&RootfsPath> {
+        match self {
+            Self::NeededBy(by)
+            | Self::NeededOn { by, .. }
+            | Self::OpenedBy { by, .. }
+            | Self::Rule { because: by, .. }
+            | Self::InterpreterOf(by)
+            | Self::Leads(by) => Some(by),
+            _ => None,
+        }
+    }
+}
+
 impl Entry {
+    /// Whether it is a regular file, or another name of one.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File(_) | Kind::Hardlink(_))
+    }
+
     /// An entry owned by 0:0, without capabilities.
     pub fn new(kind: Kind, mode: u32, origin: Origin) -> Self {
         Self { kind, mode, uid: 0, gid: 0, capability: None, origins: BTreeSet::from([origin]) }

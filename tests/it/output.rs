@@ -158,14 +158,17 @@ fn a_prebuilt_file_may_be_named_by_a_link() {
 }
 
 #[test]
-fn a_prebuilt_script_is_said_to_be_one() {
-    let folder = Project::empty().file("start", "#!/bin/sh\n");
-    folder.run(&["-q", "--binary", "./start", "--tar", "x.tar"]).fails(
+fn a_prebuilt_script_brings_what_runs_it() {
+    let folder = Project::empty().file("start", "#!/bin/sh\nexec echo started\n").file("lost", "#!/bin/gone\n");
+    let run = folder.run(&["-q", "--binary", "./start", "--dir", "out"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:#?}");
+    assert!(folder.path().join("out/bin/sh").is_file(), "its interpreter is packed");
+    folder.run(&["-q", "--binary", "./lost", "--tar", "x.tar"]).fails(
         1,
         snapbox::str![[r#"
-error: `start` is a script, and scripts are not supported yet
-  [ROOT]/start begins with #!/bin/sh
-  help: pack its interpreter by --with, and the script by --include [ROOT]/start:/usr/local/bin/start
+error: `lost` cannot be run
+  [ROOT]/lost begins with #!/bin/gone
+  `/bin/gone` is not in the sysroot
 
 "#]],
     );

@@ -17,7 +17,6 @@ fn help_is_printed_for_both_ways_to_call() {
 fn promised_flags_and_commands_are_not_taken_for_typing_errors() {
     let folder = Project::empty();
     for flag in [
-        "--locale",
         "--layers",
         "--sbom",
         "--digest-file",

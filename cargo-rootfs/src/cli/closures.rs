@@ -11,11 +11,12 @@ use serde_json::json;
 
 use super::meeting;
 use super::options::{Format, TreeArgs};
+use super::output;
 use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, exit_code};
-use crate::layout::{Assembly, Variants};
+use crate::layout::{Assembly, Script, Suggestion, Variants};
 use crate::path::RootfsPath;
-use crate::report::{self, Show};
+use crate::report::{self, Cost, Costs, Show};
 use crate::resolve::{Closure, LibraryPath, Loaded, Note, Noted, Opening, Resolver, Skipped};
 use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
@@ -116,7 +117,12 @@ fn from_the_root(text: &str) -> String {
 /// `tree`: the closures of everything in a rootfs that runs.
 pub(super) fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
+    if args.sizes {
+        page.sizes(&report::costs(&assembly.rootfs));
+        return page.put();
+    }
     assembly.closures.into_iter().try_for_each(|(name, closure)| page.add(&name, &Ok(closure)))?;
+    page.scripts(&assembly.scripts, &assembly.suggestions);
     page.put()
 }
 
@@ -138,6 +144,43 @@ impl Page<'_> {
 
     fn put_if_full(&mut self) -> Result<()> {
         if self.text.len() < PAGE { Ok(()) } else { self.put() }
+    }
+
+    /// Scripts, and who may run what is not packed.
+    fn scripts(&mut self, scripts: &[Script], suggestions: &[Suggestion]) {
+        if self.terminal.format() == Format::Human {
+            scripts.iter().for_each(|script| report::script(&mut self.text, script));
+            return report::suggestions(&mut self.text, suggestions);
+        }
+        for script in scripts {
+            let program = script.program.as_ref().map(ToString::to_string);
+            let fields = json!({
+                "file": script.name,
+                "path": script.path.to_string(),
+                "realpath": script.realpath.to_string(),
+                "interpreter": script.interpreter.to_string(),
+                "program": program,
+                "calls": script.calls.iter().map(|call| &**call).collect::<Vec<_>>(),
+            });
+            self.text.extend(terminal::line("script", &fields).into_bytes());
+        }
+        for Suggestion { tool, by, rule } in suggestions {
+            let fields = json!({"tool": tool, "needed_by": by.to_string(), "rule": rule.as_deref()});
+            self.text.extend(terminal::line("suggestion", &fields).into_bytes());
+        }
+    }
+
+    /// What everything costs.
+    fn sizes(&mut self, costs: &Costs) {
+        if self.terminal.format() == Format::Human {
+            return report::sizes(&mut self.text, costs, |size| output::bytes(size).to_string());
+        }
+        for Cost { of, alone, all } in &costs.each {
+            let line = terminal::line("size", &json!({"of": of, "alone": alone, "all": all}));
+            self.text.extend(line.into_bytes());
+        }
+        let line = terminal::line("sizes", &json!({"shared": costs.shared, "total": costs.total}));
+        self.text.extend(line.into_bytes());
     }
 
     fn put(&mut self) -> Result<()> {

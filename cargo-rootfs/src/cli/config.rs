@@ -165,6 +165,7 @@ impl ContentArgs {
             dlopen: self.dlopen.or(far.dlopen),
             hwcaps: self.hwcaps.or(far.hwcaps),
             runtime: self.runtime.or(far.runtime),
+            locale: list(far.locale, self.locale, lists),
             rules: list(far.rules, self.rules, lists),
             include: list(far.include, self.include, lists),
             template: self.template.or(far.template),

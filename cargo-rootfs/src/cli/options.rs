@@ -166,6 +166,9 @@ pub(crate) struct TreeArgs {
     /// they are shown always
     #[arg(long, requires = "files")]
     pub(crate) may_open: bool,
+    /// Show what each thing that was asked for costs, alone and with all that it brings
+    #[arg(long, conflicts_with_all = ["files", "no_dedupe"])]
+    pub(crate) sizes: bool,
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     #[command(flatten)]
@@ -411,6 +414,9 @@ pub(crate) struct ContentArgs {
     /// `packages` each tool comes with the other files of its own package as well, but for documentation.
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<Runtime>,
+    /// Locales besides C.UTF-8, as `de_DE.UTF-8`; comma-separated, repeatable
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) locale: Option<Vec<String>>,
     /// Rules of the configuration; the command line has none.
     #[arg(skip)]
     pub(crate) rules: Option<Vec<Rule>>,
@@ -619,6 +625,7 @@ pub(super) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
         files: files.to_vec(),
         no_dedupe: false,
         may_open: false,
+        sizes: false,
         build: build.clone(),
         content: content.clone(),
     };

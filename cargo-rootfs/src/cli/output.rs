@@ -2,6 +2,7 @@
 //!
 //! The bytes and the names are [`crate::write`]'s.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
 use crate::plan::{Output, RootfsPlan, Start};
+use crate::report;
 use crate::rootfs::Rootfs;
 use crate::target::Target;
 use crate::write::{self, Observer, Sink, Written, dir, docker, tar};
@@ -139,6 +141,30 @@ impl Observer for Progress<'_> {
     fn warn(&mut self, warning: Warning) {
         self.bar.suspend(|| self.terminal.warning(&warning));
     }
+}
+
+/// What rules add of less is not worth a word.
+const LARGE: u64 = 1 << 20;
+
+/// How many of the largest are named.
+const NAMED: usize = 3;
+
+/// The largest of what rules added, by the name of what called for it, and how many files have set-ID bits: in
+/// parentheses, or nothing.
+pub(super) fn largest(assemblies: &[Assembly]) -> String {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, size) in assemblies.iter().flat_map(|assembly| report::additions(&assembly.rootfs)) {
+        *sums.entry(name).or_default() += size;
+    }
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, size)| *size >= LARGE).collect();
+    sums.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(&two.0)));
+    let mut said: Vec<String> =
+        sums.iter().take(NAMED).map(|(name, size)| format!("{name} +{}", bytes(*size))).collect();
+    match assemblies.iter().map(|assembly| report::set_ids(&assembly.rootfs)).sum::<usize>() {
+        0 => {}
+        count => said.push(format!("{count} set-ID")),
+    }
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
 /// A size for people: `1.4 MiB`.

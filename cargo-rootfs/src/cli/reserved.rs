@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
 const FLAGS: &[&str] =
-    &["locale", "layers", "sbom", "digest-file", "oci", "oci-archive", "docker-load", "push", "cpio", "squashfs"];
+    &["layers", "sbom", "digest-file", "oci", "oci-archive", "docker-load", "push", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
 const COMMANDS: [&str; 2] = ["index", "diff"];

@@ -87,7 +87,9 @@ impl Job<'_> {
         let size = assemblies.iter().map(|assembly| assembly.rootfs.size()).sum();
         let entries: usize = assemblies.iter().map(|assembly| assembly.rootfs.len()).sum();
         let seconds = started.elapsed().as_secs_f64();
-        self.terminal.status("Finished", format_args!("{entries} entries, {}, in {seconds:.2}s", output::bytes(size)));
+        let largest = output::largest(&assemblies);
+        let size = output::bytes(size);
+        self.terminal.status("Finished", format_args!("{entries} entries, {size}{largest}, in {seconds:.2}s"));
         for (written, target) in &outputs {
             self.terminal.written(written, target)?;
         }
@@ -196,6 +198,8 @@ impl Job<'_> {
         let assemblies = self.lay_out(&plan.rootfs, &artifacts, &mut sysroots)?;
         let closures = assemblies.iter().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
         layout::may_open_warning(closures).iter().for_each(|warning| self.terminal.warning(warning));
+        let suggestions = assemblies.iter().flat_map(|assembly| &assembly.suggestions);
+        layout::suggestion_warning(suggestions).iter().for_each(|warning| self.terminal.warning(warning));
         let sysroots = sysroots.iter().map(|sysroot| sysroot.folder().to_owned()).collect();
         Ok(Assembled { plan, assemblies, artifacts, sysroots })
     }

@@ -1,4 +1,4 @@
-//! `--include`: files and folders of the project, as they stand, with closures for the ELF files among them.
+//! `--include`: files and folders of the project, as they stand, with closures for the ELF files and scripts among them.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -131,8 +131,8 @@ pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], errors: 
     Ok(())
 }
 
-/// The ELF files among the items that a loader would take. The rest is data; where it looks as if it
-/// were meant to run, that is said.
+/// The ELF files among the items that a loader would take, and the scripts that may be executed. The rest is data; where
+/// it looks as if it were meant to run, that is said.
 pub(super) fn roots(
     view: &mut Sysroot,
     items: &[Item],
@@ -158,23 +158,13 @@ pub(super) fn roots(
                 item.host.display(),
                 malformed.reason
             ))),
-            Err(_) => script(view, item, file, warnings),
+            // A script that is to be run; another is data.
+            Err(_) if item.mode & 0o111 != 0 && view.head(file, 2) == b"#!" => {
+                roots.push(Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone()));
+            }
+            Err(_) => {}
         }
     }
-}
-
-fn script(view: &mut Sysroot, item: &Item, file: crate::resolve::FileId, warnings: &mut Vec<Warning>) {
-    let head = view.head(file, 256);
-    let Some(line) = head.strip_prefix(b"#!") else { return };
-    if item.mode & 0o111 == 0 {
-        return;
-    }
-    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii();
-    let interpreter = String::from_utf8_lossy(line.split(|byte| *byte == b' ').next().unwrap_or_default()).into_owned();
-    warnings.push(
-        Warning::new(format!("`{}` is a script: its interpreter is not packed for it", item.path))
-            .help(format!("pass --with {interpreter}")),
-    );
 }
 
 /// Where the files go.

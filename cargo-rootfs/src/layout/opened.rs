@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Resolvers;
 use super::place::Layout;
 use super::root::Root;
-use crate::elf::Bytes;
 use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
@@ -75,21 +74,27 @@ pub(crate) fn is_rarely_wanted(soname: &[u8]) -> bool {
     RARE.iter().any(|(_, library)| soname.starts_with(library.as_bytes()))
 }
 
-/// How many libraries are named before the rest are counted.
+/// How many are named before the rest are counted.
 const NAMED: usize = 6;
 
 /// One warning for all that the closures may open, to be told and not taken. `None` where there is nothing.
 pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> Option<Warning> {
-    let mut named: BTreeMap<&Bytes, BTreeSet<&[u8]>> = BTreeMap::new();
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for closure in closures {
         let by = |it: &MayOpen| caller(closure, it.by).file_name();
         for it in closure.may_open.iter().filter(|it| !is_rare(by(it), &it.library.needed)) {
-            named.entry(&it.library.needed).or_default().insert(by(it));
+            named.entry(text(&it.library.needed)).or_default().insert(text(by(it)));
         }
     }
-    let one = |(soname, by): (&&Bytes, &BTreeSet<&[u8]>)| {
-        let by: Vec<_> = by.iter().map(|name| format!("`{}`", String::from_utf8_lossy(name))).collect();
-        format!("`{}` (by {})", String::from_utf8_lossy(soname), by.join(", "))
+    offer(&named, "may be opened at run time", "--with-lib")
+}
+
+/// Offers what is not packed, each with who may use it, by the option that adds it.
+pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, option: &str) -> Option<Warning> {
+    let one = |(name, by): (&String, &BTreeSet<String>)| {
+        let by: Vec<_> = by.iter().map(|name| format!("`{name}`")).collect();
+        format!("`{name}` (by {})", by.join(", "))
     };
     let mut shown: Vec<_> = named.iter().take(NAMED).map(one).collect();
     let (what, each) = match named.len() {
@@ -102,9 +107,9 @@ pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> 
     }
     let last = shown.pop().unwrap_or_default();
     let list = if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) };
-    let sonames: Vec<_> = named.keys().map(|soname| String::from_utf8_lossy(soname)).collect();
-    let message = format!("{list} may be opened at run time, and {what} not packed");
-    Some(Warning::new(message).help(format!("where {each} wanted: --with-lib {}", sonames.join(","))))
+    let names: Vec<_> = named.keys().map(String::as_str).collect();
+    let message = format!("{list} {how}, and {what} not packed");
+    Some(Warning::new(message).help(format!("where {each} wanted: {option} {}", names.join(","))))
 }
 
 /// What is not as the notes would have it, each thing once. What is required is an error of its own.

@@ -43,6 +43,11 @@ impl<'a> Layout<'a> {
         matches!(self.view.walk(path).end, End::File(_) | End::Dir(_))
     }
 
+    /// Whether the sysroot has a folder at `path`.
+    pub(super) fn is_folder(&mut self, path: &RootfsPath) -> bool {
+        matches!(self.view.walk(path).end, End::Dir(_))
+    }
+
     /// Puts the file at `path` of the sysroot there, with every link that leads to it.
     pub(super) fn path(&mut self, path: &RootfsPath, origin: &Origin) -> Result<()> {
         let walk = self.view.walk(path);

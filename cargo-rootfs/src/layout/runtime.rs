@@ -7,12 +7,12 @@ mod expand;
 mod image_file;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::place::Layout;
 use super::root::Root;
+use super::suggestions::Suggestion;
 use super::take::{Taken, Taking};
 use super::worklist::Worklist;
 use super::{libraries, tools};
@@ -28,17 +28,6 @@ use crate::template::{Template, TemplateKind};
 
 /// What rules take is matched again; no chain of rules is as long as this.
 const MAX_ROUNDS: usize = 64;
-
-/// A tool that is there, that may be wanted, and that nobody asked for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Suggestion {
-    /// Its name, for `--with`.
-    pub tool: String,
-    /// The file that may run it.
-    pub by: RootfsPath,
-    /// The rule that says so; `None` where it stands in a script.
-    pub rule: Option<Arc<str>>,
-}
 
 /// The rules at work on one rootfs.
 pub(super) struct Runtime<'t> {
@@ -204,8 +193,10 @@ impl<'t> Runtime<'t> {
     /// Does what a rule says, once for each thing that its stars stood for; gives what gets a closure.
     fn fire(&mut self, worklist: &mut Worklist<'_>, call: &Call) -> Vec<Root> {
         let Some(rule) = self.rules.get(call.triggered.rule) else { return Vec::new() };
-        let folder = call.because.parent().filter(|_| rule.uses_folder());
-        let key = (call.triggered.rule, call.triggered.captures.clone(), folder.clone());
+        let folder = call.because.parent().filter(|_| rule.uses(&["{dir}"]));
+        let uses_captures = rule.uses(&["{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}", "{9}"]);
+        let captures = if uses_captures { call.triggered.captures.clone() } else { Captures::new() };
+        let key = (call.triggered.rule, captures, folder.clone());
         if self.fired.contains(&key) || !self.holds(&rule, worklist) {
             return Vec::new();
         }
@@ -250,17 +241,9 @@ impl<'t> Runtime<'t> {
     }
 
     /// What is to be said before anything is laid out.
-    pub(super) fn say(&mut self, view: &mut Sysroot, errors: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
+    pub(super) fn say(&mut self, errors: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
         errors.append(&mut self.errors);
         warnings.extend(self.taken.warnings());
-        // What is not there, or is packed, is no suggestion.
-        let paths = &self.paths;
-        self.suggestions.retain(|it| {
-            tools::by_name(view, &it.tool).is_some_and(|path| {
-                let realpath = view.walk(&path).path;
-                !paths.contains(&path) && !paths.contains(&realpath)
-            })
-        });
     }
 
     /// Puts what was taken and made, where nothing else stands.
@@ -278,8 +261,9 @@ impl<'t> Runtime<'t> {
         Ok(())
     }
 
-    pub(super) fn into_suggestions(self) -> Vec<Suggestion> {
-        self.suggestions.into_iter().collect()
+    /// What the rules suggest, whether it is there or not.
+    pub(super) fn suggestions(self) -> BTreeSet<Suggestion> {
+        self.suggestions
     }
 }
 
@@ -399,13 +383,14 @@ impl Firing<'_, '_, '_> {
 }
 
 impl Rule {
-    /// Whether it does the same for the same file in two folders.
-    fn uses_folder(&self) -> bool {
+    /// Whether any of these variables is in it: else it does the same whatever they stand for.
+    fn uses(&self, variables: &[&str]) -> bool {
         let lists = [&self.take, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
-        let words = self.words_of.iter().flat_map(|it| it.take.iter().chain(&it.tools).chain([&it.file]));
+        let words = self.words_of.iter();
+        let words = words.flat_map(|it| it.take.iter().chain(&it.tools).chain(&it.libraries).chain([&it.file]));
         let files = self.files.iter().map(|file| &file.path);
         let mut texts = lists.chain(self.first_of.iter().flatten()).chain(words).chain(files);
-        texts.any(|text| text.contains("{dir}"))
+        texts.any(|text| variables.iter().any(|variable| text.contains(variable)))
     }
 }
 

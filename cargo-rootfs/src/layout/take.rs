@@ -141,7 +141,8 @@ impl Taking<'_> {
             return;
         }
         self.count += 1;
-        if mode & 0o111 == 0 && is_data(path.file_name()) {
+        let is_executable = mode & 0o111 != 0;
+        if !is_executable && !is_plugin(path.file_name()) {
             return self.taken.add(path, self.origin);
         }
         let head = self.view.head(file, 4);
@@ -158,6 +159,10 @@ impl Taking<'_> {
                 }
                 Err(_) => {}
             }
+        }
+        if head.starts_with(b"#!") && is_executable && !is_source(path.file_name()) {
+            self.roots.push(Root::new(path.to_string(), self.origin.clone(), path.clone()).optional());
+            return;
         }
         self.taken.add(path, self.origin);
     }
@@ -186,12 +191,15 @@ impl Taking<'_> {
     }
 }
 
-/// Whether a file of this name is no program whatever is in it: most of what rules take, and not worth opening.
-fn is_data(name: &[u8]) -> bool {
-    const ENDINGS: [&str; 20] = [
-        "py", "pyc", "pyi", "pm", "pl", "ph", "al", "rb", "vim", "txt", "h", "gz", "html", "js", "json", "xml", "tcl",
-        "el", "mo", "conf",
-    ];
-    let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
-    ending.is_some_and(|ending| ENDINGS.iter().any(|known| known.as_bytes() == ending))
+/// Whether a file that is not executable may be one that is loaded all the same: most of what rules take is none, and not
+/// worth opening.
+fn is_plugin(name: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 5] = [b".so", b".node", b".cmxs", b".oct", b".dll"];
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) || memchr::memmem::find(name, b".so.").is_some()
+}
+
+/// Whether a script of this name is one that others load, whatever its mode: modules of Python and the like.
+fn is_source(name: &[u8]) -> bool {
+    const ENDINGS: [&[u8]; 6] = [b".py", b".pm", b".pl", b".rb", b".tcl", b".js"];
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

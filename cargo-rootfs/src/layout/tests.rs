@@ -8,5 +8,6 @@ mod planned;
 mod proof;
 mod refused;
 mod rules;
+mod scripts;
 mod secrets;
 mod variants;

@@ -5,7 +5,7 @@ use crate::elf::ReadError;
 use crate::error::{Error, Shortage};
 use crate::packages;
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, Files, Find};
+use crate::resolve::BadObject;
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
@@ -72,10 +72,13 @@ fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
 }
 
 pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
-    places(tool).find(|path| {
-        let End::File(file) = view.walk(path).end else { return false };
-        view.info(file).mode & 0o111 != 0
-    })
+    places(tool).find(|path| is_executable(view, path))
+}
+
+/// Whether a path leads to a file that may be executed.
+pub(super) fn is_executable(view: &mut Sysroot, path: &RootfsPath) -> bool {
+    let End::File(file) = view.walk(path).end else { return false };
+    view.info(file).mode & 0o111 != 0
 }
 
 /// What is wrong where the name is there, and is no file that can be executed.
@@ -92,23 +95,6 @@ fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
         Some((path, why))
     })?;
     Some(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{path}: {why}")))
-}
-
-/// What is wrong with the file at `path`, which cannot be read as ELF, where it is a script.
-pub(super) fn script(view: &mut Sysroot, what: &str, path: &RootfsPath) -> Option<Error> {
-    let Find::File { file, realpath } = view.find(path) else { return None };
-    let head = view.head(file, 128);
-    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    // Its path on the host where that is another one.
-    let source = match view.is_outside(&realpath) {
-        true => view.info(file).host.path.display().to_string(),
-        false => realpath.to_string(),
-    };
-    Some(
-        Error::failed(format!("{what} is a script, and scripts are not supported yet"))
-            .detail(format!("{source} begins with #!{}", String::from_utf8_lossy(line).trim_end()))
-            .help(format!("pack its interpreter by --with, and the script by --include {source}:{path}")),
-    )
 }
 
 /// An unknown tool, with near names, and the package that has it where dpkg knows.

@@ -3,11 +3,11 @@
 //!
 //! Which roots are asked for is not decided here, nor where anything goes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Resolvers;
 use super::root::Root;
-use super::tools;
+use super::scripts::{self, Script};
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Closure, Files, Find, Skipped};
@@ -24,8 +24,10 @@ pub(super) struct Worked {
     pub(super) closures: Vec<Closure>,
     /// What has no closure of its own: scripts, and other names of what has one.
     pub(super) others: Vec<Root>,
+    /// The scripts among these.
+    pub(super) scripts: Vec<Script>,
     pub(super) errors: Vec<Error>,
-    pub(super) warnings: Vec<Warning>,
+    left: BTreeMap<(Left, String, String), Vec<RootfsPath>>,
 }
 
 /// What is in sight while a list is worked off.
@@ -107,13 +109,20 @@ impl<'a> Worklist<'a> {
                 Vec::new()
             }
             Err(Skipped::Bad { why: BadObject::Malformed(malformed), .. }) if malformed.not_elf => {
-                match further(self.view, &root) {
-                    Ok(more) => {
-                        worked.others.push(root);
+                match self.script(&root) {
+                    Ok((script, more)) => {
+                        self.worked.scripts.push(script);
+                        self.worked.others.push(root);
                         more
                     }
+                    // Whoever takes it may only read it.
+                    Err(error) if root.is_optional && !root.is_tool => {
+                        self.worked.leave(&root, &error, Left::Idle);
+                        self.worked.others.push(root);
+                        Vec::new()
+                    }
                     Err(error) => {
-                        worked.refuse(&root, error);
+                        self.worked.refuse(&root, error);
                         Vec::new()
                     }
                 }
@@ -126,25 +135,53 @@ impl<'a> Worklist<'a> {
     }
 }
 
-impl Worked {
-    /// A root that cannot work: the reason why nothing is written, or only why it is left out.
-    fn refuse(&mut self, root: &Root, error: Error) {
-        if root.is_optional {
-            let message = format!("left out `{}` ({}): {}", root.path, root.origin, error.message());
-            self.warnings.push(Warning::new(message));
-        } else {
-            self.errors.push(error);
+impl Worklist<'_> {
+    /// What runs a script, and that it can.
+    fn script(&mut self, root: &Root) -> Result<(Script, Vec<Root>), Error> {
+        let (script, more) = scripts::follow(self.view, root, self.target.machine())?;
+        for brought in more.iter().filter(|brought| brought.is_optional) {
+            // Left out later, it would leave the script behind.
+            if let Ok(closure) = self.resolvers.of(brought).closure(self.view, &brought.path) {
+                if let Some(missing) = closure.missing.first() {
+                    let name = String::from_utf8_lossy(&missing.needed);
+                    return Err(Error::failed(format!("`{}` lacks {name} in the sysroot", brought.path)));
+                }
+            }
         }
+        Ok((script, more))
     }
 }
 
-/// The roots that `root` brings, which is not an ELF file: a script is followed to its interpreter. An error where
-/// nothing can run it.
-fn further(view: &mut Sysroot, root: &Root) -> Result<Vec<Root>, Error> {
-    Err(tools::script(view, &root.what(), &root.path).unwrap_or_else(|| {
-        Error::failed(format!("{} cannot be packed", root.what()))
-            .detail(format!("{}: it is neither an ELF file nor a script", root.path))
-    }))
+/// What became of something that cannot work, and need not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    Out,
+    /// It is there, and cannot be run.
+    Idle,
+}
+
+impl Worked {
+    /// A root that cannot work: the reason why nothing is written, or only why it is left out.
+    fn refuse(&mut self, root: &Root, error: Error) {
+        if root.is_optional { self.leave(root, &error, Left::Out) } else { self.errors.push(error) }
+    }
+
+    fn leave(&mut self, root: &Root, error: &Error, left: Left) {
+        let by = root.origin.to_string();
+        let why = error.details().last().map_or(error.message(), String::as_str).to_owned();
+        self.left.entry((left, by, why)).or_default().push(root.path.clone());
+    }
+
+    /// What cannot work and need not, a line for each reason.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+        self.left.iter().map(|((left, by, why), paths)| {
+            let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+            Warning::new(match left {
+                Left::Out => format!("left out `{}`{more} ({by}): {why}", paths[0]),
+                Left::Idle => format!("`{}`{more} ({by}) cannot be run: {why}", paths[0]),
+            })
+        })
+    }
 }
 
 /// What a plugin brings that needs libraries which are packed and which no search finds: whoever opens it has opened

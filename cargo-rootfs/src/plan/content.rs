@@ -25,6 +25,7 @@ pub(super) fn content(args: ContentArgs) -> Content {
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),
         runtime: args.runtime.unwrap_or_default(),
+        locales: args.locale.unwrap_or_default(),
         rules: args.rules.unwrap_or_default(),
         includes: args.include.unwrap_or_default(),
         template: args.template.unwrap_or(default.template),

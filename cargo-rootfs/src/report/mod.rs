@@ -5,14 +5,21 @@
 mod closure_json;
 mod missing;
 mod runs_on;
+#[cfg(feature = "cli")]
+mod scripts;
+#[cfg(feature = "cli")]
+mod sizes;
 mod tree;
 mod versions;
 mod why;
 
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
+#[cfg(feature = "cli")]
+pub use scripts::{script, suggestions};
+#[cfg(feature = "cli")]
+pub use sizes::{Cost, Costs, additions, costs, set_ids, sizes};
 pub use tree::{Show, tree};
 pub use versions::{unversioned_warning, version_error};
-#[cfg(feature = "cli")]
 pub(crate) use why::way;
 pub use why::why;

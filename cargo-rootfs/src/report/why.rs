@@ -85,16 +85,7 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
                 continue;
             }
         };
-        let next = match origin {
-            Origin::NeededBy(by)
-            | Origin::NeededOn { by, .. }
-            | Origin::OpenedBy { by, .. }
-            | Origin::Rule { because: by, .. }
-            | Origin::InterpreterOf(by)
-            | Origin::Leads(by) => Some(by),
-            _ => None,
-        };
-        let next = next.and_then(|by| Some((by, rootfs.get(by)?)));
+        let next = origin.brought_by().and_then(|by| Some((by, rootfs.get(by)?)));
         match next {
             Some((by, entry)) if shown.insert(by.clone()) => {
                 writeln!(out, "{indent}{origin}")?;

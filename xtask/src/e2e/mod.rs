@@ -20,6 +20,7 @@ mod native;
 mod privileges;
 mod provisioned;
 mod readme;
+mod runtime;
 mod tarball;
 mod versions;
 mod watch;
@@ -77,6 +78,8 @@ const SCENARIOS: &[Scenario] = &[
     ("cache: aarch64's loader takes it as well", 40, cache::accepted_arm64),
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("dlopen: libraries that notes name are opened", 15, dlopen::noted),
+    ("runtime: scripts, and names through alternatives", 10, runtime::scripts),
+    ("runtime: converters and terminals, by rules", 10, runtime::rules),
     ("hwcaps: each hardware takes what is for it", 20, hwcaps::variants),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),

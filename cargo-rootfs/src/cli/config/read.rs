@@ -19,9 +19,9 @@ use crate::write::docker::Engine;
 
 /// All keys but `target`.
 #[rustfmt::skip]
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
-    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "rule", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "locale", "rule", "include", "template", "sysroot", "library-path", "install-dir",
     "tar", "dir", "docker-import", "engine",
     "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
     "target",
@@ -163,6 +163,7 @@ impl Reader<'_> {
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
             "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
+            "locale" => content.locale = Some(self.list(key, value)?),
             "rule" => content.rules = Some(self.rules(value)?),
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;

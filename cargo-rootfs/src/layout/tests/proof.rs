@@ -247,6 +247,36 @@ fn nothing_of_a_musl_rootfs_can_be_spared() {
     every_removal_fails(planned(&Ask::tools(&["sh", "tool"]).library_path("/opt/far"), &sysroot));
 }
 
+/// Neither what runs a script, nor a link on the way to it.
+#[test]
+fn nothing_that_runs_scripts_can_be_spared() {
+    let sysroot = Disk::merged()
+        .bytes("usr/bin/start", b"#!/usr/bin/s2 -x\n", 0o755)
+        .bytes("usr/bin/s2", b"#!/bin/sh\n", 0o755)
+        .bytes("usr/bin/own", b"#!/usr/bin/env -S A=b perl -w\n", 0o755)
+        .elf("usr/bin/perl5", tool().needs("libperl.so"))
+        .link("usr/bin/perl", "perl5")
+        .elf("usr/lib/libperl.so", library("libperl.so"));
+    let ask = Ask::tools(&["start", "own"]);
+    every_removal_fails(planned(&ask, &sysroot));
+
+    let mut planned = planned(&ask, &sysroot);
+    for (at, mode) in [("/usr/bin/perl5", 0o644), ("/usr/bin/s2", 0o644)] {
+        let mut changed = planned.assembly.rootfs.clone();
+        changed.get_mut(&path(at)).unwrap().mode = mode;
+        assert!(fails(&mut planned, &changed), "{at} cannot be executed");
+    }
+    let mut changed = planned.assembly.rootfs.clone();
+    let env = changed.get(&path("/usr/bin/env")).unwrap().clone();
+    changed.insert(path("/usr/local/bin/perl"), env);
+    for folder in ["/usr/local", "/usr/local/bin"] {
+        changed.insert(path(folder), Entry::new(Kind::Dir, 0o755, Origin::Template("x".to_owned())));
+    }
+    assert!(fails(&mut planned, &changed), "another perl comes first in PATH");
+    changed.get_mut(&path("/usr/local/bin/perl")).unwrap().mode = 0o644;
+    assert!(!fails(&mut planned, &changed), "one that cannot be executed does not");
+}
+
 /// The machine's own files, and the loader's own rules.
 #[test]
 fn nothing_of_this_machines_tools_can_be_spared() {

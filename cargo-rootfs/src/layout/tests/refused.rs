@@ -22,7 +22,7 @@ fn an_unknown_tool_is_told_with_near_names() {
 #[test]
 fn every_tool_that_is_wrong_is_told() {
     let sysroot = Disk::merged()
-        .bytes("usr/bin/script", b"#!/bin/sh\necho\n", 0o755)
+        .bytes("usr/bin/script", b"#!/bin/gone\necho\n", 0o755)
         .bytes("usr/bin/text", b"hello", 0o755)
         .bytes("usr/bin/half", &tool().build()[..90], 0o755)
         .bytes("usr/bin/data", b"not executable", 0o644)
@@ -43,7 +43,7 @@ fn every_tool_that_is_wrong_is_told() {
             "--with was given an empty name",
             "tool `a/b` is neither a name nor an absolute path",
             // What was found is looked into after the looking up.
-            "tool `script` is a script, and scripts are not supported yet",
+            "tool `script` cannot be run",
             "tool `text` cannot be packed",
             "tool `half` cannot be packed",
         ]

@@ -2,6 +2,7 @@
 
 use super::disk::{Ask, Disk, expect_shape, library, path, tool};
 use crate::elf::fixture::machine;
+use crate::error::Error;
 use crate::layout::Assembly;
 use crate::report;
 use crate::rootfs::{Origin, Rootfs};
@@ -194,6 +195,31 @@ fn unless_and_before_glibc_hold_a_rule_back() {
     ] {
         assert_eq!(has(&Ask::tools(&["gut"]).rules(&rule(more)).rootfs(&sysroot()), "/usr/share/a"), takes, "{more}");
     }
+}
+
+#[test]
+fn locales_are_taken_as_they_are_asked_for() {
+    let mut archive = vec![b'x'; (1 << 20) - 5];
+    archive.extend(b"\0fr_FR.utf8\0");
+    let sysroot = Disk::merged()
+        .bytes("usr/lib/locale/de_DE.utf8/LC_MESSAGES/SYS_LC_MESSAGES", b"x", 0o644)
+        .bytes("usr/lib/locale/de_DE/LC_CTYPE", b"x", 0o644)
+        .bytes("usr/lib/locale/locale-archive", &archive, 0o644);
+    let ask = |names: &[&str]| {
+        let mut ask = Ask::nothing().runtime(Runtime::None);
+        ask.content.locales = names.iter().map(|name| (*name).to_owned()).collect();
+        ask
+    };
+    let rootfs = ask(&["C", "de_DE.UTF-8", "POSIX"]).rootfs(&sysroot);
+    assert!(has(&rootfs, "/usr/lib/locale/de_DE.utf8/LC_MESSAGES/SYS_LC_MESSAGES"));
+    assert!(!has(&rootfs, "/usr/lib/locale/de_DE") && !has(&rootfs, "/usr/lib/locale/locale-archive"));
+    let rootfs = ask(&["fr_FR.UTF-8", "de_DE"]).rootfs(&sysroot);
+    assert!(has(&rootfs, "/usr/lib/locale/locale-archive") && has(&rootfs, "/usr/lib/locale/de_DE/LC_CTYPE"));
+    let error = ask(&["it_IT.UTF-8", "../x", "fr_FR"]).error(&sysroot);
+    let said: Vec<_> = error.each().map(Error::message).collect();
+    let lacking = |name: &str| format!("the locale `{name}` is not in the sysroot");
+    assert_eq!(said, [lacking("it_IT.UTF-8"), lacking("../x"), lacking("fr_FR")]);
+    assert_eq!(error.help_line(), Some("make it there: localedef -i it_IT -f UTF-8 it_IT.UTF-8"));
 }
 
 #[test]

@@ -1,0 +1,193 @@
+//! Scripts: what runs one is found in the sysroot, and what its commands are is offered.
+//!
+//! What the first line says is [`crate::script`]'s; the closure of what runs it is the worklist's.
+
+use std::sync::Arc;
+
+use super::place::Layout;
+use super::root::Root;
+use super::tools;
+use crate::error::{Error, Result, Shortage};
+use crate::packages;
+use crate::path::RootfsPath;
+use crate::proof::{Claim, Start};
+use crate::resolve::{FileId, Files, Find, Hwcaps};
+use crate::rootfs::Origin;
+use crate::script::{self, Shebang, calls};
+use crate::sysroot::{End, Sysroot};
+use crate::target::Machine;
+
+/// A script, and what runs it.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// As it was asked for.
+    pub name: String,
+    /// The path it was asked for by.
+    pub path: RootfsPath,
+    /// The same without links.
+    pub realpath: RootfsPath,
+    /// What its first line names.
+    pub interpreter: RootfsPath,
+    /// What env(1) runs, where that is the interpreter.
+    pub program: Option<RootfsPath>,
+    /// The commands of the sysroot that it seems to call; empty where no shell runs it.
+    pub calls: Vec<Arc<str>>,
+    /// The files themselves: the script, its interpreter, the program.
+    files: Vec<FileId>,
+}
+
+/// What the file at `root`, which is no ELF file, is run by; an error where nothing can run it.
+pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Result<(Script, Vec<Root>), Error> {
+    let Find::File { file, realpath } = view.find(&root.path) else {
+        return Err(Error::failed(format!("{} cannot be packed", root.what())));
+    };
+    let script = Reading { view, machine, root }.read(file, realpath, 1)?;
+    let brings = [Some(&script.interpreter), script.program.as_ref()].into_iter().flatten();
+    let origin = Origin::InterpreterOf(script.realpath.clone());
+    let roots = brings.map(|path| {
+        let realpath = view.walk(path).path;
+        let is_own = root.is_project && view.is_outside(&realpath);
+        let brought = Root::new(path.to_string(), origin.clone(), path.clone());
+        Root { is_project: is_own, is_optional: root.is_optional, ..brought }
+    });
+    let roots = roots.collect();
+    Ok((script, roots))
+}
+
+struct Reading<'r> {
+    view: &'r mut Sysroot,
+    machine: Machine,
+    root: &'r Root,
+}
+
+impl Reading<'_> {
+    /// Reads a script, and those that run it, of which there may be a few in a row.
+    fn read(&mut self, file: FileId, realpath: RootfsPath, depth: usize) -> Result<Script, Error> {
+        let head = self.view.head(file, script::HEAD as u64);
+        // Its path on the host where that is another one.
+        let source = match self.view.is_outside(&realpath) {
+            true => self.view.info(file).host.path.display().to_string(),
+            false => realpath.to_string(),
+        };
+        let what = self.root.what();
+        let Some(first) = script::read(&head) else {
+            return Err(Error::failed(format!("{what} cannot be packed"))
+                .detail(format!("{source}: it is neither an ELF file nor a script")));
+        };
+        let say = |why: String| {
+            Error::failed(format!("{what} cannot be run"))
+                .detail(format!("{source} begins with {}", script::line(&head)))
+                .detail(why)
+        };
+        let Shebang { interpreter, argument } = first.map_err(|bad| {
+            let error = say(bad.to_string());
+            match bad {
+                script::Bad::CarriageReturn => error.help(format!("mend its lines: sed -i 's/\\r$//' {source}")),
+                _ => error,
+            }
+        })?;
+        let Some(interpreter) = RootfsPath::from_bytes(&interpreter) else {
+            return Err(say(script::Bad::Relative.to_string()));
+        };
+        let runs = self.program(&interpreter, &say, depth)?;
+        let mut read = Script {
+            name: self.root.name.clone(),
+            path: self.root.path.clone(),
+            realpath,
+            interpreter: interpreter.clone(),
+            program: None,
+            calls: Vec::new(),
+            files: vec![file, runs],
+        };
+        let mut shell = interpreter.file_name().to_vec();
+        if shell == b"env" {
+            let program = script::program_of_env(argument.as_deref()).map_err(&say)?;
+            let path = self.named(&program, &say)?;
+            let file = self.program(&path, &say, depth)?;
+            shell = path.file_name().to_vec();
+            read.files.push(file);
+            read.program = Some(path);
+        }
+        if calls::is_shell(&shell) {
+            read.calls = self.calls(file);
+        }
+        Ok(read)
+    }
+
+    /// Where env finds a program.
+    fn named(&mut self, program: &script::Program, say: &dyn Fn(String) -> Error) -> Result<RootfsPath, Error> {
+        let text = String::from_utf8_lossy(&program.name).into_owned();
+        if program.name.contains(&b'/') {
+            let bad = || say(format!("`{text}` is no absolute path, and would be looked for in the current folder"));
+            return RootfsPath::from_bytes(&program.name).ok_or_else(bad);
+        }
+        let found = match &program.path {
+            Some(path) => path.split(|byte| *byte == b':').find_map(|folder| {
+                let path = RootfsPath::from_bytes(folder)?.join(&program.name);
+                tools::is_executable(self.view, &path).then_some(path)
+            }),
+            None => tools::by_name(self.view, &text),
+        };
+        found.ok_or_else(|| self.with_package(say(format!("`{text}` is not in the PATH of the sysroot")), &text))
+    }
+
+    fn with_package(&self, error: Error, tool: &str) -> Error {
+        let error = error.for_want_of(Shortage::Tool(tool.to_owned()));
+        match packages::of_tool(tool, self.machine) {
+            Some(package) => error.help(format!("install {package} in the sysroot")),
+            None => error,
+        }
+    }
+
+    /// The file at `path`, which is to run something.
+    fn program(&mut self, path: &RootfsPath, say: &dyn Fn(String) -> Error, depth: usize) -> Result<FileId, Error> {
+        let walk = self.view.walk(path);
+        let file = match walk.end {
+            End::File(file) => file,
+            End::Absent | End::NotDir => {
+                let name = String::from_utf8_lossy(path.file_name()).into_owned();
+                return Err(self.with_package(say(format!("`{path}` is not in the sysroot")), &name));
+            }
+            End::Dir(_) => return Err(say(format!("`{path}` is a directory"))),
+            End::Special(word) => return Err(say(format!("`{path}` is a {word}"))),
+            End::Loop => return Err(say(format!("`{path}` leads through too many symbolic links"))),
+            End::Failed(error) => return Err(say(format!("`{path}` cannot be read: {error}"))),
+        };
+        if self.view.info(file).mode & 0o111 == 0 && !self.view.is_outside(&walk.path) {
+            return Err(say(format!("`{path}` is not executable")));
+        }
+        match self.view.object(file) {
+            Ok(object) if object.machine != self.machine => {
+                Err(say(format!("`{path}` is for {}, not for {}", object.machine, self.machine)))
+            }
+            Ok(_) => Ok(file),
+            Err(_) if depth == script::MAX_SCRIPTS => {
+                Err(say(format!("`{path}` is a script again, the sixth in a row; Linux runs five")))
+            }
+            // A script runs it, which must be run by something itself.
+            Err(_) => self.read(file, walk.path, depth + 1).map(|_| file),
+        }
+    }
+
+    /// The commands that it calls and that the sysroot has.
+    fn calls(&mut self, file: FileId) -> Vec<Arc<str>> {
+        let text = self.view.head(file, calls::MAX_LENGTH as u64);
+        let names = calls::commands(&text);
+        names.into_iter().filter(|name| tools::by_name(self.view, name).is_some()).map(Arc::from).collect()
+    }
+}
+
+/// What must be found again in the rootfs.
+pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) -> Vec<Claim> {
+    let claim = |script: &Script| Claim {
+        names: vec![script.path.clone()],
+        start: Start::Script(script.path.clone()),
+        machine,
+        hwcaps: Hwcaps::BASELINE,
+        mapped: script.files.iter().map(|file| layout.files().inode(*file)).collect(),
+        opened: Vec::new(),
+        paths: Vec::new(),
+        searched: Vec::new(),
+    };
+    scripts.iter().map(claim).collect()
+}

@@ -1,0 +1,55 @@
+//! Tools that may be wanted and that nobody asked for: rules name them, and scripts seem to call them.
+//!
+//! They are told, never packed for that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::opened::offer;
+use super::scripts::Script;
+use super::tools;
+use crate::error::Warning;
+use crate::path::RootfsPath;
+use crate::report;
+use crate::rootfs::Rootfs;
+use crate::sysroot::Sysroot;
+
+/// A tool that is there, that may be wanted, and that nobody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suggestion {
+    /// Its name, for `--with`.
+    pub tool: String,
+    /// The file that may run it.
+    pub by: RootfsPath,
+    /// The rule that says so; `None` where it stands in a script.
+    pub rule: Option<Arc<str>>,
+}
+
+/// What of the rules' suggestions and of the scripts' calls the sysroot has and the rootfs has not.
+pub(super) fn find(
+    view: &mut Sysroot,
+    rules: impl Iterator<Item = Suggestion>,
+    scripts: &[Script],
+    rootfs: &Rootfs,
+) -> Vec<Suggestion> {
+    let called = scripts.iter().flat_map(|script| {
+        let one = |tool: &Arc<str>| Suggestion { tool: tool.to_string(), by: script.realpath.clone(), rule: None };
+        script.calls.iter().map(one)
+    });
+    let all: BTreeSet<Suggestion> = rules.chain(called).collect();
+    let is_lacking =
+        |it: &Suggestion| tools::by_name(view, &it.tool).is_some_and(|path| report::way(rootfs, &path).is_empty());
+    let mut all: Vec<_> = all.into_iter().collect();
+    all.retain(is_lacking);
+    all
+}
+
+/// One warning for all suggestions. `None` where there is none.
+pub fn suggestion_warning<'s>(suggestions: impl IntoIterator<Item = &'s Suggestion>) -> Option<Warning> {
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for Suggestion { tool, by, .. } in suggestions {
+        let by = String::from_utf8_lossy(by.file_name()).into_owned();
+        named.entry(tool.clone()).or_default().insert(by);
+    }
+    offer(&named, "may be run", "--with")
+}

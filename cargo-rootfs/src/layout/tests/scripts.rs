@@ -1,0 +1,200 @@
+//! Scripts as tools and includes: what runs them comes along, and what cannot run is told.
+
+use super::disk::{Ask, Disk, expect_shape, library, path, tool};
+use crate::elf::fixture::machine;
+use crate::layout::{Assembly, suggestion_warning};
+use crate::rootfs::Rootfs;
+
+fn script(sysroot: Disk, name: &str, text: &str) -> Disk {
+    sysroot.bytes(&format!("usr/bin/{name}"), text.as_bytes(), 0o755)
+}
+
+fn has(rootfs: &Rootfs, at: &str) -> bool {
+    rootfs.get(&path(at)).is_some()
+}
+
+fn suggested(assembly: &Assembly) -> String {
+    let one = |it: &crate::layout::Suggestion| format!("{} by {}", it.tool, it.by);
+    assembly.suggestions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_script_brings_its_interpreter_by_the_path_that_it_names() {
+    let sysroot = script(Disk::merged(), "which.debianutils", "#! /bin/sh -e\necho\n")
+        .link("etc/alternatives/which", "/usr/bin/which.debianutils")
+        .link("usr/bin/which", "/etc/alternatives/which");
+    let assembly = Ask::tools(&["which"]).assemble(&sysroot).unwrap();
+    expect_shape(
+        &assembly.rootfs,
+        "/ d0755
+        /bin l0777 -> usr/bin
+        /etc d0755
+        /etc/alternatives d0755
+        /etc/alternatives/which l0777 -> /usr/bin/which.debianutils
+        /lib l0777 -> usr/lib
+        /lib64 l0777 -> usr/lib64
+        /usr d0755
+        /usr/bin d0755
+        /usr/bin/dash f0755
+        /usr/bin/sh l0777 -> dash
+        /usr/bin/which l0777 -> /etc/alternatives/which
+        /usr/bin/which.debianutils f0755
+        /usr/lib d0755
+        /usr/lib/libc.so.6 f0755
+        /usr/lib64 d0755
+        /usr/lib64/ld-linux-x86-64.so.2 f0755",
+    );
+    assert_eq!(assembly.tools, [path("/usr/bin/which")]);
+}
+
+/// An interpreter may be a script, up to five in a row.
+#[test]
+fn scripts_run_by_scripts() {
+    let chain = |length: usize| {
+        let mut sysroot = script(Disk::merged(), "s1", "#!/bin/sh\n");
+        for number in 2..=length {
+            sysroot = script(sysroot, &format!("s{number}"), &format!("#!/usr/bin/s{}\n", number - 1));
+        }
+        sysroot
+    };
+    let rootfs = Ask::tools(&["s5"]).rootfs(&chain(5));
+    assert!((1..=5).all(|number| has(&rootfs, &format!("/usr/bin/s{number}"))) && has(&rootfs, "/usr/bin/dash"));
+    let error = Ask::tools(&["s6"]).error(&chain(6)).to_string();
+    assert!(error.contains("`/usr/bin/s1` is a script again, the sixth in a row; Linux runs five"), "{error}");
+    let circle = script(script(Disk::merged(), "a", "#!/usr/bin/b\n"), "b", "#!/usr/bin/a\n");
+    assert!(Ask::tools(&["a"]).error(&circle).to_string().contains("the sixth in a row"));
+}
+
+#[test]
+fn env_brings_what_it_runs() {
+    let sysroot = || {
+        Disk::merged()
+            .elf("usr/local/bin/python3", tool().needs("libpy.so"))
+            .elf("usr/bin/python3", tool())
+            .elf("opt/bin/own", tool())
+            .elf("usr/lib/libpy.so", library("libpy.so"))
+    };
+    for (line, brings) in [
+        ("/usr/bin/env python3", "/usr/local/bin/python3 /usr/lib/libpy.so"),
+        ("/usr/bin/env /usr/bin/python3", "/usr/bin/python3"),
+        ("/usr/bin/env -S -i A=b python3 -u", "/usr/local/bin/python3"),
+        ("/usr/bin/env -S PATH=/opt/bin own", "/opt/bin/own"),
+    ] {
+        let rootfs = Ask::tools(&["tool"]).rootfs(&script(sysroot(), "tool", &format!("#!{line}\n")));
+        assert!(has(&rootfs, "/usr/bin/env"), "{line}");
+        for path in brings.split(' ') {
+            assert!(has(&rootfs, path), "{line}: {path}");
+        }
+    }
+}
+
+/// Each in words that say what to mend.
+#[test]
+fn what_cannot_run_is_told() {
+    let sysroot = || {
+        Disk::merged()
+            .elf("usr/bin/foreign", tool().machine(machine("aarch64")))
+            .bytes("usr/bin/data", b"x", 0o644)
+            .bytes("usr/bin/text", b"x", 0o755)
+    };
+    for (text, expected) in [
+        (
+            "#!/bin/sh\r\n",
+            "/usr/bin/tool begins with #!/bin/sh\n  it ends in a carriage return, which Linux takes for a part of the name\n  \
+             help: mend its lines: sed -i 's/\\r$//' /usr/bin/tool",
+        ),
+        ("#!/usr/bin/gone\n", "/usr/bin/tool begins with #!/usr/bin/gone\n  `/usr/bin/gone` is not in the sysroot"),
+        (
+            "#!bin/sh\n",
+            "/usr/bin/tool begins with #!bin/sh\n  the interpreter is no absolute path, and would be looked for in the current folder",
+        ),
+        ("#!\n", "/usr/bin/tool begins with #!\n  it names no interpreter"),
+        ("#!/usr/bin\n", "/usr/bin/tool begins with #!/usr/bin\n  `/usr/bin` is a directory"),
+        ("#!/usr/bin/data\n", "/usr/bin/tool begins with #!/usr/bin/data\n  `/usr/bin/data` is not executable"),
+        (
+            "#!/usr/bin/foreign\n",
+            "/usr/bin/tool begins with #!/usr/bin/foreign\n  `/usr/bin/foreign` is for aarch64, not for x86_64",
+        ),
+        (
+            "#!/usr/bin/env gone-tool\n",
+            "/usr/bin/tool begins with #!/usr/bin/env gone-tool\n  `gone-tool` is not in the PATH of the sysroot",
+        ),
+        ("#!/usr/bin/env\n", "/usr/bin/tool begins with #!/usr/bin/env\n  env is given no program"),
+        (
+            "#!/usr/bin/env a/b\n",
+            "/usr/bin/tool begins with #!/usr/bin/env a/b\n  `a/b` is no absolute path, and would be looked for in the current folder",
+        ),
+    ] {
+        let error = Ask::tools(&["tool"]).error(&script(sysroot(), "tool", text));
+        assert_eq!(error.to_string(), format!("tool `tool` cannot be run\n  {expected}"), "{text}");
+    }
+    let error = Ask::tools(&["tool"]).error(&script(sysroot(), "tool", "#!/usr/bin/text\n"));
+    assert_eq!(
+        error.to_string(),
+        "tool `tool` cannot be packed\n  /usr/bin/text: it is neither an ELF file nor a script"
+    );
+}
+
+/// Commands of the sysroot that a shell script calls, without those that are packed.
+#[test]
+fn what_a_shell_script_calls_is_offered() {
+    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd \"$@\" | tee x; absent; cat\n")
+        .elf("usr/bin/own-zip", tool())
+        .elf("usr/bin/tee", tool())
+        .elf("usr/bin/cat", tool());
+    let sysroot = script(sysroot, "other", "#!/usr/bin/env -S bash -e\nown-zip x\n").elf("usr/bin/bash", tool());
+    let sysroot = script(sysroot, "odd-script", "#!/usr/bin/own-perl\ntee x\n").elf("usr/bin/own-perl", tool());
+    let assembly = Ask::tools(&["own-cat", "cat", "other", "odd-script"]).assemble(&sysroot).unwrap();
+    assert_eq!(suggested(&assembly), "own-zip by /usr/bin/other, own-zip by /usr/bin/own-cat, tee by /usr/bin/own-cat");
+    assert!(!has(&assembly.rootfs, "/usr/bin/own-zip"));
+    let warning = suggestion_warning(&assembly.suggestions).unwrap();
+    assert_eq!(
+        warning.message,
+        "`own-zip` (by `other`, `own-cat`) and `tee` (by `own-cat`) may be run, and are not packed"
+    );
+    assert_eq!(warning.help.as_deref(), Some("where they are wanted: --with own-zip,tee"));
+}
+
+/// A script of a rule's is data where nothing runs it; it may be read by another.
+#[test]
+fn a_script_that_a_rule_takes_may_be_idle() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/tool", tool())
+        .elf("usr/bin/lame", tool().needs("libgone.so"))
+        .bytes("usr/lib/tool/runs", b"#!/bin/sh\nenv\n", 0o755)
+        .bytes("usr/lib/tool/gone", b"#!/usr/bin/gone\n", 0o755)
+        .bytes("usr/lib/tool/lame", b"#!/usr/bin/lame\n", 0o755)
+        .bytes("usr/lib/tool/other", b"#!/usr/bin/gone\n", 0o755)
+        .bytes("usr/lib/tool/module.py", b"#!/usr/bin/gone\n", 0o755)
+        .bytes("usr/lib/tool/data", b"#!/usr/bin/gone\n", 0o644);
+    let rules = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/tool']\ntake = ['/usr/lib/tool']\n";
+    let assembly = Ask::tools(&["tool"]).rules(rules).assemble(&sysroot).unwrap();
+    for name in ["runs", "gone", "lame", "other", "module.py", "data"] {
+        assert!(has(&assembly.rootfs, &format!("/usr/lib/tool/{name}")), "{name}");
+    }
+    assert!(has(&assembly.rootfs, "/usr/bin/sh") && !has(&assembly.rootfs, "/usr/bin/lame"));
+    let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "`/usr/lib/tool/gone` and 1 more (rule own: x, because of /usr/bin/tool) cannot be run: `/usr/bin/gone` is not in the sysroot",
+            "`/usr/lib/tool/lame` (rule own: x, because of /usr/bin/tool) cannot be run: `/usr/bin/lame` lacks libgone.so in the sysroot",
+        ]
+    );
+    assert_eq!(suggested(&assembly), "", "what a rule takes, its own `suggest` speaks for");
+}
+
+#[test]
+fn included_scripts_bring_what_runs_them() {
+    let project = Disk::empty()
+        .bytes("bin/start", b"#!/opt/own/run\n", 0o755)
+        .bytes("bin/notes", b"#!/usr/bin/gone\n", 0o644)
+        .elf("own/run", tool().needs("libx.so"));
+    let sysroot = Disk::merged().elf("usr/lib/libx.so", library("libx.so"));
+    let ask = Ask::nothing().include(project.at("bin"), "/srv/bin").include(project.at("own"), "/opt/own");
+    let rootfs = ask.rootfs(&sysroot);
+    assert!(has(&rootfs, "/usr/lib/libx.so") && has(&rootfs, "/srv/bin/start"));
+    let error = Ask::nothing().include(project.at("bin"), "/srv/bin").error(&sysroot);
+    assert_eq!(error.message(), "`/srv/bin/start` cannot be run");
+    assert!(error.details()[1].starts_with("`/opt/own/run` is not in the sysroot"), "{error}");
+}

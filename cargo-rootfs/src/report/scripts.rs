@@ -1,0 +1,25 @@
+//! Scripts and suggestions: what runs the ones, and who may run the others.
+
+use std::collections::BTreeMap;
+
+use crate::layout::{Script, Suggestion};
+
+/// Writes what runs a script, for people.
+pub fn script(out: &mut Vec<u8>, script: &Script) {
+    let Script { name, realpath, interpreter, program, .. } = script;
+    let at = if *name == realpath.to_text() { String::new() } else { format!(" => {realpath}") };
+    let runs = program.as_ref().map_or_else(String::new, |program| format!(" => {program}"));
+    out.extend_from_slice(format!("{name}\n    script{at}, run by {interpreter}{runs}\n").as_bytes());
+}
+
+/// Writes who may run what is not packed, for people.
+pub fn suggestions(out: &mut Vec<u8>, suggestions: &[Suggestion]) {
+    let mut by: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for Suggestion { tool, by: path, rule } in suggestions {
+        let rule = rule.as_ref().map_or_else(String::new, |rule| format!(" (rule {rule})"));
+        by.entry(path).or_default().push(format!("{tool}{rule}"));
+    }
+    for (path, tools) in by {
+        out.extend_from_slice(format!("{path} may run, not packed: {}\n", tools.join(", ")).as_bytes());
+    }
+}
