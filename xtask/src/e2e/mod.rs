@@ -17,6 +17,7 @@ mod metadata;
 mod mirror;
 mod musl;
 mod native;
+mod packages;
 mod privileges;
 mod provisioned;
 mod readme;
@@ -73,6 +74,7 @@ const SCENARIOS: &[Scenario] = &[
     ("versions: what the real loader refuses is not written", 10, versions::as_the_loader),
     ("dlopen: libraries that notes name are opened", 15, dlopen::noted),
     ("hwcaps: each hardware takes what is for it", 20, hwcaps::variants),
+    ("packages: whole, and a tool's own", 15, packages::whole_and_own),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),
     ("run: binds and networks", 5, enter::outside_world),
