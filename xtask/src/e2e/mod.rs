@@ -17,6 +17,7 @@ mod metadata;
 mod mirror;
 mod musl;
 mod native;
+mod packages;
 mod privileges;
 mod provisioned;
 mod readme;
@@ -81,6 +82,7 @@ const SCENARIOS: &[Scenario] = &[
     ("runtime: scripts, and names through alternatives", 10, runtime::scripts),
     ("runtime: converters and terminals, by rules", 10, runtime::rules),
     ("hwcaps: each hardware takes what is for it", 20, hwcaps::variants),
+    ("packages: whole, and a tool's own", 15, packages::whole_and_own),
     ("privileges: capabilities, setuid, setgid", 10, privileges::kept_or_dropped),
     ("run: streams, exit status, /dev, and nothing left", 10, enter::inside),
     ("run: binds and networks", 5, enter::outside_world),

@@ -1,0 +1,39 @@
+//! Packages of this machine's distribution, whole or as far as a tool's own: what is packed does its job.
+
+use anyhow::{Result, ensure};
+
+use super::chroot::Chroot;
+use super::lab::Lab;
+use crate::stage::cannot;
+
+/// A job for perl-base, which every Debian has: modules in Perl, and plugins that they open.
+const JOB: &str = "use Socket; use File::Spec; print File::Spec->catfile(inet_ntoa(inet_aton('127.0.0.1')), 6 * 7)";
+const DONE: &str = "127.0.0.1/42";
+
+pub(super) fn whole_and_own(lab: &Lab) -> Result<()> {
+    if !std::path::Path::new("/var/lib/dpkg/status").exists() {
+        return cannot("packages of Debian need one");
+    }
+    for (name, content) in [
+        ("whole", &["--with-package", "perl-base", "--runtime", "none"][..]),
+        ("own", &["--with", "/usr/bin/perl", "--runtime", "packages"]),
+    ] {
+        let root = lab.path(name);
+        lab.tools(content.iter().copied().chain(["--dir", root.as_str()])).run()?;
+        // From a file: for words of the command line it opens /dev/null.
+        lab.file(&format!("{name}/job.pl"), JOB)?;
+        let said = Chroot::new(&root)?.run(&["/usr/bin/perl", "/job.pl"])?;
+        ensure!(said.stdout == DONE, "{}", said.report(DONE));
+        ensure!(!root.join("usr/share/doc/perl-base").exists(), "documentation in {root}");
+    }
+
+    // What it depends on as well: converters are libc6's.
+    let root = lab.path("converters");
+    lab.tools(["--with-package", "libc-bin", "--dir", root.as_str()]).run()?;
+    let said = Chroot::new(&root)?.run(&["/usr/bin/iconv", "-f", "UTF-8", "-t", "UTF-16BE//TRANSLIT", "/etc/hosts"])?;
+    ensure!(said.stdout.contains('\0'), "{}", said.report("UTF-16"));
+
+    let refused = lab.tools(["--with-package", "libc-bim", "--dir", root.as_str()]).fail(&[1])?;
+    refused.says(&["libc-bim", "near names: libc-bin"])?;
+    Ok(())
+}
