@@ -71,6 +71,12 @@ impl RootfsPath {
         Self(folder.iter().chain(b"/").chain(name).copied().collect())
     }
 
+    /// The same path in memory of its own, which no other thread counts references to.
+    #[cfg(feature = "cli")]
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::from(&self.0[..]))
+    }
+
     /// The folder that holds it; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.iter().rposition(|byte| *byte == b'/')?;

@@ -4,10 +4,12 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::Utf8Path;
 use serde_json::json;
 
+use super::meeting;
 use super::options::{Format, TreeArgs};
 use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, exit_code};
@@ -38,29 +40,67 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let follows = args.content.dlopen.unwrap_or_default();
     let texts = args.content.library_path.iter().flatten();
     let texts = texts.map(|text| if is_host { text.clone() } else { from_the_root(text) });
-    let library_path = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
-    let mut resolver = Resolver::new(library_path, current.clone()).preloading().following(follows);
+    let library_path: Vec<_> = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
+    let resolver = || Resolver::new(library_path.clone(), current.clone()).preloading().following(follows);
+    let mut first = resolver();
     let paths: Vec<RootfsPath> = args.files.iter().map(|file| inside(file.as_bytes())).collect();
-    resolver.read_ahead(&mut sysroot, &paths);
-    let mut complete = true;
-    let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
-    for (file, path) in args.files.iter().zip(&paths) {
-        let mut closure = resolver.closure(&mut sysroot, path);
-        if let (Ok(closure), Some(Variants::All)) = (&mut closure, args.content.hwcaps) {
-            let above = resolver.closures_above(&mut sysroot, closure);
-            above.iter().for_each(|(_, variant)| closure.add_variant(variant));
+    first.read_ahead(&mut sysroot, &paths);
+    let is_incomplete = AtomicBool::new(false);
+    let show = Show::of(args);
+    let report = |resolver: &mut Resolver, sysroot: &mut Sysroot, text: &mut Vec<u8>, index: usize| {
+        let closure = of_file(args, resolver, sysroot, &paths[index]);
+        if !closure.as_ref().is_ok_and(|closure| closure.missing.is_empty()) {
+            is_incomplete.store(true, Ordering::Relaxed);
         }
-        if let (Ok(closure), true) = (&mut closure, args.may_open) {
-            resolver.find_may_open(&mut sysroot, closure);
-        }
-        complete &= closure.as_ref().is_ok_and(|closure| closure.missing.is_empty());
-        page.add(&file.to_string_lossy(), &closure)?;
+        let name = &args.files[index];
+        add(text, terminal.format(), show, &name.to_string_lossy(), &closure);
+    };
+    let other = meeting::is_worthwhile(paths.len()).then(|| (resolver(), sysroot.twin()));
+    let mut page = Page { text: Vec::new(), how_much: show, terminal };
+    let here = |index| {
+        report(&mut first, &mut sysroot, &mut page.text, index);
+        page.put_if_full()
+    };
+    let there = |(resolver, sysroot): &mut (Resolver, Sysroot), index| {
+        let mut text = Vec::new();
+        report(resolver, sysroot, &mut text, index);
+        text
+    };
+    for text in meeting::meet(paths.len(), other, here, there)? {
+        page.text.extend(text);
+        page.put_if_full()?;
     }
     page.put()?;
     // The process is about to end: freeing the memory piece by piece first would be the longest step of a short run.
-    std::mem::forget((sysroot, resolver));
+    std::mem::forget((sysroot, first));
     // What is wrong has been shown where it is wrong.
-    if complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
+    if is_incomplete.into_inner() { Err(Error::cargo(exit_code::FAILED, "")) } else { Ok(()) }
+}
+
+/// The closure of one file, with what was asked for besides.
+fn of_file(
+    args: &TreeArgs,
+    resolver: &mut Resolver,
+    sysroot: &mut Sysroot,
+    path: &RootfsPath,
+) -> Result<Closure, Skipped> {
+    let mut closure = resolver.closure(sysroot, path)?;
+    if args.content.hwcaps == Some(Variants::All) {
+        let above = resolver.closures_above(sysroot, &closure);
+        above.iter().for_each(|(_, variant)| closure.add_variant(variant));
+    }
+    if args.may_open {
+        resolver.find_may_open(sysroot, &mut closure);
+    }
+    Ok(closure)
+}
+
+/// Adds the report of one closure.
+fn add(text: &mut Vec<u8>, format: Format, show: Show, name: &str, closure: &Result<Closure, Skipped>) {
+    match format {
+        Format::Json => report::closure_json(text, name, closure),
+        Format::Human => report::tree(text, name, closure, show),
+    }
 }
 
 /// A library path for a sysroot, where paths start from its root as those of files do; an empty element is none.
@@ -92,10 +132,11 @@ const PAGE: usize = 32 << 10;
 
 impl Page<'_> {
     fn add(&mut self, name: &str, closure: &Result<Closure, Skipped>) -> Result<()> {
-        match self.terminal.format() {
-            Format::Json => report::closure_json(&mut self.text, name, closure),
-            Format::Human => report::tree(&mut self.text, name, closure, self.how_much),
-        }
+        add(&mut self.text, self.terminal.format(), self.how_much, name, closure);
+        self.put_if_full()
+    }
+
+    fn put_if_full(&mut self) -> Result<()> {
         if self.text.len() < PAGE { Ok(()) } else { self.put() }
     }
 

@@ -24,6 +24,7 @@ mod closures;
 mod config;
 mod enter;
 mod generate;
+mod meeting;
 pub(crate) mod options;
 mod output;
 mod reserved;

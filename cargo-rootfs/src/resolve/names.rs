@@ -26,8 +26,11 @@ impl Names {
         if let Some(&id) = self.ids.get(name) {
             return id;
         }
+        // A copy: the file that it stands in may be another resolver's too, in another thread, and names go from hand
+        // to hand.
+        let name = Bytes::from(&**name);
         self.all.push(name.clone());
-        self.ids.insert(name.clone(), self.all.len() - 1);
+        self.ids.insert(name, self.all.len() - 1);
         self.all.len() - 1
     }
 

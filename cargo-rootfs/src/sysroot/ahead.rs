@@ -67,6 +67,21 @@ pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<
     }
 }
 
+/// How many cores there are for this process.
+pub(crate) fn cores() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
+}
+
+/// Gives this thread a table of file descriptors of its own. In one that is shared, opening and closing are done one
+/// after the other, and each read counts a reference. Where it is forbidden, that is so.
+#[cfg(feature = "cli")]
+fn take_own_descriptors() {
+    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
+}
+
+#[cfg(not(feature = "cli"))]
+fn take_own_descriptors() {}
+
 /// Looks at one name.
 fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
     let (mut seen, mut object) = (Vec::with_capacity(2), None);
@@ -188,12 +203,15 @@ impl Ahead<'_, '_> {
 
     /// Lets other threads do their part, until nothing is left to ask.
     fn share(&mut self, disk: &Disk, buffers: &mut Buffers) {
-        let cores = rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize);
+        let cores = cores();
         let desk = Desk::default();
         std::thread::scope(|scope| {
             for _ in 1..cores.min(MAX_THREADS) {
                 // Without a thread it is only slower.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, || desk.serve(disk));
+                let _ = std::thread::Builder::new().spawn_scoped(scope, || {
+                    take_own_descriptors();
+                    desk.serve(disk);
+                });
             }
             loop {
                 let (jobs, answers) = desk.exchange(&mut self.fresh);

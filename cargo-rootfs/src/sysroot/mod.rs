@@ -20,11 +20,14 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 use crate::rootfs::{HostFile, HostStat};
+use crate::text;
 
 mod ahead;
 mod disk;
 mod nodes;
 
+#[cfg(feature = "cli")]
+pub(crate) use ahead::cores;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
 
@@ -56,6 +59,8 @@ struct FileRecord {
     stat: HostStat,
     info: OnceCell<Arc<FileInfo>>,
     object: Option<std::result::Result<Arc<Object>, BadObject>>,
+    /// Whether the object is also another view's, which another thread has.
+    is_shared: bool,
 }
 
 /// Where a regular file is.
@@ -128,6 +133,35 @@ impl Sysroot {
             buffers: Buffers::default(),
             disk: Arc::new(disk),
         })
+    }
+
+    /// Another view of the same folder, which has seen the same and goes on by itself: for another thread. What both
+    /// would count references to is made twice, for two cores that do so wait for each other at each step.
+    #[cfg(feature = "cli")]
+    pub(crate) fn twin(&self) -> Self {
+        let file = |record: &FileRecord| {
+            let place = match &record.place {
+                Place::Inside(path) => Place::Inside(path.copy()),
+                Place::Outside(path) => Place::Outside(path.clone()),
+            };
+            FileRecord {
+                place,
+                stat: record.stat,
+                info: OnceCell::new(),
+                object: record.object.clone(),
+                is_shared: true,
+            }
+        };
+        Self {
+            disk: Arc::clone(&self.disk),
+            hidden: self.hidden.clone(),
+            nodes: self.nodes.copy(),
+            files: self.files.iter().map(file).collect(),
+            by_inode: self.by_inode.clone(),
+            folders: self.folders.clone(),
+            grafts: self.grafts.clone(),
+            buffers: Buffers::default(),
+        }
     }
 
     /// The folder on the host, with its own links resolved.
@@ -436,7 +470,7 @@ impl Sysroot {
     fn record(&mut self, place: Place, stat: HostStat) -> FileId {
         let Self { files, by_inode, .. } = self;
         *by_inode.entry(stat.inode).or_insert_with(|| {
-            files.push(FileRecord { place, stat, info: OnceCell::new(), object: None });
+            files.push(FileRecord { place, stat, info: OnceCell::new(), object: None, is_shared: false });
             FileId(files.len() - 1)
         })
     }
@@ -536,7 +570,7 @@ impl<'p> Way<'p> {
         loop {
             let left = &self.now[self.at..];
             let skip = left.iter().take_while(|byte| **byte == b'/').count();
-            let length = left[skip..].iter().position(|byte| *byte == b'/').unwrap_or(left.len() - skip);
+            let length = text::find(b'/', &left[skip..]).unwrap_or(left.len() - skip);
             let start = self.at + skip;
             if length > 0 {
                 self.at = start + length;
@@ -584,7 +618,11 @@ impl Files for Sysroot {
     }
 
     fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
-        if let Some(object) = &self.files[file.0].object {
+        let record = &mut self.files[file.0];
+        if let Some(object) = &mut record.object {
+            if let (Ok(object), true) = (&mut *object, std::mem::take(&mut record.is_shared)) {
+                *object = Arc::new(Object::clone(object));
+            }
             return object.clone();
         }
         let object = disk::object(self.open_file(file), &mut self.buffers);

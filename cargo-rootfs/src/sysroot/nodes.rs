@@ -53,6 +53,13 @@ impl Nodes {
         Self { all: vec![top], by_name: FxHashMap::default() }
     }
 
+    /// The same, with paths of its own.
+    #[cfg(feature = "cli")]
+    pub(super) fn copy(&self) -> Self {
+        let copy = |node: &Node| Node { path: node.path.copy(), kind: node.kind.clone(), ..*node };
+        Self { all: self.all.iter().map(copy).collect(), by_name: self.by_name.clone() }
+    }
+
     /// What is known of `name` in a folder.
     pub(super) fn get(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let mut hash = hash(parent, name);
