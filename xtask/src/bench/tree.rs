@@ -20,7 +20,7 @@ pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
     let files = ["/usr/bin/bash", "/usr/bin/ls"];
     let [ours, libtree] = contenders(bench, &files)?;
     let [a, b] = measure::interleaved([&ours, &libtree], bench.rounds(51, 301))?;
-    table.push(Row::new("tree of bash and ls", &libtree.name, a, b, Unit::Time, 1.0).guarded(2.4));
+    table.push(Row::new("tree of bash and ls", &libtree.name, a, b, Unit::Time, 1.0));
 
     let files = programs()?;
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
@@ -30,7 +30,7 @@ pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
     let lines = json.check()?.stdout.lines().filter(|line| line.starts_with("{\"reason\":\"closure\"")).count();
     ensure!(lines == files.len(), "{lines} lines of JSON for {} files", files.len());
     let [a, b, c] = measure::interleaved([&ours, &libtree, &json], bench.rounds(9, 41))?;
-    table.push(Row::new(&work, &libtree.name, a, b, Unit::Time, 0.2).guarded(0.65));
+    table.push(Row::new(&work, &libtree.name, a, b, Unit::Time, 0.2).guarded(0.6));
     table.push(Row::new(&format!("{work}, as JSON"), "itself as text", c, a, Unit::Time, 1.2));
     let peak = measure::peak_memory(&ours)?;
     table.push(Row::new(&work, "32 MiB", peak, Measured::exactly(32.0 * 1024.0 * 1024.0), Unit::Memory, 1.0));
@@ -43,7 +43,7 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
     let [ours, libtree] = contenders(bench, &tools)?;
     let [a, b] = measure::interleaved([&ours, &libtree], bench.rounds(15, 61))?;
     let work = format!("tree of {} large tools", tools.len());
-    table.push(Row::new(&work, &libtree.name, a, b, Unit::Time, 0.2).guarded(0.65));
+    table.push(Row::new(&work, &libtree.name, a, b, Unit::Time, 0.2).guarded(0.6));
     Ok(())
 }
 
