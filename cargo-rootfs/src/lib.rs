@@ -19,7 +19,8 @@
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
 //! - `provision` (feature `cli`): sysroots made of a distribution's packages.
-//! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights.
+//! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights. `watch`: what it asks for meanwhile.
+//!   `findings`: what that means.
 //! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
 //!
 //! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves

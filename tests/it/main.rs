@@ -16,3 +16,4 @@ mod project;
 mod select;
 mod sysroot;
 mod usage;
+mod watch;
