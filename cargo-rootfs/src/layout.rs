@@ -7,6 +7,8 @@ mod capability;
 mod closures;
 mod configuration;
 mod includes;
+#[cfg(feature = "cli")]
+mod libc;
 mod libraries;
 mod locales;
 mod opened;
@@ -40,6 +42,8 @@ use crate::runtime::{Rule, Runtime};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::template::Template;
+#[cfg(feature = "cli")]
+pub(crate) use libc::check_tools;
 #[cfg(feature = "cli")]
 pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;

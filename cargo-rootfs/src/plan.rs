@@ -128,6 +128,8 @@ pub(crate) struct RootfsPlan {
     pub(crate) cargo_target: Option<String>,
     /// Where libraries and tools come from.
     pub(crate) sysroot: SysrootPlan,
+    /// Whether somebody has said so.
+    pub(crate) is_sysroot_named: bool,
     /// What goes in.
     pub(crate) content: Content,
     /// Where it goes; empty where it is only reported on.
@@ -262,13 +264,15 @@ fn one(
     };
     let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
     let image = image::image(layer.output, &target, selection, has_image, request, warnings)?;
-    let given = layer.content.sysroot.as_deref();
-    let sysroot = content::sysroot(given, &target, around.foreign_sysroot.as_deref())?;
+    let foreign = around.foreign_sysroot.as_deref();
+    let sysroot = content::sysroot(&layer.content, &target, foreign)?;
+    let is_sysroot_named = content::named_sysroot(&layer.content, &target, foreign).is_some();
     Ok(RootfsPlan {
         name: selection.name.clone().unwrap_or_else(|| "tools".to_owned()),
         target,
         cargo_target: None,
         sysroot,
+        is_sysroot_named,
         content: content::content(layer.content),
         outputs,
         image,

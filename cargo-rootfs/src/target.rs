@@ -168,6 +168,11 @@ impl Target {
         self.machine
     }
 
+    /// Whether its C library is musl, by the last part of the triple: `musl`, `musleabihf`.
+    pub fn is_musl(&self) -> bool {
+        self.triple.rsplit('-').next().is_some_and(|abi| abi.starts_with("musl"))
+    }
+
     /// The architecture as images name it, for `{arch}` in output names: `arm64`.
     pub fn arch(&self) -> &'static str {
         self.machine.platform().map_or("unknown", |(arch, _)| arch)

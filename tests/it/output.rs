@@ -35,6 +35,8 @@ fn several_outputs_of_several_targets_are_told_in_order() {
         &gnu,
         "--target",
         &musl,
+        "--sysroot",
+        "/",
         "--tar",
         "{triple}.tar",
         "--dir",
@@ -44,6 +46,18 @@ fn several_outputs_of_several_targets_are_told_in_order() {
     assert_eq!(run.stdout, format!("{gnu}.tar\n{gnu}\n{musl}.tar\n{musl}\n"));
     assert!(folder.path().join(gnu).join("usr/bin/true").is_file());
     assert!(folder.path().join(musl).join("usr/bin/true").is_file());
+}
+
+#[test]
+fn tools_of_glibc_do_not_come_with_musl_unasked() {
+    let folder = Project::empty();
+    let musl = format!("{}-unknown-linux-musl", arch());
+    let arguments = ["--tools-only", "--target", &musl, "--tar", "x.tar", "--with", "true,ls"];
+    let run = folder.run(&arguments);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:#?}");
+    let refused = format!("error: `true`, `ls` are linked with glibc, and {musl} is for musl\n");
+    assert!(run.stderr.contains(&refused) && run.stderr.contains("help: name a root of musl's"), "{run:#?}");
+    assert_eq!(folder.run(&[arguments.as_slice(), &["--sysroot", "/"]].concat()).code, 0);
 }
 
 #[test]

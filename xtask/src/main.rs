@@ -9,6 +9,7 @@ mod differential;
 mod e2e;
 mod host;
 mod process;
+mod projects;
 mod setup;
 mod stage;
 mod test;
@@ -22,6 +23,7 @@ usage: cargo xtask TASK
   setup [--bench]    install what the tests need and this machine lacks (--bench: what the bench needs too)
   test               everything CI runs, stage by stage
   e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
+  projects [FILTER]  published crates that are not ours, built, packed and run, for this machine and aarch64
   differential [--quick | FILTER]
                      closures against the dynamic loader's own answer
   tools [--peers] [FILTER]
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["e2e"] => e2e::run(""),
         ["e2e", filter] => e2e::run(filter),
+        ["projects"] => projects::run(""),
+        ["projects", filter] => projects::run(filter),
         ["differential"] => differential::run(differential::Extent::Full, ""),
         ["differential", "--quick"] => differential::run(differential::Extent::Quick, ""),
         ["differential", filter] => differential::run(differential::Extent::Full, filter),

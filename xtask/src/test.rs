@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::process::{Command, command};
 use crate::stage::Score;
-use crate::{bench, differential, e2e, host, setup, tools};
+use crate::{bench, differential, e2e, host, projects, setup, tools};
 
 /// `cargo xtask test`.
 pub(crate) fn run() -> Result<()> {
@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
     stage("install", 240, &install::check);
     stage("e2e", 300, &|| e2e::run(""));
     stage("tools", 180, &|| tools::run(tools::By::Ours, ""));
+    stage("projects", 720, &|| projects::run(""));
     stage("differential", 240, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 150, &|| bench::run(bench::Extent::Quick));
     score.close()

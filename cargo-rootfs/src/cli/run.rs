@@ -257,7 +257,14 @@ impl Job<'_> {
                     Some(Ok(assembled)) => assembled,
                     Some(Err(panic)) => std::panic::resume_unwind(panic),
                 };
-                match sysroot.assemble(plan, artifacts, first) {
+                let laid_out = sysroot.assemble(plan, artifacts, first).and_then(|assembly| {
+                    let checked = match plan.is_sysroot_named {
+                        true => Ok(()),
+                        false => layout::check_tools(&plan.target, &plan.content.tools, &assembly),
+                    };
+                    checked.map(|()| assembly)
+                });
+                match laid_out {
                     Ok(assembly) => {
                         assembly.warnings.iter().for_each(|warning| self.terminal.warning(warning));
                         assemblies.push(assembly);

@@ -35,13 +35,25 @@ pub(super) fn content(args: ContentArgs) -> Content {
 }
 
 /// The sysroot that was given; else `/` for the host's machine, and for another what the environment says, or `auto`.
-pub(super) fn sysroot(given: Option<&str>, target: &Target, foreign: Option<&str>) -> Result<SysrootPlan> {
+pub(super) fn sysroot(args: &ContentArgs, target: &Target, foreign: Option<&str>) -> Result<SysrootPlan> {
     let is_host = target.machine() == Machine::host();
-    match given.or(foreign.filter(|_| !is_host)).unwrap_or("auto") {
+    match named_sysroot(args, target, foreign).unwrap_or("auto") {
+        // Programs of musl are static unless it is asked otherwise, and take nothing of it but the template's files.
+        "auto" if target.is_musl() && takes_nothing(args) => Ok(SysrootPlan::Folder("/".into())),
         "auto" if is_host => Ok(SysrootPlan::Folder("/".into())),
         "auto" => Ok(SysrootPlan::Auto),
         // `.` and `..` are folders in every shell.
         folder if folder.contains('/') || folder == "." || folder == ".." => Ok(SysrootPlan::Folder(folder.into())),
         word => Suite::parse(word).map(SysrootPlan::Suite),
     }
+}
+
+/// The sysroot that somebody has named, in the options or in the environment.
+pub(super) fn named_sysroot<'a>(args: &'a ContentArgs, target: &Target, foreign: Option<&'a str>) -> Option<&'a str> {
+    args.sysroot.as_deref().or(foreign.filter(|_| target.machine() != Machine::host()))
+}
+
+/// Whether no tool, library or package is asked for.
+fn takes_nothing(args: &ContentArgs) -> bool {
+    [&args.with, &args.with_lib, &args.with_package].iter().all(|list| list.as_ref().is_none_or(Vec::is_empty))
 }

@@ -61,6 +61,9 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
     }
     let suite = asked.locked.cloned().or_else(apt::host_suite);
     match (suite, apt::missing()) {
+        _ if asked.target.is_musl() => {
+            passed_over.push("this distribution's packages are linked with glibc".to_owned())
+        }
         (Some(suite), None) => {
             let why = if asked.locked.is_some() { "as in rootfs.lock" } else { "" };
             candidates.push(Candidate { place: Place::Suite(suite), why: why.to_owned() });
@@ -77,6 +80,7 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
             .detail(format!("this machine's own libraries and tools are for {}", Machine::host()));
         let error = passed_over.into_iter().fold(error, Error::detail);
         return Err(match apt::missing() {
+            None if target.is_musl() => error.help("name a root of musl's, such as an unpacked Alpine: --sysroot DIR"),
             None => error.help("choose a distribution: --sysroot debian:bookworm"),
             Some(_) => error.help("name a folder with the target's libraries and tools: --sysroot DIR"),
         });

@@ -43,6 +43,9 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Opti
     if users.iter().all(|user| hwcaps::is_in(&user.needed_by)) && !users.is_empty() {
         return error.help("add its package to the sysroot, or leave out libraries for some hardware: --hwcaps none");
     }
+    if name.contains("ld-musl-") {
+        return error.help("take musl's from a root that has it, such as an unpacked Alpine: --sysroot DIR");
+    }
     match package {
         Some(package) => error.help(format!("install {package} in the sysroot, or pass --library-path DIR")),
         None => error.help("add its package to the sysroot, or pass --library-path DIR"),

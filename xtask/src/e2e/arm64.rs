@@ -10,7 +10,7 @@ use crate::process::Command;
 use crate::stage::{cannot, need};
 use crate::{host, setup};
 
-pub(super) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
+pub(crate) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
 /// The arguments that make `cargo rootfs` a cross one.
 pub(super) fn target() -> Result<[String; 4]> {

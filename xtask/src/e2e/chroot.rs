@@ -9,13 +9,13 @@ use crate::process::{Command, Done, command};
 use crate::stage::cannot;
 
 /// A root that programs can be run in.
-pub(super) struct Chroot {
+pub(crate) struct Chroot {
     dir: Utf8PathBuf,
     enter: &'static [&'static str],
 }
 
 impl Chroot {
-    pub(super) fn new(dir: impl Into<Utf8PathBuf>) -> Result<Chroot> {
+    pub(crate) fn new(dir: impl Into<Utf8PathBuf>) -> Result<Chroot> {
         let dir = dir.into();
         if host::is_root() {
             return Ok(Chroot { dir, enter: &[] });
@@ -28,24 +28,24 @@ impl Chroot {
     }
 
     /// A command in the root.
-    pub(super) fn command(&self, argv: &[&str]) -> Command {
+    pub(crate) fn command(&self, argv: &[&str]) -> Command {
         self.with(&[], argv)
     }
 
     /// The same with variables, as `NAME=VALUE`.
-    pub(super) fn with(&self, variables: &[&str], argv: &[&str]) -> Command {
+    pub(crate) fn with(&self, variables: &[&str], argv: &[&str]) -> Command {
         let clean = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C"].into_iter();
         let chroot = clean.chain(variables.iter().copied()).chain(["/usr/sbin/chroot", self.dir.as_str()]);
         command(self.enter.iter().copied().chain(chroot).chain(argv.iter().copied()))
     }
 
     /// Runs it, successfully.
-    pub(super) fn run(&self, argv: &[&str]) -> Result<Done> {
+    pub(crate) fn run(&self, argv: &[&str]) -> Result<Done> {
         self.command(argv).run()
     }
 
     /// The folder on the host.
-    pub(super) fn dir(&self) -> &Utf8Path {
+    pub(crate) fn dir(&self) -> &Utf8Path {
         &self.dir
     }
 }

@@ -13,14 +13,14 @@ use crate::process::{Command, command};
 use crate::stage::need;
 
 /// Where one scenario works.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     _temp: TempDir,
     dir: Utf8PathBuf,
 }
 
 impl Lab {
     /// A new folder, `binary` in its `bin`.
-    pub(super) fn new(binary: &Utf8Path) -> Result<Lab> {
+    pub(crate) fn new(binary: &Utf8Path) -> Result<Lab> {
         let temp = tempfile::Builder::new().prefix("cargo-rootfs-e2e.").tempdir().context("make a temporary folder")?;
         let dir = Utf8PathBuf::from_path_buf(temp.path().to_owned());
         let Ok(dir) = dir else { bail!("the temporary folder's name is not UTF-8") };
@@ -33,19 +33,19 @@ impl Lab {
     }
 
     /// A path in the folder.
-    pub(super) fn path(&self, name: &str) -> Utf8PathBuf {
+    pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
         self.dir.join(name)
     }
 
     /// A new empty folder.
-    pub(super) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
+    pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
         let dir = self.path(name);
         fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
         Ok(dir)
     }
 
     /// A new file.
-    pub(super) fn file(&self, name: &str, text: &str) -> Result<Utf8PathBuf> {
+    pub(crate) fn file(&self, name: &str, text: &str) -> Result<Utf8PathBuf> {
         let file = self.path(name);
         if let Some(dir) = file.parent() {
             fs::create_dir_all(dir).with_context(|| format!("make {dir}"))?;
@@ -55,7 +55,7 @@ impl Lab {
     }
 
     /// A copy of the fixture `name`, without what was built in it by hand.
-    pub(super) fn fixture(&self, name: &str) -> Result<Utf8PathBuf> {
+    pub(crate) fn fixture(&self, name: &str) -> Result<Utf8PathBuf> {
         let to = self.path(name);
         let from = host::repo().join("tests/fixtures").join(name);
         command(["cp", "-R", from.as_str(), to.as_str()]).run()?;
@@ -67,24 +67,24 @@ impl Lab {
     }
 
     /// `cargo ARGS` in `dir`, as a person with the product installed has it.
-    pub(super) fn cargo<I: IntoIterator<Item: Into<String>>>(&self, dir: &Utf8Path, args: I) -> Command {
+    pub(crate) fn cargo<I: IntoIterator<Item: Into<String>>>(&self, dir: &Utf8Path, args: I) -> Command {
         let path = format!("{}:{}", self.path("bin"), std::env::var("PATH").unwrap_or_default());
         command([host::cargo()]).args(args).dir(dir).env("PATH", path)
     }
 
     /// `cargo rootfs ARGS` in `dir`.
-    pub(super) fn rootfs<I: IntoIterator<Item: Into<String>>>(&self, dir: &Utf8Path, args: I) -> Command {
+    pub(crate) fn rootfs<I: IntoIterator<Item: Into<String>>>(&self, dir: &Utf8Path, args: I) -> Command {
         self.cargo(dir, ["rootfs"]).args(args)
     }
 
     /// `cargo-rootfs rootfs --tools-only ARGS`, without cargo, in the lab's folder.
-    pub(super) fn tools<I: IntoIterator<Item: Into<String>>>(&self, args: I) -> Command {
+    pub(crate) fn tools<I: IntoIterator<Item: Into<String>>>(&self, args: I) -> Command {
         let binary = self.path("bin/cargo-rootfs");
         command([binary.as_str(), "rootfs", "--tools-only"]).args(args).dir(&self.dir)
     }
 
     /// Compiles a C program or library of the fixture `c` into `to`.
-    pub(super) fn cc(&self, compiler: &str, source: &str, to: &Utf8Path, flags: &[&str]) -> Result<()> {
+    pub(crate) fn cc(&self, compiler: &str, source: &str, to: &Utf8Path, flags: &[&str]) -> Result<()> {
         need(compiler)?;
         if let Some(dir) = to.parent() {
             fs::create_dir_all(dir).with_context(|| format!("make {dir}"))?;

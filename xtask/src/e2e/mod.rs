@@ -1,17 +1,17 @@
 //! Runs `cargo rootfs` for real, and then runs what it made: in a chroot, through qemu-user, in containers.
 //! Each scenario works in a temporary folder of its own on a copy of a fixture; the checkout stays as it is.
 
-mod arm64;
+pub(crate) mod arm64;
 mod build_script;
 mod cache;
-mod chroot;
+pub(crate) mod chroot;
 mod determinism;
 mod dlopen;
 mod engine;
 mod enter;
 mod hwcaps;
 mod interrupt;
-mod lab;
+pub(crate) mod lab;
 mod libraries;
 mod metadata;
 mod mirror;
@@ -74,6 +74,8 @@ const SCENARIOS: &[Scenario] = &[
     ("interrupt: closed pipe", 5, interrupt::closed_pipe),
     ("interrupt: full disk", 10, interrupt::full_disk),
     ("musl: static and dynamic", 10, musl::programs),
+    ("musl: a root of musl's own, as Alpine's", 10, musl::sysroot),
+    ("musl: static-pie for aarch64", 10, musl::static_pie),
     ("cache: the real loader takes the generated ld.so.cache", 10, cache::accepted),
     ("cache: libraries of --library-path", 10, cache::of_a_library_path),
     ("cache: aarch64's loader takes it as well", 40, cache::accepted_arm64),

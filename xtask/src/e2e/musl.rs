@@ -5,6 +5,55 @@ use anyhow::{Result, ensure};
 use super::chroot::Chroot;
 use super::lab::Lab;
 use super::tarball;
+use crate::process::command;
+
+/// A root of musl's own, as Alpine's is: a program that loads musl and a tool that does. Nothing of the host's glibc
+/// comes with them; with the host's tools nothing is written, unless its root is named.
+pub(super) fn sysroot(lab: &Lab) -> Result<()> {
+    let (program, tool) = (lab.path("in/program"), lab.path("alpine/bin/tool"));
+    lab.cc("musl-gcc", "hello.c", &program, &[])?;
+    lab.cc("musl-gcc", "hello.c", &tool, &[])?;
+    // As Debian's package of musl has it: it is loader and libc in one file.
+    let loader = format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH);
+    lab.folder("alpine/lib")?;
+    command(["cp", "-L", &loader, lab.path("alpine").join(loader.trim_start_matches('/')).as_str()]).run()?;
+    lab.file("alpine/etc/os-release", "ID=alpine\n")?;
+    let (alpine, away) = (lab.path("alpine"), lab.folder("away")?);
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let args = ["--binary", program.as_str(), "--target", &target, "--dir", "root", "--with"];
+
+    let refused = lab.rootfs(&away, args).arg("ls").fail(&[1])?;
+    refused.says(&["`ls` is linked with glibc", "--sysroot"])?;
+    lab.rootfs(&away, args).args(["tool", "--sysroot", alpine.as_str()]).run()?;
+    let root = away.join("root");
+    let found = command(["find", root.as_str(), "-name", "libc.so.6"]).run()?;
+    ensure!(found.stdout.is_empty(), "{}", found.report("glibc beside musl"));
+    let chroot = Chroot::new(&root)?;
+    for path in ["/usr/local/bin/program", "/bin/tool"] {
+        let said = chroot.run(&[path])?;
+        ensure!(said.line()? == "hello from C", "{}", said.report("the program says something else"));
+    }
+    // Without the loader it is told where one is.
+    std::fs::remove_file(alpine.join(loader.trim_start_matches('/')))?;
+    let args = ["--binary", program.as_str(), "--target", &target, "--dir", "other", "--sysroot", alpine.as_str()];
+    lab.rootfs(&away, args).fail(&[1])?.says(&[&loader, "take musl's from a root that has it"])?;
+    Ok(())
+}
+
+/// A static program that is a position-independent one is a root of its own, without a sysroot of its machine.
+pub(super) fn static_pie(lab: &Lab) -> Result<()> {
+    let program = lab.path("in/pie");
+    lab.cc("aarch64-linux-gnu-gcc", "hello.c", &program, &["-static-pie"])?;
+    let away = lab.folder("away")?;
+    let args = ["--binary", program.as_str(), "--target", "aarch64-unknown-linux-musl", "--template", "none"];
+    let done = lab.rootfs(&away, args).args(["--dir", "root"]).run()?;
+    ensure!(!done.stderr.contains("Extracting"), "{}", done.report("packages for a static program"));
+    let files = command(["find", away.join("root").as_str(), "-type", "f"]).run()?;
+    ensure!(files.stdout.lines().count() == 1, "{}", files.report("one file"));
+    let said = Chroot::new(away.join("root"))?.run(&["/usr/local/bin/pie"])?;
+    ensure!(said.line()? == "hello from C", "{}", said.report("the program says something else"));
+    Ok(())
+}
 
 /// A static program needs nothing, one that is linked with musl needs musl's loader, which is its libc too.
 pub(super) fn programs(lab: &Lab) -> Result<()> {

@@ -16,6 +16,7 @@ use crate::stage::cannot;
 use crate::{bench, host};
 
 pub(crate) use rust::debian_rustc;
+pub(crate) use sysroot::development as development_sysroot;
 
 /// How much is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,13 @@ const NEEDS: &[(&str, &str)] = &[
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
     ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross"),
     ("musl-gcc", "musl-tools"),
+    // what published crates link and build with
+    ("pkg-config", "pkg-config"),
+    ("cmake", "cmake"),
+    ("/usr/include/git2.h", "libgit2-dev"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+    ("/usr/include/sqlite3.h", "libsqlite3-dev"),
+    ("/usr/include/zlib.h", "zlib1g-dev"),
     // foreign roots, and running what is in them
     ("mmdebstrap", "mmdebstrap"),
     // a mirror of our own, with a key of its own

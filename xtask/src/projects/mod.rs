@@ -1,0 +1,72 @@
+//! Published crates that are not ours: fetched, built as they are for two machines in one call, packed, and run in the
+//! root, where they do what they are for.
+//!
+//! What each is and must do is in the [table]. Nothing of a crate is changed, and its own lock file is used.
+
+mod source;
+mod table;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use camino::Utf8Path;
+
+use crate::e2e::arm64::{self, TRIPLE};
+use crate::e2e::chroot::Chroot;
+use crate::e2e::lab::Lab;
+use crate::stage::{Score, need};
+use crate::{e2e, host, setup};
+use table::{PROJECTS, Project};
+
+/// `cargo xtask projects [FILTER]`.
+pub(crate) fn run(filter: &str) -> Result<()> {
+    let chosen: Vec<&Project> = PROJECTS.iter().filter(|project| project.name.contains(filter)).collect();
+    ensure!(!chosen.is_empty(), "no project's name has `{filter}` in it");
+    let binary = e2e::built()?;
+    let mut score = Score::new("projects: ");
+    for project in chosen {
+        score.stage(project.name, Duration::from_secs(project.seconds), || check(project, &Lab::new(&binary)?));
+    }
+    score.close()
+}
+
+fn check(project: &Project, lab: &Lab) -> Result<()> {
+    need("aarch64-linux-gnu-gcc")?;
+    need("pkg-config")?;
+    arm64::can_run()?;
+    let folder = source::lay_out(project, lab)?;
+    let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    // What is compiled for one is there for the next: many have the same dependencies.
+    let target_dir = host::cache_dir().join("projects");
+    let args = ["--target", &native, "--target", TRIPLE, "--profile", "dev", "--locked", "--with", "bash,cat"];
+    let rootfs = lab.rootfs(&folder, args).args(["--target-dir", target_dir.as_str(), "--dir", "root-{arch}"]);
+    let mut rootfs = rootfs.args(project.arguments.iter().copied());
+    for (name, value) in project.environment {
+        rootfs = rootfs.env(name, *value);
+    }
+    // One compiler for both, so that build scripts and macros are compiled once. The sysroot is for the other machine.
+    let rootfs = rootfs.env("RUSTC", setup::debian_rustc()?.as_str());
+    let rootfs = rootfs.env("CARGO_ROOTFS_SYSROOT", setup::development_sysroot()?.as_str());
+    // Symbols for a debugger take time and space, and are for nobody here.
+    let done = rootfs.env("CARGO_PROFILE_DEV_DEBUG", "0").run()?;
+    ensure!(done.stdout == "root-amd64\nroot-arm64\n", "{}", done.report("two folders"));
+    for said in project.says {
+        ensure!(done.stderr.contains(said), "{}", done.report(said));
+    }
+    for arch in ["amd64", "arm64"] {
+        works(project, &folder.join(format!("root-{arch}"))).with_context(|| format!("in the root for {arch}"))?;
+    }
+    Ok(())
+}
+
+/// Runs the project's commands in the root.
+fn works(project: &Project, root: &Utf8Path) -> Result<()> {
+    let chroot = Chroot::new(root)?;
+    let shown = chroot.run(&["/bin/bash", "-euc", project.job])?;
+    ensure!(shown.stdout == project.prints, "{}", shown.report(project.prints));
+    for file in project.holds {
+        let inside = root.join(file.trim_start_matches('/'));
+        ensure!(inside.exists(), "no {file} in the root");
+    }
+    Ok(())
+}

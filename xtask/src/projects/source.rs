@@ -1,0 +1,59 @@
+//! The sources of published crates, as cargo downloads and unpacks them.
+//!
+//! Cargo is asked for them by name and version; where they come from is its configuration's matter.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8PathBuf;
+
+use super::table::Project;
+use crate::e2e::lab::Lab;
+use crate::host;
+use crate::process::command;
+
+/// A copy of the crate; of several, a workspace of which they are the members.
+pub(super) fn lay_out(project: &Project, lab: &Lab) -> Result<Utf8PathBuf> {
+    let [(name, version)] = project.crates else {
+        let folder = lab.folder(project.name)?;
+        for (name, version) in project.crates {
+            copy(name, version, &folder.join(name))?;
+        }
+        let members = project.crates.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let manifest = format!("[workspace]\nresolver = \"2\"\nmembers = [{members}]\n");
+        fs::write(folder.join("Cargo.toml"), manifest).with_context(|| format!("write {folder}/Cargo.toml"))?;
+        let lock = host::repo().join("xtask/src/projects").join(format!("{}.lock", project.name));
+        fs::copy(&lock, folder.join("Cargo.lock")).with_context(|| format!("copy {lock}"))?;
+        return Ok(folder);
+    };
+    let folder = lab.path(name);
+    copy(name, version, &folder)?;
+    Ok(folder)
+}
+
+fn copy(name: &str, version: &str, to: &Utf8PathBuf) -> Result<()> {
+    // It has to download and unpack the crate to say anything of it.
+    let info = command([host::cargo()]).args(["info", "--quiet", &format!("{name}@{version}")]);
+    if let Err(error) = info.run() {
+        println!("  once more, for a registry can hiccup: {error:#}");
+        info.run()?;
+    }
+    let unpacked = unpacked(&format!("{name}-{version}"))?;
+    command(["cp", "-R", unpacked.as_str(), to.as_str()]).run().map(drop)
+}
+
+/// In cargo's home (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
+fn unpacked(name: &str) -> Result<Utf8PathBuf> {
+    let home = match std::env::var("CARGO_HOME") {
+        Ok(home) if !home.is_empty() => Utf8PathBuf::from(home),
+        _ => Utf8PathBuf::from(std::env::var("HOME").context("HOME is not set")?).join(".cargo"),
+    };
+    let sources = home.join("registry/src");
+    for registry in sources.read_dir_utf8().with_context(|| format!("read {sources}"))? {
+        let folder = registry.with_context(|| format!("read {sources}"))?.path().join(name);
+        if folder.join("Cargo.toml").exists() {
+            return Ok(folder);
+        }
+    }
+    bail!("cargo has unpacked no {name} in {sources}")
+}

@@ -1,0 +1,151 @@
+//! The projects, and what each must do in its root.
+//!
+//! Versions are exact. They are of a time when the declared minimum Rust was the newest, so that their own lock files
+//! hold nothing that it does not compile.
+
+/// A published crate, or several as a workspace.
+#[derive(Debug)]
+pub(super) struct Project {
+    /// What it stands for.
+    pub(super) name: &'static str,
+    /// May take, cold, with nothing shared.
+    pub(super) seconds: u64,
+    /// Name and version of each crate.
+    pub(super) crates: &'static [(&'static str, &'static str)],
+    /// For `cargo rootfs`.
+    pub(super) arguments: &'static [&'static str],
+    pub(super) environment: &'static [(&'static str, &'static str)],
+    /// What `cargo rootfs` tells while it works.
+    pub(super) says: &'static [&'static str],
+    /// What bash runs in the root, and what that prints.
+    pub(super) job: &'static str,
+    pub(super) prints: &'static str,
+    /// Files that must be in the root for it; those of other architectures have other paths.
+    pub(super) holds: &'static [&'static str],
+}
+
+/// How a dependency that asks pkg-config is told of.
+const ASKS: &str = "a dependency asks pkg-config";
+
+pub(super) const PROJECTS: &[Project] = &[
+    Project {
+        name: "ripgrep",
+        seconds: 120,
+        crates: &[("ripgrep", "14.1.1")],
+        arguments: &[],
+        environment: &[],
+        says: &["Using aarch64-linux-gnu-gcc to link for aarch64-unknown-linux-gnu"],
+        job: "printf 'first\\nneedle here\\n' >/tmp/hay; rg --line-number 'n\\w+le' /tmp/hay; rg --files-with-matches needle /tmp",
+        prints: "2:needle here\n/tmp/hay\n",
+        holds: &[],
+    },
+    Project {
+        name: "b3sum: C and assembly compiled in",
+        seconds: 90,
+        crates: &[("b3sum", "1.5.5")],
+        arguments: &[],
+        environment: &[],
+        says: &[],
+        job: "printf abc | b3sum; printf abc >/tmp/abc; b3sum /tmp/abc >/tmp/sums; b3sum --check /tmp/sums",
+        // Of BLAKE3's own test vectors it is the hash of `abc`.
+        prints: "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85  -\n/tmp/abc: OK\n",
+        holds: &[],
+    },
+    Project {
+        name: "zstd: C compiled in",
+        seconds: 120,
+        crates: &[("zstd", "0.13.2")],
+        arguments: &["--example", "zstd", "--example", "zstdcat"],
+        environment: &[],
+        says: &[],
+        job: "cd /tmp; printf 'packed and unpacked\\n' >text; zstd text; zstdcat text.zst",
+        prints: "Compressed text\npacked and unpacked\n",
+        holds: &[],
+    },
+    Project {
+        name: "openssl: the system's library",
+        seconds: 120,
+        crates: &[("openssl", "0.10.66")],
+        arguments: &["--example", "mk_certs"],
+        environment: &[],
+        says: &[ASKS],
+        job: "mk_certs",
+        prints: "Certificate verified!\nFinished.\n",
+        holds: &[],
+    },
+    Project {
+        name: "git2: the system's libgit2",
+        seconds: 150,
+        crates: &[("git2", "0.16.1")],
+        arguments: &["--no-default-features", "--example", "init", "--example", "add", "--example", "status"],
+        environment: &[("LIBGIT2_NO_VENDOR", "1")],
+        says: &[ASKS],
+        job: "cd /tmp; init repository; cd repository; echo text >new; status --short; add new; status --short",
+        prints: "Initialized empty Git repository in /tmp/repository/\n?? new\nA  new\n",
+        holds: &[],
+    },
+    Project {
+        name: "rusqlite: the system's SQLite",
+        seconds: 120,
+        crates: &[("rusqlite", "0.32.1")],
+        arguments: &["--example", "persons"],
+        environment: &[],
+        says: &[ASKS],
+        job: "persons",
+        prints: "Found persons:\nID: 1, Name: Steven\nID: 2, Name: John\nID: 3, Name: Alex\n",
+        holds: &[],
+    },
+    Project {
+        name: "flate2: the system's zlib",
+        seconds: 120,
+        crates: &[("flate2", "1.0.35")],
+        arguments: &[
+            "--no-default-features",
+            "--features",
+            "zlib",
+            "--example",
+            "compress_file",
+            "--example",
+            "decompress_file",
+        ],
+        environment: &[],
+        says: &[ASKS],
+        job: "cd /tmp; echo text >a; compress_file a a.gz >/dev/null; decompress_file a.gz b >/dev/null; cat b",
+        prints: "text\n",
+        holds: &[],
+    },
+    Project {
+        name: "uutils",
+        seconds: 150,
+        crates: &[
+            ("uu_head", "0.0.29"),
+            ("uu_seq", "0.0.29"),
+            ("uu_tac", "0.0.29"),
+            ("uu_tr", "0.0.29"),
+            ("uu_wc", "0.0.29"),
+        ],
+        arguments: &["--workspace"],
+        environment: &[],
+        says: &[],
+        job: "seq 5 | tac | head -n 3 | tr '\\n' ' '; echo; seq 10 | wc -l",
+        prints: "5 4 3 \n10\n",
+        holds: &[
+            "/usr/local/bin/head",
+            "/usr/local/bin/seq",
+            "/usr/local/bin/tac",
+            "/usr/local/bin/tr",
+            "/usr/local/bin/wc",
+        ],
+    },
+    Project {
+        name: "aws-lc: a shared library of a build script",
+        seconds: 240,
+        crates: &[("aws-lc-rs", "1.12.6")],
+        arguments: &["--example", "digest"],
+        environment: &[("AWS_LC_SYS_STATIC", "0")],
+        says: &[],
+        job: "printf abc >/tmp/abc; digest -d sha256 /tmp/abc",
+        prints: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad /tmp/abc\n",
+        holds: &["/usr/local/lib/libaws_lc_0_27_1_crypto.so"],
+    },
+];
