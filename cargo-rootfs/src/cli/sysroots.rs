@@ -303,6 +303,9 @@ impl Watch for Told<'_> {
         match step {
             Step::Waiting => terminal.status("Blocking", "waiting for another process that makes a sysroot"),
             Step::Updating(suite, arch) => terminal.status("Updating", format_args!("{suite} index for {arch}")),
+            Step::Searching(suite, arch) => {
+                terminal.status("Searching", format_args!("the files of {suite} for {arch}"));
+            }
             Step::Downloading(1) => terminal.status("Downloading", "1 package"),
             Step::Downloading(count) => terminal.status("Downloading", format_args!("{count} packages")),
             Step::Extracting(count, suite, arch) => {

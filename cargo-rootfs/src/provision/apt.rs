@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, SystemTime};
@@ -15,11 +16,18 @@ use super::cache::{Cache, hexadecimal};
 use super::lock::Package;
 use super::sources;
 use super::suite::{self, Suite};
+use super::want::Want;
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
 /// Where the host's sources are (sources.list(5)).
 const SOURCES: (&str, &str) = ("/etc/apt/sources.list", "/etc/apt/sources.list.d");
+
+/// What reads apt's own files, however they are compressed.
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// The index of all files is large, and so not always asked for.
+const WITH_CONTENTS: &str = "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=true";
 
 /// How long an index is taken to be current, where nothing says otherwise.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -148,6 +156,45 @@ impl Apt {
         Ok(with_candidate(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Fetches what says which files each package has; of packages for the architecture, as those for all of them
+    /// have no ELF file. A mirror that has none is no failure.
+    pub(super) fn update_contents(&self) -> Result<()> {
+        let output = self.run("apt-get", ["-q", "-o", WITH_CONTENTS, "update"].map(String::from))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(Said::of(&output).error(&format!("cannot fetch the files' index of {}", self.suite))),
+        }
+    }
+
+    /// For each of `wants` the packages that have it, as far as there is an index of files.
+    pub(super) fn owners(&self, wants: &[&Want]) -> Result<Vec<Vec<String>>> {
+        let words = ["-o", WITH_CONTENTS, "indextargets", "--format", "$(FILENAME)", "Created-By: Contents-deb"];
+        let files = self.run("apt-get", words.map(String::from))?;
+        let mut owners = vec![Vec::new(); wants.len()];
+        for file in String::from_utf8_lossy(&files.stdout).lines().filter(|file| Path::new(file).is_file()) {
+            let reader = self.command(APT_HELPER, ["cat-file".to_owned(), file.to_owned()]).stderr_null().unchecked();
+            let reader = reader.reader().map_err(|error| Error::io("run", APT_HELPER, error))?;
+            for line in BufReader::new(reader).split(b'\n') {
+                let line = line.map_err(|error| Error::io("read", file, error))?;
+                let Ok(line) = std::str::from_utf8(&line) else { continue };
+                let Some((path, packages)) = line.rsplit_once([' ', '\t']) else { continue };
+                for (want, owners) in wants.iter().zip(&mut owners) {
+                    if want.is_at(path.trim_end()) {
+                        // `utils/ripgrep,universe/utils/other`
+                        let names = packages.split(',').filter_map(|package| package.rsplit('/').next());
+                        owners.extend(names.map(str::to_owned));
+                    }
+                }
+            }
+        }
+        for owners in &mut owners {
+            // The least special one, and always the same.
+            owners.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+            owners.dedup();
+        }
+        Ok(owners)
+    }
+
     /// `specs` (a name, or `name=version`), and all that they need.
     pub(super) fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
         // The digest that a lock has, and no other.
@@ -253,7 +300,11 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
          #clear Acquire::IndexTargets::deb;\nAcquire::IndexTargets::deb::Packages {{\n\
          MetaKey \"$(COMPONENT)/binary-$(ARCHITECTURE)/Packages\";\nflatMetaKey \"Packages\";\n\
          ShortDescription \"Packages\";\nDescription \"$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages\";\n\
-         flatDescription \"$(RELEASE) Packages\";\nOptional \"false\";\n}};\n"
+         flatDescription \"$(RELEASE) Packages\";\nOptional \"false\";\n}};\n\
+         Acquire::IndexTargets::deb::Contents-deb {{\nMetaKey \"$(COMPONENT)/Contents-{architecture}\";\n\
+         flatMetaKey \"Contents-{architecture}\";\nShortDescription \"Contents\";\n\
+         Description \"$(RELEASE)/$(COMPONENT) Contents\";\nflatDescription \"$(RELEASE) Contents\";\n\
+         Optional \"true\";\nKeepCompressed \"true\";\nDefaultEnabled \"false\";\n}};\n"
     ))
 }
 

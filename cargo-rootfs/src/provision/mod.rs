@@ -95,6 +95,8 @@ pub(crate) enum Step<'s> {
     /// Another process makes one of the same suite.
     Waiting,
     Updating(&'s Suite, &'static str),
+    /// In the index of all files.
+    Searching(&'s Suite, &'static str),
     /// So many packages.
     Downloading(usize),
     Extracting(usize, &'s Suite, &'static str),
@@ -330,17 +332,39 @@ impl Work<'_> {
             return Err(Error::failed(format!("{suite} has no packages for {arch}"))
                 .help("choose another suite, or pass a folder: --sysroot DIR"));
         }
+        let is_known = |candidates: &[String]| candidates.iter().find(|name| known.contains(name)).cloned();
+        let unknown: Vec<&Want> =
+            all.iter().filter(|(_, candidates)| is_known(candidates).is_none()).map(|(want, _)| *want).collect();
+        let owners = self.owners(&unknown)?;
         let mut errors = Vec::new();
         for (want, candidates) in &all {
-            match candidates.iter().find(|name| known.contains(name)) {
+            let owner = || owners.iter().find(|(owned, _)| owned == *want).map(|(_, owner)| owner.clone());
+            match is_known(candidates).or_else(owner) {
                 Some(name) => {
-                    section.wants.insert((*want).clone(), name.clone());
+                    section.wants.insert((*want).clone(), name);
                 }
                 None if wants.contains(want) => errors.push(self.unknown(want, candidates)),
                 None => {}
             }
         }
         Error::all(errors)
+    }
+
+    /// The packages of those of `wants` that the index of all files has. It is large, and only asked for where names
+    /// and the host's packages did not tell.
+    fn owners(&mut self, wants: &[&Want]) -> Result<Vec<(Want, String)>> {
+        let wants: Vec<&Want> = wants.iter().copied().filter(|want| !matches!(want, Want::Package(_))).collect();
+        if wants.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.request.may.network == Network::Used {
+            let (suite, architecture) = (&self.request.suite, cache::architecture(self.request.machine)?);
+            self.watch.step(Step::Searching(suite, architecture));
+            self.apt()?.update_contents()?;
+        }
+        let owners = self.apt()?.owners(&wants)?;
+        let found = wants.into_iter().zip(owners);
+        Ok(found.filter_map(|(want, owners)| Some((want.clone(), owners.into_iter().next()?))).collect())
     }
 
     fn unknown(&self, want: &Want, candidates: &[String]) -> Error {

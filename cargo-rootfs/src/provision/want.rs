@@ -50,6 +50,26 @@ impl Want {
         }
     }
 
+    /// Whether a file of this path, without a slash before it, is it.
+    pub(super) fn is_at(&self, path: &str) -> bool {
+        let Some((folder, file)) = path.rsplit_once('/') else { return false };
+        let merged = folder.strip_prefix("usr/").unwrap_or(folder);
+        match self {
+            Self::Package(_) => false,
+            Self::Tool(tool) if tool.starts_with('/') => {
+                let tool = tool.trim_start_matches('/');
+                path == tool || path.strip_prefix("usr/") == Some(tool) || tool.strip_prefix("usr/") == Some(path)
+            }
+            Self::Tool(tool) => file == tool && matches!(merged, "bin" | "sbin"),
+            // Plugins of the same name lie deeper.
+            Self::Library(soname) => {
+                let multiarch =
+                    merged.strip_prefix("lib/").is_some_and(|arch| !arch.contains('/') && arch.contains("-linux-"));
+                file == soname && (merged == "lib" || multiarch)
+            }
+        }
+    }
+
     /// Packages that may have it, the likeliest first.
     pub(super) fn candidates(&self, machine: Machine) -> Vec<String> {
         let mut names = match self {
@@ -144,6 +164,24 @@ mod tests {
             ("libgcc_s.so.1", "libgcc-s1"),
         ] {
             assert_eq!(by_policy(soname), [package], "{soname}");
+        }
+    }
+
+    #[test]
+    fn files_of_an_index_are_what_is_wanted() {
+        let (tool, path, library) =
+            (Want::Tool("rg".into()), Want::Tool("/bin/rg".into()), Want::Library("libz.so.1".into()));
+        for (file, is) in [("usr/bin/rg", true), ("sbin/rg", true), ("usr/share/rg", false), ("rg", false)] {
+            assert_eq!(tool.is_at(file), is, "{file}");
+        }
+        assert!(path.is_at("usr/bin/rg") && path.is_at("bin/rg") && !path.is_at("usr/sbin/rg"));
+        for (file, is) in [
+            ("usr/lib/aarch64-linux-gnu/libz.so.1", true),
+            ("lib/libz.so.1", true),
+            ("usr/lib/aarch64-linux-gnu/x/libz.so.1", false),
+            ("usr/lib/app/libz.so.1", false),
+        ] {
+            assert_eq!(library.is_at(file), is, "{file}");
         }
     }
 
