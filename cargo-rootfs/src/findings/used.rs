@@ -39,6 +39,8 @@ pub(crate) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
     let mut met = BTreeSet::new();
     let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     let mut looked: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
+    // The folders of what each program opened, packed or not.
+    let mut near: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
         let asked = source_of(&event.path, trees).unwrap_or_else(|| event.path.clone());
         let There::File(real, execution) = trees.sysroot(&asked) else { continue };
@@ -50,7 +52,19 @@ pub(crate) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
             }
             continue;
         }
-        if noise::is_noise(&path) || noise::is_noise(&real) || trees.is_packed(&path) {
+        // It is asked for by everybody, and is what the modules beside it are found by.
+        let is_list = path.file_name() == b"gconv-modules.cache";
+        if !is_list && (noise::is_noise(&path) || noise::is_noise(&real)) {
+            continue;
+        }
+        if event.access == Access::Open && !is_list && !is_in_library_folder(&path) {
+            near.entry(event.program.clone()).or_default().extend(path.parent());
+        }
+        if trees.is_packed(&path) {
+            continue;
+        }
+        if is_list {
+            looked.entry(event.program.clone()).or_default().insert(path);
             continue;
         }
         match event.access {
@@ -77,9 +91,12 @@ pub(crate) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
     // That a file is there may be what a program goes by, as Python by `os.py`; but who lists folders looks at
     // everything. Where it opened a file of the folder as well, the folder is one that it needs.
     for (program, paths) in looked {
-        let Some(opened) = files.get_mut(&program) else { continue };
-        let folders: BTreeSet<_> = opened.iter().map(RootfsPath::parent).collect();
-        opened.extend(paths.into_iter().filter(|path| folders.contains(&path.parent())));
+        let Some(near) = near.get(&program) else { continue };
+        let neighbours: Vec<_> =
+            paths.into_iter().filter(|path| path.parent().is_some_and(|folder| near.contains(&folder))).collect();
+        if !neighbours.is_empty() {
+            files.entry(program).or_default().extend(neighbours);
+        }
     }
     used.groups =
         files.into_iter().map(|(program, paths)| Group { program, paths: in_folders(paths, trees) }).collect();
@@ -232,6 +249,17 @@ mod tests {
             "1 python3 look /usr/share/other/listed found",
         ];
         assert_eq!(files(&of(&lines, &[], &mut trees)), ["/usr/lib/python3.11/os.py", "/usr/lib/python3.11/re.py"]);
+    }
+
+    #[test]
+    fn a_list_of_modules_belongs_with_a_module() {
+        let gconv = "/usr/lib/x86_64-linux-gnu/gconv";
+        let (list, module) = (format!("{gconv}/gconv-modules.cache"), format!("{gconv}/UTF-16.so"));
+        let mut trees = Memory::new(&[&list, &module], &[]);
+        let (opens_list, opens_module) = (format!("1 iconv open {list} found"), format!("1 iconv open {module} found"));
+        assert_eq!(of(&[&opens_list], &[], &mut trees), Used::default());
+        let used = of(&[&opens_list, &opens_module], &[], &mut trees);
+        assert_eq!((files(&used), used.libraries), (vec![list], vec![module]));
     }
 
     #[test]

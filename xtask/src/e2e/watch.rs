@@ -154,7 +154,7 @@ pub(super) fn processes(lab: &Lab) -> Result<()> {
         takes("cd /usr/share; cat common-licenses/../common-licenses/Artistic > /dev/null", LICENCE)?;
         takes("env cat /dev/null", "\"env\", \"cat\"")?;
         takes(
-            &format!("trap 'cat {LICENCE} > /dev/null; exit' 40; (sleep 0.3; kill -40 $$) & wait; wait; sleep 0.2"),
+            &format!("trap 'cat {LICENCE} > /dev/null; exit 0' 40; (sleep 0.3; kill -40 $$) & wait; wait; sleep 0.2"),
             "cat",
         )?;
         for (script, code) in [("exit 7", 7), ("kill -TERM $$", 143), ("exec /none", 127)] {
