@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<()> {
     let mut score = Score::new("");
     let mut stage =
         |name, seconds, work: &dyn Fn() -> Result<()>| score.stage(name, Duration::from_secs(seconds), work);
-    stage("setup", 300, &ready);
+    stage("setup", 600, &ready);
     stage("fmt", 10, &|| cargo(["fmt", "--all", "--check"]).show());
     stage("clippy", 120, &|| clippy(&["--workspace", "--all-targets"]));
     stage("clippy of the library alone", 30, &|| clippy(&["--package", "cargo-rootfs", "--no-default-features"]));
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
     stage("msrv", 180, &msrv::check);
     stage("install", 240, &install::check);
     stage("e2e", 300, &|| e2e::run(""));
-    stage("tools", 180, &|| tools::run(tools::By::Ours, ""));
+    stage("tools", 240, &|| tools::run(tools::By::Ours, ""));
     stage("projects", 720, &|| projects::run(""));
     stage("differential", 240, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 150, &|| bench::run(bench::Extent::Quick));
