@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Toolchain {
     config: Config,
     host: String,
+    /// Whether rustc, and cargo with it, is a nightly.
+    is_unstable: bool,
     /// Where rustc keeps what it comes with; asked for where there may be another target than the host.
     sysroot: OnceCell<Option<Utf8PathBuf>>,
 }
@@ -39,15 +41,12 @@ impl Toolchain {
             let question = (is_typed || config.build.target.is_some()).then(|| Rustc::of(&config));
             std::thread::scope(|scope| {
                 let sysroot = question.map(|rustc| scope.spawn(move || rustc.sysroot()));
-                let host = config
-                    .host_triple()
-                    .map_err(|error| Error::failed("cannot ask for the host's triple").with_source(error))?;
-                let host = host.to_owned();
+                let (host, is_unstable) = Rustc::of(&config).version()?;
                 let answered = OnceCell::new();
                 if let Some(Ok(sysroot)) = sysroot.map(ScopedJoinHandle::join) {
                     let _ = answered.set(sysroot);
                 }
-                Ok(Self { host, config, sysroot: answered })
+                Ok(Self { host, is_unstable, config, sysroot: answered })
             })
         }))
     }
@@ -105,8 +104,7 @@ impl Toolchain {
 
     /// Whether cargo takes unstable options (and so may build the standard library itself).
     pub(super) fn is_unstable(&self) -> bool {
-        let is_nightly = self.config.cargo_version().is_ok_and(|version| version.nightly);
-        is_nightly || std::env::var_os("RUSTC_BOOTSTRAP").is_some()
+        self.is_unstable || std::env::var_os("RUSTC_BOOTSTRAP").is_some()
     }
 
     /// A variable that build scripts get: cargo's table `env`, or this program's environment
@@ -129,6 +127,19 @@ impl Rustc {
         let rustc = config.rustc();
         // As a string: duct takes a path to be relative to the current folder, not to be looked up in PATH.
         Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
+    }
+
+    /// The host, and whether it is a nightly. Cargo knows both as well, but looks for the name of the distribution
+    /// before it says so, by programs that take longer than all the rest (`cargo -vV`).
+    fn version(&self) -> Result<(String, bool)> {
+        let cannot = || Error::failed("cannot ask rustc for the host's triple");
+        let (program, before) = self.0.split_first().ok_or_else(cannot)?;
+        let arguments = before.iter().cloned().chain([OsString::from("-vV")]);
+        let said = duct::cmd(program, arguments)
+            .stderr_null()
+            .read()
+            .map_err(|error| cannot().detail(format!("`{} -vV`", program.to_string_lossy())).with_source(error))?;
+        host_and_channel(&said).ok_or_else(cannot)
     }
 
     fn sysroot(&self) -> Option<Utf8PathBuf> {
@@ -154,6 +165,13 @@ impl Asked {
     }
 }
 
+/// Of what `rustc -vV` prints.
+fn host_and_channel(said: &str) -> Option<(String, bool)> {
+    let value = |name| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let release = value("release")?;
+    Some((value("host")?.to_owned(), release.ends_with("-nightly") || release.ends_with("-dev")))
+}
+
 /// The string, or the list of strings, at `path` in one `--config`, which is a file or TOML itself
 /// (<https://doc.rust-lang.org/cargo/reference/config.html#command-line-overrides>).
 fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
@@ -174,6 +192,17 @@ fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_and_the_channel_are_rustcs() {
+        let said = |release: &str| {
+            format!("rustc {release}\nbinary: rustc\nhost: a-b-linux-gnu\nrelease: {release}\nLLVM version: 19\n")
+        };
+        assert_eq!(host_and_channel(&said("1.85.0")), Some(("a-b-linux-gnu".to_owned(), false)));
+        assert_eq!(host_and_channel(&said("1.98.0-beta.2")), Some(("a-b-linux-gnu".to_owned(), false)));
+        assert_eq!(host_and_channel(&said("1.98.0-nightly")), Some(("a-b-linux-gnu".to_owned(), true)));
+        assert_eq!(host_and_channel("something else"), None);
+    }
 
     #[test]
     fn config_arguments_are_read() {
