@@ -146,6 +146,6 @@ pub(super) const PROJECTS: &[Project] = &[
         says: &[],
         job: "printf abc >/tmp/abc; digest -d sha256 /tmp/abc",
         prints: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad /tmp/abc\n",
-        holds: &["/usr/local/lib/libaws_lc_0_27_1_crypto.so"],
+        holds: &["/usr/local/lib/libaws_lc_0_27_0_crypto.so"],
     },
 ];
