@@ -81,14 +81,6 @@ impl Glob {
         !self.is_absolute && self.parts.len() == 1
     }
 
-    /// The last component where there is no wildcard in it.
-    pub(crate) fn file_name(&self) -> Option<&[u8]> {
-        match self.parts.last() {
-            Some(Part::Text(name)) => Some(name),
-            _ => None,
-        }
-    }
-
     /// What the last component begins with.
     pub(crate) fn prefix(&self) -> &[u8] {
         match self.parts.last() {

@@ -2,6 +2,7 @@
 //!
 //! Each file is looked at once, whatever the number of rules: by the last component of its names.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -24,12 +25,25 @@ enum Stored {
     Parsed(Arc<Rule>),
 }
 
-/// Patterns by the last component that they ask for.
+/// Patterns by what the last component of their paths begins with, each taken apart when a name begins so: of some
+/// hundred that stand ready few are asked for.
 #[derive(Default)]
 struct Index {
-    exact: FxHashMap<Box<[u8]>, Vec<(usize, Glob)>>,
-    /// With wildcards in it.
-    other: Vec<(usize, Glob)>,
+    patterns: Vec<Pattern>,
+    /// By the first byte; each with the whole beginning.
+    begin: FxHashMap<u8, Vec<Beginning>>,
+    /// Those that may end in anything.
+    any: Vec<usize>,
+}
+
+/// What the last component begins with, and which pattern that is.
+type Beginning = (Box<[u8]>, usize);
+
+struct Pattern {
+    rule: usize,
+    /// With its variables bound.
+    text: String,
+    globs: OnceCell<Vec<Glob>>,
 }
 
 /// A rule that is called for, and by what its stars matched.
@@ -70,9 +84,9 @@ impl Rules {
     ) {
         let number = self.rules.len();
         self.rules.push(rule);
-        for glob in when.flat_map(|text| globs(text, bindings)) {
-            let index = if glob.is_name() { &mut self.names } else { &mut self.paths };
-            index.add(number, glob);
+        for text in when.flat_map(|text| bound(text, bindings)) {
+            let index = if text.contains('/') { &mut self.paths } else { &mut self.names };
+            index.add(number, text);
         }
         for function in calls {
             self.calls.entry(function.as_bytes().into()).or_default().push(number);
@@ -115,29 +129,84 @@ impl Rules {
 }
 
 impl Index {
-    fn add(&mut self, rule: usize, glob: Glob) {
-        match glob.file_name() {
-            Some(name) => self.exact.entry(name.into()).or_default().push((rule, glob)),
-            None => self.other.push((rule, glob)),
+    fn add(&mut self, rule: usize, text: String) {
+        let pattern = self.patterns.len();
+        match beginnings(&text) {
+            Some(beginnings) => {
+                for begin in beginnings {
+                    self.begin.entry(begin[0]).or_default().push((begin.into(), pattern));
+                }
+            }
+            None => self.any.push(pattern),
         }
+        self.patterns.push(Pattern { rule, text, globs: OnceCell::new() });
     }
 
     fn look_up(&self, name: &[u8], matches: impl Fn(&Glob) -> Option<Captures>, triggered: &mut Vec<Triggered>) {
-        let exact = self.exact.get(name).into_iter().flatten();
-        let other = self.other.iter().filter(|(_, glob)| name.starts_with(glob.prefix()));
-        for (rule, glob) in exact.chain(other) {
-            if let Some(captures) = matches(glob) {
-                triggered.push(Triggered { rule: *rule, captures });
-            }
+        let begin = name.first().and_then(|byte| self.begin.get(byte)).into_iter().flatten();
+        let begin = begin.filter(|(begin, _)| name.starts_with(begin)).map(|(_, pattern)| *pattern);
+        let mut asked: Vec<usize> = begin.chain(self.any.iter().copied()).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        for pattern in asked.into_iter().map(|index| &self.patterns[index]) {
+            let globs = pattern.globs.get_or_init(|| Glob::parse(&pattern.text).unwrap_or_default());
+            let captures = globs.iter().filter(|glob| name.starts_with(glob.prefix())).find_map(&matches);
+            triggered.extend(captures.map(|captures| Triggered { rule: pattern.rule, captures }));
         }
     }
 }
 
-/// What a text of a rule stands for. Texts were checked when the rule was read.
-fn globs(text: &str, bindings: &Bindings<'_>) -> Vec<Glob> {
-    // Nearly all have no variable.
-    if !text.contains('{') {
-        return Glob::parse(text).unwrap_or_default();
+/// What the last component of a pattern may begin with, where that can be told without taking it apart; never nothing.
+fn beginnings(text: &str) -> Option<Vec<&[u8]>> {
+    const SPECIAL: [char; 6] = ['*', '?', '{', '}', ',', '\\'];
+    let plain = |text: &'_ str| text.find(SPECIAL).map_or(text.len(), |end| end);
+    let last = text.rfind('/').map_or(text, |at| &text[at + 1..]);
+    // A slash among alternatives would have been taken for the last one.
+    if last.matches('{').count() != last.matches('}').count() || last.contains('\\') {
+        return None;
     }
-    bind(text, bindings).iter().flat_map(|text| Glob::parse(text).unwrap_or_default()).collect()
+    let starts = match last.strip_prefix('{') {
+        None => vec![last],
+        Some(rest) => {
+            let alternatives = &rest[..rest.find('}')?];
+            if alternatives.contains('{') {
+                return None;
+            }
+            alternatives.split(',').collect()
+        }
+    };
+    let starts: Vec<&[u8]> = starts.into_iter().map(|start| &start.as_bytes()[..plain(start)]).collect();
+    (!starts.iter().any(|start| start.is_empty())).then_some(starts)
+}
+
+/// A text of a rule with its variables bound.
+fn bound(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
+    // Nearly all have none.
+    if text.contains('{') { bind(text, bindings) } else { vec![text.to_owned()] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_last_components_begin_with() {
+        for (text, expected) in [
+            ("/usr/bin/git", Some("git")),
+            ("/usr/bin/python*", Some("python")),
+            ("/usr/bin/{git,hg*}", Some("git hg")),
+            ("/usr/bin/{z,xz}{e,f}grep", Some("z xz")),
+            ("libx*.so.1", Some("libx")),
+            ("/usr/{bin/a,lib/b}", None),
+            ("/usr/bin/{a,{b,c}}", None),
+            ("/usr/bin/{a,}x", None),
+            ("/usr/bin/*x", None),
+            ("/usr/**", None),
+            ("/usr/bin/\\*x", None),
+        ] {
+            let found = beginnings(text)
+                .map(|it| it.iter().map(|it| String::from_utf8_lossy(it)).collect::<Vec<_>>().join(" "));
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
 }
