@@ -21,7 +21,7 @@ use camino::Utf8PathBuf;
 
 pub(crate) use build::build;
 pub(crate) use metadata::metadata;
-pub(crate) use prepare::{Preparation, prepare};
+pub(crate) use prepare::{Preparation, prepare, without_build};
 pub(crate) use toolchain::Toolchain;
 
 /// The cargo that called this program, else the one on PATH

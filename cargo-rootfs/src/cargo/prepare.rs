@@ -29,6 +29,16 @@ pub(crate) struct Preparation {
 
 /// Looks for what each target needs that no sysroot has. Everything that is missing is told at once.
 pub(crate) fn prepare(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
+    let (preparation, errors) = look(build, plans, toolchain);
+    Error::all(errors).map(|()| preparation)
+}
+
+/// The same where nothing is built: what the build would lack keeps nobody from anything.
+pub(crate) fn without_build(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Preparation {
+    look(build, plans, toolchain).0
+}
+
+fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> (Preparation, Vec<Error>) {
     let mut preparation = Preparation::default();
     let machine = BuildMachine::this();
     let mut errors = Vec::new();
@@ -61,7 +71,7 @@ pub(crate) fn prepare(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain
         }
     }
     preparation.machine = machine;
-    Error::all(errors).map(|()| preparation)
+    (preparation, errors)
 }
 
 impl Preparation {

@@ -131,7 +131,10 @@ impl Job<'_> {
         let (plan, toolchain) = plan(request)?;
         let stop = || self.stop_if_interrupted();
         let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
-        let preparation = prepared(&plan, toolchain.as_ref())?;
+        let preparation = match (&plan.source, &toolchain) {
+            (Source::Cargo(build), Some(toolchain)) => cargo::without_build(build, &plan.rootfs, toolchain),
+            _ => Preparation::default(),
+        };
         for (one, sysroot) in plan.rootfs.iter().zip(choose(&plan, &preparation, &around)?) {
             self.terminal.sysroot(sysroot.folder(), &one.target)?;
         }

@@ -256,8 +256,10 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
             let script = format!("{before} exec \"$@\"");
             let unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
             let binary = lab.path("bin/cargo-rootfs");
-            let run = [binary.as_str(), "rootfs", "run", "-q", "--tools-only", "--with", TOOLS, "--"];
-            visitor.command([&unshare[..], &run, words].concat())
+            let run = [binary.as_str(), "rootfs", "run", "-q", "--tools-only", "--with", TOOLS];
+            // What rules take lies in other folders, and can be referred to.
+            let bare = ["--runtime", "none", "--"];
+            visitor.command([&unshare[..], &run, &bare, words].concat())
         };
         let type_of_root = |before: &str| {
             let done = run(before, &["sh", "-c", TYPE_OF_ROOT]).run()?;

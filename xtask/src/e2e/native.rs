@@ -120,7 +120,6 @@ pub(super) fn bad_input(lab: &Lab) -> Result<()> {
         (&["--binary", "loop-a"], &[1], &["loop-a"]),
         (&["--binary", "short"], &[1], &["short"]),
         (&["--binary", "Cargo.toml"], &[1], &["Cargo.toml"]),
-        (&["--with", "/usr/bin/ldd"], &[1], &["/usr/bin/ldd", "script"]),
         (&["--target", "x86_64-unknown-linux-gnu", "--target", "x86_64-unknown-linux-musl"], &[2], &["{arch}"]),
         (&["--template", "nowhere"], &[1, 2], &["nowhere"]),
         (&["--bin", "nowhere"], &[1, 2, 101], &["nowhere"]),

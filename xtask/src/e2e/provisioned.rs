@@ -96,10 +96,6 @@ pub(super) fn native(lab: &Lab) -> Result<()> {
     let words = ["--sysroot", "debian:trixie", "--with", "bash,ls,awk,cat", "--template", "web", "--tar", tar.as_str()];
     lab.tools(words).env("CARGO_ROOTFS_CACHE", shared_cache().as_str()).run()?;
     let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
-    let said =
-        root.run(&["/bin/bash", "-c", "awk 'BEGIN { print 6 * 7 }'; cat /etc/os-release; ls /bin/sh /etc/ssl/certs"]);
-    // There is no /bin/sh: nobody asked for one.
-    ensure!(said.is_err(), "it has what was not asked for");
     let said = root.run(&["/bin/bash", "-c", "awk 'BEGIN { print 6 * 7 }'; cat /etc/os-release; ls /etc/ssl/certs"])?;
     ensure!(said.stdout.starts_with("42\n") && said.stdout.contains("trixie"), "{}", said.report("not trixie's"));
     ensure!(said.stdout.ends_with("ca-certificates.crt\n"), "{}", said.report("no certificates"));
