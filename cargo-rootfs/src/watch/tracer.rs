@@ -16,7 +16,7 @@ use std::io::IoSliceMut;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -249,6 +249,12 @@ impl<'s> Tracer<'s> {
             return;
         }
         self.meet(task);
+        if matches!(event, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE) {
+            // Its parent may end before its own first stop, and then it is the only one who is left. One who has ended
+            // already, while its parent was late, is forgotten.
+            let child = ptrace::getevent(task).ok().and_then(|child| i32::try_from(child).ok());
+            self.watched().extend(child.filter(|child| is_alive(Pid::from_raw(*child))));
+        }
         if event == libc::PTRACE_EVENT_EXEC {
             // Whichever thread executes a program, the first one's number is kept (ptrace(2), "execve(2) under ptrace").
             if let Ok(former) = ptrace::getevent(task) {
@@ -259,6 +265,10 @@ impl<'s> Tracer<'s> {
             }
         }
         go_on(task, None);
+    }
+
+    fn watched(&self) -> MutexGuard<'s, BTreeSet<i32>> {
+        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gets to know a thread at its first stop.
@@ -273,7 +283,7 @@ impl<'s> Tracer<'s> {
         };
         let group = number("Tgid").unwrap_or(task.as_raw());
         self.tasks.insert(task.as_raw(), Task { group, call: State::Outside });
-        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(task.as_raw());
+        self.watched().insert(task.as_raw());
         if !self.processes.contains_key(&group) {
             let parent = number("PPid").and_then(|parent| self.processes.get(&parent));
             let process = match parent {
@@ -292,8 +302,8 @@ impl<'s> Tracer<'s> {
         if Some(task) == self.parent {
             self.parent = None;
         }
+        self.watched().remove(&task.as_raw());
         let Some(Task { group, .. }) = self.tasks.remove(&task.as_raw()) else { return };
-        self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&task.as_raw());
         if !self.tasks.values().any(|task| task.group == group) {
             self.processes.remove(&group);
         }
