@@ -54,8 +54,9 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> (Preparat
             continue;
         }
         let flags = toolchain.rustflags(triple, &overrides);
-        if triple != toolchain.host() && !may_have_its_own_std(build, &flags, toolchain) {
-            errors.extend(without_std(target, toolchain, &machine));
+        if triple != toolchain.host() {
+            let lacking = without_std(target, toolchain, &machine);
+            errors.extend(lacking.filter(|_| !may_have_its_own_std(build, &flags, toolchain)));
         }
         let configured = toolchain.linker(triple, &overrides);
         if build.with == BuildWith::Cargo {
@@ -138,9 +139,9 @@ impl Preparation {
 
 /// Whether the standard library may come from elsewhere than rustc's own folder.
 fn may_have_its_own_std(build: &Build, flags: &[String], toolchain: &Toolchain) -> bool {
-    toolchain.is_unstable()
-        || build.arguments.iter().any(|argument| argument.contains("build-std"))
+    build.arguments.iter().any(|argument| argument.contains("build-std"))
         || flags.iter().any(|flag| flag.starts_with("--sysroot"))
+        || toolchain.is_unstable()
 }
 
 /// Which C library's files the linker needs.

@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::Path;
-use std::thread::{JoinHandle, ScopedJoinHandle};
+use std::thread::JoinHandle;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_config2::Config;
@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Toolchain {
     config: Config,
     host: String,
-    /// Whether rustc, and cargo with it, is a nightly.
-    is_unstable: bool,
+    /// Whether rustc, and cargo with it, is a nightly; asked for where that matters.
+    is_nightly: OnceCell<bool>,
     /// Where rustc keeps what it comes with; asked for where there may be another target than the host.
     sysroot: OnceCell<Option<Utf8PathBuf>>,
 }
@@ -31,23 +31,20 @@ pub(crate) struct Asked(JoinHandle<Result<Toolchain>>);
 impl Toolchain {
     /// Starts to ask: it runs a program, which takes as long as `cargo metadata`.
     ///
-    /// `typed` are the targets of the command line: where there are any, it asks at the same time for what is needed
+    /// `typed` are the targets of the command line: where there are any, it asks in the same breath for what is needed
     /// where one is not the host.
     pub(crate) fn ask(typed: &[String]) -> Asked {
         let is_typed = !typed.is_empty();
         Asked(std::thread::spawn(move || {
             let unreadable = |error| Error::failed("cannot read cargo's configuration").with_source(error);
             let config = Config::load().map_err(unreadable)?;
-            let question = (is_typed || config.build.target.is_some()).then(|| Rustc::of(&config));
-            std::thread::scope(|scope| {
-                let sysroot = question.map(|rustc| scope.spawn(move || rustc.sysroot()));
-                let (host, is_unstable) = Rustc::of(&config).version()?;
-                let answered = OnceCell::new();
-                if let Some(Ok(sysroot)) = sysroot.map(ScopedJoinHandle::join) {
-                    let _ = answered.set(sysroot);
-                }
-                Ok(Self { host, is_unstable, config, sysroot: answered })
-            })
+            let rustc = Rustc::of(&config);
+            let is_question = is_typed || config.build.target.is_some();
+            if let Some((host, sysroot)) = is_question.then(|| rustc.host_and_sysroot()).flatten() {
+                return Ok(Self { host, is_nightly: OnceCell::new(), config, sysroot: Some(sysroot).into() });
+            }
+            let (host, is_nightly) = rustc.version()?;
+            Ok(Self { host, is_nightly: is_nightly.into(), config, sysroot: OnceCell::new() })
         }))
     }
 
@@ -104,7 +101,8 @@ impl Toolchain {
 
     /// Whether cargo takes unstable options (and so may build the standard library itself).
     pub(super) fn is_unstable(&self) -> bool {
-        self.is_unstable || std::env::var_os("RUSTC_BOOTSTRAP").is_some()
+        let is_nightly = || Rustc::of(&self.config).version().is_ok_and(|(_, is_nightly)| is_nightly);
+        std::env::var_os("RUSTC_BOOTSTRAP").is_some() || *self.is_nightly.get_or_init(is_nightly)
     }
 
     /// A variable that build scripts get: cargo's table `env`, or this program's environment
@@ -144,6 +142,13 @@ impl Rustc {
 
     fn sysroot(&self) -> Option<Utf8PathBuf> {
         self.print(&["sysroot"])
+    }
+
+    /// Both by one call. `None` before Rust 1.84, which does not print `host-tuple`.
+    fn host_and_sysroot(&self) -> Option<(String, Utf8PathBuf)> {
+        let said = self.print(&["host-tuple", "--print", "sysroot"])?;
+        let (host, sysroot) = said.as_str().split_once('\n')?;
+        Some((host.trim_end().to_owned(), Utf8PathBuf::from(sysroot)))
     }
 
     /// A path that it prints.
