@@ -171,7 +171,6 @@ impl<'o> Purpose<'o> {
 }
 
 /// What the options are read against.
-#[derive(Debug)]
 pub(crate) struct Surroundings<'w> {
     /// Absent where nothing is built.
     pub(crate) project: Option<&'w Metadata>,
@@ -179,8 +178,8 @@ pub(crate) struct Surroundings<'w> {
     pub(crate) build_directory: Option<Utf8PathBuf>,
     /// What cargo's own configuration builds for where no `--target` is typed.
     pub(crate) configured_targets: Vec<String>,
-    /// The triple of the compiler.
-    pub(crate) host: String,
+    /// The triple of the compiler, which takes it a while to say: only asked for where no target is named.
+    pub(crate) host: &'w dyn Fn() -> Result<String>,
     /// CARGO_ROOTFS_SYSROOT: where what is for another machine comes from, if nothing else says so.
     pub(crate) foreign_sysroot: Option<String>,
     pub(crate) current_dir: &'w Utf8Path,
@@ -285,8 +284,10 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
     let chosen = if typed.is_empty() { &around.configured_targets } else { typed };
     let mut targets: Vec<(Target, Option<String>)> = Vec::new();
     let mut spelled: Vec<(&str, &str)> = Vec::new();
+    let is_host_named = chosen.is_empty() || chosen.iter().any(|name| name == HOST_TUPLE);
+    let host = if is_host_named { (around.host)()? } else { String::new() };
     for name in chosen {
-        let triple = without_glibc(triple_of(name, &around.host), with)?;
+        let triple = without_glibc(triple_of(name, &host), with)?;
         let target = Target::parse(triple)?;
         // One folder of cargo's has what is built for a triple, with whichever glibc.
         if let Some((_, other)) = spelled.iter().find(|(known, other)| *known == triple && *other != name) {
@@ -303,16 +304,18 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
         spelled.push((triple, name));
     }
     if targets.is_empty() {
-        targets.push((Target::parse(&around.host)?, None));
+        targets.push((Target::parse(&host)?, None));
     }
     Ok(targets)
 }
 
-/// A target specification is named by its file's stem, as cargo names its folder; `host-tuple` is cargo's
-/// word for the host (`cargo build --help`).
+/// Cargo's word for the host (`cargo build --help`).
+const HOST_TUPLE: &str = "host-tuple";
+
+/// A target specification is named by its file's stem, as cargo names its folder.
 fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
     match Utf8Path::new(name) {
-        _ if name == "host-tuple" => host,
+        _ if name == HOST_TUPLE => host,
         path if path.extension() == Some("json") => path.file_stem().unwrap_or(name),
         _ => name,
     }

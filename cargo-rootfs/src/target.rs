@@ -66,6 +66,16 @@ impl Machine {
             .map_or(machine(0, cfg!(target_pointer_width = "64"), cfg!(target_endian = "little")), |arch| arch.machine)
     }
 
+    /// Whether one processor may run programs of both, as those of x86 and ARM with 64 bits run programs of 32.
+    pub(crate) fn is_kin(self, other: Self) -> bool {
+        let family = |machine: Self| match machine.e_machine {
+            header::EM_386 => header::EM_X86_64,
+            header::EM_ARM => header::EM_AARCH64,
+            e_machine => e_machine,
+        };
+        family(self) == family(other)
+    }
+
     /// Its name as in a triple: `aarch64`.
     pub fn name(self) -> String {
         self.arch().map_or_else(|| format!("ELF machine {}", self.e_machine), |arch| arch.names[0].to_owned())

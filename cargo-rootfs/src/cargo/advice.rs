@@ -7,16 +7,15 @@ use super::machine::{BuildMachine, Install};
 use super::pkg_config;
 use super::relay::Clue;
 use crate::error::Error;
-use crate::plan::RootfsPlan;
 use crate::target::{Machine, Target};
 
-/// One line of help for each thing, without a message: cargo's exit code is `code`.
-pub(super) fn after_failure(code: i32, clues: &[Clue], plans: &[RootfsPlan], host: &str) -> Error {
+/// One line of help for each thing, without a message: cargo's exit code is `code`. `foreign` are those of the targets
+/// that are not the host's.
+pub(super) fn after_failure(code: i32, clues: &[Clue], targets: &[&Target], foreign: &[&Target]) -> Error {
     let machine = BuildMachine::this();
-    let targets: Vec<&Target> = plans.iter().map(|plan| &plan.target).collect();
     let mut lines = Vec::new();
     for clue in clues {
-        lines.extend(help(clue, &targets, host, &machine));
+        lines.extend(help(clue, targets, foreign, &machine));
     }
     lines.dedup();
     let each = lines.into_iter().map(|line| Error::cargo(code, "").help(line)).collect();
@@ -24,9 +23,9 @@ pub(super) fn after_failure(code: i32, clues: &[Clue], plans: &[RootfsPlan], hos
 }
 
 /// What to do about one of them.
-fn help(clue: &Clue, targets: &[&Target], host: &str, machine: &BuildMachine) -> Option<String> {
+fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMachine) -> Option<String> {
     // What it is missing for is not said: the first that is not the host's, for which the most is missing.
-    let foreign = targets.iter().copied().find(|target| target.triple() != host);
+    let foreign = foreign.first().copied();
     let command = |install: Install| {
         let error = install.explain(Error::failed(""), machine.distribution);
         error.help_line().map(str::to_owned).or_else(|| error.details().first().cloned())
@@ -112,7 +111,8 @@ mod tests {
         let debian_arch = Target::parse(other).unwrap().machine().debian().unwrap();
         let said = |clue: Clue, triple: &str, distribution| {
             let target = Target::parse(triple).unwrap();
-            help(&clue, &[&target], host, &BuildMachine::with_path(distribution, "")).unwrap_or_default()
+            let foreign = if triple == host { vec![] } else { vec![&target] };
+            help(&clue, &[&target], &foreign, &BuildMachine::with_path(distribution, "")).unwrap_or_default()
         };
         let openssl = || Clue::LibraryUnknown("openssl".to_owned());
         assert_eq!(said(openssl(), host, Distribution::Debian), "apt-get install libssl-dev");
@@ -133,9 +133,9 @@ mod tests {
 
     #[test]
     fn cargos_code_stands() {
-        let error = after_failure(101, &[Clue::NoZig], &[], "x86_64-unknown-linux-gnu");
+        let error = after_failure(101, &[Clue::NoZig], &[], &[]);
         assert_eq!((error.exit_code(), error.message()), (101, ""));
         assert_eq!(error.help_line(), Some("pip install ziglang"));
-        assert_eq!(after_failure(101, &[], &[], "").help_line(), None);
+        assert_eq!(after_failure(101, &[], &[], &[]).help_line(), None);
     }
 }

@@ -15,6 +15,7 @@ use super::{Preparation, Toolchain, advice, cargo_home};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::layout::Artifacts;
 use crate::plan::{Build, RootfsPlan};
+use crate::target::Target;
 
 /// What a build left for each of its targets, in their order.
 #[derive(Debug)]
@@ -37,11 +38,15 @@ pub(crate) fn build(
     for (name, value) in &preparation.variables {
         command = command.env(name, value);
     }
-    let is_foreign = targets.iter().any(|plan| plan.target.triple() != toolchain.host());
+    let each: Vec<&Target> = targets.iter().map(|plan| &plan.target).collect();
+    let mut foreign = Vec::new();
+    for target in &each {
+        foreign.extend(toolchain.is_foreign(target.triple())?.then_some(*target));
+    }
     let Ended { messages, code, clues } =
-        if is_foreign { heard(command, build, people)? } else { left_alone(command, build)? };
+        if foreign.is_empty() { left_alone(command, build)? } else { heard(command, build, people)? };
     if code != 0 {
-        return Err(advice::after_failure(code, &clues, targets, toolchain.host()));
+        return Err(advice::after_failure(code, &clues, &each, &foreign));
     }
 
     let triples: Vec<&str> = targets.iter().map(|plan| plan.target.triple()).collect();

@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::linker::{self, Libc, Linker};
 use super::machine::{BuildMachine, Distribution, Install};
 use super::pkg_config::{self, From};
+use super::toolchain::has_std;
 use super::{Toolchain, driver};
 use crate::error::{Error, Result};
 use crate::plan::{Build, BuildWith, RootfsPlan};
@@ -29,16 +30,16 @@ pub(crate) struct Preparation {
 
 /// Looks for what each target needs that no sysroot has. Everything that is missing is told at once.
 pub(crate) fn prepare(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
-    let (preparation, errors) = look(build, plans, toolchain);
+    let (preparation, errors) = look(build, plans, toolchain)?;
     Error::all(errors).map(|()| preparation)
 }
 
 /// The same where nothing is built: what the build would lack keeps nobody from anything.
-pub(crate) fn without_build(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Preparation {
-    look(build, plans, toolchain).0
+pub(crate) fn without_build(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
+    look(build, plans, toolchain).map(|(preparation, _)| preparation)
 }
 
-fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> (Preparation, Vec<Error>) {
+fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(Preparation, Vec<Error>)> {
     let mut preparation = Preparation::default();
     let machine = BuildMachine::this();
     let mut errors = Vec::new();
@@ -54,7 +55,7 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> (Preparat
             continue;
         }
         let flags = toolchain.rustflags(triple, &overrides);
-        if triple != toolchain.host() {
+        if toolchain.is_foreign(triple)? {
             let lacking = without_std(target, toolchain, &machine);
             errors.extend(lacking.filter(|_| !may_have_its_own_std(build, &flags, toolchain)));
         }
@@ -72,7 +73,7 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> (Preparat
         }
     }
     preparation.machine = machine;
-    (preparation, errors)
+    Ok((preparation, errors))
 }
 
 impl Preparation {
@@ -90,7 +91,7 @@ impl Preparation {
         toolchain: &Toolchain,
     ) -> Result<()> {
         let triple = target.triple();
-        if triple == toolchain.host() || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
+        if !toolchain.is_foreign(triple)? || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
             return Ok(());
         }
         let sysroot = absolute(sysroot);
@@ -167,6 +168,9 @@ fn absolute(folder: &Utf8Path) -> Utf8PathBuf {
 
 /// The error where rustc's folder has no standard library for the target: rustc would say E0463.
 fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -> Option<Error> {
+    if toolchain.has_std_beside_rustc(target.triple()) {
+        return None;
+    }
     let sysroot = toolchain.sysroot()?;
     if has_std(sysroot, target.triple()) {
         return None;
@@ -174,14 +178,7 @@ fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -
     let in_usr = Utf8Path::new("/usr");
     let others = sysroot != in_usr && has_std(in_usr, target.triple());
     let rustc = others.then(|| machine.find("/usr/bin/rustc".as_ref())).flatten();
-    Some(missing_std(target, sysroot, rustc.is_some(), toolchain.host(), machine))
-}
-
-/// `lib/rustlib/<triple>/lib` below rustc's sysroot (`rustc --print target-libdir`).
-fn has_std(sysroot: &Utf8Path, triple: &str) -> bool {
-    let Ok(entries) = std::fs::read_dir(sysroot.join("lib/rustlib").join(triple).join("lib")) else { return false };
-    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.any(|name| name.starts_with("libcore-"))
+    Some(missing_std(target, sysroot, rustc.is_some(), toolchain.host().ok()?, machine))
 }
 
 fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str, machine: &BuildMachine) -> Error {

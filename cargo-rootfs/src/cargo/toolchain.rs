@@ -5,20 +5,23 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_config2::Config;
 use toml::de::{DeTable, DeValue};
 
+use super::machine::BuildMachine;
 use crate::error::{Error, Result};
+use crate::target::{Machine, Target};
 
 /// Cargo's configuration for the current folder, and the host's triple.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     config: Config,
-    host: String,
+    /// As rustc names it; asked for where no target's architecture tells that it is another.
+    host: OnceCell<String>,
     /// Whether rustc, and cargo with it, is a nightly; asked for where that matters.
     is_nightly: OnceCell<bool>,
     /// Where rustc keeps what it comes with; asked for where there may be another target than the host.
@@ -29,23 +32,33 @@ pub(crate) struct Toolchain {
 pub(crate) struct Asked(JoinHandle<Result<Toolchain>>);
 
 impl Toolchain {
-    /// Starts to ask: it runs a program, which takes as long as `cargo metadata`.
+    /// Starts to ask: it runs a program, which takes as long as `cargo metadata`, or longer.
     ///
-    /// `typed` are the targets of the command line: where there are any, it asks in the same breath for what is needed
-    /// where one is not the host.
+    /// `typed` are the targets of the command line. Where all are for machines that rustc cannot be running on, nothing
+    /// is asked before it is needed; where there are others, all that is needed of them is asked for in one breath.
     pub(crate) fn ask(typed: &[String]) -> Asked {
-        let is_typed = !typed.is_empty();
+        let typed = typed.to_vec();
         Asked(std::thread::spawn(move || {
             let unreadable = |error| Error::failed("cannot read cargo's configuration").with_source(error);
             let config = Config::load().map_err(unreadable)?;
-            let rustc = Rustc::of(&config);
-            let is_question = is_typed || config.build.target.is_some();
-            if let Some((host, sysroot)) = is_question.then(|| rustc.host_and_sysroot()).flatten() {
-                return Ok(Self { host, is_nightly: OnceCell::new(), config, sysroot: Some(sysroot).into() });
+            let targets = config.build_target_for_cli(&typed).map_err(unreadable)?;
+            let toolchain = Self::unasked(config);
+            if !targets.is_empty() && targets.iter().all(|target| is_for_another_machine(target)) {
+                return Ok(toolchain);
             }
-            let (host, is_nightly) = rustc.version()?;
-            Ok(Self { host, is_nightly: is_nightly.into(), config, sysroot: OnceCell::new() })
+            let rustc = Rustc::of(&toolchain.config);
+            match (!targets.is_empty()).then(|| rustc.host_and_sysroot()).flatten() {
+                Some((host, sysroot)) => Ok(Self { host: host.into(), sysroot: Some(sysroot).into(), ..toolchain }),
+                None => toolchain.host().map(drop).map(|()| toolchain),
+            }
         }))
+    }
+
+    /// Whether rustc has the standard library of `triple` beside itself, as rustup and distributions lay it out.
+    /// That is seen without running it; where the answer is no, [`Self::sysroot`] may still say another.
+    pub(super) fn has_std_beside_rustc(&self, triple: &str) -> bool {
+        let program = Rustc::of(&self.config).program();
+        program.as_deref().and_then(|rustc| rustc.parent()?.parent()).is_some_and(|folder| has_std(folder, triple))
     }
 
     /// Where rustc keeps what it comes with, the standard libraries among it.
@@ -53,9 +66,23 @@ impl Toolchain {
         self.sysroot.get_or_init(|| Rustc::of(&self.config).sysroot()).as_deref()
     }
 
-    /// As rustc names it.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
+    fn unasked(config: Config) -> Self {
+        Self { config, host: OnceCell::new(), is_nightly: OnceCell::new(), sysroot: OnceCell::new() }
+    }
+
+    /// The triple of the machine that builds, as rustc names it.
+    pub(crate) fn host(&self) -> Result<&str> {
+        if let Some(host) = self.host.get() {
+            return Ok(host);
+        }
+        let (host, is_nightly) = Rustc::of(&self.config).version()?;
+        self.is_nightly.get_or_init(|| is_nightly);
+        Ok(self.host.get_or_init(|| host))
+    }
+
+    /// Whether `triple` is another target than the host's.
+    pub(super) fn is_foreign(&self, triple: &str) -> Result<bool> {
+        Ok(is_for_another_machine(triple) || self.host()? != triple)
     }
 
     /// What cargo builds for without `--target`: `--config`, CARGO_BUILD_TARGET, `build.target`, in this order.
@@ -127,6 +154,11 @@ impl Rustc {
         Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
     }
 
+    /// Its file, without wrappers and links; `None` where there is none of this name.
+    fn program(&self) -> Option<PathBuf> {
+        BuildMachine::this().find(self.0.last()?)?.canonicalize().ok()
+    }
+
     /// The host, and whether it is a nightly. Cargo knows both as well, but looks for the name of the distribution
     /// before it says so, by programs that take longer than all the rest (`cargo -vV`).
     fn version(&self) -> Result<(String, bool)> {
@@ -170,6 +202,19 @@ impl Asked {
     }
 }
 
+/// Whether no rustc that runs here can be on a machine of this target.
+fn is_for_another_machine(triple: &str) -> bool {
+    Target::parse(triple).is_ok_and(|target| !target.machine().is_kin(Machine::host()))
+}
+
+/// `lib/rustlib/<triple>/lib` below rustc's sysroot (`rustc --print target-libdir`).
+pub(super) fn has_std(sysroot: impl AsRef<Path>, triple: &str) -> bool {
+    let folder = sysroot.as_ref().join("lib/rustlib").join(triple).join("lib");
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.any(|name| name.starts_with("libcore-"))
+}
+
 /// Of what `rustc -vV` prints.
 fn host_and_channel(said: &str) -> Option<(String, bool)> {
     let value = |name| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -196,6 +241,8 @@ fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use cargo_config2::ResolveOptions;
+
     use super::*;
 
     #[test]
@@ -207,6 +254,45 @@ mod tests {
         assert_eq!(host_and_channel(&said("1.98.0-beta.2")), Some(("a-b-linux-gnu".to_owned(), false)));
         assert_eq!(host_and_channel(&said("1.98.0-nightly")), Some(("a-b-linux-gnu".to_owned(), true)));
         assert_eq!(host_and_channel("something else"), None);
+    }
+
+    #[test]
+    fn rustc_is_not_asked_what_the_architecture_tells() {
+        let host = Target::host();
+        let (near, far) = match host.machine().debian() {
+            Some("amd64") => ("i686-unknown-linux-gnu", "aarch64-unknown-linux-gnu"),
+            Some("arm64") => ("armv7-unknown-linux-gnueabihf", "x86_64-unknown-linux-gnu"),
+            _ => (host.triple(), "x86_64-unknown-linux-gnu"),
+        };
+        for asked in [host.triple(), near, "host-tuple", "board.json"] {
+            assert!(!is_for_another_machine(asked), "{asked}");
+        }
+        assert!(is_for_another_machine(far) && is_for_another_machine(&format!("{far}.2.17")));
+
+        let config =
+            Config::load_with_options("/", ResolveOptions::default().env([("RUSTC", "/no/such/rustc")])).unwrap();
+        let toolchain = Toolchain::unasked(config);
+        assert!(toolchain.is_foreign(far).unwrap());
+        assert!(toolchain.is_foreign(host.triple()).is_err(), "it must be asked");
+    }
+
+    #[test]
+    fn a_standard_library_is_found_beside_rustc_and_behind_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            path
+        };
+        let rustc = make("toolchain/bin/rustc");
+        make("toolchain/lib/rustlib/a-b-linux/lib/libcore-0123.rlib");
+        let link = folder.path().join("rustc");
+        std::os::unix::fs::symlink(rustc, &link).unwrap();
+        let config = Config::load_with_options("/", ResolveOptions::default().env([("RUSTC", &link)])).unwrap();
+        let toolchain = Toolchain::unasked(config);
+        assert!(toolchain.has_std_beside_rustc("a-b-linux") && !toolchain.has_std_beside_rustc("b-c-linux"));
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Job<'_> {
         let stop = || self.stop_if_interrupted();
         let around = self.around_sysroots(request, &plan, toolchain.as_ref(), &stop);
         let preparation = match (&plan.source, &toolchain) {
-            (Source::Cargo(build), Some(toolchain)) => cargo::without_build(build, &plan.rootfs, toolchain),
+            (Source::Cargo(build), Some(toolchain)) => cargo::without_build(build, &plan.rootfs, toolchain)?,
             _ => Preparation::default(),
         };
         for (one, sysroot) in plan.rootfs.iter().zip(choose(&plan, &preparation, &around)?) {
@@ -335,7 +335,7 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
             project: None,
             build_directory: None,
             configured_targets: Vec::new(),
-            host: Target::host().triple().to_owned(),
+            host: &|| Ok(Target::host().triple().to_owned()),
             foreign_sysroot,
             current_dir: &current_dir,
         };
@@ -348,7 +348,7 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
         project: Some(&project),
         build_directory,
         configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
-        host: toolchain.host().to_owned(),
+        host: &|| toolchain.host().map(str::to_owned),
         foreign_sysroot,
         current_dir: &current_dir,
     };

@@ -49,7 +49,7 @@ fn plan_for(project: Option<&Metadata>, configured: &[&str], line: &str) -> Resu
         project,
         build_directory: None,
         configured_targets: configured.iter().map(|target| (*target).to_owned()).collect(),
-        host: Target::host().triple().to_owned(),
+        host: &|| Ok(Target::host().triple().to_owned()),
         foreign_sysroot: None,
         current_dir: Utf8Path::new("/here"),
     };
