@@ -39,6 +39,11 @@ pub(crate) fn sysroot_tools_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-tools-arm64")
 }
 
+/// The product's own cache for the tests, which outlives them, so that packages are fetched once.
+pub(crate) fn packages() -> Utf8PathBuf {
+    cache_dir().join("packages")
+}
+
 /// The version of elfpak that the tasks compare with.
 pub(crate) const ELFPAK: &str = "0.5.6";
 

@@ -26,8 +26,9 @@ usage: cargo xtask TASK
   projects [FILTER]  published crates that are not ours, built, packed and run, for this machine and aarch64
   differential [--quick | FILTER]
                      closures against the dynamic loader's own answer
-  tools [--peers] [FILTER]
-                     each tool of the table does its job, packed by its name alone (--peers: by elfpak and ldd too)
+  tools [--peers | --provisioned] [FILTER]
+                     each tool of the table does its job, packed by its name alone (--peers: by elfpak and ldd too;
+                     --provisioned: from sysroots that are made of packages for it)
   bench [--quick]    speed and memory against libtree, GNU tar, elfpak, docker import";
 
 fn main() -> ExitCode {
@@ -47,6 +48,8 @@ fn main() -> ExitCode {
         ["in-root", root, folder, rest @ ..] => differential::enter(root, folder, rest),
         ["tools", "--peers"] => tools::run(tools::By::OursAndPeers, ""),
         ["tools", "--peers", filter] => tools::run(tools::By::OursAndPeers, filter),
+        ["tools", "--provisioned"] => tools::run(tools::By::Provisioned, ""),
+        ["tools", "--provisioned", filter] => tools::run(tools::By::Provisioned, filter),
         ["tools"] => tools::run(tools::By::Ours, ""),
         ["tools", filter] => tools::run(tools::By::Ours, filter),
         ["bench"] => bench::run(bench::Extent::Full),

@@ -3,6 +3,7 @@
 //! It verifies every signature and digest. Nothing is installed: the system's own apt and dpkg are not touched,
 //! no hook and no maintainer script runs, and no right of root is needed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,8 +13,10 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use super::Network;
 use super::cache::{Cache, hexadecimal};
 use super::lock::Package;
+use super::repair::Recipe;
 use super::sources;
 use super::suite::{self, Suite};
 use super::want::Want;
@@ -26,11 +29,43 @@ const SOURCES: (&str, &str) = ("/etc/apt/sources.list", "/etc/apt/sources.list.d
 /// What reads apt's own files, however they are compressed.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// The index of all files is large, and so not always asked for.
-const WITH_CONTENTS: &str = "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=true";
+/// An index of all files, as apt's configuration names it here. It is large, and so not always asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Of packages for the architecture.
+    Architecture,
+    /// Of those for all of them: scripts, and three times as much documentation.
+    All,
+}
+
+impl Contents {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Architecture => "Contents-deb",
+            Self::All => "Contents-all",
+        }
+    }
+
+    /// What makes apt know of it.
+    fn enabled(self) -> [String; 2] {
+        ["-o".to_owned(), format!("Acquire::IndexTargets::deb::{}::DefaultEnabled=true", self.name())]
+    }
+}
+
+/// What the index of all files says of a want.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owners {
+    /// Packages that have it: by which choice of its alternatives, and the least special one first.
+    pub(super) packages: BTreeSet<(usize, usize, String)>,
+    /// Files that are not it and named like it, each with its package, such as `ctags.emacs`.
+    pub(super) like: BTreeSet<(String, String)>,
+}
 
 /// How long an index is taken to be current, where nothing says otherwise.
 const FRESH: Duration = Duration::from_secs(3600);
+
+/// The file that says when the index of packages was fetched.
+const UPDATED: &str = "updated";
 
 /// How often a mirror is asked that answers with halves of an update, and how long is waited before each time.
 const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
@@ -100,18 +135,23 @@ impl Apt {
         self.machine.debian().unwrap_or_default()
     }
 
-    /// Whether there is an index at all, and how old it is.
-    fn age(&self) -> Option<Duration> {
-        let updated = fs::metadata(self.folder.join("updated")).ok()?.modified().ok()?;
+    /// How old an index is, where it is there at all; `mark` is the file that says so.
+    fn age(&self, mark: &str) -> Option<Duration> {
+        let updated = fs::metadata(self.folder.join(mark)).ok()?.modified().ok()?;
         SystemTime::now().duration_since(updated).ok()
     }
 
+    fn mark(&self, mark: &str) -> Result<()> {
+        let mark = self.folder.join(mark);
+        fs::write(&mark, "").map_err(|error| Error::io("write to the cache", mark, error))
+    }
+
     pub(super) fn has_index(&self) -> bool {
-        self.age().is_some()
+        self.age(UPDATED).is_some()
     }
 
     pub(super) fn is_fresh(&self) -> bool {
-        self.age().is_some_and(|age| age < FRESH)
+        self.age(UPDATED).is_some_and(|age| age < FRESH)
     }
 
     /// Fetches the index. What is caught in the middle of a mirror's own update is asked for again.
@@ -123,8 +163,7 @@ impl Apt {
             let output =
                 self.run("apt-get", ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from))?;
             if output.status.success() {
-                let mark = self.folder.join("updated");
-                return fs::write(&mark, "").map_err(|error| Error::io("write to the cache", mark, error));
+                return self.mark(UPDATED);
             }
             let said = Said::of(&output);
             let again = said.is_halfway();
@@ -156,41 +195,48 @@ impl Apt {
         Ok(with_candidate(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Fetches what says which files each package has; of packages for the architecture, as those for all of them
-    /// have no ELF file. A mirror that has none is no failure.
-    pub(super) fn update_contents(&self) -> Result<()> {
-        let output = self.run("apt-get", ["-q", "-o", WITH_CONTENTS, "update"].map(String::from))?;
+    /// Whether the index of all files was fetched, and lately.
+    pub(super) fn has_contents(&self, contents: Contents, network: Network) -> bool {
+        self.age(contents.name()).is_some_and(|age| age < FRESH || network == Network::Unused)
+    }
+
+    /// Fetches what says which files each package has. A mirror that has no such index is no failure.
+    pub(super) fn update_contents(&self, contents: Contents) -> Result<()> {
+        let words = ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from);
+        let output = self.run("apt-get", contents.enabled().into_iter().chain(words))?;
         match output.status.success() {
-            true => Ok(()),
+            true => self.mark(contents.name()),
             false => Err(Said::of(&output).error(&format!("cannot fetch the files' index of {}", self.suite))),
         }
     }
 
-    /// For each of `wants` the packages that have it, as far as there is an index of files.
-    pub(super) fn owners(&self, wants: &[&Want]) -> Result<Vec<Vec<String>>> {
-        let words = ["-o", WITH_CONTENTS, "indextargets", "--format", "$(FILENAME)", "Created-By: Contents-deb"];
-        let files = self.run("apt-get", words.map(String::from))?;
-        let mut owners = vec![Vec::new(); wants.len()];
+    /// Who has each of `wants`, as far as there is an index of files.
+    pub(super) fn owners(&self, contents: Contents, wants: &[&Want]) -> Result<Vec<Owners>> {
+        let words = ["indextargets", "--format", "$(FILENAME)"].map(String::from).into_iter();
+        let words = words.chain([format!("Identifier: {}", contents.name())]);
+        let files = self.run("apt-get", contents.enabled().into_iter().chain(words))?;
+        let recipe = Recipe::debian();
+        let places: Vec<_> = wants.iter().map(|want| want.places(&recipe)).collect();
+        let mut owners = vec![Owners::default(); wants.len()];
         for file in String::from_utf8_lossy(&files.stdout).lines().filter(|file| Path::new(file).is_file()) {
             let reader = self.command(APT_HELPER, ["cat-file".to_owned(), file.to_owned()]).stderr_null().unchecked();
             let reader = reader.reader().map_err(|error| Error::io("run", APT_HELPER, error))?;
-            for line in BufReader::new(reader).split(b'\n') {
-                let line = line.map_err(|error| Error::io("read", file, error))?;
-                let Ok(line) = std::str::from_utf8(&line) else { continue };
-                let Some((path, packages)) = line.rsplit_once([' ', '\t']) else { continue };
-                for (want, owners) in wants.iter().zip(&mut owners) {
-                    if want.is_at(path.trim_end()) {
-                        // `utils/ripgrep,universe/utils/other`
-                        let names = packages.split(',').filter_map(|package| package.rsplit('/').next());
-                        owners.extend(names.map(str::to_owned));
+            let mut reader = BufReader::new(reader);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                match reader.read_until(b'\n', &mut line) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => return Err(Error::io("read", file, error)),
+                }
+                for (places, owners) in places.iter().zip(&mut owners) {
+                    // Of a few hundred megabytes hardly a line has a name that is looked for.
+                    if places.may_be_in(&line) {
+                        places.note(&String::from_utf8_lossy(&line), owners);
                     }
                 }
             }
-        }
-        for owners in &mut owners {
-            // The least special one, and always the same.
-            owners.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-            owners.dedup();
         }
         Ok(owners)
     }
@@ -293,7 +339,7 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
          APT::Architecture \"{architecture}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"{architecture}\"; }};\n\
          APT::Default-Release \"\";\nAPT::Install-Recommends \"false\";\nAPT::Install-Suggests \"false\";\n\
          APT::Get::Assume-Yes \"true\";\nAPT::Get::AllowUnauthenticated \"false\";\nAPT::Get::Simulate \"false\";\n\
-         APT::Sandbox::User \"root\";\n#clear APT::Update;\n#clear APT::NeverAutoRemove;\n#clear DPkg;\n#clear AptCli;\n\
+         APT::Get::List-Cleanup \"false\";\nAPT::Sandbox::User \"root\";\n#clear APT::Update;\n#clear APT::NeverAutoRemove;\n#clear DPkg;\n#clear AptCli;\n\
          Acquire::Languages \"none\";\nAcquire::Retries \"3\";\nAcquire::AllowInsecureRepositories \"false\";\n\
          Acquire::AllowWeakRepositories \"false\";\nAcquire::AllowDowngradeToInsecureRepositories \"false\";\n\
          Acquire::http::Timeout \"20\";\nAcquire::https::Timeout \"20\";\n\
@@ -301,11 +347,26 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
          MetaKey \"$(COMPONENT)/binary-$(ARCHITECTURE)/Packages\";\nflatMetaKey \"Packages\";\n\
          ShortDescription \"Packages\";\nDescription \"$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages\";\n\
          flatDescription \"$(RELEASE) Packages\";\nOptional \"false\";\n}};\n\
-         Acquire::IndexTargets::deb::Contents-deb {{\nMetaKey \"$(COMPONENT)/Contents-{architecture}\";\n\
-         flatMetaKey \"Contents-{architecture}\";\nShortDescription \"Contents\";\n\
-         Description \"$(RELEASE)/$(COMPONENT) Contents\";\nflatDescription \"$(RELEASE) Contents\";\n\
-         Optional \"true\";\nKeepCompressed \"true\";\nDefaultEnabled \"false\";\n}};\n"
+         {}{}{}",
+        // Ubuntu has one index for all components, and packages for all architectures are in it (apt-file(1)).
+        index_of_files("Contents-deb", &format!("$(COMPONENT)/Contents-{architecture}"), ""),
+        index_of_files("Contents-deb-legacy", &format!("Contents-{architecture}"), "Contents-deb"),
+        index_of_files("Contents-all", "$(COMPONENT)/Contents-all", ""),
     ))
+}
+
+/// One kind of index, as apt.conf(5) has it: of nothing but what `fallback_of` names where a mirror has none of that.
+fn index_of_files(name: &str, key: &str, fallback_of: &str) -> String {
+    let fallback = match fallback_of {
+        "" => "DefaultEnabled \"false\";\n".to_owned(),
+        of => format!("Fallback-Of \"{of}\";\n"),
+    };
+    let identifier = if fallback_of.is_empty() { name } else { fallback_of };
+    format!(
+        "Acquire::IndexTargets::deb::{name} {{\nMetaKey \"{key}\";\nflatMetaKey \"{identifier}\";\n\
+         ShortDescription \"Contents\";\nDescription \"$(RELEASE) {key}\";\nflatDescription \"$(RELEASE) Contents\";\n\
+         Identifier \"{identifier}\";\nOptional \"true\";\nKeepCompressed \"true\";\n{fallback}}};\n"
+    )
 }
 
 /// The names in the output of `apt-cache policy` that have a version to take.

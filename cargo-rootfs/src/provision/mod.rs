@@ -13,7 +13,7 @@ mod sources;
 mod suite;
 mod want;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,7 @@ pub(crate) use want::Want;
 
 use crate::error::{Error, Result};
 use crate::target::Machine;
-use apt::Apt;
+use apt::{Apt, Contents, Owners};
 use lock::Section;
 
 /// What is in every sysroot: the C library, what Rust's standard library links to, and of what Debian takes to be
@@ -40,6 +40,9 @@ const LOCK: &str = "rootfs.lock";
 
 /// How long the answer to a request without a project is taken to be current.
 const CURRENT: Duration = Duration::from_secs(24 * 3600);
+
+/// How many files are told of that are named like a tool that is not there.
+const LIKE: usize = 4;
 
 /// A sysroot that is to be had.
 #[derive(Debug, Clone)]
@@ -338,36 +341,50 @@ impl Work<'_> {
         let owners = self.owners(&unknown)?;
         let mut errors = Vec::new();
         for (want, candidates) in &all {
-            let owner = || owners.iter().find(|(owned, _)| owned == *want).map(|(_, owner)| owner.clone());
+            let owners = owners.get(want);
+            let owner = || owners.and_then(|owners| owners.packages.first()).map(|(_, _, owner)| owner.clone());
             match is_known(candidates).or_else(owner) {
                 Some(name) => {
                     section.wants.insert((*want).clone(), name);
                 }
-                None if wants.contains(want) => errors.push(self.unknown(want, candidates)),
+                None if wants.contains(want) => errors.push(self.unknown(want, candidates, owners)),
                 None => {}
             }
         }
         Error::all(errors)
     }
 
-    /// The packages of those of `wants` that the index of all files has. It is large, and only asked for where names
-    /// and the host's packages did not tell.
-    fn owners(&mut self, wants: &[&Want]) -> Result<Vec<(Want, String)>> {
-        let wants: Vec<&Want> = wants.iter().copied().filter(|want| !matches!(want, Want::Package(_))).collect();
-        if wants.is_empty() {
-            return Ok(Vec::new());
+    /// Who has those of `wants` that names and the host's packages did not tell, by the indexes of all files. They are
+    /// large: the one of scripts is only asked for where the other did not tell.
+    fn owners(&mut self, wants: &[&Want]) -> Result<BTreeMap<Want, Owners>> {
+        let mut found: BTreeMap<Want, Owners> = BTreeMap::new();
+        for contents in [Contents::Architecture, Contents::All] {
+            let is_in = |want: &Want| match want {
+                Want::Tool(_) => true,
+                Want::Library(_) => contents == Contents::Architecture,
+                Want::Package(_) => false,
+            };
+            let is_found = |want: &Want| found.get(want).is_some_and(|owners| !owners.packages.is_empty());
+            let left: Vec<&Want> = wants.iter().copied().filter(|want| is_in(want) && !is_found(want)).collect();
+            if left.is_empty() {
+                continue;
+            }
+            let network = self.request.may.network;
+            if !self.apt()?.has_contents(contents, network) && network == Network::Used {
+                let (suite, architecture) = (&self.request.suite, cache::architecture(self.request.machine)?);
+                self.watch.step(Step::Searching(suite, if contents == Contents::All { "all" } else { architecture }));
+                self.apt()?.update_contents(contents)?;
+            }
+            for (want, owners) in left.iter().zip(self.apt()?.owners(contents, &left)?) {
+                let known = found.entry((*want).clone()).or_default();
+                known.packages.extend(owners.packages);
+                known.like.extend(owners.like);
+            }
         }
-        if self.request.may.network == Network::Used {
-            let (suite, architecture) = (&self.request.suite, cache::architecture(self.request.machine)?);
-            self.watch.step(Step::Searching(suite, architecture));
-            self.apt()?.update_contents()?;
-        }
-        let owners = self.apt()?.owners(&wants)?;
-        let found = wants.into_iter().zip(owners);
-        Ok(found.filter_map(|(want, owners)| Some((want.clone(), owners.into_iter().next()?))).collect())
+        Ok(found)
     }
 
-    fn unknown(&self, want: &Want, candidates: &[String]) -> Error {
+    fn unknown(&self, want: &Want, candidates: &[String], owners: Option<&Owners>) -> Error {
         let (suite, arch) = (&self.request.suite, self.request.machine.debian().unwrap_or_default());
         if let Want::Package(name) = want {
             return Error::failed(format!("{suite} has no package `{name}` for {arch}"));
@@ -375,6 +392,8 @@ impl Work<'_> {
         let error = Error::failed(format!("no package of {suite} for {arch} is known to have {want}"));
         let names: Vec<_> = candidates.iter().map(|name| format!("`{name}`")).collect();
         let error = if names.is_empty() { error } else { error.detail(format!("there is no {}", names.join(", no "))) };
+        let like = owners.into_iter().flat_map(|owners| &owners.like).take(LIKE);
+        let error = like.fold(error, |error, (file, package)| error.detail(format!("`{package}` has `{file}`")));
         error.help("name the package that has it: --with-package NAME")
     }
 

@@ -43,11 +43,10 @@ impl<'r> Recipe<'r> {
     /// After extraction: links, alternatives, and files made of others.
     pub(super) fn after(&self, root: &Path) -> io::Result<()> {
         let (multiarch, one) = (multiarch(root), [String::new()]);
-        for table in self.tables("alternative") {
-            for folder in if text(table, "path").contains(PLACE) { &multiarch[..] } else { &one[..] } {
-                let path = text(table, "path").replace(PLACE, folder);
-                let mut choices =
-                    strings(table.get("first-of").map(|it| it.get_ref())).map(|it| it.replace(PLACE, folder));
+        for (path, choices) in self.alternatives() {
+            for folder in if path.contains(PLACE) { &multiarch[..] } else { &one[..] } {
+                let path = path.replace(PLACE, folder);
+                let mut choices = choices.iter().map(|it| it.replace(PLACE, folder));
                 let chosen = choices.find(|choice| inside(root, choice).exists());
                 let Some(chosen) = chosen.filter(|_| !is_there(root, &path)) else { continue };
                 let name = path.rsplit('/').next().unwrap_or(&path);
@@ -87,6 +86,25 @@ impl<'r> Recipe<'r> {
         Ok(())
     }
 
+    /// What the link at `path` may lead to, the first that is there.
+    pub(super) fn choices(&self, path: &str) -> Vec<String> {
+        self.alternatives().filter(|(link, _)| link == path).flat_map(|(_, choices)| choices).collect()
+    }
+
+    /// Each link with its choices; of tables that have `names`, one for each.
+    fn alternatives(&self) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.tables("alternative").flat_map(|table| {
+            let names = match text(table, "names") {
+                "" => vec![""],
+                names => names.split_whitespace().collect(),
+            };
+            names.into_iter().map(|name| {
+                let choices = strings(table.get("first-of").map(|it| it.get_ref()));
+                (text(table, "path").replace(NAME, name), choices.map(|it| it.replace(NAME, name)).collect())
+            })
+        })
+    }
+
     fn tables(&self, key: &str) -> impl Iterator<Item = &DeTable<'r>> {
         let items = self.table.get(key).and_then(|value| value.get_ref().as_array());
         items.into_iter().flat_map(|items| items.iter()).filter_map(|item| item.get_ref().as_table())
@@ -94,6 +112,7 @@ impl<'r> Recipe<'r> {
 }
 
 const PLACE: &str = "{multiarch}";
+const NAME: &str = "{name}";
 
 fn text<'t>(table: &'t DeTable<'_>, key: &str) -> &'t str {
     table.get(key).and_then(|value| value.get_ref().as_str()).unwrap_or_default()
@@ -175,7 +194,9 @@ mod tests {
                 assert!(text(table, "path").starts_with('/'), "{table:?}");
                 let choices: Vec<_> = strings(table.get("first-of").map(|it| it.get_ref())).collect();
                 assert!(!choices.is_empty() && choices.iter().all(|choice| choice.starts_with('/')), "{table:?}");
-                assert_eq!(table.len(), 2, "{table:?}");
+                let named = text(table, "path").contains(NAME);
+                assert_eq!(!text(table, "names").is_empty(), named, "{table:?}");
+                assert_eq!(table.len(), 2 + usize::from(named), "{table:?}");
             }
         }
         assert!(recipe.tables("alternative").count() > 20);
@@ -212,6 +233,7 @@ mod tests {
         put("usr/bin/which.debianutils", "");
         put("usr/bin/vi", "mine");
         put("usr/bin/vim.basic", "");
+        put("usr/bin/convert-im6.q16", "");
         put("usr/share/base-passwd/passwd.master", "root:*:0:0::/root:/bin/bash\n");
         put("usr/share/ca-certificates/mozilla/B.crt", "b");
         put("usr/share/ca-certificates/mozilla/A.crt", "a\n");
@@ -221,6 +243,7 @@ mod tests {
         assert_eq!(link("usr/bin/awk"), "/etc/alternatives/awk");
         assert_eq!(link("etc/alternatives/awk"), "/usr/bin/mawk");
         assert_eq!(link("usr/bin/sh"), "dash");
+        assert_eq!(link("etc/alternatives/convert"), "/usr/bin/convert-im6.q16");
         assert_eq!(fs::read(root.join("usr/bin/vi")).unwrap(), b"mine");
         assert_eq!(fs::read(root.join("etc/ssl/certs/ca-certificates.crt")).unwrap(), b"a\nb\n");
         assert!(root.join("etc/passwd").is_file() && !root.join("etc/group").exists());

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::apt::Owners;
+use super::repair::Recipe;
 use crate::packages;
 use crate::target::Machine;
 
@@ -50,16 +52,28 @@ impl Want {
         }
     }
 
+    /// Where a package may have it.
+    pub(super) fn places<'w>(&'w self, recipe: &Recipe<'_>) -> Places<'w> {
+        let choices = match self {
+            Self::Tool(tool) if tool.starts_with('/') => recipe.choices(tool),
+            Self::Tool(tool) => {
+                TOOL_FOLDERS.iter().flat_map(|folder| recipe.choices(&format!("/{folder}/{tool}"))).collect()
+            }
+            Self::Library(_) | Self::Package(_) => Vec::new(),
+        };
+        let name = self.name().rsplit('/').next().unwrap_or_default();
+        let finders = std::iter::once(name).chain(choices.iter().map(|choice| file_name(choice)));
+        let finders = finders.map(|name| memchr::memmem::Finder::new(&format!("/{name}")).into_owned()).collect();
+        Places { want: self, choices, finders }
+    }
+
     /// Whether a file of this path, without a slash before it, is it.
-    pub(super) fn is_at(&self, path: &str) -> bool {
+    fn is_at(&self, path: &str) -> bool {
         let Some((folder, file)) = path.rsplit_once('/') else { return false };
         let merged = folder.strip_prefix("usr/").unwrap_or(folder);
         match self {
             Self::Package(_) => false,
-            Self::Tool(tool) if tool.starts_with('/') => {
-                let tool = tool.trim_start_matches('/');
-                path == tool || path.strip_prefix("usr/") == Some(tool) || tool.strip_prefix("usr/") == Some(path)
-            }
+            Self::Tool(tool) if tool.starts_with('/') => is_same(path, tool),
             Self::Tool(tool) => file == tool && matches!(merged, "bin" | "sbin"),
             // Plugins of the same name lie deeper.
             Self::Library(soname) => {
@@ -95,6 +109,53 @@ impl Want {
         names.retain(|name| seen.insert(name.clone()));
         names
     }
+}
+
+/// Where a package may have what is wanted: itself, or what a link of alternatives leads to.
+pub(super) struct Places<'w> {
+    want: &'w Want,
+    choices: Vec<String>,
+    finders: Vec<memchr::memmem::Finder<'static>>,
+}
+
+impl Places<'_> {
+    /// Whether a line of an index of files is worth a closer look.
+    pub(super) fn may_be_in(&self, line: &[u8]) -> bool {
+        self.finders.iter().any(|finder| finder.find(line).is_some())
+    }
+
+    /// Notes what a line says: `usr/bin/rg   utils/ripgrep,universe/utils/other`.
+    pub(super) fn note(&self, line: &str, owners: &mut Owners) {
+        let Some((path, packages)) = line.trim_end().rsplit_once([' ', '\t']) else { return };
+        let path = path.trim_end();
+        let packages = packages.split(',').filter_map(|package| package.rsplit('/').next()).map(str::to_owned);
+        let chosen = || self.choices.iter().position(|choice| is_same(path, choice)).map(|at| at + 1);
+        if let Some(rank) = if self.want.is_at(path) { Some(0) } else { chosen() } {
+            owners.packages.extend(packages.map(|package| (rank, package.len(), package)));
+        } else if self.is_like(path) {
+            owners.like.extend(packages.map(|package| (file_name(path).to_owned(), package)));
+        }
+    }
+
+    /// Whether it is a tool whose name only goes on, as those do that alternatives choose from.
+    fn is_like(&self, path: &str) -> bool {
+        let Want::Tool(tool) = self.want else { return false };
+        let (Some((folder, file)), name) = (path.rsplit_once('/'), file_name(tool)) else { return false };
+        TOOL_FOLDERS.contains(&folder) && file.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '-']))
+    }
+}
+
+/// Where tools are that need no path.
+const TOOL_FOLDERS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
+
+/// Whether a path of an index, without a slash before it, is `path` in a merged /usr.
+fn is_same(listed: &str, path: &str) -> bool {
+    let merged = |path: &str| path.strip_prefix("usr/").unwrap_or(path).to_owned();
+    merged(listed) == merged(path.trim_start_matches('/'))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 impl fmt::Display for Want {
@@ -183,6 +244,28 @@ mod tests {
         ] {
             assert_eq!(library.is_at(file), is, "{file}");
         }
+    }
+
+    #[test]
+    fn an_index_of_files_tells_who_has_a_tool() {
+        let (recipe, want) = (Recipe::debian(), Want::Tool("ctags".into()));
+        let places = want.places(&recipe);
+        let mut owners = Owners::default();
+        for line in [
+            "usr/bin/ctags-universal                 devel/universal-ctags\n",
+            "usr/bin/ctags.emacs\t\teditors/emacs-bin-common,universe/editors/other\n",
+            "usr/share/ctags-x/y devel/no\n",
+            "usr/bin/ctagsd devel/no\n",
+            "no-path\n",
+        ] {
+            if places.may_be_in(line.as_bytes()) {
+                places.note(line, &mut owners);
+            }
+        }
+        let packages: Vec<_> = owners.packages.iter().map(|(rank, _, package)| (*rank, package.as_str())).collect();
+        assert_eq!(packages, [(1, "universal-ctags")]);
+        let like: Vec<_> = owners.like.iter().map(|(file, package)| (file.as_str(), package.as_str())).collect();
+        assert_eq!(like, [("ctags.emacs", "emacs-bin-common"), ("ctags.emacs", "other")]);
     }
 
     #[test]

@@ -22,11 +22,6 @@ const AT_MOST: Duration = Duration::from_millis(50);
 /// How often the three are timed before a second run is called slow: other work on the machine only ever adds.
 const ROUNDS: u32 = 40;
 
-/// A cache that outlives a run of the tests, so that packages are fetched once.
-fn shared_cache() -> Utf8PathBuf {
-    host::cache_dir().join("packages")
-}
-
 fn can_provision() -> Result<()> {
     let os = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     match os.lines().any(|line| line == "ID=debian") {
@@ -40,7 +35,7 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     can_provision()?;
     arm64::can_run()?;
     let hello = lab.fixture("hello")?;
-    let cache = shared_cache();
+    let cache = host::packages();
     // Only packages are kept from an earlier run.
     let _ = fs::remove_dir_all(cache.join("sysroots"));
     let rootfs = |words: &[&str]| -> Result<Command> {
@@ -76,7 +71,7 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
 /// A second run asks apt and rustc for nothing, and takes hardly longer than cargo alone.
 fn quick(lab: &Lab, hello: &Utf8Path, rootfs: &dyn Fn(&[&str]) -> Result<Command>) -> Result<()> {
     let words = ["sysroot", "path", "--target", TRIPLE, "--with", "bash,ls"];
-    let path = lab.rootfs(hello, words).env("CARGO_ROOTFS_CACHE", shared_cache().as_str()).run()?;
+    let path = lab.rootfs(hello, words).env("CARGO_ROOTFS_CACHE", host::packages().as_str()).run()?;
     let folder = path.line()?;
     let mut best = [Duration::MAX; 3];
     let is_quick = |[cargo, folder, provisioned]: [Duration; 3]| provisioned < cargo.min(folder) + AT_MOST;
@@ -103,7 +98,7 @@ pub(super) fn native(lab: &Lab) -> Result<()> {
     can_provision()?;
     let tar = lab.path("out.tar");
     let words = ["--sysroot", "debian:trixie", "--with", "bash,ls,awk,cat", "--template", "web", "--tar", tar.as_str()];
-    lab.tools(words).env("CARGO_ROOTFS_CACHE", shared_cache().as_str()).run()?;
+    lab.tools(words).env("CARGO_ROOTFS_CACHE", host::packages().as_str()).run()?;
     let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
     let said = root.run(&["/bin/bash", "-c", "awk 'BEGIN { print 6 * 7 }'; cat /etc/os-release; ls /etc/ssl/certs"])?;
     ensure!(said.stdout.starts_with("42\n") && said.stdout.contains("trixie"), "{}", said.report("not trixie's"));
@@ -122,7 +117,7 @@ impl<'l> Try<'l> {
     fn new(lab: &'l Lab) -> Result<Try<'l>> {
         can_provision()?;
         // The real packages, from the distribution once, and from here on from our own mirror.
-        let cache = shared_cache();
+        let cache = host::packages();
         let tar = lab.path("first.tar");
         let words =
             ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls,gzip", "--tar", tar.as_str()];

@@ -26,6 +26,8 @@ use servers::Servers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     Ours,
+    /// Ours, from sysroots that it makes itself.
+    Provisioned,
     OursAndPeers,
 }
 
@@ -55,7 +57,7 @@ struct Verdict {
     seconds: f64,
 }
 
-/// `cargo xtask tools [--peers] [FILTER]`: FILTER is a part of a tool's name or its kind.
+/// `cargo xtask tools [--peers | --provisioned] [FILTER]`: FILTER is a part of a tool's name or its kind.
 pub(crate) fn run(by: By, filter: &str) -> Result<()> {
     if !host::is_root() {
         return cannot("the table's roots are entered by root alone");
@@ -69,6 +71,7 @@ pub(crate) fn run(by: By, filter: &str) -> Result<()> {
     e2e::can_run_arm64()?;
     let packers = match by {
         By::Ours => vec![Packer::Ours],
+        By::Provisioned => vec![Packer::Provisioned],
         By::OursAndPeers if host::elfpak().exists() => vec![Packer::Ours, Packer::Elfpak, Packer::LddScript],
         By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --bench`"),
     };
@@ -77,8 +80,10 @@ pub(crate) fn run(by: By, filter: &str) -> Result<()> {
     let servers = Servers::start(&native.dir)?;
     let with = |packer, sysroot| chosen.iter().map(move |row| Task { row, packer, sysroot });
     let mut tasks: Vec<Task<'_>> = packers.iter().flat_map(|packer| with(*packer, &native)).collect();
-    tasks.extend(with(Packer::Ours, &arm64).filter(|task| task.row.arm64));
+    tasks.extend(with(packers[0], &arm64).filter(|task| task.row.arm64));
     let verdicts = in_parallel(&tasks, |task| done(task, &servers));
+    // Hundreds of sysroots; the packages that they are made of stay.
+    let _ = fs::remove_dir_all(host::packages().join("sysroots"));
     tell(&tasks, &verdicts)
 }
 
@@ -118,7 +123,7 @@ fn done(task: &Task<'_>, servers: &Servers) -> Verdict {
     let size = format!("{:.1} MB", bytes as f64 / 1e6);
     match &verdict.failed {
         None => println!("  works   {name} ({size}, {seconds:.1} s)"),
-        Some(why) if task.packer == Packer::Ours => println!("  FAILED  {name} ({size}, {seconds:.1} s): {why}"),
+        Some(why) if task.packer.is_ours() => println!("  FAILED  {name} ({size}, {seconds:.1} s): {why}"),
         Some(why) => println!("  fails   {name} ({size}): {}", why.lines().next().unwrap_or_default()),
     }
     verdict
@@ -210,6 +215,8 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
     let columns = [
         ("cargo rootfs", Packer::Ours, "x86_64"),
         ("the same, arm64", Packer::Ours, "aarch64"),
+        ("provisioned", Packer::Provisioned, "x86_64"),
+        ("the same, arm64", Packer::Provisioned, "aarch64"),
         ("elfpak", Packer::Elfpak, "x86_64"),
         ("ldd script", Packer::LddScript, "x86_64"),
     ];
@@ -233,7 +240,7 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
         known
     });
     println!("\n| tools | {} |", columns.map(|column| column.0).join(" | "));
-    println!("| --- | ---: | ---: | ---: | ---: |");
+    println!("| --- |{}", " ---: |".repeat(columns.len()));
     for kind in known {
         println!("| {kind} | {} |", columns.each_ref().map(|column| score(column, Some(kind))).join(" | "));
     }
@@ -242,7 +249,7 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
     let slowest = all.iter().map(|(_, verdict)| verdict.seconds).fold(0.0, f64::max);
     println!("\n  {megabytes:.0} MB were packed in all; the slowest row took {slowest:.1} s");
 
-    let failed = all.iter().filter(|(task, verdict)| task.packer == Packer::Ours && verdict.failed.is_some());
+    let failed = all.iter().filter(|(task, verdict)| task.packer.is_ours() && verdict.failed.is_some());
     let failed: Vec<String> = failed.map(|(task, _)| title(task)).collect();
     ensure!(failed.is_empty(), "{} of our rows failed: {}", failed.len(), failed.join("; "));
     Ok(())

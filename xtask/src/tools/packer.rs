@@ -12,20 +12,30 @@ use crate::{differential, host};
 /// What a careful person writes; it runs in the sysroot, for `ldd` asks the loader there.
 const LDD_SCRIPT: &str = include_str!("ldd.sh");
 
+/// The suite of provisioned sysroots: that of the made ones.
+const SUITE: &str = "debian:bookworm";
+
 /// The PATH of a root login.
 const PATH: [&str; 4] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packer {
     Ours,
+    /// Ours, from a sysroot that it makes for each row of a distribution's packages.
+    Provisioned,
     Elfpak,
     LddScript,
 }
 
 impl Packer {
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Packer::Ours | Packer::Provisioned)
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Packer::Ours => "cargo rootfs",
+            Packer::Provisioned => "cargo rootfs, provisioned",
             Packer::Elfpak => "elfpak",
             Packer::LddScript => "ldd script",
         }
@@ -34,8 +44,9 @@ impl Packer {
     /// Packs `tools`, names with commas between, of `sysroot` into the new folder `root`; what was said of it.
     pub(super) fn pack(self, tools: &str, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
         let argv: Vec<String> = match self {
-            Packer::Ours => {
-                let fixed = ["rootfs", "--tools-only", "--with", tools, "--sysroot", sysroot.dir.as_str()];
+            Packer::Ours | Packer::Provisioned => {
+                let from = if self == Packer::Ours { sysroot.dir.as_str() } else { SUITE };
+                let fixed = ["rootfs", "--tools-only", "--with", tools, "--sysroot", from];
                 let target = ["--target", sysroot.triple, "--dir", root.as_str()];
                 let ours = host::target_dir().join("release/cargo-rootfs").into_string();
                 [ours].into_iter().chain(fixed.into_iter().chain(target).map(str::to_owned)).collect()
@@ -55,7 +66,8 @@ impl Packer {
                 words.into_iter().chain(tools.split(',')).map(str::to_owned).collect()
             }
         };
-        let packed = duct::cmd(&argv[0], &argv[1..]).stdout_null().stderr_capture().unchecked().run();
+        let packed = duct::cmd(&argv[0], &argv[1..]).env("CARGO_ROOTFS_CACHE", host::packages().as_str());
+        let packed = packed.stdout_null().stderr_capture().unchecked().run();
         let packed = packed.with_context(|| format!("start {}", argv[0]))?;
         let said = String::from_utf8_lossy(&packed.stderr).into_owned();
         ensure!(packed.status.success(), "not packed: {}", said.trim());
