@@ -67,6 +67,7 @@ impl Machine {
     }
 
     /// Whether one processor may run programs of both, as those of x86 and ARM with 64 bits run programs of 32.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_kin(self, other: Self) -> bool {
         let family = |machine: Self| match machine.e_machine {
             header::EM_386 => header::EM_X86_64,
