@@ -159,7 +159,7 @@ impl Index {
 /// What the last component of a pattern may begin with, where that can be told without taking it apart; never nothing.
 fn beginnings(text: &str) -> Option<Vec<&[u8]>> {
     const SPECIAL: [char; 6] = ['*', '?', '{', '}', ',', '\\'];
-    let plain = |text: &'_ str| text.find(SPECIAL).map_or(text.len(), |end| end);
+    let plain = |text: &str| text.find(SPECIAL).unwrap_or(text.len());
     let last = text.rfind('/').map_or(text, |at| &text[at + 1..]);
     // A slash among alternatives would have been taken for the last one.
     if last.matches('{').count() != last.matches('}').count() || last.contains('\\') {
