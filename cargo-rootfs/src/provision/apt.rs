@@ -3,7 +3,6 @@
 //! It verifies every signature and digest. Nothing is installed: the system's own apt and dpkg are not touched,
 //! no hook and no maintainer script runs, and no right of root is needed.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,7 +18,7 @@ use super::lock::Package;
 use super::repair::Recipe;
 use super::sources;
 use super::suite::{self, Suite};
-use super::want::Want;
+use super::want::{Owners, Want};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
@@ -50,15 +49,6 @@ impl Contents {
     fn enabled(self) -> [String; 2] {
         ["-o".to_owned(), format!("Acquire::IndexTargets::deb::{}::DefaultEnabled=true", self.name())]
     }
-}
-
-/// What the index of all files says of a want.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Owners {
-    /// Packages that have it: by which choice of its alternatives, and the least special one first.
-    pub(super) packages: BTreeSet<(usize, usize, String)>,
-    /// Files that are not it and named like it, each with its package, such as `ctags.emacs`.
-    pub(super) like: BTreeSet<(String, String)>,
 }
 
 /// How long an index is taken to be current, where nothing says otherwise.

@@ -28,8 +28,9 @@ pub(crate) use want::Want;
 
 use crate::error::{Error, Result};
 use crate::target::Machine;
-use apt::{Apt, Contents, Owners};
+use apt::{Apt, Contents};
 use lock::Section;
+use want::Owners;
 
 /// What is in every sysroot: the C library, what Rust's standard library links to, and of what Debian takes to be
 /// essential, so that nothing depends on it, who is who and what terminals can do.

@@ -1,13 +1,14 @@
 //! What a sysroot is to have, and which package has it.
 //!
-//! Nothing here asks a package index: it gives candidates, the likeliest first, and [`super::apt`] knows which exist.
+//! Nothing here asks a package index: it gives candidates, the likeliest first, and [`super::apt`] knows which exist. Of the
+//! index of all files it reads the lines that it is given.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::apt::Owners;
 use super::repair::Recipe;
 use crate::packages;
 use crate::target::Machine;
@@ -109,6 +110,15 @@ impl Want {
         names.retain(|name| seen.insert(name.clone()));
         names
     }
+}
+
+/// What the index of all files says of a want.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owners {
+    /// Packages that have it: by which choice of its alternatives, and the least special one first.
+    pub(super) packages: BTreeSet<(usize, usize, String)>,
+    /// Files that are not it and named like it, each with its package, such as `ctags.emacs`.
+    pub(super) like: BTreeSet<(String, String)>,
 }
 
 /// Where a package may have what is wanted: itself, or what a link of alternatives leads to.
