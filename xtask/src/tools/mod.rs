@@ -82,8 +82,10 @@ pub(crate) fn run(by: By, filter: &str) -> Result<()> {
     let mut tasks: Vec<Task<'_>> = packers.iter().flat_map(|packer| with(*packer, &native)).collect();
     tasks.extend(with(packers[0], &arm64).filter(|task| task.row.arm64));
     let verdicts = in_parallel(&tasks, |task| done(task, &servers));
-    // Hundreds of sysroots; the packages that they are made of stay.
-    let _ = fs::remove_dir_all(host::packages().join("sysroots"));
+    if by == By::Provisioned {
+        // Hundreds of sysroots; the packages that they are made of stay.
+        let _ = fs::remove_dir_all(host::packages().join("sysroots"));
+    }
     tell(&tasks, &verdicts)
 }
 
