@@ -106,6 +106,31 @@ pub(super) fn native(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// Tools whose packages neither their names nor this machine's packages tell: one is a script, in a package for all
+/// architectures, and one the link of an alternative, which no package has.
+pub(super) fn by_index(lab: &Lab) -> Result<()> {
+    can_provision()?;
+    let tar = lab.path("out.tar");
+    let cache = lab.path("files-cache");
+    let rootfs = |tools: &str, words: &[&str]| {
+        let all = ["--sysroot", "debian:bookworm", "--with", tools, "--tar", tar.as_str()];
+        lab.tools(all).args(words.iter().copied()).env("CARGO_ROOTFS_CACHE", cache.as_str())
+    };
+    rootfs("chkstow,ctags", &[]).run()?.says(&["files of debian:bookworm for all"])?;
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said = root.run(&["/usr/bin/ctags", "--version"])?;
+    ensure!(said.stdout.starts_with("Universal Ctags"), "{}", said.report("not ctags"));
+    let said = root.run(&["/usr/bin/chkstow", "--target", "/usr/bin", "--list"])?;
+    ensure!(said.stdout.is_empty(), "{}", said.report("it has found packages of stow"));
+
+    let before = fs::read(&tar).context("read the tar")?;
+    // The indexes are there: what none of them has is told without the network as well.
+    let refused = rootfs("no-such-tool,chkstow", &["--offline"]).fail(&[1])?;
+    refused.says(&["no-such-tool", "--with-package"])?;
+    ensure!(fs::read(&tar).context("read the tar again")? == before, "the earlier tar was touched");
+    Ok(())
+}
+
 /// What a mirror, a cache and a lock can do wrong.
 struct Try<'l> {
     lab: &'l Lab,
