@@ -32,9 +32,32 @@ use apt::{Apt, Contents};
 use lock::Section;
 use want::Owners;
 
-/// What is in every sysroot: the C library, what Rust's standard library links to, and of what Debian takes to be
-/// essential, so that nothing depends on it, who is who and what terminals can do.
-const BASE: [&str; 5] = ["base-files", "base-passwd", "libc6", "libgcc-s1", "ncurses-base"];
+/// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
+/// essential in all their suites. Other packages use that without depending on it
+/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>).
+const BASE: [&str; 21] = [
+    "base-files",
+    "base-passwd",
+    "bash",
+    "bsdutils",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "diffutils",
+    "findutils",
+    "grep",
+    "gzip",
+    "hostname",
+    "libc-bin",
+    "libc6",
+    "libgcc-s1",
+    "ncurses-base",
+    "ncurses-bin",
+    "perl-base",
+    "sed",
+    "tar",
+    "util-linux",
+];
 
 /// The name of the lock, beside Cargo.lock.
 const LOCK: &str = "rootfs.lock";
