@@ -14,7 +14,7 @@ use crate::process::command;
 use crate::stage::need;
 
 /// The suite that it has.
-pub(super) const SUITE: &str = "bookworm";
+const SUITE: &str = "bookworm";
 
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
