@@ -27,6 +27,7 @@ pub(crate) mod tools;
 mod variants;
 mod worklist;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -151,6 +152,8 @@ pub struct Assembly {
     pub tools: Vec<RootfsPath>,
     /// Tools that are there, that may be wanted, and that nobody asked for.
     pub suggestions: Vec<Suggestion>,
+    /// The packages that the rules at work name, whether the sysroot has them or not.
+    pub recommended: BTreeSet<String>,
     /// The scripts among all that is to be run, and what runs them.
     pub scripts: Vec<Script>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
@@ -250,7 +253,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     }
     Error::all(errors)?;
 
-    let passed_over: std::collections::BTreeSet<_> =
+    let passed_over: BTreeSet<_> =
         closures.iter().flat_map(|closure| &closure.passed_over).map(|(path, it)| (path, it.name())).collect();
     warnings.extend(
         passed_over
@@ -285,8 +288,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let (mut inputs, absent) = view.inputs();
     // What is looked for now changes no entry.
     opened::find_may_open(&mut view, &mut resolvers, &roots, &mut closures, &rootfs);
-    let suggested = rules.into_iter().flat_map(runtime::Runtime::suggestions);
-    let suggestions = suggestions::find(&mut view, suggested, &scripts, &rootfs);
+    let (suggested, recommended) = rules.map(runtime::Runtime::advice).unwrap_or_default();
+    let suggestions = suggestions::find(&mut view, suggested.into_iter(), &scripts, &rootfs);
     inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
     inputs.extend(includes.iter().map(|include| include.host.clone()));
     inputs.sort_unstable();
@@ -297,6 +300,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         executables: project.paths(),
         tools,
         suggestions,
+        recommended,
         scripts,
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,

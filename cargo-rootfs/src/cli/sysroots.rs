@@ -15,7 +15,9 @@ use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, Shortage};
 use crate::layout::{self, Artifacts, Assembly};
 use crate::plan::{RootfsPlan, SysrootPlan};
-use crate::provision::{self, Cache, Candidate, Kept, May, Pinned, Place, Prune, Request, Step, Suite, Want, Watch};
+use crate::provision::{
+    self, Cache, Candidate, Kept, May, Pinned, Place, Provided, Prune, Request, Step, Suite, Want, Watch,
+};
 use crate::target::{Machine, Target};
 use crate::template::{Template, TemplateKind};
 
@@ -46,8 +48,16 @@ pub(super) struct Sysroot<'s> {
 struct Current {
     folder: Utf8PathBuf,
     suite: Option<Suite>,
+    /// What its packages were asked for.
+    wants: BTreeSet<Want>,
     /// So that nobody prunes it.
     _kept: Option<Kept>,
+}
+
+impl Current {
+    fn of_folder(folder: Utf8PathBuf) -> Self {
+        Self { folder, suite: None, wants: BTreeSet::new(), _kept: None }
+    }
 }
 
 impl<'s> Sysroot<'s> {
@@ -79,7 +89,7 @@ impl<'s> Sysroot<'s> {
             wants: content.tools.iter().cloned().map(Want::Tool).chain(packages).collect(),
             hopes: BTreeSet::new(),
             is_auto: plan.sysroot == SysrootPlan::Auto,
-            current: Current { folder: Utf8PathBuf::new(), suite: None, _kept: None },
+            current: Current::of_folder(Utf8PathBuf::new()),
         };
         if !matches!(plan.sysroot, SysrootPlan::Folder(_)) {
             sysroot.wants.extend(of_template(&content.template)?);
@@ -93,8 +103,8 @@ impl<'s> Sysroot<'s> {
         &self.current.folder
     }
 
-    /// Plans and proves the rootfs; `tried` is how that went with the first sysroot. Where one lacks something, more
-    /// packages are added to it, or the next is tried, as long as that changes anything.
+    /// Plans and proves the rootfs; `tried` is how that went with the first sysroot. Where one lacks something, or what
+    /// the rules recommend, more packages are added to it, or the next is tried, as long as that changes anything.
     pub(super) fn assemble(
         &mut self,
         plan: &RootfsPlan,
@@ -102,14 +112,17 @@ impl<'s> Sysroot<'s> {
         mut tried: Result<Assembly>,
     ) -> Result<Assembly> {
         loop {
-            let error = match tried {
-                Ok(assembly) => return Ok(assembly),
-                Err(error) => error,
-            };
             (self.around.stop)()?;
-            let short: BTreeSet<&Shortage> = error.each().filter_map(Error::shortage).collect();
-            if short.is_empty() || !self.mend(&short)? {
-                return Err(error);
+            let error = match tried {
+                Ok(assembly) if !self.complete(&assembly.recommended)? => return Ok(assembly),
+                Ok(_) => None,
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                let short: BTreeSet<&Shortage> = error.each().filter_map(Error::shortage).collect();
+                if short.is_empty() || !self.mend(&short)? {
+                    return Err(error);
+                }
             }
             tried = layout::assemble(&self.current.folder, self.target, &plan.content, artifacts);
         }
@@ -127,18 +140,30 @@ impl<'s> Sysroot<'s> {
             self.next()?;
             return Ok(true);
         }
-        let before = (self.current.folder.clone(), self.hopes.len());
-        self.hopes.extend(short.iter().filter_map(|shortage| match shortage {
+        self.hope(short.iter().filter_map(|shortage| match shortage {
             Shortage::Tool(name) => Some(Want::Tool(name.clone())),
             // The interpreter is needed by its path.
             Shortage::Library(name) => Some(Want::Library(name.rsplit('/').next().unwrap_or(name).to_owned())),
             Shortage::Package(name) => Some(Want::Package(name.clone())),
             Shortage::Versions => None,
-        }));
+        }))
+    }
+
+    /// Adds the packages that rules recommend, where it is made of packages; whether that changed anything.
+    fn complete(&mut self, recommended: &BTreeSet<String>) -> Result<bool> {
+        let wants = recommended.iter().cloned().map(Want::Recommended);
+        let news: Vec<Want> = wants.filter(|want| !self.current.wants.contains(want)).collect();
+        self.hope(news.into_iter())
+    }
+
+    /// Has what is hoped for as well, where it is made of packages; whether that changed anything.
+    fn hope(&mut self, hopes: impl Iterator<Item = Want>) -> Result<bool> {
+        let Some(suite) = self.current.suite.clone() else { return Ok(false) };
+        let before = (self.current.folder.clone(), self.hopes.len());
+        self.hopes.extend(hopes);
         if self.hopes.len() == before.1 {
             return Ok(false);
         }
-        let suite = self.current.suite.clone().expect("it is a distribution's");
         let (current, _) = self.provide(&suite)?;
         self.current = current;
         Ok(self.current.folder != before.0)
@@ -154,7 +179,7 @@ impl<'s> Sysroot<'s> {
             Place::Folder(folder) => {
                 check(&folder)?;
                 let what = folder.to_string();
-                self.current = Current { folder, suite: None, _kept: None };
+                self.current = Current::of_folder(folder);
                 what
             }
             Place::Suite(suite) => {
@@ -184,7 +209,8 @@ impl<'s> Sysroot<'s> {
         let provided = provision::provide(&request, &mut Told { around: self.around })?;
         let folder = Utf8PathBuf::try_from(provided.kept.root.clone())
             .map_err(|error| Error::failed("the cache folder's path is not UTF-8").with_source(error))?;
-        let current = Current { folder, suite: Some(suite.clone()), _kept: Some(provided.kept) };
+        let Provided { kept, wants, .. } = provided;
+        let current = Current { folder, suite: Some(suite.clone()), wants, _kept: Some(kept) };
         Ok((current, provided.packages))
     }
 }
@@ -248,11 +274,12 @@ pub(super) fn update(around: &Surroundings<'_>) -> Result<()> {
     for section in &lock.sections {
         let machine = Machine::of_debian(&section.architecture)
             .ok_or_else(|| Error::failed(format!("`{}` is not a known architecture", section.architecture)))?;
+        let (hopes, wants): (Vec<_>, Vec<_>) = section.wants.keys().partition(|want| want.is_recommended());
         let request = Request {
             suite: section.suite.clone(),
             machine,
-            wants: section.wants.keys().cloned().collect(),
-            hopes: BTreeSet::new(),
+            wants: wants.into_iter().cloned().collect(),
+            hopes: hopes.into_iter().cloned().collect(),
             pinned: around.pinned.clone(),
             may: around.may,
             is_auto: section.is_auto,

@@ -17,7 +17,7 @@ use super::take::{Taken, Taking};
 use super::worklist::Worklist;
 use super::{libraries, tools};
 use crate::elf::Bytes;
-use crate::error::{Error, Result, Warning};
+use crate::error::{Error, Result, Shortage, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
@@ -48,6 +48,7 @@ pub(super) struct Runtime<'t> {
     taken: Taken,
     made: Vec<(RootfsPath, NewBody, Origin)>,
     suggestions: BTreeSet<Suggestion>,
+    packages: BTreeSet<String>,
     errors: Vec<Error>,
 }
 
@@ -78,6 +79,7 @@ impl<'t> Runtime<'t> {
             taken: Taken::default(),
             made: Vec::new(),
             suggestions: BTreeSet::new(),
+            packages: BTreeSet::new(),
             errors: Vec::new(),
         }
     }
@@ -216,6 +218,7 @@ impl<'t> Runtime<'t> {
         firing.libraries(&rule.libraries, &bindings);
         rule.words_of.iter().for_each(|words| firing.words(words));
         let roots = firing.roots;
+        self.packages.extend(rule.packages.iter().cloned());
         for tool in &rule.suggest {
             let (by, rule) = (call.because.clone(), Some(rule.name.clone()));
             self.suggestions.insert(Suggestion { tool: tool.clone(), by, rule });
@@ -261,9 +264,9 @@ impl<'t> Runtime<'t> {
         Ok(())
     }
 
-    /// What the rules suggest, whether it is there or not.
-    pub(super) fn suggestions(self) -> BTreeSet<Suggestion> {
-        self.suggestions
+    /// What the rules suggest, whether it is there or not, and the packages that have what they name.
+    pub(super) fn advice(self) -> (BTreeSet<Suggestion>, BTreeSet<String>) {
+        (self.suggestions, self.packages)
     }
 }
 
@@ -297,11 +300,13 @@ impl Firing<'_, '_, '_> {
             for text in first {
                 error = error.detail(format!("tried  {text}"));
             }
-            let help = self.rule.package.as_ref().map_or_else(
-                || "add what it names to the sysroot, or pass `--runtime none`".to_owned(),
-                |package| format!("install {package} in the sysroot, or pass `--runtime none`"),
-            );
-            self.runtime.errors.push(error.help(help));
+            let error = match self.rule.packages.first() {
+                Some(package) => error
+                    .help(format!("install {package} in the sysroot, or pass `--runtime none`"))
+                    .for_want_of(Shortage::Package(package.clone())),
+                None => error.help("add what it names to the sysroot, or pass `--runtime none`"),
+            };
+            self.runtime.errors.push(error);
         }
         for file in &self.rule.files {
             for path in bind(&file.path, &self.bindings) {

@@ -34,7 +34,7 @@ pub(crate) struct Section {
     pub(crate) architecture: String,
     /// Whether `--sysroot auto` means this one.
     pub(crate) is_auto: bool,
-    /// What was asked for, and the package that has it.
+    /// What was asked for, and the package that has it; nothing where a recommended one is not to be had.
     pub(crate) wants: BTreeMap<Want, String>,
     /// What these need, themselves among it.
     pub(crate) packages: Vec<Package>,
@@ -132,7 +132,7 @@ impl Section {
 
     /// The packages that were asked for, each once.
     pub(super) fn asked(&self) -> BTreeSet<&str> {
-        self.wants.values().map(String::as_str).collect()
+        self.wants.values().map(String::as_str).filter(|name| !name.is_empty()).collect()
     }
 
     pub(super) fn package(&self, name: &str) -> Option<&Package> {
@@ -141,7 +141,10 @@ impl Section {
 
     /// What is wanted and not there.
     pub(super) fn lacking<'w>(&self, wants: &'w BTreeSet<Want>) -> Vec<&'w Want> {
-        let has = |want: &&Want| self.wants.get(want).is_some_and(|package| self.package(package).is_some());
+        let has = |want: &&Want| {
+            let package = self.wants.get(want);
+            package.is_some_and(|name| self.package(name).is_some() || (want.is_recommended() && name.is_empty()))
+        };
         wants.iter().filter(|want| !has(want)).collect()
     }
 
@@ -194,7 +197,10 @@ impl Section {
             let Some(DeValue::Table(wants)) = table.get(kind).map(|wants| wants.get_ref()) else { continue };
             for (name, package) in wants {
                 let package = package.get_ref().as_str().ok_or_else(|| format!("`{kind}` has what is no string"))?;
-                section.wants.insert(Want::of_kind(kind, name.get_ref()), checked(package)?.to_owned());
+                let want = Want::of_kind(kind, name.get_ref());
+                let is_unknown = want.is_recommended() && package.is_empty();
+                let package = if is_unknown { package } else { checked(package)? };
+                section.wants.insert(want, package.to_owned());
             }
         }
         for package in array(table, "package") {
@@ -284,6 +290,8 @@ pub(super) mod tests {
         one.wants.insert(Want::Tool("[".to_owned()), "coreutils".to_owned());
         one.wants.insert(Want::Tool("/bin/a\"b\\c\u{1}".to_owned()), "bash".to_owned());
         one.wants.insert(Want::Library("libssl.so.3".to_owned()), "libssl3".to_owned());
+        one.wants.insert(Want::Recommended("bash".to_owned()), "bash".to_owned());
+        one.wants.insert(Want::Recommended("not-in-bookworm".to_owned()), String::new());
         one.is_auto = true;
         let mut lock = Lock::default();
         lock.put(section("debian:trixie", &[("bash", "5.2.37-2")]));

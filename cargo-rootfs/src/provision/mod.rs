@@ -34,8 +34,9 @@ use want::Owners;
 
 /// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
 /// essential in all their suites. Other packages use that without depending on it
-/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>).
-const BASE: [&str; 21] = [
+/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>). bash looks up names of services,
+/// which netbase has.
+const BASE: [&str; 22] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -53,6 +54,7 @@ const BASE: [&str; 21] = [
     "libgcc-s1",
     "ncurses-base",
     "ncurses-bin",
+    "netbase",
     "perl-base",
     "sed",
     "tar",
@@ -143,6 +145,14 @@ pub(crate) struct Provided {
     pub(crate) kept: Kept,
     /// How many packages it is made of.
     pub(crate) packages: usize,
+    /// What was asked for, so far.
+    pub(crate) wants: BTreeSet<Want>,
+}
+
+impl Provided {
+    fn new(kept: Kept, section: &Section) -> Self {
+        Self { kept, packages: section.packages.len(), wants: section.wants.keys().cloned().collect() }
+    }
 }
 
 /// Gives the sysroot, made now where it is not there.
@@ -161,7 +171,7 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
     let known = pin.read(request)?;
     if let Some(section) = known.holding(request) {
         if let Some(kept) = cache.sysroot(&Cache::key(section, repair::RECIPE)) {
-            return Ok(Provided { kept, packages: section.packages.len() });
+            return Ok(Provided::new(kept, section));
         }
     } else if request.may.change_lock == Lockfile::Stays {
         return Err(must_change(&pin.path, &known.section, request));
@@ -176,16 +186,15 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
         None => work.choose(&known.section)?,
     };
     let kept = work.have(&chosen)?;
+    let provided = Provided::new(kept, &chosen);
     if known.holding(request).is_none() {
         let is_news = chosen != known.section;
-        let packages = chosen.packages.len();
         pin.write(request, chosen, &cache)?;
         if is_news && matches!(request.pinned, Pinned::Project(_)) {
             work.watch.step(Step::Locking(&pin.path));
         }
-        return Ok(Provided { kept, packages });
     }
-    Ok(Provided { kept, packages: chosen.packages.len() })
+    Ok(provided)
 }
 
 /// The lock of a project, where there is one.
@@ -324,21 +333,28 @@ impl Work<'_> {
         let mut chosen = section.clone();
         chosen.is_auto |= self.request.is_auto;
         let is_new = |want: &Want| renewed || !section.wants.contains_key(want);
-        let wants: BTreeSet<Want> = wants.iter().chain(section.wants.keys()).filter(|it| is_new(it)).cloned().collect();
-        let hopes: BTreeSet<Want> = hopes.iter().filter(|it| is_new(it)).cloned().collect();
+        let all = wants.iter().chain(section.wants.keys()).chain(hopes).filter(|it| is_new(it)).cloned();
+        let is_hope = |want: &Want| want.is_recommended() || hopes.contains(want) && !section.wants.contains_key(want);
+        let (hopes, wants): (BTreeSet<Want>, BTreeSet<Want>) = all.partition(is_hope);
         if wants.is_empty() && hopes.is_empty() && section.lacking(&self::wants(self.request)).is_empty() {
             return Ok(chosen);
         }
         self.index(Age::Fresh)?;
         self.find_packages(&mut chosen, &wants, &hopes)?;
-        let specs: Vec<String> = chosen
-            .asked()
-            .into_iter()
-            .filter(|name| renewed || chosen.package(name).is_none())
-            .map(str::to_owned)
-            .chain(chosen.packages.iter().filter(|_| !renewed).map(lock::Package::spec))
-            .collect();
-        let resolved = self.apt()?.resolve(&specs)?;
+        let specs = |chosen: &Section| -> Vec<String> {
+            let asked = chosen.asked().into_iter().filter(|name| renewed || section.package(name).is_none());
+            let pinned = section.packages.iter().filter(|_| !renewed).map(lock::Package::spec);
+            asked.map(str::to_owned).chain(pinned).collect()
+        };
+        let resolved = match self.apt()?.resolve(&specs(&chosen)) {
+            // What is only recommended may be in conflict with what is needed.
+            Err(_) if hopes.iter().any(Want::is_recommended) => {
+                let recommended = hopes.iter().filter(|hope| hope.is_recommended());
+                chosen.wants.extend(recommended.map(|hope| (hope.clone(), String::new())));
+                self.apt()?.resolve(&specs(&chosen))?
+            }
+            resolved => resolved?,
+        };
         if resolved.is_empty() {
             return Err(Error::failed(format!("apt chooses no package of {suite}")));
         }
@@ -371,6 +387,7 @@ impl Work<'_> {
                 Some(name) => {
                     section.wants.insert((*want).clone(), name);
                 }
+                None if want.is_recommended() => drop(section.wants.insert((*want).clone(), String::new())),
                 None if wants.contains(want) => errors.push(self.unknown(want, candidates, owners)),
                 None => {}
             }
@@ -386,7 +403,7 @@ impl Work<'_> {
             let is_in = |want: &Want| match want {
                 Want::Tool(_) => true,
                 Want::Library(_) => contents == Contents::Architecture,
-                Want::Package(_) => false,
+                Want::Package(_) | Want::Recommended(_) => false,
             };
             let is_found = |want: &Want| found.get(want).is_some_and(|owners| !owners.packages.is_empty());
             let left: Vec<&Want> = wants.iter().copied().filter(|want| is_in(want) && !is_found(want)).collect();

@@ -24,17 +24,20 @@ pub(crate) enum Want {
     Library(String),
     /// By its own name.
     Package(String),
+    /// A package that belongs with others and is there where the suite has it, as a rule of `--runtime` says.
+    Recommended(String),
 }
 
 impl Want {
     /// The names of the tables that a lock has them in.
-    pub(super) const KINDS: [&'static str; 3] = ["tools", "libraries", "with-packages"];
+    pub(super) const KINDS: [&'static str; 4] = ["tools", "libraries", "with-packages", "recommended"];
 
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Tool(_) => Self::KINDS[0],
             Self::Library(_) => Self::KINDS[1],
             Self::Package(_) => Self::KINDS[2],
+            Self::Recommended(_) => Self::KINDS[3],
         }
     }
 
@@ -43,13 +46,19 @@ impl Want {
         match kind {
             "tools" => Self::Tool(name),
             "libraries" => Self::Library(name),
+            "recommended" => Self::Recommended(name),
             _ => Self::Package(name),
         }
     }
 
+    /// Whether it may be lacking for good.
+    pub(crate) fn is_recommended(&self) -> bool {
+        matches!(self, Self::Recommended(_))
+    }
+
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Tool(name) | Self::Library(name) | Self::Package(name) => name,
+            Self::Tool(name) | Self::Library(name) | Self::Package(name) | Self::Recommended(name) => name,
         }
     }
 
@@ -60,7 +69,7 @@ impl Want {
             Self::Tool(tool) => {
                 TOOL_FOLDERS.iter().flat_map(|folder| recipe.choices(&format!("/{folder}/{tool}"))).collect()
             }
-            Self::Library(_) | Self::Package(_) => Vec::new(),
+            Self::Library(_) | Self::Package(_) | Self::Recommended(_) => Vec::new(),
         };
         let name = self.name().rsplit('/').next().unwrap_or_default();
         let finders = std::iter::once(name).chain(choices.iter().map(|choice| file_name(choice)));
@@ -73,7 +82,7 @@ impl Want {
         let Some((folder, file)) = path.rsplit_once('/') else { return false };
         let merged = folder.strip_prefix("usr/").unwrap_or(folder);
         match self {
-            Self::Package(_) => false,
+            Self::Package(_) | Self::Recommended(_) => false,
             Self::Tool(tool) if tool.starts_with('/') => is_same(path, tool),
             Self::Tool(tool) => file == tool && matches!(merged, "bin" | "sbin"),
             // Plugins of the same name lie deeper.
@@ -88,7 +97,7 @@ impl Want {
     /// Packages that may have it, the likeliest first.
     pub(super) fn candidates(&self, machine: Machine) -> Vec<String> {
         let mut names = match self {
-            Self::Package(name) => vec![name.clone()],
+            Self::Package(name) | Self::Recommended(name) => vec![name.clone()],
             Self::Tool(tool) => {
                 let name = tool.rsplit('/').next().unwrap_or(tool);
                 let known = known_owner(name);
@@ -173,7 +182,7 @@ impl fmt::Display for Want {
         match self {
             Self::Tool(name) => write!(f, "tool `{name}`"),
             Self::Library(name) => write!(f, "library `{name}`"),
-            Self::Package(name) => write!(f, "package `{name}`"),
+            Self::Package(name) | Self::Recommended(name) => write!(f, "package `{name}`"),
         }
     }
 }

@@ -26,8 +26,8 @@
 //!          { path = "/run/x", dir = true }, { path = "/etc/x.pem", join = ["/usr/share/x"] },   # all files below, as one
 //!          { path = "/etc/passwd", line = "x:x:99:99::/:/bin/false" }]   # at the end of a template's, if none begins so
 //!
-//! required = true              # where nothing of `take` and `first-of` is there, that is an error,
-//! package = "git"              # whose help names this
+//! required = true              # where nothing of `take` and `first-of` is there, that is an error
+//! packages = ["git"]           # what has that, as Debian names it: sysroots that are made of packages get these
 //! learned-from = ["debian", "fedora", "alpine", "arch"]   # whose layouts the paths are of; for people
 //! ```
 //!
@@ -152,8 +152,8 @@ pub struct Rule {
     pub files: Vec<NewFile>,
     /// Whether something must be taken.
     pub required: bool,
-    /// What to install where nothing is.
-    pub package: Option<String>,
+    /// The packages that have what is named, of which a sysroot that is made of packages gets those that there are.
+    pub packages: Vec<String>,
     /// Whose layout the paths are of.
     pub learned_from: Vec<String>,
 }

@@ -50,7 +50,7 @@ const KEYS: [&str; 17] = [
     "words-of",
     "files",
     "required",
-    "package",
+    "packages",
     "learned-from",
 ];
 
@@ -173,7 +173,7 @@ impl Reader {
                 "words-of" => rule.words_of = self.each(key, value, Self::words_of),
                 "files" => rule.files = self.each(key, value, Self::file),
                 "required" => rule.required = self.flag(key, value),
-                "package" => rule.package = Some(self.text(key, value)),
+                "packages" => rule.packages = self.texts(key, value, Kind::Text),
                 "learned-from" => rule.learned_from = self.texts(key, value, Kind::Text),
                 _ => self.unknown(key, value, &KEYS),
             }

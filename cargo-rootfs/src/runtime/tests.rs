@@ -29,7 +29,7 @@ suggest = ["ssh"]
 words-of = { file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"], take = ["{lib}/{}"], tools = ["{}"] }
 files = [{ path = "/etc/x", text = "y" }, { path = "/z", link = "x" }, { path = "/d", dir = true }, { path = "/j", join = ["/k"] }, { path = "/l", line = "m:" }]
 required = true
-package = "git"
+packages = ["git"]
 learned-from = ["debian"]
 "#;
     let texts = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
@@ -62,7 +62,7 @@ learned-from = ["debian"]
             NewFile { path: "/l".to_owned(), body: NewBody::Line("m:".to_owned()) },
         ],
         required: true,
-        package: Some("git".to_owned()),
+        packages: texts(&["git"]),
         learned_from: texts(&["debian"]),
     };
     assert_eq!(read(text).unwrap(), [expected]);

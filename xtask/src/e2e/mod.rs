@@ -53,6 +53,7 @@ const SCENARIOS: &[Scenario] = &[
     ("sysroot: arm64 as typed", 90, provisioned::as_typed),
     ("sysroot: native, of another release", 60, provisioned::native),
     ("sysroot: tools that only the index of all files tells of", 120, provisioned::by_index),
+    ("sysroot: packages that rules recommend", 60, provisioned::recommended),
     ("sysroot: the lock", 60, provisioned::locked),
     ("sysroot: a bad mirror", 60, provisioned::bad_mirror),
     ("sysroot: a bad cache", 90, provisioned::bad_cache),

@@ -132,6 +132,42 @@ pub(super) fn by_index(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// Packages that nothing depends on and rules name: they are there, or the lock says that the suite has none.
+pub(super) fn recommended(lab: &Lab) -> Result<()> {
+    can_provision()?;
+    arm64::can_run()?;
+    let hello = lab.fixture("hello")?;
+    let manifest = hello.join("Cargo.toml");
+    let own = "\n[[package.metadata.rootfs.rule]]\nname = \"own\"\nwhy = \"a test\"\nwhen = [\"/usr/bin/curl\"]\n\
+               packages = [\"no-such-package\", \"tzdata\"]\ntake = [\"/usr/share/zoneinfo/Asia/Tokyo\"]\n";
+    let text = fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+    fs::write(&manifest, text + own).with_context(|| format!("write {manifest}"))?;
+    let rootfs = |words: &[&str]| -> Result<Command> {
+        let fixed = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "curl"];
+        let words = fixed.iter().chain(words).copied();
+        let rootfs = arm64::with_compilers(lab.rootfs(&hello, words))?;
+        Ok(rootfs.env("CARGO_ROOTFS_CACHE", host::packages().as_str()))
+    };
+    let tar = Utf8PathBuf::from(rootfs(&[])?.run()?.line()?);
+    let before = fs::read(&tar).context("read the tar")?;
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said = root.run(&["/usr/bin/curl", "-sS", "file:///etc/ssl/certs/ca-certificates.crt"])?;
+    ensure!(said.stdout.matches("BEGIN CERTIFICATE").count() > 50, "{}", said.report("no authorities"));
+    ensure!(root.dir().join("usr/share/zoneinfo/Asia/Tokyo").exists(), "the own rule's package is not there");
+
+    let lock = hello.join("rootfs.lock");
+    let text = fs::read_to_string(&lock).context("read rootfs.lock")?;
+    let known = "\"ca-certificates\" = \"ca-certificates\"\n";
+    ensure!(text.contains(known) && text.contains("\"no-such-package\" = \"\"\n"), "{text}");
+    let second = rootfs(&["--locked", "--offline"])?.run()?;
+    let quiet = !["Updating", "Downloading", "Extracting", "Locking"].iter().any(|word| second.stderr.contains(word));
+    ensure!(quiet, "{}", second.report("it does something again"));
+    ensure!(fs::read(&tar).context("read the tar again")? == before, "the same lock gave other bytes");
+    fs::write(&lock, text.replace(known, "")).context("write rootfs.lock")?;
+    rootfs(&["--locked"])?.fail(&[1])?.says(&["rootfs.lock", "--locked", "package `ca-certificates`"])?;
+    rootfs(&["--locked", "--runtime", "none"])?.run().map(drop)
+}
+
 /// What a mirror, a cache and a lock can do wrong.
 struct Try<'l> {
     lab: &'l Lab,

@@ -53,8 +53,7 @@ pub(super) fn make_for_tools() -> Result<()> {
 
     let foreign = host::sysroot_tools_arm64();
     extracted(&foreign, &arm64.join(","))?;
-    let authority = "usr/local/share/ca-certificates/tests.crt";
-    let (from, to) = (root.join(authority), foreign.join(authority));
+    let (from, to) = (root.join(tools::AUTHORITY), foreign.join(tools::AUTHORITY));
     let folder = to.parent().context("a file is in a folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
     std::fs::copy(&from, &to).map(drop).with_context(|| format!("copy {from}"))

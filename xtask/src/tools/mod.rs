@@ -20,6 +20,7 @@ use crate::stage::{cannot, need};
 use crate::{e2e, host};
 use packer::{Packer, Sysroot};
 use row::{Row, Step};
+pub(crate) use servers::AUTHORITY;
 use servers::Servers;
 
 /// Whose packages do the jobs.
@@ -137,9 +138,12 @@ fn job(task: &Task<'_>, servers: &Servers, bytes: &mut u64) -> Result<()> {
     // Users of the root must come in.
     open_up(&folder, 0o755)?;
     let root = folder.join("root");
-    let said = task.packer.pack(&task.row.tools, task.sysroot, &root)?;
+    let said = task.packer.pack(task.row, task.sysroot, &root)?;
     *bytes = packer::size(&root)?;
     room::prepare(&root)?;
+    if task.packer == Packer::Provisioned {
+        servers.trust(&root)?;
+    }
     for (path, text) in &task.row.files {
         put(&root, path, &servers.named(text))?;
     }

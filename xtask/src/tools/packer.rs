@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::row::Row;
 use crate::{differential, host};
 
 /// What a careful person writes; it runs in the sysroot, for `ldd` asks the loader there.
@@ -41,15 +42,20 @@ impl Packer {
         }
     }
 
-    /// Packs `tools`, names with commas between, of `sysroot` into the new folder `root`; what was said of it.
-    pub(super) fn pack(self, tools: &str, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
+    /// Packs the tools of `row` from `sysroot` into the new folder `root`; what was said of it.
+    pub(super) fn pack(self, row: &Row, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
+        let tools = row.tools.as_str();
         let argv: Vec<String> = match self {
             Packer::Ours | Packer::Provisioned => {
                 let from = if self == Packer::Ours { sysroot.dir.as_str() } else { SUITE };
                 let fixed = ["rootfs", "--tools-only", "--with", tools, "--sysroot", from];
                 let target = ["--target", sysroot.triple, "--dir", root.as_str()];
+                let named = row.with_packages.join(",");
+                let packages = ["--with-package", &named];
+                let packages = if self == Packer::Ours || named.is_empty() { &[][..] } else { &packages };
                 let ours = host::target_dir().join("release/cargo-rootfs").into_string();
-                [ours].into_iter().chain(fixed.into_iter().chain(target).map(str::to_owned)).collect()
+                let words = fixed.iter().chain(&target).chain(packages).map(|word| (*word).to_owned());
+                [ours].into_iter().chain(words).collect()
             }
             Packer::Elfpak => {
                 // It takes executables from the host, not from its root: each as what its links lead to there.

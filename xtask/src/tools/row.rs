@@ -35,6 +35,9 @@ pub(super) struct Row {
     pub(super) tools: String,
     /// The Debian packages that have them.
     pub(super) packages: Words,
+    /// Those among them that nobody would know of who is told of the tools alone: they are named where a sysroot is made.
+    #[serde(default, rename = "with-packages")]
+    pub(super) with_packages: Vec<String>,
     /// Whether it is done from the arm64 sysroot too.
     #[serde(default)]
     pub(super) arm64: bool,

@@ -47,6 +47,13 @@ first-of = [["/nowhere", "/usr/share/{a,b}", "/usr/share/b"]]
 exclude = ["*.a", "**/__pycache__", "/usr/share/b"]
 tools = ["less", "absent"]
 suggest = ["ssh", "less", "absent"]
+packages = ["gut", "gut-data"]
+
+[[rule]]
+name = "own-idle"
+why = "nothing calls for it"
+when = ["/usr/bin/idle"]
+packages = ["idle"]
 "#;
 
 #[test]
@@ -85,6 +92,7 @@ fn a_rule_takes_files_folders_and_tools_and_what_those_need() {
     assert_eq!(why(&assembly, "/usr/lib/libcurl.so.4"), expected);
     let suggested: Vec<_> = assembly.suggestions.iter().map(|it| (&*it.tool, it.by.to_string())).collect();
     assert_eq!(suggested, [("ssh", "/usr/bin/gut".to_owned())], "what is packed, or is not there, is not offered");
+    assert!(assembly.recommended.iter().eq(["gut", "gut-data"]), "{:?}", assembly.recommended);
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
 
@@ -244,7 +252,7 @@ fn what_cannot_work_is_left_out_and_said() {
 
 #[test]
 fn what_is_required_and_not_there_is_an_error() {
-    let rules = "[[rule]]\nname = 'own'\nwhy = 'it reads it'\nwhen = ['/usr/bin/gut']\ntake = ['/gone']\nrequired = true\npackage = 'gone'\n";
+    let rules = "[[rule]]\nname = 'own'\nwhy = 'it reads it'\nwhen = ['/usr/bin/gut']\ntake = ['/gone']\nrequired = true\npackages = ['gone']\n";
     let error = Ask::tools(&["gut"]).rules(rules).error(&sysroot());
     assert_eq!(
         error.to_string(),

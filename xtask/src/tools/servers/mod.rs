@@ -1,7 +1,8 @@
 //! The peers that clients of the table talk to, started in the tools' sysroot, on loopback.
 //! What they answer is in `serve.py`; they end with this value.
 
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
@@ -10,9 +11,16 @@ use super::room;
 
 const SERVE: &str = include_str!("serve.py");
 
+/// The certificate of the authority that vouches for them, in the sysroot.
+pub(crate) const AUTHORITY: &str = "usr/local/share/ca-certificates/tests.crt";
+
+/// Where Debian has the authorities that are trusted.
+const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
 /// Running peers, and the names that rows have for their ports.
 #[derive(Debug)]
 pub(super) struct Servers {
+    authority: Vec<u8>,
     handle: duct::ReaderHandle,
     names: Vec<(String, String)>,
 }
@@ -31,7 +39,19 @@ impl Servers {
         };
         let plain = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let names = ready.iter().map(|(name, value)| (format!("{{{name}}}"), plain(value))).collect();
-        Ok(Servers { handle, names })
+        let authority = root.join(AUTHORITY);
+        let authority = fs::read(&authority).with_context(|| format!("read {authority}"))?;
+        Ok(Servers { authority, handle, names })
+    }
+
+    /// Adds their authority to those that `root` trusts, as its owner would. A root that trusts nobody stays so.
+    pub(super) fn trust(&self, root: &Utf8Path) -> Result<()> {
+        let bundle = root.join(BUNDLE);
+        match fs::OpenOptions::new().append(true).open(&bundle) {
+            Ok(mut file) => file.write_all(&self.authority).with_context(|| format!("write {bundle}")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("open {bundle}")),
+        }
     }
 
     /// `text` with the ports in the place of their names, such as `{https}`.
