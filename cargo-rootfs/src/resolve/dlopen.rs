@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::closure::{Mapped, Missing, Process, Resolver};
+use super::closure::Missing;
+use super::mapping::{Mapped, Process};
+use super::resolver::Resolver;
 use super::{FileId, FoundBy, Libc};
 use crate::elf::{Bytes, DF_1_NOOPEN, Object};
 

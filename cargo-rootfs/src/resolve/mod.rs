@@ -24,23 +24,27 @@ pub(crate) mod hwcaps;
 mod legacy;
 mod library_path;
 mod loader;
+mod mapping;
 mod may_open;
 mod names;
 mod queue;
 mod releases;
+mod resolver;
+mod scopes;
 mod search;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod versions;
 
-pub use closure::{Closure, Loaded, Missing, OtherName, Resolver, Skipped};
+pub use closure::{Closure, Loaded, Missing, OtherName, Skipped};
 pub use dlopen::{Note, Noted, Opening, Priority};
 pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
 pub use may_open::MayOpen;
 pub use releases::{Release, RunsOn};
+pub use resolver::Resolver;
 pub use search::Attempt;
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 

@@ -8,28 +8,30 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::{Buffers, Bytes, Object};
+use crate::elf::{Buffers, Object};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::resolve::{BadObject, FileId, Files, Find, More};
+use crate::resolve::{BadObject, FileId, Files};
 use crate::rootfs::{HostFile, HostStat};
-use crate::text;
 
 mod ahead;
 mod disk;
+mod files;
 mod nodes;
+mod way;
 
 #[cfg(feature = "cli")]
 pub(crate) use ahead::cores;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
+use way::Way;
 
 /// The most links that one path may lead through, as the kernel has it (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -526,159 +528,12 @@ pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
     target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
 }
 
-/// The components that are still to be followed: of the path, and of links that were met on it.
-struct Way<'p> {
-    now: Text<'p>,
-    at: usize,
-    /// What is left of earlier texts, the last one first, each with how far it is read.
-    rest: Vec<(Text<'p>, usize)>,
-}
-
-#[derive(Clone)]
-enum Text<'p> {
-    Path(&'p [u8]),
-    Link(Arc<[u8]>),
-}
-
-impl std::ops::Deref for Text<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Path(text) => text,
-            Self::Link(text) => text,
-        }
-    }
-}
-
-impl<'p> Way<'p> {
-    fn new(path: &'p [u8]) -> Self {
-        Self { now: Text::Path(path), at: 0, rest: Vec::new() }
-    }
-
-    /// Goes on with a link's target, and then with what is left.
-    fn turn(&mut self, target: Arc<[u8]>) {
-        let before = std::mem::replace(&mut self.now, Text::Link(target));
-        let at = std::mem::take(&mut self.at);
-        if at < before.len() {
-            self.rest.push((before, at));
-        }
-    }
-
-    /// Where the next component is, for [`Way::part`].
-    fn next(&mut self) -> Option<std::ops::Range<usize>> {
-        loop {
-            let left = &self.now[self.at..];
-            let skip = left.iter().take_while(|byte| **byte == b'/').count();
-            let length = text::find(b'/', &left[skip..]).unwrap_or(left.len() - skip);
-            let start = self.at + skip;
-            if length > 0 {
-                self.at = start + length;
-                if &self.now[start..self.at] != b"." {
-                    return Some(start..self.at);
-                }
-            } else {
-                (self.now, self.at) = self.rest.pop()?;
-            }
-        }
-    }
-
-    /// Whether no component follows.
-    fn is_at_end(&self) -> bool {
-        let is_end = |text: &[u8]| text.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".");
-        is_end(&self.now[self.at..]) && self.rest.iter().all(|(text, at)| is_end(&text[*at..]))
-    }
-
-    fn part(&self, part: std::ops::Range<usize>) -> &[u8] {
-        &self.now[part]
-    }
-}
-
-impl Sysroot {
-    /// Which of `functions` the file imports; none of what is no ELF file.
-    pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
-        let Ok(object) = self.object(file) else { return Vec::new() };
-        let handle = self.open_file(file);
-        handle.and_then(|handle| object.imports_of(&handle, functions)).unwrap_or_default()
-    }
-}
-
-impl Files for Sysroot {
-    fn find(&mut self, path: &RootfsPath) -> Find {
-        let (realpath, end) = self.follow(path, None);
-        match end {
-            End::File(file) => Find::File { realpath, file },
-            End::Dir(_) => Find::Dir,
-            End::Special(word) => Find::Special(word),
-            End::Absent => Find::Absent,
-            End::NotDir => Find::NotDir,
-            End::Loop => Find::Loop,
-            End::Failed(error) => Find::Failed(error.to_string()),
-        }
-    }
-
-    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
-        let record = &mut self.files[file.0];
-        if let Some(object) = &mut record.object {
-            if let (Ok(object), true) = (&mut *object, std::mem::take(&mut record.is_shared)) {
-                *object = Arc::new(Object::clone(object));
-            }
-            return object.clone();
-        }
-        let object = disk::object(self.open_file(file), &mut self.buffers);
-        self.files[file.0].object = Some(object.clone());
-        object
-    }
-
-    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
-        let expected = usize::try_from(self.files[file.0].stat.size).unwrap_or(limit).min(limit);
-        let mut bytes = Vec::with_capacity(expected + 1);
-        self.open_file(file)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > limit {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file too long"));
-        }
-        Ok(bytes)
-    }
-
-    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let whole = usize::try_from(self.files[file.0].stat.size).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(length.min(whole));
-        let mut handle = self.open_file(file)?;
-        handle.seek(SeekFrom::Start(offset))?;
-        handle.take(length as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_ahead(&mut self, paths: &[RootfsPath], more: &mut More<'_>) {
-        ahead::read(self, paths, more);
-    }
-
-    fn names_to_open(&mut self, file: FileId) -> Option<Vec<Bytes>> {
-        let object = self.object(file).ok()?;
-        if !object.dlopen_notes.is_empty() || object.symbols.is_none() {
-            return None;
-        }
-        let handle = self.open_file(file).ok()?;
-        if !object.imports_dlopen(&handle).ok()? {
-            return None;
-        }
-        Some(object.library_names(&handle).ok()?.into_iter().collect())
-    }
-
-    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
-        self.names(folder)
-    }
-
-    fn inode(&self, file: FileId) -> (u64, u64) {
-        self.files[file.0].stat.inode
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::resolve::Find;
 
     #[test]
     fn links_of_the_folder_and_of_the_name_count_together() {

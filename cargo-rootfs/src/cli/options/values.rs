@@ -1,0 +1,232 @@
+//! What single options take: from text to values, and which words there are.
+//!
+//! Parsing reads no file and no environment.
+
+use camino::Utf8PathBuf;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::enter::{Access, Network};
+use crate::error::Error;
+use crate::layout::{Include, Variants};
+use crate::path::RootfsPath;
+use crate::plan::BuildWith;
+use crate::resolve::Priority;
+use crate::runtime::Runtime;
+use crate::write::docker::Engine;
+
+/// `SRC[:DST[:ro]]`, as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BindArg {
+    pub(crate) source: Utf8PathBuf,
+    /// The source's own, made absolute, where `None`.
+    pub(crate) destination: Option<RootfsPath>,
+    pub(crate) access: Access,
+}
+
+/// `NAME=VALUE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// `SRC:DST[:MODE[:UID:GID]]`
+pub(crate) fn parse_include(text: &str) -> Result<Include, Error> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, mode, owner) = match parts[..] {
+        [source, destination] => (source, destination, None, None),
+        [source, destination, mode] => (source, destination, Some(mode), None),
+        [source, destination, mode, uid, gid] => (source, destination, Some(mode), Some((uid, gid))),
+        _ => return Err(Error::usage(format!("`{text}` is not SRC:DST[:MODE[:UID:GID]]"))),
+    };
+    if source.is_empty() {
+        return Err(Error::usage(format!("`{text}` has no SRC")));
+    }
+    let source = Utf8PathBuf::from(source);
+    let folder = parse_folder(destination)?;
+    let destination = if destination.ends_with('/') {
+        let name =
+            source.file_name().ok_or_else(|| Error::usage(format!("`{source}` has no name to keep in `{folder}`")))?;
+        folder.join(name.as_bytes())
+    } else {
+        folder
+    };
+    // An empty MODE leaves each file its own, where only an owner is wanted.
+    let mode = mode.filter(|mode| !mode.is_empty()).map(parse_mode).transpose()?;
+    let owner = owner.map(|(uid, gid)| Ok::<_, Error>((parse_id(uid)?, parse_id(gid)?))).transpose()?;
+    Ok(Include { source, destination, mode, owner })
+}
+
+/// `SRC[:DST[:ro]]`
+pub(super) fn parse_bind(text: &str) -> Result<BindArg, Error> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, access) = match parts[..] {
+        [source] => (source, None, Access::ReadWrite),
+        [source, destination] | [source, destination, "rw"] => (source, Some(destination), Access::ReadWrite),
+        [source, destination, "ro"] => (source, Some(destination), Access::ReadOnly),
+        _ => return Err(Error::usage(format!("`{text}` is not SRC[:DST[:ro]]"))),
+    };
+    if source.is_empty() {
+        return Err(Error::usage(format!("`{text}` has no SRC")));
+    }
+    // As `--bind data::ro`.
+    let destination = destination.filter(|text| !text.is_empty()).map(parse_folder).transpose()?;
+    if destination.as_ref().is_some_and(|path| path.parent().is_none()) {
+        return Err(Error::usage(format!("`{text}` would hide the whole rootfs")));
+    }
+    Ok(BindArg { source: source.into(), destination, access })
+}
+
+fn parse_mode(text: &str) -> Result<u32, Error> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(mode),
+        _ => Err(Error::usage(format!("`{text}` is not a mode, as 644 or 0755"))),
+    }
+}
+
+fn parse_id(text: &str) -> Result<u32, Error> {
+    // The highest is (uid_t) -1, which chown(2) takes for "leave it".
+    match text.parse() {
+        Ok(id) if id != u32::MAX => Ok(id),
+        _ => Err(Error::usage(format!("`{text}` is not a user's or group's number"))),
+    }
+}
+
+/// A path in the image that stays in it.
+pub(crate) fn parse_folder(text: &str) -> Result<RootfsPath, Error> {
+    let path = RootfsPath::parse(text)?;
+    if path.components().any(|part| part == b"..") {
+        return Err(Error::usage(format!("`{text}` holds `..`, which may lead out of the rootfs")));
+    }
+    Ok(path)
+}
+
+/// `NAME=VALUE`
+pub(crate) fn parse_pair(text: &str) -> Result<Pair, Error> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok(Pair { name: name.to_owned(), value: value.to_owned() }),
+        // docker would take the value from the environment; then the image depended on who made it.
+        _ => Err(Error::usage(format!("`{text}` is not NAME=VALUE"))),
+    }
+}
+
+impl ValueEnum for Network {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Host, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Host => "host",
+            Self::None => "none",
+        }))
+    }
+}
+
+impl ValueEnum for Engine {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Docker, Self::Podman]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.program()))
+    }
+}
+
+impl ValueEnum for BuildWith {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Cargo, Self::Zigbuild]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Priority {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Required, Self::Recommended, Self::Suggested]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Runtime {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::Rules, Self::Packages]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Variants {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::None, Self::All]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes() {
+        let include = |source: &str, destination: &str, mode, owner| Include {
+            source: source.into(),
+            destination: RootfsPath::parse(destination).unwrap(),
+            mode,
+            owner,
+        };
+        for (typed, meant) in [
+            ("a:/b", include("a", "/b", None, None)),
+            ("a/x.conf:/etc/", include("a/x.conf", "/etc/x.conf", None, None)),
+            ("a:/b:0640", include("a", "/b", Some(0o640), None)),
+            ("a:/b:4755:0:65532", include("a", "/b", Some(0o4755), Some((0, 65532)))),
+            ("a:/b::1:2", include("a", "/b", None, Some((1, 2)))),
+        ] {
+            assert_eq!(parse_include(typed).unwrap(), meant, "{typed}");
+        }
+        for typed in
+            ["a", ":/b", "a:b", "a:/../b", "a:/b:8", "a:/b:10000", "a:/b:644:0", "a:/b:644:x:0", "..:/b/", "a:"]
+        {
+            assert_eq!(parse_include(typed).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+
+    #[test]
+    fn binds() {
+        let bind = |source: &str, destination: Option<&str>, access| BindArg {
+            source: source.into(),
+            destination: destination.map(|path| RootfsPath::parse(path).unwrap()),
+            access,
+        };
+        for (typed, meant) in [
+            ("data", bind("data", None, Access::ReadWrite)),
+            ("/a:/b/", bind("/a", Some("/b"), Access::ReadWrite)),
+            ("/a:/b:rw", bind("/a", Some("/b"), Access::ReadWrite)),
+            ("./a:/b:ro", bind("./a", Some("/b"), Access::ReadOnly)),
+            ("data::ro", bind("data", None, Access::ReadOnly)),
+        ] {
+            assert_eq!(parse_bind(typed).unwrap(), meant, "{typed}");
+        }
+        for typed in ["", ":/b", "a:b", "a:/../b", "a:/b:x", "a:/b:ro:x", "a:/", "a:ro"] {
+            assert_eq!(parse_bind(typed).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+
+    #[test]
+    fn pairs() {
+        assert_eq!(parse_pair("A=b=c").unwrap(), Pair { name: "A".to_owned(), value: "b=c".to_owned() });
+        assert!(parse_pair("A").is_err());
+        assert!(parse_pair("=b").is_err());
+    }
+}

@@ -1,0 +1,342 @@
+//! What gets mapped, and in which order: breadth first, each object once.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::closure::{Closure, Loaded, Missing, OtherName};
+use super::folders::{Folders, own_lists};
+use super::loader::{Libc, Loader, Shared};
+use super::names::NameId;
+use super::queue::{Circle, Queue};
+use super::resolver::Resolver;
+use super::scopes::only_for;
+use super::search::Outcome;
+use super::{FileId, Files, FoundBy, bytes};
+use crate::elf::{Bytes, DependencyKind, Object};
+use crate::path::RootfsPath;
+
+/// An object of the closure that is being computed; index 0 is the executable.
+pub(super) struct Mapped {
+    pub(super) path: RootfsPath,
+    pub(super) object: Arc<Object>,
+    /// Its file; the executable's and glibc's loader's are not known by it.
+    pub(super) file: Option<FileId>,
+    /// What it is known by; what comes later gives way to others.
+    pub(super) names: [Option<NameId>; 3],
+    /// Who caused it to be loaded (`l_loader`).
+    pub(super) loaded_by: Option<usize>,
+    /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
+    pub(super) rpath: Folders,
+    /// Its own RUNPATH, likewise.
+    pub(super) runpath: Folders,
+    pub(super) scope: Option<usize>,
+    /// Its place in [`Closure::objects`].
+    pub(super) listed: Option<usize>,
+}
+
+/// The process whose closure is being computed.
+pub(super) struct Process<'a> {
+    pub(super) files: &'a mut dyn Files,
+    pub(super) loader: Shared,
+    pub(super) loader_id: usize,
+    /// `--library-path`, for its program.
+    pub(super) library_path: Folders,
+    pub(super) mapped: Vec<Mapped>,
+    /// Further names of objects: device and inode were known under another one.
+    pub(super) aliases: Vec<(NameId, usize)>,
+    /// Where what is opened is listed, by its name and its path: it may be opened again when other objects are there.
+    pub(super) opened: FxHashMap<(NameId, NameId), usize>,
+    /// How much was done for the notes.
+    pub(super) spent: usize,
+    pub(super) closure: &'a mut Closure,
+}
+
+impl Process<'_> {
+    /// That what the object at `turn` needs led to the one at `at`.
+    fn add_other_name(&mut self, found: Loaded, turn: usize, at: usize) {
+        if let Some(object) = self.mapped[at].listed {
+            let needed_by = self.mapped[turn].listed;
+            self.closure.other_names.push(OtherName { found, object, needed_by });
+        }
+    }
+
+    /// That the loader gives up on the object at `bad`, which the one at `turn` needs by `name`.
+    fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
+        let needed_by = self.mapped[turn].path.clone();
+        let bad = Some((self.mapped[bad].path.clone(), reason));
+        Missing { needed: name.clone(), needed_by, tried: Vec::new(), bad, opened: None, only_for: None }
+    }
+}
+
+impl Resolver {
+    /// The program, and all that it needs.
+    pub(super) fn map_all(&mut self, process: &mut Process<'_>, main: Arc<Object>) {
+        let soname = main.soname.clone();
+        // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
+        // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
+        let realpath = process.closure.realpath.clone();
+        let mut program = self.mapped(process.files, &process.loader, realpath, main, None);
+        if process.loader.libc == Libc::Glibc {
+            // The name of the program's link map is empty, and so names it (elf/rtld.c). No more is mapped for the
+            // kernel's own object, which is there already (`setup_vdso`, elf/setup-vdso.h).
+            let vdso = process.loader.machine.vdso();
+            let names = [&b""[..], vdso.as_bytes()].map(|name| Some(self.names.id(&bytes(name))));
+            program.names = [names[0], soname.map(|soname| self.names.id(&soname)), names[1]];
+        }
+        process.mapped.push(program);
+        self.known.clear();
+        self.by_file.clear();
+        self.make_known(process, 0);
+
+        let mut queue = Queue::default();
+        queue.append(0);
+        if self.preloads {
+            self.preload(process, &mut queue);
+        }
+        self.map_queue(process, queue);
+    }
+
+    /// What `/etc/ld.so.preload` names is mapped before what the program needs, as if the program needed it, and
+    /// ignored where it is missing or bad. Only in paths are tokens replaced (`do_preload`, elf/rtld.c).
+    fn preload(&mut self, process: &mut Process<'_>, queue: &mut Queue) {
+        let loader = Arc::clone(&process.loader);
+        for name in &loader.preload {
+            let name = self.names.id(name);
+            let before = process.closure.objects.len();
+            let Ok(at) = self.map_object(process, 0, 0, name) else { continue };
+            queue.append(at);
+            if let Some(listed) = process.mapped[at].listed {
+                process.closure.edges.push((None, listed));
+            }
+            let new = process.closure.objects[before..].iter_mut();
+            new.filter(|object| object.found_by != FoundBy::Loaded)
+                .for_each(|object| object.found_by = FoundBy::Preload);
+        }
+    }
+
+    /// From now on `mapped[at]` answers to its names.
+    pub(super) fn make_known(&mut self, process: &Process<'_>, at: usize) {
+        let mapped = &process.mapped[at];
+        let mut names = mapped.names.iter().flatten();
+        if let Some(name) = names.next() {
+            self.known.set(*name, at);
+        }
+        names.for_each(|name| self.known.set_if_free(*name, at));
+        if let Some(file) = mapped.file {
+            self.by_file.set(file.0, at);
+        }
+    }
+
+    /// What the object at `opened` needs, the last one mapped, where all before it have what they need.
+    pub(super) fn map_needed(&mut self, process: &mut Process<'_>, opened: usize) {
+        if opened < process.mapped.len() {
+            self.map_queue(process, Queue::beginning_at(opened));
+        }
+    }
+
+    /// What the objects in `queue` need, and what these need: `_dl_map_object_deps` of elf/dl-deps.c.
+    fn map_queue(&mut self, process: &mut Process<'_>, mut queue: Queue) {
+        while let Some(turn) = queue.next() {
+            if let Err(refusal) = self.map_needs(process, &mut queue, turn) {
+                process.closure.missing.push(refusal);
+                return;
+            }
+        }
+    }
+
+    /// Maps what one object needs; an error is what ends all.
+    fn map_needs(&mut self, process: &mut Process<'_>, queue: &mut Queue, turn: usize) -> Result<(), Missing> {
+        let loader = Arc::clone(&process.loader);
+        let object = Arc::clone(&process.mapped[turn].object);
+        let listed = process.mapped[turn].listed;
+        let file = listed.map_or(process.closure.id, |listed| process.closure.objects[listed].file);
+        let plain = self.names.needed(file, &object);
+        let mut missing_seen: FxHashSet<NameId> = FxHashSet::default();
+        for (index, dependency) in object.dependencies.iter().enumerate() {
+            let is_filtee = dependency.kind != DependencyKind::Needed;
+            let is_auxiliary = dependency.kind == DependencyKind::Auxiliary;
+            // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
+            if loader.libc == Libc::Musl && is_filtee {
+                continue;
+            }
+            let name = match &plain {
+                Some(names) => names[index],
+                None => match self.expanded(&loader, &process.mapped[turn], &dependency.name) {
+                    Some(name) => name,
+                    // `expand_dst` of elf/dl-deps.c has it this way round.
+                    None if is_auxiliary => {
+                        let reason = "empty dynamic string token substitution".to_owned();
+                        return Err(process.refusal(turn, &dependency.name, turn, reason));
+                    }
+                    None => continue,
+                },
+            };
+            match self.map_object(process, turn, turn, name) {
+                Ok(at) => {
+                    if let Some(child) = process.mapped[at].listed {
+                        process.closure.edges.push((listed, child));
+                    }
+                    if !is_filtee {
+                        queue.append(at);
+                    } else if let Err(Circle) = queue.put_ahead(at) {
+                        let reason = "it is a filter of its own filter".to_owned();
+                        return Err(process.refusal(turn, self.names.text(name), at, reason));
+                    }
+                }
+                // A missing auxiliary filtee is no error, and neither is a bad one.
+                Err(_) if is_auxiliary => {}
+                Err(_) if !missing_seen.insert(name) => {}
+                Err(outcome) => {
+                    let missing = self.missing(process, turn, name, outcome);
+                    process.closure.missing.push(missing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `name` is for the object at `turn`, mapped where it was not: `_dl_map_object` of elf/dl-load.c.
+    /// It is loaded by `loaded_by`.
+    pub(super) fn map_object(
+        &mut self,
+        process: &mut Process<'_>,
+        turn: usize,
+        loaded_by: usize,
+        name: NameId,
+    ) -> Result<usize, Outcome> {
+        if let Some(at) = self.known.get(name) {
+            return Ok(at);
+        }
+        let loader = Arc::clone(&process.loader);
+        let at = process.mapped.len();
+        if loader.is_named(self.names.text(name)) {
+            return self.map_interpreter(process, loaded_by, name);
+        }
+        let Some(place) = self.place(&loader, &process.mapped[turn], name) else { return Err(Outcome::Missing) };
+        let scope = self.scope(process, turn);
+        let hit = self.search(process.files, &loader, process.loader_id, scope, place);
+        for passed in self.passed_over.get(&(process.loader_id, scope, place)).into_iter().flatten() {
+            if !process.closure.passed_over.contains(passed) {
+                process.closure.passed_over.push(passed.clone());
+            }
+        }
+        let Outcome::Found { path, realpath, file, by, hwcaps } = hit.outcome else { return Err(hit.outcome) };
+        let needed = self.names.text(name).clone();
+        // The same file under another name is the same object (device and inode).
+        if let Some(at) = self.by_file.get(file.0) {
+            if let Some(alias) = self.alias(process, at, name) {
+                self.known.set(alias, at);
+                process.aliases.push((alias, at));
+            }
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
+            return Ok(at);
+        }
+        let Some(object) = hit.object else { return Err(Outcome::Missing) };
+        if loader.libc == Libc::Musl && loader.takes_for_itself(process.files, file, &object) {
+            let at = self.map_interpreter(process, loaded_by, name)?;
+            let found = Loaded { needed, path, realpath, file, found_by: by, hwcaps };
+            process.add_other_name(found, turn, at);
+            return Ok(at);
+        }
+        let is_path = needed.contains(&b'/');
+        let mut mapping = self.mapped(process.files, &loader, path.clone(), object, Some(loaded_by));
+        mapping.file = Some(file);
+        mapping.names = match loader.libc {
+            Libc::Glibc => [Some(name), Some(hit.path_name), hit.soname],
+            // What was opened by its path has no name yet (`shortname`).
+            Libc::Musl => [Some(name).filter(|_| !is_path), None, None],
+        };
+        let objects = &mut process.closure.objects;
+        let listed = process.opened.get(&(name, hit.path_name)).copied().unwrap_or(objects.len());
+        if listed == objects.len() {
+            objects.push(Loaded { needed, path, realpath, file, found_by: by, hwcaps });
+        }
+        mapping.listed = Some(listed);
+        process.mapped.push(mapping);
+        self.make_known(process, at);
+        Ok(at)
+    }
+
+    /// The loader itself, which is mapped already: put into the closure when it is first needed.
+    fn map_interpreter(&mut self, process: &mut Process<'_>, by: usize, name: NameId) -> Result<usize, Outcome> {
+        let loader = Arc::clone(&process.loader);
+        let Some((realpath, file)) = &loader.file else { return Err(Outcome::Missing) };
+        let Ok(object) = process.files.object(*file) else { return Err(Outcome::Missing) };
+        let objects = &mut process.closure.objects;
+        let listed = objects.iter().position(|object| object.file == *file).unwrap_or_else(|| {
+            objects.push(Loaded {
+                needed: self.names.text(name).clone(),
+                path: loader.path.clone(),
+                realpath: realpath.clone(),
+                file: *file,
+                found_by: FoundBy::Loaded,
+                hwcaps: None,
+            });
+            objects.len() - 1
+        });
+        let at = process.mapped.len();
+        let mut mapping = self.mapped(process.files, &loader, loader.path.clone(), object, Some(by));
+        mapping.listed = Some(listed);
+        mapping.names[0] = Some(name);
+        mapping.file = (loader.libc == Libc::Musl).then_some(*file);
+        process.mapped.push(mapping);
+        self.make_known(process, at);
+        Ok(at)
+    }
+
+    fn mapped(
+        &self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        path: RootfsPath,
+        object: Arc<Object>,
+        loaded_by: Option<usize>,
+    ) -> Mapped {
+        let (rpath, runpath) = if object.rpath.is_some() || object.runpath.is_some() {
+            let origin = path.parent().unwrap_or_else(RootfsPath::root);
+            own_lists(files, loader, &object, &origin, self.current.as_ref())
+        } else {
+            (Arc::clone(&self.no_folders), Arc::clone(&self.no_folders))
+        };
+        Mapped { path, object, file: None, names: [None; 3], loaded_by, rpath, runpath, scope: None, listed: None }
+    }
+
+    /// The name that `mapped[at]` is also known by, its file having been found by `name`. (musl gives it the name of
+    /// the file that it was opened as, if it has none yet: `load_library`, ldso/dynlink.c.)
+    fn alias(&mut self, process: &Process<'_>, at: usize, name: NameId) -> Option<NameId> {
+        if process.loader.libc == Libc::Glibc {
+            return Some(name);
+        }
+        let mapped = &process.mapped[at];
+        let has_name = mapped.names[0].is_some() || process.aliases.iter().any(|(_, named)| *named == at);
+        let is_path = self.names.text(name).contains(&b'/');
+        (!has_name && !is_path).then(|| self.names.id(&bytes(mapped.path.file_name())))
+    }
+
+    /// What is said of a `name` that the object at `turn` does not get.
+    pub(super) fn missing(
+        &mut self,
+        process: &mut Process<'_>,
+        turn: usize,
+        name: NameId,
+        outcome: Outcome,
+    ) -> Missing {
+        let bad = match outcome {
+            Outcome::Bad { path, reason } => Some((path, reason)),
+            _ => None,
+        };
+        let loader = Arc::clone(&process.loader);
+        let scope = self.scope(process, turn);
+        let place = self.place(&loader, &process.mapped[turn], name);
+        let tried = place.map_or_else(Vec::new, |place| self.explain(process.files, &loader, scope, place));
+        let needed = self.names.text(name).clone();
+        let only_for = match bad {
+            None => only_for(process.files, &loader, &tried, &needed),
+            Some(_) => None,
+        };
+        let needed_by = process.mapped[turn].path.clone();
+        Missing { needed, needed_by, tried, bad, opened: None, only_for }
+    }
+}

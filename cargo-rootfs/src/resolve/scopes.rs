@@ -1,0 +1,163 @@
+//! Where a needed name is looked for, by who needs it; what was found is remembered for the next program.
+
+use std::sync::Arc;
+
+use super::loader::{Libc, Loader};
+use super::mapping::{Mapped, Process};
+use super::names::NameId;
+use super::resolver::Resolver;
+use super::search::{Attempt, Outcome, Scope, Search};
+use super::tokens::{Tokens, expand};
+use super::{Files, Find, FoundBy, bytes, hwcaps};
+use crate::elf::{Bytes, Object};
+use crate::path::RootfsPath;
+use crate::target::Machine;
+
+/// What a search came to, with the names that the object is then known by.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    pub(super) outcome: Outcome,
+    pub(super) path_name: NameId,
+    pub(super) soname: Option<NameId>,
+    pub(super) object: Option<Arc<Object>>,
+}
+
+impl Resolver {
+    /// The search lists of what `mapped[at]` needs.
+    pub(super) fn scope(&mut self, process: &mut Process<'_>, at: usize) -> usize {
+        let Process { loader, library_path, mapped, .. } = process;
+        if let Some(scope) = mapped[at].scope {
+            return scope;
+        }
+        let object = &mapped[at].object;
+        let no_default = Scope::refuses_defaults(object);
+        let (library_path, runpath) = (Arc::clone(library_path), Arc::clone(&self.no_folders));
+        let mut scope = Scope { rpath: Vec::new(), library_path, runpath, no_default };
+        if loader.libc == Libc::Glibc && object.runpath.is_some() {
+            // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
+            scope.runpath = Arc::clone(&mapped[at].runpath);
+        } else {
+            // RPATH is inherited from whoever loaded the object, up to the program. (musl: all paths are.)
+            let mut next = Some(at);
+            while let Some(index) = next {
+                let folders = &mapped[index].rpath;
+                if !folders.is_empty() && !scope.rpath.contains(folders) {
+                    scope.rpath.push(Arc::clone(folders));
+                }
+                next = mapped[index].loaded_by;
+            }
+        }
+        let id = match self.scopes.get(&scope) {
+            Some(&id) => id,
+            None => {
+                self.scope_list.push(scope.clone());
+                self.scopes.insert(scope, self.scope_list.len() - 1);
+                self.scope_list.len() - 1
+            }
+        };
+        mapped[at].scope = Some(id);
+        id
+    }
+
+    pub(super) fn search(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        loader_id: usize,
+        scope: usize,
+        name: NameId,
+    ) -> Hit {
+        if let Some(hit) = self.found.get(&(loader_id, scope, name)) {
+            return hit.clone();
+        }
+        self.progress.met_root = false;
+        let (outcome, passed_over) = self.look(files, loader, scope, name, None);
+        if !passed_over.is_empty() {
+            self.passed_over.insert((loader_id, scope, name), passed_over);
+        }
+        let found = match &outcome {
+            Outcome::Found { path, file, .. } => Some((path, files.object(*file).ok())),
+            _ => None,
+        };
+        let (path_name, object) = match found {
+            Some((path, object)) => (self.names.id(&bytes(path.as_bytes())), object),
+            None => (name, None),
+        };
+        let soname = object.as_ref().and_then(|object| object.soname.as_ref()).map(|soname| self.names.id(soname));
+        let hit = Hit { outcome, path_name, soname, object };
+        // What was given up for want of places is nothing to remember: the next program has places left.
+        if self.progress.places_left > 0 && !self.progress.met_root {
+            self.found.insert((loader_id, scope, name), hit.clone());
+        }
+        hit
+    }
+
+    fn look(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        scope: usize,
+        name: NameId,
+        trail: Option<&mut Vec<Attempt>>,
+    ) -> (Outcome, Vec<(RootfsPath, Machine)>) {
+        let (current, progress) = (self.current.as_ref(), &mut self.progress);
+        let mut search = Search { files, loader, current, trail, progress, passed_over: Vec::new() };
+        let outcome = search.run(&self.scope_list[scope], self.names.text(name));
+        (outcome, search.passed_over)
+    }
+
+    /// Every place where `name` was looked for; only worth its time where it was not found.
+    pub(super) fn explain(
+        &mut self,
+        files: &mut dyn Files,
+        loader: &Loader,
+        scope: usize,
+        name: NameId,
+    ) -> Vec<Attempt> {
+        let mut tried = Vec::new();
+        let before = self.progress;
+        self.look(files, loader, scope, name, Some(&mut tried));
+        let places_left = self.progress.places_left;
+        self.progress = before;
+        self.progress.places_left = places_left;
+        tried
+    }
+
+    /// The name of a dependency with its tokens replaced; `None` where one of them is not known.
+    pub(super) fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> Option<NameId> {
+        if loader.libc == Libc::Musl {
+            return Some(self.names.id(name));
+        }
+        let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
+        let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
+        expand(name, &tokens).map(|name| self.names.id(&name))
+    }
+
+    /// What is searched for where `name` is needed. In a path tokens are replaced once more, which a folder's own
+    /// name may hold (`_dl_map_object`: "The path may contain dynamic string tokens").
+    pub(super) fn place(&mut self, loader: &Loader, object: &Mapped, name: NameId) -> Option<NameId> {
+        let text = self.names.text(name);
+        if text.contains(&b'$') && text.contains(&b'/') {
+            let text = text.clone();
+            return self.expanded(loader, object, &text);
+        }
+        Some(name)
+    }
+}
+
+/// The glibc-hwcaps subdirectory, of those that are not searched, that has what was not found.
+pub(super) fn only_for(files: &mut dyn Files, loader: &Loader, tried: &[Attempt], name: &[u8]) -> Option<Box<Bytes>> {
+    let is_folder = |attempt: &&Attempt| !matches!(attempt.by, FoundBy::Absolute | FoundBy::Cache);
+    let folders = tried.iter().filter(is_folder).filter_map(|attempt| attempt.place.as_ref());
+    // Those that are asked of a hostile file are bounded as the names that it misses are.
+    let folders: Vec<_> = folders.take(16).collect();
+    let mut levels = loader.levels.iter().filter(|level| !loader.active.contains(level));
+    let found = levels.find(|level| {
+        let mut has =
+            |folder: &&RootfsPath| matches!(files.find(&hwcaps::below(folder, level).join(name)), Find::File { .. });
+        let level = std::slice::from_ref(*level);
+        let cached = loader.cached(name, level).and_then(|(_, level)| level);
+        folders.iter().any(&mut has) || cached.is_some()
+    });
+    found.cloned().map(Box::new)
+}

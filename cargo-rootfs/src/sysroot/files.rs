@@ -1,0 +1,89 @@
+//! What the loader's rules ask of a sysroot: names, headers and bytes of files.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use super::{End, Sysroot, ahead, disk};
+use crate::elf::{Bytes, Object};
+use crate::path::RootfsPath;
+use crate::resolve::{BadObject, FileId, Files, Find, More};
+
+impl Sysroot {
+    /// Which of `functions` the file imports; none of what is no ELF file.
+    pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
+        let Ok(object) = self.object(file) else { return Vec::new() };
+        let handle = self.open_file(file);
+        handle.and_then(|handle| object.imports_of(&handle, functions)).unwrap_or_default()
+    }
+}
+
+impl Files for Sysroot {
+    fn find(&mut self, path: &RootfsPath) -> Find {
+        let (realpath, end) = self.follow(path, None);
+        match end {
+            End::File(file) => Find::File { realpath, file },
+            End::Dir(_) => Find::Dir,
+            End::Special(word) => Find::Special(word),
+            End::Absent => Find::Absent,
+            End::NotDir => Find::NotDir,
+            End::Loop => Find::Loop,
+            End::Failed(error) => Find::Failed(error.to_string()),
+        }
+    }
+
+    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
+        let record = &mut self.files[file.0];
+        if let Some(object) = &mut record.object {
+            if let (Ok(object), true) = (&mut *object, std::mem::take(&mut record.is_shared)) {
+                *object = Arc::new(Object::clone(object));
+            }
+            return object.clone();
+        }
+        let object = disk::object(self.open_file(file), &mut self.buffers);
+        self.files[file.0].object = Some(object.clone());
+        object
+    }
+
+    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
+        let expected = usize::try_from(self.files[file.0].stat.size).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::with_capacity(expected + 1);
+        self.open_file(file)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() > limit {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file too long"));
+        }
+        Ok(bytes)
+    }
+
+    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let whole = usize::try_from(self.files[file.0].stat.size).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(length.min(whole));
+        let mut handle = self.open_file(file)?;
+        handle.seek(SeekFrom::Start(offset))?;
+        handle.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_ahead(&mut self, paths: &[RootfsPath], more: &mut More<'_>) {
+        ahead::read(self, paths, more);
+    }
+
+    fn names_to_open(&mut self, file: FileId) -> Option<Vec<Bytes>> {
+        let object = self.object(file).ok()?;
+        if !object.dlopen_notes.is_empty() || object.symbols.is_none() {
+            return None;
+        }
+        let handle = self.open_file(file).ok()?;
+        if !object.imports_dlopen(&handle).ok()? {
+            return None;
+        }
+        Some(object.library_names(&handle).ok()?.into_iter().collect())
+    }
+
+    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
+        self.names(folder)
+    }
+
+    fn inode(&self, file: FileId) -> (u64, u64) {
+        self.files[file.0].stat.inode
+    }
+}

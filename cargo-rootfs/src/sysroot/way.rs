@@ -1,0 +1,73 @@
+//! The way along a path and the links on it, component by component.
+
+use std::sync::Arc;
+
+use crate::text;
+
+/// The components that are still to be followed: of the path, and of links that were met on it.
+pub(super) struct Way<'p> {
+    now: Text<'p>,
+    at: usize,
+    /// What is left of earlier texts, the last one first, each with how far it is read.
+    rest: Vec<(Text<'p>, usize)>,
+}
+
+#[derive(Clone)]
+enum Text<'p> {
+    Path(&'p [u8]),
+    Link(Arc<[u8]>),
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Path(text) => text,
+            Self::Link(text) => text,
+        }
+    }
+}
+
+impl<'p> Way<'p> {
+    pub(super) fn new(path: &'p [u8]) -> Self {
+        Self { now: Text::Path(path), at: 0, rest: Vec::new() }
+    }
+
+    /// Goes on with a link's target, and then with what is left.
+    pub(super) fn turn(&mut self, target: Arc<[u8]>) {
+        let before = std::mem::replace(&mut self.now, Text::Link(target));
+        let at = std::mem::take(&mut self.at);
+        if at < before.len() {
+            self.rest.push((before, at));
+        }
+    }
+
+    /// Where the next component is, for [`Way::part`].
+    pub(super) fn next(&mut self) -> Option<std::ops::Range<usize>> {
+        loop {
+            let left = &self.now[self.at..];
+            let skip = left.iter().take_while(|byte| **byte == b'/').count();
+            let length = text::find(b'/', &left[skip..]).unwrap_or(left.len() - skip);
+            let start = self.at + skip;
+            if length > 0 {
+                self.at = start + length;
+                if &self.now[start..self.at] != b"." {
+                    return Some(start..self.at);
+                }
+            } else {
+                (self.now, self.at) = self.rest.pop()?;
+            }
+        }
+    }
+
+    /// Whether no component follows.
+    pub(super) fn is_at_end(&self) -> bool {
+        let is_end = |text: &[u8]| text.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".");
+        is_end(&self.now[self.at..]) && self.rest.iter().all(|(text, at)| is_end(&text[*at..]))
+    }
+
+    pub(super) fn part(&self, part: std::ops::Range<usize>) -> &[u8] {
+        &self.now[part]
+    }
+}
