@@ -8,6 +8,7 @@ mod cache;
 mod choose;
 mod extract;
 mod lock;
+mod mime;
 mod repair;
 mod sources;
 mod suite;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::mime;
 use crate::path::RootfsPath;
 use crate::runtime::{Glob, Part};
 
@@ -55,7 +56,8 @@ impl<'r> Recipe<'r> {
         each("link", self::link)?;
         each("text", written)?;
         each("join", join)?;
-        each("mode", mode)
+        each("mode", mode)?;
+        mime::make(root)
     }
 
     /// What the link at `path` may lead to, the first that is there.
@@ -315,7 +317,7 @@ fn codename(root: &Path) -> Option<String> {
 }
 
 /// The names in a folder, sorted; none where there is no such folder.
-fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
