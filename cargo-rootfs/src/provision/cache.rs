@@ -13,6 +13,7 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::lock::{Package, Section};
+use super::unpack::FILES;
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
@@ -22,6 +23,8 @@ const ABOUT: &str = "about.toml";
 const CONTENTS: &str = "contents";
 /// The sysroot itself.
 const ROOT: &str = "root";
+/// Where unpacked packages are, and the lock that who prunes them takes alone.
+const UNPACKED: &str = "unpacked";
 
 /// Its place on the disk.
 #[derive(Debug, Clone)]
@@ -150,6 +153,63 @@ impl Cache {
         self.root.join("debs").join(format!("{sha256}.deb"))
     }
 
+    /// From now on, as long as it is held, no unpacked package is pruned.
+    pub(super) fn keep_all_unpacked(&self) -> Result<Guard> {
+        let path = self.folder("locks")?.join(UNPACKED);
+        let opened = File::options().create(true).append(true).open(&path);
+        let file = opened.map_err(|error| self.unwritable(&path, error))?;
+        // A file system without locks: then nobody prunes at this very moment.
+        while let Err(rustix::io::Errno::INTR) = rustix::fs::flock(&file, FlockOperation::LockShared) {}
+        Ok(Guard { _file: file })
+    }
+
+    /// The folder of an unpacked package, where it is there and nothing of its files is missing.
+    pub(super) fn unpacked(&self, package: &Package, architecture: &str) -> Option<PathBuf> {
+        let folder = self.unpacked_path(package, architecture);
+        let contents = fs::read(folder.join(CONTENTS)).ok()?;
+        is_intact(&folder.join(FILES), &contents).then_some(folder)
+    }
+
+    fn unpacked_path(&self, package: &Package, architecture: &str) -> PathBuf {
+        // Only root's files keep their owners.
+        let owners = if rustix::process::geteuid().is_root() { "-owners" } else { "" };
+        // Of a package for all architectures the links of a merged /usr are not the same.
+        self.root.join(UNPACKED).join(format!("{}-{architecture}{owners}", package.sha256))
+    }
+
+    /// A new folder for an unpacked package.
+    pub(super) fn staged_package(&self) -> Result<tempfile::TempDir> {
+        let folder = self.folder(UNPACKED)?;
+        let staging = tempfile::Builder::new().prefix(".new.").tempdir_in(&folder);
+        staging.map_err(|error| self.unwritable(&folder, error))
+    }
+
+    /// Gives the folder of an unpacked package its name.
+    pub(super) fn keep_unpacked(
+        &self,
+        staging: tempfile::TempDir,
+        package: &Package,
+        architecture: &str,
+    ) -> Result<()> {
+        let (path, root) = (staging.path().to_owned(), staging.path().join(FILES));
+        let contents = record(&root).map_err(|error| Error::io("read", &root, error))?;
+        fs::write(path.join(CONTENTS), contents).map_err(|error| self.unwritable(&path, error))?;
+        let folder = self.unpacked_path(package, architecture);
+        // One that is there is damaged, or of somebody who was quicker, and has the same in it.
+        if self.unpacked(package, architecture).is_none() {
+            let _ = remove(&folder);
+        }
+        match fs::rename(&path, &folder) {
+            // It has another name now, and is not to be removed.
+            Ok(()) => drop(staging.keep()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                let _ = remove(&path);
+            }
+            Err(error) => return Err(self.unwritable(&folder, error)),
+        }
+        Ok(())
+    }
+
     /// Moves a downloaded package in; gives its digest.
     pub(super) fn keep_deb(&self, file: &Path) -> Result<String> {
         let digest = sha256_of(file).map_err(|error| Error::io("read", file, error))?;
@@ -166,7 +226,7 @@ impl Cache {
             sum.update(text.len().to_le_bytes());
             sum.update(text);
         };
-        add("cargo-rootfs sysroot 2");
+        add("cargo-rootfs sysroot 3");
         add(recipe);
         // Only root's files keep their owners.
         add(if rustix::process::geteuid().is_root() { "owners" } else { "no owners" });
@@ -289,8 +349,8 @@ impl Cache {
                     listed.folder.file_name().unwrap_or_default().to_string_lossy()
                 ));
                 fs::rename(&listed.folder, &aside).map_err(|error| self.unwritable(&listed.folder, error))?;
+                bytes += size_of(&aside.join(ROOT));
                 remove(&aside).map_err(|error| Error::io("remove", &aside, error))?;
-                bytes += listed.bytes;
                 removed.push(listed.folder);
             } else if let Some(section) = listed.section {
                 needed.extend(section.packages.into_iter().map(|package| package.sha256));
@@ -320,6 +380,20 @@ impl Cache {
                 fs::remove_file(&deb).map_err(|error| Error::io("remove", &deb, error))?;
                 bytes += metadata.len();
                 removed.push(deb);
+            }
+        }
+        let path = self.root.join("locks").join(UNPACKED);
+        let lock = File::open(path);
+        let is_free = lock
+            .as_ref()
+            .map_or(true, |lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
+        for unpacked in entries(&self.root.join(UNPACKED))?.into_iter().filter(|_| is_free) {
+            let name = unpacked.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let sha256 = name.split('-').next().unwrap_or_default();
+            if !needed.contains(sha256) {
+                bytes += size_of(&unpacked);
+                remove(&unpacked).map_err(|error| Error::io("remove", &unpacked, error))?;
+                removed.push(unpacked);
             }
         }
         for left in entries(&self.root.join("sysroots"))? {
@@ -422,13 +496,14 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
+/// Of the files that have no other name, and are gone with this one.
 fn size_of(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| size_of(&entry.path())).sum())
         }
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
+        Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 => metadata.len(),
+        Ok(_) | Err(_) => 0,
     }
 }
 

@@ -6,12 +6,13 @@
 mod apt;
 mod cache;
 mod choose;
-mod extract;
+mod compose;
 mod lock;
 mod mime;
 mod repair;
 mod sources;
 mod suite;
+mod unpack;
 mod want;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -446,12 +447,22 @@ impl Work<'_> {
         if let Some(kept) = cache.sysroot(&key) {
             return Ok(kept);
         }
-        let debs = self.debs(section)?;
         let architecture = cache::architecture(self.request.machine)?;
-        self.watch.step(Step::Extracting(debs.len(), &section.suite, architecture));
-        let staging = cache.staging(&cache::name(section))?;
+        let _all_stay = cache.keep_all_unpacked()?;
+        let lacking = section.packages.iter();
+        let lacking: Vec<_> = lacking.filter(|package| cache.unpacked(package, architecture).is_none()).collect();
+        let debs = self.debs(&lacking)?;
+        self.watch.step(Step::Extracting(section.packages.len(), &section.suite, architecture));
         let watch = &*self.watch;
-        let filled = extract::extract(cache, section, &debs, &staging.path().join("root"), &|| watch.stop());
+        unpack::unpack(cache, architecture, &debs, &|| watch.stop())?;
+        let unpacked: Option<Vec<_>> =
+            section.packages.iter().map(|package| cache.unpacked(package, architecture)).collect();
+        let unpacked = unpacked.ok_or_else(|| {
+            Error::failed(format!("`{}` changes while packages are put there", cache.root().display()))
+                .help("name a folder that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
+        })?;
+        let staging = cache.staging(&cache::name(section))?;
+        let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), &|| watch.stop());
         if let Err(error) = filled {
             // What packages' folders do not let their owner remove, at least by himself.
             let _ = cache::remove(staging.path());
@@ -460,10 +471,10 @@ impl Work<'_> {
         cache.keep_sysroot(staging, &key, section)
     }
 
-    /// The files of all packages, in their order.
-    fn debs(&mut self, section: &Section) -> Result<Vec<PathBuf>> {
+    /// The files of these packages, in their order.
+    fn debs<'p>(&mut self, packages: &[&'p lock::Package]) -> Result<Vec<(&'p lock::Package, PathBuf)>> {
         let cache = self.cache;
-        let lacking: Vec<_> = section.packages.iter().filter(|package| cache.deb(package).is_none()).collect();
+        let lacking: Vec<_> = packages.iter().copied().filter(|package| cache.deb(package).is_none()).collect();
         if !lacking.is_empty() {
             if self.request.may.network == Network::Unused {
                 return Err(self.offline(lacking.iter().map(|package| package.spec()).collect()));
@@ -481,9 +492,9 @@ impl Work<'_> {
         }
         let mut debs = Vec::new();
         let mut others = Vec::new();
-        for package in &section.packages {
+        for package in packages {
             match cache.deb(package) {
-                Some(deb) => debs.push(deb),
+                Some(deb) => debs.push((*package, deb)),
                 None => others.push(package.spec()),
             }
         }

@@ -212,7 +212,11 @@ fn mode(root: &Path, entry: &Entry<'_>) -> io::Result<()> {
     let is_due = releases.is_none() || codename(root).is_some_and(|release| is_of(&release));
     match u32::from_str_radix(text(entry.table, "mode"), 8) {
         Ok(mode) if is_due && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) => {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            // Not the file itself, which has a name in the cache and in other sysroots too.
+            let changed = path.with_extension("mode");
+            fs::copy(&path, &changed)?;
+            fs::set_permissions(&changed, fs::Permissions::from_mode(mode))?;
+            fs::rename(changed, path)
         }
         _ => Ok(()),
     }

@@ -37,7 +37,9 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     let cache = host::packages();
     // Only packages are kept from an earlier run.
-    let _ = fs::remove_dir_all(cache.join("sysroots"));
+    for made in ["sysroots", "unpacked"] {
+        let _ = fs::remove_dir_all(cache.join(made));
+    }
     let rootfs = |words: &[&str]| -> Result<Command> {
         let words = ["--target", TRIPLE, "--with", "bash,ls"].iter().chain(words).copied();
         let rootfs = arm64::with_compilers(lab.rootfs(&hello, words))?;
@@ -294,8 +296,15 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     for deb in lab.path("cache/debs").read_dir_utf8()? {
         fs::write(deb?.path(), "damaged").context("damage a package")?;
     }
+    // A file of the sysroot is one of the unpacked package too.
+    fs::write(root.join("usr/bin/bash"), "damaged").context("damage it")?;
+    let again = it.path("cache", &["--with", "bash"]).run()?;
+    again.says(&["downloading 1 package", "extracting"])?;
+    ensure!(everything(root.as_str())? == before, "it was not made again");
+    fs::remove_dir_all(lab.path("cache/unpacked")).context("remove what was unpacked")?;
     fs::remove_file(root.join("bin")).context("damage it")?;
     it.path("cache", &["--with", "bash"]).run()?.says(&["downloading", "extracting"])?;
+    ensure!(everything(root.as_str())? == before, "it was not made again");
 
     // Two want the same: one makes it, and both have it.
     let both = [it.path("both", &["--with", "bash"]).start()?, it.path("both", &["--with", "bash"]).start()?];

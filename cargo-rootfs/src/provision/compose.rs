@@ -1,0 +1,252 @@
+//! From unpacked packages to a root file system, and to dpkg's records of it.
+//!
+//! Files are hard links to those of the cache: what changes one later must put another in its place.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
+
+use super::cache::Cache;
+use super::lock::Section;
+use super::repair::Recipe;
+use super::unpack::{CONTROL, FILES, NAMES};
+use crate::error::Result;
+
+/// Where dpkg keeps what it knows (dpkg(1)).
+const ADMIN: &str = "var/lib/dpkg";
+
+/// Control files that say something of a package and do nothing to a system (deb-control(5) and its like).
+const RECORDS: [&str; 6] = ["md5sums", "conffiles", "shlibs", "symbols", "triggers", "templates"];
+
+/// Fills `root`, which is empty, with the packages of `section`; `unpacked` are their folders, in the same order.
+pub(super) fn compose(
+    cache: &Cache,
+    section: &Section,
+    unpacked: &[PathBuf],
+    root: &Path,
+    stop: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    let failed = |error: io::Error| cache.unwritable(root, error);
+    let recipe = Recipe::debian();
+    recipe.before(root, &section.architecture).map_err(failed)?;
+    let info = root.join(ADMIN).join("info");
+    fs::create_dir_all(&info).map_err(failed)?;
+    let mut status = Vec::new();
+    let into = Root::open(root).map_err(failed)?;
+    for (package, folder) in section.packages.iter().zip(unpacked) {
+        stop()?;
+        into.add(&folder.join(FILES)).map_err(failed)?;
+        let control = folder.join(CONTROL);
+        let fields = fs::read_to_string(control.join("control")).map_err(failed)?;
+        let stem = match field(&fields, "Multi-Arch") {
+            Some("same") => format!("{}:{}", package.name, section.architecture),
+            _ => package.name.clone(),
+        };
+        for record in RECORDS.into_iter().chain([NAMES]) {
+            let file = control.join(record);
+            if file.is_file() {
+                fs::copy(file, info.join(format!("{stem}.{record}"))).map_err(failed)?;
+            }
+        }
+        status.write_all(&stanza(&fields)).map_err(failed)?;
+    }
+    fs::write(root.join(ADMIN).join("status"), status).map_err(failed)?;
+    recipe.after(root).map_err(failed)
+}
+
+/// The folder that packages are put into, one over the other. Links in it lead nowhere out of it.
+struct Root {
+    handle: OwnedFd,
+}
+
+impl Root {
+    fn open(path: &Path) -> io::Result<Self> {
+        let handle = rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { handle })
+    }
+
+    /// Adds all that is below `from`.
+    fn add(&self, from: &Path) -> io::Result<()> {
+        self.add_folder(from, Path::new("."), self.folder(Path::new("."))?.as_fd())
+    }
+
+    /// The folder at `path`, behind links where some lead there.
+    fn folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// `path` is where the folder is in the root, and `to` the same, opened.
+    fn add_folder(&self, from: &Path, path: &Path, to: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let (from, name) = (entry.path(), entry.file_name());
+            if !entry.file_type()?.is_dir() {
+                put(&from, to, name.as_bytes())?;
+                continue;
+            }
+            let path = path.join(&name);
+            let folder = match self.folder(&path) {
+                Ok(folder) => folder,
+                Err(_) => {
+                    // What stands there is no folder, and leads to none.
+                    remove(to, name.as_bytes())?;
+                    rustix::fs::mkdirat(to, name.as_bytes(), Mode::RWXU)?;
+                    self.folder(&path)?
+                }
+            };
+            self.add_folder(&from, &path, folder.as_fd())?;
+            // At last: it may be one that not even its owner writes to.
+            let metadata = entry.metadata()?;
+            if rustix::process::geteuid().is_root() {
+                let owner = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+                rustix::fs::fchown(&folder, Some(owner.0), Some(owner.1))?;
+            }
+            rustix::fs::fchmod(&folder, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts a file or a link at `name` in the folder `to`: a name more for the same, or a copy where that cannot be.
+fn put(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    // As dpkg has it: what is a folder stays one.
+    if !remove(to, name)? {
+        return Ok(());
+    }
+    match rustix::fs::linkat(rustix::fs::CWD, from, to, name, AtFlags::empty()) {
+        Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => copy(from, to, name),
+        linked => Ok(linked?),
+    }
+}
+
+fn copy(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    let metadata = from.symlink_metadata()?;
+    if metadata.is_symlink() {
+        rustix::fs::symlinkat(fs::read_link(from)?.as_os_str(), to, name)?;
+    } else {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file = fs::File::from(rustix::fs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
+        io::copy(&mut fs::File::open(from)?, &mut file)?;
+    }
+    if rustix::process::geteuid().is_root() {
+        let owner = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+        rustix::fs::chownat(to, name, Some(owner.0), Some(owner.1), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    // After its owner: chown(2) takes set-ID bits away.
+    Ok(rustix::fs::chmodat(to, name, Mode::from_raw_mode(metadata.mode() & 0o7777), AtFlags::empty())?)
+}
+
+/// Whether nothing is at `name` any more: a folder stays.
+fn remove(folder: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A package's paragraph in dpkg's status, where it is installed.
+fn stanza(fields: &str) -> Vec<u8> {
+    let mut text = String::new();
+    for line in fields.lines() {
+        text.push_str(line);
+        text.push('\n');
+        if line.starts_with("Package:") {
+            text.push_str("Status: install ok installed\n");
+        }
+    }
+    text.push('\n');
+    text.into_bytes()
+}
+
+fn field<'f>(fields: &'f str, key: &str) -> Option<&'f str> {
+    fields.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn put_file(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn packages_are_put_over_each_other_and_stay_in_the_root() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = temp.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let (one, two, root, outside) = (folder("one"), folder("two"), folder("root"), folder("outside"));
+        put_file(&one, "usr/bin/a", "one's");
+        put_file(&one, "usr/share/real/x", "x");
+        put_file(&one, "usr/share/both/folder", "kept");
+        symlink("real", one.join("usr/share/near")).unwrap();
+        // As openssl's /usr/lib/ssl/certs: it leads into the root, not out of it.
+        fs::create_dir_all(one.join(outside.strip_prefix("/").unwrap())).unwrap();
+        symlink(&outside, one.join("usr/share/far")).unwrap();
+        put_file(&two, "usr/bin/a", "two's");
+        put_file(&two, "usr/share/near/y", "y");
+        put_file(&two, "usr/share/far/z", "z");
+        symlink("elsewhere", two.join("usr/share/both")).unwrap();
+        fs::set_permissions(two.join("usr/share/near"), fs::Permissions::from_mode(0o555)).unwrap();
+
+        let into = Root::open(&root).unwrap();
+        into.add(&one).unwrap();
+        into.add(&two).unwrap();
+        let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+        assert_eq!((read("usr/bin/a").as_str(), read("usr/share/real/y").as_str()), ("two's", "y"));
+        assert_eq!(read("usr/share/both/folder"), "kept", "a folder stays one");
+        assert!(root.join("usr/share/near").is_symlink());
+        assert_eq!(fs::metadata(root.join("usr/share/real")).unwrap().mode() & 0o7777, 0o555);
+        assert!(fs::read_dir(&outside).unwrap().next().is_none(), "a link led out of the root");
+        assert_eq!(read(&format!("{}/z", outside.strip_prefix("/").unwrap().display())), "z");
+        // Another name for the same, and what is put over it leaves the other as it was.
+        assert_eq!(fs::metadata(two.join("usr/bin/a")).unwrap().nlink(), 2);
+        assert_eq!(fs::read_to_string(one.join("usr/bin/a")).unwrap(), "one's");
+        fs::set_permissions(root.join("usr/share/real"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(two.join("usr/share/near"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn where_no_link_can_be_made_there_is_a_copy() {
+        let temp = tempfile::tempdir().unwrap();
+        put_file(temp.path(), "from/a", "text");
+        fs::set_permissions(temp.path().join("from/a"), fs::Permissions::from_mode(0o4711)).unwrap();
+        symlink("a", temp.path().join("from/b")).unwrap();
+        fs::create_dir(temp.path().join("to")).unwrap();
+        let to = Root::open(&temp.path().join("to")).unwrap();
+        copy(&temp.path().join("from/a"), to.handle.as_fd(), b"a").unwrap();
+        copy(&temp.path().join("from/b"), to.handle.as_fd(), b"b").unwrap();
+        let copied = temp.path().join("to/a").metadata().unwrap();
+        assert_eq!((copied.mode() & 0o7777, copied.len(), copied.nlink()), (0o4711, 4, 1));
+        assert_eq!(fs::read_link(temp.path().join("to/b")).unwrap(), Path::new("a"));
+    }
+
+    #[test]
+    fn an_extracted_package_is_told_of_as_installed() {
+        let fields = "Package: bash\nMulti-Arch: foreign\nDescription: x\n Package: no field\n";
+        let text = String::from_utf8(stanza(fields)).unwrap();
+        assert_eq!(
+            text,
+            "Package: bash\nStatus: install ok installed\nMulti-Arch: foreign\nDescription: x\n Package: no field\n\n"
+        );
+        assert_eq!(field(fields, "Multi-Arch"), Some("foreign"));
+    }
+}
