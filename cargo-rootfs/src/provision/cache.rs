@@ -627,6 +627,37 @@ mod tests {
     }
 
     #[test]
+    fn an_unpacked_package_is_whole_or_not_there_and_goes_when_nobody_needs_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let section = section("debian:bookworm", &[("bash", "1")]);
+        let package = &section.packages[0];
+        let unpack = || {
+            let staging = cache.staged_package().unwrap();
+            fs::create_dir(staging.path().join(FILES)).unwrap();
+            fs::write(staging.path().join(FILES).join("bash"), "12345").unwrap();
+            cache.keep_unpacked(staging, package, "arm64").unwrap();
+            cache.unpacked(package, "arm64").unwrap()
+        };
+        let folder = unpack();
+        assert_eq!(unpack(), folder, "a second one finds the first");
+        assert_eq!(cache.unpacked(package, "amd64"), None);
+        fs::write(folder.join(FILES).join("bash"), "1234").unwrap();
+        assert_eq!(cache.unpacked(package, "arm64"), None);
+        unpack();
+        assert_eq!(fs::read_dir(temp.path().join(UNPACKED)).unwrap().count(), 1, "something else was left");
+
+        let kept = made(&cache, &section);
+        assert_eq!(cache.prune(Prune::All).unwrap().0, Vec::<PathBuf>::new(), "a sysroot is made of it");
+        drop(kept);
+        let guard = cache.keep_all_unpacked().unwrap();
+        assert_eq!(cache.prune(Prune::All).unwrap().0.len(), 1, "somebody is about to use it");
+        drop(guard);
+        // The file, and the record of it: a letter, its size, its name and a NUL.
+        assert_eq!(cache.prune(Prune::All).unwrap(), (vec![folder], 5 + 14));
+    }
+
+    #[test]
     fn two_who_want_the_same_wait_for_each_other() {
         let temp = tempfile::tempdir().unwrap();
         let cache = Cache::at(temp.path());
