@@ -106,8 +106,12 @@ impl HostFile {
         let metadata = file.metadata().map_err(|error| Error::io("read", &self.path, error))?;
         let mut now = Self::new(PathBuf::new(), &metadata);
         now.path.clone_from(&self.path);
-        // A name made or removed elsewhere changes nlink and ctime, not the bytes; but ctime is
-        // also all that tells of a write with a forged mtime, so it stays in the comparison.
+        // A name made or removed elsewhere changes nlink and ctime, not the bytes: sysroots made of packages share their
+        // files, and others are made and pruned at any time. Of a file with one name ctime is all that tells of a write
+        // with a forged mtime, so there it stays in the comparison.
+        if now.links > 1 || self.links > 1 {
+            now.ctime = self.ctime;
+        }
         now.links = self.links;
         if now == *self {
             return Ok(());

@@ -461,6 +461,31 @@ fn a_file_that_grows_while_it_is_read_fails_the_run() {
 }
 
 #[test]
+fn another_name_is_no_change_and_a_write_with_a_forged_time_is_one() {
+    let (_folder, path) = temp();
+    let host = path.join("host");
+    let packed = |change: &mut dyn FnMut()| {
+        let _ = std::fs::remove_file(path.join("other"));
+        std::fs::write(&host, vec![1; 1000]).unwrap();
+        let metadata = std::fs::metadata(&host).unwrap();
+        let file = HostFile::new(host.clone().into(), &metadata);
+        // Of a coarse clock, both would be at the same time.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        change();
+        file.open()
+    };
+    packed(&mut || {}).unwrap();
+    packed(&mut || std::fs::hard_link(&host, path.join("other")).unwrap()).unwrap();
+    let mut forge = || {
+        let modified = std::fs::metadata(&host).unwrap().modified().unwrap();
+        std::fs::write(&host, vec![2; 1000]).unwrap();
+        File::options().write(true).open(&host).unwrap().set_modified(modified).unwrap();
+    };
+    let error = packed(&mut forge).unwrap_err();
+    assert!(error.message().contains("changed while it was packed"), "{error}");
+}
+
+#[test]
 fn an_interrupt_between_two_blocks_leaves_the_earlier_output() {
     for size in [2 << 20, 40 << 20] {
         let (_folder, path) = temp();
