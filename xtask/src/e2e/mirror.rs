@@ -70,7 +70,8 @@ impl Mirror {
         let list = lab.file("sources.list", &line)?;
         let parts = lab.folder("sources.list.d")?;
         let conf = format!(
-            "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"{parts}\";\nAcquire::http::Proxy::127.0.0.1 \"DIRECT\";\n"
+            "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"{parts}\";\nAcquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
+             Acquire::Retries::Delay \"false\";\n"
         );
         let conf = lab.file("apt.conf", &conf)?;
         let mirror = Mirror { root, keys, conf, fault };
