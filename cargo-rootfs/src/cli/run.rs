@@ -98,12 +98,14 @@ impl Job<'_> {
 
     /// `cargo rootfs tree`
     fn tree(&self, request: &Request<'_>, args: &TreeArgs) -> Result<()> {
+        self.watch_signals()?;
         let (_, assemblies) = self.assemble(request)?;
         assemblies.into_iter().try_for_each(|assembly| closures::of_rootfs(assembly, args, self.terminal))
     }
 
     /// `cargo rootfs why PATH`
     fn why(&self, request: &Request<'_>, args: &WhyArgs) -> Result<()> {
+        self.watch_signals()?;
         let (plan, assemblies) = self.assemble(request)?;
         let each = plan.rootfs.iter().zip(&assemblies);
         let answers = each.map(|(one, assembly)| closures::why(assembly, &one.target, &args.file, self.terminal));

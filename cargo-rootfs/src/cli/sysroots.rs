@@ -206,7 +206,7 @@ impl<'s> Sysroot<'s> {
             may: self.around.may,
             is_auto: self.is_auto,
         };
-        let provided = provision::provide(&request, &mut Told { around: self.around })?;
+        let provided = provision::provide(&request, &mut Told { around: self.around }, self.around.stop)?;
         let folder = Utf8PathBuf::try_from(provided.kept.root.clone())
             .map_err(|error| Error::failed("the cache folder's path is not UTF-8").with_source(error))?;
         let Provided { kept, wants, .. } = provided;
@@ -284,7 +284,7 @@ pub(super) fn update(around: &Surroundings<'_>) -> Result<()> {
             may: around.may,
             is_auto: section.is_auto,
         };
-        provision::provide(&request, &mut Told { around })?;
+        provision::provide(&request, &mut Told { around }, around.stop)?;
         let renewed = provision::project_lock(&around.pinned)?;
         let changes = renewed.find(&section.suite, &section.architecture).map(|new| new.changes(section));
         for change in changes.into_iter().flatten() {
@@ -340,9 +340,5 @@ impl Watch for Told<'_> {
             }
             Step::Locking(path) => terminal.status("Locking", path.display()),
         }
-    }
-
-    fn stop(&self) -> Result<()> {
-        (self.around.stop)()
     }
 }

@@ -6,19 +6,21 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{Pid, Signal};
 use sha2::{Digest, Sha256};
 
-use super::Network;
 use super::cache::{Cache, hexadecimal};
 use super::lock::Package;
 use super::repair::Recipe;
 use super::sources;
 use super::suite::{self, Suite};
 use super::want::{Owners, Want};
+use super::{Network, Stop, TICK, pause};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
@@ -61,11 +63,12 @@ const UPDATED: &str = "updated";
 const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
 
 /// One suite for one machine.
-pub(super) struct Apt {
+pub(super) struct Apt<'s> {
     suite: Suite,
     machine: Machine,
     folder: PathBuf,
     conf: PathBuf,
+    stop: Stop<'s>,
 }
 
 /// The host's own suite.
@@ -84,9 +87,9 @@ fn is_program(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
-impl Apt {
+impl<'s> Apt<'s> {
     /// Its folder is made in `cache`; the lock of the suite must be held.
-    pub(super) fn open(cache: &Cache, suite: &Suite, machine: Machine) -> Result<Self> {
+    pub(super) fn open(cache: &Cache, suite: &Suite, machine: Machine, stop: Stop<'s>) -> Result<Self> {
         let architecture = super::cache::architecture(machine)?;
         if let Some(program) = missing() {
             return Err(Error::failed(format!("cannot make a sysroot of {suite}: there is no `{program}` here"))
@@ -107,7 +110,7 @@ impl Apt {
                 .help(format!("apt-get install {package}")));
         }
         let digest = hexadecimal(&Sha256::digest(&text));
-        let name = format!("{}-{}-{architecture}", suite.distribution.id(), suite.name);
+        let name = super::cache::name_of(suite, machine)?;
         let folder = cache.folder(&format!("apt/{name}/{}", &digest[..8]))?;
         for below in ["lists/partial", "archives/partial", "sources", "preferences"] {
             cache.folder(&format!("apt/{name}/{}/{below}", &digest[..8]))?;
@@ -118,7 +121,7 @@ impl Apt {
         };
         write("sources/rootfs.sources", &text)?;
         let conf = write("apt.conf", &configuration(&folder, architecture)?)?;
-        Ok(Self { suite: suite.clone(), machine, folder, conf })
+        Ok(Self { suite: suite.clone(), machine, folder, conf, stop })
     }
 
     fn architecture(&self) -> &'static str {
@@ -147,8 +150,8 @@ impl Apt {
     /// Fetches the index. What is caught in the middle of a mirror's own update is asked for again.
     pub(super) fn update(&self) -> Result<()> {
         let mut last = None;
-        for pause in TRIES {
-            std::thread::sleep(pause);
+        for time in TRIES {
+            pause(time, self.stop)?;
             // By itself it takes what it could not fetch for a warning.
             let output =
                 self.run("apt-get", ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from))?;
@@ -214,6 +217,7 @@ impl Apt {
             let mut reader = BufReader::new(reader);
             let mut line = Vec::new();
             loop {
+                (self.stop)()?;
                 line.clear();
                 match reader.read_until(b'\n', &mut line) {
                     Ok(0) => break,
@@ -254,7 +258,7 @@ impl Apt {
         let specs = || packages.iter().map(|package| package.spec());
         let words = ["-q", "-o", "Acquire::Retries=3", "download", "--"].map(String::from);
         let command = self.command("apt-get", words.into_iter().chain(specs())).dir(folder);
-        let output = run(command, "apt-get")?;
+        let output = run(command, "apt-get", self.stop)?;
         if output.status.success() {
             return Ok(());
         }
@@ -275,13 +279,32 @@ impl Apt {
     }
 
     fn run(&self, program: &str, words: impl IntoIterator<Item = String>) -> Result<Output> {
-        run(self.command(program, words), program)
+        run(self.command(program, words), program, self.stop)
     }
 }
 
-fn run(command: duct::Expression, program: &str) -> Result<Output> {
-    let output = command.stdout_capture().stderr_capture().unchecked().run();
-    output.map_err(|error| Error::io("run", program, error))
+/// Runs it to its end, or until it was asked to stop.
+fn run(command: duct::Expression, program: &str, stop: Stop<'_>) -> Result<Output> {
+    let failed = |error| Error::io("run", program, error);
+    // A group of its own: apt's methods, which wait for a mirror, do not end with apt.
+    let command = command.before_spawn(|command| {
+        command.process_group(0);
+        Ok(())
+    });
+    let running = command.stdout_capture().stderr_capture().unchecked().start().map_err(failed)?;
+    loop {
+        if let Some(output) = running.wait_timeout(TICK).map_err(failed)? {
+            return Ok(output.clone());
+        }
+        if let Err(stopped) = stop() {
+            let leaders = running.pids().into_iter().filter_map(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+            for leader in leaders {
+                let _ = rustix::process::kill_process_group(leader, Signal::TERM);
+            }
+            running.wait().map_err(failed)?;
+            return Err(stopped);
+        }
+    }
 }
 
 /// The texts of the host's sources.list(5) files, by name. Where they are, its apt is configured to say.

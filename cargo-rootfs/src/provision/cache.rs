@@ -13,7 +13,9 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::lock::{Package, Section};
+use super::suite::Suite;
 use super::unpack::FILES;
+use super::{Stop, TICK, pause};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
@@ -116,7 +118,7 @@ impl Cache {
     }
 
     /// Takes the lock `name`; `waiting` is called where another process has it.
-    pub(super) fn lock(&self, name: &str, waiting: &mut dyn FnMut()) -> Result<Guard> {
+    pub(super) fn lock(&self, name: &str, waiting: &mut dyn FnMut(), stop: Stop<'_>) -> Result<Guard> {
         let path = self.folder("locks")?.join(name);
         let opened = File::options().create(true).append(true).open(&path);
         let file = opened.map_err(|error| self.unwritable(&path, error))?;
@@ -126,9 +128,11 @@ impl Cache {
             // A file system without locks: each writes to a folder of its own, and renames.
             Err(_) => return Ok(Guard { _file: file }),
         }
+        // A wait in the kernel would go on after Ctrl-C.
         loop {
-            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-                Err(rustix::io::Errno::INTR) => {}
+            pause(TICK, stop)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Error::io("lock", &path, error.into())),
                 Ok(()) => return Ok(Guard { _file: file }),
             }
@@ -260,21 +264,31 @@ impl Cache {
     /// A new folder whose `root` is to be filled; what killed runs have left of this architecture goes.
     /// The lock `name` must be held.
     pub(super) fn staging(&self, name: &str) -> Result<tempfile::TempDir> {
-        let sysroots = self.folder("sysroots")?;
-        let prefix = format!(".{name}.");
-        for entry in fs::read_dir(&sysroots).map_err(|error| Error::io("read", &sysroots, error))?.flatten() {
-            if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
-                let _ = remove(&entry.path());
-            }
-        }
-        let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(&sysroots);
-        let staging = staging.map_err(|error| self.unwritable(&sysroots, error))?;
+        let staging = self.temporary("sysroots", name)?;
         let root = staging.path().join(ROOT);
         fs::create_dir(&root)
             // Whatever the umask is: it is the root of a file system.
             .and_then(|()| fs::set_permissions(&root, fs::Permissions::from_mode(0o755)))
             .map_err(|error| self.unwritable(&root, error))?;
         Ok(staging)
+    }
+
+    /// A new folder for packages that are on their way. The lock `name` must be held.
+    pub(super) fn fetching(&self, name: &str) -> Result<tempfile::TempDir> {
+        self.temporary("debs", name)
+    }
+
+    /// A new folder below `place`, whose name begins with that of the lock that must be held.
+    fn temporary(&self, place: &str, name: &str) -> Result<tempfile::TempDir> {
+        let place = self.folder(place)?;
+        let prefix = format!(".{name}.");
+        for entry in fs::read_dir(&place).map_err(|error| Error::io("read", &place, error))?.flatten() {
+            if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) {
+                let _ = remove(&entry.path());
+            }
+        }
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&place);
+        made.map_err(|error| self.unwritable(&place, error))
     }
 
     /// Gives what was staged its name.
@@ -307,7 +321,7 @@ impl Cache {
         let folder = self.root.join("sysroots");
         let mut listed = Vec::new();
         for entry in entries(&folder)? {
-            if entry.file_name().is_some_and(|name| name.as_bytes().starts_with(b".")) {
+            if is_temporary(&entry) {
                 continue;
             }
             let contents = fs::read(entry.join(CONTENTS)).unwrap_or_default();
@@ -371,7 +385,7 @@ impl Cache {
                 removed.push(folder);
             }
         }
-        for deb in entries(&self.root.join("debs"))? {
+        for deb in entries(&self.root.join("debs"))?.into_iter().filter(|it| !is_temporary(it)) {
             let metadata = fs::symlink_metadata(&deb).map_err(|error| Error::io("read", &deb, error))?;
             let stem = deb.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             // A run that has just fetched it may be about to extract it.
@@ -396,7 +410,7 @@ impl Cache {
                 removed.push(unpacked);
             }
         }
-        for left in entries(&self.root.join("sysroots"))? {
+        for left in entries(&self.root.join("sysroots"))?.into_iter().chain(entries(&self.root.join("debs"))?) {
             let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some(owner) = name.strip_prefix('.').and_then(|rest| rest.split('.').next()) else { continue };
             if self.is_unlocked(owner) {
@@ -410,6 +424,11 @@ impl Cache {
         let Ok(file) = File::open(self.root.join("locks").join(name)) else { return true };
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
+}
+
+/// Whether a run is making it, or left it when it was killed.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }
 
 /// What is in a folder, sorted; nothing where it is not there.
@@ -532,6 +551,11 @@ impl Package {
 /// The lock and the apt folder of one suite for one machine share a name.
 pub(super) fn name(section: &Section) -> String {
     format!("{}-{}-{}", section.suite.distribution.id(), section.suite.name, section.architecture)
+}
+
+/// The same, of what is asked for.
+pub(super) fn name_of(suite: &Suite, machine: Machine) -> Result<String> {
+    Ok(format!("{}-{}-{}", suite.distribution.id(), suite.name, architecture(machine)?))
 }
 
 /// Debian's name for the machine, or why there is none.
@@ -661,16 +685,48 @@ mod tests {
     fn two_who_want_the_same_wait_for_each_other() {
         let temp = tempfile::tempdir().unwrap();
         let cache = Cache::at(temp.path());
-        let first = cache.lock("debian-bookworm-arm64", &mut || panic!("nobody has it")).unwrap();
+        let first = cache.lock("debian-bookworm-arm64", &mut || panic!("nobody has it"), &|| Ok(())).unwrap();
         let (send, receive) = std::sync::mpsc::channel();
         let other = cache.clone();
         let second = std::thread::spawn(move || {
-            other.lock("debian-bookworm-arm64", &mut || send.send(()).unwrap()).unwrap();
+            other.lock("debian-bookworm-arm64", &mut || send.send(()).unwrap(), &|| Ok(())).unwrap();
         });
         receive.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(!second.is_finished());
         drop(first);
         second.join().unwrap();
+    }
+
+    #[test]
+    fn who_waits_can_be_stopped() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        let _first = cache.lock("debian-bookworm-arm64", &mut || {}, &|| Ok(())).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let stop = || match asked.replace(asked.get() + 1) {
+            0..3 => Ok(()),
+            _ => Err(Error::interrupted()),
+        };
+        let stopped = cache.lock("debian-bookworm-arm64", &mut || {}, &stop).unwrap_err();
+        assert_eq!(stopped.exit_code(), crate::error::exit_code::INTERRUPTED);
+    }
+
+    #[test]
+    fn what_killed_runs_left_is_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let cache = Cache::at(temp.path());
+        for left in [cache.staging("debian-bookworm-arm64").unwrap(), cache.fetching("debian-sid-arm64").unwrap()] {
+            fs::write(left.keep().join("half"), "").unwrap();
+        }
+        let guard = cache.lock("debian-sid-arm64", &mut || {}, &|| Ok(())).unwrap();
+        let left = |place: &str| entries(&temp.path().join(place)).unwrap().len();
+        cache.prune(Prune::All).unwrap();
+        assert_eq!((left("sysroots"), left("debs")), (0, 1), "what is being fetched is in use");
+        let _next = cache.fetching("debian-sid-arm64").unwrap();
+        assert_eq!(left("debs"), 1, "that of the killed run went");
+        drop(guard);
+        cache.prune(Prune::All).unwrap();
+        assert_eq!(left("debs"), 0);
     }
 
     #[test]

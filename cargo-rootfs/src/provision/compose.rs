@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
+use super::Stop;
 use super::cache::Cache;
 use super::lock::Section;
 use super::repair::Recipe;
@@ -30,7 +31,7 @@ pub(super) fn compose(
     section: &Section,
     unpacked: &[PathBuf],
     root: &Path,
-    stop: &dyn Fn() -> Result<()>,
+    stop: Stop<'_>,
 ) -> Result<()> {
     let failed = |error: io::Error| cache.unwritable(root, error);
     let recipe = Recipe::debian();

@@ -18,7 +18,7 @@ mod want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -135,10 +135,27 @@ pub(crate) enum Step<'s> {
     Locking(&'s Path),
 }
 
-/// Tells of steps, and whether to stop.
+/// Tells of steps.
 pub(crate) trait Watch {
     fn step(&mut self, step: Step<'_>);
-    fn stop(&self) -> Result<()>;
+}
+
+/// Fails where it was asked to stop.
+pub(crate) type Stop<'s> = &'s dyn Fn() -> Result<()>;
+
+/// How long is waited before it is asked again whether to stop.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Waits, as long as nobody asks to stop.
+fn pause(time: Duration, stop: Stop<'_>) -> Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        stop()?;
+        match until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => return Ok(()),
+            left => std::thread::sleep(left.min(TICK)),
+        }
+    }
 }
 
 /// A sysroot that is there.
@@ -158,16 +175,16 @@ impl Provided {
 }
 
 /// Gives the sysroot, made now where it is not there.
-pub(crate) fn provide(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
-    let provided = find_or_make(request, watch);
-    // Ctrl-C has ended apt as well, and is why it failed.
+pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<Provided> {
+    let provided = find_or_make(request, watch, stop);
+    // Ctrl-C has ended dpkg-deb and tar as well, and is why they failed.
     if provided.is_err() {
-        watch.stop()?;
+        stop()?;
     }
     provided
 }
 
-fn find_or_make(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
+fn find_or_make(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<Provided> {
     let cache = Cache::locate()?;
     let pin = Pin::of(request, &cache)?;
     let known = pin.read(request)?;
@@ -179,8 +196,8 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch) -> Result<Provided> {
         return Err(must_change(&pin.path, &known.section, request));
     }
 
-    let mut work = Work { request, cache: &cache, apt: None, watch };
-    let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting))?;
+    let mut work = Work { request, cache: &cache, apt: None, watch, stop };
+    let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting), stop)?;
     // Whoever had the lock may have done it all.
     let known = pin.read(request)?;
     let chosen = match known.holding(request) {
@@ -322,11 +339,12 @@ impl Known {
 struct Work<'w> {
     request: &'w Request,
     cache: &'w Cache,
-    apt: Option<Apt>,
+    apt: Option<Apt<'w>>,
     watch: &'w mut dyn Watch,
+    stop: Stop<'w>,
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
     /// A section that answers the request: what is pinned stays pinned.
     fn choose(&mut self, section: &Section) -> Result<Section> {
         let Request { suite, may, hopes, .. } = self.request;
@@ -453,8 +471,7 @@ impl Work<'_> {
         let lacking: Vec<_> = lacking.filter(|package| cache.unpacked(package, architecture).is_none()).collect();
         let debs = self.debs(&lacking)?;
         self.watch.step(Step::Extracting(section.packages.len(), &section.suite, architecture));
-        let watch = &*self.watch;
-        unpack::unpack(cache, architecture, &debs, &|| watch.stop())?;
+        unpack::unpack(cache, architecture, &debs, self.stop)?;
         let unpacked: Option<Vec<_>> =
             section.packages.iter().map(|package| cache.unpacked(package, architecture)).collect();
         let unpacked = unpacked.ok_or_else(|| {
@@ -462,7 +479,7 @@ impl Work<'_> {
                 .help("name a folder that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
         })?;
         let staging = cache.staging(&cache::name(section))?;
-        let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), &|| watch.stop());
+        let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), self.stop);
         if let Err(error) = filled {
             // What packages' folders do not let their owner remove, at least by himself.
             let _ = cache::remove(staging.path());
@@ -479,11 +496,12 @@ impl Work<'_> {
             if self.request.may.network == Network::Unused {
                 return Err(self.offline(lacking.iter().map(|package| package.spec()).collect()));
             }
-            self.watch.stop()?;
+            (self.stop)()?;
             // apt fetches what its index has.
             self.index(Age::Any)?;
             self.watch.step(Step::Downloading(lacking.len()));
             if self.download(&lacking).is_err() {
+                (self.stop)()?;
                 // The index may be of yesterday, and the packages of today.
                 self.apt = None;
                 self.index(Age::Newest)?;
@@ -507,18 +525,14 @@ impl Work<'_> {
     }
 
     fn download(&mut self, packages: &[&lock::Package]) -> Result<()> {
-        let folder = self.cache.folder("debs")?;
-        let folder = tempfile::Builder::new()
-            .prefix(".fetched.")
-            .tempdir_in(&folder)
-            .map_err(|error| self.cache.unwritable(&folder, error))?;
+        let folder = self.cache.fetching(&cache::name_of(&self.request.suite, self.request.machine)?)?;
         self.apt()?.download(packages, folder.path())?;
         apt::keep_downloads(self.cache, folder.path())
     }
 
-    fn apt(&mut self) -> Result<&Apt> {
+    fn apt(&mut self) -> Result<&Apt<'w>> {
         if self.apt.is_none() {
-            self.apt = Some(Apt::open(self.cache, &self.request.suite, self.request.machine)?);
+            self.apt = Some(Apt::open(self.cache, &self.request.suite, self.request.machine, self.stop)?);
         }
         Ok(self.apt.as_ref().expect("it was just put there"))
     }

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use super::cache::Cache;
 use super::lock::Package;
 use super::repair::Recipe;
+use super::{Stop, TICK};
 use crate::error::{Error, Result};
 
 /// What is below the folder of an unpacked package: its files, and what its control file and the like say.
@@ -21,16 +21,8 @@ pub(super) const CONTROL: &str = "control";
 /// The names of its files, as dpkg keeps them, beside what it says of itself.
 pub(super) const NAMES: &str = "list";
 
-/// How often the thread that waits for the others looks whether to go on.
-const PATIENCE: Duration = Duration::from_millis(50);
-
 /// Unpacks `debs`, as many at once as there are cores; which error is told does not depend on who was first.
-pub(super) fn unpack(
-    cache: &Cache,
-    architecture: &str,
-    debs: &[(&Package, PathBuf)],
-    stop: &dyn Fn() -> Result<()>,
-) -> Result<()> {
+pub(super) fn unpack(cache: &Cache, architecture: &str, debs: &[(&Package, PathBuf)], stop: Stop<'_>) -> Result<()> {
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut errors = Vec::new();
@@ -53,7 +45,7 @@ pub(super) fn unpack(
         }
         drop(send);
         loop {
-            match receive.recv_timeout(PATIENCE) {
+            match receive.recv_timeout(TICK) {
                 Ok(error) => errors.push(error),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) if stop().is_err() => is_over.store(true, Ordering::Relaxed),
