@@ -57,6 +57,12 @@ impl Command {
         self
     }
 
+    /// The same, started by `words`, such as `setsid`.
+    pub(crate) fn by<I: IntoIterator<Item: Into<String>>>(mut self, words: I) -> Command {
+        self.argv.splice(..0, words.into_iter().map(Into::into));
+        self
+    }
+
     pub(crate) fn dir(mut self, dir: impl Into<Utf8PathBuf>) -> Command {
         self.dir = Some(dir.into());
         self

@@ -4,7 +4,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,8 +14,68 @@ use super::lab::Lab;
 use crate::process::command;
 use crate::stage::need;
 
-/// The suite that it has.
-const SUITE: &str = "bookworm";
+/// One suite of one archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dist {
+    /// Where its URI leads, below the mirror.
+    pub(super) archive: &'static str,
+    pub(super) suite: &'static str,
+    pub(super) components: &'static [&'static str],
+    pub(super) architectures: &'static [&'static str],
+    /// Whether one index beside the suite tells of all files of an architecture, as Ubuntu has it.
+    pub(super) has_contents: bool,
+}
+
+/// Debian, for one machine.
+const DEBIAN: Dist = Dist {
+    archive: "debian",
+    suite: "bookworm",
+    components: &["main"],
+    architectures: &["arm64"],
+    has_contents: false,
+};
+
+impl Dist {
+    /// Where the packages of a component are.
+    pub(super) fn pool(&self, component: &str) -> String {
+        format!("{}/pool/{}/{component}", self.archive, self.suite)
+    }
+}
+
+/// Makes the index of one suite, in the archive's folder: `SUITE HAS_CONTENTS COMPONENTS ARCHITECTURES`.
+const INDEX: &str = r#"set -e
+fields() { # of the packages of component $1 for architecture $2, each as an index has it
+    for deb in pool/$suite/$1/*.deb; do
+        case $(test ! -f $deb || dpkg-deb --field $deb Architecture) in $2|all) ;; *) continue ;; esac
+        dpkg-deb --field $deb
+        printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' $deb $(stat -c %s $deb) $(sha256sum <$deb | cut -c 1-64)
+    done
+}
+files() { # of the same
+    for deb in $(fields $1 $2 | sed -n 's/^Filename: //p'); do
+        section=utils/$(dpkg-deb --field $deb Package)
+        test $1 = main || section=$1/$section
+        dpkg-deb --fsys-tarfile $deb | tar --list | sed -n "s,^\./\(.*[^/]\)\$,\1\t$section,p"
+    done
+}
+suite=$1 has_contents=$2 components=$3 architectures=$4
+rm -rf dists/$suite && mkdir -p dists/$suite
+for architecture in $architectures; do
+    for component in $components; do
+        mkdir -p dists/$suite/$component/binary-$architecture pool/$suite/$component
+        fields $component $architecture >dists/$suite/$component/binary-$architecture/Packages
+        test $has_contents = false || files $component $architecture
+    done >dists/$suite/files
+    test $has_contents = false || sort dists/$suite/files | gzip -n >dists/$suite/Contents-$architecture.gz
+    rm dists/$suite/files
+done
+cd dists/$suite
+indexes=$(find * -type f | sort)
+{
+    printf 'Origin: test\nSuite: %s\nCodename: %s\nArchitectures: %s\n' $suite ${suite%%-*} "$architectures"
+    printf 'Components: %s\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n' "$components"
+    for file in $indexes; do echo " $(sha256sum <$file | cut -c 1-64) $(stat -c %s $file) $file"; done
+} >Release"#;
 
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,57 +87,80 @@ pub(super) enum Fault {
     OtherIndex(u32),
     /// Nothing is signed.
     Unsigned,
+    /// Of what ends so, half is sent, and nothing more as long as this lasts.
+    Stall(&'static str),
+}
+
+/// What the server and the scenario both know.
+struct Shared {
+    fault: Fault,
+    /// Answers that were begun and stall.
+    stalled: usize,
 }
 
 /// A server of the folder `mirror` of a lab. It ends with the process.
 pub(super) struct Mirror {
     root: Utf8PathBuf,
     keys: Utf8PathBuf,
+    keyring: Utf8PathBuf,
+    port: u16,
     conf: Utf8PathBuf,
-    fault: Arc<Mutex<Fault>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
 impl Mirror {
-    /// Serves the .deb files in `debs`, of arm64 or of all architectures.
+    /// Serves the .deb files in `debs`, of arm64 or of all architectures, as Debian's.
     pub(super) fn new(lab: &Lab, debs: &[Utf8PathBuf]) -> Result<Mirror> {
-        need("gpg")?;
-        let root = lab.folder("mirror")?;
-        for below in ["pool", "dists/bookworm/main/binary-arm64"] {
-            lab.folder(&format!("mirror/{below}"))?;
-        }
+        let mirror = Mirror::empty(lab)?;
+        let pool = lab.folder(&format!("mirror/{}", DEBIAN.pool("main")))?;
         for deb in debs {
-            let to = root.join("pool").join(deb.file_name().context("no name")?);
+            let to = pool.join(deb.file_name().context("no name")?);
             fs::copy(deb, &to).with_context(|| format!("copy {deb} to {to}"))?;
         }
+        mirror.publish(&DEBIAN)?;
+        let uri = format!("http://127.0.0.1:{}/{}", mirror.port, DEBIAN.archive);
+        let line = format!("deb [signed-by={}] {uri} {} main\n", mirror.keyring, DEBIAN.suite);
+        mirror.configure(lab, &line, &[])?;
+        Ok(mirror)
+    }
+
+    /// A server of nothing yet.
+    pub(super) fn empty(lab: &Lab) -> Result<Mirror> {
+        need("gpg")?;
+        let root = lab.folder("mirror")?;
         let keys = lab.folder("keys")?;
         command(["chmod", "700", keys.as_str()]).run()?;
         let words = ["--quick-generate-key", "mirror@example.org", "ed25519", "sign", "never"];
         gpg(&keys, &words)?;
-        let ring = lab.path("mirror.gpg");
-        gpg(&keys, &["--output", ring.as_str(), "--export"])?;
-        command(["chmod", "644", ring.as_str()]).run()?;
+        let keyring = lab.path("mirror.gpg");
+        gpg(&keys, &["--output", keyring.as_str(), "--export"])?;
+        command(["chmod", "644", keyring.as_str()]).run()?;
 
         let listener = TcpListener::bind("127.0.0.1:0").context("listen on the loopback interface")?;
         let port = listener.local_addr().context("the port")?.port();
-        let fault = Arc::new(Mutex::new(Fault::None));
-        let (shared, served) = (Arc::clone(&fault), root.clone());
+        let shared = Arc::new(Mutex::new(Shared { fault: Fault::None, stalled: 0 }));
+        let (known, served) = (Arc::clone(&shared), root.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let (known, served) = (Arc::clone(&known), served.clone());
                 // A client that goes away is no failure of the mirror.
-                let _ = answer(stream, &served, &shared);
+                std::thread::spawn(move || answer(stream, &served, &known));
             }
         });
-        let line = format!("deb [signed-by={ring}] http://127.0.0.1:{port}/ {SUITE} main\n");
-        let list = lab.file("sources.list", &line)?;
+        Ok(Mirror { root, keys, keyring, port, conf: lab.path("apt.conf"), shared })
+    }
+
+    /// Makes the configuration of apt, by which `sources` are the host's, and what it asks of `hosts` comes here.
+    pub(super) fn configure(&self, lab: &Lab, sources: &str, hosts: &[&str]) -> Result<()> {
+        let list = lab.file("sources.list", sources)?;
         let parts = lab.folder("sources.list.d")?;
+        let proxy = |host: &&str| format!("Acquire::http::Proxy::{host} \"http://127.0.0.1:{}/\";\n", self.port);
+        let proxies: String = hosts.iter().map(proxy).collect();
         let conf = format!(
-            "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"{parts}\";\nAcquire::http::Proxy::127.0.0.1 \"DIRECT\";\n\
-             Acquire::Retries::Delay \"false\";\n"
+            "Dir::Etc::sourcelist \"{list}\";\nDir::Etc::sourceparts \"{parts}\";\n\
+             Acquire::http::Proxy::127.0.0.1 \"DIRECT\";\n{proxies}Acquire::Retries::Delay \"false\";\n"
         );
-        let conf = lab.file("apt.conf", &conf)?;
-        let mirror = Mirror { root, keys, conf, fault };
-        mirror.publish()?;
-        Ok(mirror)
+        lab.file("apt.conf", &conf).map(drop)
     }
 
     /// What APT_CONFIG must be.
@@ -85,26 +169,29 @@ impl Mirror {
     }
 
     pub(super) fn set(&self, fault: Fault) {
-        *self.fault.lock().expect("nobody panics with it") = fault;
+        let mut shared = self.shared();
+        shared.fault = fault;
+        shared.stalled = 0;
+    }
+
+    /// Waits until an answer stalls.
+    pub(super) fn wait_for_stall(&self) -> Result<()> {
+        until("the mirror is asked for what it does not answer", || Ok(self.shared().stalled > 0))
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect("nobody panics with it")
     }
 
     /// Makes the index of what is there now, and signs it.
-    pub(super) fn publish(&self) -> Result<()> {
-        // Of a shell, so that it is one line in what is told of the run.
-        let script = "for deb in pool/*.deb; do dpkg-deb --field $deb; echo Filename: $deb; \
-                      echo Size: $(stat -c %s $deb); echo SHA256: $(sha256sum <$deb | cut -c 1-64); echo; done";
-        let packages = command(["sh", "-c", script]).dir(self.root.as_path()).env("LC_ALL", "C").run()?.stdout;
-        let dist = self.root.join("dists").join(SUITE);
-        let index = dist.join("main/binary-arm64/Packages");
-        fs::write(&index, &packages).with_context(|| format!("write {index}"))?;
-        let release = format!(
-            "Origin: test\nSuite: {SUITE}\nCodename: {SUITE}\nArchitectures: arm64\nComponents: main\n\
-             Date: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n {} {} main/binary-arm64/Packages\n",
-            sha256(&index)?,
-            packages.len()
-        );
-        let (plain, signed) = (dist.join("Release"), dist.join("InRelease"));
-        fs::write(&plain, release).with_context(|| format!("write {plain}"))?;
+    pub(super) fn publish(&self, dist: &Dist) -> Result<()> {
+        let archive = self.root.join(dist.archive);
+        let (components, architectures) = (dist.components.join(" "), dist.architectures.join(" "));
+        let contents = dist.has_contents.to_string();
+        let words = ["sh", "-s", "--", dist.suite, &contents, &components, &architectures];
+        command(words).stdin(INDEX).dir(archive.as_path()).env("LC_ALL", "C").run()?;
+        let folder = archive.join("dists").join(dist.suite);
+        let (plain, signed) = (folder.join("Release"), folder.join("InRelease"));
         gpg(&self.keys, &["--clear-sign", "--output", signed.as_str(), plain.as_str()])
     }
 
@@ -120,11 +207,11 @@ impl Mirror {
         fs::write(&control, text.lines().map(newer).collect::<String>()).with_context(|| format!("write {control}"))?;
         fs::remove_file(&deb).with_context(|| format!("remove {deb}"))?;
         command(["dpkg-deb", "--build", "--root-owner-group", work.as_str(), deb.as_str()]).run()?;
-        self.publish()
+        self.publish(&DEBIAN)
     }
 
     fn deb(&self, package: &str) -> Result<Utf8PathBuf> {
-        for deb in self.root.join("pool").read_dir_utf8()? {
+        for deb in self.root.join(DEBIAN.pool("main")).read_dir_utf8()? {
             let deb = deb?.into_path();
             if command(["dpkg-deb", "--field", deb.as_str(), "Package"]).run()?.stdout.trim() == package {
                 return Ok(deb);
@@ -135,7 +222,7 @@ impl Mirror {
 }
 
 /// One request, and its answer.
-fn answer(mut stream: TcpStream, root: &Utf8Path, fault: &Mutex<Fault>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -143,40 +230,55 @@ fn answer(mut stream: TcpStream, root: &Utf8Path, fault: &Mutex<Fault>) -> std::
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').replace("%2b", "+");
+    let uri = request.split(' ').nth(1).unwrap_or_default().replace("%2b", "+");
+    // Who takes it for a proxy names a host: its folder is among ours.
+    let path = uri.trim_start_matches("http://").trim_start_matches('/').to_owned();
     let mut bytes = fs::read(root.join(&path)).ok();
     let mut sent = usize::MAX;
-    let mut fault = fault.lock().expect("nobody panics with it");
-    match *fault {
+    let shared = || shared.lock().expect("nobody panics with it");
+    let mut known = shared();
+    match known.fault {
         Fault::HalfOfPackages if path.ends_with(".deb") => sent = bytes.as_ref().map_or(0, |bytes| bytes.len() / 2),
         Fault::OtherIndex(times) if path.ends_with("/Packages") && times > 0 => {
-            *fault = Fault::OtherIndex(times - 1);
+            known.fault = Fault::OtherIndex(times - 1);
             // As long as the right one, and another.
             if let Some(first) = bytes.as_mut().and_then(|bytes| bytes.first_mut()) {
                 *first = b'p';
             }
         }
         Fault::Unsigned if path.ends_with("/InRelease") || path.ends_with(".gpg") => bytes = None,
+        Fault::Stall(end) if path.ends_with(end) => sent = bytes.as_ref().map_or(0, |bytes| bytes.len() / 2),
         _ => {}
     }
-    drop(fault);
+    let fault = known.fault;
+    drop(known);
     match bytes {
         Some(bytes) => {
             write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len())?;
-            stream.write_all(&bytes[..bytes.len().min(sent)])
+            stream.write_all(&bytes[..bytes.len().min(sent)])?;
+            if matches!(fault, Fault::Stall(_)) && sent < bytes.len() {
+                shared().stalled += 1;
+                while shared().fault == fault {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+            Ok(())
         }
         None => write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     }
 }
 
+/// Waits until it is so, and not for ever.
+pub(super) fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+    let started = Instant::now();
+    while !is_so()? {
+        ensure!(started.elapsed() < Duration::from_secs(20), "in 20 s it did not come to this: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 fn gpg(home: &Utf8Path, words: &[&str]) -> Result<()> {
     let quiet = ["gpg", "--homedir", home.as_str(), "--batch", "--yes", "--quiet", "--passphrase", ""];
     command(quiet.into_iter().chain(words.iter().copied())).run().map(drop)
-}
-
-fn sha256(file: &Utf8Path) -> Result<String> {
-    let said = command(["sha256sum", file.as_str()]).run()?.stdout;
-    let digest = said.split(' ').next().unwrap_or_default();
-    ensure!(digest.len() == 64, "sha256sum said {said}");
-    Ok(digest.to_owned())
 }

@@ -22,7 +22,7 @@ const AT_MOST: Duration = Duration::from_millis(50);
 /// How often the three are timed before a second run is called slow: other work on the machine only ever adds.
 const ROUNDS: u32 = 40;
 
-fn can_provision() -> Result<()> {
+pub(super) fn can_provision() -> Result<()> {
     let os = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
     match os.lines().any(|line| line == "ID=debian") {
         true => need("apt-get"),
@@ -171,14 +171,14 @@ pub(super) fn recommended(lab: &Lab) -> Result<()> {
 }
 
 /// What a mirror, a cache and a lock can do wrong.
-struct Try<'l> {
-    lab: &'l Lab,
-    mirror: Mirror,
-    project: Utf8PathBuf,
+pub(super) struct Try<'l> {
+    pub(super) lab: &'l Lab,
+    pub(super) mirror: Mirror,
+    pub(super) project: Utf8PathBuf,
 }
 
 impl<'l> Try<'l> {
-    fn new(lab: &'l Lab) -> Result<Try<'l>> {
+    pub(super) fn new(lab: &'l Lab) -> Result<Try<'l>> {
         can_provision()?;
         // The real packages, from the distribution once, and from here on from our own mirror.
         let cache = host::packages();
@@ -196,17 +196,17 @@ impl<'l> Try<'l> {
     }
 
     /// `sysroot path`, which builds nothing, in the project.
-    fn path(&self, cache: &str, words: &[&str]) -> Command {
+    pub(super) fn path(&self, cache: &str, words: &[&str]) -> Command {
         let words =
             ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:bookworm"].iter().chain(words).copied();
         self.with(self.lab.rootfs(&self.project, words), cache)
     }
 
-    fn with(&self, command: Command, cache: &str) -> Command {
+    pub(super) fn with(&self, command: Command, cache: &str) -> Command {
         command.env("APT_CONFIG", self.mirror.conf()).env("CARGO_ROOTFS_CACHE", self.lab.path(cache).as_str())
     }
 
-    fn made(&self, cache: &str) -> Vec<String> {
+    pub(super) fn made(&self, cache: &str) -> Vec<String> {
         let entries = self.lab.path(cache).join("sysroots").read_dir_utf8().into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_owned()).collect()
     }

@@ -1,0 +1,167 @@
+//! Sysroots whose making is stopped: nothing half made stays, nothing goes on, and the next run makes it.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::arm64::{self, TRIPLE};
+use super::lab::Lab;
+use super::mirror::{Fault, until};
+use super::provisioned::Try;
+use crate::process::{Command, command};
+
+/// What a run may take to stop, on a machine that has other work.
+const AT_MOST: Duration = Duration::from_secs(5);
+
+/// The name of the suite's lock.
+const LOCK: &str = "cache/locks/debian-bookworm-arm64";
+
+/// Who gets the signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// As a terminal sends it.
+    Group,
+    /// As kill(1) does.
+    Process,
+}
+
+/// Where it is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Index,
+    Packages,
+    Extraction,
+    /// Another process has the lock.
+    Waiting,
+}
+
+/// Signals at each step that takes long, and then a run that nobody stops.
+pub(super) fn signals(lab: &Lab) -> Result<()> {
+    let stopped = Stopped { it: Try::new(lab)?, tar: lab.file("out/rootfs.tar", "earlier")? };
+    let Stopped { it, tar } = &stopped;
+    for (at, signal, to) in [
+        (At::Index, "INT", To::Group),
+        (At::Index, "TERM", To::Process),
+        (At::Packages, "INT", To::Group),
+        (At::Packages, "TERM", To::Process),
+        (At::Packages, "KILL", To::Process),
+        (At::Extraction, "INT", To::Group),
+        (At::Extraction, "TERM", To::Process),
+        (At::Waiting, "INT", To::Group),
+    ] {
+        stopped.signal(at, signal, to).with_context(|| format!("SIG{signal} to the {to:?} at {at:?}"))?;
+    }
+    ensure!(!it.project.join("rootfs.lock").exists(), "a stopped run wrote the lock");
+    stopped.rootfs()?.run()?;
+    ensure!(fs::metadata(tar).is_ok_and(|it| it.len() > 1 << 20), "{tar} was not written");
+
+    // With a lock, and all packages to be fetched again.
+    let lock = it.project.join("rootfs.lock");
+    let read = || fs::read(&lock).with_context(|| format!("read {lock}"));
+    let before = read()?;
+    fs::write(tar, "earlier").with_context(|| format!("write {tar}"))?;
+    let all = it.with(lab.rootfs(&it.project, ["sysroot", "prune", "--all"]), "cache").run()?;
+    ensure!(all.stdout.contains(".deb\n"), "{}", all.report("no package was pruned"));
+    stopped.signal(At::Packages, "INT", To::Group)?;
+    ensure!(read()? == before, "a stopped run changed the lock");
+    it.path("cache", &["--with", "bash,ls"]).run()?;
+    Ok(())
+}
+
+struct Stopped<'l> {
+    it: Try<'l>,
+    tar: Utf8PathBuf,
+}
+
+impl Stopped<'_> {
+    fn rootfs(&self) -> Result<Command> {
+        let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls", "--tar"];
+        let rootfs = self.it.lab.rootfs(&self.it.project, words).arg(self.tar.as_str());
+        Ok(self.it.with(arm64::with_compilers(rootfs)?, "cache"))
+    }
+
+    /// Starts it, signals it there, and sees how it ends and what it leaves.
+    fn signal(&self, at: At, signal: &str, to: To) -> Result<()> {
+        let Stopped { it, tar } = self;
+        let held = it.lab.path(LOCK);
+        let other = match at {
+            At::Waiting => Some(command(["flock", "--no-fork", held.as_str(), "sleep", "60"]).start()?),
+            _ => None,
+        };
+        it.mirror.set(match at {
+            At::Index => Fault::Stall("/Packages"),
+            At::Packages => Fault::Stall(".deb"),
+            At::Extraction | At::Waiting => Fault::None,
+        });
+        // Its process id is the session's, and the group's as well: cargo makes way for the product.
+        let handle = self.rootfs()?.by(["setsid"]).start()?;
+        let session = handle.pids().first().copied().context("no process")?.to_string();
+        match at {
+            At::Index | At::Packages => it.mirror.wait_for_stall()?,
+            At::Extraction => until("it extracts", || Ok(!hidden(&it.lab.path("cache/unpacked")).is_empty()))?,
+            At::Waiting => until("it opens the lock", || Ok(has_open(&session, &held)))?,
+        }
+        let apt = if matches!(at, At::Index | At::Packages) { running(&session, "apt-get")? } else { 0 };
+        ensure!(apt > 0 || !matches!(at, At::Index | At::Packages), "apt does not run");
+        let whom = if to == To::Group { format!("-{session}") } else { session.clone() };
+        let signalled = Instant::now();
+        command(["kill", "-s", signal, "--", &whom]).run()?;
+        let output = handle.wait()?;
+        let took = signalled.elapsed();
+        if let Some(other) = other {
+            ensure!(other.try_wait()?.is_none(), "who had the lock ended first");
+            other.kill()?;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(took < AT_MOST, "it took {took:?}, and said: {said}");
+        it.mirror.set(Fault::None);
+        if signal == "KILL" {
+            // Nothing cleans up after SIGKILL; it must only not be in anybody's way.
+            until("apt ends", || Ok(running(&session, "")? == 0))?;
+            return Ok(());
+        }
+        ensure!(output.status.code() == Some(130), "it ended with {}, and said: {said}", output.status);
+        ensure!(said.contains("interrupted"), "it does not say that it was interrupted: {said}");
+        until("all its processes end", || Ok(running(&session, "")? == 0))?;
+        for place in ["cache/sysroots", "cache/debs", "cache/unpacked"] {
+            let left: Vec<_> = hidden(&it.lab.path(place));
+            ensure!(left.is_empty(), "it left {left:?} in {place}");
+        }
+        let left: Vec<_> = hidden(&it.project).into_iter().filter(|name| name.contains("lock")).collect();
+        ensure!(left.is_empty(), "it left {left:?} beside the lock");
+        command(["flock", "--nonblock", held.as_str(), "true"]).run()?;
+        ensure!(fs::read_to_string(tar).is_ok_and(|text| text == "earlier"), "{tar} is not the earlier one");
+        let beside = it.lab.path("out").read_dir_utf8().context("read the output's folder")?.count();
+        ensure!(beside == 1, "it left something beside {tar}");
+        Ok(())
+    }
+}
+
+/// Names that begin with a dot.
+fn hidden(folder: &Utf8Path) -> Vec<String> {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_owned()).filter(|name| name.starts_with('.')).collect()
+}
+
+/// How many processes of the session have `name` in theirs.
+fn running(session: &str, name: &str) -> Result<usize> {
+    let processes = fs::read_dir("/proc").context("read /proc")?.flatten();
+    let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
+    let is_one = |stat: &str| {
+        // `pid (name) state ppid pgrp session ...` (proc(5)); a name may have anything in it.
+        let (head, rest) = stat.rsplit_once(')')?;
+        let mut words = rest.split_whitespace();
+        let (state, of) = (words.next()?, words.nth(2)?);
+        // What has ended and was not waited for does nothing.
+        Some(of == session && state != "Z" && head.contains(name))
+    };
+    Ok(stats.filter(|stat| is_one(stat) == Some(true)).count())
+}
+
+/// Whether the process has the file open.
+fn has_open(process: &str, file: &Utf8Path) -> bool {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|to| to == file.as_std_path())
+}
