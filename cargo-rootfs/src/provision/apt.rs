@@ -460,7 +460,6 @@ impl Said {
             "File has unexpected size",
             "Unexpected end of",
             "Error reading from server",
-            "Connection failed",
             "Remote end closed",
             "Undetermined Error",
         ])
@@ -502,6 +501,9 @@ impl Said {
             "Cannot initiate the connection",
             "Network is unreachable",
             "connection timed out",
+            // Of one that takes a request, and then says nothing until apt has asked often enough.
+            "Connection failed",
+            "Connection timed out",
             "Unable to connect",
         ]) {
             ("the mirror cannot be reached", Some("use only what is there: --offline"))
@@ -567,6 +569,10 @@ mod tests {
                 "signature",
             ),
             ("E: Failed to fetch http://m/  Temporary failure resolving 'm'\n", "cannot be reached"),
+            (
+                "E: Failed to fetch http://m/dists/x/InRelease  Connection failed [IP: 127.0.0.1 80]\n",
+                "cannot be reached",
+            ),
             ("E: Write error - write (28: No space left on device)\n", "disk is full"),
         ] {
             assert!(error(text).contains(why), "{text}");
