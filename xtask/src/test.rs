@@ -27,7 +27,8 @@ pub(crate) fn run() -> Result<()> {
     stage("install", 240, &install::check);
     stage("e2e", 300, &|| e2e::run(""));
     stage("tools", 240, &|| tools::run(tools::By::Ours, ""));
-    stage("projects", 720, &|| projects::run(""));
+    stage("tools, each from packages", 420, &|| tools::run(tools::By::Provisioned, ""));
+    stage("projects", 600, &|| projects::run(""));
     stage("differential", 240, &|| differential::run(differential::Extent::Quick, ""));
     stage("bench", 150, &|| bench::run(bench::Extent::Quick));
     score.close()

@@ -36,9 +36,8 @@ use want::Owners;
 
 /// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
 /// essential in all their suites. Other packages use that without depending on it
-/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>). bash looks up names of services,
-/// which netbase has.
-const BASE: [&str; 22] = [
+/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>).
+const BASE: [&str; 21] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -56,7 +55,6 @@ const BASE: [&str; 22] = [
     "libgcc-s1",
     "ncurses-base",
     "ncurses-bin",
-    "netbase",
     "perl-base",
     "sed",
     "tar",
