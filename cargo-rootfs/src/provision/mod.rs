@@ -7,6 +7,7 @@ mod apt;
 mod cache;
 mod choose;
 mod compose;
+mod keystore;
 mod lock;
 mod mime;
 mod repair;

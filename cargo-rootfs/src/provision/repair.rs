@@ -3,6 +3,7 @@
 //!
 //! Nothing is executed. What is there already is left as it is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::mime;
+use super::{keystore, mime};
 use crate::path::RootfsPath;
 use crate::runtime::{Glob, Part};
 
@@ -56,6 +57,7 @@ impl<'r> Recipe<'r> {
         each("link", self::link)?;
         each("text", written)?;
         each("join", join)?;
+        each("keystore", stored)?;
         each("mode", mode)?;
         mime::make(root)
     }
@@ -203,6 +205,24 @@ fn join(root: &Path, entry: &Entry<'_>) -> io::Result<()> {
         true => Ok(()),
         false => write(root, &entry.text("path"), &joined(&files)?),
     }
+}
+
+/// Certificates as Java has them, each under its name.
+fn stored(root: &Path, entry: &Entry<'_>) -> io::Result<()> {
+    let path = entry.text("path");
+    if is_there(root, &path) || !is_there(root, &entry.text("if")) {
+        return Ok(());
+    }
+    let mut files = Vec::new();
+    below(&inside(root, &entry.text("folder")), text(entry.table, "ending"), &mut files)?;
+    let mut certificates = BTreeMap::new();
+    for file in files {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        if let Some(certificate) = keystore::certificate(&String::from_utf8_lossy(&fs::read(&file)?)) {
+            certificates.insert(format!("debian:{name}.pem"), certificate);
+        }
+    }
+    write(root, &path, &keystore::keystore(certificates.iter().map(|(alias, it)| (&**alias, &**it))))
 }
 
 fn mode(root: &Path, entry: &Entry<'_>) -> io::Result<()> {
@@ -383,6 +403,7 @@ mod tests {
             ("copy", &["path", "from"], &["replace"]),
             ("text", &["path", "part"], &["folder", "head"]),
             ("join", &["path", "folder", "ending"], &[]),
+            ("keystore", &["path", "folder", "ending", "if"], &[]),
             ("mode", &["path", "mode"], &["names", "releases"]),
         ] {
             for table in recipe.tables(kind) {
@@ -413,7 +434,7 @@ mod tests {
             let is_path = |(file, _): &(String, String)| format!("{}{file}", entry.text("folder")).starts_with('/');
             assert!(!parts.is_empty() && parts.iter().all(is_path), "{:?}", entry.table);
         }
-        let known = ["merged", "merged-for", "alternative", "link", "copy", "text", "join", "mode"];
+        let known = ["merged", "merged-for", "alternative", "link", "copy", "text", "join", "keystore", "mode"];
         assert!(recipe.table.keys().all(|key| known.contains(&key.get_ref().as_ref())));
     }
 
@@ -564,6 +585,23 @@ mod tests {
         assert_eq!(read(&repaired(&recipe, &[("/bin/a", ""), ("/bin/b", "")]), "/etc/x").unwrap(), "h a /bin/b ");
         assert_eq!(read(&repaired(&recipe, &[("/bin/d", "")]), "/etc/x"), None);
         assert_eq!(read(&repaired(&recipe, &[("/bin/a", ""), ("/etc/x", "mine")]), "/etc/x").unwrap(), "mine");
+    }
+
+    #[test]
+    fn java_has_authorities_of_its_own() {
+        let folder = "/usr/share/ca-certificates/mozilla";
+        let pem = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+        let files = [
+            (&*format!("{folder}/B.crt"), pem),
+            (&*format!("{folder}/A.crt"), pem),
+            (&*format!("{folder}/c.crt"), "x"),
+        ];
+        let cacerts = |root: &tempfile::TempDir| fs::read(inside(root.path(), "/etc/ssl/certs/java/cacerts")).ok();
+        assert_eq!(cacerts(&repaired(&Recipe::debian(), &files)), None);
+        let hook = ("/etc/ca-certificates/update.d/jks-keystore", "");
+        let root = repaired(&Recipe::debian(), &[&files[..], &[hook]].concat());
+        let expected = [("debian:A.pem", &[0, 1, 2][..]), ("debian:B.pem", &[0, 1, 2])];
+        assert_eq!(cacerts(&root).unwrap(), keystore::keystore(expected.into_iter()));
     }
 
     #[test]
