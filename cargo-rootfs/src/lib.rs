@@ -57,6 +57,8 @@ mod findings;
 #[cfg(feature = "cli")]
 pub mod image;
 pub mod layout;
+#[cfg(feature = "cli")]
+mod options;
 pub mod packages;
 mod path;
 #[cfg(feature = "cli")]

@@ -10,10 +10,9 @@ mod select;
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, PackageId, TargetKind};
 
-use crate::cli::options::{BuildArgs, ContentArgs, Format, OutputArgs, TerminalArgs};
-use crate::cli::{Layer, merge};
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
+use crate::options::{BuildArgs, BuildWith, ContentArgs, Format, Layer, OutputArgs, TerminalArgs, merge};
 use crate::provision::Suite;
 use crate::target::Target;
 
@@ -61,33 +60,6 @@ pub(crate) struct Build {
     pub(crate) folders: Vec<Utf8PathBuf>,
     /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
     pub(crate) chosen_target: bool,
-}
-
-/// What compiles and links.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum BuildWith {
-    /// `cargo build`
-    #[default]
-    Cargo,
-    /// `cargo zigbuild`, whose linker and C compiler for every target is zig.
-    Zigbuild,
-}
-
-impl BuildWith {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Cargo => "cargo",
-            Self::Zigbuild => "zigbuild",
-        }
-    }
-
-    /// Cargo's command.
-    fn command(self) -> &'static str {
-        match self {
-            Self::Cargo => "build",
-            Self::Zigbuild => "zigbuild",
-        }
-    }
 }
 
 impl Build {

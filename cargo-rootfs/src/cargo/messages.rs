@@ -110,7 +110,7 @@ mod tests {
             name: "app".to_owned(),
         };
         Build {
-            with: crate::plan::BuildWith::Cargo,
+            with: crate::options::BuildWith::Cargo,
             arguments: Vec::new(),
             wanted: vec![wanted],
             workspace_root: "/ws".into(),

@@ -5,8 +5,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
 
-use crate::cli::options::BuildArgs;
 use crate::error::{Error, Result, exit_code};
+use crate::options::BuildArgs;
 
 /// Asks cargo about the project of the current folder, or of `--manifest-path`; with it comes the folder
 /// of intermediate files, where `build.build-dir` has one.

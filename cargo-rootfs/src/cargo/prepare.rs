@@ -12,7 +12,8 @@ use super::pkg_config::{self, From};
 use super::toolchain::has_std;
 use super::{Toolchain, driver};
 use crate::error::{Error, Result};
-use crate::plan::{Build, BuildWith, RootfsPlan};
+use crate::options::BuildWith;
+use crate::plan::{Build, RootfsPlan};
 use crate::target::Target;
 
 /// What is set for one build and no other, and what is said of it.

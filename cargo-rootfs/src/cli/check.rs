@@ -12,7 +12,6 @@ use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::enter::{self, Program};
-use super::options::{CheckArgs, Format};
 use super::output::{self, Progress};
 use super::terminal::{self, Terminal};
 use super::trees::Real;
@@ -20,6 +19,7 @@ use crate::enter::{Bind, Command, Ended, Files, Outcome, Output, Outputs, Stdin,
 use crate::error::{Error, Result, Warning};
 use crate::findings::{self, Add, Missing, Weight};
 use crate::layout::Assembly;
+use crate::options::{CheckArgs, Format};
 use crate::path::RootfsPath;
 use crate::plan::RootfsPlan;
 use crate::sysroot::Sysroot;

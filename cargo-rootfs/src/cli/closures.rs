@@ -10,11 +10,11 @@ use camino::Utf8Path;
 use serde_json::json;
 
 use super::meeting;
-use super::options::{Format, TreeArgs};
 use super::output;
 use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{Assembly, Script, Suggestion, Variants};
+use crate::options::{Format, TreeArgs};
 use crate::path::RootfsPath;
 use crate::report::{self, Cost, Costs, Show};
 use crate::resolve::{Closure, LibraryPath, Loaded, Note, Noted, Opening, Resolver, Skipped};

@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 
 use camino::Utf8Path;
 
-use super::options::{BindArg, EnterArgs, OutputArgs};
 use super::output::{self, Progress};
 use super::terminal::Terminal;
 use crate::enter::{self, Bind, Command, Ended, Files, Found, Network, Outcome, Outputs, Visit, look_up};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
+use crate::options::{BindArg, EnterArgs, OutputArgs};
 use crate::path::RootfsPath;
 use crate::plan::RootfsPlan;
 use crate::rootfs::Rootfs;

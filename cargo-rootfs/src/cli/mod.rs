@@ -24,29 +24,24 @@
 
 mod check;
 mod closures;
-mod config;
 mod enter;
 mod generate;
 mod meeting;
-pub(crate) mod options;
 mod output;
-mod reserved;
 mod run;
 mod sysroots;
 mod terminal;
 mod trace;
 mod trees;
 
-pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};
-
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use options::Options;
-
 use crate::error::{Error, exit_code};
+pub use crate::options::Options;
+use crate::options::{explain, refuse_options_before_subcommand, tree_of_files};
 use terminal::Terminal;
 
 /// What the arguments ask to be printed instead of a run: help, the version, or what is wrong with them.
@@ -74,15 +69,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     if arguments.get(1).is_some_and(|first| first == "rootfs") {
         arguments.remove(1);
     }
-    if let Some(options) = options::tree_of_files(&arguments) {
+    if let Some(options) = tree_of_files(&arguments) {
         return Ok(options);
     }
     let mut command = Options::command();
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
-        options::refuse_options_before_subcommand(&mut command, &matches)?;
+        refuse_options_before_subcommand(&mut command, &matches)?;
         Options::from_arg_matches(&matches)
     });
-    parsed.map_err(|error| Answer(Box::new(reserved::explain(&mut command, error))))
+    parsed.map_err(|error| Answer(Box::new(explain(&mut command, error))))
 }
 
 /// Does what was asked for.

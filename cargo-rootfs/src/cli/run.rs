@@ -11,15 +11,15 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::enter::{self, Program};
-use super::options::{
-    BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, OutputArgs, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
-};
 use super::sysroots::{self, Sysroot};
 use super::terminal::Terminal;
 use super::{check, closures, generate, output, trace};
 use crate::cargo::{self, Preparation, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
+use crate::options::{
+    BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, OutputArgs, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
+};
 use crate::plan::{Plan, Purpose, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;

@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
-use super::options::Format;
 use super::output;
 use super::terminal::{self, Terminal};
 use crate::error::{Error, Result, Shortage};
 use crate::layout::{self, Artifacts, Assembly};
+use crate::options::Format;
 use crate::plan::{RootfsPlan, SysrootPlan};
 use crate::provision::{
     self, Cache, Candidate, Kept, May, Pinned, Place, Provided, Prune, Request, Step, Suite, Want, Watch,

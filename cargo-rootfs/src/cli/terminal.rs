@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::options::{Color, Format, Options};
 use crate::error::{Error, Result, Warning};
+use crate::options::{Color, Format, Options};
 use crate::target::Target;
 use crate::write::Written;
 

@@ -14,7 +14,6 @@ use camino::Utf8Path;
 use serde_json::json;
 
 use super::enter::{self, Program};
-use super::options::{Format, TraceArgs};
 use super::output::{self, Progress};
 use super::terminal::{self, Terminal};
 use super::trees::Real;
@@ -22,6 +21,7 @@ use crate::enter::{Access, Bind, Command, Ended, Entered, Files, Network, Outcom
 use crate::error::{Error, Result, Warning};
 use crate::findings::{self, Group, Used};
 use crate::layout::{self, Artifacts, Assembly, Content, secrets};
+use crate::options::{Format, TraceArgs};
 use crate::path::RootfsPath;
 use crate::plan::RootfsPlan;
 use crate::runtime::Runtime;

@@ -10,7 +10,6 @@ use rustix::fs::{CWD, FileType, Mode};
 
 use super::channel::Channel;
 use super::emulator;
-use super::init::{lost, nonsense};
 use super::leftover::Leftover;
 use super::message::{Emulator, Failure, FromInside, Orders, Place, ToInside};
 use super::mounts::{self, Furnished};
@@ -20,8 +19,10 @@ const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 pub(super) fn enter(channel: &Channel, orders: &Orders) -> Result<(Furnished, Leftover), Failure> {
-    channel.send(&FromInside::Empty { refers: false }, None).map_err(lost)?;
-    let (ToInside::Filled(Place::Folder(folder)), _) = channel.receive().map_err(lost)? else { return Err(nonsense()) };
+    channel.send(&FromInside::Empty { refers: false }, None).map_err(Failure::lost)?;
+    let (ToInside::Filled(Place::Folder(folder)), _) = channel.receive().map_err(Failure::lost)? else {
+        return Err(Failure::nonsense());
+    };
     let leftover = Leftover::of_chroot(&folder)?;
     let mut furnished = Furnished::default();
     furnished.notes.push("the rootfs is entered by chroot alone: it has no /proc, and sees all processes".to_owned());

@@ -37,14 +37,16 @@ fn live(channel: &Channel) -> Result<(), Failure> {
     // What the terminal sends to the group is for the command.
     let signals = Signals::block().map_err(|error| Failure::new("wait for signals", error))?;
 
-    let (ToInside::Orders(orders), _) = channel.receive().map_err(lost)? else { return Err(nonsense()) };
+    let (ToInside::Orders(orders), _) = channel.receive().map_err(Failure::lost)? else {
+        return Err(Failure::nonsense());
+    };
     let (furnished, leftover) = match orders.way {
         Way::User | Way::Root => enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
         Way::Chroot => chroot::enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
         // What a command leaves behind here is its own affair.
         Way::Here => (Furnished::default(), None),
     };
-    channel.send(&FromInside::Furnished { notes: furnished.notes }, None).map_err(lost)?;
+    channel.send(&FromInside::Furnished { notes: furnished.notes }, None).map_err(Failure::lost)?;
 
     let ended = match channel.receive() {
         Ok((ToInside::Start(command), Some(stdin))) => {
@@ -59,7 +61,7 @@ fn live(channel: &Channel) -> Result<(), Failure> {
         leftover.end(ended.is_none());
     }
     match ended {
-        Some(ended) => channel.send(&FromInside::Ended(ended), None).map_err(lost),
+        Some(ended) => channel.send(&FromInside::Ended(ended), None).map_err(Failure::lost),
         None => Ok(()),
     }
 }
@@ -93,11 +95,15 @@ impl Signals {
 fn enter(channel: &Channel, orders: &Orders) -> Result<(Furnished, Leftover), Failure> {
     let base = mounts::base()?;
     let empty = FromInside::Empty { refers: mounts::refers() };
-    channel.send(&empty, Some(base.as_fd())).map_err(lost)?;
+    channel.send(&empty, Some(base.as_fd())).map_err(Failure::lost)?;
     let leftover = loop {
-        let (ToInside::Filled(place), _) = channel.receive().map_err(lost)? else { return Err(nonsense()) };
+        let (ToInside::Filled(place), _) = channel.receive().map_err(Failure::lost)? else {
+            return Err(Failure::nonsense());
+        };
         match mounts::place(&place) {
-            Err(_) if matches!(place, Place::Overlay(_)) => channel.send(&FromInside::NoOverlay, None).map_err(lost)?,
+            Err(_) if matches!(place, Place::Overlay(_)) => {
+                channel.send(&FromInside::NoOverlay, None).map_err(Failure::lost)?
+            }
             result => {
                 result?;
                 break Leftover::of_namespaces(&place)?;
@@ -134,12 +140,12 @@ fn start(
     }
     let message = match signals.spawn(&mut process) {
         Ok(child) => {
-            channel.send(&FromInside::Started, None).map_err(lost)?;
+            channel.send(&FromInside::Started, None).map_err(Failure::lost)?;
             return Ok(i32::try_from(child.id()).ok().and_then(Pid::from_raw));
         }
         Err(error) => FromInside::NotStarted(error.raw_os_error().unwrap_or_default()),
     };
-    channel.send(&message, None).map_err(lost).map(|()| None)
+    channel.send(&message, None).map_err(Failure::lost).map(|()| None)
 }
 
 /// Waits until `child` has ended, or the host's side is gone: then `None`.
@@ -200,12 +206,4 @@ fn pass_on(child: Pid, number: i32, by_terminal: bool) {
 fn shares_group(child: Pid) -> bool {
     let child = nix::unistd::Pid::from_raw(child.as_raw_nonzero().get());
     nix::unistd::getpgid(Some(child)) == nix::unistd::getpgid(None)
-}
-
-pub(super) fn lost(error: io::Error) -> Failure {
-    Failure::new("talk to cargo rootfs", error)
-}
-
-pub(super) fn nonsense() -> Failure {
-    lost(io::ErrorKind::InvalidData.into())
 }

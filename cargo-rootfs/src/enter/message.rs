@@ -20,6 +20,16 @@ impl Failure {
         let error = error.into();
         Self { what: what.into(), errno: error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()) }
     }
+
+    /// The host is no longer there to talk to.
+    pub(super) fn lost(error: io::Error) -> Self {
+        Self::new("talk to cargo rootfs", error)
+    }
+
+    /// It said what cannot be said now.
+    pub(super) fn nonsense() -> Self {
+        Self::lost(io::ErrorKind::InvalidData.into())
+    }
 }
 
 /// From inside to the host.

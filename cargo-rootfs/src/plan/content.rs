@@ -3,9 +3,9 @@
 use camino::Utf8PathBuf;
 
 use super::SysrootPlan;
-use crate::cli::options::ContentArgs;
 use crate::error::Result;
 use crate::layout::Content;
+use crate::options::ContentArgs;
 use crate::provision::Suite;
 use crate::target::{Machine, Target};
 

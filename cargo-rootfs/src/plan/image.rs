@@ -4,9 +4,9 @@
 
 use super::select::Selection;
 use super::{Purpose, Request};
-use crate::cli::options::OutputArgs;
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
+use crate::options::OutputArgs;
 use crate::target::Target;
 use crate::write::docker::Engine;
 

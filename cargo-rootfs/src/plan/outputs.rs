@@ -3,8 +3,8 @@
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::RootfsPlan;
-use crate::cli::options::OutputArgs;
 use crate::error::{Error, Result};
+use crate::options::OutputArgs;
 use crate::write::dir::Replace;
 use crate::write::docker::{Engine, ImageName};
 

@@ -6,10 +6,10 @@ use cargo_metadata::{Metadata, Package, TargetKind};
 use serde_json::Value;
 
 use super::Wanted;
-use crate::cli::options::{BuildArgs, SelectionArgs};
-use crate::cli::{BuildKeys, Layer, Layers, Manifest, nearest, read};
 use crate::error::{Error, Result};
 use crate::layout::Executable;
+use crate::options::{BuildArgs, SelectionArgs};
+use crate::options::{BuildKeys, Layer, Layers, Manifest, nearest, read};
 
 /// What is packaged, and the configuration that goes with it.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cli::Options;
+use crate::options::Options;
 use crate::write::dir::Replace;
 use crate::write::docker::{Engine, ImageName};
 

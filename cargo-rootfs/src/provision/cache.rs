@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 
 use super::lock::{Package, Section};
 use super::suite::Suite;
-use super::unpack::FILES;
 use super::{Stop, TICK, pause};
 use crate::error::{Error, Result};
 use crate::target::Machine;
@@ -25,6 +24,13 @@ const ABOUT: &str = "about.toml";
 const CONTENTS: &str = "contents";
 /// The sysroot itself.
 const ROOT: &str = "root";
+/// What is below the folder of an unpacked package: its files, and what its control file and the like say.
+pub(super) const FILES: &str = "root";
+pub(super) const CONTROL: &str = "control";
+
+/// The names of its files, as dpkg keeps them, beside what it says of itself.
+pub(super) const NAMES: &str = "list";
+
 /// Where unpacked packages are, and the lock that who prunes them takes alone.
 const UNPACKED: &str = "unpacked";
 

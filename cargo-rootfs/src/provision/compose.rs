@@ -13,10 +13,9 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::Stop;
-use super::cache::Cache;
+use super::cache::{CONTROL, Cache, FILES, NAMES};
 use super::lock::Section;
 use super::repair::Recipe;
-use super::unpack::{CONTROL, FILES, NAMES};
 use crate::error::Result;
 
 /// Where dpkg keeps what it knows (dpkg(1)).

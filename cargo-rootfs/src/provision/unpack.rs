@@ -8,18 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use super::cache::Cache;
+use super::cache::{CONTROL, Cache, FILES, NAMES};
 use super::lock::Package;
 use super::repair::Recipe;
 use super::{Stop, TICK};
 use crate::error::{Error, Result};
-
-/// What is below the folder of an unpacked package: its files, and what its control file and the like say.
-pub(super) const FILES: &str = "root";
-pub(super) const CONTROL: &str = "control";
-
-/// The names of its files, as dpkg keeps them, beside what it says of itself.
-pub(super) const NAMES: &str = "list";
 
 /// Unpacks `debs`, as many at once as there are cores; which error is told does not depend on who was first.
 pub(super) fn unpack(cache: &Cache, architecture: &str, debs: &[(&Package, PathBuf)], stop: Stop<'_>) -> Result<()> {

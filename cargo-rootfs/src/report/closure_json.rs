@@ -4,8 +4,9 @@
 //! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`; and `may_open` and `opens_unnamed`, where
 //! libraries that no note names were looked for and there is something to say.
 
+use super::json_text::field;
 use super::runs_on;
-use super::tree::{skipped_text, text};
+use super::tree::skipped_text;
 use crate::elf::Bytes;
 use crate::resolve::{Closure, Loaded, Note, Opening, Skipped};
 
@@ -166,51 +167,4 @@ fn said(out: &mut Vec<u8>, note: &Note) {
 
 fn path(closure: &Closure, object: Option<usize>) -> &[u8] {
     object.map_or(&closure.realpath, |object| &closure.objects[object].path).as_bytes()
-}
-
-/// A key, with the punctuation around it, and its string.
-pub(super) fn field(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-    out.extend_from_slice(key);
-    string(out, value);
-}
-
-/// A JSON string (RFC 8259, section 7); bytes that are not UTF-8 become U+FFFD, for JSON has no others.
-fn string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
-    let text = text(bytes);
-    // Nearly every string is plain; looking at all of its bytes at once is faster than at one after the other.
-    if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
-        out.extend_from_slice(text.as_bytes());
-        return out.push(b'"');
-    }
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if is_plain(byte) {
-            continue;
-        }
-        out.extend_from_slice(&text.as_bytes()[plain..at]);
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            _ => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-        }
-        plain = at + 1;
-    }
-    out.extend_from_slice(&text.as_bytes()[plain..]);
-    out.push(b'"');
-}
-
-fn is_plain(byte: u8) -> bool {
-    (byte >= 0x20) & (byte != b'"') & (byte != b'\\')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_are_escaped() {
-        let mut out = Vec::new();
-        string(&mut out, b"a\"b\\c\n\xff\xc3\xa9");
-        assert_eq!(String::from_utf8(out).unwrap(), "\"a\\\"b\\\\c\\u000a\u{fffd}\u{e9}\"");
-    }
 }

@@ -3,6 +3,7 @@
 //! It formats what others found out, into a writer that it is given.
 
 mod closure_json;
+mod json_text;
 mod missing;
 mod runs_on;
 #[cfg(feature = "cli")]

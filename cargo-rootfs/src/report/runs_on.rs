@@ -1,6 +1,6 @@
 //! The oldest glibc and Linux that a closure runs on, in a line of its tree and in its JSON.
 
-use super::closure_json::field;
+use super::json_text::field;
 use crate::resolve::{Closure, RunsOn};
 
 /// `    runs on glibc >= 2.34 (needed by /usr/bin/ls), Linux >= 3.2.0`, or nothing where neither is known.

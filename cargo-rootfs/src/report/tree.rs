@@ -1,7 +1,6 @@
 //! A closure as a tree for people: who needs what, how it was found, what is missing.
 
-use std::borrow::Cow;
-
+use super::json_text::text;
 use super::runs_on;
 use crate::elf::Bytes;
 use crate::resolve::{Closure, Find, Loaded, Opening, Skipped};
@@ -240,14 +239,6 @@ impl Lines {
 
 fn names(names: &[Bytes]) -> String {
     names.iter().map(|name| text(name)).collect::<Vec<_>>().join(" or ")
-}
-
-/// As text; what is not UTF-8 becomes U+FFFD. Nearly every name is ASCII, which is seen faster.
-pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(bytes),
-    }
 }
 
 /// Why a file has no closure, in a phrase.

@@ -2,8 +2,6 @@
 //!
 //! Parsing reads no file and no environment; defaults and meaning are [`crate::plan`]'s.
 
-mod values;
-
 use std::ffi::OsString;
 
 use camino::Utf8PathBuf;
@@ -11,15 +9,13 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
 use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
-use crate::plan::BuildWith;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
 use crate::write::docker::Engine;
-use values::parse_bind;
-pub(crate) use values::{BindArg, Pair, parse_folder, parse_include, parse_pair};
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
 #[derive(Debug, Parser)]
@@ -538,7 +534,7 @@ pub(crate) fn refuse_options_before_subcommand(
 
 /// `tree FILE...` without any option: the shortest of runs, in which defining a hundred options that are not
 /// there would take as long as the rest. `None` for anything else, help and errors included.
-pub(super) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
+pub(crate) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
     let [_, command, files @ ..] = arguments else { return None };
     let is_option = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
     if command != "tree" || files.is_empty() || files.iter().any(is_option) {

@@ -6,9 +6,9 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use crate::cli::options::{CompilationArgs, ContentArgs, OutputArgs, Pair, SelectionArgs};
+use super::args::{CompilationArgs, ContentArgs, OutputArgs, SelectionArgs};
+use super::values::{BuildWith, Pair};
 use crate::error::{Error, Result};
-use crate::plan::BuildWith;
 
 pub(crate) use read::{Manifest, nearest, read};
 
@@ -235,7 +235,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cli::Options;
+    use crate::options::Options;
 
     fn layers(table: &Value, manifest: &str, name: &'static str) -> Layers {
         read(table, &Manifest { path: manifest.into(), table: name }).unwrap()

@@ -44,7 +44,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::cli::Options;
+    use crate::options::Options;
 
     #[test]
     fn what_is_reserved_is_not_also_defined() {

@@ -7,11 +7,10 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::{BuildKeys, Layer, Layers};
-use crate::cli::options::{Pair, parse_folder, parse_include, parse_pair};
-use crate::cli::reserved;
 use crate::error::{Error, Result};
 use crate::layout::Variants;
-use crate::plan::BuildWith;
+use crate::options::reserved;
+use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
 use crate::resolve::Priority;
 use crate::runtime::{self, Problem, Rule, Runtime};
 use crate::target::Target;
@@ -371,7 +370,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::Options;
+    use crate::options::Options;
 
     fn error(table: &Value) -> Error {
         let manifest = Manifest { path: "/ws/Cargo.toml".into(), table: "package" };

@@ -10,7 +10,6 @@ use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
-use crate::plan::BuildWith;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
 use crate::write::docker::Engine;
@@ -131,6 +130,33 @@ impl ValueEnum for Engine {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.program()))
+    }
+}
+
+/// What compiles and links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum BuildWith {
+    /// `cargo build`
+    #[default]
+    Cargo,
+    /// `cargo zigbuild`, whose linker and C compiler for every target is zig.
+    Zigbuild,
+}
+
+impl BuildWith {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cargo => "cargo",
+            Self::Zigbuild => "zigbuild",
+        }
+    }
+
+    /// Cargo's command.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Cargo => "build",
+            Self::Zigbuild => "zigbuild",
+        }
     }
 }
 

@@ -1,0 +1,18 @@
+//! What was asked for, by arguments and by tables of configuration, before it means anything.
+//!
+//! Arguments are typed (`args`), tables come with cargo's metadata (`config`); both are layers of the same options.
+//! What they mean is for [`crate::plan`] to say.
+
+mod args;
+mod config;
+mod reserved;
+mod values;
+
+pub use args::Options;
+pub(crate) use args::{
+    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, OutputArgs, SelectionArgs, SysrootCommand,
+    TerminalArgs, TraceArgs, TreeArgs, WhyArgs, refuse_options_before_subcommand, tree_of_files,
+};
+pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};
+pub(crate) use reserved::explain;
+pub(crate) use values::{BindArg, BuildWith};
