@@ -8,6 +8,8 @@ mod bench;
 mod differential;
 mod e2e;
 mod host;
+mod made;
+mod parallel;
 mod process;
 mod projects;
 mod setup;

@@ -41,7 +41,7 @@ const PARTS: &[Part] = &[
 
 /// `cargo xtask bench`.
 pub(crate) fn run(extent: Extent) -> Result<()> {
-    let ours = crate::e2e::built()?;
+    let ours = crate::made::program()?;
     let dir = host::cache_dir().join("bench");
     std::fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
     let bench = Bench { ours, dir, extent };

@@ -11,9 +11,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::answer::Answer;
 use super::enter::{HOST, each_in_root, real};
 use super::header::{self, Dynamic};
-use super::machine::{ask_us, in_parallel, percent};
+use super::machine::{ask_us, percent};
 use super::{Extent, machine};
 use crate::host;
+use crate::parallel::in_parallel;
 use crate::process::command;
 use crate::stage::{cannot, need};
 

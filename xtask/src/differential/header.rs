@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::machine::in_parallel;
+use crate::parallel::in_parallel;
 
 /// A file with a PT_DYNAMIC that a loader could be given.
 #[derive(Debug)]

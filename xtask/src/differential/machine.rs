@@ -6,16 +6,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8Path;
 
 use super::Extent;
 use super::answer::{Answer, Printed, finish};
 use super::header::{self, Machine};
+use crate::parallel::in_parallel;
 use crate::stage::cannot;
 
 /// The loader of this machine's glibc.
@@ -113,30 +112,6 @@ fn ask_loader(subject: &Subject) -> Result<Answer> {
 fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &str)]) -> Result<Printed> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     finish(&duct::cmd(program, words).full_env(env).dir("/").stdin_null(), TIMEOUT)
-}
-
-/// `work` for each, on all processors; the results in their order.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed))
-                    .and_then(|index| items.get(index).map(|item| (index, item)))
-                {
-                    let result = work(item);
-                    if let Ok(mut done) = done.lock() {
-                        done.push((index, result));
-                    }
-                }
-            });
-        }
-    });
-    let Ok(mut done) = done.into_inner() else { bail!("a worker panicked") };
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// The score.

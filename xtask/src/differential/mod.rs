@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
 
-use crate::e2e;
+use crate::made;
 use crate::stage::Score;
 
 pub(crate) use architectures::ldconfig_arm64;
@@ -43,7 +43,7 @@ const COMPARISONS: &[Comparison] = &[
 pub(crate) fn run(extent: Extent, filter: &str) -> Result<()> {
     let chosen: Vec<_> = COMPARISONS.iter().filter(|(name, ..)| name.contains(filter)).collect();
     ensure!(!chosen.is_empty(), "no comparison's name has `{filter}` in it");
-    let ours = e2e::built()?;
+    let ours = made::program()?;
     let mut score = Score::new("differential: ");
     for (name, seconds, compare) in chosen {
         score.stage(name, Duration::from_secs(*seconds), || compare(&ours, extent));

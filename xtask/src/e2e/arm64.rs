@@ -8,7 +8,7 @@ use super::lab::Lab;
 use super::tarball;
 use crate::process::Command;
 use crate::stage::{cannot, need};
-use crate::{host, setup};
+use crate::{host, made};
 
 pub(crate) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
@@ -24,7 +24,7 @@ pub(super) fn target() -> Result<[String; 4]> {
 /// `command` with a compiler and a linker for the target.
 pub(super) fn with_compilers(command: Command) -> Result<Command> {
     need("aarch64-linux-gnu-gcc")?;
-    let rustc = setup::debian_rustc()?;
+    let rustc = made::debian_rustc()?;
     Ok(command
         .env("RUSTC", rustc.as_str())
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"))
@@ -92,7 +92,7 @@ pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
     can_run()?;
     need("aarch64-linux-gnu-gcc")?;
     let hello = lab.fixture("hello")?;
-    let rootfs = lab.rootfs(&hello, target()?).args(["--dir", "root"]).env("RUSTC", setup::debian_rustc()?.as_str());
+    let rootfs = lab.rootfs(&hello, target()?).args(["--dir", "root"]).env("RUSTC", made::debian_rustc()?.as_str());
     let done = rootfs.run()?;
     let note = format!("Using aarch64-linux-gnu-gcc to link for {TRIPLE}");
     ensure!(done.stderr.matches(&note).count() == 1, "{}", done.report(&note));
@@ -117,7 +117,7 @@ pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
     let path = format!("{}:{bin}:{}", lab.path("bin"), std::env::var("PATH").unwrap_or_default());
     let run = |args: &[&str]| {
         let rootfs = lab.cargo(&hello, ["rootfs"]).args(args.iter().copied()).args(build.clone()).args(sysroot.clone());
-        rootfs.env("PATH", path.clone()).env("RUSTC", setup::debian_rustc()?.as_str()).run()
+        rootfs.env("PATH", path.clone()).env("RUSTC", made::debian_rustc()?.as_str()).run()
     };
     let done = run(&["--with", "bash", "--dir", "root-{triple}"])?;
     ensure!(done.line()? == format!("root-{triple}"), "{}", done.report("a name without the glibc"));

@@ -31,10 +31,8 @@ mod workspace;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use camino::Utf8PathBuf;
 
-use crate::host;
-use crate::process::command;
+use crate::made;
 use crate::stage::Score;
 use lab::Lab;
 
@@ -109,17 +107,10 @@ const SCENARIOS: &[Scenario] = &[
 pub(crate) fn run(filter: &str) -> Result<()> {
     let chosen: Vec<_> = SCENARIOS.iter().filter(|(name, ..)| name.contains(filter)).collect();
     ensure!(!chosen.is_empty(), "no scenario's name has `{filter}` in it");
-    let binary = built()?;
+    let binary = made::program()?;
     let mut score = Score::new("e2e: ");
     for (name, seconds, scenario) in chosen {
         score.stage(name, Duration::from_secs(*seconds), || scenario(&Lab::new(&binary)?));
     }
     score.close()
-}
-
-/// The release binary of this checkout, built now.
-pub(crate) fn built() -> Result<Utf8PathBuf> {
-    let build = command([host::cargo()]).args(["build", "--release", "--locked", "--package", "cargo-rootfs"]);
-    build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str()).show()?;
-    Ok(host::target_dir().join("release/cargo-rootfs"))
 }

@@ -15,14 +15,14 @@ use crate::e2e::arm64::{self, TRIPLE};
 use crate::e2e::chroot::Chroot;
 use crate::e2e::lab::Lab;
 use crate::stage::{Score, need};
-use crate::{e2e, host, setup};
+use crate::{host, made};
 use table::{PROJECTS, Project};
 
 /// `cargo xtask projects [FILTER]`.
 pub(crate) fn run(filter: &str) -> Result<()> {
     let chosen: Vec<&Project> = PROJECTS.iter().filter(|project| project.name.contains(filter)).collect();
     ensure!(!chosen.is_empty(), "no project's name has `{filter}` in it");
-    let binary = e2e::built()?;
+    let binary = made::program()?;
     let mut score = Score::new("projects: ");
     for project in chosen {
         score.stage(project.name, Duration::from_secs(project.seconds), || check(project, &Lab::new(&binary)?));
@@ -45,8 +45,8 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
         rootfs = rootfs.env(name, *value);
     }
     // One compiler for both, so that build scripts and macros are compiled once. The sysroot is for the other machine.
-    let rootfs = rootfs.env("RUSTC", setup::debian_rustc()?.as_str());
-    let rootfs = rootfs.env("CARGO_ROOTFS_SYSROOT", setup::development_sysroot()?.as_str());
+    let rootfs = rootfs.env("RUSTC", made::debian_rustc()?.as_str());
+    let rootfs = rootfs.env("CARGO_ROOTFS_SYSROOT", made::development_sysroot()?.as_str());
     // Symbols for a debugger take time and space, and are for nobody here.
     let done = rootfs.env("CARGO_PROFILE_DEV_DEBUG", "0").run()?;
     ensure!(done.stdout == "root-amd64\nroot-arm64\n", "{}", done.report("two folders"));

@@ -15,9 +15,6 @@ use crate::process::command;
 use crate::stage::cannot;
 use crate::{bench, host};
 
-pub(crate) use rust::debian_rustc;
-pub(crate) use sysroot::development as development_sysroot;
-
 /// How much is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {

@@ -2,31 +2,18 @@
 //! Debian's, downloaded and unpacked. Only its LLVM is installed; neither rustup nor the machine's Rust is touched.
 
 use anyhow::{Context, Result, ensure};
-use camino::Utf8PathBuf;
 
 use super::packages::{self, PrivateApt};
 use crate::host;
+use crate::made::{self, RUSTC};
 use crate::process::command;
 use crate::stage::{cannot, need};
-
-/// The compiler that `setup` made.
-pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
-    let rustc = folder()?.join(RUSTC);
-    if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup`")) }
-}
-
-/// In the unpacked packages.
-const RUSTC: &str = "usr/bin/rustc";
 
 /// Of an amd64 package, relative to its programs.
 const LIBRARIES: &str = "$ORIGIN/../lib/x86_64-linux-gnu";
 
-fn folder() -> Result<Utf8PathBuf> {
-    Ok(host::cache_dir().join(format!("rust-{}", host::rust_version()?)))
-}
-
 pub(super) fn make() -> Result<()> {
-    let ready = folder()?;
+    let ready = made::rust()?;
     if ready.join(RUSTC).exists() {
         return Ok(());
     }

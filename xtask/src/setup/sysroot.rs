@@ -2,12 +2,12 @@
 //! Where packages are only extracted, nothing in them is run to do it.
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
-use crate::host;
 use crate::process::command;
 use crate::stage::{cannot, need};
 use crate::tools;
+use crate::{host, made};
 
 const SUITE: &str = "bookworm";
 
@@ -20,21 +20,7 @@ const DEVELOPMENT: &str = "bash,coreutils,libgcc-s1,libc6-dev,libssl-dev,libgit2
 /// The arm64 roots of the cross scenarios, and of published crates.
 pub(super) fn make() -> Result<()> {
     extracted(&host::sysroot_arm64(), PACKAGES)?;
-    extracted(&development_folder(), DEVELOPMENT)
-}
-
-/// The arm64 root with libraries that can be built with, which `setup` made.
-pub(crate) fn development() -> Result<Utf8PathBuf> {
-    let root = development_folder();
-    if root.join("usr/include/git2.h").exists() {
-        Ok(root)
-    } else {
-        cannot(format!("no {root}: run `cargo xtask setup`"))
-    }
-}
-
-fn development_folder() -> Utf8PathBuf {
-    host::cache_dir().join("sysroot-arm64-dev")
+    extracted(&made::development_folder(), DEVELOPMENT)
 }
 
 /// The roots of the table of tools: one installed as any Debian is, and arm64's, for what no package's script has made.

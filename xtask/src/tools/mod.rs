@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::parallel::in_parallel;
 use crate::stage::{cannot, need};
-use crate::{e2e, host};
+use crate::{e2e, host, made};
 use packer::{Packer, Sysroot};
 use row::{Row, Step};
 pub(crate) use servers::AUTHORITY;
@@ -76,13 +76,13 @@ pub(crate) fn run(by: By, filter: &str) -> Result<()> {
         By::OursAndPeers if host::elfpak().exists() => vec![Packer::Ours, Packer::Elfpak, Packer::LddScript],
         By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --bench`"),
     };
-    e2e::built()?;
+    made::program()?;
 
     let servers = Servers::start(&native.dir)?;
     let with = |packer, sysroot| chosen.iter().map(move |row| Task { row, packer, sysroot });
     let mut tasks: Vec<Task<'_>> = packers.iter().flat_map(|packer| with(*packer, &native)).collect();
     tasks.extend(with(packers[0], &arm64).filter(|task| task.row.arm64));
-    let verdicts = in_parallel(&tasks, |task| done(task, &servers));
+    let verdicts = in_parallel(&tasks, |task| Ok(done(task, &servers)))?;
     if by == By::Provisioned {
         // Hundreds of sysroots; the packages that they are made of stay.
         let _ = fs::remove_dir_all(host::packages().join("sysroots"));
@@ -95,25 +95,6 @@ fn made(sysroot: Sysroot) -> Result<Sysroot> {
         return Ok(sysroot);
     }
     cannot(format!("no {}: run `cargo xtask setup`", sysroot.dir))
-}
-
-/// Does all of `tasks`, as many at once as there are cores; the verdicts are in their order.
-fn in_parallel(tasks: &[Task<'_>], work: impl Fn(&Task<'_>) -> Verdict + Sync) -> Vec<Verdict> {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let verdicts: Vec<Mutex<Option<Verdict>>> = tasks.iter().map(|_| Mutex::new(None)).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores {
-            scope.spawn(|| {
-                while let Some(task) = tasks.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let at = tasks.iter().position(|other| std::ptr::eq(task, other)).expect("it is one of them");
-                    *verdicts[at].lock().expect("no thread panics with it") = Some(work(task));
-                }
-            });
-        }
-    });
-    let taken = verdicts.into_iter().map(|verdict| verdict.into_inner().expect("no thread panics with it"));
-    taken.map(|verdict| verdict.expect("each task was done")).collect()
 }
 
 /// Packs a row's tools, and does its job.

@@ -20,8 +20,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::Answer;
 use super::architectures;
-use super::machine::{in_parallel, percent};
+use super::machine::percent;
 use crate::host;
+use crate::parallel::in_parallel;
 use crate::stage::{cannot, need};
 use forge::{Flavor, Forge, Libc, Tree};
 use judges::{Court, Judge};
