@@ -47,11 +47,16 @@ impl Contents {
         }
     }
 
-    /// What makes apt know of it.
-    fn enabled(self) -> [String; 2] {
-        ["-o".to_owned(), format!("Acquire::IndexTargets::deb::{}::DefaultEnabled=true", self.name())]
+    /// What makes apt know of it, and of what stands for it where a mirror has none.
+    fn enabled(self) -> Vec<String> {
+        let fallback = (self == Self::Architecture).then_some(FALLBACK);
+        let targets = std::iter::once(self.name()).chain(fallback);
+        targets.map(|name| format!("-oAcquire::IndexTargets::deb::{name}::DefaultEnabled=true")).collect()
     }
 }
+
+/// Ubuntu's index of files, one for all components; packages for all architectures are in it (apt-file(1)).
+const FALLBACK: &str = "Contents-deb-legacy";
 
 /// How long an index is taken to be current, where nothing says otherwise.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -361,24 +366,20 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
          ShortDescription \"Packages\";\nDescription \"$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Packages\";\n\
          flatDescription \"$(RELEASE) Packages\";\nOptional \"false\";\n}};\n\
          {}{}{}",
-        // Ubuntu has one index for all components, and packages for all architectures are in it (apt-file(1)).
         index_of_files("Contents-deb", &format!("$(COMPONENT)/Contents-{architecture}"), ""),
-        index_of_files("Contents-deb-legacy", &format!("Contents-{architecture}"), "Contents-deb"),
+        index_of_files(FALLBACK, &format!("Contents-{architecture}"), "Contents-deb"),
         index_of_files("Contents-all", "$(COMPONENT)/Contents-all", ""),
     ))
 }
 
 /// One kind of index, as apt.conf(5) has it: of nothing but what `fallback_of` names where a mirror has none of that.
 fn index_of_files(name: &str, key: &str, fallback_of: &str) -> String {
-    let fallback = match fallback_of {
-        "" => "DefaultEnabled \"false\";\n".to_owned(),
-        of => format!("Fallback-Of \"{of}\";\n"),
-    };
+    let fallback = if fallback_of.is_empty() { String::new() } else { format!("Fallback-Of \"{fallback_of}\";\n") };
     let identifier = if fallback_of.is_empty() { name } else { fallback_of };
     format!(
         "Acquire::IndexTargets::deb::{name} {{\nMetaKey \"{key}\";\nflatMetaKey \"{identifier}\";\n\
          ShortDescription \"Contents\";\nDescription \"$(RELEASE) {key}\";\nflatDescription \"$(RELEASE) Contents\";\n\
-         Identifier \"{identifier}\";\nOptional \"true\";\nKeepCompressed \"true\";\n{fallback}}};\n"
+         Identifier \"{identifier}\";\nOptional \"true\";\nKeepCompressed \"true\";\nDefaultEnabled \"false\";\n{fallback}}};\n"
     )
 }
 
@@ -580,6 +581,16 @@ mod tests {
         assert_eq!(error("E: Unable to locate package x\n"), "cannot fetch");
         let gone = Said::of_text("E: Version '1:2~x' for 'bash' was not found\n");
         assert_eq!(gone.gone(), Some(("bash", "1:2~x")));
+    }
+
+    #[test]
+    fn indexes_of_files_are_fetched_when_they_are_asked_for() {
+        let text = configuration(Path::new("/c"), "arm64").unwrap();
+        let mut targets = text.split("Acquire::IndexTargets::deb::").filter(|target| target.starts_with("Contents-"));
+        assert!(targets.all(|target| target.contains("\nDefaultEnabled \"false\";\n")), "{text}");
+        let all: Vec<_> = [Contents::Architecture, Contents::All].into_iter().flat_map(Contents::enabled).collect();
+        let known = text.matches("Acquire::IndexTargets::deb::Contents-").count();
+        assert_eq!(all.len(), known, "{all:?}");
     }
 
     #[test]
