@@ -82,6 +82,9 @@ fn opened(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
     closure.objects[closure.at_start..].iter().map(|object| files.inode(object.file)).collect()
 }
 
+/// Bytes that an os-release(5) may have.
+const OS_RELEASE: usize = 64 << 10;
+
 /// What came of a proof.
 #[derive(Debug, Default)]
 pub struct Proof {
@@ -93,7 +96,7 @@ pub struct Proof {
 
 /// Checks every claim. Dlopen notes of the priority `follows` and above must hold.
 ///
-/// `sysroot` serves headers that are parsed already, by inode, and nothing else.
+/// `sysroot` serves headers that are parsed already, by inode, and says for help lines whose release it is.
 pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut Sysroot) -> Proof {
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
     let mut resolver = Resolver::new(Vec::new(), None).following(follows);
@@ -114,10 +117,18 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut
             complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors);
         }
     }
-    let unsatisfied = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
-    errors.extend(unsatisfied.map(version_error));
+    let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
+    let os_release = if unsatisfied.is_empty() { Vec::new() } else { os_release(view.sysroot) };
+    errors.extend(unsatisfied.into_iter().map(|lacking| version_error(lacking, &os_release)));
     let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
     Proof { errors, warnings: unversioned.map(unversioned_warning).collect() }
+}
+
+/// The text of its os-release(5): whose newer release may be named in a help line is nothing that is proved.
+fn os_release(sysroot: &Sysroot) -> Vec<u8> {
+    // Where it is, and where others have it: mostly a link.
+    let places = ["/usr/lib/os-release", "/etc/os-release"].into_iter().filter_map(|path| RootfsPath::parse(path).ok());
+    places.filter_map(|path| sysroot.peek(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 
 /// Each once: an object may be in many closures.

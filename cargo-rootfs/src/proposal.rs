@@ -1,20 +1,34 @@
-//! The release of Debian that has a new enough glibc, for help lines.
+//! The release of a distribution that has a new enough glibc, for help lines.
 
 use crate::resolve::Release;
 
-/// Debian's release, where nothing asks for a newer one.
-pub(crate) const SUITE: &str = "bookworm";
+/// What is known of a distribution by heart.
+struct Distribution {
+    /// Its ID (os-release(5)).
+    id: &'static str,
+    /// Releases that are kept for years, and the glibc that each has.
+    suites: &'static [(&'static str, (u32, u32))],
+    /// What comes after the last of them.
+    newest: &'static str,
+}
 
-/// Debian's releases since then, and the glibc that each has.
-const SUITES: &[(&str, (u32, u32))] = &[(SUITE, (2, 36)), ("trixie", (2, 41))];
+const DEBIAN: Distribution =
+    Distribution { id: "debian", suites: &[("bookworm", (2, 36)), ("trixie", (2, 41))], newest: "sid" };
+const UBUNTU: Distribution =
+    Distribution { id: "ubuntu", suites: &[("jammy", (2, 35)), ("noble", (2, 39))], newest: "devel" };
 
-/// What comes after the last of them.
-const NEWEST: &str = "sid";
+/// The first release that has this glibc, as `--sysroot` takes it: Ubuntu's where the sysroot's os-release(5) says that
+/// it is of its family, and else Debian's.
+pub(crate) fn suite_with(glibc: Release, os_release: &[u8]) -> String {
+    let Distribution { id, suites, newest } = if is_ubuntu(os_release) { UBUNTU } else { DEBIAN };
+    let found = suites.iter().find(|(_, (major, minor))| glibc <= Release::new(*major, *minor));
+    format!("{id}:{}", found.map_or(newest, |(suite, _)| suite))
+}
 
-/// The first of Debian's releases that has this glibc.
-pub(crate) fn suite_with(glibc: Release) -> &'static str {
-    let found = SUITES.iter().find(|(_, (major, minor))| glibc <= Release::new(*major, *minor));
-    found.map_or(NEWEST, |(suite, _)| suite)
+fn is_ubuntu(os_release: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(os_release);
+    let values = text.lines().filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")));
+    values.flat_map(|value| value.trim_matches(['"', '\'']).split(' ')).any(|id| id == UBUNTU.id)
 }
 
 #[cfg(test)]
@@ -23,10 +37,21 @@ mod tests {
 
     #[test]
     fn a_suite_is_named_by_its_glibc() {
-        for (version, suite) in
-            [("GLIBC_2.2.5", "bookworm"), ("GLIBC_2.36", "bookworm"), ("GLIBC_2.37", "trixie"), ("GLIBC_2.99", "sid")]
-        {
-            assert_eq!(suite_with(Release::of_version(version.as_bytes()).unwrap()), suite, "{version}");
+        for (version, debian, ubuntu) in [
+            ("GLIBC_2.2.5", "debian:bookworm", "ubuntu:jammy"),
+            ("GLIBC_2.36", "debian:bookworm", "ubuntu:noble"),
+            ("GLIBC_2.37", "debian:trixie", "ubuntu:noble"),
+            ("GLIBC_2.99", "debian:sid", "ubuntu:devel"),
+        ] {
+            let glibc = Release::of_version(version.as_bytes()).unwrap();
+            for (os_release, suite) in [
+                ("", debian),
+                ("PRETTY_NAME=\"not ubuntu\"\nID=debian\n", debian),
+                ("NAME=Ubuntu\nID=ubuntu\nID_LIKE=debian\n", ubuntu),
+                ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", ubuntu),
+            ] {
+                assert_eq!(suite_with(glibc, os_release.as_bytes()), suite, "{version} {os_release}");
+            }
         }
     }
 }

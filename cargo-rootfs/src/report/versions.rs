@@ -4,8 +4,8 @@ use crate::error::{Error, Shortage, Warning};
 use crate::proposal;
 use crate::resolve::{Lack, Unsatisfied, Unversioned};
 
-/// One error for one object and one library.
-pub fn version_error(lacking: &Unsatisfied) -> Error {
+/// One error for one object and one library. `os_release` is the sysroot's os-release(5), empty where it has none.
+pub fn version_error(lacking: &Unsatisfied, os_release: &[u8]) -> Error {
     let object = &lacking.needed_by;
     match &lacking.why {
         Lack::Versions { versions, library } => {
@@ -13,7 +13,7 @@ pub fn version_error(lacking: &Unsatisfied) -> Error {
             let word = if names.len() == 1 { "version" } else { "versions" };
             let error = Error::failed(format!("{word} {} not found in `{library}`", names.join(", ")));
             linked_for(error.detail(format!("needed by {object}")), lacking)
-                .help(newer(lacking))
+                .help(newer(lacking, os_release))
                 .for_want_of(Shortage::Versions)
         }
         Lack::Library { name, version } => {
@@ -44,10 +44,10 @@ fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
 }
 
 /// Where a newer library comes from: another sysroot, where it is glibc that is too old.
-fn newer(lacking: &Unsatisfied) -> String {
+fn newer(lacking: &Unsatisfied, os_release: &[u8]) -> String {
     let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
-    match too_old.map(proposal::suite_with) {
-        Some(suite) => format!("take libraries of a newer release: --sysroot debian:{suite}"),
+    match too_old.map(|glibc| proposal::suite_with(glibc, os_release)) {
+        Some(suite) => format!("take libraries of a newer release: --sysroot {suite}"),
         None => "take executable and libraries from the same or a newer distribution: --sysroot DIR".to_owned(),
     }
 }
