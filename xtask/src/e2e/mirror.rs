@@ -21,19 +21,14 @@ pub(super) struct Dist {
     pub(super) archive: &'static str,
     pub(super) suite: &'static str,
     pub(super) components: &'static [&'static str],
-    pub(super) architectures: &'static [&'static str],
+    pub(super) architecture: &'static str,
     /// Whether one index beside the suite tells of all files of an architecture, as Ubuntu has it.
     pub(super) has_contents: bool,
 }
 
 /// Debian, for one machine.
-const DEBIAN: Dist = Dist {
-    archive: "debian",
-    suite: "bookworm",
-    components: &["main"],
-    architectures: &["arm64"],
-    has_contents: false,
-};
+const DEBIAN: Dist =
+    Dist { archive: "debian", suite: "bookworm", components: &["main"], architecture: "arm64", has_contents: false };
 
 impl Dist {
     /// Where the packages of a component are.
@@ -42,40 +37,40 @@ impl Dist {
     }
 }
 
-/// Makes the index of one suite, in the archive's folder: `SUITE HAS_CONTENTS COMPONENTS ARCHITECTURES`.
+/// Makes the index of one suite, in the archive's folder: `SUITE HAS_CONTENTS COMPONENTS ARCHITECTURE`.
 const INDEX: &str = r#"set -e
-fields() { # of the packages of component $1 for architecture $2, each as an index has it
+fields() { # of the packages of component $1, each as an index has it
     for deb in pool/$suite/$1/*.deb; do
-        case $(test ! -f $deb || dpkg-deb --field $deb Architecture) in $2|all) ;; *) continue ;; esac
+        case $(test ! -f $deb || dpkg-deb --field $deb Architecture) in $architecture|all) ;; *) continue ;; esac
         dpkg-deb --field $deb
         printf 'Filename: %s\nSize: %s\nSHA256: %s\n\n' $deb $(stat -c %s $deb) $(sha256sum <$deb | cut -c 1-64)
     done
 }
 files() { # of the same
-    for deb in $(fields $1 $2 | sed -n 's/^Filename: //p'); do
+    for deb in $(fields $1 | sed -n 's/^Filename: //p'); do
         section=utils/$(dpkg-deb --field $deb Package)
         test $1 = main || section=$1/$section
         dpkg-deb --fsys-tarfile $deb | tar --list | sed -n "s,^\./\(.*[^/]\)\$,\1\t$section,p"
     done
 }
-suite=$1 has_contents=$2 components=$3 architectures=$4
+suite=$1 has_contents=$2 components=$3 architecture=$4
 rm -rf dists/$suite && mkdir -p dists/$suite
-for architecture in $architectures; do
-    for component in $components; do
-        mkdir -p dists/$suite/$component/binary-$architecture pool/$suite/$component
-        fields $component $architecture >dists/$suite/$component/binary-$architecture/Packages
-        test $has_contents = false || files $component $architecture
-    done >dists/$suite/files
-    test $has_contents = false || sort dists/$suite/files | gzip -n >dists/$suite/Contents-$architecture.gz
-    rm dists/$suite/files
-done
+for component in $components; do
+    mkdir -p dists/$suite/$component/binary-$architecture pool/$suite/$component
+    fields $component >dists/$suite/$component/binary-$architecture/Packages
+    test $has_contents = false || files $component
+done >files
+test $has_contents = false || sort files >dists/$suite/Contents-$architecture
 cd dists/$suite
+# Named in the release without an ending as well, and only there compressed.
+test $has_contents = false || gzip -nk Contents-$architecture
 indexes=$(find * -type f | sort)
 {
-    printf 'Origin: test\nSuite: %s\nCodename: %s\nArchitectures: %s\n' $suite ${suite%%-*} "$architectures"
+    printf 'Origin: test\nSuite: %s\nCodename: %s\nArchitectures: %s\n' $suite ${suite%%-*} $architecture
     printf 'Components: %s\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n' "$components"
     for file in $indexes; do echo " $(sha256sum <$file | cut -c 1-64) $(stat -c %s $file) $file"; done
-} >Release"#;
+} >Release
+rm -f Contents-$architecture"#;
 
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +91,7 @@ struct Shared {
     fault: Fault,
     /// Answers that were begun and stall.
     stalled: usize,
+    asked: Vec<String>,
 }
 
 /// A server of the folder `mirror` of a lab. It ends with the process.
@@ -138,7 +134,7 @@ impl Mirror {
 
         let listener = TcpListener::bind("127.0.0.1:0").context("listen on the loopback interface")?;
         let port = listener.local_addr().context("the port")?.port();
-        let shared = Arc::new(Mutex::new(Shared { fault: Fault::None, stalled: 0 }));
+        let shared = Arc::new(Mutex::new(Shared { fault: Fault::None, stalled: 0, asked: Vec::new() }));
         let (known, served) = (Arc::clone(&shared), root.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -168,6 +164,11 @@ impl Mirror {
         self.conf.as_str()
     }
 
+    /// The key that it signs with.
+    pub(super) fn keyring(&self) -> &Utf8Path {
+        &self.keyring
+    }
+
     pub(super) fn set(&self, fault: Fault) {
         let mut shared = self.shared();
         shared.fault = fault;
@@ -179,6 +180,11 @@ impl Mirror {
         until("the mirror is asked for what it does not answer", || Ok(self.shared().stalled > 0))
     }
 
+    /// What it was asked for since the last time, as paths below it.
+    pub(super) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared().asked)
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().expect("nobody panics with it")
     }
@@ -186,9 +192,10 @@ impl Mirror {
     /// Makes the index of what is there now, and signs it.
     pub(super) fn publish(&self, dist: &Dist) -> Result<()> {
         let archive = self.root.join(dist.archive);
-        let (components, architectures) = (dist.components.join(" "), dist.architectures.join(" "));
+        fs::create_dir_all(&archive).with_context(|| format!("make {archive}"))?;
+        let components = dist.components.join(" ");
         let contents = dist.has_contents.to_string();
-        let words = ["sh", "-s", "--", dist.suite, &contents, &components, &architectures];
+        let words = ["sh", "-s", "--", dist.suite, &contents, &components, dist.architecture];
         command(words).stdin(INDEX).dir(archive.as_path()).env("LC_ALL", "C").run()?;
         let folder = archive.join("dists").join(dist.suite);
         let (plain, signed) = (folder.join("Release"), folder.join("InRelease"));
@@ -251,6 +258,7 @@ fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std
         _ => {}
     }
     let fault = known.fault;
+    known.asked.push(path);
     drop(known);
     match bytes {
         Some(bytes) => {

@@ -24,6 +24,7 @@ mod readme;
 mod runtime;
 mod stopped;
 mod tarball;
+mod ubuntu;
 mod versions;
 mod watch;
 mod workspace;
@@ -56,6 +57,7 @@ const SCENARIOS: &[Scenario] = &[
     ("sysroot: the lock", 60, provisioned::locked),
     ("sysroot: a bad mirror", 60, provisioned::bad_mirror),
     ("sysroot: a bad cache", 90, provisioned::bad_cache),
+    ("sysroot: Ubuntu's two archives", 40, ubuntu::archives),
     ("sysroot: Ctrl-C, SIGTERM and kill -9 while one is made", 60, stopped::signals),
     ("arm64: built and laid out beside the native one", 25, arm64::beside_native),
     ("arm64: a linker that is not configured", 20, arm64::unconfigured_linker),

@@ -283,6 +283,16 @@ pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
     it.with(lab.rootfs(&it.project, suite), "cache").fail(&[1])?.says(&["no packages for s390x"])
 }
 
+/// Makes a program that needs another version where `program` needs glibc 2.34.
+pub(super) fn needs_newer(program: &Utf8Path, to: &Utf8Path, version: &[u8; 10]) -> Result<()> {
+    let mut bytes = fs::read(program).with_context(|| format!("read {program}"))?;
+    let old = b"GLIBC_2.34";
+    let places: Vec<usize> = (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
+    ensure!(!places.is_empty(), "{program} needs nothing of glibc 2.34");
+    places.iter().for_each(|at| bytes[*at..at + old.len()].copy_from_slice(version));
+    fs::write(to, bytes).with_context(|| format!("write {to}"))
+}
+
 /// A cache that is damaged, full, not to be written to, or wanted by two.
 pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
@@ -316,14 +326,8 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     ensure!(it.made("both").len() == 1, "it left {:?}", it.made("both"));
 
     // The binary is linked for a newer libc than the suite has.
-    let program = fs::read(root.join("usr/bin/bash")).context("read bash")?;
-    let old = b"GLIBC_2.34";
-    let places: Vec<usize> = (0..program.len() - old.len()).filter(|at| program[*at..].starts_with(old)).collect();
-    ensure!(!places.is_empty(), "bash needs nothing of glibc 2.34");
-    let mut newer = program;
-    places.iter().for_each(|at| newer[*at..at + old.len()].copy_from_slice(b"GLIBC_2.41"));
     let binary = lab.path("newer");
-    fs::write(&binary, newer).context("write a program")?;
+    needs_newer(&root.join("usr/bin/bash"), &binary, b"GLIBC_2.41")?;
     let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--binary", binary.as_str(), "--tar", "x.tar"];
     let binary = lab.path("bin/cargo-rootfs");
     let newer = command([binary.as_str(), "rootfs"]).args(words).dir(lab.path(""));
