@@ -58,8 +58,8 @@ impl<'r> Recipe<'r> {
         each("text", written)?;
         each("join", join)?;
         each("keystore", stored)?;
-        each("mode", mode)?;
-        mime::make(root)
+        each("mime", |root, entry| mime::make(&inside(root, &entry.text("path"))))?;
+        each("mode", mode)
     }
 
     /// What the link at `path` may lead to, the first that is there.
@@ -404,6 +404,7 @@ mod tests {
             ("text", &["path", "part"], &["folder", "head"]),
             ("join", &["path", "folder", "ending"], &[]),
             ("keystore", &["path", "folder", "ending", "if"], &[]),
+            ("mime", &["path"], &[]),
             ("mode", &["path", "mode"], &["names", "releases"]),
         ] {
             for table in recipe.tables(kind) {
@@ -434,7 +435,7 @@ mod tests {
             let is_path = |(file, _): &(String, String)| format!("{}{file}", entry.text("folder")).starts_with('/');
             assert!(!parts.is_empty() && parts.iter().all(is_path), "{:?}", entry.table);
         }
-        let known = ["merged", "merged-for", "alternative", "link", "copy", "text", "join", "keystore", "mode"];
+        let known = ["merged", "merged-for", "alternative", "link", "copy", "text", "join", "keystore", "mime", "mode"];
         assert!(recipe.table.keys().all(|key| known.contains(&key.get_ref().as_ref())));
     }
 
