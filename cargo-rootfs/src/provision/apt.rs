@@ -17,10 +17,10 @@ use sha2::{Digest, Sha256};
 use super::cache::{Cache, hexadecimal};
 use super::lock::Package;
 use super::repair::Recipe;
+use super::request::{Network, Stop, TICK, pause};
 use super::sources;
 use super::suite::{self, Suite};
 use super::want::{Owners, Want};
-use super::{Network, Stop, TICK, pause};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 

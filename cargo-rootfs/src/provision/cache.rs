@@ -13,8 +13,8 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::lock::{Package, Section};
+use super::request::{Stop, TICK, pause};
 use super::suite::Suite;
-use super::{Stop, TICK, pause};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
-use super::Stop;
 use super::cache::{CONTROL, Cache, FILES, NAMES};
 use super::lock::Section;
 use super::repair::Recipe;
+use super::request::Stop;
 use crate::error::Result;
 
 /// Where dpkg keeps what it knows (dpkg(1)).

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use super::cache::{CONTROL, Cache, FILES, NAMES};
 use super::lock::Package;
 use super::repair::Recipe;
-use super::{Stop, TICK};
+use super::request::{Stop, TICK};
 use crate::error::{Error, Result};
 
 /// Unpacks `debs`, as many at once as there are cores; which error is told does not depend on who was first.

@@ -1,0 +1,108 @@
+//! Where the versions of a sysroot's packages are written down: a project's lock, or the cache for who has no project.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::cache::{self, Cache};
+use super::lock::{Lock, Section};
+use super::request::{Lockfile, Network, Pinned, Request};
+use super::want::Want;
+use crate::error::{Error, Result};
+
+/// The name of the lock, beside Cargo.lock.
+pub(super) const LOCK: &str = "rootfs.lock";
+
+/// How long the answer to a request without a project is taken to be current.
+const CURRENT: Duration = Duration::from_secs(24 * 3600);
+
+/// A lock on the disk.
+pub(super) struct Pin {
+    pub(super) path: PathBuf,
+}
+
+impl Pin {
+    pub(super) fn of(request: &Request, cache: &Cache) -> Result<Self> {
+        let path = match &request.pinned {
+            Pinned::Project(folder) => folder.join(LOCK),
+            Pinned::Nowhere => {
+                let mut sum = Sha256::new();
+                sum.update(request.suite.to_string());
+                sum.update(cache::architecture(request.machine)?);
+                for want in &request.wants {
+                    // What was found to be needed on the way is not what was asked for.
+                    if !matches!(want, Want::Library(_)) {
+                        sum.update(format!("{want}\n"));
+                    }
+                }
+                let name = format!("{}.lock", &cache::hexadecimal(&sum.finalize())[..16]);
+                cache.root().join("requests").join(name)
+            }
+        };
+        Ok(Self { path })
+    }
+
+    pub(super) fn read(&self, request: &Request) -> Result<Known> {
+        let lock = match (Lock::read(&self.path), &request.pinned) {
+            // Nobody is asked to mend what is in the cache.
+            (Err(_), Pinned::Nowhere) => Lock::default(),
+            (lock, _) => lock?,
+        };
+        let architecture = cache::architecture(request.machine)?;
+        let section = lock.find(&request.suite, architecture).cloned();
+        let section = section.unwrap_or_else(|| Section::new(request.suite.clone(), architecture));
+        Ok(Known { section, is_current: self.is_current(request) })
+    }
+
+    /// A project's lock holds until it is renewed.
+    fn is_current(&self, request: &Request) -> bool {
+        if request.pinned != Pinned::Nowhere || request.may.network == Network::Unused {
+            return true;
+        }
+        let modified = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < CURRENT))
+    }
+
+    pub(super) fn write(&self, request: &Request, section: Section, cache: &Cache) -> Result<()> {
+        // Another suite's section may have come in between.
+        let mut lock = match request.pinned {
+            Pinned::Project(_) => Lock::read(&self.path)?,
+            Pinned::Nowhere => Lock::default(),
+        };
+        lock.put(section);
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        if folder.starts_with(cache.root()) {
+            cache.folder("requests")?;
+        }
+        let failed = |error| Error::io("write", &self.path, error);
+        let mut file = tempfile::Builder::new()
+            .prefix(".rootfs.lock.")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(failed)?;
+        std::io::Write::write_all(&mut file, lock.text().as_bytes()).map_err(failed)?;
+        file.persist(&self.path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
+/// What a lock had when it was read.
+pub(super) struct Known {
+    pub(super) section: Section,
+    is_current: bool,
+}
+
+impl Known {
+    /// The section, where it answers the request as it stands.
+    pub(super) fn holding(&self, request: &Request) -> Option<&Section> {
+        let Self { section, is_current } = self;
+        let holds = *is_current
+            && request.may.change_lock != Lockfile::Renewed
+            && (section.is_auto || !request.is_auto)
+            && section.lacking(&request.all_wants()).is_empty()
+            && section.lacking(&request.hopes).is_empty();
+        holds.then_some(section)
+    }
+}

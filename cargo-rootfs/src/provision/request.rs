@@ -1,0 +1,131 @@
+//! What is asked of this room, and what it tells meanwhile.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::suite::Suite;
+use super::want::Want;
+use crate::error::Result;
+use crate::target::Machine;
+
+/// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
+/// essential in all their suites. Other packages use that without depending on it
+/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>).
+pub(super) const BASE: [&str; 21] = [
+    "base-files",
+    "base-passwd",
+    "bash",
+    "bsdutils",
+    "coreutils",
+    "dash",
+    "debianutils",
+    "diffutils",
+    "findutils",
+    "grep",
+    "gzip",
+    "hostname",
+    "libc-bin",
+    "libc6",
+    "libgcc-s1",
+    "ncurses-base",
+    "ncurses-bin",
+    "perl-base",
+    "sed",
+    "tar",
+    "util-linux",
+];
+
+/// A sysroot that is to be had.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) suite: Suite,
+    pub(crate) machine: Machine,
+    pub(crate) wants: BTreeSet<Want>,
+    /// What would be of use, if any package has it.
+    pub(crate) hopes: BTreeSet<Want>,
+    pub(crate) pinned: Pinned,
+    pub(crate) may: May,
+    /// Whether nothing but `--sysroot auto`, or nothing, was asked for.
+    pub(crate) is_auto: bool,
+}
+
+impl Request {
+    /// What must be there.
+    pub(super) fn all_wants(&self) -> BTreeSet<Want> {
+        let base = BASE.iter().map(|name| Want::Package((*name).to_owned()));
+        base.chain(self.wants.iter().cloned()).collect()
+    }
+}
+
+/// Where the versions are written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pinned {
+    /// In `rootfs.lock` of this folder.
+    Project(PathBuf),
+    /// In the cache, for a day: there is no project.
+    Nowhere,
+}
+
+/// What `--locked`, `--offline` and `--frozen` forbid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct May {
+    pub(crate) change_lock: Lockfile,
+    pub(crate) network: Network,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Lockfile {
+    #[default]
+    Grows,
+    /// `--locked`
+    Stays,
+    /// `sysroot update`: all versions are chosen anew.
+    Renewed,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Network {
+    #[default]
+    Used,
+    /// `--offline`
+    Unused,
+}
+
+/// What goes on.
+#[derive(Debug)]
+pub(crate) enum Step<'s> {
+    /// Another process makes one of the same suite.
+    Waiting,
+    Updating(&'s Suite, &'static str),
+    /// In the index of all files.
+    Searching(&'s Suite, &'static str),
+    /// So many packages.
+    Downloading(usize),
+    Extracting(usize, &'s Suite, &'static str),
+    /// The lock was written.
+    Locking(&'s Path),
+}
+
+/// Tells of steps.
+pub(crate) trait Watch {
+    fn step(&mut self, step: Step<'_>);
+}
+
+/// Fails where it was asked to stop.
+pub(crate) type Stop<'s> = &'s dyn Fn() -> Result<()>;
+
+/// How long is waited before it is asked again whether to stop.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// Waits, as long as nobody asks to stop.
+pub(super) fn pause(time: Duration, stop: Stop<'_>) -> Result<()> {
+    let until = Instant::now() + time;
+    loop {
+        stop()?;
+        match until.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => return Ok(()),
+            left => std::thread::sleep(left.min(TICK)),
+        }
+    }
+}
