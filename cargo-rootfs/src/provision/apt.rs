@@ -170,7 +170,7 @@ impl<'s> Apt<'s> {
                 break;
             }
             // What it has of the index belongs to two states of the mirror.
-            let _ = super::cache::remove(&self.folder.join("lists/partial"));
+            let _ = super::folder::remove(&self.folder.join("lists/partial"));
             let _ = fs::create_dir_all(self.folder.join("lists/partial"));
         }
         Err(last.unwrap_or_default().error(&format!(

@@ -5,13 +5,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
+use super::folder::{entries, is_intact, is_temporary, record, records, remove};
 use super::lock::{Package, Section};
 use super::request::{Stop, TICK, pause};
 use super::suite::Suite;
@@ -21,9 +22,9 @@ use crate::target::Machine;
 /// What a made sysroot is, in the format of a lock.
 const ABOUT: &str = "about.toml";
 /// What lies in it: see [`record`].
-const CONTENTS: &str = "contents";
+pub(super) const CONTENTS: &str = "contents";
 /// The sysroot itself.
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 /// What is below the folder of an unpacked package: its files, and what its control file and the like say.
 pub(super) const FILES: &str = "root";
 pub(super) const CONTROL: &str = "control";
@@ -32,7 +33,7 @@ pub(super) const CONTROL: &str = "control";
 pub(super) const NAMES: &str = "list";
 
 /// Where unpacked packages are, and the lock that who prunes them takes alone.
-const UNPACKED: &str = "unpacked";
+pub(super) const UNPACKED: &str = "unpacked";
 
 /// Its place on the disk.
 #[derive(Debug, Clone)]
@@ -66,15 +67,6 @@ pub(crate) struct Listed {
     pub(crate) bytes: u64,
     /// When a run last used it.
     pub(crate) used: SystemTime,
-}
-
-/// What `sysroot prune` may take away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Prune {
-    /// What no run has used for so long.
-    Unused(Duration),
-    /// All of it.
-    All,
 }
 
 impl Cache {
@@ -345,191 +337,6 @@ impl Cache {
         }
         Ok(listed)
     }
-
-    /// Takes away what no run uses, and packages that no sysroot left is made of. Gives what went, and how much.
-    pub(crate) fn prune(&self, what: Prune) -> Result<(Vec<PathBuf>, u64)> {
-        let (mut removed, mut bytes) = (Vec::new(), 0);
-        let mut needed = std::collections::BTreeSet::new();
-        let now = SystemTime::now();
-        for listed in self.list()? {
-            let age = now.duration_since(listed.used).unwrap_or_default();
-            let goes = match what {
-                Prune::All => true,
-                Prune::Unused(limit) => listed.section.is_none() || age > limit,
-            };
-            let used = File::open(listed.folder.join(CONTENTS));
-            let is_free = used
-                .as_ref()
-                .map_or(true, |used| rustix::fs::flock(used, FlockOperation::NonBlockingLockExclusive).is_ok());
-            if goes && is_free {
-                // First from its name, so that nobody finds half of it.
-                let aside = listed.folder.with_file_name(format!(
-                    ".pruned-{}-{}",
-                    std::process::id(),
-                    listed.folder.file_name().unwrap_or_default().to_string_lossy()
-                ));
-                fs::rename(&listed.folder, &aside).map_err(|error| self.unwritable(&listed.folder, error))?;
-                bytes += size_of(&aside.join(ROOT));
-                remove(&aside).map_err(|error| Error::io("remove", &aside, error))?;
-                removed.push(listed.folder);
-            } else if let Some(section) = listed.section {
-                needed.extend(section.packages.into_iter().map(|package| package.sha256));
-            }
-        }
-        // Indexes are made again when they are needed; whoever uses them now holds their lock.
-        for folder in entries(&self.root.join("apt"))?.into_iter().chain(entries(&self.root.join("requests"))?) {
-            let age =
-                fs::metadata(&folder).and_then(|it| it.modified()).ok().and_then(|it| now.duration_since(it).ok());
-            let old = match what {
-                Prune::All => true,
-                Prune::Unused(limit) => age.is_some_and(|age| age > limit),
-            };
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if old && self.is_unlocked(&name) {
-                bytes += size_of(&folder);
-                remove(&folder).map_err(|error| Error::io("remove", &folder, error))?;
-                removed.push(folder);
-            }
-        }
-        for deb in entries(&self.root.join("debs"))?.into_iter().filter(|it| !is_temporary(it)) {
-            let metadata = fs::symlink_metadata(&deb).map_err(|error| Error::io("read", &deb, error))?;
-            let stem = deb.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            // A run that has just fetched it may be about to extract it.
-            let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
-            if !needed.contains(&stem) && (what == Prune::All || age > Duration::from_secs(3600)) {
-                fs::remove_file(&deb).map_err(|error| Error::io("remove", &deb, error))?;
-                bytes += metadata.len();
-                removed.push(deb);
-            }
-        }
-        let path = self.root.join("locks").join(UNPACKED);
-        let lock = File::open(path);
-        let is_free = lock
-            .as_ref()
-            .map_or(true, |lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
-        for unpacked in entries(&self.root.join(UNPACKED))?.into_iter().filter(|_| is_free) {
-            let name = unpacked.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let sha256 = name.split('-').next().unwrap_or_default();
-            if !needed.contains(sha256) {
-                bytes += size_of(&unpacked);
-                remove(&unpacked).map_err(|error| Error::io("remove", &unpacked, error))?;
-                removed.push(unpacked);
-            }
-        }
-        for left in entries(&self.root.join("sysroots"))?.into_iter().chain(entries(&self.root.join("debs"))?) {
-            let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let Some(owner) = name.strip_prefix('.').and_then(|rest| rest.split('.').next()) else { continue };
-            if self.is_unlocked(owner) {
-                remove(&left).map_err(|error| Error::io("remove", &left, error))?;
-            }
-        }
-        Ok((removed, bytes))
-    }
-
-    fn is_unlocked(&self, name: &str) -> bool {
-        let Ok(file) = File::open(self.root.join("locks").join(name)) else { return true };
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-    }
-}
-
-/// Whether a run is making it, or left it when it was killed.
-fn is_temporary(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
-}
-
-/// What is in a folder, sorted; nothing where it is not there.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let found = match fs::read_dir(folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder, error)),
-    };
-    let mut entries: Vec<_> = found.flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    Ok(entries)
-}
-
-/// A record for each file and link below `root`: `f` or `l`, the size as eight bytes, the path, a NUL.
-/// Folders are known by what is in them.
-fn record(root: &Path) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let kind = match metadata.file_type() {
-                kind if kind.is_dir() => {
-                    folders.push(entry.path());
-                    continue;
-                }
-                kind if kind.is_symlink() => b'l',
-                _ => b'f',
-            };
-            let path = entry.path();
-            let inside = path.strip_prefix(root).unwrap_or(&path);
-            contents.push(kind);
-            contents.extend(metadata.size().to_le_bytes());
-            contents.extend(inside.as_os_str().as_bytes());
-            contents.push(0);
-        }
-    }
-    Ok(contents)
-}
-
-/// Kind, size and path of each record.
-fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, &[u8])> {
-    std::iter::from_fn(move || {
-        let (kind, rest) = contents.split_first()?;
-        let (size, rest) = rest.split_first_chunk()?;
-        let end = memchr::memchr(0, rest)?;
-        contents = &rest[end + 1..];
-        Some((*kind, u64::from_le_bytes(*size), &rest[..end]))
-    })
-}
-
-/// Whether all that was recorded is there. Bytes are not compared: that would take longer than all else of a run.
-fn is_intact(root: &Path, contents: &[u8]) -> bool {
-    use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else { return false };
-    !contents.is_empty()
-        && records(contents).all(|(kind, size, path)| {
-            rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
-                let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-                is_link == (kind == b'l') && u64::try_from(stat.st_size) == Ok(size)
-            })
-        })
-}
-
-/// Removes a tree, folders that their owner may not write to among it.
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !metadata.is_dir() {
-        return fs::remove_file(path);
-    }
-    if metadata.mode() & 0o700 != 0o700 {
-        fs::set_permissions(path, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700))?;
-    }
-    for entry in fs::read_dir(path)? {
-        remove(&entry?.path())?;
-    }
-    fs::remove_dir(path)
-}
-
-/// Of the files that have no other name, and are gone with this one.
-fn size_of(path: &Path) -> u64 {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| size_of(&entry.path())).sum())
-        }
-        Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 => metadata.len(),
-        Ok(_) | Err(_) => 0,
-    }
 }
 
 fn sha256_of(path: &Path) -> io::Result<String> {
@@ -570,11 +377,11 @@ pub(super) fn architecture(machine: Machine) -> Result<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::lock::tests::section;
     use super::*;
 
-    fn made(cache: &Cache, section: &Section) -> Kept {
+    pub(in crate::provision) fn made(cache: &Cache, section: &Section) -> Kept {
         let staging = cache.staging(&name(section)).unwrap();
         let root = staging.path().join(ROOT);
         fs::create_dir_all(root.join("usr/bin")).unwrap();
@@ -641,53 +448,6 @@ mod tests {
     }
 
     #[test]
-    fn pruning_leaves_what_is_in_use() {
-        let temp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(temp.path());
-        let section = section("debian:bookworm", &[("bash", "1")]);
-        let kept = made(&cache, &section);
-        assert_eq!(cache.prune(Prune::All).unwrap().0, Vec::<PathBuf>::new());
-        assert!(kept.root.join("bin/bash").exists());
-        drop(kept);
-        let (removed, bytes) = cache.prune(Prune::Unused(Duration::from_secs(3600))).unwrap();
-        assert_eq!((removed.len(), bytes), (0, 0), "it was just used");
-        let (removed, bytes) = cache.prune(Prune::All).unwrap();
-        assert_eq!((removed.len(), bytes), (1, 5));
-        assert!(cache.list().unwrap().is_empty());
-    }
-
-    #[test]
-    fn an_unpacked_package_is_whole_or_not_there_and_goes_when_nobody_needs_it() {
-        let temp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(temp.path());
-        let section = section("debian:bookworm", &[("bash", "1")]);
-        let package = &section.packages[0];
-        let unpack = || {
-            let staging = cache.staged_package().unwrap();
-            fs::create_dir(staging.path().join(FILES)).unwrap();
-            fs::write(staging.path().join(FILES).join("bash"), "12345").unwrap();
-            cache.keep_unpacked(staging, package, "arm64").unwrap();
-            cache.unpacked(package, "arm64").unwrap()
-        };
-        let folder = unpack();
-        assert_eq!(unpack(), folder, "a second one finds the first");
-        assert_eq!(cache.unpacked(package, "amd64"), None);
-        fs::write(folder.join(FILES).join("bash"), "1234").unwrap();
-        assert_eq!(cache.unpacked(package, "arm64"), None);
-        unpack();
-        assert_eq!(fs::read_dir(temp.path().join(UNPACKED)).unwrap().count(), 1, "something else was left");
-
-        let kept = made(&cache, &section);
-        assert_eq!(cache.prune(Prune::All).unwrap().0, Vec::<PathBuf>::new(), "a sysroot is made of it");
-        drop(kept);
-        let guard = cache.keep_all_unpacked().unwrap();
-        assert_eq!(cache.prune(Prune::All).unwrap().0.len(), 1, "somebody is about to use it");
-        drop(guard);
-        // The file, and the record of it: a letter, its size, its name and a NUL.
-        assert_eq!(cache.prune(Prune::All).unwrap(), (vec![folder], 5 + 14));
-    }
-
-    #[test]
     fn two_who_want_the_same_wait_for_each_other() {
         let temp = tempfile::tempdir().unwrap();
         let cache = Cache::at(temp.path());
@@ -697,7 +457,7 @@ mod tests {
         let second = std::thread::spawn(move || {
             other.lock("debian-bookworm-arm64", &mut || send.send(()).unwrap(), &|| Ok(())).unwrap();
         });
-        receive.recv_timeout(Duration::from_secs(10)).unwrap();
+        receive.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
         assert!(!second.is_finished());
         drop(first);
         second.join().unwrap();
@@ -715,34 +475,5 @@ mod tests {
         };
         let stopped = cache.lock("debian-bookworm-arm64", &mut || {}, &stop).unwrap_err();
         assert_eq!(stopped.exit_code(), crate::error::exit_code::INTERRUPTED);
-    }
-
-    #[test]
-    fn what_killed_runs_left_is_removed() {
-        let temp = tempfile::tempdir().unwrap();
-        let cache = Cache::at(temp.path());
-        for left in [cache.staging("debian-bookworm-arm64").unwrap(), cache.fetching("debian-sid-arm64").unwrap()] {
-            fs::write(left.keep().join("half"), "").unwrap();
-        }
-        let guard = cache.lock("debian-sid-arm64", &mut || {}, &|| Ok(())).unwrap();
-        let left = |place: &str| entries(&temp.path().join(place)).unwrap().len();
-        cache.prune(Prune::All).unwrap();
-        assert_eq!((left("sysroots"), left("debs")), (0, 1), "what is being fetched is in use");
-        let _next = cache.fetching("debian-sid-arm64").unwrap();
-        assert_eq!(left("debs"), 1, "that of the killed run went");
-        drop(guard);
-        cache.prune(Prune::All).unwrap();
-        assert_eq!(left("debs"), 0);
-    }
-
-    #[test]
-    fn folders_that_may_not_be_written_to_are_removed() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = temp.path().join("a/b");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("c"), "").unwrap();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
-        remove(&temp.path().join("a")).unwrap();
-        assert!(!temp.path().join("a").exists());
     }
 }

@@ -58,7 +58,7 @@ fn one(cache: &Cache, architecture: &str, package: &Package, deb: &Path) -> Resu
         Ok(()) => cache.keep_unpacked(staging, package, architecture),
         Err(error) => {
             // What packages' folders do not let their owner remove, at least by himself.
-            let _ = super::cache::remove(staging.path());
+            let _ = super::folder::remove(staging.path());
             Err(error)
         }
     }

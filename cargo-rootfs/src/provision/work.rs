@@ -166,7 +166,7 @@ impl<'w> Work<'w> {
         let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), self.stop);
         if let Err(error) = filled {
             // What packages' folders do not let their owner remove, at least by himself.
-            let _ = cache::remove(staging.path());
+            let _ = super::folder::remove(staging.path());
             return Err(error);
         }
         cache.keep_sysroot(staging, &key, section)

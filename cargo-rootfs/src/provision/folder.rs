@@ -1,0 +1,125 @@
+//! Whole folders of the cache: what lies in them, whether all of it is there, and how they go.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// What is in a folder, sorted; nothing where it is not there.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let found = match fs::read_dir(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", folder, error)),
+    };
+    let mut entries: Vec<_> = found.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    Ok(entries)
+}
+
+/// A record for each file and link below `root`: `f` or `l`, the size as eight bytes, the path, a NUL.
+/// Folders are known by what is in them.
+pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            let kind = match metadata.file_type() {
+                kind if kind.is_dir() => {
+                    folders.push(entry.path());
+                    continue;
+                }
+                kind if kind.is_symlink() => b'l',
+                _ => b'f',
+            };
+            let path = entry.path();
+            let inside = path.strip_prefix(root).unwrap_or(&path);
+            contents.push(kind);
+            contents.extend(metadata.size().to_le_bytes());
+            contents.extend(inside.as_os_str().as_bytes());
+            contents.push(0);
+        }
+    }
+    Ok(contents)
+}
+
+/// Kind, size and path of each record.
+pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, &[u8])> {
+    std::iter::from_fn(move || {
+        let (kind, rest) = contents.split_first()?;
+        let (size, rest) = rest.split_first_chunk()?;
+        let end = memchr::memchr(0, rest)?;
+        contents = &rest[end + 1..];
+        Some((*kind, u64::from_le_bytes(*size), &rest[..end]))
+    })
+}
+
+/// Whether all that was recorded is there. Bytes are not compared: that would take longer than all else of a run.
+pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
+    use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else { return false };
+    !contents.is_empty()
+        && records(contents).all(|(kind, size, path)| {
+            rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+                let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+                is_link == (kind == b'l') && u64::try_from(stat.st_size) == Ok(size)
+            })
+        })
+}
+
+/// Removes a tree, folders that their owner may not write to among it.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(path);
+    }
+    if metadata.mode() & 0o700 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(metadata.mode() & 0o7777 | 0o700))?;
+    }
+    for entry in fs::read_dir(path)? {
+        remove(&entry?.path())?;
+    }
+    fs::remove_dir(path)
+}
+
+/// Of the files that have no other name, and are gone with this one.
+pub(super) fn size_of(path: &Path) -> u64 {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| size_of(&entry.path())).sum())
+        }
+        Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 => metadata.len(),
+        Ok(_) | Err(_) => 0,
+    }
+}
+
+/// Whether a run is making it, or left it when it was killed.
+pub(super) fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_may_not_be_written_to_are_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("a/b");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("c"), "").unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+        remove(&temp.path().join("a")).unwrap();
+        assert!(!temp.path().join("a").exists());
+    }
+}
