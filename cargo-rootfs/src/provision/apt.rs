@@ -421,14 +421,16 @@ fn resolved(line: &str) -> Result<Package> {
 struct Said {
     /// Its errors and warnings, as they are, without a mark.
     lines: Vec<String>,
+    /// Why it could not fetch something, which of a release is no error's text.
+    reasons: Vec<String>,
 }
 
 impl Said {
     fn of(output: &Output) -> Self {
-        Self::of_text(&String::from_utf8_lossy(&output.stderr))
+        Self::of_texts(&String::from_utf8_lossy(&output.stdout), &String::from_utf8_lossy(&output.stderr))
     }
 
-    fn of_text(text: &str) -> Self {
+    fn of_texts(progress: &str, text: &str) -> Self {
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines() {
             let marked = ["E: ", "W: "].iter().find_map(|mark| line.strip_prefix(mark));
@@ -446,7 +448,28 @@ impl Said {
         lines.retain(|line| {
             !line.starts_with("Some index files failed") && !line.starts_with("Unable to fetch some archives")
         });
-        Self { lines }
+        // `Err:2 http://m bookworm Release`, and below it why.
+        let pairs = progress.lines().zip(progress.lines().skip(1));
+        let reasons = pairs.filter(|(line, why)| line.starts_with("Err:") && why.starts_with(' '));
+        Self { lines, reasons: reasons.map(|(_, why)| why.trim().to_owned()).collect() }
+    }
+
+    /// Why the mirror cannot be reached, where it is that.
+    fn unreachable(&self) -> Option<&str> {
+        let words = [
+            "Temporary failure resolving",
+            "Could not resolve",
+            "Could not connect",
+            "Cannot initiate the connection",
+            "Network is unreachable",
+            "connection timed out",
+            // Of one that takes a request, and then says nothing until apt has asked often enough.
+            "Connection failed",
+            "Connection timed out",
+            "Unable to connect",
+        ];
+        let said = self.lines.iter().chain(&self.reasons);
+        said.map(String::as_str).find(|line| words.iter().any(|word| line.contains(word)))
     }
 
     fn says(&self, words: &[&str]) -> bool {
@@ -480,6 +503,9 @@ impl Said {
     fn error(&self, what: &str) -> Error {
         let (why, help) = if self.says(&["No space left on device", "enough free space"]) {
             ("the disk is full", Some("make room: cargo rootfs sysroot prune --all"))
+        } else if self.unreachable().is_some() {
+            // A release that could not be fetched is to apt one that is not there.
+            ("the mirror cannot be reached", Some("use only what is there: --offline"))
         } else if self.says(&[
             "NO_PUBKEY",
             "BADSIG",
@@ -495,19 +521,6 @@ impl Said {
             ("the mirror does not have this suite", None)
         } else if self.says(&["is not valid yet", "is expired"]) {
             ("its signature is of another time: is the clock right?", None)
-        } else if self.says(&[
-            "Temporary failure resolving",
-            "Could not resolve",
-            "Could not connect",
-            "Cannot initiate the connection",
-            "Network is unreachable",
-            "connection timed out",
-            // Of one that takes a request, and then says nothing until apt has asked often enough.
-            "Connection failed",
-            "Connection timed out",
-            "Unable to connect",
-        ]) {
-            ("the mirror cannot be reached", Some("use only what is there: --offline"))
         } else if self.is_halfway() {
             (
                 "the mirror is in the middle of an update, or broke off; it was asked three times",
@@ -517,7 +530,9 @@ impl Said {
             ("", None)
         };
         let message = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
-        let error = self.lines.iter().take(6).fold(Error::failed(message), |error, line| error.detail(line.clone()));
+        let reason = self.unreachable().filter(|reason| !self.lines.iter().any(|line| line == reason));
+        let lines = reason.into_iter().chain(self.lines.iter().map(String::as_str));
+        let error = lines.take(6).fold(Error::failed(message), |error, line| error.detail(line));
         match help {
             Some(help) => error.help(help),
             None => error,
@@ -560,7 +575,7 @@ mod tests {
 
     #[test]
     fn why_apt_failed() {
-        let error = |text: &str| Said::of_text(text).error("cannot fetch").message().to_owned();
+        let error = |text: &str| Said::of_texts("", text).error("cannot fetch").message().to_owned();
         for (text, why) in [
             ("E: Failed to fetch http://m/x  Hash Sum mismatch\n   Hashes of expected file:\n", "middle of an update"),
             ("E: The repository 'http://m nope Release' does not have a Release file.\n", "does not have this suite"),
@@ -579,7 +594,22 @@ mod tests {
             assert!(error(text).contains(why), "{text}");
         }
         assert_eq!(error("E: Unable to locate package x\n"), "cannot fetch");
-        let gone = Said::of_text("E: Version '1:2~x' for 'bash' was not found\n");
+        let missing = "E: The repository 'http://m nope Release' does not have a Release file.\n";
+        let told = |why: &str| {
+            let progress = format!("Ign:1 http://m nope InRelease\nErr:2 http://m nope Release\n  {why}\nReading\n");
+            Said::of_texts(&progress, missing).error("cannot fetch").to_string()
+        };
+        assert!(
+            told("404  Not Found [IP: 127.0.0.1 80]")
+                .starts_with("cannot fetch: the mirror does not have this suite\n")
+        );
+        let why = "Cannot initiate the connection to m:80 (127.0.0.1). - connect (101: Network is unreachable)";
+        assert!(
+            told(why).starts_with(&format!("cannot fetch: the mirror cannot be reached\n  {why}\n")),
+            "{}",
+            told(why)
+        );
+        let gone = Said::of_texts("", "E: Version '1:2~x' for 'bash' was not found\n");
         assert_eq!(gone.gone(), Some(("bash", "1:2~x")));
     }
 
