@@ -324,6 +324,15 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
         ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
     }
     ensure!(it.made("both").len() == 1, "it left {:?}", it.made("both"));
+    // Two want different things of it: the lock has both, whoever was first.
+    let both = [it.path("both", &["--with", "grep"]).start()?, it.path("both", &["--with", "sed"]).start()?];
+    for handle in both {
+        let output = handle.wait()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
+    }
+    let lock = fs::read_to_string(it.project.join("rootfs.lock")).context("read the lock")?;
+    ensure!(["bash", "grep", "sed"].iter().all(|tool| lock.contains(&format!("\"{tool}\" = "))), "{lock}");
 
     // The binary is linked for a newer libc than the suite has.
     let binary = lab.path("newer");
