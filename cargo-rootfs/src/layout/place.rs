@@ -11,10 +11,26 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
-use crate::sysroot::{End, Sysroot};
+use crate::sysroot::{End, FileInfo, Sysroot};
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
+
+/// Owners and modes that files are to have, and the bytes that these notes may have.
+const OVERRIDES: &str = "/var/lib/dpkg/statoverride";
+const OVERRIDES_LIMIT: usize = 1 << 20;
+
+/// The owner that `user group mode path` notes of this path; the last line counts. Names but root's would have to be
+/// looked up, and are nobody's here.
+fn noted_owner(notes: &[u8], path: &RootfsPath) -> Option<(u32, u32)> {
+    let id = |name: &str| if name == "root" { Some(0) } else { name.strip_prefix('#')?.parse().ok() };
+    let text = String::from_utf8_lossy(notes);
+    let mut lines = text.lines().rev().map(|line| line.splitn(4, ' ').collect::<Vec<_>>());
+    lines.find_map(|line| match line[..] {
+        [user, group, _mode, noted] if noted.as_bytes() == path.as_bytes() => Some((id(user)?, id(group)?)),
+        _ => None,
+    })
+}
 
 /// A folder of certificates has some 200 KiB; this is for a folder that is something else.
 const MAX_JOINED: usize = 16 << 20;
@@ -195,11 +211,23 @@ impl<'a> Layout<'a> {
             // What a build writes has the umask of that day in its mode; an installed file has not.
             if info.mode & 0o111 != 0 { 0o755 } else { 0o644 }
         } else {
-            self.kept_mode(path, info.mode, info.uid, info.gid)
+            let (uid, gid) = self.owner(path, &info);
+            self.kept_mode(path, info.mode, uid, gid)
         };
         let mut entry = Entry::new(Kind::File(Body::Host(Arc::clone(&info.host))), mode, origin.clone());
         entry.capability = self.kept_capability(path, mode, &info.host.path);
         self.put(path, entry)
+    }
+
+    /// Who a set-ID file of the sysroot belongs to: where all of it belongs to the user who unpacked it, what
+    /// dpkg-statoverride(1) notes of it.
+    fn owner(&self, path: &RootfsPath, info: &FileInfo) -> (u32, u32) {
+        let own = (info.uid, info.gid);
+        if info.mode & (SETUID | SETGID) == 0 || info.uid == 0 || info.uid != self.view.owner() {
+            return own;
+        }
+        let notes = RootfsPath::parse(OVERRIDES).ok().and_then(|notes| self.view.peek(&notes, OVERRIDES_LIMIT));
+        noted_owner(&notes.unwrap_or_default(), path).unwrap_or(own)
     }
 
     /// The capabilities of the file `host`, where it can be executed.
@@ -508,6 +536,17 @@ fn relative(from: &RootfsPath, to: &RootfsPath) -> Arc<[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_of_owners_are_those_of_dpkg() {
+        let notes = b"#0 #0 755 /usr/bin/su\nroot #5 2755 /usr/bin/wall\nroot tty 2755 /usr/bin/write\n\
+                      broken\nroot root 4755 /a b\n#1 #0 4755 /usr/bin/su\n";
+        let owner = |path| noted_owner(notes, &RootfsPath::parse(path).unwrap());
+        assert_eq!(owner("/usr/bin/su"), Some((1, 0)), "the last line counts");
+        assert_eq!(owner("/usr/bin/wall"), Some((0, 5)));
+        assert_eq!(owner("/a b"), Some((0, 0)));
+        assert_eq!((owner("/usr/bin/write"), owner("/usr/bin/ls")), (None, None));
+    }
 
     #[test]
     fn relative_links() {

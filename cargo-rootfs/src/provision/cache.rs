@@ -31,6 +31,8 @@ pub(super) const CONTROL: &str = "control";
 
 /// The names of its files, as dpkg keeps them, beside what it says of itself.
 pub(super) const NAMES: &str = "list";
+/// Who its set-ID files belong to, where they could not be given to them.
+pub(super) const OWNERS: &str = "owners";
 
 /// Where unpacked packages are, and the lock that who prunes them takes alone.
 pub(super) const UNPACKED: &str = "unpacked";
@@ -174,7 +176,7 @@ impl Cache {
 
     fn unpacked_path(&self, package: &Package, architecture: &str) -> PathBuf {
         // Only root's files keep their owners.
-        let owners = if rustix::process::geteuid().is_root() { "-owners" } else { "" };
+        let owners = if rustix::process::geteuid().is_root() { "-owners" } else { "-noted" };
         // Of a package for all architectures the links of a merged /usr are not the same.
         self.root.join(UNPACKED).join(format!("{}-{architecture}{owners}", package.sha256))
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
-use super::cache::{CONTROL, Cache, FILES, NAMES};
+use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
 use super::lock::Section;
 use super::repair::Recipe;
 use super::request::Stop;
@@ -37,7 +37,7 @@ pub(super) fn compose(
     recipe.before(root, &section.architecture).map_err(failed)?;
     let info = root.join(ADMIN).join("info");
     fs::create_dir_all(&info).map_err(failed)?;
-    let mut status = Vec::new();
+    let (mut status, mut owners) = (Vec::new(), Vec::new());
     let into = Root::open(root).map_err(failed)?;
     for (package, folder) in section.packages.iter().zip(unpacked) {
         stop()?;
@@ -55,9 +55,18 @@ pub(super) fn compose(
             }
         }
         status.write_all(&stanza(&fields)).map_err(failed)?;
+        owners.extend(fs::read(control.join(OWNERS)).unwrap_or_default());
     }
     fs::write(root.join(ADMIN).join("status"), status).map_err(failed)?;
-    recipe.after(root).map_err(failed)
+    recipe.after(root).map_err(failed)?;
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    // What a script would have set is root's.
+    let by_scripts = recipe.set_id_files(root);
+    owners.extend(by_scripts.iter().flat_map(|(path, mode)| format!("#0 #0 {mode:o} {path}\n").into_bytes()));
+    // As dpkg itself is told of owners that a package's file does not have (dpkg-statoverride(1)).
+    fs::write(root.join(ADMIN).join("statoverride"), owners).map_err(failed)
 }
 
 /// The folder that packages are put into, one over the other. Links in it lead nowhere out of it.

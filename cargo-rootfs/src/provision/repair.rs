@@ -62,6 +62,17 @@ impl<'r> Recipe<'r> {
         each("mode", mode)
     }
 
+    /// Files that have set-ID bits now because scripts set them, and their modes.
+    pub(super) fn set_id_files(&self, root: &Path) -> Vec<(String, u32)> {
+        let of = |entry: &Entry<'_>| {
+            let path = entry.text("path");
+            let metadata = inside(root, &path).symlink_metadata().ok()?;
+            let mode = metadata.permissions().mode() & 0o7777;
+            (metadata.is_file() && mode & 0o6000 != 0).then_some((path, mode))
+        };
+        self.entries("mode", &[]).iter().filter_map(of).collect()
+    }
+
     /// What the link at `path` may lead to, the first that is there.
     pub(super) fn choices(&self, path: &str) -> Vec<String> {
         self.alternatives().filter(|(link, _)| link == path).flat_map(|(_, choices)| choices).collect()

@@ -4,15 +4,20 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use super::cache::{CONTROL, Cache, FILES, NAMES};
+use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
 use super::lock::Package;
 use super::repair::Recipe;
 use super::request::{Stop, TICK};
 use crate::error::{Error, Result};
+
+/// Set-user-ID and set-group-ID (inode(7)).
+const SET_ID: u32 = 0o6000;
 
 /// Unpacks `debs`, as many at once as there are cores; which error is told does not depend on who was first.
 pub(super) fn unpack(cache: &Cache, architecture: &str, debs: &[(&Package, PathBuf)], stop: Stop<'_>) -> Result<()> {
@@ -73,7 +78,62 @@ fn fill(cache: &Cache, architecture: &str, deb: &Path, staging: &Path) -> Result
     let names = files(cache, deb, &root)?;
     let records = duct::cmd("dpkg-deb", [OsStr::new("--control"), deb.as_os_str(), control.as_os_str()]);
     run(cache, deb, records)?;
+    if !rustix::process::geteuid().is_root() && has_set_id(&root, &names) {
+        let listing = ["--list", "--verbose", "--file=-", "--numeric-owner", "--quoting-style=literal"];
+        let archive = duct::cmd("dpkg-deb", [OsStr::new("--fsys-tarfile"), deb.as_os_str()]);
+        let listed = run(cache, deb, archive.pipe(duct::cmd("tar", listing).env_remove("TAR_OPTIONS")))?;
+        let owners = owners(&listed, &|path| real(&root, path));
+        fs::write(control.join(OWNERS), owners).map_err(failed)?;
+    }
     fs::write(control.join(NAMES), list(&names)).map_err(failed)
+}
+
+fn has_set_id(root: &Path, names: &[u8]) -> bool {
+    let mut names = names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty());
+    names.any(|name| {
+        let metadata = root.join(OsStr::from_bytes(name)).symlink_metadata();
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & SET_ID != 0)
+    })
+}
+
+/// Where `path` is in the root, behind the links of a merged /usr.
+fn real(root: &Path, path: &str) -> Option<String> {
+    let path = root.join(path);
+    let folder = path.parent()?.canonicalize().ok()?.join(path.file_name()?);
+    Some(format!("/{}", folder.strip_prefix(root.canonicalize().ok()?).ok()?.to_str()?))
+}
+
+/// Lines of dpkg's statoverride, `user group mode path`, of what `tar --list --verbose --numeric-owner` says of set-ID
+/// files: `-rwsr-xr-x 0/0  71912 2022-11-12 08:00 ./bin/su`.
+fn owners(listed: &[u8], real: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut lines = String::new();
+    for line in String::from_utf8_lossy(listed).lines() {
+        let mut rest = line;
+        let mut word = || {
+            let (word, after) = rest.split_once(' ')?;
+            rest = after.trim_start();
+            Some(word)
+        };
+        let (Some(mode), Some(owner)) = (word(), word()) else { continue };
+        let (Some(_size), Some(_date), Some(_time)) = (word(), word(), word()) else { continue };
+        let (Some((user, group)), Some(mode)) = (owner.split_once('/'), set_id_mode(mode)) else { continue };
+        if let Some(path) = real(rest) {
+            lines.push_str(&format!("#{user} #{group} {mode:o} {path}\n"));
+        }
+    }
+    lines
+}
+
+/// The mode of a file, as `-rwsr-xr-x` has it; `None` where it is no file, or without set-ID bits.
+fn set_id_mode(text: &str) -> Option<u32> {
+    let bits = text.strip_prefix('-')?;
+    let bit = |(at, letter): (usize, char)| {
+        let permission = if letter.is_ascii_uppercase() || letter == '-' { 0 } else { 0o400 >> at };
+        let special = if matches!(letter, 's' | 'S' | 't' | 'T') { 0o4000 >> (at / 3) } else { 0 };
+        permission | special
+    };
+    let mode = bits.chars().enumerate().take(9).map(bit).fold(0, |mode, bits| mode | bits);
+    (mode & SET_ID != 0).then_some(mode)
 }
 
 /// `dpkg-deb --extract` would put folders in the place of the links of a merged /usr. Gives the names.
@@ -130,6 +190,19 @@ fn list(names: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_of_set_id_files_are_noted() {
+        let listed = "drwxrwsr-x 0/8         0 2022-11-12 08:00 ./var/mail/\n-rwsr-xr-x 0/0     71912 2022-11-12 08:00 ./bin/su\n\
+                      -rwxr-sr-x 0/5     35048 2022-11-12 08:00 ./usr/bin/wall\n-rwxr-xr-x 0/0 1 2022-11-12 08:00 ./bin/ls\n\
+                      -rwSr--r-- 1/1 1 2022-11-12 08:00 ./a b\nhrwsr-xr-x 0/0 0 2022-11-12 08:00 ./x link to ./bin/su\n";
+        let real = |path: &str| Some(path.trim_start_matches('.').replace("/bin/su", "/usr/bin/su"));
+        assert_eq!(
+            owners(listed.as_bytes(), &real),
+            "#0 #0 4755 /usr/bin/su\n#0 #5 2755 /usr/bin/wall\n#1 #1 4644 /a b\n"
+        );
+        assert_eq!(owners(listed.as_bytes(), &|_| None), "");
+    }
 
     #[test]
     fn names_are_listed_as_dpkg_has_them() {
