@@ -60,6 +60,7 @@ const SCENARIOS: &[Scenario] = &[
     ("sysroot: a bad cache", 90, provisioned::bad_cache),
     ("sysroot: Ubuntu's two archives", 40, ubuntu::archives),
     ("sysroot: without the network", 45, offline::without_network),
+    ("sysroot: a user without rights", 45, offline::unprivileged),
     ("sysroot: Ctrl-C, SIGTERM and kill -9 while one is made", 60, stopped::signals),
     ("arm64: built and laid out beside the native one", 25, arm64::beside_native),
     ("arm64: a linker that is not configured", 20, arm64::unconfigured_linker),

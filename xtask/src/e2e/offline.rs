@@ -1,4 +1,4 @@
-//! Sysroots without the network.
+//! Sysroots without the network, of users without rights, and of several who want one at once.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use super::arm64::TRIPLE;
 use super::lab::Lab;
 use super::provisioned::Try;
+use super::tarball;
 use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
@@ -52,6 +53,36 @@ pub(super) fn without_network(lab: &Lab) -> Result<()> {
     ensure!(!lab.path("c.tar").exists(), "it was written");
     // The network is there again.
     it.path("cold", &["--with", "bash,ls"]).run().map(drop)
+}
+
+/// Who has no rights packs from the same versions what root packs.
+pub(super) fn unprivileged(lab: &Lab) -> Result<()> {
+    if !host::is_root() {
+        return cannot("only root can be somebody else");
+    }
+    let it = Try::new(lab)?;
+    let (home, cache) = (lab.folder("home")?, "home/.cache/cargo-rootfs");
+    let pack = |tar: &str, cache: &str| {
+        let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls,su,wall", "--tar", tar];
+        it.with(lab.tools(words), cache)
+    };
+    pack("home/root.tar", "cache").run()?;
+    let theirs = lab.folder(cache)?;
+    command(["cp", "-R", lab.path("cache/requests").as_str(), theirs.as_str()]).run()?;
+    command(["chown", "-R", "65532:65532", home.as_str()]).run()?;
+
+    // With what a user's shell has, and no variable of ours.
+    let user =
+        ["setpriv", "--reuid", "65532", "--regid", "65532", "--clear-groups", "env", "--unset=CARGO_ROOTFS_CACHE"];
+    let packed = pack("home/user.tar", cache).by(user).env("HOME", home.as_str()).run()?;
+    packed.says(&["downloading", "extracting"])?;
+    let entries = tarball::list(&lab.path("home/user.tar"))?;
+    for (tool, mode) in [("/usr/bin/su", "-rwsr-xr-x"), ("/usr/bin/wall", "-rwxr-xr-x")] {
+        let entry = tarball::at(&entries, tool)?;
+        ensure!(entry.mode == mode && entry.owner == "0/0", "expected {mode} of root: {entry:?}");
+    }
+    ensure!(it.made(cache).len() == 1, "it is not in {cache}: {:?}", it.made(cache));
+    same(lab, "home/root.tar", "home/user.tar")
 }
 
 fn same(lab: &Lab, one: &str, other: &str) -> Result<()> {
