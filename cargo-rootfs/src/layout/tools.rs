@@ -115,6 +115,11 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
     let root = view.root().display().to_string();
     let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"))
         .for_want_of(Shortage::Tool(tool.to_owned()));
+    let path = RootfsPath::from_bytes(tool.as_bytes());
+    let places: Vec<_> = path.map_or_else(|| places(tool).collect(), |path| vec![path]);
+    if let Some(dangling) = places.iter().find_map(|path| dangling(view, path)) {
+        error = error.detail(dangling);
+    }
     if !near.is_empty() {
         let names: Vec<_> = near.iter().map(|(_, name)| name.as_str()).collect();
         error = error.detail(format!("near names: {}", names.join(", ")));
@@ -123,6 +128,15 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
         Some(package) => error.help(format!("install {package} in the sysroot")),
         None => error,
     }
+}
+
+/// What is said of a link that leads nowhere.
+fn dangling(view: &mut Sysroot, path: &RootfsPath) -> Option<String> {
+    let walk = view.walk(path);
+    // Not of those that merge /usr.
+    let is_link = walk.links.iter().any(|(link, _)| link.file_name() == path.file_name());
+    let leads_nowhere = is_link && matches!(walk.end, End::Absent | End::NotDir);
+    leads_nowhere.then(|| format!("{path} is a link that leads to {}, which is not there", walk.path))
 }
 
 impl From<ReadError> for BadObject {

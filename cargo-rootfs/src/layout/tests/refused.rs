@@ -18,6 +18,21 @@ fn an_unknown_tool_is_told_with_near_names() {
     assert_eq!(error.exit_code(), 1);
 }
 
+/// As an alternative whose package has gone.
+#[test]
+fn a_tool_that_is_a_link_to_nothing_is_told_with_where_it_leads() {
+    let sysroot = Disk::merged()
+        .link("usr/bin/editor", "/etc/alternatives/editor")
+        .link("etc/alternatives/editor", "/usr/bin/vim.basic");
+    for tool in ["editor", "/bin/editor"] {
+        let text = said(&Ask::tools(&[tool]).error(&sysroot), &sysroot);
+        let (first, second) = text.split_once('\n').unwrap();
+        assert_eq!(first, format!("tool `{tool}` not found in the sysroot `ROOT`"));
+        let why = "bin/editor is a link that leads to /usr/bin/vim.basic, which is not there";
+        assert!(second.lines().next().unwrap().ends_with(why), "{text}");
+    }
+}
+
 /// All that is wrong with all tools, at once.
 #[test]
 fn every_tool_that_is_wrong_is_told() {
