@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::dlopen::{Note, Noted};
+use super::dlopen::Note;
 use super::loader::Loader;
 use super::may_open::MayOpen;
 use super::releases::RunsOn;
@@ -115,6 +115,33 @@ pub struct Missing {
     pub opened: Option<Arc<Note>>,
     /// The glibc-hwcaps subdirectory that has it, and that not all hardware uses.
     pub only_for: Option<Box<Bytes>>,
+}
+
+/// One entry of a dlopen note of an object in a closure, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Noted {
+    /// What it says.
+    pub note: Arc<Note>,
+    /// Whose it is: an index into the closure's objects; `None` is the executable.
+    pub by: Option<usize>,
+    /// What came of it.
+    pub opening: Opening,
+}
+
+/// What came of an entry of a dlopen note.
+#[derive(Debug, Clone)]
+pub enum Opening {
+    /// It is there.
+    Taken {
+        /// Which of its sonames, the first that can be opened.
+        soname: usize,
+        /// An index into the closure's objects; `None` is the executable itself.
+        object: Option<usize>,
+    },
+    /// Notes of its priority are not followed.
+    LeftOut,
+    /// None of its sonames can be opened: what each lacks.
+    NotFound(Vec<Missing>),
 }
 
 /// A file that has no closure: not ELF, or not readable.

@@ -105,7 +105,7 @@ pub(super) fn own_lists(
     origin: &RootfsPath,
     current: Option<&RootfsPath>,
 ) -> (Folders, Folders) {
-    let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
+    let tokens = Tokens { origin: Some(origin.as_bytes()), ..loader.tokens() };
     let none = || Folders::from([]);
     let mut lists = |path: Option<&Bytes>| match path {
         Some(path) => loader.list(files, elements(path, b":", &tokens, current)),

@@ -45,7 +45,7 @@ pub(super) fn folders(
     origin: Option<&RootfsPath>,
     current: Option<&RootfsPath>,
 ) -> Folders {
-    let tokens = Tokens { origin: origin.map(RootfsPath::as_bytes), ..Tokens::of(loader) };
+    let tokens = Tokens { origin: origin.map(RootfsPath::as_bytes), ..loader.tokens() };
     let mut found: Vec<Folder> = Vec::new();
     for part in parts {
         match (part, loader.libc) {

@@ -7,6 +7,7 @@ use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S39
 use super::cache::{self, Cache};
 use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
+use super::tokens::Tokens;
 use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
@@ -66,6 +67,11 @@ const MAX_LOADER: usize = 16 << 20;
 const MAX_PRELOAD: usize = 1 << 16;
 
 impl Loader {
+    /// What tokens stand for, but for `$ORIGIN`, which is each object's own.
+    pub(super) fn tokens(&self) -> Tokens<'_> {
+        Tokens { origin: None, lib: &self.lib, platform: self.machine.elf_platform().as_bytes() }
+    }
+
     /// The loader at `path`, for objects of `machine`, started in the folder `current`.
     pub(super) fn new(files: &mut dyn Files, path: RootfsPath, machine: Machine, current: Option<&RootfsPath>) -> Self {
         let libc = if path.file_name().starts_with(b"ld-musl-") { Libc::Musl } else { Libc::Glibc };

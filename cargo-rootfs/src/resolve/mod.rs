@@ -27,6 +27,7 @@ mod loader;
 mod mapping;
 mod may_open;
 mod names;
+mod opening;
 mod queue;
 mod releases;
 mod resolver;
@@ -37,8 +38,8 @@ mod tests;
 mod tokens;
 mod versions;
 
-pub use closure::{Closure, Loaded, Missing, OtherName, Skipped};
-pub use dlopen::{Note, Noted, Opening, Priority};
+pub use closure::{Closure, Loaded, Missing, Noted, Opening, OtherName, Skipped};
+pub use dlopen::{Note, Priority};
 pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};

@@ -4,29 +4,24 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::closure::{Closure, Loaded, Missing, Skipped};
+use super::closure::Closure;
 use super::dlopen::{Notes, Priority};
 use super::folders::Folders;
-use super::library_path::{self, LibraryPath};
+use super::library_path::LibraryPath;
 use super::loader::{Loader, Shared};
-use super::mapping::Process;
 use super::may_open::Named;
 use super::names::{Marks, NameId, Names};
-use super::releases::{Releases, RunsOn};
-use super::scopes::{Hit, only_for};
-use super::search::{Attempt, Outcome, Progress, Scope, Search};
-use super::{BadObject, Files, Find, FoundBy, Hwcaps, bytes};
-use crate::elf::Malformed;
+use super::releases::Releases;
+use super::search::{Outcome, Progress, Scope};
+use super::{FileId, Files, Hwcaps};
+use crate::elf::Object;
 use crate::path::RootfsPath;
 use crate::target::Machine;
-
-/// How many objects a closure is expected to have; a wrong guess costs memory or time, and little of either.
-const USUAL: usize = 16;
 
 /// Computes closures, and remembers what executables have in common.
 #[derive(Debug)]
 pub struct Resolver {
-    library_path: Vec<LibraryPath>,
+    pub(super) library_path: Vec<LibraryPath>,
     pub(super) current: Option<RootfsPath>,
     pub(super) preloads: bool,
     /// The least priority of the dlopen notes that are followed.
@@ -35,7 +30,7 @@ pub struct Resolver {
     /// Of the closure at hand.
     pub(super) progress: Progress,
     /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
-    library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
+    pub(super) library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
     /// What the loaders search on the hardware at hand.
     hwcaps: Hwcaps,
     loaders: FxHashMap<(RootfsPath, Machine, Hwcaps), (usize, Shared)>,
@@ -48,9 +43,54 @@ pub struct Resolver {
     /// What an object of the closure at hand is known by: the names it was needed by, its path, its soname.
     pub(super) known: Marks,
     pub(super) by_file: Marks,
-    releases: Releases,
+    pub(super) releases: Releases,
     /// What is found by the names that stand in files which call dlopen(3).
     pub(super) named: Named,
+}
+
+/// What a search came to, with the names that the object is then known by.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    pub(super) outcome: Outcome,
+    pub(super) path_name: NameId,
+    pub(super) soname: Option<NameId>,
+    pub(super) object: Option<Arc<Object>>,
+}
+
+/// An object of the closure that is being computed; index 0 is the executable.
+pub(super) struct Mapped {
+    pub(super) path: RootfsPath,
+    pub(super) object: Arc<Object>,
+    /// Its file; the executable's and glibc's loader's are not known by it.
+    pub(super) file: Option<FileId>,
+    /// What it is known by; what comes later gives way to others.
+    pub(super) names: [Option<NameId>; 3],
+    /// Who caused it to be loaded (`l_loader`).
+    pub(super) loaded_by: Option<usize>,
+    /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
+    pub(super) rpath: Folders,
+    /// Its own RUNPATH, likewise.
+    pub(super) runpath: Folders,
+    pub(super) scope: Option<usize>,
+    /// Its place in [`Closure::objects`].
+    pub(super) listed: Option<usize>,
+}
+
+/// The process whose closure is being computed.
+pub(super) struct Process<'a> {
+    pub(super) files: &'a mut dyn Files,
+    pub(super) loader: Shared,
+    pub(super) loader_id: usize,
+    /// `--library-path`, for its program.
+    pub(super) library_path: Folders,
+    pub(super) mapped: Vec<Mapped>,
+    /// Further names of objects: device and inode were known under another one.
+    pub(super) aliases: Vec<(NameId, usize)>,
+    /// Where what is opened is listed, by its name and its path: it may be opened again when other objects are there.
+    pub(super) opened: FxHashMap<(NameId, NameId), usize>,
+    /// How much was done for the notes.
+    pub(super) spent: usize,
+    pub(super) closure: &'a mut Closure,
 }
 
 impl Resolver {
@@ -115,7 +155,12 @@ impl Resolver {
         files.object(file).is_ok_and(|object| object.machine == machine).then_some(loader)
     }
 
-    fn shared_loader(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> (usize, Shared) {
+    pub(super) fn shared_loader(
+        &mut self,
+        files: &mut dyn Files,
+        path: &RootfsPath,
+        machine: Machine,
+    ) -> (usize, Shared) {
         let key = (path.clone(), machine, self.hwcaps);
         if let Some(known) = self.loaders.get(&key) {
             return known.clone();
@@ -153,150 +198,5 @@ impl Resolver {
                 .filter_map(|name| loader.first_guess(name))
                 .collect()
         });
-    }
-
-    /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
-    pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
-        let library_path = library_path::folders(files, &self.library_path, loader, None, self.current.as_ref());
-        let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
-        let mut tried = Vec::new();
-        let mut progress = Progress::default();
-        let outcome = Search {
-            files,
-            loader,
-            current: self.current.as_ref(),
-            trail: Some(&mut tried),
-            progress: &mut progress,
-            passed_over: Vec::new(),
-        }
-        .run(&scope, name);
-        let only_for = match outcome {
-            Outcome::Missing => only_for(files, loader, &tried, name),
-            _ => None,
-        };
-        let (needed, needed_by) = (bytes(name), RootfsPath::root());
-        let missing = |bad| Missing { needed, needed_by, tried, bad, opened: None, only_for };
-        match outcome {
-            Outcome::Found { path, realpath, file, by, hwcaps } => {
-                Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by, hwcaps })
-            }
-            Outcome::Missing => Err(missing(None)),
-            Outcome::Bad { path, reason } => Err(missing(Some((path, reason)))),
-        }
-    }
-
-    /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
-    pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
-        self.progress = Progress::default();
-        let (realpath, id) = match files.find(path) {
-            Find::File { realpath, file } => (realpath, file),
-            other => return Err(Skipped::Absent(other)),
-        };
-        let object = match files.object(id) {
-            Ok(object) => object,
-            Err(why) => return Err(Skipped::Bad { realpath, id, why }),
-        };
-        if let Some(reason) = object.unstartable {
-            let malformed = Malformed { head: Some(object.head), reason: reason.to_owned(), not_elf: false };
-            return Err(Skipped::Bad { realpath, id, why: BadObject::Malformed(malformed) });
-        }
-        let interpreter_path = object.interpreter.as_deref().and_then(RootfsPath::from_bytes);
-        let mut closure = Closure {
-            file: path.clone(),
-            realpath: realpath.clone(),
-            id,
-            interpreter: None,
-            loader: None,
-            objects: Vec::with_capacity(USUAL),
-            at_start: 0,
-            notes: Vec::new(),
-            bad_notes: Vec::new(),
-            may_open: Vec::new(),
-            opens_unnamed: Vec::new(),
-            variants: Vec::new(),
-            missing: Vec::new(),
-            passed_over: Vec::new(),
-            other_names: Vec::new(),
-            edges: Vec::with_capacity(4 * USUAL),
-            runs_on: RunsOn::default(),
-        };
-        if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
-            // Static, static-pie, or a library that needs nothing.
-            closure.runs_on = self.releases.runs_on(files, &closure);
-            return Ok(closure);
-        }
-        let loader_path = interpreter_path.clone().unwrap_or_else(|| Loader::usual_path(&object));
-        let (loader_id, loader) = self.shared_loader(files, &loader_path, object.machine);
-        if let Some(path) = interpreter_path {
-            let bad = unusable_interpreter(files, &loader, object.machine);
-            if loader.file.is_none() || bad.is_some() {
-                closure.missing.push(Missing {
-                    needed: bytes(path.as_bytes()),
-                    needed_by: realpath.clone(),
-                    tried: vec![Attempt { by: FoundBy::Absolute, place: Some(path.clone()), why_not: bad.clone() }],
-                    bad: bad.map(|why| (path.clone(), why)),
-                    opened: None,
-                    only_for: None,
-                });
-            }
-            closure.interpreter = Some((path, loader.file.clone()));
-        }
-        closure.loader = Some(Arc::clone(&loader));
-        let library_path = self.library_folders(files, &loader, loader_id, &closure.realpath);
-        let mut process = Process {
-            files,
-            loader,
-            loader_id,
-            library_path,
-            mapped: Vec::with_capacity(USUAL),
-            aliases: Vec::new(),
-            opened: FxHashMap::default(),
-            spent: 0,
-            closure: &mut closure,
-        };
-        self.map_all(&mut process, object);
-        process.closure.at_start = process.closure.objects.len();
-        if process.mapped.iter().any(|mapped| !mapped.object.dlopen_notes.is_empty()) {
-            self.open_noted(&mut process);
-        }
-        closure.runs_on = self.releases.runs_on(files, &closure);
-        Ok(closure)
-    }
-
-    /// The folders of the library path for a program at `path`.
-    fn library_folders(
-        &mut self,
-        files: &mut dyn Files,
-        loader: &Loader,
-        loader_id: usize,
-        path: &RootfsPath,
-    ) -> Folders {
-        let origin = if library_path::depends_on_origin(&self.library_path) { path.parent() } else { None };
-        let Self { library_folders, library_path, current, .. } = self;
-        let key = (loader_id, origin);
-        if let Some(folders) = library_folders.get(&key) {
-            return Arc::clone(folders);
-        }
-        let folders = library_path::folders(files, library_path, loader, key.1.as_ref(), current.as_ref());
-        library_folders.insert(key, Arc::clone(&folders));
-        folders
-    }
-}
-
-/// Why the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).
-fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine) -> Option<String> {
-    let Some((_, file)) = &loader.file else {
-        return match files.find(&loader.path) {
-            Find::Dir => Some("it is a directory".to_owned()),
-            Find::Special(word) => Some(format!("it is a {word}")),
-            Find::Loop => Some("too many levels of symbolic links".to_owned()),
-            Find::Failed(why) => Some(why),
-            Find::Absent | Find::NotDir | Find::File { .. } => None,
-        };
-    };
-    match files.object(*file) {
-        Ok(object) if object.machine == machine => None,
-        Ok(object) => Some(format!("it is for {:?}", object.machine)),
-        Err(why) => Some(why.to_string()),
     }
 }

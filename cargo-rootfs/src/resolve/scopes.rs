@@ -2,27 +2,50 @@
 
 use std::sync::Arc;
 
+use super::closure::{Loaded, Missing};
+use super::folders::Folders;
+use super::library_path;
 use super::loader::{Libc, Loader};
-use super::mapping::{Mapped, Process};
 use super::names::NameId;
-use super::resolver::Resolver;
-use super::search::{Attempt, Outcome, Scope, Search};
+use super::resolver::{Hit, Mapped, Process, Resolver};
+use super::search::{Attempt, Outcome, Progress, Scope, Search};
 use super::tokens::{Tokens, expand};
 use super::{Files, Find, FoundBy, bytes, hwcaps};
-use crate::elf::{Bytes, Object};
+use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
-/// What a search came to, with the names that the object is then known by.
-#[derive(Debug, Clone)]
-pub(super) struct Hit {
-    pub(super) outcome: Outcome,
-    pub(super) path_name: NameId,
-    pub(super) soname: Option<NameId>,
-    pub(super) object: Option<Arc<Object>>,
-}
-
 impl Resolver {
+    /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
+    pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
+        let library_path = library_path::folders(files, &self.library_path, loader, None, self.current.as_ref());
+        let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
+        let mut tried = Vec::new();
+        let mut progress = Progress::default();
+        let outcome = Search {
+            files,
+            loader,
+            current: self.current.as_ref(),
+            trail: Some(&mut tried),
+            progress: &mut progress,
+            passed_over: Vec::new(),
+        }
+        .run(&scope, name);
+        let only_for = match outcome {
+            Outcome::Missing => only_for(files, loader, &tried, name),
+            _ => None,
+        };
+        let (needed, needed_by) = (bytes(name), RootfsPath::root());
+        let missing = |bad| Missing { needed, needed_by, tried, bad, opened: None, only_for };
+        match outcome {
+            Outcome::Found { path, realpath, file, by, hwcaps } => {
+                Ok(Loaded { needed: bytes(name), path, realpath, file, found_by: by, hwcaps })
+            }
+            Outcome::Missing => Err(missing(None)),
+            Outcome::Bad { path, reason } => Err(missing(Some((path, reason)))),
+        }
+    }
+
     /// The search lists of what `mapped[at]` needs.
     pub(super) fn scope(&mut self, process: &mut Process<'_>, at: usize) -> usize {
         let Process { loader, library_path, mapped, .. } = process;
@@ -129,7 +152,7 @@ impl Resolver {
             return Some(self.names.id(name));
         }
         let origin = object.path.parent().unwrap_or_else(RootfsPath::root);
-        let tokens = Tokens { origin: Some(origin.as_bytes()), ..Tokens::of(loader) };
+        let tokens = Tokens { origin: Some(origin.as_bytes()), ..loader.tokens() };
         expand(name, &tokens).map(|name| self.names.id(&name))
     }
 

@@ -1,6 +1,5 @@
 //! Dynamic string tokens: `$ORIGIN`, `$LIB`, `$PLATFORM`, with or without braces (ld.so(8)).
 
-use super::loader::Loader;
 use crate::elf::Bytes;
 
 /// What the tokens stand for, for one object.
@@ -12,13 +11,6 @@ pub(super) struct Tokens<'a> {
     pub(super) lib: &'a [u8],
     /// Unknown where empty.
     pub(super) platform: &'a [u8],
-}
-
-impl<'a> Tokens<'a> {
-    /// Those that are the same for all objects of a loader.
-    pub(super) fn of(loader: &'a Loader) -> Self {
-        Self { origin: None, lib: &loader.lib, platform: loader.machine.elf_platform().as_bytes() }
-    }
 }
 
 /// Whether there is a token in `text` (`_dl_dst_count`).
