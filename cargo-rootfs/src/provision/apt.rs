@@ -614,6 +614,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stopped_ends_with_all_that_it_started() {
+        let asked = std::cell::Cell::new(0);
+        let stop = || match asked.replace(asked.get() + 1) {
+            0 => Ok(()),
+            _ => Err(Error::interrupted()),
+        };
+        let started = std::time::Instant::now();
+        // It would not return before the last of those that write to its outputs.
+        let stopped = run(duct::cmd("sh", ["-c", "sleep 60 & wait"]), "sh", &stop).unwrap_err();
+        assert_eq!(stopped.exit_code(), crate::error::exit_code::INTERRUPTED);
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let output = run(duct::cmd("sh", ["-c", "echo said; exit 3"]), "sh", &|| Ok(())).unwrap();
+        assert_eq!((output.status.code(), &*output.stdout), (Some(3), &b"said\n"[..]));
+    }
+
+    #[test]
     fn indexes_of_files_are_fetched_when_they_are_asked_for() {
         let text = configuration(Path::new("/c"), "arm64").unwrap();
         let mut targets = text.split("Acquire::IndexTargets::deb::").filter(|target| target.starts_with("Contents-"));
