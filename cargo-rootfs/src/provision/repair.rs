@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::folder::names_in;
 use super::{keystore, mime};
 use crate::path::RootfsPath;
 use crate::runtime::{Glob, Part};
@@ -349,21 +350,6 @@ fn number(file: &Path, before: &str) -> io::Result<String> {
 fn codename(root: &Path) -> Option<String> {
     let text = fs::read_to_string(root.join("usr/lib/os-release")).ok()?;
     Some(text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?.trim_matches('"').to_owned())
-}
-
-/// The names in a folder, sorted; none where there is no such folder.
-pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok())).collect::<io::Result<Vec<_>>>()?;
-    let mut names: Vec<String> = names.into_iter().flatten().collect();
-    names.sort();
-    Ok(names)
 }
 
 /// The folders of /usr/lib for one architecture each.
