@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::closure::{Closure, Loaded, Missing, OtherName, Skipped};
-use super::folders::{Folders, own_lists};
+use super::folders::Folders;
 use super::library_path;
 use super::loader::{Libc, Loader};
 use super::names::NameId;
+use super::own_lists::own_lists;
 use super::queue::{Circle, Queue};
 use super::releases::RunsOn;
 use super::resolver::{Mapped, Process, Resolver};

@@ -28,6 +28,7 @@ mod mapping;
 mod may_open;
 mod names;
 mod opening;
+mod own_lists;
 mod queue;
 mod releases;
 mod resolver;
