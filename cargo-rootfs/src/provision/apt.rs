@@ -164,7 +164,7 @@ impl<'s> Apt<'s> {
                 return self.mark(UPDATED);
             }
             let said = Said::of(&output);
-            let again = said.is_halfway();
+            let again = said.is_halfway() || said.is_held();
             last = Some(said);
             if !again {
                 break;
@@ -489,6 +489,11 @@ impl Said {
         ])
     }
 
+    /// Whether the apt of a run that was killed has not ended yet: of all others this one has the suite's lock.
+    fn is_held(&self) -> bool {
+        self.says(&["Could not get lock"])
+    }
+
     /// A package's name and the version of it that is not there.
     fn gone(&self) -> Option<(&str, &str)> {
         self.lines.iter().find_map(|line| {
@@ -521,6 +526,8 @@ impl Said {
             ("the mirror does not have this suite", None)
         } else if self.says(&["is not valid yet", "is expired"]) {
             ("its signature is of another time: is the clock right?", None)
+        } else if self.is_held() {
+            ("the apt of a run that was killed has not ended", Some("try again when it has"))
         } else if self.is_halfway() {
             (
                 "the mirror is in the middle of an update, or broke off; it was asked three times",
@@ -588,6 +595,10 @@ mod tests {
             (
                 "E: Failed to fetch http://m/dists/x/InRelease  Connection failed [IP: 127.0.0.1 80]\n",
                 "cannot be reached",
+            ),
+            (
+                "E: Could not get lock /c/lists/lock. It is held by process 7 (apt-get)\nE: Unable to lock directory /c\n",
+                "a run that was killed",
             ),
             ("E: Write error - write (28: No space left on device)\n", "disk is full"),
         ] {
