@@ -67,7 +67,8 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
     stopped.signal(At::Packages, "INT", To::Group)?;
     ensure!(read()? == before, "a stopped run changed the lock");
     it.path("cache", &["--with", "bash,ls"]).run()?;
-    Ok(())
+    it.with(lab.rootfs(&it.project, ["sysroot", "prune", "--all"]), "cache").run()?;
+    stopped.signal(At::Index, "KILL", To::Process)
 }
 
 struct Stopped<'l> {
@@ -80,6 +81,23 @@ impl Stopped<'_> {
         let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls", "--tar"];
         let rootfs = self.it.lab.rootfs(&self.it.project, words).arg(self.tar.as_str());
         Ok(self.it.with(arm64::with_compilers(rootfs)?, "cache"))
+    }
+
+    /// The apt of a killed run has the lock of the index until it ends: the next run has patience.
+    fn waits_for(&self, killed: &str) -> Result<()> {
+        let it = &self.it;
+        ensure!(running(killed, "apt-get")? > 0, "apt has ended with the run");
+        let next = it.path("cache", &["--with", "bash,ls"]).by(["setsid"]).start()?;
+        let session = next.pids().first().copied().context("no process")?.to_string();
+        let held = it.lab.path(LOCK);
+        until("it opens the lock", || Ok(has_open(&session, &held)))?;
+        // Its own apt is refused at once.
+        std::thread::sleep(Duration::from_secs(1));
+        it.mirror.set(Fault::None);
+        let output = next.wait()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
+        Ok(())
     }
 
     /// Starts it, signals it there, and sees how it ends and what it leaves.
@@ -116,6 +134,9 @@ impl Stopped<'_> {
         }
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(took < AT_MOST, "it took {took:?}, and said: {said}");
+        if signal == "KILL" && at == At::Index {
+            self.waits_for(&session)?;
+        }
         it.mirror.set(Fault::None);
         if signal == "KILL" {
             // Nothing cleans up after SIGKILL; it must only not be in anybody's way.
