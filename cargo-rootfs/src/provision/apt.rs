@@ -3,18 +3,19 @@
 //! It verifies every signature and digest. Nothing is installed: the system's own apt and dpkg are not touched,
 //! no hook and no maintainer script runs, and no right of root is needed.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal};
 use sha2::{Digest, Sha256};
 
-use super::cache::{Cache, hexadecimal};
+use super::cache::{Cache, hexadecimal, sha256_of};
 use super::lock::Package;
 use super::repair::Recipe;
 use super::request::{Network, Stop, TICK, pause};
@@ -66,6 +67,9 @@ const UPDATED: &str = "updated";
 
 /// How often a mirror is asked that answers with halves of an update, and how long is waited before each time.
 const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
+
+/// How long a mirror may send nothing of any package; by itself, apt waits longer than that for each.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// One suite for one machine.
 pub(super) struct Apt<'s> {
@@ -263,7 +267,9 @@ impl<'s> Apt<'s> {
         let specs = || packages.iter().map(|package| package.spec());
         let words = ["-q", "-o", "Acquire::Retries=3", "download", "--"].map(String::from);
         let command = self.command("apt-get", words.into_iter().chain(specs())).dir(folder);
-        let output = run(command, "apt-get", self.stop)?;
+        let growth = Growth::of(folder, SILENCE);
+        let stop = || (self.stop)().and_then(|()| growth.goes_on());
+        let output = run(command, "apt-get", &stop)?;
         if output.status.success() {
             return Ok(());
         }
@@ -285,6 +291,36 @@ impl<'s> Apt<'s> {
 
     fn run(&self, program: &str, words: impl IntoIterator<Item = String>) -> Result<Output> {
         run(self.command(program, words), program, self.stop)
+    }
+}
+
+/// A folder that is filled from a mirror. apt gives up on each request after a while, and then makes the next: with
+/// many packages, and a mirror that takes requests and does not answer, that would be hours.
+struct Growth<'f> {
+    folder: &'f Path,
+    limit: Duration,
+    /// How much there was, and since when.
+    last: Cell<(u64, Instant)>,
+}
+
+impl<'f> Growth<'f> {
+    fn of(folder: &'f Path, limit: Duration) -> Self {
+        Self { folder, limit, last: Cell::new((0, Instant::now())) }
+    }
+
+    /// Fails where nothing has come for too long.
+    fn goes_on(&self) -> Result<()> {
+        let files = fs::read_dir(self.folder).into_iter().flatten().flatten();
+        let bytes = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
+        let (before, since) = self.last.get();
+        if bytes != before {
+            self.last.set((bytes, Instant::now()));
+        } else if since.elapsed() > self.limit {
+            let seconds = self.limit.as_secs();
+            return Err(Error::failed(format!("the mirror has sent nothing for {seconds} seconds"))
+                .help("run it again: what has come whole is kept"));
+        }
+        Ok(())
     }
 }
 
@@ -547,10 +583,14 @@ impl Said {
     }
 }
 
-/// Moves what was downloaded to `folder` into the cache.
-pub(super) fn keep_downloads(cache: &Cache, folder: &Path) -> Result<()> {
+/// Keeps those of `packages` that have come whole.
+pub(super) fn keep_downloads(cache: &Cache, folder: &Path, packages: &[&Package]) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?.flatten() {
-        cache.keep_deb(&entry.path())?;
+        let file = entry.path();
+        let digest = sha256_of(&file).map_err(|error| Error::io("read", &file, error))?;
+        if packages.iter().any(|package| package.sha256 == digest) {
+            cache.keep_deb(&file, &digest)?;
+        }
     }
     Ok(())
 }
@@ -622,6 +662,19 @@ mod tests {
         );
         let gone = Said::of_texts("", "E: Version '1:2~x' for 'bash' was not found\n");
         assert_eq!(gone.gone(), Some(("bash", "1:2~x")));
+    }
+
+    #[test]
+    fn a_mirror_that_sends_nothing_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let growth = Growth::of(folder.path(), Duration::from_millis(100));
+        for text in ["a", "ab", "abc"] {
+            fs::write(folder.path().join("x.deb"), text).unwrap();
+            std::thread::sleep(Duration::from_millis(60));
+            growth.goes_on().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(110));
+        assert!(growth.goes_on().unwrap_err().message().contains("has sent nothing"));
     }
 
     #[test]

@@ -214,13 +214,11 @@ impl Cache {
         Ok(())
     }
 
-    /// Moves a downloaded package in; gives its digest.
-    pub(super) fn keep_deb(&self, file: &Path) -> Result<String> {
-        let digest = sha256_of(file).map_err(|error| Error::io("read", file, error))?;
+    /// Moves a downloaded package of this digest in.
+    pub(super) fn keep_deb(&self, file: &Path, sha256: &str) -> Result<()> {
         self.folder("debs")?;
-        let path = self.deb_path(&digest);
-        fs::rename(file, &path).map_err(|error| self.unwritable(&path, error))?;
-        Ok(digest)
+        let path = self.deb_path(sha256);
+        fs::rename(file, &path).map_err(|error| self.unwritable(&path, error))
     }
 
     /// What tells this sysroot from all others: everything that it is made of.
@@ -341,7 +339,7 @@ impl Cache {
     }
 }
 
-fn sha256_of(path: &Path) -> io::Result<String> {
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut sum = Sha256::new();
     io::copy(&mut file, &mut sum)?;
@@ -440,7 +438,8 @@ pub(super) mod tests {
         let cache = Cache::at(temp.path());
         let file = temp.path().join("x.deb");
         fs::write(&file, "abc").unwrap();
-        let sha256 = cache.keep_deb(&file).unwrap();
+        let sha256 = sha256_of(&file).unwrap();
+        cache.keep_deb(&file, &sha256).unwrap();
         assert_eq!(sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let package = Package { name: "x".into(), version: "1".into(), sha256 };
         let kept = cache.deb(&package).unwrap();

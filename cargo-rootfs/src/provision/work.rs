@@ -189,7 +189,8 @@ impl<'w> Work<'w> {
                 // The index may be of yesterday, and the packages of today.
                 self.apt = None;
                 self.index(Age::Newest)?;
-                self.download(&lacking)?;
+                let left: Vec<_> = lacking.into_iter().filter(|package| cache.deb(package).is_none()).collect();
+                self.download(&left)?;
             }
         }
         let mut debs = Vec::new();
@@ -210,8 +211,9 @@ impl<'w> Work<'w> {
 
     fn download(&mut self, packages: &[&lock::Package]) -> Result<()> {
         let folder = self.cache.fetching(&cache::name_of(&self.request.suite, self.request.machine)?)?;
-        self.apt()?.download(packages, folder.path())?;
-        apt::keep_downloads(self.cache, folder.path())
+        let downloaded = self.apt()?.download(packages, folder.path());
+        apt::keep_downloads(self.cache, folder.path(), packages)?;
+        downloaded
     }
 
     fn apt(&mut self) -> Result<&Apt<'w>> {
