@@ -173,15 +173,22 @@ impl<'s> Apt<'s> {
             if !again {
                 break;
             }
-            // What it has of the index belongs to two states of the mirror.
-            let _ = super::folder::remove(&self.folder.join("lists/partial"));
-            let _ = fs::create_dir_all(self.folder.join("lists/partial"));
+            // What it has of the index belongs to two states of the mirror, or is damaged.
+            self.forget();
         }
         Err(last.unwrap_or_default().error(&format!(
             "cannot fetch the index of {} for {}",
             self.suite,
             self.architecture()
         )))
+    }
+
+    /// Does away with the index, and with all that was made of it.
+    pub(super) fn forget(&self) {
+        for name in ["lists", "pkgcache.bin", UPDATED, Contents::Architecture.name(), Contents::All.name()] {
+            let _ = super::folder::remove(&self.folder.join(name));
+        }
+        let _ = fs::create_dir_all(self.folder.join("lists/partial"));
     }
 
     /// The newest version of each of these packages that exists.
@@ -251,6 +258,11 @@ impl<'s> Apt<'s> {
         let output = self.run("apt-get", options.into_iter().chain(specs.iter().cloned()))?;
         if !output.status.success() {
             let said = Said::of(&output);
+            if let Some(name) = said.unknown() {
+                return Err(Error::failed(format!("{} no longer has the package {name}", self.suite))
+                    .detail("`rootfs.lock` asks for it")
+                    .help("choose anew what has the same tools: cargo rootfs sysroot update"));
+            }
             if let Some(gone) = said.gone() {
                 return Err(Error::failed(format!("the mirror no longer has {} {}", gone.0, gone.1))
                     .detail("`rootfs.lock` asks for this version")
@@ -540,6 +552,11 @@ impl Said {
         })
     }
 
+    /// The name of a package that there is not.
+    fn unknown(&self) -> Option<&str> {
+        self.lines.iter().find_map(|line| line.strip_prefix("Unable to locate package "))
+    }
+
     /// In words of ours where the reason is known, with apt's own below.
     fn error(&self, what: &str) -> Error {
         let (why, help) = if self.says(&["No space left on device", "enough free space"]) {
@@ -660,6 +677,8 @@ mod tests {
             "{}",
             told(why)
         );
+        let unknown = Said::of_texts("", "Reading\nE: Unable to locate package gone-sed\n");
+        assert_eq!(unknown.unknown(), Some("gone-sed"));
         let gone = Said::of_texts("", "E: Version '1:2~x' for 'bash' was not found\n");
         assert_eq!(gone.gone(), Some(("bash", "1:2~x")));
     }

@@ -228,7 +228,7 @@ impl Cache {
             sum.update(text.len().to_le_bytes());
             sum.update(text);
         };
-        add("cargo-rootfs sysroot 3");
+        add("cargo-rootfs sysroot 4");
         add(recipe);
         // Only root's files keep their owners.
         add(if rustix::process::geteuid().is_root() { "owners" } else { "no owners" });
@@ -330,7 +330,7 @@ impl Cache {
                     .ok()
                     .and_then(|lock| lock.sections.into_iter().next())
                     .filter(|_| is_intact(&entry.join(ROOT), &contents)),
-                bytes: records(&contents).filter_map(|(kind, size, _)| (kind == b'f').then_some(size)).sum(),
+                bytes: records(&contents).filter_map(|(kind, size, ..)| (kind == b'f').then_some(size)).sum(),
                 used: used.unwrap_or(SystemTime::UNIX_EPOCH),
                 folder: entry,
             });

@@ -35,7 +35,8 @@ pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// A record for each file and link below `root`: `f` or `l`, the size as eight bytes, the path, a NUL.
+/// A record for each file and link below `root`: `f` or `l`, size and time of change of eight bytes each, the path, a
+/// NUL.
 /// Folders are known by what is in them.
 pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
@@ -56,6 +57,7 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
             let inside = path.strip_prefix(root).unwrap_or(&path);
             contents.push(kind);
             contents.extend(metadata.size().to_le_bytes());
+            contents.extend(metadata.mtime().to_le_bytes());
             contents.extend(inside.as_os_str().as_bytes());
             contents.push(0);
         }
@@ -63,27 +65,31 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Kind, size and path of each record.
-pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, &[u8])> {
+/// Kind, size, time and path of each record.
+pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, i64, &[u8])> {
     std::iter::from_fn(move || {
         let (kind, rest) = contents.split_first()?;
         let (size, rest) = rest.split_first_chunk()?;
+        let (time, rest) = rest.split_first_chunk()?;
         let end = memchr::memchr(0, rest)?;
         contents = &rest[end + 1..];
-        Some((*kind, u64::from_le_bytes(*size), &rest[..end]))
+        Some((*kind, u64::from_le_bytes(*size), i64::from_le_bytes(*time), &rest[..end]))
     })
 }
 
-/// Whether all that was recorded is there. Bytes are not compared: that would take longer than all else of a run.
+/// Whether all that was recorded is there, and was not written to. Bytes are not compared: that would take longer than all else of a run.
 pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else { return false };
     !contents.is_empty()
-        && records(contents).all(|(kind, size, path)| {
+        && records(contents).all(|(kind, size, time, path)| {
             rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
                 let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-                is_link == (kind == b'l') && u64::try_from(stat.st_size) == Ok(size)
+                // The widths of these fields differ between architectures.
+                #[allow(clippy::unnecessary_cast)]
+                let is_same = (stat.st_size as u64, stat.st_mtime as i64) == (size, time);
+                is_link == (kind == b'l') && is_same
             })
         })
 }

@@ -65,7 +65,13 @@ impl Cache {
                 removed.push(folder);
             }
         }
-        for deb in entries(&self.root().join("debs"))?.into_iter().filter(|it| !is_temporary(it)) {
+        // Whoever makes a sysroot holds it, and counts on what it is made of.
+        let path = self.root().join("locks").join(UNPACKED);
+        let lock = File::open(path);
+        let is_free = lock
+            .as_ref()
+            .map_or(true, |lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
+        for deb in entries(&self.root().join("debs"))?.into_iter().filter(|it| is_free && !is_temporary(it)) {
             let metadata = fs::symlink_metadata(&deb).map_err(|error| Error::io("read", &deb, error))?;
             let stem = deb.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             // A run that has just fetched it may be about to extract it.
@@ -76,11 +82,6 @@ impl Cache {
                 removed.push(deb);
             }
         }
-        let path = self.root().join("locks").join(UNPACKED);
-        let lock = File::open(path);
-        let is_free = lock
-            .as_ref()
-            .map_or(true, |lock| rustix::fs::flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok());
         for unpacked in entries(&self.root().join(UNPACKED))?.into_iter().filter(|_| is_free) {
             let name = unpacked.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let sha256 = name.split('-').next().unwrap_or_default();
@@ -152,11 +153,15 @@ mod tests {
         let kept = made(&cache, &section);
         assert_eq!(cache.prune(Prune::All).unwrap().0, Vec::<PathBuf>::new(), "a sysroot is made of it");
         drop(kept);
+        fs::create_dir(temp.path().join("debs")).unwrap();
+        fs::write(temp.path().join("debs/x.deb"), "").unwrap();
         let guard = cache.keep_all_unpacked().unwrap();
         assert_eq!(cache.prune(Prune::All).unwrap().0.len(), 1, "somebody is about to use it");
         drop(guard);
-        // The file, and the record of it: a letter, its size, its name and a NUL.
-        assert_eq!(cache.prune(Prune::All).unwrap(), (vec![folder], 5 + 14));
+        let (mut removed, bytes) = cache.prune(Prune::All).unwrap();
+        removed.sort();
+        // The file, and the record of it: a letter, its size and time, its name and a NUL.
+        assert_eq!((removed, bytes), (vec![temp.path().join("debs/x.deb"), folder], 5 + 22));
     }
 
     #[test]

@@ -72,7 +72,17 @@ impl<'w> Work<'w> {
         let machine = self.request.machine;
         let all: Vec<_> = wants.union(hopes).map(|want| (want, want.candidates(machine))).collect();
         let names: BTreeSet<&String> = all.iter().flat_map(|(_, candidates)| candidates).collect();
-        let known = self.apt()?.known(&names.into_iter().cloned().collect::<Vec<_>>())?;
+        let names: Vec<String> = names.into_iter().cloned().collect();
+        let known = match self.apt()?.known(&names) {
+            // Of a damaged index nothing can be known; it is had again.
+            Err(_) if self.request.may.network == Network::Used => {
+                (self.stop)()?;
+                self.apt()?.forget();
+                self.index(Age::Newest)?;
+                self.apt()?.known(&names)?
+            }
+            known => known?,
+        };
         let is_base = |name: &String| BASE.contains(&name.as_str());
         if known.is_empty() && all.iter().any(|(_, candidates)| candidates.iter().any(is_base)) {
             let (suite, arch) = (&section.suite, &section.architecture);
