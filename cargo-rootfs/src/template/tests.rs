@@ -149,6 +149,7 @@ fn base_is_the_skeleton_that_programs_expect() {
             "/run 0755 0:0",
             "/sys 0555 0:0",
             "/tmp 1777 0:0",
+            "/var/run 0777 0:0",
             "/var/tmp 1777 0:0",
         ]
     );
