@@ -219,7 +219,7 @@ fn a_symbol_version_that_the_sysroot_lacks_is_told() {
         snapbox::str![[r#"
 error: version `GLIBC_9.[..]` not found in `/lib[..]/libc.so.6`
   needed by /usr/local/bin/new
-  linked for glibc 9.[..] or newer; the sysroot has 2.[..]
+  linked for glibc 9.[..] or newer; the sysroot has versions up to 2.[..]
   help: take libraries of a newer release: --sysroot debian:sid
 
 "#]],

@@ -26,8 +26,11 @@ use crate::target::Target;
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folder = args.content.sysroot.as_deref().unwrap_or("/");
     if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
-        return Err(Error::usage(format!("`--sysroot {folder}` is not a folder, which `tree FILE` looks in"))
-            .help(format!("--sysroot $(cargo rootfs sysroot path --tools-only --sysroot {folder})")));
+        let error = Error::usage(format!("`--sysroot {folder}` is not a folder, which `tree FILE` looks in"));
+        return Err(match std::path::Path::new(folder).is_dir() {
+            true => error.help(format!("a folder is written with a slash: --sysroot ./{folder}")),
+            false => error.help(format!("--sysroot $(cargo rootfs sysroot path --tools-only --sysroot {folder})")),
+        });
     }
     let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
     let mut sysroot = Sysroot::open(folder.as_ref())?;

@@ -64,6 +64,8 @@ impl<'s> Sysroot<'s> {
     /// Takes the first that may do. `linker` is the program that links for the target, where one is configured.
     pub(super) fn choose(plan: &'s RootfsPlan, around: &'s Surroundings<'s>, linker: Option<OsString>) -> Result<Self> {
         let content = &plan.content;
+        // Before anything is fetched for them, or written to a lock.
+        Error::all(content.tools.iter().filter_map(|tool| layout::tools::check_name(tool).err()).collect())?;
         let candidate = |place| vec![Candidate { place, why: String::new() }];
         let (candidates, passed_over) = match &plan.sysroot {
             SysrootPlan::Folder(folder) => (candidate(Place::Folder(folder.clone())), Vec::new()),

@@ -36,10 +36,20 @@ pub(super) fn roots(
     found
 }
 
-fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath, Error> {
+/// Whether it can be the name of a tool, wherever that is looked up.
+pub(crate) fn check_name(tool: &str) -> Result<(), Error> {
     if tool.is_empty() {
         return Err(Error::usage("--with was given an empty name"));
     }
+    if tool.contains('/') && !tool.starts_with('/') {
+        return Err(Error::usage(format!("tool `{tool}` is neither a name nor an absolute path"))
+            .help("take a file of the project by --include, a prebuilt executable by --binary"));
+    }
+    Ok(())
+}
+
+fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath, Error> {
+    check_name(tool)?;
     let path = if tool.starts_with('/') {
         let path = RootfsPath::parse(tool)?;
         match view.walk(&path).end {
@@ -58,9 +68,6 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
                 return Err(Error::failed(format!("cannot read tool `{tool}`")).detail(error.to_string()));
             }
         }
-    } else if tool.contains('/') {
-        return Err(Error::usage(format!("tool `{tool}` is neither a name nor an absolute path"))
-            .help("take a file of the project by --include, a prebuilt executable by --binary"));
     } else {
         by_name(view, tool).ok_or_else(|| not_executable(view, tool).unwrap_or_else(|| unknown(view, tool, target)))?
     };
@@ -123,6 +130,11 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
     if !near.is_empty() {
         let names: Vec<_> = near.iter().map(|(_, name)| name.as_str()).collect();
         error = error.detail(format!("near names: {}", names.join(", ")));
+    }
+    let elsewhere = packages::elsewhere(view.root(), name).filter(|_| name == tool);
+    let is_there = |path: &String| RootfsPath::parse(path).is_ok_and(|path| is_executable(view, &path));
+    if let Some(path) = elsewhere.filter(is_there) {
+        return error.help(format!("it is in no PATH: --with {path}"));
     }
     match packages::of_tool(name, target.machine()) {
         Some(package) => error.help(format!("install {package} in the sysroot")),

@@ -43,6 +43,14 @@ pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
     Some(with_architecture(&package, machine))
 }
 
+/// Where the sysroot has a tool of this name that is in no PATH, as `/usr/lib/postgresql/15/bin/postgres`.
+pub(crate) fn elsewhere(sysroot: &Path, name: &str) -> Option<String> {
+    let endings = [format!("/bin/{name}"), format!("/sbin/{name}")];
+    in_files(sysroot, ".list", |_, text| {
+        text.lines().find(|line| endings.iter().any(|ending| line.ends_with(ending))).map(str::to_owned)
+    })
+}
+
 fn with_architecture(package: &str, machine: Machine) -> String {
     match machine.debian() {
         Some(debian) if machine != Machine::host() => format!("{package}:{debian}"),
@@ -83,6 +91,9 @@ mod tests {
             assert_eq!(of_library(root.path(), b"libquux.so.7", arm).as_deref(), Some("libquux7:arm64"));
         }
         assert_eq!(of_library(root.path(), b"libquux.so.8", arm), None);
+        fs::write(info.join("postgresql-15.list"), "/.\n/usr/lib/postgresql/15/bin/postgres\n").unwrap();
+        assert_eq!(elsewhere(root.path(), "postgres").as_deref(), Some("/usr/lib/postgresql/15/bin/postgres"));
+        assert_eq!(elsewhere(root.path(), "gres"), None);
         assert_eq!(of_library(root.path(), b"\xff.so.8", arm), None);
     }
 }

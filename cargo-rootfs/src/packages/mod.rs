@@ -16,7 +16,7 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
 pub(crate) use documentation::is_documentation;
-pub(crate) use hints::{of_library, of_tool};
+pub(crate) use hints::{elsewhere, of_library, of_tool};
 
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.
 const LONGEST: usize = 64 << 20;

@@ -36,7 +36,7 @@ pub fn version_error(lacking: &Unsatisfied, os_release: &[u8]) -> Error {
 fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
     match (lacking.linked_for, lacking.present) {
         (Some(linked), Some(present)) => {
-            error.detail(format!("linked for glibc {linked} or newer; the sysroot has {present}"))
+            error.detail(format!("linked for glibc {linked} or newer; the sysroot has versions up to {present}"))
         }
         (Some(linked), None) => error.detail(format!("linked for glibc {linked} or newer")),
         (None, _) => error,

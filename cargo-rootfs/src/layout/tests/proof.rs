@@ -359,7 +359,7 @@ fn a_library_that_lacks_a_version_fails() {
     let error = Ask::tools(&["new"]).error(&sysroot);
     assert_eq!(error.exit_code(), 1);
     assert_eq!(error.message(), "version `GLIBC_2.99` not found in `/lib/libc.so.6`");
-    let linked_for = "linked for glibc 2.99 or newer; the sysroot has 2.34";
+    let linked_for = "linked for glibc 2.99 or newer; the sysroot has versions up to 2.34";
     assert_eq!(error.details(), ["needed by /usr/bin/new", linked_for]);
     assert_eq!(error.help_line().unwrap(), "take libraries of a newer release: --sysroot debian:sid");
     // A weak one may be lacking.
@@ -383,9 +383,9 @@ fn lacking_versions_are_told_once_for_each_object() {
         told,
         [
             "versions `GLIBC_2.38`, `GLIBC_2.40` not found in `/lib/libc.so.6`\nneeded by /lib/liblate.so\n\
-             linked for glibc 2.40 or newer; the sysroot has 2.34",
+             linked for glibc 2.40 or newer; the sysroot has versions up to 2.34",
             "version `OWN_2` not found in `/lib/libown.so`\nneeded by /usr/bin/two\n\
-             linked for glibc 2.34 or newer; the sysroot has 2.34",
+             linked for glibc 2.34 or newer; the sysroot has versions up to 2.34",
         ]
     );
     let help: Vec<_> = error.each().filter_map(Error::help_line).collect();
