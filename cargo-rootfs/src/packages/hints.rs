@@ -45,7 +45,7 @@ pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
 
 /// Where the sysroot has a tool of this name that is in no PATH, as `/usr/lib/postgresql/15/bin/postgres`.
 pub(crate) fn elsewhere(sysroot: &Path, name: &str) -> Option<String> {
-    let endings = [format!("/bin/{name}"), format!("/sbin/{name}")];
+    let endings = ["bin", "sbin", "games"].map(|folder| format!("/{folder}/{name}"));
     in_files(sysroot, ".list", |_, text| {
         text.lines().find(|line| endings.iter().any(|ending| line.ends_with(ending))).map(str::to_owned)
     })
