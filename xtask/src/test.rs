@@ -24,8 +24,8 @@ pub(crate) fn run() -> Result<()> {
     stage("doc", 60, &doc);
     stage("test", 240, &|| cargo(["test", "--workspace", "--locked"]).show());
     stage("msrv", 180, &msrv::check);
-    stage("install", 240, &install::check);
-    stage("e2e", 300, &|| e2e::run(""));
+    stage("install", 300, &install::check);
+    stage("e2e", 360, &|| e2e::run(""));
     stage("tools", 240, &|| tools::run(tools::By::Ours, ""));
     stage("tools, each from packages", 420, &|| tools::run(tools::By::Provisioned, ""));
     stage("projects", 600, &|| projects::run(""));

@@ -105,7 +105,7 @@ const SCENARIOS: &[Scenario] = &[
     ("trace: what a command uses, as metadata", 40, watch::trace),
     ("trace: processes of all kinds", 20, watch::processes),
     ("check and trace: arm64 through qemu-user", 20, watch::foreign),
-    ("readme: from a clean clone", 60, readme::flow),
+    ("readme: from a clean clone", 90, readme::flow),
 ];
 
 /// `cargo xtask e2e [FILTER]`.
