@@ -65,8 +65,11 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Kind, size, time and path of each record.
-pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = (u8, u64, i64, &[u8])> {
+/// Kind, size, time and path.
+type Record<'c> = (u8, u64, i64, &'c [u8]);
+
+/// Each record.
+pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = Record<'_>> {
     std::iter::from_fn(move || {
         let (kind, rest) = contents.split_first()?;
         let (size, rest) = rest.split_first_chunk()?;
@@ -82,15 +85,22 @@ pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(root) = rustix::fs::open(root, flags, Mode::empty()) else { return false };
-    !contents.is_empty()
-        && records(contents).all(|(kind, size, time, path)| {
-            rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
-                let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
-                // The widths of these fields differ between architectures.
-                #[allow(clippy::unnecessary_cast)]
-                let is_same = (stat.st_size as u64, stat.st_mtime as i64) == (size, time);
-                is_link == (kind == b'l') && is_same
-            })
+    let is_as_recorded = |&(kind, size, time, path): &Record<'_>| {
+        rustix::fs::statat(&root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
+            let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+            // The widths of these fields differ between architectures.
+            #[allow(clippy::unnecessary_cast)]
+            let is_same = (stat.st_size as u64, stat.st_mtime as i64) == (size, time);
+            is_link == (kind == b'l') && is_same
+        })
+    };
+    // Every run waits for this, and a sysroot has thousands of files.
+    let records: Vec<_> = records(contents).collect();
+    let (here, there) = records.split_at(records.len() / 2);
+    !records.is_empty()
+        && std::thread::scope(|scope| {
+            let there = scope.spawn(|| there.iter().all(is_as_recorded));
+            here.iter().all(is_as_recorded) && there.join().is_ok_and(|is_intact| is_intact)
         })
 }
 

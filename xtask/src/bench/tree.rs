@@ -16,7 +16,7 @@ const LIBTREE: [&str; 2] = ["libtree", "-pvv"];
 
 /// How near to libtree's time a tree may come: ours reads ahead on a second core, which on some machines is half of one,
 /// and which other work may have.
-const GUARD: f64 = 0.9;
+const GUARD: f64 = 0.75;
 
 pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
     need("libtree")?;

@@ -21,7 +21,7 @@ use crate::stage::{cannot, need};
 const AT_MOST: Duration = Duration::from_millis(50);
 
 /// What fails the scenario: a machine that is shared can be half as fast as it was.
-const FAR: Duration = Duration::from_millis(90);
+const FAR: Duration = Duration::from_millis(70);
 
 /// How often the three are timed before a second run is called slow: other work on the machine only ever adds.
 const ROUNDS: u32 = 40;
