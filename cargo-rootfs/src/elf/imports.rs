@@ -26,8 +26,8 @@ pub struct Symbols {
     pub names_size: u64,
 }
 
-/// What is read at once.
-const CHUNK: usize = 64 << 10;
+/// What is read at once, as little as in `strings`.
+const CHUNK: usize = 32 << 10;
 /// The most symbols that are looked at; LLVM imports a thousand.
 const MAX_SYMBOLS: u64 = 1 << 20;
 /// The most bytes of names that are looked through; LLVM's have 5 MB.

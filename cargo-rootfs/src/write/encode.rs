@@ -226,14 +226,12 @@ impl<W: Write> Encoder<W> {
 
     /// What the archive goes to, with all of it so far, for some of the current file to go there by other means.
     /// [`passed`](Self::passed) is to say how much that was; where pieces end does not matter from then on.
-    #[cfg(feature = "cli")]
     pub(super) fn bypass(&mut self) -> io::Result<&mut W> {
         self.out.write_all(&self.gathered)?;
         self.gathered.clear();
         Ok(&mut self.out)
     }
 
-    #[cfg(feature = "cli")]
     pub(super) fn passed(&mut self, count: u64) {
         self.left -= count;
         self.pad();

@@ -49,7 +49,7 @@ impl StagedFile {
         Ok(Self { temporary: Temporary::Named(named(path)?), path: path.to_owned(), folders })
     }
 
-    fn file(&self) -> &File {
+    pub(super) fn file(&self) -> &File {
         match &self.temporary {
             Temporary::Unnamed(file) => file,
             Temporary::Named(file) => file.as_file(),

@@ -10,6 +10,7 @@ use std::path::Path;
 use camino::Utf8Path;
 
 use super::encode::{self, Encoder};
+use super::pages::Passage;
 use super::staged_file::StagedFile;
 use super::{Observer, Sink, Staged, Written};
 use crate::error::{Error, Result};
@@ -19,6 +20,9 @@ use crate::rootfs::{Entry, Rootfs};
 /// A tar archive that is being written.
 pub struct TarFile {
     encoder: Encoder<Destination>,
+    /// By which host files go to it, where it is a regular file: what is in a pipe of somebody else's may be read when
+    /// nobody here looks any more whether a file has changed.
+    passage: Option<Passage>,
     written: Written,
 }
 
@@ -42,7 +46,13 @@ impl TarFile {
         let mtime = encode::mtime(epoch)?;
         let destination = Destination::open(path.as_std_path())?;
         let written = Written::Tar(path.as_std_path().to_owned());
-        Ok(Box::new(Self { encoder: Encoder::new(destination, mtime), written }))
+        Ok(Box::new(Self::new(destination, mtime, written)))
+    }
+
+    fn new(destination: Destination, mtime: u64, written: Written) -> Self {
+        let is_file = destination.file().metadata().is_ok_and(|metadata| metadata.is_file());
+        let passage = is_file.then(|| Passage::new().ok()).flatten();
+        Self { encoder: Encoder::new(destination, mtime), passage, written }
     }
 
     fn failed(&self, error: io::Error) -> Error {
@@ -65,7 +75,7 @@ pub fn stdout(epoch: i64) -> Result<Box<dyn Sink>> {
     // Rust's own stdout gathers lines.
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed(&Written::Stdout, error))?;
     let destination = Destination::Straight(File::from(stdout));
-    Ok(Box::new(TarFile { encoder: Encoder::new(destination, mtime), written: Written::Stdout }))
+    Ok(Box::new(TarFile::new(destination, mtime, Written::Stdout)))
 }
 
 fn failed(written: &Written, error: io::Error) -> Error {
@@ -95,6 +105,13 @@ impl Destination {
                 let file = File::options().write(true).open(path);
                 Ok(Self::Straight(file.map_err(|error| Error::io("write", path, error))?))
             }
+        }
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Staged(file) => file.file(),
+            Self::Straight(file) => file,
         }
     }
 }
@@ -135,8 +152,24 @@ impl Sink for TarFile {
         self.encoder.data(bytes).map_err(|error| self.failed(error))
     }
 
+    fn backlog(&self) -> Option<u64> {
+        // What was passed was read.
+        self.passage.as_ref().map(|_| 0)
+    }
+
+    fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
+        let Self { encoder, passage, written } = self;
+        let Some(passage) = passage else { return Ok(0) };
+        let mut take = || {
+            let count = passage.pass(file, encoder.bypass()?.file(), limit)?;
+            encoder.passed(count);
+            Ok(count)
+        };
+        take().map_err(|error| failed(written, error))
+    }
+
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { encoder, written } = *self;
+        let Self { encoder, written, .. } = *self;
         let mut destination = encoder.into_inner().map_err(|error| failed(&written, error))?;
         if let Destination::Staged(file) = &mut destination {
             file.write_all(&encode::END).map_err(|error| failed(&written, error))?;

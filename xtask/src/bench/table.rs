@@ -84,6 +84,10 @@ impl Table {
         self.0.push(row);
     }
 
+    pub(super) fn append(&mut self, other: Table) {
+        self.0.extend(other.0);
+    }
+
     /// Fails where a ratio is far over its reach.
     pub(super) fn judge(&self) -> Result<()> {
         let failed = self.0.iter().filter(|row| row.fails());

@@ -4,9 +4,8 @@
 //! digest stands in the configuration and is known only when it has gone by.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 
-use rustix::pipe::SpliceFlags;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -14,14 +13,12 @@ use crate::image::ImageConfig;
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Rootfs};
 use crate::write::encode::{self, Encoder};
+use crate::write::pages;
 
 /// Modification time of all that is in a layer, so that it stays the same from release to release.
 const MTIME: u64 = 0;
 
 const LAYER: &str = "layer.tar";
-
-/// Bytes that are copied at once where pages cannot be passed on.
-const COPY: u64 = 64 << 10;
 
 /// A layer that is being written, and whatever stands around it.
 pub(super) struct Layer(Encoder<Pipe>);
@@ -69,13 +66,7 @@ impl Layer {
     /// At most `limit` bytes from where `source` stands; 0 at its end. The pipe gets the file's own pages, which saves
     /// copying each byte twice.
     pub(super) fn take(&mut self, source: &File, limit: u64) -> io::Result<u64> {
-        let pipe = &mut self.0.bypass()?.file;
-        let room = usize::try_from(limit).unwrap_or(usize::MAX);
-        let count = match rustix::pipe::splice(source, None, &*pipe, None, room, SpliceFlags::empty()) {
-            // Not every file system can (splice(2)).
-            Err(rustix::io::Errno::INVAL) => io::copy(&mut source.take(limit.min(COPY)), pipe)?,
-            done => done? as u64,
-        };
+        let count = pages::to_pipe(source, &self.0.bypass()?.file, limit)?;
         self.0.passed(count);
         Ok(count)
     }

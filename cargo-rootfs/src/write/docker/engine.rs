@@ -9,12 +9,9 @@ use std::process::Output;
 use std::str::FromStr;
 
 use duct::{Handle, cmd};
-use rustix::pipe::PipeFlags;
 
 use crate::error::{Error, Result};
-
-/// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
-pub(super) const PIPE: usize = 1 << 20;
+use crate::write::pages;
 
 /// Lines of an engine's complaint that are repeated.
 const LINES: usize = 20;
@@ -52,10 +49,7 @@ impl Engine {
 
     /// Starts a command that reads from the pipe that is returned.
     pub(super) fn feed(self, arguments: Vec<String>) -> Result<(Running, File)> {
-        let piped = |error: rustix::io::Errno| Error::failed("cannot make a pipe").with_source(io::Error::from(error));
-        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(piped)?;
-        // It is smaller where the user has many pipes already.
-        let _ = rustix::pipe::fcntl_setpipe_size(&writer, PIPE);
+        let (reader, writer) = pages::pipe().map_err(|error| Error::failed("cannot make a pipe").with_source(error))?;
         // The expression goes at the end of this statement, and with it our copy of the reading end:
         // were it kept, a write would not fail when the engine is gone.
         let handle = cmd(self.program(), &arguments)

@@ -21,7 +21,7 @@ pub use name::ImageName;
 use std::fs::File;
 use std::io;
 
-use super::{Observer, Sink, Staged, Written};
+use super::{Observer, Sink, Staged, Written, pages};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
@@ -98,7 +98,7 @@ impl Sink for Image {
     }
 
     fn backlog(&self) -> Option<u64> {
-        self.layer.takes_files().then_some(engine::PIPE as u64)
+        self.layer.takes_files().then_some(pages::PIPE as u64)
     }
 
     fn take(&mut self, file: &File, limit: u64) -> Result<u64> {

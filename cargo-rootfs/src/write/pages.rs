@@ -1,0 +1,128 @@
+//! Hands on what is in a host file without a look at it: the pages themselves, by splice(2), where the file systems
+//! know how, and copies otherwise.
+//!
+//! A pipe holds the file's own pages, which change with it, until they are read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+
+/// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
+pub(super) const PIPE: usize = 1 << 20;
+
+/// Bytes that are copied at once where pages cannot be handed on.
+const COPY: u64 = 64 << 10;
+
+/// At most `limit` bytes from where `source` stands, to `pipe`; 0 at its end. No byte is copied.
+#[cfg(feature = "cli")]
+pub(super) fn to_pipe(source: &File, mut pipe: &File, limit: u64) -> io::Result<u64> {
+    match splice(source, None, pipe, None, room(limit), SpliceFlags::empty()) {
+        // Not every file system can.
+        Err(Errno::INVAL) => io::copy(&mut source.take(limit.min(COPY)), &mut pipe),
+        done => Ok(done? as u64),
+    }
+}
+
+/// A pipe, of which both ends are here: it is smaller where the user has many pipes already.
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let _ = fcntl_setpipe_size(&writer, PIPE);
+    Ok((reader, writer))
+}
+
+/// The way from one file to another: a pipe that is empty before and after.
+pub(super) struct Passage {
+    reader: File,
+    writer: OwnedFd,
+}
+
+impl Passage {
+    pub(super) fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe()?;
+        Ok(Self { reader: reader.into(), writer })
+    }
+
+    /// At most `limit` bytes from where `source` stands, to where `out` does; 0 at the end of `source`. Each byte is
+    /// copied once, from page to page, and not a second time by way of a buffer.
+    pub(super) fn pass(&self, source: &File, mut out: &File, limit: u64) -> io::Result<u64> {
+        let count = match splice(source, None, &self.writer, None, room(limit), SpliceFlags::empty()) {
+            Err(Errno::INVAL) => return io::copy(&mut source.take(limit.min(COPY)), &mut out),
+            done => done?,
+        };
+        let mut left = count;
+        while left > 0 {
+            match splice(&self.reader, None, out, None, left, SpliceFlags::empty()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(passed) => left -= passed,
+                Err(Errno::INTR) => {}
+                // Nor can a file that is appended to.
+                Err(Errno::INVAL) => {
+                    let copied = io::copy(&mut (&self.reader).take(left as u64), &mut out)?;
+                    left -= room(copied).min(left);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(count as u64)
+    }
+}
+
+fn room(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, SeekFrom, Write};
+
+    use super::super::tests::temp;
+    use super::*;
+
+    /// What is in a file at `path` that was opened by `options`, after two times all of `bytes` was passed to it.
+    fn passed(bytes: &[u8], options: &mut std::fs::OpenOptions) -> Vec<u8> {
+        let (_folder, folder) = temp();
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        std::fs::write(&from, bytes).unwrap();
+        let mut out = options.create(true).open(&to).unwrap();
+        out.write_all(b"head").unwrap();
+        let mut source = File::open(&from).unwrap();
+        let passage = Passage::new().unwrap();
+        for _ in 0..2 {
+            source.seek(SeekFrom::Start(0)).unwrap();
+            while passage.pass(&source, &out, u64::MAX).unwrap() > 0 {}
+        }
+        std::fs::read(to).unwrap()
+    }
+
+    /// A file that is appended to takes no pages: it gets copies.
+    #[test]
+    fn all_bytes_arrive_in_order_by_pages_and_by_copies() {
+        let bytes: Vec<u8> = (0..3_000_001u32).map(|at| (at / 251) as u8).collect();
+        let expected = [&b"head"[..], &bytes, &bytes].concat();
+        assert!(passed(&bytes, File::options().write(true)) == expected);
+        assert!(passed(&bytes, File::options().append(true)) == expected);
+    }
+
+    /// What the kernel makes as it is read has no pages.
+    #[test]
+    fn a_source_without_pages_is_copied() {
+        let mut out = tempfile::tempfile().unwrap();
+        let passage = Passage::new().unwrap();
+        let source = File::open("/proc/self/status").unwrap();
+        while passage.pass(&source, &out, u64::MAX).unwrap() > 0 {}
+        let mut text = String::new();
+        out.seek(SeekFrom::Start(0)).unwrap();
+        out.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("Name:") && text.contains("nonvoluntary_ctxt_switches"), "{text}");
+    }
+
+    #[test]
+    fn a_full_device_is_an_error() {
+        let source = File::open(std::env::current_exe().unwrap()).unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        assert!(Passage::new().unwrap().pass(&source, &full, 4096).is_err());
+    }
+}
