@@ -364,7 +364,13 @@ fn host_files_are_read_whole_below_and_above_the_thread() {
             std::fs::write(&host, bytes).unwrap();
             planned = planned.host(&format!("/file-{index}"), 0o644, host.as_std_path());
         }
-        gnu_tar_agrees(&planned, &tar_bytes(&planned, 0));
+        // One archive gets the files themselves, two get what a reader read.
+        let bytes = tar_bytes(&planned, 0);
+        gnu_tar_agrees(&planned, &bytes);
+        let two = ["a.tar", "b.tar"].map(|name| path.join(name));
+        let sinks = two.iter().map(|path| TarFile::create(path, 0).unwrap()).collect();
+        write(&planned.0, sinks, &mut (), &AtomicBool::new(false)).unwrap();
+        assert!(two.iter().all(|path| std::fs::read(path).unwrap() == bytes));
     }
 }
 
@@ -588,10 +594,15 @@ fn a_full_file_system_leaves_the_earlier_output() {
     let output = mounted.path.join("x.tar");
     std::fs::write(&output, "earlier").unwrap();
     let planned = Planned::new().file("/big", 0o644, &[1; 1 << 20]);
-    let error = write_one(&planned, TarFile::create(&output, 0)).unwrap_err();
-    assert_eq!(error.message(), format!("cannot write `{output}`"));
-    assert_eq!(std::fs::read(&output).unwrap(), b"earlier");
-    assert_eq!(names_in(&mounted.path), ["x.tar"]);
+    let (_folder, elsewhere) = temp();
+    std::fs::write(elsewhere.join("big"), [1; 1 << 20]).unwrap();
+    let from_the_host = Planned::new().host("/big", 0o644, elsewhere.join("big").as_std_path());
+    for planned in [&planned, &from_the_host] {
+        let error = write_one(planned, TarFile::create(&output, 0)).unwrap_err();
+        assert_eq!(error.message(), format!("cannot write `{output}`"));
+        assert_eq!(std::fs::read(&output).unwrap(), b"earlier");
+        assert_eq!(names_in(&mounted.path), ["x.tar"]);
+    }
     // The room is there again.
     write_one(&some_of_everything(), TarFile::create(&output, 0)).unwrap();
 
