@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 use crate::host;
 
@@ -19,6 +19,21 @@ impl fmt::Display for Skip {
 }
 
 impl std::error::Error for Skip {}
+
+/// What failed of a score, and why.
+#[derive(Debug)]
+struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed:{}", self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Lines of the beginning, and of the end, of a failure that are told once more when a run closes.
+const LINES: usize = 20;
 
 /// Ends a piece of work that this machine cannot do: a skip on a laptop, a failure in CI.
 pub(crate) fn cannot<T>(why: impl Into<String>) -> Result<T> {
@@ -37,7 +52,8 @@ pub(crate) struct Score {
     prefix: &'static str,
     started: Instant,
     passed: usize,
-    failed: Vec<String>,
+    /// What failed, and why.
+    failed: Vec<(String, Error)>,
     skipped: Vec<String>,
 }
 
@@ -65,27 +81,68 @@ impl Score {
                 println!("<== {name}: SKIPPED, {error:#}\n");
             }
             Err(error) => {
-                self.failed.push(name.to_owned());
-                println!("{error:#}");
+                // A score told its failures as they came.
+                if !error.is::<Failed>() {
+                    println!("{error:#}");
+                }
+                self.failed.push((name.to_owned(), error));
                 println!("<== {name}: FAILED, {time}\n");
             }
         }
     }
 
-    /// Tells the score, as its last line, and fails where anything failed.
+    /// Tells the score, as its last line, and fails where anything failed. The error tells why once more: the end of
+    /// a long run is what is kept of it.
     pub(crate) fn close(self) -> Result<()> {
         println!("total {:.0} s", self.started.elapsed().as_secs_f64());
         for skipped in &self.skipped {
             println!("skipped {skipped}");
         }
-        for failed in &self.failed {
-            println!("failed  {failed}");
+        for (name, _) in &self.failed {
+            println!("failed  {name}");
         }
         let (passed, failed, skipped) = (self.passed, self.failed.len(), self.skipped.len());
         println!("{}{passed} passed, {failed} failed, {skipped} skipped", self.prefix);
         if failed > 0 {
-            bail!("failed: {}", self.failed.join(", "));
+            let told = self.failed.iter().map(|(name, why)| format!("\n{name}: {}", shortened(why)));
+            return Err(Failed(told.collect::<String>().replace('\n', "\n  ")).into());
         }
         Ok(())
+    }
+}
+
+/// `why` in full where it is a score's own; else without its middle where it is long.
+fn shortened(why: &Error) -> String {
+    let text = format!("{why:#}");
+    let lines: Vec<&str> = text.lines().collect();
+    if why.is::<Failed>() || lines.len() <= 2 * LINES {
+        return text;
+    }
+    let left_out = format!("... {} lines more", lines.len() - 2 * LINES);
+    [&lines[..LINES], &[left_out.as_str()], &lines[lines.len() - LINES..]].concat().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    fn of<const N: usize>(stages: [(&str, Result<()>); N]) -> Error {
+        let mut score = Score::new("");
+        for (name, ended) in stages {
+            score.stage(name, Duration::from_secs(1), || ended);
+        }
+        score.close().expect_err("something failed")
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_reason_through_two_scores() {
+        let long: String = (1..=100).map(|line| format!("line {line}\n")).collect();
+        let inner = of([("one", Err(anyhow!("short"))), ("two", Err(anyhow!(long)))]);
+        let told = of([("inner", Err(inner)), ("fine", Ok(()))]).to_string();
+        assert!(told.starts_with("failed:\n  inner: failed:\n    one: short\n    two: line 1\n    line 2\n"), "{told}");
+        assert!(told.contains("    line 20\n    ... 60 lines more\n    line 81\n"), "{told}");
+        assert!(told.ends_with("    line 100"), "{told}");
     }
 }

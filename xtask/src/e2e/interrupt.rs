@@ -106,11 +106,15 @@ pub(super) fn closed_pipe(lab: &Lab) -> Result<()> {
     done.says(&["standard output"])
 }
 
-/// Bytes the process wrote, from proc(5).
+/// Bytes the process wrote, from proc(5): what write(2) was given, or how far the furthest of its files got.
+/// `wchar` does not count splice(2).
 fn written(pid: &str) -> u64 {
-    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    let wchar = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-    wchar.and_then(|count| count.parse().ok()).unwrap_or(0)
+    let proc = Utf8PathBuf::from("/proc").join(pid);
+    let count = |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+    let given = fs::read_to_string(proc.join("io")).ok().and_then(|io| count(&io, "wchar:"));
+    let files = proc.join("fdinfo").read_dir_utf8().into_iter().flatten().flatten();
+    let places = files.filter_map(|file| count(&fs::read_to_string(file.path()).ok()?, "pos:"));
+    places.chain(given).max().unwrap_or(0)
 }
 
 fn names(dir: &Utf8Path) -> Result<BTreeSet<String>> {
