@@ -113,7 +113,7 @@ impl Score {
 
 /// `why` in full where it is a score's own; else without its middle where it is long.
 fn shortened(why: &Error) -> String {
-    let text = format!("{why:#}");
+    let text = format!("{why:#}").trim_end().to_owned();
     let lines: Vec<&str> = text.lines().collect();
     if why.is::<Failed>() || lines.len() <= 2 * LINES {
         return text;
