@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::root::Root;
 use super::take::{Taken, Taking};
@@ -14,7 +14,7 @@ use crate::error::{Error, Shortage, Warning};
 use crate::packages::{Database, PackageId, is_documentation};
 use crate::path::RootfsPath;
 use crate::rootfs::Origin;
-use crate::sysroot::{End, Sysroot};
+use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
 /// How many names a line lists before the rest are counted.
@@ -114,18 +114,8 @@ impl Packaged {
     ) {
         let name = &*database.package(wanted.id).name;
         let files = database.files(view, wanted.id);
-        // A folder that something is in comes with that; others are there to be written to.
-        let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
-        let origin = wanted.origin(name);
-        let mut taking = self.taking(view, machine, &origin);
-        for path in files {
-            let walk = taking.view.walk(&path);
-            let is_passed = matches!(walk.end, End::Dir(_)) && folders.contains(&path);
-            if !is_passed && !is_documentation(name, &path) {
-                taking.one(&path);
-                real.extend(matches!(walk.end, End::File(_)).then_some((walk.path, wanted)));
-            }
-        }
+        let taken = self.taking(view, machine, &wanted.origin(name)).package(name, &files);
+        real.extend(taken.into_iter().map(|path| (path, wanted)));
     }
 
     /// The names that packages were given when they were installed, where they lead to what was taken.

@@ -12,12 +12,14 @@ use rustc_hash::FxHashSet;
 
 use super::place::Layout;
 use super::root::Root;
+use super::scripts::Script;
 use super::suggestions::Suggestion;
 use super::take::{Taken, Taking};
 use super::worklist::Worklist;
 use super::{libraries, tools};
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Shortage, Warning};
+use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
@@ -40,6 +42,8 @@ pub(super) struct Runtime<'t> {
     fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
     /// How many roots, others and taken files were looked at.
     looked: (usize, usize, usize),
+    /// What is installed, where that was asked for and is known.
+    database: Option<Option<Database>>,
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
     /// The functions of which no import was seen yet, and the files that were looked at for them.
@@ -74,6 +78,7 @@ impl<'t> Runtime<'t> {
             lib,
             fired: BTreeSet::new(),
             looked: (0, 0, 0),
+            database: None,
             paths: FxHashSet::default(),
             names: FxHashSet::default(),
             taken: Taken::default(),
@@ -121,6 +126,10 @@ impl<'t> Runtime<'t> {
             let path = worklist.worked.others[index].path.clone();
             let realpath = worklist.view.walk(&path).path;
             self.meet_names(worklist.view, &path, &realpath, calls);
+            if worklist.worked.others[index].is_tool {
+                let script = worklist.worked.scripts.iter().find(|script| script.path == path);
+                script.into_iter().for_each(|script| self.meet_script(worklist.view, script, calls));
+            }
         }
         for index in taken..self.taken.len() {
             let path = self.taken.path(index).clone();
@@ -183,6 +192,17 @@ impl<'t> Runtime<'t> {
         }
     }
 
+    /// A tool that is a script, by the names of what runs it.
+    fn meet_script(&self, view: &mut Sysroot, script: &Script, calls: &mut Vec<Call>) {
+        let program = script.program.as_ref().unwrap_or(&script.interpreter);
+        let mut triggered = Vec::new();
+        for path in [program, &view.walk(program).path] {
+            self.rules.of_interpreter(path.file_name(), &mut triggered);
+        }
+        let because = &script.realpath;
+        calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: because.clone() }));
+    }
+
     fn meet_name(&mut self, name: &[u8], realpath: &RootfsPath, calls: &mut Vec<Call>) {
         if !self.names.contains(name) {
             self.names.insert(Bytes::from(name));
@@ -198,7 +218,9 @@ impl<'t> Runtime<'t> {
         let folder = call.because.parent().filter(|_| rule.uses(&["{dir}"]));
         let uses_captures = rule.uses(&["{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}", "{9}"]);
         let captures = if uses_captures { call.triggered.captures.clone() } else { Captures::new() };
-        let key = (call.triggered.rule, captures, folder.clone());
+        // Modules are those of the package of the file.
+        let of = if rule.modules.is_empty() { folder.clone() } else { Some(call.because.clone()) };
+        let key = (call.triggered.rule, captures, of);
         if self.fired.contains(&key) || !self.holds(&rule, worklist) {
             return Vec::new();
         }
@@ -214,6 +236,7 @@ impl<'t> Runtime<'t> {
         let because = &call.because;
         let mut firing = Firing { runtime: self, worklist, rule: &rule, because, origin, bindings, roots: Vec::new() };
         firing.files();
+        firing.modules();
         firing.tools(&rule.tools, &bindings);
         firing.libraries(&rule.libraries, &bindings);
         rule.words_of.iter().for_each(|words| firing.words(words));
@@ -316,10 +339,36 @@ impl Firing<'_, '_, '_> {
         }
     }
 
+    /// `modules`
+    fn modules(&mut self) {
+        if self.rule.modules.is_empty() {
+            return;
+        }
+        let modules = globs(&self.rule.modules, &self.bindings);
+        let exclude = globs(&self.rule.exclude, &self.bindings);
+        let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
+        let database = runtime.database.get_or_insert_with(|| Database::open(view, runtime.machine));
+        let Some(database) = database else { return };
+        let Some(id) = database.owners(view, std::slice::from_ref(self.because))[0] else { return };
+        let is_module = |path: &RootfsPath| modules.iter().any(|glob| glob.matches(path).is_some());
+        for (id, files) in database.modules(view, id, is_module) {
+            let name = &database.package(id).name;
+            let mut taking = Taking {
+                view: &mut *view,
+                taken: &mut runtime.taken,
+                machine: runtime.machine,
+                exclude: &exclude,
+                origin: &self.origin,
+                roots: &mut self.roots,
+                count: 0,
+            };
+            taking.package(name, &files);
+        }
+    }
+
     /// Takes what a pattern leads to; how much that was.
     fn take(&mut self, text: &str, bindings: &Bindings<'_>) -> usize {
-        let exclude = self.rule.exclude.iter().flat_map(|text| bind(text, bindings));
-        let exclude: Vec<Glob> = exclude.flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect();
+        let exclude = globs(&self.rule.exclude, bindings);
         let mut taking = Taking {
             view: self.worklist.view,
             taken: &mut self.runtime.taken,
@@ -390,13 +439,18 @@ impl Firing<'_, '_, '_> {
 impl Rule {
     /// Whether any of these variables is in it: else it does the same whatever they stand for.
     fn uses(&self, variables: &[&str]) -> bool {
-        let lists = [&self.take, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
+        let lists = [&self.take, &self.modules, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
         let words = self.words_of.iter();
         let words = words.flat_map(|it| it.take.iter().chain(&it.tools).chain(&it.libraries).chain([&it.file]));
         let files = self.files.iter().map(|file| &file.path);
         let mut texts = lists.chain(self.first_of.iter().flatten()).chain(words).chain(files);
         texts.any(|text| variables.iter().any(|variable| text.contains(variable)))
     }
+}
+
+/// The patterns that texts of a rule stand for.
+fn globs(texts: &[String], bindings: &Bindings<'_>) -> Vec<Glob> {
+    texts.iter().flat_map(|text| bind(text, bindings)).flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect()
 }
 
 /// Whether a path lies in a folder that a merged /usr has as a link into /usr (file-hierarchy(7)).

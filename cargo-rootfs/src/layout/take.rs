@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use goblin::elf::header::{EM_NONE, ET_DYN, ET_EXEC};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::place::Layout;
 use super::root::Root;
 use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
+use crate::packages::is_documentation;
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
@@ -107,6 +108,41 @@ impl Taking<'_> {
             End::File(file) if !self.is_secret(path) => self.file(path, file),
             _ => {}
         }
+    }
+
+    /// What a package of this name lists and the sysroot has, but for documentation; the real paths of its files.
+    pub(super) fn package(&mut self, name: &str, files: &[RootfsPath]) -> Vec<RootfsPath> {
+        // A folder that something is in comes with that; others are there to be written to.
+        let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
+        let mut excluded = FxHashMap::default();
+        let mut real = Vec::new();
+        for path in files {
+            if is_documentation(name, path) || self.is_below_excluded(path, &mut excluded) {
+                continue;
+            }
+            let walk = self.view.walk(path);
+            match walk.end {
+                End::Dir(_) if folders.contains(path) => continue,
+                End::File(_) => real.push(walk.path),
+                _ => {}
+            }
+            self.one(path);
+        }
+        real
+    }
+
+    /// Whether it is excluded, or a folder that it is in; each folder is asked once.
+    fn is_below_excluded(&self, path: &RootfsPath, known: &mut FxHashMap<RootfsPath, bool>) -> bool {
+        if self.exclude.is_empty() {
+            return false;
+        }
+        if let Some(known) = known.get(path) {
+            return *known;
+        }
+        let is_excluded =
+            self.is_excluded(path) || path.parent().is_some_and(|folder| self.is_below_excluded(&folder, known));
+        known.insert(path.clone(), is_excluded);
+        is_excluded
     }
 
     fn folder(&mut self, top: &RootfsPath) {

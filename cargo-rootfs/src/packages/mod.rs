@@ -224,12 +224,32 @@ impl Database {
     pub fn parts(&self, id: PackageId) -> Vec<PackageId> {
         let source = |package: &Package| package.source.clone().unwrap_or_else(|| package.name.clone());
         let own = source(self.package(id));
-        let found = self.reach(&[id], |needed| source(needed) == own);
+        let found = self.reach(&[id], |needed| source(self.package(needed)) == own);
         found.packages.into_iter().map(|(id, _)| id).collect()
     }
 
+    /// `id`, and of what it depends on the packages that hold a file for which `is_module` is true, and so on from
+    /// those; each with its files.
+    pub fn modules(
+        &self,
+        view: &Sysroot,
+        id: PackageId,
+        is_module: impl Fn(&RootfsPath) -> bool,
+    ) -> Vec<(PackageId, Vec<RootfsPath>)> {
+        let mut held: FxHashMap<PackageId, Vec<RootfsPath>> = FxHashMap::default();
+        held.insert(id, self.files(view, id));
+        let found = self.reach(&[id], |needed| {
+            let files = held.entry(needed).or_insert_with(|| {
+                let files = self.files(view, needed);
+                if files.iter().any(&is_module) { files } else { Vec::new() }
+            });
+            !files.is_empty()
+        });
+        found.packages.into_iter().map(|(id, _)| (id, held.remove(&id).unwrap_or_default())).collect()
+    }
+
     /// What is depended on, as far as `goes_on` to a package.
-    fn reach(&self, wanted: &[PackageId], goes_on: impl Fn(&Package) -> bool) -> Dependencies {
+    fn reach(&self, wanted: &[PackageId], mut goes_on: impl FnMut(PackageId) -> bool) -> Dependencies {
         let mut found = Dependencies::default();
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         for (place, &id) in wanted.iter().enumerate() {
@@ -244,7 +264,7 @@ impl Database {
                     let by_name = group.iter().find_map(|name| self.named.get(name)?.first());
                     let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first());
                     match by_name.or_else(by_role) {
-                        Some(&needed) if !goes_on(self.package(needed)) => {}
+                        Some(&needed) if !goes_on(needed) => {}
                         Some(&needed) if seen.insert(needed) => found.packages.push((needed, place)),
                         Some(_) => {}
                         None => found.missing.push((id, group.join(" | "))),

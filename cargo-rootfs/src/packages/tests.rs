@@ -246,3 +246,36 @@ fn this_machine() {
     let realpath = view.walk(&path("/bin/sh")).path;
     assert!(database.owners(&view, &[realpath])[0].is_some());
 }
+
+/// Modules are of packages that have some, as far as one depends on the other; what others have does not count.
+#[test]
+fn modules_of_a_package_and_of_what_it_depends_on() {
+    let record = |name: &str, depends: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: all\nDepends: {depends}\n\n")
+    };
+    let status = [
+        record("program", "one, data, interpreter"),
+        record("one", "two (>= 1) | other, program"),
+        record("two", ""),
+        record("other", ""),
+        record("data", "behind-data"),
+        record("behind-data", ""),
+        record("interpreter", ""),
+    ];
+    let (_folder, mut view) = sysroot(&[
+        ("var/lib/dpkg/status", &status.concat()),
+        ("var/lib/dpkg/info/program.list", "/.\n/usr\n/usr/share/program/main\n"),
+        ("var/lib/dpkg/info/one.list", "/modules/one\n"),
+        ("var/lib/dpkg/info/two.list", "/usr/bin/two\n/modules/two\n"),
+        ("var/lib/dpkg/info/other.list", "/modules/other\n"),
+        ("var/lib/dpkg/info/data.list", "/usr/share/data\n"),
+        ("var/lib/dpkg/info/behind-data.list", "/modules/behind-data\n"),
+        ("var/lib/dpkg/info/interpreter.list", "/usr/bin/interpreter\n"),
+    ]);
+    let database = Database::open(&mut view, machine()).unwrap();
+    let program = database.find("program").unwrap();
+    let found = database.modules(&view, program, |file| file.is_within(&path("/modules")));
+    let found: Vec<_> =
+        found.iter().map(|(id, files)| format!("{}: {}", database.package(*id).name, shown(files))).collect();
+    assert_eq!(found, ["program: /usr /usr/share/program/main", "one: /modules/one", "two: /usr/bin/two /modules/two"]);
+}

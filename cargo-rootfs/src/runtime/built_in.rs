@@ -33,6 +33,7 @@ pub(super) static ALL: &[BuiltIn] = built_in!(
     "gnupg",
     "libc",
     "media",
+    "modules",
     "network",
     "python",
     "science",

@@ -11,11 +11,17 @@ use super::built_in::{self, Sketch};
 use super::{Bindings, Captures, Glob, Rule, bind};
 use crate::path::RootfsPath;
 
+/// What a pattern of `when` begins with that is for scripts, by what runs them.
+pub(super) const RUN_BY: &str = "#!";
+
 /// All rules that may apply.
+#[derive(Default)]
 pub(crate) struct Rules {
     rules: Vec<Stored>,
     paths: Index,
     names: Index,
+    /// By what runs a script.
+    scripts: Index,
     /// By the function that is imported.
     calls: FxHashMap<Box<[u8]>, Vec<usize>>,
 }
@@ -56,8 +62,7 @@ pub(crate) struct Triggered {
 impl Rules {
     /// The built-in ones and `own`, of which a later one takes the place of an earlier one of its name.
     pub(crate) fn new(own: Vec<Rule>, bindings: &Bindings<'_>) -> Self {
-        let mut rules =
-            Self { rules: Vec::new(), paths: Index::default(), names: Index::default(), calls: FxHashMap::default() };
+        let mut rules = Self::default();
         let is_own = |name: &str| own.iter().any(|rule| *rule.name == *name);
         for (sketch, waits) in built_in::ALL.iter().flat_map(built_in::sketches) {
             if !is_own(sketch.name) {
@@ -85,8 +90,11 @@ impl Rules {
         let number = self.rules.len();
         self.rules.push(rule);
         for text in when.flat_map(|text| bound(text, bindings)) {
-            let index = if text.contains('/') { &mut self.paths } else { &mut self.names };
-            index.add(number, text);
+            match text.strip_prefix(RUN_BY) {
+                Some(name) => self.scripts.add(number, name.to_owned()),
+                None if text.contains('/') => self.paths.add(number, text),
+                None => self.names.add(number, text),
+            }
         }
         for function in calls {
             self.calls.entry(function.as_bytes().into()).or_default().push(number);
@@ -107,6 +115,11 @@ impl Rules {
     /// Adds the rules that a file at `path` calls for.
     pub(crate) fn of_path(&self, path: &RootfsPath, triggered: &mut Vec<Triggered>) {
         self.paths.look_up(path.file_name(), |glob| glob.matches(path), triggered);
+    }
+
+    /// Adds the rules that a script which a program of this name runs calls for.
+    pub(crate) fn of_interpreter(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
+        self.scripts.look_up(name, |glob| glob.matches_name(name), triggered);
     }
 
     /// The functions that some rule waits for.

@@ -17,6 +17,7 @@
 //!
 //! take = ["/usr/lib/git-core"] # each file and whole folder of the sysroot that there is
 //! first-of = [["/usr/share/terminfo", "/lib/terminfo"]]   # of each list, what the first pattern that leads anywhere leads to
+//! modules = ["/usr/lib/python3/dist-packages/**"]   # what packages hold with files like these, see below
 //! exclude = ["*.a", "**/__pycache__", "/usr/share/doc/**"]   # of all these
 //! tools = ["sh", "/usr/lib/git-core/git"]   # as `--with` looks them up
 //! libraries = ["libnss_dns.so.2"]   # as dlopen(3) looks them up
@@ -36,6 +37,8 @@
 //! A pattern of `when` and `unless` with a slash is a glob on the paths of files in the rootfs, by whatever name leads
 //! to them, and `/usr/bin/x` is one of `/bin/x` as well. One without a slash is a glob on the names of ELF files that are in some closure: the soname that is needed,
 //! or the name of the file (`libcurl*.so.4`, `git`). What rules take may be what others wait for.
+//!
+//! In `when` alone, `#!` and a glob on a name is for tools that are scripts, by what runs them: `#!python3*`.
 //!
 //! # Globs
 //!
@@ -68,6 +71,13 @@
 //!
 //! Each word stands for `libraries`, `tools` and `take`. A word with a slash at its beginning stands for that file where
 //! `{}` is the end of what is taken.
+//!
+//! # Modules
+//!
+//! A program that an interpreter runs imports modules that nothing in it leads to, but its package depends on theirs. With
+//! `modules`, the package that has the file that matched is looked up in the sysroot's database, and all that it holds is
+//! taken, but documentation and what `exclude` names; likewise of what it depends on, and so on, as far as packages hold
+//! a file that matches one of the globs. Where there is no database, or no package has the file, nothing is.
 //!
 //! # What is taken
 //!
@@ -138,7 +148,9 @@ pub struct Rule {
     pub take: Vec<String>,
     /// The same, of each list the first that leads anywhere.
     pub first_of: Vec<Vec<String>>,
-    /// What is left out of both.
+    /// Files by which a package is known to be one of modules.
+    pub modules: Vec<String>,
+    /// What is left out of all these.
     pub exclude: Vec<String>,
     /// Tools that are packed.
     pub tools: Vec<String>,

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::bind::unknown_variable;
+use super::matching::RUN_BY;
 use super::{Bindings, Form, Glob, NewBody, NewFile, Rule, WordsOf, bind};
 use crate::template::nearest;
 
@@ -34,7 +35,7 @@ enum Value {
     Other,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "name",
     "why",
     "when",
@@ -43,6 +44,7 @@ const KEYS: [&str; 17] = [
     "before-glibc",
     "take",
     "first-of",
+    "modules",
     "exclude",
     "tools",
     "libraries",
@@ -130,6 +132,8 @@ enum Kind {
     Path,
     /// The same, or a name.
     PathOrName,
+    /// The same, or `#!` and a name.
+    Trigger,
     /// A pattern of `exclude`.
     Ending,
     /// Any text.
@@ -160,12 +164,13 @@ impl Reader {
             match key.as_str() {
                 "name" => {}
                 "why" => rule.why = Arc::from(self.text(key, value)),
-                "when" => rule.when = self.patterns(key, value),
+                "when" => rule.when = self.texts(key, value, Kind::Trigger),
                 "calls" => rule.calls = self.texts(key, value, Kind::Text),
-                "unless" => rule.unless = self.patterns(key, value),
+                "unless" => rule.unless = self.texts(key, value, Kind::PathOrName),
                 "before-glibc" => rule.before_glibc = self.release(key, value),
                 "take" => rule.take = self.texts(key, value, Kind::Path),
                 "first-of" => rule.first_of = self.lists(key, value),
+                "modules" => rule.modules = self.texts(key, value, Kind::Path),
                 "exclude" => rule.exclude = self.texts(key, value, Kind::Ending),
                 "tools" => rule.tools = self.texts(key, value, Kind::Text),
                 "libraries" => rule.libraries = self.texts(key, value, Kind::Text),
@@ -260,10 +265,6 @@ impl Reader {
         items.iter().filter_map(|item| one(self, item)).collect()
     }
 
-    fn patterns(&mut self, key: &str, datum: &Datum) -> Vec<String> {
-        self.texts(key, datum, Kind::PathOrName)
-    }
-
     fn lists(&mut self, key: &str, datum: &Datum) -> Vec<Vec<String>> {
         let Value::List(items) = &datum.value else {
             self.wrong(key, datum, "a list of lists of strings");
@@ -333,6 +334,10 @@ impl Reader {
 
     /// Whether a text will be a pattern whatever its variables stand for.
     fn check(&mut self, key: &str, at: usize, text: &str, kind: Kind) {
+        let (is_script, pattern) = match text.strip_prefix(RUN_BY) {
+            Some(name) if kind == Kind::Trigger => (true, name),
+            _ => (false, text),
+        };
         if kind == Kind::Text {
             return;
         }
@@ -344,14 +349,16 @@ impl Reader {
         let lib = ["/lib".to_owned()];
         let captures = vec!["x".to_owned(); 9];
         let bindings = Bindings { triplet: "x", lib: &lib, dir: Some("/dir"), captures: &captures, word: Some("x") };
-        for text in bind(text, &bindings) {
+        for text in bind(pattern, &bindings) {
             let why = match Glob::parse(&text) {
                 Err(why) => why,
                 Ok(globs) if kind == Kind::Path && globs.iter().any(|glob| !glob.is_absolute) => {
                     "it must begin with a slash"
                 }
+                Ok(globs) if is_script && !globs.iter().all(Glob::is_name) => "`#!` needs a name, without a slash",
+                Ok(_) if kind == Kind::PathOrName && text.starts_with(RUN_BY) => "`#!` is for `when` alone",
                 Ok(globs)
-                    if kind == Kind::PathOrName
+                    if matches!(kind, Kind::PathOrName | Kind::Trigger)
                         && !globs
                             .iter()
                             .all(|it| it.is_absolute || it.is_name() || it.parts[0] == super::glob::Part::Any) =>

@@ -12,16 +12,17 @@ fn read(text: &str) -> Result<Vec<Rule>, Vec<Problem>> {
 
 #[test]
 fn every_key_is_read() {
-    let text = r#"
+    let text = r##"
 [[rule]]
 name = "a"
 why = "b"
-when = ["/usr/bin/git", "libx.so.*"]
+when = ["/usr/bin/git", "libx.so.*", "#!perl*"]
 calls = ["system"]
 unless = ["/x"]
 before-glibc = "2.34"
 take = ["/usr/lib/git-core"]
 first-of = [["/a", "/b"], ["/c"]]
+modules = ["/usr/share/perl5/**"]
 exclude = ["*.a"]
 tools = ["sh"]
 libraries = ["libnss_dns.so.2"]
@@ -31,17 +32,18 @@ files = [{ path = "/etc/x", text = "y" }, { path = "/z", link = "x" }, { path = 
 required = true
 packages = ["git"]
 learned-from = ["debian"]
-"#;
+"##;
     let texts = |texts: &[&str]| texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
     let expected = Rule {
         name: "a".into(),
         why: "b".into(),
-        when: texts(&["/usr/bin/git", "libx.so.*"]),
+        when: texts(&["/usr/bin/git", "libx.so.*", "#!perl*"]),
         calls: texts(&["system"]),
         unless: texts(&["/x"]),
         before_glibc: Some((2, 34)),
         take: texts(&["/usr/lib/git-core"]),
         first_of: vec![texts(&["/a", "/b"]), texts(&["/c"])],
+        modules: texts(&["/usr/share/perl5/**"]),
         exclude: texts(&["*.a"]),
         tools: texts(&["sh"]),
         libraries: texts(&["libnss_dns.so.2"]),
@@ -70,13 +72,14 @@ learned-from = ["debian"]
 
 #[test]
 fn everything_wrong_is_told() {
-    let text = r#"
+    let text = r##"
 [[rule]]
 why = "x"
 [[rule]]
 name = "a"
 why = "x"
-when = ["usr/bin/x", "/{tripel}", "/a{"]
+when = ["usr/bin/x", "/{tripel}", "/a{", "#!/usr/bin/x", "#!{dri}"]
+unless = ["#!x"]
 tkae = []
 take = ["x"]
 files = [{ path = "/a" }]
@@ -89,7 +92,7 @@ when = ["/b"]
 [[rule]]
 name = "c"
 why = "x"
-"#;
+"##;
     let problems = read(text).unwrap_err();
     let said: Vec<String> = problems
         .iter()
@@ -108,9 +111,12 @@ why = "x"
             "`required` of rule `a` must be true or false",
             "`x` in `take` of rule `a`: it must begin with a slash",
             "unknown key `tkae` of rule `a` (did you mean `take`?)",
+            "`#!x` in `unless` of rule `a`: `#!` is for `when` alone",
             "`usr/bin/x` in `when` of rule `a`: it must begin with a slash, or be a name without one",
             "`/{tripel}` in `when` of rule `a`: there is no variable `{tripel}` (the variables are {triplet}, {lib}, {dir}, {1} to {9}, {})",
             "`/a{` in `when` of rule `a`: a `{` is not closed",
+            "`#!/usr/bin/x` in `when` of rule `a`: `#!` needs a name, without a slash",
+            "`#!{dri}` in `when` of rule `a`: there is no variable `{dri}` (the variables are {triplet}, {lib}, {dir}, {1} to {9}, {})",
             "rule `a` has an unknown `form` (choose one of lines, nsswitch, pam)",
             "`words-of` of rule `a` has no `file`",
             "rule `b` has no `why`",
@@ -157,4 +163,16 @@ fn files_and_names_call_for_rules() {
     assert_eq!(called("", "libz-own-x.so.1"), ["lib -x"]);
     assert_eq!(called("/replaced", ""), ["replaced "]);
     assert_eq!(called("/never", ""), [""; 0]);
+}
+
+#[test]
+fn what_runs_a_script_calls_for_rules() {
+    let rules = Rules::new(vec![rule("own", &["#!{snake,adder}*"])], &Bindings::default());
+    let called = |name: &str| {
+        let (mut by_interpreter, mut by_name) = (Vec::new(), Vec::new());
+        rules.of_interpreter(name.as_bytes(), &mut by_interpreter);
+        rules.of_name(name.as_bytes(), &mut by_name);
+        (by_interpreter.len(), by_name.len())
+    };
+    assert_eq!((called("snake3"), called("adder"), called("cobra")), ((1, 0), (1, 0), (0, 0)));
 }

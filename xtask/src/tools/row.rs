@@ -14,6 +14,7 @@ const KINDS: &[(&str, &str)] = &[
     ("editors", include_str!("rows/editors.toml")),
     ("version control", include_str!("rows/version-control.toml")),
     ("interpreters", include_str!("rows/interpreters.toml")),
+    ("programs", include_str!("rows/programs.toml")),
     ("network", include_str!("rows/network.toml")),
     ("databases", include_str!("rows/databases.toml")),
     ("archives", include_str!("rows/archives.toml")),
