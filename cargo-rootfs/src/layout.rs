@@ -177,6 +177,17 @@ pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifact
     Ok(planned.assembly)
 }
 
+/// Fails where a tool that is meant by its name alone is not in `sysroot`: what can be told of tools before a build,
+/// which may make what is meant by a path.
+#[cfg(feature = "cli")]
+pub(crate) fn find_tools(sysroot: &Utf8Path, target: &Target, tools: &[String]) -> Result<()> {
+    let mut view = Sysroot::open(sysroot.as_std_path())?;
+    let named: Vec<String> = tools.iter().filter(|tool| !tool.contains('/')).cloned().collect();
+    let mut errors = Vec::new();
+    tools::roots(&mut view, &named, target, &mut Vec::new(), &mut errors);
+    Error::all(errors)
+}
+
 /// A rootfs that is not proved yet.
 struct Planned {
     assembly: Assembly,

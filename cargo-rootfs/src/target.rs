@@ -153,7 +153,13 @@ impl Target {
         let arch = triple.split('-').next().unwrap_or_default();
         let unknown = || Error::usage(format!("target `{triple}` is not one that a rootfs can be made for"));
         if !triple.contains("linux") {
-            return Err(unknown().detail("it does not name Linux"));
+            let error = unknown().detail("it does not name Linux");
+            // As Debian, Docker or uname(1) name an architecture; a whole triple means another system.
+            let meant = (!triple.contains('-')).then(|| triple_like(triple)).flatten();
+            return Err(match meant {
+                Some(meant) => error.help(format!("did you mean `{meant}`?")),
+                None => error,
+            });
         }
         let found = ARCHS
             .iter()
@@ -190,9 +196,42 @@ impl Target {
     }
 }
 
+/// The triple for Linux that somebody means who writes another name of its architecture: `arm64`, `linux/amd64`,
+/// `aarch64-linux-gnu`.
+pub(crate) fn triple_like(text: &str) -> Option<String> {
+    let text = text.strip_prefix("linux/").unwrap_or(text);
+    let (name, rest) = text.split_at(text.find(['-', '/']).unwrap_or(text.len()));
+    let is_it = |arch: &&Arch| arch.names.contains(&name) || arch.debian == name || arch.platform.0 == name;
+    let arch = ARCHS.iter().find(is_it)?;
+    let libc = if rest.contains("musl") { "musl" } else { "gnu" };
+    let abi = if arch.machine.e_machine == header::EM_ARM { "eabihf" } else { "" };
+    Some(format!("{}-unknown-linux-{libc}{abi}", arch.names[0]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_triple_is_meant_by() {
+        for (text, expected) in [
+            ("arm64", "aarch64-unknown-linux-gnu"),
+            ("amd64", "x86_64-unknown-linux-gnu"),
+            ("linux/arm64", "aarch64-unknown-linux-gnu"),
+            ("linux/arm/v7", "armv7-unknown-linux-gnueabihf"),
+            ("armhf", "armv7-unknown-linux-gnueabihf"),
+            ("riscv64", "riscv64gc-unknown-linux-gnu"),
+            ("ppc64el", "powerpc64le-unknown-linux-gnu"),
+            ("aarch64-linux-gnu", "aarch64-unknown-linux-gnu"),
+            ("aarch64-linux-musl", "aarch64-unknown-linux-musl"),
+        ] {
+            assert_eq!(triple_like(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(triple_like("vax"), None);
+        let help = |text| Target::parse(text).unwrap_err().to_string();
+        assert!(help("arm64").ends_with("did you mean `aarch64-unknown-linux-gnu`?"), "{}", help("arm64"));
+        assert!(!help("aarch64-apple-darwin").contains("mean"), "{}", help("aarch64-apple-darwin"));
+    }
 
     #[test]
     fn triples_name_machines_and_platforms() {

@@ -112,3 +112,18 @@ error: `admin` is an executable of both `app` and `tool`
 "#]],
     );
 }
+
+/// Before a build of minutes, and not after it; a file that the build makes is not looked for before it.
+#[test]
+fn an_unknown_tool_is_told_before_the_build() {
+    let project = Project::app("").file("src/main.rs", "compile_error!(\"built\");\n");
+    project.run(&["--with", "sh,no-such-tool"]).fails(
+        1,
+        str![[r#"
+error: tool `no-such-tool` not found in the sysroot `/`
+
+"#]],
+    );
+    let run = project.run(&["--with", "/no-such-tool"]);
+    assert!(run.code == 101 && run.stderr.contains("built"), "{run:#?}");
+}

@@ -14,7 +14,7 @@ use super::{Toolchain, driver};
 use crate::error::{Error, Result};
 use crate::options::BuildWith;
 use crate::plan::{Build, RootfsPlan};
-use crate::target::Target;
+use crate::target::{Target, triple_like};
 
 /// What is set for one build and no other, and what is said of it.
 #[derive(Debug, Default)]
@@ -56,9 +56,14 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(P
             continue;
         }
         let flags = toolchain.rustflags(triple, &overrides);
-        if toolchain.is_foreign(triple)? {
+        if toolchain.is_foreign(triple)? && !may_have_its_own_std(build, &flags, toolchain) {
             let lacking = without_std(target, toolchain, &machine);
-            errors.extend(lacking.filter(|_| !may_have_its_own_std(build, &flags, toolchain)));
+            // Nobody can install what there is not, nor a linker for it.
+            if let Some(error) = lacking.as_ref().and_then(|_| unknown_target(triple, &toolchain.targets())) {
+                errors.push(error);
+                continue;
+            }
+            errors.extend(lacking);
         }
         let configured = toolchain.linker(triple, &overrides);
         if build.with == BuildWith::Cargo {
@@ -182,6 +187,22 @@ fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -
     Some(missing_std(target, sysroot, rustc.is_some(), toolchain.host().ok()?, machine))
 }
 
+/// The error where rustc knows other targets, and not this one.
+fn unknown_target(triple: &str, known: &[String]) -> Option<Error> {
+    // A specification may be found by its name alone (`rustc --print target-spec-json`).
+    if known.is_empty() || known.iter().any(|it| it == triple) || std::env::var_os("RUST_TARGET_PATH").is_some() {
+        return None;
+    }
+    let distance = |known: &&String| strsim::damerau_levenshtein(known, triple);
+    let near = known.iter().min_by_key(distance).filter(|known| distance(known) <= 2).cloned();
+    let meant = near.or_else(|| triple_like(triple).filter(|it| known.contains(it)));
+    let error = Error::usage(format!("rustc has no target `{triple}`"));
+    Some(match meant {
+        Some(meant) => error.help(format!("did you mean `{meant}`?")),
+        None => error.help("all that it has: rustc --print target-list"),
+    })
+}
+
 fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str, machine: &BuildMachine) -> Error {
     let triple = target.triple();
     let error = Error::failed(format!("the standard library for {triple} is not installed"));
@@ -277,6 +298,24 @@ mod tests {
         assert!(musl.ends_with("help: rustup target add x86_64-unknown-linux-musl"), "{musl}");
         let unknown = explained(ARM, "/usr", false, Distribution::Unknown);
         assert!(unknown.contains("\n  Debian dpkg --add-arch") && unknown.contains("\n  Arch   pacman"), "{unknown}");
+    }
+
+    #[test]
+    fn a_target_that_rustc_has_not_has_a_near_one() {
+        let known: Vec<String> =
+            [ARM, HOST, "x86_64-unknown-linux-musl", "armv7-unknown-linux-gnueabihf"].map(str::to_owned).into();
+        for (triple, help) in [
+            ("aarch64-linux-gnu", "did you mean `aarch64-unknown-linux-gnu`?"),
+            ("aarch64-unknown-linux", "did you mean `aarch64-unknown-linux-gnu`?"),
+            ("x86_64-unknown-linux-msul", "did you mean `x86_64-unknown-linux-musl`?"),
+            ("arm-linux-gnueabihf", "did you mean `armv7-unknown-linux-gnueabihf`?"),
+            ("riscv64-linux", "all that it has: rustc --print target-list"),
+        ] {
+            let told = unknown_target(triple, &known).unwrap();
+            assert_eq!(told.to_string(), format!("rustc has no target `{triple}`\n  help: {help}"));
+            assert_eq!(told.exit_code(), 2);
+        }
+        assert!(unknown_target(ARM, &known).is_none() && unknown_target("x", &[]).is_none());
     }
 
     #[test]

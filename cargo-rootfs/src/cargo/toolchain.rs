@@ -142,6 +142,11 @@ impl Toolchain {
     pub(super) fn library_dir(&self, target: &str) -> Option<Utf8PathBuf> {
         Rustc::of(&self.config).print(&["target-libdir", "--target", target])
     }
+
+    /// All targets that rustc knows without a specification; none where it does not say.
+    pub(super) fn targets(&self) -> Vec<String> {
+        Rustc::of(&self.config).targets().unwrap_or_default()
+    }
 }
 
 /// The compiler, with the wrapper that is configured.
@@ -181,6 +186,12 @@ impl Rustc {
         let said = self.print(&["host-tuple", "--print", "sysroot"])?;
         let (host, sysroot) = said.as_str().split_once('\n')?;
         Some((host.trim_end().to_owned(), Utf8PathBuf::from(sysroot)))
+    }
+
+    /// All targets that it knows.
+    fn targets(&self) -> Option<Vec<String>> {
+        let said = self.print(&["target-list"])?;
+        Some(said.as_str().lines().map(|line| line.trim().to_owned()).collect())
     }
 
     /// A path that it prints.

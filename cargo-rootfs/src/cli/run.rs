@@ -193,7 +193,11 @@ impl Job<'_> {
         let mut preparation = prepared(&plan, toolchain.as_ref())?;
         let mut sysroots = choose(&plan, &preparation, &around)?;
         if let (Source::Cargo(build), Some(toolchain)) = (&plan.source, &toolchain) {
-            for (one, sysroot) in plan.rootfs.iter().zip(&sysroots) {
+            let each = plan.rootfs.iter().zip(&sysroots);
+            let mut errors: Vec<Error> = each.clone().filter_map(|(one, it)| it.has_tools(one).err()).collect();
+            errors.dedup_by_key(|error| error.to_string());
+            Error::all(errors)?;
+            for (one, sysroot) in each {
                 preparation.add_libraries(build, &one.target, sysroot.folder(), toolchain)?;
             }
         }

@@ -105,6 +105,12 @@ impl<'s> Sysroot<'s> {
         &self.current.folder
     }
 
+    /// Fails where it lacks a tool, and nothing can be done about it.
+    pub(super) fn has_tools(&self, plan: &RootfsPlan) -> Result<()> {
+        let is_last = self.current.suite.is_none() && self.candidates.len() == 0;
+        if is_last { layout::find_tools(self.folder(), self.target, &plan.content.tools) } else { Ok(()) }
+    }
+
     /// Plans and proves the rootfs; `tried` is how that went with the first sysroot. Where one lacks something, or what
     /// the rules recommend, more packages are added to it, or the next is tried, as long as that changes anything.
     pub(super) fn assemble(
