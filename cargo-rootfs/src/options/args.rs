@@ -344,7 +344,7 @@ pub(crate) struct CompilationArgs {
     /// Number of parallel jobs
     #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) jobs: Option<String>,
-    /// Assert that `Cargo.lock` will remain unchanged
+    /// Assert that `Cargo.lock` and `rootfs.lock` will remain unchanged
     #[arg(long, help_heading = "Manifest options")]
     pub(crate) locked: bool,
     /// Run without accessing the network

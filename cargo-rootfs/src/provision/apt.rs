@@ -176,11 +176,12 @@ impl<'s> Apt<'s> {
             // What it has of the index belongs to two states of the mirror, or is damaged.
             self.forget();
         }
-        Err(last.unwrap_or_default().error(&format!(
-            "cannot fetch the index of {} for {}",
-            self.suite,
-            self.architecture()
-        )))
+        let said = last.unwrap_or_default();
+        let error = said.error(&format!("cannot fetch the index of {} for {}", self.suite, self.architecture()));
+        Err(match self.suite.near().filter(|_| error.help_line().is_none() && said.has_no_suite()) {
+            Some(near) => error.help(format!("did you mean --sysroot {near}?")),
+            None => error,
+        })
     }
 
     /// Does away with the index, and with all that was made of it.
@@ -557,6 +558,10 @@ impl Said {
         self.lines.iter().find_map(|line| line.strip_prefix("Unable to locate package "))
     }
 
+    fn has_no_suite(&self) -> bool {
+        self.says(&["does not have a Release file", "no longer has a Release file"])
+    }
+
     /// In words of ours where the reason is known, with apt's own below.
     fn error(&self, what: &str) -> Error {
         let (why, help) = if self.says(&["No space left on device", "enough free space"]) {
@@ -575,7 +580,7 @@ impl Said {
             "couldn't be verified",
         ]) {
             ("its signature is not valid, or is of a key that is not known here", None)
-        } else if self.says(&["does not have a Release file", "no longer has a Release file"]) {
+        } else if self.has_no_suite() {
             ("the mirror does not have this suite", None)
         } else if self.says(&["is not valid yet", "is expired"]) {
             ("its signature is of another time: is the clock right?", None)

@@ -83,7 +83,9 @@ impl Cache {
                 .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
                 .map(|caches| caches.join("cargo-rootfs"))
                 .ok_or_else(|| {
-                    Error::failed("there is no cache folder: HOME is not set").help("export CARGO_ROOTFS_CACHE=DIR")
+                    let is = if folder("HOME").is_some() { "not an absolute path" } else { "not set" };
+                    Error::failed(format!("there is no cache folder: HOME is {is}"))
+                        .help("export CARGO_ROOTFS_CACHE=DIR")
                 })?,
         };
         Ok(Self { root })

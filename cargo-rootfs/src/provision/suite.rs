@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::target::Machine;
+use crate::template::nearest;
 
 /// A distribution whose packages apt can fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +100,14 @@ impl Distribution {
         }
     }
 
+    /// The suites of some years, by their code names: to mend what was mistyped, for a mirror may have others.
+    fn code_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Debian => &["buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "experimental"],
+            Self::Ubuntu => &["bionic", "focal", "jammy", "noble", "oracular", "plucky", "questing", "resolute"],
+        }
+    }
+
     /// Names that a suite is also known by while it is the newest or the next: they move.
     pub(super) fn aliases(self) -> &'static [&'static str] {
         match self {
@@ -140,6 +149,18 @@ impl Suite {
         }
         Ok(Self { distribution, name: name.to_owned() })
     }
+
+    /// The suite that was most likely meant, by this distribution or another, where there is none of this name.
+    pub(super) fn near(&self) -> Option<Self> {
+        let others = Distribution::ALL.into_iter().filter(|other| *other != self.distribution);
+        let mut exactly = others.filter(|other| other.code_names().contains(&self.name.as_str()));
+        if let Some(distribution) = exactly.next() {
+            return Some(Self { distribution, name: self.name.clone() });
+        }
+        let own = self.distribution.code_names().iter().chain(self.distribution.aliases());
+        let near = nearest(&self.name, own.copied()).filter(|near| *near != self.name)?;
+        Some(Self { distribution: self.distribution, name: near.to_owned() })
+    }
 }
 
 impl fmt::Display for Suite {
@@ -169,6 +190,21 @@ pub(super) fn of_os_release(text: &str) -> Option<Suite> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suite_that_no_mirror_has_may_be_another() {
+        for (text, near) in [
+            ("debian:bookwrom", Some("debian:bookworm")),
+            ("debian:noble", Some("ubuntu:noble")),
+            ("ubuntu:trixie", Some("debian:trixie")),
+            ("debian:stabel", Some("debian:stable")),
+            // It is one, and the mirror has it no more.
+            ("debian:buster", None),
+            ("ubuntu:zzzzzz", None),
+        ] {
+            assert_eq!(Suite::parse(text).unwrap().near().map(|it| it.to_string()).as_deref(), near, "{text}");
+        }
+    }
 
     #[test]
     fn suites_are_written_with_their_distribution() {
