@@ -218,8 +218,9 @@ impl<'t> Runtime<'t> {
         let folder = call.because.parent().filter(|_| rule.uses(&["{dir}"]));
         let uses_captures = rule.uses(&["{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}", "{9}"]);
         let captures = if uses_captures { call.triggered.captures.clone() } else { Captures::new() };
-        // Modules are those of the package of the file.
-        let of = if rule.modules.is_empty() { folder.clone() } else { Some(call.because.clone()) };
+        // Modules are those of the package of the file, and what a script becomes is its own.
+        let is_of_file = !rule.modules.is_empty() || rule.uses(&["{exec}"]);
+        let of = if is_of_file { Some(call.because.clone()) } else { folder.clone() };
         let key = (call.triggered.rule, captures, of);
         if self.fired.contains(&key) || !self.holds(&rule, worklist) {
             return Vec::new();
@@ -231,7 +232,10 @@ impl<'t> Runtime<'t> {
         };
         let folder = folder.as_ref().and_then(RootfsPath::as_str);
         let (triplet, lib) = (self.triplet.clone(), self.lib.clone());
-        let bindings = Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, word: None };
+        let script = worklist.worked.scripts.iter().find(|script| script.realpath == call.because);
+        let execs = script.map(|script| script.execs.clone()).unwrap_or_default();
+        let bindings =
+            Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };
         let origin = Origin::Rule { name: rule.name.clone(), why: rule.why.clone(), because: call.because.clone() };
         let because = &call.because;
         let mut firing = Firing { runtime: self, worklist, rule: &rule, because, origin, bindings, roots: Vec::new() };

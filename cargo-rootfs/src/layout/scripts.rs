@@ -2,6 +2,7 @@
 //!
 //! What the first line says is [`crate::script`]'s; the closure of what runs it is the worklist's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::place::Layout;
@@ -32,6 +33,8 @@ pub struct Script {
     pub program: Option<RootfsPath>,
     /// The commands of the sysroot that it seems to call; empty where no shell runs it.
     pub calls: Vec<Arc<str>>,
+    /// Those that it becomes, by `exec`.
+    pub execs: Vec<Arc<str>>,
     /// The files themselves: the script, its interpreter, the program.
     files: Vec<FileId>,
 }
@@ -97,6 +100,7 @@ impl Reading<'_> {
             interpreter: interpreter.clone(),
             program: None,
             calls: Vec::new(),
+            execs: Vec::new(),
             files: vec![file, runs],
         };
         let mut shell = interpreter.file_name().to_vec();
@@ -109,7 +113,9 @@ impl Reading<'_> {
             read.program = Some(path);
         }
         if calls::is_shell(&shell) {
-            read.calls = self.calls(file);
+            let text = self.view.head(file, calls::MAX_LENGTH as u64);
+            let calls::Calls { all, execs } = calls::commands(&text);
+            (read.calls, read.execs) = (self.there(all), self.there(execs));
         }
         Ok(read)
     }
@@ -169,10 +175,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The commands that it calls and that the sysroot has.
-    fn calls(&mut self, file: FileId) -> Vec<Arc<str>> {
-        let text = self.view.head(file, calls::MAX_LENGTH as u64);
-        let names = calls::commands(&text);
+    /// The commands that the sysroot has.
+    fn there(&mut self, names: BTreeSet<String>) -> Vec<Arc<str>> {
         names.into_iter().filter(|name| tools::by_name(self.view, name).is_some()).map(Arc::from).collect()
     }
 }

@@ -1,6 +1,8 @@
-//! Variables in the texts of rules: `{triplet}`, `{lib}`, `{dir}`, `{1}` and `{}`.
+//! Variables in the texts of rules: `{triplet}`, `{lib}`, `{dir}`, `{exec}`, `{1}` and `{}`.
 //!
 //! What they stand for is handed in; a value never becomes a pattern.
+
+use std::sync::Arc;
 
 use super::glob::escape;
 
@@ -14,12 +16,14 @@ pub(crate) struct Bindings<'b> {
     pub(crate) dir: Option<&'b str>,
     /// What the stars of what matched stood for.
     pub(crate) captures: &'b [String],
+    /// What the script that matched becomes.
+    pub(crate) execs: &'b [Arc<str>],
     pub(crate) word: Option<&'b str>,
 }
 
 /// The names between braces that are variables.
 pub(super) fn is_variable(name: &str) -> bool {
-    matches!(name, "" | "triplet" | "lib" | "dir") || matches!(name.as_bytes(), [b'1'..=b'9'])
+    matches!(name, "" | "triplet" | "lib" | "dir" | "exec") || matches!(name.as_bytes(), [b'1'..=b'9'])
 }
 
 /// Every text that `text` stands for: more than one where it has `{lib}` in it, none where something in it stands for
@@ -33,6 +37,7 @@ pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
             "triplet" => vec![escape(bindings.triplet)],
             "lib" => bindings.lib.iter().map(|folder| escape(folder)).collect(),
             "dir" => bindings.dir.map(escape).into_iter().collect(),
+            "exec" => bindings.execs.iter().map(|name| escape(name)).collect(),
             digit => {
                 let index = usize::from(digit.as_bytes()[0] - b'1');
                 bindings.captures.get(index).map(|text| escape(text)).into_iter().collect()
@@ -88,13 +93,20 @@ mod tests {
     fn variables_and_what_they_stand_for() {
         let lib = ["/usr/lib/x86_64-linux-gnu".to_owned(), "/usr/lib".to_owned()];
         let captures = ["3.1*".to_owned()];
-        let bindings =
-            Bindings { triplet: "x86_64-linux-gnu", lib: &lib, dir: Some("/opt/bin"), captures: &captures, word: None };
+        let bindings = Bindings {
+            triplet: "x86_64-linux-gnu",
+            lib: &lib,
+            dir: Some("/opt/bin"),
+            captures: &captures,
+            execs: &["gzip".into(), "zstd".into()],
+            word: None,
+        };
         for (text, expected) in [
             ("/usr/{bin,sbin}/x", vec!["/usr/{bin,sbin}/x"]),
             ("{lib}/gconv", vec!["/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/gconv"]),
             ("/usr/lib/python{1}/{a,{triplet}}", vec![r"/usr/lib/python3.1\*/{a,x86_64-linux-gnu}"]),
             ("{dir}/x", vec!["/opt/bin/x"]),
+            ("{exec}", vec!["gzip", "zstd"]),
             ("/x/{2}", vec![]),
             ("libnss_{}.so.2", vec![]),
             (r"/x/\{dir}", vec![r"/x/\{dir}"]),

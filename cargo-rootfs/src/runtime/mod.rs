@@ -54,6 +54,7 @@
 //! | `{lib}` | each folder that holds libraries: `/usr/lib/{triplet}`, `/usr/lib64`, `/usr/lib`, and the same without `/usr` |
 //! | `{1}`, `{2}` ... | what the first, second ... `*` or `**` of the `when` that matched stood for |
 //! | `{dir}` | the folder of the file that matched, links resolved |
+//! | `{exec}` | each program that the shell script that matched becomes, by `exec` |
 //! | `{}` | in `words-of`: the word |
 //!
 //! `when` and `unless` may use the first two.

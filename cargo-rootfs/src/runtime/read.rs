@@ -344,11 +344,23 @@ impl Reader {
         let say = |why: &str, name: &str| format!("`{text}` in `{key}` of rule `{name}`: {why}");
         if let Some(name) = unknown_variable(text) {
             let message = say(&format!("there is no variable `{{{name}}}`"), &self.name);
-            return self.problem_with_help(at, message, "the variables are {triplet}, {lib}, {dir}, {1} to {9}, {}");
+            return self.problem_with_help(
+                at,
+                message,
+                "the variables are {triplet}, {lib}, {dir}, {exec}, {1} to {9}, {}",
+            );
         }
         let lib = ["/lib".to_owned()];
         let captures = vec!["x".to_owned(); 9];
-        let bindings = Bindings { triplet: "x", lib: &lib, dir: Some("/dir"), captures: &captures, word: Some("x") };
+        let execs = ["x".into()];
+        let bindings = Bindings {
+            triplet: "x",
+            lib: &lib,
+            dir: Some("/dir"),
+            captures: &captures,
+            execs: &execs,
+            word: Some("x"),
+        };
         for text in bind(pattern, &bindings) {
             let why = match Glob::parse(&text) {
                 Err(why) => why,

@@ -1,4 +1,5 @@
-//! The commands that a shell script calls, guessed from its text: to be offered, never to be packed for that.
+//! The commands that a shell script calls, guessed from its text: to be offered, and not to be packed for that, but for
+//! those that it becomes.
 //!
 //! What is a command in the end only a shell can say; this reads words where a command begins, and knows quotes,
 //! comments and here-documents well enough not to take prose for commands. What is there is for others to look up.
@@ -18,6 +19,9 @@ const BEFORE: [&[u8]; 19] = [
     b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"exec", b"command", b"time", b"nohup",
     b"xargs", b"env", b"sudo", b"nice", b"eval", b"trap",
 ];
+
+/// Those among them that are programs.
+const RUNNERS: [&[u8]; 5] = [b"nohup", b"xargs", b"env", b"sudo", b"nice"];
 
 /// What shells do themselves, and words of their language.
 const BUILT_IN: [&str; 75] = [
@@ -98,17 +102,31 @@ const BUILT_IN: [&str; 75] = [
     "[",
 ];
 
-/// The names of commands, sorted, without those that the shell has itself and the functions of the script.
-pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
-    let mut scan = Scan { commands: BTreeSet::new(), functions: BTreeSet::new(), depth: 0 };
-    scan.text(text);
-    let Scan { commands, functions, .. } = scan;
-    commands.into_iter().filter(|name| !functions.contains(name)).collect()
+/// The commands of a script, without those that the shell has itself and its own functions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calls {
+    /// The names of all.
+    pub(crate) all: BTreeSet<String>,
+    /// Of those behind `exec`, in the place of which the script goes on.
+    pub(crate) execs: BTreeSet<String>,
 }
 
+/// What the script `text` calls.
+pub(crate) fn commands(text: &[u8]) -> Calls {
+    let mut scan = Scan::default();
+    scan.text(text);
+    let Scan { mut calls, functions, .. } = scan;
+    calls.all.retain(|name| !functions.contains(name));
+    // A function is none to exec: it is looked up in PATH.
+    calls
+}
+
+#[derive(Default)]
 struct Scan {
-    commands: BTreeSet<String>,
+    calls: Calls,
     functions: BTreeSet<String>,
+    /// Whether the next command is what the script becomes.
+    is_exec: bool,
     /// How many substitutions it is in.
     depth: usize,
 }
@@ -133,7 +151,7 @@ impl Scan {
             match text[at] {
                 b'\n' => {
                     at += 1;
-                    begins = true;
+                    (begins, self.is_exec) = (true, false);
                     for end in std::mem::take(&mut ends) {
                         at = behind_document(text, at, &end);
                     }
@@ -141,7 +159,7 @@ impl Scan {
                 b' ' | b'\t' | b'\r' => at += 1,
                 b'#' => at = next(text, at, b'\n'),
                 b';' | b'|' | b'&' | b'(' | b')' | b'`' => {
-                    begins = true;
+                    (begins, self.is_exec) = (true, false);
                     at += 1;
                 }
                 b'<' | b'>' => {
@@ -164,10 +182,18 @@ impl Scan {
                         continue;
                     };
                     let rest = &text[behind..];
-                    if begins && rest.starts_with(b"()") || rest.starts_with(b" ()") {
+                    if matches!(rest.first(), Some(b'<' | b'>')) && word.iter().all(u8::is_ascii_digit) {
+                        // A descriptor that is redirected.
+                    } else if begins && rest.starts_with(b"()") || rest.starts_with(b" ()") {
                         self.functions.extend(String::from_utf8(word));
                     } else if word.is_empty() || BEFORE.contains(&&word[..]) || is_assignment(&word) {
                         // Options of `xargs` and the like come before their command.
+                        self.is_exec |= begins && word == b"exec";
+                        if begins && RUNNERS.contains(&&word[..]) {
+                            let is_exec = self.is_exec;
+                            self.command(word);
+                            self.is_exec = is_exec;
+                        }
                     } else if begins && word.starts_with(b"-") {
                     } else if begins {
                         self.command(word);
@@ -185,7 +211,13 @@ impl Scan {
             None => word,
         };
         if name.iter().all(is_name) && name.first().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
-            self.commands.extend(String::from_utf8(name).ok().filter(|name| !BUILT_IN.contains(&name.as_str())));
+            let Some(name) = String::from_utf8(name).ok().filter(|name| !BUILT_IN.contains(&name.as_str())) else {
+                return;
+            };
+            if std::mem::take(&mut self.is_exec) {
+                self.calls.execs.insert(name.clone());
+            }
+            self.calls.all.insert(name);
         }
     }
 
@@ -344,7 +376,26 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> String {
-        commands(text.as_bytes()).into_iter().collect::<Vec<_>>().join(" ")
+        commands(text.as_bytes()).all.into_iter().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_a_script_becomes() {
+        for (text, expected) in [
+            ("cmd=${0##*/}\nexec grep -E \"$@\"", "grep"),
+            ("if x; then exec a y | b; else exec c; fi; d", "a c"),
+            ("exec env A=b make; exec\nls", "env make"),
+            ("A=b exec nice -5 sleep 1", "nice sleep"),
+            ("exec 3>&1\nls; exec >log; cat", ""),
+            ("exec \"$PAGER\"\nls", ""),
+            ("exec $x ls", ""),
+            ("x=$(exec date) id", "date"),
+            ("(exec tar c) | gzip", "tar"),
+            ("# exec ls\necho exec rm", ""),
+        ] {
+            let execs = commands(text.as_bytes()).execs.into_iter().collect::<Vec<_>>().join(" ");
+            assert_eq!(execs, expected, "{text}");
+        }
     }
 
     #[test]
@@ -360,7 +411,7 @@ mod tests {
             ("cat <<-'E O'\n\tls\n\tE\ntar c", "cat"),
             ("usage() {\n awk x\n}\nusage\nown_thing () { id; }\nown_thing", "awk id"),
             ("exec gzip -cd \"$@\"", "gzip"),
-            ("find . | xargs -0 chmod 644", "chmod find"),
+            ("find . | xargs -0 chmod 644", "chmod find xargs"),
             ("$TOOL x; \"$a/b\" y; ${PAGER:-less} z", ""),
             ("/usr/bin/id; /bin/stat; /opt/x/y", "id stat"),
             ("case $1 in\n -h) head x;;\n *) tail y;;\nesac", "head tail"),

@@ -4,6 +4,7 @@ use super::disk::{Ask, Disk, expect_shape, library, path, tool};
 use crate::elf::fixture::machine;
 use crate::layout::{Assembly, suggestion_warning};
 use crate::rootfs::Rootfs;
+use crate::runtime::Runtime;
 
 fn script(sysroot: Disk, name: &str, text: &str) -> Disk {
     sysroot.bytes(&format!("usr/bin/{name}"), text.as_bytes(), 0o755)
@@ -138,7 +139,7 @@ fn what_cannot_run_is_told() {
 /// Commands of the sysroot that a shell script calls, without those that are packed.
 #[test]
 fn what_a_shell_script_calls_is_offered() {
-    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd \"$@\" | tee x; absent; cat\n")
+    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nown-zip -cd \"$@\" | tee x; absent; cat\n")
         .elf("usr/bin/own-zip", tool())
         .elf("usr/bin/tee", tool())
         .elf("usr/bin/cat", tool());
@@ -153,6 +154,23 @@ fn what_a_shell_script_calls_is_offered() {
         "`own-zip` (by `other`, `own-cat`) and `tee` (by `own-cat`) may be run, and are not packed"
     );
     assert_eq!(warning.help.as_deref(), Some("where they are wanted: --with own-zip,tee"));
+}
+
+/// A script that becomes another program is nothing without it: with what that needs in turn, each script by its own.
+#[test]
+fn what_a_shell_script_becomes_comes_along() {
+    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd | tee x\n")
+        .elf("usr/bin/own-zip", tool().needs("libzip.so"))
+        .elf("usr/lib/libzip.so", library("libzip.so"))
+        .elf("usr/bin/tee", tool());
+    let sysroot = script(sysroot, "own-again", "#!/bin/sh\nexec own-cat; exec absent\n");
+    let assembly = Ask::tools(&["own-again"]).assemble(&sysroot).unwrap();
+    for there in ["/usr/bin/own-cat", "/usr/bin/own-zip", "/usr/lib/libzip.so"] {
+        assert!(has(&assembly.rootfs, there), "{there}");
+    }
+    assert_eq!(suggested(&assembly), "tee by /usr/bin/own-cat");
+    let bare = Ask::tools(&["own-again"]).runtime(Runtime::None).rootfs(&sysroot);
+    assert!(has(&bare, "/usr/bin/dash") && !has(&bare, "/usr/bin/own-cat"));
 }
 
 /// A script of a rule's is data where nothing runs it; it may be read by another.
@@ -181,7 +199,7 @@ fn a_script_that_a_rule_takes_may_be_idle() {
             "`/usr/lib/tool/lame` (rule own: x, because of /usr/bin/tool) cannot be run: `/usr/bin/lame` lacks libgone.so in the sysroot",
         ]
     );
-    assert_eq!(suggested(&assembly), "", "what a rule takes, its own `suggest` speaks for");
+    assert_eq!(suggested(&assembly), "env by /usr/lib/tool/runs");
 }
 
 #[test]
