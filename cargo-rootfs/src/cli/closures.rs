@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::Utf8Path;
@@ -157,13 +158,15 @@ impl Page<'_> {
         }
         for script in scripts {
             let program = script.program.as_ref().map(ToString::to_string);
+            let names = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
             let fields = json!({
                 "file": script.name,
                 "path": script.path.to_string(),
                 "realpath": script.realpath.to_string(),
                 "interpreter": script.interpreter.to_string(),
                 "program": program,
-                "calls": script.calls.iter().map(|call| &**call).collect::<Vec<_>>(),
+                "calls": names(&script.calls),
+                "execs": names(&script.execs),
             });
             self.text.extend(terminal::line("script", &fields).into_bytes());
         }
