@@ -7,6 +7,7 @@ mod expand;
 mod image_file;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -219,7 +220,7 @@ impl<'t> Runtime<'t> {
         let uses_captures = rule.uses(&["{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}", "{9}"]);
         let captures = if uses_captures { call.triggered.captures.clone() } else { Captures::new() };
         // Modules are those of the package of the file, and what a script becomes is its own.
-        let is_of_file = !rule.modules.is_empty() || rule.uses(&["{exec}"]);
+        let is_of_file = !rule.modules.is_empty() || !rule.called.is_empty() || rule.uses(&["{exec}"]);
         let of = if is_of_file { Some(call.because.clone()) } else { folder.clone() };
         let key = (call.triggered.rule, captures, of);
         if self.fired.contains(&key) || !self.holds(&rule, worklist) {
@@ -233,7 +234,7 @@ impl<'t> Runtime<'t> {
         let folder = folder.as_ref().and_then(RootfsPath::as_str);
         let (triplet, lib) = (self.triplet.clone(), self.lib.clone());
         let script = worklist.worked.scripts.iter().find(|script| script.realpath == call.because);
-        let execs = script.map(|script| script.execs.clone()).unwrap_or_default();
+        let (calls, execs) = script.map(|it| (it.calls.clone(), it.execs.clone())).unwrap_or_default();
         let bindings =
             Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };
         let origin = Origin::Rule { name: rule.name.clone(), why: rule.why.clone(), because: call.because.clone() };
@@ -242,6 +243,8 @@ impl<'t> Runtime<'t> {
         firing.files();
         firing.modules();
         firing.tools(&rule.tools, &bindings);
+        let called = |name: &Arc<str>| rule.called.iter().any(|known| **known == **name);
+        firing.named(calls.iter().filter(|name| called(name)).map(ToString::to_string));
         firing.libraries(&rule.libraries, &bindings);
         rule.words_of.iter().for_each(|words| firing.words(words));
         let roots = firing.roots;
@@ -393,7 +396,12 @@ impl Firing<'_, '_, '_> {
     }
 
     fn tools(&mut self, texts: &[String], bindings: &Bindings<'_>) {
-        for name in texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)) {
+        self.named(texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)));
+    }
+
+    /// Tools as `--with` looks them up, those that are there.
+    fn named(&mut self, names: impl Iterator<Item = String>) {
+        for name in names {
             let view = &mut *self.worklist.view;
             let path = match RootfsPath::from_bytes(name.as_bytes()) {
                 Some(path) => Some(path).filter(|path| matches!(view.walk(path).end, End::File(_))),

@@ -36,7 +36,8 @@ pub(crate) fn is_documentation(package: &str, path: &RootfsPath) -> bool {
     if below == b"locale/locale.alias" {
         return false;
     }
-    let is_shared = SHARED.iter().any(|folder| is_below(below, folder.as_bytes()));
+    // What is in a folder of the package's own name is what it works with, as lintian's.
+    let is_shared = SHARED.iter().any(|folder| *folder != package && is_below(below, folder.as_bytes()));
     let completes = |(folder, reader): &(&str, &str)| {
         is_below(below, folder.as_bytes())
             && package.split('-').next() != Some(reader.split('-').next().unwrap_or(reader))
@@ -56,6 +57,8 @@ mod tests {
     fn what_no_program_reads() {
         for (package, text, expected) in [
             ("git", "/usr/share/doc/git/README", true),
+            ("git", "/usr/share/lintian/overrides/git", true),
+            ("lintian", "/usr/share/lintian/lib/Lintian.pm", false),
             ("git", "/usr/share/man/man1/git.1.gz", true),
             ("git", "/usr/local/share/man/man1/git.1", true),
             ("git", "/usr/share/locale/de/LC_MESSAGES/git.mo", true),

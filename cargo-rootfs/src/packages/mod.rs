@@ -216,20 +216,25 @@ impl Database {
     /// `wanted`, and whatever they depend on, and so on. Of alternatives the first that is installed is meant, by its
     /// own name before one that provides it. What is only recommended is left out.
     pub fn dependencies(&self, wanted: &[PackageId]) -> Dependencies {
-        self.reach(wanted, |_| true)
+        self.reach(wanted, |_, _| true)
+    }
+
+    /// The source package that it was made of.
+    fn source(&self, id: PackageId) -> &str {
+        let package = self.package(id);
+        package.source.as_deref().unwrap_or(&package.name)
     }
 
     /// `id`, and of what it depends on the packages that were made of the same source, as `file` is split into `file`,
     /// `libmagic1` and `libmagic-mgc`.
     pub fn parts(&self, id: PackageId) -> Vec<PackageId> {
-        let source = |package: &Package| package.source.clone().unwrap_or_else(|| package.name.clone());
-        let own = source(self.package(id));
-        let found = self.reach(&[id], |needed| source(self.package(needed)) == own);
+        let found = self.reach(&[id], |_, needed| self.source(needed) == self.source(id));
         found.packages.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// `id`, and of what it depends on the packages that hold a file for which `is_module` is true, and so on from
-    /// those; each with its files.
+    /// `id`, and of what it depends on the packages that hold a file for which `is_module` is true, and those that were
+    /// made of the same source, as data of their own; and so on from all these, and from packages of programs that `id`
+    /// itself depends on. Each comes with its files.
     pub fn modules(
         &self,
         view: &Sysroot,
@@ -237,19 +242,27 @@ impl Database {
         is_module: impl Fn(&RootfsPath) -> bool,
     ) -> Vec<(PackageId, Vec<RootfsPath>)> {
         let mut held: FxHashMap<PackageId, Vec<RootfsPath>> = FxHashMap::default();
+        let mut others: FxHashSet<PackageId> = FxHashSet::default();
         held.insert(id, self.files(view, id));
-        let found = self.reach(&[id], |needed| {
-            let files = held.entry(needed).or_insert_with(|| {
-                let files = self.files(view, needed);
-                if files.iter().any(&is_module) { files } else { Vec::new() }
-            });
-            !files.is_empty()
+        let found = self.reach(&[id], |by, needed| {
+            let is_part = held.contains_key(&by) && self.source(by) == self.source(needed);
+            if held.contains_key(&needed) || !is_part && others.contains(&needed) {
+                return held.contains_key(&needed);
+            }
+            let files = self.files(view, needed);
+            if is_part || files.iter().any(&is_module) {
+                held.insert(needed, files);
+                return true;
+            }
+            others.insert(needed);
+            by == id && files.iter().any(is_program)
         });
-        found.packages.into_iter().map(|(id, _)| (id, held.remove(&id).unwrap_or_default())).collect()
+        let of = |id| held.remove(&id).map(|files| (id, files));
+        found.packages.into_iter().map(|(id, _)| id).filter_map(of).collect()
     }
 
-    /// What is depended on, as far as `goes_on` to a package.
-    fn reach(&self, wanted: &[PackageId], mut goes_on: impl FnMut(PackageId) -> bool) -> Dependencies {
+    /// What is depended on, as far as `goes_on` from one package to another.
+    fn reach(&self, wanted: &[PackageId], mut goes_on: impl FnMut(PackageId, PackageId) -> bool) -> Dependencies {
         let mut found = Dependencies::default();
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         for (place, &id) in wanted.iter().enumerate() {
@@ -264,7 +277,7 @@ impl Database {
                     let by_name = group.iter().find_map(|name| self.named.get(name)?.first());
                     let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first());
                     match by_name.or_else(by_role) {
-                        Some(&needed) if !goes_on(needed) => {}
+                        Some(&needed) if !goes_on(id, needed) => {}
                         Some(&needed) if seen.insert(needed) => found.packages.push((needed, place)),
                         Some(_) => {}
                         None => found.missing.push((id, group.join(" | "))),
@@ -360,6 +373,13 @@ impl Database {
     pub fn alternatives(&self, view: &mut Sysroot) -> Vec<RootfsPath> {
         if self.format == Format::Dpkg { dpkg::alternatives(view) } else { Vec::new() }
     }
+}
+
+/// Whether a file is in a folder of programs.
+fn is_program(path: &RootfsPath) -> bool {
+    let folder = path.parent();
+    let bytes = folder.as_ref().map(RootfsPath::as_bytes).unwrap_or_default();
+    bytes.ends_with(b"/bin") || bytes.ends_with(b"/sbin")
 }
 
 /// The first of these files that is there.

@@ -254,28 +254,46 @@ fn modules_of_a_package_and_of_what_it_depends_on() {
         format!("Package: {name}\nStatus: install ok installed\nArchitecture: all\nDepends: {depends}\n\n")
     };
     let status = [
-        record("program", "one, data, interpreter"),
+        record("program", "one, data, interpreter, program-data"),
         record("one", "two (>= 1) | other, program"),
         record("two", ""),
         record("other", ""),
-        record("data", "behind-data"),
+        record("data", "behind-more"),
+        record("behind-more", ""),
+        "Package: program-data\nSource: program\nStatus: install ok installed\nArchitecture: all\n\n".to_owned(),
         record("behind-data", ""),
-        record("interpreter", ""),
+        record("interpreter", "behind-interpreter, behind-data, interpreter-data"),
+        record("behind-interpreter", ""),
+        "Package: interpreter-data\nSource: interpreter\nStatus: install ok installed\nArchitecture: all\n\n"
+            .to_owned(),
     ];
     let (_folder, mut view) = sysroot(&[
         ("var/lib/dpkg/status", &status.concat()),
         ("var/lib/dpkg/info/program.list", "/.\n/usr\n/usr/share/program/main\n"),
+        ("var/lib/dpkg/info/program-data.list", "/usr/share/program/data\n"),
         ("var/lib/dpkg/info/one.list", "/modules/one\n"),
         ("var/lib/dpkg/info/two.list", "/usr/bin/two\n/modules/two\n"),
         ("var/lib/dpkg/info/other.list", "/modules/other\n"),
         ("var/lib/dpkg/info/data.list", "/usr/share/data\n"),
-        ("var/lib/dpkg/info/behind-data.list", "/modules/behind-data\n"),
+        ("var/lib/dpkg/info/behind-data.list", "/usr/share/data\n"),
+        ("var/lib/dpkg/info/behind-more.list", "/modules/behind-data\n"),
         ("var/lib/dpkg/info/interpreter.list", "/usr/bin/interpreter\n"),
+        ("var/lib/dpkg/info/interpreter-data.list", "/usr/share/interpreter\n"),
+        ("var/lib/dpkg/info/behind-interpreter.list", "/modules/more\n"),
     ]);
     let database = Database::open(&mut view, machine()).unwrap();
     let program = database.find("program").unwrap();
     let found = database.modules(&view, program, |file| file.is_within(&path("/modules")));
     let found: Vec<_> =
         found.iter().map(|(id, files)| format!("{}: {}", database.package(*id).name, shown(files))).collect();
-    assert_eq!(found, ["program: /usr /usr/share/program/main", "one: /modules/one", "two: /usr/bin/two /modules/two"]);
+    assert_eq!(
+        found,
+        [
+            "program: /usr /usr/share/program/main",
+            "one: /modules/one",
+            "program-data: /usr/share/program/data",
+            "two: /usr/bin/two /modules/two",
+            "behind-interpreter: /modules/more",
+        ]
+    );
 }

@@ -20,6 +20,7 @@
 //! modules = ["/usr/lib/python3/dist-packages/**"]   # what packages hold with files like these, see below
 //! exclude = ["*.a", "**/__pycache__", "/usr/share/doc/**"]   # of all these
 //! tools = ["sh", "/usr/lib/git-core/git"]   # as `--with` looks them up
+//! called = ["sed", "cat"]      # tools that are packed where the shell script that matched seems to call them
 //! libraries = ["libnss_dns.so.2"]   # as dlopen(3) looks them up
 //! suggest = ["ssh", "gpg"]     # tools that are offered, not packed
 //! words-of = [{ file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"] }]
@@ -78,7 +79,8 @@
 //! A program that an interpreter runs imports modules that nothing in it leads to, but its package depends on theirs. With
 //! `modules`, the package that has the file that matched is looked up in the sysroot's database, and all that it holds is
 //! taken, but documentation and what `exclude` names; likewise of what it depends on, and so on, as far as packages hold
-//! a file that matches one of the globs. Where there is no database, or no package has the file, nothing is.
+//! a file that matches one of the globs, or were made of the same source as what depends on them. Where there is no
+//! database, or no package has the file, nothing is.
 //!
 //! # What is taken
 //!
@@ -155,6 +157,8 @@ pub struct Rule {
     pub exclude: Vec<String>,
     /// Tools that are packed.
     pub tools: Vec<String>,
+    /// Tools that are packed where a shell script calls them.
+    pub called: Vec<String>,
     /// Libraries by the names that they are opened by.
     pub libraries: Vec<String>,
     /// Tools that are offered.

@@ -35,7 +35,7 @@ enum Value {
     Other,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "why",
     "when",
@@ -47,6 +47,7 @@ const KEYS: [&str; 18] = [
     "modules",
     "exclude",
     "tools",
+    "called",
     "libraries",
     "suggest",
     "words-of",
@@ -173,6 +174,7 @@ impl Reader {
                 "modules" => rule.modules = self.texts(key, value, Kind::Path),
                 "exclude" => rule.exclude = self.texts(key, value, Kind::Ending),
                 "tools" => rule.tools = self.texts(key, value, Kind::Text),
+                "called" => rule.called = self.texts(key, value, Kind::Text),
                 "libraries" => rule.libraries = self.texts(key, value, Kind::Text),
                 "suggest" => rule.suggest = self.texts(key, value, Kind::Text),
                 "words-of" => rule.words_of = self.each(key, value, Self::words_of),

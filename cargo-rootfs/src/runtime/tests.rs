@@ -25,6 +25,7 @@ first-of = [["/a", "/b"], ["/c"]]
 modules = ["/usr/share/perl5/**"]
 exclude = ["*.a"]
 tools = ["sh"]
+called = ["cat"]
 libraries = ["libnss_dns.so.2"]
 suggest = ["ssh"]
 words-of = { file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"], take = ["{lib}/{}"], tools = ["{}"] }
@@ -46,6 +47,7 @@ learned-from = ["debian"]
         modules: texts(&["/usr/share/perl5/**"]),
         exclude: texts(&["*.a"]),
         tools: texts(&["sh"]),
+        called: texts(&["cat"]),
         libraries: texts(&["libnss_dns.so.2"]),
         suggest: texts(&["ssh"]),
         words_of: vec![WordsOf {

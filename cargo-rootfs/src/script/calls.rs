@@ -243,6 +243,15 @@ impl Scan {
                     word.extend(text.get(at + 1).filter(|byte| **byte != b'\n'));
                     at += 2;
                 }
+                // `$'...'`, in which a backslash keeps what follows it.
+                b'$' if text.get(at + 1) == Some(&b'\'') => {
+                    is_known = false;
+                    at += 2;
+                    while at < text.len() && text[at] != b'\'' {
+                        at += if text[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at += 1;
+                }
                 b'$' => {
                     is_known = false;
                     at = self.dollar(text, at);
@@ -302,8 +311,9 @@ impl Scan {
                     + 1
                     + text[at + 1..].iter().take_while(|it| it.is_ascii_alphanumeric() || **it == b'_').count();
             }
-            Some(_) => return at + 2,
-            None => return at + 1,
+            Some(b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!') => return at + 2,
+            // No more than a dollar.
+            _ => return at + 1,
         };
         let end = matching(text, at + 2, open, close);
         let is_sum = text[at + 2..].starts_with(b"(");
@@ -418,6 +428,11 @@ mod tests {
             ("n=$((1 + (2 * 3))); tee x", "tee"),
             ("a \\\n b; c", "a c"),
             ("cmd <(sort x)", "cmd sort"),
+            ("x=$'\\n\\''; a 'b;c'", "a"),
+            ("grep \"x$\" y; b", "b grep"),
+            ("echo \"$\"'; c'; a", "a"),
+            ("f \"$@\" $# $$; a", "a f"),
+            ("usage () {\n    cat <<EOF\nUsage: $P x\nEOF\n}\na", "a cat"),
             ("'unclosed", "unclosed"),
             ("\"unclosed $(x", "x"),
             ("", ""),

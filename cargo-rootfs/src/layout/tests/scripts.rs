@@ -139,38 +139,43 @@ fn what_cannot_run_is_told() {
 /// Commands of the sysroot that a shell script calls, without those that are packed.
 #[test]
 fn what_a_shell_script_calls_is_offered() {
-    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nown-zip -cd \"$@\" | tee x; absent; cat\n")
+    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nown-zip -cd \"$@\" | own-tee x; absent; cat\n")
         .elf("usr/bin/own-zip", tool())
-        .elf("usr/bin/tee", tool())
+        .elf("usr/bin/own-tee", tool())
         .elf("usr/bin/cat", tool());
     let sysroot = script(sysroot, "other", "#!/usr/bin/env -S bash -e\nown-zip x\n").elf("usr/bin/bash", tool());
     let sysroot = script(sysroot, "odd-script", "#!/usr/bin/own-perl\ntee x\n").elf("usr/bin/own-perl", tool());
     let assembly = Ask::tools(&["own-cat", "cat", "other", "odd-script"]).assemble(&sysroot).unwrap();
-    assert_eq!(suggested(&assembly), "own-zip by /usr/bin/other, own-zip by /usr/bin/own-cat, tee by /usr/bin/own-cat");
+    assert_eq!(
+        suggested(&assembly),
+        "own-tee by /usr/bin/own-cat, own-zip by /usr/bin/other, own-zip by /usr/bin/own-cat"
+    );
     assert!(!has(&assembly.rootfs, "/usr/bin/own-zip"));
     let warning = suggestion_warning(&assembly.suggestions).unwrap();
     assert_eq!(
         warning.message,
-        "`own-zip` (by `other`, `own-cat`) and `tee` (by `own-cat`) may be run, and are not packed"
+        "`own-tee` (by `own-cat`) and `own-zip` (by `other`, `own-cat`) may be run, and are not packed"
     );
-    assert_eq!(warning.help.as_deref(), Some("where they are wanted: --with own-zip,tee"));
+    assert_eq!(warning.help.as_deref(), Some("where they are wanted: --with own-tee,own-zip"));
 }
 
 /// A script that becomes another program is nothing without it: with what that needs in turn, each script by its own.
 #[test]
 fn what_a_shell_script_becomes_comes_along() {
-    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd | tee x\n")
+    let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd | own-tee x; sed y\n")
+        .elf("usr/bin/sed", tool())
         .elf("usr/bin/own-zip", tool().needs("libzip.so"))
         .elf("usr/lib/libzip.so", library("libzip.so"))
-        .elf("usr/bin/tee", tool());
+        .elf("usr/bin/own-tee", tool());
     let sysroot = script(sysroot, "own-again", "#!/bin/sh\nexec own-cat; exec absent\n");
     let assembly = Ask::tools(&["own-again"]).assemble(&sysroot).unwrap();
-    for there in ["/usr/bin/own-cat", "/usr/bin/own-zip", "/usr/lib/libzip.so"] {
+    // What every system has comes along as well.
+    for there in ["/usr/bin/sed", "/usr/bin/own-cat", "/usr/bin/own-zip", "/usr/lib/libzip.so"] {
         assert!(has(&assembly.rootfs, there), "{there}");
     }
-    assert_eq!(suggested(&assembly), "tee by /usr/bin/own-cat");
+    assert_eq!(suggested(&assembly), "own-tee by /usr/bin/own-cat");
     let bare = Ask::tools(&["own-again"]).runtime(Runtime::None).rootfs(&sysroot);
-    assert!(has(&bare, "/usr/bin/dash") && !has(&bare, "/usr/bin/own-cat"));
+    assert!(has(&bare, "/usr/bin/dash") && !has(&bare, "/usr/bin/own-cat") && !has(&bare, "/usr/bin/sed"));
 }
 
 /// A script of a rule's is data where nothing runs it; it may be read by another.
