@@ -56,14 +56,14 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(P
             continue;
         }
         let flags = toolchain.rustflags(triple, &overrides);
-        if toolchain.is_foreign(triple)? && !may_have_its_own_std(build, &flags, toolchain) {
-            let lacking = without_std(target, toolchain, &machine);
+        let lacking = if toolchain.is_foreign(triple)? { without_std(target, toolchain, &machine) } else { None };
+        if let Some(error) = lacking.filter(|_| !may_have_its_own_std(build, &flags, toolchain)) {
             // Nobody can install what there is not, nor a linker for it.
-            if let Some(error) = lacking.as_ref().and_then(|_| unknown_target(triple, &toolchain.targets())) {
-                errors.push(error);
+            if let Some(unknown) = unknown_target(triple, &toolchain.targets()) {
+                errors.push(unknown);
                 continue;
             }
-            errors.extend(lacking);
+            errors.push(error);
         }
         let configured = toolchain.linker(triple, &overrides);
         if build.with == BuildWith::Cargo {

@@ -127,7 +127,8 @@ impl<'t> Runtime<'t> {
             let path = worklist.worked.others[index].path.clone();
             let realpath = worklist.view.walk(&path).path;
             self.meet_names(worklist.view, &path, &realpath, calls);
-            if worklist.worked.others[index].is_tool {
+            // What a rule takes may never be run.
+            if worklist.worked.others[index].is_tool || !worklist.worked.others[index].is_optional {
                 let script = worklist.worked.scripts.iter().find(|script| script.path == path);
                 script.into_iter().for_each(|script| self.meet_script(worklist.view, script, calls));
             }
@@ -193,7 +194,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// A tool that is a script, by the names of what runs it.
+    /// A script that was asked for, or that is a tool, by the names of what runs it.
     fn meet_script(&self, view: &mut Sysroot, script: &Script, calls: &mut Vec<Call>) {
         let program = script.program.as_ref().unwrap_or(&script.interpreter);
         let mut triggered = Vec::new();
@@ -348,7 +349,8 @@ impl Firing<'_, '_, '_> {
 
     /// `modules`
     fn modules(&mut self) {
-        if self.rule.modules.is_empty() {
+        // No package has a file of the project.
+        if self.rule.modules.is_empty() || self.worklist.view.is_outside(self.because) {
             return;
         }
         let modules = globs(&self.rule.modules, &self.bindings);

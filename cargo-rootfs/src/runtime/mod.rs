@@ -39,7 +39,7 @@
 //! to them, and `/usr/bin/x` is one of `/bin/x` as well. One without a slash is a glob on the names of ELF files that are in some closure: the soname that is needed,
 //! or the name of the file (`libcurl*.so.4`, `git`). What rules take may be what others wait for.
 //!
-//! In `when` alone, `#!` and a glob on a name is for tools that are scripts, by what runs them: `#!python3*`.
+//! In `when` alone, `#!` and a glob on a name is for scripts that are tools or included, by what runs them: `#!python3*`.
 //!
 //! # Globs
 //!

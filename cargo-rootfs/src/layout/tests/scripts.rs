@@ -178,6 +178,18 @@ fn what_a_shell_script_becomes_comes_along() {
     assert!(has(&bare, "/usr/bin/dash") && !has(&bare, "/usr/bin/own-cat") && !has(&bare, "/usr/bin/sed"));
 }
 
+/// A container's entry point is a script of the project; where it is not executable, it is data.
+#[test]
+fn an_included_script_brings_what_it_becomes_and_what_every_system_has() {
+    let sysroot = Disk::merged().elf("usr/bin/mkdir", tool()).elf("usr/bin/own-zip", tool());
+    let text = b"#!/bin/sh\nmkdir -p /data\nexec own-zip\n";
+    for (mode, brings) in [(0o755, true), (0o644, false)] {
+        let project = Disk::empty().bytes("entry.sh", text, mode);
+        let rootfs = Ask::nothing().include(project.at("entry.sh"), "/entry.sh").rootfs(&sysroot);
+        assert_eq!((has(&rootfs, "/usr/bin/mkdir"), has(&rootfs, "/usr/bin/own-zip")), (brings, brings));
+    }
+}
+
 /// A script of a rule's is data where nothing runs it; it may be read by another.
 #[test]
 fn a_script_that_a_rule_takes_may_be_idle() {
