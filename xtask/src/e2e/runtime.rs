@@ -31,11 +31,17 @@ pub(super) fn scripts(lab: &Lab) -> Result<()> {
         ensure!(said.stdout == expected, "{}", said.report(expected));
     }
 
-    // What a script calls is offered, and not packed.
-    lab.file("project/run", "#!/bin/sh\nawk 1 | sort\n")?;
+    // What a script calls comes along where every system has it; the rest is offered, and not packed.
+    lab.file(
+        "project/run",
+        "#!/bin/sh\nprintf 'b\\na\\n' | sort | awk '{ print $1 $1 }'\nfalse && git gc | perl\nexec cat\n",
+    )?;
     let done = lab.tools(["--include", &format!("{project}/run:/srv/run"), "--tar", tar.as_str()]).run()?;
-    done.says(&["`awk` (by `run`) and `sort` (by `run`) may be run, and are not packed", "--with awk,sort"])?;
-    ensure!(tarball::at(&tarball::list(&tar)?, "usr/bin/sort").is_err(), "sort was packed");
+    done.says(&["`git` (by `run`) and `perl` (by `run`) may be run, and are not packed", "--with git,perl"])?;
+    ensure!(tarball::at(&tarball::list(&tar)?, "usr/bin/git").is_err(), "git was packed");
+    let root = Chroot::new(tarball::unpack(lab, &tar, "run")?)?;
+    let said = root.run(&["/srv/run"])?;
+    ensure!(said.stdout == "aa\nbb\n", "{}", said.report("aa and bb"));
     Ok(())
 }
 
