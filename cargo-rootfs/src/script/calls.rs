@@ -1,5 +1,5 @@
-//! The commands that a shell script calls, guessed from its text: to be offered, and not to be packed for that, but for
-//! those that it becomes.
+//! The commands that a shell script calls, guessed from its text: to be offered. Which of them are packed is for rules to
+//! say.
 //!
 //! What is a command in the end only a shell can say; this reads words where a command begins, and knows quotes,
 //! comments and here-documents well enough not to take prose for commands. What is there is for others to look up.
