@@ -234,7 +234,8 @@ impl<'t> Runtime<'t> {
         };
         let folder = folder.as_ref().and_then(RootfsPath::as_str);
         let (triplet, lib) = (self.triplet.clone(), self.lib.clone());
-        let script = worklist.worked.scripts.iter().find(|script| script.realpath == call.because);
+        let mut scripts = worklist.worked.scripts.iter().filter(|_| is_of_file);
+        let script = scripts.find(|script| script.realpath == call.because);
         let (calls, execs) = script.map(|it| (it.calls.clone(), it.execs.clone())).unwrap_or_default();
         let bindings =
             Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };

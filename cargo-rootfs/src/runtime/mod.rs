@@ -79,8 +79,9 @@
 //! A program that an interpreter runs imports modules that nothing in it leads to, but its package depends on theirs. With
 //! `modules`, the package that has the file that matched is looked up in the sysroot's database, and all that it holds is
 //! taken, but documentation and what `exclude` names; likewise of what it depends on, and so on, as far as packages hold
-//! a file that matches one of the globs, or were made of the same source as what depends on them. Where there is no
-//! database, or no package has the file, nothing is.
+//! a file that matches one of the globs, or were made of the same source as what depends on them. A package of programs
+//! that it depends on itself is not taken, but what that depends on is looked at as well. Where there is no database, or
+//! no package has the file, nothing is.
 //!
 //! # What is taken
 //!
