@@ -117,10 +117,14 @@ impl Taking<'_> {
         let mut excluded = FxHashMap::default();
         let mut real = Vec::new();
         for path in files {
-            if is_documentation(name, path) || self.is_below_excluded(path, &mut excluded) {
+            if is_documentation(name, path) {
                 continue;
             }
             let walk = self.view.walk(path);
+            let is_there = matches!(walk.end, End::File(_) | End::Dir(_));
+            if !is_there || self.is_below_excluded(path, &mut excluded) {
+                continue;
+            }
             match walk.end {
                 End::Dir(_) if folders.contains(path) => continue,
                 End::File(_) => real.push(walk.path),
@@ -136,12 +140,18 @@ impl Taking<'_> {
         if self.exclude.is_empty() {
             return false;
         }
-        if let Some(known) = known.get(path) {
-            return *known;
+        let (mut asked, mut is_excluded) = (Vec::new(), false);
+        let mut next = Some(path.clone());
+        while let Some(folder) = next.filter(|_| !is_excluded) {
+            if let Some(known) = known.get(&folder) {
+                is_excluded = *known;
+                break;
+            }
+            is_excluded = self.is_excluded(&folder);
+            next = folder.parent();
+            asked.push(folder);
         }
-        let is_excluded =
-            self.is_excluded(path) || path.parent().is_some_and(|folder| self.is_below_excluded(&folder, known));
-        known.insert(path.clone(), is_excluded);
+        known.extend(asked.into_iter().map(|folder| (folder, is_excluded)));
         is_excluded
     }
 

@@ -21,6 +21,9 @@ pub(crate) use hints::{elsewhere, of_library, of_tool};
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.
 const LONGEST: usize = 64 << 20;
 
+/// Bytes of the longest path that a system call takes, with a NUL at its end (linux/limits.h).
+const PATH_MAX: usize = 4096;
+
 /// What distributions merge with other folders, one before the other.
 const MERGED: [&str; 8] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64"];
 
@@ -79,13 +82,16 @@ impl Format {
     }
 
     /// The paths in `bytes`, a list of files of this format: `.list` or `.md5sums`, a record of
-    /// `/lib/apk/db/installed`, `files` in a folder of `/var/lib/pacman/local`. None has a `..` in it.
+    /// `/lib/apk/db/installed`, `files` in a folder of `/var/lib/pacman/local`. None has a `..` in it, or is longer than
+    /// a path may be.
     pub fn files(self, bytes: &[u8]) -> Vec<RootfsPath> {
-        match self {
+        let mut files = match self {
             Self::Dpkg => dpkg::files(bytes),
             Self::Apk => apk::files(bytes),
             Self::Pacman => pacman::files(bytes),
-        }
+        };
+        files.retain(|path| path.as_bytes().len() < PATH_MAX);
+        files
     }
 }
 

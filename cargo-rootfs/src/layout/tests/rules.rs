@@ -459,3 +459,32 @@ fn a_script_brings_the_modules_of_its_package() {
     let both = Ask::tools(&["/usr/local/bin/own", "play.real", "play"]).rules(rules).rootfs(&sysroot);
     assert!(has(&both, "/usr/lib/snake/book/fast.so"));
 }
+
+/// A list may name what no file system has: it takes no more time or stack than its length.
+#[test]
+fn a_hostile_list_of_modules_ends() {
+    let deep = |length: usize| format!("/usr/lib/snake/{}x\n", "a/".repeat(length));
+    let deep = deep(500_000) + &deep(2000);
+    let sysroot = Disk::merged()
+        .elf("usr/bin/snake", tool())
+        .bytes("usr/bin/play", b"#!/usr/bin/snake\n", 0o755)
+        .bytes("usr/share/play", b"", 0o644)
+        .bytes(
+            "var/lib/dpkg/status",
+            b"Package: play\nStatus: install ok installed\nArchitecture: all\nDepends: evil\n\nPackage: evil\n\
+              Status: install ok installed\nArchitecture: all\nDepends: play\n",
+            0o644,
+        )
+        .bytes("var/lib/dpkg/info/play.list", format!("/usr/bin/play\n{deep}/usr/share/play\n").as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/evil.list", deep.as_bytes(), 0o644);
+    let rules = r##"
+        [[rule]]
+        name = "own-modules"
+        why = "a program for snake imports modules"
+        when = ["#!snake"]
+        modules = ["/usr/lib/snake/**/a/*/**", "/usr/lib/**/x"]
+        exclude = ["/usr/bin", "a/b", "**/a/b/x"]
+    "##;
+    let rootfs = Ask::tools(&["play"]).rules(rules).rootfs(&sysroot);
+    assert!(has(&rootfs, "/usr/share/play") && !has(&rootfs, "/usr/lib/snake"));
+}
