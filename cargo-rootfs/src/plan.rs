@@ -12,7 +12,7 @@ use cargo_metadata::{Metadata, PackageId, TargetKind};
 
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
-use crate::options::{BuildArgs, BuildWith, ContentArgs, Format, Layer, OutputArgs, TerminalArgs, merge};
+use crate::options::{BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, OutputArgs, TerminalArgs, merge};
 use crate::provision::Suite;
 use crate::target::Target;
 
@@ -123,21 +123,22 @@ pub(crate) struct Request<'o> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose<'o> {
     /// To be written.
-    Write(&'o OutputArgs),
-    /// To be entered, by what of these an image has.
-    Enter(&'o OutputArgs),
+    Write(&'o OutputArgs, &'o ImageArgs),
+    /// To be entered, as an image would be.
+    Enter(&'o ImageArgs),
     /// To be compared with what a command uses of the sysroot; it may be empty.
-    Compare(&'o OutputArgs),
+    Compare,
     /// To be reported on.
     Report,
 }
 
-impl<'o> Purpose<'o> {
+impl Purpose<'_> {
     /// What was typed of outputs and images.
-    fn typed(self) -> Option<&'o OutputArgs> {
+    fn typed(self) -> (OutputArgs, ImageArgs) {
         match self {
-            Self::Write(typed) | Self::Enter(typed) | Self::Compare(typed) => Some(typed),
-            Self::Report => None,
+            Self::Write(output, image) => (output.clone(), image.clone()),
+            Self::Enter(image) => (OutputArgs::default(), image.clone()),
+            Self::Compare | Self::Report => Default::default(),
         }
     }
 }
@@ -160,15 +161,15 @@ pub(crate) struct Surroundings<'w> {
 impl Plan {
     /// Works out what the request means. Everything wrong in one stage is told at once.
     pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
-        let typed =
-            Layer { content: request.content.clone(), output: request.purpose.typed().cloned().unwrap_or_default() };
+        let (output, image) = request.purpose.typed();
+        let typed = Layer { content: request.content.clone(), output, image };
         let selection = match around.project {
             Some(project) => select::from_project(project, request.build, &typed)?,
             None => select::without_project(request.build)?,
         };
         let with = request.build.compilation.build_with.or(selection.keys.build_with).unwrap_or_default();
         let targets = targets(request.build, with, around)?;
-        if let (Purpose::Enter(_) | Purpose::Compare(_), [(first, _), _, ..]) = (request.purpose, &targets[..]) {
+        if let (Purpose::Enter(_) | Purpose::Compare, [(first, _), _, ..]) = (request.purpose, &targets[..]) {
             let triples: Vec<_> = targets.iter().map(|(target, _)| target.triple()).collect();
             return Err(Error::usage("one rootfs is entered at a time")
                 .detail(format!("the targets are {}", triples.join(", ")))
@@ -188,7 +189,7 @@ impl Plan {
         Error::all(errors)?;
         outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
         let asked = request.content;
-        let may_be_empty = matches!(request.purpose, Purpose::Compare(_));
+        let may_be_empty = matches!(request.purpose, Purpose::Compare);
         let names_nothing =
             asked.with.is_none() && asked.with_lib.is_none() && asked.with_package.is_none() && asked.include.is_none();
         if around.project.is_none()
@@ -227,14 +228,14 @@ fn one(
         arch: target.arch(),
     };
     let outputs = match request.purpose {
-        Purpose::Report | Purpose::Enter(_) | Purpose::Compare(_) => Vec::new(),
-        Purpose::Write(_) => {
+        Purpose::Report | Purpose::Enter(_) | Purpose::Compare => Vec::new(),
+        Purpose::Write(..) => {
             let folder = around.project.map(|project| target_directory(project, request.build));
             outputs::outputs(&layer.output, &names, folder.as_deref())?
         }
     };
     let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
-    let image = image::image(layer.output, &target, selection, has_image, request, warnings)?;
+    let image = image::image(layer.image, &target, selection, has_image, request, warnings)?;
     let foreign = around.foreign_sysroot.as_deref();
     let sysroot = content::sysroot(&layer.content, &target, foreign)?;
     let is_sysroot_named = content::named_sysroot(&layer.content, &target, foreign).is_some();

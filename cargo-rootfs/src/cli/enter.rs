@@ -14,7 +14,7 @@ use crate::enter::{self, Bind, Command, Ended, Files, Found, Network, Outcome, O
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
-use crate::options::{BindArg, EnterArgs, OutputArgs};
+use crate::options::{BindArg, EnterArgs, ImageArgs};
 use crate::path::RootfsPath;
 use crate::plan::RootfsPlan;
 use crate::rootfs::Rootfs;
@@ -32,13 +32,8 @@ pub(super) enum Program<'a> {
 const SHELLS: [&str; 2] = ["bash", "sh"];
 
 /// What of the options an image has as well: it is merged with the configuration as for one.
-pub(super) fn image_args(args: &EnterArgs) -> OutputArgs {
-    OutputArgs {
-        env: args.env.clone(),
-        user: args.user.clone(),
-        workdir: args.workdir.clone(),
-        ..OutputArgs::default()
-    }
+pub(super) fn image_args(args: &EnterArgs) -> ImageArgs {
+    ImageArgs { env: args.env.clone(), user: args.user.clone(), workdir: args.workdir.clone(), ..ImageArgs::default() }
 }
 
 /// Runs it, and gives its exit code as the error's where it is not 0.

@@ -18,7 +18,7 @@ use crate::cargo::{self, Preparation, Toolchain};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{self, Artifacts, Assembly};
 use crate::options::{
-    BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, OutputArgs, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
+    BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
 };
 use crate::plan::{Plan, Purpose, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
@@ -29,7 +29,7 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
     let job = Job { terminal, interrupted: Arc::default() };
     let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
     match &options.command {
-        None => job.write(&request(&options.build, &options.content, Purpose::Write(&options.output))),
+        None => job.write(&request(&options.build, &options.content, Purpose::Write(&options.output, &options.image))),
         Some(Command::Tree(args)) if !args.files.is_empty() => closures::of_files(args, terminal),
         Some(Command::Tree(args)) => job.tree(&request(&args.build, &args.content, Purpose::Report), args),
         Some(Command::Why(args)) => job.why(&request(&args.build, &args.content, Purpose::Report), args),
@@ -46,10 +46,7 @@ pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
             let image = enter::image_args(&args.enter);
             job.check(&request(&args.build, &args.content, Purpose::Enter(&image)), args)
         }
-        Some(Command::Trace(args)) => {
-            let image = OutputArgs::default();
-            job.trace(&request(&args.build, &args.content, Purpose::Compare(&image)), args)
-        }
+        Some(Command::Trace(args)) => job.trace(&request(&args.build, &args.content, Purpose::Compare), args),
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroots::list(terminal),
             SysrootCommand::Prune { all } => sysroots::prune(*all, terminal),

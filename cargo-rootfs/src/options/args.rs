@@ -40,6 +40,8 @@ pub struct Options {
     pub(crate) content: ContentArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -440,26 +442,32 @@ pub(crate) struct OutputArgs {
     /// Let --dir replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// IMAGE: how an image runs. The same type holds a layer of configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Image")]
+pub(crate) struct ImageArgs {
     /// What the image runs; the project's binary unless given. Repeat it for each argument, or give a JSON array
-    #[arg(long, value_name = "ARG", help_heading = "Image", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) entrypoint: Option<Vec<String>>,
     /// Arguments that the image runs it with, until others are given; as --entrypoint
-    #[arg(long, value_name = "ARG", help_heading = "Image", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) cmd: Option<Vec<String>>,
     /// Environment variable of the image (repeatable) [default: PATH, with the usual folders]
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Image", value_parser = parse_pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     pub(crate) env: Option<Vec<Pair>>,
     /// User that the image runs as
-    #[arg(long, value_name = "USER[:GROUP]", help_heading = "Image", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
     /// Folder that the image runs in
-    #[arg(long, value_name = "DIR", help_heading = "Image", value_parser = parse_folder)]
+    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) workdir: Option<RootfsPath>,
     /// Label of the image (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Image", value_parser = parse_pair)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     pub(crate) label: Option<Vec<Pair>>,
     /// Ports that the image listens on; comma-separated, repeatable
-    #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]", help_heading = "Image", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) expose: Option<Vec<String>>,
 }
 
@@ -549,8 +557,8 @@ pub(crate) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
         build: build.clone(),
         content: content.clone(),
     };
-    let (terminal, output) = (TerminalArgs::default(), OutputArgs::default());
-    Some(Options { command: Some(Command::Tree(tree)), terminal, build, content, output })
+    let (terminal, output, image) = (TerminalArgs::default(), OutputArgs::default(), ImageArgs::default());
+    Some(Options { command: Some(Command::Tree(tree)), terminal, build, content, output, image })
 }
 
 #[cfg(test)]

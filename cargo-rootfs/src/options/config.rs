@@ -6,7 +6,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use super::args::{CompilationArgs, ContentArgs, OutputArgs, SelectionArgs};
+use super::args::{CompilationArgs, ContentArgs, ImageArgs, OutputArgs, SelectionArgs};
 use super::values::{BuildWith, Pair};
 use crate::error::{Error, Result};
 
@@ -17,6 +17,7 @@ pub(crate) use read::{Manifest, nearest, read};
 pub(crate) struct Layer {
     pub(crate) content: ContentArgs,
     pub(crate) output: OutputArgs,
+    pub(crate) image: ImageArgs,
 }
 
 /// A manifest's table, with what it holds for single targets alone.
@@ -133,8 +134,8 @@ impl Layer {
         fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>, typed: &Option<T>) -> bool {
             typed.is_none() && one.is_some() && other.is_some() && one != other
         }
-        let ((a, b, c), (x, y, z)) =
-            ((&self.content, &other.content, &typed.content), (&self.output, &other.output, &typed.output));
+        let (a, b, c) = (&self.content, &other.content, &typed.content);
+        let (x, y, z) = (&self.image, &other.image, &typed.image);
         let keys = [
             ("dlopen", differ(&a.dlopen, &b.dlopen, &c.dlopen)),
             ("hwcaps", differ(&a.hwcaps, &b.hwcaps, &c.hwcaps)),
@@ -142,7 +143,7 @@ impl Layer {
             ("template", differ(&a.template, &b.template, &c.template)),
             ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
             ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
-            ("engine", differ(&x.engine, &y.engine, &z.engine)),
+            ("engine", differ(&self.output.engine, &other.output.engine, &typed.output.engine)),
             ("entrypoint", differ(&x.entrypoint, &y.entrypoint, &z.entrypoint)),
             ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
             ("user", differ(&x.user, &y.user, &z.user)),
@@ -152,7 +153,11 @@ impl Layer {
     }
 
     fn over(self, far: Self, lists: Lists) -> Self {
-        Self { content: self.content.over(far.content, lists), output: self.output.over(far.output, lists) }
+        Self {
+            content: self.content.over(far.content, lists),
+            output: self.output.over(far.output),
+            image: self.image.over(far.image, lists),
+        }
     }
 }
 
@@ -182,19 +187,20 @@ impl OutputArgs {
         [&self.tar, &self.dir, &self.docker_import].into_iter().flatten().any(|names| !names.is_empty())
     }
 
-    fn over(self, far: Self, lists: Lists) -> Self {
+    fn over(self, far: Self) -> Self {
         // Outputs are one choice: whoever names any nearer means these and no others.
         let (tar, dir, docker_import) = if self.names_any() {
             (self.tar, self.dir, self.docker_import)
         } else {
             (far.tar, far.dir, far.docker_import)
         };
+        Self { tar, dir, docker_import, engine: self.engine.or(far.engine), force: self.force || far.force }
+    }
+}
+
+impl ImageArgs {
+    fn over(self, far: Self, lists: Lists) -> Self {
         Self {
-            tar,
-            dir,
-            docker_import,
-            engine: self.engine.or(far.engine),
-            force: self.force || far.force,
             // A command and its arguments make one value.
             entrypoint: self.entrypoint.or(far.entrypoint),
             cmd: self.cmd.or(far.cmd),
@@ -248,7 +254,7 @@ mod tests {
         merge(
             &workspace,
             &package,
-            Layer { content: options.content, output: options.output },
+            Layer { content: options.content, output: options.output, image: options.image },
             "aarch64-unknown-linux-gnu",
         )
     }
@@ -263,7 +269,7 @@ mod tests {
         let layer = merged(&Value::Null, &package, &["--with", "cat", "--template", "none", "--env", "A=3"]);
         assert_eq!(layer.content.with, words(&["bash", "ls", "cat"]));
         assert_eq!(layer.content.template.as_deref(), Some("none"));
-        let env: Vec<_> = layer.output.env.unwrap().into_iter().map(|pair| (pair.name, pair.value)).collect();
+        let env: Vec<_> = layer.image.env.unwrap().into_iter().map(|pair| (pair.name, pair.value)).collect();
         assert_eq!(env, [("A".to_owned(), "3".to_owned()), ("B".to_owned(), "2".to_owned())]);
     }
 
@@ -274,7 +280,7 @@ mod tests {
         let layer = merged(&workspace, &package, &[]);
         assert_eq!(layer.content.with, words(&["ls"]));
         assert_eq!(layer.content.with_lib, words(&[]));
-        assert_eq!(layer.output.user.as_deref(), Some("nonroot"));
+        assert_eq!(layer.image.user.as_deref(), Some("nonroot"));
     }
 
     #[test]
@@ -295,11 +301,11 @@ mod tests {
         let layer = merged(&Value::Null, &package, &["--docker-import", "app"]);
         assert_eq!((layer.output.tar, layer.output.dir), (None, None));
         assert_eq!(layer.output.docker_import, words(&["app"]));
-        assert_eq!(layer.output.entrypoint, words(&["x", "y"]));
+        assert_eq!(layer.image.entrypoint, words(&["x", "y"]));
 
         let layer = merged(&Value::Null, &package, &["--entrypoint", "z"]);
         assert_eq!(layer.output.tar, words(&["/ws/app/a.tar"]));
-        assert_eq!(layer.output.entrypoint, words(&["z"]), "a command is one value");
+        assert_eq!(layer.image.entrypoint, words(&["z"]), "a command is one value");
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod values;
 
 pub use args::Options;
 pub(crate) use args::{
-    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, OutputArgs, SelectionArgs, SysrootCommand,
-    TerminalArgs, TraceArgs, TreeArgs, WhyArgs, refuse_options_before_subcommand, tree_of_files,
+    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, OutputArgs, SelectionArgs,
+    SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, WhyArgs, refuse_options_before_subcommand, tree_of_files,
 };
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, nearest, read};
 pub(crate) use reserved::explain;

@@ -6,7 +6,7 @@ use super::select::Selection;
 use super::{Purpose, Request};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
-use crate::options::OutputArgs;
+use crate::options::{ImageArgs, OutputArgs};
 use crate::target::Target;
 use crate::write::docker::Engine;
 
@@ -33,7 +33,7 @@ pub(crate) enum Start {
 
 /// The plan of one target's images. Warns of what has no effect.
 pub(super) fn image(
-    args: OutputArgs,
+    args: ImageArgs,
     target: &Target,
     selection: &Selection,
     has_image: bool,
@@ -55,8 +55,8 @@ pub(super) fn image(
             .help("choose one with `--entrypoint PATH`, or set `default-run` in Cargo.toml"),
         );
     }
-    if let Purpose::Write(typed) = request.purpose {
-        if let Some(flag) = image_flag(typed).filter(|_| !has_image) {
+    if let Purpose::Write(output, image) = request.purpose {
+        if let Some(flag) = image_flag(output, image).filter(|_| !has_image) {
             warnings.push(Warning::new(format!("`--{flag}` has no effect: no output is an image")));
         }
     }
@@ -87,9 +87,9 @@ fn words(given: Vec<String>) -> Result<Vec<String>> {
 }
 
 /// The first flag that was typed and is for images alone.
-fn image_flag(typed: &OutputArgs) -> Option<&'static str> {
+fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
     let flags = [
-        ("engine", typed.engine.is_some_and(|engine| engine != Engine::default())),
+        ("engine", output.engine.is_some_and(|engine| engine != Engine::default())),
         ("entrypoint", typed.entrypoint.is_some()),
         ("cmd", typed.cmd.is_some()),
         ("env", typed.env.is_some()),

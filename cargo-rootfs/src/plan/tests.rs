@@ -42,7 +42,7 @@ fn plan_for(project: Option<&Metadata>, configured: &[&str], line: &str) -> Resu
     let request = Request {
         build: &options.build,
         content: &options.content,
-        purpose: Purpose::Write(&options.output),
+        purpose: Purpose::Write(&options.output, &options.image),
         terminal: &options.terminal,
     };
     let around = Surroundings {

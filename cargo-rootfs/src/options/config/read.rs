@@ -154,7 +154,7 @@ impl Reader<'_> {
     }
 
     fn key(&self, key: &str, value: &Value, layer: &mut Layer) -> Result<()> {
-        let Layer { content, output } = layer;
+        let Layer { content, output, image } = layer;
         match key {
             "with" => content.with = Some(self.list(key, value)?),
             "with-package" => content.with_package = Some(self.list(key, value)?),
@@ -188,13 +188,13 @@ impl Reader<'_> {
             }
             "docker-import" => output.docker_import = Some(self.lines(key, value)?),
             "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
-            "entrypoint" => output.entrypoint = Some(self.lines(key, value)?),
-            "cmd" => output.cmd = Some(self.lines(key, value)?),
-            "env" => output.env = Some(self.pairs(key, value)?),
-            "user" => output.user = Some(self.text(key, value)?),
-            "workdir" => output.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
-            "label" => output.label = Some(self.pairs(key, value)?),
-            "expose" => output.expose = Some(self.ports(key, value)?),
+            "entrypoint" => image.entrypoint = Some(self.lines(key, value)?),
+            "cmd" => image.cmd = Some(self.lines(key, value)?),
+            "env" => image.env = Some(self.pairs(key, value)?),
+            "user" => image.user = Some(self.text(key, value)?),
+            "workdir" => image.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
+            "label" => image.label = Some(self.pairs(key, value)?),
+            "expose" => image.expose = Some(self.ports(key, value)?),
             _ => return Err(self.unknown(key)),
         }
         Ok(())
