@@ -28,6 +28,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Error, Result, Warning};
 use crate::layout::{self, Artifacts, Content, Executable, Include, Variants};
 use crate::path::RootfsPath;
+use crate::pipeline::Epoch;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
 use crate::target::{Machine, Target};
@@ -218,7 +219,7 @@ impl Userland {
         let may_open = layout::may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
         let suggested = layout::suggestion_warning(&assembly.suggestions);
         let mut warnings = Gather(assembly.warnings.into_iter().chain(may_open).chain(suggested).collect());
-        let sink = TarFile::create(&staged, epoch()?)?;
+        let sink = TarFile::create(&staged, Epoch::from_environment()?.seconds())?;
         write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
         if same_bytes(&staged, path) {
             fs::remove_file(&staged).map_err(|error| Error::io("remove", &staged, error))?;
@@ -303,13 +304,6 @@ fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTre
     watched.extend(records);
     watched.retain(|path| path.to_str().is_some_and(|text| !text.contains('\n')));
     watched
-}
-
-fn epoch() -> Result<i64> {
-    match env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text.parse().map_err(|_| Error::usage(format!("SOURCE_DATE_EPOCH is not a number: `{text}`"))),
-        Err(_) => Ok(0),
-    }
 }
 
 fn utf8(path: PathBuf) -> Result<Utf8PathBuf> {

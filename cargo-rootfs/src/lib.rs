@@ -17,6 +17,7 @@
 //! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
 //! - [`runtime`]: what belongs with tools and libraries beyond their closures, as data.
 //! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
+//! - `pipeline`: the stages in order, for every target of a run; both `cli` and `build_script` call it.
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
 //! - `provision` (feature `cli`): sysroots made of a distribution's packages.
 //! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights. `watch`: what it asks for meanwhile.
@@ -61,6 +62,7 @@ pub mod layout;
 mod options;
 pub mod packages;
 mod path;
+mod pipeline;
 #[cfg(feature = "cli")]
 mod plan;
 pub mod proof;

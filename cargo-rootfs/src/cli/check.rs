@@ -12,7 +12,8 @@ use camino::Utf8Path;
 use serde_json::{Value, json};
 
 use super::enter::{self, Program};
-use super::output::{self, Progress};
+use super::output;
+use super::progress::Progress;
 use super::terminal::{self, Terminal};
 use super::trees::Real;
 use crate::enter::{Bind, Command, Ended, Files, Outcome, Output, Outputs, Stdin, Visit, Watched, Watching};
@@ -104,7 +105,7 @@ pub(super) fn run(
         };
         let mut progress = Progress::new(rootfs.size(), terminal);
         let entered = crate::enter::enter(&visit, &mut progress, interrupted);
-        progress.end();
+        drop(progress);
         let limit = Duration::from_secs(args.timeout.into());
         let how = Watching { stdin: Stdin::Nothing, output: Some(output), limit: Some(limit) };
         let watched = entered?.watch(command, how, &mut |_| {})?;

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 
 use camino::Utf8Path;
 
-use super::output::{self, Progress};
+use super::output;
+use super::progress::Progress;
 use super::terminal::Terminal;
 use crate::enter::{self, Bind, Command, Ended, Files, Found, Network, Outcome, Outputs, Visit, look_up};
 use crate::error::{Error, Result, Warning, exit_code};
@@ -57,7 +58,7 @@ pub(super) fn run(
     let visit = Visit { files: Files::Rootfs(rootfs), machine, network, binds, epoch, outputs: Outputs::Own };
     let mut progress = Progress::new(rootfs.size(), terminal);
     let entered = enter::enter(&visit, &mut progress, interrupted);
-    progress.end();
+    drop(progress);
     let entered = entered?;
     let words: Vec<_> = command.words.iter().map(|word| word.to_string_lossy()).collect();
     terminal.status("Running", format_args!("`{}`", words.join(" ")));

@@ -28,6 +28,7 @@ mod enter;
 mod generate;
 mod meeting;
 mod output;
+mod progress;
 mod run;
 mod sysroots;
 mod terminal;

@@ -20,13 +20,14 @@ use crate::layout::{self, Artifacts, Assembly};
 use crate::options::{
     BuildArgs, CheckArgs, Command, EnterArgs, Format, Options, SysrootCommand, TraceArgs, TreeArgs, WhyArgs,
 };
+use crate::pipeline::Epoch;
 use crate::plan::{Plan, Purpose, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
 
 /// Does what the options say.
 pub(super) fn run(options: &Options, terminal: &Terminal) -> Result<()> {
-    let job = Job { terminal, interrupted: Arc::default() };
+    let job = Job { terminal, interrupted: terminal.interrupt() };
     let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
     match &options.command {
         None => job.write(&request(&options.build, &options.content, Purpose::Write(&options.output, &options.image))),
@@ -77,7 +78,7 @@ impl Job<'_> {
     /// `cargo rootfs`
     fn write(&self, request: &Request<'_>) -> Result<()> {
         let started = Instant::now();
-        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        let epoch = Epoch::from_environment()?.seconds();
         self.watch_signals()?;
         let (plan, assemblies) = self.assemble(request)?;
         let outputs = output::write(&plan.rootfs, &assemblies, epoch, self.terminal, &self.interrupted)?;
@@ -114,7 +115,7 @@ impl Job<'_> {
         if self.terminal.format() == Format::Json {
             return Err(Error::usage("the command and `--message-format json` both claim standard output"));
         }
-        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        let epoch = Epoch::from_environment()?.seconds();
         // Before a build of minutes, not after it.
         let binds = enter::binds(args)?;
         self.watch_signals()?;
@@ -153,7 +154,7 @@ impl Job<'_> {
 
     /// `cargo rootfs check`
     fn check(&self, request: &Request<'_>, args: &CheckArgs) -> Result<()> {
-        let epoch = output::epoch(std::env::var_os("SOURCE_DATE_EPOCH").as_deref())?;
+        let epoch = Epoch::from_environment()?.seconds();
         let binds = enter::binds(&args.enter)?;
         self.watch_signals()?;
         let Assembled { plan, assemblies, sysroots, .. } = self.assemble_all(request)?;

@@ -4,14 +4,18 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
+use super::progress::Progress;
 use crate::error::{Error, Result, Warning};
 use crate::options::{Color, Format, Options};
+use crate::pipeline::Events;
 use crate::target::Target;
-use crate::write::Written;
+use crate::write::{Observer, Written};
 
 // The colours of cargo (cargo's src/cargo/util/style.rs).
 const STATUS: Style = AnsiColor::BrightGreen.on_default().bold();
@@ -25,6 +29,7 @@ pub(super) struct Terminal {
     quiet: bool,
     verbose: bool,
     format: Format,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -43,12 +48,18 @@ impl Terminal {
         }
         .write_global();
         let terminal = &options.terminal;
-        Self { quiet: terminal.quiet, verbose: terminal.verbose > 0, format: terminal.message_format }
+        let (quiet, verbose, format) = (terminal.quiet, terminal.verbose > 0, terminal.message_format);
+        Self { quiet, verbose, format, interrupted: Arc::default() }
     }
 
     /// Whether status lines and progress are not wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Set when Ctrl-C was pressed.
+    pub(super) fn interrupt(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
     }
 
     /// How results are printed.
@@ -159,6 +170,28 @@ impl Terminal {
     /// Nobody can be told that nothing can be told.
     fn people(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
+impl Events for Terminal {
+    fn status(&self, verb: &str, what: &dyn Display) {
+        Self::status(self, verb, what);
+    }
+
+    fn detail(&self, verb: &str, what: &dyn Display) {
+        Self::detail(self, verb, what);
+    }
+
+    fn warning(&self, warning: &Warning) {
+        Self::warning(self, warning);
+    }
+
+    fn progress(&self, size: u64) -> Box<dyn Observer + '_> {
+        Box::new(Progress::new(size, self))
+    }
+
+    fn interrupted(&self) -> &AtomicBool {
+        &self.interrupted
     }
 }
 

@@ -14,7 +14,8 @@ use camino::Utf8Path;
 use serde_json::json;
 
 use super::enter::{self, Program};
-use super::output::{self, Progress};
+use super::output;
+use super::progress::Progress;
 use super::terminal::{self, Terminal};
 use super::trees::Real;
 use crate::enter::{Access, Bind, Command, Ended, Entered, Files, Network, Outcome, Outputs, Stdin, Visit, Watching};
@@ -150,7 +151,7 @@ impl Job<'_> {
         };
         let mut progress = Progress::new(0, self.terminal);
         let entered = crate::enter::enter(&visit, &mut progress, self.interrupted);
-        progress.end();
+        drop(progress);
         Ok((entered?, command))
     }
 

@@ -1,0 +1,35 @@
+//! The listener of a run.
+
+use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result, Warning};
+use crate::write::Observer;
+
+/// Receives what happens during a run, in order, and says when to stop.
+#[allow(dead_code)] // The session that calls them follows.
+pub(crate) trait Events {
+    /// A step begins: a verb and its object, as in `Packing target/rootfs/app.tar`.
+    fn status(&self, verb: &str, what: &dyn Display) {
+        let _ = (verb, what);
+    }
+
+    /// A step begins that is of interest to few.
+    fn detail(&self, verb: &str, what: &dyn Display) {
+        let _ = (verb, what);
+    }
+
+    /// Something that the user should know and that stops nothing.
+    fn warning(&self, warning: &Warning);
+
+    /// An observer of one write of `size` bytes in all; it ends when it is dropped.
+    fn progress(&self, size: u64) -> Box<dyn Observer + '_>;
+
+    /// Becomes true when the run is to stop, as by Ctrl-C.
+    fn interrupted(&self) -> &AtomicBool;
+
+    /// Fails where the run is to stop.
+    fn stop(&self) -> Result<()> {
+        if self.interrupted().load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
