@@ -55,6 +55,7 @@ mod enter;
 mod error;
 #[cfg(feature = "cli")]
 mod findings;
+mod glob;
 #[cfg(feature = "cli")]
 pub mod image;
 pub mod layout;

@@ -3,7 +3,6 @@
 //!
 //! What the rules say is theirs; closures of what they bring are the worklist's.
 
-mod expand;
 mod image_file;
 
 use std::collections::BTreeSet;
@@ -20,11 +19,12 @@ use super::worklist::Worklist;
 use super::{libraries, tools};
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Shortage, Warning};
+use crate::glob::{Bindings, Captures, Glob, bind};
 use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
-use crate::runtime::{Bindings, Captures, Glob, NewBody, Rule, Rules, Triggered, WordsOf, bind};
+use crate::runtime::{NewBody, Rule, Rules, Triggered, WordsOf};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::template::{Template, TemplateKind};
@@ -390,7 +390,7 @@ impl Firing<'_, '_, '_> {
         };
         for text in bind(text, bindings) {
             for glob in Glob::parse(&text).unwrap_or_default() {
-                for path in expand::expand(taking.view, &glob) {
+                for path in taking.view.expand(&glob) {
                     taking.path(&path);
                 }
             }

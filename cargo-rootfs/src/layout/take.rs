@@ -12,11 +12,11 @@ use super::place::Layout;
 use super::root::Root;
 use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
+use crate::glob::Glob;
 use crate::packages::is_documentation;
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
-use crate::runtime::Glob;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 

@@ -13,8 +13,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::folder::names_in;
 use super::{keystore, mime};
+use crate::glob::{Glob, Part};
 use crate::path::RootfsPath;
-use crate::runtime::{Glob, Part};
 
 /// The data, which is part of the key of every sysroot.
 pub(super) const RECIPE: &str = concat!(include_str!("debian.toml"), include_str!("plugins.toml"));

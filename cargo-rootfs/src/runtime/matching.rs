@@ -2,13 +2,13 @@
 //!
 //! Each file is looked at once, whatever the number of rules: by the last component of its names.
 
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::Rule;
 use super::built_in::{self, Sketch};
-use super::{Bindings, Captures, Glob, Rule, bind};
+use crate::glob::{Bindings, Captures, Index, bind};
 use crate::path::RootfsPath;
 
 /// What a pattern of `when` begins with that is for scripts, by what runs them.
@@ -31,32 +31,17 @@ enum Stored {
     Parsed(Arc<Rule>),
 }
 
-/// Patterns by what the last component of their paths begins with, each taken apart when a name begins so: of some
-/// hundred that stand ready few are asked for.
-#[derive(Default)]
-struct Index {
-    patterns: Vec<Pattern>,
-    /// By the first byte; each with the whole beginning.
-    begin: FxHashMap<u8, Vec<Beginning>>,
-    /// Those that may end in anything.
-    any: Vec<usize>,
-}
-
-/// What the last component begins with, and which pattern that is.
-type Beginning = (Box<[u8]>, usize);
-
-struct Pattern {
-    rule: usize,
-    /// With its variables bound.
-    text: String,
-    globs: OnceCell<Vec<Glob>>,
-}
-
 /// A rule that is called for, and by what its stars matched.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Triggered {
     pub(crate) rule: usize,
     pub(crate) captures: Captures,
+}
+
+impl Triggered {
+    fn into(triggered: &mut Vec<Self>) -> impl FnMut(usize, Captures) {
+        |rule, captures| triggered.push(Self { rule, captures })
+    }
 }
 
 impl Rules {
@@ -114,12 +99,12 @@ impl Rules {
 
     /// Adds the rules that a file at `path` calls for.
     pub(crate) fn of_path(&self, path: &RootfsPath, triggered: &mut Vec<Triggered>) {
-        self.paths.look_up(path.file_name(), |glob| glob.matches(path), triggered);
+        self.paths.look_up(path.file_name(), |glob| glob.matches(path), Triggered::into(triggered));
     }
 
     /// Adds the rules that a script which a program of this name runs calls for.
     pub(crate) fn of_interpreter(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
-        self.scripts.look_up(name, |glob| glob.matches_name(name), triggered);
+        self.scripts.look_up(name, |glob| glob.matches_name(name), Triggered::into(triggered));
     }
 
     /// The functions that some rule waits for.
@@ -137,89 +122,12 @@ impl Rules {
 
     /// Adds the rules that an ELF file of this name, or soname, calls for.
     pub(crate) fn of_name(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
-        self.names.look_up(name, |glob| glob.matches_name(name), triggered);
+        self.names.look_up(name, |glob| glob.matches_name(name), Triggered::into(triggered));
     }
-}
-
-impl Index {
-    fn add(&mut self, rule: usize, text: String) {
-        let pattern = self.patterns.len();
-        match beginnings(&text) {
-            Some(beginnings) => {
-                for begin in beginnings {
-                    self.begin.entry(begin[0]).or_default().push((begin.into(), pattern));
-                }
-            }
-            None => self.any.push(pattern),
-        }
-        self.patterns.push(Pattern { rule, text, globs: OnceCell::new() });
-    }
-
-    fn look_up(&self, name: &[u8], matches: impl Fn(&Glob) -> Option<Captures>, triggered: &mut Vec<Triggered>) {
-        let begin = name.first().and_then(|byte| self.begin.get(byte)).into_iter().flatten();
-        let begin = begin.filter(|(begin, _)| name.starts_with(begin)).map(|(_, pattern)| *pattern);
-        let mut asked: Vec<usize> = begin.chain(self.any.iter().copied()).collect();
-        asked.sort_unstable();
-        asked.dedup();
-        for pattern in asked.into_iter().map(|index| &self.patterns[index]) {
-            let globs = pattern.globs.get_or_init(|| Glob::parse(&pattern.text).unwrap_or_default());
-            let captures = globs.iter().filter(|glob| name.starts_with(glob.prefix())).find_map(&matches);
-            triggered.extend(captures.map(|captures| Triggered { rule: pattern.rule, captures }));
-        }
-    }
-}
-
-/// What the last component of a pattern may begin with, where that can be told without taking it apart; never nothing.
-fn beginnings(text: &str) -> Option<Vec<&[u8]>> {
-    const SPECIAL: [char; 6] = ['*', '?', '{', '}', ',', '\\'];
-    let plain = |text: &str| text.find(SPECIAL).unwrap_or(text.len());
-    let last = text.rfind('/').map_or(text, |at| &text[at + 1..]);
-    // A slash among alternatives would have been taken for the last one.
-    if last.matches('{').count() != last.matches('}').count() || last.contains('\\') {
-        return None;
-    }
-    let starts = match last.strip_prefix('{') {
-        None => vec![last],
-        Some(rest) => {
-            let alternatives = &rest[..rest.find('}')?];
-            if alternatives.contains('{') {
-                return None;
-            }
-            alternatives.split(',').collect()
-        }
-    };
-    let starts: Vec<&[u8]> = starts.into_iter().map(|start| &start.as_bytes()[..plain(start)]).collect();
-    (!starts.iter().any(|start| start.is_empty())).then_some(starts)
 }
 
 /// A text of a rule with its variables bound.
 fn bound(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
     // Nearly all have none.
     if text.contains('{') { bind(text, bindings) } else { vec![text.to_owned()] }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_last_components_begin_with() {
-        for (text, expected) in [
-            ("/usr/bin/git", Some("git")),
-            ("/usr/bin/python*", Some("python")),
-            ("/usr/bin/{git,hg*}", Some("git hg")),
-            ("/usr/bin/{z,xz}{e,f}grep", Some("z xz")),
-            ("libx*.so.1", Some("libx")),
-            ("/usr/{bin/a,lib/b}", None),
-            ("/usr/bin/{a,{b,c}}", None),
-            ("/usr/bin/{a,}x", None),
-            ("/usr/bin/*x", None),
-            ("/usr/**", None),
-            ("/usr/bin/\\*x", None),
-        ] {
-            let found = beginnings(text)
-                .map(|it| it.iter().map(|it| String::from_utf8_lossy(it)).collect::<Vec<_>>().join(" "));
-            assert_eq!(found.as_deref(), expected, "{text}");
-        }
-    }
 }

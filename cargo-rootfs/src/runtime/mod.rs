@@ -88,18 +88,14 @@
 //! ELF files and scripts among it get closures of their own; one that cannot work is left out, and it is said why. Links
 //! are kept, devices and sockets passed over, and nothing takes the place of what an include or a template puts there.
 
-mod bind;
 mod built_in;
-mod glob;
 mod matching;
 mod read;
 mod words;
 
 use std::sync::Arc;
 
-pub(crate) use bind::{Bindings, bind};
-pub(crate) use glob::Part;
-pub use glob::{Captures, Glob};
+pub use crate::glob::{Captures, Glob};
 pub(crate) use matching::{Rules, Triggered};
 #[cfg(feature = "cli")]
 pub(crate) use read::from_json;

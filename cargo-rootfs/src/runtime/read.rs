@@ -7,9 +7,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::bind::unknown_variable;
 use super::matching::RUN_BY;
-use super::{Bindings, Form, Glob, NewBody, NewFile, Rule, WordsOf, bind};
+use super::{Form, NewBody, NewFile, Rule, WordsOf};
+use crate::glob::{Bindings, Glob, Part, bind, unknown_variable};
 use crate::template::nearest;
 
 /// What is wrong with a rule, and where in the text.
@@ -373,9 +373,7 @@ impl Reader {
                 Ok(_) if kind == Kind::PathOrName && text.starts_with(RUN_BY) => "`#!` is for `when` alone",
                 Ok(globs)
                     if matches!(kind, Kind::PathOrName | Kind::Trigger)
-                        && !globs
-                            .iter()
-                            .all(|it| it.is_absolute || it.is_name() || it.parts[0] == super::glob::Part::Any) =>
+                        && !globs.iter().all(|it| it.is_absolute || it.is_name() || it.parts[0] == Part::Any) =>
                 {
                     "it must begin with a slash, or be a name without one"
                 }

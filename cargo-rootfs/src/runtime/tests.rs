@@ -3,6 +3,7 @@
 use toml::de::DeTable;
 
 use super::*;
+use crate::glob::Bindings;
 use crate::path::RootfsPath;
 
 fn read(text: &str) -> Result<Vec<Rule>, Vec<Problem>> {

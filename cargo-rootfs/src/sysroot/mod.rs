@@ -23,6 +23,7 @@ use crate::rootfs::{HostFile, HostStat};
 
 mod ahead;
 mod disk;
+mod expand;
 mod files;
 mod nodes;
 mod way;

@@ -1,8 +1,16 @@
-//! Globs over paths and names: `*`, `?`, `**` and `{a,b}`, and what the stars stood for.
+//! Globs over paths and names, as all data of this program has them, and the placeholders in their texts.
 //!
-//! It compares bytes; what a disk has is asked of whoever walks it.
+//! They compare bytes. `Sysroot::expand` finds the files that one matches.
+//!
+//! `*` is any part of a name, a leading dot included, `?` one byte, `**` any number of directories, `{a,b}` one of both.
+//! A backslash takes the meaning of the byte after it.
+
+mod index;
+mod placeholders;
 
 use crate::path::RootfsPath;
+pub(crate) use index::Index;
+pub(crate) use placeholders::{Bindings, bind, unknown_variable};
 
 /// The most patterns that the braces of one may stand for.
 const MAX_ALTERNATIVES: usize = 256;

@@ -1,21 +1,23 @@
-//! Globs in the sysroot: the paths that a pattern leads to.
+//! The paths of a sysroot that a glob matches.
 
+use super::{End, Sysroot};
+use crate::glob::{Glob, Part};
 use crate::path::RootfsPath;
-use crate::runtime::{Glob, Part};
-use crate::sysroot::{End, Sysroot};
 
 /// The most paths that one pattern may lead to.
 const MAX_PATHS: usize = 1 << 20;
 
-/// What of the sysroot an absolute pattern matches, sorted, each once.
-pub(super) fn expand(view: &mut Sysroot, glob: &Glob) -> Vec<RootfsPath> {
-    let mut found = Vec::new();
-    if glob.is_absolute {
-        below(view, RootfsPath::root(), &glob.parts, &mut found);
+impl Sysroot {
+    /// The files and directories that an absolute pattern matches, sorted, each once.
+    pub(crate) fn expand(&mut self, glob: &Glob) -> Vec<RootfsPath> {
+        let mut found = Vec::new();
+        if glob.is_absolute {
+            below(self, RootfsPath::root(), &glob.parts, &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
-    found.sort_unstable();
-    found.dedup();
-    found
 }
 
 fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<RootfsPath>) {

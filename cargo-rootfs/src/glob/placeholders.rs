@@ -1,10 +1,10 @@
-//! Variables in the texts of rules: `{triplet}`, `{lib}`, `{dir}`, `{exec}`, `{1}` and `{}`.
+//! Placeholders in the texts of data: `{triplet}`, `{lib}`, `{dir}`, `{exec}`, `{1}` and `{}`.
 //!
 //! What they stand for is handed in; a value never becomes a pattern.
 
 use std::sync::Arc;
 
-use super::glob::escape;
+use super::escape;
 
 /// What the variables stand for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Bindings<'b> {
 }
 
 /// The names between braces that are variables.
-pub(super) fn is_variable(name: &str) -> bool {
+fn is_variable(name: &str) -> bool {
     matches!(name, "" | "triplet" | "lib" | "dir" | "exec") || matches!(name.as_bytes(), [b'1'..=b'9'])
 }
 
@@ -67,7 +67,7 @@ fn variable(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// The names between braces without a comma that are no variables.
-pub(super) fn unknown_variable(text: &str) -> Option<&str> {
+pub(crate) fn unknown_variable(text: &str) -> Option<&str> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         rest = &rest[open + 1..];

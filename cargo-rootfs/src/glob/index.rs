@@ -1,0 +1,115 @@
+//! Many patterns at once: which of them match a path or a name.
+
+use std::cell::OnceCell;
+
+use rustc_hash::FxHashMap;
+
+use super::{Captures, Glob};
+
+/// Patterns by the beginning of the last component of their paths.
+///
+/// Each is parsed when a name begins so: of hundreds that are ready few are asked for.
+#[derive(Default)]
+pub(crate) struct Index {
+    patterns: Vec<Pattern>,
+    /// By the first byte; each with the whole beginning.
+    begin: FxHashMap<u8, Vec<Beginning>>,
+    /// Those that may end in anything.
+    any: Vec<usize>,
+}
+
+/// The beginning of a last component, and which pattern that is.
+type Beginning = (Box<[u8]>, usize);
+
+struct Pattern {
+    number: usize,
+    /// With its variables bound.
+    text: String,
+    globs: OnceCell<Vec<Glob>>,
+}
+
+impl Index {
+    /// Adds a pattern without variables, under a number of the caller's.
+    pub(crate) fn add(&mut self, number: usize, text: String) {
+        let pattern = self.patterns.len();
+        match beginnings(&text) {
+            Some(beginnings) => {
+                for begin in beginnings {
+                    self.begin.entry(begin[0]).or_default().push((begin.into(), pattern));
+                }
+            }
+            None => self.any.push(pattern),
+        }
+        self.patterns.push(Pattern { number, text, globs: OnceCell::new() });
+    }
+
+    /// Hands to `found` each pattern that may end in `name` and that `matches`, by its number, in the order of [`Index::add`].
+    pub(crate) fn look_up(
+        &self,
+        name: &[u8],
+        matches: impl Fn(&Glob) -> Option<Captures>,
+        mut found: impl FnMut(usize, Captures),
+    ) {
+        let begin = name.first().and_then(|byte| self.begin.get(byte)).into_iter().flatten();
+        let begin = begin.filter(|(begin, _)| name.starts_with(begin)).map(|(_, pattern)| *pattern);
+        let mut asked: Vec<usize> = begin.chain(self.any.iter().copied()).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        for pattern in asked.into_iter().map(|index| &self.patterns[index]) {
+            let globs = pattern.globs.get_or_init(|| Glob::parse(&pattern.text).unwrap_or_default());
+            let captures = globs.iter().filter(|glob| name.starts_with(glob.prefix())).find_map(&matches);
+            if let Some(captures) = captures {
+                found(pattern.number, captures);
+            }
+        }
+    }
+}
+
+/// The texts that the last component of a pattern may begin with, none of them empty; `None` where only parsing tells.
+fn beginnings(text: &str) -> Option<Vec<&[u8]>> {
+    const SPECIAL: [char; 6] = ['*', '?', '{', '}', ',', '\\'];
+    let plain = |text: &str| text.find(SPECIAL).unwrap_or(text.len());
+    let last = text.rfind('/').map_or(text, |at| &text[at + 1..]);
+    // A slash among alternatives would have been taken for the last one.
+    if last.matches('{').count() != last.matches('}').count() || last.contains('\\') {
+        return None;
+    }
+    let starts = match last.strip_prefix('{') {
+        None => vec![last],
+        Some(rest) => {
+            let alternatives = &rest[..rest.find('}')?];
+            if alternatives.contains('{') {
+                return None;
+            }
+            alternatives.split(',').collect()
+        }
+    };
+    let starts: Vec<&[u8]> = starts.into_iter().map(|start| &start.as_bytes()[..plain(start)]).collect();
+    (!starts.iter().any(|start| start.is_empty())).then_some(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_last_components_begin_with() {
+        for (text, expected) in [
+            ("/usr/bin/git", Some("git")),
+            ("/usr/bin/python*", Some("python")),
+            ("/usr/bin/{git,hg*}", Some("git hg")),
+            ("/usr/bin/{z,xz}{e,f}grep", Some("z xz")),
+            ("libx*.so.1", Some("libx")),
+            ("/usr/{bin/a,lib/b}", None),
+            ("/usr/bin/{a,{b,c}}", None),
+            ("/usr/bin/{a,}x", None),
+            ("/usr/bin/*x", None),
+            ("/usr/**", None),
+            ("/usr/bin/\\*x", None),
+        ] {
+            let found = beginnings(text)
+                .map(|it| it.iter().map(|it| String::from_utf8_lossy(it)).collect::<Vec<_>>().join(" "));
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+}
