@@ -9,6 +9,7 @@ mod differential;
 mod e2e;
 mod host;
 mod made;
+mod oracle;
 mod parallel;
 mod process;
 mod projects;
@@ -31,6 +32,7 @@ usage: cargo xtask TASK
   tools [--peers | --provisioned] [FILTER]
                      each tool of the table does its job, packed by its name alone (--peers: by elfpak and ldd too;
                      --provisioned: from sysroots that are made of packages for it)
+  oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick]    speed and memory against libtree, GNU tar, elfpak, docker import";
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["tools", "--provisioned", filter] => tools::run(tools::By::Provisioned, filter),
         ["tools"] => tools::run(tools::By::Ours, ""),
         ["tools", filter] => tools::run(tools::By::Ours, filter),
+        ["oracle", base] => oracle::run(base),
         ["bench"] => bench::run(bench::Extent::Full),
         ["bench", "--quick"] => bench::run(bench::Extent::Quick),
         ["help" | "--help" | "-h"] => {

@@ -44,6 +44,15 @@ pub(crate) fn packages() -> Result<[Vec<String>; 2]> {
     Ok([of(&mut rows.iter()), of(&mut rows.iter().filter(|row| row.arm64))])
 }
 
+/// Each row as what is packed of it: tools, sysroot, triple.
+pub(crate) fn packed() -> Result<Vec<(String, Utf8PathBuf, &'static str)>> {
+    let rows = row::all()?;
+    let native = rows.iter().map(|row| (row.tools.clone(), host::sysroot_tools(), "x86_64-unknown-linux-gnu"));
+    let foreign = rows.iter().filter(|row| row.arm64);
+    let foreign = foreign.map(|row| (row.tools.clone(), host::sysroot_tools_arm64(), "aarch64-unknown-linux-gnu"));
+    Ok(native.chain(foreign).collect())
+}
+
 /// A row that is packed by somebody from somewhere.
 struct Task<'r> {
     row: &'r Row,
