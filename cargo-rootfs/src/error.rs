@@ -37,22 +37,8 @@ struct Inner {
     message: String,
     details: Vec<String>,
     help: Option<String>,
-    shortage: Option<Shortage>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     others: Vec<Error>,
-}
-
-/// What another sysroot may have, and then the error would go away.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Shortage {
-    /// A tool, by name or path.
-    Tool(String),
-    /// A library, by soname; or the interpreter, by its path.
-    Library(String),
-    /// What a distribution's package has.
-    Package(String),
-    /// Newer versions of a library that is there.
-    Versions,
 }
 
 /// `Result` with this crate's [`struct@Error`].
@@ -65,7 +51,6 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             help: None,
-            shortage: None,
             source: None,
             others: Vec::new(),
         }))
@@ -113,19 +98,6 @@ impl Error {
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.0.help = Some(line.into());
         self
-    }
-
-    /// Sets what the sysroot is short of.
-    #[must_use]
-    pub(crate) fn for_want_of(mut self, shortage: Shortage) -> Self {
-        self.0.shortage = Some(shortage);
-        self
-    }
-
-    /// What the sysroot is short of, of this error alone.
-    #[cfg(feature = "cli")]
-    pub(crate) fn shortage(&self) -> Option<&Shortage> {
-        self.0.shortage.as_ref()
     }
 
     /// Sets the cause.

@@ -15,6 +15,7 @@ mod opened;
 mod packaged;
 mod place;
 mod project;
+mod refusal;
 mod root;
 mod runtime;
 mod scripts;
@@ -32,7 +33,7 @@ use std::path::PathBuf;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::error::{Error, Result, Warning};
+use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{self, Claim};
@@ -40,6 +41,8 @@ use crate::report::{by_library, missing_error};
 use crate::resolve::{Closure, Priority, Resolver};
 use crate::rootfs::Rootfs;
 use crate::runtime::{Rule, Runtime};
+use crate::shortage::Fault;
+pub use crate::shortage::Shortage;
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::template::Template;
@@ -49,6 +52,7 @@ pub(crate) use libc::check_tools;
 pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;
 use place::Layout;
+pub use refusal::{Incomplete, Refusal};
 use root::Root;
 pub use scripts::Script;
 pub use suggestions::{Suggestion, suggestion_warning};
@@ -168,11 +172,16 @@ pub struct Assembly {
 /// folder `sysroot`, and proves it complete.
 ///
 /// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
-pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Assembly> {
+pub fn assemble(
+    sysroot: &Utf8Path,
+    target: &Target,
+    content: &Content,
+    artifacts: &Artifacts,
+) -> Result<Assembly, Refusal> {
     let mut planned = plan(sysroot, target, content, artifacts)?;
     let Planned { assembly, claims, follows, view } = &mut planned;
     let proof = proof::prove(&assembly.rootfs, claims, *follows, view);
-    Error::all(proof.errors)?;
+    Refusal::all(proof.faults)?;
     planned.assembly.warnings.extend(proof.warnings);
     Ok(planned.assembly)
 }
@@ -183,9 +192,9 @@ pub fn assemble(sysroot: &Utf8Path, target: &Target, content: &Content, artifact
 pub(crate) fn find_tools(sysroot: &Utf8Path, target: &Target, tools: &[String]) -> Result<()> {
     let mut view = Sysroot::open(sysroot.as_std_path())?;
     let named: Vec<String> = tools.iter().filter(|tool| !tool.contains('/')).cloned().collect();
-    let mut errors = Vec::new();
-    tools::roots(&mut view, &named, target, &mut Vec::new(), &mut errors);
-    Error::all(errors)
+    let mut faults = Vec::new();
+    tools::roots(&mut view, &named, target, &mut Vec::new(), &mut faults);
+    Ok(Refusal::all(faults)?)
 }
 
 /// A rootfs that is not proved yet.
@@ -197,13 +206,13 @@ struct Planned {
     view: Sysroot,
 }
 
-fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Planned> {
+fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Artifacts) -> Result<Planned, Refusal> {
     let mut view = Sysroot::open(sysroot.as_std_path())?;
     for folder in &artifacts.build_tree {
         view.hide(folder.as_std_path());
     }
     let template = Template::load(&content.template, Utf8Path::new("."))?;
-    let mut errors = Vec::new();
+    let mut faults: Vec<Fault> = Vec::new();
     let mut warnings = template.warnings.clone();
 
     let mut project = project::Project::plant(&mut view, content, artifacts)?;
@@ -212,8 +221,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let mut roots = Vec::new();
     project.roots(&mut roots);
     // Tools first: an include in the place of one is a mistake to be told, not the tool.
-    let tools = tools::roots(&mut view, &content.tools, target, &mut roots, &mut errors);
-    includes::plant(&mut view, &includes, &roots, &mut errors)?;
+    let tools = tools::roots(&mut view, &content.tools, target, &mut roots, &mut faults);
+    includes::plant(&mut view, &includes, &roots, &mut faults)?;
     includes::roots(&mut view, &includes, target.machine(), &mut roots, &mut warnings);
 
     let library_path = project.library_path(content, &mut view, &mut warnings);
@@ -223,9 +232,9 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     };
     let machine = target.machine();
     project.graft_origins(&mut view, &mut resolvers.project, &roots);
-    roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut errors));
+    roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut faults));
 
-    let locales = locales::find(&mut view, &content.locales, &mut errors);
+    let locales = locales::find(&mut view, &content.locales, &mut faults);
     let mut rules = match content.runtime {
         Runtime::None => None,
         Runtime::Rules | Runtime::Packages => {
@@ -242,17 +251,17 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         rules.run(&mut worklist, &data.collect::<Vec<_>>());
     }
     let left_out: Vec<Warning> = worklist.worked.warnings().collect();
-    let Worked { roots, mut closures, others, scripts, errors: refused, .. } = worklist.worked;
+    let Worked { roots, mut closures, others, scripts, faults: refused, .. } = worklist.worked;
     if let Some(rules) = &mut rules {
-        rules.say(&mut errors, &mut warnings);
+        rules.say(&mut faults, &mut warnings);
     }
-    errors.extend(packaged.errors);
-    errors.extend(refused);
+    faults.extend(packaged.faults);
+    faults.extend(refused);
     warnings.extend(packaged.warnings);
     warnings.extend(packaged.taken.warnings());
     warnings.extend(left_out);
     let variants = match content.hwcaps {
-        Variants::All if errors.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
+        Variants::All if faults.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
         _ => Vec::new(),
     };
     for variant in &variants {
@@ -260,9 +269,10 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     }
     for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
         let package = packages::of_library(view.root(), &users[0].needed, machine);
-        errors.push(missing_error(&users, Some(machine), package.as_deref()));
+        let error = missing_error(&users, Some(machine), package.as_deref());
+        faults.push(Fault::short(error, users[0].shortage()));
     }
-    Error::all(errors)?;
+    Refusal::all(faults)?;
 
     let passed_over: BTreeSet<_> =
         closures.iter().flat_map(|closure| &closure.passed_over).map(|(path, it)| (path, it.name())).collect();

@@ -75,6 +75,7 @@ pub mod resolve;
 pub mod rootfs;
 pub mod runtime;
 mod script;
+mod shortage;
 pub mod sysroot;
 pub mod target;
 pub mod template;

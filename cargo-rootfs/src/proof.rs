@@ -15,10 +15,12 @@ use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::report::{missing_error, unversioned_warning, version_error};
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Hwcaps, Loaded, Priority, Resolver, Skipped, Verdict, Versions, hwcaps,
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, Verdict,
+    Versions, hwcaps,
 };
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::script;
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
@@ -89,7 +91,7 @@ const OS_RELEASE: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub struct Proof {
     /// All that is wrong.
-    pub errors: Vec<Error>,
+    pub(crate) faults: Vec<Fault>,
     /// Symbol versions of which the loader will say that there is nothing to check them by.
     pub warnings: Vec<Warning>,
 }
@@ -102,26 +104,29 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut
     let mut resolver = Resolver::new(Vec::new(), None).following(follows);
     let mut versions = Versions::default();
     let mut verdicts = Vec::new();
-    let mut errors = Vec::new();
+    let mut faults = Vec::new();
     for claim in claims {
         resolver.set_hwcaps(claim.hwcaps);
-        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors) {
-            errors.push(error);
+        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut faults) {
+            faults.push(error.into());
         }
         resolver.set_hwcaps(Hwcaps::BASELINE);
     }
     // Variants that came in otherwise, as by an include: nothing says what they were in the sysroot.
     let is_claimed = claims.iter().any(|claim| claim.hwcaps != Hwcaps::BASELINE);
-    if errors.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
+    if faults.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
         for claim in claims {
-            complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut errors);
+            complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut faults);
         }
     }
     let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
     let os_release = if unsatisfied.is_empty() { Vec::new() } else { os_release(view.sysroot) };
-    errors.extend(unsatisfied.into_iter().map(|lacking| version_error(lacking, &os_release)));
+    faults.extend(unsatisfied.into_iter().map(|lacking| {
+        let shortage = matches!(lacking.why, Lack::Versions { .. }).then_some(Shortage::Versions);
+        Fault::short(version_error(lacking, &os_release), shortage)
+    }));
     let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
-    Proof { errors, warnings: unversioned.map(unversioned_warning).collect() }
+    Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }
 }
 
 /// The text of its os-release(5): whose newer release may be named in a help line is nothing that is proved.
@@ -143,7 +148,7 @@ fn check(
     claim: &Claim,
     versions: &mut Versions,
     verdicts: &mut Vec<Verdict>,
-    errors: &mut Vec<Error>,
+    faults: &mut Vec<Fault>,
 ) -> Result<(), Error> {
     for name in &claim.names {
         match view.find(name) {
@@ -164,7 +169,7 @@ fn check(
     })?;
     let machine = closure.loader.as_ref().map(|loader| loader.machine);
     for missing in &closure.missing {
-        errors.push(missing_error(&[missing], machine, None).detail(format!("in the planned rootfs, of {path}")));
+        faults.push(missing_here(missing, machine, &path));
     }
     verdicts.push(versions.check(view, &closure));
     if closure.missing.is_empty() {
@@ -261,7 +266,7 @@ fn complete_above(
     claim: &Claim,
     versions: &mut Versions,
     verdicts: &mut Vec<Verdict>,
-    errors: &mut Vec<Error>,
+    faults: &mut Vec<Fault>,
 ) {
     if matches!(claim.start, Start::Script(_)) {
         return;
@@ -271,14 +276,18 @@ fn complete_above(
     for (_, closure) in resolver.closures_above(view, &baseline) {
         let machine = closure.loader.as_ref().map(|loader| loader.machine);
         for missing in &closure.missing {
-            let error = missing_error(&[missing], machine, None);
-            errors.push(error.detail(format!("in the planned rootfs, of {path}")));
+            faults.push(missing_here(missing, machine, &path));
         }
         verdicts.push(versions.check(view, &closure));
         if !closure.missing.is_empty() {
             return;
         }
     }
+}
+
+fn missing_here(missing: &Missing, machine: Option<Machine>, path: &RootfsPath) -> Fault {
+    let error = missing_error(&[missing], machine, None);
+    Fault::short(error.detail(format!("in the planned rootfs, of {path}")), missing.shortage())
 }
 
 /// The loader would map other files in the image than it did in the sysroot.

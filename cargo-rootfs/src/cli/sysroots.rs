@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::output;
 use super::terminal::{self, Terminal};
-use crate::error::{Error, Result, Shortage};
-use crate::layout::{self, Artifacts, Assembly};
+use crate::error::{Error, Result};
+use crate::layout::{self, Artifacts, Assembly, Incomplete, Refusal};
 use crate::options::Format;
 use crate::plan::{RootfsPlan, SysrootPlan};
 use crate::provision::{
     self, Cache, Candidate, Kept, May, Pinned, Place, Provided, Prune, Request, Step, Suite, Want, Watch,
 };
+use crate::shortage::Shortage;
 use crate::target::{Machine, Target};
 use crate::template::{Template, TemplateKind};
 
@@ -117,29 +118,28 @@ impl<'s> Sysroot<'s> {
         &mut self,
         plan: &RootfsPlan,
         artifacts: &Artifacts,
-        mut tried: Result<Assembly>,
+        mut tried: Result<Assembly, Refusal>,
     ) -> Result<Assembly> {
         loop {
             (self.around.stop)()?;
-            let error = match tried {
+            match tried {
                 Ok(assembly) if !self.complete(&assembly.recommended)? => return Ok(assembly),
-                Ok(_) => None,
-                Err(error) => Some(error),
-            };
-            if let Some(error) = error {
-                let short: BTreeSet<&Shortage> = error.each().filter_map(Error::shortage).collect();
-                if short.is_empty() || !self.mend(&short)? {
-                    return Err(error);
+                Ok(_) => {}
+                Err(Refusal::Incomplete(Incomplete { shortages, report })) => {
+                    if !self.mend(&shortages)? {
+                        return Err(report);
+                    }
                 }
+                Err(Refusal::Failed(error)) => return Err(error),
             }
             tried = layout::assemble(&self.current.folder, self.target, &plan.content, artifacts);
         }
     }
 
     /// Does something about what is lacking; whether there was anything to do.
-    fn mend(&mut self, short: &BTreeSet<&Shortage>) -> Result<bool> {
+    fn mend(&mut self, short: &BTreeSet<Shortage>) -> Result<bool> {
         if self.current.suite.is_none() {
-            let lacking: Vec<_> = short.iter().map(|shortage| named(shortage)).collect();
+            let lacking: Vec<_> = short.iter().map(named).collect();
             let said = format!("{} has no {}", self.current.folder, lacking.join(", "));
             if self.candidates.len() == 0 {
                 return Ok(false);

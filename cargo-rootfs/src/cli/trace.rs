@@ -272,7 +272,7 @@ impl<'p> Worth<'p> {
     }
 
     fn assemble(&self, content: &Content) -> Result<Assembly> {
-        layout::assemble(self.folder, &self.plan.target, content, self.artifacts)
+        Ok(layout::assemble(self.folder, &self.plan.target, content, self.artifacts)?)
     }
 
     /// What is neither a tool nor a library, by the programs that it belongs with.

@@ -12,6 +12,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Files};
 use crate::rootfs::{Body, Entry, HostFile, Kind, Origin};
+use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
@@ -108,16 +109,15 @@ fn one(include: &Include, host: &Path, path: &RootfsPath, items: &mut Vec<Item>,
 
 /// Shows the items at their places, so that what is among them is found there. One in the place of
 /// what was asked for by name is an error.
-pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], errors: &mut Vec<Error>) -> Result<()> {
+pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], faults: &mut Vec<Fault>) -> Result<()> {
     let taken: Vec<_> = roots.iter().map(|root| (view.walk(&root.path).path, root.origin.clone())).collect();
     for item in items {
         let place = view.place(&item.path).path;
         if let Some((path, origin)) = taken.iter().find(|(path, _)| *path == place) {
-            errors.push(
-                Error::failed(format!("two sources for `{path}`"))
-                    .detail(format!("{origin} and {}", item.origin))
-                    .help("give one of them another place"),
-            );
+            let error = Error::failed(format!("two sources for `{path}`"))
+                .detail(format!("{origin} and {}", item.origin))
+                .help("give one of them another place");
+            faults.push(error.into());
             continue;
         }
         match &item.kind {

@@ -8,16 +8,17 @@ use crate::proof::Start;
 use crate::report::missing_error;
 use crate::resolve::{Loader, Resolver};
 use crate::rootfs::Origin;
+use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// Finds each: by soname as dlopen(3) would, or by absolute path. What is wrong goes to `errors`.
+/// Finds each: by soname as dlopen(3) would, or by absolute path. What is wrong goes to `faults`.
 pub(super) fn roots(
     view: &mut Sysroot,
     resolver: &mut Resolver,
     names: &[String],
     machine: Machine,
-    errors: &mut Vec<Error>,
+    faults: &mut Vec<Fault>,
 ) -> Vec<Root> {
     let roots = names.iter().map(|name| {
         let origin = Origin::Library(name.clone());
@@ -26,7 +27,7 @@ pub(super) fn roots(
             None => by_name(view, resolver, name, origin, machine).map(|library| Root { is_project: true, ..library }),
         }
     });
-    roots.filter_map(|root| root.map_err(|error| errors.push(error)).ok()).collect()
+    roots.filter_map(|root| root.map_err(|fault| faults.push(fault)).ok()).collect()
 }
 
 /// The library that dlopen(3) would find by this name.
@@ -36,13 +37,14 @@ pub(super) fn by_name(
     name: &str,
     origin: Origin,
     machine: Machine,
-) -> Result<Root, Error> {
+) -> Result<Root, Fault> {
     // Whichever loader of this machine the tree has; glibc's first.
     let candidates = Loader::usual_paths(machine);
     let found = candidates.iter().find_map(|path| resolver.loader_at(view, path, machine));
     let Some(loader) = found else {
         return Err(Error::failed(format!("no dynamic loader for {machine} in the sysroot to find `{name}` with"))
-            .help("add its libc to the sysroot (libc6 on Debian), or choose another --sysroot"));
+            .help("add its libc to the sysroot (libc6 on Debian), or choose another --sysroot")
+            .into());
     };
     match resolver.library(view, &loader, name.as_bytes()) {
         Ok(found) => Ok(Root {
@@ -52,7 +54,8 @@ pub(super) fn by_name(
         }),
         Err(missing) => {
             let package = packages::of_library(view.root(), name.as_bytes(), machine);
-            Err(missing_error(&[&missing], Some(machine), package.as_deref()))
+            let error = missing_error(&[&missing], Some(machine), package.as_deref());
+            Err(Fault::short(error, missing.shortage()))
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::Files;
 use crate::rootfs::Origin;
+use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
 
 /// Where glibc looks unasked (`_nl_default_locale_path`, locale/findlocale.c).
@@ -18,8 +19,8 @@ const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
 /// What is read of the archive at once.
 const CHUNK: usize = 1 << 20;
 
-/// The folders and archives of the locales; what is not there goes to `errors`.
-pub(super) fn find(view: &mut Sysroot, names: &[String], errors: &mut Vec<Error>) -> Vec<(RootfsPath, Origin)> {
+/// The folders and archives of the locales; what is not there goes to `faults`.
+pub(super) fn find(view: &mut Sysroot, names: &[String], faults: &mut Vec<Fault>) -> Vec<(RootfsPath, Origin)> {
     let mut found: Vec<(RootfsPath, Origin)> = Vec::new();
     for name in names {
         // These two are no files: libc has them built in (locale(7)).
@@ -28,7 +29,7 @@ pub(super) fn find(view: &mut Sysroot, names: &[String], errors: &mut Vec<Error>
         }
         match one(view, name) {
             Some(path) => found.push((path, Origin::Locale(name.clone()))),
-            None => errors.push(missing(view, name)),
+            None => faults.push(missing(view, name).into()),
         }
     }
     found

@@ -10,10 +10,11 @@ use rustc_hash::FxHashMap;
 
 use super::root::Root;
 use super::take::{Taken, Taking};
-use crate::error::{Error, Shortage, Warning};
+use crate::error::{Error, Warning};
 use crate::packages::{Database, PackageId, is_documentation};
 use crate::path::RootfsPath;
 use crate::rootfs::Origin;
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
@@ -26,7 +27,7 @@ pub(super) struct Packaged {
     pub(super) taken: Taken,
     /// What of it gets a closure.
     pub(super) roots: Vec<Root>,
-    pub(super) errors: Vec<Error>,
+    pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -44,7 +45,8 @@ pub(super) fn take(view: &mut Sysroot, machine: Machine, names: &[String], tools
         return packaged;
     }
     let Some(database) = Database::open(view, machine) else {
-        packaged.errors.push(no_database(view, if names.is_empty() { "--runtime packages" } else { "--with-package" }));
+        let flag = if names.is_empty() { "--runtime packages" } else { "--with-package" };
+        packaged.faults.push(no_database(view, flag).into());
         return packaged;
     };
     let mut wanted = packaged.by_name(view, &database, names);
@@ -66,8 +68,10 @@ impl Packaged {
         for name in names {
             match database.find(name) {
                 Some(id) => asked.push((id, name)),
-                None if name.is_empty() => self.errors.push(Error::usage("--with-package was given an empty name")),
-                None => self.errors.push(unknown(view, database, name)),
+                None if name.is_empty() => {
+                    self.faults.push(Error::usage("--with-package was given an empty name").into());
+                }
+                None => self.faults.push(unknown(view, database, name)),
             }
         }
         let found = database.dependencies(&asked.iter().map(|(id, _)| *id).collect::<Vec<_>>());
@@ -156,13 +160,13 @@ fn no_database(view: &mut Sysroot, flag: &str) -> Error {
     }
 }
 
-fn unknown(view: &Sysroot, database: &Database, name: &str) -> Error {
-    let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()))
-        .for_want_of(Shortage::Package(name.to_owned()));
-    match &database.near(name)[..] {
+fn unknown(view: &Sysroot, database: &Database, name: &str) -> Fault {
+    let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()));
+    let error = match &database.near(name)[..] {
         [] => error,
         near => error.detail(format!("near names: {}", near.join(", "))),
-    }
+    };
+    Fault::short(error, Shortage::Package(name.to_owned()))
 }
 
 fn list(items: &BTreeSet<String>) -> String {

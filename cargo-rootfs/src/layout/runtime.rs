@@ -18,13 +18,14 @@ use super::take::{Taken, Taking};
 use super::worklist::Worklist;
 use super::{libraries, tools};
 use crate::elf::Bytes;
-use crate::error::{Error, Result, Shortage, Warning};
+use crate::error::{Error, Result, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
 use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
 use crate::runtime::{NewBody, Rule, Rules, Triggered, WordsOf};
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::template::{Template, TemplateKind};
@@ -54,7 +55,7 @@ pub(super) struct Runtime<'t> {
     made: Vec<(RootfsPath, NewBody, Origin)>,
     suggestions: BTreeSet<Suggestion>,
     packages: BTreeSet<String>,
-    errors: Vec<Error>,
+    faults: Vec<Fault>,
 }
 
 /// A rule that is called for, and the file that calls for it.
@@ -86,7 +87,7 @@ impl<'t> Runtime<'t> {
             made: Vec::new(),
             suggestions: BTreeSet::new(),
             packages: BTreeSet::new(),
-            errors: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -109,7 +110,7 @@ impl<'t> Runtime<'t> {
             }
             if round == MAX_ROUNDS {
                 let message = format!("rules of --runtime call for each other without an end, after {round} rounds");
-                return self.errors.push(Error::failed(message));
+                return self.faults.push(Error::failed(message).into());
             }
         }
     }
@@ -276,8 +277,8 @@ impl<'t> Runtime<'t> {
     }
 
     /// What is to be said before anything is laid out.
-    pub(super) fn say(&mut self, errors: &mut Vec<Error>, warnings: &mut Vec<Warning>) {
-        errors.append(&mut self.errors);
+    pub(super) fn say(&mut self, faults: &mut Vec<Fault>, warnings: &mut Vec<Warning>) {
+        faults.append(&mut self.faults);
         warnings.extend(self.taken.warnings());
     }
 
@@ -332,13 +333,13 @@ impl Firing<'_, '_, '_> {
             for text in first {
                 error = error.detail(format!("tried  {text}"));
             }
-            let error = match self.rule.packages.first() {
-                Some(package) => error
-                    .help(format!("install {package} in the sysroot, or pass `--runtime none`"))
-                    .for_want_of(Shortage::Package(package.clone())),
+            let package = self.rule.packages.first();
+            let error = match package {
+                Some(package) => error.help(format!("install {package} in the sysroot, or pass `--runtime none`")),
                 None => error.help("add what it names to the sysroot, or pass `--runtime none`"),
             };
-            self.runtime.errors.push(error);
+            let shortage = package.cloned().map(Shortage::Package);
+            self.runtime.faults.push(Fault::short(error, shortage));
         }
         for file in &self.rule.files {
             for path in bind(&file.path, &self.bindings) {

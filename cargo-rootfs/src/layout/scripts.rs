@@ -8,13 +8,14 @@ use std::sync::Arc;
 use super::place::Layout;
 use super::root::Root;
 use super::tools;
-use crate::error::{Error, Result, Shortage};
+use crate::error::Error;
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{Claim, Start};
 use crate::resolve::{FileId, Files, Find, Hwcaps};
 use crate::rootfs::Origin;
 use crate::script::{self, Shebang, calls};
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
@@ -40,9 +41,9 @@ pub struct Script {
 }
 
 /// What the file at `root`, which is no ELF file, is run by; an error where nothing can run it.
-pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Result<(Script, Vec<Root>), Error> {
+pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Result<(Script, Vec<Root>), Fault> {
     let Find::File { file, realpath } = view.find(&root.path) else {
-        return Err(Error::failed(format!("{} cannot be packed", root.what())));
+        return Err(Error::failed(format!("{} cannot be packed", root.what())).into());
     };
     let script = Reading { view, machine, root }.read(file, realpath, 1)?;
     let brings = [Some(&script.interpreter), script.program.as_ref()].into_iter().flatten();
@@ -65,7 +66,7 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     /// Reads a script, and those that run it, of which there may be a few in a row.
-    fn read(&mut self, file: FileId, realpath: RootfsPath, depth: usize) -> Result<Script, Error> {
+    fn read(&mut self, file: FileId, realpath: RootfsPath, depth: usize) -> Result<Script, Fault> {
         let head = self.view.head(file, script::HEAD as u64);
         // Its path on the host where that is another one.
         let source = match self.view.is_outside(&realpath) {
@@ -75,7 +76,8 @@ impl Reading<'_> {
         let what = self.root.what();
         let Some(first) = script::read(&head) else {
             return Err(Error::failed(format!("{what} cannot be packed"))
-                .detail(format!("{source}: it is neither an ELF file nor a script")));
+                .detail(format!("{source}: it is neither an ELF file nor a script"))
+                .into());
         };
         let say = |why: String| {
             Error::failed(format!("{what} cannot be run"))
@@ -90,7 +92,7 @@ impl Reading<'_> {
             }
         })?;
         let Some(interpreter) = RootfsPath::from_bytes(&interpreter) else {
-            return Err(say(script::Bad::Relative.to_string()));
+            return Err(say(script::Bad::Relative.to_string()).into());
         };
         let runs = self.program(&interpreter, &say, depth)?;
         let mut read = Script {
@@ -121,11 +123,11 @@ impl Reading<'_> {
     }
 
     /// Where env finds a program.
-    fn named(&mut self, program: &script::Program, say: &dyn Fn(String) -> Error) -> Result<RootfsPath, Error> {
+    fn named(&mut self, program: &script::Program, say: &dyn Fn(String) -> Error) -> Result<RootfsPath, Fault> {
         let text = String::from_utf8_lossy(&program.name).into_owned();
         if program.name.contains(&b'/') {
             let bad = || say(format!("`{text}` is no absolute path, and would be looked for in the current folder"));
-            return RootfsPath::from_bytes(&program.name).ok_or_else(bad);
+            return Ok(RootfsPath::from_bytes(&program.name).ok_or_else(bad)?);
         }
         let found = match &program.path {
             Some(path) => path.split(|byte| *byte == b':').find_map(|folder| {
@@ -137,16 +139,16 @@ impl Reading<'_> {
         found.ok_or_else(|| self.with_package(say(format!("`{text}` is not in the PATH of the sysroot")), &text))
     }
 
-    fn with_package(&self, error: Error, tool: &str) -> Error {
-        let error = error.for_want_of(Shortage::Tool(tool.to_owned()));
-        match packages::of_tool(tool, self.machine) {
+    fn with_package(&self, error: Error, tool: &str) -> Fault {
+        let error = match packages::of_tool(tool, self.machine) {
             Some(package) => error.help(format!("install {package} in the sysroot")),
             None => error,
-        }
+        };
+        Fault::short(error, Shortage::Tool(tool.to_owned()))
     }
 
     /// The file at `path`, which is to run something.
-    fn program(&mut self, path: &RootfsPath, say: &dyn Fn(String) -> Error, depth: usize) -> Result<FileId, Error> {
+    fn program(&mut self, path: &RootfsPath, say: &dyn Fn(String) -> Error, depth: usize) -> Result<FileId, Fault> {
         let walk = self.view.walk(path);
         let file = match walk.end {
             End::File(file) => file,
@@ -154,21 +156,21 @@ impl Reading<'_> {
                 let name = String::from_utf8_lossy(path.file_name()).into_owned();
                 return Err(self.with_package(say(format!("`{path}` is not in the sysroot")), &name));
             }
-            End::Dir(_) => return Err(say(format!("`{path}` is a directory"))),
-            End::Special(word) => return Err(say(format!("`{path}` is a {word}"))),
-            End::Loop => return Err(say(format!("`{path}` leads through too many symbolic links"))),
-            End::Failed(error) => return Err(say(format!("`{path}` cannot be read: {error}"))),
+            End::Dir(_) => return Err(say(format!("`{path}` is a directory")).into()),
+            End::Special(word) => return Err(say(format!("`{path}` is a {word}")).into()),
+            End::Loop => return Err(say(format!("`{path}` leads through too many symbolic links")).into()),
+            End::Failed(error) => return Err(say(format!("`{path}` cannot be read: {error}")).into()),
         };
         if self.view.info(file).mode & 0o111 == 0 && !self.view.is_outside(&walk.path) {
-            return Err(say(format!("`{path}` is not executable")));
+            return Err(say(format!("`{path}` is not executable")).into());
         }
         match self.view.object(file) {
             Ok(object) if object.machine != self.machine => {
-                Err(say(format!("`{path}` is for {}, not for {}", object.machine, self.machine)))
+                Err(say(format!("`{path}` is for {}, not for {}", object.machine, self.machine)).into())
             }
             Ok(_) => Ok(file),
             Err(_) if depth == script::MAX_SCRIPTS => {
-                Err(say(format!("`{path}` is a script again, the sixth in a row; Linux runs five")))
+                Err(say(format!("`{path}` is a script again, the sixth in a row; Linux runs five")).into())
             }
             // A script runs it, which must be run by something itself.
             Err(_) => self.read(file, walk.path, depth + 1).map(|_| file),

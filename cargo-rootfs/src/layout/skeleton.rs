@@ -3,11 +3,12 @@
 //! What a template says was read and checked by [`crate::template`].
 
 use super::place::Layout;
-use crate::error::{Result, Warning};
+use crate::error::Warning;
 use crate::rootfs::{Body, Entry, Kind, Origin};
+use crate::shortage::{Fault, Shortage};
 use crate::template::{Missing, TemplateEntry, TemplateKind};
 
-pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<()> {
+pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<(), Fault> {
     let origin = Origin::Template(entry.template.to_string());
     let mut links = &[][..];
     let kind = match &entry.kind {
@@ -18,12 +19,16 @@ pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut
             links = &wanted.also_at;
             if let Some(taken) = wanted.candidates.iter().find(|candidate| layout.exists(candidate)) {
                 layout.tree(taken, &wanted.exclude, &origin)?;
-                return links.iter().try_for_each(|place| layout.link_unless_there(place, taken, &origin));
+                links.iter().try_for_each(|place| layout.link_unless_there(place, taken, &origin))?;
+                return Ok(());
             }
             match (layout.joined(&wanted.or_join)?, &wanted.missing) {
                 (Some(bytes), _) => Kind::File(Body::Bytes(bytes)),
                 (None, Missing::Fallback(body)) => Kind::File(body.clone()),
-                (None, Missing::Fail) => return Err(wanted.error(&entry.template)),
+                (None, Missing::Fail) => {
+                    let shortage = wanted.package.clone().map(Shortage::Package);
+                    return Err(Fault::short(wanted.error(&entry.template), shortage));
+                }
                 (None, Missing::Warn) => {
                     warnings.push(wanted.warning(&entry.template));
                     return Ok(());
@@ -34,5 +39,5 @@ pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut
     let mut planned = Entry::new(kind, entry.mode, origin.clone());
     (planned.uid, planned.gid) = (entry.uid, entry.gid);
     layout.skeleton(&entry.path, planned)?;
-    links.iter().try_for_each(|place| layout.link_unless_there(place, &entry.path, &origin))
+    Ok(links.iter().try_for_each(|place| layout.link_unless_there(place, &entry.path, &origin))?)
 }

@@ -2,24 +2,25 @@
 
 use super::root::Root;
 use crate::elf::ReadError;
-use crate::error::{Error, Shortage};
+use crate::error::Error;
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::resolve::BadObject;
 use crate::rootfs::Origin;
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
 
 /// Where tools are looked up by name: the PATH of a root login.
 const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
 
-/// Looks every tool up; what is wrong goes to `errors`. Gives the path of each in the image.
+/// Looks every tool up; what is wrong goes to `faults`. Gives the path of each in the image.
 pub(super) fn roots(
     view: &mut Sysroot,
     tools: &[String],
     target: &Target,
     roots: &mut Vec<Root>,
-    errors: &mut Vec<Error>,
+    faults: &mut Vec<Fault>,
 ) -> Vec<RootfsPath> {
     let mut found = Vec::new();
     for tool in tools {
@@ -30,7 +31,7 @@ pub(super) fn roots(
                     found.push(path);
                 }
             }
-            Err(error) => errors.push(error),
+            Err(fault) => faults.push(fault),
         }
     }
     found
@@ -48,7 +49,7 @@ pub(crate) fn check_name(tool: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath, Error> {
+fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath, Fault> {
     check_name(tool)?;
     let path = if tool.starts_with('/') {
         let path = RootfsPath::parse(tool)?;
@@ -56,20 +57,22 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
             End::File(_) => path,
             End::Absent if view.is_hidden(&path) => {
                 return Err(Error::failed(format!("tool `{tool}` lies in the project's own build tree"))
-                    .help(format!("take it as a file: --include {tool}:/usr/local/bin/NAME")));
+                    .help(format!("take it as a file: --include {tool}:/usr/local/bin/NAME"))
+                    .into());
             }
             End::Absent | End::NotDir => return Err(unknown(view, tool, target)),
-            End::Dir(_) => return Err(Error::failed(format!("tool `{tool}` is a directory"))),
-            End::Special(word) => return Err(Error::failed(format!("tool `{tool}` is a {word}"))),
+            End::Dir(_) => return Err(Error::failed(format!("tool `{tool}` is a directory")).into()),
+            End::Special(word) => return Err(Error::failed(format!("tool `{tool}` is a {word}")).into()),
             End::Loop => {
-                return Err(Error::failed(format!("tool `{tool}` leads through too many symbolic links")));
+                return Err(Error::failed(format!("tool `{tool}` leads through too many symbolic links")).into());
             }
             End::Failed(error) => {
-                return Err(Error::failed(format!("cannot read tool `{tool}`")).detail(error.to_string()));
+                return Err(Error::failed(format!("cannot read tool `{tool}`")).detail(error.to_string()).into());
             }
         }
     } else {
-        by_name(view, tool).ok_or_else(|| not_executable(view, tool).unwrap_or_else(|| unknown(view, tool, target)))?
+        by_name(view, tool)
+            .ok_or_else(|| not_executable(view, tool).map_or_else(|| unknown(view, tool, target), Fault::from))?
     };
     Ok(path)
 }
@@ -105,7 +108,7 @@ fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
 }
 
 /// An unknown tool, with near names, and the package that has it where dpkg knows.
-fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
+fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     let name = tool.rsplit('/').next().unwrap_or(tool);
     let mut near: Vec<(usize, String)> = Vec::new();
     for folder in PATH {
@@ -120,8 +123,7 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
     near.sort();
     near.truncate(5);
     let root = view.root().display().to_string();
-    let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"))
-        .for_want_of(Shortage::Tool(tool.to_owned()));
+    let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"));
     let path = RootfsPath::from_bytes(tool.as_bytes());
     let places: Vec<_> = path.map_or_else(|| places(tool).collect(), |path| vec![path]);
     if let Some(dangling) = places.iter().find_map(|path| dangling(view, path)) {
@@ -134,12 +136,11 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Error {
     let elsewhere = packages::elsewhere(view.root(), name).filter(|_| name == tool);
     let is_there = |path: &String| RootfsPath::parse(path).is_ok_and(|path| is_executable(view, &path));
     if let Some(path) = elsewhere.filter(is_there) {
-        return error.help(format!("it is in no PATH: --with {path}"));
+        error = error.help(format!("it is in no PATH: --with {path}"));
+    } else if let Some(package) = packages::of_tool(name, target.machine()) {
+        error = error.help(format!("install {package} in the sysroot"));
     }
-    match packages::of_tool(name, target.machine()) {
-        Some(package) => error.help(format!("install {package} in the sysroot")),
-        None => error,
-    }
+    Fault::short(error, Shortage::Tool(tool.to_owned()))
 }
 
 /// What is said of a link that leads nowhere.

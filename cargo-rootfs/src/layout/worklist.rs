@@ -12,6 +12,7 @@ use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Closure, Files, Find, Skipped};
 use crate::rootfs::Origin;
+use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 
@@ -26,7 +27,7 @@ pub(super) struct Worked {
     pub(super) others: Vec<Root>,
     /// The scripts among these.
     pub(super) scripts: Vec<Script>,
-    pub(super) errors: Vec<Error>,
+    pub(super) faults: Vec<Fault>,
     left: BTreeMap<(Left, String, String), Vec<RootfsPath>>,
 }
 
@@ -116,13 +117,13 @@ impl<'a> Worklist<'a> {
                         more
                     }
                     // Whoever takes it may only read it.
-                    Err(error) if root.is_optional && !root.is_tool => {
-                        self.worked.leave(&root, &error, Left::Idle);
+                    Err(fault) if root.is_optional && !root.is_tool => {
+                        self.worked.leave(&root, &fault.error, Left::Idle);
                         self.worked.others.push(root);
                         Vec::new()
                     }
-                    Err(error) => {
-                        self.worked.refuse(&root, error);
+                    Err(fault) => {
+                        self.worked.refuse(&root, fault);
                         Vec::new()
                     }
                 }
@@ -137,14 +138,14 @@ impl<'a> Worklist<'a> {
 
 impl Worklist<'_> {
     /// What runs a script, and that it can.
-    fn script(&mut self, root: &Root) -> Result<(Script, Vec<Root>), Error> {
+    fn script(&mut self, root: &Root) -> Result<(Script, Vec<Root>), Fault> {
         let (script, more) = scripts::follow(self.view, root, self.target.machine())?;
         for brought in more.iter().filter(|brought| brought.is_optional) {
             // Left out later, it would leave the script behind.
             if let Ok(closure) = self.resolvers.of(brought).closure(self.view, &brought.path) {
                 if let Some(missing) = closure.missing.first() {
                     let name = String::from_utf8_lossy(&missing.needed);
-                    return Err(Error::failed(format!("`{}` lacks {name} in the sysroot", brought.path)));
+                    return Err(Error::failed(format!("`{}` lacks {name} in the sysroot", brought.path)).into());
                 }
             }
         }
@@ -162,8 +163,9 @@ enum Left {
 
 impl Worked {
     /// A root that cannot work: the reason why nothing is written, or only why it is left out.
-    fn refuse(&mut self, root: &Root, error: Error) {
-        if root.is_optional { self.leave(root, &error, Left::Out) } else { self.errors.push(error) }
+    fn refuse(&mut self, root: &Root, fault: impl Into<Fault>) {
+        let fault = fault.into();
+        if root.is_optional { self.leave(root, &fault.error, Left::Out) } else { self.faults.push(fault) }
     }
 
     fn leave(&mut self, root: &Root, error: &Error, left: Left) {

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::error::{Error, Shortage};
+use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::resolve::{Attempt, FoundBy, Missing, hwcaps};
 use crate::target::Machine;
@@ -15,7 +15,7 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Opti
     let name = users.first().map_or_else(Default::default, |first| String::from_utf8_lossy(&first.needed));
     let mut error = match users.first().and_then(|first| first.bad.as_ref()) {
         Some((path, why)) => Error::failed(format!("`{name}` cannot be loaded{place}: `{path}`: {why}")),
-        None => Error::failed(format!("`{name}` not found{place}")).for_want_of(Shortage::Library(name.to_string())),
+        None => Error::failed(format!("`{name}` not found{place}")),
     };
     for (trail, users) in by_trail(users) {
         for (index, user) in users.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The errors and warnings for symbol versions: which, who needs it, and which glibc that was linked for.
 
-use crate::error::{Error, Shortage, Warning};
+use crate::error::{Error, Warning};
 use crate::proposal;
 use crate::resolve::{Lack, Unsatisfied, Unversioned};
 
@@ -12,9 +12,7 @@ pub fn version_error(lacking: &Unsatisfied, os_release: &[u8]) -> Error {
             let names: Vec<_> = versions.iter().map(|it| format!("`{}`", String::from_utf8_lossy(it))).collect();
             let word = if names.len() == 1 { "version" } else { "versions" };
             let error = Error::failed(format!("{word} {} not found in `{library}`", names.join(", ")));
-            linked_for(error.detail(format!("needed by {object}")), lacking)
-                .help(newer(lacking, os_release))
-                .for_want_of(Shortage::Versions)
+            linked_for(error.detail(format!("needed by {object}")), lacking).help(newer(lacking, os_release))
         }
         Lack::Library { name, version } => {
             let (name, version) = (String::from_utf8_lossy(name), String::from_utf8_lossy(version));

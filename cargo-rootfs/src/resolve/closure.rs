@@ -10,6 +10,7 @@ use super::search::Attempt;
 use super::{BadObject, FileId, Find, FoundBy, hwcaps};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
+use crate::shortage::Shortage;
 use crate::target::Machine;
 
 /// All that gets mapped when one executable starts.
@@ -115,6 +116,14 @@ pub struct Missing {
     pub opened: Option<Arc<Note>>,
     /// The glibc-hwcaps subdirectory that has it, and that not all hardware uses.
     pub only_for: Option<Box<Bytes>>,
+}
+
+impl Missing {
+    /// The library that the sysroot lacks; `None` where it has one that cannot be loaded.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        let name = || Shortage::Library(String::from_utf8_lossy(&self.needed).into_owned());
+        self.bad.is_none().then(name)
+    }
 }
 
 /// One entry of a dlopen note of an object in a closure, and what came of it.

@@ -64,7 +64,7 @@ fn sysroot(layout: Layout) -> TempDir {
 
 fn web(sysroot: &TempDir) -> Result<Assembly> {
     let content = Content { template: "web".to_owned(), ..Content::default() };
-    assemble(Utf8Path::from_path(sysroot.path()).unwrap(), &Target::host(), &content, &Artifacts::default())
+    Ok(assemble(Utf8Path::from_path(sysroot.path()).unwrap(), &Target::host(), &content, &Artifacts::default())?)
 }
 
 /// Whether a program that opens `path` in the rootfs reads the bundle.

@@ -54,7 +54,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::error::{Error, Result, Shortage, Warning};
+use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::Body;
 use crate::runtime::Rule;
@@ -142,9 +142,6 @@ impl FromSysroot {
     /// What to say where the sysroot has none of the candidates and one is required.
     pub fn error(&self, template: &str) -> Error {
         let mut error = Error::failed(self.message(template));
-        if let Some(package) = &self.package {
-            error = error.for_want_of(Shortage::Package(package.clone()));
-        }
         for candidate in &self.candidates {
             error = error.detail(format!("tried  {candidate}"));
         }

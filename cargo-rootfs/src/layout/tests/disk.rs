@@ -232,11 +232,11 @@ impl Ask {
     }
 
     pub(super) fn plan(&self, sysroot: &Disk) -> Result<Planned> {
-        plan(sysroot.root(), &self.target, &self.content, &self.artifacts)
+        Ok(plan(sysroot.root(), &self.target, &self.content, &self.artifacts)?)
     }
 
     pub(super) fn assemble(&self, sysroot: &Disk) -> Result<Assembly> {
-        assemble(sysroot.root(), &self.target, &self.content, &self.artifacts)
+        Ok(assemble(sysroot.root(), &self.target, &self.content, &self.artifacts)?)
     }
 
     /// The rootfs, of which all went well.

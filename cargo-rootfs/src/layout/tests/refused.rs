@@ -144,7 +144,8 @@ fn an_absolute_runpath_into_the_build_tree_does_not_resolve() {
     let mut ask = Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
     // The sysroot is this machine, of which the build tree is a part.
     ask.target = crate::target::Target::host();
-    let error = super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    let error =
+        super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).map_err(Error::from).unwrap_err();
     assert!(error.each().any(|it| it.message().starts_with("`libx.so` not found")), "{error}");
 }
 
@@ -155,7 +156,8 @@ fn a_tool_of_the_build_tree_is_refused() {
     let at = project.at("target/tool").canonicalize_utf8().unwrap();
     let mut ask = Ask::tools(&[at.as_str()]).build_tree(project.root());
     ask.target = crate::target::Target::host();
-    let error = super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    let error =
+        super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).map_err(Error::from).unwrap_err();
     assert!(error.message().contains("lies in the project's own build tree"), "{error}");
     assert!(error.help_line().unwrap().starts_with("take it as a file: --include"), "{error}");
 }
@@ -223,8 +225,9 @@ fn a_broken_library_is_told_with_why() {
 #[test]
 fn a_sysroot_that_is_not_there_is_told() {
     let ask = Ask::tools(&["sh"]);
-    let error =
-        super::super::assemble("/no/such/sysroot".into(), &ask.target, &ask.content, &ask.artifacts).unwrap_err();
+    let error = super::super::assemble("/no/such/sysroot".into(), &ask.target, &ask.content, &ask.artifacts)
+        .map_err(Error::from)
+        .unwrap_err();
     assert_eq!(error.message(), "cannot open the sysroot `/no/such/sysroot`");
 }
 

@@ -1,0 +1,64 @@
+//! The outcomes of [`assemble`](super::assemble) other than a rootfs.
+
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+use crate::shortage::{Fault, Shortage};
+
+/// The reason why there is no rootfs.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The sysroot is short of something: with another sysroot it may succeed.
+    Incomplete(Incomplete),
+    /// No other sysroot would help.
+    Failed(Error),
+}
+
+/// Shortages of a sysroot, and the report about them.
+#[derive(Debug)]
+pub struct Incomplete {
+    /// What the sysroot lacks; never empty.
+    pub shortages: BTreeSet<Shortage>,
+    /// Everything that is wrong, for the user; not all of it need be a shortage.
+    pub report: Error,
+}
+
+impl Refusal {
+    /// `Ok` where there are no faults.
+    pub(super) fn all(faults: Vec<Fault>) -> Result<(), Self> {
+        let mut shortages = BTreeSet::new();
+        let errors = faults.into_iter().map(|fault| {
+            shortages.extend(fault.shortage);
+            fault.error
+        });
+        Err(match Error::all(errors.collect()) {
+            Ok(()) => return Ok(()),
+            Err(error) if shortages.is_empty() => Self::Failed(error),
+            Err(report) => Self::Incomplete(Incomplete { shortages, report }),
+        })
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(Fault { error, shortage }: Fault) -> Self {
+        match shortage {
+            Some(shortage) => Self::Incomplete(Incomplete { shortages: BTreeSet::from([shortage]), report: error }),
+            None => Self::Failed(error),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Incomplete(Incomplete { report, .. }) => report,
+            Refusal::Failed(error) => error,
+        }
+    }
+}
