@@ -2,18 +2,16 @@
 //!
 //! What the messages say is not known here.
 
-use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
 };
-
-use crate::path::RootfsPath;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// One end of the socket. The other end is gone when its process is.
 #[derive(Debug)]
@@ -40,10 +38,9 @@ impl Channel {
     }
 
     /// Sends one message, and a file with it.
-    pub(super) fn send(&self, message: &impl Message, file: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let mut body = Writer::default();
-        message.write(&mut body);
-        let length = (body.as_bytes().len() as u64).to_ne_bytes();
+    pub(super) fn send(&self, message: &impl Serialize, file: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let body = written(message)?;
+        let length = (body.len() as u64).to_ne_bytes();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let files: Vec<_> = file.into_iter().collect();
@@ -52,11 +49,11 @@ impl Channel {
         }
         // Files travel with the first byte; eight bytes always fit into a socket that is being read.
         rustix::net::sendmsg(&self.0, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
-        (&self.0).write_all(body.as_bytes())
+        (&self.0).write_all(&body)
     }
 
     /// The next message, and the file that came with it; an error of kind `UnexpectedEof` where the other end is gone.
-    pub(super) fn receive<M: Message>(&self) -> io::Result<(M, Option<OwnedFd>)> {
+    pub(super) fn receive<M: DeserializeOwned>(&self) -> io::Result<(M, Option<OwnedFd>)> {
         let mut length = [0; 8];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -77,7 +74,7 @@ impl Channel {
         });
         let mut body = vec![0; usize::try_from(u64::from_ne_bytes(length)).map_err(|_| malformed())?];
         (&self.0).read_exact(&mut body)?;
-        Ok((M::read(&mut Reader::new(&body)).ok_or_else(malformed)?, file))
+        Ok((read(&body)?, file))
     }
 }
 
@@ -91,116 +88,30 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a message between two parts of cargo rootfs makes no sense")
 }
 
-/// What can be sent.
-pub(super) trait Message: Sized {
-    fn write(&self, to: &mut Writer);
-    /// `None` for what was not written by [`write`](Message::write).
-    fn read(from: &mut Reader<'_>) -> Option<Self>;
+/// A message as bytes.
+pub(super) fn written(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(message)?)
 }
 
-/// Bytes that grow.
-#[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
-
-impl Writer {
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(super) fn number(&mut self, number: i64) {
-        self.0.extend_from_slice(&number.to_ne_bytes());
-    }
-
-    pub(super) fn numbers(&mut self, numbers: &[i64]) {
-        numbers.iter().for_each(|number| self.number(*number));
-    }
-
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as i64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    pub(super) fn text(&mut self, text: impl AsRef<OsStr>) {
-        self.bytes(text.as_ref().as_bytes());
-    }
-
-    pub(super) fn list<T>(&mut self, list: &[T], mut each: impl FnMut(&mut Self, &T)) {
-        self.number(list.len() as i64);
-        list.iter().for_each(|item| each(self, item));
-    }
-
-    pub(super) fn option<T>(&mut self, option: &Option<T>, each: impl FnMut(&mut Self, &T)) {
-        self.list(option.as_slice(), each);
-    }
-}
-
-/// Bytes that were written.
-pub(super) struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    pub(super) fn new(bytes: &'b [u8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) fn number(&mut self) -> Option<i64> {
-        let (number, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(i64::from_ne_bytes(*number))
-    }
-
-    pub(super) fn id<T: TryFrom<i64>>(&mut self) -> Option<T> {
-        T::try_from(self.number()?).ok()
-    }
-
-    pub(super) fn bytes(&mut self) -> Option<&'b [u8]> {
-        let length = self.id()?;
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    pub(super) fn text(&mut self) -> Option<OsString> {
-        Some(OsString::from_vec(self.bytes()?.to_vec()))
-    }
-
-    pub(super) fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
-    }
-
-    pub(super) fn rootfs_path(&mut self) -> Option<RootfsPath> {
-        RootfsPath::from_bytes(self.bytes()?)
-    }
-
-    pub(super) fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let length: usize = self.id()?;
-        (0..length).map(|_| each(self)).collect()
-    }
-
-    pub(super) fn option<T>(&mut self, each: impl FnMut(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        Some(self.list(each)?.pop())
-    }
+/// The message that was [`written`].
+pub(super) fn read<M: DeserializeOwned>(bytes: &[u8]) -> io::Result<M> {
+    serde_json::from_slice(bytes).map_err(|_| malformed())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
     use std::fs::File;
     use std::io::Seek;
+    use std::os::unix::ffi::OsStringExt;
+
+    use serde::Deserialize;
 
     use super::*;
 
     /// Any text.
-    #[derive(Debug, PartialEq, Eq)]
+    #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
     struct Text(OsString);
-
-    impl Message for Text {
-        fn write(&self, to: &mut Writer) {
-            to.text(&self.0);
-        }
-
-        fn read(from: &mut Reader<'_>) -> Option<Self> {
-            from.text().map(Self)
-        }
-    }
 
     fn pair() -> (Channel, Channel) {
         let (here, there) = Channel::pair().unwrap();

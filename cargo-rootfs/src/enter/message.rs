@@ -2,13 +2,16 @@
 //!
 //! Both ends are the same program, so the format has no versions.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::channel::{Message, Reader, Writer};
-use super::{Access, Bind, Command, Ended, Network, Way};
+use serde::{Deserialize, Serialize};
+
+use super::{Bind, Command, Ended, Network, Way};
+
 /// What went wrong inside, and at what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
     /// As in "cannot <what>".
     pub(super) what: String,
@@ -33,7 +36,7 @@ impl Failure {
 }
 
 /// From inside to the host.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum FromInside {
     /// The namespaces are there, and want to be told who is who in them.
     Unshared,
@@ -58,7 +61,7 @@ pub(super) enum FromInside {
 }
 
 /// From the host to inside.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ToInside {
     /// The users are mapped.
     Mapped,
@@ -73,7 +76,7 @@ pub(super) enum ToInside {
 }
 
 /// What the inside is to be like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Orders {
     pub(super) way: Way,
     pub(super) network: Network,
@@ -81,209 +84,71 @@ pub(super) struct Orders {
     /// For `/etc/resolv.conf`, where the rootfs has none.
     pub(super) resolv_conf: Option<Vec<u8>>,
     /// The device of the terminal.
-    pub(super) terminal: Option<PathBuf>,
+    pub(super) terminal: Option<OsString>,
     pub(super) emulator: Emulator,
 }
 
 /// Where the files are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     /// In the folder `lower`; the large ones in these folders of the host.
-    Overlay(Vec<PathBuf>),
+    Overlay(Vec<OsString>),
     /// In this folder beside it, all of them.
     Memory(String),
     /// In a folder of the host.
-    Folder(PathBuf),
+    Folder(#[serde(with = "path")] PathBuf),
     /// In a folder of the host, which what is written inside does not change.
-    Below(PathBuf),
+    Below(#[serde(with = "path")] PathBuf),
 }
 
 /// What lets programs for another machine run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Emulator {
     /// The kernel runs them, or opens its emulator itself.
     Kernel,
     /// The kernel looks for its emulator, the first path, at the second one inside.
-    Bound(PathBuf, PathBuf),
+    Bound(#[serde(with = "path")] PathBuf, #[serde(with = "path")] PathBuf),
     /// The kernel is to be told: with this emulator, for files that begin with the bytes of `magic` where `mask` has
     /// ones.
-    Registered { program: PathBuf, magic: Vec<u8>, mask: Vec<u8> },
+    Registered {
+        #[serde(with = "path")]
+        program: PathBuf,
+        magic: Vec<u8>,
+        mask: Vec<u8>,
+    },
 }
 
-impl Message for FromInside {
-    fn write(&self, to: &mut Writer) {
-        match self {
-            Self::Unshared => to.number(0),
-            Self::Passed(pid) => to.numbers(&[1, i64::from(*pid)]),
-            Self::Empty { refers } => to.numbers(&[2, i64::from(*refers)]),
-            Self::NoOverlay => to.number(3),
-            Self::Furnished { notes } => {
-                to.number(4);
-                to.list(notes, |to, note| to.text(note));
-            }
-            Self::Started => to.number(5),
-            Self::Stopped => to.number(6),
-            Self::Ended(Ended::Exited(code)) => to.numbers(&[7, i64::from(*code)]),
-            Self::Ended(Ended::Killed(signal)) => to.numbers(&[8, i64::from(*signal)]),
-            Self::Failed(Failure { what, errno }) => {
-                to.number(9);
-                to.text(what);
-                to.number((*errno).into());
-            }
-            Self::NotStarted(errno) => to.numbers(&[10, i64::from(*errno)]),
-        }
+/// A host path as its bytes: serde's own form of it is text.
+pub(super) mod path {
+    use std::ffi::{OsStr, OsString};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::enter) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        let bytes: &OsStr = path.as_ref();
+        bytes.serialize(to)
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Some(match from.number()? {
-            0 => Self::Unshared,
-            1 => Self::Passed(from.id()?),
-            2 => Self::Empty { refers: from.number()? != 0 },
-            3 => Self::NoOverlay,
-            4 => Self::Furnished { notes: from.list(Reader::string)? },
-            5 => Self::Started,
-            6 => Self::Stopped,
-            7 => Self::Ended(Ended::Exited(from.id()?)),
-            8 => Self::Ended(Ended::Killed(from.id()?)),
-            9 => Self::Failed(Failure { what: from.string()?, errno: from.id()? }),
-            10 => Self::NotStarted(from.id()?),
-            _ => return None,
-        })
+    pub(in crate::enter) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(from).map(PathBuf::from)
     }
 }
 
-impl Message for ToInside {
-    fn write(&self, to: &mut Writer) {
-        match self {
-            Self::Mapped => to.number(0),
-            Self::Orders(orders) => {
-                to.number(1);
-                orders.write(to);
-            }
-            Self::Filled(place) => {
-                to.number(2);
-                match place {
-                    Place::Overlay(folders) => {
-                        to.number(0);
-                        to.list(folders, |to, folder| to.text(folder));
-                    }
-                    Place::Memory(name) => {
-                        to.number(1);
-                        to.text(name);
-                    }
-                    Place::Folder(folder) => {
-                        to.number(2);
-                        to.text(folder);
-                    }
-                    Place::Below(folder) => {
-                        to.number(3);
-                        to.text(folder);
-                    }
-                }
-            }
-            Self::Start(command) => {
-                to.number(3);
-                command.write(to);
-            }
-            Self::Signal { number, by_terminal } => {
-                to.numbers(&[4, i64::from(*number), i64::from(*by_terminal)]);
-            }
-        }
+/// A path in the rootfs as its bytes.
+pub(super) mod rootfs_path {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::path::RootfsPath;
+
+    pub(in crate::enter) fn serialize<S: Serializer>(path: &RootfsPath, to: S) -> Result<S::Ok, S::Error> {
+        path.as_bytes().serialize(to)
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Some(match from.number()? {
-            0 => Self::Mapped,
-            1 => Self::Orders(Orders::read(from)?),
-            2 => Self::Filled(match from.number()? {
-                0 => Place::Overlay(from.list(|from| from.text().map(PathBuf::from))?),
-                1 => Place::Memory(from.string()?),
-                2 => Place::Folder(from.text()?.into()),
-                3 => Place::Below(from.text()?.into()),
-                _ => return None,
-            }),
-            3 => Self::Start(Command::read(from)?),
-            4 => Self::Signal { number: from.id()?, by_terminal: from.number()? != 0 },
-            _ => return None,
-        })
-    }
-}
-
-impl Message for Orders {
-    fn write(&self, to: &mut Writer) {
-        to.number(self.way as i64);
-        to.number(self.network as i64);
-        to.list(&self.binds, |to, bind| {
-            to.text(&bind.source);
-            to.bytes(bind.destination.as_bytes());
-            to.number(bind.access as i64);
-        });
-        to.option(&self.resolv_conf, |to, bytes| to.bytes(bytes));
-        to.option(&self.terminal, |to, path| to.text(path));
-        match &self.emulator {
-            Emulator::Kernel => to.number(0),
-            Emulator::Bound(program, path) => {
-                to.number(1);
-                to.text(program);
-                to.text(path);
-            }
-            Emulator::Registered { program, magic, mask } => {
-                to.number(2);
-                to.text(program);
-                to.bytes(magic);
-                to.bytes(mask);
-            }
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            way: Way::ALL.into_iter().nth(from.id()?)?,
-            network: [Network::Host, Network::None].into_iter().nth(from.id()?)?,
-            binds: from.list(|from| {
-                Some(Bind {
-                    source: from.text()?.into(),
-                    destination: from.rootfs_path()?,
-                    access: [Access::ReadWrite, Access::ReadOnly].into_iter().nth(from.id()?)?,
-                })
-            })?,
-            resolv_conf: from.option(|from| from.bytes().map(<[u8]>::to_vec))?,
-            terminal: from.option(|from| from.text().map(PathBuf::from))?,
-            emulator: match from.number()? {
-                0 => Emulator::Kernel,
-                1 => Emulator::Bound(from.text()?.into(), from.text()?.into()),
-                2 => Emulator::Registered {
-                    program: from.text()?.into(),
-                    magic: from.bytes()?.to_vec(),
-                    mask: from.bytes()?.to_vec(),
-                },
-                _ => return None,
-            },
-        })
-    }
-}
-
-impl Message for Command {
-    fn write(&self, to: &mut Writer) {
-        to.list(&self.words, |to, word| to.text(word));
-        to.list(&self.env, |to, (name, value)| {
-            to.text(name);
-            to.text(value);
-        });
-        to.bytes(self.workdir.as_bytes());
-        to.option(&self.user, |to, (user, group)| {
-            to.number((*user).into());
-            to.number((*group).into());
-        });
-    }
-
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            words: from.list(Reader::text)?,
-            env: from.list(|from| Some((from.text()?, from.text()?)))?,
-            workdir: from.rootfs_path()?,
-            user: from.option(|from| Some((from.id()?, from.id()?)))?,
-        })
+    pub(in crate::enter) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RootfsPath, D::Error> {
+        let bytes = Vec::deserialize(from)?;
+        RootfsPath::from_bytes(&bytes).ok_or_else(|| D::Error::custom("a path is not absolute"))
     }
 }
 
@@ -293,14 +158,16 @@ mod tests {
     use std::fmt::Debug;
     use std::os::unix::ffi::OsStrExt;
 
+    use serde::de::DeserializeOwned;
+
+    use super::super::Access;
+    use super::super::channel::{read, written};
     use super::*;
     use crate::path::RootfsPath;
 
-    fn arrives<M: Message + PartialEq + Debug>(messages: &[M]) {
+    fn arrives<M: Serialize + DeserializeOwned + PartialEq + Debug>(messages: &[M]) {
         for message in messages {
-            let mut written = Writer::default();
-            message.write(&mut written);
-            assert_eq!(M::read(&mut Reader::new(written.as_bytes())).as_ref(), Some(message));
+            assert_eq!(&read::<M>(&written(message).unwrap()).unwrap(), message);
         }
     }
 
@@ -353,12 +220,9 @@ mod tests {
 
     #[test]
     fn what_nobody_sends_is_an_error() {
-        for body in [&b""[..], b"\xff\xff\xff\xff\xff\xff\xff\x7f", &[7, 0, 0, 0, 0, 0, 0, 0, 1]] {
-            assert!(FromInside::read(&mut Reader::new(body)).is_none(), "{body:?}");
-            assert!(ToInside::read(&mut Reader::new(body)).is_none(), "{body:?}");
+        for body in [&b""[..], b"{\"Started\":", b"\"Mapped\" \"Mapped\"", b"{\"Overlay\":[]}"] {
+            assert!(read::<FromInside>(body).is_err(), "{body:?}");
+            assert!(read::<ToInside>(body).is_err(), "{body:?}");
         }
-        // A list that claims to be longer than there are bytes is not made.
-        let lies = [&4_i64.to_ne_bytes()[..], &i64::MAX.to_ne_bytes()].concat();
-        assert!(FromInside::read(&mut Reader::new(&lies)).is_none());
     }
 }

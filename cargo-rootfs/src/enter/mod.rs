@@ -58,6 +58,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
+
 use crate::path::RootfsPath;
 use crate::watch::Seen;
 
@@ -67,19 +69,20 @@ pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, enter, stay};
 pub(crate) use watched::{Output, Stdin, Watching};
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
     /// The program, looked up in the PATH of `env`, and its arguments; never empty.
     pub(crate) words: Vec<OsString>,
     /// The whole environment.
     pub(crate) env: Vec<(OsString, OsString)>,
+    #[serde(with = "message::rootfs_path")]
     pub(crate) workdir: RootfsPath,
     /// User and group by number; root's where `None`.
     pub(crate) user: Option<(u32, u32)>,
 }
 
 /// Which network the command sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Network {
     /// The host's.
     Host,
@@ -88,23 +91,25 @@ pub(crate) enum Network {
 }
 
 /// A file or folder of the host that is seen inside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bind {
     /// Absolute, without links.
+    #[serde(with = "message::path")]
     pub(crate) source: PathBuf,
+    #[serde(with = "message::rootfs_path")]
     pub(crate) destination: RootfsPath,
     pub(crate) access: Access,
 }
 
 /// What can be done to a bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Access {
     ReadWrite,
     ReadOnly,
 }
 
 /// How a command came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ended {
     /// With this exit status.
     Exited(i32),
@@ -134,7 +139,7 @@ pub(crate) struct Watched {
 }
 
 /// By what a rootfs is entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Way {
     /// User, mount, PID and IPC namespaces.
     User,

@@ -104,7 +104,7 @@ fn overlay(lower: &Path, data: &[&Path], upper: &str, work: &str) -> SysResult<O
 pub(super) fn place(place: &Place) -> Result<(), Failure> {
     match place {
         Place::Overlay(layers) => {
-            let layers: Vec<PathBuf> = layers.iter().map(|layer| on_host(layer)).collect();
+            let layers: Vec<PathBuf> = layers.iter().map(|layer| on_host(layer.as_ref())).collect();
             let layers: Vec<&Path> = layers.iter().map(PathBuf::as_path).collect();
             over(Path::new(LOWER), &layers).map_err(|error| Failure::new("mount an overlay", error))
         }
@@ -153,7 +153,7 @@ pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
 
     let mut furnished = Furnished::default();
     proc(&mut furnished)?;
-    devices(orders.terminal.as_deref())?;
+    devices(orders.terminal.as_deref().map(Path::new))?;
     emulate(orders, &mut furnished)?;
     READ_ONLY.iter().try_for_each(|name| read_only_proc(name))?;
     for bind in &orders.binds {

@@ -166,7 +166,7 @@ fn enter_by(
         network: visit.network,
         binds: visit.binds.clone(),
         resolv_conf: (visit.network == Network::Host).then(|| fs::read("/etc/resolv.conf").ok()).flatten(),
-        terminal: terminal(),
+        terminal: terminal().map(Into::into),
         emulator: emulator.clone(),
     };
     inside.tell(&ToInside::Orders(orders), None)?;
@@ -228,7 +228,7 @@ impl Filling<'_, '_> {
             if !files.is_empty() {
                 let lower = open_in(base, super::mounts::LOWER)?;
                 dir::fill(rootfs, lower.as_fd(), epoch, files, self.observer, self.interrupted)?;
-                return Ok(Place::Overlay(layers));
+                return Ok(Place::Overlay(layers.into_iter().map(Into::into).collect()));
             }
         }
         // A copy must leave room for what the command itself needs.
