@@ -61,6 +61,8 @@ pub mod image;
 pub mod layout;
 #[cfg(feature = "cli")]
 mod options;
+#[cfg(feature = "cli")]
+mod output;
 pub mod packages;
 mod path;
 mod pipeline;

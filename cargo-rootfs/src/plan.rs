@@ -13,11 +13,11 @@ use cargo_metadata::{Metadata, PackageId, TargetKind};
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
 use crate::options::{BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, OutputArgs, TerminalArgs, merge};
+use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
 use crate::target::Target;
 
 pub(crate) use image::{ImagePlan, Start};
-pub(crate) use outputs::Output;
 
 use select::Selection;
 
@@ -187,7 +187,8 @@ impl Plan {
             }
         }
         Error::all(errors)?;
-        outputs::check(&rootfs, around.current_dir, request.terminal.message_format == Format::Json)?;
+        let outputs = rootfs.iter().flat_map(|one| one.outputs.iter().map(|output| (&one.target, output)));
+        output::check(outputs, around.current_dir, request.terminal.message_format == Format::Json)?;
         let asked = request.content;
         let may_be_empty = matches!(request.purpose, Purpose::Compare);
         let names_nothing =
@@ -221,7 +222,7 @@ fn one(
     around: &Surroundings<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<RootfsPlan> {
-    let names = outputs::Names {
+    let names = Placeholders {
         package: selection.name.as_deref(),
         version: selection.version.as_deref(),
         triple: target.triple(),
@@ -234,7 +235,7 @@ fn one(
             outputs::outputs(&layer.output, &names, folder.as_deref())?
         }
     };
-    let has_image = outputs.iter().any(|output| matches!(output, Output::Image { .. }));
+    let has_image = outputs.iter().any(|output| output.kind.is_image);
     let image = image::image(layer.image, &target, selection, has_image, request, warnings)?;
     let foreign = around.foreign_sysroot.as_deref();
     let sysroot = content::sysroot(&layer.content, &target, foreign)?;

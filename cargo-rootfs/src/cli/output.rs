@@ -1,20 +1,17 @@
-//! From plans and assemblies to sinks, and how the writing is told of.
+//! From plans and assemblies to outputs, and what is said of their sizes.
 //!
-//! The bytes and the names are [`crate::write`]'s.
+//! Kinds of output are [`crate::output`]'s.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::terminal::Terminal;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
-use crate::pipeline::Events as _;
-use crate::plan::{Output, RootfsPlan, Start};
+use crate::output::{self, Job, Written};
+use crate::plan::{RootfsPlan, Start};
 use crate::report;
-use crate::rootfs::Rootfs;
-use crate::target::Target;
-use crate::write::{self, Sink, Written, dir, docker, tar};
 
 /// Writes every rootfs to each of its outputs. None has its name before all of them are complete.
 pub(super) fn write(
@@ -23,43 +20,15 @@ pub(super) fn write(
     epoch: i64,
     terminal: &Terminal,
     interrupted: &AtomicBool,
-) -> Result<Vec<(Written, Target)>> {
-    // Ctrl-C ends an engine that is asked, too.
-    let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
-    let mut staged = Vec::new();
-    for (plan, assembly) in plans.iter().zip(assemblies) {
-        let image = image(plan, assembly, epoch);
-        let mut sinks = Vec::new();
-        for output in &plan.outputs {
-            let (verb, name) = words(output);
-            terminal.status(verb, name);
-            sinks.push(sink(output, epoch, &image, &assembly.rootfs).map_err(or_interrupted)?);
-        }
-        let mut progress = terminal.progress(assembly.rootfs.size());
-        let complete = write::stage(&assembly.rootfs, sinks, &mut *progress, interrupted);
-        drop(progress);
-        staged.extend(complete?.into_iter().map(|one| (one, plan.target.clone())));
-    }
-    staged.into_iter().map(|(one, target)| Ok((one.commit()?, target))).collect()
-}
-
-/// What a status line says of an output.
-fn words(output: &Output) -> (&'static str, String) {
-    match output {
-        Output::Tar(path) => ("Packing", path.to_string()),
-        Output::Stdout => ("Packing", "to standard output".to_owned()),
-        Output::Dir(path, _) => ("Copying", path.to_string()),
-        Output::Image { engine, name } => ("Importing", format!("{name} into {}", engine.program())),
-    }
-}
-
-fn sink(output: &Output, epoch: i64, image: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
-    match output {
-        Output::Tar(path) => tar::TarFile::create(path, epoch),
-        Output::Stdout => tar::stdout(epoch),
-        Output::Dir(path, replace) => dir::Dir::create(path, epoch, *replace),
-        Output::Image { engine, name } => docker::import(*engine, name, image, rootfs),
-    }
+) -> Result<Vec<Written>> {
+    let jobs = plans.iter().zip(assemblies).map(|(plan, assembly)| Job {
+        target: &plan.target,
+        rootfs: &assembly.rootfs,
+        image: image(plan, assembly, epoch),
+        epoch,
+        outputs: &plan.outputs,
+    });
+    output::write(&jobs.collect::<Vec<_>>(), terminal, interrupted)
 }
 
 /// The image's configuration, with the paths that the layout gave.

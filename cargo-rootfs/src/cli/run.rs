@@ -88,10 +88,7 @@ impl Job<'_> {
         let largest = output::largest(&assemblies);
         let size = output::bytes(size);
         self.terminal.status("Finished", format_args!("{entries} entries, {size}{largest}, in {seconds:.2}s"));
-        for (written, target) in &outputs {
-            self.terminal.written(written, target)?;
-        }
-        Ok(())
+        outputs.iter().try_for_each(|written| self.terminal.written(written))
     }
 
     /// `cargo rootfs tree`

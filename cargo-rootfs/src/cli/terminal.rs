@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use super::progress::Progress;
 use crate::error::{Error, Result, Warning};
 use crate::options::{Color, Format, Options};
+use crate::output::Written;
 use crate::pipeline::Events;
 use crate::target::Target;
-use crate::write::{Observer, Written};
+use crate::write::Observer;
 
 // The colours of cargo (cargo's src/cargo/util/style.rs).
 const STATUS: Style = AnsiColor::BrightGreen.on_default().bold();
@@ -117,22 +118,13 @@ impl Terminal {
         }
     }
 
-    /// What was written: a path or an image's id, one line.
-    pub(super) fn written(&self, written: &Written, target: &Target) -> Result<()> {
-        let target = target.triple();
-        let (human, fields) = match written {
-            Written::Tar(path) => (text(path), json!({"kind": "tar", "path": text(path), "target": target})),
-            Written::Dir(path) => (text(path), json!({"kind": "dir", "path": text(path), "target": target})),
-            Written::Image { id, name } => {
-                (id.clone(), json!({"kind": "image", "id": id, "name": name, "target": target}))
-            }
-            // The archive is the result.
-            Written::Stdout => return Ok(()),
+    /// What was written: a path or an image's id, one line; nothing of an archive, which is the result itself.
+    pub(super) fn written(&self, written: &Written) -> Result<()> {
+        let line = match self.format {
+            Format::Human => written.line().map(|text| format!("{text}\n")),
+            Format::Json => written.json().map(|fields| line("rootfs-output", &fields)),
         };
-        match self.format {
-            Format::Human => self.result(format!("{human}\n").as_bytes()),
-            Format::Json => self.result(line("rootfs-output", &fields).as_bytes()),
-        }
+        line.map_or(Ok(()), |line| self.result(line.as_bytes()))
     }
 
     /// A sysroot that would be used: its folder, one line.
@@ -205,10 +197,6 @@ fn help(text: &mut String, help: Option<&str>) {
     if let Some(line) = help {
         let _ = writeln!(text, "  {HELP}help{HELP:#}: {line}");
     }
-}
-
-fn text(path: &std::path::Path) -> String {
-    path.to_string_lossy().into_owned()
 }
 
 /// The chain of [`source`](std::error::Error::source)s.

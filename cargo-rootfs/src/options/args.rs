@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::named::NamedOutputs;
 use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
 use crate::layout::{Include, Variants};
@@ -424,18 +425,8 @@ pub(crate) struct ContentArgs {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Write a tar archive, `-` for standard output (repeatable)
-    ///
-    /// The names of outputs may hold {package}, {version}, {triple} and {arch}. Where there is no output, a
-    /// tar goes to `<target-dir>/rootfs/<package>-<triple>.tar`.
-    #[arg(long, value_name = "PATH", id = "tar", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) tar: Option<Vec<String>>,
-    /// Write a folder: one that is absent, empty, or was made by an earlier run (repeatable)
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) dir: Option<Vec<String>>,
-    /// Import into a container engine, and print the image's id (repeatable)
-    #[arg(long, value_name = "NAME[:TAG]", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) docker_import: Option<Vec<String>>,
+    #[command(flatten)]
+    pub(crate) named: NamedOutputs,
     /// The container engine [default: docker]
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,

@@ -121,11 +121,9 @@ impl BuildKeys {
 impl Layer {
     /// This package's layer beside another one's: outputs add up as other lists do.
     fn beside(self, other: Self) -> Self {
-        let tar = list(other.output.tar.clone(), self.output.tar.clone(), Lists::Extend);
-        let dir = list(other.output.dir.clone(), self.output.dir.clone(), Lists::Extend);
-        let docker_import = list(other.output.docker_import.clone(), self.output.docker_import.clone(), Lists::Extend);
+        let named = self.output.named.clone().after(other.output.named.clone());
         let mut both = self.over(other, Lists::Extend);
-        (both.output.tar, both.output.dir, both.output.docker_import) = (tar, dir, docker_import);
+        both.output.named = named;
         both
     }
 
@@ -182,19 +180,10 @@ impl ContentArgs {
 }
 
 impl OutputArgs {
-    /// Whether it says where to write anything.
-    pub(crate) fn names_any(&self) -> bool {
-        [&self.tar, &self.dir, &self.docker_import].into_iter().flatten().any(|names| !names.is_empty())
-    }
-
     fn over(self, far: Self) -> Self {
         // Outputs are one choice: whoever names any nearer means these and no others.
-        let (tar, dir, docker_import) = if self.names_any() {
-            (self.tar, self.dir, self.docker_import)
-        } else {
-            (far.tar, far.dir, far.docker_import)
-        };
-        Self { tar, dir, docker_import, engine: self.engine.or(far.engine), force: self.force || far.force }
+        let named = if self.named.any() { self.named } else { far.named };
+        Self { named, engine: self.engine.or(far.engine), force: self.force || far.force }
     }
 }
 
@@ -299,12 +288,12 @@ mod tests {
     fn any_output_on_the_command_line_replaces_all_configured_ones() {
         let package = json!({"rootfs": {"tar": "a.tar", "dir": "b", "entrypoint": ["x", "y"]}});
         let layer = merged(&Value::Null, &package, &["--docker-import", "app"]);
-        assert_eq!((layer.output.tar, layer.output.dir), (None, None));
-        assert_eq!(layer.output.docker_import, words(&["app"]));
+        assert_eq!((layer.output.named.of("tar").len(), layer.output.named.of("dir").len()), (0, 0));
+        assert_eq!(layer.output.named.of("docker-import"), ["app"]);
         assert_eq!(layer.image.entrypoint, words(&["x", "y"]));
 
         let layer = merged(&Value::Null, &package, &["--entrypoint", "z"]);
-        assert_eq!(layer.output.tar, words(&["/ws/app/a.tar"]));
+        assert_eq!(layer.output.named.of("tar"), ["/ws/app/a.tar"]);
         assert_eq!(layer.image.entrypoint, words(&["z"]), "a command is one value");
     }
 
@@ -319,8 +308,8 @@ mod tests {
         assert_eq!(layer.content.library_path.unwrap(), ["/ws/lib", "/opt/lib", "$ORIGIN/../lib"]);
         assert_eq!(layer.content.template.as_deref(), Some("web"), "a built-in's name is no path");
         assert_eq!(layer.content.sysroot.as_deref(), Some("auto"), "a word is no path");
-        assert_eq!(layer.output.dir, words(&["/ws/app/out"]));
-        assert_eq!(layer.output.docker_import, words(&["app"]));
+        assert_eq!(layer.output.named.of("dir"), ["/ws/app/out"]);
+        assert_eq!(layer.output.named.of("docker-import"), ["app"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod named;
 mod reserved;
 mod values;
 

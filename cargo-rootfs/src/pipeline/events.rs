@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Warning};
+use crate::output;
 use crate::write::Observer;
 
 /// Receives what happens during a run, in order, and says when to stop.
@@ -31,5 +32,15 @@ pub(crate) trait Events {
     /// Fails where the run is to stop.
     fn stop(&self) -> Result<()> {
         if self.interrupted().load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+impl<E: Events> output::Listener for E {
+    fn begins(&self, verb: &str, place: &dyn Display) {
+        self.status(verb, place);
+    }
+
+    fn progress(&self, size: u64) -> Box<dyn Observer + '_> {
+        Events::progress(self, size)
     }
 }

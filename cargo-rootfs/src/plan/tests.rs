@@ -3,8 +3,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::options::Options;
-use crate::write::dir::Replace;
-use crate::write::docker::{Engine, ImageName};
 
 const ARM: &str = "aarch64-unknown-linux-gnu";
 const INTEL: &str = "x86_64-unknown-linux-gnu";
@@ -74,18 +72,22 @@ fn arguments(project: &Metadata, line: &str) -> String {
     }
 }
 
+fn places(plan: &RootfsPlan) -> Vec<String> {
+    plan.outputs.iter().map(|output| format!("{:?}", output.place)).collect()
+}
+
 #[test]
 fn the_default_output_is_beside_the_project() {
     let host = Target::host();
     let plan = plan(&app(json!({})), "");
     let path = format!("/ws/target/rootfs/app-{}.tar", host.triple());
-    assert_eq!(plan.rootfs[0].outputs, [Output::Tar(path.into())]);
+    assert_eq!(places(&plan.rootfs[0]), [format!("File({path:?})")]);
     assert_eq!(plan.rootfs[0].sysroot, SysrootPlan::Folder("/".into()));
     assert_eq!(plan.rootfs[0].content.template, "base");
     assert_eq!(plan.rootfs[0].content.install_dir.to_string(), "/usr/local/bin");
 
     let moved = plan_for(Some(&app(json!({}))), &[], "--target-dir out").unwrap();
-    assert_eq!(moved.rootfs[0].outputs, [Output::Tar(format!("out/rootfs/app-{}.tar", host.triple()).into())]);
+    assert_eq!(places(&moved.rootfs[0]), [format!("File(\"out/rootfs/app-{}.tar\")", host.triple())]);
 }
 
 #[test]
@@ -97,17 +99,16 @@ fn placeholders_are_filled_for_each_target() {
     let plan = plan(&app(json!({})), &line);
     let expected = |triple: &str, arch: &str| {
         vec![
-            Output::Tar(format!("app-1.2.3-{triple}.tar").into()),
-            Output::Dir(format!("out/{arch}").into(), Replace::Force),
-            Output::Image {
-                engine: Engine::Podman,
-                name: ImageName::parse(&format!("reg.io:5000/app:{arch}")).unwrap(),
-            },
+            format!("File(\"app-1.2.3-{triple}.tar\")"),
+            format!("Place {{ path: \"out/{arch}\", replace: Force }}"),
+            format!(
+                "Place {{ engine: Podman, name: ImageName {{ repository: \"reg.io:5000/app\", tag: \"{arch}\" }} }}"
+            ),
         ]
     };
     assert_eq!(plan.rootfs.len(), 2, "a target that is given twice is one");
-    assert_eq!(plan.rootfs[0].outputs, expected(ARM, "arm64"));
-    assert_eq!(plan.rootfs[1].outputs, expected(INTEL, "amd64"));
+    assert_eq!(places(&plan.rootfs[0]), expected(ARM, "arm64"));
+    assert_eq!(places(&plan.rootfs[1]), expected(INTEL, "amd64"));
 }
 
 #[test]
@@ -277,7 +278,7 @@ fn several_packages_share_one_rootfs() {
     let agree = workspace(&[("a", &["a"], table("ls", "web")), ("b", &["b"], table("cat", "web"))], Value::Null);
     let rootfs = &plan(&agree, "--workspace --with sh").rootfs[0];
     assert_eq!(rootfs.content.tools, ["ls", "cat", "sh"]);
-    assert_eq!(rootfs.outputs, [Output::Tar(format!("/ws/target/rootfs/ws-{}.tar", Target::host().triple()).into())]);
+    assert_eq!(places(rootfs), [format!("File(\"/ws/target/rootfs/ws-{}.tar\")", Target::host().triple())]);
 
     let disagree = workspace(&[("a", &["a"], table("ls", "web")), ("b", &["b"], table("cat", "none"))], Value::Null);
     assert_eq!(plan_for(Some(&disagree), &[], "--workspace").unwrap_err().exit_code(), 2);

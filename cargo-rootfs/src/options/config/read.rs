@@ -11,20 +11,26 @@ use crate::error::{Error, Result};
 use crate::layout::Variants;
 use crate::options::reserved;
 use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
+use crate::output::KINDS;
 use crate::resolve::Priority;
 use crate::runtime::{self, Problem, Rule, Runtime};
 use crate::target::Target;
 use crate::write::docker::Engine;
 
-/// All keys but `target`.
+/// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 21] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
     "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "locale", "rule", "include", "template", "sysroot", "library-path", "install-dir",
-    "tar", "dir", "docker-import", "engine",
-    "entrypoint", "cmd", "env", "user", "workdir", "label", "expose",
-    "target",
 ];
+
+/// Keys that come after them.
+const MORE_KEYS: [&str; 9] = ["engine", "entrypoint", "cmd", "env", "user", "workdir", "label", "expose", "target"];
+
+fn keys() -> Vec<&'static str> {
+    let outputs = KINDS.iter().map(|kind| kind.flag);
+    KEYS.into_iter().chain(outputs).chain(MORE_KEYS).collect()
+}
 
 /// Options that only the command line has, and what to say of them.
 const COMMAND_LINE_ONLY: [(&str, &str); 18] = [
@@ -181,12 +187,6 @@ impl Reader<'_> {
                 content.library_path = Some(folders.into_iter().map(folder).collect());
             }
             "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
-            "tar" => output.tar = Some(self.lines(key, value)?.into_iter().map(|path| self.tar_path(path)).collect()),
-            "dir" => {
-                let paths = self.lines(key, value)?;
-                output.dir = Some(paths.into_iter().map(|path| self.joined(path).into()).collect());
-            }
-            "docker-import" => output.docker_import = Some(self.lines(key, value)?),
             "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
             "entrypoint" => image.entrypoint = Some(self.lines(key, value)?),
             "cmd" => image.cmd = Some(self.lines(key, value)?),
@@ -195,7 +195,11 @@ impl Reader<'_> {
             "workdir" => image.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "label" => image.label = Some(self.pairs(key, value)?),
             "expose" => image.expose = Some(self.ports(key, value)?),
-            _ => return Err(self.unknown(key)),
+            _ => {
+                let kind = KINDS.into_iter().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
+                let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
+                output.named.set(kind, self.lines(key, value)?.into_iter().map(placed).collect());
+            }
         }
         Ok(())
     }
@@ -224,10 +228,6 @@ impl Reader<'_> {
     /// A value with a slash is a path, others are names (`web`, `auto`).
     fn path_or_word(&self, text: String) -> String {
         if text.contains('/') { self.joined(text).into() } else { text }
-    }
-
-    fn tar_path(&self, text: String) -> String {
-        if text == "-" { text } else { self.joined(text).into() }
     }
 
     /// A string, not empty.
@@ -316,9 +316,9 @@ impl Reader<'_> {
             return Error::usage(format!("`{at}.{key}` in `{path}` is for the command line alone: {why}"));
         }
         let error = Error::usage(format!("`{at}.{key}` in `{path}` is not a key of cargo rootfs"));
-        match nearest(key, &KEYS) {
+        match nearest(key, &keys()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("the keys are {}", KEYS.join(", "))),
+            None => error.help(format!("the keys are {}", keys().join(", "))),
         }
     }
 }
@@ -454,7 +454,7 @@ mod tests {
         for argument in Options::command().get_arguments() {
             let Some(long) = argument.get_long() else { continue };
             let told = COMMAND_LINE_ONLY.iter().any(|(name, _)| *name == long);
-            assert!(KEYS.contains(&long) ^ (told || for_cargo.contains(&long)), "--{long}");
+            assert!(keys().contains(&long) ^ (told || for_cargo.contains(&long)), "--{long}");
         }
     }
 }

@@ -1,0 +1,97 @@
+//! Names that outputs take for themselves, and which of them collide.
+
+use std::fmt;
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+
+use super::Output;
+use crate::error::{Error, Result};
+use crate::target::Target;
+
+/// What an output takes for itself: no other output of the run may take the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Standard output.
+    Stdout,
+    /// A file or directory, with all below it.
+    Path(Utf8PathBuf),
+    /// A name in an engine.
+    Image {
+        /// The engine's program.
+        engine: &'static str,
+        /// With the tag.
+        name: String,
+    },
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("`--tar -`"),
+            Self::Path(path) => write!(f, "the output `{path}`"),
+            Self::Image { name, .. } => write!(f, "the image `{name}`"),
+        }
+    }
+}
+
+/// No two outputs under one name, none in a directory that another one replaces, and one standard output.
+pub(crate) fn check<'o>(
+    outputs: impl Iterator<Item = (&'o Target, &'o Output)> + Clone,
+    current_dir: &Utf8Path,
+    json: bool,
+) -> Result<()> {
+    if json && outputs.clone().any(|(_, output)| output.place.claim() == Claim::Stdout) {
+        return Err(Error::usage("`--tar -` and `--message-format json` both claim standard output"));
+    }
+    let mut errors = Vec::new();
+    let mut seen: Vec<(&Target, Claim)> = Vec::new();
+    for (target, output) in outputs {
+        let named = output.place.claim();
+        let claim = match &named {
+            Claim::Path(path) => Claim::Path(normalized(&current_dir.join(path))),
+            _ => named.clone(),
+        };
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == claim) {
+            errors.push(twice(&named, other, target));
+            continue;
+        }
+        if let Claim::Path(path) = &claim {
+            let known = seen.iter().filter_map(|(_, known)| match known {
+                Claim::Path(known) => Some(known),
+                _ => None,
+            });
+            if let Some(other) = known.into_iter().find(|known| path.starts_with(known) || known.starts_with(path)) {
+                errors.push(Error::usage(format!("the outputs `{path}` and `{other}` lie one in the other")));
+            }
+        }
+        seen.push((target, claim));
+    }
+    Error::all(errors)
+}
+
+/// `.` and `..` by their text: which file it is, symlinks considered, is for the writers to find out.
+fn normalized(path: &Utf8Path) -> Utf8PathBuf {
+    let mut normalized = Utf8PathBuf::new();
+    for component in path.components() {
+        match component {
+            Utf8Component::ParentDir => {
+                normalized.pop();
+            }
+            Utf8Component::CurDir => {}
+            component => normalized.push(component),
+        }
+    }
+    normalized
+}
+
+fn twice(claim: &Claim, one: &Target, other: &Target) -> Error {
+    let (one, other) = (one.triple(), other.triple());
+    if one == other {
+        return Error::usage(format!("{claim} is named twice"));
+    }
+    let error = Error::usage(format!("{claim} is named for both {one} and {other}"));
+    match claim {
+        Claim::Stdout => error.help("write a file for each: --tar '{triple}.tar'"),
+        _ => error.help("put {triple} or {arch} into the name"),
+    }
+}

@@ -1,0 +1,45 @@
+//! `--docker-import`: an image of one layer in docker or podman.
+
+use std::fmt;
+
+use super::{Claim, Job, Kind, Settings, Step};
+use crate::error::Result;
+use crate::write::Sink;
+use crate::write::docker::{self, Engine, ImageName};
+
+pub(super) static IMPORT: Kind = Kind {
+    flag: "docker-import",
+    value: "NAME[:TAG]",
+    about: "Import into a container engine, and print the image's id (repeatable)",
+    more: None,
+    example: "NAME",
+    verb: "Importing",
+    json: "image",
+    is_image: true,
+    step: Step::Engines,
+    is_path: |_| false,
+    // What an engine would refuse only after the build.
+    parse: |name, settings: Settings| Ok(Box::new(Place { engine: settings.engine, name: ImageName::parse(name)? })),
+};
+
+#[derive(Debug)]
+struct Place {
+    engine: Engine,
+    name: ImageName,
+}
+
+impl super::Place for Place {
+    fn claim(&self) -> Claim {
+        Claim::Image { engine: self.engine.program(), name: self.name.to_string() }
+    }
+
+    fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
+        docker::import(self.engine, &self.name, &job.image, job.rootfs)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} into {}", self.name, self.engine.program())
+    }
+}

@@ -1,0 +1,114 @@
+//! Kinds of output: one file a kind, and the table that lists them.
+//!
+//! A kind names its option, its configuration key and its verb, and makes the sinks of its outputs. Options, help,
+//! configuration, collisions and messages are loops over [`KINDS`]. Bytes are [`crate::write`]'s; nothing is printed.
+
+mod claim;
+mod dir;
+mod docker;
+mod placeholders;
+mod release;
+mod tar;
+
+use std::fmt::{self, Debug, Display};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::error::{Error, Result};
+use crate::write::Sink;
+use crate::write::dir::Replace;
+use crate::write::docker::Engine;
+
+pub(crate) use claim::{Claim, check};
+pub(crate) use placeholders::Placeholders;
+pub(crate) use release::{Job, Listener, Written, write};
+
+/// All kinds, in the order of the help.
+pub(crate) static KINDS: [&Kind; 3] = [&tar::TAR, &dir::DIR, &docker::IMPORT];
+
+/// One kind of output.
+pub(crate) struct Kind {
+    /// Its option without the dashes, which is its configuration key as well.
+    pub(crate) flag: &'static str,
+    /// The value of the option in the help.
+    pub(crate) value: &'static str,
+    /// The help of the option: a line.
+    pub(crate) about: &'static str,
+    /// The paragraph that `--help` has below it.
+    pub(crate) more: Option<&'static str>,
+    /// The value of the option where it is suggested.
+    example: &'static str,
+    /// The verb of its status line.
+    verb: &'static str,
+    /// Its name in JSON.
+    json: &'static str,
+    /// Whether it is an image, which the options of images are for.
+    pub(crate) is_image: bool,
+    /// When it gets its name.
+    step: Step,
+    /// Whether the name of an output is a path of the host: in a manifest, it is relative to that.
+    pub(crate) is_path: fn(&str) -> bool,
+    /// Parses the name of an output, placeholders filled. It looks at no file.
+    parse: fn(&str, Settings) -> Result<Box<dyn Place>>,
+}
+
+/// The order in which outputs get their names, of all targets together. What can fail least is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Files and directories of this machine.
+    Files,
+    /// Images in an engine.
+    Engines,
+}
+
+/// Options that single kinds take into account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// The container engine.
+    pub(crate) engine: Engine,
+    /// Which directories may be replaced.
+    pub(crate) replace: Replace,
+}
+
+/// One output that was named.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) kind: &'static Kind,
+    pub(crate) place: Box<dyn Place>,
+}
+
+/// Where an output goes. Its [`Display`] is what a status line says after the verb.
+pub(crate) trait Place: Debug + Display + Send + Sync {
+    /// What it takes for itself; paths as they were named.
+    fn claim(&self) -> Claim;
+
+    /// Begins to write what `job` holds.
+    fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>>;
+}
+
+impl Kind {
+    /// The output of this kind that `name` names.
+    pub(crate) fn output(&'static self, name: &str, settings: Settings) -> Result<Output> {
+        Ok(Output { kind: self, place: (self.parse)(name, settings)? })
+    }
+}
+
+impl Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--{}", self.flag)
+    }
+}
+
+/// The output of a run that names none: an archive in the directory of cargo's results.
+pub(crate) fn default(target_dir: &Utf8Path, names: &Placeholders<'_>) -> Result<Output> {
+    let path: Utf8PathBuf = target_dir.join("rootfs").join(names.fill("{package}-{triple}.tar")?);
+    Ok(Output { kind: &tar::TAR, place: Box::new(tar::Place::File(path)) })
+}
+
+/// The error of a run that names no output where there is no default.
+pub(crate) fn none_named() -> Error {
+    let examples = KINDS.map(|kind| format!("--{} {}", kind.flag, kind.example));
+    let (last, others) = examples.split_last().expect("there are kinds");
+    Error::usage("nothing says where the rootfs goes, and there is no project to put it beside")
+        .help(format!("name an output: {} or {last}", others.join(", ")))
+}

@@ -1,0 +1,75 @@
+//! `--tar`: an archive, as a file or on standard output.
+
+use std::fmt;
+
+use camino::Utf8PathBuf;
+
+use super::{Claim, Job, Kind, Settings, Step};
+use crate::error::{Error, Result};
+use crate::write::{Sink, tar};
+
+pub(super) static TAR: Kind = Kind {
+    flag: "tar",
+    value: "PATH",
+    about: "Write a tar archive, `-` for standard output (repeatable)",
+    more: Some(
+        "The names of outputs may hold {package}, {version}, {triple} and {arch}. Where there is no output, a \
+         tar goes to `<target-dir>/rootfs/<package>-<triple>.tar`.",
+    ),
+    example: "PATH",
+    verb: "Packing",
+    json: "tar",
+    is_image: false,
+    step: Step::Files,
+    is_path: |name| name != STDOUT,
+    parse: |name, _: Settings| Ok(Box::new(parse(name)?)),
+};
+
+/// The name of standard output.
+const STDOUT: &str = "-";
+
+/// Ends of names that ask for what a later version has.
+const COMPRESSED: [&str; 8] = [".gz", ".tgz", ".zst", ".tzst", ".xz", ".txz", ".bz2", ".lz4"];
+
+#[derive(Debug)]
+pub(super) enum Place {
+    File(Utf8PathBuf),
+    Stdout,
+}
+
+fn parse(name: &str) -> Result<Place> {
+    if name == STDOUT {
+        return Ok(Place::Stdout);
+    }
+    if let Some(end) = COMPRESSED.iter().find(|end| name.ends_with(*end)) {
+        let plain = name.trim_end_matches(end).trim_end_matches(".tar");
+        return Err(Error::usage(format!("a compressed archive, `{name}`, is not supported yet"))
+            .help(format!("write `{plain}.tar`, and compress that")));
+    }
+    Ok(Place::File(name.into()))
+}
+
+impl super::Place for Place {
+    fn claim(&self) -> Claim {
+        match self {
+            Self::File(path) => Claim::Path(path.clone()),
+            Self::Stdout => Claim::Stdout,
+        }
+    }
+
+    fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
+        match self {
+            Self::File(path) => tar::TarFile::create(path, job.epoch),
+            Self::Stdout => tar::stdout(job.epoch),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Stdout => f.write_str("to standard output"),
+        }
+    }
+}
