@@ -2,6 +2,7 @@
 //! It gives a child no more of the caller's environment than a person's shell would.
 
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
@@ -182,6 +183,19 @@ impl Done {
         let (stdout, stderr) = (indent(&self.stdout), indent(&self.stderr));
         format!("{what}\n    command: {}\n    ended: {status}\n    stdout:{stdout}\n    stderr:{stderr}", self.told)
     }
+}
+
+/// Waits until it is so. It gives up in the end, so that what hangs is a failure and not a run without one.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    const PAUSE: Duration = Duration::from_millis(1);
+    const PAUSES: u32 = 120_000;
+    for _ in 0..PAUSES {
+        if is_so()? {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    bail!("it never came to this: {what}")
 }
 
 fn quoted(word: &str) -> String {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
@@ -12,7 +11,7 @@ use super::arm64;
 use super::engine::{self, Image};
 use super::lab::Lab;
 use crate::host;
-use crate::process::{Command, command};
+use crate::process::{Command, command, until};
 use crate::stage::{cannot, need};
 
 /// Somebody who enters a rootfs.
@@ -147,21 +146,11 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
 fn killed(command: &Command, signal: &str, seconds: &str) -> Result<ExitStatus> {
     let handle = command.start()?;
     let pid = handle.pids().first().copied().context("no process")?.to_string();
-    until("it does not sleep", || sleeps(seconds))?;
+    until("it sleeps", || sleeps(seconds))?;
     crate::process::command(["kill", "-s", signal, &pid]).run()?;
     let status = handle.wait()?.status;
-    until("it still sleeps", || Ok(!sleeps(seconds)?))?;
+    until("it sleeps no more", || Ok(!sleeps(seconds)?))?;
     Ok(status)
-}
-
-/// Waits for it.
-fn until(otherwise: &str, condition: impl Fn() -> Result<bool>) -> Result<()> {
-    let started = Instant::now();
-    while !condition()? {
-        ensure!(started.elapsed() < Duration::from_secs(10), "{otherwise}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Ok(())
 }
 
 /// Whether there is a process `sleep SECONDS`.
@@ -276,7 +265,7 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
             // Nobody but init is left to remove the folder.
             let seconds = format!("{}", 7_140_000 + number);
             killed(&run(&short, &["sleep", &seconds]), "KILL", &seconds)?;
-            until("a folder is left", || Ok(visitor.left()?.is_empty()))?;
+            until("no folder is left", || Ok(visitor.left()?.is_empty()))?;
         }
         ensure!(visitor.left()?.is_empty(), "it left {:?}", visitor.left()?);
     }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::lab::Lab;
 use super::tarball;
 use crate::host;
-use crate::process::{Command, command};
+use crate::process::{Command, command, until};
 use crate::stage::cannot;
 
 /// Bytes written before the signal: past any header, far from the end.
@@ -60,14 +59,12 @@ fn killed(tools: &Command, signal: &str, out: &Utf8Path) -> Result<()> {
 fn started(tools: &Command) -> Result<(duct::Handle, String)> {
     let handle = tools.start()?;
     let pid = handle.pids().first().copied().context("no process")?.to_string();
-    let started = Instant::now();
-    while written(&pid) < MIDDLE {
-        if let Some(output) = handle.try_wait()? {
-            bail!("it ended early, with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        ensure!(started.elapsed() < Duration::from_secs(10), "it wrote less than {MIDDLE} bytes in 10 s");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until("it is in the middle of its write", || {
+        let ended = handle.try_wait()?;
+        let said = ended.map(|output| (output.status, String::from_utf8_lossy(&output.stderr).into_owned()));
+        ensure!(said.is_none(), "it ended early: {said:?}");
+        Ok(written(&pid) >= MIDDLE)
+    })?;
     Ok((handle, pid))
 }
 

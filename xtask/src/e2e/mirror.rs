@@ -5,13 +5,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::lab::Lab;
-use crate::process::command;
+use crate::process::{command, until};
 use crate::stage::need;
 
 /// One suite of one archive.
@@ -274,16 +274,6 @@ fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std
         }
         None => write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
     }
-}
-
-/// Waits until it is so, and not for ever.
-pub(super) fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
-    let started = Instant::now();
-    while !is_so()? {
-        ensure!(started.elapsed() < Duration::from_secs(20), "in 20 s it did not come to this: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
 }
 
 fn gpg(home: &Utf8Path, words: &[&str]) -> Result<()> {

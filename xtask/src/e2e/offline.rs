@@ -1,7 +1,5 @@
 //! Sysroots without the network, of users without rights, and of several who want one at once.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Result, ensure};
 
 use super::arm64::TRIPLE;
@@ -12,13 +10,10 @@ use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
 
-/// What a run may take to say that there is no network.
-const AT_MOST: Duration = Duration::from_secs(30);
-
 /// In a network namespace of its own, which has not even a loopback interface that is up.
 const CUT_OFF: [&str; 2] = ["unshare", "--net"];
 
-/// What is in the cache is packed as before; what is not is said, soon.
+/// What is in the cache is packed as before; what is not is said.
 pub(super) fn without_network(lab: &Lab) -> Result<()> {
     if !host::is_root() {
         return cannot("only root can take the network away, and stay who it is");
@@ -37,17 +32,11 @@ pub(super) fn without_network(lab: &Lab) -> Result<()> {
     ensure!(again.line()? == path.line()?, "{}", again.report("another sysroot"));
 
     // A lock that says of which packages, and none of them there; and neither, with the system's own sources.
-    let started = Instant::now();
     let words = ["the mirror cannot be reached", "--offline"];
     let locked = it.path("cold", &["--with", "bash,ls"]).by(CUT_OFF).fail(&[1])?;
     locked.says(&words)?;
-    let took = started.elapsed();
-    ensure!(took < AT_MOST, "{}", locked.report(&format!("it took {took:?}")));
-    let started = Instant::now();
     let own = pack("c.tar", "own").env("APT_CONFIG", "/dev/null").by(CUT_OFF).fail(&[1])?;
     own.says(&words)?;
-    let took = started.elapsed();
-    ensure!(took < AT_MOST, "{}", own.report(&format!("it took {took:?}")));
     ensure!(it.made("cold").is_empty() && it.made("own").is_empty(), "it left something");
     ensure!(it.mirror.asked().is_empty(), "there was a network");
     ensure!(!lab.path("c.tar").exists(), "it was written");

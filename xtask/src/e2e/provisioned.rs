@@ -1,7 +1,6 @@
 //! Sysroots that are made of packages: from the distribution's mirrors, and from one of our own that breaks and forgets.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,16 +14,6 @@ use super::tarball;
 use crate::host;
 use crate::process::{Command, Done, command};
 use crate::stage::{cannot, need};
-
-/// What a second run is to take longer, at the most, than cargo's own build that finds nothing to do, and than one with
-/// a folder.
-const AT_MOST: Duration = Duration::from_millis(50);
-
-/// What fails the scenario: a machine that is shared can be half as fast as it was.
-const FAR: Duration = Duration::from_millis(70);
-
-/// How often the three are timed before a second run is called slow: other work on the machine only ever adds.
-const ROUNDS: u32 = 40;
 
 pub(super) fn can_provision() -> Result<()> {
     let os = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
@@ -66,43 +55,10 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     ensure!(quiet, "{}", second.report("it does something again"));
     rootfs(&["--locked", "--with", "gzip"])?.fail(&[1])?.says(&["rootfs.lock", "--locked", "tool `gzip`"])?;
 
-    quick(lab, &hello, &rootfs)?;
     ready("docker")?;
     let image = Image::of("docker", &rootfs(&["--docker-import", "cargo-rootfs-e2e:as-typed"])?.run()?)?;
     let said = image.run(&["--platform", "linux/arm64"], &["run", "/bin/bash", "-c", "ls /usr/local/bin"]).run()?;
     ensure!(said.stdout.contains("aarch64") && said.stdout.ends_with("hello\n"), "{}", said.report("in docker"));
-    Ok(())
-}
-
-/// A second run asks apt and rustc for nothing, and takes hardly longer than cargo alone.
-fn quick(lab: &Lab, hello: &Utf8Path, rootfs: &dyn Fn(&[&str]) -> Result<Command>) -> Result<()> {
-    let words = ["sysroot", "path", "--target", TRIPLE, "--with", "bash,ls"];
-    let path = lab.rootfs(hello, words).env("CARGO_ROOTFS_CACHE", host::packages().as_str()).run()?;
-    let folder = path.line()?;
-    let mut best = [Duration::MAX; 3];
-    let is_quick = |[cargo, folder, provisioned]: [Duration; 3]| provisioned < cargo.min(folder) + AT_MOST;
-    for round in 0..ROUNDS {
-        let cargo = arm64::with_compilers(lab.cargo(hello, ["build", "--release", "--target", TRIPLE]))?;
-        let commands = [cargo, rootfs(&["--sysroot", folder])?, rootfs(&[])?];
-        for (best, command) in best.iter_mut().zip(commands) {
-            let started = Instant::now();
-            command.run()?;
-            *best = started.elapsed().min(*best);
-        }
-        if round > 4 && is_quick(best) {
-            break;
-        }
-    }
-    let [cargo, with_folder, provisioned] = best;
-    let verdict = if is_quick(best) { "reached" } else { "missed" };
-    println!(
-        "    cargo build {cargo:?}, rootfs with a folder {with_folder:?}, provisioned {provisioned:?}: \
-         at most {AT_MOST:?} more is {verdict}"
-    );
-    ensure!(
-        provisioned < cargo.min(with_folder) + FAR,
-        "{FAR:?} above cargo's {cargo:?} or a folder's {with_folder:?}"
-    );
     Ok(())
 }
 
