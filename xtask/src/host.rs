@@ -47,7 +47,7 @@ pub(crate) fn packages() -> Utf8PathBuf {
 /// The version of elfpak that the tasks compare with.
 pub(crate) const ELFPAK: &str = "0.5.6";
 
-/// That elfpak, installed by `setup --bench`.
+/// That elfpak, installed by `setup --all`.
 pub(crate) fn elfpak() -> Utf8PathBuf {
     cache_dir().join(format!("elfpak-{ELFPAK}/bin/elfpak"))
 }

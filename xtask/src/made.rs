@@ -4,14 +4,25 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::host;
-use crate::process::command;
-use crate::stage::cannot;
+use crate::process::{Command, command};
+use crate::stage::{Tier, cannot};
 
-/// The release binary of this checkout, built now.
-pub(crate) fn program() -> Result<Utf8PathBuf> {
-    let build = command([host::cargo()]).args(["build", "--release", "--locked", "--package", "cargo-rootfs"]);
-    build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str()).show()?;
-    Ok(host::target_dir().join("release/cargo-rootfs"))
+/// The cargo that runs this, on the workspace, in its target directory.
+pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
+    let cargo = command([host::cargo()]).args(args).dir(host::repo());
+    let cargo = cargo.env("CARGO_TARGET_DIR", host::target_dir().as_str());
+    // What is built once takes disk for the next build and gains no time.
+    if host::in_ci() { cargo.env("CARGO_INCREMENTAL", "0") } else { cargo }
+}
+
+/// The binary of this checkout, built now: the one that `cargo test` has built for its own tests, or the release's.
+pub(crate) fn program(tier: Tier) -> Result<Utf8PathBuf> {
+    let (build, profile) = match tier {
+        Tier::Quick => (cargo(["test", "--no-run", "--quiet", "--locked", "--workspace"]), "debug"),
+        Tier::Full => (cargo(["build", "--release", "--locked", "--package", "cargo-rootfs"]), "release"),
+    };
+    build.show()?;
+    Ok(host::target_dir().join(profile).join("cargo-rootfs"))
 }
 
 /// The folder of the Rust compiler that `setup` unpacks, and where the compiler is in it.
@@ -24,7 +35,7 @@ pub(crate) const RUSTC: &str = "usr/bin/rustc";
 /// That compiler, which has aarch64's standard library beside its own.
 pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
     let rustc = rust()?.join(RUSTC);
-    if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup`")) }
+    if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup --all`")) }
 }
 
 /// The arm64 root with libraries that can be built with.
@@ -33,7 +44,7 @@ pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
     if root.join("usr/include/git2.h").exists() {
         Ok(root)
     } else {
-        cannot(format!("no {root}: run `cargo xtask setup`"))
+        cannot(format!("no {root}: run `cargo xtask setup --all`"))
     }
 }
 

@@ -20,53 +20,37 @@ mod tools;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
+
+use bench::Verdict;
+use stage::Tier;
+use tools::By;
+
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  setup [--bench]    install what the tests need and this machine lacks (--bench: what the bench needs too)
-  test               everything CI runs, stage by stage
-  e2e [FILTER]       packages run in a chroot and in containers; FILTER is a part of a scenario's name
+  test               what a change must pass: each capability once, in ten minutes on two idle cores
+  acceptance         everything else, in the better part of an hour
+  setup [--all]      install what `test` needs and this machine lacks (--all: what `acceptance` and the bench need too)
+  e2e [--quick] [FILTER]
+                     packages run in a chroot and in containers; FILTER is a part of a scenario's name
   projects [FILTER]  published crates that are not ours, built, packed and run, for this machine and aarch64
   differential [--quick | FILTER]
                      closures against the dynamic loader's own answer
-  tools [--peers | --provisioned] [FILTER]
-                     each tool of the table does its job, packed by its name alone (--peers: by elfpak and ldd too;
-                     --provisioned: from sysroots that are made of packages for it)
+  tools [--quick | --peers | --provisioned] [FILTER]
+                     each tool of the table does its job, packed by its name alone (--quick: some, of this machine's;
+                     --peers: by elfpak and ldd too; --provisioned: from sysroots that are made of packages for it)
   oracle BASE        answers and costs against BASE, the program of an earlier build
-  bench [--quick]    speed and memory against libtree, GNU tar, elfpak, docker import";
+  bench [--quick] [--strict]
+                     speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
+                     from its reach fails)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let done = match args.as_slice() {
-        ["setup"] => setup::run(setup::Extent::Tests),
-        ["setup", "--bench"] => setup::run(setup::Extent::TestsAndLargeTools),
-        ["test"] => test::run(),
-        ["e2e"] => e2e::run(""),
-        ["e2e", filter] => e2e::run(filter),
-        ["projects"] => projects::run(""),
-        ["projects", filter] => projects::run(filter),
-        ["differential"] => differential::run(differential::Extent::Full, ""),
-        ["differential", "--quick"] => differential::run(differential::Extent::Quick, ""),
-        ["differential", filter] => differential::run(differential::Extent::Full, filter),
-        ["in-root", root, folder, rest @ ..] => differential::enter(root, folder, rest),
-        ["tools", "--peers"] => tools::run(tools::By::OursAndPeers, ""),
-        ["tools", "--peers", filter] => tools::run(tools::By::OursAndPeers, filter),
-        ["tools", "--provisioned"] => tools::run(tools::By::Provisioned, ""),
-        ["tools", "--provisioned", filter] => tools::run(tools::By::Provisioned, filter),
-        ["tools"] => tools::run(tools::By::Ours, ""),
-        ["tools", filter] => tools::run(tools::By::Ours, filter),
-        ["oracle", base] => oracle::run(base),
-        ["bench"] => bench::run(bench::Extent::Full),
-        ["bench", "--quick"] => bench::run(bench::Extent::Quick),
-        ["help" | "--help" | "-h"] => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let Some(done) = task(&args) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -75,4 +59,40 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The end of the task that `args` ask for; none where they ask for nothing known.
+fn task(args: &[&str]) -> Option<Result<()>> {
+    let [name, rest @ ..] = args else { return None };
+    if let ("in-root", [root, folder, rest @ ..]) = (*name, rest) {
+        return Some(differential::enter(root, folder, rest));
+    }
+    let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.starts_with("--"));
+    let filter = words.first().copied().unwrap_or_default();
+    let done = match (*name, flags.as_slice(), words.len()) {
+        ("help" | "--help" | "-h", [], 0) => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        ("test", [], 0) => test::run(),
+        ("acceptance", [], 0) => test::accept(),
+        ("setup", [], 0) => setup::run(Tier::Quick),
+        ("setup", ["--all"], 0) => setup::run(Tier::Full),
+        ("e2e", [], 0 | 1) => e2e::run(Tier::Full, filter),
+        ("e2e", ["--quick"], 0 | 1) => e2e::run(Tier::Quick, filter),
+        ("projects", [], 0 | 1) => projects::run(filter),
+        ("differential", [], 0 | 1) => differential::run(Tier::Full, filter),
+        ("differential", ["--quick"], 0 | 1) => differential::run(Tier::Quick, filter),
+        ("tools", [], 0 | 1) => tools::run(Tier::Full, By::Ours, filter),
+        ("tools", ["--quick"], 0 | 1) => tools::run(Tier::Quick, By::Ours, filter),
+        ("tools", ["--peers"], 0 | 1) => tools::run(Tier::Full, By::OursAndPeers, filter),
+        ("tools", ["--provisioned"], 0 | 1) => tools::run(Tier::Full, By::Provisioned, filter),
+        ("oracle", [], 1) => oracle::run(filter),
+        ("bench", [], 0) => bench::run(Tier::Full, Verdict::Printed),
+        ("bench", ["--quick"], 0) => bench::run(Tier::Quick, Verdict::Printed),
+        ("bench", ["--strict"], 0) => bench::run(Tier::Full, Verdict::Strict),
+        ("bench", ["--quick", "--strict"], 0) => bench::run(Tier::Quick, Verdict::Strict),
+        _ => return None,
+    };
+    Some(done)
 }

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::parallel::in_parallel;
 use crate::process::SET_BY_CARGO;
-use crate::stage::need;
+use crate::stage::{Tier, need};
 use crate::{host, made, tools};
 
 /// Growth that is accepted: instructions and system calls by 2%, memory by 5%.
@@ -35,7 +35,7 @@ type Question = (String, Vec<String>);
 pub(crate) fn run(base: &str) -> Result<()> {
     let base = Utf8Path::new(base).canonicalize_utf8().with_context(|| format!("find {base}"))?;
     ["valgrind", "strace", "time"].into_iter().try_for_each(need)?;
-    let new = made::program()?;
+    let new = made::program(Tier::Full)?;
     let questions = questions()?;
     let differing = in_parallel(&questions, |(title, words)| {
         let (before, after) = (answer(&base, words)?, answer(&new, words)?);
@@ -100,7 +100,7 @@ fn questions() -> Result<Vec<Question>> {
         copy(&fixtures.join(fixture), &fresh)?;
         let line = format!("rootfs --manifest-path {fresh}/Cargo.toml --quiet --tar -");
         // Built once, by whoever is asked first, so that both pack the same files.
-        answer(&made::program()?, &words(&line))?;
+        answer(&made::program(Tier::Full)?, &words(&line))?;
         questions.push((fixture.to_owned(), words(&line)));
     }
     Ok(questions)

@@ -1,14 +1,25 @@
 //! Runs named pieces of work one after another, and keeps the score.
-//! What a piece does, and whether a missing tool lets it be skipped, is not decided here.
+//! It does not decide what a piece does, nor whether a missing tool lets it be skipped; durations are printed and never
+//! judged, for a machine can be busy.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Error, Result, bail};
 
 use crate::host;
 
-/// Why a piece of work could not be done on this machine.
+/// How much is installed, run and compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tier {
+    /// `cargo xtask test`: each capability once, ten minutes on two idle cores with the set-up included.
+    Quick,
+    /// `cargo xtask acceptance`: everything.
+    Full,
+}
+
+/// A reason why a piece of work could not be done on this machine.
 #[derive(Debug)]
 pub(crate) struct Skip(String);
 
@@ -20,7 +31,7 @@ impl fmt::Display for Skip {
 
 impl std::error::Error for Skip {}
 
-/// What failed of a score, and why.
+/// The failures of a score, with their reasons.
 #[derive(Debug)]
 struct Failed(String);
 
@@ -32,7 +43,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Lines of the beginning, and of the end, of a failure that are told once more when a run closes.
+/// Lines of the beginning, and of the end, of a failure that are printed once more when a run closes.
 const LINES: usize = 20;
 
 /// Ends a piece of work that this machine cannot do: a skip on a laptop, a failure in CI.
@@ -43,72 +54,74 @@ pub(crate) fn cannot<T>(why: impl Into<String>) -> Result<T> {
 
 /// Ends a piece of work where `tool` is missing.
 pub(crate) fn need(tool: &str) -> Result<()> {
-    if host::has(tool) { Ok(()) } else { cannot(format!("{tool} is not installed: run `cargo xtask setup`")) }
+    if host::has(tool) { Ok(()) } else { cannot(format!("{tool} is not installed: run `cargo xtask setup --all`")) }
 }
 
-/// The score of a run.
-#[derive(Debug)]
-pub(crate) struct Score {
-    prefix: &'static str,
-    started: Instant,
-    passed: usize,
-    /// What failed, and why.
-    failed: Vec<(String, Error)>,
-    skipped: Vec<String>,
-}
-
-impl Score {
-    /// A score whose closing line starts with `prefix`.
-    pub(crate) fn new(prefix: &'static str) -> Score {
-        Score { prefix, started: Instant::now(), passed: 0, failed: Vec::new(), skipped: Vec::new() }
-    }
-
-    /// Runs one piece of work, and tells its name, how it ended and how long it took, against what it may take.
-    pub(crate) fn stage(&mut self, name: &str, budget: Duration, work: impl FnOnce() -> Result<()>) {
-        println!("==> {name} (budget {} s)", budget.as_secs());
-        let started = Instant::now();
+/// Runs each of `works`, prints the score of all, and fails where any failed: one run tells everything that is wrong.
+/// `title` names the run in its lines.
+pub(crate) fn run<W: FnOnce() -> Result<()>>(title: &str, works: Vec<(&str, W)>) -> Result<()> {
+    let started = Instant::now();
+    let count = works.len();
+    let mut passed = 0;
+    let (mut skipped, mut failed) = (Vec::new(), Vec::new());
+    for (index, (name, work)) in works.into_iter().enumerate() {
+        let key = format!("{title}: {name}");
+        let last = durations().get(&key).map_or(String::new(), |seconds| format!(" (last time {seconds:.1} s)"));
+        println!("==> {title}, {} of {count}: {name}{last}", index + 1);
+        let begun = Instant::now();
         let ended = work();
-        let took = started.elapsed();
-        let over = if took > budget { ", OVER BUDGET" } else { "" };
-        let time = format!("{:.1} s of {} s{over}", took.as_secs_f64(), budget.as_secs());
+        let seconds = begun.elapsed().as_secs_f64();
         match ended {
             Ok(()) => {
-                self.passed += 1;
-                println!("<== {name}: passed, {time}\n");
+                passed += 1;
+                remember(key, seconds);
+                println!("<== {name}: passed, {seconds:.1} s\n");
             }
             Err(error) if error.is::<Skip>() => {
-                self.skipped.push(format!("{name}: {error:#}"));
+                skipped.push(format!("{name}: {error:#}"));
                 println!("<== {name}: SKIPPED, {error:#}\n");
             }
             Err(error) => {
-                // A score told its failures as they came.
+                // A nested run has printed its failures already.
                 if !error.is::<Failed>() {
                     println!("{error:#}");
                 }
-                self.failed.push((name.to_owned(), error));
-                println!("<== {name}: FAILED, {time}\n");
+                failed.push((name, error));
+                println!("<== {name}: FAILED, {seconds:.1} s\n");
             }
         }
     }
-
-    /// Tells the score, as its last line, and fails where anything failed. The error tells why once more: the end of
-    /// a long run is what is kept of it.
-    pub(crate) fn close(self) -> Result<()> {
-        println!("total {:.0} s", self.started.elapsed().as_secs_f64());
-        for skipped in &self.skipped {
-            println!("skipped {skipped}");
-        }
-        for (name, _) in &self.failed {
-            println!("failed  {name}");
-        }
-        let (passed, failed, skipped) = (self.passed, self.failed.len(), self.skipped.len());
-        println!("{}{passed} passed, {failed} failed, {skipped} skipped", self.prefix);
-        if failed > 0 {
-            let told = self.failed.iter().map(|(name, why)| format!("\n{name}: {}", shortened(why)));
-            return Err(Failed(told.collect::<String>().replace('\n', "\n  ")).into());
-        }
-        Ok(())
+    for skipped in &skipped {
+        println!("skipped {skipped}");
     }
+    for (name, _) in &failed {
+        println!("failed  {name}");
+    }
+    let (not, left) = (failed.len(), skipped.len());
+    println!("{title}: {passed} passed, {not} failed, {left} skipped, {:.0} s", started.elapsed().as_secs_f64());
+    if failed.is_empty() {
+        return Ok(());
+    }
+    // With all reasons once more: the end of a long run is what is kept of it.
+    let told = failed.iter().map(|(name, why)| format!("\n{name}: {}", shortened(why)));
+    Err(Failed(told.collect::<String>().replace('\n', "\n  ")).into())
+}
+
+/// Seconds of the last run of each piece of work, by its run and name.
+fn durations() -> BTreeMap<String, f64> {
+    let text = std::fs::read(host::cache_dir().join(DURATIONS)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+const DURATIONS: &str = "durations.json";
+
+fn remember(key: String, seconds: f64) {
+    let mut all = durations();
+    all.insert(key, seconds);
+    let dir = host::cache_dir();
+    // A hint for the next reader: without it only the hint is missing.
+    let _ = std::fs::create_dir_all(&dir);
+    let _ = serde_json::to_vec_pretty(&all).map(|text| std::fs::write(dir.join(DURATIONS), text));
 }
 
 /// `why` in full where it is a score's own; else without its middle where it is long.
@@ -128,12 +141,9 @@ mod tests {
 
     use super::*;
 
-    fn of<const N: usize>(stages: [(&str, Result<()>); N]) -> Error {
-        let mut score = Score::new("");
-        for (name, ended) in stages {
-            score.stage(name, Duration::from_secs(1), || ended);
-        }
-        score.close().expect_err("something failed")
+    fn of<const N: usize>(works: [(&str, Result<()>); N]) -> Error {
+        let works = works.into_iter().map(|(name, ended)| (name, || ended)).collect();
+        run("test of itself", works).expect_err("something failed")
     }
 
     #[test]

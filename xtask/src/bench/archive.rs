@@ -48,7 +48,7 @@ pub(super) fn large(bench: &Bench, table: &mut Table) -> Result<()> {
 pub(super) fn large_by_elfpak(bench: &Bench, table: &mut Table) -> Result<()> {
     let elfpak = host::elfpak();
     if !elfpak.exists() {
-        return cannot(format!("no {elfpak}: run `cargo xtask setup --bench`"));
+        return cannot(format!("no {elfpak}: run `cargo xtask setup --all`"));
     }
     let tools = large_tools()?;
     let ours = bench.tar(&tools);

@@ -1,5 +1,5 @@
 //! The list of large tools, which is data: `large-tools.txt` beside this file.
-//! It installs nothing; `setup --bench` does.
+//! It installs nothing; `setup --all` does.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;

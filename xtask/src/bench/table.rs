@@ -1,5 +1,5 @@
 //! The result as a Markdown table, and the verdict on it.
-//! A ratio of medians over its reach is told; far over it, and that of the best runs too, it fails the run.
+//! A ratio of medians over its reach is a miss; far over it, and that of the best runs too, a failure of the figure.
 
 use std::fmt;
 

@@ -11,11 +11,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
 
-use super::Extent;
 use super::answer::{Answer, Printed, finish};
 use super::header::{self, Machine};
 use crate::parallel::in_parallel;
-use crate::stage::cannot;
+use crate::stage::{Tier, cannot};
 
 /// The loader of this machine's glibc.
 const LOADER: &str =
@@ -40,8 +39,8 @@ struct Subject {
 }
 
 /// Compares all of them, or a sample.
-pub(super) fn compare(ours: &Utf8Path, extent: Extent) -> Result<()> {
-    let step = if extent == Extent::Quick { 4 } else { 1 };
+pub(super) fn compare(ours: &Utf8Path, tier: Tier) -> Result<()> {
+    let step = if tier == Tier::Quick { 8 } else { 1 };
     if !Path::new(LOADER).exists() {
         return cannot(format!("this machine has no {LOADER}"));
     }

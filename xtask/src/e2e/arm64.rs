@@ -39,6 +39,20 @@ pub(crate) fn can_run() -> Result<()> {
     cannot("aarch64 programs do not run here: run `cargo xtask setup`")
 }
 
+/// A program that is built already, and tools, from the sysroot alone.
+pub(super) fn without_rust(lab: &Lab) -> Result<()> {
+    can_run()?;
+    let program = lab.path("program");
+    lab.cc("aarch64-linux-gnu-gcc", "hello.c", &program, &[])?;
+    let tar = lab.path("out.tar");
+    let words = ["--binary", program.as_str(), "--with", "bash,ls", "--tar", tar.as_str()];
+    lab.rootfs(&lab.folder("away")?, words).args(target()?).run()?;
+    let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
+    let said = root.run(&["/bin/bash", "-c", "program; echo $HOSTTYPE; ls /usr/local/bin"])?;
+    ensure!(said.stdout == "hello from C\naarch64\nprogram\n", "{}", said.report("the program, bash and ls"));
+    Ok(())
+}
+
 pub(super) fn chroot(lab: &Lab) -> Result<()> {
     can_run()?;
     let hello = lab.fixture("hello")?;
@@ -109,7 +123,7 @@ pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
     can_run()?;
     let bin = host::zigbuild().join("bin");
     if !bin.join("cargo-zigbuild").exists() {
-        return cannot(format!("no {bin}/cargo-zigbuild: run `cargo xtask setup`"));
+        return cannot(format!("no {bin}/cargo-zigbuild: run `cargo xtask setup --all`"));
     }
     let hello = lab.fixture("hello")?;
     let [_, triple, sysroot @ ..] = target()?;

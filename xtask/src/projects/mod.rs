@@ -6,15 +6,13 @@
 mod source;
 mod table;
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 
 use crate::e2e::arm64::{self, TRIPLE};
 use crate::e2e::chroot::Chroot;
 use crate::e2e::lab::Lab;
-use crate::stage::{Score, need};
+use crate::stage::{self, Tier, need};
 use crate::{host, made};
 use table::{PROJECTS, Project};
 
@@ -22,12 +20,10 @@ use table::{PROJECTS, Project};
 pub(crate) fn run(filter: &str) -> Result<()> {
     let chosen: Vec<&Project> = PROJECTS.iter().filter(|project| project.name.contains(filter)).collect();
     ensure!(!chosen.is_empty(), "no project's name has `{filter}` in it");
-    let binary = made::program()?;
-    let mut score = Score::new("projects: ");
-    for project in chosen {
-        score.stage(project.name, Duration::from_secs(project.seconds), || check(project, &Lab::new(&binary)?));
-    }
-    score.close()
+    let binary = made::program(Tier::Full)?;
+    let binary = &binary;
+    let works = chosen.into_iter().map(|project| (project.name, move || check(project, &Lab::new(binary)?)));
+    stage::run("projects", works.collect())
 }
 
 fn check(project: &Project, lab: &Lab) -> Result<()> {

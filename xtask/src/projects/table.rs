@@ -8,8 +8,6 @@
 pub(super) struct Project {
     /// What it stands for.
     pub(super) name: &'static str,
-    /// May take, cold, with nothing shared.
-    pub(super) seconds: u64,
     /// Name and version of each crate.
     pub(super) crates: &'static [(&'static str, &'static str)],
     /// For `cargo rootfs`.
@@ -30,7 +28,6 @@ const ASKS: &str = "a dependency asks pkg-config";
 pub(super) const PROJECTS: &[Project] = &[
     Project {
         name: "ripgrep",
-        seconds: 120,
         crates: &[("ripgrep", "14.1.1")],
         arguments: &[],
         environment: &[],
@@ -41,7 +38,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "b3sum: C and assembly compiled in",
-        seconds: 90,
         crates: &[("b3sum", "1.5.5")],
         arguments: &[],
         environment: &[],
@@ -53,7 +49,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "zstd: C compiled in",
-        seconds: 120,
         crates: &[("zstd", "0.13.2")],
         arguments: &["--example", "zstd", "--example", "zstdcat"],
         environment: &[],
@@ -64,7 +59,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "openssl: the system's library",
-        seconds: 120,
         crates: &[("openssl", "0.10.66")],
         arguments: &["--example", "mk_certs"],
         environment: &[],
@@ -75,7 +69,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "git2: the system's libgit2",
-        seconds: 150,
         crates: &[("git2", "0.16.1")],
         arguments: &["--no-default-features", "--example", "init", "--example", "add", "--example", "status"],
         environment: &[("LIBGIT2_NO_VENDOR", "1")],
@@ -86,7 +79,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "rusqlite: the system's SQLite",
-        seconds: 120,
         crates: &[("rusqlite", "0.32.1")],
         arguments: &["--example", "persons"],
         environment: &[],
@@ -97,7 +89,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "flate2: the system's zlib",
-        seconds: 120,
         crates: &[("flate2", "1.0.35")],
         arguments: &[
             "--no-default-features",
@@ -116,7 +107,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "uutils",
-        seconds: 150,
         crates: &[
             ("uu_head", "0.0.29"),
             ("uu_seq", "0.0.29"),
@@ -139,7 +129,6 @@ pub(super) const PROJECTS: &[Project] = &[
     },
     Project {
         name: "aws-lc: a shared library of a build script",
-        seconds: 240,
         crates: &[("aws-lc-rs", "1.12.6")],
         arguments: &["--example", "digest"],
         environment: &[("AWS_LC_SYS_STATIC", "0")],

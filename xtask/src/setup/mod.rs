@@ -11,47 +11,47 @@ mod zigbuild;
 
 use anyhow::{Context, Result};
 
-use crate::process::command;
-use crate::stage::cannot;
-use crate::{bench, host};
+use crate::host;
+use crate::process::{command, until};
+use crate::stage::{Tier, cannot};
 
-/// How much is installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What the tests and the end-to-end scenarios use.
-    Tests,
-    /// Those, the large tools that the bench packages, and elfpak, which it compares with.
-    TestsAndLargeTools,
-}
-
-/// Makes the machine ready; what could not be had is an error that lists all of it.
-pub(crate) fn run(extent: Extent) -> Result<()> {
-    let mut wanted = needs::missing();
-    if extent == Extent::TestsAndLargeTools {
-        wanted.extend(bench::large_tools::missing_packages()?);
-    }
-    let mut problems = Vec::new();
-    let mut attempt = |what: &str, done: Result<()>| {
-        if let Err(error) = done {
-            println!("  {what}: {error:#}");
-            problems.push(what.to_owned());
-        }
-    };
-    attempt("packages", packages::install(&wanted));
-    attempt("aarch64 programs through qemu-user", binfmt::register());
-    attempt("docker", start_docker());
-    attempt("Debian arm64 sysroot", sysroot::make());
-    attempt("Debian sysroots of the table of tools", sysroot::make_for_tools());
-    attempt("Rust of the declared minimum version", rust::make());
-    attempt("cargo-zigbuild", zigbuild::make());
-    if extent == Extent::TestsAndLargeTools {
-        attempt("elfpak", elfpak::make());
-    }
+/// Makes the machine ready for a tier; what could not be had is an error that lists all of it.
+pub(crate) fn run(tier: Tier) -> Result<()> {
+    // First, for the rest is done with them.
+    let mut problems: Vec<&str> =
+        attempt("packages", || packages::install(&needs::missing(tier)?)).into_iter().collect();
+    let parts = PARTS.iter().filter(|(_, from, _)| *from <= tier);
+    std::thread::scope(|scope| {
+        // Most of the time they wait for the network.
+        let started: Vec<_> = parts.map(|(what, _, make)| scope.spawn(move || attempt(what, make))).collect();
+        problems.extend(started.into_iter().filter_map(|part| part.join().unwrap_or(Some("a part that panicked"))));
+    });
     if problems.is_empty() {
         println!("  ready");
         return Ok(());
     }
     cannot(format!("not ready: {}", problems.join(", ")))
+}
+
+/// A part of the set-up, the tier from which on it is needed, and how it is made.
+type Part = (&'static str, Tier, fn() -> Result<()>);
+
+const PARTS: &[Part] = &[
+    ("aarch64 programs through qemu-user", Tier::Quick, binfmt::register),
+    ("docker", Tier::Quick, start_docker),
+    ("Debian arm64 sysroot", Tier::Quick, sysroot::make),
+    ("Debian sysroots of the table of tools", Tier::Full, sysroot::make_for_tools),
+    ("Debian arm64 sysroot of published crates", Tier::Full, sysroot::make_for_projects),
+    ("Rust of the declared minimum version", Tier::Full, rust::make),
+    ("cargo-zigbuild", Tier::Full, zigbuild::make),
+    ("elfpak", Tier::Full, elfpak::make),
+];
+
+/// Makes a part; its name where that failed, which is printed.
+fn attempt<'w>(what: &'w str, make: impl FnOnce() -> Result<()>) -> Option<&'w str> {
+    let error = make().err()?;
+    println!("  {what}: {error:#}");
+    Some(what)
 }
 
 /// Starts the daemon where none answers.
@@ -68,11 +68,9 @@ fn start_docker() -> Result<()> {
     std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
     // setsid(1), and no pipe of ours held open: the daemon outlives this task.
     command(["sh", "-c", "setsid dockerd >\"$1\" 2>&1 </dev/null &", "sh", log.as_str()]).run()?;
-    for _ in 0..60 {
-        if answers() {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(500));
+    if until("dockerd answers", || Ok(answers())).is_ok() {
+        Ok(())
+    } else {
+        cannot(format!("dockerd does not answer: see {log}"))
     }
-    cannot(format!("dockerd did not answer within 30 s: see {log}"))
 }

@@ -1,51 +1,58 @@
 //! The tools and files that the tests use, and the Debian package of each.
 //! The large tools of the bench are listed beside it, in `bench/large-tools.txt`.
 
+use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::host;
+use crate::stage::Tier;
+use crate::{bench, host};
 
-/// A command's name, or the absolute path of a file; and the package that has it.
-const NEEDS: &[(&str, &str)] = &[
+/// A command's name, or the absolute path of a file; the package that has it; and the tier from which on it is needed.
+const NEEDS: &[(&str, &str, Tier)] = &[
     // building
-    ("cc", "gcc"),
-    ("/usr/include/x86_64-linux-gnu/sys/types.h", "libc6-dev"),
-    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-    ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross"),
-    ("musl-gcc", "musl-tools"),
+    ("cc", "gcc", Tier::Quick),
+    ("/usr/include/x86_64-linux-gnu/sys/types.h", "libc6-dev", Tier::Quick),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", Tier::Quick),
+    ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross", Tier::Quick),
+    ("musl-gcc", "musl-tools", Tier::Quick),
     // what published crates link and build with
-    ("pkg-config", "pkg-config"),
-    ("cmake", "cmake"),
-    ("/usr/include/git2.h", "libgit2-dev"),
-    ("/usr/include/openssl/ssl.h", "libssl-dev"),
-    ("/usr/include/sqlite3.h", "libsqlite3-dev"),
-    ("/usr/include/zlib.h", "zlib1g-dev"),
+    ("pkg-config", "pkg-config", Tier::Full),
+    ("cmake", "cmake", Tier::Full),
+    ("/usr/include/git2.h", "libgit2-dev", Tier::Full),
+    ("/usr/include/openssl/ssl.h", "libssl-dev", Tier::Full),
+    ("/usr/include/sqlite3.h", "libsqlite3-dev", Tier::Full),
+    ("/usr/include/zlib.h", "zlib1g-dev", Tier::Full),
     // foreign roots, and running what is in them
-    ("mmdebstrap", "mmdebstrap"),
+    ("mmdebstrap", "mmdebstrap", Tier::Quick),
     // a mirror of our own, with a key of its own
-    ("gpg", "gnupg"),
-    ("qemu-aarch64-static", "qemu-user-static"),
+    ("gpg", "gnupg", Tier::Quick),
+    ("qemu-aarch64-static", "qemu-user-static", Tier::Quick),
     // engines
-    ("docker", "docker.io"),
-    ("podman", "podman"),
-    ("/usr/lib/podman/netavark", "netavark"),
-    ("runc", "runc"),
+    ("docker", "docker.io", Tier::Quick),
+    ("podman", "podman", Tier::Full),
+    ("/usr/lib/podman/netavark", "netavark", Tier::Full),
+    ("runc", "runc", Tier::Quick),
     // the compiler of the minimum version
-    ("patchelf", "patchelf"),
+    ("patchelf", "patchelf", Tier::Full),
     // cargo-zigbuild, which pip installs
-    ("/usr/share/doc/python3-venv", "python3-venv"),
+    ("/usr/share/doc/python3-venv", "python3-venv", Tier::Full),
     // privileges, measuring
-    ("setcap", "libcap2-bin"),
-    ("setpriv", "util-linux"),
-    ("script", "bsdutils"),
-    ("time", "time"),
-    ("xz", "xz-utils"),
+    ("setcap", "libcap2-bin", Tier::Quick),
+    ("setpriv", "util-linux", Tier::Quick),
+    ("script", "bsdutils", Tier::Quick),
+    ("time", "time", Tier::Full),
+    ("xz", "xz-utils", Tier::Quick),
     // trees to compare ours with
-    ("libtree", "libtree"),
+    ("libtree", "libtree", Tier::Full),
 ];
 
-/// The packages of what is not here.
-pub(super) fn missing() -> Vec<String> {
+/// The packages of what `tier` needs and this machine lacks.
+pub(super) fn missing(tier: Tier) -> Result<Vec<String>> {
     let here = |what: &str| if what.starts_with('/') { Utf8Path::new(what).exists() } else { host::has(what) };
-    NEEDS.iter().filter(|(what, _)| !here(what)).map(|(_, package)| (*package).to_owned()).collect()
+    let lacking = NEEDS.iter().filter(|(what, _, from)| *from <= tier && !here(what));
+    let mut packages: Vec<String> = lacking.map(|(_, package, _)| (*package).to_owned()).collect();
+    if tier == Tier::Full {
+        packages.extend(bench::large_tools::missing_packages()?);
+    }
+    Ok(packages)
 }

@@ -30,6 +30,8 @@ pub(super) fn install(packages: &[String]) -> Result<()> {
     println!("  installing {}", packages.join(" "));
     // sudo(8) drops the environment, so that env(1) sets it inside.
     let apt_get = as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "Acquire::Retries=3"])?;
+    // Another part of the set-up may be installing.
+    let apt_get = apt_get.args(["-o", "DPkg::Lock::Timeout=600"]);
     quietly(&apt_get.clone().arg("update"))?;
     quietly(&apt_get.args(["install", "--yes", "--no-install-recommends"]).args(packages))
 }

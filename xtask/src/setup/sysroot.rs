@@ -11,15 +11,19 @@ use crate::{host, made};
 
 const SUITE: &str = "bookworm";
 
-/// What the cross scenarios use.
-const PACKAGES: &str = "bash,coreutils,libgcc-s1,libstdc++6,ca-certificates,tzdata,curl";
+/// The packages that the cross scenarios and the quick rows of tools use.
+const PACKAGES: &str = "bash,dash,coreutils,grep,gzip,libc-bin,libgcc-s1,libstdc++6,ca-certificates,tzdata,curl";
 
 /// Libraries with what programs are built with, the C library among them.
 const DEVELOPMENT: &str = "bash,coreutils,libgcc-s1,libc6-dev,libssl-dev,libgit2-dev,libsqlite3-dev,zlib1g-dev";
 
-/// The arm64 roots of the cross scenarios, and of published crates.
+/// The arm64 root of the cross scenarios.
 pub(super) fn make() -> Result<()> {
-    extracted(&host::sysroot_arm64(), PACKAGES)?;
+    extracted(&host::sysroot_arm64(), PACKAGES)
+}
+
+/// The arm64 root of published crates.
+pub(super) fn make_for_projects() -> Result<()> {
     extracted(&made::development_folder(), DEVELOPMENT)
 }
 

@@ -5,8 +5,8 @@
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 
-use super::cargo;
 use crate::host;
+use crate::made::cargo;
 use crate::process::command;
 
 pub(super) fn check() -> Result<()> {

@@ -1,14 +1,14 @@
-//! The workspace must compile with exactly the `rust-version` it declares.
-//! Only that is checked: tests and lints run with the machine's own Rust.
+//! The product must compile with exactly the `rust-version` it declares.
+//! Only that is checked: tests and lints run with the machine's own Rust, and the tasks take any stable one.
 
 use anyhow::Result;
 
-use super::cargo;
-use crate::{host, made};
+use crate::host;
+use crate::made::{self, cargo};
 
 pub(super) fn check() -> Result<()> {
     let rustc = made::debian_rustc()?;
     let target_dir = host::cache_dir().join("msrv");
-    let check = cargo(["check", "--workspace", "--all-targets", "--locked"]);
+    let check = cargo(["check", "--package", "cargo-rootfs", "--all-targets", "--locked"]);
     check.env("RUSTC", rustc.as_str()).env("CARGO_TARGET_DIR", target_dir.as_str()).show()
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::parallel::in_parallel;
-use crate::stage::{cannot, need};
+use crate::stage::{Tier, cannot, need};
 use crate::{e2e, host, made};
 use packer::{Packer, Sysroot};
 use row::{Row, Step};
@@ -67,31 +67,37 @@ struct Verdict {
     seconds: f64,
 }
 
-/// `cargo xtask tools [--peers | --provisioned] [FILTER]`: FILTER is a part of a tool's name or its kind.
-pub(crate) fn run(by: By, filter: &str) -> Result<()> {
+/// `cargo xtask tools [--quick | --peers | --provisioned] [FILTER]`: FILTER is a part of a tool's name or its kind. The
+/// quick rows take this machine's own tools, which talk to no peer.
+pub(crate) fn run(tier: Tier, by: By, filter: &str) -> Result<()> {
     if !host::is_root() {
         return cannot("the table's roots are entered by root alone");
     }
     ["unshare", "script", "timeout"].into_iter().try_for_each(need)?;
     let rows = row::all()?;
-    let chosen: Vec<&Row> = rows.iter().filter(|row| row.tools.contains(filter) || row.kind.contains(filter)).collect();
+    let chosen = rows.iter().filter(|row| row.tools.contains(filter) || row.kind.contains(filter));
+    let chosen: Vec<&Row> = chosen.filter(|row| row.quick || tier == Tier::Full).collect();
     ensure!(!chosen.is_empty(), "no row has `{filter}` in its name or kind");
-    let native = made(Sysroot { dir: host::sysroot_tools(), triple: "x86_64-unknown-linux-gnu" })?;
-    let arm64 = made(Sysroot { dir: host::sysroot_tools_arm64(), triple: "aarch64-unknown-linux-gnu" })?;
+    let (dir, dir_arm64) = match tier {
+        Tier::Quick => ("/".into(), host::sysroot_arm64()),
+        Tier::Full => (host::sysroot_tools(), host::sysroot_tools_arm64()),
+    };
+    let native = made(Sysroot { dir, triple: "x86_64-unknown-linux-gnu" })?;
+    let arm64 = made(Sysroot { dir: dir_arm64, triple: "aarch64-unknown-linux-gnu" })?;
     e2e::can_run_arm64()?;
     let packers = match by {
         By::Ours => vec![Packer::Ours],
         By::Provisioned => vec![Packer::Provisioned],
         By::OursAndPeers if host::elfpak().exists() => vec![Packer::Ours, Packer::Elfpak, Packer::LddScript],
-        By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --bench`"),
+        By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --all`"),
     };
-    made::program()?;
+    let ours = made::program(tier)?;
 
-    let servers = Servers::start(&native.dir)?;
+    let servers = if tier == Tier::Full { Servers::start(&native.dir)? } else { Servers::default() };
     let with = |packer, sysroot| chosen.iter().map(move |row| Task { row, packer, sysroot });
     let mut tasks: Vec<Task<'_>> = packers.iter().flat_map(|packer| with(*packer, &native)).collect();
     tasks.extend(with(packers[0], &arm64).filter(|task| task.row.arm64));
-    let verdicts = in_parallel(&tasks, |task| Ok(done(task, &servers)))?;
+    let verdicts = in_parallel(&tasks, |task| Ok(done(task, &ours, &servers)))?;
     if by == By::Provisioned {
         // Hundreds of sysroots; the packages that they are made of stay.
         let _ = fs::remove_dir_all(host::packages().join("sysroots"));
@@ -103,14 +109,14 @@ fn made(sysroot: Sysroot) -> Result<Sysroot> {
     if sysroot.dir.join("usr/bin").exists() {
         return Ok(sysroot);
     }
-    cannot(format!("no {}: run `cargo xtask setup`", sysroot.dir))
+    cannot(format!("no {}: run `cargo xtask setup --all`", sysroot.dir))
 }
 
 /// Packs a row's tools, and does its job.
-fn done(task: &Task<'_>, servers: &Servers) -> Verdict {
+fn done(task: &Task<'_>, ours: &Utf8Path, servers: &Servers) -> Verdict {
     let started = Instant::now();
     let mut bytes = 0;
-    let failed = job(task, servers, &mut bytes).err().map(|error| format!("{error:#}"));
+    let failed = job(task, ours, servers, &mut bytes).err().map(|error| format!("{error:#}"));
     let verdict = Verdict { failed, bytes, seconds: started.elapsed().as_secs_f64() };
     let (name, seconds) = (title(task), verdict.seconds);
     let size = format!("{:.1} MB", bytes as f64 / 1e6);
@@ -122,13 +128,13 @@ fn done(task: &Task<'_>, servers: &Servers) -> Verdict {
     verdict
 }
 
-fn job(task: &Task<'_>, servers: &Servers, bytes: &mut u64) -> Result<()> {
+fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> Result<()> {
     let temp = tempfile::Builder::new().prefix("cargo-rootfs-tools.").tempdir().context("make a temporary folder")?;
     let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
     // Users of the root must come in.
     open_up(&folder, 0o755)?;
     let root = folder.join("root");
-    let said = task.packer.pack(task.row, task.sysroot, &root)?;
+    let said = task.packer.pack(ours, task.row, task.sysroot, &root)?;
     *bytes = packer::size(&root)?;
     room::prepare(&root)?;
     if task.packer == Packer::Provisioned {

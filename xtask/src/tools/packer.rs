@@ -43,7 +43,7 @@ impl Packer {
     }
 
     /// Packs the tools of `row` from `sysroot` into the new folder `root`; what was said of it.
-    pub(super) fn pack(self, row: &Row, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
+    pub(super) fn pack(self, ours: &Utf8Path, row: &Row, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
         let tools = row.tools.as_str();
         let argv: Vec<String> = match self {
             Packer::Ours | Packer::Provisioned => {
@@ -53,9 +53,8 @@ impl Packer {
                 let named = row.with_packages.join(",");
                 let packages = ["--with-package", &named];
                 let packages = if self == Packer::Ours || named.is_empty() { &[][..] } else { &packages };
-                let ours = host::target_dir().join("release/cargo-rootfs").into_string();
                 let words = fixed.iter().chain(&target).chain(packages).map(|word| (*word).to_owned());
-                [ours].into_iter().chain(words).collect()
+                [ours.to_string()].into_iter().chain(words).collect()
             }
             Packer::Elfpak => {
                 // It takes executables from the host, not from its root: each as what its links lead to there.

@@ -39,6 +39,9 @@ pub(super) struct Row {
     /// Those among them that nobody would know of who is told of the tools alone: they are named where a sysroot is made.
     #[serde(default, rename = "with-packages")]
     pub(super) with_packages: Vec<String>,
+    /// Whether `cargo xtask test` does it: with tools that every Debian has.
+    #[serde(default)]
+    pub(super) quick: bool,
     /// Whether it is done from the arm64 sysroot too.
     #[serde(default)]
     pub(super) arm64: bool,

@@ -17,11 +17,11 @@ pub(crate) const AUTHORITY: &str = "usr/local/share/ca-certificates/tests.crt";
 /// Where Debian has the authorities that are trusted.
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Running peers, and the names that rows have for their ports.
-#[derive(Debug)]
+/// Running peers, and the names that rows have for their ports; by default none.
+#[derive(Debug, Default)]
 pub(super) struct Servers {
     authority: Vec<u8>,
-    handle: duct::ReaderHandle,
+    handle: Option<duct::ReaderHandle>,
     names: Vec<(String, String)>,
 }
 
@@ -41,7 +41,7 @@ impl Servers {
         let names = ready.iter().map(|(name, value)| (format!("{{{name}}}"), plain(value))).collect();
         let authority = root.join(AUTHORITY);
         let authority = fs::read(&authority).with_context(|| format!("read {authority}"))?;
-        Ok(Servers { authority, handle, names })
+        Ok(Servers { authority, handle: Some(handle), names })
     }
 
     /// Adds their authority to those that `root` trusts, as its owner would. A root that trusts nobody stays so.
@@ -63,6 +63,6 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         // They are in a PID namespace that ends with its first process; nothing is left to tell of.
-        let _ = self.handle.kill();
+        let _ = self.handle.as_ref().map(duct::ReaderHandle::kill);
     }
 }
