@@ -84,6 +84,7 @@ pub mod template;
 mod text;
 #[cfg(feature = "cli")]
 mod watch;
+mod wording;
 pub mod write;
 
 pub use error::{Error, Result, Warning, exit_code};

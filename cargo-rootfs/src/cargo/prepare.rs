@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::options::BuildWith;
 use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
+use crate::wording::nearest;
 
 /// What is set for one build and no other, and what is said of it.
 #[derive(Debug, Default)]
@@ -193,8 +194,7 @@ fn unknown_target(triple: &str, known: &[String]) -> Option<Error> {
     if known.is_empty() || known.iter().any(|it| it == triple) || std::env::var_os("RUST_TARGET_PATH").is_some() {
         return None;
     }
-    let distance = |known: &&String| strsim::damerau_levenshtein(known, triple);
-    let near = known.iter().min_by_key(distance).filter(|known| distance(known) <= 2).cloned();
+    let near = nearest(triple, known.iter().map(String::as_str)).map(str::to_owned);
     let meant = near.or_else(|| triple_like(triple).filter(|it| known.contains(it)));
     let error = Error::usage(format!("rustc has no target `{triple}`"));
     Some(match meant {

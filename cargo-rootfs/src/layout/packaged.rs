@@ -162,9 +162,9 @@ fn no_database(view: &mut Sysroot, flag: &str) -> Error {
 
 fn unknown(view: &Sysroot, database: &Database, name: &str) -> Fault {
     let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()));
-    let error = match &database.near(name)[..] {
-        [] => error,
-        near => error.detail(format!("near names: {}", near.join(", "))),
+    let error = match database.near(name) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
     };
     Fault::short(error, Shortage::Package(name.to_owned()))
 }

@@ -10,6 +10,7 @@ use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
+use crate::wording::nearest;
 
 /// Where tools are looked up by name: the PATH of a root login.
 const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
@@ -107,31 +108,17 @@ fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     Some(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{path}: {why}")))
 }
 
-/// An unknown tool, with near names, and the package that has it where dpkg knows.
+/// The error for an unknown tool, with the package that has it where dpkg knows, or else the tool that was meant.
 fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     let name = tool.rsplit('/').next().unwrap_or(tool);
-    let mut near: Vec<(usize, String)> = Vec::new();
-    for folder in PATH {
-        for other in view.names(&RootfsPath::root().join(folder.as_bytes())) {
-            let Ok(other) = String::from_utf8(other.into_vec()) else { continue };
-            let distance = strsim::damerau_levenshtein(name, &other);
-            if distance <= 1 + name.len() / 4 && !near.iter().any(|(_, known)| *known == other) {
-                near.push((distance, other));
-            }
-        }
-    }
-    near.sort();
-    near.truncate(5);
     let root = view.root().display().to_string();
     let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"));
     let path = RootfsPath::from_bytes(tool.as_bytes());
     let places: Vec<_> = path.map_or_else(|| places(tool).collect(), |path| vec![path]);
-    if let Some(dangling) = places.iter().find_map(|path| dangling(view, path)) {
+    let dangling = places.iter().find_map(|path| dangling(view, path));
+    let is_spelt_right = dangling.is_some();
+    if let Some(dangling) = dangling {
         error = error.detail(dangling);
-    }
-    if !near.is_empty() {
-        let names: Vec<_> = near.iter().map(|(_, name)| name.as_str()).collect();
-        error = error.detail(format!("near names: {}", names.join(", ")));
     }
     let elsewhere = packages::elsewhere(view.root(), name).filter(|_| name == tool);
     let is_there = |path: &String| RootfsPath::parse(path).is_ok_and(|path| is_executable(view, &path));
@@ -139,6 +126,13 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
         error = error.help(format!("it is in no PATH: --with {path}"));
     } else if let Some(package) = packages::of_tool(name, target.machine()) {
         error = error.help(format!("install {package} in the sysroot"));
+    } else if !is_spelt_right {
+        let folders = PATH.map(|folder| RootfsPath::root().join(folder.as_bytes()));
+        let others = folders.iter().flat_map(|folder| view.names(folder));
+        let others: Vec<_> = others.filter_map(|other| String::from_utf8(other.into_vec()).ok()).collect();
+        if let Some(near) = nearest(name, others.iter().map(String::as_str)) {
+            error = error.help(format!("did you mean `{near}`?"));
+        }
     }
     Fault::short(error, Shortage::Tool(tool.to_owned()))
 }

@@ -10,7 +10,7 @@ use super::args::{CompilationArgs, ContentArgs, ImageArgs, OutputArgs, Selection
 use super::values::{BuildWith, Pair};
 use crate::error::{Error, Result};
 
-pub(crate) use read::{Manifest, nearest, read};
+pub(crate) use read::{Manifest, read};
 
 /// One table of configuration, or the command line: what is set there, and nothing else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

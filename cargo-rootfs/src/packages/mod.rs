@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
+use crate::wording::nearest;
 
 pub(crate) use documentation::is_documentation;
 pub(crate) use hints::{elsewhere, of_library, of_tool};
@@ -197,26 +198,11 @@ impl Database {
         self.named.get(name).or_else(|| self.providers.get(name))?.first().copied()
     }
 
-    /// Names that are nearly `name`, the nearest first.
-    pub fn near(&self, name: &str) -> Vec<&str> {
-        let allowed = 1 + name.len() / 4;
-        let mut near: Vec<(usize, &str)> = Vec::new();
-        for package in &self.packages {
-            let known = &*package.name;
-            // Part of a name, as `ssl` of `libssl3`, is nearer than it looks.
-            let distance = match known.len().abs_diff(name.len()) {
-                _ if name.len() > 2 && known.contains(name) => 1 + known.len() - name.len(),
-                more if more > allowed => continue,
-                _ => match strsim::damerau_levenshtein(name, known) {
-                    distance if distance > allowed => continue,
-                    distance => distance,
-                },
-            };
-            near.push((distance, known));
-        }
-        near.sort_unstable();
-        near.dedup();
-        near.into_iter().map(|(_, name)| name).take(5).collect()
+    /// The installed package that `name` was most likely meant to be: `libssl3` for `libsls3`, and for `ssl`.
+    pub fn near(&self, name: &str) -> Option<&str> {
+        let known = || self.packages.iter().map(|package| &*package.name);
+        let has_it = |known: &&str| name.len() > 2 && known.contains(name);
+        nearest(name, known()).or_else(|| known().filter(has_it).min_by_key(|known| known.len()))
     }
 
     /// `wanted`, and whatever they depend on, and so on. Of alternatives the first that is installed is meant, by its

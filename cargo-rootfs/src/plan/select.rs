@@ -9,7 +9,8 @@ use super::Wanted;
 use crate::error::{Error, Result};
 use crate::layout::Executable;
 use crate::options::{BuildArgs, SelectionArgs};
-use crate::options::{BuildKeys, Layer, Layers, Manifest, nearest, read};
+use crate::options::{BuildKeys, Layer, Layers, Manifest, read};
+use crate::wording::nearest;
 
 /// What is packaged, and the configuration that goes with it.
 #[derive(Debug, Default)]
@@ -311,7 +312,7 @@ fn none(members: &[Member<'_>]) -> Error {
 fn not_there(message: &str, typed: &str, flag: &str, known: &[&str]) -> Error {
     let error = Error::usage(message);
     let error = if known.is_empty() { error } else { error.detail(format!("there are {}", known.join(", "))) };
-    match nearest(typed, known) {
+    match nearest(typed, known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `{flag} {near}`?")),
         None => error,
     }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::target::Machine;
-use crate::template::nearest;
+use crate::wording::nearest;
 
 /// A distribution whose packages apt can fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::matching::RUN_BY;
 use super::{Form, NewBody, NewFile, Rule, WordsOf};
 use crate::glob::{Bindings, Glob, Part, bind, unknown_variable};
-use crate::template::nearest;
+use crate::wording::nearest;
 
 /// What is wrong with a rule, and where in the text.
 #[derive(Debug, PartialEq, Eq)]

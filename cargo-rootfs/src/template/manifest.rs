@@ -11,11 +11,12 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Folder, FromSysroot, MANIFEST, Missing, TemplateEntry, TemplateKind, nearest};
+use super::{Folder, FromSysroot, MANIFEST, Missing, TemplateEntry, TemplateKind};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, HostFile};
 use crate::runtime::{self, Problem, Rule};
+use crate::wording::nearest;
 
 const TOP_KEYS: &[&str] = &["extends", "entry", "rule"];
 

@@ -58,6 +58,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::Body;
 use crate::runtime::Rule;
+use crate::wording::nearest;
 use built_in::BuiltIn;
 
 /// The file that makes a folder a listed template.
@@ -311,16 +312,6 @@ fn unknown_name(name: &str, base: &Utf8Path) -> Error {
     } else {
         error.help(format!("choose one of {}, or a folder with a slash in its name", known.join(", ")))
     }
-}
-
-/// What of `known` was most likely meant by `typed`.
-pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(typed, word), word))
-        .filter(|(distance, word)| *distance <= word.len().max(typed.len()) / 3 + 1 && *distance < word.len())
-        .min()
-        .map(|(_, word)| word)
 }
 
 /// Fails where a file that comes from a template has another entry below it.

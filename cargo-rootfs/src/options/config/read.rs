@@ -15,6 +15,7 @@ use crate::output::KINDS;
 use crate::resolve::Priority;
 use crate::runtime::{self, Problem, Rule, Runtime};
 use crate::target::Target;
+use crate::wording::nearest;
 use crate::write::docker::Engine;
 
 /// Keys that come before those of outputs.
@@ -316,18 +317,11 @@ impl Reader<'_> {
             return Error::usage(format!("`{at}.{key}` in `{path}` is for the command line alone: {why}"));
         }
         let error = Error::usage(format!("`{at}.{key}` in `{path}` is not a key of cargo rootfs"));
-        match nearest(key, &keys()) {
+        match nearest(key, keys()) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("the keys are {}", keys().join(", "))),
         }
     }
-}
-
-/// The word among `words` that `typed` was probably meant to be.
-pub(crate) fn nearest<'w>(typed: &str, words: &[&'w str]) -> Option<&'w str> {
-    let scored = words.iter().map(|word| (strsim::jaro_winkler(typed, word), *word));
-    // The threshold of clap's own suggestions is 0.7 with Jaro; the prefix bonus asks for a little more.
-    scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
 fn parse_engine(text: &str) -> Result<Engine> {
