@@ -34,6 +34,6 @@ pub(super) fn whole_and_own(lab: &Lab) -> Result<()> {
     ensure!(said.stdout.contains('\0'), "{}", said.report("UTF-16"));
 
     let refused = lab.tools(["--with-package", "libc-bim", "--dir", root.as_str()]).fail(&[1])?;
-    refused.says(&["libc-bim", "near names: libc-bin"])?;
+    refused.says(&["libc-bim", "did you mean `libc-bin`?"])?;
     Ok(())
 }

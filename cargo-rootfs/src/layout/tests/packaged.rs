@@ -101,14 +101,14 @@ fn a_tool_comes_with_its_own_package() {
     assert!(rootfs.get(&path("/usr/share/app/data")).is_none());
 }
 
-/// All that is wrong is said, with names that are near.
+/// All errors at once, each with the package that was meant.
 #[test]
 fn packages_that_are_not_there() {
     let error = Ask::nothing().package("ap").package("libapp").package("").error(&sysroot());
     assert_eq!(
         error.to_string().replace(sysroot_name(&error.to_string()), "ROOT"),
-        "package `ap` is not installed in the sysroot `ROOT`\n  near names: app\n\
-         package `libapp` is not installed in the sysroot `ROOT`\n  near names: libapp1\n\
+        "package `ap` is not installed in the sysroot `ROOT`\n  help: did you mean `app`?\n\
+         package `libapp` is not installed in the sysroot `ROOT`\n  help: did you mean `libapp1`?\n\
          --with-package was given an empty name"
     );
     assert_eq!(error.exit_code(), crate::exit_code::USAGE);
