@@ -327,11 +327,7 @@ fn an_interrupted_build_is_told_as_such() {
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let script = slow.path().join("target/release/build");
     let is_running = || std::fs::read_dir(&script).is_ok_and(|mut entries| entries.next().is_some());
-    let started = std::time::Instant::now();
-    while !is_running() {
-        assert!(started.elapsed().as_secs() < 60, "cargo has not begun");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("cargo has begun", is_running);
     let group = format!("-{}", child.id());
     assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
@@ -352,16 +348,25 @@ fn ctrl_c_while_an_engine_does_not_answer_is_told_as_such() {
     let arguments = ["-q", "--tools-only", "--with", "true", "--docker-import", "x"];
     let mut command = folder.command(".", &arguments, &[("PATH", &path)]);
     let child = command.process_group(0).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let started = std::time::Instant::now();
-    while !folder.path().join("asked").exists() {
-        assert!(started.elapsed().as_secs() < 60, "docker has not been asked");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    until("docker has been asked", || folder.path().join("asked").exists());
     let group = format!("-{}", child.id());
     assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), stderr.as_str()), (Some(130), "error: interrupted; nothing was written\n"));
+}
+
+/// Waits until it is so. It gives up in the end, so that what hangs is a failure and not a run without one.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    const TRIES: u32 = 15_000;
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(20));
+    assert!(
+        (0..TRIES).any(|_| is_so() || {
+            pause();
+            false
+        }),
+        "it never came to this: {what}"
+    );
 }
 
 /// The triple of the compiler that these tests were built with.

@@ -302,9 +302,7 @@ impl ReadAt for Counted<'_> {
 /// The file gets an answer, and no more is read of it than a few times its length.
 fn answer_is_bounded(bytes: &[u8]) -> Result<Object, ReadError> {
     let counted = Counted { bytes, read: Cell::new(0) };
-    let start = std::time::Instant::now();
     let answer = Object::read(&counted);
-    assert!(start.elapsed().as_secs() < 5);
     assert!(counted.read.get() < 64 * bytes.len().max(MAX_PART), "{} bytes read", counted.read.get());
     answer
 }

@@ -1,7 +1,5 @@
 //! Depth and width: long chains, cycles, and graphs that are exponential as a tree.
 
-use std::time::{Duration, Instant};
-
 use super::tree::{Tree, library, lines, program, soname};
 
 /// A cycle ends where it began (`_dl_map_object_deps`: each object once).
@@ -69,11 +67,9 @@ fn an_exponential_diamond_takes_bounded_time() {
             tree = tree.elf(&format!("/lib/{side}{level}.so"), file);
         }
     }
-    let start = Instant::now();
     let closure = tree.closure("/bin/app");
     assert_eq!((closure.objects.len(), closure.missing.len()), (2 * LEVELS, 0));
     assert_eq!(closure.edges.len(), 2 + 4 * (LEVELS - 1));
-    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 /// Every library needs every other: as many edges as there are pairs, and no more work than that.
@@ -86,10 +82,8 @@ fn a_complete_graph_takes_bounded_time() {
         let file = (0..SIZE).fold(library(), |file, other| file.needs(&name(other)));
         tree = tree.elf(&format!("/lib/{}", name(index)), file);
     }
-    let start = Instant::now();
     let closure = tree.closure("/bin/app");
     assert_eq!((closure.objects.len(), closure.edges.len()), (SIZE, 1 + SIZE * SIZE));
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 /// A thousand search folders for a hundred names that are nowhere.
@@ -101,10 +95,8 @@ fn many_folders_and_missing_names_take_bounded_time() {
         file = file.needs(&format!("libgone{index}.so"));
     }
     let mut tree = Tree::glibc().elf("/bin/app", file);
-    let start = Instant::now();
     let closure = tree.closure("/bin/app");
     assert_eq!(closure.missing.len(), 100);
     assert_eq!(closure.missing[99].tried.len(), 1000 + 4);
     assert_eq!(lines(&closure)[99], "libgone99.so missing for /bin/app");
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
