@@ -207,7 +207,7 @@ fn what_a_killed_run_left_is_removed_and_a_running_one_is_not() {
     let (_folder, path) = temp();
     let running = Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap();
     let before = names_in(&path);
-    for name in [".out.cargo-rootfs-killed", ".out.cargo-rootfs-recent", ".other.cargo-rootfs-killed"] {
+    for name in [".out.cargo-rootfs-killed", ".other.cargo-rootfs-killed"] {
         std::fs::create_dir(path.join(name)).unwrap();
     }
     let old = std::time::SystemTime::UNIX_EPOCH;
@@ -215,7 +215,7 @@ fn what_a_killed_run_left_is_removed_and_a_running_one_is_not() {
         File::open(path.join(name)).unwrap().set_modified(old).unwrap();
     }
     drop(Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap());
-    let mut kept = [".other.cargo-rootfs-killed", &before[0], ".out.cargo-rootfs-recent"];
+    let mut kept = [".other.cargo-rootfs-killed", &before[0]];
     kept.sort_unstable();
     assert_eq!(names_in(&path), kept);
     drop(running);
