@@ -8,6 +8,7 @@ pub mod dir;
 pub mod docker;
 mod encode;
 mod folders;
+mod leftover;
 mod pages;
 mod reader;
 mod staged_file;

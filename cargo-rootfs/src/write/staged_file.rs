@@ -8,10 +8,11 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FallocateFlags, OFlags};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, FlockOperation, OFlags};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::folders::{NewFolders, holding};
+use super::leftover;
 use crate::error::{Error, Result};
 
 /// Mode of a new file before the umask, as for any other build product.
@@ -35,6 +36,10 @@ impl StagedFile {
     /// Will be the regular file `path`. Missing folders above it are made.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let folders = NewFolders::create(holding(path))?;
+        // Only where a file is replaced may one without a name have left something.
+        if path.symlink_metadata().is_ok() {
+            leftover::remove(path);
+        }
         let temporary = match unnamed(holding(path)) {
             Some(file) => Temporary::Unnamed(file),
             None => Temporary::Named(named(path)?),
@@ -92,12 +97,16 @@ fn unnamed(folder: &Path) -> Option<File> {
 
 /// A file beside `path` that is removed when it is dropped.
 fn named(path: &Path) -> Result<NamedTempFile> {
+    leftover::remove(path);
     // Its own way to make files would put a path into the error that nobody asked for.
     let create = |name: &Path| File::options().write(true).create_new(true).mode(MODE).open(name);
-    tempfile::Builder::new()
-        .prefix(&hidden(path))
-        .make_in(holding(path), create)
-        .map_err(|error| Error::io("create", path, error))
+    loop {
+        let made = tempfile::Builder::new().prefix(&leftover::prefix(path)).make_in(holding(path), create);
+        let file = made.map_err(|error| Error::io("create", path, error))?;
+        if leftover::lock(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
 }
 
 /// Gives `file` the name `path`; or, where that is taken, one beside it, since linkat(2) replaces nothing.
@@ -107,8 +116,10 @@ fn link(file: &File, path: &Path) -> io::Result<Option<TempPath>> {
     match link(path) {
         Ok(()) => Ok(None),
         Err(rustix::io::Errno::EXIST) => {
-            let named =
-                tempfile::Builder::new().prefix(&hidden(path)).make_in(holding(path), |name| Ok(link(name)?))?;
+            let _ = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+            let named = tempfile::Builder::new()
+                .prefix(&leftover::prefix(path))
+                .make_in(holding(path), |name| Ok(link(name)?))?;
             Ok(Some(named.into_temp_path()))
         }
         Err(error) => Err(error.into()),
@@ -117,12 +128,6 @@ fn link(file: &File, path: &Path) -> io::Result<Option<TempPath>> {
 
 fn magic_link(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-/// `.NAME.`, short enough for the random part to follow (NAME_MAX is 255).
-fn hidden(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    format!(".{}.", name.chars().take(50).collect::<String>())
 }
 
 impl Write for StagedFile {

@@ -4,7 +4,7 @@
 
 #[cfg(feature = "cli")]
 mod fill;
-mod remove;
+pub(super) mod remove;
 mod staging;
 mod standing;
 mod tree;

@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
-/// Removes the folder `path`.
-pub(super) fn tree(path: &Path) -> Result<()> {
+/// Removes the folder `path`. Another process may do the same.
+pub(in crate::write) fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
     tree_in(CWD, &name)
 }
@@ -19,7 +19,7 @@ pub(super) fn tree(path: &Path) -> Result<()> {
 pub(super) fn tree_in(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let folder = open(parent, name)?;
     empty(folder.as_fd(), rustix::fs::fstat(&folder)?.st_dev)?;
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+    gone(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR))
 }
 
 fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
@@ -32,14 +32,22 @@ fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
         match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
             // EISDIR is what Linux says of a folder, EPERM what POSIX has for it.
             Err(Errno::ISDIR | Errno::PERM) => {
-                let inner = open_inside(folder, &name)?;
+                let inner = match open_inside(folder, &name) {
+                    Err(Errno::NOENT) => continue,
+                    inner => inner?,
+                };
                 empty(inner.as_fd(), device)?;
-                rustix::fs::unlinkat(folder, &name, AtFlags::REMOVEDIR)?;
+                gone(rustix::fs::unlinkat(folder, &name, AtFlags::REMOVEDIR))?;
             }
-            result => result?,
+            result => gone(result)?,
         }
     }
     Ok(())
+}
+
+/// What is not there any more is removed, by whomever.
+fn gone(result: Result<()>) -> Result<()> {
+    if result == Err(Errno::NOENT) { Ok(()) } else { result }
 }
 
 /// The names in a folder, without itself and its parent.

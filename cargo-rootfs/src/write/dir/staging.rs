@@ -3,19 +3,14 @@
 //! It knows nothing of what is inside.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, Result};
 
 use super::remove;
 use crate::write::folders::holding;
-
-/// Only then may an unlocked one be taken for what a killed run has left: between its making and
-/// its locking it is unlocked too.
-const ABANDONED: Duration = Duration::from_secs(60);
+use crate::write::leftover;
 
 /// A locked folder of a random name. Dropping it removes it with all that it holds.
 pub(super) struct Staging {
@@ -27,21 +22,22 @@ pub(super) struct Staging {
 impl Staging {
     /// A new one beside `path`, which names a folder that need not exist.
     pub(super) fn beside(path: &Path) -> Result<Self> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{}.cargo-rootfs-", name.chars().take(50).collect::<String>());
-        remove_abandoned(holding(path), &prefix);
-        let made = tempfile::Builder::new()
-            .prefix(&prefix)
-            .make_in(holding(path), |name| Ok(rustix::fs::mkdir(name, Mode::RWXU)?))
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EXIST))?;
-        // It would be removed as a file.
-        let path = made.into_temp_path().keep().map_err(|_| Errno::IO)?;
-        // The umask may have taken even the owner's rights.
-        rustix::fs::chmod(&path, Mode::RWXU)?;
-        let folder = open(&path)?;
-        // A file system without locks loses only the cleaning up after killed runs.
-        let _ = rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive);
-        Ok(Self { path, folder, kept: false })
+        leftover::remove(path);
+        loop {
+            let made = tempfile::Builder::new()
+                .prefix(&leftover::prefix(path))
+                .make_in(holding(path), |name| Ok(rustix::fs::mkdir(name, Mode::RWXU)?))
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EXIST))?;
+            // It would be removed as a file.
+            let path = made.into_temp_path().keep().map_err(|_| Errno::IO)?;
+            // The umask may have taken even the owner's rights.
+            match rustix::fs::chmod(&path, Mode::RWXU).and_then(|()| open(&path)) {
+                Ok(folder) if leftover::lock(&folder, &path) => return Ok(Self { path, folder, kept: false }),
+                // Another run has just removed it.
+                Ok(_) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     #[cfg(feature = "cli")]
@@ -113,21 +109,4 @@ fn is_unknown(error: Errno) -> bool {
 fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
-}
-
-/// Removes what killed runs left in `folder`: their locks went with them. All of it is best effort.
-fn remove_abandoned(folder: &Path, prefix: &str) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)) {
-        let Ok(metadata) = entry.metadata() else { continue };
-        let since = |time| SystemTime::now().duration_since(time).unwrap_or_default();
-        let is_old = metadata.modified().is_ok_and(|time| since(time) > ABANDONED);
-        if !metadata.is_dir() || !is_old || metadata.uid() != rustix::process::geteuid().as_raw() {
-            continue;
-        }
-        let Ok(locked) = open(&entry.path()) else { continue };
-        if rustix::fs::flock(&locked, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _ = remove::tree(&entry.path());
-        }
-    }
 }

@@ -1,0 +1,56 @@
+//! Hidden names beside an output, under which it is made, and what killed runs left under them.
+//!
+//! Whoever makes something there holds a lock on it (flock(2)), which ends with the process: no clock is asked.
+
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::dir::remove;
+use super::folders::holding;
+
+/// `.NAME.cargo-rootfs-`, short enough for a random part to follow (NAME_MAX is 255).
+pub(super) fn prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{}.cargo-rootfs-", name.chars().take(50).collect::<String>())
+}
+
+/// Locks what was just made at `path` and is open as `file`. False where another run took it for a leftover before it
+/// was locked, and removes it or has done so.
+///
+/// A file system without locks loses only the cleaning up after killed runs.
+pub(super) fn lock(file: impl AsFd, path: &Path) -> bool {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => false,
+        _ => is_at(file, path),
+    }
+}
+
+/// Removes what killed runs left beside the output `path`. All of it is best effort.
+pub(super) fn remove(path: &Path) {
+    let prefix = prefix(path);
+    let Ok(entries) = std::fs::read_dir(holding(path)) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())) {
+        let path = entry.path();
+        let Ok(metadata) = entry.metadata() else { continue };
+        let may_be = metadata.is_dir() || metadata.is_file();
+        if !may_be || metadata.uid() != rustix::process::geteuid().as_raw() {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(locked) = rustix::fs::open(&path, flags, Mode::empty()) else { continue };
+        if rustix::fs::flock(&locked, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&locked, &path) {
+            let _ = if metadata.is_dir() { remove::tree(&path).is_ok() } else { std::fs::remove_file(&path).is_ok() };
+        }
+    }
+}
+
+/// Whether `path` is still the name of what is open as `file`.
+fn is_at(file: impl AsFd, path: &Path) -> bool {
+    let named = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    let open = rustix::fs::fstat(file);
+    matches!((named, open), (Ok(named), Ok(open)) if (named.st_dev, named.st_ino) == (open.st_dev, open.st_ino))
+}
