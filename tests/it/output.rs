@@ -337,6 +337,34 @@ fn an_interrupted_build_is_told_as_such() {
     assert!(!slow.path().join("x.tar").exists());
 }
 
+/// Killed as soon as there is anything to leave, and a little later each time.
+#[test]
+fn what_a_killed_run_left_goes_with_the_next() {
+    let folder = Project::empty().file("big", "");
+    // Sparse: it takes long to write, and no room.
+    std::fs::File::options().write(true).open(folder.path().join("big")).unwrap().set_len(4 << 30).unwrap();
+    std::fs::create_dir(folder.path().join("outputs")).unwrap();
+    let outputs = folder.path().join("outputs");
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(&outputs).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let written = |name: &str| outputs.join(name).join("big").metadata().map_or(0, |metadata| metadata.len());
+    for bytes in [0, 1, 5_000_000] {
+        let arguments = ["-q", "--tools-only", "--include", "big:/big", "--dir", "outputs/out"];
+        let mut child = folder.command(".", &arguments, &[]).spawn().unwrap();
+        while !names().iter().any(|name| name.starts_with(".out.cargo-rootfs-") && written(name) >= bytes) {
+            assert!(child.try_wait().unwrap().is_none(), "it ended early");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(names().len(), 1, "a killed run cleans nothing up: {:?}", names());
+    }
+    let run = folder.run(&["-q", "--tools-only", "--with", "true", "--dir", "outputs/out"]);
+    assert_eq!((run.code, names()), (0, vec!["out".to_owned()]), "{run:#?}");
+}
+
 #[test]
 fn ctrl_c_while_an_engine_does_not_answer_is_told_as_such() {
     use std::os::unix::process::CommandExt;

@@ -688,7 +688,11 @@ fn without_o_tmpfile_the_result_is_the_same() {
         file.persist().unwrap();
         assert_eq!(names_in(&path), ["x.tar"]);
     }
+    let running = staged_file::StagedFile::named(&output).unwrap();
+    std::fs::write(path.join(".x.tar.cargo-rootfs-killed"), "left").unwrap();
     drop(staged_file::StagedFile::named(&output).unwrap());
+    assert_eq!(names_in(&path).len(), 2, "what is being written stays: {:?}", names_in(&path));
+    drop(running);
     assert_eq!(names_in(&path), ["x.tar"]);
 
     let named = output.metadata().unwrap().mode();

@@ -222,6 +222,41 @@ fn what_a_killed_run_left_is_removed_and_a_running_one_is_not() {
 }
 
 #[test]
+fn what_was_left_a_moment_ago_goes_with_files_of_its_kind() {
+    let (_folder, path) = temp();
+    let running = Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap();
+    let kept = names_in(&path);
+    std::fs::create_dir_all(path.join(".out.cargo-rootfs-killed/usr/bin")).unwrap();
+    std::fs::write(path.join(".out.cargo-rootfs-killed/usr/bin/app"), "app").unwrap();
+    std::fs::write(path.join(".out.cargo-rootfs-named"), "archive").unwrap();
+    for name in [".out.cargo-rootfs", ".out.mine"] {
+        std::fs::write(path.join(name), "of others").unwrap();
+    }
+    drop(Dir::create(&path.join("out"), 0, Replace::OwnOnly).unwrap());
+    assert_eq!(names_in(&path), [".out.cargo-rootfs", kept[0].as_str(), ".out.mine"]);
+    drop(running);
+}
+
+/// Each may find the other's in the moment before it is locked.
+#[test]
+fn runs_that_begin_at_once_do_not_take_each_others_for_leftovers() {
+    let (_folder, path) = temp();
+    let out = path.join("out");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let staging = Staging::beside(out.as_std_path()).unwrap();
+                    assert!(rustix::fs::statat(staging.folder(), ".", rustix::fs::AtFlags::empty()).is_ok());
+                    std::fs::create_dir(staging.path().join("usr")).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(names_in(&path), [""; 0]);
+}
+
+#[test]
 fn a_tar_and_a_folder_from_one_reading_are_equal() {
     let (_folder, path) = temp();
     std::fs::write(path.join("host"), vec![3; 3 << 20]).unwrap();
