@@ -32,11 +32,19 @@ impl ImageName {
         if host.is_some_and(|host| !is_host(host)) {
             return Err(refused("its host is malformed"));
         }
+        let misspelled = |why: &str| {
+            let repaired = repaired(host, path, tag);
+            // What cannot be repaired is as it was, and is not parsed again.
+            match repaired != format!("{repository}:{tag}") && Self::parse(&repaired).is_ok() {
+                true => refused(why).help(repaired),
+                false => refused(why),
+            }
+        };
         if path.chars().any(|letter| letter.is_ascii_uppercase()) {
-            return Err(refused("it must be lower-case").help(format!("{}:{tag}", repository.to_lowercase())));
+            return Err(misspelled("it must be lower-case"));
         }
         if !path.split('/').all(is_component) {
-            return Err(refused("it must be of a-z and 0-9, with one of `.` `_` `-` between them"));
+            return Err(misspelled("it must be of a-z and 0-9, with one of `.` `_` `-` between them"));
         }
         if repository.len() > 255 {
             return Err(refused("it is longer than 255 bytes"));
@@ -57,6 +65,24 @@ impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.repository, self.tag)
     }
+}
+
+/// The name whose path has the words of `path`, in lower case, and separators that are known between them.
+fn repaired(host: Option<&str>, path: &str, tag: &str) -> String {
+    let is_word = |letter: &char| letter.is_ascii_alphanumeric();
+    let component = |component: &str| {
+        let letters: Vec<char> = component.trim_matches(|letter| !is_word(&letter)).chars().collect();
+        let runs = letters.chunk_by(|a, b| is_word(a) == is_word(b));
+        let spelled = |run: &[char]| match run {
+            [first, ..] if is_word(first) => String::from_iter(run).to_ascii_lowercase(),
+            ['.' | '_'] => String::from_iter(run),
+            _ => "-".to_owned(),
+        };
+        runs.map(spelled).collect::<String>()
+    };
+    let components = path.split('/').map(component).filter(|component| !component.is_empty());
+    let path: Vec<String> = host.map(str::to_owned).into_iter().chain(components).collect();
+    format!("{}:{tag}", path.join("/"))
 }
 
 fn is_host(host: &str) -> bool {
