@@ -167,4 +167,27 @@ mod tests {
         }
         assert_eq!(ImageName::parse("MyApp:V1").unwrap_err().help_line(), Some("myapp:V1"));
     }
+
+    /// A help that is pasted works.
+    #[test]
+    fn what_is_suggested_is_a_name() {
+        for (typed, suggested) in [
+            ("Bad Name", Some("bad-name:latest")),
+            ("MyApp:V1", Some("myapp:V1")),
+            ("my app", Some("my-app:latest")),
+            ("Reg.io:5000/Me/My__App-", Some("Reg.io:5000/me/my-app:latest")),
+            ("-A.b_c.", Some("a.b_c:latest")),
+            ("a//B", Some("a/b:latest")),
+            ("Ünïcode App", Some("n-code-app:latest")),
+            ("A:.x", None),
+            ("Ü", None),
+            ("a/", Some("a:latest")),
+            ("App@sha256:0", None),
+            ("", None),
+        ] {
+            let error = ImageName::parse(typed).expect_err(typed);
+            assert_eq!(error.help_line(), suggested, "{typed}");
+            assert!(suggested.is_none_or(|name| ImageName::parse(name).is_ok()), "{typed}");
+        }
+    }
 }
