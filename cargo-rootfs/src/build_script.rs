@@ -16,6 +16,7 @@
 //! // src/main.rs: static USERLAND: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/userland.tar"));
 //! ```
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
@@ -26,13 +27,13 @@ use std::sync::atomic::AtomicBool;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
-use crate::layout::{self, Artifacts, Content, Executable, Include, Variants};
+use crate::layout::{Artifacts, Content, Executable, Include, Variants};
 use crate::path::RootfsPath;
-use crate::pipeline::Epoch;
+use crate::pipeline::{self, Directory, Epoch, Events, Job, Order};
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
 use crate::target::{Machine, Target};
-use crate::write::{self, tar::TarFile};
+use crate::write::{self, Observer, tar::TarFile};
 
 /// What to pack. Each method adds to what was said before.
 #[derive(Debug, Clone)]
@@ -212,30 +213,71 @@ impl Userland {
         let mut inputs: Vec<PathBuf> =
             executables.iter().map(|executable| executable.path.clone().into_std_path_buf()).collect();
         let artifacts = Artifacts { executables, ..Artifacts::default() };
-        let assembly = layout::assemble(&sysroot, &target, &content, &artifacts)?;
-        inputs.extend(assembly.inputs);
+        let plan = Wanted { target, content };
+        let sysroot = Box::new(Directory::open(&sysroot)?);
+        let gathered = Gathered::default();
+        let mut proved = pipeline::prove(vec![Job { plan, artifacts, sysroot }], &gathered)?;
+        let proved = proved.pop().expect("there is one rootfs for one job");
 
         let staged = path.with_extension("tar.new");
-        let may_open = layout::may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
-        let suggested = layout::suggestion_warning(&assembly.suggestions);
-        let mut warnings = Gather(assembly.warnings.into_iter().chain(may_open).chain(suggested).collect());
         let sink = TarFile::create(&staged, Epoch::from_environment()?.seconds())?;
-        write::write(&assembly.rootfs, vec![sink], &mut warnings, &AtomicBool::new(false))?;
+        write::write(&proved.assembly.rootfs, vec![sink], &mut &gathered, gathered.interrupted())?;
         if same_bytes(&staged, path) {
             fs::remove_file(&staged).map_err(|error| Error::io("remove", &staged, error))?;
         } else {
             fs::rename(&staged, path).map_err(|error| Error::io("create", path, error))?;
         }
-        let watched = watched(&sysroot, inputs, &assembly.absent);
-        Ok(Packed { path: path.to_owned(), watched, warnings: warnings.0 })
+        let directory = proved.sysroot().to_owned();
+        inputs.extend(proved.assembly.inputs);
+        let watched = watched(&directory, inputs, &proved.assembly.absent);
+        Ok(Packed { path: path.to_owned(), watched, warnings: gathered.warnings.into_inner() })
     }
 }
 
-struct Gather(Vec<Warning>);
+/// A userland as the pipeline sees it.
+struct Wanted {
+    target: Target,
+    content: Content,
+}
 
-impl write::Observer for Gather {
+impl Order for Wanted {
+    fn name(&self) -> &str {
+        "userland"
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn content(&self) -> &Content {
+        &self.content
+    }
+}
+
+/// Keeps warnings; a build script shows no progress and is not asked to stop.
+#[derive(Default)]
+struct Gathered {
+    warnings: RefCell<Vec<Warning>>,
+    never: AtomicBool,
+}
+
+impl Events for Gathered {
+    fn warning(&self, warning: &Warning) {
+        self.warnings.borrow_mut().push(warning.clone());
+    }
+
+    fn progress(&self, _: u64) -> Box<dyn Observer + '_> {
+        Box::new(self)
+    }
+
+    fn interrupted(&self) -> &AtomicBool {
+        &self.never
+    }
+}
+
+impl Observer for &Gathered {
     fn warn(&mut self, warning: Warning) {
-        self.0.push(warning);
+        self.warning(&warning);
     }
 }
 

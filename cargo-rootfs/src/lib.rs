@@ -21,7 +21,8 @@
 //! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
 //! - `provision` (feature `cli`): sysroots made of a distribution's packages.
 //! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights. `watch`: what it asks for meanwhile.
-//!   `findings`: what that means.
+//! - `check` and `trace` (feature `cli`): commands that are watched in a rootfs or in a sysroot, and what they lack or
+//!   use there. `findings`: the vocabulary of both.
 //! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
 //!
 //! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves
@@ -47,6 +48,8 @@
 pub mod build_script;
 #[cfg(feature = "cli")]
 mod cargo;
+#[cfg(feature = "cli")]
+mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod elf;
@@ -82,6 +85,8 @@ pub mod sysroot;
 pub mod target;
 pub mod template;
 mod text;
+#[cfg(feature = "cli")]
+mod trace;
 #[cfg(feature = "cli")]
 mod watch;
 mod wording;

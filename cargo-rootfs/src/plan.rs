@@ -17,7 +17,7 @@ use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
 use crate::target::Target;
 
-pub(crate) use image::{ImagePlan, Start};
+pub(crate) use image::ImagePlan;
 
 use select::Selection;
 

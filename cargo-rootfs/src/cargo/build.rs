@@ -29,7 +29,7 @@ pub(crate) struct Built {
 /// `people` is where cargo's words go, where they do not go there by themselves.
 pub(crate) fn build(
     build: &Build,
-    targets: &[RootfsPlan],
+    targets: &[&RootfsPlan],
     toolchain: &Toolchain,
     preparation: &Preparation,
     people: impl Write + Send,

@@ -23,26 +23,27 @@
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
 
 mod check;
-mod closures;
 mod enter;
 mod generate;
 mod meeting;
-mod output;
 mod progress;
-mod run;
-mod sysroots;
+mod sysroot;
 mod terminal;
 mod trace;
-mod trees;
+mod tree;
+mod why;
+mod write;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
+use crate::enter::Program;
 use crate::error::{Error, exit_code};
 pub use crate::options::Options;
-use crate::options::{explain, refuse_options_before_subcommand, tree_of_files};
+use crate::options::{Command, SysrootCommand, explain, refuse_options_before_subcommand, tree_of_files};
+use crate::plan::{Purpose, Request};
 use terminal::Terminal;
 
 /// What the arguments ask to be printed instead of a run: help, the version, or what is wrong with them.
@@ -81,9 +82,48 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     parsed.map_err(|error| Answer(Box::new(explain(&mut command, error))))
 }
 
-/// Does what was asked for.
+/// Does what was asked for: one subcommand, which asks other rooms and prints their answer.
 pub fn run(options: &Options) -> crate::Result<()> {
-    run::run(options, &Terminal::new(options))
+    let terminal = &Terminal::new(options);
+    let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
+    match &options.command {
+        None => {
+            let purpose = Purpose::Write(&options.output, &options.image);
+            write::run(&request(&options.build, &options.content, purpose), terminal)
+        }
+        Some(Command::Tree(args)) if !args.files.is_empty() => tree::of_files(args, terminal),
+        Some(Command::Tree(args)) => tree::run(&request(&args.build, &args.content, Purpose::Report), args, terminal),
+        Some(Command::Why(args)) => {
+            why::run(&request(&args.build, &args.content, Purpose::Report), &args.file, terminal)
+        }
+        Some(Command::Run(args)) => {
+            let image = enter::image_args(&args.enter);
+            let request = request(&args.build, &args.content, Purpose::Enter(&image));
+            enter::run(&request, Program::Words(&args.words), &args.enter, terminal)
+        }
+        Some(Command::Shell(args)) => {
+            let image = enter::image_args(&args.enter);
+            let request = request(&args.build, &args.content, Purpose::Enter(&image));
+            enter::run(&request, Program::Shell, &args.enter, terminal)
+        }
+        Some(Command::Check(args)) => {
+            let image = enter::image_args(&args.enter);
+            check::run(&request(&args.build, &args.content, Purpose::Enter(&image)), args, terminal)
+        }
+        Some(Command::Trace(args)) => {
+            trace::run(&request(&args.build, &args.content, Purpose::Compare), args, terminal)
+        }
+        Some(Command::Sysroot { command }) => match command {
+            SysrootCommand::List => sysroot::list(terminal),
+            SysrootCommand::Prune { all } => sysroot::prune(*all, terminal),
+            SysrootCommand::Path(args) => {
+                sysroot::path(&request(&args.build, &args.content, Purpose::Report), terminal)
+            }
+            SysrootCommand::Update { manifest } => sysroot::update(manifest, terminal),
+        },
+        Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
+        Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
+    }
 }
 
 /// Prints an error that [`run`] gave, and says what to exit with.

@@ -11,11 +11,10 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use crate::error::{Error, Result, Warning};
+use crate::error::{Error, Result, Warning, exit_code};
 use crate::options::{Color, Format, Options};
 use crate::output::Written;
 use crate::pipeline::Events;
-use crate::target::Target;
 use crate::write::Observer;
 
 // The colours of cargo (cargo's src/cargo/util/style.rs).
@@ -58,9 +57,17 @@ impl Terminal {
         self.quiet
     }
 
-    /// Set when Ctrl-C was pressed.
-    pub(super) fn interrupt(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.interrupted)
+    /// From now on Ctrl-C asks to stop, so that nothing is left half done; a second one does not ask.
+    pub(super) fn watch_signals(&self) -> Result<()> {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::flag;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // In this order: the second signal finds the flag set by the first.
+            flag::register_conditional_shutdown(signal, exit_code::INTERRUPTED, Arc::clone(&self.interrupted))
+                .and_then(|_| flag::register(signal, Arc::clone(&self.interrupted)))
+                .map_err(|error| Error::failed("cannot watch for signals").with_source(error))?;
+        }
+        Ok(())
     }
 
     /// How results are printed.
@@ -127,17 +134,6 @@ impl Terminal {
         line.map_or(Ok(()), |line| self.result(line.as_bytes()))
     }
 
-    /// A sysroot that would be used: its folder, one line.
-    pub(super) fn sysroot(&self, folder: &camino::Utf8Path, target: &Target) -> Result<()> {
-        match self.format {
-            Format::Human => self.result(format!("{folder}\n").as_bytes()),
-            Format::Json => {
-                let fields = json!({"path": folder, "target": target.triple()});
-                self.result(line("rootfs-sysroot", &fields).as_bytes())
-            }
-        }
-    }
-
     /// Puts a result out as it is. A reader that has gone away, as `head`, has had enough.
     pub(super) fn result(&self, bytes: &[u8]) -> Result<()> {
         let mut stdout = io::stdout().lock();
@@ -152,11 +148,6 @@ impl Terminal {
     /// A JSON line beside what people are told; its loss is not worth a failure of its own.
     fn program(&self, line: &str) {
         let _ = self.result(line.as_bytes());
-    }
-
-    /// Where the words of a program that is called go on to people.
-    pub(super) fn relay(&self) -> impl io::Write + Send + use<> {
-        io::stderr()
     }
 
     /// Nobody can be told that nothing can be told.
@@ -182,9 +173,18 @@ impl Events for Terminal {
         Box::new(Progress::new(size, self))
     }
 
+    fn relay(&self) -> Box<dyn io::Write + Send> {
+        Box::new(io::stderr())
+    }
+
     fn interrupted(&self) -> &AtomicBool {
         &self.interrupted
     }
+}
+
+/// A size for people: `1.4 MiB`.
+pub(super) fn bytes(size: u64) -> impl Display {
+    indicatif::HumanBytes(size)
 }
 
 /// An object as a line, the reason first, as cargo's messages have it.

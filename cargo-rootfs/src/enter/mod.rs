@@ -38,6 +38,7 @@
 //! A setuid bit has nobody to change to. Capabilities hold inside the namespaces only.
 
 mod account;
+mod bind;
 mod channel;
 mod chroot;
 mod door;
@@ -51,11 +52,11 @@ mod message;
 mod mounts;
 mod network;
 mod outside;
+mod program;
 mod refused;
 mod watched;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
@@ -63,9 +64,11 @@ use serde::{Deserialize, Serialize};
 use crate::path::RootfsPath;
 use crate::watch::Seen;
 
-pub(crate) use account::account;
-pub(crate) use look_up::{Found, look_up};
-pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, enter, stay};
+use account::account;
+pub(crate) use bind::{Access, Bind};
+use look_up::{Found, look_up};
+pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, stay};
+pub(crate) use program::{Program, command, enter, not_started, present, quoted, run};
 pub(crate) use watched::{Output, Stdin, Watching};
 
 /// What to run.
@@ -88,24 +91,6 @@ pub(crate) enum Network {
     Host,
     /// One of its own, which has a loopback interface and nothing else.
     None,
-}
-
-/// A file or folder of the host that is seen inside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Bind {
-    /// Absolute, without links.
-    #[serde(with = "message::path")]
-    pub(crate) source: PathBuf,
-    #[serde(with = "message::rootfs_path")]
-    pub(crate) destination: RootfsPath,
-    pub(crate) access: Access,
-}
-
-/// What can be done to a bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Access {
-    ReadWrite,
-    ReadOnly,
 }
 
 /// How a command came to its end.

@@ -1,16 +1,14 @@
-//! What was seen of a command, judged: what it missed in a rootfs, and what of a sysroot it used.
+//! The vocabulary in which [`crate::check`] and [`crate::trace`] judge what was seen of a command.
 //!
-//! Events and trees go in, findings come out: nothing here runs, reads or prints anything. A finding that is wrong is
-//! worse than one that is not made, so what programs ask for in vain on every machine is passed over (`noise`).
+//! It runs and prints nothing. A finding that is wrong is worse than one that is not made, so requests that programs make
+//! on every machine are passed over ([`noise`]).
 
-mod missing;
-mod noise;
-mod used;
+pub(crate) mod noise;
+mod trees;
 
 use crate::path::RootfsPath;
 
-pub(crate) use missing::{Add, Missing, Weight, missing, paste};
-pub(crate) use used::{Group, Used, used};
+pub(crate) use trees::Real;
 
 /// What is in a sysroot and in a rootfs, by paths that may lead through links.
 pub(crate) trait Trees {
@@ -42,20 +40,20 @@ pub(crate) enum Execution {
 }
 
 /// Whether a command of this name is found by its name alone where this file is: it is in a folder of programs.
-fn is_in_path(path: &RootfsPath) -> bool {
+pub(crate) fn is_in_path(path: &RootfsPath) -> bool {
     const FOLDERS: [&[u8]; 6] = [b"/usr/local/sbin", b"/usr/local/bin", b"/usr/sbin", b"/usr/bin", b"/sbin", b"/bin"];
     path.parent().is_some_and(|folder| FOLDERS.contains(&folder.as_bytes()))
 }
 
 /// Whether a name is that of a shared object: `libz.so.1`, `_ssl.cpython-311-x86_64-linux-gnu.so`.
-fn is_library(path: &RootfsPath) -> bool {
+pub(crate) fn is_library(path: &RootfsPath) -> bool {
     let name = path.file_name();
     name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some()
 }
 
 /// Whether a library is found by its name alone where this file is: in a folder that loaders search unasked, as
 /// `/usr/lib/x86_64-linux-gnu`.
-fn is_in_library_folder(path: &RootfsPath) -> bool {
+pub(crate) fn is_in_library_folder(path: &RootfsPath) -> bool {
     let parts: Vec<&[u8]> = path.components().collect();
     let parts = match parts[..] {
         [b"usr", ref rest @ ..] => rest,
@@ -70,7 +68,7 @@ fn is_in_library_folder(path: &RootfsPath) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
@@ -79,18 +77,18 @@ pub(super) mod tests {
     /// Trees in memory. A path of the sysroot that ends in a slash is a folder, in `*` an executable file; `a -> b` is a
     /// link to the real path `b`.
     #[derive(Default)]
-    pub(super) struct Memory {
+    pub(crate) struct Memory {
         sysroot: BTreeMap<RootfsPath, There>,
         packed: BTreeSet<RootfsPath>,
         interpreters: BTreeMap<RootfsPath, RootfsPath>,
     }
 
-    pub(super) fn path(text: &str) -> RootfsPath {
+    pub(crate) fn path(text: &str) -> RootfsPath {
         RootfsPath::parse(text).unwrap()
     }
 
     impl Memory {
-        pub(super) fn new(sysroot: &[&str], packed: &[&str]) -> Self {
+        pub(crate) fn new(sysroot: &[&str], packed: &[&str]) -> Self {
             let mut memory = Self::default();
             for text in sysroot {
                 let (name, real) = text.split_once(" -> ").unwrap_or((text, text));
@@ -116,7 +114,7 @@ pub(super) mod tests {
             memory
         }
 
-        pub(super) fn interpreter(mut self, script: &str, interpreter: &str) -> Self {
+        pub(crate) fn interpreter(mut self, script: &str, interpreter: &str) -> Self {
             self.interpreters.insert(path(script), path(interpreter));
             self
         }
@@ -150,7 +148,7 @@ pub(super) mod tests {
     }
 
     /// `PROCESS PROGRAM VERB PATH RESULT`, as `1 sh exec /bin/ls absent`.
-    pub(super) fn events(lines: &[&str]) -> Vec<Event> {
+    pub(crate) fn events(lines: &[&str]) -> Vec<Event> {
         lines
             .iter()
             .map(|line| {

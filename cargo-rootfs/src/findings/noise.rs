@@ -64,7 +64,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Whether it says nothing that this is missing, or used.
-pub(super) fn is_noise(path: &RootfsPath) -> bool {
+pub(crate) fn is_noise(path: &RootfsPath) -> bool {
     let is_within = |folder: &&str| {
         let rest = path.as_bytes().strip_prefix(folder.as_bytes());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
@@ -76,7 +76,7 @@ pub(super) fn is_noise(path: &RootfsPath) -> bool {
 }
 
 /// Whether it is configuration: programs ask for it, and have defaults.
-pub(super) fn is_configuration(path: &RootfsPath) -> bool {
+pub(crate) fn is_configuration(path: &RootfsPath) -> bool {
     path.components().next() == Some(b"etc")
 }
 

@@ -1,14 +1,15 @@
 //! The listener of a run.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Warning};
+#[cfg(feature = "cli")]
 use crate::output;
 use crate::write::Observer;
 
 /// Receives what happens during a run, in order, and says when to stop.
-#[allow(dead_code)] // The session that calls them follows.
 pub(crate) trait Events {
     /// A step begins: a verb and its object, as in `Packing target/rootfs/app.tar`.
     fn status(&self, verb: &str, what: &dyn Display) {
@@ -26,6 +27,11 @@ pub(crate) trait Events {
     /// An observer of one write of `size` bytes in all; it ends when it is dropped.
     fn progress(&self, size: u64) -> Box<dyn Observer + '_>;
 
+    /// The destination of what programs that are called have to say to people.
+    fn relay(&self) -> Box<dyn io::Write + Send> {
+        Box::new(io::sink())
+    }
+
     /// Becomes true when the run is to stop, as by Ctrl-C.
     fn interrupted(&self) -> &AtomicBool;
 
@@ -35,12 +41,13 @@ pub(crate) trait Events {
     }
 }
 
-impl<E: Events> output::Listener for E {
+#[cfg(feature = "cli")]
+impl output::Listener for &dyn Events {
     fn begins(&self, verb: &str, place: &dyn Display) {
         self.status(verb, place);
     }
 
     fn progress(&self, size: u64) -> Box<dyn Observer + '_> {
-        Events::progress(self, size)
+        Events::progress(*self, size)
     }
 }

@@ -1,11 +1,23 @@
 //! The stages from a plan to proved root filesystems, for every target of a run.
 //!
-//! It knows no terminal and no command line: what happens meanwhile goes to [`Events`].
+//! It knows no terminal and no command line: what happens meanwhile goes to [`Events`]. The command and build scripts lay
+//! out and prove in the same place ([`prove()`]); they differ in where their sysroots come from ([`SysrootSource`]).
+
+// Build scripts call a part of it.
+#![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 mod epoch;
-#[cfg(feature = "cli")]
 mod events;
+mod prove;
+#[cfg(feature = "cli")]
+mod provisioned;
+#[cfg(feature = "cli")]
+mod session;
+mod sysroot;
 
 pub(crate) use epoch::Epoch;
-#[cfg(feature = "cli")]
 pub(crate) use events::Events;
+pub(crate) use prove::{Job, Order, prove};
+#[cfg(feature = "cli")]
+pub(crate) use session::{Rooted, Session, release, update_sysroots};
+pub(crate) use sysroot::{Directory, SysrootSource};

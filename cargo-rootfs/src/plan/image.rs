@@ -6,7 +6,9 @@ use super::select::Selection;
 use super::{Purpose, Request};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
+use crate::layout::Assembly;
 use crate::options::{ImageArgs, OutputArgs};
+use crate::path::RootfsPath;
 use crate::target::Target;
 use crate::write::docker::Engine;
 
@@ -29,6 +31,22 @@ pub(crate) enum Start {
     Executable(usize),
     /// The first tool, as its command.
     FirstTool,
+}
+
+impl ImagePlan {
+    /// The configuration with the paths that the layout gave; `epoch` is when it was made, in seconds since 1970.
+    pub(crate) fn config(&self, assembly: &Assembly, epoch: i64) -> ImageConfig {
+        let mut config = self.config.clone();
+        let path = |path: Option<&RootfsPath>| path.map(ToString::to_string).into_iter().collect();
+        match &self.start {
+            Start::Given(entrypoint) => config.entrypoint.clone_from(entrypoint),
+            Start::Executable(index) => config.entrypoint = path(assembly.executables.get(*index)),
+            Start::FirstTool => config.cmd = path(assembly.tools.first()),
+            Start::Nothing => {}
+        }
+        config.created = epoch;
+        config
+    }
 }
 
 /// The plan of one target's images. Warns of what has no effect.

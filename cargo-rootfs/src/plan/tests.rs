@@ -1,6 +1,7 @@
 use clap::Parser;
 use serde_json::{Value, json};
 
+use super::image::Start;
 use super::*;
 use crate::options::Options;
 

@@ -57,6 +57,14 @@ pub(crate) struct Kept {
     _used: File,
 }
 
+#[cfg(test)]
+impl Kept {
+    /// One that no cache has.
+    pub(super) fn fake(root: PathBuf) -> Self {
+        Self { root, _used: tempfile::tempfile().unwrap() }
+    }
+}
+
 /// One sysroot as `sysroot list` shows it.
 #[derive(Debug)]
 pub(crate) struct Listed {

@@ -15,9 +15,11 @@ mod pin;
 mod prune;
 mod repair;
 mod request;
+mod rounds;
 mod sources;
 mod suite;
 mod unpack;
+mod update;
 mod want;
 mod work;
 
@@ -29,7 +31,9 @@ pub(crate) use choose::{Asked, Candidate, Place, candidates};
 pub(crate) use lock::Lock;
 pub(crate) use prune::Prune;
 pub(crate) use request::{Lockfile, May, Network, Pinned, Request, Step, Stop, Watch};
+pub(crate) use rounds::{Distributions, Rounds, Start};
 pub(crate) use suite::Suite;
+pub(crate) use update::update;
 pub(crate) use want::Want;
 
 use crate::error::{Error, Result};

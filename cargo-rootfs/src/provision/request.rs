@@ -105,6 +105,10 @@ pub(crate) enum Step<'s> {
     Extracting(usize, &'s Suite, &'static str),
     /// The lock was written.
     Locking(&'s Path),
+    /// A sysroot was chosen where nobody has named one; with the reasons.
+    Using(&'s str),
+    /// A package of the suite and architecture has another version.
+    Changed(&'s str, &'s Suite, &'s str),
 }
 
 /// Tells of steps.

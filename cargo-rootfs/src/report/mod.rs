@@ -2,6 +2,8 @@
 //!
 //! It formats what others found out, into a writer that it is given.
 
+#[cfg(feature = "cli")]
+mod absent;
 mod closure_json;
 mod json_text;
 mod missing;
@@ -14,6 +16,8 @@ mod tree;
 mod versions;
 mod why;
 
+#[cfg(feature = "cli")]
+pub use absent::{absent, left_out_by, named, sonames};
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
 #[cfg(feature = "cli")]

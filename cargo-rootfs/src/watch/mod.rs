@@ -1,6 +1,6 @@
 //! Watches a process's children, and theirs: which files they open, look at and execute, and which they ask for in vain.
 //!
-//! What that means is judged elsewhere ([`crate::findings`]): here is only what happened, in order, each thing once.
+//! What that means is judged elsewhere ([`crate::check`], [`crate::trace`]): here is only what happened, in order, each thing once.
 //!
 //! # How
 //! By ptrace(2), of which the kernel asks no privilege for one's own processes. The parent is seized before it starts

@@ -1,20 +1,20 @@
-//! A sysroot and a rootfs as findings ask for them.
+//! A sysroot and a rootfs as sources of findings.
 //!
-//! What is found in them means nothing here.
+//! Nothing here judges what is found in them.
 
 use std::io::Read;
 
-use crate::findings::{Execution, There, Trees};
+use super::{Execution, There, Trees};
 use crate::path::RootfsPath;
 use crate::report;
 use crate::resolve::{Files, Find};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
 
-/// Both.
-pub(super) struct Real<'r> {
-    pub(super) sysroot: &'r mut Sysroot,
-    pub(super) rootfs: &'r Rootfs,
+/// Both, as they are on this machine.
+pub(crate) struct Real<'r> {
+    pub(crate) sysroot: &'r mut Sysroot,
+    pub(crate) rootfs: &'r Rootfs,
 }
 
 /// So long is the line that names an interpreter, at most (`BINPRM_BUF_SIZE`).

@@ -1,27 +1,24 @@
-//! `tree` and `why`: from what was typed to the rooms that know, and what these say to the terminal.
+//! `tree`: the closures of files, or of everything in a rootfs that runs.
 //!
-//! How closures are found and shown is theirs: [`crate::resolve`] and [`crate::report`].
+//! [`crate::resolve`] finds them, and [`crate::report`] turns them into text.
 
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use camino::Utf8Path;
 use serde_json::json;
 
 use super::meeting;
-use super::output;
-use super::terminal::{self, Terminal};
+use super::terminal::{self, Terminal, bytes};
 use crate::error::{Error, Result, exit_code};
 use crate::layout::{Assembly, Script, Suggestion, Variants};
 use crate::options::{Format, TreeArgs};
 use crate::path::RootfsPath;
+use crate::pipeline::Session;
+use crate::plan::Request;
 use crate::report::{self, Cost, Costs, Show};
-use crate::resolve::{Closure, LibraryPath, Loaded, Note, Noted, Opening, Resolver, Skipped};
-use crate::rootfs::Origin;
+use crate::resolve::{Closure, LibraryPath, Resolver, Skipped};
 use crate::sysroot::Sysroot;
-use crate::target::Target;
 
 /// `tree FILE...`: one file after the other; a bad one stops none of the rest, but fails the run.
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
@@ -118,8 +115,14 @@ fn from_the_root(text: &str) -> String {
     rooted.collect::<Vec<String>>().join(":")
 }
 
-/// `tree`: the closures of everything in a rootfs that runs.
-pub(super) fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
+/// `tree`: the closures of everything in each rootfs that runs.
+pub(super) fn run(request: &Request<'_>, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
+    terminal.watch_signals()?;
+    let proved = Session::new(request, terminal)?.prove()?;
+    proved.into_iter().try_for_each(|one| of_rootfs(one.assembly, args, terminal))
+}
+
+fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let mut page = Page { text: Vec::new(), how_much: Show::of(args), terminal };
     if args.sizes {
         page.sizes(&report::costs(&assembly.rootfs));
@@ -179,7 +182,7 @@ impl Page<'_> {
     /// What everything costs.
     fn sizes(&mut self, costs: &Costs) {
         if self.terminal.format() == Format::Human {
-            return report::sizes(&mut self.text, costs, |size| output::bytes(size).to_string());
+            return report::sizes(&mut self.text, costs, |size| bytes(size).to_string());
         }
         for Cost { of, alone, all } in &costs.each {
             let line = terminal::line("size", &json!({"of": of, "alone": alone, "all": all}));
@@ -200,109 +203,4 @@ impl Show {
     fn of(args: &TreeArgs) -> Self {
         if args.no_dedupe { Self::All } else { Self::Once }
     }
-}
-
-/// `why PATH`: an absolute path, or a name that entries of the rootfs have.
-pub(super) fn why(assembly: &Assembly, target: &Target, typed: &str, terminal: &Terminal) -> Result<()> {
-    let rootfs = &assembly.rootfs;
-    let named = |name: &str| -> Vec<&RootfsPath> {
-        rootfs.iter().map(|(path, _)| path).filter(|path| path.file_name() == name.as_bytes()).collect()
-    };
-    let asked: Vec<RootfsPath> = match RootfsPath::from_bytes(typed.as_bytes()) {
-        Some(path) => Some(path).filter(|path| !report::way(rootfs, path).is_empty()).into_iter().collect(),
-        None => named(typed).into_iter().cloned().collect(),
-    };
-    if asked.is_empty() {
-        let error = Error::failed(format!("`{typed}` is not in the rootfs for {}", target.triple()));
-        let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
-        if let Some((noted, by)) = left_out(assembly, name) {
-            let priority = noted.note.priority;
-            let error = error.detail(format!("left out: a dlopen note of {by} names it ({})", noted.note));
-            return Err(match noted.opening {
-                Opening::LeftOut => error.help(format!("add it by `--dlopen {priority}`")),
-                _ => error.detail("it is not in the sysroot, or lacks something there"),
-            });
-        }
-        if let Some((library, by)) = may_open(assembly, name) {
-            let error = error.detail(format!("{by} may open it at run time, and no note says so"));
-            return Err(error.help(format!("add it: --with-lib {library}")));
-        }
-        return Err(match named(name).first() {
-            Some(near) => error.help(format!("`{near}` is")),
-            None => error.help("`cargo rootfs tree` shows what it holds"),
-        });
-    }
-    for path in &asked {
-        let mut text = Vec::new();
-        match terminal.format() {
-            Format::Human => {
-                report::why(&mut text, rootfs, path).map_err(unwritable)?;
-                let file = report::way(rootfs, path).pop().map(|(path, _)| path);
-                for note in file.iter().flat_map(|file| left_out_by(assembly, file)) {
-                    text.extend(format!("    leaves out {} ({note})\n", sonames(note)).into_bytes());
-                }
-            }
-            Format::Json => {
-                for (path, entry) in report::way(rootfs, path) {
-                    let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
-                    let left_out: Vec<_> = left_out_by(assembly, &path).into_iter().map(sonames).collect();
-                    let mut fields = json!({"path": path.to_string(), "origins": origins, "target": target.triple()});
-                    if !left_out.is_empty() {
-                        fields["left_out"] = json!(left_out);
-                    }
-                    text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
-                }
-            }
-        }
-        terminal.result(&text)?;
-    }
-    Ok(())
-}
-
-/// The dlopen note that names `soname` and was not followed to a library, and whose it is.
-fn left_out<'a>(assembly: &'a Assembly, soname: &str) -> Option<(&'a Noted, &'a RootfsPath)> {
-    let closures = assembly.closures.iter().map(|(_, closure)| closure);
-    let mut noted = closures.flat_map(|closure| closure.notes.iter().map(move |noted| (noted, closure)));
-    let (noted, closure) = noted.find(|(noted, _)| {
-        let is_taken = matches!(noted.opening, Opening::Taken { .. });
-        !is_taken && noted.note.sonames.iter().any(|name| **name == *soname.as_bytes())
-    })?;
-    Some((noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
-}
-
-/// The soname by which `name` may be opened without a note, and by what.
-fn may_open<'a>(assembly: &'a Assembly, name: &str) -> Option<(String, &'a RootfsPath)> {
-    assembly.closures.iter().find_map(|(_, closure)| {
-        let is_it = |library: &Loaded| {
-            let names = [&*library.needed, library.path.file_name(), library.realpath.file_name()];
-            names.contains(&name.as_bytes())
-        };
-        let found = closure.may_open.iter().find(|it| is_it(&it.library))?;
-        let by = found.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath);
-        Some((String::from_utf8_lossy(&found.library.needed).into_owned(), by))
-    })
-}
-
-/// The dlopen notes of the object at `path` that were not followed to a library.
-fn left_out_by<'a>(assembly: &'a Assembly, path: &RootfsPath) -> Vec<&'a Note> {
-    let mut notes: Vec<&Note> = Vec::new();
-    for closure in assembly.closures.iter().map(|(_, closure)| closure) {
-        for noted in &closure.notes {
-            let by = noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath);
-            let is_taken = matches!(noted.opening, Opening::Taken { .. });
-            if by == path && !is_taken && !notes.contains(&&*noted.note) {
-                notes.push(&noted.note);
-            }
-        }
-    }
-    notes
-}
-
-fn sonames(note: &Note) -> String {
-    note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(" or ")
-}
-
-/// Writing to memory does not fail.
-fn unwritable(error: io::Error) -> Error {
-    Error::failed("cannot write a report").with_source(error)
 }

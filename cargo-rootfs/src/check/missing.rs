@@ -1,10 +1,11 @@
-//! What a command asked for in vain in a rootfs, though the sysroot has it, and the option that adds it.
+//! Requests of a command that failed in a rootfs though the sysroot has the file, and the option that adds it.
 //!
-//! Whether the command did its job without it is for the caller to see: [`Weight`] says what is worth a word then.
+//! The caller sees whether the command did its job without it: [`Weight`] says what is worth a warning then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
 use crate::layout::is_rarely_wanted;
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
@@ -42,7 +43,7 @@ pub(crate) enum Add {
 
 /// What `events` asked for in vain. `said` is what was printed meanwhile: a shell that looks for a command and says
 /// that there is none has needed it.
-pub(crate) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Vec<Missing> {
+pub(super) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Vec<Missing> {
     let found = Found::of(events);
     let mut all: BTreeMap<RootfsPath, Missing> = BTreeMap::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Absent && event.access != Access::Write) {
@@ -251,17 +252,34 @@ fn once_each(all: Vec<Missing>) -> Vec<Missing> {
     kept
 }
 
-/// The options that add all of it, to be pasted. `source` gives a path's own on the host.
-pub(crate) fn paste<'m>(
-    all: impl IntoIterator<Item = &'m Missing>,
-    source: impl Fn(&RootfsPath) -> String,
-) -> Option<String> {
+impl Add {
+    /// The option that adds it.
+    pub(crate) fn flag(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => "--with",
+            Self::Library(_) => "--with-lib",
+            Self::Include(_) => "--include",
+        }
+    }
+
+    /// The value of that option; `host` is the root of the sysroot on the host.
+    pub(crate) fn value(&self, host: &Path) -> String {
+        match self {
+            Self::Tool(name) | Self::Library(name) => name.clone(),
+            Self::Include(path) => format!("{}:{path}", path.below(host).display()),
+        }
+    }
+}
+
+/// The options that add all of it, to be pasted; `host` is the root of the sysroot on the host.
+pub(super) fn paste<'m>(all: impl IntoIterator<Item = &'m Missing>, host: &Path) -> Option<String> {
     let (mut tools, mut libraries, mut includes) = (Vec::new(), Vec::new(), Vec::new());
     for one in all {
+        let value = one.add.value(host);
         match &one.add {
-            Add::Tool(name) => tools.push(name.clone()),
-            Add::Library(name) => libraries.push(name.clone()),
-            Add::Include(path) => includes.push(format!("--include {}:{path}", source(path))),
+            Add::Tool(_) => tools.push(value),
+            Add::Library(_) => libraries.push(value),
+            Add::Include(_) => includes.push(format!("--include {value}")),
         }
     }
     let list = |flag: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{flag} {}", names.join(",")));
@@ -272,12 +290,12 @@ pub(crate) fn paste<'m>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Memory, events, path};
     use super::*;
+    use crate::findings::tests::{Memory, events, path};
 
     fn pasted(lines: &[&str], trees: &mut Memory, said: &str, least: Weight) -> String {
         let all = missing(&events(lines), said, trees);
-        paste(all.iter().filter(|one| one.weight >= least), RootfsPath::to_string).unwrap_or_default()
+        paste(all.iter().filter(|one| one.weight >= least), Path::new("/")).unwrap_or_default()
     }
 
     fn needed(lines: &[&str], trees: &mut Memory) -> String {

@@ -1,18 +1,18 @@
-//! What a command used of a sysroot that is worth packing, and is not packed yet: tools, libraries, and files by the
-//! programs that opened them.
+//! Tools, libraries and files of a sysroot that a command used and that are not packed yet; files by the programs that
+//! opened them.
 //!
-//! What a closure or a rule brings is packed already in the trees that are asked: whoever calls this packs what is
-//! named, and asks again.
+//! What a closure or a rule brings is packed already in the trees that are asked: the caller packs what is named, and
+//! asks again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
 
 /// What was used and is not packed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Used {
+pub(super) struct Used {
     /// For `with`.
     pub(crate) tools: Vec<String>,
     /// For `with-lib`: sonames, and absolute paths of those that are in no folder of libraries. In the order in which
@@ -26,7 +26,7 @@ pub(crate) struct Used {
 
 /// Files that one program opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(super) struct Group {
     /// Where it was executed; `None` for what came before anything was.
     pub(crate) program: Option<RootfsPath>,
     /// Files, and folders most of whose files it opened.
@@ -34,7 +34,7 @@ pub(crate) struct Group {
 }
 
 /// What `events` found in the sysroot, without what lies below one of the folders `own`: a project, a home.
-pub(crate) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) -> Used {
+pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) -> Used {
     let mut used = Used::default();
     let mut met = BTreeSet::new();
     let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
@@ -155,8 +155,8 @@ fn in_folders(paths: BTreeSet<RootfsPath>, trees: &mut dyn Trees) -> Vec<RootfsP
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Memory, events, path};
     use super::*;
+    use crate::findings::tests::{Memory, events, path};
 
     fn of(lines: &[&str], own: &[&str], trees: &mut Memory) -> Used {
         let own: Vec<_> = own.iter().map(|folder| path(folder)).collect();

@@ -1,0 +1,48 @@
+//! `cargo rootfs`: every rootfs is written to its outputs.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::terminal::{Terminal, bytes};
+use crate::error::Result;
+use crate::pipeline::{Epoch, Session, release};
+use crate::plan::Request;
+use crate::report;
+use crate::rootfs::Rootfs;
+
+pub(super) fn run(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
+    let started = Instant::now();
+    let epoch = Epoch::from_environment()?;
+    terminal.watch_signals()?;
+    let proved = Session::new(request, terminal)?.prove()?;
+    let written = release(&proved, epoch, terminal)?;
+    let rootfs = || proved.iter().map(|one| &one.assembly.rootfs);
+    let (entries, size) = (rootfs().map(Rootfs::len).sum::<usize>(), bytes(rootfs().map(Rootfs::size).sum()));
+    let (largest, seconds) = (largest(rootfs), started.elapsed().as_secs_f64());
+    terminal.status("Finished", format_args!("{entries} entries, {size}{largest}, in {seconds:.2}s"));
+    written.iter().try_for_each(|written| terminal.written(written))
+}
+
+/// What rules add of less is not worth a word.
+const LARGE: u64 = 1 << 20;
+
+/// How many of the largest are named.
+const NAMED: usize = 3;
+
+/// The largest of what rules added, by the name of what called for it, and how many files have set-ID bits: in
+/// parentheses, or nothing.
+fn largest<'r, R: Iterator<Item = &'r Rootfs>>(rootfs: impl Fn() -> R) -> String {
+    let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, size) in rootfs().flat_map(report::additions) {
+        *sums.entry(name).or_default() += size;
+    }
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, size)| *size >= LARGE).collect();
+    sums.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(&two.0)));
+    let mut said: Vec<String> =
+        sums.iter().take(NAMED).map(|(name, size)| format!("{name} +{}", bytes(*size))).collect();
+    match rootfs().map(report::set_ids).sum::<usize>() {
+        0 => {}
+        count => said.push(format!("{count} set-ID")),
+    }
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
+}

@@ -1,0 +1,144 @@
+//! The command that is to run in a rootfs, and its end as an error with this program's exit code.
+//!
+//! It is looked up in the plan of the rootfs, before anything is made.
+
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+
+use super::{Command, Ended, Entered, Files, Found, Outcome, Visit, account, look_up, outside};
+use crate::error::{Error, Result, Warning, exit_code};
+use crate::image::ImageConfig;
+use crate::path::RootfsPath;
+use crate::pipeline::Events;
+use crate::rootfs::Rootfs;
+
+/// A choice of what is to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Program<'a> {
+    /// These words; where there are none, what an image would start.
+    Words(&'a [OsString]),
+    /// The shell.
+    Shell,
+}
+
+/// As `SHELL` of images without one, the better one first.
+const SHELLS: [&str; 2] = ["bash", "sh"];
+
+/// Makes `visit` ready for a command. Bytes that are copied, and what could not be had, go to `events`.
+///
+/// # Errors
+///
+/// No emulator for its machine; namespaces that are forbidden, with the setting's name; files that changed; no room.
+pub(crate) fn enter(visit: &Visit<'_>, events: &dyn Events) -> Result<Entered> {
+    let size = match visit.files {
+        Files::Rootfs(rootfs) => rootfs.size(),
+        Files::Folder(_) => 0,
+    };
+    outside::enter(visit, &mut *events.progress(size), events.interrupted())
+}
+
+/// Runs the command, and gives its exit code as the error's where it is not 0.
+pub(crate) fn run(command: Command, visit: &Visit<'_>, events: &dyn Events) -> Result<()> {
+    let entered = enter(visit, events)?;
+    let words: Vec<_> = command.words.iter().map(|word| word.to_string_lossy()).collect();
+    events.status("Running", &format_args!("`{}`", words.join(" ")));
+    let word = command.words[0].clone();
+    match entered.run(command)? {
+        Outcome::Ended(Ended::Exited(0)) => Ok(()),
+        Outcome::Ended(ended) => Err(Error::command(ended.code(), "")),
+        Outcome::NotStarted(error) => Err(not_started(&word, error)),
+    }
+}
+
+/// The command with all that an engine would give it.
+pub(crate) fn command(
+    program: Program<'_>,
+    image: &ImageConfig,
+    rootfs: &Rootfs,
+    events: &dyn Events,
+) -> Result<Command> {
+    let path = image.env.get("PATH").map_or("", String::as_str);
+    let workdir = image.workdir.as_deref().map_or_else(|| Ok(RootfsPath::root()), RootfsPath::parse)?;
+    let words = match program {
+        Program::Words([]) => [&image.entrypoint[..], &image.cmd].concat().into_iter().map(OsString::from).collect(),
+        Program::Words(words) => words.to_vec(),
+        Program::Shell => vec![shell(rootfs, path, &workdir)?.into()],
+    };
+    if words.is_empty() {
+        return Err(nothing_to_run(rootfs));
+    }
+    let account = account(image.user.as_deref(), rootfs)?;
+    let mut user = (account.user != 0 || account.group != 0).then_some((account.user, account.group));
+    if user.is_some() && !rustix::process::geteuid().is_root() {
+        let name = image.user.as_deref().unwrap_or_default();
+        let message =
+            format!("it runs as root of its namespace, not as `{name}`: there is one user without root's rights");
+        events.warning(&Warning::new(message));
+        user = None;
+    }
+    let mut env = image.env.clone();
+    env.entry("HOME".to_owned()).or_insert(account.home);
+    let has_terminal = std::io::stdin().is_terminal() || std::io::stdout().is_terminal();
+    if let Some(term) = std::env::var("TERM").ok().filter(|_| has_terminal) {
+        env.entry("TERM".to_owned()).or_insert(term);
+    }
+    let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    Ok(Command { words, env, workdir, user })
+}
+
+/// The word as it would be typed.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+fn nothing_to_run(rootfs: &Rootfs) -> Error {
+    let error = Error::usage("nothing says what to run: there are several binaries, or none");
+    let is_programs = |folder: &RootfsPath| matches!(folder.file_name(), b"bin" | b"sbin");
+    let programs = rootfs.iter().filter(|(path, _)| path.parent().as_ref().is_some_and(is_programs));
+    match programs.map(|(path, _)| path).next() {
+        Some(path) => error.help(format!("name it: `cargo rootfs run ... -- {path}`")),
+        None => error,
+    }
+}
+
+fn shell(rootfs: &Rootfs, path: &str, workdir: &RootfsPath) -> Result<&'static str> {
+    let is_there = |name: &&str| matches!(look_up(OsStr::new(name), path, workdir, rootfs), Found::Executable);
+    SHELLS.into_iter().find(is_there).ok_or_else(|| {
+        Error::command(exit_code::NOT_FOUND, "the rootfs has no shell, neither `bash` nor `sh`")
+            .help("add one: --with bash")
+    })
+}
+
+/// Fails where the command is not in the rootfs, before anything is made.
+pub(crate) fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
+    let path = command.env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.to_str());
+    let word = &command.words[0];
+    let shown = word.to_string_lossy();
+    match look_up(word, path.unwrap_or_default(), &command.workdir, rootfs) {
+        Found::Executable => Ok(()),
+        Found::Plain => Err(Error::command(exit_code::NOT_EXECUTABLE, format!("`{shown}` is not executable"))),
+        Found::Absent => {
+            let error = Error::command(exit_code::NOT_FOUND, format!("`{shown}` is not in the rootfs"));
+            Err(match shown.starts_with('-') {
+                true => error.help("the command comes first: `cargo rootfs run -- COMMAND ARGUMENTS`"),
+                false => error.help(format!("add it: --with {shown}")),
+            })
+        }
+    }
+}
+
+/// With the exit codes of shells (POSIX, Shell Command Language, 2.8.2).
+pub(crate) fn not_started(word: &OsStr, error: std::io::Error) -> Error {
+    let shown = word.to_string_lossy();
+    let message = format!("cannot run `{shown}`");
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NOENT) => Error::command(exit_code::NOT_FOUND, message)
+            .detail("it is not in the rootfs, or the interpreter that it names is not"),
+        _ => Error::command(exit_code::NOT_EXECUTABLE, message).with_source(error),
+    }
+}

@@ -1,0 +1,129 @@
+//! From what is wanted and what was built for each target to a rootfs that is proved complete.
+
+use std::thread::ScopedJoinHandle;
+
+use camino::Utf8Path;
+
+use super::{Events, SysrootSource};
+use crate::error::{Error, Result};
+use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
+use crate::target::Target;
+
+/// The plan of one rootfs, as far as its content goes.
+pub(crate) trait Order: Sync {
+    /// Its name in status lines.
+    fn name(&self) -> &str;
+
+    /// The machine that it is for.
+    fn target(&self) -> &Target;
+
+    /// What goes in besides what was built.
+    fn content(&self) -> &Content;
+
+    /// Fails where `assembly` is complete and still not what is meant.
+    fn accept(&self, assembly: &Assembly) -> Result<()> {
+        let _ = assembly;
+        Ok(())
+    }
+}
+
+/// One target of a run, ready to be laid out.
+pub(crate) struct Job<P> {
+    pub(crate) plan: P,
+    /// What was built for it.
+    pub(crate) artifacts: Artifacts,
+    pub(crate) sysroot: Box<dyn SysrootSource>,
+}
+
+/// One target of a run, with its rootfs.
+pub(crate) struct Proved<P> {
+    pub(crate) plan: P,
+    pub(crate) artifacts: Artifacts,
+    /// Held, for the rootfs consists of files in it.
+    sysroot: Box<dyn SysrootSource>,
+    pub(crate) assembly: Assembly,
+}
+
+impl<P> Proved<P> {
+    /// The directory that tools and libraries came from.
+    pub(crate) fn sysroot(&self) -> &Utf8Path {
+        self.sysroot.directory()
+    }
+}
+
+/// Lays out and proves one rootfs for each job.
+///
+/// Several are laid out side by side, for they share nothing but the disk. Events come in the order of the jobs, so that
+/// those of one rootfs stand together.
+pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Result<Vec<Proved<P>>> {
+    let results: Vec<Result<Assembly>> = std::thread::scope(|scope| {
+        let started: Vec<_> = jobs
+            .iter_mut()
+            .enumerate()
+            .map(|(index, Job { plan, artifacts, sysroot })| {
+                let (plan, artifacts, directory) = (&*plan, &*artifacts, sysroot.directory().to_owned());
+                // The first on this thread: for one, which is the usual number, none is started.
+                let thread = (index > 0).then(|| scope.spawn(move || assemble(plan, artifacts, &directory)));
+                (plan, artifacts, sysroot, thread)
+            })
+            .collect();
+        let each = started.into_iter().map(|(plan, artifacts, sysroot, thread)| {
+            events.status("Resolving", &format_args!("{} for {}", plan.name(), plan.target().triple()));
+            let first = match thread.map(ScopedJoinHandle::join) {
+                None => assemble(plan, artifacts, sysroot.directory()),
+                Some(Ok(assembled)) => assembled,
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+            };
+            let assembly = until_complete(plan, artifacts, &mut **sysroot, first, events)?;
+            plan.accept(&assembly)?;
+            assembly.warnings.iter().for_each(|warning| events.warning(warning));
+            Ok(assembly)
+        });
+        each.collect()
+    });
+    let (mut proved, mut errors) = (Vec::new(), Vec::new());
+    for (Job { plan, artifacts, sysroot }, result) in jobs.into_iter().zip(results) {
+        match result {
+            Ok(assembly) => proved.push(Proved { plan, artifacts, sysroot, assembly }),
+            Err(error) => errors.push(error),
+        }
+    }
+    // One sysroot may lack the same for each of its targets.
+    errors.dedup_by_key(|error| error.to_string());
+    events.stop()?;
+    Error::all(errors)?;
+    let assemblies = || proved.iter().map(|one| &one.assembly);
+    let closures = assemblies().flat_map(|assembly| &assembly.closures).map(|(_, closure)| closure);
+    layout::may_open_warning(closures).iter().for_each(|warning| events.warning(warning));
+    let suggestions = assemblies().flat_map(|assembly| &assembly.suggestions);
+    layout::suggestion_warning(suggestions).iter().for_each(|warning| events.warning(warning));
+    Ok(proved)
+}
+
+fn assemble(plan: &impl Order, artifacts: &Artifacts, sysroot: &Utf8Path) -> Result<Assembly, Refusal> {
+    layout::assemble(sysroot, plan.target(), plan.content(), artifacts)
+}
+
+/// Lays the rootfs out again as long as its source has something to put right; `tried` is the result of the first sysroot.
+///
+/// It ends because each source ends: see [`SysrootSource::supply`].
+fn until_complete(
+    plan: &impl Order,
+    artifacts: &Artifacts,
+    sysroot: &mut dyn SysrootSource,
+    mut tried: Result<Assembly, Refusal>,
+    events: &dyn Events,
+) -> Result<Assembly> {
+    loop {
+        events.stop()?;
+        let is_another = match &tried {
+            Ok(assembly) => sysroot.recommend(&assembly.recommended, events)?,
+            Err(Refusal::Incomplete(Incomplete { shortages, .. })) => sysroot.supply(shortages, events)?,
+            Err(Refusal::Failed(_)) => false,
+        };
+        if !is_another {
+            return Ok(tried?);
+        }
+        tried = assemble(plan, artifacts, sysroot.directory());
+    }
+}

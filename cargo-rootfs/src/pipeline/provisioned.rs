@@ -1,0 +1,121 @@
+//! The sysroot of a plan: a directory as it is, or one that is chosen and provisioned in rounds.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use camino::Utf8Path;
+
+use super::sysroot::Directory;
+use super::{Events, SysrootSource};
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::plan::{RootfsPlan, SysrootPlan};
+use crate::provision::{self, Candidate, Distributions, May, Pinned, Place, Rounds, Start, Step, Want, Watch};
+use crate::shortage::Shortage;
+use crate::template::{Template, TemplateKind};
+
+/// What provisioned sysroots are pinned by, and what they may do.
+pub(super) struct Provisioning {
+    pub(super) pinned: Pinned,
+    pub(super) may: May,
+}
+
+impl Provisioning {
+    /// Takes the first sysroot that may do. `linker` is the program that links for the target, where one is known.
+    pub(super) fn choose(
+        &self,
+        plan: &RootfsPlan,
+        linker: Option<&OsStr>,
+        events: &dyn Events,
+    ) -> Result<Box<dyn SysrootSource>> {
+        let content = &plan.content;
+        // Before anything is fetched for them, or written to a lock.
+        Error::all(content.tools.iter().filter_map(|tool| layout::tools::check_name(tool).err()).collect())?;
+        let (candidates, passed_over) = match &plan.sysroot {
+            SysrootPlan::Folder(folder) => return Ok(Box::new(Directory::open(folder)?)),
+            SysrootPlan::Suite(suite) => {
+                (vec![Candidate { place: Place::Suite(suite.clone()), why: String::new() }], Vec::new())
+            }
+            SysrootPlan::Auto => {
+                let lock = provision::project_lock(&self.pinned)?;
+                let architecture = plan.target.machine().debian().unwrap_or_default();
+                provision::candidates(&provision::Asked {
+                    target: &plan.target,
+                    tools: &content.tools,
+                    linker,
+                    locked: lock.auto(architecture),
+                    packages: !content.packages.is_empty(),
+                })?
+            }
+        };
+        let packages = content.packages.iter().cloned().chain(of_template(&content.template)?).map(Want::Package);
+        let start = Start {
+            target: plan.target.clone(),
+            wants: content.tools.iter().cloned().map(Want::Tool).chain(packages).collect(),
+            candidates,
+            passed_over,
+            pinned: self.pinned.clone(),
+            may: self.may,
+            is_auto: plan.sysroot == SysrootPlan::Auto,
+        };
+        let stop = || events.stop();
+        Ok(Box::new(Rounds::start(start, &mut Distributions { watch: &mut Steps(events), stop: &stop })?))
+    }
+
+    /// Chooses all packages of a project's sysroots anew.
+    pub(super) fn update(&self, events: &dyn Events) -> Result<()> {
+        provision::update(&self.pinned, self.may, &mut Steps(events), &|| events.stop())
+    }
+}
+
+/// The packages that a template takes files of.
+fn of_template(name: &str) -> Result<Vec<String>> {
+    let template = Template::load(name, Utf8Path::new("."))?;
+    let packages = template.entries.into_iter().filter_map(|entry| match entry.kind {
+        TemplateKind::FromSysroot(wanted) => wanted.package,
+        _ => None,
+    });
+    Ok(packages.collect())
+}
+
+impl SysrootSource for Rounds {
+    fn directory(&self) -> &Utf8Path {
+        self.directory()
+    }
+
+    fn is_final(&self) -> bool {
+        self.is_last()
+    }
+
+    fn supply(&mut self, short: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool> {
+        self.supply(short, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
+    }
+
+    fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool> {
+        self.recommend(packages, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
+    }
+}
+
+/// Hands steps of provisioning on as status lines.
+struct Steps<'e>(&'e dyn Events);
+
+impl Watch for Steps<'_> {
+    fn step(&mut self, step: Step<'_>) {
+        let events = self.0;
+        match step {
+            Step::Waiting => events.status("Blocking", &"waiting for another process that makes a sysroot"),
+            Step::Updating(suite, arch) => events.status("Updating", &format_args!("{suite} index for {arch}")),
+            Step::Searching(suite, arch) => {
+                events.status("Searching", &format_args!("the files of {suite} for {arch}"));
+            }
+            Step::Downloading(1) => events.status("Downloading", &"1 package"),
+            Step::Downloading(count) => events.status("Downloading", &format_args!("{count} packages")),
+            Step::Extracting(count, suite, arch) => {
+                events.status("Extracting", &format_args!("{count} packages of {suite} for {arch}"));
+            }
+            Step::Locking(path) => events.status("Locking", &path.display()),
+            Step::Using(what) => events.status("Using", &what),
+            Step::Changed(change, suite, arch) => events.status("Changed", &format_args!("{change} ({suite} {arch})")),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A run of the command: the plan, sysroots, the build and the proof, for every target.
+
+use camino::Utf8PathBuf;
+
+use super::prove::{Job, Order, Proved, prove};
+use super::provisioned::Provisioning;
+use super::{Epoch, Events};
+use crate::cargo::{self, Preparation, Toolchain};
+use crate::error::{Error, Result, Warning};
+use crate::image::ImageConfig;
+use crate::layout::{self, Artifacts, Assembly, Content, Executable};
+use crate::options::BuildArgs;
+use crate::output::{self, Written};
+use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
+use crate::provision::{Lockfile, May, Network, Pinned};
+use crate::target::Target;
+
+/// A run that is planned.
+pub(crate) struct Session<'e> {
+    executables: Executables,
+    plans: Vec<RootfsPlan>,
+    warnings: Vec<Warning>,
+    provisioning: Provisioning,
+    events: &'e dyn Events,
+}
+
+/// Where the project's executables come from.
+enum Executables {
+    /// A call of cargo.
+    Built(Build, Toolchain),
+    /// These, which are there already.
+    Prebuilt(Vec<Executable>),
+}
+
+/// The rootfs of one target of a session.
+pub(crate) type Rooted = Proved<RootfsPlan>;
+
+impl Order for RootfsPlan {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn content(&self) -> &Content {
+        &self.content
+    }
+
+    fn accept(&self, assembly: &Assembly) -> Result<()> {
+        match self.is_sysroot_named {
+            true => Ok(()),
+            false => layout::check_tools(&self.target, &self.content.tools, assembly),
+        }
+    }
+}
+
+impl Rooted {
+    /// The configuration of its images.
+    pub(crate) fn image(&self, epoch: Epoch) -> ImageConfig {
+        self.plan.image.config(&self.assembly, epoch.seconds())
+    }
+}
+
+impl<'e> Session<'e> {
+    /// Asks cargo what must be known, where anything is to be built, and works out the plan.
+    pub(crate) fn new(request: &Request<'_>, events: &'e dyn Events) -> Result<Self> {
+        let (Plan { source, rootfs: plans, warnings }, toolchain) = plan(request)?;
+        let args = &request.build.compilation;
+        let change_lock = if args.locked || args.frozen { Lockfile::Stays } else { Lockfile::Grows };
+        // As cargo has it; where nothing is built, the environment alone says so.
+        let configured = match &toolchain {
+            Some(toolchain) => toolchain.is_offline(),
+            None => std::env::var_os("CARGO_NET_OFFLINE").is_some_and(|value| value == "true"),
+        };
+        let network = if args.offline || args.frozen || configured { Network::Unused } else { Network::Used };
+        let (executables, pinned) = match (source, toolchain) {
+            (Source::Cargo(build), Some(toolchain)) => {
+                let pinned = Pinned::Project(build.workspace_root.clone().into());
+                (Executables::Built(build, toolchain), pinned)
+            }
+            (Source::Prebuilt(executables), _) => (Executables::Prebuilt(executables), Pinned::Nowhere),
+            _ => (Executables::Prebuilt(Vec::new()), Pinned::Nowhere),
+        };
+        let provisioning = Provisioning { pinned, may: May { change_lock, network } };
+        Ok(Self { executables, plans, warnings, provisioning, events })
+    }
+
+    /// The sysroot directory of each target. Nothing is built.
+    pub(crate) fn sysroots(self) -> Result<Vec<(Target, Utf8PathBuf)>> {
+        let preparation = match &self.executables {
+            Executables::Built(build, toolchain) => cargo::without_build(build, &self.plans, toolchain)?,
+            Executables::Prebuilt(_) => Preparation::default(),
+        };
+        let jobs = choose(self.plans, &self.provisioning, &preparation, self.events)?;
+        Ok(jobs.into_iter().map(|job| (job.plan.target, job.sysroot.directory().to_owned())).collect())
+    }
+
+    /// The rootfs of each target, proved and not yet written.
+    pub(crate) fn prove(self) -> Result<Vec<Rooted>> {
+        let Self { executables, plans, warnings, provisioning, events } = self;
+        warnings.iter().for_each(|warning| events.warning(warning));
+        let jobs = match executables {
+            Executables::Built(build, toolchain) => {
+                // Before a build of minutes, not after it.
+                let mut preparation = cargo::prepare(&build, &plans, &toolchain)?;
+                let mut jobs = choose(plans, &provisioning, &preparation, events)?;
+                find_tools(&jobs)?;
+                for Job { plan, sysroot, .. } in &jobs {
+                    preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
+                }
+                make(&mut jobs, &build, &toolchain, &preparation, events)?;
+                jobs
+            }
+            Executables::Prebuilt(executables) => {
+                let mut jobs = choose(plans, &provisioning, &Preparation::default(), events)?;
+                jobs.iter_mut().for_each(|job| job.artifacts.executables.clone_from(&executables));
+                jobs
+            }
+        };
+        events.stop()?;
+        prove(jobs, events)
+    }
+}
+
+/// Writes every rootfs to each of its outputs. None has its name before all of them are complete.
+pub(crate) fn release(proved: &[Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
+    let jobs = proved.iter().map(|one| output::Job {
+        target: &one.plan.target,
+        rootfs: &one.assembly.rootfs,
+        image: one.image(epoch),
+        epoch: epoch.seconds(),
+        outputs: &one.plan.outputs,
+    });
+    output::write(&jobs.collect::<Vec<_>>(), &events, events.interrupted())
+}
+
+/// Chooses the packages of a project's sysroots anew, as `manifest` names the project.
+pub(crate) fn update_sysroots(manifest: &clap_cargo::Manifest, events: &dyn Events) -> Result<()> {
+    let build = BuildArgs { manifest: manifest.clone(), ..BuildArgs::default() };
+    let (project, _) = cargo::metadata(&build, &current_dir()?)?;
+    let may = May { change_lock: Lockfile::Renewed, network: Network::Used };
+    Provisioning { pinned: Pinned::Project(project.workspace_root.into()), may }.update(events)
+}
+
+/// Asks cargo what must be known, where anything is to be built, and works out the plan.
+fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
+    let current_dir = current_dir()?;
+    let foreign_sysroot = std::env::var("CARGO_ROOTFS_SYSROOT").ok().filter(|value| !value.is_empty());
+    let selection = &request.build.selection;
+    if selection.tools_only || !selection.binary.is_empty() {
+        let around = Surroundings {
+            project: None,
+            build_directory: None,
+            configured_targets: Vec::new(),
+            host: &|| Ok(Target::host().triple().to_owned()),
+            foreign_sysroot,
+            current_dir: &current_dir,
+        };
+        return Ok((Plan::new(request, &around)?, None));
+    }
+    let asked = Toolchain::ask(&request.build.compilation.target);
+    let (project, build_directory) = cargo::metadata(request.build, &current_dir)?;
+    let toolchain = asked.answer()?;
+    let around = Surroundings {
+        project: Some(&project),
+        build_directory,
+        configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
+        host: &|| toolchain.host().map(str::to_owned),
+        foreign_sysroot,
+        current_dir: &current_dir,
+    };
+    Ok((Plan::new(request, &around)?, Some(toolchain)))
+}
+
+fn current_dir() -> Result<Utf8PathBuf> {
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+    Utf8PathBuf::try_from(current_dir)
+        .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))
+}
+
+/// A job for each plan, with its first sysroot and nothing built yet.
+fn choose(
+    plans: Vec<RootfsPlan>,
+    provisioning: &Provisioning,
+    preparation: &Preparation,
+    events: &dyn Events,
+) -> Result<Vec<Job<RootfsPlan>>> {
+    let (mut jobs, mut errors) = (Vec::new(), Vec::new());
+    for plan in plans {
+        match provisioning.choose(&plan, preparation.linker(plan.target.triple()), events) {
+            Ok(sysroot) => jobs.push(Job { plan, artifacts: Artifacts::default(), sysroot }),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::all(errors).map(|()| jobs)
+}
+
+/// Fails where a sysroot lacks a tool, and nothing can be done about it.
+fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
+    let fixed = jobs.iter().filter(|job| job.sysroot.is_final());
+    let found = fixed
+        .map(|Job { plan, sysroot, .. }| layout::find_tools(sysroot.directory(), &plan.target, &plan.content.tools));
+    let mut errors: Vec<Error> = found.filter_map(Result::err).collect();
+    errors.dedup_by_key(|error| error.to_string());
+    Error::all(errors)
+}
+
+/// Builds the project's executables for each job.
+fn make(
+    jobs: &mut [Job<RootfsPlan>],
+    build: &Build,
+    toolchain: &Toolchain,
+    preparation: &Preparation,
+    events: &dyn Events,
+) -> Result<()> {
+    preparation.notes.iter().for_each(|note| events.status("Using", note));
+    events.detail("Running", &format_args!("`cargo {}`", build.arguments.join(" ")));
+    let plans: Vec<&RootfsPlan> = jobs.iter().map(|job| &job.plan).collect();
+    let built = cargo::build(build, &plans, toolchain, preparation, events.relay());
+    // Ctrl-C has ended cargo as well, and is why it failed.
+    events.stop()?;
+    let built = built?;
+    built.warnings.iter().for_each(|warning| events.warning(warning));
+    jobs.iter_mut().zip(built.artifacts).for_each(|(job, artifacts)| job.artifacts = artifacts);
+    Ok(())
+}

@@ -1,0 +1,357 @@
+//! Rounds of provisioning: packages are added to a sysroot, or the next sysroot is tried, until nothing is short.
+//!
+//! # Termination
+//! Each round shrinks the first of these that it touches, and both are finite:
+//! 1. the candidates that are left: a directory that is short of something gives way to the next candidate, for good;
+//! 2. the packages of the suite that the sysroot does not have: what is asked of a suite only grows, what was chosen stays
+//!    chosen, and a round after which the directory is still the same one is the last.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::cache::Kept;
+use super::choose::{Candidate, Place};
+use super::request::{May, Pinned, Request, Step, Watch};
+use super::suite::Suite;
+use super::want::Want;
+use super::{Provided, Stop, provide};
+use crate::error::{Error, Result};
+use crate::shortage::Shortage;
+use crate::target::Target;
+
+/// Gives sysroots made of packages, and receives the steps meanwhile.
+pub(crate) trait Packages: Watch {
+    /// The sysroot that answers the request.
+    fn provide(&mut self, request: &Request) -> Result<Provided>;
+}
+
+/// The packages of distributions.
+pub(crate) struct Distributions<'d> {
+    pub(crate) watch: &'d mut dyn Watch,
+    pub(crate) stop: Stop<'d>,
+}
+
+impl Watch for Distributions<'_> {
+    fn step(&mut self, step: Step<'_>) {
+        self.watch.step(step);
+    }
+}
+
+impl Packages for Distributions<'_> {
+    fn provide(&mut self, request: &Request) -> Result<Provided> {
+        provide(request, self.watch, self.stop)
+    }
+}
+
+/// The sysroot of one rootfs, round by round.
+pub(crate) struct Rounds {
+    target: Target,
+    /// What the packages of a suite must have, and what they may have.
+    wants: BTreeSet<Want>,
+    hopes: BTreeSet<Want>,
+    pinned: Pinned,
+    may: May,
+    is_auto: bool,
+    candidates: std::vec::IntoIter<Candidate>,
+    /// Why earlier candidates were not taken, for the line that names the one that was.
+    passed_over: Vec<String>,
+    current: Current,
+}
+
+/// The candidate that is tried.
+#[derive(Default)]
+struct Current {
+    directory: Utf8PathBuf,
+    suite: Option<Suite>,
+    /// What its packages were asked for so far.
+    wants: BTreeSet<Want>,
+    /// Held, so that nobody prunes it.
+    _kept: Option<Kept>,
+}
+
+/// The state before the first round.
+pub(crate) struct Start {
+    pub(crate) target: Target,
+    pub(crate) wants: BTreeSet<Want>,
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) passed_over: Vec<String>,
+    pub(crate) pinned: Pinned,
+    pub(crate) may: May,
+    /// Whether nobody has named the sysroot.
+    pub(crate) is_auto: bool,
+}
+
+impl Rounds {
+    /// Takes the first candidate.
+    pub(crate) fn start(start: Start, packages: &mut dyn Packages) -> Result<Self> {
+        let Start { target, wants, candidates, passed_over, pinned, may, is_auto } = start;
+        let (hopes, current) = Default::default();
+        let candidates = candidates.into_iter();
+        let mut rounds = Self { target, wants, hopes, pinned, may, is_auto, candidates, passed_over, current };
+        rounds.next(packages)?;
+        Ok(rounds)
+    }
+
+    /// The directory in use.
+    pub(crate) fn directory(&self) -> &Utf8Path {
+        &self.current.directory
+    }
+
+    /// Whether no round can follow.
+    pub(crate) fn is_last(&self) -> bool {
+        self.current.suite.is_none() && self.candidates.len() == 0
+    }
+
+    /// Remedies shortages: a directory gives way to the next candidate, a suite adds packages. Returns whether the
+    /// directory is another one now.
+    pub(crate) fn supply(&mut self, short: &BTreeSet<Shortage>, packages: &mut dyn Packages) -> Result<bool> {
+        if self.current.suite.is_some() {
+            return self.hope(short.iter().filter_map(want), packages);
+        }
+        if self.is_last() {
+            return Ok(false);
+        }
+        let lacking: Vec<_> = short.iter().map(name).collect();
+        self.passed_over.push(format!("{} has no {}", self.current.directory, lacking.join(", ")));
+        self.next(packages)?;
+        Ok(true)
+    }
+
+    /// Adds packages that rules recommend to a suite. Returns whether the directory is another one now.
+    pub(crate) fn recommend(&mut self, names: &BTreeSet<String>, packages: &mut dyn Packages) -> Result<bool> {
+        let wants = names.iter().cloned().map(Want::Recommended);
+        let news: Vec<Want> = wants.filter(|want| !self.current.wants.contains(want)).collect();
+        self.hope(news.into_iter(), packages)
+    }
+
+    /// Asks the suite in use for more. Returns whether the directory is another one now.
+    fn hope(&mut self, hopes: impl Iterator<Item = Want>, packages: &mut dyn Packages) -> Result<bool> {
+        let Some(suite) = self.current.suite.clone() else { return Ok(false) };
+        let known = self.hopes.len();
+        self.hopes.extend(hopes);
+        if self.hopes.len() == known {
+            return Ok(false);
+        }
+        let (more, _) = self.provide(&suite, packages)?;
+        let before = std::mem::replace(&mut self.current, more);
+        Ok(self.current.directory != before.directory)
+    }
+
+    /// Takes the next candidate.
+    fn next(&mut self, packages: &mut dyn Packages) -> Result<()> {
+        let Some(Candidate { place, why }) = self.candidates.next() else {
+            return Err(Error::failed(format!("no sysroot for {}", self.target.triple())));
+        };
+        let mut because: Vec<String> = Vec::new();
+        because.extend((!why.is_empty()).then_some(why));
+        let what = match place {
+            Place::Folder(directory) => {
+                self.current = Current { directory, ..Current::default() };
+                self.current.directory.to_string()
+            }
+            Place::Suite(suite) => {
+                let (current, count) = self.provide(&suite, packages)?;
+                self.current = current;
+                because.extend(self.passed_over.iter().cloned());
+                format!("{suite} for {} ({count} packages)", self.target.machine().debian().unwrap_or_default())
+            }
+        };
+        if self.is_auto {
+            let because = if because.is_empty() { String::new() } else { format!(": {}", because.join("; ")) };
+            packages.step(Step::Using(&format!("{what}{because}")));
+        }
+        Ok(())
+    }
+
+    /// The sysroot that the suite has for all that is known by now, and of how many packages it is made.
+    fn provide(&self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
+        let Provided { kept, packages, wants } = packages.provide(&Request {
+            suite: suite.clone(),
+            machine: self.target.machine(),
+            wants: self.wants.clone(),
+            hopes: self.hopes.clone(),
+            pinned: self.pinned.clone(),
+            may: self.may,
+            is_auto: self.is_auto,
+        })?;
+        let directory = Utf8PathBuf::try_from(kept.root.clone())
+            .map_err(|error| Error::failed("the cache folder's path is not UTF-8").with_source(error))?;
+        Ok((Current { directory, suite: Some(suite.clone()), wants, _kept: Some(kept) }, packages))
+    }
+}
+
+/// What a suite's packages may have against a shortage.
+fn want(shortage: &Shortage) -> Option<Want> {
+    match shortage {
+        Shortage::Tool(name) => Some(Want::Tool(name.clone())),
+        // The interpreter is needed by its path.
+        Shortage::Library(name) => Some(Want::Library(name.rsplit('/').next().unwrap_or(name).to_owned())),
+        Shortage::Package(name) => Some(Want::Package(name.clone())),
+        Shortage::Versions => None,
+    }
+}
+
+fn name(shortage: &Shortage) -> &str {
+    match shortage {
+        Shortage::Tool(name) | Shortage::Library(name) | Shortage::Package(name) => name,
+        Shortage::Versions => "new enough libraries",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A suite in memory, in which the package of a thing is named after it and comes with what it depends on.
+    #[derive(Default)]
+    struct Fake {
+        /// Packages, each with the one that it depends on.
+        packages: Vec<(&'static str, &'static str)>,
+        /// What was asked for in each round.
+        asked: Vec<Vec<String>>,
+        steps: Vec<String>,
+    }
+
+    impl Watch for Fake {
+        fn step(&mut self, step: Step<'_>) {
+            if let Step::Using(what) = step {
+                self.steps.push(what.to_owned());
+            }
+        }
+    }
+
+    impl Packages for Fake {
+        fn provide(&mut self, request: &Request) -> Result<Provided> {
+            let all: BTreeSet<Want> = request.wants.union(&request.hopes).cloned().collect();
+            self.asked.push(all.iter().map(|want| want.name().to_owned()).collect());
+            let has = |want: &&Want| self.packages.iter().any(|(name, _)| *name == want.name());
+            if let Some(unknown) = request.wants.iter().find(|want| !has(want)) {
+                return Err(Error::failed(format!("no package has {unknown}")));
+            }
+            let mut chosen: BTreeSet<&str> = all.iter().filter(has).map(Want::name).collect();
+            loop {
+                let more = self.packages.iter().filter(|(name, needs)| chosen.contains(name) && !needs.is_empty());
+                let more: Vec<&str> = more.map(|(_, needs)| *needs).filter(|it| !chosen.contains(it)).collect();
+                if more.is_empty() {
+                    break;
+                }
+                chosen.extend(more);
+            }
+            // As the cache has it: one directory for one set of packages.
+            let root = format!("/cache/{}", chosen.iter().copied().collect::<Vec<_>>().join("+"));
+            Ok(Provided { kept: Kept::fake(root.into()), packages: chosen.len(), wants: all })
+        }
+    }
+
+    fn start(places: &[&str], tools: &[&str], fake: &mut Fake) -> Result<Rounds> {
+        let place = |place: &&str| match place.starts_with('/') {
+            true => Place::Folder((*place).into()),
+            false => Place::Suite(Suite::parse(place).unwrap()),
+        };
+        let candidates = places.iter().map(|it| Candidate { place: place(it), why: String::new() }).collect();
+        let start = Start {
+            target: Target::parse("aarch64-unknown-linux-gnu").unwrap(),
+            wants: tools.iter().map(|tool| Want::Tool((*tool).to_owned())).collect(),
+            candidates,
+            passed_over: Vec::new(),
+            pinned: Pinned::Nowhere,
+            may: May::default(),
+            is_auto: true,
+        };
+        Rounds::start(start, fake)
+    }
+
+    fn libraries(names: &[&str]) -> BTreeSet<Shortage> {
+        names.iter().map(|name| Shortage::Library((*name).to_owned())).collect()
+    }
+
+    const SUITE: &str = "debian:bookworm";
+
+    #[test]
+    fn a_suite_grows_until_nothing_is_short() {
+        let mut fake =
+            Fake { packages: vec![("app", ""), ("liba.so.1", "libb.so.1"), ("libb.so.1", "")], ..Fake::default() };
+        let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
+        assert_eq!(rounds.directory(), "/cache/app");
+        // The interpreter is named by its path.
+        assert!(rounds.supply(&libraries(&["/lib/liba.so.1"]), &mut fake).unwrap());
+        assert_eq!(rounds.directory(), "/cache/app+liba.so.1+libb.so.1");
+        assert!(!rounds.is_last(), "packages can be added to a suite");
+        assert_eq!(fake.asked, [vec!["app"], vec!["app", "liba.so.1"]]);
+    }
+
+    #[test]
+    fn a_round_that_changes_nothing_is_the_last() {
+        let mut fake = Fake { packages: vec![("app", "libb.so.1"), ("libb.so.1", "")], ..Fake::default() };
+        let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
+        // No package has it; one has it that is there.
+        for short in ["libno.so.1", "libb.so.1"] {
+            assert!(!rounds.supply(&libraries(&[short]), &mut fake).unwrap(), "{short}");
+        }
+        assert_eq!(fake.asked.len(), 3);
+        // The same again is not even asked for.
+        assert!(!rounds.supply(&libraries(&["libno.so.1"]), &mut fake).unwrap());
+        assert!(!rounds.supply(&BTreeSet::from([Shortage::Versions]), &mut fake).unwrap());
+        assert_eq!(fake.asked.len(), 3);
+    }
+
+    /// Whatever a suite is short of, and for ever: the rounds end with its packages.
+    #[test]
+    fn rounds_are_no_more_than_packages() {
+        const NAMES: [&str; 6] = ["app", "lib1", "lib2", "lib3", "lib4", "lib5"];
+        let mut fake = Fake { packages: NAMES.iter().map(|name| (*name, "")).collect(), ..Fake::default() };
+        let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
+        let mut count = 0;
+        while rounds.supply(&libraries(&[&format!("lib{}", count + 1)]), &mut fake).unwrap() {
+            count += 1;
+        }
+        assert_eq!(count, NAMES.len() - 1);
+    }
+
+    #[test]
+    fn a_directory_gives_way_to_the_next_candidate() {
+        let mut fake = Fake { packages: vec![("app", "")], ..Fake::default() };
+        let mut rounds = start(&["/one", "/two", SUITE], &["app"], &mut fake).unwrap();
+        assert!(rounds.supply(&libraries(&["liba.so.1", "libb.so.1"]), &mut fake).unwrap());
+        assert_eq!((rounds.directory().as_str(), rounds.is_last()), ("/two", false));
+        assert!(rounds.supply(&BTreeSet::from([Shortage::Versions]), &mut fake).unwrap());
+        assert_eq!(rounds.directory(), "/cache/app");
+        assert_eq!(
+            fake.steps,
+            [
+                "/one",
+                "/two",
+                "debian:bookworm for arm64 (1 packages): /one has no liba.so.1, libb.so.1; /two has no new enough libraries"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_last_directory_stays() {
+        let mut fake = Fake::default();
+        let mut rounds = start(&["/one"], &["app"], &mut fake).unwrap();
+        assert!(rounds.is_last());
+        assert!(!rounds.supply(&libraries(&["liba.so.1"]), &mut fake).unwrap());
+        assert!(!rounds.recommend(&BTreeSet::from(["data".to_owned()]), &mut fake).unwrap());
+        assert_eq!((rounds.directory().as_str(), fake.asked.len()), ("/one", 0));
+        assert!(start(&[], &["app"], &mut fake).is_err());
+    }
+
+    #[test]
+    fn recommended_packages_are_added_once() {
+        let mut fake = Fake { packages: vec![("app", ""), ("data", "")], ..Fake::default() };
+        let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
+        let names = BTreeSet::from(["data".to_owned(), "unknown".to_owned()]);
+        assert!(rounds.recommend(&names, &mut fake).unwrap());
+        assert_eq!(rounds.directory(), "/cache/app+data");
+        assert!(!rounds.recommend(&names, &mut fake).unwrap());
+        assert_eq!(fake.asked.len(), 2);
+    }
+
+    #[test]
+    fn a_tool_that_no_package_has_ends_them() {
+        let mut fake = Fake::default();
+        assert_eq!(start(&[SUITE], &["app"], &mut fake).err().unwrap().message(), "no package has tool `app`");
+    }
+}

@@ -1,0 +1,88 @@
+//! Files that are not in a rootfs although something names them.
+
+use camino::Utf8Path;
+
+use super::way;
+use crate::error::Error;
+use crate::path::RootfsPath;
+use crate::resolve::{Closure, Loaded, Note, Noted, Opening};
+use crate::rootfs::Rootfs;
+
+/// The closure of each executable, by the name it was asked for.
+type Closures = [(String, Closure)];
+
+/// The paths that `typed` means: itself where it is absolute, or else all entries of that name.
+pub fn named(rootfs: &Rootfs, typed: &str) -> Vec<RootfsPath> {
+    match RootfsPath::from_bytes(typed.as_bytes()) {
+        Some(path) => Some(path).filter(|path| !way(rootfs, path).is_empty()).into_iter().collect(),
+        None => of_name(rootfs, typed).cloned().collect(),
+    }
+}
+
+fn of_name<'r>(rootfs: &'r Rootfs, name: &str) -> impl Iterator<Item = &'r RootfsPath> {
+    rootfs.iter().map(|(path, _)| path).filter(move |path| path.file_name() == name.as_bytes())
+}
+
+/// The error for a path or name that means nothing in the rootfs for `target`: with who names it all the same.
+pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -> Error {
+    let error = Error::failed(format!("`{typed}` is not in the rootfs for {target}"));
+    let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
+    if let Some((noted, by)) = left_out(closures, name) {
+        let priority = noted.note.priority;
+        let error = error.detail(format!("left out: a dlopen note of {by} names it ({})", noted.note));
+        return match noted.opening {
+            Opening::LeftOut => error.help(format!("add it by `--dlopen {priority}`")),
+            _ => error.detail("it is not in the sysroot, or lacks something there"),
+        };
+    }
+    if let Some((library, by)) = may_open(closures, name) {
+        let error = error.detail(format!("{by} may open it at run time, and no note says so"));
+        return error.help(format!("add it: --with-lib {library}"));
+    }
+    match of_name(rootfs, name).next() {
+        Some(near) => error.help(format!("`{near}` is")),
+        None => error.help("`cargo rootfs tree` shows what it holds"),
+    }
+}
+
+/// The dlopen note that names `soname` and was not followed to a library, and whose it is.
+fn left_out<'c>(closures: &'c Closures, soname: &str) -> Option<(&'c Noted, &'c RootfsPath)> {
+    let mut noted = not_taken(closures);
+    noted.find(|(noted, _)| noted.note.sonames.iter().any(|name| **name == *soname.as_bytes()))
+}
+
+/// All dlopen notes that were not followed to a library, and whose they are.
+fn not_taken(closures: &Closures) -> impl Iterator<Item = (&Noted, &RootfsPath)> {
+    let all = closures.iter().flat_map(|(_, closure)| closure.notes.iter().map(move |noted| (noted, closure)));
+    all.filter(|(noted, _)| !matches!(noted.opening, Opening::Taken { .. }))
+        .map(|(noted, closure)| (noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
+}
+
+/// The soname by which `name` may be opened without a note, and by what.
+fn may_open<'c>(closures: &'c Closures, name: &str) -> Option<(String, &'c RootfsPath)> {
+    closures.iter().find_map(|(_, closure)| {
+        let is_it = |library: &Loaded| {
+            let names = [&*library.needed, library.path.file_name(), library.realpath.file_name()];
+            names.contains(&name.as_bytes())
+        };
+        let found = closure.may_open.iter().find(|it| is_it(&it.library))?;
+        let by = found.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath);
+        Some((String::from_utf8_lossy(&found.library.needed).into_owned(), by))
+    })
+}
+
+/// The dlopen notes of the object at `path` that were not followed to a library.
+pub fn left_out_by<'c>(closures: &'c Closures, path: &RootfsPath) -> Vec<&'c Note> {
+    let mut notes: Vec<&Note> = Vec::new();
+    for (noted, by) in not_taken(closures) {
+        if by == path && !notes.contains(&&*noted.note) {
+            notes.push(&noted.note);
+        }
+    }
+    notes
+}
+
+/// The libraries of a note, any of which will do.
+pub fn sonames(note: &Note) -> String {
+    note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(" or ")
+}

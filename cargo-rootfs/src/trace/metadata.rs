@@ -1,0 +1,120 @@
+//! What is to be packed, as TOML for a project's manifest.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Rule;
+use super::worth::Worth;
+use crate::runtime::Runtime;
+
+impl Worth<'_> {
+    /// TOML for Cargo.toml; empty where there is nothing to say.
+    pub(super) fn metadata(&self, root: &Path) -> String {
+        let mut text = String::new();
+        let uses_rules = self.rooted.plan.content.runtime != Runtime::None;
+        let is_rule = |rule: &&Rule| uses_rules && rule.when.is_some();
+        let included = self.rules.iter().filter(|rule| !is_rule(rule)).flat_map(|rule| &rule.take);
+        let include: Vec<String> = included
+            .map(|path| format!("{}:{path}", root.join(path.trim_start_matches('/')).display()))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        if !(self.with.is_empty() && self.with_lib.is_empty() && include.is_empty()) {
+            text.push_str("[package.metadata.rootfs]\n");
+            list(&mut text, "with", &self.with);
+            list(&mut text, "with-lib", &self.with_lib);
+            list(&mut text, "include", &include);
+        }
+        let triplet = self.rooted.plan.target.machine().multiarch();
+        for rule in self.rules.iter().filter(is_rule) {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str("[[package.metadata.rootfs.rule]]\n");
+            text.push_str(&format!("name = {}\n", string(&rule.name)));
+            let why = format!("{} opened them under `cargo rootfs trace`", rule.program);
+            text.push_str(&format!("why = {}\n", string(&why)));
+            list(&mut text, "when", &[pattern(rule.when.as_deref().unwrap_or_default(), &triplet)]);
+            list(&mut text, "take", &rule.take.iter().map(|path| pattern(path, &triplet)).collect::<Vec<_>>());
+        }
+        text
+    }
+}
+
+/// A path as a glob that means it alone, on every machine that Debian has a triplet for.
+fn pattern(path: &str, triplet: &str) -> String {
+    let mut text = String::new();
+    for part in path.split_inclusive('/') {
+        if part.strip_suffix('/') == Some(triplet) {
+            text.push_str("{triplet}/");
+            continue;
+        }
+        for c in part.chars() {
+            if "*?{}\\".contains(c) {
+                text.push('\\');
+            }
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// A line as wide as the rest of a manifest, or one for each.
+const WIDTH: usize = 100;
+
+fn list(text: &mut String, key: &str, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
+    let items: Vec<String> = items.iter().map(|item| string(item)).collect();
+    let line = format!("{key} = [{}]\n", items.join(", "));
+    if line.len() <= WIDTH {
+        text.push_str(&line);
+    } else {
+        let lines: String = items.iter().map(|item| format!("    {item},\n")).collect();
+        text.push_str(&format!("{key} = [\n{lines}]\n"));
+    }
+}
+
+/// A basic string (TOML 1.0).
+fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_glob_of_itself() {
+        let debian = "x86_64-linux-gnu";
+        assert_eq!(pattern("/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so", debian), "/usr/lib/{triplet}/gconv/UTF-16.so");
+        assert_eq!(pattern("/usr/share/a*b/{c}?", debian), "/usr/share/a\\*b/\\{c\\}\\?");
+        assert_eq!(pattern("/usr/lib/x86_64-linux-gnu", debian), "/usr/lib/x86_64-linux-gnu");
+    }
+
+    #[test]
+    fn lists_are_toml() {
+        let mut text = String::new();
+        let long: Vec<String> = (0..9).map(|number| format!("/usr/share/a \"folder\"/{number}")).collect();
+        list(&mut text, "take", &long);
+        list(&mut text, "with", &["a\\b".to_owned(), "c\n".to_owned()]);
+        list(&mut text, "include", &[]);
+        let table: toml::Table = text.parse().unwrap();
+        let words = |key: &str| {
+            table[key].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(words("take"), long);
+        assert_eq!(words("with"), ["a\\b", "c\n"]);
+        assert!(!table.contains_key("include"));
+    }
+}

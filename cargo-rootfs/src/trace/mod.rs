@@ -1,0 +1,186 @@
+//! `trace`: runs a command with the whole sysroot, and turns what it uses that the rootfs lacks into metadata.
+//!
+//! How it is watched is [`crate::watch`]'s. What the closures and rules of the tools and libraries that were found bring is
+//! left out by packing them, once each.
+
+mod metadata;
+mod used;
+mod worth;
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::enter::{
+    self, Access, Bind, Command, Entered, Files, Network, Outcome, Outputs, Program, Stdin, Visit, Watching,
+};
+use crate::error::{Error, Result, Warning};
+use crate::path::RootfsPath;
+use crate::pipeline::{Epoch, Events, Rooted};
+use crate::sysroot::Sysroot;
+
+use worth::Worth;
+
+/// A command, and the rootfs that what it uses is compared with.
+pub(crate) struct Trace<'t> {
+    /// The command; the project's one executable where there are none.
+    pub(crate) words: &'t [OsString],
+    pub(crate) rooted: &'t Rooted,
+}
+
+/// A command that has ended, and what to pack for it.
+pub(crate) struct Traced {
+    /// The exit code of the command.
+    pub(crate) code: i32,
+    /// For `with`.
+    pub(crate) with: Vec<String>,
+    /// For `with-lib`.
+    pub(crate) with_lib: Vec<String>,
+    /// Files, by the program that they belong with.
+    pub(crate) rules: Vec<Rule>,
+    /// TOML for Cargo.toml; empty where there is nothing to pack.
+    pub(crate) metadata: String,
+}
+
+/// Files that belong with a program.
+pub(crate) struct Rule {
+    name: String,
+    program: String,
+    /// The program's path in the image; none where there is no program in it to belong with.
+    pub(crate) when: Option<String>,
+    pub(crate) take: Vec<String>,
+}
+
+impl Traced {
+    /// Says how much is to be packed, and gives the command's exit code as the error's where it is not 0.
+    pub(crate) fn end(&self, events: &dyn Events) -> Result<()> {
+        let files = self.rules.iter().map(|rule| rule.take.len());
+        match self.with.len() + self.with_lib.len() + files.sum::<usize>() {
+            0 => events.status("Finished", &"the rootfs has all that it used"),
+            count => events.status("Finished", &format_args!("{count} to be packed, as metadata for Cargo.toml")),
+        }
+        if self.code == 0 { Ok(()) } else { Err(Error::command(self.code, "")) }
+    }
+}
+
+impl Trace<'_> {
+    /// Runs it to its end.
+    pub(crate) fn run(&self, events: &dyn Events) -> Result<Traced> {
+        let mut sysroot = Sysroot::open(self.rooted.sysroot().as_std_path())?;
+        let root = sysroot.root().to_owned();
+        let (entered, command) = if root == Path::new("/") { self.here()? } else { self.inside(&root, events)? };
+        let word = command.words[0].clone();
+        let words: Vec<_> = command.words.iter().map(|word| enter::quoted(&word.to_string_lossy())).collect();
+        events.status("Tracing", &format_args!("`{}`", words.join(" ")));
+        let how = Watching { stdin: Stdin::Own, output: None, limit: None };
+        let mut left = |count: usize| {
+            let processes = if count == 1 { "process" } else { "processes" };
+            let waiting = format_args!("for {count} {processes} that it left behind; Ctrl-C waits no longer");
+            events.status("Waiting", &waiting);
+        };
+        let watched = entered.watch(command, how, &mut left)?;
+        watched.seen.notes.iter().for_each(|note| events.warning(&Warning::new(note.clone())));
+
+        let mut worth = Worth::new(self.rooted);
+        worth.find(&watched.seen.events, &self.own(&root), &mut sysroot)?;
+        worth.warnings.iter().for_each(|warning| events.warning(warning));
+        let code = match watched.outcome {
+            Outcome::Ended(ended) => ended.code(),
+            Outcome::NotStarted(error) => return Err(enter::not_started(&word, error)),
+        };
+        let metadata = worth.metadata(&root);
+        let Worth { with, with_lib, rules, .. } = worth;
+        Ok(Traced { code, with, with_lib, rules, metadata })
+    }
+
+    /// In this folder, with this environment.
+    fn here(&self) -> Result<(Entered, Command)> {
+        let mut words = self.command(|index| self.rooted.artifacts.executables[index].path.as_os_str().to_owned())?;
+        if let Some(path) = self.project_part(&words[0]) {
+            words[0] = self.rooted.artifacts.executables[path].path.as_os_str().to_owned();
+        }
+        let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+        if !self.rooted.artifacts.library_dirs.is_empty() {
+            // As `cargo run` does.
+            let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let dirs = self.rooted.artifacts.library_dirs.iter().map(|dir| dir.clone().into_std_path_buf());
+            let all = std::env::join_paths(dirs.chain(std::env::split_paths(&before)));
+            let all = all.map_err(|error| Error::failed("cannot set LD_LIBRARY_PATH").with_source(error))?;
+            env.retain(|(name, _)| name != "LD_LIBRARY_PATH");
+            env.push(("LD_LIBRARY_PATH".into(), all));
+        }
+        let folder = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+        let workdir = RootfsPath::from_bytes(folder.as_os_str().as_bytes()).unwrap_or_else(RootfsPath::root);
+        let entered = enter::stay(&outputs()?)?;
+        Ok((entered, Command { words, env, workdir, user: None }))
+    }
+
+    /// In the tree at `root`, with the environment of an image.
+    fn inside(&self, root: &Path, events: &dyn Events) -> Result<(Entered, Command)> {
+        let in_image = |index: usize| OsString::from(self.rooted.assembly.executables[index].to_string());
+        let mut words = self.command(in_image)?;
+        if let Some(index) = self.project_part(&words[0]) {
+            words[0] = in_image(index);
+        }
+        let command = enter::command(
+            Program::Words(&words),
+            &self.rooted.image(Epoch::default()),
+            &self.rooted.assembly.rootfs,
+            events,
+        )?;
+        let executables = self.rooted.artifacts.executables.iter().zip(&self.rooted.assembly.executables);
+        let binds = executables.map(|(executable, path)| {
+            let source = executable.path.as_std_path().canonicalize();
+            let source = source.map_err(|error| Error::io("find", &executable.path, error))?;
+            Ok(Bind { source, destination: path.clone(), access: Access::ReadOnly })
+        });
+        let visit = Visit {
+            files: Files::Folder(root),
+            machine: self.rooted.plan.target.machine(),
+            network: Network::Host,
+            binds: binds.collect::<Result<_>>()?,
+            epoch: 0,
+            outputs: outputs()?,
+        };
+        Ok((enter::enter(&visit, events)?, command))
+    }
+
+    /// The command, or the project's one executable.
+    fn command(&self, executable: impl Fn(usize) -> OsString) -> Result<Vec<OsString>> {
+        match (self.words, self.rooted.artifacts.executables.len()) {
+            ([], 1) => Ok(vec![executable(0)]),
+            ([], _) => Err(Error::usage("nothing says what to run: there are several binaries, or none")
+                .help("name it: `cargo rootfs trace ... -- CMD`")),
+            (words, _) => Ok(words.to_vec()),
+        }
+    }
+
+    /// Which executable of the project a word names: by its name alone, or by its path in the image.
+    fn project_part(&self, word: &OsString) -> Option<usize> {
+        let names = self.rooted.artifacts.executables.iter().zip(&self.rooted.assembly.executables);
+        let mut names = names.map(|(executable, path)| (executable.name.as_bytes(), path.as_bytes()));
+        names.position(|(name, path)| word.as_bytes() == name || word.as_bytes() == path)
+    }
+
+    /// Folders whose files are the project's or the user's own.
+    fn own(&self, root: &Path) -> Vec<RootfsPath> {
+        if root != Path::new("/") {
+            return Vec::new();
+        }
+        let homes =
+            ["HOME", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+        let trees = self.rooted.artifacts.build_tree.iter().map(|folder| folder.clone().into_std_path_buf());
+        let folders = homes.chain(trees).chain(std::env::current_dir());
+        let folders = folders.filter_map(|folder| folder.canonicalize().ok());
+        let folders = folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_os_str().as_bytes()));
+        // In `/` or in `/usr`, nobody's files are the project's.
+        folders.filter(|folder| folder.components().next().is_some() && folder.as_bytes() != b"/usr").collect()
+    }
+}
+
+/// Standard output is for the metadata.
+fn outputs() -> Result<Outputs> {
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+    stderr.map(Outputs::To).map_err(|error| Error::failed("cannot share standard error").with_source(error))
+}

@@ -1,0 +1,140 @@
+//! What a command used that is worth packing: tools and libraries by packing them, the rest by program.
+
+use std::collections::BTreeSet;
+
+use super::Rule;
+use super::used::{Group, Used, used};
+use crate::error::{Result, Warning};
+use crate::findings::Real;
+use crate::layout::{self, Assembly, Content, secrets};
+use crate::path::RootfsPath;
+use crate::pipeline::Rooted;
+use crate::sysroot::Sysroot;
+use crate::watch::Event;
+
+/// What a command used that is worth packing.
+pub(super) struct Worth<'p> {
+    pub(super) rooted: &'p Rooted,
+    pub(super) with: Vec<String>,
+    pub(super) with_lib: Vec<String>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl<'p> Worth<'p> {
+    pub(super) fn new(rooted: &'p Rooted) -> Self {
+        let (with, with_lib, rules, warnings) = Default::default();
+        Self { rooted, with, with_lib, rules, warnings }
+    }
+
+    /// Packs what was used, one after the other, until nothing is left but files.
+    pub(super) fn find(&mut self, events: &[Event], own: &[RootfsPath], sysroot: &mut Sysroot) -> Result<()> {
+        let Rooted { plan, assembly, artifacts, .. } = self.rooted;
+        let mut content = plan.content.clone();
+        let mut packed: Option<Assembly> = None;
+        let (mut tried, mut plugins) = (BTreeSet::new(), Vec::new());
+        let groups = loop {
+            let rootfs = &packed.as_ref().unwrap_or(assembly).rootfs;
+            let Used { tools, libraries, groups, own: programs } = used(events, own, &mut Real { sysroot, rootfs });
+            let next = |names: Vec<String>| names.into_iter().find(|name| !tried.contains(name));
+            let mut with = content.clone();
+            let (name, is_tool) = match (next(tools), next(libraries)) {
+                (Some(tool), _) => (tool, true),
+                (None, Some(library)) => (library, false),
+                (None, None) => {
+                    let built = |path: &RootfsPath| {
+                        artifacts.executables.iter().any(|one| one.path.as_str().as_bytes() == path.as_bytes())
+                    };
+                    let programs = programs.iter().filter(|path| !built(path));
+                    self.warnings.extend(programs.map(|path| {
+                        Warning::new(format!("left out `{path}`: it is your own, and no part of the system"))
+                    }));
+                    break groups;
+                }
+            };
+            // What is packed under another path than it was used by is not asked for twice.
+            tried.insert(name.clone());
+            if is_tool {
+                with.tools.push(name.clone())
+            } else {
+                with.libraries.push(name.clone())
+            };
+            match self.assemble(&with) {
+                Ok(more) => {
+                    (packed, content) = (Some(more), with);
+                    match (is_tool, name.starts_with('/')) {
+                        (true, _) => self.with.push(name),
+                        (false, false) => self.with_lib.push(name),
+                        (false, true) => plugins.push(name),
+                    }
+                }
+                Err(error) => {
+                    self.warnings.push(Warning::new(format!("left out `{name}`: {}", error.message())));
+                }
+            }
+        };
+        self.group(groups, plugins, events, sysroot, packed.as_ref().unwrap_or(assembly));
+        Ok(())
+    }
+
+    fn assemble(&self, content: &Content) -> Result<Assembly> {
+        let Rooted { plan, artifacts, .. } = self.rooted;
+        Ok(layout::assemble(self.rooted.sysroot(), &plan.target, content, artifacts)?)
+    }
+
+    /// What is neither a tool nor a library, by the programs that it belongs with.
+    fn group(
+        &mut self,
+        mut groups: Vec<Group>,
+        plugins: Vec<String>,
+        events: &[Event],
+        sysroot: &mut Sysroot,
+        assembly: &Assembly,
+    ) {
+        for plugin in plugins {
+            let Ok(path) = RootfsPath::parse(&plugin) else { continue };
+            let program =
+                events.iter().find(|event| event.path.normalized() == path).and_then(|event| event.program.clone());
+            match groups.iter_mut().find(|group| group.program == program) {
+                Some(group) => group.paths.push(path),
+                None => groups.push(Group { program, paths: vec![path] }),
+            }
+        }
+        for Group { program, mut paths } in groups {
+            paths.sort();
+            paths.retain(|path| match secrets::of(sysroot, path) {
+                None => true,
+                Some(secret) => {
+                    self.warnings.push(Warning::new(format!("left out `{path}`: {secret}")));
+                    false
+                }
+            });
+            let take: Vec<String> = paths.iter().filter_map(|path| path.as_str().map(str::to_owned)).collect();
+            if take.is_empty() {
+                continue;
+            }
+            let shown = program.as_ref().unwrap_or(&RootfsPath::root()).file_name().to_vec();
+            let shown = String::from_utf8_lossy(&shown).into_owned();
+            let when = self.in_image(program, sysroot, assembly);
+            let taken = self.rules.iter().filter(|rule| rule.program == shown).count();
+            let name = if taken == 0 { format!("traced-{shown}") } else { format!("traced-{shown}-{}", taken + 1) };
+            self.rules.push(Rule { name, program: shown, when, take });
+        }
+    }
+
+    /// The path of a program in the image; of the project's, or the first tool, where it is not there.
+    fn in_image(&self, program: Option<RootfsPath>, sysroot: &mut Sysroot, assembly: &Assembly) -> Option<String> {
+        let program = program.and_then(|program| {
+            let built = self.rooted.artifacts.executables.iter().zip(&assembly.executables);
+            let mut built = built.filter(|(executable, _)| executable.path.as_str().as_bytes() == program.as_bytes());
+            if let Some((_, path)) = built.next() {
+                return Some(path.clone());
+            }
+            let is_packed = !crate::report::way(&assembly.rootfs, &program).is_empty();
+            // By its real name it is one rule, by whatever name it was executed.
+            is_packed.then(|| sysroot.walk(&program).path)
+        });
+        let first = || assembly.executables.first().or(assembly.tools.first()).cloned();
+        program.or_else(first)?.as_str().map(str::to_owned)
+    }
+}
