@@ -12,6 +12,7 @@ mod libc;
 mod libraries;
 mod locales;
 mod opened;
+mod owners;
 mod packaged;
 mod place;
 mod project;
@@ -44,7 +45,7 @@ use crate::runtime::{Rule, Runtime};
 use crate::shortage::Fault;
 pub use crate::shortage::Shortage;
 use crate::sysroot::Sysroot;
-use crate::target::Target;
+use crate::target::{Machine, Target};
 use crate::template::Template;
 #[cfg(feature = "cli")]
 pub(crate) use libc::check_tools;
@@ -166,6 +167,19 @@ pub struct Assembly {
     pub inputs: Vec<PathBuf>,
     /// Host paths where something was looked for that was not there: when one appears, so may the rootfs.
     pub absent: Vec<PathBuf>,
+    /// The sysroot, for what is asked of it later.
+    sysroot: PathBuf,
+    machine: Machine,
+}
+
+impl Assembly {
+    /// Looks up the package that each file of the rootfs belongs to ([`Entry::package`](crate::rootfs::Entry)).
+    ///
+    /// That reads the lists of all packages that are installed in the sysroot, so only a consumer of owners calls it.
+    pub fn find_owners(&mut self) -> Result<()> {
+        owners::find(&mut self.rootfs, &mut Sysroot::open(&self.sysroot)?, self.machine);
+        Ok(())
+    }
 }
 
 /// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
@@ -326,6 +340,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
         inputs,
         absent,
+        sysroot: view.root().to_owned(),
+        machine,
     };
     Ok(Planned { assembly, claims, follows: content.dlopen, view })
 }

@@ -36,6 +36,31 @@ pub struct Entry {
     pub capability: Option<Arc<[u8]>>,
     /// Why it is here; never empty.
     pub origins: BTreeSet<Origin>,
+    /// The package of the sysroot's distribution that it belongs to, once [`crate::layout::Assembly::find_owners`] has
+    /// looked it up.
+    pub package: Option<Arc<OwningPackage>>,
+}
+
+/// A package of a distribution, as the package that owns an [`Entry`].
+///
+/// Its [`Display`](fmt::Display) is `libc6 2.36-9+deb12u10 (glibc)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwningPackage {
+    /// As `libc6`.
+    pub name: Box<str>,
+    /// As the distribution writes it: `2.36-9+deb12u10`.
+    pub version: Box<str>,
+    /// As the distribution calls it: `amd64`, `x86_64`, `all`.
+    pub architecture: Box<str>,
+    /// The source package, where it has another name.
+    pub source: Option<Box<str>>,
+}
+
+impl fmt::Display for OwningPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
 }
 
 /// What an [`Entry`] is.
@@ -279,7 +304,7 @@ impl Entry {
 
     /// An entry owned by 0:0, without capabilities.
     pub fn new(kind: Kind, mode: u32, origin: Origin) -> Self {
-        Self { kind, mode, uid: 0, gid: 0, capability: None, origins: BTreeSet::from([origin]) }
+        Self { kind, mode, uid: 0, gid: 0, capability: None, origins: BTreeSet::from([origin]), package: None }
     }
 
     /// Length of its body in bytes; 0 for all but regular files.

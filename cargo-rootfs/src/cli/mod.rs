@@ -18,7 +18,7 @@
 //! | `rootfs-removed` | `sysroot prune` | `path` |
 //! | `rootfs-check` | for each command of `check` | `name`, `command` (a list), `status` (`ok`, `starts`, `failed`), `exit_code`, `signal` (or null), `timed_out`, `output`, `missing` (a list of `path`, `by`, `needed`, `option`, `value`), `target` |
 //! | `rootfs-trace` | `trace` | `exit_code`, `with`, `with_lib`, `files` (a list of `program`, `paths`), `metadata` (TOML), `target` |
-//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `target` |
+//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `package` (`name`, `version`, `architecture`, `source` or null; where a package owns it), `target` |
 //!
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
 

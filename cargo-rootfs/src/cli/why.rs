@@ -8,11 +8,12 @@ use crate::options::Format;
 use crate::pipeline::{Rooted, Session};
 use crate::plan::Request;
 use crate::report;
-use crate::rootfs::Origin;
+use crate::rootfs::{Origin, OwningPackage};
 
 pub(super) fn run(request: &Request<'_>, file: &str, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
-    let proved = Session::new(request, terminal)?.prove()?;
+    let mut proved = Session::new(request, terminal)?.prove()?;
+    proved.iter_mut().try_for_each(|one| one.assembly.find_owners())?;
     Error::all(proved.iter().filter_map(|one| answer(one, file, terminal).err()).collect())
 }
 
@@ -41,6 +42,10 @@ fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
                     let mut fields = json!({"path": path.to_string(), "origins": origins, "target": target});
                     if !left_out.is_empty() {
                         fields["left_out"] = json!(left_out);
+                    }
+                    if let Some(OwningPackage { name, version, architecture, source }) = entry.package.as_deref() {
+                        fields["package"] =
+                            json!({"name": name, "version": version, "architecture": architecture, "source": source});
                     }
                     text.extend(terminal::line("rootfs-entry", &fields).into_bytes());
                 }

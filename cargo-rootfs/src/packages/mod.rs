@@ -22,6 +22,9 @@ pub(crate) use hints::{elsewhere, of_library, of_tool};
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.
 const LONGEST: usize = 64 << 20;
 
+/// How many paths are looked for in the text of a list; for more, the list is taken apart.
+const FEW: usize = 16;
+
 /// Bytes of the longest path that a system call takes, with a NUL at its end (linux/limits.h).
 const PATH_MAX: usize = 4096;
 
@@ -305,7 +308,10 @@ impl Database {
             .iter()
             .filter_map(|path| self.named.get(std::str::from_utf8(path.file_name()).ok()?)?.first().copied())
             .collect();
-        let rest = self.packages().map(|(id, _)| id).filter(|id| !likely.contains(id));
+        // A file that packages of two architectures share belongs to the one that a name without its architecture means.
+        let is_ours = |id: &PackageId| self.named.get(&self.package(*id).name).is_some_and(|ids| ids.contains(id));
+        let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
+        let rest = ours.into_iter().chain(others).filter(|id| !likely.contains(id));
         for id in likely.iter().copied().chain(rest) {
             let open: Vec<usize> = (0..paths.len()).filter(|&at| owners[at].is_none()).collect();
             if open.is_empty() {
@@ -320,10 +326,15 @@ impl Database {
     }
 
     /// Whether the package has any of the names, for each set of names.
-    fn has<'n>(&self, view: &Sysroot, id: PackageId, sets: impl Iterator<Item = &'n Vec<RootfsPath>>) -> Vec<bool> {
+    fn has<'n>(
+        &self,
+        view: &Sysroot,
+        id: PackageId,
+        sets: impl ExactSizeIterator<Item = &'n Vec<RootfsPath>>,
+    ) -> Vec<bool> {
         let package = self.package(id);
         match &package.listing {
-            Listing::Files(lists) if self.format == Format::Dpkg => {
+            Listing::Files(lists) if self.format == Format::Dpkg && sets.len() <= FEW => {
                 let bytes = read_first(view, lists).unwrap_or_default();
                 sets.map(|names| {
                     names.iter().any(|name| dpkg::has(&bytes, name) && self.diverted(package, name.clone()) == *name)
@@ -343,6 +354,10 @@ impl Database {
 
     /// The paths under which a database may have what is really at `path`.
     fn names(&self, path: &RootfsPath) -> Vec<RootfsPath> {
+        // Every package with a file in it lists a merged folder, as the folder that it once was.
+        if self.merged.iter().any(|(link, _)| link == path) {
+            return Vec::new();
+        }
         let mut names = vec![path.clone()];
         for (link, folder) in &self.merged {
             if path.is_within(folder) && path != folder {

@@ -74,6 +74,9 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
         _ => String::new(),
     };
     writeln!(out, "{path}{arrow}")?;
+    if let Some(package) = &entry.package {
+        writeln!(out, "    package {package}")?;
+    }
     let mut shown = BTreeSet::from([path.clone()]);
     let mut stack: Vec<(usize, Line<'_>)> = reasons(entry).map(|line| (1, line)).collect();
     while let Some((depth, line)) = stack.pop() {

@@ -1,0 +1,57 @@
+//! Owning packages: the package of the sysroot's distribution that each file and symlink of a rootfs belongs to.
+//!
+//! It asks the lists of every installed package, so it runs for a consumer that shows owners, never for an archive alone.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::packages::{Database, Package, PackageId};
+use crate::path::RootfsPath;
+use crate::resolve::{Files, Find};
+use crate::rootfs::{Body, Entry, Kind, OwningPackage, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::Machine;
+
+/// Sets the package of each entry that `sysroot` has at the same path; of others none is known. A directory belongs to
+/// every package with a file in it, so it has none either.
+pub(super) fn find(rootfs: &mut Rootfs, sysroot: &mut Sysroot, machine: Machine) {
+    let Some(database) = Database::open(sysroot, machine) else { return };
+    let paths: Vec<RootfsPath> = rootfs
+        .iter()
+        .filter(|(path, entry)| is_of(sysroot, rootfs, path, entry))
+        .map(|(path, _)| path.clone())
+        .collect();
+    let mut known: FxHashMap<PackageId, Arc<OwningPackage>> = FxHashMap::default();
+    for (path, owner) in paths.iter().zip(database.owners(sysroot, &paths)) {
+        let (Some(id), Some(entry)) = (owner, rootfs.get_mut(path)) else { continue };
+        let package = known.entry(id).or_insert_with(|| Arc::new(owning(database.package(id))));
+        entry.package = Some(Arc::clone(package));
+    }
+}
+
+fn owning(package: &Package) -> OwningPackage {
+    let Package { name, version, architecture, source, .. } = package.clone();
+    // apk and pacman name the source of every package.
+    let source = source.filter(|source| *source != name);
+    OwningPackage { name, version, architecture, source }
+}
+
+/// Whether the sysroot has this very file or symlink: an include, a template's file and a file of the project may stand
+/// at a path that a package lists.
+fn is_of(sysroot: &mut Sysroot, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> bool {
+    let body = match &entry.kind {
+        Kind::Hardlink(first) => rootfs.get(first).map(|entry| &entry.kind),
+        kind => Some(kind),
+    };
+    match body {
+        Some(Kind::File(Body::Host(host))) => match sysroot.find(path) {
+            Find::File { file, realpath } => realpath == *path && sysroot.inode(file) == host.inode,
+            _ => false,
+        },
+        Some(Kind::Symlink(target)) => {
+            sysroot.walk(path).links.first().is_some_and(|link| *link == (path.clone(), Arc::clone(target)))
+        }
+        _ => false,
+    }
+}
