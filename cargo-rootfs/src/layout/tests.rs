@@ -3,6 +3,7 @@
 mod disk;
 mod included;
 mod opened;
+mod owners;
 mod packaged;
 mod planned;
 mod proof;
