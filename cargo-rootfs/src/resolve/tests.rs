@@ -14,6 +14,7 @@ mod hwcaps;
 mod library_path;
 mod musl;
 mod real;
+mod rules;
 mod tree;
 mod versions;
 mod width;

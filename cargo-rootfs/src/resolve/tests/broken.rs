@@ -69,7 +69,7 @@ fn a_folder_as_a_candidate_makes_the_loader_give_up() {
 
 #[test]
 fn a_fifo_as_a_candidate_is_bad() {
-    searched(Tree::glibc().special("/first/liba.so")).expect("/bin/app", BAD);
+    searched(Tree::glibc().fifo("/first/liba.so")).expect("/bin/app", BAD);
 }
 
 /// Executables and objects cannot be loaded as libraries (`open_verify`, `_dl_map_object_from_fd`).

@@ -51,7 +51,7 @@ fn a_relative_element_that_is_a_file_ends_the_list() {
 /// ENXIO.
 #[test]
 fn a_socket_ends_the_list() {
-    searched(Tree::glibc().node("/first/liba.so", "socket")).expect("/bin/app", MISSING);
+    searched(Tree::glibc().special("/first/liba.so", "socket")).expect("/bin/app", MISSING);
 }
 
 /// ENAMETOOLONG: of a name no folder can hold, and of a path, which is made of the folder's own text.
@@ -175,7 +175,7 @@ fn musl_has_errors_of_its_own() {
     tree().bytes("/first", b"text").expect("/bin/app", next);
     tree().bytes("/file", b"text").link("/first/liba.so", "/file/liba.so").expect("/bin/app", next);
     tree().link("/first/liba.so", "liba.so").expect("/bin/app", MISSING);
-    tree().node("/first/liba.so", "socket").expect("/bin/app", MISSING);
+    tree().special("/first/liba.so", "socket").expect("/bin/app", MISSING);
     tree().link("/first", "first").expect("/bin/app", MISSING);
 }
 

@@ -16,33 +16,13 @@ fn note(text: &str) -> String {
     format!("[{{\"soname\":[{}],\"priority\":\"{priority}\"}}]", names.join(","))
 }
 
-/// What came of the notes, a line each.
-fn notes(closure: &Closure) -> Vec<String> {
-    let path = |index: Option<usize>| index.map_or(&closure.realpath, |index| &closure.objects[index].path);
-    let noted = closure.notes.iter().map(|noted| {
-        let what = match &noted.opening {
-            Opening::Taken { soname, object } => {
-                format!("{} => {}", String::from_utf8_lossy(&noted.note.sonames[*soname]), path(*object))
-            }
-            Opening::LeftOut => format!("{} left out", String::from_utf8_lossy(&noted.note.sonames[0])),
-            Opening::NotFound(missing) => {
-                let missing = missing.iter().map(|it| String::from_utf8_lossy(&it.needed).into_owned());
-                format!("lacks {}", missing.collect::<Vec<_>>().join(" "))
-            }
-        };
-        format!("{} opens {what}", path(noted.by))
-    });
-    let bad = closure.bad_notes.iter().map(|(by, why)| format!("{} bad: {why}", path(*by)));
-    noted.chain(bad).collect()
-}
-
 impl Tree {
     /// What is added after the start, then what came of the notes.
     #[track_caller]
     fn opens(mut self, priority: Priority, expected: &str) -> Closure {
         let closure = self.closure_following("/app", priority);
         let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let found: Vec<String> = lines(&closure).drain(closure.at_start..).chain(notes(&closure)).collect();
+        let found: Vec<String> = lines(&closure).drain(closure.at_start..).collect();
         assert_eq!(found, expected);
         closure
     }

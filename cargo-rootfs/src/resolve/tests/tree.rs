@@ -9,7 +9,8 @@ use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Libc, LibraryPath, Priority, Resolver, Versions, cache,
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Libc, LibraryPath, Opening, Priority, Resolver, Verdict,
+    Versions, cache,
 };
 
 /// Files, links and folders by their paths; folders are made where they are needed.
@@ -21,7 +22,7 @@ pub(super) struct Tree {
     pub(super) current: Option<String>,
     pub(super) libc: Option<Libc>,
     /// The glibc-hwcaps subdirectories that are searched; without it, what the hardware has of them is not told.
-    pub(super) hwcaps: Option<Vec<&'static str>>,
+    pub(super) hwcaps: Option<Vec<String>>,
     /// The real loader cannot be asked, and why not.
     pub(super) only_here: Option<&'static str>,
     /// It can only be asked if it is of a release before this one.
@@ -90,6 +91,13 @@ impl Tree {
         self.put(LOADER, node)
     }
 
+    /// A tree with nothing but this loader.
+    pub(super) fn with_loader(at: &str, loader: Fixture) -> Self {
+        let mut tree = Self::default();
+        let node = Node::Loader(tree.body(loader.build()));
+        tree.put(at, node)
+    }
+
     /// A tree with nothing but musl's.
     pub(super) fn musl() -> Self {
         let loader = soname("libc.so").tail(b"\0/lib:/usr/local/lib:/usr/lib\0").build();
@@ -125,7 +133,9 @@ impl Tree {
 
     /// Another name of a file that is there.
     pub(super) fn same_file(self, at: &str, other: &str) -> Self {
-        let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no file at {other}") };
+        let Some(Node::File(body) | Node::Loader(body)) = self.nodes.get(&path(other)) else {
+            panic!("no file at {other}")
+        };
         let node = Node::File(*body);
         self.put(at, node)
     }
@@ -139,13 +149,25 @@ impl Tree {
     }
 
     /// A FIFO, which the real loader would wait for.
-    pub(super) fn special(self, at: &str) -> Self {
-        self.put(at, Node::Special("FIFO")).only_here("opening a FIFO waits")
+    pub(super) fn fifo(self, at: &str) -> Self {
+        self.special(at, "FIFO").only_here("opening a FIFO waits")
     }
 
-    /// A socket, which the real loader cannot open.
-    pub(super) fn node(self, at: &str, word: &'static str) -> Self {
+    /// A file of another kind, as a socket, which the real loader cannot open.
+    pub(super) fn special(self, at: &str, word: &'static str) -> Self {
         self.put(at, Node::Special(word))
+    }
+
+    /// A file like another.
+    pub(super) fn copy(self, at: &str, other: &str) -> Self {
+        let Some(Node::File(body) | Node::Loader(body)) = self.nodes.get(&path(other)) else { panic!("no {other}") };
+        let bytes = self.bodies[*body].clone();
+        self.bytes(at, &bytes)
+    }
+
+    pub(super) fn without(mut self, at: &str) -> Self {
+        self.nodes.remove(&path(at)).unwrap();
+        self
     }
 
     pub(super) fn denied(self, at: &str) -> Self {
@@ -193,7 +215,7 @@ impl Tree {
 
     /// Resolves as on hardware where these subdirectories are searched, the best one first.
     pub(super) fn on(mut self, hwcaps: &[&'static str]) -> Self {
-        self.hwcaps = Some(hwcaps.to_vec());
+        self.hwcaps = Some(hwcaps.iter().map(|name| (*name).to_owned()).collect());
         self
     }
 
@@ -216,27 +238,36 @@ impl Tree {
         real::agrees(&self, file, &closure);
     }
 
+    pub(super) fn verdict(&mut self, closure: &Closure) -> Verdict {
+        Versions::default().check(self, closure)
+    }
+
     /// What is said of symbol versions must be `expected`, a line each, and the real loader must say the same.
     #[track_caller]
     pub(super) fn expect_versions(mut self, file: &str, expected: &[&str]) {
         let closure = self.closure(file);
-        let verdict = Versions::default().check(&mut self, &closure);
-        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
-        let refused = verdict.unsatisfied.iter().map(|lacking| {
-            let what = match &lacking.why {
-                Lack::Versions { versions, library } => {
-                    format!("{} of {library}", versions.iter().map(text).collect::<Vec<_>>().join(" "))
-                }
-                Lack::Library { name, version } => format!("{} of {}, not loaded,", text(version), text(name)),
-                Lack::Revision { file, revision } => format!("revision {revision} in {file}"),
-                Lack::Relr => "GLIBC_ABI_DT_RELR".to_owned(),
-            };
-            format!("{what} needed by {}", lacking.needed_by)
-        });
-        let warned = verdict.unversioned.iter().map(|it| format!("any of {} for {}", it.library, it.needed_by));
-        assert_eq!(refused.chain(warned).collect::<Vec<_>>(), expected);
+        let verdict = self.verdict(&closure);
+        assert_eq!(verdict_lines(&verdict), expected);
         real::agrees_on_versions(&self, file, &verdict);
     }
+}
+
+/// What is said of symbol versions, a line each.
+pub(super) fn verdict_lines(verdict: &Verdict) -> Vec<String> {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let refused = verdict.unsatisfied.iter().map(|lacking| {
+        let what = match &lacking.why {
+            Lack::Versions { versions, library } => {
+                format!("{} of {library}", versions.iter().map(text).collect::<Vec<_>>().join(" "))
+            }
+            Lack::Library { name, version } => format!("{} of {}, not loaded,", text(version), text(name)),
+            Lack::Revision { file, revision } => format!("revision {revision} in {file}"),
+            Lack::Relr => "GLIBC_ABI_DT_RELR".to_owned(),
+        };
+        format!("{what} needed by {}", lacking.needed_by)
+    });
+    let warned = verdict.unversioned.iter().map(|it| format!("any of {} for {}", it.library, it.needed_by));
+    refused.chain(warned).collect()
 }
 
 /// A closure as text: `NAME => PATH [WAY]`, `NAME missing for PATH`, `NAME bad at PATH for PATH`.
@@ -253,7 +284,27 @@ pub(super) fn lines(closure: &Closure) -> Vec<String> {
             None => format!("{name} missing for {}", missing.needed_by),
         }
     });
-    found.chain(missing).collect()
+    found.chain(missing).chain(notes(closure)).collect()
+}
+
+/// What came of the notes, a line each.
+fn notes(closure: &Closure) -> Vec<String> {
+    let path = |index: Option<usize>| index.map_or(&closure.realpath, |index| &closure.objects[index].path);
+    let noted = closure.notes.iter().map(|noted| {
+        let what = match &noted.opening {
+            Opening::Taken { soname, object } => {
+                format!("{} => {}", String::from_utf8_lossy(&noted.note.sonames[*soname]), path(*object))
+            }
+            Opening::LeftOut => format!("{} left out", String::from_utf8_lossy(&noted.note.sonames[0])),
+            Opening::NotFound(missing) => {
+                let missing = missing.iter().map(|it| String::from_utf8_lossy(&it.needed).into_owned());
+                format!("lacks {}", missing.collect::<Vec<_>>().join(" "))
+            }
+        };
+        format!("{} opens {what}", path(noted.by))
+    });
+    let bad = closure.bad_notes.iter().map(|(by, why)| format!("{} bad: {why}", path(*by)));
+    noted.chain(bad).collect()
 }
 
 /// Real path and node, as path_resolution(7) has it.
