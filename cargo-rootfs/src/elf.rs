@@ -321,7 +321,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         }
         let text = self.reader.exactly(segment.p_offset, segment.p_filesz as usize)?;
         let Some(text) = text.filter(|text| text.last() == Some(&0)) else { return Ok(false) };
-        let end = crate::text::find(0, text).unwrap_or(text.len());
+        let end = crate::byte_search::find(0, text).unwrap_or(text.len());
         let start = self.raw.text.len();
         self.raw.text.extend_from_slice(&text[..end]);
         self.raw.interpreter = Some(self.since(start)?);
@@ -376,7 +376,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let mut at = at;
         while left > 0 {
             let chunk = self.reader.at(at, left.min(MAX_PART))?;
-            let end = crate::text::find(0, chunk);
+            let end = crate::byte_search::find(0, chunk);
             self.raw.text.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
             if end.is_some() || chunk.is_empty() {
                 break;

@@ -46,6 +46,7 @@
 //! ```
 
 pub mod build_script;
+mod byte_search;
 #[cfg(feature = "cli")]
 mod cargo;
 #[cfg(feature = "cli")]
@@ -84,7 +85,6 @@ mod shortage;
 pub mod sysroot;
 pub mod target;
 pub mod template;
-mod text;
 #[cfg(feature = "cli")]
 mod trace;
 #[cfg(feature = "cli")]

@@ -9,8 +9,8 @@ use scroll::{Endian, Pread};
 use super::bytes::Span;
 use super::segments::{Run, Segments};
 use super::{DependencyKind, MAX_ENTRIES, MAX_STRING, Object, Parse, ReadAt, ReadError, Symbols};
+use crate::byte_search;
 use crate::target::Machine;
-use crate::text;
 
 /// The values of a dynamic section that matter, strings still as offsets.
 #[derive(Default)]
@@ -212,7 +212,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             // Mostly the end is in what is there already.
             let chunk = self.reader.from(offset, 1)?;
             let chunk = &chunk[..chunk.len().min(left)];
-            if let Some(end) = text::find(0, chunk) {
+            if let Some(end) = byte_search::find(0, chunk) {
                 self.raw.text.extend_from_slice(&chunk[..end]);
                 break;
             }

@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use goblin::elf::header::EM_386;
 use scroll::{Endian, Pread};
 
+use crate::byte_search;
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
-use crate::text;
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 const OLD_HEADER: usize = 16;
@@ -216,7 +216,7 @@ impl Cache {
 
     fn string_at(&self, at: usize) -> Option<&[u8]> {
         let rest = self.rest_at(at)?;
-        Some(&rest[..text::find(0, rest)?])
+        Some(&rest[..byte_search::find(0, rest)?])
     }
 }
 

@@ -6,10 +6,10 @@
 use goblin::elf::header::{EM_PPC64, EM_S390, EM_X86_64};
 
 use super::{Closure, Files, Missing, Resolver, Skipped};
+use crate::byte_search;
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::target::Machine;
-use crate::text;
 
 /// The subdirectory's name.
 const GLIBC_HWCAPS: &[u8] = b"glibc-hwcaps";
@@ -110,8 +110,8 @@ pub(super) fn levels(image: &[u8], machine: Machine) -> Vec<Bytes> {
         (EM_S390, true, _) => (b"z13\0", b'z'),
         _ => return Vec::new(),
     };
-    let lists = text::places(image, last, rare);
-    let lists = lists.map(|start| &image[text::begin(image, start)..start + last.len() - 1]);
+    let lists = byte_search::places(image, last, rare);
+    let lists = lists.map(|start| &image[byte_search::begin(image, start)..start + last.len() - 1]);
     let is_name = |name: &[u8]| {
         !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };

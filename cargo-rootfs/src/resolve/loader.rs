@@ -9,10 +9,10 @@ use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
 use super::tokens::Tokens;
 use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
+use crate::byte_search;
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
-use crate::text;
 
 /// The C library that a loader belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,7 +317,7 @@ fn preloads(text: &[u8]) -> Vec<Bytes> {
 /// The release that glibc's loader is of, as `ld.so --version` has it since 2.33 (elf/dl-usage.c).
 pub(super) fn glibc_release(image: &[u8]) -> Option<(u32, u32)> {
     const BEFORE: &[u8] = b" release version ";
-    let at = text::places(image, BEFORE, b'v').next()? + BEFORE.len();
+    let at = byte_search::places(image, BEFORE, b'v').next()? + BEFORE.len();
     let text = image[at..].iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').take(16);
     let text: String = text.map(|byte| char::from(*byte)).collect();
     let mut numbers = text.split('.').map(str::parse);
@@ -330,8 +330,8 @@ fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     let mut best: Vec<std::ops::Range<usize>> = Vec::new();
     let mut run: Vec<std::ops::Range<usize>> = Vec::new();
     // Few strings end with a slash, so their ends are looked for first.
-    for end in text::places(image, b"/\0", b'/').map(|slash| slash + 1) {
-        let range = text::begin(image, end)..end;
+    for end in byte_search::places(image, b"/\0", b'/').map(|slash| slash + 1) {
+        let range = byte_search::begin(image, end)..end;
         let string = &image[range.clone()];
         let is_folder = string.len() > 1 && string[0] == b'/';
         if !is_folder || !string.iter().all(u8::is_ascii_graphic) || !contains(string, b"lib") {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::text;
+use crate::byte_search;
 
 /// The components that are still to be followed: of the path, and of links that were met on it.
 pub(super) struct Way<'p> {
@@ -48,7 +48,7 @@ impl<'p> Way<'p> {
         loop {
             let left = &self.now[self.at..];
             let skip = left.iter().take_while(|byte| **byte == b'/').count();
-            let length = text::find(b'/', &left[skip..]).unwrap_or(left.len() - skip);
+            let length = byte_search::find(b'/', &left[skip..]).unwrap_or(left.len() - skip);
             let start = self.at + skip;
             if length > 0 {
                 self.at = start + length;

@@ -1,6 +1,6 @@
-//! Looking for bytes and words in what files hold.
+//! Searches the contents of files for a byte or a string.
 //!
-//! What they say is not known here.
+//! The meaning of what is found is the caller's.
 //!
 //! memchr's own searchers would be faster, and ask the processor first what it can do. Where that is a virtual one,
 //! each such question (CPUID) stops it for 8 us, and there are eight: as long as to read as many files.
@@ -12,7 +12,7 @@ pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
     One::new(byte).find(text)
 }
 
-/// Where `text` stands in `image`; `rare` is a byte of it that few texts have, and is looked for.
+/// The places of `text` in `image`; `rare` is a byte of it that few texts have, and is searched for.
 pub(crate) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iterator<Item = usize> + 'i {
     let before = find(rare, text).unwrap_or(0);
     let rare = One::new(rare);
@@ -29,7 +29,7 @@ pub(crate) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iter
     })
 }
 
-/// Where the string begins that goes on at `at`.
+/// The start of the zero-terminated string that `at` is in.
 pub(crate) fn begin(image: &[u8], at: usize) -> usize {
     image[..at].iter().rposition(|byte| *byte == 0).map_or(0, |nul| nul + 1)
 }
