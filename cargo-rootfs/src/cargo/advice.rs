@@ -53,7 +53,7 @@ fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMa
         Clue::PkgConfigForeign => {
             let target = foreign?;
             let sysroot = "where the sysroot has the libraries' -dev packages, pkg-config is pointed to it";
-            Some(match linker::debian_of(target) {
+            Some(match target.debian() {
                 Some(arch) => format!("{sysroot}; or install them here, as in apt-get install libssl-dev:{arch}"),
                 None => sysroot.to_owned(),
             })
@@ -85,7 +85,7 @@ fn library_help(library: &str, foreign: Option<&Target>, machine: &BuildMachine)
             anywhere: None,
         },
         Some(target) => {
-            let (package, arch) = (debian?, linker::debian_of(target)?);
+            let (package, arch) = (debian?, target.debian()?);
             let here = format!("apt-get install {package}:{arch}");
             Install {
                 debian: Some(format!("put {package} into the sysroot, or install it here: {here}")),

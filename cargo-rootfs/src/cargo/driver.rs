@@ -10,7 +10,6 @@ use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::linker;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -26,7 +25,7 @@ pub(super) struct Driver {
 /// Writes the script into `folder`. `None` where the linker is no compiler driver, or its path no text.
 pub(super) fn write(target: &Target, linker: &OsStr, sysroot: &Utf8Path, folder: &Utf8Path) -> Result<Option<Driver>> {
     let Some(linker) = linker.to_str().filter(|linker| is_driver(linker)) else { return Ok(None) };
-    let multiarch = linker::multiarch(target).unwrap_or_default();
+    let multiarch = target.multiarch().unwrap_or_default();
     let within = |folder: &str| Some(sysroot.join(folder)).filter(|folder| folder.is_dir());
     let own =
         [format!("usr/lib/{multiarch}"), "usr/lib64".to_owned(), "usr/lib".to_owned(), format!("lib/{multiarch}")];

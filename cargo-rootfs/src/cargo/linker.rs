@@ -81,7 +81,7 @@ fn has_libc(name: &str, machine: &BuildMachine) -> bool {
 
 /// What cross compilers for the target are called; `None` where rustc's own linker for it is not known here.
 fn names(target: &Target, libc: Libc) -> Option<Vec<String>> {
-    let (arch, abi) = gnu(target)?;
+    let (arch, abi) = (target.gnu_arch(), target.gnu_abi()?);
     let glibc = [
         // Debian, Fedora and Arch; crosstool-NG; Arm; openSUSE.
         format!("{arch}-linux-gnu{abi}-gcc"),
@@ -102,30 +102,6 @@ fn names(target: &Target, libc: Libc) -> Option<Vec<String>> {
         Libc::Musl => musl.to_vec(),
         Libc::RustsMusl => [musl.as_slice(), &glibc].concat(),
     })
-}
-
-/// Architecture and ABI as GNU tuples have them (<https://wiki.debian.org/Multiarch/Tuples>), for targets that rustc
-/// links with `cc`.
-fn gnu(target: &Target) -> Option<(&'static str, &'static str)> {
-    let abi = match target.triple().rsplit('-').next()? {
-        "gnu" | "musl" => "",
-        "gnueabihf" | "musleabihf" => "eabihf",
-        "gnueabi" | "musleabi" => "eabi",
-        _ => return None,
-    };
-    let arch = match target.machine().name().as_str() {
-        "i686" => "i686",
-        "armv7" => "arm",
-        "riscv64gc" => "riscv64",
-        "x86_64" => "x86_64",
-        "aarch64" => "aarch64",
-        "powerpc64le" => "powerpc64le",
-        "powerpc64" => "powerpc64",
-        "s390x" => "s390x",
-        "loongarch64" => "loongarch64",
-        _ => return None,
-    };
-    Some((arch, abi))
 }
 
 /// `CARGO_TARGET_<TRIPLE>_LINKER` (<https://doc.rust-lang.org/cargo/reference/config.html#targettriplelinker>).
@@ -179,35 +155,18 @@ pub(super) fn install(target: &Target, libc: Libc) -> Install {
         Libc::Gnu | Libc::Musl => None,
     };
     let anywhere = Some(rust_lld.unwrap_or(zig));
-    let Some((arch, abi)) = gnu(target).filter(|_| libc != Libc::Musl) else {
+    let Some(abi) = target.gnu_abi().filter(|_| libc != Libc::Musl) else {
         return Install { anywhere, ..Install::default() };
     };
-    let tuple = format!("{arch}-linux-gnu{abi}");
+    let tuple = format!("{}-linux-gnu{abi}", target.gnu_arch());
     // Debian has no underscores in names of packages, and the C library is only recommended by the compiler.
-    let debian = debian_of(target).map(|debian| {
+    let debian = target.debian().map(|debian| {
         let (gcc, libc) = (format!("gcc-{}", tuple.replace('_', "-")), format!("libc6-dev-{debian}-cross"));
         format!("apt-get install {gcc} {libc}")
     });
     // The others that Arch has are in its user repository, where nothing is built.
-    let has_arch = matches!(arch, "aarch64" | "riscv64");
-    let arch = has_arch.then(|| format!("pacman -S {tuple}-gcc"));
+    let arch = target.is_cross_built_on_arch().then(|| format!("pacman -S {tuple}-gcc"));
     Install { debian, fedora: None, arch, anywhere }
-}
-
-/// Debian's architecture of the target; `armel` is for arm without floating point in hardware.
-pub(super) fn debian_of(target: &Target) -> Option<&'static str> {
-    match target.machine().debian()? {
-        "armhf" if target.triple().ends_with("eabi") => Some("armel"),
-        debian => Some(debian),
-    }
-}
-
-/// The multiarch tuple of the target, as in `/usr/lib/aarch64-linux-gnu`
-/// (<https://wiki.debian.org/Multiarch/Tuples>).
-pub(super) fn multiarch(target: &Target) -> Option<String> {
-    let (arch, abi) = gnu(target)?;
-    let arch = if arch == "i686" { "i386" } else { arch };
-    Some(format!("{arch}-linux-gnu{abi}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::linker;
 use super::machine::BuildMachine;
 use crate::target::Target;
 
@@ -43,7 +42,7 @@ pub(super) fn configure(
         return None;
     }
     let set = |variable: &str, value: &str| (format!("{variable}_{underscored}"), value.to_owned());
-    let multiarch = linker::multiarch(target);
+    let multiarch = target.multiarch();
     let folders = folders(sysroot, multiarch.as_deref());
     if sysroot.parent().is_some() && !folders.is_empty() {
         let folders = folders.iter().map(|folder| folder.as_str()).collect::<Vec<_>>().join(":");

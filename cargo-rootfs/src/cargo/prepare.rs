@@ -227,18 +227,12 @@ fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str
 /// The packages of distributions that have it: Debian's is that of the other architecture, Arch's are for this one.
 fn packaged_std(target: &Target) -> Install {
     let triple = target.triple();
-    let debian = linker::debian_of(target).filter(|_| !triple.contains("musl"));
-    let arch = match triple {
-        "aarch64-unknown-linux-gnu" => Some("rust-aarch64-gnu"),
-        "aarch64-unknown-linux-musl" => Some("rust-aarch64-musl"),
-        "x86_64-unknown-linux-musl" => Some("rust-musl"),
-        _ => None,
-    };
+    let debian = target.debian().filter(|_| !triple.contains("musl"));
     Install {
         debian: debian.map(|arch| {
             format!("dpkg --add-architecture {arch} && apt-get update && apt-get install libstd-rust-dev:{arch}")
         }),
-        arch: arch.map(|package| format!("pacman -S {package}")),
+        arch: target.std_on_arch().map(|package| format!("pacman -S {package}")),
         ..Install::default()
     }
 }

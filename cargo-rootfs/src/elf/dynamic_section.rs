@@ -59,8 +59,7 @@ impl Entries {
 
     /// What glibc's loader asserts (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
-        use goblin::elf::header::{EM_386, EM_ARM};
-        let has_rel = matches!(machine.e_machine, EM_386 | EM_ARM);
+        let has_rel = machine.has_rel();
         let word = if machine.is_64 { 8 } else { 4 };
         let sizes = [3 * word, 2 * word, word];
         let is_plt_known = match self.plt_kind {

@@ -6,7 +6,6 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use goblin::elf::header::EM_S390;
 use scroll::{Endian, Pread};
 
 use super::{Object, ReadAt};
@@ -124,7 +123,7 @@ impl Object {
             // the 64-bit s390 (its ABI supplement).
             let length = fill(file, &mut header, hash)?;
             let words = &header[..length];
-            return Ok(if self.machine.e_machine == EM_S390 && self.machine.is_64 {
+            return Ok(if self.machine.has_wide_hash() {
                 words.pread_with::<u64>(8, endian).unwrap_or(0)
             } else {
                 words.pread_with::<u32>(4, endian).map_or(0, u64::from)

@@ -44,7 +44,7 @@ pub(super) fn needed(machine: Machine) -> Result<Emulator> {
         return Ok(Emulator::Registered { program, magic: header, mask: mask(machine) });
     }
     // x86_64 kernels run i386 programs, and most aarch64 ones arm's; where not, execve(2) says so.
-    if matches!((host.debian(), machine.debian()), (Some("amd64"), Some("i386")) | (Some("arm64"), Some("armhf"))) {
+    if host.also_runs(machine) {
         return Ok(Emulator::Kernel);
     }
     Err(absent(machine))

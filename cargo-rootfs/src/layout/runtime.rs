@@ -38,7 +38,7 @@ pub(super) struct Runtime<'t> {
     rules: Rules,
     template: &'t Template,
     machine: Machine,
-    triplet: String,
+    triplet: &'static str,
     lib: Vec<String>,
     /// The rules that have done their work, each with what its stars stood for.
     fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
@@ -67,9 +67,9 @@ struct Call {
 impl<'t> Runtime<'t> {
     pub(super) fn new(view: &mut Sysroot, machine: Machine, template: &'t Template, own: &[Rule]) -> Self {
         let triplet = machine.multiarch();
-        let lib = library_folders(view, &triplet);
+        let lib = library_folders(view, triplet);
         let own = template.rules.iter().chain(own).cloned().collect();
-        let rules = Rules::new(own, &Bindings { triplet: &triplet, lib: &lib, ..Bindings::default() });
+        let rules = Rules::new(own, &Bindings { triplet, lib: &lib, ..Bindings::default() });
         Self {
             uncalled: rules.calls(),
             read: FxHashSet::default(),
@@ -234,12 +234,11 @@ impl<'t> Runtime<'t> {
             return Vec::new();
         };
         let folder = folder.as_ref().and_then(RootfsPath::as_str);
-        let (triplet, lib) = (self.triplet.clone(), self.lib.clone());
+        let (triplet, lib) = (self.triplet, self.lib.clone());
         let mut scripts = worklist.worked.scripts.iter().filter(|_| is_of_file);
         let script = scripts.find(|script| script.realpath == call.because);
         let (calls, execs) = script.map(|it| (it.calls.clone(), it.execs.clone())).unwrap_or_default();
-        let bindings =
-            Bindings { triplet: &triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };
+        let bindings = Bindings { triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };
         let origin = Origin::Rule { name: rule.name.clone(), why: rule.why.clone(), because: call.because.clone() };
         let because = &call.because;
         let mut firing = Firing { runtime: self, worklist, rule: &rule, because, origin, bindings, roots: Vec::new() };
@@ -261,7 +260,7 @@ impl<'t> Runtime<'t> {
 
     /// Whether what a rule wants besides `when` is so.
     fn holds(&self, rule: &Rule, worklist: &Worklist<'_>) -> bool {
-        let bindings = Bindings { triplet: &self.triplet, lib: &self.lib, ..Bindings::default() };
+        let bindings = Bindings { triplet: self.triplet, lib: &self.lib, ..Bindings::default() };
         let unless = rule.unless.iter().flat_map(|text| bind(text, &bindings));
         let is_there = |glob: &Glob| match glob.is_name() {
             true => self.names.iter().any(|name| glob.matches_name(name).is_some()),

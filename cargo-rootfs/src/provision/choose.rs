@@ -90,7 +90,7 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
 
 /// Folders where compilers and distributions have libraries of other architectures, the nearest first.
 fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
-    let gnu = gnu_triple(asked.target.triple());
+    let gnu = gnu_triple(asked.target);
     let gcc = format!("{gnu}-gcc");
     let linker = asked.linker.unwrap_or(OsStr::new(&gcc));
     let mut folders = Vec::new();
@@ -115,16 +115,9 @@ fn own_sysroot(linker: &OsStr) -> Option<Utf8PathBuf> {
 }
 
 /// As GCC's and binutils' names begin: without the vendor, and with their spelling of the architecture.
-fn gnu_triple(triple: &str) -> String {
-    let mut parts = triple.split('-');
-    let arch = match parts.next().unwrap_or_default() {
-        arm if arm.starts_with("arm") || arm.starts_with("thumb") => "arm",
-        "riscv64gc" => "riscv64",
-        "i586" => "i686",
-        arch => arch,
-    };
-    let rest: Vec<_> = parts.filter(|part| !matches!(*part, "unknown" | "pc")).collect();
-    format!("{arch}-{}", rest.join("-"))
+fn gnu_triple(target: &Target) -> String {
+    let rest: Vec<_> = target.triple().split('-').skip(1).filter(|part| !matches!(*part, "unknown" | "pc")).collect();
+    format!("{}-{}", target.gnu_arch(), rest.join("-"))
 }
 
 /// What the folder lacks, in words; `None` where it has nothing to do with the target.
@@ -174,7 +167,7 @@ mod tests {
             ("i686-unknown-linux-gnu", "i686-linux-gnu"),
             ("x86_64-unknown-linux-musl", "x86_64-linux-musl"),
         ] {
-            assert_eq!(gnu_triple(triple), gnu);
+            assert_eq!(gnu_triple(&Target::parse(triple).unwrap()), gnu);
         }
     }
 

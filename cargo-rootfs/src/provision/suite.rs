@@ -83,7 +83,7 @@ impl Distribution {
         match self {
             Self::Debian if is_rolling(suite) => ROLLING,
             Self::Debian => DEBIAN,
-            Self::Ubuntu if is_in_archive(machine) => UBUNTU,
+            Self::Ubuntu if machine.is_in_ubuntus_archive() => UBUNTU,
             Self::Ubuntu => PORTS,
         }
     }
@@ -94,8 +94,8 @@ impl Distribution {
         // (<https://wiki.ubuntu.com/UbuntuDevelopment/PackageArchive>).
         let host = mirror.split_once("://")?.1.split('/').next()?;
         match self {
-            Self::Ubuntu if host == "ports.ubuntu.com" => is_in_archive(machine).then_some(UBUNTU_ARCHIVE),
-            Self::Ubuntu if host.ends_with(".ubuntu.com") => (!is_in_archive(machine)).then_some(UBUNTU_PORTS),
+            Self::Ubuntu if host == "ports.ubuntu.com" => machine.is_in_ubuntus_archive().then_some(UBUNTU_ARCHIVE),
+            Self::Ubuntu if host.ends_with(".ubuntu.com") => (!machine.is_in_ubuntus_archive()).then_some(UBUNTU_PORTS),
             _ => None,
         }
     }
@@ -119,10 +119,6 @@ impl Distribution {
 
 const UBUNTU_ARCHIVE: &str = "http://archive.ubuntu.com/ubuntu";
 const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
-
-fn is_in_archive(machine: Machine) -> bool {
-    matches!(machine.debian(), Some("amd64" | "i386"))
-}
 
 /// Suites that are never released, and so have no updates beside them.
 pub(super) fn is_rolling(suite: &str) -> bool {

@@ -9,7 +9,6 @@ mod tests;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use goblin::elf::header::EM_386;
 use scroll::{Endian, Pread};
 
 use crate::byte_search;
@@ -78,8 +77,8 @@ impl Cache {
         if end > bytes.len() || bytes.len() == OLD_HEADER {
             return None;
         }
-        // The new format may follow, aligned for its 64-bit members: on i386 they need no more than four.
-        let new = end.next_multiple_of(if machine.e_machine == EM_386 { 4 } else { 8 });
+        // The new format may follow, aligned for its 64-bit members.
+        let new = end.next_multiple_of(machine.wide_alignment());
         if bytes.get(new..).is_some_and(|rest| rest.len() >= NEW_HEADER && rest.starts_with(NEW_MAGIC)) {
             return Self::new_format(bytes, new, endian);
         }
@@ -220,28 +219,10 @@ impl Cache {
     }
 }
 
-/// The flags that ldconfig gives a library of this machine (sysdeps/*/ldconfig.h).
-pub fn flags_of(machine: Machine) -> u32 {
-    use goblin::elf::header::{EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
-    match (machine.e_machine, machine.is_64) {
-        (EM_X86_64, true) => 0x0303,
-        (EM_X86_64, false) => 0x0803,
-        (EM_AARCH64, _) => 0x0a03,
-        // The hard-float ABI; the soft-float one is 0x0b03.
-        (EM_ARM, _) => 0x0903,
-        (EM_PPC64, _) => 0x0503,
-        (EM_S390, true) => 0x0403,
-        // The double-float ABIs of both.
-        (EM_RISCV, true) => 0x1003,
-        (258, _) => 0x1203,
-        _ => 0x0003,
-    }
-}
-
 /// `_dl_cache_check_flags` (sysdeps/*/dl-cache.h): which entries the loader of this machine considers. On ARM a
 /// library that says nothing of its floating-point ABI is of either.
 fn accepts(flags: u32, machine: Machine) -> bool {
-    let own = flags_of(machine);
+    let own = machine.cache_flags();
     flags == own
         || match own {
             0x0003 => flags == 1,
@@ -252,7 +233,7 @@ fn accepts(flags: u32, machine: Machine) -> bool {
 
 /// `_DL_CACHE_DEFAULT_ID`: the flags that no others are better than.
 fn default_id(machine: Machine) -> u32 {
-    match flags_of(machine) {
+    match machine.cache_flags() {
         0x0903 => 0x0003,
         own => own,
     }
@@ -343,7 +324,7 @@ pub fn write_with_hwcaps(machine: Machine, libraries: &[(Bytes, Option<Bytes>, R
     let word = |value: u32| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
     let wide = |value: u64| if machine.is_little_endian { value.to_le_bytes() } else { value.to_be_bytes() };
     for (name, subdirectory, path) in &sorted {
-        for value in [flags_of(machine), intern(name), intern(path.as_bytes()), 0] {
+        for value in [machine.cache_flags(), intern(name), intern(path.as_bytes()), 0] {
             entries.extend_from_slice(&word(value));
         }
         let index = subdirectory.as_ref().and_then(|name| hwcaps.iter().position(|known| *known == name));

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use goblin::elf::header::{
-    EI_ABIVERSION, EI_CLASS, EI_DATA, EI_OSABI, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_386,
-    EM_ARM, EM_PPC64, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, EV_CURRENT,
+    EI_ABIVERSION, EI_CLASS, EI_DATA, EI_OSABI, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFDATA2MSB, EM_ARM,
+    ET_DYN, ET_EXEC, EV_CURRENT,
 };
 
 use super::BadObject;
@@ -88,7 +88,8 @@ fn header(head: &Head, wanted: Machine, is_debians: bool) -> Verdict {
         Some("ELF file version ident does not match current one")
     } else if !is_abi_known(ident[EI_OSABI], wanted) {
         Some("ELF file OS ABI invalid")
-    } else if ident[EI_ABIVERSION] != 0 && (ident[EI_OSABI] != OSABI_GNU || ident[EI_ABIVERSION] > newest_abi(wanted)) {
+    } else if ident[EI_ABIVERSION] != 0 && (ident[EI_OSABI] != OSABI_GNU || ident[EI_ABIVERSION] > wanted.newest_abi())
+    {
         Some("ELF file ABI version invalid")
     } else if ident[EI_PAD..].iter().any(|byte| *byte != 0) {
         Some("nonzero padding in e_ident")
@@ -111,15 +112,7 @@ fn header(head: &Head, wanted: Machine, is_debians: bool) -> Verdict {
 
 /// `elf_machine_matches_host` of each machine's dl-machine.h, on a header read in the loader's own byte order.
 fn is_for(head: &Head, wanted: Machine) -> bool {
-    let flags = head.e_flags(wanted);
-    let is_abi_right = match wanted.e_machine {
-        // EF_PPC64_ABI: ELFv2 is that of the little-endian machine; 0 is either.
-        EM_PPC64 => flags & 3 == 0 || flags & 3 == if wanted.is_little_endian { 2 } else { 1 },
-        // EF_RISCV_FLOAT_ABI: the double-float ABI is the only one that there are loaders of here.
-        EM_RISCV => flags & 6 == 4,
-        _ => true,
-    };
-    is_abi_right && head.e_machine(wanted.is_little_endian) == wanted.e_machine
+    wanted.takes_flags(head.e_flags(wanted)) && head.e_machine(wanted.is_little_endian) == wanted.e_machine
 }
 
 /// `VALID_FLOAT_ABI` of the hard-float ABI of ARM (sysdeps/unix/sysv/linux/arm/ldsodefs.h): not EABI version 5 with
@@ -131,23 +124,12 @@ fn has_right_float_abi(head: &Head, wanted: Machine) -> bool {
 
 /// `VALID_ELF_OSABI`: none, GNU, and on ARM its embedded ABI.
 fn is_abi_known(os_abi: u8, wanted: Machine) -> bool {
-    matches!(os_abi, 0 | OSABI_GNU) || (wanted.e_machine == EM_ARM && os_abi == OSABI_ARM_AEABI)
-}
-
-/// The newest version of the GNU ABI (LIBC_ABI_MAX less one, of the table libc-abis since glibc 2.28): unique symbols,
-/// indirect functions where the table has them, absolute symbols.
-fn newest_abi(wanted: Machine) -> u8 {
-    match wanted.e_machine {
-        EM_X86_64 | EM_386 | EM_RISCV => 3,
-        EM_PPC64 if !wanted.is_little_endian => 3,
-        _ => 2,
-    }
+    matches!(os_abi, 0 | OSABI_GNU) || wanted.os_abi() == Some(os_abi)
 }
 
 /// Where in `e_ident` nothing is told any more (elf.h).
 const EI_PAD: usize = 9;
 const OSABI_GNU: u8 = 3;
-const OSABI_ARM_AEABI: u8 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,6 @@
 //!
 //! Which hardware there is, is not known here: an image runs on whatever it is started on.
 
-use goblin::elf::header::{EM_PPC64, EM_S390, EM_X86_64};
-
 use super::{Closure, Files, Missing, Resolver, Skipped};
 use crate::byte_search;
 use crate::elf::Bytes;
@@ -103,13 +101,7 @@ impl Closure {
 /// `_dl_hwcaps_subdirs` of glibc's sysdeps/*/dl-hwcaps-subdirs.c: what the loader of which `image` is a part knows,
 /// the best one first. Older loaders, and those of other architectures, have nothing of the kind.
 pub(super) fn levels(image: &[u8], machine: Machine) -> Vec<Bytes> {
-    // The least of each architecture, which ends the list.
-    let (last, rare): (&[u8], u8) = match (machine.e_machine, machine.is_64, machine.is_little_endian) {
-        (EM_X86_64, true, _) => (b"x86-64-v2\0", b'8'),
-        (EM_PPC64, _, true) => (b"power9\0", b'9'),
-        (EM_S390, true, _) => (b"z13\0", b'z'),
-        _ => return Vec::new(),
-    };
+    let Some((last, rare)) = machine.least_hwcaps() else { return Vec::new() };
     let lists = byte_search::places(image, last, rare);
     let lists = lists.map(|start| &image[byte_search::begin(image, start)..start + last.len() - 1]);
     let is_name = |name: &[u8]| {

@@ -5,11 +5,9 @@
 //! An image must run on the baseline of its architecture, so it is the baseline's names that count, as they do for
 //! `$PLATFORM`: what a better processor would find first is not taken. glibc-hwcaps is another thing.
 
-use goblin::elf::header::{EM_386, EM_ARM, EM_PPC64, EM_S390, EM_X86_64};
-
 use super::{Files, Find};
 use crate::path::RootfsPath;
-use crate::target::Machine;
+use crate::target::{LegacyHwcaps, Machine};
 
 /// The hardware names of a machine's baseline.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,16 +27,7 @@ const TLS: u64 = 1 << 63;
 impl Legacy {
     /// Those of a machine.
     pub(super) fn of(machine: Machine) -> Self {
-        // Names of AT_HWCAP's bits that the loader finds important, with these bits; the first bit and the number of
-        // platforms; which of them is the baseline's (sysdeps/*/dl-procinfo.h).
-        let (hwcaps, platforms, platform): (&[(&str, u32)], _, _) = match machine.e_machine {
-            EM_X86_64 => (&[("x86_64", 1)], (48, 4), None),
-            EM_386 => (&[], (48, 2), Some(1)),
-            EM_ARM => (&[("vfp", 6)], (0, 0), None),
-            EM_PPC64 => (&[("dfp", 10), ("altivec", 28)], (32, 16), Some(13)),
-            EM_S390 => (&[("zarch", 1)], (32, 11), Some(1)),
-            _ => (&[], (0, 0), None),
-        };
+        let LegacyHwcaps { bits: hwcaps, platforms, platform } = machine.legacy_hwcaps();
         let name = Some(machine.elf_platform()).filter(|name| !name.is_empty());
         let names: Vec<&str> = hwcaps.iter().map(|(name, _)| *name).chain(name).chain(["tls"]).collect();
         // Every subset of the names, the last one weighing most, both in the order and in the path.

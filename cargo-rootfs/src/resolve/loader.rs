@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
-
 use super::cache::{self, Cache};
 use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
@@ -259,13 +257,7 @@ impl Loader {
 
     /// Where the loaders of this machine usually are, glibc's and musl's.
     pub fn usual_paths(machine: Machine) -> [RootfsPath; 2] {
-        let arch = match machine.e_machine {
-            EM_386 => "i386".to_owned(),
-            EM_ARM => "armhf".to_owned(),
-            _ => machine.name().replace("riscv64gc", "riscv64"),
-        };
-        [usual_interpreter(machine).to_owned(), format!("lib/ld-musl-{arch}.so.1")]
-            .map(|text| RootfsPath::root().join(text.as_bytes()))
+        machine.interpreters().map(|text| RootfsPath::root().join(text.as_bytes()))
     }
 }
 
@@ -273,22 +265,6 @@ impl Loader {
 fn is_musl_itself(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b"lib") else { return false };
     [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
-}
-
-/// The interpreter that the psABI of each machine names (glibc's sysdeps/*/shlib-versions).
-fn usual_interpreter(machine: Machine) -> &'static str {
-    match (machine.e_machine, machine.is_64, machine.is_little_endian) {
-        (EM_X86_64, true, _) => "lib64/ld-linux-x86-64.so.2",
-        (EM_X86_64, false, _) => "libx32/ld-linux-x32.so.2",
-        (EM_AARCH64, ..) => "lib/ld-linux-aarch64.so.1",
-        (EM_ARM, ..) => "lib/ld-linux-armhf.so.3",
-        (EM_RISCV, ..) => "lib/ld-linux-riscv64-lp64d.so.1",
-        (EM_PPC64, _, true) => "lib64/ld64.so.2",
-        (EM_PPC64, _, false) => "lib64/ld64.so.1",
-        (EM_S390, ..) => "lib/ld64.so.1",
-        (258, ..) => "lib64/ld-linux-loongarch-lp64d.so.1",
-        _ => "lib/ld-linux.so.2",
-    }
 }
 
 /// Debian's and Fedora's folders together, for a tree whose loader is absent: then nothing runs there

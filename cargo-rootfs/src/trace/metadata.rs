@@ -34,8 +34,8 @@ impl Worth<'_> {
             text.push_str(&format!("name = {}\n", string(&rule.name)));
             let why = format!("{} opened them under `cargo rootfs trace`", rule.program);
             text.push_str(&format!("why = {}\n", string(&why)));
-            list(&mut text, "when", &[pattern(rule.when.as_deref().unwrap_or_default(), &triplet)]);
-            list(&mut text, "take", &rule.take.iter().map(|path| pattern(path, &triplet)).collect::<Vec<_>>());
+            list(&mut text, "when", &[pattern(rule.when.as_deref().unwrap_or_default(), triplet)]);
+            list(&mut text, "take", &rule.take.iter().map(|path| pattern(path, triplet)).collect::<Vec<_>>());
         }
         text
     }
