@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use serde::Deserialize;
 
 use super::suite::{Distribution, Suite};
 use super::want::Want;
 use crate::error::{Error, Result};
 
 /// The version of the format.
-const VERSION: &str = "1";
+const VERSION: i64 = 1;
 
 const HEAD: &str = "\
 # Written by cargo rootfs, and not meant to be edited: the packages that its sysroots are made of.
@@ -41,7 +41,7 @@ pub(crate) struct Section {
 }
 
 /// One package.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -69,15 +69,13 @@ impl Lock {
             return Err(bad("it holds both sides of a merge that was not finished".to_owned())
                 .help("keep one side of each conflict, then run `cargo rootfs sysroot update`"));
         }
-        let table = DeTable::parse(text).map_err(|error| bad(error.message().to_owned()))?;
-        let table = table.get_ref();
-        match table.get("version").map(|version| version.get_ref()) {
-            Some(DeValue::Integer(version)) if version.as_str() == VERSION => {}
-            _ => return Err(bad(format!("its version is not {VERSION}"))),
+        let malformed = |error: toml::de::Error| bad(error.message().to_owned());
+        if toml::from_str::<Version>(text).map_err(malformed)?.version != Some(VERSION) {
+            return Err(bad(format!("its version is not {VERSION}")));
         }
         let mut lock = Self::default();
-        for section in array(table, "sysroot") {
-            let section = section.and_then(Section::of_table).map_err(&bad)?;
+        for section in toml::from_str::<Written>(text).map_err(malformed)?.sysroot {
+            let section = section.checked().map_err(&bad)?;
             if lock.find(&section.suite, &section.architecture).is_some() {
                 let (suite, arch) = (&section.suite, &section.architecture);
                 return Err(bad(format!("it has {suite} for {arch} twice, and they may disagree")));
@@ -184,32 +182,60 @@ impl Section {
         }
         text
     }
+}
 
-    fn of_table(table: &DeTable<'_>) -> std::result::Result<Self, String> {
-        let (distribution, suite) = (string(table, "distribution")?, string(table, "suite")?);
-        let distribution =
-            Distribution::of_id(distribution).ok_or_else(|| format!("`{distribution}` is not a known distribution"))?;
-        let suite =
-            Suite::parse(&format!("{}:{suite}", distribution.id())).map_err(|error| error.message().to_owned())?;
-        let mut section = Self::new(suite, string(table, "architecture")?);
-        section.is_auto = matches!(table.get("auto").map(|auto| auto.get_ref()), Some(DeValue::Boolean(true)));
-        for kind in Want::KINDS {
-            let Some(DeValue::Table(wants)) = table.get(kind).map(|wants| wants.get_ref()) else { continue };
+/// The part of a lock that all versions have.
+#[derive(Deserialize)]
+struct Version {
+    version: Option<i64>,
+}
+
+/// A lock as its text says it.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(default)]
+    sysroot: Vec<WrittenSection>,
+}
+
+#[derive(Deserialize)]
+struct WrittenSection {
+    distribution: String,
+    suite: String,
+    architecture: String,
+    #[serde(default)]
+    auto: bool,
+    #[serde(default)]
+    tools: BTreeMap<String, String>,
+    #[serde(default)]
+    libraries: BTreeMap<String, String>,
+    #[serde(default, rename = "with-packages")]
+    with_packages: BTreeMap<String, String>,
+    #[serde(default)]
+    recommended: BTreeMap<String, String>,
+    #[serde(default)]
+    package: Vec<Package>,
+}
+
+impl WrittenSection {
+    fn checked(self) -> std::result::Result<Section, String> {
+        let id = &self.distribution;
+        let distribution = Distribution::of_id(id).ok_or_else(|| format!("`{id}` is not a known distribution"))?;
+        let suite = Suite::parse(&format!("{}:{}", distribution.id(), self.suite));
+        let mut section = Section::new(suite.map_err(|error| error.message().to_owned())?, &self.architecture);
+        section.is_auto = self.auto;
+        let kinds = [self.tools, self.libraries, self.with_packages, self.recommended];
+        for (kind, wants) in Want::KINDS.into_iter().zip(kinds) {
             for (name, package) in wants {
-                let package = package.get_ref().as_str().ok_or_else(|| format!("`{kind}` has what is no string"))?;
-                let want = Want::of_kind(kind, name.get_ref());
-                let is_unknown = want.is_recommended() && package.is_empty();
-                let package = if is_unknown { package } else { checked(package)? };
-                section.wants.insert(want, package.to_owned());
+                let want = Want::of_kind(kind, &name);
+                if !(want.is_recommended() && package.is_empty()) {
+                    checked(&package)?;
+                }
+                section.wants.insert(want, package);
             }
         }
-        for package in array(table, "package") {
-            let package = package?;
-            let package = Package {
-                name: checked(string(package, "name")?)?.to_owned(),
-                version: checked(string(package, "version")?)?.to_owned(),
-                sha256: string(package, "sha256")?.to_owned(),
-            };
+        for package in self.package {
+            checked(&package.name)?;
+            checked(&package.version)?;
             if package.sha256.len() != 64 || !package.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(format!("the sha256 of {} is none", package.name));
             }
@@ -225,26 +251,10 @@ impl Section {
 
 /// Names and versions of packages become arguments of apt: they must be what Debian allows
 /// (<https://www.debian.org/doc/debian-policy/ch-controlfields.html>).
-fn checked(text: &str) -> std::result::Result<&str, String> {
+fn checked(text: &str) -> std::result::Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:~".contains(&byte);
     let starts = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if starts && text.bytes().all(plain) { Ok(text) } else { Err(format!("`{text}` is not a package or a version")) }
-}
-
-fn string<'t>(table: &'t DeTable<'_>, key: &str) -> std::result::Result<&'t str, String> {
-    table.get(key).and_then(|value| value.get_ref().as_str()).ok_or_else(|| format!("`{key}` is not there"))
-}
-
-/// The tables of an array of tables.
-fn array<'t, 'd>(
-    table: &'t DeTable<'d>,
-    key: &str,
-) -> impl Iterator<Item = std::result::Result<&'t DeTable<'d>, String>> {
-    let items = table.get(key).and_then(|value| value.get_ref().as_array());
-    items.into_iter().flat_map(|items| items.iter()).map(|item| match item.get_ref() {
-        DeValue::Table(table) => Ok(table),
-        _ => Err("it has what is no table".to_owned()),
-    })
+    if starts && text.bytes().all(plain) { Ok(()) } else { Err(format!("`{text}` is not a package or a version")) }
 }
 
 /// As a basic string of TOML.
