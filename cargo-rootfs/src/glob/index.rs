@@ -1,6 +1,6 @@
 //! Many patterns at once: which of them match a path or a name.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
@@ -9,7 +9,7 @@ use super::{Captures, Glob};
 /// Patterns by the beginning of the last component of their paths.
 ///
 /// Each is parsed when a name begins so: of hundreds that are ready few are asked for.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Index {
     patterns: Vec<Pattern>,
     /// By the first byte; each with the whole beginning.
@@ -21,11 +21,12 @@ pub(crate) struct Index {
 /// The beginning of a last component, and which pattern that is.
 type Beginning = (Box<[u8]>, usize);
 
+#[derive(Debug)]
 struct Pattern {
     number: usize,
     /// With its variables bound.
     text: String,
-    globs: OnceCell<Vec<Glob>>,
+    globs: OnceLock<Vec<Glob>>,
 }
 
 impl Index {
@@ -40,7 +41,7 @@ impl Index {
             }
             None => self.any.push(pattern),
         }
-        self.patterns.push(Pattern { number, text, globs: OnceCell::new() });
+        self.patterns.push(Pattern { number, text, globs: OnceLock::new() });
     }
 
     /// Hands to `found` each pattern that may end in `name` and that `matches`, by its number, in the order of [`Index::add`].
@@ -61,6 +62,16 @@ impl Index {
             if let Some(captures) = captures {
                 found(pattern.number, captures);
             }
+        }
+    }
+}
+
+impl Index {
+    /// Hands to `found` the number of each pattern that matches a path, by its components, or a directory that it is in.
+    pub(crate) fn containing(&self, components: &[&[u8]], mut found: impl FnMut(usize)) {
+        for end in 1..=components.len() {
+            let matches = |glob: &Glob| glob.matches_components(&components[..end]);
+            self.look_up(components[end - 1], matches, |number, _| found(number));
         }
     }
 }

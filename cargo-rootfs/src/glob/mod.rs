@@ -103,12 +103,21 @@ impl Glob {
 
     /// Matches a whole path. A pattern that is not absolute matches from any of its components on.
     pub fn matches(&self, path: &RootfsPath) -> Option<Captures> {
-        let components: Vec<&[u8]> = path.components().collect();
+        self.matches_components(&path.components().collect::<Vec<_>>())
+    }
+
+    /// The same of a path's components.
+    pub(crate) fn matches_components(&self, components: &[&[u8]]) -> Option<Captures> {
         let starts = if self.is_absolute { 0..=0 } else { 0..=components.len() };
         starts.into_iter().find_map(|start| {
             let mut captures = Vec::new();
             matches(&self.parts, &components[start..], &mut captures).then_some(captures)
         })
+    }
+
+    /// Matches a path or a directory that it is in.
+    pub(crate) fn contains(&self, components: &[&[u8]]) -> bool {
+        (1..=components.len()).any(|end| self.matches_components(&components[..end]).is_some())
     }
 
     /// Matches a name, by a pattern that is one.

@@ -99,7 +99,7 @@ pub use crate::glob::{Captures, Glob};
 pub(crate) use matching::{Rules, Triggered};
 #[cfg(feature = "cli")]
 pub(crate) use read::from_json;
-pub(crate) use read::{Problem, from_toml};
+pub(crate) use read::from_toml;
 
 /// Whether what belongs with tools and libraries comes along (`--runtime`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

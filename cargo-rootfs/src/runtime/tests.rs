@@ -5,6 +5,7 @@ use toml::de::DeTable;
 use super::*;
 use crate::glob::Bindings;
 use crate::path::RootfsPath;
+use crate::rows::Problem;
 
 fn read(text: &str) -> Result<Vec<Rule>, Vec<Problem>> {
     let document = DeTable::parse(text).unwrap();

@@ -17,20 +17,6 @@ pub(crate) struct Read {
 }
 
 impl Form {
-    /// The word in a rule.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lines => "lines",
-            Self::Nsswitch => "nsswitch",
-            Self::Pam => "pam",
-        }
-    }
-
-    /// What the word means.
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Lines, Self::Nsswitch, Self::Pam].into_iter().find(|form| form.as_str() == word)
-    }
-
     /// The words of a file. What is not text has none.
     pub(crate) fn read(self, bytes: &[u8]) -> Read {
         let mut read = Read::default();
