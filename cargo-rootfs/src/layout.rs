@@ -31,12 +31,14 @@ mod worklist;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
+use crate::policy::{self, Policy};
 use crate::proof::{self, Claim};
 use crate::report::{by_library, missing_error};
 use crate::resolve::{Closure, Priority, Resolver};
@@ -50,7 +52,6 @@ use crate::template::Template;
 #[cfg(feature = "cli")]
 pub(crate) use libc::check_tools;
 #[cfg(feature = "cli")]
-pub(crate) use opened::is_rarely_wanted;
 pub use opened::may_open_warning;
 use place::Layout;
 pub use refusal::{Incomplete, Refusal};
@@ -79,6 +80,8 @@ pub struct Content {
     pub locales: Vec<String>,
     /// Rules of one's own, besides those that are built in and those of the template.
     pub rules: Vec<Rule>,
+    /// Rows of policy besides the built-in ones and the template's.
+    pub policy: Vec<policy::Row>,
     /// Files and folders of the project (`--include`).
     pub includes: Vec<Include>,
     /// The skeleton: a built-in's name, or a folder (anything with a slash).
@@ -101,6 +104,7 @@ impl Default for Content {
             runtime: Runtime::default(),
             locales: Vec::new(),
             rules: Vec::new(),
+            policy: Vec::new(),
             includes: Vec::new(),
             template: "base".to_owned(),
             library_path: Vec::new(),
@@ -170,6 +174,8 @@ pub struct Assembly {
     /// The sysroot, for what is asked of it later.
     sysroot: PathBuf,
     machine: Machine,
+    /// The rows of policy that were at work.
+    pub(crate) policy: Arc<Policy>,
 }
 
 impl Assembly {
@@ -226,6 +232,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         view.hide(folder.as_std_path());
     }
     let template = Template::load(&content.template, Utf8Path::new("."))?;
+    let policy = Arc::new(Policy::new(template.policy.iter().chain(&content.policy).cloned().collect()));
     let mut faults: Vec<Fault> = Vec::new();
     let mut warnings = template.warnings.clone();
 
@@ -252,13 +259,13 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let mut rules = match content.runtime {
         Runtime::None => None,
         Runtime::Rules | Runtime::Packages => {
-            Some(runtime::Runtime::new(&mut view, machine, &template, &content.rules))
+            Some(runtime::Runtime::new(&mut view, &policy, machine, &template, &content.rules))
         }
     };
     let mut worklist = Worklist::new(&mut view, &mut resolvers, target);
     worklist.ask(roots);
     let widened = if content.runtime == Runtime::Packages { worklist.tools() } else { Vec::new() };
-    let packaged = packaged::take(worklist.view, machine, &content.packages, &widened);
+    let packaged = packaged::take(worklist.view, &policy, machine, &content.packages, &widened);
     worklist.bring(packaged.roots);
     if let Some(rules) = &mut rules {
         let data = includes::files(&includes).into_iter().chain(packaged.taken.paths().cloned());
@@ -298,7 +305,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
 
     warnings.extend(opened::warnings(&view, &closures, machine));
 
-    let mut layout = Layout::new(&mut view);
+    let mut layout = Layout::new(&mut view, &policy);
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
     let mut claims = closures::lay_out(&mut layout, &roots, &closures, machine)?;
@@ -342,6 +349,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         absent,
         sysroot: view.root().to_owned(),
         machine,
+        policy,
     };
     Ok(Planned { assembly, claims, follows: content.dlopen, view })
 }

@@ -72,6 +72,7 @@ mod path;
 mod pipeline;
 #[cfg(feature = "cli")]
 mod plan;
+pub mod policy;
 pub mod proof;
 mod proposal;
 #[cfg(feature = "cli")]
@@ -79,6 +80,7 @@ mod provision;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;
+mod rows;
 pub mod runtime;
 mod script;
 mod shortage;

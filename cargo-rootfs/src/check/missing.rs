@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
-use crate::layout::is_rarely_wanted;
+use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library};
 use crate::path::RootfsPath;
+use crate::policy::is_rarely_opened;
 use crate::watch::{Access, Event, Outcome};
 
 /// Something that the sysroot has, and the rootfs lacks.
@@ -63,7 +63,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
         let by = BTreeSet::from([event.path.clone()]);
         return is_there.then(|| Missing { by, weight: Weight::Needed, add: tool(&interpreter), path: interpreter });
     }
-    if noise::is_noise(&event.path) || trees.is_packed(&event.path) {
+    if trees.policy().is_noise(&event.path) || trees.is_packed(&event.path) {
         return None;
     }
     let there = trees.sysroot(&event.path);
@@ -71,7 +71,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
         There::Nothing => return None,
         There::Folder(real) | There::File(real, _) => real,
     };
-    if noise::is_noise(real) {
+    if trees.policy().is_noise(real) {
         return None;
     }
     let path = event.path.normalized();
@@ -91,7 +91,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             if found.library(event) {
                 return None;
             }
-            let is_rare = is_rarely_wanted(path.file_name());
+            let is_rare = is_rarely_opened(path.file_name());
             (if is_rare { Weight::Optional } else { Weight::Needed }, library(&path))
         }
         _ => {
@@ -100,11 +100,16 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             }
             // To who lists it, a folder that is not there is one without files.
             let is_file = !is_folder && event.access == Access::Open;
-            let is_read = is_file && !noise::is_configuration(&path) && !noise::is_configuration(real);
+            let is_read = is_file && !is_configuration(&path) && !is_configuration(real);
             (if is_read { Weight::Needed } else { Weight::Optional }, Add::Include(path.clone()))
         }
     };
     Some(Missing { path, by: event.program.iter().cloned().collect(), weight, add })
+}
+
+/// Judges configuration: programs ask for it, and have defaults.
+fn is_configuration(path: &RootfsPath) -> bool {
+    path.components().next() == Some(b"etc")
 }
 
 fn tool(path: &RootfsPath) -> Add {

@@ -92,7 +92,11 @@ impl Check<'_> {
             }
             let watched = self.watch(command, events)?;
             let said = String::from_utf8_lossy(&watched.output).into_owned();
-            let missing = missing::missing(&watched.seen.events, &said, &mut Real { sysroot: &mut sysroot, rootfs });
+            let missing = missing::missing(
+                &watched.seen.events,
+                &said,
+                &mut Real { sysroot: &mut sysroot, rootfs, policy: &assembly.policy },
+            );
             let status = status(subject.expects, &watched, &said, &missing);
             let checked = Checked { subject, status, watched, said, missing, host: &host, timeout: self.timeout };
             each(&checked)?;

@@ -1,12 +1,12 @@
 //! The vocabulary in which [`crate::check`] and [`crate::trace`] judge what was seen of a command.
 //!
 //! It runs and prints nothing. A finding that is wrong is worse than one that is not made, so requests that programs make
-//! on every machine are passed over ([`noise`]).
+//! on every machine are passed over (noise).
 
-pub(crate) mod noise;
 mod trees;
 
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 
 pub(crate) use trees::Real;
 
@@ -20,6 +20,10 @@ pub(crate) trait Trees {
     fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath>;
     /// How many regular files the sysroot has right in a folder.
     fn count(&mut self, folder: &RootfsPath) -> usize;
+    /// The policy that says what is noise.
+    fn policy(&self) -> &Policy {
+        Policy::built_in()
+    }
 }
 
 /// What stands at a path, links followed.

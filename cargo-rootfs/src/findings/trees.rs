@@ -6,6 +6,7 @@ use std::io::Read;
 
 use super::{Execution, There, Trees};
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::report;
 use crate::resolve::{Files, Find};
 use crate::rootfs::{Body, Kind, Rootfs};
@@ -15,6 +16,7 @@ use crate::sysroot::{End, Sysroot};
 pub(crate) struct Real<'r> {
     pub(crate) sysroot: &'r mut Sysroot,
     pub(crate) rootfs: &'r Rootfs,
+    pub(crate) policy: &'r Policy,
 }
 
 /// So long is the line that names an interpreter, at most (`BINPRM_BUF_SIZE`).
@@ -31,6 +33,10 @@ impl Trees for Real<'_> {
             End::Dir(_) => There::Folder(walk.path),
             _ => There::Nothing,
         }
+    }
+
+    fn policy(&self) -> &Policy {
+        self.policy
     }
 
     fn is_packed(&mut self, path: &RootfsPath) -> bool {

@@ -10,6 +10,7 @@ use super::root::Root;
 use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
+use crate::policy::is_rarely_opened_by;
 use crate::resolve::{Closure, MayOpen, Noted, Opening, Priority};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
@@ -45,35 +46,6 @@ pub(super) fn find_may_open(
     }
 }
 
-/// What is opened for features that hardly any root has a use for, by whom and which, up to the version: it is in
-/// trees, and no warning.
-const RARE: [(&str, &str); 6] = [
-    // To load a policy, as init does (`selinux_mkload_policy`, src/load_policy.c).
-    ("libselinux.so", "libsepol.so"),
-    // The mouse of the Linux console (`_nc_mouse_init`, ncurses/base/lib_mouse.c).
-    ("libncurses", "libgpm.so"),
-    // The nodes that top(1) shows (library/numa.c of procps).
-    ("libproc2.so", "libnuma.so"),
-    // The labels that they show beside processes, where SELinux has any.
-    ("ps", "libselinux.so"),
-    ("pstree", "libselinux.so"),
-    ("killall", "libselinux.so"),
-];
-
-fn is_rare(by: &[u8], soname: &[u8]) -> bool {
-    let is = |name: &[u8], begin: &str| match begin.starts_with("lib") {
-        true => name.starts_with(begin.as_bytes()),
-        false => name == begin.as_bytes(),
-    };
-    RARE.iter().any(|(caller, library)| is(by, caller) && is(soname, library))
-}
-
-/// Whether nobody is told of a library that is opened: whoever opens it hardly ever has a use for it.
-#[cfg(feature = "cli")]
-pub(crate) fn is_rarely_wanted(soname: &[u8]) -> bool {
-    RARE.iter().any(|(_, library)| soname.starts_with(library.as_bytes()))
-}
-
 /// How many are named before the rest are counted.
 const NAMED: usize = 6;
 
@@ -83,7 +55,7 @@ pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> 
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for closure in closures {
         let by = |it: &MayOpen| caller(closure, it.by).file_name();
-        for it in closure.may_open.iter().filter(|it| !is_rare(by(it), &it.library.needed)) {
+        for it in closure.may_open.iter().filter(|it| !is_rarely_opened_by(by(it), &it.library.needed)) {
             named.entry(text(&it.library.needed)).or_default().insert(text(by(it)));
         }
     }

@@ -11,8 +11,9 @@ use rustc_hash::FxHashMap;
 use super::root::Root;
 use super::take::{Taken, Taking};
 use crate::error::{Error, Warning};
-use crate::packages::{Database, PackageId, is_documentation};
+use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
@@ -22,7 +23,6 @@ use crate::target::Machine;
 const NAMED: usize = 6;
 
 /// What is taken of packages.
-#[derive(Default)]
 pub(super) struct Packaged {
     pub(super) taken: Taken,
     /// What of it gets a closure.
@@ -39,8 +39,15 @@ struct Wanted {
 
 /// Takes the packages called `names` with what they depend on, and of each of `tools` (as typed, and its path) the rest
 /// of its own package, and of those that were split off it.
-pub(super) fn take(view: &mut Sysroot, machine: Machine, names: &[String], tools: &[(String, RootfsPath)]) -> Packaged {
-    let mut packaged = Packaged::default();
+pub(super) fn take(
+    view: &mut Sysroot,
+    policy: &Arc<Policy>,
+    machine: Machine,
+    names: &[String],
+    tools: &[(String, RootfsPath)],
+) -> Packaged {
+    let (taken, roots, faults, warnings) = (Taken::new(policy), Vec::new(), Vec::new(), Vec::new());
+    let mut packaged = Packaged { taken, roots, faults, warnings };
     if names.is_empty() && tools.is_empty() {
         return packaged;
     }
@@ -133,7 +140,7 @@ impl Packaged {
         for link in database.alternatives(view) {
             let Some(wanted) = real.get(&view.walk(&link).path) else { continue };
             let name = &*database.package(wanted.id).name;
-            if !is_documentation(name, &link) {
+            if !self.taken.policy.is_documentation(name, &link) {
                 self.taking(view, machine, &wanted.origin(name)).one(&link);
             }
         }

@@ -9,6 +9,7 @@ use super::surprises::Surprises;
 use super::{capability, secrets};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::sysroot::{End, FileInfo, Sysroot};
@@ -38,16 +39,17 @@ const MAX_JOINED: usize = 16 << 20;
 /// A rootfs that is being laid out.
 pub(super) struct Layout<'a> {
     view: &'a mut Sysroot,
+    policy: &'a Policy,
     rootfs: Rootfs,
     pub(super) surprises: Surprises,
 }
 
 impl<'a> Layout<'a> {
-    pub(super) fn new(view: &'a mut Sysroot) -> Self {
+    pub(super) fn new(view: &'a mut Sysroot, policy: &'a Policy) -> Self {
         let mut rootfs = Rootfs::default();
         let origin = Origin::Generated("the root folder".to_owned());
         rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin));
-        Self { view, rootfs, surprises: Surprises::default() }
+        Self { view, policy, rootfs, surprises: Surprises::default() }
     }
 
     pub(super) fn files(&self) -> &dyn Files {
@@ -100,7 +102,7 @@ impl<'a> Layout<'a> {
                 if exclude.iter().any(|out| relative.strip_prefix(b"/") == Some(out.as_bytes())) {
                     continue;
                 }
-                if let Some(secret) = secrets::of(self.view, &child) {
+                if let Some(secret) = secrets::of(self.view, self.policy, &child) {
                     self.surprises.held_back(child, secret);
                     continue;
                 }

@@ -22,6 +22,7 @@ use crate::error::{Error, Result, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
 use crate::packages::Database;
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::Origin;
 use crate::runtime::{NewBody, Rule, Rules, Triggered, WordsOf};
@@ -65,7 +66,13 @@ struct Call {
 }
 
 impl<'t> Runtime<'t> {
-    pub(super) fn new(view: &mut Sysroot, machine: Machine, template: &'t Template, own: &[Rule]) -> Self {
+    pub(super) fn new(
+        view: &mut Sysroot,
+        policy: &Arc<Policy>,
+        machine: Machine,
+        template: &'t Template,
+        own: &[Rule],
+    ) -> Self {
         let triplet = machine.multiarch();
         let lib = library_folders(view, triplet);
         let own = template.rules.iter().chain(own).cloned().collect();
@@ -83,7 +90,7 @@ impl<'t> Runtime<'t> {
             database: None,
             paths: FxHashSet::default(),
             names: FxHashSet::default(),
-            taken: Taken::default(),
+            taken: Taken::new(policy),
             made: Vec::new(),
             suggestions: BTreeSet::new(),
             packages: BTreeSet::new(),

@@ -4,6 +4,7 @@
 //! Where they are put is [`super::place`]'s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use goblin::elf::header::{EM_NONE, ET_DYN, ET_EXEC};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -13,16 +14,16 @@ use super::root::Root;
 use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
 use crate::glob::Glob;
-use crate::packages::is_documentation;
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
 /// The data that was taken, in the order in which it was met.
-#[derive(Default)]
 pub(super) struct Taken {
+    pub(super) policy: Arc<Policy>,
     items: Vec<(RootfsPath, Origin)>,
     /// The items of a path: one for each rule or package.
     known: FxHashMap<RootfsPath, Vec<usize>>,
@@ -34,6 +35,17 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    pub(super) fn new(policy: &Arc<Policy>) -> Self {
+        Self {
+            policy: Arc::clone(policy),
+            items: Vec::new(),
+            known: FxHashMap::default(),
+            left_out: BTreeMap::new(),
+            held_back: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
@@ -117,7 +129,7 @@ impl Taking<'_> {
         let mut excluded = FxHashMap::default();
         let mut real = Vec::new();
         for path in files {
-            if is_documentation(name, path) {
+            if self.taken.policy.is_documentation(name, path) {
                 continue;
             }
             let walk = self.view.walk(path);
@@ -225,7 +237,7 @@ impl Taking<'_> {
     /// No rule takes what is a secret or the machine's own, not even by its name, and no package: they are not the
     /// user's word.
     fn is_secret(&mut self, path: &RootfsPath) -> bool {
-        let secret = secrets::of(self.view, path);
+        let secret = secrets::of(self.view, &self.taken.policy, path);
         if let Some(secret) = secret {
             self.taken.held_back.insert(path.clone(), secret);
         }

@@ -14,6 +14,7 @@ use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_in
 use crate::enter::Network;
 use crate::layout::{Include, Variants};
 use crate::path::RootfsPath;
+use crate::policy::Row;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
 use crate::write::docker::Engine;
@@ -400,6 +401,9 @@ pub(crate) struct ContentArgs {
     /// Rules of the configuration; the command line has none.
     #[arg(skip)]
     pub(crate) rules: Option<Vec<Rule>>,
+    /// Rows of policy of the configuration, likewise.
+    #[arg(skip)]
+    pub(crate) policy: Vec<Row>,
     /// A file or folder to put in, with what the ELF files in it need (repeatable)
     ///
     /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC

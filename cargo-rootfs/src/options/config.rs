@@ -170,6 +170,8 @@ impl ContentArgs {
             runtime: self.runtime.or(far.runtime),
             locale: list(far.locale, self.locale, lists),
             rules: list(far.rules, self.rules, lists),
+            // Each row has a name: a nearer one takes the place of a farther one.
+            policy: [far.policy, self.policy].concat(),
             include: list(far.include, self.include, lists),
             template: self.template.or(far.template),
             sysroot: self.sysroot.or(far.sysroot),

@@ -4,7 +4,6 @@
 //! are SQLite or Berkeley DB files. What of a package goes into an image is for [`crate::layout`].
 
 mod apk;
-mod documentation;
 mod dpkg;
 mod hints;
 mod pacman;
@@ -16,7 +15,6 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::wording::nearest;
 
-pub(crate) use documentation::is_documentation;
 pub(crate) use hints::{elsewhere, of_library, of_tool};
 
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.

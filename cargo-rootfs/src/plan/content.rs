@@ -27,6 +27,7 @@ pub(super) fn content(args: ContentArgs) -> Content {
         runtime: args.runtime.unwrap_or_default(),
         locales: args.locale.unwrap_or_default(),
         rules: args.rules.unwrap_or_default(),
+        policy: args.policy,
         includes: args.include.unwrap_or_default(),
         template: args.template.unwrap_or(default.template),
         library_path: elements.collect(),

@@ -14,11 +14,13 @@ use toml::de::{DeTable, DeValue};
 use super::{Folder, FromSysroot, MANIFEST, Missing, TemplateEntry, TemplateKind};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
+use crate::policy::{self, Kind};
 use crate::rootfs::{Body, HostFile};
-use crate::runtime::{self, Problem, Rule};
+use crate::rows::Problem;
+use crate::runtime::{self, Rule};
 use crate::wording::nearest;
 
-const TOP_KEYS: &[&str] = &["extends", "entry", "rule"];
+const TOP_KEYS: &[&str] = &["extends", "entry", "rule", "secret", "documentation", "noise"];
 
 /// The types of an entry, and the keys that each may have.
 const TYPES: &[(&str, &[&str])] = &[
@@ -33,6 +35,7 @@ pub(super) struct Manifest {
     pub(super) extends: Option<String>,
     pub(super) entries: Vec<TemplateEntry>,
     pub(super) rules: Vec<Rule>,
+    pub(super) policy: Vec<policy::Row>,
 }
 
 /// Reads `text`, the manifest of `folder`. The bodies that it names are added to `inputs`.
@@ -48,9 +51,12 @@ pub(super) fn read(name: &str, folder: &Folder, text: &str, inputs: &mut Vec<Utf
     reader.known_keys(&top, TOP_KEYS);
     let extends = reader.string(&top, "extends").map(|(extends, _)| extends.to_owned());
     let entries = reader.entries(&top);
-    let rules = reader.rules(&top);
+    let rules = reader.rows(&top, "rule", runtime::from_toml);
+    let policy =
+        Kind::ALL.into_iter().flat_map(|kind| reader.rows(&top, kind.word(), |value| policy::from_toml(kind, value)));
+    let policy = policy.collect();
     Error::all(reader.problems)?;
-    Ok(Manifest { extends, entries, rules })
+    Ok(Manifest { extends, entries, rules, policy })
 }
 
 /// A table of the manifest, and where in the text it begins.
@@ -84,10 +90,15 @@ impl Reader<'_> {
         self.problems.push(Error::usage(format!("{what}, in `{}:{}`", self.file, self.line(at))).help(help));
     }
 
-    fn rules(&mut self, top: &Table<'_>) -> Vec<Rule> {
-        match top.fields.get("rule").map(runtime::from_toml) {
+    fn rows<T>(
+        &mut self,
+        top: &Table<'_>,
+        key: &str,
+        read: impl Fn(&Spanned<DeValue<'_>>) -> std::result::Result<Vec<T>, Vec<Problem>>,
+    ) -> Vec<T> {
+        match top.fields.get(key).map(read) {
             None => Vec::new(),
-            Some(Ok(rules)) => rules,
+            Some(Ok(rows)) => rows,
             Some(Err(problems)) => {
                 for Problem { at, message, help } in problems {
                     match help {

@@ -40,8 +40,9 @@
 //! An entry takes the place of one at the same path in what is extended. Of a folder of the sysroot, secrets
 //! and what is the machine's own are left out; each is taken where an entry names it.
 //!
-//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. A rule takes the place of
-//! one of the same name in what is extended, or of a built-in one.
+//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. `[[secret]]`, `[[documentation]]`
+//! and `[[noise]]` add to [`crate::policy`]. A row takes the place of one of the same name in what is extended, or of a
+//! built-in one.
 
 mod built_in;
 mod folder;
@@ -56,6 +57,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
+use crate::policy;
 use crate::rootfs::Body;
 use crate::runtime::Rule;
 use crate::wording::nearest;
@@ -73,6 +75,8 @@ pub struct Template {
     pub entries: Vec<TemplateEntry>,
     /// What belongs with what is in the rootfs, in the order in which it was read.
     pub rules: Vec<Rule>,
+    /// Rows of policy, in the order in which they were read.
+    pub policy: Vec<policy::Row>,
     /// Files and folders of the host that were read: a build script must run again when they change.
     pub inputs: Vec<Utf8PathBuf>,
     /// What the user should know.
@@ -194,8 +198,8 @@ impl Template {
         loading.load(name, base)?;
         let entries: Vec<TemplateEntry> = std::mem::take(&mut loading.entries).into_values().collect();
         parents_are_folders(name, &entries)?;
-        let Loading { rules, inputs, warnings, .. } = loading;
-        Ok(Self { name: name.to_owned(), entries, rules, inputs, warnings })
+        let Loading { rules, policy, inputs, warnings, .. } = loading;
+        Ok(Self { name: name.to_owned(), entries, rules, policy, inputs, warnings })
     }
 
     /// The names of the built-in templates.
@@ -225,6 +229,7 @@ impl Folder {
 struct Loading {
     entries: BTreeMap<RootfsPath, TemplateEntry>,
     rules: Vec<Rule>,
+    policy: Vec<policy::Row>,
     inputs: Vec<Utf8PathBuf>,
     warnings: Vec<Warning>,
     /// What is being extended: identity, and name for a message.
@@ -287,6 +292,7 @@ impl Loading {
                 .map_err(|error| error.detail(format!("extended by `{}`", folder.show(MANIFEST))))?;
         }
         self.rules.extend(manifest.rules);
+        self.policy.extend(manifest.policy);
         self.entries.extend(manifest.entries.into_iter().map(|entry| (entry.path.clone(), entry)));
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library, noise};
+use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path, is_library};
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
 
@@ -54,7 +54,7 @@ pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
         }
         // It is asked for by everybody, and is what the modules beside it are found by.
         let is_list = path.file_name() == b"gconv-modules.cache";
-        if !is_list && (noise::is_noise(&path) || noise::is_noise(&real)) {
+        if !is_list && (trees.policy().is_noise(&path) || trees.policy().is_noise(&real)) {
             continue;
         }
         if event.access == Access::Open && !is_list && !is_in_library_folder(&path) {

@@ -35,7 +35,8 @@ impl<'p> Worth<'p> {
         let (mut tried, mut plugins) = (BTreeSet::new(), Vec::new());
         let groups = loop {
             let rootfs = &packed.as_ref().unwrap_or(assembly).rootfs;
-            let Used { tools, libraries, groups, own: programs } = used(events, own, &mut Real { sysroot, rootfs });
+            let Used { tools, libraries, groups, own: programs } =
+                used(events, own, &mut Real { sysroot, rootfs, policy: &assembly.policy });
             let next = |names: Vec<String>| names.into_iter().find(|name| !tried.contains(name));
             let mut with = content.clone();
             let (name, is_tool) = match (next(tools), next(libraries)) {
@@ -102,7 +103,7 @@ impl<'p> Worth<'p> {
         }
         for Group { program, mut paths } in groups {
             paths.sort();
-            paths.retain(|path| match secrets::of(sysroot, path) {
+            paths.retain(|path| match secrets::of(sysroot, &assembly.policy, path) {
                 None => true,
                 Some(secret) => {
                     self.warnings.push(Warning::new(format!("left out `{path}`: {secret}")));

@@ -6,23 +6,25 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::{BuildKeys, Layer, Layers};
+use super::{BuildKeys, ContentArgs, Layer, Layers};
 use crate::error::{Error, Result};
 use crate::layout::Variants;
 use crate::options::reserved;
 use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
 use crate::output::KINDS;
+use crate::policy::{self, Kind};
 use crate::resolve::Priority;
-use crate::runtime::{self, Problem, Rule, Runtime};
+use crate::rows::Problem;
+use crate::runtime::{self, Runtime};
 use crate::target::Target;
 use crate::wording::nearest;
 use crate::write::docker::Engine;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 24] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
-    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "locale", "rule", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
 ];
 
 /// Keys that come after them.
@@ -170,7 +172,10 @@ impl Reader<'_> {
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
             "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
             "locale" => content.locale = Some(self.list(key, value)?),
-            "rule" => content.rules = Some(self.rules(value)?),
+            "rule" => content.rules = Some(self.rows(runtime::from_json(value))?),
+            "secret" => self.policy(content, Kind::Secret, value)?,
+            "documentation" => self.policy(content, Kind::Documentation, value)?,
+            "noise" => self.policy(content, Kind::Noise, value)?,
             "include" => {
                 let includes = self.each(key, self.lines(key, value)?, parse_include)?;
                 let below = |include: crate::layout::Include| crate::layout::Include {
@@ -205,7 +210,12 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn rules(&self, value: &Value) -> Result<Vec<Rule>> {
+    fn policy(&self, content: &mut ContentArgs, kind: Kind, value: &Value) -> Result<()> {
+        content.policy.extend(self.rows(policy::from_json(kind, value))?);
+        Ok(())
+    }
+
+    fn rows<T>(&self, read: std::result::Result<Vec<T>, Vec<Problem>>) -> Result<Vec<T>> {
         let problem = |problem: Problem| {
             let error = Error::usage(format!("{}, in `{}` of `{}`", problem.message, self.at, self.manifest.path));
             match problem.help {
@@ -213,8 +223,8 @@ impl Reader<'_> {
                 None => error,
             }
         };
-        match runtime::from_json(value) {
-            Ok(rules) => Ok(rules),
+        match read {
+            Ok(rows) => Ok(rows),
             Err(problems) => Error::all(problems.into_iter().map(problem).collect()).map(|()| Vec::new()),
         }
     }

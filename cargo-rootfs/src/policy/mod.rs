@@ -1,0 +1,72 @@
+//! Policy as data: which files are secrets, documentation or noise, and which libraries are rarely opened.
+//!
+//! It judges by what it is given: paths, owners, modes, bytes. It looks at no disk.
+//!
+//! Built in are the files of `templates/policy/`. A `template.toml` and `[package.metadata.rootfs]` may add `[[secret]]`,
+//! `[[documentation]]` and `[[noise]]`; a row takes the place of an earlier one of its kind and name.
+
+mod documentation;
+mod rarely;
+mod row;
+mod secrets;
+mod table;
+
+use std::sync::OnceLock;
+
+use crate::path::RootfsPath;
+use crate::rows::embedded;
+pub(crate) use rarely::{is_rarely_opened, is_rarely_opened_by};
+pub use row::Row;
+#[cfg(feature = "cli")]
+pub(crate) use row::from_json;
+pub(crate) use row::{Kind, from_toml};
+pub(crate) use secrets::{LONGEST_KEY, Secret, Secrets};
+use table::Table;
+
+/// The rows at work on one rootfs. Each kind is read when it is first asked.
+#[derive(Debug, Default)]
+pub(crate) struct Policy {
+    own: Vec<Row>,
+    secrets: OnceLock<Secrets>,
+    documentation: OnceLock<Table>,
+    noise: OnceLock<Table>,
+}
+
+impl Policy {
+    /// The built-in rows and `own`, of which a later one takes the place of an earlier one of its name.
+    pub(crate) fn new(own: Vec<Row>) -> Self {
+        Self { own, ..Self::default() }
+    }
+
+    /// The built-in rows alone.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn built_in() -> &'static Self {
+        static BUILT_IN: OnceLock<Policy> = OnceLock::new();
+        BUILT_IN.get_or_init(Self::default)
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        self.secrets.get_or_init(|| Secrets::new(&self.own))
+    }
+
+    /// Judges a file of a package: one that is left out where the package is taken.
+    pub(crate) fn is_documentation(&self, package: &str, path: &RootfsPath) -> bool {
+        let table = self.documentation.get_or_init(|| {
+            let text = include_str!("../../templates/policy/documentation.toml");
+            Table::new(Kind::Documentation, &embedded(text), &self.own)
+        });
+        documentation::is_documentation(table, package, path)
+    }
+
+    /// Judges a file that a program asked for: it says nothing that it is missing, or was used.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_noise(&self, path: &RootfsPath) -> bool {
+        let table = self.noise.get_or_init(|| {
+            Table::new(Kind::Noise, &embedded(include_str!("../../templates/policy/noise.toml")), &self.own)
+        });
+        path.parent().is_none() || table.first(path, |_| true).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;
