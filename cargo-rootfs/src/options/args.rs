@@ -13,11 +13,11 @@ use super::named::NamedOutputs;
 use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
 use crate::layout::{Include, Variants};
+use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::policy::Row;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
-use crate::write::docker::Engine;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
 #[derive(Debug, Parser)]

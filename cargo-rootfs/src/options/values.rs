@@ -9,10 +9,10 @@ use clap::builder::PossibleValue;
 use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layout::{Include, Variants};
+use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
-use crate::write::docker::Engine;
 
 /// `SRC[:DST[:ro]]`, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,18 @@
 //! `--docker-import`: an image of one layer in docker or podman.
 
+mod archive;
+mod changes;
+mod engine;
+mod name;
+mod sink;
+
 use std::fmt;
 
 use super::{Claim, Job, Kind, Settings, Step};
 use crate::error::Result;
 use crate::write::Sink;
-use crate::write::docker::{self, Engine, ImageName};
+pub(crate) use engine::Engine;
+pub(crate) use name::ImageName;
 
 pub(super) static IMPORT: Kind = Kind {
     flag: "docker-import",
@@ -34,7 +41,7 @@ impl super::Place for Place {
     }
 
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
-        docker::import(self.engine, &self.name, &job.image, job.rootfs)
+        sink::import(self.engine, &self.name, &job.image, job.rootfs)
     }
 }
 

@@ -17,9 +17,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Error, Result};
 use crate::write::Sink;
 use crate::write::dir::Replace;
-use crate::write::docker::Engine;
 
 pub(crate) use claim::{Claim, check};
+pub(crate) use docker::Engine;
 pub(crate) use placeholders::Placeholders;
 pub(crate) use release::{Job, Listener, Written, write};
 

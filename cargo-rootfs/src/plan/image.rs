@@ -8,9 +8,9 @@ use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layout::Assembly;
 use crate::options::{ImageArgs, OutputArgs};
+use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::target::Target;
-use crate::write::docker::Engine;
 
 /// The image's configuration, and what it starts: that depends on where the layout puts things.
 #[derive(Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const ALIGN: usize = 64 << 10;
 
 /// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
 /// that is a property of tapes, and every reader of files and pipes does without.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// The modification time for headers. SOURCE_DATE_EPOCH is not negative, as its specification has it.
 pub(super) fn mtime(epoch: i64) -> Result<u64> {
@@ -51,7 +51,7 @@ pub(super) fn headers(blocks: &mut Vec<u8>, path: &RootfsPath, entry: &Entry, mt
 
 /// Appends the header of a regular file of root's to `blocks`, for archives that are no rootfs.
 #[cfg(feature = "cli")]
-pub(super) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u64) {
+pub(crate) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u64) {
     let kind = EntryType::Regular;
     Member { name, kind, mode: 0o644, uid: 0, gid: 0, size, target: b"", capability: None }.append_to(blocks, mtime);
 }

@@ -3,25 +3,27 @@
 //! A sink is one destination: a tar, a folder, an engine. It writes beside its final name and
 //! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
+mod destination;
 pub mod dir;
-#[cfg(feature = "cli")]
-pub mod docker;
-mod encode;
+pub(crate) mod encode;
 mod folders;
+#[cfg(feature = "cli")]
+pub(crate) mod layer;
 mod leftover;
-mod pages;
 mod reader;
+pub(crate) mod splice;
 mod staged_file;
 mod taken;
 pub mod tar;
 
-use std::fs::File;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
 use reader::Reader;
+pub use splice::Splice;
 use taken::Taken;
 
 /// The most bytes that a sink is let take at once: so often is it told of, and may an interrupt be seen.
@@ -41,17 +43,14 @@ pub trait Sink {
     /// The next bytes of the regular file begun last; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// `Some` where it takes host files themselves, by [`take`](Sink::take), if it is the only sink: of what it took, so
-    /// many bytes at most are yet to be read.
-    fn backlog(&self) -> Option<u64> {
+    /// `Some` where it takes host files themselves, if it is the only sink.
+    fn splice(&mut self) -> Option<&mut dyn Splice> {
         None
     }
 
-    /// Takes some of the next bytes of the regular file begun last, at most `limit`, from where `file` stands, and says
-    /// how many: 0 at the end of `file`.
-    fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
-        let _ = (file, limit);
-        Ok(0)
+    /// The error for one of its [`Splice`].
+    fn failed(&self, error: io::Error) -> Error {
+        Error::failed("cannot write").with_source(error)
     }
 
     /// Completes it, all but the name. What it could not do as planned goes to `observer`.
@@ -151,7 +150,7 @@ fn stream<'r>(
 ) -> Result<Taken<'r>> {
     let mut taken = Taken::default();
     std::thread::scope(|scope| {
-        let is_taken = matches!(sinks, [sink] if sink.backlog().is_some());
+        let is_taken = sinks.len() == 1 && sinks[0].splice().is_some();
         let mut reader = if is_taken { None } else { Some(Reader::start(scope, host_files(rootfs))?) };
         for sink in sinks.iter_mut() {
             sink.expect(rootfs);
@@ -213,7 +212,8 @@ fn hand_over<'r>(
     let mut left = file.size;
     while left > 0 {
         stop(interrupted)?;
-        let count = sink.take(&open, left.min(STEP))?;
+        let Some(splice) = sink.splice() else { break };
+        let count = splice.take(&open, left.min(STEP)).map_err(|error| sink.failed(error))?;
         if count == 0 {
             return Err(file.shorter(&open));
         }
@@ -221,7 +221,7 @@ fn hand_over<'r>(
         taken.add(count);
         observer.wrote(count);
     }
-    taken.end(file, open, sink.backlog().unwrap_or(0))
+    taken.end(file, open, sink.splice().map_or(0, |splice| splice.backlog()))
 }
 
 fn stop(interrupted: &AtomicBool) -> Result<()> {
@@ -270,4 +270,4 @@ fn check(rootfs: &Rootfs) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

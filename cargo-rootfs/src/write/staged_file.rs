@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 const MODE: u32 = 0o666;
 
 /// A file without its name. Dropping it leaves what stands under that name as it is.
-pub(super) struct StagedFile {
+pub(crate) struct StagedFile {
     temporary: Temporary,
     path: PathBuf,
     folders: NewFolders,

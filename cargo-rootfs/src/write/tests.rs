@@ -14,18 +14,18 @@ use super::*;
 use crate::rootfs::Origin;
 
 /// `getcap` shows it as `cap_net_raw=ep` (the kernel's struct vfs_cap_data, revision 2).
-pub(super) const CAP_NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(crate) const CAP_NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A rootfs by its entries; folders above them are made with mode 0755.
 #[derive(Clone)]
-pub(super) struct Planned(pub(super) Rootfs);
+pub(crate) struct Planned(pub(crate) Rootfs);
 
 impl Planned {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Rootfs::default()).dir("/", 0o755)
     }
 
-    pub(super) fn add(mut self, path: &str, kind: Kind, mode: u32) -> Self {
+    pub(crate) fn add(mut self, path: &str, kind: Kind, mode: u32) -> Self {
         let path = at(path);
         let mut above = path.parent();
         while let Some(folder) = above {
@@ -38,34 +38,34 @@ impl Planned {
         self
     }
 
-    pub(super) fn dir(self, path: &str, mode: u32) -> Self {
+    pub(crate) fn dir(self, path: &str, mode: u32) -> Self {
         self.add(path, Kind::Dir, mode)
     }
 
-    pub(super) fn file(self, path: &str, mode: u32, bytes: &[u8]) -> Self {
+    pub(crate) fn file(self, path: &str, mode: u32, bytes: &[u8]) -> Self {
         self.add(path, Kind::File(Body::Bytes(bytes.into())), mode)
     }
 
-    pub(super) fn host(self, path: &str, mode: u32, host: &Path) -> Self {
+    pub(crate) fn host(self, path: &str, mode: u32, host: &Path) -> Self {
         let metadata = std::fs::symlink_metadata(host).unwrap();
         self.add(path, Kind::File(Body::Host(Arc::new(HostFile::new(host.to_owned(), &metadata)))), mode)
     }
 
-    pub(super) fn symlink(self, path: &str, target: &[u8]) -> Self {
+    pub(crate) fn symlink(self, path: &str, target: &[u8]) -> Self {
         self.add(path, Kind::Symlink(target.into()), 0o777)
     }
 
-    pub(super) fn hardlink(self, path: &str, target: &str) -> Self {
+    pub(crate) fn hardlink(self, path: &str, target: &str) -> Self {
         self.add(path, Kind::Hardlink(at(target)), 0o755)
     }
 
-    pub(super) fn with(mut self, path: &str, change: impl FnOnce(&mut Entry)) -> Self {
+    pub(crate) fn with(mut self, path: &str, change: impl FnOnce(&mut Entry)) -> Self {
         change(self.0.get_mut(&at(path)).unwrap());
         self
     }
 }
 
-pub(super) fn at(path: &str) -> RootfsPath {
+pub(crate) fn at(path: &str) -> RootfsPath {
     RootfsPath::parse(path).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn origin() -> Origin {
 }
 
 /// Some of everything.
-pub(super) fn some_of_everything() -> Planned {
+pub(crate) fn some_of_everything() -> Planned {
     Planned::new()
         .dir("/tmp", 0o1777)
         .dir("/srv/locked", 0o555)
@@ -86,29 +86,29 @@ pub(super) fn some_of_everything() -> Planned {
         .symlink("/etc/dangling", b"/no/where")
 }
 
-pub(super) fn temp() -> (tempfile::TempDir, Utf8PathBuf) {
+pub(crate) fn temp() -> (tempfile::TempDir, Utf8PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
     (folder, path)
 }
 
-pub(super) fn write_one(planned: &Planned, sink: Result<Box<dyn Sink>>) -> Result<Written> {
+pub(crate) fn write_one(planned: &Planned, sink: Result<Box<dyn Sink>>) -> Result<Written> {
     let written = write(&planned.0, vec![sink?], &mut (), &AtomicBool::new(false))?;
     Ok(written.into_iter().next().unwrap())
 }
 
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Says that a test was not run; in CI that is a failure.
 #[allow(clippy::print_stderr)]
-pub(super) fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must not skip: {why}");
     eprintln!("skipped: {why}");
 }
 
-pub(super) fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
+pub(crate) fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
     let (_folder, path) = temp();
     write_one(planned, TarFile::create(&path.join("x.tar"), epoch)).unwrap();
     std::fs::read(path.join("x.tar")).unwrap()
@@ -230,7 +230,7 @@ fn gnu_tar_agrees(planned: &Planned, bytes: &[u8]) {
 }
 
 /// Compares a folder with the plan: every entry as it should be, and nothing else.
-pub(super) fn assert_on_disk(planned: &Planned, root: &Path, epoch: i64) {
+pub(crate) fn assert_on_disk(planned: &Planned, root: &Path, epoch: i64) {
     let mut expected = Vec::new();
     for (path, entry) in planned.0.iter() {
         let on_disk = path.below(root);
@@ -393,7 +393,7 @@ fn the_observer_hears_of_every_byte() {
 }
 
 /// What is in a folder, so that a test can see that nothing was left.
-pub(super) fn names_in(folder: &Utf8Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Utf8Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
     names.sort();
@@ -627,13 +627,13 @@ fn a_read_only_file_system_is_said() {
 }
 
 /// A tmpfs for a test, which only root can mount.
-pub(super) struct Mounted {
-    pub(super) path: Utf8PathBuf,
+pub(crate) struct Mounted {
+    pub(crate) path: Utf8PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Mounted {
-    pub(super) fn tmpfs(options: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(options: &str) -> Option<Self> {
         let (folder, path) = temp();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs", path.as_str()]).output();
         if !is_root() || !mount.is_ok_and(|output| output.status.success()) {

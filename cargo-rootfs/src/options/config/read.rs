@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::layout::Variants;
 use crate::options::reserved;
 use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
+use crate::output::Engine;
 use crate::output::KINDS;
 use crate::policy::{self, Kind};
 use crate::resolve::Priority;
@@ -18,7 +19,6 @@ use crate::rows::Problem;
 use crate::runtime::{self, Runtime};
 use crate::target::Target;
 use crate::wording::nearest;
-use crate::write::docker::Engine;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]

@@ -6,19 +6,18 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::process::Output;
-use std::str::FromStr;
 
 use duct::{Handle, cmd};
 
 use crate::error::{Error, Result};
-use crate::write::pages;
+use crate::write::splice;
 
 /// Lines of an engine's complaint that are repeated.
 const LINES: usize = 20;
 
 /// Who keeps and runs images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Engine {
+pub(crate) enum Engine {
     /// Docker, by its client `docker`.
     #[default]
     Docker,
@@ -28,7 +27,7 @@ pub enum Engine {
 
 impl Engine {
     /// The program to run, which is looked up in PATH.
-    pub fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Docker => "docker",
             Self::Podman => "podman",
@@ -49,7 +48,8 @@ impl Engine {
 
     /// Starts a command that reads from the pipe that is returned.
     pub(super) fn feed(self, arguments: Vec<String>) -> Result<(Running, File)> {
-        let (reader, writer) = pages::pipe().map_err(|error| Error::failed("cannot make a pipe").with_source(error))?;
+        let (reader, writer) =
+            splice::pipe().map_err(|error| Error::failed("cannot make a pipe").with_source(error))?;
         // The expression goes at the end of this statement, and with it our copy of the reading end:
         // were it kept, a write would not fail when the engine is gone.
         let handle = cmd(self.program(), &arguments)
@@ -93,18 +93,6 @@ impl Engine {
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.program())
-    }
-}
-
-impl FromStr for Engine {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "docker" => Ok(Self::Docker),
-            "podman" => Ok(Self::Podman),
-            _ => Err(Error::usage(format!("`{text}` is not an engine")).help("docker or podman")),
-        }
     }
 }
 

@@ -195,7 +195,7 @@ fn with_fake_docker(test: &str, script: Option<&str>) -> bool {
         programs += ":/usr/bin:/bin";
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", &format!("write::docker::tests::{test}")]).env(AGAIN, "1").env("PATH", programs);
+    again.args(["--exact", &format!("output::docker::sink::tests::{test}")]).env(AGAIN, "1").env("PATH", programs);
     let output = again.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -285,8 +285,8 @@ fn an_import_is_fed_what_a_tar_holds() {
             planned = planned.host(&format!("/srv/{length}"), 0o644, host.as_std_path());
         }
         let name = ImageName::parse("app").unwrap();
-        let sink = import(Engine::Docker, &name, &config("x86_64-unknown-linux-gnu"), &planned.0).unwrap();
-        assert_eq!(sink.backlog(), Some(1 << 20));
+        let mut sink = import(Engine::Docker, &name, &config("x86_64-unknown-linux-gnu"), &planned.0).unwrap();
+        assert_eq!(sink.splice().map(|splice| splice.backlog()), Some(1 << 20));
         write_one(&planned, Ok(sink)).unwrap();
         assert!(std::fs::read(fake_folder().join("fed")).unwrap() == tar_bytes(&planned, 0));
     }

@@ -10,29 +10,29 @@
 //! engine's and the configuration can be said in `--change` instructions; all else is loaded. Podman
 //! copies its input to a file in either case: there, images are always loaded.
 
-mod archive;
-mod changes;
-mod engine;
-mod name;
-
-pub use engine::Engine;
-pub use name::ImageName;
-
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 
-use super::{Observer, Sink, Staged, Written, pages};
+use super::engine::Running;
+use super::{Engine, ImageName, archive, changes};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Rootfs};
-use archive::{Layer, digest_of};
-use engine::Running;
+use crate::write::layer::{self, LayerWriter, digest_of};
+use crate::write::splice::PlainTar;
+use crate::write::{Observer, Sink, Splice, Staged, Written, encode};
 
 /// How an image gets into an engine.
 enum Way {
     Import(Vec<String>),
     Load,
+}
+
+/// The layer on its way: bare for `import`, inside an archive for `load`.
+enum Layer {
+    Bare(PlainTar),
+    Archived(LayerWriter<File>),
 }
 
 /// An image that is being written.
@@ -41,7 +41,6 @@ struct Image {
     running: Running,
     layer: Layer,
     engine: Engine,
-    way: Way,
     name: ImageName,
     config: ImageConfig,
 }
@@ -51,7 +50,7 @@ struct Image {
 /// # Errors
 ///
 /// `engine` is not installed, or does not answer; `config` says what no image can have.
-pub fn import(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
+pub(super) fn import(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
     Ok(Box::new(start(engine, name, config, rootfs)?))
 }
 
@@ -69,12 +68,16 @@ fn start(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs
             arguments
         }
     };
-    let (running, pipe) = engine.feed(arguments)?;
+    let (running, mut pipe) = engine.feed(arguments)?;
     let layer = match way {
-        Way::Import(_) => Layer::bare(pipe),
-        Way::Load => Layer::in_archive(pipe, rootfs).map_err(|error| running.broken(error))?,
+        Way::Import(_) => Layer::Bare(PlainTar::to_pipe(pipe, layer::MTIME)),
+        Way::Load => {
+            let head = archive::head(LayerWriter::<File>::length(rootfs));
+            pipe.write_all(&head).map_err(|error| running.broken(error))?;
+            Layer::Archived(LayerWriter::new(pipe))
+        }
     };
-    Ok(Image { running, layer, engine, way, name: name.clone(), config: config.clone() })
+    Ok(Image { running, layer, engine, name: name.clone(), config: config.clone() })
 }
 
 /// Asks Docker for its architecture: the server's, for it may be another machine.
@@ -90,19 +93,30 @@ fn choose(engine: Engine, config: &ImageConfig) -> Result<Way> {
 
 impl Sink for Image {
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        self.layer.entry(path, entry).map_err(|error| self.running.broken(error))
+        match &mut self.layer {
+            Layer::Bare(tar) => tar.entry(path, entry),
+            Layer::Archived(layer) => layer.entry(path, entry),
+        }
+        .map_err(|error| self.failed(error))
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        self.layer.data(bytes).map_err(|error| self.running.broken(error))
+        match &mut self.layer {
+            Layer::Bare(tar) => tar.data(bytes),
+            Layer::Archived(layer) => layer.data(bytes),
+        }
+        .map_err(|error| self.failed(error))
     }
 
-    fn backlog(&self) -> Option<u64> {
-        self.layer.takes_files().then_some(pages::PIPE as u64)
+    fn splice(&mut self) -> Option<&mut dyn Splice> {
+        match &mut self.layer {
+            Layer::Bare(tar) => Some(tar),
+            Layer::Archived(_) => None,
+        }
     }
 
-    fn take(&mut self, file: &File, limit: u64) -> Result<u64> {
-        self.layer.take(file, limit).map_err(|error| self.running.broken(error))
+    fn failed(&self, error: io::Error) -> Error {
+        self.running.broken(error)
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
@@ -112,19 +126,20 @@ impl Sink for Image {
 
 impl Image {
     fn complete(self) -> Result<Untagged> {
-        let Self { running, layer, engine, way, name, config } = self;
+        let Self { running, layer, engine, name, config } = self;
         let broken = |error: io::Error| running.broken(error);
-        let written = layer.finish().map_err(broken)?;
-        let is_new = match way {
-            Way::Import(_) => {
-                drop(written);
+        let is_new = match layer {
+            // The pipe closes at the end of this, which ends the archive.
+            Layer::Bare(tar) => {
+                tar.into_inner().and_then(|mut pipe| pipe.write_all(&encode::END)).map_err(broken)?;
                 true
             }
-            Way::Load => {
-                let image = written.image(&config);
+            Layer::Archived(layer) => {
+                let (layer, mut pipe) = layer.finish().map_err(broken)?;
+                let image = config.to_json(&[layer.diff_id]);
                 // The same rootfs makes the same image, which may be there from an earlier run.
                 let is_new = inspect(engine, &digest_of(&image), "{{.Id}}").is_err();
-                written.end_archive(&image).map_err(broken)?;
+                pipe.write_all(&archive::tail(&image)).map_err(broken)?;
                 is_new
             }
         };
@@ -183,4 +198,5 @@ impl Drop for Untagged {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 
 /// A name with its tag. Its [`Display`](fmt::Display) is what engines are given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageName {
+pub(crate) struct ImageName {
     repository: String,
     tag: String,
 }
 
 impl ImageName {
     /// Takes `NAME[:TAG]`; the tag is `latest` where there is none. Anything else is a usage error.
-    pub fn parse(text: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| Error::usage(format!("`{text}` is not a name for an image: {why}"));
         if text.contains('@') {
             return Err(refused("a digest is not for the caller to choose"));

@@ -1,5 +1,5 @@
-//! Hands on what is in a host file without a look at it: the pages themselves, by splice(2), where the file systems
-//! know how, and copies otherwise.
+//! An uncompressed tar on its way to a file or a pipe: what is in host files goes there without a look at it, the pages
+//! themselves, by splice(2), where the file systems know how, and copies otherwise.
 //!
 //! A pipe holds the file's own pages, which change with it, until they are read.
 
@@ -10,15 +10,113 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
+use super::destination::Destination;
+use super::encode::Encoder;
+use crate::path::RootfsPath;
+use crate::rootfs::{Entry, Rootfs};
+
+/// A sink that takes host files themselves, if it is the only one.
+pub trait Splice {
+    /// Of what it took, so many bytes at most are yet to be read.
+    fn backlog(&self) -> u64;
+
+    /// Takes some of the next bytes of the regular file begun last, at most `limit`, from where `file` stands, and says
+    /// how many: 0 at the end of `file`.
+    fn take(&mut self, file: &File, limit: u64) -> io::Result<u64>;
+}
+
+/// An uncompressed tar, and the way of host files into it.
+pub(crate) struct PlainTar {
+    encoder: Encoder<Destination>,
+    way: Way,
+}
+
+/// The way of host files.
+enum Way {
+    /// Through a buffer, as all other bytes.
+    Copied,
+    /// From page to page of a regular file. A pipe of somebody else's may be read when nobody here looks any more whether
+    /// a file has changed.
+    ToFile(Passage),
+    /// As their own pages, into a pipe of our own.
+    #[cfg(feature = "cli")]
+    ToPipe,
+}
+
+impl PlainTar {
+    /// A tar whose entries have the modification time `mtime`, to a file of any kind.
+    pub(crate) fn to_file(out: Destination, mtime: u64) -> Self {
+        let is_file = out.file().metadata().is_ok_and(|metadata| metadata.is_file());
+        let way = is_file.then(|| Passage::new().ok()).flatten().map_or(Way::Copied, Way::ToFile);
+        Self { encoder: Encoder::new(out, mtime), way }
+    }
+
+    /// The same to a pipe that is as large as [`PIPE`] and read by a child.
+    #[cfg(feature = "cli")]
+    pub(crate) fn to_pipe(pipe: File, mtime: u64) -> Self {
+        Self { encoder: Encoder::new(Destination::Straight(pipe), mtime), way: Way::ToPipe }
+    }
+
+    pub(crate) fn out(&self) -> &Destination {
+        self.encoder.out()
+    }
+
+    /// The length that the whole archive of `rootfs` will have.
+    pub(crate) fn length(&self, rootfs: &Rootfs) -> u64 {
+        self.encoder.length(rootfs)
+    }
+
+    pub(crate) fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
+        self.encoder.entry(path, entry)
+    }
+
+    pub(crate) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.encoder.data(bytes)
+    }
+
+    /// Whether host files are taken.
+    pub(crate) fn splices(&self) -> bool {
+        !matches!(self.way, Way::Copied)
+    }
+
+    /// Gives back what it went to, which still lacks `encode::END`.
+    pub(crate) fn into_inner(self) -> io::Result<Destination> {
+        self.encoder.into_inner()
+    }
+}
+
+impl Splice for PlainTar {
+    fn backlog(&self) -> u64 {
+        match self.way {
+            // What was passed was read.
+            Way::Copied | Way::ToFile(_) => 0,
+            #[cfg(feature = "cli")]
+            Way::ToPipe => PIPE as u64,
+        }
+    }
+
+    fn take(&mut self, file: &File, limit: u64) -> io::Result<u64> {
+        let out = self.encoder.bypass()?.file();
+        let count = match &self.way {
+            Way::Copied => 0,
+            Way::ToFile(passage) => passage.pass(file, out, limit)?,
+            #[cfg(feature = "cli")]
+            Way::ToPipe => to_pipe(file, out, limit)?,
+        };
+        self.encoder.passed(count);
+        Ok(count)
+    }
+}
+
 /// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
-pub(super) const PIPE: usize = 1 << 20;
+const PIPE: usize = 1 << 20;
 
 /// Bytes that are copied at once where pages cannot be handed on.
 const COPY: u64 = 64 << 10;
 
 /// At most `limit` bytes from where `source` stands, to `pipe`; 0 at its end. No byte is copied.
 #[cfg(feature = "cli")]
-pub(super) fn to_pipe(source: &File, mut pipe: &File, limit: u64) -> io::Result<u64> {
+fn to_pipe(source: &File, mut pipe: &File, limit: u64) -> io::Result<u64> {
     match splice(source, None, pipe, None, room(limit), SpliceFlags::empty()) {
         // Not every file system can.
         Err(Errno::INVAL) => io::copy(&mut source.take(limit.min(COPY)), &mut pipe),
@@ -27,27 +125,27 @@ pub(super) fn to_pipe(source: &File, mut pipe: &File, limit: u64) -> io::Result<
 }
 
 /// A pipe, of which both ends are here: it is smaller where the user has many pipes already.
-pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let _ = fcntl_setpipe_size(&writer, PIPE);
     Ok((reader, writer))
 }
 
 /// The way from one file to another: a pipe that is empty before and after.
-pub(super) struct Passage {
+struct Passage {
     reader: File,
     writer: OwnedFd,
 }
 
 impl Passage {
-    pub(super) fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let (reader, writer) = pipe()?;
         Ok(Self { reader: reader.into(), writer })
     }
 
     /// At most `limit` bytes from where `source` stands, to where `out` does; 0 at the end of `source`. Each byte is
     /// copied once, from page to page, and not a second time by way of a buffer.
-    pub(super) fn pass(&self, source: &File, mut out: &File, limit: u64) -> io::Result<u64> {
+    fn pass(&self, source: &File, mut out: &File, limit: u64) -> io::Result<u64> {
         let count = match splice(source, None, &self.writer, None, room(limit), SpliceFlags::empty()) {
             Err(Errno::INVAL) => return io::copy(&mut source.take(limit.min(COPY)), &mut out),
             done => done?,

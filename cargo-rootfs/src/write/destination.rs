@@ -1,0 +1,68 @@
+//! Places that an archive goes to: a file that appears when it is complete, or what is no file.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::path::Path;
+
+use super::staged_file::StagedFile;
+use crate::error::{Error, Result};
+
+/// Where an archive goes.
+pub(crate) enum Destination {
+    Staged(StagedFile),
+    /// A device, a FIFO, standard output: it has no name that could be taken at the end.
+    Straight(File),
+}
+
+impl Destination {
+    /// What `path` names. Missing folders above it are made.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let metadata = match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("create", path, error)),
+            Ok(metadata) => Some(metadata),
+        };
+        match metadata.map(|metadata| metadata.file_type()) {
+            None => Ok(Self::Staged(StagedFile::create(path)?)),
+            Some(kind) if kind.is_dir() => {
+                Err(Error::failed(format!("cannot write the archive `{}`: it is a folder", path.display())))
+            }
+            Some(kind) if kind.is_file() => {
+                let path = path.canonicalize().map_err(|error| Error::io("replace", path, error))?;
+                Ok(Self::Staged(StagedFile::create(&path)?))
+            }
+            Some(_) => {
+                let file = File::options().write(true).open(path);
+                Ok(Self::Straight(file.map_err(|error| Error::io("write", path, error))?))
+            }
+        }
+    }
+
+    /// The file, of any kind.
+    pub(super) fn file(&self) -> &File {
+        match self {
+            Self::Staged(file) => file.file(),
+            Self::Straight(file) => file,
+        }
+    }
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Staged(file) => file.write(bytes),
+            Self::Straight(file) => file.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Staged(file) => file.write_vectored(slices),
+            Self::Straight(file) => file.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
