@@ -87,7 +87,7 @@ impl Disk {
 
     fn parents(&self, relative: &str) -> PathBuf {
         let at = self.at(relative);
-        std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+        make_dirs(at.parent().unwrap());
         at.into_std_path_buf()
     }
 
@@ -103,7 +103,7 @@ impl Disk {
     }
 
     pub(super) fn dir(self, at: &str) -> Self {
-        std::fs::create_dir_all(self.at(at)).unwrap();
+        make_dirs(&self.at(at));
         self
     }
 
@@ -126,6 +126,15 @@ impl Disk {
         let host = self.parents(at);
         rustix::fs::mkfifoat(rustix::fs::CWD, &host, rustix::fs::Mode::from_raw_mode(0o644)).unwrap();
         self
+    }
+}
+
+/// Makes `at` and its parents, of a mode that does not depend on the umask.
+fn make_dirs(at: &Utf8Path) {
+    let missing: Vec<&Utf8Path> = at.ancestors().take_while(|it| !it.exists()).collect();
+    std::fs::create_dir_all(at).unwrap();
+    for dir in missing {
+        std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
     }
 }
 
