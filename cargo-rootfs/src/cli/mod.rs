@@ -42,7 +42,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::enter::Program;
 use crate::error::{Error, exit_code};
 pub use crate::options::Options;
-use crate::options::{Command, SysrootCommand, explain, refuse_options_before_subcommand, tree_of_files};
+use crate::options::{Command, SysrootCommand, explain, refuse_options_before_subcommand};
 use crate::plan::{Purpose, Request};
 use terminal::Terminal;
 
@@ -70,9 +70,6 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     // `cargo rootfs tree` runs `cargo-rootfs rootfs tree`.
     if arguments.get(1).is_some_and(|first| first == "rootfs") {
         arguments.remove(1);
-    }
-    if let Some(options) = tree_of_files(&arguments) {
-        return Ok(options);
     }
     let mut command = Options::command();
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {

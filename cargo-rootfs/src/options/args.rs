@@ -535,27 +535,6 @@ pub(crate) fn refuse_options_before_subcommand(
     Err(command.error(clap::error::ErrorKind::ArgumentConflict, message))
 }
 
-/// `tree FILE...` without any option: the shortest of runs, in which defining a hundred options that are not
-/// there would take as long as the rest. `None` for anything else, help and errors included.
-pub(crate) fn tree_of_files(arguments: &[OsString]) -> Option<Options> {
-    let [_, command, files @ ..] = arguments else { return None };
-    let is_option = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
-    if command != "tree" || files.is_empty() || files.iter().any(is_option) {
-        return None;
-    }
-    let (build, content) = (BuildArgs::default(), ContentArgs::default());
-    let tree = TreeArgs {
-        files: files.to_vec(),
-        no_dedupe: false,
-        may_open: false,
-        sizes: false,
-        build: build.clone(),
-        content: content.clone(),
-    };
-    let (terminal, output, image) = (TerminalArgs::default(), OutputArgs::default(), ImageArgs::default());
-    Some(Options { command: Some(Command::Tree(tree)), terminal, build, content, output, image })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -12,7 +12,7 @@ mod values;
 pub use args::Options;
 pub(crate) use args::{
     BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, OutputArgs, SelectionArgs,
-    SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, refuse_options_before_subcommand, tree_of_files,
+    SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, refuse_options_before_subcommand,
 };
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
 pub(crate) use reserved::explain;
