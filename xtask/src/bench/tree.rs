@@ -24,7 +24,8 @@ pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
     let files = ["/usr/bin/bash", "/usr/bin/ls"];
     let [ours, libtree] = contenders(bench, &files)?;
     let [a, b] = measure::interleaved([&ours, &libtree], bench.rounds(51, 301))?;
-    table.push(Row::new("tree of bash and ls", &libtree.name, a, b, Unit::Time, 1.0));
+    // What a dynamic executable costs to start, and what defining the options does: 1 ms of 2.4.
+    table.push(Row::new("tree of bash and ls", &libtree.name, a, b, Unit::Time, 2.0));
 
     let files = programs()?;
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
