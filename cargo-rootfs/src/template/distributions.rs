@@ -59,6 +59,9 @@ fn sysroot(layout: Layout) -> TempDir {
             None => fs::write(path, BUNDLE).unwrap(),
         }
     }
+    // Whatever the umask: others can read a sysroot.
+    let readable = std::process::Command::new("chmod").args(["-R", "go=rX"]).arg(root.path()).status();
+    assert!(readable.unwrap().success());
     root
 }
 
