@@ -53,6 +53,7 @@ mod cargo;
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod distro;
 pub mod elf;
 #[cfg(feature = "cli")]
 mod enter;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::distro;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
@@ -131,8 +132,8 @@ pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut
 
 /// The text of its os-release(5): whose newer release may be named in a help line is nothing that is proved.
 fn os_release(sysroot: &Sysroot) -> Vec<u8> {
-    // Where it is, and where others have it: mostly a link.
-    let places = ["/usr/lib/os-release", "/etc/os-release"].into_iter().filter_map(|path| RootfsPath::parse(path).ok());
+    // The first place is mostly a link to the last.
+    let places = distro::OS_RELEASE.iter().rev().filter_map(|path| RootfsPath::parse(path).ok());
     places.filter_map(|path| sysroot.peek(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 

@@ -1,5 +1,6 @@
 //! The release of a distribution that has a new enough glibc, for help lines.
 
+use crate::distro::OsRelease;
 use crate::resolve::Release;
 
 /// What is known of a distribution by heart.
@@ -20,15 +21,11 @@ const UBUNTU: Distribution =
 /// The first release that has this glibc, as `--sysroot` takes it: Ubuntu's where the sysroot's os-release(5) says that
 /// it is of its family, and else Debian's.
 pub(crate) fn suite_with(glibc: Release, os_release: &[u8]) -> String {
-    let Distribution { id, suites, newest } = if is_ubuntu(os_release) { UBUNTU } else { DEBIAN };
+    let system = OsRelease::new(String::from_utf8_lossy(os_release));
+    let is_ubuntu = system.ids().any(|id| id == UBUNTU.id);
+    let Distribution { id, suites, newest } = if is_ubuntu { UBUNTU } else { DEBIAN };
     let found = suites.iter().find(|(_, (major, minor))| glibc <= Release::new(*major, *minor));
     format!("{id}:{}", found.map_or(newest, |(suite, _)| suite))
-}
-
-fn is_ubuntu(os_release: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(os_release);
-    let values = text.lines().filter_map(|line| line.strip_prefix("ID=").or(line.strip_prefix("ID_LIKE=")));
-    values.flat_map(|value| value.trim_matches(['"', '\'']).split(' ')).any(|id| id == UBUNTU.id)
 }
 
 #[cfg(test)]

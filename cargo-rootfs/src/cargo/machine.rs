@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::distro::OsRelease;
 use crate::error::Error;
 
 /// Whose packages are installed here.
@@ -37,9 +38,7 @@ pub(super) struct Install {
 impl BuildMachine {
     /// This one.
     pub(super) fn this() -> Self {
-        let read = |path| std::fs::read_to_string(path).ok();
-        let os_release = read("/etc/os-release").or_else(|| read("/usr/lib/os-release")).unwrap_or_default();
-        Self { distribution: distribution(&os_release), path: std::env::var_os("PATH").unwrap_or_default() }
+        Self { distribution: distribution(&OsRelease::host()), path: std::env::var_os("PATH").unwrap_or_default() }
     }
 
     #[cfg(test)]
@@ -66,20 +65,15 @@ impl BuildMachine {
     }
 }
 
-/// By ID, and else by what it is like (os-release(5)).
-fn distribution(os_release: &str) -> Distribution {
-    let value = |key: &str| {
-        let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_default().trim_matches(['"', '\''])
-    };
-    let words = value("ID").split_whitespace().chain(value("ID_LIKE").split_whitespace());
+/// By its ID, or else by the first known one that it is like.
+fn distribution(system: &OsRelease) -> Distribution {
     let known = |word| match word {
         "debian" | "ubuntu" => Some(Distribution::Debian),
         "fedora" | "rhel" | "centos" => Some(Distribution::Fedora),
         "arch" | "archlinux" => Some(Distribution::Arch),
         _ => None,
     };
-    words.filter_map(known).next().unwrap_or(Distribution::Unknown)
+    system.ids().filter_map(known).next().unwrap_or(Distribution::Unknown)
 }
 
 impl Install {
@@ -128,7 +122,7 @@ mod tests {
             ("BUILD_ID=debian\n", Distribution::Unknown),
             ("", Distribution::Unknown),
         ] {
-            assert_eq!(distribution(text), expected, "{text}");
+            assert_eq!(distribution(&OsRelease::new(text)), expected, "{text}");
         }
     }
 

@@ -22,6 +22,7 @@ use super::request::{Network, Stop, TICK, pause};
 use super::sources;
 use super::suite::{self, Suite};
 use super::want::{Owners, Want};
+use crate::distro::OsRelease;
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
@@ -82,8 +83,7 @@ pub(super) struct Apt<'s> {
 
 /// The host's own suite.
 pub(crate) fn host_suite() -> Option<Suite> {
-    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| fs::read_to_string(path).ok())?;
-    suite::of_os_release(&text)
+    suite::of_os_release(&OsRelease::host())
 }
 
 /// Why apt cannot be used here; `None` where it can.

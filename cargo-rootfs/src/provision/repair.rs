@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::folder::names_in;
 use super::{keystore, mime};
+use crate::distro::OsRelease;
 use crate::glob::{Glob, Part};
 use crate::path::RootfsPath;
 
@@ -349,7 +350,7 @@ fn number(file: &Path, before: &str) -> io::Result<String> {
 /// The release's name (os-release(5)).
 fn codename(root: &Path) -> Option<String> {
     let text = fs::read_to_string(root.join("usr/lib/os-release")).ok()?;
-    Some(text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?.trim_matches('"').to_owned())
+    OsRelease::new(text).value("VERSION_CODENAME").map(str::to_owned)
 }
 
 /// The folders of /usr/lib for one architecture each.

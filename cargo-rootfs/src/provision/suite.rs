@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::distro::OsRelease;
 use crate::error::{Error, Result};
 use crate::target::Machine;
 use crate::wording::nearest;
@@ -165,21 +166,16 @@ impl fmt::Display for Suite {
     }
 }
 
-/// The suite of an installed system, by the text of its os-release(5).
-pub(super) fn of_os_release(text: &str) -> Option<Suite> {
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim().trim_matches(['"', '\'']).to_ascii_lowercase())
-    };
-    let name = |key| value(key).filter(|name| !name.is_empty());
-    let ids = [value("ID"), value("ID_LIKE")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    match Distribution::of_id(ids.split(' ').next()?) {
-        Some(distribution) => Some(Suite { distribution, name: name("VERSION_CODENAME")? }),
+/// The suite of an installed system.
+pub(super) fn of_os_release(system: &OsRelease) -> Option<Suite> {
+    let suite = |distribution, key| Some(Suite { distribution, name: system.value(key)?.to_owned() });
+    match Distribution::of_id(system.ids().next()?) {
+        Some(distribution) => suite(distribution, "VERSION_CODENAME"),
         // Derivatives that say which of Ubuntu's suites they are built on have its mirrors among their sources.
-        None if ids.split(' ').any(|id| id == "ubuntu") => {
-            Some(Suite { distribution: Distribution::Ubuntu, name: name("UBUNTU_CODENAME")? })
+        None if system.ids().any(|id| id == Distribution::Ubuntu.id()) => {
+            suite(Distribution::Ubuntu, "UBUNTU_CODENAME")
         }
-        None => Some(Suite { distribution: Distribution::Debian, name: name("DEBIAN_CODENAME")? }),
+        None => suite(Distribution::Debian, "DEBIAN_CODENAME"),
     }
 }
 
@@ -226,7 +222,7 @@ mod tests {
             ("ID=debian\n", None),
             ("", None),
         ] {
-            assert_eq!(of_os_release(text).map(|suite| suite.to_string()).as_deref(), suite, "{text}");
+            assert_eq!(of_os_release(&OsRelease::new(text)).map(|suite| suite.to_string()).as_deref(), suite, "{text}");
         }
     }
 

@@ -1,0 +1,48 @@
+//! Reads os-release(5): the distribution of a system, and those that it is like.
+//!
+//! What follows from it (a suite, a package manager) is the caller's.
+
+/// The places of the file, the one that counts first; mostly it is a link to the other.
+pub(crate) const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+
+/// The assignments of one file; none where a system has no such file.
+#[derive(Debug, Default)]
+pub(crate) struct OsRelease(String);
+
+impl OsRelease {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// That of the system that this program runs on.
+    #[cfg(feature = "cli")]
+    pub(crate) fn host() -> Self {
+        Self(OS_RELEASE.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default())
+    }
+
+    /// The value of `key`, without its quotes; `None` where it is empty.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim().trim_matches(['"', '\''])).filter(|value| !value.is_empty())
+    }
+
+    /// Its ID, and then the IDs of what it is like, the nearest first.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        ["ID", "ID_LIKE"].into_iter().filter_map(|key| self.value(key)).flat_map(str::split_whitespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OsRelease;
+
+    #[test]
+    fn values_are_unquoted_and_keys_are_whole() {
+        let mint =
+            OsRelease::new("NAME=\"Linux Mint\"\nBUILD_ID=x\nID=linuxmint\nID_LIKE=\"ubuntu debian\"\nEMPTY=''\n");
+        assert_eq!(mint.value("NAME"), Some("Linux Mint"));
+        assert_eq!((mint.value("EMPTY"), mint.value("LIKE"), mint.value("VERSION_CODENAME")), (None, None, None));
+        assert_eq!(mint.ids().collect::<Vec<_>>(), ["linuxmint", "ubuntu", "debian"]);
+        assert_eq!(OsRelease::default().ids().count(), 0);
+    }
+}
