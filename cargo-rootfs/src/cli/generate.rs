@@ -8,7 +8,7 @@ use super::Options;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 
-/// What a manual page is of.
+/// The source that a manual page names.
 const SOURCE: &str = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
 
 /// `completions SHELL`

@@ -25,7 +25,6 @@
 mod check;
 mod enter;
 mod generate;
-mod meeting;
 mod progress;
 mod sysroot;
 mod terminal;
@@ -46,7 +45,7 @@ use crate::options::{Command, SysrootCommand, explain, refuse_options_before_sub
 use crate::plan::{Purpose, Request};
 use terminal::Terminal;
 
-/// What the arguments ask to be printed instead of a run: help, the version, or what is wrong with them.
+/// The text that arguments lead to instead of a run: help, the version, or their errors.
 #[derive(Debug)]
 pub struct Answer(Box<clap::Error>);
 
@@ -79,7 +78,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     parsed.map_err(|error| Answer(Box::new(explain(&mut command, error))))
 }
 
-/// Does what was asked for: one subcommand, which asks other rooms and prints their answer.
+/// Runs one subcommand, which asks other rooms and prints their answer.
 pub fn run(options: &Options) -> crate::Result<()> {
     let terminal = &Terminal::new(options);
     let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };

@@ -11,7 +11,7 @@ use crate::pipeline::{Session, update_sysroots};
 use crate::plan::Request;
 use crate::provision::{Cache, Prune};
 
-/// How long a sysroot is kept that no run uses.
+/// The time after which a sysroot that no run uses is removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// `sysroot list`

@@ -23,7 +23,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
 const HELP: Style = AnsiColor::BrightCyan.on_default().bold();
 
-/// How to talk, as the options and the environment have it.
+/// The terminal, as the options and the environment configure it.
 #[derive(Debug)]
 pub(super) struct Terminal {
     quiet: bool,
@@ -52,7 +52,7 @@ impl Terminal {
         Self { quiet, verbose, format, interrupted: Arc::default() }
     }
 
-    /// Whether status lines and progress are not wanted.
+    /// True where status lines and progress are not wanted.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -70,7 +70,7 @@ impl Terminal {
         Ok(())
     }
 
-    /// How results are printed.
+    /// The format of results.
     pub(super) fn format(&self) -> Format {
         self.format
     }
@@ -125,7 +125,7 @@ impl Terminal {
         }
     }
 
-    /// What was written: a path or an image's id, one line; nothing of an archive, which is the result itself.
+    /// Prints an output that was written: a path or an image's id, one line; nothing of an archive on standard output.
     pub(super) fn written(&self, written: &Written) -> Result<()> {
         let line = match self.format {
             Format::Human => written.line().map(|text| format!("{text}\n")),
@@ -145,12 +145,12 @@ impl Terminal {
         }
     }
 
-    /// A JSON line beside what people are told; its loss is not worth a failure of its own.
+    /// Prints a JSON line beside a text for people; its loss is not worth a failure of its own.
     fn program(&self, line: &str) {
         let _ = self.result(line.as_bytes());
     }
 
-    /// Nobody can be told that nothing can be told.
+    /// Prints a text for people. A failure to do so cannot be reported.
     fn people(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     }

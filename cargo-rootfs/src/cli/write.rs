@@ -1,4 +1,4 @@
-//! `cargo rootfs`: every rootfs is written to its outputs.
+//! `cargo rootfs`: writes every rootfs to its outputs.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,14 +23,14 @@ pub(super) fn run(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
     written.iter().try_for_each(|written| terminal.written(written))
 }
 
-/// What rules add of less is not worth a word.
+/// The least size that a rule must add to be named.
 const LARGE: u64 = 1 << 20;
 
-/// How many of the largest are named.
+/// The number of the largest that are named.
 const NAMED: usize = 3;
 
-/// The largest of what rules added, by the name of what called for it, and how many files have set-ID bits: in
-/// parentheses, or nothing.
+/// The largest additions of rules, by the name of the tool or library that called for them, and the number of files
+/// with set-ID bits: in parentheses, or nothing.
 fn largest<'r, R: Iterator<Item = &'r Rootfs>>(rootfs: impl Fn() -> R) -> String {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     for (name, size) in rootfs().flat_map(report::additions) {
