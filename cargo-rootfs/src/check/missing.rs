@@ -13,7 +13,7 @@ use crate::watch::{Access, Event, Outcome};
 /// Something that the sysroot has, and the rootfs lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// As it was asked for, or the folder that it is in.
+    /// The path of the request, or of the directory that it is in.
     pub(crate) path: RootfsPath,
     /// The programs that asked.
     pub(crate) by: BTreeSet<RootfsPath>,
@@ -21,7 +21,7 @@ pub(crate) struct Missing {
     pub(crate) add: Add,
 }
 
-/// What it means for a command that ended well.
+/// The meaning for a command that ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// Nothing, as far as can be seen: it was only looked for, or is configuration.
@@ -30,7 +30,7 @@ pub(crate) enum Weight {
     Needed,
 }
 
-/// What adds it.
+/// The option that adds it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Add {
     /// `--with`
@@ -41,8 +41,8 @@ pub(crate) enum Add {
     Include(RootfsPath),
 }
 
-/// What `events` asked for in vain. `said` is what was printed meanwhile: a shell that looks for a command and says
-/// that there is none has needed it.
+/// Finds the requests of `events` that failed although the sysroot has the file. `said` is the output meanwhile: a
+/// shell that looks for a command and reports it as missing has needed it.
 pub(super) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Vec<Missing> {
     let found = Found::of(events);
     let mut all: BTreeMap<RootfsPath, Missing> = BTreeMap::new();
@@ -122,7 +122,7 @@ fn library(path: &RootfsPath) -> Add {
     Add::Library(String::from_utf8_lossy(text).into_owned())
 }
 
-/// What each process found: who looks for a name in one folder after the other has what it wants at the end.
+/// The files that each process found: a search through several directories ends where it succeeds.
 struct Found<'e> {
     programs: BTreeSet<(u32, &'e [u8])>,
     libraries: BTreeSet<(u32, &'e [u8])>,
@@ -169,7 +169,7 @@ fn last_two(path: &RootfsPath) -> Option<&[u8]> {
     Some(&bytes[start..])
 }
 
-/// Several files of one folder that is not there at all are that folder.
+/// Replaces several files of one missing directory by the directory.
 fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     let mut tops: BTreeMap<RootfsPath, usize> = BTreeMap::new();
     let top_of = |one: &Missing, trees: &mut dyn Trees| match one.add {
@@ -207,7 +207,7 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     kept
 }
 
-/// The highest folder above `path`, or itself, that is not packed and belongs to one program alone: not one that
+/// The highest directory above `path`, or itself, that is not packed and belongs to one program alone: not one that
 /// all share, as `/usr/share` or `/usr/lib/x86_64-linux-gnu`.
 fn top(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     let mut top = match trees.sysroot(path) {
@@ -225,7 +225,7 @@ fn top(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     top.filter(|top| !is_shared(top))
 }
 
-/// Whether files of many programs are in a folder.
+/// True for a directory with files of many programs.
 fn is_shared(folder: &RootfsPath) -> bool {
     let parts: Vec<&[u8]> = folder.components().collect();
     match parts[..] {
@@ -240,7 +240,7 @@ fn is_shared(folder: &RootfsPath) -> bool {
     }
 }
 
-/// What one option adds is told once.
+/// Keeps one finding for each option that adds something.
 fn once_each(all: Vec<Missing>) -> Vec<Missing> {
     let mut kept: Vec<Missing> = Vec::new();
     for one in all {

@@ -1,6 +1,6 @@
 //! `check`: runs the project's binary and every tool in the rootfs, and reports what they miss there.
 //!
-//! How it is entered is [`crate::enter`]'s, how commands are watched [`crate::watch`]'s. How a tool is tried is data:
+//! [`crate::enter`] enters it, and [`crate::watch`] watches the commands. The smoke tests of tools are data:
 //! `templates/smoke.toml`.
 
 mod missing;
@@ -30,7 +30,7 @@ pub(crate) struct Check<'c> {
     pub(crate) rooted: &'c Rooted,
     /// A command in the place of the project's binary.
     pub(crate) words: &'c [OsString],
-    /// How long each command may take, in seconds.
+    /// The time that each command may take, in seconds.
     pub(crate) timeout: u32,
     pub(crate) network: Network,
     pub(crate) binds: &'c [Bind],
@@ -62,7 +62,7 @@ pub(crate) struct Checked<'c> {
     pub(crate) subject: &'c Subject,
     pub(crate) status: Status,
     pub(crate) watched: Watched,
-    /// What it printed, both outputs together.
+    /// Its output, standard output and standard error together.
     pub(crate) said: String,
     pub(crate) missing: Vec<Missing>,
     /// The root of the sysroot on the host.
@@ -198,11 +198,11 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
     }
 }
 
-/// What loaders say of a library or a symbol that is not there (elf/dl-error.c of glibc, ldso/dynlink.c of musl).
+/// Messages of loaders about a missing library or symbol (elf/dl-error.c of glibc, ldso/dynlink.c of musl).
 const LOADERS: [&str; 4] =
     ["error while loading shared libraries", "symbol lookup error", "Error loading shared library", "Error relocating"];
 
-/// How many of the missing are named before the rest are counted.
+/// The number of missing files that are named; the rest are counted.
 const NAMED: usize = 12;
 
 fn lines(missing: &[&Missing]) -> Vec<String> {
@@ -218,7 +218,7 @@ fn lines(missing: &[&Missing]) -> Vec<String> {
     lines
 }
 
-/// How much of what a command printed is shown.
+/// The number of last lines of a command's output that are shown.
 const SHOWN: usize = 6;
 
 fn last_lines(said: &str) -> Vec<&str> {

@@ -20,7 +20,7 @@ pub(crate) struct Bind {
     pub(crate) access: Access,
 }
 
-/// What can be done to a bind.
+/// The rights of the command on a bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Access {
     ReadWrite,

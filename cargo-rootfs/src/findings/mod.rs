@@ -1,7 +1,7 @@
 //! The vocabulary in which [`crate::check`] and [`crate::trace`] judge what was seen of a command.
 //!
-//! It runs and prints nothing. A finding that is wrong is worse than one that is not made, so requests that programs make
-//! on every machine are passed over (noise).
+//! It runs and prints nothing. A finding that is wrong is worse than one that is not made, so requests that programs
+//! make on every machine are passed over (noise).
 
 mod trees;
 
@@ -10,15 +10,15 @@ use crate::policy::Policy;
 
 pub(crate) use trees::Real;
 
-/// What is in a sysroot and in a rootfs, by paths that may lead through links.
+/// The contents of a sysroot and of a rootfs, by paths that may lead through links.
 pub(crate) trait Trees {
-    /// What the sysroot has there.
+    /// Looks a path up in the sysroot.
     fn sysroot(&mut self, path: &RootfsPath) -> There;
-    /// Whether the rootfs has anything there.
+    /// True where the rootfs has an entry at the path.
     fn is_packed(&mut self, path: &RootfsPath) -> bool;
     /// The interpreter that the file there names, where it is a script.
     fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath>;
-    /// How many regular files the sysroot has right in a folder.
+    /// Counts the regular files right in a directory of the sysroot.
     fn count(&mut self, folder: &RootfsPath) -> usize;
     /// The policy that says what is noise.
     fn policy(&self) -> &Policy {
@@ -26,36 +26,36 @@ pub(crate) trait Trees {
     }
 }
 
-/// What stands at a path, links followed.
+/// The file at a path, links followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum There {
     Nothing,
-    /// A folder, by its real path.
+    /// A directory, by its real path.
     Folder(RootfsPath),
     /// A regular file, by its real path, and whether it may be executed.
     File(RootfsPath, Execution),
 }
 
-/// Whether a file may be executed.
+/// The permission to execute a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Execution {
     Allowed,
     Forbidden,
 }
 
-/// Whether a command of this name is found by its name alone where this file is: it is in a folder of programs.
+/// True in a directory of programs, where a command is found by its name alone.
 pub(crate) fn is_in_path(path: &RootfsPath) -> bool {
     const FOLDERS: [&[u8]; 6] = [b"/usr/local/sbin", b"/usr/local/bin", b"/usr/sbin", b"/usr/bin", b"/sbin", b"/bin"];
     path.parent().is_some_and(|folder| FOLDERS.contains(&folder.as_bytes()))
 }
 
-/// Whether a name is that of a shared object: `libz.so.1`, `_ssl.cpython-311-x86_64-linux-gnu.so`.
+/// True for the name of a shared object: `libz.so.1`, `_ssl.cpython-311-x86_64-linux-gnu.so`.
 pub(crate) fn is_library(path: &RootfsPath) -> bool {
     let name = path.file_name();
     name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some()
 }
 
-/// Whether a library is found by its name alone where this file is: in a folder that loaders search unasked, as
+/// True in a directory that loaders search by default, where a library is found by its name alone:
 /// `/usr/lib/x86_64-linux-gnu`.
 pub(crate) fn is_in_library_folder(path: &RootfsPath) -> bool {
     let parts: Vec<&[u8]> = path.components().collect();
@@ -78,8 +78,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::watch::{Access, Event, Outcome};
 
-    /// Trees in memory. A path of the sysroot that ends in a slash is a folder, in `*` an executable file; `a -> b` is a
-    /// link to the real path `b`.
+    /// Trees in memory. A path of the sysroot that ends in a slash is a folder, in `*` an executable file; `a -> b` is
+    /// a link to the real path `b`.
     #[derive(Default)]
     pub(crate) struct Memory {
         sysroot: BTreeMap<RootfsPath, There>,

@@ -19,7 +19,7 @@ pub(crate) struct Real<'r> {
     pub(crate) policy: &'r Policy,
 }
 
-/// So long is the line that names an interpreter, at most (`BINPRM_BUF_SIZE`).
+/// The greatest length of the line that names an interpreter (`BINPRM_BUF_SIZE`).
 const LINE: u64 = 256;
 
 impl Trees for Real<'_> {

@@ -1,23 +1,117 @@
-//! `tree` of many files on two cores: one thread begins at the first file, one at the last, and they meet.
+//! The closures of single files, without a plan and without a rootfs.
 //!
-//! What is done with a file is the caller's; the answers come in the order of the files.
+//! Many files are done on two cores: one thread begins at the first file, one at the last, and they meet.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// Fewer files are done sooner than another thread is ready.
-const ENOUGH: usize = 24;
-/// How much the other thread puts by, which nobody takes before this one is done. One that has put by more ends.
-const ENOUGH_TEXT: usize = 4 << 20;
+use crate::error::{Error, Result};
+use crate::layout::Variants;
+use crate::path::RootfsPath;
+use crate::resolve::{Closure, LibraryPath, Priority, Resolver, Skipped};
+use crate::sysroot::Sysroot;
 
-/// Whether it is worth it for so many files.
-pub(super) fn is_worthwhile(files: usize) -> bool {
-    files >= ENOUGH && crate::sysroot::cores() > 1
+/// Files whose closures are wanted, and where they are looked for.
+pub(crate) struct LooseFiles<'f> {
+    pub(crate) sysroot: &'f Path,
+    pub(crate) files: &'f [OsString],
+    /// Lists of directories, as in LD_LIBRARY_PATH.
+    pub(crate) library_path: &'f [String],
+    pub(crate) follows: Priority,
+    pub(crate) hwcaps: Variants,
+    /// Looks for libraries that may be opened at run time as well.
+    pub(crate) may_open: bool,
 }
 
-/// Calls `here` for the files from the first on, in this thread, while `there` does the last ones in another; gives
-/// what that has put by, in the order of the files. An error ends this thread's part.
-pub(super) fn meet<S: Send, E>(
+/// The least number of files that is worth another thread.
+const ENOUGH: usize = 24;
+/// The size of the texts that the other thread keeps back until this one is done. One that keeps back more ends.
+const ENOUGH_TEXT: usize = 4 << 20;
+
+impl LooseFiles<'_> {
+    /// Finds the closure of each file, turns it into text by `render`, and hands the texts to `put` in the order of the
+    /// files. A bad file stops none of the rest. Returns whether all closures are complete.
+    pub(crate) fn each(
+        &self,
+        render: &(dyn Fn(&mut Vec<u8>, &str, &Result<Closure, Skipped>) + Sync),
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<bool> {
+        let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+        let mut sysroot = Sysroot::open(self.sysroot)?;
+        // Only where the tree is the host's own does the current directory mean anything in it.
+        let is_host = sysroot.root() == Path::new("/");
+        let current = current_dir.to_str().filter(|_| is_host);
+        let current = current.and_then(|folder| RootfsPath::from_bytes(folder.as_bytes()));
+        let inside = |path: &[u8]| match &current {
+            Some(current) if !path.starts_with(b"/") => current.join(path),
+            _ => RootfsPath::root().join(path),
+        };
+        let texts = self.library_path.iter().map(|text| if is_host { text.clone() } else { from_the_root(text) });
+        let library_path: Vec<_> = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
+        let resolver = || Resolver::new(library_path.clone(), current.clone()).preloading().following(self.follows);
+        let mut first = resolver();
+        let paths: Vec<RootfsPath> = self.files.iter().map(|file| inside(file.as_bytes())).collect();
+        first.read_ahead(&mut sysroot, &paths);
+
+        let is_complete = AtomicBool::new(true);
+        let report = |resolver: &mut Resolver, sysroot: &mut Sysroot, text: &mut Vec<u8>, index: usize| {
+            let closure = self.closure(resolver, sysroot, &paths[index]);
+            if !closure.as_ref().is_ok_and(|closure| closure.missing.is_empty()) {
+                is_complete.store(false, Ordering::Relaxed);
+            }
+            render(text, &self.files[index].to_string_lossy(), &closure);
+        };
+        let is_worthwhile = paths.len() >= ENOUGH && crate::sysroot::cores() > 1;
+        let other = is_worthwhile.then(|| (resolver(), sysroot.twin()));
+        let mut text = Vec::new();
+        let here = |index| {
+            text.clear();
+            report(&mut first, &mut sysroot, &mut text, index);
+            put(&text)
+        };
+        let there = |(resolver, sysroot): &mut (Resolver, Sysroot), index| {
+            let mut text = Vec::new();
+            report(resolver, sysroot, &mut text, index);
+            text
+        };
+        let rest = meet(paths.len(), other, here, there)?;
+        rest.iter().try_for_each(|text| put(text))?;
+        // The process is about to end: freeing the memory piece by piece first would be the longest step of a short
+        // run.
+        std::mem::forget((sysroot, first));
+        Ok(is_complete.into_inner())
+    }
+
+    /// The closure of one file, with the additions that were requested.
+    fn closure(&self, resolver: &mut Resolver, sysroot: &mut Sysroot, path: &RootfsPath) -> Result<Closure, Skipped> {
+        let mut closure = resolver.closure(sysroot, path)?;
+        if self.hwcaps == Variants::All {
+            let above = resolver.closures_above(sysroot, &closure);
+            above.iter().for_each(|(_, variant)| closure.add_variant(variant));
+        }
+        if self.may_open {
+            resolver.find_may_open(sysroot, &mut closure);
+        }
+        Ok(closure)
+    }
+}
+
+/// A library path for a sysroot, where paths start from its root as those of files do; an empty element is none.
+fn from_the_root(text: &str) -> String {
+    let elements = text.split([':', ';']).filter(|element| !element.is_empty());
+    let rooted = elements.map(|element| match element.as_bytes()[0] {
+        b'/' | b'$' => element.to_owned(),
+        _ => format!("/{element}"),
+    });
+    rooted.collect::<Vec<String>>().join(":")
+}
+
+/// Calls `here` for the files from the first on, in this thread, while `there` does the last ones in another. Returns
+/// the texts of the latter, in the order of the files. An error ends this thread's part.
+fn meet<S: Send, E>(
     files: usize,
     other: Option<S>,
     mut here: impl FnMut(usize) -> Result<(), E>,

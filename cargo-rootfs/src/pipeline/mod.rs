@@ -1,11 +1,14 @@
 //! The stages from a plan to proved root filesystems, for every target of a run.
 //!
-//! It knows no terminal and no command line: what happens meanwhile goes to [`Events`]. The command and build scripts lay
-//! out and prove in the same place ([`prove()`]); they differ in where their sysroots come from ([`SysrootSource`]).
+//! It knows no terminal and no command line: what happens meanwhile goes to [`Events`]. The command and build scripts
+//! lay out and prove in the same place ([`prove()`]); they differ in where their sysroots come from
+//! ([`SysrootSource`]).
 
 // Build scripts call a part of it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
+#[cfg(feature = "cli")]
+mod closures;
 mod epoch;
 mod events;
 mod prove;
@@ -15,6 +18,8 @@ mod provisioned;
 mod session;
 mod sysroot;
 
+#[cfg(feature = "cli")]
+pub(crate) use closures::LooseFiles;
 pub(crate) use epoch::Epoch;
 pub(crate) use events::Events;
 pub(crate) use prove::{Job, Order, prove};

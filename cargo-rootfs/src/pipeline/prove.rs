@@ -1,4 +1,4 @@
-//! From what is wanted and what was built for each target to a rootfs that is proved complete.
+//! Layout and proof: from the plan and the build of each target to its rootfs, side by side.
 
 use std::thread::ScopedJoinHandle;
 
@@ -17,7 +17,7 @@ pub(crate) trait Order: Sync {
     /// The machine that it is for.
     fn target(&self) -> &Target;
 
-    /// What goes in besides what was built.
+    /// The content besides what was built.
     fn content(&self) -> &Content;
 
     /// Fails where `assembly` is complete and still not what is meant.
@@ -30,7 +30,7 @@ pub(crate) trait Order: Sync {
 /// One target of a run, ready to be laid out.
 pub(crate) struct Job<P> {
     pub(crate) plan: P,
-    /// What was built for it.
+    /// The results of its build.
     pub(crate) artifacts: Artifacts,
     pub(crate) sysroot: Box<dyn SysrootSource>,
 }
@@ -53,8 +53,8 @@ impl<P> Proved<P> {
 
 /// Lays out and proves one rootfs for each job.
 ///
-/// Several are laid out side by side, for they share nothing but the disk. Events come in the order of the jobs, so that
-/// those of one rootfs stand together.
+/// Several are laid out side by side, for they share nothing but the disk. Events come in the order of the jobs, so
+/// that those of one rootfs stand together.
 pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Result<Vec<Proved<P>>> {
     let results: Vec<Result<Assembly>> = std::thread::scope(|scope| {
         let started: Vec<_> = jobs
@@ -104,7 +104,8 @@ fn assemble(plan: &impl Order, artifacts: &Artifacts, sysroot: &Utf8Path) -> Res
     layout::assemble(sysroot, plan.target(), plan.content(), artifacts)
 }
 
-/// Lays the rootfs out again as long as its source has something to put right; `tried` is the result of the first sysroot.
+/// Lays the rootfs out again as long as its source has something to put right; `tried` is the result of the first
+/// sysroot.
 ///
 /// It ends because each source ends: see [`SysrootSource::supply`].
 fn until_complete(

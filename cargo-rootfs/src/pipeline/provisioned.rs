@@ -14,7 +14,7 @@ use crate::provision::{self, Candidate, Distributions, May, Pinned, Place, Round
 use crate::shortage::Shortage;
 use crate::template::{Template, TemplateKind};
 
-/// What provisioned sysroots are pinned by, and what they may do.
+/// The conditions of provisioning: the lock that pins versions, and the permissions of the run.
 pub(super) struct Provisioning {
     pub(super) pinned: Pinned,
     pub(super) may: May,

@@ -24,7 +24,7 @@ pub(crate) struct Session<'e> {
     events: &'e dyn Events,
 }
 
-/// Where the project's executables come from.
+/// The source of the project's executables.
 enum Executables {
     /// A call of cargo.
     Built(Build, Toolchain),

@@ -15,14 +15,15 @@ pub(crate) trait SysrootSource {
     /// The directory in use.
     fn directory(&self) -> &Utf8Path;
 
-    /// Whether the directory stays as it is, whatever it is short of.
+    /// True where the directory stays as it is, whatever it is short of.
     fn is_final(&self) -> bool;
 
-    /// Does something about shortages of the directory. Returns whether the directory is another one now.
+    /// Remedies shortages of the directory, by another one. Returns `false` where it stays; that must happen after
+    /// finitely many calls.
     fn supply(&mut self, short: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
 
-    /// Adds the packages that rules recommend, where it is made of packages. Returns whether the directory is another
-    /// one now.
+    /// Adds the packages that rules recommend, where it is made of packages, by another directory. Returns as
+    /// [`supply`](Self::supply) does.
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool>;
 }
 

@@ -3,8 +3,8 @@
 //! # Termination
 //! Each round shrinks the first of these that it touches, and both are finite:
 //! 1. the candidates that are left: a directory that is short of something gives way to the next candidate, for good;
-//! 2. the packages of the suite that the sysroot does not have: what is asked of a suite only grows, what was chosen stays
-//!    chosen, and a round after which the directory is still the same one is the last.
+//! 2. the packages of the suite that the sysroot does not have: requests to a suite only grow, packages that were
+//!    chosen stay chosen, and a round that leads to the same directory is the last.
 
 use std::collections::BTreeSet;
 
@@ -47,14 +47,14 @@ impl Packages for Distributions<'_> {
 /// The sysroot of one rootfs, round by round.
 pub(crate) struct Rounds {
     target: Target,
-    /// What the packages of a suite must have, and what they may have.
+    /// Requests to a suite that must succeed, and those that may fail.
     wants: BTreeSet<Want>,
     hopes: BTreeSet<Want>,
     pinned: Pinned,
     may: May,
     is_auto: bool,
     candidates: std::vec::IntoIter<Candidate>,
-    /// Why earlier candidates were not taken, for the line that names the one that was.
+    /// Reasons against earlier candidates, for the line that names the one that was taken.
     passed_over: Vec<String>,
     current: Current,
 }
@@ -64,9 +64,9 @@ pub(crate) struct Rounds {
 struct Current {
     directory: Utf8PathBuf,
     suite: Option<Suite>,
-    /// What its packages were asked for so far.
+    /// The requests that its packages answer.
     wants: BTreeSet<Want>,
-    /// Held, so that nobody prunes it.
+    /// Held, so that it is not pruned.
     _kept: Option<Kept>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Start {
     pub(crate) passed_over: Vec<String>,
     pub(crate) pinned: Pinned,
     pub(crate) may: May,
-    /// Whether nobody has named the sysroot.
+    /// True where no sysroot was named.
     pub(crate) is_auto: bool,
 }
 
@@ -98,7 +98,7 @@ impl Rounds {
         &self.current.directory
     }
 
-    /// Whether no round can follow.
+    /// True where no round can follow.
     pub(crate) fn is_last(&self) -> bool {
         self.current.suite.is_none() && self.candidates.len() == 0
     }
@@ -181,7 +181,7 @@ impl Rounds {
     }
 }
 
-/// What a suite's packages may have against a shortage.
+/// The request to a suite that may remedy a shortage.
 fn want(shortage: &Shortage) -> Option<Want> {
     match shortage {
         Shortage::Tool(name) => Some(Want::Tool(name.clone())),
@@ -208,7 +208,7 @@ mod tests {
     struct Fake {
         /// Packages, each with the one that it depends on.
         packages: Vec<(&'static str, &'static str)>,
-        /// What was asked for in each round.
+        /// The requests of each round.
         asked: Vec<Vec<String>>,
         steps: Vec<String>,
     }

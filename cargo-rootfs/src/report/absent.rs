@@ -8,7 +8,7 @@ use crate::path::RootfsPath;
 use crate::resolve::{Closure, Loaded, Note, Noted, Opening};
 use crate::rootfs::Rootfs;
 
-/// The closure of each executable, by the name it was asked for.
+/// The closure of each executable, by the name that requested it.
 type Closures = [(String, Closure)];
 
 /// The paths that `typed` means: itself where it is absolute, or else all entries of that name.
@@ -23,7 +23,7 @@ fn of_name<'r>(rootfs: &'r Rootfs, name: &str) -> impl Iterator<Item = &'r Rootf
     rootfs.iter().map(|(path, _)| path).filter(move |path| path.file_name() == name.as_bytes())
 }
 
-/// The error for a path or name that means nothing in the rootfs for `target`: with who names it all the same.
+/// The error for a path or name that means nothing in the rootfs for `target`; it names the object that refers to it.
 pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -> Error {
     let error = Error::failed(format!("`{typed}` is not in the rootfs for {target}"));
     let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
@@ -45,20 +45,20 @@ pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -
     }
 }
 
-/// The dlopen note that names `soname` and was not followed to a library, and whose it is.
+/// The dlopen note that names `soname` and was not followed to a library, and its object.
 fn left_out<'c>(closures: &'c Closures, soname: &str) -> Option<(&'c Noted, &'c RootfsPath)> {
     let mut noted = not_taken(closures);
     noted.find(|(noted, _)| noted.note.sonames.iter().any(|name| **name == *soname.as_bytes()))
 }
 
-/// All dlopen notes that were not followed to a library, and whose they are.
+/// All dlopen notes that were not followed to a library, each with its object.
 fn not_taken(closures: &Closures) -> impl Iterator<Item = (&Noted, &RootfsPath)> {
     let all = closures.iter().flat_map(|(_, closure)| closure.notes.iter().map(move |noted| (noted, closure)));
     all.filter(|(noted, _)| !matches!(noted.opening, Opening::Taken { .. }))
         .map(|(noted, closure)| (noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
 }
 
-/// The soname by which `name` may be opened without a note, and by what.
+/// The soname by which `name` may be opened without a note, and the object that may open it.
 fn may_open<'c>(closures: &'c Closures, name: &str) -> Option<(String, &'c RootfsPath)> {
     closures.iter().find_map(|(_, closure)| {
         let is_it = |library: &Loaded| {

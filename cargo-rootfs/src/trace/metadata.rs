@@ -1,4 +1,4 @@
-//! What is to be packed, as TOML for a project's manifest.
+//! The metadata that packs what was used: TOML for a project's manifest.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `trace`: runs a command with the whole sysroot, and turns what it uses that the rootfs lacks into metadata.
 //!
-//! How it is watched is [`crate::watch`]'s. What the closures and rules of the tools and libraries that were found bring is
-//! left out by packing them, once each.
+//! [`crate::watch`] watches it. The tools and libraries that were found are packed, once each, so that files that their
+//! closures and rules bring are not named again.
 
 mod metadata;
 mod used;
@@ -94,7 +94,7 @@ impl Trace<'_> {
         Ok(Traced { code, with, with_lib, rules, metadata })
     }
 
-    /// In this folder, with this environment.
+    /// Enters nothing: the command runs in this directory, with this environment.
     fn here(&self) -> Result<(Entered, Command)> {
         let mut words = self.command(|index| self.rooted.artifacts.executables[index].path.as_os_str().to_owned())?;
         if let Some(path) = self.project_part(&words[0]) {
@@ -116,7 +116,7 @@ impl Trace<'_> {
         Ok((entered, Command { words, env, workdir, user: None }))
     }
 
-    /// In the tree at `root`, with the environment of an image.
+    /// Enters the tree at `root`, with the environment of an image.
     fn inside(&self, root: &Path, events: &dyn Events) -> Result<(Entered, Command)> {
         let in_image = |index: usize| OsString::from(self.rooted.assembly.executables[index].to_string());
         let mut words = self.command(in_image)?;
@@ -156,14 +156,14 @@ impl Trace<'_> {
         }
     }
 
-    /// Which executable of the project a word names: by its name alone, or by its path in the image.
+    /// The executable of the project that a word names: by its name alone, or by its path in the image.
     fn project_part(&self, word: &OsString) -> Option<usize> {
         let names = self.rooted.artifacts.executables.iter().zip(&self.rooted.assembly.executables);
         let mut names = names.map(|(executable, path)| (executable.name.as_bytes(), path.as_bytes()));
         names.position(|(name, path)| word.as_bytes() == name || word.as_bytes() == path)
     }
 
-    /// Folders whose files are the project's or the user's own.
+    /// Directories whose files are the project's or the user's own.
     fn own(&self, root: &Path) -> Vec<RootfsPath> {
         if root != Path::new("/") {
             return Vec::new();

@@ -1,8 +1,8 @@
 //! Tools, libraries and files of a sysroot that a command used and that are not packed yet; files by the programs that
 //! opened them.
 //!
-//! What a closure or a rule brings is packed already in the trees that are asked: the caller packs what is named, and
-//! asks again.
+//! Files that a closure or a rule brings are packed already in the trees that are asked: the caller packs what is
+//! named, and asks again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,13 @@ use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path,
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
 
-/// What was used and is not packed.
+/// Files that were used and are not packed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Used {
     /// For `with`.
     pub(crate) tools: Vec<String>,
-    /// For `with-lib`: sonames, and absolute paths of those that are in no folder of libraries. In the order in which
-    /// they were opened, so that one stands before what it needs.
+    /// For `with-lib`: sonames, and absolute paths of those that are in no directory of libraries. In the order in
+    /// which they were opened, so that a library comes before those that it needs.
     pub(crate) libraries: Vec<String>,
     /// Everything else.
     pub(crate) groups: Vec<Group>,
@@ -27,13 +27,14 @@ pub(super) struct Used {
 /// Files that one program opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
-    /// Where it was executed; `None` for what came before anything was.
+    /// The path that was executed; `None` before anything was.
     pub(crate) program: Option<RootfsPath>,
-    /// Files, and folders most of whose files it opened.
+    /// Files, and directories most of whose files it opened.
     pub(crate) paths: Vec<RootfsPath>,
 }
 
-/// What `events` found in the sysroot, without what lies below one of the folders `own`: a project, a home.
+/// Finds the files of the sysroot that `events` used, but for those below one of the directories `own`: a project, a
+/// home.
 pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) -> Used {
     let mut used = Used::default();
     let mut met = BTreeSet::new();
@@ -108,7 +109,7 @@ fn name_or_path(path: &RootfsPath, is_found_by_name: bool) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Without `..`, as it was asked for where that leads there too.
+/// Removes `..`: the path of the request where that leads to the same file, else the real path.
 fn plain(asked: RootfsPath, real: &RootfsPath, trees: &mut dyn Trees) -> RootfsPath {
     if !asked.components().any(|part| part == b"..") {
         return asked;
@@ -130,7 +131,7 @@ fn source_of(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     matches!(trees.sysroot(&source), There::File(..)).then_some(source)
 }
 
-/// So many files of a folder, at least, and half of them: then it is the folder.
+/// The least number of files that stand for their directory, if they are at least half of its files.
 const MANY: usize = 4;
 
 fn in_folders(paths: BTreeSet<RootfsPath>, trees: &mut dyn Trees) -> Vec<RootfsPath> {

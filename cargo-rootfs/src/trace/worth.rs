@@ -1,4 +1,4 @@
-//! What a command used that is worth packing: tools and libraries by packing them, the rest by program.
+//! Selection of what is worth packing: tools and libraries by packing them, other files by program.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::pipeline::Rooted;
 use crate::sysroot::Sysroot;
 use crate::watch::Event;
 
-/// What a command used that is worth packing.
+/// The tools, libraries and files of a command that are worth packing.
 pub(super) struct Worth<'p> {
     pub(super) rooted: &'p Rooted,
     pub(super) with: Vec<String>,
@@ -83,7 +83,7 @@ impl<'p> Worth<'p> {
         Ok(layout::assemble(self.rooted.sysroot(), &plan.target, content, artifacts)?)
     }
 
-    /// What is neither a tool nor a library, by the programs that it belongs with.
+    /// Files that are neither tools nor libraries, by the programs that they belong with.
     fn group(
         &mut self,
         mut groups: Vec<Group>,
