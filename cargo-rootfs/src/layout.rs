@@ -7,6 +7,7 @@ mod capability;
 mod closures;
 mod configuration;
 mod includes;
+mod joined;
 #[cfg(feature = "cli")]
 mod libc;
 mod libraries;
@@ -17,6 +18,7 @@ mod packaged;
 mod place;
 mod project;
 mod refusal;
+mod rights;
 mod root;
 mod runtime;
 mod scripts;
@@ -26,6 +28,7 @@ mod suggestions;
 mod surprises;
 mod take;
 pub(crate) mod tools;
+mod usr_merge;
 mod variants;
 mod worklist;
 
@@ -53,7 +56,7 @@ use crate::template::Template;
 pub(crate) use libc::check_tools;
 #[cfg(feature = "cli")]
 pub use opened::may_open_warning;
-use place::Layout;
+use place::{IfThere, Layout};
 pub use refusal::{Incomplete, Refusal};
 use root::Root;
 pub use scripts::Script;
@@ -309,7 +312,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
     includes::lay_out(&mut layout, &includes)?;
     let mut claims = closures::lay_out(&mut layout, &roots, &closures, machine)?;
-    others.iter().try_for_each(|other| layout.path(&other.path, &other.origin))?;
+    others.iter().try_for_each(|other| layout.copy(&other.path, &other.origin, IfThere::Fail))?;
     claims.extend(variants::lay_out(&mut layout, &roots, &variants, machine)?);
     claims.extend(scripts::claims(&layout, &scripts, machine));
     locales::lay_out(&mut layout, &locales)?;
@@ -322,7 +325,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
         rules.lay_out(&mut layout)?;
     }
     layout.top_links();
-    layout.twins(&tools);
+    layout.second_names(&tools)?;
     warnings.extend(std::mem::take(&mut layout.surprises).warnings());
     let rootfs = layout.finish()?;
 

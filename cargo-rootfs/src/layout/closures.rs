@@ -3,8 +3,9 @@
 //! How they were found is not asked again: that is for the proof.
 
 use super::opened;
-use super::place::{self, Layout};
+use super::place::{IfThere, Layout};
 use super::root::Root;
+use super::usr_merge::second_name;
 use crate::error::Result;
 use crate::path::RootfsPath;
 use crate::proof::Claim;
@@ -22,12 +23,12 @@ pub(super) fn lay_out(
 ) -> Result<Vec<Claim>> {
     let mut claims = Vec::new();
     for (root, closure) in roots.iter().zip(closures) {
-        layout.path(&root.path, &root.origin)?;
+        layout.copy(&root.path, &root.origin, IfThere::Fail)?;
         if let Some((path, _)) = &closure.interpreter {
-            layout.path(path, &Origin::InterpreterOf(closure.realpath.clone()))?;
+            layout.copy(path, &Origin::InterpreterOf(closure.realpath.clone()), IfThere::Fail)?;
         }
         needs(layout, closure, |by, _| Origin::NeededBy(by))?;
-        claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.files()));
+        claims.push(Claim::new(closure, root.start.clone(), vec![root.path.clone()], machine, layout.view));
     }
     Ok(claims)
 }
@@ -44,31 +45,31 @@ pub(super) fn needs(
     }
     for (object, parents) in closure.objects.iter().zip(needed_by) {
         for parent in parents {
-            layout.path(&object.path, &origin(parent.clone(), object))?;
+            layout.copy(&object.path, &origin(parent.clone(), object), IfThere::Fail)?;
         }
     }
     for other in &closure.other_names {
         let parent = other.needed_by.map_or(&closure.realpath, |parent| &closure.objects[parent].realpath);
-        layout.path(&other.found.path, &origin(parent.clone(), &other.found))?;
+        layout.copy(&other.found.path, &origin(parent.clone(), &other.found), IfThere::Fail)?;
     }
     opened::lay_out(layout, closure)
 }
 
-/// Adds to each claim the twin of a tool's path (`/bin/sh` beside `/usr/bin/sh`) that the rootfs gives it.
+/// Adds to each claim of a tool its second name (`/bin/sh` beside `/usr/bin/sh`) where the rootfs has that.
 pub(super) fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mut Sysroot) -> Vec<Claim> {
     for (claim, root) in claims.iter_mut().zip(roots.iter()) {
         if !root.is_tool {
             continue;
         }
-        if let Some(twin) = place::twin(&root.path) {
+        if let Some(second) = second_name(&root.path) {
             // Where the sysroot has another file there, both names were never one tool.
-            let same = match (view.find(&twin), view.find(&root.path)) {
+            let same = match (view.find(&second), view.find(&root.path)) {
                 (Find::File { file: a, .. }, Find::File { file: b, .. }) => a == b,
-                (Find::Absent, _) => rootfs.get(&twin).is_some(),
+                (Find::Absent, _) => rootfs.get(&second).is_some(),
                 _ => false,
             };
             if same {
-                claim.names.push(twin);
+                claim.names.push(second);
             }
         }
     }

@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::{Opened, Root};
 use super::variants::Variant;
 use crate::elf::Bytes;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FoundBy, Libc, Loaded, Loader, cache};
-use crate::rootfs::Origin;
-
-const WHY: &str = "for libraries outside the loader's default folders";
+use crate::rootfs::{Body, Entry, Kind, Origin};
 
 /// A library that a loader found by searching, and will have to find again.
 struct Searched<'a> {
@@ -123,7 +121,13 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()>
     let entries =
         libraries.into_iter().map(|((name, hwcaps), (path, _))| (name.clone(), hwcaps.cloned(), path.clone()));
     let cache = cache::write_with_hwcaps(machine, &entries.collect::<Vec<_>>());
-    layout.generated(&RootfsPath::root().join(b"etc/ld.so.cache"), cache, WHY)
+    generate(layout, &RootfsPath::root().join(b"etc/ld.so.cache"), cache)
+}
+
+fn generate(layout: &mut Layout<'_>, path: &RootfsPath, bytes: Vec<u8>) -> Result<()> {
+    let origin = Origin::Generated("for libraries outside the loader's default folders".to_owned());
+    let entry = Entry::new(Kind::File(Body::Bytes(Arc::from(bytes))), 0o644, origin);
+    layout.put(path, entry, IfThere::Fail)
 }
 
 /// `/etc/ld-musl-ARCH.path` takes the place of the built-in folders, so it names those too.
@@ -145,10 +149,10 @@ fn musl_path_files(layout: &mut Layout<'_>, closures: &[Closure], searched: &[Se
         }
         if folders != loader.default_dirs {
             let lines: Vec<_> = folders.iter().map(RootfsPath::as_bytes).collect();
-            layout.generated(&path, [lines.join(&b'\n'), b"\n".to_vec()].concat(), WHY)?;
+            generate(layout, &path, [lines.join(&b'\n'), b"\n".to_vec()].concat())?;
         } else if layout.exists(&path) {
             // What the sysroot configures holds in the image too.
-            layout.path(&path, &Origin::NeededBy(loader.path.clone()))?;
+            layout.copy(&path, &Origin::NeededBy(loader.path.clone()), IfThere::Fail)?;
         }
     }
     Ok(())

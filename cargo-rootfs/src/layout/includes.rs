@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Include;
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::Root;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
@@ -188,7 +188,7 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, items: &[Item]) -> Result<()> {
         if is_file {
             entry.capability = layout.kept_capability(&item.path, mode, &item.host);
         }
-        layout.include(&item.path, entry)?;
+        layout.put(&item.path, entry, IfThere::Fail)?;
     }
     Ok(())
 }

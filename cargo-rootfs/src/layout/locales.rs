@@ -2,7 +2,7 @@
 //!
 //! Which locales a program asks for is its user's business: names are taken as they are given.
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::Files;
@@ -98,9 +98,9 @@ fn missing(view: &mut Sysroot, name: &str) -> Error {
 
 /// Puts what was found.
 pub(super) fn lay_out(layout: &mut Layout<'_>, found: &[(RootfsPath, Origin)]) -> Result<()> {
-    found.iter().try_for_each(|(path, origin)| match layout.is_folder(path) {
-        true => layout.tree(path, &[], origin),
-        false => layout.path(path, origin),
+    found.iter().try_for_each(|(path, origin)| match matches!(layout.view.walk(path).end, End::Dir(_)) {
+        true => layout.copy_tree(path, &[], origin),
+        false => layout.copy(path, origin, IfThere::Fail),
     })
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Resolvers;
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::Root;
 use crate::error::{Result, Warning};
 use crate::packages;
@@ -27,7 +27,7 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> 
         let Opening::Taken { object: Some(object), .. } = noted.opening else { continue };
         let (by, note) = (caller(closure, noted.by).clone(), &noted.note);
         let origin = Origin::OpenedBy { by, priority: note.priority, feature: note.feature.clone() };
-        layout.path(&closure.objects[object].path, &origin)?;
+        layout.copy(&closure.objects[object].path, &origin, IfThere::Fail)?;
     }
     Ok(())
 }

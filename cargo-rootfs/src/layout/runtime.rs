@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::scripts::Script;
 use super::suggestions::Suggestion;
@@ -24,7 +24,7 @@ use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{Closure, FileId, Libc};
-use crate::rootfs::Origin;
+use crate::rootfs::{Body, Entry, Kind, Origin};
 use crate::runtime::{NewBody, Rule, Rules, Triggered, WordsOf};
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
@@ -292,13 +292,24 @@ impl<'t> Runtime<'t> {
     pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
         self.taken.lay_out(layout)?;
         for (path, body, origin) in &self.made {
-            match body {
-                NewBody::Text(text) => layout.make(path, text.as_bytes(), origin)?,
-                NewBody::Link(target) => layout.make_link(path, target.as_bytes(), origin)?,
-                NewBody::Dir => layout.make_dir(path, origin)?,
-                NewBody::Join(folders) => layout.make_joined(path, folders, origin)?,
-                NewBody::Line(line) => layout.make_line(path, line, origin)?,
-            }
+            let (kind, mode) = match body {
+                NewBody::Text(text) => (Kind::File(Body::Bytes(Arc::from(text.as_bytes()))), 0o644),
+                NewBody::Link(target) => (Kind::Symlink(Arc::from(target.as_bytes())), 0o777),
+                NewBody::Dir => (Kind::Dir, 0o755),
+                NewBody::Join(_) if layout.has(path) => continue,
+                NewBody::Join(directories) => {
+                    let directories = directories.iter().map(|path| RootfsPath::parse(path));
+                    match layout.joined(&directories.collect::<Result<Vec<_>>>()?)? {
+                        Some(bytes) => (Kind::File(Body::Bytes(bytes)), 0o644),
+                        None => continue,
+                    }
+                }
+                NewBody::Line(line) => {
+                    layout.add_line(path, line, origin)?;
+                    continue;
+                }
+            };
+            layout.put(path, Entry::new(kind, mode, origin.clone()), IfThere::Keep)?;
         }
         Ok(())
     }

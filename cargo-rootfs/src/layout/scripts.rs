@@ -190,7 +190,7 @@ pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) 
         start: Start::Script(script.path.clone()),
         machine,
         hwcaps: Hwcaps::BASELINE,
-        mapped: script.files.iter().map(|file| layout.files().inode(*file)).collect(),
+        mapped: script.files.iter().map(|file| layout.view.inode(*file)).collect(),
         opened: Vec::new(),
         paths: Vec::new(),
         searched: Vec::new(),

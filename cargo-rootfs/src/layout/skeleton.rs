@@ -2,7 +2,7 @@
 //!
 //! What a template says was read and checked by [`crate::template`].
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use crate::error::Warning;
 use crate::rootfs::{Body, Entry, Kind, Origin};
 use crate::shortage::{Fault, Shortage};
@@ -18,8 +18,8 @@ pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut
         TemplateKind::FromSysroot(wanted) => {
             links = &wanted.also_at;
             if let Some(taken) = wanted.candidates.iter().find(|candidate| layout.exists(candidate)) {
-                layout.tree(taken, &wanted.exclude, &origin)?;
-                links.iter().try_for_each(|place| layout.link_unless_there(place, taken, &origin))?;
+                layout.copy_tree(taken, &wanted.exclude, &origin)?;
+                links.iter().try_for_each(|place| layout.symlink(place, taken, &origin))?;
                 return Ok(());
             }
             match (layout.joined(&wanted.or_join)?, &wanted.missing) {
@@ -38,6 +38,6 @@ pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut
     };
     let mut planned = Entry::new(kind, entry.mode, origin.clone());
     (planned.uid, planned.gid) = (entry.uid, entry.gid);
-    layout.skeleton(&entry.path, planned)?;
-    Ok(links.iter().try_for_each(|place| layout.link_unless_there(place, &entry.path, &origin))?)
+    layout.put(&entry.path, planned, IfThere::Adjust)?;
+    Ok(links.iter().try_for_each(|place| layout.symlink(place, &entry.path, &origin))?)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use goblin::elf::header::{EM_NONE, ET_DYN, ET_EXEC};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
@@ -80,7 +80,7 @@ impl Taken {
         for path in &self.unreadable {
             layout.surprises.unreadable(path.clone());
         }
-        self.items.iter().try_for_each(|(path, origin)| layout.take(path, origin))
+        self.items.iter().try_for_each(|(path, origin)| layout.copy(path, origin, IfThere::Keep))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::Resolvers;
 use super::closures::needs;
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::{Opened, Root};
 use crate::error::Result;
 use crate::path::RootfsPath;
@@ -92,13 +92,13 @@ pub(super) fn lay_out(
     let mut claims = Vec::new();
     for variant in variants {
         let (root, closure) = (&roots[variant.root], &variant.closure);
-        layout.path(&variant.path, &root.origin)?;
+        layout.copy(&variant.path, &root.origin, IfThere::Fail)?;
         needs(layout, closure, |by, object| match &object.hwcaps {
             Some(hwcaps) => Origin::NeededOn { by, hwcaps: String::from_utf8_lossy(hwcaps).into() },
             None => Origin::NeededBy(by),
         })?;
         let names = vec![variant.path.clone()];
-        let mut claim = Claim::new(closure, root.start.clone(), names, machine, layout.files());
+        let mut claim = Claim::new(closure, root.start.clone(), names, machine, layout.view);
         claim.hwcaps = variant.hwcaps;
         claims.push(claim);
     }
