@@ -23,6 +23,22 @@ pub mod exit_code {
     pub const INTERRUPTED: i32 = 130;
 }
 
+/// The kinds of [`struct@Error`], each with the exit code that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The work failed: missing libraries, unsatisfied symbol versions, I/O ([`exit_code::FAILED`]).
+    Failed,
+    /// The command line, the configuration or an argument is wrong ([`exit_code::USAGE`]).
+    Usage,
+    /// The build failed: cargo's own exit code.
+    Cargo,
+    /// A command in the rootfs failed, or could not be run: its exit code.
+    Command,
+    /// The user interrupted the run ([`exit_code::INTERRUPTED`]).
+    Interrupted,
+}
+
 /// What went wrong: a lower-case message, indented details, and at most one `help:` line.
 ///
 /// Its [`Display`](fmt::Display) is the message with details and help, one a line, without an
@@ -33,6 +49,7 @@ pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    kind: ErrorKind,
     exit_code: i32,
     message: String,
     details: Vec<String>,
@@ -45,8 +62,9 @@ struct Inner {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    fn new(exit_code: i32, message: impl Into<String>) -> Self {
+    fn new(kind: ErrorKind, exit_code: i32, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
+            kind,
             exit_code,
             message: message.into(),
             details: Vec::new(),
@@ -58,27 +76,27 @@ impl Error {
 
     /// The work failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(exit_code::FAILED, message)
+        Self::new(ErrorKind::Failed, exit_code::FAILED, message)
     }
 
     /// What was typed or configured is wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(exit_code::USAGE, message)
+        Self::new(ErrorKind::Usage, exit_code::USAGE, message)
     }
 
     /// Cargo failed and has said why: nothing more is printed where `message` is empty.
     pub fn cargo(exit_code: i32, message: impl Into<String>) -> Self {
-        Self::new(exit_code, message)
+        Self::new(ErrorKind::Cargo, exit_code, message)
     }
 
     /// The command of `run` ended with this code, or could not be run: nothing is printed where `message` is empty.
     pub fn command(exit_code: i32, message: impl Into<String>) -> Self {
-        Self::new(exit_code, message)
+        Self::new(ErrorKind::Command, exit_code, message)
     }
 
     /// The user pressed Ctrl-C.
     pub fn interrupted() -> Self {
-        Self::new(exit_code::INTERRUPTED, "interrupted; nothing was written")
+        Self::new(ErrorKind::Interrupted, exit_code::INTERRUPTED, "interrupted; nothing was written")
     }
 
     /// An I/O failure: `verb` is what was tried (`read`, `create`), as in ``cannot read `a/b` ``.
@@ -107,12 +125,14 @@ impl Error {
         self
     }
 
-    /// All of `errors` as one, or `Ok` where there is none. The exit code is the highest.
+    /// All of `errors` as one, or `Ok` where there is none. Kind and exit code are those of the highest exit code.
     pub fn all(errors: Vec<Error>) -> Result<()> {
         let mut errors = errors.into_iter();
         let Some(mut first) = errors.next() else { return Ok(()) };
         for error in errors {
-            first.0.exit_code = first.0.exit_code.max(error.0.exit_code);
+            if error.0.exit_code > first.0.exit_code {
+                (first.0.kind, first.0.exit_code) = (error.0.kind, error.0.exit_code);
+            }
             first.0.others.push(error);
         }
         Err(first)
@@ -130,6 +150,11 @@ impl Error {
         for other in &self.0.others {
             other.flatten(flat);
         }
+    }
+
+    /// Its kind, for whoever handles some errors and passes others on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
     }
 
     /// The process's exit code, one of [`exit_code`] or cargo's own.

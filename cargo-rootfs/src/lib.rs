@@ -95,5 +95,5 @@ mod watch;
 mod wording;
 pub mod write;
 
-pub use error::{Error, Result, Warning, exit_code};
+pub use error::{Error, ErrorKind, Result, Warning, exit_code};
 pub use path::RootfsPath;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::terminal::{self, Terminal, bytes};
-use crate::error::{Error, Result, exit_code};
+use crate::error::{Error, Result};
 use crate::layout::{Assembly, Script, Suggestion};
 use crate::options::{Format, TreeArgs};
 use crate::pipeline::{LooseFiles, Session};
@@ -42,7 +42,7 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     })?;
     page.put()?;
     // What is wrong has been shown where it is wrong.
-    if is_complete { Ok(()) } else { Err(Error::cargo(exit_code::FAILED, "")) }
+    if is_complete { Ok(()) } else { Err(Error::failed("")) }
 }
 
 /// Adds the report of one closure.
