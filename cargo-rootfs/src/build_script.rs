@@ -171,7 +171,7 @@ impl Userland {
     ///
     /// # Errors
     ///
-    /// All that [`layout::assemble`] finds wrong; OUT_DIR or TARGET not set; I/O.
+    /// Missing tools and libraries, and all else that makes a rootfs incomplete; OUT_DIR or TARGET not set; I/O.
     pub fn write_tar(&self, name: &str) -> Result<Packed> {
         let out_dir =
             env::var_os("OUT_DIR").ok_or_else(|| Error::failed("OUT_DIR is not set: this is for build.rs"))?;

@@ -28,6 +28,12 @@
 //! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves
 //! again on purpose. What is inspected is never executed.
 //!
+//! # What can be relied on
+//!
+//! [`build_script`], [`struct@Error`] with its [`ErrorKind`], [`RootfsPath`], and the public items of [`elf`], [`resolve`],
+//! [`sysroot`], [`target`], [`packages`], [`rootfs`] and [`mod@write`]. Other public modules are hidden from the
+//! documentation: they are for the command and for the fuzzer, and change without notice.
+//!
 //! # Examples
 //!
 //! ```
@@ -52,6 +58,7 @@ mod cargo;
 #[cfg(feature = "cli")]
 mod check;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 mod distro;
 pub mod elf;
@@ -62,7 +69,9 @@ mod error;
 mod findings;
 mod glob;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod image;
+#[doc(hidden)]
 pub mod layout;
 #[cfg(feature = "cli")]
 mod options;
@@ -73,20 +82,25 @@ mod path;
 mod pipeline;
 #[cfg(feature = "cli")]
 mod plan;
+#[doc(hidden)]
 pub mod policy;
+#[doc(hidden)]
 pub mod proof;
 mod proposal;
 #[cfg(feature = "cli")]
 mod provision;
+#[doc(hidden)]
 pub mod report;
 pub mod resolve;
 pub mod rootfs;
 mod rows;
+#[doc(hidden)]
 pub mod runtime;
 mod script;
 mod shortage;
 pub mod sysroot;
 pub mod target;
+#[doc(hidden)]
 pub mod template;
 #[cfg(feature = "cli")]
 mod trace;
