@@ -1,6 +1,8 @@
-//! Parts of messages that more than one room writes: a guess at a misspelt name.
+//! Text that more than one room writes: a guess at a misspelt name, a shortened list, quoted words.
 //!
-//! What a message is about is the caller's.
+//! Whole messages are the caller's.
+
+use std::fmt::Display;
 
 /// The one of `known` that `typed` was most likely meant to be: `bash` for `bahs`.
 ///
@@ -34,9 +36,63 @@ pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
     near.map(|(.., word)| word).or(longer)
 }
 
+/// The first items and the number of the others: `a, b and 3 more`.
+pub(crate) fn and_more<T: Display>(items: impl ExactSizeIterator<Item = T>, most: usize) -> String {
+    let others = items.len().saturating_sub(most);
+    let named = items.take(most).map(|item| item.to_string()).collect::<Vec<_>>().join(", ");
+    if others == 0 { named } else { format!("{named} and {others} more") }
+}
+
+/// A word as a shell reads it back, quoted where it must be.
+#[cfg(feature = "cli")]
+pub(crate) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// A basic string of TOML 1.0.
+#[cfg(feature = "cli")]
+pub(crate) fn toml_string(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{and_more, nearest};
+
+    #[test]
+    fn lists_are_shortened() {
+        let listed = |most| and_more(["a", "b", "c"].iter(), most);
+        assert_eq!(
+            [listed(1), listed(2), listed(3), listed(4)],
+            ["a and 2 more", "a, b and 1 more", "a, b, c", "a, b, c"]
+        );
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn quoted_words_are_read_back() {
+        for word in ["plain/word-1", "", "it's", "a b", "$x\n\"", "\u{e9}"] {
+            let script = format!("printf %s {}", super::shell_word(word));
+            let said = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), word);
+            let table: toml::Table = format!("key = {}", super::toml_string(word)).parse().unwrap();
+            assert_eq!(table["key"].as_str(), Some(word));
+        }
+    }
 
     #[test]
     fn one_good_guess() {

@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
 use crate::target::Target;
+use crate::wording::shell_word;
 
 /// What is set so that a target's programs are compiled and linked with what is in a sysroot.
 #[derive(Debug)]
@@ -33,15 +34,15 @@ pub(super) fn write(target: &Target, linker: &OsStr, sysroot: &Utf8Path, folder:
     let has_libc = folders.iter().any(|folder| folder.join("crt1.o").is_file());
     let (link, compile) = if has_libc {
         let option = format!("--sysroot={sysroot}");
-        (quoted(&option), option)
+        (shell_word(&option), option)
     } else {
         // The C library is the compiler's own then. What its libraries need of each other is the sysroot's (ld(1)).
-        let folders = folders.iter().map(|folder| quoted(&format!("-Wl,-rpath-link,{folder}")));
+        let folders = folders.iter().map(|folder| shell_word(&format!("-Wl,-rpath-link,{folder}")));
         let include = within(&format!("usr/include/{multiarch}"));
         (folders.collect::<Vec<_>>().join(" "), include.map(|it| format!("-idirafter {it}")).unwrap_or_default())
     };
     // What the user gives comes after it, and so before it in effect.
-    let script = format!("#!/bin/sh\nexec {} {link} \"$@\"\n", quoted(linker));
+    let script = format!("#!/bin/sh\nexec {} {link} \"$@\"\n", shell_word(linker));
     let folder = folder.join(target.triple());
     // rustc and cc know a compiler by its name.
     let path = folder.join(Utf8Path::new(linker).file_name().unwrap_or("gcc"));
@@ -64,11 +65,6 @@ fn put(path: &Utf8Path, folder: &Utf8Path, script: &str) -> std::io::Result<()> 
     file.as_file().set_permissions(PermissionsExt::from_mode(0o755))?;
     file.persist(path)?;
     Ok(())
-}
-
-/// As one word of a shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

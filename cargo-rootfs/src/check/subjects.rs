@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use crate::enter::quoted;
 use crate::error::{Error, Result};
 use crate::layout::Assembly;
 use crate::path::RootfsPath;
+use crate::wording::shell_word;
 
 /// Smoke tests of tools, by name.
 const SMOKE: &str = include_str!("../../templates/smoke.toml");
@@ -35,7 +35,7 @@ pub(super) fn subjects(given: &[OsString], assembly: &Assembly) -> Result<Vec<Su
     if given.is_empty() {
         subjects.extend(assembly.executables.iter().map(|path| subject(path, None)));
     } else {
-        let shown: Vec<_> = given.iter().map(|word| quoted(&word.to_string_lossy())).collect();
+        let shown: Vec<_> = given.iter().map(|word| shell_word(&word.to_string_lossy())).collect();
         subjects.push(Subject { shown: shown.join(" "), words: given.to_vec(), expects: Expects::Success });
     }
     let smoke: toml::Table =
@@ -52,7 +52,8 @@ fn subject(path: &RootfsPath, arguments: Option<Vec<String>>) -> Subject {
     let expects = if arguments.is_some() { Expects::Success } else { Expects::Start };
     let arguments = arguments.unwrap_or_else(|| vec!["--version".to_owned()]);
     let name = String::from_utf8_lossy(path.file_name()).into_owned();
-    let shown = std::iter::once(name).chain(arguments.iter().map(|word| quoted(word))).collect::<Vec<_>>().join(" ");
+    let shown =
+        std::iter::once(name).chain(arguments.iter().map(|word| shell_word(word))).collect::<Vec<_>>().join(" ");
     let words =
         std::iter::once(OsString::from_vec(path.as_bytes().to_vec())).chain(arguments.into_iter().map(Into::into));
     Subject { shown, words: words.collect(), expects }

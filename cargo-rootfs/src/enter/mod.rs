@@ -68,7 +68,7 @@ use account::account;
 pub(crate) use bind::{Access, Bind};
 use look_up::{Found, look_up};
 pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, stay};
-pub(crate) use program::{Program, command, enter, not_started, present, quoted, run};
+pub(crate) use program::{Program, command, enter, not_started, present, run};
 pub(crate) use watched::{Output, Stdin, Watching};
 
 /// What to run.

@@ -86,16 +86,6 @@ pub(crate) fn command(
     Ok(Command { words, env, workdir, user })
 }
 
-/// The word as it would be typed.
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 fn nothing_to_run(rootfs: &Rootfs) -> Error {
     let error = Error::usage("nothing says what to run: there are several binaries, or none");
     let is_programs = |folder: &RootfsPath| matches!(folder.file_name(), b"bin" | b"sbin");

@@ -18,6 +18,7 @@ use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
+use crate::wording::and_more;
 
 /// How many names a line lists before the rest are counted.
 const NAMED: usize = 6;
@@ -85,7 +86,8 @@ impl Packaged {
         if !found.missing.is_empty() {
             let line = |(id, what): &(PackageId, String)| format!("`{what}` (by {})", database.package(*id).name);
             let missing: BTreeSet<_> = found.missing.iter().map(line).collect();
-            let message = format!("packages that are depended on are not in the sysroot: {}", list(&missing));
+            let message =
+                format!("packages that are depended on are not in the sysroot: {}", and_more(missing.iter(), NAMED));
             self.warnings.push(Warning::new(message));
         }
         let because: Vec<Arc<str>> = asked.iter().map(|(_, name)| format!("--with-package {name}").into()).collect();
@@ -107,8 +109,10 @@ impl Packaged {
             }
         }
         if !without.is_empty() {
-            let message =
-                format!("no package of the sysroot has {}: what belongs with it is not known", list(&without));
+            let message = format!(
+                "no package of the sysroot has {}: what belongs with it is not known",
+                and_more(without.iter(), NAMED)
+            );
             self.warnings.push(Warning::new(message));
         }
         wanted
@@ -174,12 +178,4 @@ fn unknown(view: &Sysroot, database: &Database, name: &str) -> Fault {
         None => error,
     };
     Fault::short(error, Shortage::Package(name.to_owned()))
-}
-
-fn list(items: &BTreeSet<String>) -> String {
-    let named: Vec<_> = items.iter().take(NAMED).map(String::as_str).collect();
-    match items.len() - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
 }

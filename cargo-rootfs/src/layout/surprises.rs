@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::secrets::Secret;
 use crate::error::Warning;
 use crate::path::RootfsPath;
+use crate::wording::and_more;
 
 /// How many of what was held back are named before the rest are counted. The others are named all.
 const NAMED: usize = 6;
@@ -81,14 +82,13 @@ impl Surprises {
         }
         let mut warnings: Vec<_> = warnings.into_iter().map(Warning::new).collect();
         if let Some((first, _)) = self.held_back.first_key_value() {
-            let named = self.held_back.iter().take(NAMED).map(|(path, secret)| format!("`{path}` ({secret})"));
-            let message = format!("left out: {}", and_more(named.collect(), self.held_back.len()));
+            let all = self.held_back.iter().map(|(path, secret)| format!("`{path}` ({secret})"));
+            let message = format!("left out: {}", and_more(all, NAMED));
             let help = format!("what is wanted all the same is taken by its name: --include {first}:{first}");
             warnings.push(Warning::new(message).help(help));
         }
         if !self.unreadable.is_empty() {
-            let named = self.unreadable.iter().take(NAMED).map(|path| format!("`{path}`"));
-            let list = and_more(named.collect(), self.unreadable.len());
+            let list = and_more(self.unreadable.iter().map(|path| format!("`{path}`")), NAMED);
             warnings.push(Warning::new(format!("left out, for you may not read it in the sysroot: {list}")));
         }
         warnings
@@ -101,13 +101,6 @@ fn files(count: usize) -> String {
 
 fn join(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(", ")
-}
-
-fn and_more(named: Vec<String>, total: usize) -> String {
-    match total - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
+use crate::wording::and_more;
 
 /// The data that was taken, in the order in which it was met.
 pub(super) struct Taken {
@@ -68,8 +69,8 @@ impl Taken {
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
         self.left_out.iter().map(|((by, why), paths)| {
-            let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
-            Warning::new(format!("left out `{}`{more} ({by}): {why}", paths[0]))
+            let paths = and_more(paths.iter().map(|path| format!("`{path}`")), 1);
+            Warning::new(format!("left out {paths} ({by}): {why}"))
         })
     }
 

@@ -15,6 +15,7 @@ use crate::rootfs::Origin;
 use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Target;
+use crate::wording::and_more;
 
 /// What came of the roots.
 #[derive(Default)]
@@ -177,10 +178,10 @@ impl Worked {
     /// What cannot work and need not, a line for each reason.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
         self.left.iter().map(|((left, by, why), paths)| {
-            let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+            let paths = and_more(paths.iter().map(|path| format!("`{path}`")), 1);
             Warning::new(match left {
-                Left::Out => format!("left out `{}`{more} ({by}): {why}", paths[0]),
-                Left::Idle => format!("`{}`{more} ({by}) cannot be run: {why}", paths[0]),
+                Left::Out => format!("left out {paths} ({by}): {why}"),
+                Left::Idle => format!("{paths} ({by}) cannot be run: {why}"),
             })
         })
     }

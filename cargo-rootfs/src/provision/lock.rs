@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::suite::{Distribution, Suite};
 use super::want::Want;
 use crate::error::{Error, Result};
+use crate::wording::toml_string;
 
 /// The version of the format.
 const VERSION: i64 = 1;
@@ -159,9 +160,9 @@ impl Section {
 
     pub(super) fn text(&self) -> String {
         let mut text = String::from("[[sysroot]]\n");
-        let _ = writeln!(text, "distribution = {}", quoted(self.suite.distribution.id()));
-        let _ = writeln!(text, "suite = {}", quoted(&self.suite.name));
-        let _ = writeln!(text, "architecture = {}", quoted(&self.architecture));
+        let _ = writeln!(text, "distribution = {}", toml_string(self.suite.distribution.id()));
+        let _ = writeln!(text, "suite = {}", toml_string(&self.suite.name));
+        let _ = writeln!(text, "architecture = {}", toml_string(&self.architecture));
         if self.is_auto {
             text.push_str("auto = true\n");
         }
@@ -171,14 +172,14 @@ impl Section {
                 let _ = writeln!(text, "\n[sysroot.{kind}]");
             }
             for (want, package) in of_kind {
-                let _ = writeln!(text, "{} = {}", quoted(want.name()), quoted(package));
+                let _ = writeln!(text, "{} = {}", toml_string(want.name()), toml_string(package));
             }
         }
         for package in &self.packages {
             let _ = writeln!(text, "\n[[sysroot.package]]");
-            let _ = writeln!(text, "name = {}", quoted(&package.name));
-            let _ = writeln!(text, "version = {}", quoted(&package.version));
-            let _ = writeln!(text, "sha256 = {}", quoted(&package.sha256));
+            let _ = writeln!(text, "name = {}", toml_string(&package.name));
+            let _ = writeln!(text, "version = {}", toml_string(&package.version));
+            let _ = writeln!(text, "sha256 = {}", toml_string(&package.sha256));
         }
         text
     }
@@ -255,22 +256,6 @@ fn checked(text: &str) -> std::result::Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:~".contains(&byte);
     let starts = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
     if starts && text.bytes().all(plain) { Ok(()) } else { Err(format!("`{text}` is not a package or a version")) }
-}
-
-/// As a basic string of TOML.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            letter if letter.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

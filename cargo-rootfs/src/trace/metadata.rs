@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Rule;
 use super::worth::Worth;
 use crate::runtime::Runtime;
+use crate::wording::toml_string;
 
 impl Worth<'_> {
     /// TOML for Cargo.toml; empty where there is nothing to say.
@@ -31,9 +32,9 @@ impl Worth<'_> {
                 text.push('\n');
             }
             text.push_str("[[package.metadata.rootfs.rule]]\n");
-            text.push_str(&format!("name = {}\n", string(&rule.name)));
+            text.push_str(&format!("name = {}\n", toml_string(&rule.name)));
             let why = format!("{} opened them under `cargo rootfs trace`", rule.program);
-            text.push_str(&format!("why = {}\n", string(&why)));
+            text.push_str(&format!("why = {}\n", toml_string(&why)));
             list(&mut text, "when", &[pattern(rule.when.as_deref().unwrap_or_default(), triplet)]);
             list(&mut text, "take", &rule.take.iter().map(|path| pattern(path, triplet)).collect::<Vec<_>>());
         }
@@ -66,7 +67,7 @@ fn list(text: &mut String, key: &str, items: &[String]) {
     if items.is_empty() {
         return;
     }
-    let items: Vec<String> = items.iter().map(|item| string(item)).collect();
+    let items: Vec<String> = items.iter().map(|item| toml_string(item)).collect();
     let line = format!("{key} = [{}]\n", items.join(", "));
     if line.len() <= WIDTH {
         text.push_str(&line);
@@ -74,20 +75,6 @@ fn list(text: &mut String, key: &str, items: &[String]) {
         let lines: String = items.iter().map(|item| format!("    {item},\n")).collect();
         text.push_str(&format!("{key} = [\n{lines}]\n"));
     }
-}
-
-/// A basic string (TOML 1.0).
-fn string(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Events, Rooted};
 use crate::sysroot::Sysroot;
+use crate::wording::shell_word;
 
 use worth::Worth;
 
@@ -71,7 +72,7 @@ impl Trace<'_> {
         let root = sysroot.root().to_owned();
         let (entered, command) = if root == Path::new("/") { self.here()? } else { self.inside(&root, events)? };
         let word = command.words[0].clone();
-        let words: Vec<_> = command.words.iter().map(|word| enter::quoted(&word.to_string_lossy())).collect();
+        let words: Vec<_> = command.words.iter().map(|word| shell_word(&word.to_string_lossy())).collect();
         events.status("Tracing", &format_args!("`{}`", words.join(" ")));
         let how = Watching { stdin: Stdin::Own, output: None, limit: None };
         let mut left = |count: usize| {
