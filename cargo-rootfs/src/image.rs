@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
-/// What a shell in a Debian container has, for images whose configuration says nothing else.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub use crate::path::DEFAULT_PATH;
 
 /// How an image is run, and what it is for.
 ///

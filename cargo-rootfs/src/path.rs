@@ -10,6 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The PATH of a root login and of images whose configuration has no other, where tools are looked up by name.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The directories of [`DEFAULT_PATH`], in its order.
+pub(crate) fn program_directories() -> impl Iterator<Item = RootfsPath> {
+    DEFAULT_PATH.split(':').map(|folder| RootfsPath::root().join(folder.as_bytes()))
+}
+
 /// An absolute path inside the image, as bytes: `/usr/bin/bash`.
 ///
 /// Repeated slashes and `.` components are dropped when it is made. A `..` stays, because what it

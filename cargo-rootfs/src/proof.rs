@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::distro;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::error::{Error, Warning};
-use crate::path::RootfsPath;
+use crate::path::{RootfsPath, program_directories};
 use crate::report::{missing_error, unversioned_warning, version_error};
 use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, Verdict,
@@ -216,9 +216,6 @@ fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<
     }
 }
 
-/// Where env(1) looks for a program unasked: the PATH of images, and of whoever logs in as root.
-const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
-
 /// The interpreter must be where the first line of the script says, as it is in the rootfs, and so must be what env
 /// runs. Their own closures are claims of their own.
 fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), Error> {
@@ -235,7 +232,8 @@ fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), E
         let program = script::program_of_env(first.argument.as_deref()).map_err(&fails)?;
         let folders: Vec<RootfsPath> = match &program.path {
             Some(path) => path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes).collect(),
-            None => PATH.iter().map(|folder| RootfsPath::root().join(folder.as_bytes())).collect(),
+            // The PATH of images.
+            None => program_directories().collect(),
         };
         let found = match RootfsPath::from_bytes(&program.name) {
             Some(path) => Some(path),

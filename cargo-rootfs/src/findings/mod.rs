@@ -5,7 +5,7 @@
 
 mod trees;
 
-use crate::path::RootfsPath;
+use crate::path::{DEFAULT_PATH, RootfsPath};
 use crate::policy::Policy;
 
 pub(crate) use trees::Real;
@@ -45,8 +45,7 @@ pub(crate) enum Execution {
 
 /// True in a directory of programs, where a command is found by its name alone.
 pub(crate) fn is_in_path(path: &RootfsPath) -> bool {
-    const FOLDERS: [&[u8]; 6] = [b"/usr/local/sbin", b"/usr/local/bin", b"/usr/sbin", b"/usr/bin", b"/sbin", b"/bin"];
-    path.parent().is_some_and(|folder| FOLDERS.contains(&folder.as_bytes()))
+    path.parent().is_some_and(|folder| DEFAULT_PATH.split(':').any(|it| it.as_bytes() == folder.as_bytes()))
 }
 
 /// True for the name of a shared object: `libz.so.1`, `_ssl.cpython-311-x86_64-linux-gnu.so`.

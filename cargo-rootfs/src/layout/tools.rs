@@ -4,16 +4,13 @@ use super::root::Root;
 use crate::elf::ReadError;
 use crate::error::Error;
 use crate::packages;
-use crate::path::RootfsPath;
+use crate::path::{RootfsPath, program_directories};
 use crate::resolve::BadObject;
 use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
 use crate::wording::nearest;
-
-/// Where tools are looked up by name: the PATH of a root login.
-const PATH: [&str; 6] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
 
 /// Looks every tool up; what is wrong goes to `faults`. Gives the path of each in the image.
 pub(super) fn roots(
@@ -79,7 +76,7 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
 }
 
 fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
-    PATH.iter().map(move |folder| RootfsPath::root().join(folder.as_bytes()).join(tool.as_bytes()))
+    program_directories().map(move |folder| folder.join(tool.as_bytes()))
 }
 
 pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
@@ -127,8 +124,7 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     } else if let Some(package) = packages::of_tool(name, target.machine()) {
         error = error.help(format!("install {package} in the sysroot"));
     } else if !is_spelt_right {
-        let folders = PATH.map(|folder| RootfsPath::root().join(folder.as_bytes()));
-        let others = folders.iter().flat_map(|folder| view.names(folder));
+        let others = program_directories().flat_map(|folder| view.names(&folder));
         let others: Vec<_> = others.filter_map(|other| String::from_utf8(other.into_vec()).ok()).collect();
         if let Some(near) = nearest(name, others.iter().map(String::as_str)) {
             error = error.help(format!("did you mean `{near}`?"));
