@@ -3,6 +3,8 @@
 //! A sink is one destination: a tar, a folder, an engine. It writes beside its final name and
 //! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
+#[cfg(feature = "cli")]
+pub(crate) mod compress;
 mod destination;
 pub mod dir;
 pub(crate) mod encode;

@@ -1,6 +1,6 @@
 //! The tar sink: an archive as a file that appears when it is complete, or streamed to what is no file.
 //!
-//! How entries become bytes is in `encode`; nothing is compressed here.
+//! How entries become bytes is in `encode`, and what they are compressed by in `compress`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -8,7 +8,11 @@ use std::os::fd::AsFd;
 
 use camino::Utf8Path;
 
+#[cfg(feature = "cli")]
+use super::compress::{Compression, Compressor};
 use super::destination::Destination;
+#[cfg(feature = "cli")]
+use super::encode::Encoder;
 use super::splice::{PlainTar, Splice};
 use super::{Observer, Sink, Staged, Written, encode};
 use crate::error::{Error, Result};
@@ -17,8 +21,47 @@ use crate::rootfs::{Entry, Rootfs};
 
 /// A tar archive that is being written.
 pub struct TarFile {
-    tar: PlainTar,
+    archive: Archive,
     written: Written,
+}
+
+/// An archive on its way.
+enum Archive {
+    Plain(PlainTar),
+    #[cfg(feature = "cli")]
+    Compressed(Encoder<Compressor<Destination>>),
+}
+
+/// An archive that still lacks its end.
+enum Open {
+    Plain(Destination),
+    #[cfg(feature = "cli")]
+    Compressed(Compressor<Destination>),
+}
+
+impl Open {
+    fn destination(&self) -> &Destination {
+        match self {
+            Self::Plain(destination) => destination,
+            #[cfg(feature = "cli")]
+            Self::Compressed(compressor) => compressor.out(),
+        }
+    }
+
+    /// Writes the end.
+    fn end(self) -> io::Result<Destination> {
+        match self {
+            Self::Plain(mut destination) => {
+                destination.write_all(&encode::END)?;
+                Ok(destination)
+            }
+            #[cfg(feature = "cli")]
+            Self::Compressed(mut compressor) => {
+                compressor.write_all(&encode::END)?;
+                compressor.finish()
+            }
+        }
+    }
 }
 
 impl TarFile {
@@ -35,11 +78,17 @@ impl TarFile {
         let mtime = encode::mtime(epoch)?;
         let destination = Destination::open(path.as_std_path())?;
         let written = Written::Tar(path.as_std_path().to_owned());
-        Ok(Box::new(Self::new(destination, mtime, written)))
+        Ok(Box::new(Self { archive: Archive::Plain(PlainTar::to_file(destination, mtime)), written }))
     }
 
-    fn new(destination: Destination, mtime: u64, written: Written) -> Self {
-        Self { tar: PlainTar::to_file(destination, mtime), written }
+    /// The same, compressed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn compressed(path: &Utf8Path, epoch: i64, compression: Compression) -> Result<Box<dyn Sink>> {
+        let mtime = encode::mtime(epoch)?;
+        let destination = Destination::open(path.as_std_path())?;
+        let compressor = Compressor::new(destination, compression).map_err(|error| Error::io("write", path, error))?;
+        let archive = Archive::Compressed(Encoder::new(compressor, mtime));
+        Ok(Box::new(Self { archive, written: Written::Tar(path.as_std_path().to_owned()) }))
     }
 }
 
@@ -58,7 +107,7 @@ pub fn stdout(epoch: i64) -> Result<Box<dyn Sink>> {
     // Rust's own stdout gathers lines.
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed(&Written::Stdout, error))?;
     let destination = Destination::Straight(File::from(stdout));
-    Ok(Box::new(TarFile::new(destination, mtime, Written::Stdout)))
+    Ok(Box::new(TarFile { archive: Archive::Plain(PlainTar::to_file(destination, mtime)), written: Written::Stdout }))
 }
 
 fn failed(written: &Written, error: io::Error) -> Error {
@@ -70,21 +119,41 @@ fn failed(written: &Written, error: io::Error) -> Error {
 
 impl Sink for TarFile {
     fn expect(&mut self, rootfs: &Rootfs) {
-        if let Destination::Staged(file) = self.tar.out() {
-            file.reserve(self.tar.length(rootfs));
+        match &self.archive {
+            Archive::Plain(tar) => {
+                if let Destination::Staged(file) = tar.out() {
+                    file.reserve(tar.length(rootfs));
+                }
+            }
+            // How long it will be is not known.
+            #[cfg(feature = "cli")]
+            Archive::Compressed(_) => {}
         }
     }
 
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        self.tar.entry(path, entry).map_err(|error| self.failed(error))
+        match &mut self.archive {
+            Archive::Plain(tar) => tar.entry(path, entry),
+            #[cfg(feature = "cli")]
+            Archive::Compressed(tar) => tar.entry(path, entry),
+        }
+        .map_err(|error| self.failed(error))
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        self.tar.data(bytes).map_err(|error| self.failed(error))
+        match &mut self.archive {
+            Archive::Plain(tar) => tar.data(bytes),
+            #[cfg(feature = "cli")]
+            Archive::Compressed(tar) => tar.data(bytes),
+        }
+        .map_err(|error| self.failed(error))
     }
 
     fn splice(&mut self) -> Option<&mut dyn Splice> {
-        if self.tar.splices() { Some(&mut self.tar) } else { None }
+        match &mut self.archive {
+            Archive::Plain(tar) if tar.splices() => Some(tar),
+            _ => None,
+        }
     }
 
     fn failed(&self, error: io::Error) -> Error {
@@ -92,29 +161,36 @@ impl Sink for TarFile {
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { tar, written } = *self;
-        let mut destination = tar.into_inner().map_err(|error| failed(&written, error))?;
-        if let Destination::Staged(file) = &mut destination {
-            file.write_all(&encode::END).map_err(|error| failed(&written, error))?;
-        }
-        Ok(Box::new(Complete { destination, written }))
+        let Self { archive, written } = *self;
+        let open = match archive {
+            Archive::Plain(tar) => tar.into_inner().map(Open::Plain),
+            #[cfg(feature = "cli")]
+            Archive::Compressed(tar) => tar.into_inner().map(Open::Compressed),
+        };
+        let open = open.map_err(|error| failed(&written, error))?;
+        // Whoever reads a stream must not take it for complete while another sink can still fail.
+        let complete = match open.destination() {
+            Destination::Staged(_) => Complete::Ended(open.end().map_err(|error| failed(&written, error))?, written),
+            Destination::Straight(_) => Complete::Open(open, written),
+        };
+        Ok(Box::new(complete))
     }
 }
 
-struct Complete {
-    destination: Destination,
-    written: Written,
+/// An archive that is all there, but for its name or its end.
+enum Complete {
+    Ended(Destination, Written),
+    Open(Open, Written),
 }
 
 impl Staged for Complete {
     fn commit(self: Box<Self>) -> Result<Written> {
-        let Self { destination, written } = *self;
-        match destination {
-            Destination::Staged(file) => file.persist()?,
-            // Whoever reads the stream must not take it for complete while another sink can still fail.
-            Destination::Straight(mut file) => {
-                file.write_all(&encode::END).map_err(|error| failed(&written, error))?;
-            }
+        let (destination, written) = match *self {
+            Self::Ended(destination, written) => (destination, written),
+            Self::Open(open, written) => (open.end().map_err(|error| failed(&written, error))?, written),
+        };
+        if let Destination::Staged(file) = destination {
+            file.persist()?;
         }
         Ok(written)
     }
