@@ -131,6 +131,22 @@ fn an_archive_on_standard_output_is_alone_there() {
 }
 
 #[test]
+fn archives_are_compressed_by_the_end_of_their_name() {
+    let folder = Project::empty();
+    let names = ["x.tar", "x.tar.gz", "x.tgz", "x.tar.zst", "x.tzst"];
+    let mut arguments = vec!["-q", "--tools-only", "--with", "true"];
+    arguments.extend(names.iter().flat_map(|name| ["--tar", name]));
+    let run = folder.run(&arguments);
+    assert_eq!((run.code, run.stdout.lines().collect::<Vec<_>>()), (0, names.to_vec()), "{run:#?}");
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let plain = Command::new("gzip").args(["-dc", "x.tar.gz"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(plain.stdout, bytes("x.tar"));
+    assert_eq!(bytes("x.tgz"), bytes("x.tar.gz"));
+    assert_eq!(bytes("x.tzst"), bytes("x.tar.zst"));
+    assert_eq!(bytes("x.tar.zst")[..4], [0x28, 0xb5, 0x2f, 0xfd]);
+}
+
+#[test]
 fn the_epoch_is_the_time_of_all_files() {
     let folder = Project::empty();
     let run = folder.run_in(
