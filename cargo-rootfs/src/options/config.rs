@@ -327,4 +327,16 @@ mod tests {
         assert_eq!(keys.features, ["z"]);
         assert_eq!(keys.profile.as_deref(), Some("dist"));
     }
+    #[test]
+    fn rows_of_policy_add_up() {
+        let row = |name: &str| json!([{"name": name, "paths": ["/srv/x"]}]);
+        let workspace = json!({"rootfs": {"noise": row("far")}});
+        let package = json!({"rootfs": {"documentation": row("near"), "secret": [
+            {"name": "nearer", "is": "key", "paths": ["/srv/y"]},
+        ]}});
+        assert_eq!(merged(&workspace, &package, &[]).content.policy.len(), 3);
+        let wrong = json!({"rootfs": {"noise": [{"name": "x", "pahts": []}]}});
+        let error = read(&wrong, &Manifest { path: "/Cargo.toml".into(), table: "package" }).unwrap_err();
+        assert!(error.to_string().contains("unknown key `pahts` of noise `x`"), "{error}");
+    }
 }

@@ -40,3 +40,64 @@ fn every_embedded_row_is_read() {
     assert!(is_rarely_opened_by(b"libncursesw.so.6", b"libgpm.so.2"));
     assert!(!is_rarely_opened_by(b"libncursesw.so.6", b"libz.so.1"));
 }
+
+fn own(kind: Kind, text: &str) -> Vec<Row> {
+    let document = toml::de::DeTable::parse(text).unwrap();
+    from_toml(kind, document.get_ref().get(kind.word()).unwrap()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+#[test]
+fn rows_of_users_are_beside_the_built_in_ones_or_in_their_place() {
+    let path = |text| RootfsPath::parse(text).unwrap();
+    let noise = "[[noise]]\nname = 'cache'\npaths = ['/srv/cache']\nexcept = ['kept']\n\
+                 [[noise]]\nname = 'personal'\npaths = ['/mnt']\n";
+    let documentation = "[[documentation]]\nname = 'manual'\npaths = ['{share}/ours/manual']\nexcept-packages = ['ours*']\n\
+                         [[documentation]]\nname = 'notes'\nendings = ['nfo']\nexcept-own = true\n";
+    let policy = Policy::new([own(Kind::Noise, noise), own(Kind::Documentation, documentation)].concat());
+    for (text, is) in
+        [("/srv/cache/x", true), ("/srv/cache/kept/x", false), ("/mnt/x", true), ("/home/x", false), ("/proc/x", true)]
+    {
+        assert_eq!(policy.is_noise(&path(text)), is, "{text}");
+    }
+    for (package, text, is) in [
+        ("x", "/opt/y/share/ours/manual/a", true),
+        ("ours-data", "/usr/share/ours/manual/a", false),
+        ("x", "/usr/lib/x.nfo", true),
+        ("x", "/usr/share/x/x.nfo", false),
+        ("x", "/usr/share/doc/x", true),
+    ] {
+        assert_eq!(policy.is_documentation(package, &path(text)), is, "{package} {text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_row_is_said() {
+    for (kind, text, said) in [
+        (Kind::Secret, "name = 'a'\npaths = ['/x']", "secret `a` has no `is`"),
+        (Kind::Secret, "name = 'a'\nis = 'kye'\npaths = []", "secret `a` has an unknown `is`"),
+        (Kind::Noise, "paths = ['/x']", "a noise has no `name`"),
+        (Kind::Noise, "name = 'a'", "noise `a` has neither `paths` nor `endings`"),
+        (Kind::Noise, "name = 'a'\npath = ['/x']", "unknown key `path` of noise `a`"),
+        (Kind::Noise, "name = 'a'\npaths = '/x'", "`paths` of noise `a` must be a list of strings"),
+        (
+            Kind::Noise,
+            "name = 'a'\npaths = ['x/y']",
+            "`x/y` in `paths` of noise `a`: it must begin with a slash, or be a name without one",
+        ),
+        (
+            Kind::Noise,
+            "name = 'a'\npaths = ['{share}/x']",
+            "`{share}/x` in `paths` of noise `a`: there is no variable `{share}`",
+        ),
+        (
+            Kind::Documentation,
+            "name = 'a'\npaths = ['/x{']",
+            "`/x{` in `paths` of documentation `a`: a `{` is not closed",
+        ),
+    ] {
+        let document = format!("[[{}]]\n{text}\n", kind.word());
+        let document = toml::de::DeTable::parse(&document).unwrap();
+        let problems = from_toml(kind, document.get_ref().get(kind.word()).unwrap()).unwrap_err();
+        assert_eq!(problems[0].message, said);
+    }
+}

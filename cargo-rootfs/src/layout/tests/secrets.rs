@@ -53,3 +53,23 @@ fn a_secret_is_taken_by_its_own_name() {
     assert!(assembly.rootfs.get(&path("/etc/shadow")).is_some());
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
+
+/// A template adds rows, and a row without paths turns a built-in one off.
+#[test]
+fn a_template_says_what_is_secret_too() {
+    let sysroot = Disk::empty()
+        .bytes("etc/hostname", b"box", 0o644)
+        .bytes("etc/ours/a.token", b"x", 0o644)
+        .bytes("etc/ours/public.token", b"x", 0o644)
+        .bytes("etc/shadow", b"x", 0o644);
+    let rows = "[[secret]]\nname = 'machine'\nis = 'machine'\npaths = []\n\
+                [[secret]]\nname = 'ours'\nis = 'credentials'\npaths = ['/etc/ours']\nendings = ['token']\n\
+                except = ['public.token']\n";
+    let (_folder, name) = template(&format!("{rows}[[entry]]\ntype = \"sysroot\"\npath = \"/etc\"\n"));
+    let assembly = Ask::nothing().template(&name).assemble(&sysroot).unwrap();
+    let [warning] = &assembly.warnings[..] else { panic!("{:?}", assembly.warnings) };
+    assert_eq!(warning.message, "left out: `/etc/ours/a.token` (credentials), `/etc/shadow` (passwords)");
+    for taken in ["/etc/hostname", "/etc/ours/public.token"] {
+        assert!(assembly.rootfs.get(&path(taken)).is_some(), "{taken}");
+    }
+}
