@@ -76,6 +76,32 @@ pub(crate) fn embedded(text: &str) -> Fields {
     fields_of(DeTable::parse(text).expect("embedded data is TOML, which a test reads").get_ref())
 }
 
+/// The value of a key.
+#[cfg(feature = "cli")]
+pub(crate) fn value<'f>(fields: &'f Fields, key: &str) -> Option<&'f Value> {
+    fields.iter().find(|(known, _)| known == key).map(|(_, datum)| &datum.value)
+}
+
+/// The table of a key.
+#[cfg(feature = "cli")]
+pub(crate) fn table<'f>(fields: &'f Fields, key: &str) -> Option<&'f Fields> {
+    if let Value::Table(fields) = value(fields, key)? { Some(fields) } else { None }
+}
+
+/// The text of a key.
+#[cfg(feature = "cli")]
+pub(crate) fn text<'f>(fields: &'f Fields, key: &str) -> Option<&'f str> {
+    if let Value::Text(text) = value(fields, key)? { Some(text) } else { None }
+}
+
+/// The texts of a key, in a list.
+#[cfg(feature = "cli")]
+pub(crate) fn texts<'f>(fields: &'f Fields, key: &str) -> Vec<&'f str> {
+    let Some(Value::List(items)) = value(fields, key) else { return Vec::new() };
+    let text = |item: &'f Datum| if let Value::Text(text) = &item.value { Some(text.as_str()) } else { None };
+    items.iter().filter_map(text).collect()
+}
+
 /// Reads the array of tables `kind`, whose rows have names of their own: each once.
 pub(crate) fn named<T>(
     kind: &'static str,

@@ -10,7 +10,9 @@ mod placeholders;
 
 use crate::path::RootfsPath;
 pub(crate) use index::Index;
-pub(crate) use placeholders::{Bindings, bind, unknown_variable};
+#[cfg(feature = "cli")]
+pub(crate) use placeholders::fill;
+pub(crate) use placeholders::{Bindings, bind, unknown_placeholder, unknown_variable};
 
 /// The most patterns that the braces of one may stand for.
 const MAX_ALTERNATIVES: usize = 256;

@@ -31,7 +31,7 @@ fn is_variable(name: &str) -> bool {
 pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
     let mut texts = vec![String::new()];
     let mut rest = text;
-    while let Some((before, name, after)) = variable(rest) {
+    while let Some((before, name, after)) = placeholder(rest, is_variable) {
         let values: Vec<String> = match name {
             "" => bindings.word.map(escape).into_iter().collect(),
             "triplet" => vec![escape(bindings.triplet)],
@@ -51,28 +51,47 @@ pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
     texts
 }
 
-/// The first variable of a text: what is before it, its name, what is behind it.
-fn variable(text: &str) -> Option<(&str, &str, &str)> {
+/// The text with a value in the place of each placeholder that `value` knows; others stay as they are.
+#[cfg(feature = "cli")]
+pub(crate) fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, name, after)) = placeholder(rest, |name| value(name).is_some()) {
+        filled.push_str(before);
+        filled.push_str(value(name).unwrap_or_default());
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// The first placeholder of a text that `is_known`: the text before it, its name, the text behind it.
+fn placeholder(text: &str, is_known: impl Fn(&str) -> bool) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(open) = text[from..].find('{').map(|at| from + at) {
         from = open + 1;
         let is_escaped = text[..open].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
         let Some(length) = text[from..].find(['{', '}', ',']).filter(|_| !is_escaped) else { continue };
         let name = &text[from..from + length];
-        if text[from + length..].starts_with('}') && is_variable(name) {
+        if text[from + length..].starts_with('}') && is_known(name) {
             return Some((&text[..open], name, &text[from + length + 1..]));
         }
     }
     None
 }
 
-/// The names between braces without a comma that are no variables.
+/// A name between braces, without a comma, that is no variable of rules.
 pub(crate) fn unknown_variable(text: &str) -> Option<&str> {
+    unknown_placeholder(text, is_variable)
+}
+
+/// A name between braces, without a comma, that is not known.
+pub(crate) fn unknown_placeholder(text: &str, is_known: impl Fn(&str) -> bool) -> Option<&str> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         rest = &rest[open + 1..];
         let end = rest.find(['{', '}', ','])?;
-        if rest[end..].starts_with('}') && !is_variable(&rest[..end]) && is_alone(text, rest, end) {
+        if rest[end..].starts_with('}') && !is_known(&rest[..end]) && is_alone(text, rest, end) {
             return Some(&rest[..end]);
         }
     }

@@ -114,6 +114,7 @@ impl Watch for Steps<'_> {
                 events.status("Extracting", &format_args!("{count} packages of {suite} for {arch}"));
             }
             Step::Locking(path) => events.status("Locking", &path.display()),
+            Step::Lacking(warning) => events.warning(warning),
             Step::Using(what) => events.status("Using", &what),
             Step::Changed(change, suite, arch) => events.status("Changed", &format_args!("{change} ({suite} {arch})")),
         }

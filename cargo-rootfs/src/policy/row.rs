@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::secrets::Secret;
-use crate::glob::{Glob, unknown_variable};
+use crate::glob::{Glob, unknown_placeholder};
 use crate::rows::{self, Datum, Fields, Problem, Reader};
 
 /// A kind of row.
@@ -118,7 +118,7 @@ fn patterns(reader: &mut Reader, kind: Kind, key: &str, datum: &Datum) -> Vec<St
     let texts = reader.texts_at(key, datum);
     for (text, at) in &texts {
         let rest = text.strip_prefix(SHARE).filter(|_| kind == Kind::Documentation).unwrap_or(text);
-        let why = match (unknown_variable(rest), Glob::parse(rest)) {
+        let why = match (unknown_placeholder(rest, |_| false), Glob::parse(rest)) {
             (Some(name), _) => format!("there is no variable `{{{name}}}`"),
             (None, Err(why)) => why.to_owned(),
             (None, Ok(globs)) if globs.iter().all(|glob| glob.is_absolute || glob.is_name()) => continue,

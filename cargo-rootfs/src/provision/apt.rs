@@ -91,7 +91,7 @@ pub(crate) fn missing() -> Option<&'static str> {
     ["apt-get", "apt-cache", "dpkg-deb"].into_iter().find(|program| !is_program(program))
 }
 
-fn is_program(name: &str) -> bool {
+pub(super) fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }

@@ -20,21 +20,6 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// The names in a folder, sorted; none where there is no such folder.
-pub(super) fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok())).collect::<io::Result<Vec<_>>>()?;
-    let mut names: Vec<String> = names.into_iter().flatten().collect();
-    names.sort();
-    Ok(names)
-}
-
 /// A record for each file and link below `root`: `f` or `l`, size and time of change of eight bytes each, the path, a
 /// NUL.
 /// Folders are known by what is in them.

@@ -10,7 +10,6 @@ mod compose;
 mod folder;
 mod keystore;
 mod lock;
-mod mime;
 mod pin;
 mod prune;
 mod repair;
@@ -72,7 +71,7 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Res
     let pin = Pin::of(request, &cache)?;
     let known = pin.read(request)?;
     if let Some(section) = known.holding(request) {
-        if let Some(kept) = cache.sysroot(&Cache::key(section, repair::RECIPE)) {
+        if let Some(kept) = cache.sysroot(&Cache::key(section, &repair::key())) {
             return Ok(Provided::new(kept, section));
         }
     } else if request.may.change_lock == Lockfile::Stays {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::suite::Suite;
 use super::want::Want;
-use crate::error::Result;
+use crate::error::{Result, Warning};
 use crate::target::Machine;
 
 /// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
@@ -103,6 +103,8 @@ pub(crate) enum Step<'s> {
     /// So many packages.
     Downloading(usize),
     Extracting(usize, &'s Suite, &'static str),
+    /// Files that this machine has no program to make.
+    Lacking(&'s Warning),
     /// The lock was written.
     Locking(&'s Path),
     /// A sysroot was chosen where nobody has named one; with the reasons.

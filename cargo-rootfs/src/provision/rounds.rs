@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::cache::Kept;
 use super::choose::{Candidate, Place};
+use super::repair::Recipe;
 use super::request::{May, Pinned, Request, Step, Watch};
 use super::suite::Suite;
 use super::want::Want;
@@ -57,6 +58,8 @@ pub(crate) struct Rounds {
     /// Reasons against earlier candidates, for the line that names the one that was taken.
     passed_over: Vec<String>,
     current: Current,
+    /// The warnings that were given.
+    warned: BTreeSet<String>,
 }
 
 /// The candidate that is tried.
@@ -86,9 +89,9 @@ impl Rounds {
     /// Takes the first candidate.
     pub(crate) fn start(start: Start, packages: &mut dyn Packages) -> Result<Self> {
         let Start { target, wants, candidates, passed_over, pinned, may, is_auto } = start;
-        let (hopes, current) = Default::default();
+        let (hopes, current, warned) = Default::default();
         let candidates = candidates.into_iter();
-        let mut rounds = Self { target, wants, hopes, pinned, may, is_auto, candidates, passed_over, current };
+        let mut rounds = Self { target, wants, hopes, pinned, may, is_auto, candidates, passed_over, current, warned };
         rounds.next(packages)?;
         Ok(rounds)
     }
@@ -165,8 +168,8 @@ impl Rounds {
     }
 
     /// The sysroot that the suite has for all that is known by now, and of how many packages it is made.
-    fn provide(&self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
-        let Provided { kept, packages, wants } = packages.provide(&Request {
+    fn provide(&mut self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
+        let Provided { kept, packages: count, wants } = packages.provide(&Request {
             suite: suite.clone(),
             machine: self.target.machine(),
             wants: self.wants.clone(),
@@ -175,9 +178,14 @@ impl Rounds {
             may: self.may,
             is_auto: self.is_auto,
         })?;
+        for warning in Recipe::debian().lacks(&kept.root) {
+            if self.warned.insert(warning.message.clone()) {
+                packages.step(Step::Lacking(&warning));
+            }
+        }
         let directory = Utf8PathBuf::try_from(kept.root.clone())
             .map_err(|error| Error::failed("the cache folder's path is not UTF-8").with_source(error))?;
-        Ok((Current { directory, suite: Some(suite.clone()), wants, _kept: Some(kept) }, packages))
+        Ok((Current { directory, suite: Some(suite.clone()), wants, _kept: Some(kept) }, count))
     }
 }
 

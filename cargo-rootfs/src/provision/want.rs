@@ -13,7 +13,7 @@ use super::repair::Recipe;
 use crate::packages;
 use crate::target::Machine;
 
-const OWNERS: &str = include_str!("owners.toml");
+const OWNERS: &str = include_str!("../../templates/policy/owners.toml");
 
 /// One thing that a sysroot is to have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,7 +63,7 @@ impl Want {
     }
 
     /// Where a package may have it.
-    pub(super) fn places<'w>(&'w self, recipe: &Recipe<'_>) -> Places<'w> {
+    pub(super) fn places<'w>(&'w self, recipe: &Recipe) -> Places<'w> {
         let choices = match self {
             Self::Tool(tool) if tool.starts_with('/') => recipe.choices(tool),
             Self::Tool(tool) => {

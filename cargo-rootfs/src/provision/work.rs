@@ -154,7 +154,7 @@ impl<'w> Work<'w> {
 
     /// The sysroot of `section`.
     pub(super) fn have(&mut self, section: &Section) -> Result<Kept> {
-        let (cache, key) = (self.cache, Cache::key(section, repair::RECIPE));
+        let (cache, key) = (self.cache, Cache::key(section, &repair::key()));
         // Whoever had the lock may have made it.
         if let Some(kept) = cache.sysroot(&key) {
             return Ok(kept);

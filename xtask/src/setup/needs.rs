@@ -24,6 +24,8 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("/usr/include/zlib.h", "zlib1g-dev", Tier::Full),
     // foreign roots, and running what is in them
     ("mmdebstrap", "mmdebstrap", Tier::Quick),
+    // the MIME database of provisioned roots
+    ("update-mime-database", "shared-mime-info", Tier::Full),
     // a mirror of our own, with a key of its own
     ("gpg", "gnupg", Tier::Quick),
     ("qemu-aarch64-static", "qemu-user-static", Tier::Quick),

@@ -1,0 +1,129 @@
+//! A root that is being made: every path, every absolute or `..` symlink, resolves inside it, for reading and for writing.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::distro::OsRelease;
+use crate::glob::Glob;
+use crate::path::RootfsPath;
+use crate::sysroot::Sysroot;
+
+pub(super) struct Staged {
+    path: std::path::PathBuf,
+    handle: OwnedFd,
+}
+
+impl Staged {
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let handle = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { path: root.to_owned(), handle })
+    }
+
+    fn at(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { "/" } else { path };
+        rustix::fs::openat2(&self.handle, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    /// Whether there is anything at `path`, links followed.
+    pub(super) fn exists(&self, path: &str) -> bool {
+        self.at(path, OFlags::PATH).is_ok()
+    }
+
+    /// Whether there is anything at `path`, which may be a link that leads nowhere.
+    pub(super) fn is_there(&self, path: &str) -> bool {
+        self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
+    }
+
+    /// The permission bits of a regular file that is no link.
+    pub(super) fn mode(&self, path: &str) -> Option<u32> {
+        let stat = rustix::fs::fstat(self.at(path, OFlags::PATH | OFlags::NOFOLLOW).ok()?).ok()?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(stat.st_mode & 0o7777)
+    }
+
+    pub(super) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The files that a pattern matches, sorted, with what its stars stood for; none of an empty one.
+    pub(super) fn found(&self, pattern: &str) -> io::Result<Vec<(String, Vec<String>)>> {
+        let mut found = Vec::new();
+        // A view remembers what it saw, and rows change it.
+        let mut view = Sysroot::open(&self.path).map_err(io::Error::other)?;
+        for glob in Glob::parse(pattern).unwrap_or_default() {
+            for path in view.expand(&glob) {
+                let stars = glob.matches(&path).unwrap_or_default();
+                let stars = stars.iter().map(|star| String::from_utf8_lossy(star).into_owned()).collect();
+                found.extend(path.as_str().map(|text| (text.to_owned(), stars)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The directories of /usr/lib for one architecture each.
+    pub(super) fn triplets(&self) -> io::Result<Vec<String>> {
+        let mut view = Sysroot::open(&self.path).map_err(io::Error::other)?;
+        let names = view.names(&RootfsPath::root().join(b"usr/lib"));
+        let names = names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok());
+        Ok(names.filter(|name| name.contains("-linux-gnu")).collect())
+    }
+
+    /// The release's name (os-release(5)).
+    pub(super) fn codename(&self) -> Option<String> {
+        let text = String::from_utf8(self.read("/usr/lib/os-release").ok()?).ok()?;
+        OsRelease::new(text).value("VERSION_CODENAME").map(str::to_owned)
+    }
+
+    /// Makes a link, unless something is there.
+    pub(super) fn link(&self, path: &str, target: &str) -> io::Result<()> {
+        if self.is_there(path) {
+            return Ok(());
+        }
+        let (directory, name) = self.place(path)?;
+        Ok(rustix::fs::symlinkat(target, directory, name)?)
+    }
+
+    /// Writes a file in the place of what is there. What was there has other names, in the cache and in other sysroots.
+    pub(super) fn write(&self, path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+        let (directory, name) = self.place(path)?;
+        self.replace(&directory, name, bytes, mode)
+    }
+
+    /// Gives a regular file, where it is there, this mode.
+    pub(super) fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
+        if self.mode(path).is_none() {
+            return Ok(());
+        }
+        let bytes = self.read(path)?;
+        let (directory, name) = self.place(path)?;
+        self.replace(&directory, name, &bytes, mode)
+    }
+
+    fn replace(&self, directory: &OwnedFd, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+        let staged = format!(".{name}.cargo-rootfs");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(directory, &staged, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(bytes)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        Ok(rustix::fs::renameat(directory, &staged, directory, name)?)
+    }
+
+    /// The directory that `path` is in, made where it is not there, and the name in it.
+    fn place<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        match self.at(parent, OFlags::PATH | OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => {
+                let (above, new) = self.place(parent)?;
+                rustix::fs::mkdirat(above, new, Mode::from_raw_mode(0o755))?;
+                Ok((self.at(parent, OFlags::PATH | OFlags::DIRECTORY)?, name))
+            }
+            directory => Ok((directory?, name)),
+        }
+    }
+}
