@@ -3,9 +3,12 @@
 //! Variables carry the target's name, so that build scripts' own dependencies, which are for this machine, ask as ever
 //! (<https://docs.rs/pkg-config/latest/pkg_config/#cross-compilation>). Where one of them is set, all is left as it is.
 
+use std::sync::OnceLock;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::machine::BuildMachine;
+use crate::rows::{Fields, embedded, table, text};
 use crate::target::Target;
 
 /// What is set for a target.
@@ -108,45 +111,13 @@ pub(super) fn is_asked(lock: Option<&str>) -> bool {
     lock.is_none_or(|lock| lock.lines().any(|line| line == "name = \"pkg-config\""))
 }
 
-/// Packages that have the files of a library, by pkg-config's name of it, as of Debian 12 and Arch in 2025. Fedora's can
-/// be asked for by that name.
-const PACKAGES: &[(&str, &str, &str)] = &[
-    ("alsa", "libasound2-dev", "alsa-lib"),
-    ("cairo", "libcairo2-dev", "cairo"),
-    ("dbus-1", "libdbus-1-dev", "dbus"),
-    ("fontconfig", "libfontconfig-dev", "fontconfig"),
-    ("freetype2", "libfreetype-dev", "freetype2"),
-    ("glib-2.0", "libglib2.0-dev", "glib2"),
-    ("gtk+-3.0", "libgtk-3-dev", "gtk3"),
-    ("gtk4", "libgtk-4-dev", "gtk4"),
-    ("libarchive", "libarchive-dev", "libarchive"),
-    ("libclang", "libclang-dev", "clang"),
-    ("libcurl", "libcurl4-openssl-dev", "curl"),
-    ("libgit2", "libgit2-dev", "libgit2"),
-    ("liblzma", "liblzma-dev", "xz"),
-    ("libpcre2-8", "libpcre2-dev", "pcre2"),
-    ("libpq", "libpq-dev", "postgresql-libs"),
-    ("libseccomp", "libseccomp-dev", "libseccomp"),
-    ("libsodium", "libsodium-dev", "libsodium"),
-    ("libssh2", "libssh2-1-dev", "libssh2"),
-    ("libsystemd", "libsystemd-dev", "systemd-libs"),
-    ("libudev", "libudev-dev", "systemd-libs"),
-    ("libusb-1.0", "libusb-1.0-0-dev", "libusb"),
-    ("libxml-2.0", "libxml2-dev", "libxml2"),
-    ("libzstd", "libzstd-dev", "zstd"),
-    ("mysqlclient", "libmariadb-dev", "mariadb-libs"),
-    ("ncurses", "libncurses-dev", "ncurses"),
-    ("openssl", "libssl-dev", "openssl"),
-    ("sqlite3", "libsqlite3-dev", "sqlite"),
-    ("wayland-client", "libwayland-dev", "wayland"),
-    ("x11", "libx11-dev", "libx11"),
-    ("xkbcommon", "libxkbcommon-dev", "libxkbcommon"),
-    ("zlib", "zlib1g-dev", "zlib"),
-];
+const PACKAGES: &str = include_str!("../../templates/policy/pkg-config.toml");
 
-/// The packages of Debian and Arch that have `library`'s files.
+/// The packages of Debian and Arch that have `library`'s files, by pkg-config's name of it.
 pub(super) fn packages(library: &str) -> Option<(&'static str, &'static str)> {
-    PACKAGES.iter().find(|(name, ..)| *name == library).map(|(_, debian, arch)| (*debian, *arch))
+    static ROWS: OnceLock<Fields> = OnceLock::new();
+    let row = table(ROWS.get_or_init(|| embedded(PACKAGES)), library)?;
+    Some((text(row, "debian")?, text(row, "arch")?))
 }
 
 #[cfg(test)]
@@ -218,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_in_order_and_known_once() {
-        assert!(PACKAGES.is_sorted_by(|one, other| one.0 < other.0));
+    fn packages_are_known_by_pkg_configs_names() {
+        assert!(embedded(PACKAGES).iter().all(|(library, _)| packages(library).is_some()));
         assert_eq!(packages("openssl"), Some(("libssl-dev", "openssl")));
         assert_eq!(packages("nowhere"), None);
     }

@@ -4,37 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::suite::Suite;
+use super::suite::{Suite, base};
 use super::want::Want;
 use crate::error::{Result, Warning};
 use crate::target::Machine;
-
-/// What is in every sysroot: the C library, what Rust's standard library links to, and what Debian and Ubuntu take to be
-/// essential in all their suites. Other packages use that without depending on it
-/// (<https://www.debian.org/doc/debian-policy/ch-binary.html#essential-packages>).
-pub(super) const BASE: [&str; 21] = [
-    "base-files",
-    "base-passwd",
-    "bash",
-    "bsdutils",
-    "coreutils",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "findutils",
-    "grep",
-    "gzip",
-    "hostname",
-    "libc-bin",
-    "libc6",
-    "libgcc-s1",
-    "ncurses-base",
-    "ncurses-bin",
-    "perl-base",
-    "sed",
-    "tar",
-    "util-linux",
-];
 
 /// A sysroot that is to be had.
 #[derive(Debug, Clone)]
@@ -53,7 +26,7 @@ pub(crate) struct Request {
 impl Request {
     /// What must be there.
     pub(super) fn all_wants(&self) -> BTreeSet<Want> {
-        let base = BASE.iter().map(|name| Want::Package((*name).to_owned()));
+        let base = base().into_iter().map(|name| Want::Package(name.to_owned()));
         base.chain(self.wants.iter().cloned()).collect()
     }
 }

@@ -87,7 +87,7 @@ fn of_distribution(mut entry: Entry, suite: &Suite, host: Option<&Suite>) -> Opt
 /// What follows the name of the host's suite.
 fn pocket<'t>(text: &'t str, distribution: Distribution, host: &str) -> Option<&'t str> {
     let text = text.trim_end_matches('/');
-    let names = std::iter::once(host).chain(distribution.aliases().iter().copied()).chain(["sid"]);
+    let names = std::iter::once(host).chain(distribution.aliases()).chain(["sid"]);
     let rest = |name: &str| text.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with(['-', '/']));
     names.filter_map(rest).next()
 }
@@ -98,7 +98,7 @@ fn public(suite: &Suite, machine: Machine, keyring: Option<&str>) -> Vec<Entry> 
     let entry = |source: &super::suite::DefaultSource| Entry {
         uris: vec![source.mirror.to_owned()],
         suites: source.pockets.iter().map(|pocket| format!("{}{pocket}", suite.name)).collect(),
-        components: words(suite.distribution.free_components()),
+        components: words(&suite.distribution.free_components()),
         options: keyring.map(|keyring| ("Signed-By".to_owned(), keyring.to_owned())).into_iter().collect(),
     };
     sources.iter().map(entry).collect()

@@ -1,11 +1,13 @@
-//! Distributions and their suites, as `--sysroot` names them, and what is known of each by heart.
+//! Distributions and their suites, as `--sysroot` names them, and the rows that `templates/policy/suites.toml` has of each.
 //!
 //! It asks no mirror: whether a suite exists there is for apt to find out.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use crate::distro::OsRelease;
 use crate::error::{Error, Result};
+use crate::rows::{Datum, Fields, Value, embedded, table, text, texts, value};
 use crate::target::Machine;
 use crate::wording::nearest;
 
@@ -28,7 +30,22 @@ pub(crate) struct Suite {
 pub(super) struct DefaultSource {
     pub(super) mirror: &'static str,
     /// What follows the suite's name.
-    pub(super) pockets: &'static [&'static str],
+    pub(super) pockets: Vec<&'static str>,
+    /// The end of its mirrors' names; a whole name where it begins with no dot.
+    domain: Option<&'static str>,
+    /// Empty for all that no other one has.
+    architectures: Vec<&'static str>,
+}
+
+/// Packages of every sysroot.
+pub(super) fn base() -> Vec<&'static str> {
+    texts(data(), "base")
+}
+
+/// The rows of all distributions.
+fn data() -> &'static Fields {
+    static DATA: OnceLock<Fields> = OnceLock::new();
+    DATA.get_or_init(|| embedded(include_str!("../../templates/policy/suites.toml")))
 }
 
 impl Distribution {
@@ -46,84 +63,78 @@ impl Distribution {
         Self::ALL.into_iter().find(|known| known.id() == id)
     }
 
+    fn row(self) -> &'static Fields {
+        table(data(), self.id()).expect("each distribution has its table, which a test reads")
+    }
+
     /// Where its archive keys are installed, and the package that installs them there.
     pub(super) fn keyring(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Debian => ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
-            Self::Ubuntu => ("/usr/share/keyrings/ubuntu-archive-keyring.gpg", "ubuntu-keyring"),
-        }
+        let of = |key| text(self.row(), key).unwrap_or_default();
+        (of("keyring"), of("keyring-package"))
     }
 
     /// Components that are its own: others are somebody else's archive for it.
-    pub(super) fn components(self) -> &'static [&'static str] {
-        match self {
-            Self::Debian => &["main", "contrib", "non-free", "non-free-firmware"],
-            Self::Ubuntu => &["main", "restricted", "universe", "multiverse"],
-        }
+    pub(super) fn components(self) -> Vec<&'static str> {
+        texts(self.row(), "components")
     }
 
     /// The components that are free software.
-    pub(super) fn free_components(self) -> &'static [&'static str] {
-        match self {
-            Self::Debian => &["main"],
-            Self::Ubuntu => &["main", "universe"],
-        }
+    pub(super) fn free_components(self) -> Vec<&'static str> {
+        texts(self.row(), "free")
+    }
+
+    fn sources(self) -> Vec<DefaultSource> {
+        let Some(Value::List(items)) = value(self.row(), "source") else { return Vec::new() };
+        let source = |item: &'static Datum| {
+            let Value::Table(fields) = &item.value else { return None };
+            let (pockets, architectures) = (texts(fields, "pockets"), texts(fields, "architectures"));
+            Some(DefaultSource {
+                mirror: text(fields, "mirror")?,
+                pockets,
+                domain: text(fields, "domain"),
+                architectures,
+            })
+        };
+        items.iter().filter_map(source).collect()
     }
 
     /// The public mirrors, for a host that has none of its own.
-    pub(super) fn default_sources(self, suite: &str, machine: Machine) -> &'static [DefaultSource] {
-        const DEBIAN: &[DefaultSource] = &[
-            DefaultSource { mirror: "http://deb.debian.org/debian", pockets: &["", "-updates"] },
-            DefaultSource { mirror: "http://deb.debian.org/debian-security", pockets: &["-security"] },
-        ];
-        const ROLLING: &[DefaultSource] = &[DefaultSource { mirror: "http://deb.debian.org/debian", pockets: &[""] }];
-        const UBUNTU: &[DefaultSource] =
-            &[DefaultSource { mirror: UBUNTU_ARCHIVE, pockets: &["", "-updates", "-security"] }];
-        const PORTS: &[DefaultSource] =
-            &[DefaultSource { mirror: UBUNTU_PORTS, pockets: &["", "-updates", "-security"] }];
-        match self {
-            Self::Debian if is_rolling(suite) => ROLLING,
-            Self::Debian => DEBIAN,
-            Self::Ubuntu if machine.is_in_ubuntus_archive() => UBUNTU,
-            Self::Ubuntu => PORTS,
+    pub(super) fn default_sources(self, suite: &str, machine: Machine) -> Vec<DefaultSource> {
+        let mut sources = self.sources();
+        let is_for = |source: &DefaultSource| machine.debian().is_some_and(|arch| source.architectures.contains(&arch));
+        let is_named = sources.iter().any(is_for);
+        sources.retain(|source| if is_named { is_for(source) } else { source.architectures.is_empty() });
+        if is_rolling(suite) {
+            sources.iter_mut().for_each(|source| source.pockets.retain(|pocket| pocket.is_empty()));
+            sources.retain(|source| !source.pockets.is_empty());
         }
+        sources
     }
 
     /// The mirror that has `machine`, where `mirror` is the public one for other machines.
     pub(super) fn mirror_for(self, mirror: &str, machine: Machine) -> Option<&'static str> {
-        // Ubuntu has two archives, one for amd64 and i386 and one for all others
-        // (<https://wiki.ubuntu.com/UbuntuDevelopment/PackageArchive>).
         let host = mirror.split_once("://")?.1.split('/').next()?;
-        match self {
-            Self::Ubuntu if host == "ports.ubuntu.com" => machine.is_in_ubuntus_archive().then_some(UBUNTU_ARCHIVE),
-            Self::Ubuntu if host.ends_with(".ubuntu.com") => (!machine.is_in_ubuntus_archive()).then_some(UBUNTU_PORTS),
-            _ => None,
-        }
+        let is_of = |domain: &str| host == domain || (domain.starts_with('.') && host.ends_with(domain));
+        let sources = self.sources().into_iter().filter(|source| source.domain.is_some_and(is_of));
+        let its = sources.max_by_key(|source| source.domain.map(str::len))?;
+        let wanted = self.default_sources("", machine).into_iter().next()?;
+        (wanted.mirror != its.mirror).then_some(wanted.mirror)
     }
 
-    /// The suites of some years, by their code names: to mend what was mistyped, for a mirror may have others.
-    fn code_names(self) -> &'static [&'static str] {
-        match self {
-            Self::Debian => &["buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "experimental"],
-            Self::Ubuntu => &["bionic", "focal", "jammy", "noble", "oracular", "plucky", "questing", "resolute"],
-        }
+    /// The suites of some years, by their code names: for near names, for a mirror may have others.
+    fn code_names(self) -> Vec<&'static str> {
+        texts(self.row(), "suites")
     }
 
     /// Names that a suite is also known by while it is the newest or the next: they move.
-    pub(super) fn aliases(self) -> &'static [&'static str] {
-        match self {
-            Self::Debian => &["oldoldstable", "oldstable", "stable", "testing", "unstable"],
-            Self::Ubuntu => &["devel"],
-        }
+    pub(super) fn aliases(self) -> Vec<&'static str> {
+        texts(self.row(), "moving")
     }
 }
 
-const UBUNTU_ARCHIVE: &str = "http://archive.ubuntu.com/ubuntu";
-const UBUNTU_PORTS: &str = "http://ports.ubuntu.com/ubuntu-ports";
-
 /// Suites that are never released, and so have no updates beside them.
 pub(super) fn is_rolling(suite: &str) -> bool {
-    matches!(suite, "sid" | "unstable" | "experimental")
+    Distribution::ALL.into_iter().any(|distribution| texts(distribution.row(), "rolling").contains(&suite))
 }
 
 impl Suite {
@@ -154,8 +165,8 @@ impl Suite {
         if let Some(distribution) = exactly.next() {
             return Some(Self { distribution, name: self.name.clone() });
         }
-        let own = self.distribution.code_names().iter().chain(self.distribution.aliases());
-        let near = nearest(&self.name, own.copied()).filter(|near| *near != self.name)?;
+        let own = self.distribution.code_names().into_iter().chain(self.distribution.aliases());
+        let near = nearest(&self.name, own).filter(|near| *near != self.name)?;
         Some(Self { distribution: self.distribution, name: near.to_owned() })
     }
 }
@@ -231,8 +242,14 @@ mod tests {
         let machine = |triple| crate::target::Target::parse(triple).unwrap().machine();
         let (arm, intel) = (machine("aarch64-unknown-linux-gnu"), machine("x86_64-unknown-linux-gnu"));
         let ubuntu = Distribution::Ubuntu;
-        assert_eq!(ubuntu.mirror_for("http://de.archive.ubuntu.com/ubuntu", arm), Some(UBUNTU_PORTS));
-        assert_eq!(ubuntu.mirror_for("http://ports.ubuntu.com/ubuntu-ports/", intel), Some(UBUNTU_ARCHIVE));
+        assert_eq!(
+            ubuntu.mirror_for("http://de.archive.ubuntu.com/ubuntu", arm),
+            Some("http://ports.ubuntu.com/ubuntu-ports")
+        );
+        assert_eq!(
+            ubuntu.mirror_for("http://ports.ubuntu.com/ubuntu-ports/", intel),
+            Some("http://archive.ubuntu.com/ubuntu")
+        );
         assert_eq!(ubuntu.mirror_for("http://archive.ubuntu.com/ubuntu", intel), None);
         assert_eq!(ubuntu.mirror_for("https://mirror.example/ubuntu", arm), None);
         assert_eq!(Distribution::Debian.mirror_for("http://deb.debian.org/debian", arm), None);

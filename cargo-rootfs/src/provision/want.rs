@@ -6,14 +6,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-
-use toml::de::{DeTable, DeValue};
+use std::sync::OnceLock;
 
 use super::repair::Recipe;
+use crate::glob::Glob;
 use crate::packages;
+use crate::rows::{Datum, Fields, Value, embedded, table};
 use crate::target::Machine;
-
-const OWNERS: &str = include_str!("../../templates/policy/owners.toml");
 
 /// One thing that a sysroot is to have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,7 +99,7 @@ impl Want {
             Self::Package(name) | Self::Recommended(name) => vec![name.clone()],
             Self::Tool(tool) => {
                 let name = tool.rsplit('/').next().unwrap_or(tool);
-                let known = known_owner(name);
+                let known = known_owner("tools", name).map(str::to_owned);
                 let owner = packages::of_tool(name, machine).map(|owner| without_architecture(&owner));
                 known.into_iter().chain(owner).chain([name.to_ascii_lowercase()]).collect()
             }
@@ -187,26 +186,22 @@ impl fmt::Display for Want {
     }
 }
 
-/// The package of a tool that is not named after it.
-fn known_owner(tool: &str) -> Option<String> {
-    let table = DeTable::parse(OWNERS).expect("the owners are TOML, which a test reads");
-    let of = |tools: &DeValue<'_>| tools.as_str().is_some_and(|tools| tools.split_whitespace().any(|it| it == tool));
-    table.get_ref().iter().find(|(_, tools)| of(tools.get_ref())).map(|(package, _)| package.get_ref().to_string())
+/// The package of a tool or a library that is not named after it.
+fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
+    static OWNERS: OnceLock<Fields> = OnceLock::new();
+    let owners = OWNERS.get_or_init(|| embedded(include_str!("../../templates/policy/owners.toml")));
+    let is_it = |word: &str| {
+        let globs = if word.contains('*') { Glob::parse(word).unwrap_or_default() } else { Vec::new() };
+        word == name || globs.iter().any(|glob| glob.matches_name(name.as_bytes()).is_some())
+    };
+    let has = |names: &Datum| matches!(&names.value, Value::Text(names) if names.split_whitespace().any(is_it));
+    table(owners, kind)?.iter().find(|(_, names)| has(names)).map(|(package, _)| package.as_str())
 }
 
 /// How a library's package is named after its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
 /// `libbfd-2.40.so` in `libbfd-2.40` (<https://www.debian.org/doc/debian-policy/ch-sharedlibs.html>).
 fn by_policy(soname: &str) -> Vec<String> {
-    // GCC's own say nothing of their number, and one of glibc stands for all.
-    let known = match soname {
-        "libgcc_s.so.1" => Some("libgcc-s1"),
-        "libstdc++.so.6" => Some("libstdc++6"),
-        "libc.so.6" | "libm.so.6" | "libdl.so.2" | "libpthread.so.0" | "librt.so.1" | "libutil.so.1"
-        | "libresolv.so.2" | "libanl.so.1" | "libnss_files.so.2" | "libnss_dns.so.2" => Some("libc6"),
-        loader if loader.starts_with("ld-linux") || loader.starts_with("ld64.so") => Some("libc6"),
-        _ => None,
-    };
-    if let Some(known) = known {
+    if let Some(known) = known_owner("libraries", soname) {
         return vec![known.to_owned()];
     }
     let name = match soname.split_once(".so.") {

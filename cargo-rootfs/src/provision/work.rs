@@ -7,9 +7,9 @@ use super::apt::{self, Apt, Contents};
 use super::cache::{self, Cache, Kept};
 use super::lock::{self, Section};
 use super::pin::LOCK;
-use super::request::{BASE, Lockfile, Network, Pinned, Request, Step, Stop, Watch};
+use super::request::{Lockfile, Network, Pinned, Request, Step, Stop, Watch};
 use super::want::{Owners, Want};
-use super::{compose, repair, unpack};
+use super::{compose, repair, suite, unpack};
 use crate::error::{Error, Result};
 
 /// How many files are told of that are named like a tool that is not there.
@@ -83,7 +83,8 @@ impl<'w> Work<'w> {
             }
             known => known?,
         };
-        let is_base = |name: &String| BASE.contains(&name.as_str());
+        let base = suite::base();
+        let is_base = |name: &String| base.contains(&name.as_str());
         if known.is_empty() && all.iter().any(|(_, candidates)| candidates.iter().any(is_base)) {
             let (suite, arch) = (&section.suite, &section.architecture);
             return Err(Error::failed(format!("{suite} has no packages for {arch}"))

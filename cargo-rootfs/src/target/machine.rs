@@ -71,12 +71,6 @@ impl Machine {
         ROWS.iter().find(|row| !row.names.is_empty() && row.debian == name).map(|row| row.machine)
     }
 
-    /// Whether archive.ubuntu.com has its packages; ports.ubuntu.com has those of the others.
-    #[cfg(feature = "cli")]
-    pub(crate) fn is_in_ubuntus_archive(self) -> bool {
-        self.row().is_in_ubuntus_archive
-    }
-
     /// The value of `$PLATFORM` on its baseline (ld.so(8)); empty where the kernel gives none.
     pub fn elf_platform(self) -> &'static str {
         self.row().elf_platform

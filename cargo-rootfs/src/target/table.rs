@@ -23,8 +23,6 @@ pub(super) struct Row {
     pub(super) debian: &'static str,
     /// Debian's name for the ABI without hardware floating point, triples `*-gnueabi`.
     pub(super) debian_soft: Option<&'static str>,
-    /// Served by archive.ubuntu.com; ports.ubuntu.com serves the others.
-    pub(super) is_in_ubuntus_archive: bool,
     /// Arch Linux has `<gnu>-linux-gnu-gcc` among its packages.
     pub(super) is_cross_built_on_arch: bool,
     /// Arch Linux's packages of Rust's standard library for another host: with glibc, with musl.
@@ -87,7 +85,6 @@ pub(super) const UNKNOWN: Row = Row {
     multiarch: "unknown-linux-gnu",
     debian: "unknown",
     debian_soft: None,
-    is_in_ubuntus_archive: false,
     is_cross_built_on_arch: false,
     std_on_arch: [None, None],
     platform: ("unknown", None),
@@ -115,7 +112,6 @@ pub(super) const ROWS: &[Row] = &[
         gnu: "x86_64",
         multiarch: "x86_64-linux-gnu",
         debian: "amd64",
-        is_in_ubuntus_archive: true,
         std_on_arch: [None, Some("rust-musl")],
         platform: ("amd64", None),
         qemu: "x86_64",
@@ -152,7 +148,6 @@ pub(super) const ROWS: &[Row] = &[
         gnu: "i686",
         multiarch: "i386-linux-gnu",
         debian: "i386",
-        is_in_ubuntus_archive: true,
         platform: ("386", None),
         qemu: "i386",
         elf_platform: "i686",
