@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal};
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, hexadecimal, sha256_of};
+use super::index::Index;
 use super::lock::Package;
 use super::repair::Recipe;
 use super::request::{Network, Stop, TICK, pause};
@@ -148,16 +149,29 @@ impl<'s> Apt<'s> {
         fs::write(&mark, "").map_err(|error| Error::io("write to the cache", mark, error))
     }
 
-    pub(super) fn has_index(&self) -> bool {
+    fn command(&self, program: &str, words: impl IntoIterator<Item = String>) -> duct::Expression {
+        let first = [OsString::from("-c"), self.conf.clone().into_os_string()];
+        duct::cmd(program, first.into_iter().chain(words.into_iter().map(OsString::from)))
+            .env("LC_ALL", "C")
+            .stdin_null()
+    }
+
+    fn run(&self, program: &str, words: impl IntoIterator<Item = String>) -> Result<Output> {
+        run(self.command(program, words), program, self.stop)
+    }
+}
+
+impl Index for Apt<'_> {
+    fn has_index(&self) -> bool {
         self.age(UPDATED).is_some()
     }
 
-    pub(super) fn is_fresh(&self) -> bool {
+    fn is_fresh(&self) -> bool {
         self.age(UPDATED).is_some_and(|age| age < FRESH)
     }
 
-    /// Fetches the index. What is caught in the middle of a mirror's own update is asked for again.
-    pub(super) fn update(&self) -> Result<()> {
+    /// What is caught in the middle of a mirror's own update is asked for again.
+    fn update(&self) -> Result<()> {
         let mut last = None;
         for time in TRIES {
             pause(time, self.stop)?;
@@ -184,16 +198,14 @@ impl<'s> Apt<'s> {
         })
     }
 
-    /// Does away with the index, and with all that was made of it.
-    pub(super) fn forget(&self) {
+    fn forget(&self) {
         for name in ["lists", "pkgcache.bin", UPDATED, Contents::Architecture.name(), Contents::All.name()] {
             let _ = super::folder::remove(&self.folder.join(name));
         }
         let _ = fs::create_dir_all(self.folder.join("lists/partial"));
     }
 
-    /// The newest version of each of these packages that exists.
-    pub(super) fn known(&self, names: &[String]) -> Result<Vec<String>> {
+    fn known(&self, names: &[String]) -> Result<Vec<String>> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -205,13 +217,11 @@ impl<'s> Apt<'s> {
         Ok(with_candidate(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Whether the index of all files was fetched, and lately.
-    pub(super) fn has_contents(&self, contents: Contents, network: Network) -> bool {
+    fn has_contents(&self, contents: Contents, network: Network) -> bool {
         self.age(contents.name()).is_some_and(|age| age < FRESH || network == Network::Unused)
     }
 
-    /// Fetches what says which files each package has. A mirror that has no such index is no failure.
-    pub(super) fn update_contents(&self, contents: Contents) -> Result<()> {
+    fn update_contents(&self, contents: Contents) -> Result<()> {
         let words = ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from);
         let output = self.run("apt-get", contents.enabled().into_iter().chain(words))?;
         match output.status.success() {
@@ -220,8 +230,7 @@ impl<'s> Apt<'s> {
         }
     }
 
-    /// Who has each of `wants`, as far as there is an index of files.
-    pub(super) fn owners(&self, contents: Contents, wants: &[&Want]) -> Result<Vec<Owners>> {
+    fn owners(&self, contents: Contents, wants: &[&Want]) -> Result<Vec<Owners>> {
         let words = ["indextargets", "--format", "$(FILENAME)"].map(String::from).into_iter();
         let words = words.chain([format!("Identifier: {}", contents.name())]);
         let files = self.run("apt-get", contents.enabled().into_iter().chain(words))?;
@@ -252,8 +261,7 @@ impl<'s> Apt<'s> {
         Ok(owners)
     }
 
-    /// `specs` (a name, or `name=version`), and all that they need.
-    pub(super) fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
+    fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
         // The digest that a lock has, and no other.
         let options = ["-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256", "install", "--"].map(String::from);
         let output = self.run("apt-get", options.into_iter().chain(specs.iter().cloned()))?;
@@ -275,8 +283,7 @@ impl<'s> Apt<'s> {
         text.lines().filter(|line| line.starts_with('\'')).map(resolved).collect()
     }
 
-    /// Fetches these packages to `folder`, which is empty.
-    pub(super) fn download(&self, packages: &[&Package], folder: &Path) -> Result<()> {
+    fn download(&self, packages: &[&Package], folder: &Path) -> Result<()> {
         let specs = || packages.iter().map(|package| package.spec());
         let words = ["-q", "-o", "Acquire::Retries=3", "download", "--"].map(String::from);
         let command = self.command("apt-get", words.into_iter().chain(specs())).dir(folder);
@@ -293,17 +300,6 @@ impl<'s> Apt<'s> {
                 .help("take the newer ones: cargo rootfs sysroot update"));
         }
         Err(said.error(&format!("cannot fetch packages of {} for {}", self.suite, self.architecture())))
-    }
-
-    fn command(&self, program: &str, words: impl IntoIterator<Item = String>) -> duct::Expression {
-        let first = [OsString::from("-c"), self.conf.clone().into_os_string()];
-        duct::cmd(program, first.into_iter().chain(words.into_iter().map(OsString::from)))
-            .env("LC_ALL", "C")
-            .stdin_null()
-    }
-
-    fn run(&self, program: &str, words: impl IntoIterator<Item = String>) -> Result<Output> {
-        run(self.command(program, words), program, self.stop)
     }
 }
 

@@ -8,6 +8,7 @@ mod cache;
 mod choose;
 mod compose;
 mod folder;
+mod index;
 mod keystore;
 mod lock;
 mod pin;
@@ -36,6 +37,8 @@ pub(crate) use update::update;
 pub(crate) use want::Want;
 
 use crate::error::{Error, Result};
+use apt::Apt;
+use index::{Index, Open};
 use lock::Section;
 use pin::{LOCK, Pin};
 use work::Work;
@@ -58,7 +61,21 @@ impl Provided {
 
 /// Gives the sysroot, made now where it is not there.
 pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<Provided> {
-    let provided = find_or_make(request, watch, stop);
+    let cache = Cache::locate()?;
+    let open =
+        || -> Result<Box<dyn Index + '_>> { Ok(Box::new(Apt::open(&cache, &request.suite, request.machine, stop)?)) };
+    provide_from(&open, &cache, request, watch, stop)
+}
+
+/// The same from any index and cache.
+fn provide_from(
+    open: Open<'_, '_>,
+    cache: &Cache,
+    request: &Request,
+    watch: &mut dyn Watch,
+    stop: Stop<'_>,
+) -> Result<Provided> {
+    let provided = find_or_make(open, cache, request, watch, stop);
     // Ctrl-C has ended dpkg-deb and tar as well, and is why they failed.
     if provided.is_err() {
         stop()?;
@@ -66,9 +83,14 @@ pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) 
     provided
 }
 
-fn find_or_make(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<Provided> {
-    let cache = Cache::locate()?;
-    let pin = Pin::of(request, &cache)?;
+fn find_or_make(
+    open: Open<'_, '_>,
+    cache: &Cache,
+    request: &Request,
+    watch: &mut dyn Watch,
+    stop: Stop<'_>,
+) -> Result<Provided> {
+    let pin = Pin::of(request, cache)?;
     let known = pin.read(request)?;
     if let Some(section) = known.holding(request) {
         if let Some(kept) = cache.sysroot(&Cache::key(section, &repair::key())) {
@@ -78,7 +100,7 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Res
         return Err(must_change(&pin.path, &known.section, request));
     }
 
-    let mut work = Work::new(request, &cache, watch, stop);
+    let mut work = Work::new(request, cache, open, watch, stop);
     let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting), stop)?;
     // Whoever had the lock may have done it all.
     let known = pin.read(request)?;
@@ -90,7 +112,7 @@ fn find_or_make(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Res
     let provided = Provided::new(kept, &chosen);
     if known.holding(request).is_none() {
         let is_news = chosen != known.section;
-        pin.write(request, chosen, &cache)?;
+        pin.write(request, chosen, cache)?;
         if is_news && matches!(request.pinned, Pinned::Project(_)) {
             work.watch.step(Step::Locking(&pin.path));
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::apt::{self, Apt, Contents};
+use super::apt::{self, Contents};
 use super::cache::{self, Cache, Kept};
+use super::index::{Index, Open};
 use super::lock::{self, Section};
 use super::pin::LOCK;
 use super::request::{Lockfile, Network, Pinned, Request, Step, Stop, Watch};
@@ -16,17 +17,24 @@ use crate::error::{Error, Result};
 const LIKE: usize = 4;
 
 /// What one call may have to do, under the suite's lock.
-pub(super) struct Work<'w> {
+pub(super) struct Work<'w, 'i> {
     request: &'w Request,
     cache: &'w Cache,
-    apt: Option<Apt<'w>>,
+    open: Open<'w, 'i>,
+    apt: Option<Box<dyn Index + 'i>>,
     pub(super) watch: &'w mut dyn Watch,
     stop: Stop<'w>,
 }
 
-impl<'w> Work<'w> {
-    pub(super) fn new(request: &'w Request, cache: &'w Cache, watch: &'w mut dyn Watch, stop: Stop<'w>) -> Self {
-        Self { request, cache, apt: None, watch, stop }
+impl<'w, 'i> Work<'w, 'i> {
+    pub(super) fn new(
+        request: &'w Request,
+        cache: &'w Cache,
+        open: Open<'w, 'i>,
+        watch: &'w mut dyn Watch,
+        stop: Stop<'w>,
+    ) -> Self {
+        Self { request, cache, open, apt: None, watch, stop }
     }
 
     /// A section that answers the request: what is pinned stays pinned.
@@ -227,11 +235,11 @@ impl<'w> Work<'w> {
         downloaded
     }
 
-    fn apt(&mut self) -> Result<&Apt<'w>> {
+    fn apt(&mut self) -> Result<&(dyn Index + 'i)> {
         if self.apt.is_none() {
-            self.apt = Some(Apt::open(self.cache, &self.request.suite, self.request.machine, self.stop)?);
+            self.apt = Some((self.open)()?);
         }
-        Ok(self.apt.as_ref().expect("it was just put there"))
+        Ok(self.apt.as_deref().expect("it was just put there"))
     }
 
     /// Has an index of this age at the most, where the network may be used.
