@@ -6,6 +6,7 @@
 mod capability;
 mod closures;
 mod configuration;
+mod gathered;
 mod includes;
 mod joined;
 #[cfg(feature = "cli")]
@@ -23,6 +24,7 @@ mod root;
 mod runtime;
 mod scripts;
 pub(crate) mod secrets;
+mod seeds;
 mod skeleton;
 mod suggestions;
 mod surprises;
@@ -39,12 +41,10 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Result, Warning};
-use crate::packages;
 use crate::path::RootfsPath;
 use crate::policy::{self, Policy};
 use crate::proof::{self, Claim};
-use crate::report::{by_library, missing_error};
-use crate::resolve::{Closure, Priority, Resolver};
+use crate::resolve::{Closure, Priority};
 use crate::rootfs::Rootfs;
 use crate::runtime::{Rule, Runtime};
 use crate::shortage::Fault;
@@ -54,15 +54,12 @@ use crate::target::{Machine, Target};
 use crate::template::Template;
 #[cfg(feature = "cli")]
 pub(crate) use libc::check_tools;
-#[cfg(feature = "cli")]
 pub use opened::may_open_warning;
-use place::{IfThere, Layout};
 pub use refusal::{Incomplete, Refusal};
-use root::Root;
 pub use scripts::Script;
+use seeds::Seeds;
 pub use suggestions::{Suggestion, suggestion_warning};
 pub use variants::Variants;
-use worklist::{Worked, Worklist};
 
 /// What goes into a rootfs, besides what cargo built.
 #[derive(Debug, Clone)]
@@ -236,136 +233,27 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     }
     let template = Template::load(&content.template, Utf8Path::new("."))?;
     let policy = Arc::new(Policy::new(template.policy.iter().chain(&content.policy).cloned().collect()));
-    let mut faults: Vec<Fault> = Vec::new();
-    let mut warnings = template.warnings.clone();
-
-    let mut project = project::Project::plant(&mut view, content, artifacts)?;
-    let includes = includes::read(&content.includes)?;
-
-    let mut roots = Vec::new();
-    project.roots(&mut roots);
-    // Tools first: an include in the place of one is a mistake to be told, not the tool.
-    let tools = tools::roots(&mut view, &content.tools, target, &mut roots, &mut faults);
-    includes::plant(&mut view, &includes, &roots, &mut faults)?;
-    includes::roots(&mut view, &includes, target.machine(), &mut roots, &mut warnings);
-
-    let library_path = project.library_path(content, &mut view, &mut warnings);
-    let mut resolvers = Resolvers {
-        project: Resolver::new([project.folders(), library_path.clone()].concat(), None).following(content.dlopen),
-        tools: Resolver::new(library_path, None).following(content.dlopen),
-    };
-    let machine = target.machine();
-    project.graft_origins(&mut view, &mut resolvers.project, &roots);
-    roots.extend(libraries::roots(&mut view, &mut resolvers.project, &content.libraries, machine, &mut faults));
-
-    let locales = locales::find(&mut view, &content.locales, &mut faults);
-    let mut rules = match content.runtime {
-        Runtime::None => None,
-        Runtime::Rules | Runtime::Packages => {
-            Some(runtime::Runtime::new(&mut view, &policy, machine, &template, &content.rules))
-        }
-    };
-    let mut worklist = Worklist::new(&mut view, &mut resolvers, target);
-    worklist.ask(roots);
-    let widened = if content.runtime == Runtime::Packages { worklist.tools() } else { Vec::new() };
-    let packaged = packaged::take(worklist.view, &policy, machine, &content.packages, &widened);
-    worklist.bring(packaged.roots);
-    if let Some(rules) = &mut rules {
-        let data = includes::files(&includes).into_iter().chain(packaged.taken.paths().cloned());
-        rules.run(&mut worklist, &data.collect::<Vec<_>>());
-    }
-    let left_out: Vec<Warning> = worklist.worked.warnings().collect();
-    let Worked { roots, mut closures, others, scripts, faults: refused, .. } = worklist.worked;
-    if let Some(rules) = &mut rules {
-        rules.say(&mut faults, &mut warnings);
-    }
-    faults.extend(packaged.faults);
-    faults.extend(refused);
-    warnings.extend(packaged.warnings);
-    warnings.extend(packaged.taken.warnings());
-    warnings.extend(left_out);
-    let variants = match content.hwcaps {
-        Variants::All if faults.is_empty() => variants::find(&mut view, &mut resolvers, &roots, &closures, machine),
-        _ => Vec::new(),
-    };
-    for variant in &variants {
-        closures[variant.root].add_variant(&variant.closure);
-    }
-    for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
-        let package = packages::of_library(view.root(), &users[0].needed, machine);
-        let error = missing_error(&users, Some(machine), package.as_deref());
-        faults.push(Fault::short(error, users[0].shortage()));
-    }
-    Refusal::all(faults)?;
-
-    let passed_over: BTreeSet<_> =
-        closures.iter().flat_map(|closure| &closure.passed_over).map(|(path, it)| (path, it.name())).collect();
-    warnings.extend(
-        passed_over
-            .into_iter()
-            .map(|(path, it)| Warning::new(format!("passed over `{path}`: it is for {it}, not for {machine}"))),
-    );
-
-    warnings.extend(opened::warnings(&view, &closures, machine));
-
-    let mut layout = Layout::new(&mut view, &policy);
-    // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
-    includes::lay_out(&mut layout, &includes)?;
-    let mut claims = closures::lay_out(&mut layout, &roots, &closures, machine)?;
-    others.iter().try_for_each(|other| layout.copy(&other.path, &other.origin, IfThere::Fail))?;
-    claims.extend(variants::lay_out(&mut layout, &roots, &variants, machine)?);
-    claims.extend(scripts::claims(&layout, &scripts, machine));
-    locales::lay_out(&mut layout, &locales)?;
-    configuration::lay_out(&mut layout, &roots, &closures, &variants)?;
-    for entry in &template.entries {
-        skeleton::put(&mut layout, entry, &mut warnings)?;
-    }
-    packaged.taken.lay_out(&mut layout)?;
-    if let Some(rules) = &rules {
-        rules.lay_out(&mut layout)?;
-    }
-    layout.top_links();
-    layout.second_names(&tools)?;
-    warnings.extend(std::mem::take(&mut layout.surprises).warnings());
-    let rootfs = layout.finish()?;
-
-    let claims = closures::with_names(claims, &roots, &rootfs, &mut view);
-    let (mut inputs, absent) = view.inputs();
-    // What is looked for now changes no entry.
-    opened::find_may_open(&mut view, &mut resolvers, &roots, &mut closures, &rootfs);
-    let (suggested, recommended) = rules.map(runtime::Runtime::advice).unwrap_or_default();
-    let suggestions = suggestions::find(&mut view, suggested.into_iter(), &scripts, &rootfs);
-    inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
-    inputs.extend(includes.iter().map(|include| include.host.clone()));
-    inputs.sort_unstable();
-    inputs.dedup();
-    let assembly = Assembly {
-        rootfs,
-        warnings,
-        executables: project.paths(),
-        tools,
-        suggestions,
-        recommended,
-        scripts,
-        closures: roots.into_iter().map(|root| root.name).zip(closures).collect(),
-        inputs,
-        absent,
-        sysroot: view.root().to_owned(),
-        machine,
-        policy,
-    };
-    Ok(Planned { assembly, claims, follows: content.dlopen, view })
+    let mut notices = Notices { warnings: template.warnings.clone(), faults: Vec::new() };
+    let brief = Brief { target, content, template: &template, policy: &policy };
+    let seeds = Seeds::find(&mut view, brief, artifacts, &mut notices)?;
+    let gathered = seeds.gather(&mut view, brief, &mut notices)?;
+    gathered.lay_out(view, brief, notices)
 }
 
-struct Resolvers {
-    project: Resolver,
-    tools: Resolver,
+/// The wishes for one rootfs, and the data that says what they mean.
+#[derive(Clone, Copy)]
+struct Brief<'b> {
+    target: &'b Target,
+    content: &'b Content,
+    template: &'b Template,
+    policy: &'b Arc<Policy>,
 }
 
-impl Resolvers {
-    fn of(&mut self, root: &Root) -> &mut Resolver {
-        if root.is_project { &mut self.project } else { &mut self.tools }
-    }
+/// Things to tell, beside the stages: all of them in one run, not the first one.
+struct Notices {
+    warnings: Vec<Warning>,
+    /// Reasons why there will be no rootfs.
+    faults: Vec<Fault>,
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Resolvers;
 use super::place::{IfThere, Layout};
 use super::root::Root;
+use super::seeds::Resolvers;
 use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;

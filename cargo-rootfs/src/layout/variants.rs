@@ -3,10 +3,10 @@
 //!
 //! The baseline is there whatever is asked for; variants are all there or none, so that no hardware finds half of them.
 
-use super::Resolvers;
 use super::closures::needs;
 use super::place::{IfThere, Layout};
 use super::root::{Opened, Root};
+use super::seeds::Resolvers;
 use crate::error::Result;
 use crate::path::RootfsPath;
 use crate::proof::{Claim, Start};

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Resolvers;
 use super::root::Root;
 use super::scripts::{self, Script};
+use super::seeds::Resolvers;
 use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Closure, Files, Find, Skipped};

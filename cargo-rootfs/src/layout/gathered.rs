@@ -1,0 +1,159 @@
+//! The second stage: closures of the seeds, what rules and packages add to them, until nothing new comes; and the third:
+//! all of it at its place.
+
+use std::collections::BTreeSet;
+
+use super::place::{IfThere, Layout};
+use super::root::Root;
+use super::runtime::Runtime;
+use super::scripts::{self, Script};
+use super::seeds::Seeds;
+use super::take::Taken;
+use super::variants::{self, Variant};
+use super::worklist::{Worked, Worklist};
+use super::{
+    Assembly, Brief, Notices, Planned, Refusal, Variants, closures, configuration, includes, locales, opened, packaged,
+    skeleton, suggestions,
+};
+use crate::error::Warning;
+use crate::packages;
+use crate::report::{by_library, missing_error};
+use crate::resolve::Closure;
+use crate::runtime;
+use crate::shortage::Fault;
+use crate::sysroot::Sysroot;
+use crate::target::Machine;
+
+/// The seeds with everything that they bring.
+pub(super) struct Gathered<'b> {
+    seeds: Seeds,
+    /// What has a closure, and the closure of each.
+    roots: Vec<Root>,
+    closures: Vec<Closure>,
+    variants: Vec<Variant>,
+    /// What has none of its own: scripts, and other names of what has one.
+    others: Vec<Root>,
+    scripts: Vec<Script>,
+    packages: Taken,
+    rules: Option<Runtime<'b>>,
+}
+
+impl Seeds {
+    /// Works off the seeds. Fails with all faults so far: of seeds as well.
+    pub(super) fn gather<'b>(
+        mut self,
+        view: &mut Sysroot,
+        brief: Brief<'b>,
+        notices: &mut Notices,
+    ) -> Result<Gathered<'b>, Refusal> {
+        let Brief { target, content, template, policy } = brief;
+        let Notices { warnings, faults } = notices;
+        let machine = target.machine();
+        let mut rules = match content.runtime {
+            runtime::Runtime::None => None,
+            runtime::Runtime::Rules | runtime::Runtime::Packages => {
+                Some(Runtime::new(view, policy, machine, template, &content.rules))
+            }
+        };
+        let mut worklist = Worklist::new(view, &mut self.resolvers, target);
+        worklist.ask(std::mem::take(&mut self.roots));
+        let widened = if content.runtime == runtime::Runtime::Packages { worklist.tools() } else { Vec::new() };
+        let packaged = packaged::take(worklist.view, policy, machine, &content.packages, &widened);
+        worklist.bring(packaged.roots);
+        if let Some(rules) = &mut rules {
+            let data = includes::files(&self.includes).into_iter().chain(packaged.taken.paths().cloned());
+            rules.run(&mut worklist, &data.collect::<Vec<_>>());
+        }
+        let left_out: Vec<Warning> = worklist.worked.warnings().collect();
+        let Worked { roots, mut closures, others, scripts, faults: refused, .. } = worklist.worked;
+        if let Some(rules) = &mut rules {
+            rules.say(faults, warnings);
+        }
+        faults.extend(packaged.faults);
+        faults.extend(refused);
+        warnings.extend(packaged.warnings);
+        warnings.extend(packaged.taken.warnings());
+        warnings.extend(left_out);
+        let variants = match content.hwcaps {
+            Variants::All if faults.is_empty() => variants::find(view, &mut self.resolvers, &roots, &closures, machine),
+            _ => Vec::new(),
+        };
+        for variant in &variants {
+            closures[variant.root].add_variant(&variant.closure);
+        }
+        for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
+            let package = packages::of_library(view.root(), &users[0].needed, machine);
+            let error = missing_error(&users, Some(machine), package.as_deref());
+            faults.push(Fault::short(error, users[0].shortage()));
+        }
+        Refusal::all(std::mem::take(faults))?;
+        warnings.extend(passed_over(&closures, machine));
+        warnings.extend(opened::warnings(view, &closures, machine));
+        Ok(Gathered { seeds: self, roots, closures, variants, others, scripts, packages: packaged.taken, rules })
+    }
+}
+
+/// Files of other machines that a search met on its way.
+fn passed_over(closures: &[Closure], machine: Machine) -> impl Iterator<Item = Warning> {
+    let all = closures.iter().flat_map(|closure| &closure.passed_over);
+    let distinct: BTreeSet<_> = all.map(|(path, it)| (path, it.name())).collect();
+    let warning = move |(path, it)| Warning::new(format!("passed over `{path}`: it is for {it}, not for {machine}"));
+    distinct.into_iter().map(warning)
+}
+
+impl Gathered<'_> {
+    /// Puts everything at its place.
+    pub(super) fn lay_out(mut self, mut view: Sysroot, brief: Brief<'_>, notices: Notices) -> Result<Planned, Refusal> {
+        let Brief { target, content, template, policy } = brief;
+        let Notices { mut warnings, .. } = notices;
+        let machine = target.machine();
+        let Self { seeds, roots, closures, variants, .. } = &self;
+        let mut layout = Layout::new(&mut view, policy);
+        // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
+        includes::lay_out(&mut layout, &seeds.includes)?;
+        let mut claims = closures::lay_out(&mut layout, roots, closures, machine)?;
+        self.others.iter().try_for_each(|other| layout.copy(&other.path, &other.origin, IfThere::Fail))?;
+        claims.extend(variants::lay_out(&mut layout, roots, variants, machine)?);
+        claims.extend(scripts::claims(&layout, &self.scripts, machine));
+        locales::lay_out(&mut layout, &seeds.locales)?;
+        configuration::lay_out(&mut layout, roots, closures, variants)?;
+        for entry in &template.entries {
+            skeleton::put(&mut layout, entry, &mut warnings)?;
+        }
+        self.packages.lay_out(&mut layout)?;
+        if let Some(rules) = &self.rules {
+            rules.lay_out(&mut layout)?;
+        }
+        layout.top_links();
+        layout.second_names(&seeds.tools)?;
+        warnings.extend(std::mem::take(&mut layout.surprises).warnings());
+        let rootfs = layout.finish()?;
+
+        let claims = closures::with_names(claims, roots, &rootfs, &mut view);
+        let (mut inputs, absent) = view.inputs();
+        // What is looked for now changes no entry.
+        opened::find_may_open(&mut view, &mut self.seeds.resolvers, &self.roots, &mut self.closures, &rootfs);
+        let (suggested, recommended) = self.rules.map(Runtime::advice).unwrap_or_default();
+        let suggestions = suggestions::find(&mut view, suggested.into_iter(), &self.scripts, &rootfs);
+        inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
+        inputs.extend(self.seeds.includes.iter().map(|include| include.host.clone()));
+        inputs.sort_unstable();
+        inputs.dedup();
+        let assembly = Assembly {
+            rootfs,
+            warnings,
+            executables: self.seeds.project.paths(),
+            tools: self.seeds.tools,
+            suggestions,
+            recommended,
+            scripts: self.scripts,
+            closures: self.roots.into_iter().map(|root| root.name).zip(self.closures).collect(),
+            inputs,
+            absent,
+            sysroot: view.root().to_owned(),
+            machine,
+            policy: policy.clone(),
+        };
+        Ok(Planned { assembly, claims, follows: content.dlopen, view })
+    }
+}

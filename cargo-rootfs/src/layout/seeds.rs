@@ -1,0 +1,66 @@
+//! The first stage: what was asked for by name, found in the sysroot and in the project.
+
+use super::includes::{self, Item};
+use super::project::Project;
+use super::root::Root;
+use super::{Artifacts, Brief, Notices, libraries, locales, tools};
+use crate::error::Result;
+use crate::path::RootfsPath;
+use crate::resolve::Resolver;
+use crate::rootfs::Origin;
+use crate::sysroot::Sysroot;
+
+/// Everything that was asked for by name, and the rules by which closures start there.
+pub(super) struct Seeds {
+    pub(super) project: Project,
+    pub(super) includes: Vec<Item>,
+    /// The path of each tool in the image.
+    pub(super) tools: Vec<RootfsPath>,
+    pub(super) locales: Vec<(RootfsPath, Origin)>,
+    /// What gets a closure.
+    pub(super) roots: Vec<Root>,
+    pub(super) resolvers: Resolvers,
+}
+
+/// Search paths differ between the project's files and those of the sysroot.
+pub(super) struct Resolvers {
+    pub(super) project: Resolver,
+    pub(super) tools: Resolver,
+}
+
+impl Resolvers {
+    pub(super) fn of(&mut self, root: &Root) -> &mut Resolver {
+        if root.is_project { &mut self.project } else { &mut self.tools }
+    }
+}
+
+impl Seeds {
+    /// Looks each of them up, once. The project's files are shown in `view` at their places in the image.
+    pub(super) fn find(
+        view: &mut Sysroot,
+        brief: Brief<'_>,
+        artifacts: &Artifacts,
+        notices: &mut Notices,
+    ) -> Result<Self> {
+        let Brief { target, content, .. } = brief;
+        let Notices { warnings, faults } = notices;
+        let mut project = Project::plant(view, content, artifacts)?;
+        let includes = includes::read(&content.includes)?;
+        let mut roots = Vec::new();
+        project.roots(&mut roots);
+        // Tools first: an include in the place of one is a mistake to be told, not the tool.
+        let tools = tools::roots(view, &content.tools, target, &mut roots, faults);
+        includes::plant(view, &includes, &roots, faults)?;
+        includes::roots(view, &includes, target.machine(), &mut roots, warnings);
+
+        let library_path = project.library_path(content, view, warnings);
+        let mut resolvers = Resolvers {
+            project: Resolver::new([project.folders(), library_path.clone()].concat(), None).following(content.dlopen),
+            tools: Resolver::new(library_path, None).following(content.dlopen),
+        };
+        project.graft_origins(view, &mut resolvers.project, &roots);
+        roots.extend(libraries::roots(view, &mut resolvers.project, &content.libraries, target.machine(), faults));
+        let locales = locales::find(view, &content.locales, faults);
+        Ok(Self { project, includes, tools, locales, roots, resolvers })
+    }
+}
