@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+pub(crate) use crate::path::DEFAULT_PATH;
 use crate::target::Target;
-
-pub use crate::path::DEFAULT_PATH;
 
 /// How an image is run, and what it is for.
 ///
@@ -34,7 +33,7 @@ pub struct ImageConfig {
     pub entrypoint: Vec<String>,
     /// Arguments that `docker run` can replace; without an entrypoint, the program too.
     pub cmd: Vec<String>,
-    /// The environment by its names. It starts with [`DEFAULT_PATH`].
+    /// The environment by its names. It starts with the PATH of a root login.
     pub env: BTreeMap<String, String>,
     /// `USER[:GROUP]`, by name or number.
     pub user: Option<String>,

@@ -175,6 +175,7 @@ pub struct Assembly {
     sysroot: PathBuf,
     machine: Machine,
     /// The rows of policy that were at work.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
     pub(crate) policy: Arc<Policy>,
 }
 

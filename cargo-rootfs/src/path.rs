@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The PATH of a root login and of images whose configuration has no other, where tools are looked up by name.
-pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The directories of [`DEFAULT_PATH`], in its order.
 pub(crate) fn program_directories() -> impl Iterator<Item = RootfsPath> {

@@ -15,7 +15,9 @@ use std::sync::OnceLock;
 
 use crate::path::RootfsPath;
 use crate::rows::embedded;
-pub(crate) use rarely::{is_rarely_opened, is_rarely_opened_by};
+#[cfg(feature = "cli")]
+pub(crate) use rarely::is_rarely_opened;
+pub(crate) use rarely::is_rarely_opened_by;
 pub use row::Row;
 #[cfg(feature = "cli")]
 pub(crate) use row::from_json;
@@ -29,6 +31,7 @@ pub(crate) struct Policy {
     own: Vec<Row>,
     secrets: OnceLock<Secrets>,
     documentation: OnceLock<Table>,
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
     noise: OnceLock<Table>,
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn is_rarely_opened_by(by: &[u8], soname: &[u8]) -> bool {
 }
 
 /// The same of a library, whoever opens it.
+#[cfg(feature = "cli")]
 pub(crate) fn is_rarely_opened(soname: &[u8]) -> bool {
     rows().iter().any(|row| matches(&row.libraries, soname))
 }
