@@ -323,6 +323,36 @@ impl Rootfs {
         self.entries.get(path)
     }
 
+    /// The links that `path` leads through, and the entry at its end, as the kernel walks it (path_resolution(7)).
+    /// Empty where the end is not there.
+    pub(crate) fn way(&self, path: &RootfsPath) -> Vec<(RootfsPath, &Entry)> {
+        let Some(root) = self.get(&RootfsPath::root()) else { return Vec::new() };
+        let mut way: Vec<(RootfsPath, &Entry)> = Vec::new();
+        let (mut at, mut here) = (RootfsPath::root(), root);
+        let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
+        while let Some(part) = rest.pop() {
+            let next = if part == b".." { at.parent().unwrap_or_else(RootfsPath::root) } else { at.join(&part) };
+            let Some(entry) = self.get(&next) else { return Vec::new() };
+            match &entry.kind {
+                Kind::Symlink(target) => {
+                    // As many as the kernel allows.
+                    if way.len() == 40 {
+                        return Vec::new();
+                    }
+                    if target.first() == Some(&b'/') {
+                        (at, here) = (RootfsPath::root(), root);
+                    }
+                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+                    rest.extend(parts.rev().map(<[u8]>::to_vec));
+                    way.push((next, entry));
+                }
+                _ => (at, here) = (next, entry),
+            }
+        }
+        way.push((at, here));
+        way
+    }
+
     /// The same, to be changed.
     pub fn get_mut(&mut self, path: &RootfsPath) -> Option<&mut Entry> {
         self.entries.get_mut(path)

@@ -29,13 +29,13 @@ fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
             Format::Human => {
                 report::why(&mut text, rootfs, path)
                     .map_err(|error| Error::failed("cannot write a report").with_source(error))?;
-                let file = report::way(rootfs, path).pop().map(|(path, _)| path);
+                let file = rootfs.way(path).pop().map(|(path, _)| path);
                 for note in file.iter().flat_map(|file| report::left_out_by(closures, file)) {
                     text.extend(format!("    leaves out {} ({note})\n", report::sonames(note)).into_bytes());
                 }
             }
             Format::Json => {
-                for (path, entry) in report::way(rootfs, path) {
+                for (path, entry) in rootfs.way(path) {
                     let origins: Vec<String> = entry.origins.iter().map(Origin::to_string).collect();
                     let left_out: Vec<_> =
                         report::left_out_by(closures, &path).into_iter().map(report::sonames).collect();

@@ -4,7 +4,6 @@ use std::io::Read;
 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::report;
 use crate::rootfs::{Body, Kind, Rootfs};
 
 /// Who runs a command.
@@ -52,7 +51,7 @@ pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
 /// A file of the rootfs; empty where there is none.
 fn text(rootfs: &Rootfs, path: &str) -> String {
     let Ok(path) = RootfsPath::parse(path) else { return String::new() };
-    let way = report::way(rootfs, &path);
+    let way = rootfs.way(&path);
     let mut bytes = Vec::new();
     match way.last().map(|(_, entry)| &entry.kind) {
         Some(Kind::File(Body::Bytes(body))) => bytes.extend_from_slice(body),

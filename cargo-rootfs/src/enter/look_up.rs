@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::path::RootfsPath;
-use crate::report;
 use crate::rootfs::{Kind, Rootfs};
 
 /// What stands where a command is looked for.
@@ -25,7 +24,7 @@ pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &R
     };
     let mut found = Found::Absent;
     for place in places {
-        let way = report::way(rootfs, &place);
+        let way = rootfs.way(&place);
         let Some((_, entry)) = way.last() else { continue };
         match entry.kind {
             Kind::File(_) | Kind::Hardlink(_) if entry.mode & 0o111 != 0 => return Found::Executable,

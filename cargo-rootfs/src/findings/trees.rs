@@ -7,7 +7,6 @@ use std::io::Read;
 use super::{Execution, There, Trees};
 use crate::path::RootfsPath;
 use crate::policy::Policy;
-use crate::report;
 use crate::resolve::{Files, Find};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
@@ -40,11 +39,11 @@ impl Trees for Real<'_> {
     }
 
     fn is_packed(&mut self, path: &RootfsPath) -> bool {
-        !report::way(self.rootfs, path).is_empty()
+        !self.rootfs.way(path).is_empty()
     }
 
     fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath> {
-        let way = report::way(self.rootfs, path);
+        let way = self.rootfs.way(path);
         let mut head = Vec::new();
         match &way.last()?.1.kind {
             Kind::File(Body::Bytes(bytes)) => head.extend(bytes.iter().take(LINE as usize)),

@@ -2,7 +2,6 @@
 
 use camino::Utf8Path;
 
-use super::way;
 use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, Loaded, Note, Noted, Opening};
@@ -14,7 +13,7 @@ type Closures = [(String, Closure)];
 /// The paths that `typed` means: itself where it is absolute, or else all entries of that name.
 pub fn named(rootfs: &Rootfs, typed: &str) -> Vec<RootfsPath> {
     match RootfsPath::from_bytes(typed.as_bytes()) {
-        Some(path) => Some(path).filter(|path| !way(rootfs, path).is_empty()).into_iter().collect(),
+        Some(path) => Some(path).filter(|path| !rootfs.way(path).is_empty()).into_iter().collect(),
         None => of_name(rootfs, typed).cloned().collect(),
     }
 }

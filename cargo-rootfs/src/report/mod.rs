@@ -26,5 +26,4 @@ pub use scripts::{script, suggestions};
 pub use sizes::{Cost, Costs, additions, costs, set_ids, sizes};
 pub use tree::{Show, tree};
 pub use versions::{unversioned_warning, version_error};
-pub(crate) use why::way;
 pub use why::why;

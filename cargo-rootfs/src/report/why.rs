@@ -10,41 +10,11 @@ use crate::rootfs::{Entry, Kind, Origin, Rootfs};
 ///
 /// A `path` that leads through links of the rootfs is followed, each link with its own reasons.
 pub fn why(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath) -> io::Result<bool> {
-    let way = way(rootfs, path);
+    let way = rootfs.way(path);
     for (path, entry) in &way {
         one(out, rootfs, path, entry)?;
     }
     Ok(!way.is_empty())
-}
-
-/// The links that `path` leads through, and what it leads to in the end, as the kernel walks it
-/// (path_resolution(7)). Empty where that is nothing.
-pub(crate) fn way<'r>(rootfs: &'r Rootfs, path: &RootfsPath) -> Vec<(RootfsPath, &'r Entry)> {
-    let Some(root) = rootfs.get(&RootfsPath::root()) else { return Vec::new() };
-    let mut way: Vec<(RootfsPath, &Entry)> = Vec::new();
-    let (mut at, mut here) = (RootfsPath::root(), root);
-    let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-    while let Some(part) = rest.pop() {
-        let next = if part == b".." { at.parent().unwrap_or_else(RootfsPath::root) } else { at.join(&part) };
-        let Some(entry) = rootfs.get(&next) else { return Vec::new() };
-        match &entry.kind {
-            Kind::Symlink(target) => {
-                // As many as the kernel allows.
-                if way.len() == 40 {
-                    return Vec::new();
-                }
-                if target.first() == Some(&b'/') {
-                    (at, here) = (RootfsPath::root(), root);
-                }
-                let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-                rest.extend(parts.rev().map(<[u8]>::to_vec));
-                way.push((next, entry));
-            }
-            _ => (at, here) = (next, entry),
-        }
-    }
-    way.push((at, here));
-    way
 }
 
 /// How many reasons of one entry are told before the rest are counted: the loader has one of every executable.

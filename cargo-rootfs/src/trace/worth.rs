@@ -131,7 +131,7 @@ impl<'p> Worth<'p> {
             if let Some((_, path)) = built.next() {
                 return Some(path.clone());
             }
-            let is_packed = !crate::report::way(&assembly.rootfs, &program).is_empty();
+            let is_packed = !assembly.rootfs.way(&program).is_empty();
             // By its real name it is one rule, by whatever name it was executed.
             is_packed.then(|| sysroot.walk(&program).path)
         });
