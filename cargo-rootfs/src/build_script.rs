@@ -182,6 +182,7 @@ impl Userland {
     /// The same with a path of one's own.
     pub fn write_tar_to(&self, path: &Utf8Path) -> Result<Packed> {
         Error::all(self.errors.iter().map(Error::usage).collect())?;
+        let epoch = Epoch::from_environment()?;
         let target = match (&self.target, env::var("TARGET")) {
             (Some(triple), _) => Target::parse(triple)?,
             (None, Ok(triple)) => Target::parse(&triple)?,
@@ -220,7 +221,7 @@ impl Userland {
         let proved = proved.pop().expect("there is one rootfs for one job");
 
         let staged = path.with_extension("tar.new");
-        let sink = TarFile::create(&staged, Epoch::from_environment()?.seconds())?;
+        let sink = TarFile::create(&staged, epoch.seconds())?;
         write::write(&proved.assembly.rootfs, vec![sink], &mut &gathered, gathered.interrupted())?;
         if same_bytes(&staged, path) {
             fs::remove_file(&staged).map_err(|error| Error::io("remove", &staged, error))?;

@@ -26,6 +26,9 @@ pub(crate) struct LooseFiles<'f> {
     pub(crate) may_open: bool,
 }
 
+/// Appends the report of one closure, by the name of its file.
+type Render<'r> = dyn Fn(&mut Vec<u8>, &str, &Result<Closure, Skipped>) + Sync + 'r;
+
 /// The least number of files that is worth another thread.
 const ENOUGH: usize = 24;
 /// The size of the texts that the other thread keeps back until this one is done. One that keeps back more ends.
@@ -34,11 +37,7 @@ const ENOUGH_TEXT: usize = 4 << 20;
 impl LooseFiles<'_> {
     /// Finds the closure of each file, turns it into text by `render`, and hands the texts to `put` in the order of the
     /// files. A bad file stops none of the rest. Returns whether all closures are complete.
-    pub(crate) fn each(
-        &self,
-        render: &(dyn Fn(&mut Vec<u8>, &str, &Result<Closure, Skipped>) + Sync),
-        put: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<bool> {
+    pub(crate) fn each(&self, render: &Render<'_>, put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
         let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
         let mut sysroot = Sysroot::open(self.sysroot)?;
         // Only where the tree is the host's own does the current directory mean anything in it.

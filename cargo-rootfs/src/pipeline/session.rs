@@ -27,7 +27,7 @@ pub(crate) struct Session<'e> {
 /// The source of the project's executables.
 enum Executables {
     /// A call of cargo.
-    Built(Build, Toolchain),
+    Built(Build, Box<Toolchain>),
     /// These, which are there already.
     Prebuilt(Vec<Executable>),
 }
@@ -78,7 +78,7 @@ impl<'e> Session<'e> {
         let (executables, pinned) = match (source, toolchain) {
             (Source::Cargo(build), Some(toolchain)) => {
                 let pinned = Pinned::Project(build.workspace_root.clone().into());
-                (Executables::Built(build, toolchain), pinned)
+                (Executables::Built(build, Box::new(toolchain)), pinned)
             }
             (Source::Prebuilt(executables), _) => (Executables::Prebuilt(executables), Pinned::Nowhere),
             _ => (Executables::Prebuilt(Vec::new()), Pinned::Nowhere),
