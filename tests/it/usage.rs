@@ -21,7 +21,6 @@ fn promised_flags_and_commands_are_not_taken_for_typing_errors() {
         "--sbom",
         "--digest-file",
         "--oci",
-        "--oci-archive",
         "--docker-load",
         "--push",
         "--cpio",
