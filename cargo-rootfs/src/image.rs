@@ -3,6 +3,8 @@
 //! It is the `config` of the OCI image specification (config.md), which Docker's own archives have
 //! too. No engine is asked and no file is read here.
 
+pub(crate) mod manifest;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
@@ -127,6 +129,19 @@ impl ImageConfig {
     /// The same configuration gives the same bytes.
     pub fn to_json(&self, diff_ids: &[String]) -> String {
         let created = rfc3339(self.created);
+        self.json(diff_ids, json!([{ "created": created, "created_by": "cargo rootfs" }]))
+    }
+
+    /// The same, where each layer has a comment in the image's history.
+    pub(crate) fn to_json_with_comments(&self, layers: &[(String, &str)]) -> String {
+        let created = rfc3339(self.created);
+        let entry = |(_, comment): &(String, &str)| json!({ "comment": comment, "created": created, "created_by": "cargo rootfs" });
+        let diff_ids: Vec<String> = layers.iter().map(|(diff_id, _)| diff_id.clone()).collect();
+        self.json(&diff_ids, layers.iter().map(entry).collect())
+    }
+
+    fn json(&self, diff_ids: &[String], history: Value) -> String {
+        let created = rfc3339(self.created);
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| {
             if !matches!(&value, Value::Null) {
@@ -150,7 +165,7 @@ impl ImageConfig {
         image.insert("architecture".to_owned(), json!(self.architecture));
         image.insert("config".to_owned(), config.into());
         image.insert("created".to_owned(), json!(created));
-        image.insert("history".to_owned(), json!([{ "created": created, "created_by": "cargo rootfs" }]));
+        image.insert("history".to_owned(), history);
         image.insert("os".to_owned(), json!("linux"));
         image.insert("rootfs".to_owned(), json!({ "diff_ids": diff_ids, "type": "layers" }));
         if let Some(variant) = &self.variant {

@@ -16,17 +16,9 @@ fn help_is_printed_for_both_ways_to_call() {
 #[test]
 fn promised_flags_and_commands_are_not_taken_for_typing_errors() {
     let folder = Project::empty();
-    for flag in [
-        "--layers",
-        "--sbom",
-        "--digest-file",
-        "--oci",
-        "--docker-load",
-        "--push",
-        "--cpio",
-        "--squashfs",
-        "--oci=x",
-    ] {
+    for flag in
+        ["--layers", "--sbom", "--digest-file", "--oci", "--docker-load", "--push", "--cpio", "--squashfs", "--oci=x"]
+    {
         let run = folder.run(&[flag, "x"]);
         let name = flag.split('=').next().unwrap();
         assert_eq!(run.code, 2);
@@ -92,7 +84,7 @@ fn without_a_project_an_output_must_be_named() {
         2,
         str![[r#"
 error: nothing says where the rootfs goes, and there is no project to put it beside
-  help: name an output: --tar PATH, --dir PATH or --docker-import NAME
+  help: name an output: --tar PATH, --dir PATH, --docker-import NAME or --oci-archive FILE
 
 "#]],
     );

@@ -6,6 +6,7 @@
 mod claim;
 mod dir;
 mod docker;
+mod oci_archive;
 mod placeholders;
 mod release;
 mod tar;
@@ -24,7 +25,7 @@ pub(crate) use placeholders::Placeholders;
 pub(crate) use release::{Job, Listener, Written, write};
 
 /// All kinds, in the order of the help.
-pub(crate) static KINDS: [&Kind; 3] = [&tar::TAR, &dir::DIR, &docker::IMPORT];
+pub(crate) static KINDS: [&Kind; 4] = [&tar::TAR, &dir::DIR, &docker::IMPORT, &oci_archive::OCI_ARCHIVE];
 
 /// One kind of output.
 pub(crate) struct Kind {

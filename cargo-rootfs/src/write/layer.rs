@@ -2,13 +2,15 @@
 //!
 //! The same rootfs gives the same layer in every release: no file in it has a modification time.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Write};
 
 use sha2::{Digest as _, Sha256};
 
+use super::compress::{Compression, Compressor};
 use super::encode::{self, Encoder};
 use crate::path::RootfsPath;
-use crate::rootfs::{Entry, Rootfs};
+use crate::rootfs::{Entry, Kind, Rootfs};
 
 /// The modification time of everything in a layer: SOURCE_DATE_EPOCH is for the image.
 pub(crate) const MTIME: u64 = 0;
@@ -16,16 +18,38 @@ pub(crate) const MTIME: u64 = 0;
 /// A layer that was written, as images refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// The digest of the archive: `sha256:` and 64 digits.
+    /// The digest of the archive, uncompressed: `sha256:` and 64 digits.
     pub(crate) diff_id: String,
+    /// The digest of the blob, as it is compressed.
+    pub(crate) digest: String,
+    /// The length of the blob.
+    pub(crate) size: u64,
+    /// The blob's, by the OCI image specification (layer.md).
+    pub(crate) media_type: &'static str,
 }
 
-/// A layer on its way to `W`.
-pub(crate) struct LayerWriter<W>(Encoder<Hashed<W>>);
+/// A layer on its way to `W`. Each of its entries is held against the rules that readers rely on.
+pub(crate) struct LayerWriter<W: Write> {
+    body: Body<W>,
+    rules: Rules,
+}
+
+enum Body<W: Write> {
+    Plain(Encoder<Hashed<W>>),
+    /// Both digests come from one pass.
+    Compressed(Encoder<Hashed<Compressor<Hashed<W>>>>, Compression),
+}
 
 impl<W: Write> LayerWriter<W> {
+    /// A layer that is not compressed.
     pub(crate) fn new(out: W) -> Self {
-        Self(Encoder::new(Hashed { out, sha256: Sha256::new() }, MTIME))
+        Self { body: Body::Plain(Encoder::new(Hashed::new(out), MTIME)), rules: Rules::default() }
+    }
+
+    pub(crate) fn compressed(out: W, compression: Compression) -> io::Result<Self> {
+        let compressor = Compressor::new(Hashed::new(out), compression)?;
+        let body = Body::Compressed(Encoder::new(Hashed::new(compressor), MTIME), compression);
+        Ok(Self { body, rules: Rules::default() })
     }
 
     /// The length of the layer of `rootfs`, uncompressed.
@@ -34,18 +58,79 @@ impl<W: Write> LayerWriter<W> {
     }
 
     pub(crate) fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
-        self.0.entry(path, entry)
+        self.rules.admit(path, entry).map_err(io::Error::other)?;
+        match &mut self.body {
+            Body::Plain(encoder) => encoder.entry(path, entry),
+            Body::Compressed(encoder, _) => encoder.entry(path, entry),
+        }
     }
 
     pub(crate) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.data(bytes)
+        match &mut self.body {
+            Body::Plain(encoder) => encoder.data(bytes),
+            Body::Compressed(encoder, _) => encoder.data(bytes),
+        }
     }
 
     /// Ends the layer, and gives back what it went to.
     pub(crate) fn finish(self) -> io::Result<(Layer, W)> {
-        let mut hashed = self.0.into_inner()?;
-        hashed.write_all(&encode::END)?;
-        Ok((Layer { diff_id: digest(hashed.sha256) }, hashed.out))
+        match self.body {
+            Body::Plain(encoder) => {
+                let mut plain = encoder.into_inner()?;
+                plain.write_all(&encode::END)?;
+                let diff_id = digest(plain.sha256);
+                let media_type = "application/vnd.oci.image.layer.v1.tar";
+                Ok((Layer { digest: diff_id.clone(), diff_id, size: plain.size, media_type }, plain.out))
+            }
+            Body::Compressed(encoder, compression) => {
+                let mut plain = encoder.into_inner()?;
+                plain.write_all(&encode::END)?;
+                let diff_id = digest(plain.sha256);
+                let blob = plain.out.finish()?;
+                let media_type = match compression {
+                    Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+                    Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+                };
+                Ok((Layer { diff_id, digest: digest(blob.sha256), size: blob.size, media_type }, blob.out))
+            }
+        }
+    }
+}
+
+/// What every reader of layers relies on: directories before what they hold, nothing twice, no path through a symlink,
+/// a hard link's file before it in the same layer, and no name that means a deletion.
+#[derive(Default)]
+struct Rules(BTreeMap<RootfsPath, Held>);
+
+/// What a layer holds under a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Directory,
+    File,
+    Link,
+}
+
+impl Rules {
+    fn admit(&mut self, path: &RootfsPath, entry: &Entry) -> Result<(), String> {
+        if path.components().any(|name| name.starts_with(b".wh.")) {
+            return Err(format!("`{path}` would mean a deletion in a layer"));
+        }
+        if path.parent().is_some_and(|parent| self.0.get(&parent) != Some(&Held::Directory)) {
+            return Err(format!("`{path}` is not in a directory of its layer"));
+        }
+        let held = match &entry.kind {
+            Kind::Dir => Held::Directory,
+            Kind::File(_) => Held::File,
+            Kind::Symlink(_) => Held::Link,
+            Kind::Hardlink(target) if self.0.get(target) == Some(&Held::File) => Held::Link,
+            Kind::Hardlink(target) => {
+                return Err(format!("`{path}` is a link to `{target}`, which is not in its layer"));
+            }
+        };
+        match self.0.insert(path.clone(), held) {
+            None => Ok(()),
+            Some(_) => Err(format!("`{path}` is twice in its layer")),
+        }
     }
 }
 
@@ -58,16 +143,24 @@ fn digest(sha256: Sha256) -> String {
     sha256.finalize().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Digests what goes by.
+/// Digests and counts what goes by.
 struct Hashed<W> {
     out: W,
     sha256: Sha256,
+    size: u64,
+}
+
+impl<W> Hashed<W> {
+    fn new(out: W) -> Self {
+        Self { out, sha256: Sha256::new(), size: 0 }
+    }
 }
 
 impl<W: Write> Write for Hashed<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.sha256.update(&bytes[..count]);
+        self.size += count as u64;
         Ok(count)
     }
 
@@ -79,6 +172,7 @@ impl<W: Write> Write for Hashed<W> {
             self.sha256.update(&slice[..written]);
             left -= written;
         }
+        self.size += count as u64;
         Ok(count)
     }
 

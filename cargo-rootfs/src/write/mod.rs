@@ -4,6 +4,8 @@
 //! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
 #[cfg(feature = "cli")]
+pub(crate) mod blob_archive;
+#[cfg(feature = "cli")]
 pub(crate) mod compress;
 mod destination;
 pub mod dir;

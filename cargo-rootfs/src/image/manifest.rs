@@ -1,0 +1,50 @@
+//! Manifests and indexes of the OCI image specification (manifest.md, image-index.md, image-layout.md).
+
+use serde_json::{Value, json};
+
+/// The media type of an image's configuration.
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// The media type of a manifest.
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of an index.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+/// The file `oci-layout` of a layout.
+pub(crate) const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// A reference to a blob (descriptor.md).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) media_type: &'static str,
+    /// `sha256:` and 64 digits.
+    pub(crate) digest: String,
+    pub(crate) size: u64,
+}
+
+impl Descriptor {
+    /// The blob's name in a layout.
+    pub(crate) fn path(&self) -> String {
+        format!("blobs/{}", self.digest.replace(':', "/"))
+    }
+
+    fn json(&self) -> Value {
+        json!({ "mediaType": self.media_type, "digest": self.digest, "size": self.size })
+    }
+}
+
+/// The manifest of an image of one platform.
+pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
+    let layers: Vec<Value> = layers.iter().map(Descriptor::json).collect();
+    json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config.json(), "layers": layers }).to_string()
+}
+
+/// The file `index.json` of a layout that holds `manifest` alone.
+pub(crate) fn index(manifest: &Descriptor) -> String {
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest.json()] }).to_string()
+}
+
+/// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2).
+pub(crate) fn docker_manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
+    let layers: Vec<String> = layers.iter().map(Descriptor::path).collect();
+    json!([{ "Config": config.path(), "Layers": layers, "RepoTags": null }]).to_string()
+}
