@@ -98,3 +98,129 @@ fn image(layer: LayerWriter<BlobArchive>, config: &ImageConfig) -> io::Result<Bo
     archive.add("oci-layout", manifest::LAYOUT)?;
     archive.complete()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::Command;
+
+    use serde_json::Value;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::target::Target;
+    use crate::write::tests::*;
+
+    fn written(planned: &Planned, epoch: i64) -> Vec<(String, Vec<u8>)> {
+        let (_folder, path) = temp();
+        let target = Target::parse("aarch64-unknown-linux-gnu").unwrap();
+        let mut image = ImageConfig::new(&target).unwrap();
+        image.created = epoch;
+        let job = Job { target: &target, rootfs: &planned.0, image, epoch, outputs: &[] };
+        let sink = super::super::Place::sink(&Place(path.join("x.tar")), &job);
+        write_one(planned, sink).unwrap();
+        let mut archive = tar::Archive::new(std::fs::File::open(path.join("x.tar")).unwrap());
+        let files = archive.entries().unwrap().map(|file| {
+            let mut file = file.unwrap();
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            (file.path().unwrap().display().to_string(), bytes)
+        });
+        files.collect()
+    }
+
+    fn sha256(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
+    /// Each digest and size is computed anew from what is there, from the index down to the layer's bytes.
+    #[test]
+    fn everything_is_what_refers_to_it() {
+        let planned = some_of_everything();
+        let files = written(&planned, 1_700_000_000);
+        let file = |name: &str| &files.iter().find(|(path, _)| path == name).unwrap().1;
+        let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap();
+            let bytes = file(&format!("blobs/{}", digest.replace(':', "/")));
+            assert_eq!((sha256(bytes).as_str(), bytes.len() as u64), (digest, descriptor["size"].as_u64().unwrap()));
+            bytes
+        };
+        assert_eq!(json(file("oci-layout")), serde_json::json!({"imageLayoutVersion": "1.0.0"}));
+        let index = json(file("index.json"));
+        assert_eq!(index["manifests"].as_array().unwrap().len(), 1);
+        assert_eq!(index["manifests"][0]["platform"], Value::Null, "of a manifest alone, its config says it");
+        let manifest = json(blob(&index["manifests"][0]));
+        let config = json(blob(&manifest["config"]));
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+        let layer = blob(&manifest["layers"][0]);
+        for (part, kind) in [
+            (&index["manifests"][0], "manifest.v1+json"),
+            (&manifest["config"], "config.v1+json"),
+            (&manifest["layers"][0], "layer.v1.tar+gzip"),
+        ] {
+            assert_eq!(part["mediaType"], format!("application/vnd.oci.image.{kind}"));
+        }
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&layer[..]).read_to_end(&mut plain).unwrap();
+        assert_eq!(config["rootfs"]["diff_ids"], serde_json::json!([sha256(&plain)]));
+        assert!(plain == tar_bytes(&planned, 0), "no file of a layer has a time");
+        assert_eq!((&config["created"], &config["architecture"]), (&"2023-11-14T22:13:20Z".into(), &"arm64".into()));
+        assert_eq!(config["history"].as_array().unwrap().len(), 1, "one entry a layer");
+        assert_eq!(config["history"][0]["comment"], COMMENT);
+
+        let docker = &json(file("manifest.json"))[0];
+        assert_eq!(json(file(docker["Config"].as_str().unwrap())), config);
+        assert_eq!(file(docker["Layers"][0].as_str().unwrap()), layer);
+        assert_eq!(files.len(), 6, "and nothing else is there");
+    }
+
+    #[test]
+    fn the_same_rootfs_gives_the_same_bytes_and_one_layer_in_every_release() {
+        let planned = some_of_everything();
+        let (one, again, later) = (written(&planned, 0), written(&planned, 0), written(&planned, 1_700_000_000));
+        assert!(one == again);
+        assert_eq!(one[0].0, later[0].0, "the layer");
+        assert_ne!(one[1].0, later[1].0, "the configuration has the time");
+    }
+
+    #[test]
+    fn what_a_layer_cannot_hold_is_refused() {
+        let planned = Planned::new().file("/srv/.wh.config", 0o644, b"");
+        let (_folder, path) = temp();
+        let target = Target::host();
+        let image = ImageConfig::new(&target).unwrap();
+        let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
+        let place = Place(path.join("x.tar"));
+        let error = write_one(&planned, super::super::Place::sink(&place, &job)).unwrap_err();
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains(".wh.config"), "{error}");
+        assert!(names_in(&path).is_empty());
+        let pipe = Place("/dev/null".into());
+        assert!(super::super::Place::sink(&pipe, &job).is_err(), "its beginning is written last");
+    }
+
+    /// The engines say which image they took: it must be this one.
+    #[test]
+    fn engines_load_it() {
+        let (_folder, path) = temp();
+        // Bytes of its own, so that no other test makes the same image.
+        let planned = some_of_everything().file("/srv/id", 0o644, std::process::id().to_string().as_bytes());
+        let target = Target::host();
+        let image = ImageConfig::new(&target).unwrap();
+        let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
+        write_one(&planned, super::super::Place::sink(&Place(path.join("x.tar")), &job)).unwrap();
+        let listed = Command::new("tar").args(["-xOf", "x.tar", "manifest.json"]).current_dir(&path).output().unwrap();
+        let manifest: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        let id = manifest[0]["Config"].as_str().unwrap().replace("blobs/sha256/", "sha256:");
+        for engine in ["docker", "podman"] {
+            let asked = |arguments: &[&str]| Command::new(engine).args(arguments).current_dir(&path).output();
+            if !asked(&["version"]).is_ok_and(|output| output.status.success()) {
+                skip(&format!("{engine} does not run"));
+                continue;
+            }
+            let loaded = asked(&["load", "--quiet", "--input", "x.tar"]).unwrap();
+            assert!(String::from_utf8_lossy(&loaded.stdout).contains(&id), "{engine}: {loaded:?}");
+            assert!(asked(&["image", "rm", &id]).unwrap().status.success(), "{engine}");
+        }
+    }
+}
