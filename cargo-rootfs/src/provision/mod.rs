@@ -18,6 +18,8 @@ mod request;
 mod rounds;
 mod sources;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod unpack;
 mod update;
 mod want;

@@ -1,0 +1,283 @@
+//! The whole of it without a network: sysroots made of packages that a directory has, in the place of apt.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::apt::Contents;
+use super::cache::hexadecimal;
+use super::index::Index;
+use super::lock::Package;
+use super::repair::Recipe;
+use super::suite::base;
+use super::want::Owners;
+use super::*;
+use crate::target::Target;
+
+/// One package, whose version and files a test may change.
+struct Deb {
+    name: &'static str,
+    version: &'static str,
+    needs: &'static [&'static str],
+    files: &'static [&'static str],
+}
+
+impl Deb {
+    /// The file: an ar(1) archive of two tar archives (deb(5)).
+    fn file(&self) -> Vec<u8> {
+        let tar = |files: &[(String, String)]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for (path, text) in files {
+                let mut header = tar::Header::new_gnu();
+                header.set_mode(0o755);
+                header.set_size(text.len() as u64);
+                tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+            }
+            tar.into_inner().unwrap()
+        };
+        let (name, version) = (self.name, self.version);
+        let fields =
+            format!("Package: {name}\nVersion: {version}\nArchitecture: arm64\nMaintainer: x\nDescription: x\n");
+        let files = self.files.iter().map(|path| (format!("./{path}"), format!("{name} {version}\n")));
+        let control = tar(&[("./control".to_owned(), fields)]);
+        let data = tar(&files.collect::<Vec<_>>());
+        let mut deb = b"!<arch>\n".to_vec();
+        for (name, bytes) in [("debian-binary", b"2.0\n".to_vec()), ("control.tar", control), ("data.tar", data)] {
+            deb.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100644, bytes.len()).bytes());
+            deb.extend(&bytes);
+            deb.extend((bytes.len() % 2 == 1).then_some(b'\n'));
+        }
+        deb
+    }
+
+    fn package(&self) -> Package {
+        let sha256 = hexadecimal(&Sha256::digest(self.file()));
+        Package { name: self.name.to_owned(), version: self.version.to_owned(), sha256 }
+    }
+}
+
+/// A mirror with the packages of every sysroot, empty, and a few more.
+struct Mirror {
+    debs: RefCell<Vec<Deb>>,
+    is_fetched: Cell<bool>,
+    has_contents: Cell<bool>,
+    /// What it was asked for.
+    asked: RefCell<Vec<String>>,
+    cache: tempfile::TempDir,
+    project: tempfile::TempDir,
+}
+
+impl Mirror {
+    fn new(debs: Vec<Deb>) -> Self {
+        let essential = base().into_iter().map(|name| Deb { name, version: "1", needs: &[], files: &[] });
+        Self {
+            debs: RefCell::new(essential.chain(debs).collect()),
+            is_fetched: Cell::new(false),
+            has_contents: Cell::new(false),
+            asked: RefCell::default(),
+            cache: tempfile::tempdir().unwrap(),
+            project: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.asked.borrow_mut().push(what.into());
+    }
+
+    /// A sysroot with `wants` on arm64, of a project whose lock is in the mirror's folder.
+    fn provide(&self, wants: &[Want], may: May) -> Result<Provided> {
+        let request = Request {
+            suite: Suite::parse("debian:bookworm").unwrap(),
+            machine: Target::parse("aarch64-unknown-linux-gnu").unwrap().machine(),
+            wants: wants.iter().filter(|want| !want.is_recommended()).cloned().collect(),
+            hopes: wants.iter().filter(|want| want.is_recommended()).cloned().collect(),
+            pinned: Pinned::Project(self.project.path().to_owned()),
+            may,
+            is_auto: false,
+        };
+        let open = || -> Result<Box<dyn Index + '_>> { Ok(Box::new(self)) };
+        provide_from(&open, &Cache::at(self.cache.path()), &request, &mut Silent, &|| Ok(()))
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.take()
+    }
+
+    fn lock(&self) -> String {
+        fs::read_to_string(self.project.path().join(LOCK)).unwrap()
+    }
+}
+
+struct Silent;
+
+impl Watch for Silent {
+    fn step(&mut self, _: Step<'_>) {}
+}
+
+impl Index for &Mirror {
+    fn has_index(&self) -> bool {
+        self.is_fetched.get()
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.is_fetched.get()
+    }
+
+    fn update(&self) -> Result<()> {
+        self.note("index");
+        self.is_fetched.set(true);
+        Ok(())
+    }
+
+    fn forget(&self) {
+        self.is_fetched.set(false);
+    }
+
+    fn known(&self, names: &[String]) -> Result<Vec<String>> {
+        let debs = self.debs.borrow();
+        Ok(names.iter().filter(|name| debs.iter().any(|deb| deb.name == *name)).cloned().collect())
+    }
+
+    fn has_contents(&self, _: Contents, _: Network) -> bool {
+        self.has_contents.get()
+    }
+
+    fn update_contents(&self, _: Contents) -> Result<()> {
+        self.note("files");
+        self.has_contents.set(true);
+        Ok(())
+    }
+
+    fn owners(&self, _: Contents, wants: &[&Want]) -> Result<Vec<Owners>> {
+        let recipe = Recipe::debian();
+        let of = |want: &&Want| {
+            let (places, mut owners) = (want.places(&recipe), Owners::default());
+            for deb in self.debs.borrow().iter() {
+                deb.files.iter().for_each(|file| places.note(&format!("{file} utils/{}", deb.name), &mut owners));
+            }
+            owners
+        };
+        Ok(wants.iter().map(of).collect())
+    }
+
+    fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
+        let debs = self.debs.borrow();
+        let mut left: Vec<&str> = specs.iter().map(String::as_str).collect();
+        let mut chosen = BTreeSet::new();
+        while let Some(spec) = left.pop() {
+            let (name, version) = spec.split_once('=').map_or((spec, None), |(name, version)| (name, Some(version)));
+            let found = debs.iter().find(|deb| deb.name == name && version.is_none_or(|it| it == deb.version));
+            let deb = found.ok_or_else(|| Error::failed(format!("the mirror no longer has {spec}")))?;
+            if chosen.insert(deb.package()) {
+                left.extend(deb.needs);
+            }
+        }
+        Ok(chosen.into_iter().collect())
+    }
+
+    fn download(&self, packages: &[&Package], folder: &Path) -> Result<()> {
+        self.note(format!("{} packages", packages.len()));
+        for package in packages {
+            let debs = self.debs.borrow();
+            let deb = debs.iter().find(|deb| deb.name == package.name && deb.version == package.version);
+            let deb = deb.ok_or_else(|| Error::failed(format!("the mirror no longer has {}", package.spec())))?;
+            fs::write(folder.join(format!("{}_{}_arm64.deb", deb.name, deb.version)), deb.file()).unwrap();
+        }
+        Ok(())
+    }
+}
+
+const LOCKED: May = May { change_lock: Lockfile::Stays, network: Network::Unused };
+
+fn tool(name: &str) -> Want {
+    Want::Tool(name.to_owned())
+}
+
+/// Packages are unpacked by Debian's own tools.
+fn is_debian() -> bool {
+    let is_debian = apt::missing().is_none();
+    assert!(is_debian || std::env::var_os("CI").is_none(), "CI must not skip: apt and dpkg-deb are needed");
+    if !is_debian {
+        eprintln!("skipped: no apt and dpkg-deb");
+    }
+    is_debian
+}
+
+fn mirror() -> Mirror {
+    Mirror::new(vec![
+        Deb { name: "app-tools", version: "1", needs: &["libapp1"], files: &["usr/bin/own-app"] },
+        Deb { name: "libapp1", version: "1", needs: &[], files: &["usr/lib/libapp.so.1"] },
+        Deb { name: "own-data", version: "1", needs: &[], files: &["usr/share/own/data"] },
+    ])
+}
+
+#[test]
+fn a_sysroot_is_made_once_and_then_found() {
+    if !is_debian() {
+        return;
+    }
+    let mirror = mirror();
+    let made = mirror.provide(&[tool("own-app")], May::default()).unwrap();
+    let read = |path: &str| fs::read_to_string(made.kept.root.join(path)).unwrap();
+    assert_eq!((read("usr/bin/own-app"), read("usr/lib/libapp.so.1")), ("app-tools 1\n".into(), "libapp1 1\n".into()));
+    assert!(!made.kept.root.join("usr/share/own").exists());
+    assert!(read("var/lib/dpkg/status").contains("Package: libapp1\n"));
+    let count = format!("{} packages", base().len() + 2);
+    assert_eq!((made.packages, mirror.asked()), (base().len() + 2, vec!["index".into(), "files".into(), count]));
+    assert!(mirror.lock().contains("\"own-app\" = \"app-tools\""), "{}", mirror.lock());
+
+    let again = mirror.provide(&[tool("own-app")], LOCKED).unwrap();
+    assert_eq!((again.kept.root, mirror.asked()), (made.kept.root, Vec::new()));
+}
+
+#[test]
+fn what_is_pinned_stays_until_it_is_renewed() {
+    if !is_debian() {
+        return;
+    }
+    let mirror = mirror();
+    mirror.provide(&[tool("own-app")], May::default()).unwrap();
+    let before = mirror.lock();
+    let error = mirror.provide(&[Want::Package("own-data".to_owned())], LOCKED).unwrap_err().to_string();
+    assert!(error.contains("would have to change") && mirror.lock() == before, "{error}");
+
+    // Only what is new is fetched.
+    mirror.asked();
+    mirror.provide(&[Want::Package("own-data".to_owned())], May::default()).unwrap();
+    assert_eq!(mirror.asked(), ["1 packages"]);
+
+    // The mirror goes on, and no longer has what the lock pins.
+    mirror.debs.borrow_mut().iter_mut().filter(|deb| deb.name == "libapp1").for_each(|deb| deb.version = "2");
+    fs::remove_dir_all(mirror.cache.path().join("debs")).unwrap();
+    fs::remove_dir_all(mirror.cache.path().join("unpacked")).unwrap();
+    fs::remove_dir_all(mirror.cache.path().join("sysroots")).unwrap();
+    let error = mirror.provide(&[tool("own-app")], May::default()).unwrap_err().to_string();
+    assert!(error.contains("the mirror no longer has libapp1=1"), "{error}");
+    let renewed = May { change_lock: Lockfile::Renewed, network: Network::Used };
+    let made = mirror.provide(&[tool("own-app")], renewed).unwrap();
+    assert_eq!(fs::read_to_string(made.kept.root.join("usr/lib/libapp.so.1")).unwrap(), "libapp1 2\n");
+}
+
+#[test]
+fn all_that_no_package_has_is_told_at_once() {
+    let mirror = mirror();
+    let wants = [tool("nowhere"), Want::Package("no-package".to_owned()), Want::Recommended("no-data".to_owned())];
+    let error = mirror.provide(&wants, May::default()).unwrap_err().to_string();
+    assert!(error.contains("`nowhere`") && error.contains("no package `no-package`"), "{error}");
+    assert!(!error.contains("no-data") && !mirror.project.path().join(LOCK).exists(), "{error}");
+}
+
+#[test]
+fn what_is_lacking_without_the_network_is_told() {
+    let mirror = mirror();
+    let offline = May { change_lock: Lockfile::Grows, network: Network::Unused };
+    let error = mirror.provide(&[tool("own-app")], offline).unwrap_err().to_string();
+    assert!(error.contains("lacking  the index of debian:bookworm for arm64"), "{error}");
+    mirror.is_fetched.set(true);
+    mirror.has_contents.set(true);
+    let error = mirror.provide(&[tool("own-app")], offline).unwrap_err().to_string();
+    assert!(error.contains("lacking  libapp1=1") && mirror.asked().is_empty(), "{error}");
+}
