@@ -3,6 +3,7 @@
 //!
 //! What the rules say is theirs; closures of what they bring are the worklist's.
 
+mod firing;
 mod image_file;
 
 use std::collections::BTreeSet;
@@ -14,9 +15,8 @@ use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::scripts::Script;
 use super::suggestions::Suggestion;
-use super::take::{Taken, Taking};
+use super::take::Taken;
 use super::worklist::Worklist;
-use super::{libraries, tools};
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
@@ -25,11 +25,12 @@ use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::{Body, Entry, Kind, Origin};
-use crate::runtime::{NewBody, Rule, Rules, Triggered, WordsOf};
-use crate::shortage::{Fault, Shortage};
+use crate::runtime::{NewBody, Rule, Rules, Triggered};
+use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::template::{Template, TemplateKind};
+use firing::Firing;
 
 /// What rules take is matched again; no chain of rules is as long as this.
 const MAX_ROUNDS: usize = 64;
@@ -320,155 +321,6 @@ impl<'t> Runtime<'t> {
     }
 }
 
-/// One rule while it does its work.
-struct Firing<'f, 't, 'w> {
-    runtime: &'f mut Runtime<'t>,
-    worklist: &'f mut Worklist<'w>,
-    rule: &'f Rule,
-    because: &'f RootfsPath,
-    origin: Origin,
-    bindings: Bindings<'f>,
-    roots: Vec<Root>,
-}
-
-impl Firing<'_, '_, '_> {
-    /// `take`, `first-of` and `files`.
-    fn files(&mut self) {
-        let mut count = 0;
-        for text in &self.rule.take {
-            count += self.take(text, &self.bindings.clone());
-        }
-        for list in &self.rule.first_of {
-            count +=
-                list.iter().map(|text| self.take(text, &self.bindings.clone())).find(|count| *count > 0).unwrap_or(0);
-        }
-        if self.rule.required && count == 0 {
-            let first = self.rule.take.iter().chain(self.rule.first_of.iter().flatten());
-            let Rule { name, why, .. } = self.rule;
-            let mut error = Error::failed(format!("rule {name} found nothing in the sysroot"))
-                .detail(format!("{why}, because of {}", self.because));
-            for text in first {
-                error = error.detail(format!("tried  {text}"));
-            }
-            let package = self.rule.packages.first();
-            let error = match package {
-                Some(package) => error.help(format!("install {package} in the sysroot, or pass `--runtime none`")),
-                None => error.help("add what it names to the sysroot, or pass `--runtime none`"),
-            };
-            let shortage = package.cloned().map(Shortage::Package);
-            self.runtime.faults.push(Fault::short(error, shortage));
-        }
-        for file in &self.rule.files {
-            for path in bind(&file.path, &self.bindings) {
-                let path = RootfsPath::from_bytes(unescape(&path).as_bytes());
-                self.runtime.made.extend(path.map(|path| (path, file.body.clone(), self.origin.clone())));
-            }
-        }
-    }
-
-    /// `modules`
-    fn modules(&mut self) {
-        // No package has a file of the project.
-        if self.rule.modules.is_empty() || self.worklist.view.is_outside(self.because) {
-            return;
-        }
-        let modules = globs(&self.rule.modules, &self.bindings);
-        let exclude = globs(&self.rule.exclude, &self.bindings);
-        let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
-        let database = runtime.database.get_or_insert_with(|| Database::open(view, runtime.machine));
-        let Some(database) = database else { return };
-        let Some(id) = database.owners(view, std::slice::from_ref(self.because))[0] else { return };
-        let is_module = |path: &RootfsPath| modules.iter().any(|glob| glob.matches(path).is_some());
-        for (id, files) in database.modules(view, id, is_module) {
-            let name = &database.package(id).name;
-            let mut taking = Taking {
-                view: &mut *view,
-                taken: &mut runtime.taken,
-                machine: runtime.machine,
-                exclude: &exclude,
-                origin: &self.origin,
-                roots: &mut self.roots,
-                count: 0,
-            };
-            taking.package(name, &files);
-        }
-    }
-
-    /// Takes what a pattern leads to; how much that was.
-    fn take(&mut self, text: &str, bindings: &Bindings<'_>) -> usize {
-        let exclude = globs(&self.rule.exclude, bindings);
-        let mut taking = Taking {
-            view: self.worklist.view,
-            taken: &mut self.runtime.taken,
-            machine: self.runtime.machine,
-            exclude: &exclude,
-            origin: &self.origin,
-            roots: &mut self.roots,
-            count: 0,
-        };
-        for text in bind(text, bindings) {
-            for glob in Glob::parse(&text).unwrap_or_default() {
-                for path in taking.view.expand(&glob) {
-                    taking.path(&path);
-                }
-            }
-        }
-        taking.count
-    }
-
-    fn tools(&mut self, texts: &[String], bindings: &Bindings<'_>) {
-        self.named(texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)));
-    }
-
-    /// Tools as `--with` looks them up, those that are there.
-    fn named(&mut self, names: impl Iterator<Item = String>) {
-        for name in names {
-            let view = &mut *self.worklist.view;
-            let path = match RootfsPath::from_bytes(name.as_bytes()) {
-                Some(path) => Some(path).filter(|path| matches!(view.walk(path).end, End::File(_))),
-                None => tools::by_name(view, &name),
-            };
-            let root = path.map(|path| Root::tool(name, self.origin.clone(), path));
-            self.roots.extend(root.map(Root::optional));
-        }
-    }
-
-    fn libraries(&mut self, texts: &[String], bindings: &Bindings<'_>) {
-        for name in texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)) {
-            let (view, machine) = (&mut *self.worklist.view, self.runtime.machine);
-            let resolver = &mut self.worklist.resolvers.tools;
-            let root = libraries::by_name(view, resolver, &name, self.origin.clone(), machine);
-            self.roots.extend(root.ok().map(Root::optional));
-        }
-    }
-
-    /// `words-of`
-    fn words(&mut self, words: &WordsOf) {
-        for file in bind(&words.file, &self.bindings) {
-            let Some(path) = RootfsPath::from_bytes(unescape(&file).as_bytes()) else { continue };
-            let template = self.runtime.template;
-            let is_taken = self.runtime.paths.contains(&path);
-            let Some(bytes) = image_file::read(self.worklist.view, template, is_taken, &path) else { continue };
-            let read = words.form.read(&bytes);
-            let folder = path.parent().unwrap_or_else(RootfsPath::root);
-            for name in &read.includes {
-                let text = folder.join(name.as_bytes()).to_string();
-                self.take(&text, &self.bindings.clone());
-            }
-            for word in read.words.iter().filter(|word| !words.except.contains(word)) {
-                let bindings = Bindings { word: Some(word), ..self.bindings };
-                self.libraries(&words.libraries, &bindings);
-                self.tools(&words.tools, &bindings);
-                for text in &words.take {
-                    // A module by its whole path, as pam.d(5) allows.
-                    let text = if word.starts_with('/') && text.ends_with("/{}") { "{}" } else { text };
-                    self.take(text, &bindings);
-                }
-            }
-        }
-    }
-}
-
 impl Rule {
     /// Whether any of these variables is in it: else it does the same whatever they stand for.
     fn uses(&self, variables: &[&str]) -> bool {
@@ -481,26 +333,11 @@ impl Rule {
     }
 }
 
-/// The patterns that texts of a rule stand for.
-fn globs(texts: &[String], bindings: &Bindings<'_>) -> Vec<Glob> {
-    texts.iter().flat_map(|text| bind(text, bindings)).flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect()
-}
-
 /// Whether a path lies in a folder that a merged /usr has as a link into /usr (file-hierarchy(7)).
 fn is_mergeable(path: &RootfsPath) -> bool {
     let mut components = path.components();
     let top = components.next().unwrap_or_default();
     components.next().is_some() && (matches!(top, b"bin" | b"sbin") || top.starts_with(b"lib"))
-}
-
-/// The text of what has no wildcard.
-fn unescape(text: &str) -> String {
-    let mut characters = text.chars();
-    let mut plain = String::with_capacity(text.len());
-    while let Some(character) = characters.next() {
-        plain.extend(if character == '\\' { characters.next() } else { Some(character) });
-    }
-    plain
 }
 
 /// The folders that hold libraries, each once.
