@@ -237,3 +237,22 @@ fn an_unknown_template_is_told() {
     let error = Ask::tools(&["sh"]).template("bsae").error(&Disk::merged());
     assert!(error.to_string().contains("base"), "{error}");
 }
+
+/// The shortages are those of everything that is missing; with none, no other sysroot would help.
+#[test]
+fn shortages_are_told_apart_from_other_faults() {
+    use super::super::{Incomplete, Refusal, Shortage, assemble};
+    let refusal = |ask: &Ask, sysroot: &Disk| {
+        assemble(sysroot.root(), &ask.target, &ask.content, &ask.artifacts).map(|_| ()).unwrap_err()
+    };
+    let sysroot = Disk::merged().elf("usr/bin/app", tool().needs("libgone.so.1").needs("libbad.so"));
+    let sysroot = sysroot.bytes("usr/lib/libbad.so", b"\x7fELF", 0o755);
+    let Refusal::Incomplete(Incomplete { shortages, report }) = refusal(&Ask::tools(&["app", "nope"]), &sysroot) else {
+        panic!("a missing tool and a missing library are shortages");
+    };
+    let expected = [Shortage::Tool("nope".to_owned()), Shortage::Library("libgone.so.1".to_owned())];
+    assert!(shortages.iter().eq(&expected), "{shortages:?}");
+    assert_eq!(report.each().count(), 3, "a library that cannot be loaded is reported, and is no shortage: {report}");
+    let failed = refusal(&Ask::tools(&["/usr/bin"]), &sysroot);
+    assert!(matches!(failed, Refusal::Failed(_)), "{failed:?}");
+}
