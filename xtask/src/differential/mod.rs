@@ -7,7 +7,6 @@ mod enter;
 pub(crate) mod header;
 mod machine;
 mod rules;
-mod table;
 
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
@@ -27,9 +26,6 @@ const COMPARISONS: &[Comparison] = &[
     ("rules: x86_64, glibc", Tier::Quick, |ours, _| rules::glibc(ours)),
     ("rules: aarch64, glibc", Tier::Full, |ours, _| rules::glibc_arm64(ours)),
     ("rules: x86_64, musl", Tier::Quick, |ours, _| rules::musl(ours)),
-    ("table: x86_64, glibc", Tier::Quick, |ours, _| table::glibc(ours)),
-    ("table: aarch64, glibc", Tier::Full, |ours, _| table::glibc_arm64(ours)),
-    ("table: x86_64, musl", Tier::Quick, |ours, _| table::musl(ours)),
 ];
 
 /// `cargo xtask differential [--quick] [FILTER]`.

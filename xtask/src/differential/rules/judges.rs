@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::super::answer::{Answer, Printed};
 use super::super::enter::{HOST, in_root, real};
 use super::super::machine::BASELINE;
-use super::forge::{Flavor, Libc, Tree};
+use super::schema::{Libc, Row};
+use super::{Flavor, versions};
 use crate::host;
 
 /// How long anybody may think about one program. (There are tools that follow every path of a graph.)
@@ -49,27 +50,54 @@ pub(super) struct Court<'c> {
 
 impl Court<'_> {
     /// What `judge` says; `None` where it is not on this machine.
-    pub(super) fn ask(&self, judge: Judge, tree: &Tree) -> Result<Option<Answer>> {
-        let program = program(tree);
-        let library_path = tree.library_path.iter().map(|path| format!("LD_LIBRARY_PATH={path}"));
-        let mut env: Vec<String> = library_path.collect();
+    pub(super) fn ask(&self, judge: Judge, row: &Row) -> Result<Option<Answer>> {
+        // Ours answers for the baseline here, and the others for no hardware at all.
+        if judge != Judge::Loader && row.on.as_ref().is_some_and(|levels| !levels.is_empty()) {
+            return Ok(None);
+        }
+        let Some(printed) = self.printed(judge, row)? else { return Ok(None) };
+        let answer = match judge {
+            Judge::Loader => Answer::of_loader(&printed, &|path| self.real(row, path)),
+            Judge::Ours => {
+                ensure!(!printed.stdout.is_empty(), "no answer of ours: {}", printed.why());
+                Answer::of_ours(printed.stdout.trim_end())?
+            }
+            Judge::Libtree => of_libtree(&printed, &|path| self.real(row, path)),
+            Judge::Lddtree => of_lddtree(&printed, &|path| self.real(row, path)),
+            Judge::Elfpak => of_elfpak(&printed, &|path| self.real(row, path)),
+        };
+        Ok(Some(self.of_interest(answer, row)))
+    }
+
+    fn printed(&self, judge: Judge, row: &Row) -> Result<Option<Printed>> {
+        let program = &self.program(row);
+        let library_path = row.library_path.as_ref().map(|path| row.text(path, &self.flavor.loader));
+        let mut env: Vec<String> = library_path.iter().map(|path| format!("LD_LIBRARY_PATH={path}")).collect();
         let words = |text: &[&str]| text.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         let argv = match judge {
             Judge::Loader => {
-                env.extend([format!("{}={}", BASELINE.0, BASELINE.1), "LD_TRACE_LOADED_OBJECTS=1".to_owned()]);
+                env.push("LD_TRACE_LOADED_OBJECTS=1".to_owned());
+                if row.on.is_none() {
+                    env.push(format!("{}={}", BASELINE.0, BASELINE.1));
+                }
                 // A processor without ARMv8.1's atomics, which have a folder of their own (qemu-user's -cpu).
                 env.push("QEMU_CPU=cortex-a57".to_owned());
-                match (self.flavor.libc, self.flavor.emulator) {
-                    (Libc::Musl, _) => words(&[self.flavor.interpreter, "--list", program]),
-                    (Libc::Glibc, Some(emulator)) => words(&[&format!("{HOST}{emulator}"), program]),
-                    (Libc::Glibc, None) => words(&[program]),
+                let interpreter = self.flavor.loader.interpreter;
+                match (self.flavor.loader.libc, self.flavor.emulator, &row.on) {
+                    (Libc::Musl, ..) => words(&[interpreter, "--list", program]),
+                    (Libc::Glibc, Some(emulator), _) => words(&[&format!("{HOST}{emulator}"), program]),
+                    (Libc::Glibc, None, None) => words(&[program]),
+                    (Libc::Glibc, None, Some(levels)) => {
+                        let mask = if levels.is_empty() { "none".to_owned() } else { levels.join(":") };
+                        words(&[interpreter, "--glibc-hwcaps-mask", &mask, program])
+                    }
                 }
             }
             Judge::Ours => {
                 env.clear();
                 let mut argv = self.of_host(self.ours)?;
                 argv.extend(words(&["rootfs", "tree", "--message-format", "json"]));
-                argv.extend(tree.library_path.iter().flat_map(|path| ["--library-path".to_owned(), path.clone()]));
+                argv.extend(library_path.iter().flat_map(|path| ["--library-path".to_owned(), path.clone()]));
                 argv.extend(words(&["--", program]));
                 argv
             }
@@ -95,37 +123,62 @@ impl Court<'_> {
                 }
                 let mut argv = self.of_host(&elfpak)?;
                 argv.extend(words(&["inspect", "--json"]));
-                let folders = tree.library_path.iter().flat_map(|path| path.split(':'));
+                let folders = library_path.iter().flat_map(|path| path.split(':'));
                 argv.extend(folders.flat_map(|folder| ["--library-path".to_owned(), folder.to_owned()]));
-                argv.push(program.to_owned());
+                argv.push(program.clone());
                 argv
             }
         };
-        let printed = in_root(self.root, tree.current.as_deref().unwrap_or("/"), &env, &argv, TIMEOUT)?;
-        let answer = match judge {
-            Judge::Loader => Answer::of_loader(&printed, &|path| self.real(tree, path)),
-            Judge::Ours => {
-                ensure!(!printed.stdout.is_empty(), "no answer of ours: {}", printed.why());
-                Answer::of_ours(printed.stdout.trim_end())?
+        in_root(self.root, row.current.as_deref().unwrap_or("/"), &env, &argv, TIMEOUT).map(Some)
+    }
+
+    /// What the loader does, and what of it is not what the rule says.
+    pub(super) fn judge(&self, row: &Row) -> Result<(Answer, Option<String>)> {
+        let expected = self.expected(row);
+        if let Some(lines) = row.versions(&self.flavor.loader) {
+            let printed = self.printed(Judge::Loader, row)?.context("the loader is here")?;
+            let differs = versions::differ(&lines, &printed, &self.program(row));
+            return Ok((expected, differs));
+        }
+        let their = self.ask(Judge::Loader, row)?.context("the loader is here")?;
+        let differs = (!their.agrees(&expected)).then(|| {
+            let (more, less) = (their.beyond(&expected), expected.beyond(&their));
+            format!("\n    loader only: {more}\n    rule only:   {less}")
+        });
+        Ok((their, differs))
+    }
+
+    /// What the loader does, as the rule has it.
+    fn expected(&self, row: &Row) -> Answer {
+        let mut answer = Answer::default();
+        for line in row.then(&self.flavor.loader) {
+            if let Some((_, found)) = line.split_once(" => ") {
+                answer.files.insert(self.real(row, found.rsplit_once(" [").map_or(found, |(path, _)| path)));
+            } else if let Some((name, _)) = line.rsplit_once(" missing for ") {
+                answer.missing.insert(name.to_owned());
+            } else {
+                answer.refusal = Some(line);
             }
-            Judge::Libtree => of_libtree(&printed, &|path| self.real(tree, path)),
-            Judge::Lddtree => of_lddtree(&printed, &|path| self.real(tree, path)),
-            Judge::Elfpak => of_elfpak(&printed, &|path| self.real(tree, path)),
-        };
-        Ok(Some(self.of_interest(answer, tree)))
+        }
+        self.of_interest(answer, row)
     }
 
     /// The loader is mapped always, and listed by some; so is the program.
-    fn of_interest(&self, mut answer: Answer, tree: &Tree) -> Answer {
-        answer.files.remove(&real(self.root, self.flavor.interpreter));
-        answer.files.remove(&self.real(tree, program(tree)));
-        if let Some(file) = &tree.untold {
-            answer.files.remove(&self.real(tree, file));
+    fn of_interest(&self, mut answer: Answer, row: &Row) -> Answer {
+        answer.files.remove(&real(self.root, self.flavor.loader.interpreter));
+        answer.files.remove(&self.real(row, &self.program(row)));
+        if let Some(file) = &row.untold {
+            answer.files.remove(&self.real(row, file));
         }
-        if let Some(name) = &tree.may_be_missing {
+        if let Some(name) = &row.told_missing {
             answer.missing.remove(name);
         }
         answer
+    }
+
+    /// What is started.
+    fn program(&self, row: &Row) -> String {
+        row.text(&row.run, &self.flavor.loader)
     }
 
     /// The words before those of a program of the host: its loader and libraries are the host's too.
@@ -138,19 +191,14 @@ impl Court<'_> {
         Ok([format!("{HOST}{loader}"), "--library-path".to_owned(), libraries, format!("{HOST}{program}")].to_vec())
     }
 
-    fn real(&self, tree: &Tree, path: &str) -> String {
-        let current = Utf8Path::new(tree.current.as_deref().unwrap_or("/"));
+    fn real(&self, row: &Row, path: &str) -> String {
+        let current = Utf8Path::new(row.current.as_deref().unwrap_or("/"));
         real(self.root, current.join(path).as_str())
     }
 }
 
 const HOST_LOADER: &str =
     if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
-
-/// What is started.
-fn program(tree: &Tree) -> &str {
-    tree.run.as_deref().unwrap_or("/r/app")
-}
 
 /// `libtree -pvv`: one line an object, indented by lines; after one that is missing, where it was looked for.
 fn of_libtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {

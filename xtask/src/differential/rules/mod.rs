@@ -1,17 +1,17 @@
-//! Programs built to exercise one rule of a loader each, judged by that loader: for us, and for other tools.
-//! The programs are built anew every time and are never run; their roots stay in the cache folder for looking into.
+//! The rules of `tests/rules`, each judged by its loader: for us, and for other tools.
+//! The files are made anew every time and are never run; their roots stay in the cache folder for looking into.
 
-mod corners;
-mod filters;
+mod disk;
+// Its other user needs the rest of them.
+#[allow(dead_code)]
+#[path = "../../../../tests/rules/forge.rs"]
 mod forge;
-mod glibc;
-mod hardware;
-mod headers;
 mod judges;
-mod library_path;
-mod musl;
+#[allow(dead_code)]
+#[path = "../../../../tests/rules/schema.rs"]
+mod schema;
+mod versions;
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
@@ -24,35 +24,20 @@ use super::machine::percent;
 use crate::host;
 use crate::parallel::in_parallel;
 use crate::stage::{cannot, need};
-use forge::{Flavor, Forge, Libc, Tree};
 use judges::{Court, Judge};
+use schema::{Libc, Loader, Row};
 
-/// One rule of a loader.
-struct Rule {
-    says: &'static str,
-    tree: Tree,
-    /// What the loader does, as the rule has it.
-    then: Answer,
-}
-
-impl Rule {
-    /// `then` lists the files that get mapped; `!name` is one that is not found, and `gives up` says just that.
-    fn new(says: &'static str, files: impl Fn(&mut Tree), then: &[&str]) -> Rule {
-        let mut tree = Tree::default();
-        files(&mut tree);
-        let mut answer = Answer::default();
-        for item in then {
-            match item.strip_prefix('!') {
-                Some(name) => answer.missing.insert(name.to_owned()),
-                None if *item == "gives up" => {
-                    answer.refusal = Some(String::new());
-                    true
-                }
-                None => answer.files.insert((*item).to_owned()),
-            };
-        }
-        Rule { says, tree, then: answer }
-    }
+/// A loader, and what there is to ask it with.
+#[derive(Debug)]
+struct Flavor {
+    name: &'static str,
+    loader: Loader,
+    /// The loader's file.
+    file: Utf8PathBuf,
+    /// Runs programs for this machine, where the host's is another.
+    emulator: Option<&'static str>,
+    /// The ldconfig(8) that makes caches for the loader.
+    ldconfig: Vec<String>,
 }
 
 /// This machine's glibc, and who else answers for it.
@@ -60,19 +45,12 @@ pub(super) fn glibc(ours: &Utf8Path) -> Result<()> {
     only_here()?;
     let flavor = Flavor {
         name: "x86_64, glibc",
-        libc: Libc::Glibc,
-        interpreter: "/lib64/ld-linux-x86-64.so.2",
-        loader: "/lib64/ld-linux-x86-64.so.2".into(),
-        binutils: "x86_64-linux-gnu-",
-        other_machine: ["aarch64-linux-gnu-as", "aarch64-linux-gnu-ld"],
-        triplet: "x86_64-linux-gnu",
-        platform: "x86_64",
+        loader: schema::GLIBC,
+        file: schema::GLIBC.interpreter.into(),
         emulator: None,
-        release: release("/lib64/ld-linux-x86-64.so.2".into()),
-        is_debians: is_debians("/lib64/ld-linux-x86-64.so.2".into()),
-        ldconfig: host::find("ldconfig").map(Utf8PathBuf::into_string).into_iter().collect(),
+        ldconfig: ldconfig(),
     };
-    judge(&flavor, glibc::rules(&flavor), ours, &Judge::TOOLS)
+    judge(&flavor, ours, &Judge::TOOLS)
 }
 
 /// Debian's arm64 glibc, through qemu-user.
@@ -85,56 +63,69 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
     if !loader.exists() {
         return cannot(format!("there is no {loader}: run `cargo xtask setup`"));
     }
-    let ldconfig = architectures::ldconfig_arm64()?;
-    let (release, is_debians) = (release(&loader), is_debians(&loader));
     let flavor = Flavor {
         name: "aarch64, glibc",
-        libc: Libc::Glibc,
-        interpreter: "/lib/ld-linux-aarch64.so.1",
-        loader,
-        binutils: "aarch64-linux-gnu-",
-        other_machine: ["x86_64-linux-gnu-as", "x86_64-linux-gnu-ld"],
-        triplet: "aarch64-linux-gnu",
-        platform: "aarch64",
+        loader: schema::GLIBC_ARM64,
+        file: loader,
         emulator: Some("/usr/bin/qemu-aarch64-static"),
-        release,
-        is_debians,
-        ldconfig: vec![qemu.into_string(), ldconfig.into_string()],
+        ldconfig: vec![qemu.into_string(), architectures::ldconfig_arm64()?.into_string()],
     };
-    judge(&flavor, glibc::rules(&flavor), ours, &Judge::TOOLS[..1])
+    judge(&flavor, ours, &Judge::TOOLS[..1])
 }
 
-/// Debian's musl.
+/// Debian's musl. The cache that ldconfig(8) makes is nothing to it.
 pub(super) fn musl(ours: &Utf8Path) -> Result<()> {
     only_here()?;
-    let flavor = Flavor {
-        name: "x86_64, musl",
-        libc: Libc::Musl,
-        interpreter: "/lib/ld-musl-x86_64.so.1",
-        loader: "/lib/ld-musl-x86_64.so.1".into(),
-        binutils: "x86_64-linux-gnu-",
-        other_machine: ["aarch64-linux-gnu-as", "aarch64-linux-gnu-ld"],
-        triplet: "x86_64-linux-musl",
-        platform: "x86_64",
-        emulator: None,
-        release: (0, 0),
-        is_debians: false,
-        ldconfig: Vec::new(),
-    };
-    if !flavor.loader.exists() {
-        return cannot(format!("there is no {}: run `cargo xtask setup`", flavor.loader));
+    let file = Utf8PathBuf::from(schema::MUSL.interpreter);
+    if !file.exists() {
+        return cannot(format!("there is no {file}: run `cargo xtask setup`"));
     }
-    judge(&flavor, musl::rules(), ours, &Judge::TOOLS[..1])
+    let flavor = Flavor { name: "x86_64, musl", loader: schema::MUSL, file, emulator: None, ldconfig: ldconfig() };
+    judge(&flavor, ours, &Judge::TOOLS[..1])
+}
+
+fn ldconfig() -> Vec<String> {
+    host::find("ldconfig").map(Utf8PathBuf::into_string).into_iter().collect()
+}
+
+impl Flavor {
+    /// The rules that its loader can be asked about.
+    fn rows(&self) -> Result<Vec<Row>> {
+        let dir = host::repo().join("tests/rules").join(if self.loader.libc == Libc::Musl { "musl" } else { "glibc" });
+        let (release, is_debians, help) = (release(&self.file), is_debians(&self.file), self.help());
+        let is_asked = |row: &Row| {
+            let is_of_release = row.since.as_ref().is_none_or(|since| release >= numbers(since))
+                && row.before.as_ref().is_none_or(|before| release < numbers(before));
+            let has = |level: &String| help.lines().any(|line| line.starts_with(&format!("  {level} (supported")));
+            row.not_asked.is_none()
+                && row.is_for(&self.loader)
+                && is_of_release
+                && row.debian.is_none_or(|debian| debian == is_debians)
+                && !(row.native && self.emulator.is_some())
+                && (row.ldconfig.is_none() || !self.ldconfig.is_empty())
+                && row.on.as_ref().is_none_or(|levels| self.emulator.is_none() && levels.iter().all(has))
+        };
+        let rows = schema::rows(dir.as_std_path()).map_err(anyhow::Error::msg)?;
+        Ok(rows.into_iter().filter(is_asked).collect())
+    }
+
+    /// What the loader says of the hardware, where it is this machine's own.
+    fn help(&self) -> String {
+        let help = duct::cmd!(self.file.as_str(), "--help").stdout_capture().stderr_capture().unchecked().run();
+        help.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
 }
 
 /// The release of a glibc's loader, as `ld.so --version` has it.
 fn release(loader: &Utf8Path) -> (u32, u32) {
     let text = String::from_utf8_lossy(&fs::read(loader).unwrap_or_default()).into_owned();
-    let version = text.split_once(" release version ").and_then(|(_, rest)| {
-        let mut numbers = rest.split(|letter: char| !letter.is_ascii_digit()).map(str::parse);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-    });
-    version.unwrap_or_default()
+    text.split_once(" release version ").map_or((0, 0), |(_, rest)| numbers(rest))
+}
+
+/// The first two numbers of a version.
+fn numbers(text: &str) -> (u32, u32) {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Whether a loader has Debian's patches, as those of its derivatives have: it says so in `ld.so --version`.
@@ -152,35 +143,28 @@ fn only_here() -> Result<()> {
     if !host::is_root() {
         return cannot("a loader sees its own root by chroot(2), which wants root");
     }
-    ["x86_64-linux-gnu-ld", "aarch64-linux-gnu-ld", "unshare"].into_iter().try_for_each(need)
+    need("unshare")
 }
 
-fn judge(flavor: &Flavor, rules: Vec<Rule>, ours: &Utf8Path, tools: &[Judge]) -> Result<()> {
+fn judge(flavor: &Flavor, ours: &Utf8Path, tools: &[Judge]) -> Result<()> {
     let dir = host::cache_dir().join("differential").join(flavor.name.replace(", ", "-"));
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("remove {dir}"))?;
     }
-    let forge = Forge::new(flavor, &dir.join("made"))?;
-    let known: BTreeSet<&str> = rules.iter().map(|rule| rule.says).collect();
-    ensure!(known.len() == rules.len(), "two rules say the same");
-    let cases: Vec<_> = rules.iter().enumerate().map(|(index, rule)| (rule, dir.join(format!("{index:03}")))).collect();
-    let answers = in_parallel(&cases, |(rule, root)| {
-        forge.make(&rule.tree, root).with_context(|| format!("make the files of `{}`", rule.says))?;
+    let rows = flavor.rows()?;
+    let cases: Vec<_> = rows.iter().enumerate().map(|(index, row)| (row, dir.join(format!("{index:03}")))).collect();
+    let answers = in_parallel(&cases, |(row, root)| {
+        disk::make(row, flavor, root).with_context(|| format!("make the files of `{}`", row.says))?;
         let court = Court { flavor, root, ours };
-        let their = court.ask(Judge::Loader, &rule.tree)?.context("the loader is here")?;
-        let tools = tools.iter().map(|tool| court.ask(*tool, &rule.tree)).collect::<Result<Vec<_>>>()?;
+        let their = court.judge(row)?;
+        let tools = tools.iter().map(|tool| court.ask(*tool, row)).collect::<Result<Vec<_>>>()?;
         Ok((their, tools))
     })?;
     let mut table = Table::new(tools);
     let mut wrong = Vec::new();
-    for ((rule, root), (their, answers)) in cases.iter().zip(&answers) {
-        let says = rule.says;
-        if !their.agrees(&rule.then) {
-            let (more, less) = (their.beyond(&rule.then), rule.then.beyond(their));
-            wrong.push(format!(
-                "`{says}` in {root} is not what the loader does\n    loader only: {more}\n    rule only:   {less}"
-            ));
-        }
+    for ((row, root), ((their, differs), answers)) in cases.iter().zip(&answers) {
+        let says = row.says.as_str();
+        wrong.extend(differs.iter().map(|how| format!("`{says}` in {root} is not what the loader does{how}")));
         let mut verdicts = Vec::new();
         for (&tool, answer) in tools.iter().zip(answers) {
             let agrees = answer.as_ref().map(|answer| tool_agrees(tool, answer, their));
@@ -193,7 +177,8 @@ fn judge(flavor: &Flavor, rules: Vec<Rule>, ours: &Utf8Path, tools: &[Judge]) ->
         table.push(says, verdicts);
     }
     println!("\n{}", table.show());
-    println!("  {}: {} of {} rules as the loader has them: {}", flavor.name, table.right(), rules.len(), table.rate());
+    let (right, all) = table.score(0);
+    println!("  {}: {right} of {all} rules as the loader has them: {}", flavor.name, percent(right, all));
     for what in &wrong {
         println!("  {what}");
     }
@@ -216,27 +201,24 @@ fn tool_agrees(tool: Judge, answer: &Answer, their: &Answer) -> bool {
 }
 
 /// Rules by tools.
-struct Table {
+struct Table<'r> {
     tools: Vec<Judge>,
-    rows: Vec<(&'static str, Vec<Option<bool>>)>,
+    rows: Vec<(&'r str, Vec<Option<bool>>)>,
 }
 
-impl Table {
-    fn new(tools: &[Judge]) -> Table {
-        Table { tools: tools.to_vec(), rows: Vec::new() }
+impl<'r> Table<'r> {
+    fn new(tools: &[Judge]) -> Self {
+        Self { tools: tools.to_vec(), rows: Vec::new() }
     }
 
-    fn push(&mut self, rule: &'static str, verdicts: Vec<Option<bool>>) {
+    fn push(&mut self, rule: &'r str, verdicts: Vec<Option<bool>>) {
         self.rows.push((rule, verdicts));
     }
 
-    /// How many rules we have as the loader has them.
-    fn right(&self) -> usize {
-        self.rows.iter().filter(|(_, verdicts)| verdicts.first() == Some(&Some(true))).count()
-    }
-
-    fn rate(&self) -> String {
-        percent(self.right(), self.rows.len())
+    /// How many rules a tool has as the loader has them, of those that it was asked about.
+    fn score(&self, column: usize) -> (usize, usize) {
+        let asked = self.rows.iter().filter_map(|(_, verdicts)| verdicts[column]);
+        asked.fold((0, 0), |(right, all), is_right| (right + usize::from(is_right), all + 1))
     }
 
     /// In Markdown.
@@ -259,8 +241,7 @@ impl Table {
         }
         text.push_str("\n| **as the loader has it** |");
         for column in 0..self.tools.len() {
-            let asked = self.rows.iter().filter_map(|(_, verdicts)| verdicts[column]);
-            let (right, all) = asked.fold((0, 0), |(right, all), is_right| (right + usize::from(is_right), all + 1));
+            let (right, all) = self.score(column);
             let _ = if all == 0 { write!(text, " - |") } else { write!(text, " {right} of {all} |") };
         }
         text.push('\n');
