@@ -1,20 +1,8 @@
-//! The loader's rules, one test a rule, with the rule and where it stands on top.
-//!
-//! Each test is a handful of files and what must come of them. Where the machine has the loader, and
-//! the tests run as root, the same files are given to it as well, and must come to the same.
+//! The loaders' rules, which are data (`tests/rules`), and what no table can say.
 
 mod architectures;
-mod broken;
-mod corners;
-mod dlopen;
-mod filters;
-mod glibc;
-mod hardware;
-mod hwcaps;
-mod library_path;
-mod musl;
-mod real;
+mod closures;
+mod growth;
 mod rules;
 mod tree;
 mod versions;
-mod width;

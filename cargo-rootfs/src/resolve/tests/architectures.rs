@@ -1,6 +1,6 @@
 //! Architectures of which no distribution's packages can be had: what their loaders have built in, by files made for it.
 
-use super::tree::{Tree, library, lines, program, soname};
+use super::tree::{LOADER, Tree, library, lines, program, soname};
 use crate::elf::fixture::{Fixture, machine};
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, Resolver, cache};
@@ -76,4 +76,22 @@ fn loongarch64_takes_its_own_entries_of_the_cache() {
     // The soft-float ABI's, and x86_64's.
     assert_eq!(found(0x1103), "liba.so missing for /bin/app");
     assert_eq!(found(0x0303), "liba.so missing for /bin/app");
+}
+
+/// Where a token has no value, what is needed is passed by without a word, and what is auxiliary ends all
+/// (`expand_dst`; `fatal` is set for DT_AUXILIARY). The kernel names no platform on riscv64.
+#[test]
+fn names_with_a_token_that_has_no_value() {
+    let riscv = machine("riscv64gc");
+    let found = |file: Fixture| {
+        let mut tree = Tree::glibc()
+            .elf(LOADER, library().machine(riscv))
+            .elf("/bin/app", file.machine(riscv).needs("liba.so"))
+            .elf("/lib/liba.so", library().machine(riscv));
+        lines(&closure(&mut tree, "/bin/app")).join("\n")
+    };
+    for file in [program().needs("$PLATFORM/libb.so"), program().filter("${PLATFORM}.so")] {
+        assert_eq!(found(file), "liba.so => /lib/liba.so [default]");
+    }
+    assert_eq!(found(program().auxiliary("$PLATFORM.so")), "$PLATFORM.so bad at /bin/app for /bin/app");
 }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::real;
 use crate::elf::fixture::Fixture;
 use crate::elf::{Bytes, Object, ReadError};
 use crate::path::RootfsPath;
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Libc, LibraryPath, Opening, Priority, Resolver, Verdict,
-    Versions, cache,
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, LibraryPath, Opening, Priority, Resolver, Verdict, Versions,
 };
 
 /// Files, links and folders by their paths; folders are made where they are needed.
@@ -20,21 +18,14 @@ pub(super) struct Tree {
     pub(super) bodies: Vec<Vec<u8>>,
     pub(super) library_path: Vec<String>,
     pub(super) current: Option<String>,
-    pub(super) libc: Option<Libc>,
     /// The glibc-hwcaps subdirectories that are searched; without it, what the hardware has of them is not told.
     pub(super) hwcaps: Option<Vec<String>>,
-    /// The real loader cannot be asked, and why not.
-    pub(super) only_here: Option<&'static str>,
-    /// It can only be asked if it is of a release before this one.
-    pub(super) before: Option<(u32, u32)>,
 }
 
 pub(super) enum Node {
     Dir,
     Link(Bytes),
     File(usize),
-    /// The loader: a stand-in here, the real one where it is asked.
-    Loader(usize),
     Special(&'static str),
     /// It cannot be opened (EACCES).
     Denied,
@@ -49,7 +40,6 @@ pub(super) const SYSTEM_DIRS: &[u8] =
     b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
       /lib/\0/usr/lib/\0";
 pub(super) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
-pub(super) const MUSL_LOADER: &str = "/lib/ld-musl-x86_64.so.1";
 
 /// A program for glibc.
 pub(super) fn program() -> Fixture {
@@ -69,41 +59,14 @@ pub(super) fn soname(name: &str) -> Fixture {
 impl Tree {
     /// A tree with nothing but glibc's loader, of no release that it tells.
     pub(super) fn glibc() -> Self {
-        Self::glibc_with(SYSTEM_DIRS)
-    }
-
-    /// The same of a release.
-    pub(super) fn glibc_of(release: &str) -> Self {
-        let version = format!("ld.so (Debian GLIBC) stable release version {release}.\0");
-        Self::glibc_with(&[SYSTEM_DIRS, version.as_bytes()].concat())
-    }
-
-    fn glibc_with(constants: &[u8]) -> Self {
-        let loader = soname("ld-linux-x86-64.so.2").tail(constants).build();
-        let mut tree = Self { libc: Some(Libc::Glibc), ..Self::default() };
-        let node = Node::Loader(tree.body(loader));
-        tree.put(LOADER, node)
-    }
-
-    /// Another stand-in for glibc's loader.
-    pub(super) fn loader_is(mut self, loader: Fixture) -> Self {
-        let node = Node::Loader(self.body(loader.tail(SYSTEM_DIRS).build()));
-        self.put(LOADER, node)
+        Self::with_loader(LOADER, soname("ld-linux-x86-64.so.2").tail(SYSTEM_DIRS))
     }
 
     /// A tree with nothing but this loader.
     pub(super) fn with_loader(at: &str, loader: Fixture) -> Self {
         let mut tree = Self::default();
-        let node = Node::Loader(tree.body(loader.build()));
+        let node = Node::File(tree.body(loader.build()));
         tree.put(at, node)
-    }
-
-    /// A tree with nothing but musl's.
-    pub(super) fn musl() -> Self {
-        let loader = soname("libc.so").tail(b"\0/lib:/usr/local/lib:/usr/lib\0").build();
-        let mut tree = Self { libc: Some(Libc::Musl), ..Self::default() };
-        let node = Node::Loader(tree.body(loader));
-        tree.put(MUSL_LOADER, node)
     }
 
     fn body(&mut self, bytes: Vec<u8>) -> usize {
@@ -133,9 +96,7 @@ impl Tree {
 
     /// Another name of a file that is there.
     pub(super) fn same_file(self, at: &str, other: &str) -> Self {
-        let Some(Node::File(body) | Node::Loader(body)) = self.nodes.get(&path(other)) else {
-            panic!("no file at {other}")
-        };
+        let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no file at {other}") };
         let node = Node::File(*body);
         self.put(at, node)
     }
@@ -148,19 +109,14 @@ impl Tree {
         self.put(at, Node::Dir)
     }
 
-    /// A FIFO, which the real loader would wait for.
-    pub(super) fn fifo(self, at: &str) -> Self {
-        self.special(at, "FIFO").only_here("opening a FIFO waits")
-    }
-
-    /// A file of another kind, as a socket, which the real loader cannot open.
+    /// A file of another kind, as a socket.
     pub(super) fn special(self, at: &str, word: &'static str) -> Self {
         self.put(at, Node::Special(word))
     }
 
     /// A file like another.
     pub(super) fn copy(self, at: &str, other: &str) -> Self {
-        let Some(Node::File(body) | Node::Loader(body)) = self.nodes.get(&path(other)) else { panic!("no {other}") };
+        let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no {other}") };
         let bytes = self.bodies[*body].clone();
         self.bytes(at, &bytes)
     }
@@ -171,36 +127,7 @@ impl Tree {
     }
 
     pub(super) fn denied(self, at: &str) -> Self {
-        self.put(at, Node::Denied).only_here("root may open every file")
-    }
-
-    /// An ld.so.cache with these entries.
-    pub(super) fn cache(self, entries: &[(&str, &str)]) -> Self {
-        let machine = crate::elf::fixture::machine("x86_64");
-        let entries: Vec<_> = entries.iter().map(|(name, at)| (Bytes::from(name.as_bytes()), path(at))).collect();
-        self.bytes("/etc/ld.so.cache", &cache::write(machine, &entries))
-    }
-
-    pub(super) fn library_path(mut self, folder: &str) -> Self {
-        self.library_path.push(folder.to_owned());
-        self
-    }
-
-    /// The current folder; the real loader has one always.
-    pub(super) fn current(mut self, folder: &str) -> Self {
-        self.current = Some(folder.to_owned());
-        self
-    }
-
-    pub(super) fn only_here(mut self, why: &'static str) -> Self {
-        self.only_here = Some(why);
-        self
-    }
-
-    /// The rule is one of releases before this one.
-    pub(super) fn before(mut self, major: u32, minor: u32) -> Self {
-        self.before = Some((major, minor));
-        self
+        self.put(at, Node::Denied)
     }
 
     fn resolver(&self) -> Resolver {
@@ -213,12 +140,6 @@ impl Tree {
         resolver
     }
 
-    /// Resolves as on hardware where these subdirectories are searched, the best one first.
-    pub(super) fn on(mut self, hwcaps: &[&'static str]) -> Self {
-        self.hwcaps = Some(hwcaps.iter().map(|name| (*name).to_owned()).collect());
-        self
-    }
-
     pub(super) fn closure(&mut self, file: &str) -> Closure {
         self.resolver().closure(self, &path(file)).unwrap()
     }
@@ -228,27 +149,8 @@ impl Tree {
         self.resolver().following(priority).closure(self, &path(file)).unwrap()
     }
 
-    /// The closure of `file` must be `expected`, a line each: in order what is mapped, then what is
-    /// missing. The real loader must say the same.
-    #[track_caller]
-    pub(super) fn expect(mut self, file: &str, expected: &str) {
-        let closure = self.closure(file);
-        let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        assert_eq!(lines(&closure), expected);
-        real::agrees(&self, file, &closure);
-    }
-
     pub(super) fn verdict(&mut self, closure: &Closure) -> Verdict {
         Versions::default().check(self, closure)
-    }
-
-    /// What is said of symbol versions must be `expected`, a line each, and the real loader must say the same.
-    #[track_caller]
-    pub(super) fn expect_versions(mut self, file: &str, expected: &[&str]) {
-        let closure = self.closure(file);
-        let verdict = self.verdict(&closure);
-        assert_eq!(verdict_lines(&verdict), expected);
-        real::agrees_on_versions(&self, file, &verdict);
     }
 }
 
@@ -365,7 +267,7 @@ impl Files for Tree {
         };
         match &self.nodes[&at] {
             Node::Dir => Find::Dir,
-            Node::File(body) | Node::Loader(body) => Find::File { realpath: at.clone(), file: FileId(*body) },
+            Node::File(body) => Find::File { realpath: at.clone(), file: FileId(*body) },
             Node::Special(word) => Find::Special(word),
             Node::Denied => Find::Failed("permission denied".to_owned()),
             Node::Link(_) => unreachable!("links are followed"),
