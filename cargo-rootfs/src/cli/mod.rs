@@ -26,6 +26,7 @@ mod check;
 mod enter;
 mod generate;
 mod progress;
+mod scripts;
 mod sysroot;
 mod terminal;
 mod trace;

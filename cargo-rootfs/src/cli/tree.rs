@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::scripts;
 use super::terminal::{self, Terminal, bytes};
 use crate::error::{Error, Result};
 use crate::layout::{Assembly, Script, Suggestion};
@@ -91,8 +92,8 @@ impl Page<'_> {
     /// Scripts, and who may run what is not packed.
     fn scripts(&mut self, scripts: &[Script], suggestions: &[Suggestion]) {
         if self.terminal.format() == Format::Human {
-            scripts.iter().for_each(|script| report::script(&mut self.text, script));
-            return report::suggestions(&mut self.text, suggestions);
+            scripts.iter().for_each(|script| scripts::script(&mut self.text, script));
+            return scripts::suggestions(&mut self.text, suggestions);
         }
         for script in scripts {
             let program = script.program.as_ref().map(ToString::to_string);

@@ -9,8 +9,6 @@ mod json_text;
 mod missing;
 mod runs_on;
 #[cfg(feature = "cli")]
-mod scripts;
-#[cfg(feature = "cli")]
 mod sizes;
 mod tree;
 mod versions;
@@ -20,8 +18,6 @@ mod why;
 pub use absent::{absent, left_out_by, named, sonames};
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
-#[cfg(feature = "cli")]
-pub use scripts::{script, suggestions};
 #[cfg(feature = "cli")]
 pub use sizes::{Cost, Costs, additions, costs, set_ids, sizes};
 pub use tree::{Show, tree};
