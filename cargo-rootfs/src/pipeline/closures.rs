@@ -78,9 +78,6 @@ impl LooseFiles<'_> {
         };
         let rest = meet(paths.len(), other, here, there)?;
         rest.iter().try_for_each(|text| put(text))?;
-        // The process is about to end: freeing the memory piece by piece first would be the longest step of a short
-        // run.
-        std::mem::forget((sysroot, first));
         Ok(is_complete.into_inner())
     }
 
@@ -125,8 +122,6 @@ fn meet<S: Send, E>(
             length += text.len();
             texts.push(text);
         }
-        // As in the caller: the process is about to end.
-        std::mem::forget(state);
         texts.reverse();
         texts
     };
