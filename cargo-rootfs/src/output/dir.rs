@@ -14,7 +14,7 @@ pub(super) static DIR: Kind = Kind {
     value: "DIR",
     about: "Write a folder: one that is absent, empty, or was made by an earlier run (repeatable)",
     more: None,
-    example: "PATH",
+    example: Some("PATH"),
     verb: "Copying",
     json: "dir",
     is_image: false,

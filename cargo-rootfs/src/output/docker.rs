@@ -19,7 +19,7 @@ pub(super) static IMPORT: Kind = Kind {
     value: "NAME[:TAG]",
     about: "Import into a container engine, and print the image's id (repeatable)",
     more: None,
-    example: "NAME",
+    example: Some("NAME"),
     verb: "Importing",
     json: "image",
     is_image: true,

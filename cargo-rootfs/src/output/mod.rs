@@ -37,8 +37,8 @@ pub(crate) struct Kind {
     pub(crate) about: &'static str,
     /// The paragraph that `--help` has below it.
     pub(crate) more: Option<&'static str>,
-    /// The value of the option where it is suggested.
-    example: &'static str,
+    /// The value of the option where it is suggested, if it is, to a run that names no output.
+    example: Option<&'static str>,
     /// The verb of its status line.
     verb: &'static str,
     /// Its name in JSON.
@@ -108,8 +108,9 @@ pub(crate) fn default(target_dir: &Utf8Path, names: &Placeholders<'_>) -> Result
 
 /// The error of a run that names no output where there is no default.
 pub(crate) fn none_named() -> Error {
-    let examples = KINDS.map(|kind| format!("--{} {}", kind.flag, kind.example));
-    let (last, others) = examples.split_last().expect("there are kinds");
+    let examples = KINDS.iter().filter_map(|kind| Some(format!("--{} {}", kind.flag, kind.example?)));
+    let examples: Vec<String> = examples.collect();
+    let (last, others) = examples.split_last().expect("some are suggested");
     Error::usage("nothing says where the rootfs goes, and there is no project to put it beside")
         .help(format!("name an output: {} or {last}", others.join(", ")))
 }

@@ -23,7 +23,7 @@ pub(super) static OCI_ARCHIVE: Kind = Kind {
     value: "FILE",
     about: "Write an image as an archive that docker, podman, skopeo and containerd load (repeatable)",
     more: None,
-    example: "FILE",
+    example: Some("FILE"),
     verb: "Packing",
     json: "oci-archive",
     is_image: true,

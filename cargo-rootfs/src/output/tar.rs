@@ -17,7 +17,7 @@ pub(super) static TAR: Kind = Kind {
         "The names of outputs may hold {package}, {version}, {triple} and {arch}. Where there is no output, a \
          tar goes to `<target-dir>/rootfs/<package>-<triple>.tar`.",
     ),
-    example: "PATH",
+    example: Some("PATH"),
     verb: "Packing",
     json: "tar",
     is_image: false,
