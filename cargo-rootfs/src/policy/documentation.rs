@@ -6,7 +6,7 @@ use crate::glob::Glob;
 use crate::path::RootfsPath;
 
 pub(super) fn is_documentation(table: &Table, package: &str, path: &RootfsPath) -> bool {
-    let is_meant = |row: &Row| !(row.except_own && is_own(package, path)) && !excepts(row, package);
+    let is_meant = |row: &Row| !(excepts(row, package) || row.except_own && is_own(package, path));
     table.first(path, is_meant).is_some()
 }
 
