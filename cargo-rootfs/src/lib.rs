@@ -65,6 +65,7 @@ pub mod elf;
 #[cfg(feature = "cli")]
 mod enter;
 mod error;
+mod events;
 #[cfg(feature = "cli")]
 mod findings;
 mod glob;

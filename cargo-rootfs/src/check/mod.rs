@@ -14,9 +14,10 @@ use crate::enter::{
     self, Bind, Command, Ended, Files, Network, Outcome, Output, Outputs, Program, Stdin, Visit, Watched, Watching,
 };
 use crate::error::{Error, Result, Warning};
+use crate::events::Events;
 use crate::findings::Real;
 use crate::path::RootfsPath;
-use crate::pipeline::{Epoch, Events, Rooted};
+use crate::pipeline::{Epoch, Rooted};
 use crate::sysroot::Sysroot;
 
 pub(crate) use missing::{Missing, Weight};

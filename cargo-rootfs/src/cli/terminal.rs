@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::progress::Progress;
 use crate::error::{Error, Result, Warning, exit_code};
+use crate::events::Events;
 use crate::options::{Color, Format, Options};
 use crate::output::Written;
-use crate::pipeline::Events;
 use crate::write::Observer;
 
 // The colours of cargo (cargo's src/cargo/util/style.rs).

@@ -7,9 +7,9 @@ use std::io::IsTerminal;
 
 use super::{Command, Ended, Entered, Files, Found, Outcome, Visit, account, look_up, outside};
 use crate::error::{Error, Result, Warning, exit_code};
+use crate::events::Events;
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
-use crate::pipeline::Events;
 use crate::rootfs::Rootfs;
 
 /// A choice of what is to run.

@@ -6,7 +6,7 @@ use super::place::{IfThere, Layout};
 use crate::error::Warning;
 use crate::rootfs::{Body, Entry, Kind, Origin};
 use crate::shortage::{Fault, Shortage};
-use crate::template::{Missing, TemplateEntry, TemplateKind};
+use crate::template::{IfMissing, TemplateEntry, TemplateKind};
 
 pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut Vec<Warning>) -> Result<(), Fault> {
     let origin = Origin::Template(entry.template.to_string());
@@ -24,12 +24,12 @@ pub(super) fn put(layout: &mut Layout<'_>, entry: &TemplateEntry, warnings: &mut
             }
             match (layout.joined(&wanted.or_join)?, &wanted.missing) {
                 (Some(bytes), _) => Kind::File(Body::Bytes(bytes)),
-                (None, Missing::Fallback(body)) => Kind::File(body.clone()),
-                (None, Missing::Fail) => {
+                (None, IfMissing::Fallback(body)) => Kind::File(body.clone()),
+                (None, IfMissing::Fail) => {
                     let shortage = wanted.package.clone().map(Shortage::Package);
                     return Err(Fault::short(wanted.error(&entry.template), shortage));
                 }
-                (None, Missing::Warn) => {
+                (None, IfMissing::Warn) => {
                     warnings.push(wanted.warning(&entry.template));
                     return Ok(());
                 }

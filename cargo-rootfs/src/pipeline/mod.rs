@@ -10,7 +10,6 @@
 #[cfg(feature = "cli")]
 mod closures;
 mod epoch;
-mod events;
 mod prove;
 #[cfg(feature = "cli")]
 mod provisioned;
@@ -18,10 +17,10 @@ mod provisioned;
 mod session;
 mod sysroot;
 
+pub(crate) use crate::events::Events;
 #[cfg(feature = "cli")]
 pub(crate) use closures::LooseFiles;
 pub(crate) use epoch::Epoch;
-pub(crate) use events::Events;
 pub(crate) use prove::{Job, Order, prove};
 #[cfg(feature = "cli")]
 pub(crate) use session::{Rooted, Session, release, update_sysroots};

@@ -1,5 +1,7 @@
 //! A run of the command: the plan, sysroots, the build and the proof, for every target.
 
+use std::fmt::Display;
+
 use camino::Utf8PathBuf;
 
 use super::prove::{Job, Order, Proved, prove};
@@ -14,6 +16,7 @@ use crate::output::{self, Written};
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
+use crate::write::Observer;
 
 /// A run that is planned.
 pub(crate) struct Session<'e> {
@@ -134,6 +137,16 @@ pub(crate) fn release(proved: &[Rooted], epoch: Epoch, events: &dyn Events) -> R
         outputs: &one.plan.outputs,
     });
     output::write(&jobs.collect::<Vec<_>>(), &events, events.interrupted())
+}
+
+impl output::Listener for &dyn Events {
+    fn begins(&self, verb: &str, place: &dyn Display) {
+        self.status(verb, place);
+    }
+
+    fn progress(&self, size: u64) -> Box<dyn Observer + '_> {
+        Events::progress(*self, size)
+    }
 }
 
 /// Chooses the packages of a project's sysroots anew, as `manifest` names the project.

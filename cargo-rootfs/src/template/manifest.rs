@@ -11,7 +11,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Folder, FromSysroot, MANIFEST, Missing, TemplateEntry, TemplateKind};
+use super::{Folder, FromSysroot, IfMissing, MANIFEST, TemplateEntry, TemplateKind};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::policy::{self, Kind};
@@ -217,9 +217,9 @@ impl Reader<'_> {
                 self.problem(at, "`required` and `fallback` exclude each other");
                 return None;
             }
-            (Some((fallback, at)), None) => Missing::Fallback(self.body(fallback, at)?),
-            (None, Some((true, _))) => Missing::Fail,
-            (None, _) => Missing::Warn,
+            (Some((fallback, at)), None) => IfMissing::Fallback(self.body(fallback, at)?),
+            (None, Some((true, _))) => IfMissing::Fail,
+            (None, _) => IfMissing::Warn,
         };
         Some(FromSysroot { candidates, also_at, exclude, or_join, missing, package })
     }

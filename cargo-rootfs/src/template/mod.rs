@@ -127,14 +127,14 @@ pub struct FromSysroot {
     /// first candidate.
     pub or_join: Vec<RootfsPath>,
     /// What to do where there is nothing to join either.
-    pub missing: Missing,
+    pub missing: IfMissing,
     /// The distribution package that has it.
     pub package: Option<String>,
 }
 
 /// What to do when the sysroot has none of the candidates.
 #[derive(Debug, Clone)]
-pub enum Missing {
+pub enum IfMissing {
     /// Put this at the first candidate's path.
     Fallback(Body),
     /// Stop, with [`FromSysroot::error`].
@@ -338,6 +338,6 @@ fn parents_are_folders(name: &str, entries: &[TemplateEntry]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod distributions;
+mod distribution_tests;
 #[cfg(test)]
 mod tests;

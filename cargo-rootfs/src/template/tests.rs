@@ -59,9 +59,9 @@ fn dump(template: &Template) -> String {
                 from.also_at,
                 from.exclude,
                 match &from.missing {
-                    Missing::Fallback(body) => format!("or {}", shown(body)),
-                    Missing::Fail => "or fail".to_owned(),
-                    Missing::Warn => "or warn".to_owned(),
+                    IfMissing::Fallback(body) => format!("or {}", shown(body)),
+                    IfMissing::Fail => "or fail".to_owned(),
+                    IfMissing::Warn => "or warn".to_owned(),
                 },
                 from.package
             ),
@@ -190,7 +190,7 @@ fn web_is_base_with_certificates_and_time_zones() {
         from
     };
     let bundle = from("/etc/ssl/certs/ca-certificates.crt");
-    assert!(matches!(bundle.missing, Missing::Fail));
+    assert!(matches!(bundle.missing, IfMissing::Fail));
     let error = bundle.error("web");
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().contains("help: install ca-certificates in the sysroot"), "{error}");
@@ -201,7 +201,7 @@ fn web_is_base_with_certificates_and_time_zones() {
     assert!(error.to_string().contains("tried  the files below /usr/share/ca-certificates"), "{error}");
 
     let zones = from("/usr/share/zoneinfo");
-    assert!(matches!(zones.missing, Missing::Warn));
+    assert!(matches!(zones.missing, IfMissing::Warn));
     assert!(zones.exclude.contains(&"localtime".to_owned()), "it leads to the host's own zone");
     let warning = zones.warning("web");
     assert!(warning.message.contains("/usr/share/zoneinfo") && warning.help.unwrap().contains("tzdata"));

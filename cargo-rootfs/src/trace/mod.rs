@@ -16,8 +16,9 @@ use crate::enter::{
     self, Access, Bind, Command, Entered, Files, Network, Outcome, Outputs, Program, Stdin, Visit, Watching,
 };
 use crate::error::{Error, Result, Warning};
+use crate::events::Events;
 use crate::path::RootfsPath;
-use crate::pipeline::{Epoch, Events, Rooted};
+use crate::pipeline::{Epoch, Rooted};
 use crate::sysroot::Sysroot;
 use crate::wording::shell_word;
 

@@ -1,12 +1,12 @@
-//! The listener of a run.
+//! The listener of a run: told what happens, and asked whether to stop.
+//!
+//! It knows no terminal and no stage.
 
 use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Warning};
-#[cfg(feature = "cli")]
-use crate::output;
 use crate::write::Observer;
 
 /// Receives what happens during a run, in order, and says when to stop.
@@ -38,16 +38,5 @@ pub(crate) trait Events {
     /// Fails where the run is to stop.
     fn stop(&self) -> Result<()> {
         if self.interrupted().load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
-    }
-}
-
-#[cfg(feature = "cli")]
-impl output::Listener for &dyn Events {
-    fn begins(&self, verb: &str, place: &dyn Display) {
-        self.status(verb, place);
-    }
-
-    fn progress(&self, size: u64) -> Box<dyn Observer + '_> {
-        Events::progress(*self, size)
     }
 }
