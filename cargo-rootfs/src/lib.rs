@@ -10,23 +10,95 @@
 //!                                                  -> write: tar | dir | docker ...
 //! ```
 //!
-//! - [`path`](RootfsPath): paths inside the image are a type of their own.
-//! - [`elf`]: bytes to what a loader reads of them. [`resolve`]: the loader's rules. [`sysroot`]: a host
-//!   folder that nothing leads out of.
-//! - [`packages`]: what the distribution's database says of the files of a sysroot.
-//! - [`layout`]: what goes where. [`rootfs`]: the result, as data. [`proof`]: that it is complete.
-//! - [`runtime`]: what belongs with tools and libraries beyond their closures, as data.
-//! - [`mod@write`]: where it goes. [`report`]: what is said about it. [`template`]: skeletons.
-//! - `pipeline`: the stages in order, for every target of a run; both `cli` and `build_script` call it.
-//! - `cli`, `cargo` and `plan` (feature `cli`): the subcommand. No other room prints or calls cargo.
-//! - `provision` (feature `cli`): sysroots made of a distribution's packages.
-//! - `enter` (feature `cli`): runs a command in a rootfs, without root's rights. `watch`: what it asks for meanwhile.
-//! - `check` and `trace` (feature `cli`): commands that are watched in a rootfs or in a sysroot, and what they lack or
-//!   use there. `findings`: the vocabulary of both.
-//! - [`build_script`]: all that for `build.rs`, with `default-features = false`.
+//! Data flows one way: no room uses one that uses it, and the proof resolves again on purpose. What is inspected is
+//! never executed. The library never prints: `cli` alone does.
 //!
-//! Data flows one way: a later room never calls an earlier one back, but for the proof, which resolves
-//! again on purpose. What is inspected is never executed.
+//! # Rooms
+//!
+//! Each room is a module with one job. A room that is not in the last column of its row is not for it to use: the tests
+//! hold every `use crate::` against this table. Rooms from `options` on, except `write` and `pipeline`, need the feature
+//! `cli`.
+//!
+//! | room | job | uses |
+//! | --- | --- | --- |
+//! | `error` | the one error type, exit codes, warnings | - |
+//! | `path` | paths inside an image, a type of their own | - |
+//! | `wording` | lists, quoting and guesses in messages | - |
+//! | `byte_search` | searches in bytes | - |
+//! | `glob` | patterns of paths, and their placeholders | path |
+//! | `distro` | the distribution of a directory, by its os-release(5) | - |
+//! | `target` | machines and target triples, one row a machine | error |
+//! | `shortage` | things that a sysroot is short of | error |
+//! | `elf` | bytes to the facts that a loader reads of them | byte_search target |
+//! | `resolve` | the loaders' rules: closures | byte_search elf path shortage target |
+//! | `rootfs` | the planned tree: entries with their origins | error path resolve |
+//! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob path resolve rootfs |
+//! | `script` | scripts: interpreters, and the commands that they call | - |
+//! | `packages` | a distribution's database of packages | path sysroot target wording |
+//! | `runtime` | rules: files that belong with tools and libraries | glob path rows |
+//! | `rows` | readers of rows: TOML and metadata | wording |
+//! | `policy` | secrets, documentation, noise: rows of templates/policy | glob path rows |
+//! | `template` | skeletons | error path policy rootfs rows runtime wording |
+//! | `report` | tree, why, sizes: data to text | elf error path proposal resolve rootfs target |
+//! | `proposal` | names that an object may open | distro resolve |
+//! | `proof` | a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
+//! | `layout` | seeds to gathered closures to entries | elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
+//! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
+//! | `events` | the listener of a run | error write |
+//! | `image` | an image's configuration | error path target |
+//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layout options output path plan provision resolve shortage sysroot target template write |
+//! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
+//! | `options` | flags and configuration keys, and how they merge | enter error layout output path policy resolve rows runtime target wording |
+//! | `plan` | options to what is built, packed and written, a target | error image layout options output path provision target wording write |
+//! | `output` | one file a kind of output, and the table of kinds | error image path rootfs target write |
+//! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
+//! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
+//! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs target watch write |
+//! | `watch` | system calls of a command, by ptrace(2) | error path |
+//! | `findings` | the vocabulary of check and trace | path policy resolve rootfs sysroot watch |
+//! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
+//! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events layout options output path pipeline plan provision report resolve rootfs trace write |
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | artifact | an executable or a library directory that cargo's messages name |
+//! | assembly | a proved rootfs, its closures, and what is to be said about it |
+//! | candidate | a file that a loader tries for a needed name |
+//! | claim | one closure as the proof must find it inside the rootfs |
+//! | closure | an executable and all objects that its loader maps, breadth first |
+//! | content | what goes into a rootfs besides the project: tools, packages, libraries, includes, template |
+//! | diff_id | the digest of a layer before compression |
+//! | dlopen note | an ELF note that names libraries an object opens at run time |
+//! | entry | a file, directory or link of a rootfs, with its origin |
+//! | epoch | SOURCE_DATE_EPOCH: modification times outside of layers |
+//! | host | the machine that runs the command, and paths on it |
+//! | include | a file or directory of the project, by `--include` |
+//! | interpreter | the dynamic loader that PT_INTERP names, or the program of a script's first line |
+//! | kind of output | tar, directory, image: a row of the table of outputs |
+//! | layer | one archive of an image: diff_id, digest, size, media type |
+//! | needed | a name in DT_NEEDED |
+//! | object | an ELF file in a closure |
+//! | origin | why an entry is there |
+//! | owner | the package that an entry's file belongs to |
+//! | plan | for one target: what to build, what to pack, where to write |
+//! | policy | rows that say which files are secrets, documentation or noise |
+//! | proof | the rootfs resolved again, inside itself |
+//! | provision | to make a sysroot of a distribution's packages |
+//! | repair | rows that say what maintainer scripts would have made |
+//! | root | a file that a closure begins with |
+//! | rootfs | the planned tree of entries, which writers write |
+//! | rule | rows that say which files belong with a tool or a library |
+//! | runpath, rpath | search paths of an object: not inherited, inherited |
+//! | session | one run of the command, for all targets |
+//! | shortage | a tool, library, package or version that a sysroot lacks |
+//! | sink | the receiver of a rootfs while it is written; staged when complete, committed under its name |
+//! | soname | the name that a library gives itself, in DT_SONAME |
+//! | suite | a release of a distribution, such as debian:bookworm |
+//! | sysroot | the host's directory that tools and libraries are taken from |
+//! | template | the skeleton of a rootfs |
 //!
 //! # What can be relied on
 //!

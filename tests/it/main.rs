@@ -15,5 +15,6 @@ mod output;
 mod project;
 mod select;
 mod sysroot;
+mod tidy;
 mod usage;
 mod watch;

@@ -1,0 +1,172 @@
+//! The habits of this code, read from its text: edges between rooms, lengths of files, names of public types.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The product's sources.
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Each source file but tests and test fixtures, by its path below `src`, without comments and test modules.
+fn files() -> Vec<(String, String)> {
+    let (mut files, mut left) = (Vec::new(), vec![sources()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(sources()).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && !name.ends_with("tests") {
+                left.push(path);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && !name.ends_with("fixture.rs") {
+                files.push((name, code(&fs::read_to_string(&path).unwrap())));
+            }
+        }
+    }
+    assert!(files.len() > 100, "{} files", files.len());
+    files.sort();
+    files
+}
+
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The room of a source file: its first directory, or its own name.
+fn room(file: &str) -> &str {
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
+}
+
+/// The rooms that `text` names by `crate::`.
+fn used(text: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut used = BTreeSet::new();
+    for after in text.split("crate::").skip(1) {
+        let names: Vec<&str> = match after.strip_prefix('{') {
+            // `crate::{Error, target::Target}`
+            Some(list) => list.split('}').next().unwrap_or_default().split(',').map(str::trim).collect(),
+            None => vec![after],
+        };
+        for name in names {
+            let word: String = name.chars().take_while(|c| is_word(*c)).collect();
+            // A type is one of those that lib.rs has at the root: of the leaves.
+            if word.starts_with(|c: char| c.is_ascii_lowercase()) {
+                used.insert(word);
+            }
+        }
+    }
+    used
+}
+
+/// The table of lib.rs: each room, and the rooms that it may use.
+fn allowed() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(sources().join("lib.rs")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let table: BTreeMap<_, _> = rows
+        .filter_map(|row| {
+            let mut cells = row.split(" | ");
+            let (room, _job, uses) = (cells.next()?.trim_end_matches('`'), cells.next()?, cells.next()?);
+            let uses = uses.trim_end_matches('|').split(' ').map(|name| name.trim().to_owned());
+            Some((room.to_owned(), uses.filter(|name| !name.is_empty() && name != "-").collect()))
+        })
+        .collect();
+    assert!(table.len() > 20, "{} rooms", table.len());
+    table
+}
+
+#[test]
+fn rooms_use_what_the_table_of_lib_rs_allows() {
+    let allowed = allowed();
+    let mut wrong = Vec::new();
+    let mut seen: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let files = files();
+    for (file, text) in &files {
+        let room = room(file);
+        if matches!(room, "lib" | "main") {
+            continue;
+        }
+        let Some(uses) = allowed.get(room) else {
+            wrong.push(format!("{file}: lib.rs has no row for the room `{room}`"));
+            continue;
+        };
+        for name in used(text) {
+            if name == room {
+                continue;
+            }
+            if !uses.contains(&name) {
+                wrong.push(format!("{file}: `{room}` uses `{name}`"));
+            }
+            seen.entry(room).or_default().insert(name);
+        }
+    }
+    for (room, uses) in &allowed {
+        let needless = uses.iter().filter(|name| !seen.get(room.as_str()).is_some_and(|seen| seen.contains(*name)));
+        wrong.extend(needless.map(|name| format!("lib.rs: nothing in `{room}` uses `{name}` any more")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rooms_use_each_other_in_one_direction() {
+    let mut left = allowed();
+    while !left.is_empty() {
+        let done: Vec<String> = left
+            .iter()
+            .filter(|(_, uses)| uses.iter().all(|name| !left.contains_key(name)))
+            .map(|(room, _)| room.clone())
+            .collect();
+        assert!(!done.is_empty(), "a circle among {:?}", left.keys());
+        for room in done {
+            left.remove(&room);
+        }
+    }
+}
+
+/// Files that are longer than [`LONG`], each with what makes it one job.
+const LONGER: &[(&str, &str)] = &[("provision/apt.rs", "apt alone, from its configuration to its messages")];
+
+const LONG: usize = 500;
+
+#[test]
+fn a_file_is_one_screen_of_thought() {
+    let mut wrong = Vec::new();
+    for (file, text) in files() {
+        let lines = text.lines().count();
+        let reason = LONGER.iter().find(|(name, _)| *name == file);
+        match reason {
+            None if lines > LONG => wrong.push(format!("{file} has {lines} lines of code")),
+            Some(_) if lines <= LONG => wrong.push(format!("{file} is no longer long: take it from the list")),
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_public_type_name_exists_once() {
+    let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in files() {
+        for line in text.lines() {
+            let line = line.trim_start();
+            let name = ["pub struct ", "pub enum ", "pub trait ", "pub type "]
+                .iter()
+                .find_map(|start| line.strip_prefix(start));
+            if let Some(name) = name {
+                let name: String = name.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+                owners.entry(name).or_default().push(file.clone());
+            }
+        }
+    }
+    assert!(owners.len() > 30, "{} public types", owners.len());
+    let twice: Vec<_> = owners.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn the_reader_of_edges_sees_what_it_should() {
+    let text = "use crate::path::RootfsPath;\nuse crate::{Error, target::Target};\nlet x = crate::elf::read();\nuse crate::Result;";
+    assert_eq!(used(&code(text)).into_iter().collect::<Vec<_>>(), ["elf", "path", "target"]);
+    assert_eq!(code("a\n// crate::layout\n#[cfg(test)]\nmod tests {\ncrate::cli }\n"), "a\n");
+    assert_eq!((room("elf/bytes.rs"), room("error.rs")), ("elf", "error"));
+}
