@@ -2,6 +2,9 @@
 //!
 //! It knows no terminal and no stage.
 
+// Build scripts tell of less.
+#![cfg_attr(not(feature = "cli"), allow(dead_code))]
+
 use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

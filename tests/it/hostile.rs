@@ -56,6 +56,7 @@ fn package_databases() {
 }
 
 /// Runs the corpus of `target` in a process of its own.
+#[allow(clippy::print_stdout)]
 fn bounded(target: &str, entry: fn(&[u8])) {
     if std::env::var_os(INSIDE).is_none() {
         return inside(match target {

@@ -235,7 +235,7 @@ impl Index for Apt<'_> {
         let words = words.chain([format!("Identifier: {}", contents.name())]);
         let files = self.run("apt-get", contents.enabled().into_iter().chain(words))?;
         let recipe = Recipe::debian();
-        let places: Vec<_> = wants.iter().map(|want| want.places(&recipe)).collect();
+        let places: Vec<_> = wants.iter().map(|want| want.places(recipe)).collect();
         let mut owners = vec![Owners::default(); wants.len()];
         for file in String::from_utf8_lossy(&files.stdout).lines().filter(|file| Path::new(file).is_file()) {
             let reader = self.command(APT_HELPER, ["cat-file".to_owned(), file.to_owned()]).stderr_null().unchecked();

@@ -154,7 +154,7 @@ impl Index for &Mirror {
     fn owners(&self, _: Contents, wants: &[&Want]) -> Result<Vec<Owners>> {
         let recipe = Recipe::debian();
         let of = |want: &&Want| {
-            let (places, mut owners) = (want.places(&recipe), Owners::default());
+            let (places, mut owners) = (want.places(recipe), Owners::default());
             for deb in self.debs.borrow().iter() {
                 deb.files.iter().for_each(|file| places.note(&format!("{file} utils/{}", deb.name), &mut owners));
             }
@@ -197,6 +197,7 @@ fn tool(name: &str) -> Want {
 }
 
 /// Packages are unpacked by Debian's own tools.
+#[allow(clippy::print_stderr)]
 fn is_debian() -> bool {
     let is_debian = apt::missing().is_none();
     assert!(is_debian || std::env::var_os("CI").is_none(), "CI must not skip: apt and dpkg-deb are needed");

@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn an_index_of_files_tells_who_has_a_tool() {
         let (recipe, want) = (Recipe::debian(), Want::Tool("ctags".into()));
-        let places = want.places(&recipe);
+        let places = want.places(recipe);
         let mut owners = Owners::default();
         for line in [
             "usr/bin/ctags-universal                 devel/universal-ctags\n",

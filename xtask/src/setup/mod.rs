@@ -48,7 +48,7 @@ const PARTS: &[Part] = &[
 ];
 
 /// Makes a part; its name where that failed, which is printed.
-fn attempt<'w>(what: &'w str, make: impl FnOnce() -> Result<()>) -> Option<&'w str> {
+fn attempt(what: &str, make: impl FnOnce() -> Result<()>) -> Option<&str> {
     let error = make().err()?;
     println!("  {what}: {error:#}");
     Some(what)

@@ -117,7 +117,7 @@ fn read(root: &tempfile::TempDir, path: &str) -> Option<String> {
 #[test]
 fn extensions_of_php_are_enabled_for_the_interfaces_that_are_there() {
     let root = repaired(
-        &Recipe::debian(),
+        Recipe::debian(),
         &[
             ("/usr/share/php8.2-common/common/pdo.ini", "; priority=10\nextension=pdo.so\n"),
             ("/usr/share/php8.2-readline/readline/readline.ini", "extension=readline.so\n"),
@@ -138,7 +138,7 @@ fn extensions_of_php_are_enabled_for_the_interfaces_that_are_there() {
 #[test]
 fn stacks_of_pam_are_those_of_the_profile_unix() {
     let root = repaired(
-        &Recipe::debian(),
+        Recipe::debian(),
         &[
             ("/usr/share/pam/common-auth", "# primary\n$auth_primary\nx\n$auth_additional\n# end\n"),
             ("/usr/share/pam/common-session", "$session_primary\n$session_additional\nsession optional pam_umask.so\n"),
@@ -172,7 +172,7 @@ fn a_list_of_plugins_has_those_that_are_there() {
     let loaders = "/usr/lib/aarch64-linux-gnu/gdk-pixbuf-2.0/2.10.0/loaders";
     let graphviz = "/usr/lib/aarch64-linux-gnu/graphviz";
     let root = repaired(
-        &Recipe::debian(),
+        Recipe::debian(),
         &[
             (&format!("{loaders}/libpixbufloader-xpm.so"), ""),
             (&format!("{loaders}/libpixbufloader-gif.so"), ""),
@@ -209,9 +209,9 @@ fn java_has_authorities_of_its_own() {
     let files =
         [(&*format!("{folder}/B.crt"), pem), (&*format!("{folder}/A.crt"), pem), (&*format!("{folder}/c.crt"), "x")];
     let cacerts = |root: &tempfile::TempDir| fs::read(inside(root.path(), "/etc/ssl/certs/java/cacerts")).ok();
-    assert_eq!(cacerts(&repaired(&Recipe::debian(), &files)), None);
+    assert_eq!(cacerts(&repaired(Recipe::debian(), &files)), None);
     let hook = ("/etc/ca-certificates/update.d/jks-keystore", "");
-    let root = repaired(&Recipe::debian(), &[&files[..], &[hook]].concat());
+    let root = repaired(Recipe::debian(), &[&files[..], &[hook]].concat());
     let expected = [("debian:A.pem", &[0, 1, 2][..]), ("debian:B.pem", &[0, 1, 2])];
     assert_eq!(cacerts(&root).unwrap(), keystore::keystore(expected.into_iter()));
 }
@@ -221,7 +221,7 @@ fn modes_are_set_where_scripts_of_the_release_set_them() {
     for (release, expected) in [("bookworm", 0o4755), ("trixie", 0o644)] {
         let text = format!("ID=debian\nVERSION_CODENAME={release}\n");
         let files = [("/usr/lib/os-release", &*text), ("/usr/bin/ping", ""), ("/usr/bin/fping", "")];
-        let root = repaired(&Recipe::debian(), &files);
+        let root = repaired(Recipe::debian(), &files);
         let mode = |path| fs::metadata(inside(root.path(), path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode("/usr/bin/ping") & 0o4000, expected & 0o4000, "{release}");
         assert_eq!(mode("/usr/bin/fping"), 0o4755, "{release}");
