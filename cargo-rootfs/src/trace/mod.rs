@@ -78,8 +78,10 @@ impl Trace<'_> {
         let how = Watching { stdin: Stdin::Own, output: None, limit: None };
         let mut left = |count: usize| {
             let processes = if count == 1 { "process" } else { "processes" };
-            let waiting = format_args!("for {count} {processes} that it left behind; Ctrl-C waits no longer");
-            events.status("Waiting", &waiting);
+            events.status(
+                "Waiting",
+                &format_args!("for {count} {processes} that it left behind; Ctrl-C waits no longer"),
+            );
         };
         let watched = entered.watch(command, how, &mut left)?;
         watched.seen.notes.iter().for_each(|note| events.warning(&Warning::new(note.clone())));
