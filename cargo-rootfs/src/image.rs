@@ -4,6 +4,7 @@
 //! too. No engine is asked and no file is read here.
 
 pub(crate) mod manifest;
+pub(crate) mod name;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -112,6 +113,16 @@ impl ImageConfig {
     pub fn platform(&self) -> String {
         let variant = self.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
         format!("linux/{}{variant}", self.architecture)
+    }
+
+    /// The platform, as an index of the OCI image specification describes it (image-index.md).
+    #[cfg(feature = "push")]
+    pub(crate) fn platform_json(&self) -> Value {
+        let mut platform = json!({ "architecture": self.architecture, "os": "linux" });
+        if let Some(variant) = &self.variant {
+            platform["variant"] = variant.as_str().into();
+        }
+        platform
     }
 
     /// Fails for what no image can have.

@@ -7,7 +7,7 @@ pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The media type of a manifest.
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an index.
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The file `oci-layout` of a layout.
 pub(crate) const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
@@ -41,6 +41,18 @@ pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
 /// The file `index.json` of a layout that holds `manifest` alone.
 pub(crate) fn index(manifest: &Descriptor) -> String {
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest.json()] }).to_string()
+}
+
+/// The index of `manifests`, each with its platform.
+#[cfg(feature = "push")]
+pub(crate) fn index_of(manifests: &[(Descriptor, &Value)]) -> String {
+    let described = manifests.iter().map(|(manifest, platform)| {
+        let mut json = manifest.json();
+        json["platform"] = (*platform).clone();
+        json
+    });
+    let manifests: Vec<Value> = described.collect();
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
 }
 
 /// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2).

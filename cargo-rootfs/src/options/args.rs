@@ -434,6 +434,10 @@ pub(crate) struct OutputArgs {
     /// The container engine [default: docker]
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
+    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    #[cfg(feature = "push")]
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) insecure_registry: Option<Vec<String>>,
     /// Let --dir replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,

@@ -185,7 +185,13 @@ impl OutputArgs {
     fn over(self, far: Self) -> Self {
         // Outputs are one choice: whoever names any nearer means these and no others.
         let named = if self.named.any() { self.named } else { far.named };
-        Self { named, engine: self.engine.or(far.engine), force: self.force || far.force }
+        Self {
+            named,
+            engine: self.engine.or(far.engine),
+            #[cfg(feature = "push")]
+            insecure_registry: self.insecure_registry.or(far.insecure_registry),
+            force: self.force || far.force,
+        }
     }
 }
 

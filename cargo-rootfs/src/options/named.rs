@@ -19,7 +19,7 @@ impl NamedOutputs {
 
     /// Each name with its kind, kinds in the order of the help.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Kind, &String)> {
-        KINDS.into_iter().flat_map(|kind| self.of(kind.flag).iter().map(move |name| (kind, name)))
+        KINDS.iter().copied().flat_map(|kind| self.of(kind.flag).iter().map(move |name| (kind, name)))
     }
 
     /// The names behind one option.

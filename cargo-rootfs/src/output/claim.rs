@@ -15,6 +15,9 @@ pub(crate) enum Claim {
     Stdout,
     /// A file or directory, with all below it.
     Path(Utf8PathBuf),
+    /// A name in a registry, which holds several targets.
+    #[cfg_attr(not(feature = "push"), allow(dead_code))]
+    Reference(String),
     /// A name in an engine.
     Image {
         /// The engine's program.
@@ -29,6 +32,7 @@ impl fmt::Display for Claim {
         match self {
             Self::Stdout => f.write_str("`--tar -`"),
             Self::Path(path) => write!(f, "the output `{path}`"),
+            Self::Reference(name) => write!(f, "the image `{name}`"),
             Self::Image { name, .. } => write!(f, "the image `{name}`"),
         }
     }
@@ -51,7 +55,8 @@ pub(crate) fn check<'o>(
             Claim::Path(path) => Claim::Path(normalized(&current_dir.join(path))),
             _ => named.clone(),
         };
-        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == claim) {
+        let is_same = |other: &Target| !output.kind.holds_several || other.triple() == target.triple();
+        if let Some((other, _)) = seen.iter().find(|(other, known)| *known == claim && is_same(other)) {
             errors.push(twice(&named, other, target));
             continue;
         }

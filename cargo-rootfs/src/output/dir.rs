@@ -18,9 +18,10 @@ pub(super) static DIR: Kind = Kind {
     verb: "Copying",
     json: "dir",
     is_image: false,
+    holds_several: false,
     step: Step::Files,
     is_path: |_| true,
-    parse: |name, settings: Settings| Ok(Box::new(Place { path: name.into(), replace: settings.replace })),
+    parse: |name, settings: Settings<'_>| Ok(Box::new(Place { path: name.into(), replace: settings.replace })),
 };
 
 #[derive(Debug)]

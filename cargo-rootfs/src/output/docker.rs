@@ -3,16 +3,15 @@
 mod archive;
 mod changes;
 mod engine;
-mod name;
 mod sink;
 
 use std::fmt;
 
 use super::{Claim, Job, Kind, Settings, Step};
 use crate::error::Result;
+use crate::image::name::ImageName;
 use crate::write::Sink;
 pub(crate) use engine::Engine;
-pub(crate) use name::ImageName;
 
 pub(super) static IMPORT: Kind = Kind {
     flag: "docker-import",
@@ -23,10 +22,13 @@ pub(super) static IMPORT: Kind = Kind {
     verb: "Importing",
     json: "image",
     is_image: true,
+    holds_several: false,
     step: Step::Engines,
     is_path: |_| false,
     // What an engine would refuse only after the build.
-    parse: |name, settings: Settings| Ok(Box::new(Place { engine: settings.engine, name: ImageName::parse(name)? })),
+    parse: |name, settings: Settings<'_>| {
+        Ok(Box::new(Place { engine: settings.engine, name: ImageName::parse(name)? }))
+    },
 };
 
 #[derive(Debug)]

@@ -8,16 +8,19 @@ mod dir;
 mod docker;
 mod oci_archive;
 mod placeholders;
+#[cfg(feature = "push")]
+mod push;
 mod release;
 mod tar;
 
 use std::fmt::{self, Debug, Display};
+use std::sync::atomic::AtomicBool;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
-use crate::write::Sink;
 use crate::write::dir::Replace;
+use crate::write::{Sink, Staged};
 
 pub(crate) use claim::{Claim, check};
 pub(crate) use docker::Engine;
@@ -25,7 +28,14 @@ pub(crate) use placeholders::Placeholders;
 pub(crate) use release::{Job, Listener, Written, write};
 
 /// All kinds, in the order of the help.
-pub(crate) static KINDS: [&Kind; 4] = [&tar::TAR, &dir::DIR, &docker::IMPORT, &oci_archive::OCI_ARCHIVE];
+pub(crate) static KINDS: &[&Kind] = &[
+    &tar::TAR,
+    &dir::DIR,
+    &docker::IMPORT,
+    &oci_archive::OCI_ARCHIVE,
+    #[cfg(feature = "push")]
+    &push::PUSH,
+];
 
 /// One kind of output.
 pub(crate) struct Kind {
@@ -45,12 +55,14 @@ pub(crate) struct Kind {
     json: &'static str,
     /// Whether it is an image, which the options of images are for.
     pub(crate) is_image: bool,
+    /// Whether one name holds several targets.
+    holds_several: bool,
     /// When it gets its name.
     step: Step,
     /// Whether the name of an output is a path of the host: in a manifest, it is relative to that.
     pub(crate) is_path: fn(&str) -> bool,
     /// Parses the name of an output, placeholders filled. It looks at no file.
-    parse: fn(&str, Settings) -> Result<Box<dyn Place>>,
+    parse: fn(&str, Settings<'_>) -> Result<Box<dyn Place>>,
 }
 
 /// The order in which outputs get their names, of all targets together. What can fail least is first.
@@ -60,15 +72,21 @@ enum Step {
     Files,
     /// Images in an engine.
     Engines,
+    /// Images in a registry, whose names are seen by others.
+    #[cfg_attr(not(feature = "push"), allow(dead_code))]
+    Registries,
 }
 
 /// Options that single kinds take into account.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
+pub(crate) struct Settings<'s> {
     /// The container engine.
     pub(crate) engine: Engine,
     /// Which directories may be replaced.
     pub(crate) replace: Replace,
+    /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
+    #[cfg_attr(not(feature = "push"), allow(dead_code))]
+    pub(crate) insecure: &'s [String],
 }
 
 /// One output that was named.
@@ -85,11 +103,17 @@ pub(crate) trait Place: Debug + Display + Send + Sync {
 
     /// Begins to write what `job` holds.
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>>;
+
+    /// The whole of what its sinks made, for a kind that holds several targets: these sinks commit nothing themselves.
+    fn gathered<'a>(&self, interrupted: &'a AtomicBool) -> Option<Box<dyn Staged + 'a>> {
+        let _ = interrupted;
+        None
+    }
 }
 
 impl Kind {
     /// The output of this kind that `name` names.
-    pub(crate) fn output(&'static self, name: &str, settings: Settings) -> Result<Output> {
+    pub(crate) fn output(&'static self, name: &str, settings: Settings<'_>) -> Result<Output> {
         Ok(Output { kind: self, place: (self.parse)(name, settings)? })
     }
 }

@@ -27,9 +27,10 @@ pub(super) static OCI_ARCHIVE: Kind = Kind {
     verb: "Packing",
     json: "oci-archive",
     is_image: true,
+    holds_several: false,
     step: Step::Files,
     is_path: |_| true,
-    parse: |name, _: Settings| Ok(Box::new(Place(name.into()))),
+    parse: |name, _: Settings<'_>| Ok(Box::new(Place(name.into()))),
 };
 
 /// What the history of the image says of its layer.

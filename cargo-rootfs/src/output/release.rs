@@ -46,6 +46,7 @@ impl Written {
         match &self.name {
             write::Written::Tar(path) | write::Written::Dir(path) => Some(path.to_string_lossy().into_owned()),
             write::Written::Image { id, .. } => Some(id.clone()),
+            write::Written::Pushed { name, digest, .. } => Some(format!("{name}@{digest}")),
             write::Written::Stdout => None,
         }
     }
@@ -59,6 +60,11 @@ impl Written {
                 json["id"] = id.as_str().into();
                 json["name"] = name.as_str().into();
             }
+            write::Written::Pushed { name, digest, sent } => {
+                json["name"] = name.as_str().into();
+                json["digest"] = digest.as_str().into();
+                json["sent"] = (*sent).into();
+            }
             write::Written::Stdout => return None,
         }
         Some(json)
@@ -67,7 +73,7 @@ impl Written {
     /// The name that it was given.
     fn name(&self) -> String {
         match &self.name {
-            write::Written::Image { name, .. } => name.clone(),
+            write::Written::Image { name, .. } | write::Written::Pushed { name, .. } => name.clone(),
             _ => self.line().unwrap_or_else(|| "standard output".to_owned()),
         }
     }
@@ -79,27 +85,36 @@ pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &Ato
     // Ctrl-C ends an engine that is asked, too.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
     let mut complete = Vec::new();
+    // Outputs that hold several targets: the first of each name takes what is for the others.
+    let mut shared: Vec<(&Output, &str)> = Vec::new();
     for job in jobs {
         let mut sinks = Vec::new();
         for output in job.outputs {
             listener.begins(output.kind.verb, &output.place);
-            sinks.push(output.place.sink(job).map_err(or_interrupted)?);
+            let claim = output.place.claim();
+            let known = shared.iter().find(|(known, _)| known.kind.holds_several && known.place.claim() == claim);
+            let place = known.map_or(&output.place, |(known, _)| &known.place);
+            sinks.push(place.sink(job).map_err(or_interrupted)?);
+            if output.kind.holds_several && known.is_none() {
+                shared.push((output, job.target.triple()));
+            }
         }
         let mut observer = listener.progress(job.rootfs.size());
         let staged = write::stage(job.rootfs, sinks, &mut *observer, interrupted);
         drop(observer);
         let kinds = job.outputs.iter().map(|output| output.kind);
-        complete.extend(staged?.into_iter().zip(kinds).map(|(staged, kind)| Complete {
-            staged,
-            kind,
-            triple: job.target.triple(),
-        }));
+        let alone = staged?.into_iter().zip(kinds).filter(|(_, kind)| !kind.holds_several);
+        complete.extend(alone.map(|(staged, kind)| Complete { staged, kind, triple: job.target.triple() }));
     }
+    let gathered = shared.into_iter().filter_map(|(output, triple)| {
+        Some(Complete { staged: output.place.gathered(interrupted)?, kind: output.kind, triple })
+    });
+    complete.extend(gathered);
     commit(complete)
 }
 
 struct Complete<'a> {
-    staged: Box<dyn Staged>,
+    staged: Box<dyn Staged + 'a>,
     kind: &'static Kind,
     triple: &'a str,
 }

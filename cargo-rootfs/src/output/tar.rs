@@ -21,9 +21,10 @@ pub(super) static TAR: Kind = Kind {
     verb: "Packing",
     json: "tar",
     is_image: false,
+    holds_several: false,
     step: Step::Files,
     is_path: |name| name != STDOUT,
-    parse: |name, _: Settings| Ok(Box::new(parse(name)?)),
+    parse: |name, _: Settings<'_>| Ok(Box::new(parse(name)?)),
 };
 
 /// The name of standard output.

@@ -17,6 +17,10 @@ pub(super) fn outputs(
         return Ok(vec![output::default(target_dir.ok_or_else(output::none_named)?, names)?]);
     }
     let replace = if args.force { Replace::Force } else { Replace::OwnOnly };
-    let settings = Settings { engine: args.engine.unwrap_or_default(), replace };
+    #[cfg(feature = "push")]
+    let insecure = args.insecure_registry.as_deref().unwrap_or_default();
+    #[cfg(not(feature = "push"))]
+    let insecure = &[];
+    let settings = Settings { engine: args.engine.unwrap_or_default(), replace, insecure };
     args.named.iter().map(|(kind, name)| kind.output(&names.fill(name)?, settings)).collect()
 }

@@ -96,6 +96,15 @@ pub enum Written {
         /// As asked for, with the tag.
         name: String,
     },
+    /// An image in a registry.
+    Pushed {
+        /// As it was named.
+        name: String,
+        /// Of the manifest or index that the name's tag points to: `sha256:...`
+        digest: String,
+        /// Bytes of blobs that the registry lacked.
+        sent: u64,
+    },
     /// The archive went to standard output, which therefore carries nothing else.
     Stdout,
 }

@@ -28,11 +28,23 @@ const KEYS: [&str; 24] = [
 ];
 
 /// Keys that come after them.
-const MORE_KEYS: [&str; 9] = ["engine", "entrypoint", "cmd", "env", "user", "workdir", "label", "expose", "target"];
+const MORE_KEYS: &[&str] = &[
+    "engine",
+    #[cfg(feature = "push")]
+    "insecure-registry",
+    "entrypoint",
+    "cmd",
+    "env",
+    "user",
+    "workdir",
+    "label",
+    "expose",
+    "target",
+];
 
 fn keys() -> Vec<&'static str> {
     let outputs = KINDS.iter().map(|kind| kind.flag);
-    KEYS.into_iter().chain(outputs).chain(MORE_KEYS).collect()
+    KEYS.into_iter().chain(outputs).chain(MORE_KEYS.iter().copied()).collect()
 }
 
 /// Options that only the command line has, and what to say of them.
@@ -194,6 +206,8 @@ impl Reader<'_> {
             }
             "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
+            #[cfg(feature = "push")]
+            "insecure-registry" => output.insecure_registry = Some(self.lines(key, value)?),
             "entrypoint" => image.entrypoint = Some(self.lines(key, value)?),
             "cmd" => image.cmd = Some(self.lines(key, value)?),
             "env" => image.env = Some(self.pairs(key, value)?),
@@ -202,7 +216,7 @@ impl Reader<'_> {
             "label" => image.label = Some(self.pairs(key, value)?),
             "expose" => image.expose = Some(self.ports(key, value)?),
             _ => {
-                let kind = KINDS.into_iter().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
+                let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
                 let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
                 output.named.set(kind, self.lines(key, value)?.into_iter().map(placed).collect());
             }

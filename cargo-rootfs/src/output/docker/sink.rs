@@ -14,9 +14,10 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::engine::Running;
-use super::{Engine, ImageName, archive, changes};
+use super::{Engine, archive, changes};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
+use crate::image::name::ImageName;
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Rootfs};
 use crate::write::layer::{self, LayerWriter, digest_of};

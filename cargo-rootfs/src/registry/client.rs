@@ -1,0 +1,113 @@
+//! Blobs and manifests of one repository.
+
+use std::sync::atomic::AtomicBool;
+
+use sha2::{Digest, Sha256};
+use ureq::http::{Method, header};
+
+use super::reference::Reference;
+use super::transport::{Ask, Settings, Transport};
+use crate::error::{Error, Result};
+
+/// The kinds of manifests that are understood.
+const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                        application/vnd.docker.distribution.manifest.list.v2+json, \
+                        application/vnd.docker.distribution.manifest.v2+json";
+
+/// A manifest or index, as bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) media_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Manifest {
+    /// `sha256:...` of the bytes.
+    pub(crate) fn digest(&self) -> String {
+        digest(&self.bytes)
+    }
+}
+
+/// `sha256:...` of `bytes`.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{:x}", Sha256::digest(bytes))
+}
+
+/// One repository of a registry.
+pub(crate) struct Client<'i> {
+    pub(super) transport: Transport<'i>,
+    pub(super) scope: String,
+}
+
+impl<'i> Client<'i> {
+    /// Connects to the registry of `reference`.
+    pub(crate) fn connect(reference: &Reference, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
+        let scope = format!("repository:{}:pull,push", reference.repository);
+        Ok(Self { transport: Transport::connect(reference, settings, interrupted)?, scope })
+    }
+
+    pub(super) fn ask(&self, method: Method, url: String) -> Ask<'_> {
+        Ask { method, url, headers: Vec::new(), scope: &self.scope }
+    }
+
+    fn manifest_ask(&self, method: Method, version: &str) -> Ask<'_> {
+        let headers = vec![(header::ACCEPT, ACCEPTED.to_owned())];
+        Ask { headers, ..self.ask(method, self.transport.url(&format!("manifests/{version}"))) }
+    }
+
+    /// The digest of the manifest `version`, a tag or a digest; `None` where the registry has none.
+    pub(crate) fn find(&self, version: &str) -> Result<Option<String>> {
+        let answer = self.transport.send(&self.manifest_ask(Method::HEAD, version), None)?;
+        match answer.status {
+            200 => match answer.header("docker-content-digest") {
+                Some(digest) => Ok(Some(digest.to_owned())),
+                // The header is optional (distribution specification, "Pulling manifests").
+                None => Ok(self.fetch(version)?.map(|manifest| manifest.digest())),
+            },
+            404 => Ok(None),
+            // An answer to HEAD has no body, and so no code of the registry's.
+            _ => Err(match self.fetch(version) {
+                Err(error) => error,
+                Ok(_) => self.transport.error("look for", &answer.refused()),
+            }),
+        }
+    }
+
+    /// The manifest `version`, a tag or a digest, which is then verified.
+    pub(crate) fn fetch(&self, version: &str) -> Result<Option<Manifest>> {
+        let mut answer = self.transport.download(self.manifest_ask(Method::GET, version))?;
+        match answer.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.transport.error("fetch", &answer.refused())),
+        }
+        let media_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
+        let manifest = Manifest { media_type, bytes: answer.bytes()? };
+        if version.starts_with("sha256:") && manifest.digest() != version {
+            return Err(Error::failed(format!(
+                "the manifest {version} of {} has other bytes",
+                self.transport.reference.host
+            )));
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Puts `manifest` under `version`: its own digest, or a tag.
+    pub(crate) fn put(&self, manifest: &Manifest, version: &str) -> Result<()> {
+        let headers = vec![(header::CONTENT_TYPE, manifest.media_type.clone())];
+        let ask = Ask { headers, ..self.ask(Method::PUT, self.transport.url(&format!("manifests/{version}"))) };
+        let answer = self.transport.send(&ask, Some(&manifest.bytes))?;
+        if !(200..300).contains(&answer.status) {
+            return Err(self.transport.error("push", &answer.refused()));
+        }
+        match answer.header("docker-content-digest") {
+            Some(stored) if stored != manifest.digest() => Err(Error::failed(format!(
+                "{} stored the manifest {} as {stored}",
+                self.transport.reference.host,
+                manifest.digest()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

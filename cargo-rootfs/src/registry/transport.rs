@@ -1,0 +1,401 @@
+//! Requests to one registry: scheme, tokens, retries, and credentials that go to their own host alone.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use ureq::http::{Method, Request, Response, Uri, header};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, SendBody};
+
+use super::answer::Refused;
+use super::challenge::{self, Challenge};
+use super::credentials::{self, Credentials, Found};
+use super::reference::Reference;
+use crate::error::{Error, Result};
+
+/// Attempts of one request, or of one blob.
+pub(super) const ATTEMPTS: u32 = 5;
+
+/// The first pause between two attempts; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause that a registry's `Retry-After` is followed for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Bytes of a registry's answer that are kept: manifests have at most 4 MiB (distribution specification).
+const ANSWER: u64 = 4 << 20;
+
+/// Redirects of one download.
+const REDIRECTS: usize = 5;
+
+/// Surroundings of a client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Hosts that may be spoken to in plain http, and whose certificates are not verified.
+    pub(crate) insecure: Vec<String>,
+    /// Files of credentials, in the order of the search.
+    pub(crate) credentials: Vec<PathBuf>,
+}
+
+impl Settings {
+    /// The files that this user's environment names.
+    pub(crate) fn from_environment(insecure: Vec<String>) -> Self {
+        Self { insecure, credentials: credentials::files() }
+    }
+}
+
+/// The transport of one repository.
+pub(super) struct Transport<'i> {
+    agent: Agent,
+    pub(super) reference: Reference,
+    /// `https://HOST`
+    base: String,
+    found: Found,
+    /// Values of `Authorization`, by scope; the empty scope is that of basic authentication.
+    tokens: Mutex<BTreeMap<String, String>>,
+    /// The ways that the registry offered to authenticate.
+    challenges: Mutex<Vec<Challenge>>,
+    interrupted: &'i AtomicBool,
+}
+
+/// A response with its status, headers and body.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) response: Response<Body>,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The body, as far as it is an answer and no blob.
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
+        let read = self.response.body_mut().with_config().limit(ANSWER).read_to_vec();
+        read.map_err(|error| Error::failed("cannot read a registry's answer").with_source(error))
+    }
+
+    pub(super) fn refused(mut self) -> Refused {
+        let body = self.bytes().unwrap_or_default();
+        Refused::new(self.status, &String::from_utf8_lossy(&body))
+    }
+}
+
+/// The body of a request, which is opened anew at each attempt.
+pub(super) enum Content<'c> {
+    Nothing,
+    Bytes(&'c [u8]),
+    /// Length in bytes, and a reader of exactly as many.
+    Stream(u64, Box<dyn Read + 'c>),
+}
+
+/// A request before credentials.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: Vec<(header::HeaderName, String)>,
+    pub(super) scope: &'a str,
+}
+
+impl<'i> Transport<'i> {
+    /// Connects: finds the scheme, and the registry's way to authenticate (`GET /v2/`).
+    pub(super) fn connect(reference: &Reference, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
+        let host = reference.api_host();
+        let is_insecure = settings.insecure.iter().any(|insecure| insecure == host);
+        let agent = agent(is_insecure)?;
+        let found = credentials::find(reference, &settings.credentials);
+        let mut transport = Transport {
+            agent,
+            reference: reference.clone(),
+            base: format!("https://{host}"),
+            found,
+            tokens: Mutex::default(),
+            challenges: Mutex::default(),
+            interrupted,
+        };
+        let mut plain = None;
+        if is_insecure || is_loopback(host) {
+            // A server of https answers plain http with 400, at once; the other way round some wait without end.
+            transport.base = format!("http://{host}");
+            plain = Some(transport.ping()).filter(|ping| matches!(ping, Ok(answer) if answer.status != 400));
+            if plain.is_none() {
+                transport.base = format!("https://{host}");
+            }
+        }
+        let answer = plain
+            .unwrap_or_else(|| transport.ping())
+            .map_err(|error| Error::failed(format!("cannot reach the registry {host}")).with_source(error))?;
+        match answer.status {
+            200..=299 => Ok(transport),
+            401 => {
+                transport.learn(&answer);
+                Ok(transport)
+            }
+            _ => Err(transport.error("use", &answer.refused())),
+        }
+    }
+
+    fn ping(&self) -> Result<Answer> {
+        let url = format!("{}/v2/", self.base);
+        self.attempts(|| self.once(&Method::GET, &url, &[], None, Content::Nothing))
+    }
+
+    /// The address of `rest` in this repository, such as `manifests/latest`.
+    pub(super) fn url(&self, rest: &str) -> String {
+        format!("{}/v2/{}/{rest}", self.base, self.reference.repository)
+    }
+
+    /// An address that the registry gave, absolute (RFC 9110, section 10.2.2: it may be relative).
+    pub(super) fn absolute(&self, location: &str) -> String {
+        if location.starts_with("http://") || location.starts_with("https://") {
+            location.to_owned()
+        } else {
+            format!("{}/{}", self.base, location.trim_start_matches('/'))
+        }
+    }
+
+    pub(super) fn error(&self, verb: &str, refused: &Refused) -> Error {
+        refused.error(verb, &self.reference, &self.found.read, &self.found.broken)
+    }
+
+    /// Sends a request without a body, or with a small one, and repeats it where that may help.
+    pub(super) fn send(&self, ask: &Ask<'_>, body: Option<&[u8]>) -> Result<Answer> {
+        self.attempts(|| self.authorized(ask, || body.map_or(Content::Nothing, Content::Bytes)))
+    }
+
+    /// Sends a request once, and once more where the registry wants another token than the one that it was given.
+    pub(super) fn authorized<'c>(&self, ask: &Ask<'_>, content: impl Fn() -> Content<'c>) -> Result<Answer> {
+        let is_own = self.is_own(&ask.url);
+        let authorization = if is_own { self.authorization(ask.scope)? } else { None };
+        let answer = self.once(&ask.method, &ask.url, &ask.headers, authorization.as_deref(), content())?;
+        if answer.status != 401 || !is_own {
+            return Ok(answer);
+        }
+        self.learn(&answer);
+        if let Ok(mut tokens) = self.tokens.lock() {
+            tokens.remove(ask.scope);
+        }
+        match self.authorization(ask.scope)? {
+            Some(fresh) => self.once(&ask.method, &ask.url, &ask.headers, Some(&fresh), content()),
+            None => Ok(answer),
+        }
+    }
+
+    /// Follows the redirects of a download, without credentials on other hosts.
+    pub(super) fn download(&self, ask: Ask<'_>) -> Result<Answer> {
+        let mut ask = ask;
+        for _ in 0..REDIRECTS {
+            let answer = self.send(&ask, None)?;
+            match (answer.status, answer.header(header::LOCATION)) {
+                (301 | 302 | 303 | 307 | 308, Some(location)) => ask.url = self.absolute(location),
+                _ => return Ok(answer),
+            }
+        }
+        Err(Error::failed(format!("cannot fetch from {}: it redirects without end", self.reference.host)))
+    }
+
+    /// Repeats `work` after a pause where it failed in a way that may pass: 408, 429, 5xx, and broken connections.
+    pub(super) fn attempts(&self, mut work: impl FnMut() -> Result<Answer>) -> Result<Answer> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            let answer = work();
+            self.stop()?;
+            let wait = match &answer {
+                _ if attempt == ATTEMPTS => return answer,
+                Ok(answer) if matches!(answer.status, 408 | 429 | 500..=599) => {
+                    let told = answer.header(header::RETRY_AFTER).and_then(|after| after.trim().parse().ok());
+                    told.map_or(pause, Duration::from_secs).min(LONGEST_PAUSE)
+                }
+                Err(error) if is_passing(error) => pause,
+                _ => return answer,
+            };
+            self.pause(wait)?;
+            pause *= 2;
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn pause(&self, time: Duration) -> Result<()> {
+        let step = Duration::from_millis(50);
+        let mut left = time;
+        while left > Duration::ZERO {
+            self.stop()?;
+            std::thread::sleep(left.min(step));
+            left = left.saturating_sub(step);
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop(&self) -> Result<()> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
+    }
+
+    fn once(
+        &self,
+        method: &Method,
+        url: &str,
+        headers: &[(header::HeaderName, String)],
+        authorization: Option<&str>,
+        content: Content<'_>,
+    ) -> Result<Answer> {
+        self.stop()?;
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        let malformed =
+            |error| Error::failed(format!("cannot send a request to `{}`", without_query(url))).with_source(error);
+        let sent = match content {
+            Content::Nothing if matches!(*method, Method::POST | Method::PUT) => {
+                let request = request.header(header::CONTENT_LENGTH, "0").body(SendBody::none()).map_err(malformed)?;
+                self.agent.run(request)
+            }
+            Content::Nothing => self.agent.run(request.body(()).map_err(malformed)?),
+            Content::Bytes(bytes) => self.agent.run(request.body(bytes).map_err(malformed)?),
+            Content::Stream(length, mut reader) => {
+                let request = request.header(header::CONTENT_LENGTH, length);
+                self.agent.run(request.body(SendBody::from_reader(&mut reader)).map_err(malformed)?)
+            }
+        };
+        let response = sent
+            .map_err(|error| Error::failed(format!("cannot {method} `{}`", without_query(url))).with_source(error))?;
+        Ok(Answer { status: response.status().as_u16(), response })
+    }
+
+    /// Whether `url` is the registry itself, to which alone credentials go.
+    fn is_own(&self, url: &str) -> bool {
+        url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    fn learn(&self, answer: &Answer) {
+        let headers = answer.response.headers().get_all(header::WWW_AUTHENTICATE);
+        let known = challenge::parse(headers.iter().filter_map(|value| value.to_str().ok()));
+        if let (Ok(mut challenges), false) = (self.challenges.lock(), known.is_empty()) {
+            *challenges = known;
+        }
+    }
+
+    /// The value of `Authorization` for `scope`, where the registry wants one.
+    fn authorization(&self, scope: &str) -> Result<Option<String>> {
+        // Held while a token is fetched: four uploads at once need one token.
+        let poisoned = |_| Error::failed("another thread failed while it fetched a token");
+        let mut tokens = self.tokens.lock().map_err(poisoned)?;
+        let challenges = self.challenges.lock().map(|challenges| challenges.clone()).unwrap_or_default();
+        let bearer = challenges.iter().find(|challenge| matches!(challenge, Challenge::Bearer { .. }));
+        match (bearer, challenges.first()) {
+            (Some(Challenge::Bearer { realm, service, scope: wanted }), _) => {
+                if let Some(token) = tokens.get(scope) {
+                    return Ok(Some(token.clone()));
+                }
+                // Without a scope of its own, a registry may name what it wants.
+                let asked = if scope.is_empty() { wanted.as_deref().unwrap_or_default() } else { scope };
+                let token = format!("Bearer {}", self.token(realm, service.as_deref(), asked)?);
+                tokens.insert(scope.to_owned(), token.clone());
+                Ok(Some(token))
+            }
+            (_, Some(Challenge::Basic)) => Ok(self.basic()),
+            _ => Ok(None),
+        }
+    }
+
+    fn basic(&self) -> Option<String> {
+        match &self.found.credentials {
+            Some(Credentials::Password { user, password }) => {
+                Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Fetches a token (distribution's token authentication; OAuth2 for identity tokens).
+    fn token(&self, realm: &str, service: Option<&str>, scope: &str) -> Result<String> {
+        let refused = |why: String| Error::failed(format!("cannot get a token for `{}`: {why}", self.reference));
+        let is_safe = realm.starts_with("https://") || self.base.starts_with("http://");
+        let uri: Uri = realm.parse().map_err(|_| refused(format!("`{realm}` is not an address")))?;
+        if !is_safe {
+            return Err(refused(format!("its server {} is not reached by https", uri.host().unwrap_or(realm))));
+        }
+        let pairs = |more: &[(&str, &str)]| {
+            let scopes = scope.split(' ').filter(|scope| !scope.is_empty()).map(|scope| ("scope", scope));
+            let all = service.map(|service| ("service", service)).into_iter().chain(scopes).chain(more.iter().copied());
+            all.map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>().join("&")
+        };
+        let mut answer = match &self.found.credentials {
+            Some(Credentials::Identity(identity)) => {
+                let form = pairs(&[
+                    ("grant_type", "refresh_token"),
+                    ("refresh_token", identity),
+                    ("client_id", "cargo-rootfs"),
+                ]);
+                let kind = [(header::CONTENT_TYPE, "application/x-www-form-urlencoded".to_owned())];
+                self.attempts(|| self.once(&Method::POST, realm, &kind, None, Content::Bytes(form.as_bytes())))?
+            }
+            _ => {
+                let query = pairs(&[]);
+                let join = if realm.contains('?') { '&' } else { '?' };
+                let url = if query.is_empty() { realm.to_owned() } else { format!("{realm}{join}{query}") };
+                self.attempts(|| self.once(&Method::GET, &url, &[], self.basic().as_deref(), Content::Nothing))?
+            }
+        };
+        if answer.status != 200 {
+            return Err(self.error("get a token for", &answer.refused()));
+        }
+        let body: Value = serde_json::from_slice(&answer.bytes()?).unwrap_or(Value::Null);
+        let token = ["token", "access_token"].iter().find_map(|name| body[*name].as_str().filter(|it| !it.is_empty()));
+        token.map(str::to_owned).ok_or_else(|| refused("its server answered without a token".to_owned()))
+    }
+}
+
+fn agent(is_insecure: bool) -> Result<Agent> {
+    let mut tls = TlsConfig::builder().disable_verification(is_insecure);
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+        let pem = std::fs::read(&file).map_err(|error| Error::io("read", &file, error))?;
+        let certificates = parse_pem(&pem).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        });
+        tls = tls.root_certs(RootCerts::new_with_certs(&certificates.collect::<Vec<_>>()));
+    }
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("cargo-rootfs/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .tls_config(tls.build());
+    Ok(config.build().new_agent())
+}
+
+/// Whether an error of a request may be another one's luck: anything but a refusal that stays.
+fn is_passing(error: &Error) -> bool {
+    use ureq::Error as E;
+    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<E>());
+    matches!(cause, Some(E::Io(_) | E::Timeout(_) | E::ConnectionFailed | E::Protocol(_)))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || name == "[::1]" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// An address as errors may show it: a query can hold a signature.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
+}
+
+/// A value of a query or a form (RFC 3986, unreserved characters stay).
+pub(super) fn encoded(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
