@@ -21,6 +21,7 @@ mod offline;
 mod packages;
 mod privileges;
 mod provisioned;
+mod push;
 mod readme;
 mod runtime;
 mod stopped;
@@ -68,6 +69,7 @@ const SCENARIOS: &[Scenario] = &[
     ("docker: arm64", Tier::Full, engine::docker_arm64),
     ("podman: both", Tier::Full, engine::podman),
     ("docker: a failed import leaves no image", Tier::Full, engine::failed_import),
+    ("push: two architectures to a registry, and nothing twice", Tier::Full, push::two_architectures),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),
     ("workspace: packages, binaries and folders", Tier::Quick, workspace::selection),
     ("libraries: made by a build script", Tier::Full, libraries::of_a_build_script),

@@ -34,6 +34,9 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("podman", "podman", Tier::Full),
     ("/usr/lib/podman/netavark", "netavark", Tier::Full),
     ("runc", "runc", Tier::Quick),
+    // a registry, and a client that is not ours
+    ("docker-registry", "docker-registry", Tier::Full),
+    ("skopeo", "skopeo", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
     // cargo-zigbuild, which pip installs
