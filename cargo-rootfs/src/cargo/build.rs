@@ -3,6 +3,7 @@
 //! Its progress and diagnostics go to standard error as they come: by cargo itself, or, where it builds for another
 //! machine, through a [relay](super::relay) that listens for what is missing.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Write};
 
@@ -24,6 +25,20 @@ pub(crate) struct Built {
     pub(crate) warnings: Vec<Warning>,
 }
 
+/// Judges a variable that cargo sets for the program of `cargo run` and for build scripts (the Cargo book, "Environment
+/// variables Cargo sets for crates"). A build script that asks for one would run again, and all that needs it with it.
+fn is_of_one_package(name: &OsStr) -> bool {
+    const NAMES: [&str; 6] = [
+        "CARGO_BIN_NAME",
+        "CARGO_CRATE_NAME",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_LINKS",
+        "CARGO_MANIFEST_PATH",
+        "OUT_DIR",
+    ];
+    name.to_str().is_some_and(|name| NAMES.contains(&name) || name.starts_with("CARGO_PKG_"))
+}
+
 /// Runs cargo, to its end even when the user interrupts: it ends by itself then.
 ///
 /// `people` is where cargo's words go, where they do not go there by themselves.
@@ -35,6 +50,9 @@ pub(crate) fn build(
     people: impl Write + Send,
 ) -> Result<Built> {
     let mut command = duct::cmd(super::program(), &build.arguments).unchecked();
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_one_package(name)) {
+        command = command.env_remove(name);
+    }
     for (name, value) in &preparation.variables {
         command = command.env(name, value);
     }
