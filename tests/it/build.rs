@@ -21,6 +21,18 @@ fn a_manifest_that_cargo_cannot_read_is_told_once() {
     assert!(run.stderr.contains("failed to parse manifest at `[ROOT]/Cargo.toml`"), "{run:#?}");
 }
 
+/// As `cargo run -- rootfs` has them: what they change would be built twice.
+#[test]
+fn variables_of_another_package_do_not_reach_the_build() {
+    let script = "fn main() { println!(\"cargo::rerun-if-env-changed=CARGO_PKG_NAME\"); }";
+    let app = Project::app("").file("build.rs", script);
+    let arguments = ["--tar", "app.tar"];
+    assert!(app.run(&arguments).stderr.contains("Compiling app"));
+    let again = app.run_in(".", &arguments, &[("CARGO_PKG_NAME", "another"), ("CARGO_MANIFEST_DIR", "/nowhere")]);
+    assert_eq!(again.code, 0, "{again:#?}");
+    assert!(!again.stderr.contains("Compiling app"), "{again:#?}");
+}
+
 #[test]
 fn a_target_that_is_not_installed_comes_with_the_commands() {
     // Nothing of it is compiled: the build does not begin.
