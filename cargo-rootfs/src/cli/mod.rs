@@ -9,7 +9,7 @@
 //!
 //! | reason | when | fields |
 //! | --- | --- | --- |
-//! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `image`), `path` or `id` and `name`, `target` |
+//! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
 //! | `closure` | for each file of `tree` | see DESIGN.md |
