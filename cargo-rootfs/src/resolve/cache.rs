@@ -22,7 +22,7 @@ const OLD_ENTRY: usize = 12;
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 const NEW_HEADER: usize = 48;
 const NEW_ENTRY: usize = 24;
-/// Where the new header has the place of the extensions.
+/// The position of the extensions' offset in the new header.
 const EXTENSION: usize = 32;
 const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
 /// `cache_extension_tag_glibc_hwcaps`.
@@ -41,13 +41,13 @@ const MAX_STRING: usize = 4096;
 pub struct Cache {
     bytes: Vec<u8>,
     endian: Endian,
-    /// Where the entries begin, how long each is and how many there are.
+    /// The start of the entries, the size of one, and their number.
     entries: usize,
     entry: usize,
     count: usize,
-    /// What the offsets of strings count from.
+    /// The position from which offsets of strings count.
     strings: usize,
-    /// Where the names of the glibc-hwcaps subdirectories stand that entries are for, by their index.
+    /// The positions of the names of glibc-hwcaps subdirectories that entries refer to, by index.
     hwcaps: Vec<u32>,
 }
 
@@ -56,7 +56,7 @@ pub struct Cache {
 pub struct Entry<'c> {
     /// The soname.
     pub name: &'c [u8],
-    /// Where the library is.
+    /// The path of the library.
     pub path: &'c [u8],
     /// The glibc-hwcaps subdirectory that it is in, where it is in one.
     pub hwcaps: Option<&'c [u8]>,

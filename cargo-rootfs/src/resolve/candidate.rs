@@ -1,6 +1,6 @@
-//! What a loader makes of a file that it found: takes it, passes it over, or gives up.
+//! A loader's verdict on a file that it found: accept it, skip it, or give up.
 //!
-//! Where files are looked for is not known here.
+//! It knows nothing of search paths.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::loader::{Libc, Loader};
 use crate::elf::{DF_1_PIE, Head, Object};
 use crate::target::Machine;
 
-/// What comes of a candidate.
+/// The verdict on a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Take,
@@ -66,7 +66,7 @@ pub(super) fn judge(object: &Result<Arc<Object>, BadObject>, loader: &Loader) ->
     }
 }
 
-/// What the ELF header alone makes of a file (`open_verify`, elf/dl-load.c), in the order of its checks.
+/// The verdict by the ELF header alone (`open_verify`, elf/dl-load.c), in the order of its checks.
 ///
 /// Debian's loaders, and those of its derivatives, look at the machine first where anything in `e_ident` is wrong
 /// (its patches unsubmitted-ldso-machine-mismatch.diff and arm/unsubmitted-ldso-multilib.diff).
@@ -127,7 +127,7 @@ fn is_abi_known(os_abi: u8, wanted: Machine) -> bool {
     matches!(os_abi, 0 | OSABI_GNU) || wanted.os_abi() == Some(os_abi)
 }
 
-/// Where in `e_ident` nothing is told any more (elf.h).
+/// The offset in `e_ident` from which bytes have no meaning (elf.h).
 const EI_PAD: usize = 9;
 const OSABI_GNU: u8 = 3;
 
@@ -147,8 +147,7 @@ mod tests {
         }
     }
 
-    /// What comes of a library for `of` with these bytes written over, for a loader for `wanted`: of Debian's, and of
-    /// others.
+    /// The verdicts on a library for `of` with these bytes overwritten, by a loader for `wanted`: Debian's, and others.
     fn come_of(of: &str, wanted: &str, changes: &[(usize, &[u8])]) -> [String; 2] {
         let mut bytes = Fixture::library().machine(machine(of)).build();
         for (at, value) in changes {

@@ -1,4 +1,4 @@
-//! What a closure is: all that gets mapped with an executable, in the order in which ld.so maps it, and what is missing.
+//! A closure: all objects that are mapped with an executable, in ld.so's order, and the missing ones.
 
 use std::sync::Arc;
 
@@ -29,11 +29,11 @@ pub struct Closure {
     /// Shared objects in the order they are mapped, without the executable: those that the loader maps at
     /// the start, then those that dlopen notes add.
     pub objects: Vec<Loaded>,
-    /// How many of `objects` are mapped at the start.
+    /// The number of `objects` that are mapped at the start.
     pub at_start: usize,
-    /// What the notes of the executable and of the objects say, and what came of it.
+    /// The dlopen notes of the executable and of the objects, each with its outcome.
     pub notes: Vec<Noted>,
-    /// What glibc-hwcaps subdirectories add on other hardware, where that was asked for.
+    /// The objects that glibc-hwcaps subdirectories add on other hardware, on request.
     pub variants: Vec<Loaded>,
     /// Notes that cannot be read: whose (`None` is the executable's), and why.
     pub bad_notes: Vec<(Option<usize>, String)>,
@@ -41,13 +41,13 @@ pub struct Closure {
     pub may_open: Vec<MayOpen>,
     /// Likewise, what calls dlopen(3) without notes and names no library that is there besides; `None` is the executable.
     pub opens_unnamed: Vec<Option<usize>>,
-    /// What was not found, or was found and is no good.
+    /// Names that were not found, or were found and cannot be loaded.
     pub missing: Vec<Missing>,
     /// Candidates for another class or machine that the loader passes over, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
     /// Names of objects besides the one they were first needed by: what was found by them is an object already.
     pub other_names: Vec<OtherName>,
-    /// Who needs what: indices into `objects`; `None` is the executable.
+    /// Edges from an object to one that it needs: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
     /// The oldest glibc and Linux that it runs on.
     pub runs_on: RunsOn,
@@ -71,7 +71,7 @@ pub struct Loaded {
     pub realpath: RootfsPath,
     /// Its file.
     pub file: FileId,
-    /// Where it was found.
+    /// The source in which it was found.
     pub found_by: FoundBy,
     /// The glibc-hwcaps subdirectory that it is in: what hardware it is for.
     pub hwcaps: Option<Bytes>,
@@ -82,14 +82,14 @@ pub struct Loaded {
 pub struct OtherName {
     /// The name, and what it led to.
     pub found: Loaded,
-    /// Which of [`Closure::objects`] it is.
+    /// Its index in [`Closure::objects`].
     pub object: usize,
-    /// Who needs it by that name: one of the objects, or the executable.
+    /// The object that needs it by that name; `None` for the executable.
     pub needed_by: Option<usize>,
 }
 
 impl Loaded {
-    /// Whether the loader's configuration alone led to it: not its default folders, and nothing in an ELF file.
+    /// Returns whether the loader's configuration alone led to it: no default directory, and nothing in an ELF file.
     pub fn is_searched(&self, loader: &Loader) -> bool {
         let folder = match &self.hwcaps {
             // There it is found by the name that it is needed by, and by no other.
@@ -129,20 +129,20 @@ impl Missing {
 /// One entry of a dlopen note of an object in a closure, and what came of it.
 #[derive(Debug, Clone)]
 pub struct Noted {
-    /// What it says.
+    /// The note itself.
     pub note: Arc<Note>,
     /// Whose it is: an index into the closure's objects; `None` is the executable.
     pub by: Option<usize>,
-    /// What came of it.
+    /// Its outcome.
     pub opening: Opening,
 }
 
-/// What came of an entry of a dlopen note.
+/// The outcome of an entry of a dlopen note.
 #[derive(Debug, Clone)]
 pub enum Opening {
     /// It is there.
     Taken {
-        /// Which of its sonames, the first that can be opened.
+        /// The index of the first soname that can be opened.
         soname: usize,
         /// An index into the closure's objects; `None` is the executable itself.
         object: Option<usize>,
@@ -160,11 +160,11 @@ pub enum Skipped {
     Absent(Find),
     /// It is no ELF file that can be read.
     Bad {
-        /// Where it is.
+        /// Its path without symlinks.
         realpath: RootfsPath,
-        /// Which file.
+        /// The file there.
         id: FileId,
-        /// Why.
+        /// The reason.
         why: BadObject,
     },
 }

@@ -97,7 +97,7 @@ fn glob(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
         .collect()
 }
 
-/// Whether `name` matches `pattern`, in time linear in their product.
+/// Returns whether `name` matches `pattern`, in time linear in their product.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star = None;

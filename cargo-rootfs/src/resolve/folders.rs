@@ -1,6 +1,7 @@
 //! Lists of folders, as loaders make them of a search path's text.
 //!
-//! What is in the folders is not looked at here, but for those for particular hardware, which come before them.
+//! Contents of directories are not looked at, except for the subdirectories for particular hardware, which come before
+//! them.
 
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use crate::path::RootfsPath;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Folder {
     pub(super) path: RootfsPath,
-    /// How long its text is, with a slash at its end: of that the loader makes the paths that it opens.
+    /// The length of its text with a final slash: the loader builds the paths that it opens from that.
     pub(super) length: usize,
     pub(super) kind: Kind,
     /// The glibc-hwcaps subdirectory that it is.
     pub(super) level: Option<Bytes>,
 }
 
-/// What a folder is to the loader.
+/// The role of a directory in the loader's search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Absolute,
@@ -47,7 +48,7 @@ impl Folder {
         is_there.then(|| Self { kind: Kind::Hardware, level: Some(level.clone()), ..Self::new(path) })
     }
 
-    /// Whether it is written as `/` alone.
+    /// Returns whether it is written as `/` alone.
     pub(super) fn is_root(&self) -> bool {
         self.kind == Kind::Absolute && self.length == 1
     }

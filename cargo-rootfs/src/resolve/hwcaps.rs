@@ -1,7 +1,7 @@
 //! glibc-hwcaps: below each folder that glibc's loader searches, libraries for particular hardware may lie in a
 //! subdirectory of that name, as `glibc-hwcaps/x86-64-v3` (ld.so(8), since glibc 2.33).
 //!
-//! Which hardware there is, is not known here: an image runs on whatever it is started on.
+//! The hardware is unknown: an image runs on any machine of its architecture.
 
 use super::{Closure, Files, Missing, Resolver, Skipped};
 use crate::byte_search;
@@ -35,7 +35,7 @@ impl Hwcaps {
     }
 }
 
-/// Where the libraries of `folder` for `level` are.
+/// The subdirectory of `folder` that holds the libraries for `level`.
 pub(super) fn below(folder: &RootfsPath, level: &[u8]) -> RootfsPath {
     folder.join(GLIBC_HWCAPS).join(level)
 }
@@ -46,7 +46,7 @@ pub(crate) fn above(path: &RootfsPath) -> Option<RootfsPath> {
     (hwcaps.file_name() == GLIBC_HWCAPS).then(|| hwcaps.parent())?
 }
 
-/// Whether `path` leads through a folder of this kind.
+/// Returns whether `path` leads through a directory of this kind.
 pub(crate) fn is_in(path: &RootfsPath) -> bool {
     path.components().any(|part| part == GLIBC_HWCAPS)
 }
@@ -70,7 +70,7 @@ impl Resolver {
 }
 
 impl Closure {
-    /// Whether the same files are mapped, by the same paths, and the same ones missing.
+    /// Returns whether the same files are mapped, by the same paths, and the same ones are missing.
     pub(crate) fn maps_as(&self, other: &Self) -> bool {
         let objects = |closure: &Self| -> Vec<_> {
             let others = closure.other_names.iter().map(|other| &other.found);

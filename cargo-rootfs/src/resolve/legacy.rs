@@ -56,8 +56,8 @@ impl Legacy {
         self.subfolders.iter().filter_map(|name| is_dir(name)).collect()
     }
 
-    /// Whether an entry of ld.so.cache with this `hwcap` counts. Before 2.33 nobody knew the bit of glibc-hwcaps, so
-    /// that entries with it did not count either.
+    /// Returns whether an entry of ld.so.cache with this `hwcap` counts. Releases before 2.33 do not know the bit of
+    /// glibc-hwcaps, and skip entries that have it.
     pub(super) fn accepts(&self, hwcap: u64) -> bool {
         let of_platforms = hwcap & self.platforms;
         hwcap & !(self.known | self.platforms) == 0 && (of_platforms == 0 || of_platforms == self.platform)

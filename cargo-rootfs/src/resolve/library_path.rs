@@ -21,7 +21,8 @@ pub enum LibraryPath {
 }
 
 impl LibraryPath {
-    /// Whether glibc's loader replaces anything in `text`: it then has no meaning before the program is known.
+    /// Returns whether glibc's loader replaces a token in `text`, which then has no meaning before the program is
+    /// known.
     pub fn has_token(text: &str) -> bool {
         has_token(text.as_bytes())
     }
@@ -31,7 +32,7 @@ impl LibraryPath {
     }
 }
 
-/// Whether any of it means something else to a program in another folder.
+/// Returns whether any part changes its meaning with the directory of the program.
 pub(super) fn depends_on_origin(parts: &[LibraryPath]) -> bool {
     parts.iter().any(LibraryPath::depends_on_origin)
 }

@@ -30,7 +30,7 @@ pub struct Loader {
     pub machine: Machine,
     /// Its path, as PT_INTERP has it.
     pub path: RootfsPath,
-    /// Where that leads, where it leads to a file.
+    /// The file that this path leads to, if it leads to one.
     pub file: Option<(RootfsPath, FileId)>,
     /// DT_SONAME of the loader, by which others need it.
     pub(super) soname: Option<Bytes>,
@@ -38,7 +38,7 @@ pub struct Loader {
     pub default_dirs: Vec<RootfsPath>,
     /// The same as lists are.
     pub(super) default_folders: Folders,
-    /// What `$LIB` stands for.
+    /// The value of `$LIB`.
     pub(super) lib: Bytes,
     /// `/etc/ld.so.cache`, where the loader would take it.
     pub(super) cache: Option<Arc<Cache>>,
@@ -65,7 +65,7 @@ const MAX_LOADER: usize = 16 << 20;
 const MAX_PRELOAD: usize = 1 << 16;
 
 impl Loader {
-    /// What tokens stand for, but for `$ORIGIN`, which is each object's own.
+    /// The values of tokens, except for `$ORIGIN`, which each object has for itself.
     pub(super) fn tokens(&self) -> Tokens<'_> {
         Tokens { origin: None, lib: &self.lib, platform: self.machine.elf_platform().as_bytes() }
     }
@@ -158,7 +158,7 @@ impl Loader {
         self.conf_folders = conf.into();
     }
 
-    /// Whether it is what is needed by this name, and is there.
+    /// Returns whether it is present and is the object needed by this name.
     pub(super) fn is_named(&self, name: &Bytes) -> bool {
         let is_named = match self.libc {
             Libc::Glibc => self.soname.as_ref() == Some(name),
@@ -167,8 +167,9 @@ impl Loader {
         self.file.is_some() && (is_named || **name == *self.path.as_bytes())
     }
 
-    /// Whether musl's loader takes a file for a libc, and so for itself: it looks for two symbols that every libc
-    /// defines (`load_library`, ldso/dynlink.c). A library that needs nothing and holds their names is one.
+    /// Returns whether musl's loader takes a file for a libc, and so for itself: it looks for two symbols that every
+    /// libc defines (`load_library`, ldso/dynlink.c). A library that needs nothing and has their names among its
+    /// strings is one.
     pub(super) fn takes_for_itself(&self, files: &mut dyn Files, file: FileId, object: &Object) -> bool {
         let Some((_, own)) = self.file else { return false };
         if file == own || object.soname.as_ref().is_some_and(|soname| soname.starts_with(b"libc.")) {
@@ -181,8 +182,8 @@ impl Loader {
                 .is_ok_and(|bytes| names.iter().all(|name| memchr::memmem::find(&bytes, name).is_some()))
     }
 
-    /// Whether it is Debian's or a derivative's, which are patched: those alone have a folder of two names for `$LIB`,
-    /// multiarch's (local-ld-multiarch.diff).
+    /// Returns whether it is the loader of Debian or of a derivative. Their patch gives `$LIB` a value of two
+    /// components, the multiarch directory (local-ld-multiarch.diff).
     pub(super) fn is_debians(&self) -> bool {
         self.lib.contains(&b'/')
     }
@@ -201,7 +202,7 @@ impl Loader {
         self.cache.as_ref()?.lookup_on(name, self.machine, active, accepts)
     }
 
-    /// Whether it is of this release of glibc or of a later one.
+    /// Returns whether it is of this release of glibc or of a later one.
     pub(crate) fn is_since(&self, major: u32, minor: u32) -> bool {
         self.release.is_some_and(|release| release >= (major, minor))
     }
@@ -236,8 +237,8 @@ impl Loader {
         self.default_dirs = self.default_folders.iter().map(|folder| folder.path.clone()).collect();
     }
 
-    /// Where musl's loader looks for its configured folders: `<prefix>/etc/ld-musl-ARCH.path`, the
-    /// prefix being what stands before the folder that holds the loader.
+    /// The file that names the directories of musl's loader: `<prefix>/etc/ld-musl-ARCH.path`, where the prefix is the
+    /// part before the loader's own directory.
     pub fn musl_path_file(&self) -> Option<RootfsPath> {
         let name = self.path.file_name().strip_prefix(b"ld-musl-")?;
         let arch = name.split(|byte| *byte == b'.').next()?;
@@ -255,7 +256,7 @@ impl Loader {
         if is_musl { musl } else { glibc }
     }
 
-    /// Where the loaders of this machine usually are, glibc's and musl's.
+    /// The usual paths of this machine's loaders, glibc's and musl's.
     pub fn usual_paths(machine: Machine) -> [RootfsPath; 2] {
         machine.interpreters().map(|text| RootfsPath::root().join(text.as_bytes()))
     }

@@ -20,7 +20,7 @@ use crate::elf::{Bytes, DependencyKind, Malformed, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
-/// How many objects a closure is expected to have; a wrong guess costs memory or time, and little of either.
+/// The expected number of objects in a closure; a wrong guess costs little memory or time.
 const USUAL: usize = 16;
 
 impl Process<'_> {
@@ -146,8 +146,8 @@ impl Resolver {
         self.map_queue(process, queue);
     }
 
-    /// What `/etc/ld.so.preload` names is mapped before what the program needs, as if the program needed it, and
-    /// ignored where it is missing or bad. Only in paths are tokens replaced (`do_preload`, elf/rtld.c).
+    /// Maps the objects of `/etc/ld.so.preload` before those that the program needs, as if the program needed them, and
+    /// ignores missing or bad ones. Tokens are replaced in paths alone (`do_preload`, elf/rtld.c).
     fn preload(&mut self, process: &mut Process<'_>, queue: &mut Queue) {
         let loader = Arc::clone(&process.loader);
         for name in &loader.preload {
@@ -177,14 +177,14 @@ impl Resolver {
         }
     }
 
-    /// What the object at `opened` needs, the last one mapped, where all before it have what they need.
+    /// Maps the objects needed by the one at `opened`, the last one mapped, after all before it have theirs.
     pub(super) fn map_needed(&mut self, process: &mut Process<'_>, opened: usize) {
         if opened < process.mapped.len() {
             self.map_queue(process, Queue::beginning_at(opened));
         }
     }
 
-    /// What the objects in `queue` need, and what these need: `_dl_map_object_deps` of elf/dl-deps.c.
+    /// Maps the objects needed by those in `queue`, and by these in turn: `_dl_map_object_deps` of elf/dl-deps.c.
     fn map_queue(&mut self, process: &mut Process<'_>, mut queue: Queue) {
         while let Some(turn) = queue.next() {
             if let Err(refusal) = self.map_needs(process, &mut queue, turn) {
@@ -245,8 +245,8 @@ impl Resolver {
         Ok(())
     }
 
-    /// What `name` is for the object at `turn`, mapped where it was not: `_dl_map_object` of elf/dl-load.c.
-    /// It is loaded by `loaded_by`.
+    /// Finds the object that `name` means to the object at `turn`, and maps it if it is new: `_dl_map_object` of
+    /// elf/dl-load.c. It is loaded by `loaded_by`.
     pub(super) fn map_object(
         &mut self,
         process: &mut Process<'_>,
@@ -364,7 +364,7 @@ impl Resolver {
         (!has_name && !is_path).then(|| self.names.id(&bytes(mapped.path.file_name())))
     }
 
-    /// What is said of a `name` that the object at `turn` does not get.
+    /// The report on a `name` that the object at `turn` does not get.
     pub(super) fn missing(
         &mut self,
         process: &mut Process<'_>,
@@ -409,7 +409,7 @@ impl Resolver {
     }
 }
 
-/// Why the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).
+/// The reason for which the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).
 fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine) -> Option<String> {
     let Some((_, file)) = &loader.file else {
         return match files.find(&loader.path) {

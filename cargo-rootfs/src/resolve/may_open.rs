@@ -20,7 +20,7 @@ pub struct MayOpen {
     pub library: Loaded,
 }
 
-/// What is found by the names that stand in a file, by loader: many closures have the same libraries.
+/// The objects found by the names among a file's strings, by loader: many closures share libraries.
 pub(super) type Named = FxHashMap<(FileId, RootfsPath), Option<Arc<[Loaded]>>>;
 
 impl Resolver {

@@ -61,14 +61,14 @@ impl FileId {
     }
 }
 
-/// What a path leads to.
+/// The result of looking up a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Find {
     /// A regular file, by its path without links.
     File {
         /// Free of links and `..`.
         realpath: RootfsPath,
-        /// Which file.
+        /// The file that it leads to.
         file: FileId,
     },
     /// A folder.
@@ -85,7 +85,7 @@ pub enum Find {
     Failed(String),
 }
 
-/// Why a file that was found cannot be read as an ELF file.
+/// The reason for which a file that was found cannot be read as an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadObject {
     /// The I/O error.
@@ -105,7 +105,7 @@ impl fmt::Display for BadObject {
 
 /// A tree of files, as the rules need to see one.
 pub trait Files {
-    /// What `path` leads to, through any links.
+    /// Looks up `path`, through any symlinks.
     fn find(&mut self, path: &RootfsPath) -> Find;
     /// The ELF headers of a file.
     fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject>;
@@ -137,7 +137,7 @@ const MAX_WHOLE: usize = 64 << 20;
 /// Names the paths that an object will make somebody ask for; see [`Files::read_ahead`].
 pub type More<'m> = dyn FnMut(&mut dyn Files, &Object) -> Vec<RootfsPath> + 'm;
 
-/// How a shared object was found.
+/// The source in which a shared object was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FoundBy {
     /// DT_RPATH, the object's own or inherited.

@@ -1,7 +1,7 @@
 //! Names as small numbers, and tables over small numbers that are emptied at no cost: a machine's
 //! executables need the same few hundred names tens of thousands of times.
 //!
-//! Which rules names follow is not known here.
+//! It does not know the rules by which names are looked up.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) type NameId = usize;
 pub(super) struct Names {
     ids: FxHashMap<Bytes, NameId>,
     all: Vec<Bytes>,
-    /// What each file needs, where none of it has a token to be replaced.
+    /// The names that each file needs, if none of them has a token to replace.
     needed: FxHashMap<FileId, Option<Arc<[NameId]>>>,
 }
 

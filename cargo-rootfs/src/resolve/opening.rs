@@ -26,7 +26,8 @@ struct Group {
     aliases: Range<usize>,
 }
 
-/// What to mend first of all that the sonames of a note lack: what one that is there lacks, or else the first one.
+/// The most useful part of all that the sonames of a note lack: the needs of one that is present, or else the first
+/// one.
 fn worst(note: &Note, lacking: Vec<Missing>) -> Vec<Missing> {
     let is_there = |missing: &Missing| missing.bad.is_some() || !note.sonames.contains(&missing.needed);
     let (there, absent): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_there);
@@ -184,7 +185,8 @@ impl Resolver {
         Err(lacking)
     }
 
-    /// What was left out and is there all the same, where the loader's configuration leads to it from everywhere.
+    /// Finds objects that were left out although they exist, if the loader's configuration leads to them from
+    /// everywhere.
     fn find_left_out(&self, process: &mut Process<'_>) {
         let closure = &mut process.closure;
         let mut there = FxHashMap::default();

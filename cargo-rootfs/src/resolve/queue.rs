@@ -15,7 +15,7 @@ pub(super) struct Queue {
     turn: usize,
     /// The entry of the object whose needs are seen to: filtees were put between `turn` and it.
     filter: usize,
-    /// Whether the object of this number is an entry (`l_reserved`).
+    /// True for the numbers of objects that are entries (`l_reserved`).
     is_entry: Vec<bool>,
 }
 
@@ -67,7 +67,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Marks it as an entry; whether it was one.
+    /// Marks it as an entry, and returns whether it was one.
     fn enter(&mut self, object: usize) -> bool {
         if object >= self.is_entry.len() {
             self.is_entry.resize(object + 1, false);

@@ -1,6 +1,6 @@
 //! Releases of glibc, and of the kernel: the oldest that a closure runs on, by what its objects say.
 //!
-//! Whether what was chosen satisfies them is for [`super::versions`].
+//! It does not check that the chosen libraries satisfy them: [`super::versions`] does.
 
 use std::fmt;
 
@@ -67,7 +67,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// What a closure needs of the system that it runs on. Who needs it first is an index into
+/// The requirements of a closure on the system that it runs on. The first object with each requirement is an index into
 /// [`Closure::objects`], or `None` for the executable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunsOn {
@@ -77,7 +77,7 @@ pub struct RunsOn {
     pub kernel: Option<((u32, u32, u32), Option<usize>)>,
 }
 
-/// Whether `object` is a part of glibc, and so comes with whichever release is there: a library all of
+/// Returns whether `object` is a part of glibc, and so comes with whichever release is installed: a library all of
 /// whose versions are glibc's. (libxcrypt's libcrypt.so.1 has some of them, and others of its own.)
 fn is_glibc(object: &Object) -> bool {
     let mut defines = false;
@@ -89,7 +89,7 @@ fn is_glibc(object: &Object) -> bool {
     }) && defines
 }
 
-/// What one file needs.
+/// The requirements of one file.
 #[derive(Debug, Clone, Copy, Default)]
 struct Needs {
     glibc: Option<Release>,
@@ -97,7 +97,7 @@ struct Needs {
     kernel: Option<(u32, u32, u32)>,
 }
 
-/// Who needs the most of either. glibc's own needs of itself are no needs, unless it is what is asked about.
+/// Finds the highest requirement of each kind. glibc's needs of itself count only if it is the subject.
 fn lowest(main: Needs, objects: impl Iterator<Item = Needs>) -> RunsOn {
     let mut lowest = RunsOn { glibc: main.glibc.map(|it| (it, None)), kernel: main.kernel.map(|it| (it, None)) };
     for (index, needs) in objects.enumerate() {

@@ -1,4 +1,4 @@
-//! What computes closures: what was learned of one program serves the next.
+//! The resolver: computes closures, and reuses the facts of one program for the next.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Resolver {
     pub(super) progress: Progress,
     /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
     pub(super) library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
-    /// What the loaders search on the hardware at hand.
+    /// The subdirectories that the loaders search on the current hardware.
     hwcaps: Hwcaps,
     loaders: FxHashMap<(RootfsPath, Machine, Hwcaps), (usize, Shared)>,
     pub(super) names: Names,
@@ -40,15 +40,15 @@ pub struct Resolver {
     pub(super) found: FxHashMap<(usize, usize, NameId), Hit>,
     pub(super) passed_over: FxHashMap<(usize, usize, NameId), Vec<(RootfsPath, Machine)>>,
     pub(super) no_folders: Folders,
-    /// What an object of the closure at hand is known by: the names it was needed by, its path, its soname.
+    /// The names of each object of the current closure: those it was needed by, its path, its soname.
     pub(super) known: Marks,
     pub(super) by_file: Marks,
     pub(super) releases: Releases,
-    /// What is found by the names that stand in files which call dlopen(3).
+    /// The objects found by the names among the strings of files that call dlopen(3).
     pub(super) named: Named,
 }
 
-/// What a search came to, with the names that the object is then known by.
+/// The result of a search, with the names that the object has from then on.
 #[derive(Debug, Clone)]
 pub(super) struct Hit {
     pub(super) outcome: Outcome,
@@ -63,9 +63,9 @@ pub(super) struct Mapped {
     pub(super) object: Arc<Object>,
     /// Its file; the executable's and glibc's loader's are not known by it.
     pub(super) file: Option<FileId>,
-    /// What it is known by; what comes later gives way to others.
+    /// Its names; later ones give way to others.
     pub(super) names: [Option<NameId>; 3],
-    /// Who caused it to be loaded (`l_loader`).
+    /// The object that caused it to be loaded (`l_loader`).
     pub(super) loaded_by: Option<usize>,
     /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
     pub(super) rpath: Folders,
@@ -86,9 +86,10 @@ pub(super) struct Process<'a> {
     pub(super) mapped: Vec<Mapped>,
     /// Further names of objects: device and inode were known under another one.
     pub(super) aliases: Vec<(NameId, usize)>,
-    /// Where what is opened is listed, by its name and its path: it may be opened again when other objects are there.
+    /// The positions of opened objects in their list, by name and path: one may be opened again when other objects are
+    /// mapped.
     pub(super) opened: FxHashMap<(NameId, NameId), usize>,
-    /// How much was done for the notes.
+    /// The work done for the notes so far.
     pub(super) spent: usize,
     pub(super) closure: &'a mut Closure,
 }

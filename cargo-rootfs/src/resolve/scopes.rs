@@ -1,4 +1,4 @@
-//! Where a needed name is looked for, by who needs it; what was found is remembered for the next program.
+//! The places to look for a needed name, by the object that needs it; results are kept for the next program.
 
 use std::sync::Arc;
 
@@ -156,8 +156,8 @@ impl Resolver {
         expand(name, &tokens).map(|name| self.names.id(&name))
     }
 
-    /// What is searched for where `name` is needed. In a path tokens are replaced once more, which a folder's own
-    /// name may hold (`_dl_map_object`: "The path may contain dynamic string tokens").
+    /// The text to search for where `name` is needed. Tokens in a path are replaced once more, since a directory's own
+    /// name may hold one (`_dl_map_object`: "The path may contain dynamic string tokens").
     pub(super) fn place(&mut self, loader: &Loader, object: &Mapped, name: NameId) -> Option<NameId> {
         let text = self.names.text(name);
         if text.contains(&b'$') && text.contains(&b'/') {

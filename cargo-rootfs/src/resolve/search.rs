@@ -1,4 +1,4 @@
-//! Where a loader looks for one name, in order: the search lists of glibc and of musl.
+//! The places where a loader looks for one name, in order: the search lists of glibc and of musl.
 
 use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
 use crate::path::RootfsPath;
@@ -9,7 +9,7 @@ use super::folders::{Folder, Folders, Kind};
 use super::loader::{Libc, Loader};
 use super::{FileId, Files, Find, FoundBy};
 
-/// What searching for a name came to.
+/// The result of a search for one name.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     Found {
@@ -31,12 +31,12 @@ pub(super) enum Outcome {
 /// One place that was searched in vain, for the message that a library is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// Which of the loader's sources.
+    /// The source that the loader asked.
     pub by: FoundBy,
-    /// Where: the folder, or the file itself where the name is a path or stood in the cache.
-    /// `None` where the source has nothing under the name.
+    /// The place tried: the directory, or the file itself if the name is a path or was in the cache. `None` if the
+    /// source has nothing under the name.
     pub place: Option<RootfsPath>,
-    /// Why a file that was there was not taken.
+    /// The reason for which a file that was there was rejected.
     pub why_not: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// Whether the object's flags say that nothing of the default folders may be used.
+    /// Returns whether the object's flags exclude the default directories.
     pub(super) fn refuses_defaults(object: &Object) -> bool {
         object.flags_1 & DF_1_NODEFLIB != 0
     }
@@ -85,10 +85,10 @@ enum Candidate {
     Bad(String),
 }
 
-/// What the searches for one program have come to so far.
+/// The results of all searches for one program so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
-    /// How many places may still be tried.
+    /// The number of places that may still be tried.
     pub(super) places_left: usize,
     root: RootFolder,
     /// The last search came to the root folder, so that its outcome is this program's alone.
@@ -234,7 +234,7 @@ impl Search<'_> {
         None
     }
 
-    /// Whether the loader cannot ask for the file. (The buffer of musl's `load_library` has 512 bytes.)
+    /// Returns whether the path is too long for the loader. (The buffer of musl's `load_library` has 512 bytes.)
     fn is_too_long(&self, folder: &Folder, name: &[u8]) -> bool {
         let length = folder.length + name.len();
         match self.loader.libc {
@@ -243,8 +243,8 @@ impl Search<'_> {
         }
     }
 
-    /// Whether an error ends the search of the whole list: any but ENOENT and EACCES, in a folder that is there
-    /// (`open_path`, elf/dl-load.c). Since glibc 2.39 ENOTDIR does not either.
+    /// Returns whether an error ends the search of the whole list: any but ENOENT and EACCES, in a directory that
+    /// exists (`open_path`, elf/dl-load.c). Since glibc 2.39 ENOTDIR does not either.
     fn ends_list(&mut self, folder: &Folder, errno: Errno) -> bool {
         if errno == Errno::NotDir && self.loader.is_since(2, 39) {
             return false;
@@ -287,7 +287,7 @@ impl Search<'_> {
         }
     }
 
-    /// What the loader makes of the file at `path`, or of the folder if its text asks for one.
+    /// The loader's verdict on the file at `path`, or on the directory if its text asks for one.
     fn candidate(&mut self, path: &RootfsPath, asks_for_folder: bool) -> Candidate {
         let fail = |errno, why: &str| Candidate::Fail(errno, why.to_owned());
         let (realpath, file) = match self.files.find(path) {

@@ -2,7 +2,7 @@
 
 use crate::elf::Bytes;
 
-/// What the tokens stand for, for one object.
+/// The values of the tokens, for one object.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens<'a> {
     /// The folder of the object; unknown where `None`.
@@ -13,7 +13,7 @@ pub(super) struct Tokens<'a> {
     pub(super) platform: &'a [u8],
 }
 
-/// Whether there is a token in `text` (`_dl_dst_count`).
+/// Returns whether `text` contains a token (`_dl_dst_count`).
 pub(super) fn has_token(text: &[u8]) -> bool {
     let mut afters = text.split(|byte| *byte == b'$').skip(1);
     afters.any(|after| matches!(token(after).0, b"ORIGIN" | b"LIB" | b"PLATFORM"))

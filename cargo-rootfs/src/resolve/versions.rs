@@ -10,7 +10,7 @@ use super::{Closure, FileId, Files, Libc, bytes};
 use crate::elf::{Bytes, DependencyKind, NeededVersion, Object, VersionNeed};
 use crate::path::RootfsPath;
 
-/// What ld.so has to say of the symbol versions of a closure.
+/// The messages of ld.so on the symbol versions of a closure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// It does not start the program.
@@ -19,12 +19,12 @@ pub struct Verdict {
     pub unversioned: Vec<Unversioned>,
 }
 
-/// Why ld.so refuses to start a program.
+/// The reason for which ld.so refuses to start a program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unsatisfied {
     /// The object at fault.
     pub needed_by: RootfsPath,
-    /// What is wrong with it, or with what was chosen for it.
+    /// The fault of the need, or of the library chosen for it.
     pub why: Lack,
     /// The glibc that the object was linked for: the newest release that it needs.
     pub linked_for: Option<Release>,
@@ -32,7 +32,7 @@ pub struct Unsatisfied {
     pub present: Option<Release>,
 }
 
-/// What is wrong.
+/// A fault of a need.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lack {
     /// The library has version definitions, and lacks these.
@@ -68,20 +68,20 @@ pub struct Unversioned {
     pub needed_by: RootfsPath,
     /// The library that was chosen.
     pub library: RootfsPath,
-    /// Whether it needs no versions either. Then the loader goes on only as far as the first of its symbols
-    /// that it looks up (an assertion in `check_match`, elf/dl-lookup.c).
+    /// True if the object needs no versions either. The loader then continues only to the first of its symbols that it
+    /// looks up (an assertion in `check_match`, elf/dl-lookup.c).
     pub is_bare: bool,
 }
 
 /// Checks pairs of objects, each once however many closures they are in.
 #[derive(Debug, Default)]
 pub struct Versions {
-    /// What the need of this index of the first file makes of the second.
+    /// The match of the need of this index of the first file with the second.
     checked: FxHashMap<(FileId, usize, FileId), Match>,
     defined: FxHashMap<FileId, Definitions>,
 }
 
-/// How a need and a library go together.
+/// The match of a need with a library.
 #[derive(Debug, Clone)]
 enum Match {
     Satisfied,
@@ -91,7 +91,7 @@ enum Match {
 }
 
 impl Versions {
-    /// What ld.so finds. musl knows no symbol versions, so has nothing to say.
+    /// Checks the versions as ld.so does. musl has no symbol versions, and no verdict.
     pub fn check(&mut self, files: &mut dyn Files, closure: &Closure) -> Verdict {
         let mut verdict = Verdict::default();
         if closure.loader.as_ref().is_none_or(|loader| loader.libc == Libc::Musl) {
@@ -216,7 +216,8 @@ fn libc(files: &mut dyn Files, closure: &Closure) -> Option<Arc<Object>> {
     files.object(libc.file).ok()
 }
 
-/// Whether an object with DT_RELR must name GLIBC_ABI_DT_RELR, and does not: only one that needs libc is asked to.
+/// Returns whether an object with DT_RELR lacks the need GLIBC_ABI_DT_RELR that it must have. An object that does not
+/// need libc is exempt.
 fn needs_relr_version(object: &Object) -> bool {
     let mut versions = object.version_needs.iter().flat_map(|need| &need.versions);
     let mut dependencies = object.dependencies.iter();
@@ -225,7 +226,7 @@ fn needs_relr_version(object: &Object) -> bool {
         && !versions.any(|version| &*version.name == RELR)
 }
 
-/// Whether the loader looks at that: since glibc 2.36, whose libc defines the version.
+/// Returns whether the loader checks that: since glibc 2.36, whose libc defines the version.
 fn knows_relr(files: &mut dyn Files, closure: &Closure) -> bool {
     libc(files, closure).is_some_and(|libc| libc.version_definitions.iter().any(|version| &*version.name == RELR))
 }
@@ -233,12 +234,11 @@ fn knows_relr(files: &mut dyn Files, closure: &Closure) -> bool {
 const LIBC: &[u8] = b"libc.so.";
 const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
-/// Which object the name in a need stands for (`find_needed`): one that was looked up by that name.
+/// The object that the name in a need stands for (`find_needed`): one that was looked up by that name.
 struct Names<'c> {
     closure: &'c Closure,
     by_name: FxHashMap<&'c [u8], Named>,
-    /// What dlopen notes add may be two libraries of one name, which are never there at once: what each object was
-    /// given, where there are any such.
+    /// The libraries given to each object, where dlopen notes add two libraries of one name, which never coexist.
     given: FxHashMap<(Option<usize>, &'c [u8]), usize>,
     /// Names that no object was first found by; made when one is asked for, which is seldom.
     others: Option<FxHashMap<Bytes, usize>>,
@@ -286,8 +286,8 @@ impl<'c> Names<'c> {
     }
 }
 
-/// What objects are known by besides the names that they were found by (`_dl_name_match_p`): the path, and
-/// the soname where it is needed by anything, for it counts from the time that it was looked up.
+/// Other names of objects (`_dl_name_match_p`): the path, and the soname if any object needs it, since it counts from
+/// its first look-up.
 fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usize> {
     let ids = std::iter::once(closure.id).chain(closure.objects.iter().map(|object| object.file));
     let objects: Vec<_> = ids.map(|file| files.object(file).ok()).collect();

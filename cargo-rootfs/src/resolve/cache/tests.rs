@@ -239,9 +239,9 @@ fn an_extension_that_does_not_fit_is_none() {
     }
 }
 
-/// What ldconfig(8) writes, in each of its formats, is read as ldconfig itself reads it. In the format for both old
-/// and new loaders the names of subdirectories are where no loader looks for them: `write_extensions` counts from
-/// the new header, `glibc_hwcaps_compare` from the file's beginning.
+/// The output of ldconfig(8), in each of its formats, is read as ldconfig itself reads it. In the format for both old
+/// and new loaders the names of subdirectories are where no loader looks for them: `write_extensions` counts from the
+/// new header, `glibc_hwcaps_compare` from the file's beginning.
 #[test]
 fn what_ldconfig_writes_is_read() {
     use std::os::unix::fs::symlink;

@@ -2,7 +2,7 @@
 //!
 //! The library for build scripts has no JSON of its own otherwise. What a value means is not known here.
 
-/// How deep lists and tables may stand in one another; in a note it is three.
+/// The limit on the depth of nested lists and tables; a note needs three.
 const MAX_DEPTH: usize = 16;
 
 /// A value.
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Err(if self.rest.is_empty() { "it ends too early" } else { "a comma is missing" })
     }
 
-    /// What follows an opening quotation mark.
+    /// The string that follows an opening quotation mark.
     fn text(&mut self) -> Result<String, &'static str> {
         let mut text = String::new();
         let mut characters = self.rest.chars();

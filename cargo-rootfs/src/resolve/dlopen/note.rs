@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::json::{self, Json};
 use crate::elf::Bytes;
 
-/// How much depends on a library that is opened at run time (UAPI.12, priority definition); the most first.
+/// The priority of a library that is opened at run time (UAPI.12, priority definition); the highest first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Nothing works without it.
@@ -48,11 +48,11 @@ impl fmt::Display for Priority {
 pub struct Note {
     /// The names that are opened, the most preferred first: any one of them will do. Never empty.
     pub sonames: Vec<Bytes>,
-    /// How much depends on it.
+    /// The priority of the library.
     pub priority: Priority,
     /// The feature that it serves, by a keyword.
     pub feature: Option<Arc<str>>,
-    /// What that is, for people.
+    /// A description of the feature, for people.
     pub description: Option<Arc<str>>,
 }
 
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// What a hostile file says is printed, and a terminal obeys escape sequences.
+    /// Strings of a hostile file are printed, and a terminal obeys escape sequences.
     #[test]
     fn texts_have_no_control_characters() {
         let found = read(br#"{"soname":"liba.so","feature":"a\u001b[2Jb","description":"\u009b1m"}"#);

@@ -78,7 +78,7 @@ fn loongarch64_takes_its_own_entries_of_the_cache() {
     assert_eq!(found(0x0303), "liba.so missing for /bin/app");
 }
 
-/// Where a token has no value, what is needed is passed by without a word, and what is auxiliary ends all
+/// A needed name with a token that has no value is skipped silently, and an auxiliary one ends everything
 /// (`expand_dst`; `fatal` is set for DT_AUXILIARY). The kernel names no platform on riscv64.
 #[test]
 fn names_with_a_token_that_has_no_value() {

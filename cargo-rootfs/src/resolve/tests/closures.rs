@@ -1,5 +1,5 @@
-//! What a closure has besides what is mapped: the interpreter, the places that were tried, who needs what. And what one
-//! resolver makes of several programs.
+//! The parts of a closure besides mapped objects: the interpreter, the places tried, and the edges. Also the results of
+//! one resolver for several programs.
 
 use super::tree::{LOADER, Tree, library, lines, path, program};
 use crate::elf::fixture::{Fixture, machine};
@@ -125,7 +125,7 @@ fn files_without_a_closure_are_skipped() {
     assert_eq!(skipped("/bin/none"), "Absent");
 }
 
-/// What was passed over for its machine is told.
+/// A candidate that was skipped for its machine is reported.
 #[test]
 fn foreign_candidates_are_told() {
     let mut tree = Tree::glibc()
@@ -152,7 +152,7 @@ fn such_folders_are_told_of_where_they_are_there() {
     assert_eq!(places[..3], ["/x/tls", "/x", "/y"]);
 }
 
-/// What only some hardware finds is missing, and which that is is told.
+/// A library that only some hardware finds is missing, and the report says for which.
 #[test]
 fn what_only_a_subdirectory_has_is_missing() {
     let tree = || {
@@ -196,7 +196,7 @@ fn each_program_has_its_own_folders_and_no_program_has_none() {
     assert_eq!(tried[0].place, Some(path("/none")));
 }
 
-/// What only begins as a token is text, and is no reason to wait for the program.
+/// Text that only starts like a token is no token, and does not have to wait for the program.
 #[test]
 fn tokens_are_told_from_text() {
     for text in ["$ORIGIN", "/x/${LIB}/y", "a$PLATFORM", "$$LIB"] {
@@ -207,7 +207,7 @@ fn tokens_are_told_from_text() {
     }
 }
 
-/// What a program finds in the root folder, before glibc 2.38, is that program's own.
+/// An object found in the root directory, before glibc 2.38, belongs to that program alone.
 #[test]
 fn what_came_of_the_root_folder_is_each_programs_own() {
     let app = |first: &str, then: &str| program().needs(first).needs(then).runpath("/");
@@ -233,7 +233,7 @@ fn edges_tell_who_needs_what() {
     assert_eq!(tree.closure("/bin/app").edges, [(None, 0), (None, 1), (Some(0), 2), (Some(1), 2)]);
 }
 
-/// What dlopen notes add comes after what is mapped at the start; what they lack is told with the note.
+/// Objects of dlopen notes come after those mapped at the start; their missing libraries are reported with the note.
 #[test]
 fn what_notes_add_is_told_apart() {
     let note = |text: &str| format!("[{{\"soname\":[\"{text}\"],\"priority\":\"required\"}}]");

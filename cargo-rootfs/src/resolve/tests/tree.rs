@@ -35,7 +35,7 @@ pub(super) fn path(text: &str) -> RootfsPath {
     RootfsPath::parse(text).unwrap()
 }
 
-/// What Debian's loader has built in; a test uses the last two.
+/// The directories built into Debian's loader; a test uses the last two.
 pub(super) const SYSTEM_DIRS: &[u8] =
     b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
       /lib/\0/usr/lib/\0";
@@ -154,7 +154,7 @@ impl Tree {
     }
 }
 
-/// What is said of symbol versions, a line each.
+/// The messages about symbol versions, one a line.
 pub(super) fn verdict_lines(verdict: &Verdict) -> Vec<String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let refused = verdict.unsatisfied.iter().map(|lacking| {
@@ -189,7 +189,7 @@ pub(super) fn lines(closure: &Closure) -> Vec<String> {
     found.chain(missing).chain(notes(closure)).collect()
 }
 
-/// What came of the notes, a line each.
+/// The outcomes of the notes, one a line.
 fn notes(closure: &Closure) -> Vec<String> {
     let path = |index: Option<usize>| index.map_or(&closure.realpath, |index| &closure.objects[index].path);
     let noted = closure.notes.iter().map(|noted| {

@@ -5,7 +5,7 @@ use super::tree::{Tree, library, path, program, soname, verdict_lines};
 use crate::elf::fixture::{Fixture, elf_hash};
 use crate::resolve::Resolver;
 
-/// What is said of the versions of `/bin/app`.
+/// Asserts the messages about the versions of `/bin/app`.
 #[track_caller]
 fn expect(mut tree: Tree, expected: &[&str]) {
     let closure = tree.closure("/bin/app");
