@@ -42,7 +42,7 @@ const MAX_STRINGS: usize = 1 << 22;
 /// The most bytes of one string (a search path, the longest there is, is bounded by no rule).
 const MAX_STRING: usize = 1 << 17;
 
-/// What an ELF file says to a dynamic loader.
+/// The parts of an ELF file that a dynamic loader reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
     /// Machine, class and byte order.
@@ -53,11 +53,12 @@ pub struct Object {
     pub e_type: u16,
     /// PT_INTERP, byte for byte; the first one, as the kernel has it.
     pub interpreter: Option<Bytes>,
-    /// Why the kernel does not start it as a program (execve(2): ENOEXEC); no loader of libraries minds.
+    /// The reason for which the kernel does not start it as a program (execve(2): ENOEXEC). Loaders of libraries ignore
+    /// it.
     pub unstartable: Option<&'static str>,
-    /// Why glibc's loader, once it has taken it for a library, gives up on it.
+    /// The reason for which glibc's loader accepts the file as a library and then fails to map it.
     pub unmappable: Option<&'static str>,
-    /// Whether there is a PT_DYNAMIC; without one a file is static, or not for a loader.
+    /// True if there is a PT_DYNAMIC. A file without one is static, or not for a loader.
     pub is_dynamic: bool,
     /// DT_SONAME.
     pub soname: Option<Bytes>,
@@ -73,7 +74,7 @@ pub struct Object {
     pub version_needs: Vec<VersionNeed>,
     /// Symbol versions that it defines (DT_VERDEF), the base version, its own name, among them.
     pub version_definitions: Vec<VersionDefinition>,
-    /// Whether it has relative relocations in the compact form (DT_RELR).
+    /// True if relative relocations are in the compact form (DT_RELR).
     pub has_relr: bool,
     /// The oldest Linux kernel that it runs on (`.note.ABI-tag`; LSB core specification, 10.3).
     pub kernel: Option<(u32, u32, u32)>,
@@ -81,14 +82,14 @@ pub struct Object {
     pub constants: Option<(u64, u64)>,
     /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), as they stand.
     pub dlopen_notes: Vec<Bytes>,
-    /// Where its dynamic symbols are, which are not read unless they are asked for.
+    /// The position of its dynamic symbols, which are read on request alone.
     pub symbols: Option<Symbols>,
 }
 
 /// One entry of the dynamic section that names another object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// What kind of entry.
+    /// The kind of this entry.
     pub kind: DependencyKind,
     /// The name, as it stands: tokens are not replaced.
     pub name: Bytes,
@@ -138,14 +139,14 @@ pub struct VersionDefinition {
     pub revision: u16,
 }
 
-/// Why a file is not an ELF file that can be read.
+/// The reason for which a file cannot be read as an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// The ELF header, where there is one.
     pub head: Option<Head>,
     /// A lower-case phrase: `invalid ELF header`.
     pub reason: String,
-    /// Whether the file does not even begin as an ELF file does.
+    /// True if the file does not even start as an ELF file does.
     pub not_elf: bool,
 }
 
@@ -164,7 +165,7 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// How many bytes of a file [`Object::read`] wants at first.
+/// The number of bytes that [`Object::read`] reads of a file first.
 const EHDR_64: usize = header::header64::SIZEOF_EHDR;
 const EHDR_32: usize = header::header32::SIZEOF_EHDR;
 
@@ -404,7 +405,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(is_there.then_some(record))
     }
 
-    /// Whether the page in which the file ends goes on for so many bytes from `offset`, where the file has none.
+    /// Returns whether the file's last page covers `length` bytes from `offset`, where the file itself has ended.
     fn is_padded(&mut self, offset: u64, length: usize) -> Result<bool, ReadError> {
         let inside = offset % PAGE;
         Ok(PAGE - inside >= length as u64 && !self.reader.at(offset - inside, 1)?.is_empty())

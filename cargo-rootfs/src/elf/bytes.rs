@@ -26,7 +26,7 @@ impl Bytes {
     }
 }
 
-/// Where a part begins and ends.
+/// The start and the end of a part.
 pub(super) type Span = (u32, u32);
 
 impl Deref for Bytes {

@@ -1,7 +1,7 @@
 //! The dynamic section and the strings that it names, found by their addresses and read to their own ends, as a
 //! loader reads them: sizes in the file, DT_STRSZ among them, are nothing to it.
 //!
-//! What an entry means for a search is not known here.
+//! Entries are not interpreted here: the search does that.
 
 use goblin::elf::dynamic::{self, Dyn};
 use scroll::{Endian, Pread};
@@ -57,7 +57,7 @@ impl Entries {
         }
     }
 
-    /// What glibc's loader asserts (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
+    /// The assertion of glibc's loader that fails (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         let has_rel = machine.has_rel();
         let word = if machine.is_64 { 8 } else { 4 };
@@ -84,15 +84,15 @@ fn pair(entry: &[u8], endian: Endian) -> (u64, u64) {
     (word(0), word(1))
 }
 
-/// Where the strings are.
+/// The position of the string table.
 pub(super) struct Strtab {
     address: u64,
-    /// What is there, and for how many bytes: nearly always for all of them.
+    /// The bytes at its start, and their number: nearly always the whole table.
     stretch: (Run, u64),
 }
 
 impl Strtab {
-    /// What is at an offset of it.
+    /// The bytes at an offset of the table.
     fn at(&self, index: u64, segments: &Segments) -> Option<Run> {
         match self.stretch {
             (Run::File(offset, length), until) if index < until => Some(Run::File(offset + index, length - index)),
@@ -192,7 +192,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(())
     }
 
-    /// Where in the file the byte of this virtual address is.
+    /// The offset in the file of the byte at this virtual address.
     pub(super) fn file_offset(&self, address: u64) -> Option<u64> {
         match self.raw.segments.at(address)? {
             Run::File(offset, _) => Some(offset),

@@ -1,7 +1,7 @@
 //! The ELF header as it stands, for whoever must judge it: a loader refuses files for bytes of it that say nothing
 //! about what they need.
 //!
-//! Which of them are wrong is not known here: the kernel, glibc and musl do not agree.
+//! It does not judge them: the kernel, glibc and musl do not agree on which are wrong.
 
 use goblin::elf::header::{self, header32, header64};
 
@@ -12,7 +12,7 @@ use crate::target::Machine;
 pub struct Head {
     /// Up to `e_flags` of either class.
     bytes: [u8; header32::SIZEOF_EHDR],
-    /// How much of the longer header there is.
+    /// The number of bytes present of the longer header.
     length: u8,
 }
 
@@ -27,7 +27,7 @@ impl Head {
         Some(Self { bytes, length: first.len().min(header64::SIZEOF_EHDR) as u8 })
     }
 
-    /// Whether the file is as long as the ELF header of a class.
+    /// Returns whether the file is as long as the ELF header of a class.
     pub fn is_whole(&self, is_64: bool) -> bool {
         usize::from(self.length) >= if is_64 { header64::SIZEOF_EHDR } else { header32::SIZEOF_EHDR }
     }

@@ -1,7 +1,7 @@
-//! Whether an ELF file imports dlopen(3), or other functions, by its dynamic symbols: no loader needs them to find
-//! libraries, so they are read only where somebody asks.
+//! Imports of an ELF file, such as dlopen(3), by its dynamic symbols. No loader needs them to find libraries, so they
+//! are read on request alone.
 //!
-//! Which versions the symbols have, and who defines them, is not looked at.
+//! Versions of symbols, and the objects that define them, are not looked at.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -10,7 +10,7 @@ use scroll::{Endian, Pread};
 
 use super::{Object, ReadAt};
 
-/// Where the dynamic symbols of a file are, in bytes from its start.
+/// The position of a file's dynamic symbols, in bytes from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbols {
     /// DT_SYMTAB.
@@ -25,7 +25,7 @@ pub struct Symbols {
     pub names_size: u64,
 }
 
-/// What is read at once, as little as in `strings`.
+/// The number of bytes read at once, as small as in `strings`.
 const CHUNK: usize = 32 << 10;
 /// The most symbols that are looked at; LLVM imports a thousand.
 const MAX_SYMBOLS: u64 = 1 << 20;
@@ -33,7 +33,7 @@ const MAX_SYMBOLS: u64 = 1 << 20;
 const MAX_NAMES: u64 = 64 << 20;
 
 impl Object {
-    /// Whether `file`, of which this was read, has an undefined dynamic symbol `dlopen` or `dlmopen`.
+    /// Returns whether `file`, of which this was read, has an undefined dynamic symbol `dlopen` or `dlmopen`.
     ///
     /// # Errors
     ///
@@ -53,7 +53,8 @@ impl Object {
         Ok(is_found)
     }
 
-    /// Which of `names` are undefined dynamic symbols of `file`, of which this was read: indices, in no order.
+    /// The indices of those of `names` that are undefined dynamic symbols of `file`, of which this was read; in no
+    /// order.
     ///
     /// # Errors
     ///
@@ -104,7 +105,7 @@ impl Object {
         Ok(())
     }
 
-    /// How many symbols there are at least up to the last undefined one.
+    /// A lower bound of the number of symbols, up to the last undefined one.
     fn symbol_count<F: ReadAt + ?Sized>(
         &self,
         file: &F,

@@ -1,7 +1,7 @@
-//! What was read of one file, before it is an [`Object`](super::Object): strings by where they stand in one
-//! text, lists in room that served other files.
+//! The data of one file before it becomes an [`Object`](super::Object): strings by their positions in one text, lists
+//! in memory that served other files.
 //!
-//! What it means was decided when it was put here.
+//! Meaning is decided by whoever puts data here.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Raw {
         self.notes.clear();
     }
 
-    /// What was added to the text since it had `start` bytes; `None` where that is too much.
+    /// The text added since it had `start` bytes; `None` if it is too long.
     pub(super) fn since(&self, start: usize) -> Option<Span> {
         // MAX_STRINGS is far below what the offsets can hold.
         (self.text.len() <= MAX_STRINGS).then_some((start as u32, self.text.len() as u32))

@@ -1,7 +1,7 @@
 //! A file read in a few windows, because what a loader looks at lies apart: headers, dynamic section,
 //! strings.
 //!
-//! What the bytes mean is not known here.
+//! It does not interpret bytes.
 
 use std::fs::File;
 use std::io;
@@ -44,16 +44,17 @@ struct Windows([Window; 5]);
 struct Window {
     offset: u64,
     length: usize,
-    /// Whether the file ends where it does.
+    /// True if the file ends where the window does.
     is_last: bool,
     bytes: Vec<u8>,
 }
 
 /// The longest part that is read at once.
 pub(super) const MAX_PART: usize = 8 << 10;
-/// What is read at the beginning, where headers are, and of most programs the strings as well.
+/// The number of bytes read at the beginning: the headers, and of most programs the strings as well.
 const FIRST: usize = 4 << 10;
-/// What is read elsewhere. To copy more takes longer than to ask again, at the places where files have what is wanted.
+/// The number of bytes read elsewhere. At the positions that matter in real files, a larger copy takes longer than a
+/// second read.
 const WINDOW: usize = 2 << 10;
 
 impl Default for Windows {
@@ -63,7 +64,7 @@ impl Default for Windows {
 }
 
 impl Window {
-    /// Where a part lies in it, where all of it does that the file has.
+    /// The position of a part in the window, if the window has all of it that the file has.
     fn holds(&self, offset: u64, length: usize) -> Option<usize> {
         let start = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
         (start < self.length && (start + length <= self.length || self.is_last)).then_some(start)
@@ -118,7 +119,7 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
         Ok(&bytes[..bytes.len().min(length)])
     }
 
-    /// What there is at `offset` without reading on: at least `length` bytes, fewer only where the file ends.
+    /// The bytes at `offset` that are in memory: at least `length` of them, fewer only at the end of the file.
     #[inline]
     pub(super) fn from(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let start = match self.windows[self.last].holds(offset, length) {

@@ -20,7 +20,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// Where the pages with bytes of the file begin and end.
+    /// The start and the end of the pages with bytes of the file.
     fn pages(&self) -> (u64, u64) {
         (page(self.vaddr), page_up(self.vaddr.saturating_add(self.filesz)))
     }
@@ -30,7 +30,7 @@ impl Segment {
 #[derive(Debug, Default)]
 pub(super) struct Segments(Vec<Segment>);
 
-/// What a process sees from an address on.
+/// The memory that a process sees from an address on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
     /// So many bytes of the file, from an offset on.
@@ -48,7 +48,7 @@ impl Segments {
         self.0.push(Segment { vaddr, offset, filesz, memsz });
     }
 
-    /// What is at `address`; `None` where nothing is mapped.
+    /// The memory at `address`; `None` where nothing is mapped.
     pub(super) fn at(&self, address: u64) -> Option<Run> {
         self.0.iter().rev().find_map(|segment| {
             let (start, end) = segment.pages();
@@ -76,7 +76,7 @@ impl Segments {
         Some((run, length.min(until - address)))
     }
 
-    /// Why glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
+    /// The reason for which glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
             return Some("object file has no loadable segments");

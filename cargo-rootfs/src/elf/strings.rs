@@ -14,7 +14,7 @@ use scroll::{Endian, Pread};
 use super::imports::fill;
 use super::{Bytes, EHDR_64, Object, ReadAt, elf_header};
 
-/// What is read at once: little enough to stay in the nearest cache, and to touch few new pages.
+/// The number of bytes read at once: few enough to stay in the nearest cache, and to touch few new pages.
 const CHUNK: usize = 32 << 10;
 /// The most bytes of one file; LLVM's constants have 60 MB.
 const MAX_BYTES: u64 = 256 << 20;

@@ -97,8 +97,8 @@ fn a_static_executable_has_no_interpreter_and_no_dynamic_section() {
     }
 }
 
-/// What `objcopy --only-keep-debug` leaves has a PT_DYNAMIC without bytes: `_dl_map_object_from_fd`
-/// calls that no dynamic section.
+/// A file made by `objcopy --only-keep-debug` has a PT_DYNAMIC without bytes, which `_dl_map_object_from_fd` treats as
+/// no dynamic section.
 #[test]
 fn a_detached_debug_file_has_no_dynamic_section() {
     let mut file = Fixture::library().soname("liba.so").needs("libb.so").build();
@@ -176,7 +176,7 @@ fn the_machine_is_known_of_files_that_cannot_be_read() {
     }
 }
 
-/// What one loader minds is no reason not to read a file: the kernel starts it.
+/// A fault that one loader objects to does not make a file unreadable: the kernel starts it.
 #[test]
 fn versions_of_the_header_are_noted_not_judged() {
     for (at, value) in [(header::EI_VERSION, 7), (header::EI_OSABI, 7), (9, 1), (20, 7)] {
@@ -370,7 +370,7 @@ fn many_long_strings_have_a_limit() {
     assert_eq!(reason(&endless.build()), "the dynamic section has no end");
 }
 
-/// Where the fields are that `word` bytes wide offsets stand in, of both classes.
+/// The positions of the fields that hold offsets of `word` bytes, for both classes.
 #[test]
 fn headers_that_lie_get_an_answer() {
     for machine in machines() {

@@ -1,7 +1,7 @@
 //! The version sections, found through DT_VERNEED and DT_VERDEF: chains of records, followed as the
 //! loader follows them.
 //!
-//! Whether a version that is needed is defined anywhere is not asked here.
+//! It does not check that a needed version is defined anywhere.
 
 use super::dynamic_section::Strtab;
 use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, offset_by};
