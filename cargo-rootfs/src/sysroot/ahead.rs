@@ -15,13 +15,13 @@ use crate::elf::{Buffers, Object};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, More};
 
-/// How many files must be waiting before a thread is started for them: it takes as long as reading five.
+/// The number of waiting files from which a thread pays: starting one takes as long as reading five.
 const ENOUGH: usize = 24;
 /// More threads wait for each other rather than for the disk.
 const MAX_THREADS: usize = 4;
-/// How many files a thread takes at a time, for taking them has its price too.
+/// The number of files that a thread takes at a time, since each take has its cost.
 const BATCH: usize = 16;
-/// How many links in one folder are followed by who looks; the rest are the sysroot's.
+/// The number of links in one directory that the looker follows; the rest are left to the sysroot.
 const MAX_SIBLINGS: usize = 8;
 
 type Parsed = Result<Arc<Object>, BadObject>;
@@ -32,7 +32,7 @@ struct Job {
     path: RootfsPath,
 }
 
-/// What stands there; where that is a link in the folder, also what it leads to.
+/// The object at a path; if it is a link in the directory, also the link's destination.
 struct Answer {
     job: Job,
     seen: Vec<(RootfsPath, Seen)>,
@@ -67,7 +67,7 @@ pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<
     }
 }
 
-/// How many cores there are for this process.
+/// The number of cores available to this process.
 pub(crate) fn cores() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
 }
@@ -152,7 +152,7 @@ impl Ahead<'_, '_> {
         (is_plain && !sysroot.hidden.contains(&real)).then_some(node)
     }
 
-    /// What a path leads to is known, or can be followed: to an object of which more is to be asked?
+    /// Records an object whose path is known or can be followed, if more will be asked of it.
     fn see(&mut self, node: NodeId, path: &RootfsPath) {
         let file = match self.sysroot.nodes[node].kind {
             Kind::File(file) => file,
@@ -229,7 +229,7 @@ impl Ahead<'_, '_> {
     }
 }
 
-/// Where jobs lie, and their answers.
+/// The place for jobs and their answers.
 #[derive(Default)]
 struct Desk {
     papers: Mutex<Papers>,
@@ -245,7 +245,7 @@ struct Papers {
     taken: usize,
     /// Threads that wait for jobs and were not called. To wake one that does not wait is a system call for nothing.
     idle: usize,
-    /// Whether answers are waited for.
+    /// True while a thread waits for answers.
     is_awaited: bool,
     is_closed: bool,
 }

@@ -1,4 +1,4 @@
-//! What the host has at a path: the system calls behind a [`Sysroot`](super::Sysroot).
+//! Access to the host: the system calls behind a [`Sysroot`](super::Sysroot).
 //!
 //! Nothing is remembered here, so that several threads can look at once. Paths come free of links:
 //! which link leads where is for the sysroot to say.
@@ -28,7 +28,7 @@ pub(super) struct Disk {
     handle: OwnedFd,
 }
 
-/// What stands at a path.
+/// The object at a path.
 #[derive(Debug)]
 pub(super) enum Seen {
     /// With its mode.
@@ -68,7 +68,7 @@ impl Disk {
         rustix::fs::fstat(&self.handle).map_or(0, |stat| stat.st_uid)
     }
 
-    /// What `path` is; only its last component may be a link.
+    /// Examines `path`; only its last component may be a link.
     pub(super) fn look(&self, path: &RootfsPath) -> Seen {
         let relative = OsStr::from_bytes(path.relative());
         // `libfoo.so.1` is nearly always a link: one question instead of two.
@@ -121,7 +121,7 @@ impl Disk {
     }
 }
 
-/// Whether a name is as sonames are: one number after `.so.`.
+/// Returns whether a name has the form of a soname: one number after `.so.`.
 fn is_soname(name: &[u8]) -> bool {
     let number = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     number > 0 && name[..name.len() - number].ends_with(b".so.")

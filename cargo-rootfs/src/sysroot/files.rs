@@ -1,4 +1,4 @@
-//! What the loader's rules ask of a sysroot: names, headers and bytes of files.
+//! The loader rules' view of a sysroot: names, headers and bytes of files.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 
 impl Sysroot {
-    /// Which of `functions` the file imports; none of what is no ELF file.
+    /// The indices of those of `functions` that the file imports; none for a file that is not ELF.
     pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let handle = self.open_file(file);

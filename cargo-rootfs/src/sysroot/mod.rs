@@ -45,14 +45,14 @@ pub struct Sysroot {
     nodes: Nodes,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
-    /// Where paths of folders lead to folders, each with the slash at its end.
+    /// The destinations of paths of directories, each with a final slash.
     folders: FxHashMap<Box<[u8]>, Reached>,
     /// Host folders whose files appear in one of the sysroot, before its own.
     grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
 }
 
-/// Where a path led, and through how many links.
+/// The destination of a path, and the number of links on the way.
 type Reached = (NodeId, usize);
 
 /// A regular file that was met.
@@ -62,11 +62,11 @@ struct FileRecord {
     stat: HostStat,
     info: OnceCell<Arc<FileInfo>>,
     object: Option<std::result::Result<Arc<Object>, BadObject>>,
-    /// Whether the object is also another view's, which another thread has.
+    /// True if the object also belongs to another view, which another thread has.
     is_shared: bool,
 }
 
-/// Where a regular file is.
+/// The location of a regular file.
 #[derive(Debug)]
 enum Place {
     Inside(RootfsPath),
@@ -77,7 +77,7 @@ enum Place {
 /// A regular file of the sysroot, or of the project.
 #[derive(Debug, Clone)]
 pub struct FileInfo {
-    /// Where it is on the host, and what it was when looked at.
+    /// Its location on the host, and its state when it was examined.
     pub host: Arc<HostFile>,
     /// Permission bits, `0o7777`.
     pub mode: u32,
@@ -87,7 +87,7 @@ pub struct FileInfo {
     pub gid: u32,
 }
 
-/// Where a path led.
+/// The destination of a path.
 #[derive(Debug)]
 pub struct Walk {
     /// The symlinks it led through, in order: each link's own real path and its target.
@@ -96,14 +96,14 @@ pub struct Walk {
     pub passed: Vec<RootfsPath>,
     /// The real path it ended at, free of links; of something that may be absent.
     pub path: RootfsPath,
-    /// What is there.
+    /// The object at the end.
     pub end: End,
 }
 
 /// Links on a way: each by its own real path, with its target.
 pub type Links = Vec<(RootfsPath, Arc<[u8]>)>;
 
-/// What stands at the end of a [`Walk`].
+/// The kind of object at the end of a [`Walk`].
 #[derive(Debug, Clone)]
 pub enum End {
     /// A regular file.
@@ -172,7 +172,7 @@ impl Sysroot {
         self.disk.root()
     }
 
-    /// Who the folder itself belongs to: root, or the user who unpacked it.
+    /// The owner of the directory itself: root, or the user who unpacked it.
     pub fn owner(&self) -> u32 {
         self.disk.owner()
     }
@@ -228,7 +228,8 @@ impl Sysroot {
         self.nodes[node].is_outside = true;
     }
 
-    /// Whether what is at `realpath`, where a path led, was planted or grafted rather than found in the sysroot.
+    /// Returns whether the object at `realpath`, the end of a walk, was added by `plant` or `graft` and is no part of
+    /// the sysroot.
     pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
         self.nodes.find(realpath).is_some_and(|node| self.nodes[node].is_outside)
     }
@@ -276,7 +277,7 @@ impl Sysroot {
         self.by_inode.get(&inode).copied()
     }
 
-    /// Whether `path` lies in a folder that was hidden.
+    /// Returns whether `path` is in a directory that was hidden.
     pub fn is_hidden(&self, path: &RootfsPath) -> bool {
         self.hidden.iter().any(|hidden| path.is_within(hidden))
     }
@@ -416,7 +417,7 @@ impl Sysroot {
         }
     }
 
-    /// What `name` in the folder `parent` is, looked at where that is not known.
+    /// The node of `name` in the directory `parent`, examined if it is new.
     fn child(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
         if let Some(known) = self.nodes.get(parent, name) {
             if !matches!(self.nodes[known].kind, Kind::Unknown) {
@@ -519,12 +520,12 @@ impl Sysroot {
     }
 }
 
-/// Whether a link's target is a name in the same folder.
+/// Returns whether a link's target is a name in the same directory.
 fn is_sibling(target: &[u8]) -> bool {
     !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
 }
 
-/// Whether a link with this target leads to folders alone (path_resolution(7), "trailing slashes").
+/// Returns whether a link with this target leads to directories alone (path_resolution(7), "trailing slashes").
 pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
     target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
 }

@@ -1,4 +1,4 @@
-//! What has been seen of a tree: one node a name, folders known by their children.
+//! The known part of a tree: one node a name, directories known by their children.
 //!
 //! It asks nobody: [`disk`](super::disk) looks, and the sysroot follows links.
 
@@ -23,7 +23,7 @@ pub(super) struct Node {
     /// Free of links.
     pub(super) path: RootfsPath,
     pub(super) kind: Kind,
-    /// Whether it was planted or grafted rather than found.
+    /// True if it was added by `plant` or `graft`.
     pub(super) is_outside: bool,
 }
 
@@ -60,7 +60,7 @@ impl Nodes {
         Self { all: self.all.iter().map(copy).collect(), by_name: self.by_name.clone() }
     }
 
-    /// What is known of `name` in a folder.
+    /// The node of `name` in a directory, if it is known.
     pub(super) fn get(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         let mut hash = hash(parent, name);
         loop {
@@ -73,7 +73,7 @@ impl Nodes {
         }
     }
 
-    /// What is known of a path that is free of links.
+    /// The node of a path without links, if it is known.
     pub(super) fn find(&self, realpath: &RootfsPath) -> Option<NodeId> {
         realpath.components().try_fold(ROOT, |node, part| self.get(node, part))
     }

@@ -8,7 +8,7 @@ use crate::byte_search;
 pub(super) struct Way<'p> {
     now: Text<'p>,
     at: usize,
-    /// What is left of earlier texts, the last one first, each with how far it is read.
+    /// The rest of earlier texts, the last one first, each with the position up to which it is read.
     rest: Vec<(Text<'p>, usize)>,
 }
 
@@ -43,7 +43,7 @@ impl<'p> Way<'p> {
         }
     }
 
-    /// Where the next component is, for [`Way::part`].
+    /// The position of the next component, for [`Way::part`].
     pub(super) fn next(&mut self) -> Option<std::ops::Range<usize>> {
         loop {
             let left = &self.now[self.at..];
@@ -61,7 +61,7 @@ impl<'p> Way<'p> {
         }
     }
 
-    /// Whether no component follows.
+    /// Returns whether no component follows.
     pub(super) fn is_at_end(&self) -> bool {
         let is_end = |text: &[u8]| text.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".");
         is_end(&self.now[self.at..]) && self.rest.iter().all(|(text, at)| is_end(&text[*at..]))
