@@ -23,7 +23,7 @@ pub(crate) struct BlobArchive {
     path: std::path::PathBuf,
     /// Bytes that were written.
     length: u64,
-    /// Where the header of the blob that is being written stands.
+    /// The offset of the header of the blob that is being written.
     header: u64,
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::staged_file::StagedFile;
 use crate::error::{Error, Result};
 
-/// Where an archive goes.
+/// The destination of an archive.
 pub(crate) enum Destination {
     Staged(StagedFile),
     /// A device, a FIFO, standard output: it has no name that could be taken at the end.
@@ -15,7 +15,7 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// What `path` names. Missing folders above it are made.
+    /// Opens the destination that `path` names, and makes missing parent directories.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let metadata = match std::fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

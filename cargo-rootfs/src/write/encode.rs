@@ -68,7 +68,7 @@ pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
     length
 }
 
-/// What an archive says of one file.
+/// The description of one file in an archive.
 struct Member<'a> {
     name: &'a str,
     kind: EntryType,
@@ -187,11 +187,11 @@ impl Records {
 pub(super) struct Encoder<W> {
     out: W,
     mtime: u64,
-    /// What is not yet written: headers, padding, small files, and ends of large pieces.
+    /// Bytes not yet written: headers, padding, small files, and ends of large pieces.
     gathered: Vec<u8>,
-    /// What is missing of the current file.
+    /// The number of missing bytes of the current file.
     left: u64,
-    /// What it lacks to whole blocks.
+    /// The padding of the current file to whole blocks.
     padding: usize,
 }
 
@@ -224,8 +224,8 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    /// What the archive goes to, with all of it so far, for some of the current file to go there by other means.
-    /// [`passed`](Self::passed) is to say how much that was; where pieces end does not matter from then on.
+    /// The writer below, after a flush, so that some of the current file can go there by other means.
+    /// [`passed`](Self::passed) must then report how much; from then on the boundaries of pieces do not matter.
     pub(super) fn bypass(&mut self) -> io::Result<&mut W> {
         self.out.write_all(&self.gathered)?;
         self.gathered.clear();

@@ -1,6 +1,6 @@
 //! The folders on the way to an output, which are made where they are missing.
 //!
-//! What a failed run made of them is taken away again. Nothing inside a rootfs is made here.
+//! A failed run's directories are removed again. Nothing inside a rootfs is made here.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -48,7 +48,7 @@ pub(super) fn remove(path: &Path) {
     }
 }
 
-/// Whether `path` is still the name of what is open as `file`.
+/// Returns whether `path` is still the name of the open `file`.
 fn is_at(file: impl AsFd, path: &Path) -> bool {
     let named = rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
     let open = rustix::fs::fstat(file);

@@ -67,7 +67,7 @@ pub trait Staged {
     fn commit(self: Box<Self>) -> Result<Written>;
 }
 
-/// Who is told how the writing goes. `()` does not listen.
+/// A listener to the progress of writing. `()` does not listen.
 pub trait Observer {
     /// So many bytes more of the rootfs's files ([`Rootfs::size`] in all) have gone to every sink.
     fn wrote(&mut self, bytes: u64) {
@@ -82,7 +82,7 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// What was written, as one line of stdout.
+/// An output, as one line of stdout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     /// An archive at this path.
@@ -250,8 +250,8 @@ fn host_files(rootfs: &Rootfs) -> Vec<&HostFile> {
     files.collect()
 }
 
-/// What every sink relies on: names that are text and stay inside, folders before what they hold,
-/// hard links to regular files that come before them.
+/// Checks the assumptions of every sink: names that are text and stay inside, directories before their contents, hard
+/// links after the regular files that they link to.
 fn check(rootfs: &Rootfs) -> Result<()> {
     let mut errors = Vec::new();
     for (path, entry) in rootfs.iter() {

@@ -33,11 +33,11 @@ impl Block {
     }
 }
 
-/// Where the sinks' bytes come from.
+/// The source of the sinks' bytes.
 pub(super) struct Reader<'f> {
     source: Source<'f>,
     block: Block,
-    /// How much of `block` has been handed on.
+    /// The number of bytes of `block` that were passed on.
     at: usize,
 }
 

@@ -74,7 +74,7 @@ impl PlainTar {
         self.encoder.data(bytes)
     }
 
-    /// Whether host files are taken.
+    /// Returns whether host files are accepted.
     pub(crate) fn splices(&self) -> bool {
         !matches!(self.way, Way::Copied)
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::super::tests::temp;
     use super::*;
 
-    /// What is in a file at `path` that was opened by `options`, after two times all of `bytes` was passed to it.
+    /// The contents of a file at `path`, opened by `options`, after `bytes` was passed to it twice.
     fn passed(bytes: &[u8], options: &mut std::fs::OpenOptions) -> Vec<u8> {
         let (_folder, folder) = temp();
         let (from, to) = (folder.join("from"), folder.join("to"));
@@ -204,7 +204,7 @@ mod tests {
         assert!(passed(&bytes, File::options().append(true)) == expected);
     }
 
-    /// What the kernel makes as it is read has no pages.
+    /// A file that the kernel generates on reading has no pages.
     #[test]
     fn a_source_without_pages_is_copied() {
         let mut out = tempfile::tempfile().unwrap();

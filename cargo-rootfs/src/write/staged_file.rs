@@ -28,7 +28,7 @@ pub(crate) struct StagedFile {
 enum Temporary {
     /// Without any name (O_TMPFILE, open(2)): even a killed process leaves nothing behind.
     Unnamed(File),
-    /// Where the file system does not know that, or /proc is not there to name it later.
+    /// A named temporary file, if the file system has no nameless ones, or no /proc is there to name them later.
     Named(NamedTempFile),
 }
 

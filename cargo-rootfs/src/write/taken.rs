@@ -1,6 +1,6 @@
 //! Files that a sink took as they are: each is looked at once more when its bytes must have been read.
 //!
-//! What is in a pipe of a file is the file's own pages, which change with it.
+//! A pipe of a file holds the file's own pages, which change with it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -70,8 +70,8 @@ mod tests {
         HostFile::new(path.into(), &path.symlink_metadata().unwrap())
     }
 
-    /// Whether a change of the first of `count` files of `length` bytes each is seen when the last one ends, and whether
-    /// it is at the end of all.
+    /// Returns whether a change of the first of `count` files of `length` bytes each is noticed at the end of the last
+    /// one, and whether it is noticed at the end of all.
     fn seen(count: usize, length: usize, backlog: u64) -> (bool, bool) {
         let (_folder, folder) = temp();
         let files: Vec<_> = (0..count).map(|at| host(&folder.join(at.to_string()), &vec![1; length])).collect();

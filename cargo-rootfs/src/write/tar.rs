@@ -1,6 +1,6 @@
 //! The tar sink: an archive as a file that appears when it is complete, or streamed to what is no file.
 //!
-//! How entries become bytes is in `encode`, and what they are compressed by in `compress`.
+//! Entries become bytes in `encode`, and are compressed in `compress`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};

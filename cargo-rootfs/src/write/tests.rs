@@ -114,7 +114,7 @@ pub(crate) fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
     std::fs::read(path.join("x.tar")).unwrap()
 }
 
-/// What the tar crate reads: path, type, mode, length or target.
+/// The tar crate's view of an archive: path, type, mode, length or target.
 fn listed(bytes: &[u8]) -> Vec<String> {
     let mut archive = ::tar::Archive::new(bytes);
     let entries = archive.entries().unwrap().map(|entry| {
@@ -392,7 +392,7 @@ fn the_observer_hears_of_every_byte() {
     assert_eq!(count.0, 700 + 1000 + 6);
 }
 
-/// What is in a folder, so that a test can see that nothing was left.
+/// The names in a directory, which show that nothing was left behind.
 pub(crate) fn names_in(folder: &Utf8Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();

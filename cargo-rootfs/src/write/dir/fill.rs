@@ -30,8 +30,8 @@ pub(crate) struct Hollow {
 /// Makes the entries of `rootfs` in the empty folder that is open as `folder`, with the modification time
 /// `epoch`; those in `hollow` without their bytes.
 ///
-/// What only root can give to files is not given by others, and nothing is said of it: who enters the folder
-/// is root in it.
+/// Attributes that only root can set are left out for other users, without a message: whoever enters the directory is
+/// root in it.
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ pub(crate) fn fill(
     write::stage(&rootfs, vec![Box::new(Filling { tree, hollow })], observer, interrupted).map(drop)
 }
 
-/// What errors say in the place of a folder without a name.
+/// The name of the nameless root directory in errors.
 const ROOT: &str = "/";
 
 struct Filling {

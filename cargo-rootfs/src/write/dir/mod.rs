@@ -1,6 +1,6 @@
 //! The folder sink: a rootfs as a tree on disk, built beside its name and swapped in when it is complete.
 //!
-//! What stood under the name goes only where `standing` says that it may.
+//! An existing directory is removed only if `standing` permits it.
 
 #[cfg(feature = "cli")]
 mod fill;
@@ -25,7 +25,7 @@ use staging::Staging;
 use standing::Standing;
 use tree::Tree;
 
-/// Which folders may be replaced by a new one.
+/// The directories that may be replaced by a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
     /// One that is empty, or was made by an earlier run and got no other files since.
@@ -40,7 +40,7 @@ pub struct Dir {
     output: Output,
 }
 
-/// Where it goes, and where it is until then.
+/// The final path of the directory, and its path until then.
 struct Output {
     staging: Staging,
     /// As asked for.
@@ -62,8 +62,8 @@ impl Dir {
     ///
     /// # Errors
     ///
-    /// What stands at `path` may not be replaced, is a mount point or holds one; nothing can be made
-    /// beside it; `epoch` is negative.
+    /// It fails if the directory at `path` may not be replaced, is a mount point or holds one; if nothing can be made
+    /// beside it; or if `epoch` is negative.
     pub fn create(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Box<dyn Sink>> {
         encode::mtime(epoch)?;
         let written = path.as_std_path().to_owned();
@@ -106,7 +106,7 @@ impl Sink for Dir {
 
 struct Complete {
     output: Output,
-    /// Whether it carries the mark itself, so that it needs none beside it.
+    /// True if it carries the mark itself, and so needs none beside it.
     marked: bool,
 }
 

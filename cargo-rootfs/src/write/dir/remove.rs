@@ -45,7 +45,7 @@ fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
     Ok(())
 }
 
-/// What is not there any more is removed, by whomever.
+/// Accepts that a path is already gone, whoever removed it.
 fn gone(result: Result<()>) -> Result<()> {
     if result == Err(Errno::NOENT) { Ok(()) } else { result }
 }

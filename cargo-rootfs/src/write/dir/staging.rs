@@ -101,7 +101,7 @@ impl Drop for Staging {
     }
 }
 
-/// Whether renameat2(2) or its flags are what the kernel or the file system does not know.
+/// Returns whether the kernel or the file system does not know renameat2(2) or its flags.
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
 }

@@ -1,4 +1,4 @@
-//! What stands where a folder is to be written, and whether it may go.
+//! The state of the destination of a directory, and permission to replace it.
 //!
 //! A folder that this tool made carries a mark: an extended attribute of its own, or, where the file
 //! system has none, a hidden file beside it; never a file inside. Nothing is removed here.
@@ -24,11 +24,11 @@ const MARK: &str = "user.cargo-rootfs";
 /// Folders whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a file.
 const VOLATILE: &[&[u8]] = &[b"dev", b"proc", b"run", b"sys", b"tmp", b"var/tmp"];
 
-/// What is known of a folder that this tool made: that no file in it is younger, or has another modification time.
+/// The mark of a directory that this tool made: no file in it is younger, or has another modification time.
 struct Mark {
     /// The modification time that everything inside got.
     epoch: i64,
-    /// When it was complete, since 1970.
+    /// The time of its completion, since 1970.
     made: Duration,
 }
 
@@ -48,8 +48,8 @@ impl Mark {
         Some(Self { epoch: epoch.parse().ok()?, made })
     }
 
-    /// Whether the file was there, as it is, when the folder was complete. A copy that keeps its
-    /// modification time (`cp -a`) is told by its birth, where the file system knows that.
+    /// Returns whether the file was there, unchanged, when the directory was complete. A copy that keeps its
+    /// modification time (`cp -a`) is recognised by its birth time, if the file system records it.
     fn covers(&self, file: &Statx) -> bool {
         let since_1970 = Duration::from_secs(u64::try_from(file.stx_btime.tv_sec).unwrap_or_default())
             + Duration::from_nanos(file.stx_btime.tv_nsec.into());
@@ -58,7 +58,7 @@ impl Mark {
     }
 }
 
-/// What is there that may be replaced.
+/// An existing object that may be replaced.
 pub(super) enum Standing {
     /// Nothing.
     Absent,

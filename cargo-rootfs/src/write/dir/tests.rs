@@ -298,7 +298,7 @@ fn root_keeps_owners_and_capabilities() {
     assert_eq!(value[..length], CAP_NET_RAW);
 }
 
-/// What an ordinary user gets, and under an umask that takes all rights: this test again, as another process.
+/// The result for an ordinary user with an umask that takes all rights: this test again, as another process.
 #[test]
 fn an_ordinary_user_writes_and_replaces_unwritable_folders() {
     const AGAIN: &str = "CARGO_ROOTFS_TEST_AS_USER";

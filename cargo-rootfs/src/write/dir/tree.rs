@@ -59,7 +59,7 @@ impl From<&Entry> for Attributes {
     }
 }
 
-/// What went wrong with which entry.
+/// The entry that failed, and its error.
 pub(super) struct Failed(RootfsPath, std::io::Error);
 
 impl Failed {
@@ -69,7 +69,7 @@ impl Failed {
     }
 }
 
-/// What only root can give to files, by the files that did not get it.
+/// The attributes that only root can set, by the files that did not get them.
 #[derive(Default)]
 pub(super) struct Lost {
     capabilities: Vec<RootfsPath>,
@@ -186,7 +186,7 @@ impl Tree {
         self.complete(growing).map_err(|error| Failed(path, error.into()))
     }
 
-    /// What a write would undo comes last: chown(2) clears setuid bits and capabilities.
+    /// Sets last the attributes that a write would undo: chown(2) clears setuid bits and capabilities.
     fn complete(&mut self, growing: Growing) -> SysResult<()> {
         let Growing { path, file, attributes, capability, .. } = growing;
         if self.is_root {
