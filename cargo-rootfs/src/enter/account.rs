@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Kind, Rootfs};
 
-/// Who runs a command.
+/// The user and groups that run a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) user: u32,

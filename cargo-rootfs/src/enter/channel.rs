@@ -1,6 +1,6 @@
 //! A socket between two processes of this program: messages as bytes, and open files beside them.
 //!
-//! What the messages say is not known here.
+//! The contents of messages are defined elsewhere.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;

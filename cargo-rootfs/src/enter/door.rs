@@ -13,7 +13,7 @@ use super::channel::Channel;
 use super::message::{Failure, FromInside, ToInside};
 use super::{INIT, Way};
 
-/// What this process was started with beside its name, where a network of its own is wanted.
+/// The argument beside this process's name that requests a network of its own.
 pub(super) const OWN_NETWORK: &str = "own-network";
 
 pub(super) fn main(way: Way) -> ExitCode {

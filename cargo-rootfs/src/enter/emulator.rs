@@ -12,16 +12,16 @@ use crate::elf::{Object, ReadError};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
-/// Where the kernel's registrations are (Documentation/admin-guide/binfmt-misc.rst).
+/// The directory of the kernel's registrations (Documentation/admin-guide/binfmt-misc.rst).
 const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
 
 /// Beside those of PATH.
 const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-/// Where it is inside, when the kernel cannot be told of it: in a /dev that is no part of the rootfs.
+/// Its path inside if the kernel cannot register it: in a /dev that is no part of the rootfs.
 pub(super) const INSIDE: &str = "/dev/qemu";
 
-/// What it takes to run programs for `machine` here.
+/// Finds the emulator that programs for `machine` need here.
 pub(super) fn needed(machine: Machine) -> Result<Emulator> {
     let host = Machine::host();
     if machine == host {
@@ -50,7 +50,7 @@ pub(super) fn needed(machine: Machine) -> Result<Emulator> {
     Err(absent(machine))
 }
 
-/// What to say where a program for `machine` does not run.
+/// The error where a program for `machine` does not run.
 pub(super) fn absent(machine: Machine) -> Error {
     let host = Machine::host();
     let error = Error::failed(format!("the rootfs is for {machine}, and this machine, {host}, cannot run it"));
@@ -71,7 +71,7 @@ fn find(machine: Machine) -> Option<PathBuf> {
     files.filter(|file| file.is_absolute()).find(|file| is_static(file)).and_then(|file| file.canonicalize().ok())
 }
 
-/// Whether it is an executable that needs no loader: inside, its loader and libraries would be missing.
+/// Returns whether it is an executable that needs no loader: inside, its loader and libraries would be missing.
 fn is_static(program: &Path) -> bool {
     let Ok(file) = fs::File::open(program) else { return false };
     let read: std::result::Result<Object, ReadError> = Object::read(&file);
@@ -106,7 +106,7 @@ pub(super) fn line(program: &[u8], magic: &[u8], mask: &[u8]) -> Vec<u8> {
     line
 }
 
-/// What is lost where the kernel cannot be told of `program`.
+/// The consequence of a kernel that cannot register `program`.
 pub(super) fn unregistered(program: &Path) -> String {
     format!("programs that the command starts will not run: the kernel does not know of `{}`", program.display())
 }

@@ -81,7 +81,7 @@ impl Foreground {
         }
     }
 
-    /// Who is in the background may do that only while SIGTTOU is blocked (tcsetpgrp(3)).
+    /// Gives the terminal to `group`. A background process may do that only while SIGTTOU is blocked (tcsetpgrp(3)).
     fn give(&self, group: Pid) {
         let mut stop = SigSet::empty();
         stop.add(Signal::SIGTTOU);

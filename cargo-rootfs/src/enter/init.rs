@@ -201,8 +201,8 @@ fn pass_on(child: Pid, number: i32, by_terminal: bool) {
     }
 }
 
-/// Whether `child` is still in the process group that it was started in, which is this one's. In a PID namespace
-/// both are 0, for that group is outside.
+/// Returns whether `child` is still in the process group that it was started in, which is this one's. In a PID
+/// namespace both are 0, since that group is outside.
 fn shares_group(child: Pid) -> bool {
     let child = nix::unistd::Pid::from_raw(child.as_raw_nonzero().get());
     nix::unistd::getpgid(Some(child)) == nix::unistd::getpgid(None)

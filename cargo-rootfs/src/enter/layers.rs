@@ -1,4 +1,4 @@
-//! Which files are not copied: an overlayfs takes their bytes from where they are.
+//! The selection of files that are not copied: an overlayfs reads their bytes from their places on the host.
 //!
 //! Its lower layer has for each a file of the right size, owner and mode, and an extended attribute that
 //! says where the bytes are: a path in one of the data-only layers, folders of the host
@@ -24,7 +24,7 @@ const LAYERS: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct References {
     pub(super) layers: Vec<PathBuf>,
-    /// What is made in the lower layer in the place of each.
+    /// The placeholder of each file in the lower layer.
     pub(super) files: BTreeMap<RootfsPath, Hollow>,
 }
 

@@ -1,4 +1,4 @@
-//! What is still there when the command has ended, or the host's side is gone: processes, and a folder on a disk.
+//! Remains of a command that ended, or whose host side is gone: processes, and a directory on a disk.
 //!
 //! Of namespaces the kernel disposes when init ends; a folder, and the processes of a chroot, are left to us.
 
@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 use super::message::{Failure, Place};
 use crate::write::dir;
 
-/// What must not outlive init.
+/// The processes and the directory that must not outlive init.
 pub(super) struct Leftover {
     processes: Processes,
     /// The folder by its parent and its name there.

@@ -1,4 +1,4 @@
-//! Whether a command is in a rootfs, before anything is made: as execvp(3) looks for it, but in the plan.
+//! Looks up a command in a rootfs before anything is made: as execvp(3) does, but in the plan.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::path::RootfsPath;
 use crate::rootfs::{Kind, Rootfs};
 
-/// What stands where a command is looked for.
+/// The result of looking up a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Executable,

@@ -1,4 +1,4 @@
-//! What the two sides of the door say to each other, and how it is written.
+//! The messages between the two sides of the door, and their encoding.
 //!
 //! Both ends are the same program, so the format has no versions.
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Bind, Command, Ended, Network, Way};
 
-/// What went wrong inside, and at what.
+/// A failure inside: the error, and the object that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
     /// As in "cannot <what>".
@@ -65,7 +65,7 @@ pub(super) enum FromInside {
 pub(super) enum ToInside {
     /// The users are mapped.
     Mapped,
-    /// What to make, but for the files.
+    /// The tree to make, without its files.
     Orders(Orders),
     /// The files are there.
     Filled(Place),
@@ -75,7 +75,7 @@ pub(super) enum ToInside {
     Signal { number: i32, by_terminal: bool },
 }
 
-/// What the inside is to be like.
+/// The properties of the inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Orders {
     pub(super) way: Way,
@@ -88,7 +88,7 @@ pub(super) struct Orders {
     pub(super) emulator: Emulator,
 }
 
-/// Where the files are.
+/// The location of the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
     /// In the folder `lower`; the large ones in these folders of the host.
@@ -101,7 +101,7 @@ pub(super) enum Place {
     Below(#[serde(with = "path")] PathBuf),
 }
 
-/// What lets programs for another machine run.
+/// The emulator that runs programs for another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Emulator {
     /// The kernel runs them, or opens its emulator itself.

@@ -71,7 +71,7 @@ pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, stay};
 pub(crate) use program::{Program, command, enter, not_started, present, run};
 pub(crate) use watched::{Output, Stdin, Watching};
 
-/// What to run.
+/// The command to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
     /// The program, looked up in the PATH of `env`, and its arguments; never empty.
@@ -84,7 +84,7 @@ pub(crate) struct Command {
     pub(crate) user: Option<(u32, u32)>,
 }
 
-/// Which network the command sees.
+/// The network that the command has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Network {
     /// The host's.
@@ -93,7 +93,7 @@ pub(crate) enum Network {
     None,
 }
 
-/// How a command came to its end.
+/// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ended {
     /// With this exit status.
@@ -112,11 +112,11 @@ impl Ended {
     }
 }
 
-/// How a command that is watched came to its end, and what was seen of it.
+/// The end of a watched command, and the calls seen of it.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) outcome: Outcome,
-    /// Whether it was ended for it took too long.
+    /// True if it was ended because it took too long.
     pub(crate) timed_out: bool,
     /// The last of what it printed, to both outputs, where they were read.
     pub(crate) output: Vec<u8>,

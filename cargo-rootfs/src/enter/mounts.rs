@@ -23,13 +23,13 @@ use super::{Access, Bind, Way, emulator, layers};
 /// Any folder will do: it is hidden for a moment only.
 const ANY_FOLDER: [&str; 4] = ["/tmp", "/usr", "/etc", "/var"];
 
-/// What a program may expect (runtime-spec, config-linux.md, "Default Devices").
+/// The devices that a program may expect (runtime-spec, config-linux.md, "Default Devices").
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 const LINKS: [(&str, &str); 5] =
     [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
 
-/// What of /proc speaks of the whole machine and can be written to, as engines have it (runc's defaults).
+/// The parts of /proc that concern the whole machine and can be written to, as in engines (runc's defaults).
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// In the tmpfs, which is the current folder while there are mounts to be made.
@@ -50,7 +50,7 @@ pub(super) fn base() -> Result<OwnedFd, Failure> {
     make().map_err(failed)
 }
 
-/// What is mounted from now on stays in this namespace.
+/// Keeps later mounts inside this namespace.
 fn private() -> SysResult<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
@@ -69,7 +69,7 @@ fn tmpfs(folder: &str, options: &std::ffi::CStr) -> SysResult<()> {
     rustix::mount::mount("rootfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)
 }
 
-/// Whether the kernel follows references to data-only layers: it refuses to mount where it does not.
+/// Returns whether the kernel follows references to data-only layers: it refuses the mount otherwise.
 pub(super) fn refers() -> bool {
     let probe = || -> SysResult<()> {
         rustix::fs::mkdir("/probe", Mode::RWXU)?;
@@ -126,7 +126,7 @@ fn over(lower: &Path, layers: &[&Path]) -> SysResult<()> {
     rustix::mount::move_mount(&mount, "", CWD, ROOT, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// Where the host's `path`, absolute and without links, is seen from the tmpfs.
+/// The path in the tmpfs of the host's `path`, which is absolute and without links.
 pub(super) fn on_host(path: &Path) -> PathBuf {
     Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -166,10 +166,10 @@ pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
     Ok(furnished)
 }
 
-/// What is to be known of a rootfs that stands ready.
+/// The properties of a rootfs that is ready to enter.
 #[derive(Debug, Default)]
 pub(super) struct Furnished {
-    /// What is not as it should be, in sentences.
+    /// Deviations from the plan, in sentences.
     pub(super) notes: Vec<String>,
     /// The emulator that the command must be started with.
     pub(super) emulator: Option<&'static Path>,

@@ -25,7 +25,7 @@ use crate::target::Machine;
 use crate::write::Observer;
 use crate::write::dir::{self, Temporary};
 
-/// What is entered, and what is there besides.
+/// The rootfs to enter, and the additions to it.
 #[derive(Debug)]
 pub(crate) struct Visit<'v> {
     pub(crate) files: Files<'v>,
@@ -34,11 +34,11 @@ pub(crate) struct Visit<'v> {
     pub(crate) binds: Vec<Bind>,
     /// The modification time of the files, in seconds since 1970.
     pub(crate) epoch: i64,
-    /// Where the command's standard output and standard error go.
+    /// The destinations of the command's standard output and standard error.
     pub(crate) outputs: Outputs,
 }
 
-/// Where the files are from.
+/// The source of the files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Files<'v> {
     /// A plan.
@@ -47,10 +47,10 @@ pub(crate) enum Files<'v> {
     Folder(&'v Path),
 }
 
-/// Where standard output and standard error go.
+/// The destination of standard output and standard error.
 #[derive(Debug)]
 pub(crate) enum Outputs {
-    /// Where those of this process go.
+    /// The outputs of this process.
     Own,
     /// Both here.
     To(OwnedFd),
@@ -73,7 +73,7 @@ pub(crate) struct Entered {
     pub(super) _folder: Option<Temporary>,
 }
 
-/// What became of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It ran.
@@ -82,7 +82,7 @@ pub(crate) enum Outcome {
     NotStarted(io::Error),
 }
 
-/// Why a way does not lead in.
+/// The reason for which a way in fails.
 enum Refusal {
     /// It is closed, and another may be open.
     Closed(Failure),
@@ -272,7 +272,7 @@ fn cache() -> PathBuf {
     best.unwrap_or(&folders[0]).join("cargo-rootfs")
 }
 
-/// Whether `folder`, or what it will be in, is on a file system with one of these flags.
+/// Returns whether `folder`, or its future parent, is on a file system with one of these flags.
 fn has(folder: &Path, flags: StatVfsMountFlags) -> bool {
     let existing = folder.ancestors().find(|folder| folder.exists());
     existing.and_then(|folder| rustix::fs::statvfs(folder).ok()).is_none_or(|stat| stat.f_flag.intersects(flags))

@@ -1,4 +1,4 @@
-//! Why this machine does not let the rootfs be entered, by the name of the setting that forbids it.
+//! The reason for which this machine does not let anybody enter the rootfs, by the name of the setting that forbids it.
 //!
 //! It changes no setting.
 
@@ -9,7 +9,7 @@ use super::Way;
 use super::message::Failure;
 use crate::error::Error;
 
-/// What there is to know. `None` where the kernel has no such setting.
+/// The settings that matter. `None` where the kernel has no such setting.
 #[derive(Debug, Default)]
 struct Settings {
     /// user.max_user_namespaces and its like that are 0 (namespaces(7)).
@@ -20,7 +20,7 @@ struct Settings {
     apparmor: Option<String>,
     /// The mode of seccomp(2) in /proc/self/status: 2 is a filter, as containers have.
     seccomp: Option<String>,
-    /// Whether `/` is a mount point: in a chroot it is not, and user_namespaces(7) are refused.
+    /// True if `/` is a mount point: in a chroot it is not, and user_namespaces(7) are refused.
     in_chroot: bool,
     is_root: bool,
     program: String,
@@ -48,7 +48,7 @@ impl Settings {
     }
 }
 
-/// What to say where no way led in: each that was tried, with what it failed at.
+/// The error if every way in failed: each that was tried, with its failure.
 pub(super) fn explain(tried: &[(Way, Failure)]) -> Error {
     explained(tried, &Settings::read())
 }

@@ -1,6 +1,6 @@
 //! A command that is watched while it runs: what it touches, how long it takes, and what it prints last.
 //!
-//! How it is watched is [`crate::watch`]'s, and what that means is judged elsewhere.
+//! The observation itself is in [`crate::watch`], and its interpretation elsewhere.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,17 +18,17 @@ use super::{Command, Ended, Entered, Outcome, Watched};
 use crate::error::{Error, Result};
 use crate::watch::{self, Watch};
 
-/// How to watch.
+/// The limits and streams of an observation.
 #[derive(Debug)]
 pub(crate) struct Watching {
     pub(crate) stdin: Stdin,
-    /// What is read of the command's outputs.
+    /// The reader of the command's outputs.
     pub(crate) output: Option<Output>,
-    /// When it is ended.
+    /// The time after which it is ended.
     pub(crate) limit: Option<Duration>,
 }
 
-/// What the command reads.
+/// The command's standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stdin {
     Own,
@@ -71,7 +71,7 @@ impl Output {
     }
 }
 
-/// How often it is looked whether there is still somebody to watch.
+/// The interval between checks that something is left to watch.
 const STEP: Duration = Duration::from_millis(50);
 
 impl Entered {
@@ -159,7 +159,7 @@ impl Entered {
 }
 
 impl Watched {
-    /// Whether it ran and ended with 0.
+    /// Returns whether it ran and ended with 0.
     pub(crate) fn is_success(&self) -> bool {
         matches!(self.outcome, Outcome::Ended(Ended::Exited(0))) && !self.timed_out
     }

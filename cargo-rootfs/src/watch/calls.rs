@@ -4,7 +4,7 @@
 
 use super::Access;
 
-/// How system calls are numbered.
+/// The numbering of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "a machine has one or two of them")]
 pub(super) enum Abi {
@@ -16,7 +16,7 @@ pub(super) enum Abi {
     Generic,
 }
 
-/// What a call does with its path.
+/// The effect of a call on its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
     /// open(2), with the argument that holds its flags.
@@ -27,12 +27,12 @@ pub(super) enum Verb {
     Root,
 }
 
-/// Where the flags of open(2) are.
+/// The position of the flags of open(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flags {
     /// In this argument.
     In(usize),
-    /// Where this argument points, in eight bytes (openat2(2), `struct open_how`).
+    /// Eight bytes at the address in this argument (openat2(2), `struct open_how`).
     At(usize),
 }
 
@@ -90,7 +90,7 @@ const ACCESS_MODE: u64 = 0o3;
 const READ_ONLY: u64 = 0o0;
 const CREATE: u64 = 0o100;
 
-/// What a file is opened for.
+/// The access that flags of open(2) request.
 pub(super) fn opened_for(flags: u64) -> Access {
     let creates = flags & CREATE != 0;
     if flags & ACCESS_MODE == READ_ONLY && !creates { Access::Open } else { Access::Write }

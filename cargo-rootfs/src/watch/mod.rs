@@ -1,6 +1,7 @@
 //! Watches a process's children, and theirs: which files they open, look at and execute, and which they ask for in vain.
 //!
-//! What that means is judged elsewhere ([`crate::check`], [`crate::trace`]): here is only what happened, in order, each thing once.
+//! Interpretation is elsewhere ([`crate::check`], [`crate::trace`]): this room lists the calls in order, each thing
+//! once.
 //!
 //! # How
 //! By ptrace(2), of which the kernel asks no privilege for one's own processes. The parent is seized before it starts
@@ -38,19 +39,19 @@ pub(crate) struct Event {
     pub(crate) outcome: Outcome,
 }
 
-/// What for.
+/// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
     /// To be read, or a folder to be listed.
     Open,
     /// To be made or written.
     Write,
-    /// Whether it is there, what it is, or where a link leads.
+    /// To ask for its existence, its kind, or the target of a symlink.
     Look,
     Execute,
 }
 
-/// What became of it.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Found,
@@ -60,11 +61,11 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// What was seen of a parent's children.
+/// The calls seen of a parent's children.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     /// In order, each thing once for each process.
     pub(crate) events: Vec<Event>,
-    /// Why not all of it was seen, in sentences.
+    /// The reasons for which some calls were not seen, in sentences.
     pub(crate) notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Why this machine lets nobody be watched, by the name of the setting that forbids it.
+//! The reason for which this machine lets nobody watch a process, by the name of the setting that forbids it.
 //!
 //! It changes no setting.
 
@@ -7,7 +7,7 @@ use std::io;
 
 use crate::error::Error;
 
-/// What to say where ptrace(2) failed with `error`.
+/// The error after ptrace(2) failed with `error`.
 pub(crate) fn explain(error: io::Error) -> Error {
     let read = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
     let status = read("/proc/self/status").unwrap_or_default();

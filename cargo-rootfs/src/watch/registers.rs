@@ -1,4 +1,4 @@
-//! What the registers of a stopped thread say of the system call that it is in.
+//! The system call of a stopped thread, as its registers describe it.
 //!
 //! Machines whose registers the crate `nix` does not read cannot watch anybody: [`of`] says so.
 
@@ -19,7 +19,8 @@ pub(super) struct Registers {
 }
 
 impl Registers {
-    /// Whether this may be the beginning of a call; at its end some machines have another result than they begin with.
+    /// Returns whether this may be the start of a call; at its end some machines have another result than they start
+    /// with.
     pub(super) fn may_begin(&self) -> bool {
         match self.abi {
             // arch/x86/entry: the result is ENOSYS until there is another one.

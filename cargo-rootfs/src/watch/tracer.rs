@@ -39,7 +39,7 @@ pub(crate) struct Watch {
     shared: Arc<Shared>,
 }
 
-/// What both threads see.
+/// The state that both threads see.
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
@@ -59,7 +59,7 @@ impl Watch {
         Ok(Self { thread, shared })
     }
 
-    /// How many threads are watched.
+    /// The number of threads that are watched.
     pub(crate) fn watched(&self) -> usize {
         self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -121,14 +121,14 @@ fn watch(parent: i32, ready: &Sender<io::Result<()>>, shared: &Shared) -> Seen {
     }
 }
 
-/// What is to be told of every child.
+/// The events to report of every child.
 const OPTIONS: Options = Options::PTRACE_O_TRACESYSGOOD
     .union(Options::PTRACE_O_TRACEFORK)
     .union(Options::PTRACE_O_TRACEVFORK)
     .union(Options::PTRACE_O_TRACECLONE)
     .union(Options::PTRACE_O_TRACEEXEC);
 
-/// How a round ended.
+/// The end of a round.
 enum End {
     /// Nobody is left, or nobody is to be watched any more.
     Over,
@@ -136,16 +136,16 @@ enum End {
     LetGo,
 }
 
-/// How long a thread may take to let go of those that the next one is to seize.
+/// The time limit for a thread to let go of processes that the next one is to seize.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Tracer<'s> {
     shared: &'s Shared,
-    /// Who is to start the first process, until it has.
+    /// The process that is to start the first one, until it has.
     parent: Option<Pid>,
     tasks: BTreeMap<i32, Task>,
     processes: BTreeMap<i32, Process>,
-    /// How many processes there have been.
+    /// The number of processes so far.
     count: u32,
     /// The root of the first process.
     root: Vec<u8>,
@@ -169,7 +169,7 @@ enum State {
     Inside(Option<Asked>),
 }
 
-/// What a call asks for.
+/// The request of a call.
 #[derive(Debug)]
 struct Asked {
     verb: Verb,
@@ -181,7 +181,7 @@ struct Asked {
 struct Process {
     number: u32,
     program: Option<RootfsPath>,
-    /// What stands before paths, where its root is below that of the first process.
+    /// The prefix of paths whose root is below that of the first process.
     root: Vec<u8>,
 }
 
@@ -328,7 +328,7 @@ impl<'s> Tracer<'s> {
         }
     }
 
-    /// What a call that begins asks for.
+    /// The request of a call at its start.
     fn asked(&self, task: Pid, registers: &Registers) -> Option<Asked> {
         let Call { verb, folder, path } = calls::find(registers.abi, registers.number)?;
         let arguments = &registers.arguments;
@@ -518,7 +518,7 @@ mod tests {
 
     use super::*;
 
-    /// What is seen of `script`, which a shell runs that is itself a child of the parent.
+    /// The calls seen of `script`, run by a shell that is itself a child of the parent.
     #[allow(clippy::print_stderr)]
     fn seen(script: &str) -> Option<Vec<Event>> {
         let outer = format!("read -r line; sh -c '{script}'; :");
