@@ -20,12 +20,12 @@ const MAX_ALTERNATIVES: usize = 256;
 /// One pattern, without braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
-    /// Whether it begins at the root; else it is a name, or an ending of a path.
+    /// True if it starts at the root; otherwise it is a name, or the end of a path.
     pub(crate) is_absolute: bool,
     pub(crate) parts: Vec<Part>,
 }
 
-/// What stands between two slashes.
+/// The pattern between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     /// `**`: any number of components, none included.
@@ -45,7 +45,7 @@ pub(crate) enum Token {
     One,
 }
 
-/// What each `*` and `**` of a pattern stood for, in order.
+/// The text that each `*` and `**` of a pattern matched, in order.
 pub type Captures = Vec<Box<[u8]>>;
 
 impl Glob {
@@ -53,7 +53,7 @@ impl Glob {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, in words.
+    /// The error is a sentence on the fault.
     pub fn parse(text: &str) -> Result<Vec<Self>, &'static str> {
         let mut done = Vec::new();
         let mut left = vec![text.to_owned()];
@@ -86,12 +86,12 @@ impl Glob {
         Ok(Self { is_absolute: text.starts_with('/'), parts })
     }
 
-    /// Whether it is a name without a slash.
+    /// Returns whether it is a name without a slash.
     pub fn is_name(&self) -> bool {
         !self.is_absolute && self.parts.len() == 1
     }
 
-    /// What the last component begins with.
+    /// The literal text at the start of the last component.
     pub(crate) fn prefix(&self) -> &[u8] {
         match self.parts.last() {
             Some(Part::Text(name)) => name,
@@ -130,7 +130,7 @@ impl Glob {
 }
 
 impl Part {
-    /// Whether it matches one component.
+    /// Returns whether it matches one component.
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
         match self {
             Self::Any => true,
@@ -152,7 +152,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// What is before them, what is between their commas, and what is behind them.
+/// The text before the braces, the texts between their commas, and the text behind them.
 type Braces<'t> = (&'t str, Vec<&'t str>, &'t str);
 
 /// The first braces of a text.

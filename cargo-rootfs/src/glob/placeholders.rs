@@ -1,12 +1,12 @@
 //! Placeholders in the texts of data: `{triplet}`, `{lib}`, `{dir}`, `{exec}`, `{1}` and `{}`.
 //!
-//! What they stand for is handed in; a value never becomes a pattern.
+//! Values are passed in; a value never becomes a pattern.
 
 use std::sync::Arc;
 
 use super::escape;
 
-/// What the variables stand for.
+/// The values of the variables.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bindings<'b> {
     pub(crate) triplet: &'b str,
@@ -14,9 +14,9 @@ pub(crate) struct Bindings<'b> {
     pub(crate) lib: &'b [String],
     /// The folder of what matched.
     pub(crate) dir: Option<&'b str>,
-    /// What the stars of what matched stood for.
+    /// The texts that the stars of the match stand for.
     pub(crate) captures: &'b [String],
-    /// What the script that matched becomes.
+    /// The programs that the matching script executes in its own place.
     pub(crate) execs: &'b [Arc<str>],
     pub(crate) word: Option<&'b str>,
 }
@@ -98,7 +98,7 @@ pub(crate) fn unknown_placeholder(text: &str, is_known: impl Fn(&str) -> bool) -
     None
 }
 
-/// Whether the braces that open where `rest` begins hold one alternative.
+/// Returns whether the braces that open at the start of `rest` hold one alternative.
 fn is_alone(text: &str, rest: &str, end: usize) -> bool {
     let open = text.len() - rest.len();
     !text[..open - 1].ends_with('\\') && !rest[..end].contains(',')

@@ -10,7 +10,7 @@ pub(super) fn is_documentation(table: &Table, package: &str, path: &RootfsPath) 
     table.first(path, is_meant).is_some()
 }
 
-/// Whether the file is in the directory of `share` that has the package's name.
+/// Returns whether the file is in the directory of `share` that has the package's name.
 fn is_own(package: &str, path: &RootfsPath) -> bool {
     let components: Vec<&[u8]> = path.components().collect();
     below_share(&components).first().is_some_and(|name| *name == package.as_bytes())

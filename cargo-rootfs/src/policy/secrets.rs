@@ -20,7 +20,7 @@ pub(crate) enum Secret {
     Home,
     /// A user's own, by its owner.
     User(u32),
-    /// What makes the machine this one, or changes while it runs.
+    /// The identity of the machine, or its changing state.
     Machine,
     /// Closed to others by its mode, for whatever reason.
     Closed,
@@ -99,7 +99,7 @@ impl Secrets {
         self.programs.iter().any(|directory| path.is_within(directory))
     }
 
-    /// Whether a file is worth being read: it is called as keys are, or lies where anything may be put under any name.
+    /// Returns whether a file is worth reading: its name is usual for keys, or its directory holds files of any name.
     pub(crate) fn may_hold_key(&self, path: &RootfsPath) -> bool {
         self.table.first(path, |row| row.holds_key).is_some()
     }

@@ -24,7 +24,7 @@ struct Compiled {
     except: OnceLock<Vec<(Base, Glob)>>,
 }
 
-/// Where a pattern counts from.
+/// The directory that a pattern is relative to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
     Root,

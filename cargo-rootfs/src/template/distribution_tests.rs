@@ -70,7 +70,7 @@ fn web(sysroot: &TempDir) -> Result<Assembly> {
     Ok(assemble(Utf8Path::from_path(sysroot.path()).unwrap(), &Target::host(), &content, &Artifacts::default())?)
 }
 
-/// Whether a program that opens `path` in the rootfs reads the bundle.
+/// Returns whether a program that opens `path` in the rootfs reads the bundle.
 fn reads_the_bundle(rootfs: &Rootfs, path: &str) -> bool {
     let mut left: Vec<Vec<u8>> = RootfsPath::parse(path).unwrap().components().rev().map(<[u8]>::to_vec).collect();
     let mut at = RootfsPath::root();

@@ -73,22 +73,22 @@ pub struct Template {
     pub name: String,
     /// In byte order of their paths, each path once.
     pub entries: Vec<TemplateEntry>,
-    /// What belongs with what is in the rootfs, in the order in which it was read.
+    /// The rules for the contents of the rootfs, in the order in which they were read.
     pub rules: Vec<Rule>,
     /// Rows of policy, in the order in which they were read.
     pub policy: Vec<policy::Row>,
     /// Files and folders of the host that were read: a build script must run again when they change.
     pub inputs: Vec<Utf8PathBuf>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub warnings: Vec<Warning>,
 }
 
 /// One file, folder or link that a template asks for.
 #[derive(Debug, Clone)]
 pub struct TemplateEntry {
-    /// Where it goes. Free of `..`; for [`TemplateKind::FromSysroot`] the first of the candidates.
+    /// The path of the entry, free of `..`; for [`TemplateKind::FromSysroot`] the first of the candidates.
     pub path: RootfsPath,
-    /// What it is.
+    /// The kind of entry.
     pub kind: TemplateKind,
     /// Permission bits, `0o7777`; for [`TemplateKind::FromSysroot`] those of the fallback.
     pub mode: u32,
@@ -100,7 +100,7 @@ pub struct TemplateEntry {
     pub template: Arc<str>,
 }
 
-/// What a [`TemplateEntry`] is.
+/// The kind of a [`TemplateEntry`].
 #[derive(Debug, Clone)]
 pub enum TemplateKind {
     /// A folder, empty but for what other entries put there.
@@ -109,7 +109,7 @@ pub enum TemplateKind {
     File(Body),
     /// A symbolic link and its target.
     Symlink(Arc<[u8]>),
-    /// What the sysroot has.
+    /// A file or directory of the sysroot.
     FromSysroot(FromSysroot),
 }
 
@@ -123,16 +123,16 @@ pub struct FromSysroot {
     pub also_at: Vec<RootfsPath>,
     /// Of a folder: the paths in it, relative, that are left out with all below them.
     pub exclude: Vec<String>,
-    /// Where there is none: the files below these folders, joined in the order of their paths, become the
-    /// first candidate.
+    /// The replacement for missing candidates: the files below these directories, joined in the order of their paths,
+    /// become the first candidate.
     pub or_join: Vec<RootfsPath>,
-    /// What to do where there is nothing to join either.
+    /// The reaction if there is nothing to join either.
     pub missing: IfMissing,
     /// The distribution package that has it.
     pub package: Option<String>,
 }
 
-/// What to do when the sysroot has none of the candidates.
+/// The reaction if the sysroot has none of the candidates.
 #[derive(Debug, Clone)]
 pub enum IfMissing {
     /// Put this at the first candidate's path.
@@ -144,7 +144,7 @@ pub enum IfMissing {
 }
 
 impl FromSysroot {
-    /// What to say where the sysroot has none of the candidates and one is required.
+    /// The error if the sysroot has none of the candidates and one is required.
     pub fn error(&self, template: &str) -> Error {
         let mut error = Error::failed(self.message(template));
         for candidate in &self.candidates {
@@ -161,7 +161,7 @@ impl FromSysroot {
         }
     }
 
-    /// What to say where the sysroot has none of the candidates and that stops nothing.
+    /// The warning if the sysroot has none of the candidates and none is required.
     pub fn warning(&self, template: &str) -> Warning {
         let warning = Warning::new(self.message(template));
         match &self.package {
@@ -208,7 +208,7 @@ impl Template {
     }
 }
 
-/// Where the files of a listed template are.
+/// The location of the files of a listed template.
 enum Folder {
     BuiltIn(&'static BuiltIn),
     Host(Utf8PathBuf),
@@ -232,7 +232,7 @@ struct Loading {
     policy: Vec<policy::Row>,
     inputs: Vec<Utf8PathBuf>,
     warnings: Vec<Warning>,
-    /// What is being extended: identity, and name for a message.
+    /// The templates being extended: identity, and name for a message.
     chain: Vec<(String, String)>,
 }
 

@@ -32,7 +32,7 @@ impl Fixture {
         Template::load(name, self.root())
     }
 
-    /// What loading `name` says, with the fixture's own folder taken out.
+    /// The error of loading `name`, with the fixture's own directory taken out.
     fn refused(&self, name: &str) -> String {
         let error = self.load(name).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
@@ -40,7 +40,7 @@ impl Fixture {
     }
 }
 
-/// What is wrong with one manifest, one line each.
+/// The faults of one manifest, one line each.
 fn problems(manifest: &str) -> String {
     Fixture::new().with("t/template.toml", manifest).with("t/here", "body\n").refused("./t")
 }
