@@ -1,6 +1,6 @@
 //! Reads os-release(5): the distribution of a system, and those that it is like.
 //!
-//! What follows from it (a suite, a package manager) is the caller's.
+//! Conclusions from it (a suite, a package manager) are the caller's.
 
 /// The places of the file, the one that counts first; mostly it is a link to the other.
 pub(crate) const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];

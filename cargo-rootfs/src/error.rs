@@ -39,11 +39,11 @@ pub enum ErrorKind {
     Interrupted,
 }
 
-/// What went wrong: a lower-case message, indented details, and at most one `help:` line.
+/// A failure: a lower-case message, indented details, and at most one `help:` line.
 ///
 /// Its [`Display`](fmt::Display) is the message with details and help, one a line, without an
 /// `error:` prefix; the cause is in [`source`](std::error::Error::source) and not repeated.
-/// Where several things were wrong at once, [`Error::each`] gives them one by one.
+/// Several faults found at once are one error; [`Error::each`] gives them one by one.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -79,7 +79,7 @@ impl Error {
         Self::new(ErrorKind::Failed, exit_code::FAILED, message)
     }
 
-    /// What was typed or configured is wrong: exit code 2.
+    /// The arguments or the configuration are wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, exit_code::USAGE, message)
     }
@@ -205,7 +205,7 @@ impl std::error::Error for Error {
 pub struct Warning {
     /// One lower-case line.
     pub message: String,
-    /// What to do, where there is something.
+    /// An action that helps, if there is one.
     pub help: Option<String>,
 }
 

@@ -106,7 +106,7 @@ impl RootfsPath {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
     }
 
-    /// Whether it is `folder` or lies below it, by its text alone.
+    /// Returns whether it is `folder` or lies below it, by its text alone.
     pub fn is_within(&self, folder: &Self) -> bool {
         folder.0.len() == 1
             || (self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/')))

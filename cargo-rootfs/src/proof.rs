@@ -25,20 +25,20 @@ use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
-/// What the rootfs was made for, to be found again in it.
+/// One purpose of the rootfs, which the proof must find in it again.
 #[derive(Debug)]
 pub struct Claim {
     /// The names under which the file must be found: as it was asked for, and its usrmerge twin.
     pub names: Vec<RootfsPath>,
-    /// Where the closure starts: a path, or the soname of a library that is opened by name.
+    /// The start of the closure: a path, or the soname of a library that is opened by name.
     pub start: Start,
     /// The machine that all of it is for.
     pub machine: Machine,
     /// The glibc-hwcaps subdirectories that its loader searches.
     pub hwcaps: Hwcaps,
-    /// What gets mapped at the start, by device and inode, in order: the file itself, its interpreter, its objects.
+    /// The files mapped at the start, by device and inode, in order: the file itself, its interpreter, its objects.
     pub mapped: Vec<(u64, u64)>,
-    /// What dlopen notes add to that.
+    /// The files that dlopen notes add.
     pub opened: Vec<(u64, u64)>,
     /// The paths by which the loader knew its interpreter and its objects, which must lead to them still.
     pub paths: Vec<(RootfsPath, (u64, u64))>,
@@ -46,7 +46,7 @@ pub struct Claim {
     pub searched: Vec<(Bytes, (u64, u64))>,
 }
 
-/// Where a closure starts.
+/// The start of a closure.
 #[derive(Debug, Clone)]
 pub enum Start {
     /// An executable or library at a path.
@@ -88,7 +88,7 @@ fn opened(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
 /// Bytes that an os-release(5) may have.
 const OS_RELEASE: usize = 64 << 10;
 
-/// What came of a proof.
+/// The result of a proof.
 #[derive(Debug, Default)]
 pub struct Proof {
     /// All that is wrong.
@@ -200,7 +200,7 @@ fn check(
     Ok(())
 }
 
-/// Where the closure starts, in the rootfs.
+/// The start of the closure, in the rootfs.
 fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<RootfsPath, Error> {
     match &claim.start {
         Start::Path(path) | Start::Script(path) => Ok(path.clone()),
@@ -325,7 +325,7 @@ impl View<'_> {
         id
     }
 
-    /// Whether a path leads to a file that may be executed.
+    /// Returns whether a path leads to a file that may be executed.
     fn is_executable(&mut self, path: &RootfsPath) -> bool {
         let Find::File { file, .. } = self.find(path) else { return false };
         self.rootfs.get(&self.paths[file.0]).is_some_and(|entry| entry.mode & 0o111 != 0)

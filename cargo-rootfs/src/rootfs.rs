@@ -24,7 +24,7 @@ pub struct Rootfs {
 /// One file, folder or link of a [`Rootfs`].
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What it is.
+    /// The kind of entry, with its contents.
     pub kind: Kind,
     /// Permission bits, `0o7777`.
     pub mode: u32,
@@ -34,7 +34,7 @@ pub struct Entry {
     pub gid: u32,
     /// The value of the extended attribute `security.capability` (capabilities(7)), as the kernel stores it.
     pub capability: Option<Arc<[u8]>>,
-    /// Why it is here; never empty.
+    /// The reasons for its presence; never empty.
     pub origins: BTreeSet<Origin>,
     /// The package of the sysroot's distribution that it belongs to, once [`crate::layout::Assembly::find_owners`] has
     /// looked it up.
@@ -63,7 +63,7 @@ impl fmt::Display for OwningPackage {
     }
 }
 
-/// What an [`Entry`] is.
+/// The kind of an [`Entry`].
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A folder.
@@ -76,7 +76,7 @@ pub enum Kind {
     Hardlink(RootfsPath),
 }
 
-/// Where the bytes of a regular file come from.
+/// The source of the bytes of a regular file.
 #[derive(Debug, Clone)]
 pub enum Body {
     /// Bytes that the tool itself made, or a template's.
@@ -89,7 +89,7 @@ pub enum Body {
 /// [`HostFile::unchanged`] fail when it is another one by then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFile {
-    /// Where it is on the host.
+    /// Its path on the host.
     pub path: PathBuf,
     /// Device and inode: equal for two names of one file.
     pub inode: (u64, u64),
@@ -144,7 +144,7 @@ impl HostFile {
         Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
     }
 
-    /// Why `file` ends before its size.
+    /// The error of a `file` that ends before its size.
     pub(crate) fn shorter(&self, file: &File) -> Error {
         match self.unchanged(file) {
             Err(error) => error,
@@ -154,7 +154,7 @@ impl HostFile {
     }
 }
 
-/// What stat(2) says of a regular file, as far as it matters to a rootfs.
+/// The facts of stat(2) on a regular file that matter to a rootfs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HostStat {
     pub(crate) inode: (u64, u64),
@@ -200,7 +200,7 @@ impl From<&std::fs::Metadata> for HostStat {
     }
 }
 
-/// Why an entry is in the rootfs. One entry may have several.
+/// A reason for the presence of an entry, which may have several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// An executable of the project, by its name.
@@ -222,12 +222,12 @@ pub enum Origin {
     OpenedBy {
         /// The object that has the note.
         by: RootfsPath,
-        /// How much depends on it.
+        /// The priority of the library.
         priority: Priority,
         /// The feature that it serves.
         feature: Option<Arc<str>>,
     },
-    /// What a rule of [`crate::runtime`] says belongs with this file.
+    /// A rule of [`crate::runtime`] names it as belonging with this file.
     Rule {
         /// The rule's name.
         name: Arc<str>,
@@ -297,7 +297,7 @@ impl Origin {
 }
 
 impl Entry {
-    /// Whether it is a regular file, or another name of one.
+    /// Returns whether it is a regular file, or another name of one.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, Kind::File(_) | Kind::Hardlink(_))
     }
@@ -386,12 +386,12 @@ impl Rootfs {
             })
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

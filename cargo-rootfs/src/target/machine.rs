@@ -9,9 +9,9 @@ use super::table::{LegacyHwcaps, ROWS, Row, UNKNOWN};
 pub struct Machine {
     /// `e_machine`, as `EM_AARCH64`.
     pub e_machine: u16,
-    /// Whether EI_CLASS is ELFCLASS64.
+    /// True if EI_CLASS is ELFCLASS64.
     pub is_64: bool,
-    /// Whether EI_DATA is ELFDATA2LSB.
+    /// True if EI_DATA is ELFDATA2LSB.
     pub is_little_endian: bool,
 }
 
@@ -39,13 +39,13 @@ impl Machine {
         )
     }
 
-    /// Whether its processors may run programs of `other` too, as those of x86 and ARM with 64 bits run programs of 32.
+    /// Returns whether its processors may run programs of `other` too, as 64-bit x86 and ARM run 32-bit programs.
     #[cfg(feature = "cli")]
     pub(crate) fn also_runs(self, other: Self) -> bool {
         other.named().is_some() && self.row().narrow == Some(other.e_machine)
     }
 
-    /// Whether one processor may run programs of both.
+    /// Returns whether one processor may run programs of both.
     #[cfg(feature = "cli")]
     pub(crate) fn is_kin(self, other: Self) -> bool {
         self.e_machine == other.e_machine || self.also_runs(other) || other.also_runs(self)
@@ -117,7 +117,7 @@ impl Machine {
         self.row().legacy
     }
 
-    /// Whether its loader takes files with these `e_flags`.
+    /// Returns whether its loader accepts files with these `e_flags`.
     pub(crate) fn takes_flags(self, e_flags: u32) -> bool {
         let (mask, values) = self.row().abi_flags;
         values.contains(&(e_flags & mask))
@@ -133,12 +133,12 @@ impl Machine {
         self.row().newest_abi
     }
 
-    /// Whether it has relocations without addends.
+    /// Returns whether it has relocations without addends.
     pub(crate) fn has_rel(self) -> bool {
         self.row().has_rel
     }
 
-    /// Whether words of its DT_HASH have eight bytes.
+    /// Returns whether words of its DT_HASH have eight bytes.
     pub(crate) fn has_wide_hash(self) -> bool {
         self.row().has_wide_hash
     }

@@ -57,7 +57,7 @@ impl Target {
         self.machine
     }
 
-    /// Whether its C library is musl, by the last part of the triple: `musl`, `musleabihf`.
+    /// Returns whether its C library is musl, by the last part of the triple: `musl`, `musleabihf`.
     pub fn is_musl(&self) -> bool {
         self.triple.rsplit('-').next().is_some_and(|abi| abi.starts_with("musl"))
     }
@@ -101,7 +101,7 @@ impl Target {
         }
     }
 
-    /// Whether Arch Linux has a cross compiler for it among its packages.
+    /// Returns whether Arch Linux packages a cross compiler for it.
     #[cfg(feature = "cli")]
     pub(crate) fn is_cross_built_on_arch(&self) -> bool {
         self.machine.row().is_cross_built_on_arch
