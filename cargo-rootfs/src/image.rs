@@ -116,7 +116,6 @@ impl ImageConfig {
     }
 
     /// The platform, as an index of the OCI image specification describes it (image-index.md).
-    #[cfg(feature = "push")]
     pub(crate) fn platform_json(&self) -> Value {
         let mut platform = json!({ "architecture": self.architecture, "os": "linux" });
         if let Some(variant) = &self.variant {
@@ -143,11 +142,11 @@ impl ImageConfig {
         self.json(diff_ids, json!([{ "created": created, "created_by": "cargo rootfs" }]))
     }
 
-    /// The same, where each layer has a comment in the image's history.
-    pub(crate) fn to_json_with_comments(&self, layers: &[(String, &str)]) -> String {
+    /// The same, where the image's history has an entry for each layer: its digest, uncompressed, and its comment.
+    pub(crate) fn to_json_with_history(&self, layers: &[(&str, &str)]) -> String {
         let created = rfc3339(self.created);
-        let entry = |(_, comment): &(String, &str)| json!({ "comment": comment, "created": created, "created_by": "cargo rootfs" });
-        let diff_ids: Vec<String> = layers.iter().map(|(diff_id, _)| diff_id.clone()).collect();
+        let entry = |(_, comment): &(&str, &str)| json!({ "comment": comment, "created": created, "created_by": "cargo rootfs" });
+        let diff_ids: Vec<String> = layers.iter().map(|(diff_id, _)| (*diff_id).to_owned()).collect();
         self.json(&diff_ids, layers.iter().map(entry).collect())
     }
 

@@ -38,25 +38,28 @@ pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
     json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config.json(), "layers": layers }).to_string()
 }
 
-/// The file `index.json` of a layout that holds `manifest` alone.
-pub(crate) fn index(manifest: &Descriptor) -> String {
-    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest.json()] }).to_string()
+/// The file `index.json` of a layout that holds `top` alone: a manifest, or an index of several platforms.
+pub(crate) fn layout_index(top: &Descriptor) -> String {
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [top.json()] }).to_string()
 }
 
 /// The index of `manifests`, each with its platform.
-#[cfg(feature = "push")]
-pub(crate) fn index_of(manifests: &[(Descriptor, &Value)]) -> String {
-    let described = manifests.iter().map(|(manifest, platform)| {
+pub(crate) fn index<'m>(manifests: impl IntoIterator<Item = (&'m Descriptor, &'m Value)>) -> String {
+    let described = manifests.into_iter().map(|(manifest, platform)| {
         let mut json = manifest.json();
-        json["platform"] = (*platform).clone();
+        json["platform"] = platform.clone();
         json
     });
     let manifests: Vec<Value> = described.collect();
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
 }
 
-/// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2).
-pub(crate) fn docker_manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
-    let layers: Vec<String> = layers.iter().map(Descriptor::path).collect();
-    json!([{ "Config": config.path(), "Layers": layers, "RepoTags": null }]).to_string()
+/// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2): an entry for
+/// each configuration with its layers, none of which has a name.
+pub(crate) fn docker_manifest<'m>(images: impl IntoIterator<Item = (&'m Descriptor, Vec<&'m Descriptor>)>) -> String {
+    let entries = images.into_iter().map(|(config, layers)| {
+        let layers: Vec<String> = layers.into_iter().map(Descriptor::path).collect();
+        json!({ "Config": config.path(), "Layers": layers, "RepoTags": null })
+    });
+    Value::from(entries.collect::<Vec<_>>()).to_string()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
-use super::Output;
+use super::{Intake, Kind, Output};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
@@ -48,28 +48,32 @@ pub(crate) fn check<'o>(
         return Err(Error::usage("`--tar -` and `--message-format json` both claim standard output"));
     }
     let mut errors = Vec::new();
-    let mut seen: Vec<(&Target, Claim)> = Vec::new();
+    let mut seen: Vec<(&Kind, &Target, Claim)> = Vec::new();
     for (target, output) in outputs {
         let named = output.place.claim();
         let claim = match &named {
             Claim::Path(path) => Claim::Path(normalized(&current_dir.join(path))),
             _ => named.clone(),
         };
-        let is_same = |other: &Target| !output.kind.holds_several || other.triple() == target.triple();
-        if let Some((other, _)) = seen.iter().find(|(other, known)| *known == claim && is_same(other)) {
+        let is_shared = |kind: &Kind, other: &Target| {
+            let holds_several = matches!(output.place.intake(), Intake::Images(_));
+            holds_several && kind.flag == output.kind.flag && other.triple() != target.triple()
+        };
+        let mut same = seen.iter().filter(|(.., known)| *known == claim);
+        if let Some((_, other, _)) = same.find(|(kind, other, _)| !is_shared(kind, other)) {
             errors.push(twice(&named, other, target));
             continue;
         }
         if let Claim::Path(path) = &claim {
-            let known = seen.iter().filter_map(|(_, known)| match known {
-                Claim::Path(known) => Some(known),
+            let known = seen.iter().filter_map(|(.., known)| match known {
+                Claim::Path(known) if known != path => Some(known),
                 _ => None,
             });
             if let Some(other) = known.into_iter().find(|known| path.starts_with(known) || known.starts_with(path)) {
                 errors.push(Error::usage(format!("the outputs `{path}` and `{other}` lie one in the other")));
             }
         }
-        seen.push((target, claim));
+        seen.push((output.kind, target, claim));
     }
     Error::all(errors)
 }

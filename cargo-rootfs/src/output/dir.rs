@@ -4,7 +4,7 @@ use std::fmt;
 
 use camino::Utf8PathBuf;
 
-use super::{Claim, Job, Kind, Settings, Step};
+use super::{Claim, EntryPlace, Intake, Job, Kind, Settings, Step};
 use crate::error::Result;
 use crate::write::Sink;
 use crate::write::dir::{Dir, Replace};
@@ -18,7 +18,6 @@ pub(super) static DIR: Kind = Kind {
     verb: "Copying",
     json: "dir",
     is_image: false,
-    holds_several: false,
     step: Step::Files,
     is_path: |_| true,
     parse: |name, settings: Settings<'_>| Ok(Box::new(Place { path: name.into(), replace: settings.replace })),
@@ -35,6 +34,12 @@ impl super::Place for Place {
         Claim::Path(self.path.clone())
     }
 
+    fn intake(&self) -> Intake<'_> {
+        Intake::Entries(self)
+    }
+}
+
+impl EntryPlace for Place {
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
         Dir::create(&self.path, job.epoch, self.replace)
     }

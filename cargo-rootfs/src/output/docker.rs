@@ -7,7 +7,7 @@ mod sink;
 
 use std::fmt;
 
-use super::{Claim, Job, Kind, Settings, Step};
+use super::{Claim, EntryPlace, Intake, Job, Kind, Settings, Step};
 use crate::error::Result;
 use crate::image::name::ImageName;
 use crate::write::Sink;
@@ -22,7 +22,6 @@ pub(super) static IMPORT: Kind = Kind {
     verb: "Importing",
     json: "image",
     is_image: true,
-    holds_several: false,
     step: Step::Engines,
     is_path: |_| false,
     // What an engine would refuse only after the build.
@@ -42,6 +41,12 @@ impl super::Place for Place {
         Claim::Image { engine: self.engine.program(), name: self.name.to_string() }
     }
 
+    fn intake(&self) -> Intake<'_> {
+        Intake::Entries(self)
+    }
+}
+
+impl EntryPlace for Place {
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
         sink::import(self.engine, &self.name, &job.image, job.rootfs)
     }

@@ -6,6 +6,8 @@
 mod claim;
 mod dir;
 mod docker;
+mod finished;
+mod layering;
 mod oci_archive;
 mod placeholders;
 #[cfg(feature = "push")]
@@ -14,6 +16,8 @@ mod release;
 mod tar;
 
 use std::fmt::{self, Debug, Display};
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -21,6 +25,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::error::{Error, Result};
 use crate::write::dir::Replace;
 use crate::write::{Sink, Staged};
+use finished::FinishedImage;
 
 pub(crate) use claim::{Claim, check};
 pub(crate) use docker::Engine;
@@ -55,8 +60,6 @@ pub(crate) struct Kind {
     json: &'static str,
     /// Whether it is an image, which the options of images are for.
     pub(crate) is_image: bool,
-    /// Whether one name holds several targets.
-    holds_several: bool,
     /// When it gets its name.
     step: Step,
     /// Whether the name of an output is a path of the host: in a manifest, it is relative to that.
@@ -98,17 +101,35 @@ pub(crate) struct Output {
 
 /// Where an output goes. Its [`Display`] is what a status line says after the verb.
 pub(crate) trait Place: Debug + Display + Send + Sync {
-    /// What it takes for itself; paths as they were named.
+    /// The names that it takes for itself; paths as they were named.
     fn claim(&self) -> Claim;
 
+    /// The form in which it takes a rootfs.
+    fn intake(&self) -> Intake<'_>;
+}
+
+/// The form in which an output takes a rootfs.
+#[derive(Clone, Copy)]
+pub(crate) enum Intake<'p> {
+    /// Entry by entry: one target a place.
+    Entries(&'p dyn EntryPlace),
+    /// As the finished images of all targets that have its name.
+    Images(&'p dyn ImagePlace),
+}
+
+/// A place that takes the entries of one target.
+pub(crate) trait EntryPlace {
     /// Begins to write what `job` holds.
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>>;
+}
 
-    /// The whole of what its sinks made, for a kind that holds several targets: these sinks commit nothing themselves.
-    fn gathered<'a>(&self, interrupted: &'a AtomicBool) -> Option<Box<dyn Staged + 'a>> {
-        let _ = interrupted;
-        None
-    }
+/// A place that takes the images of one or more targets.
+pub(crate) trait ImagePlace {
+    /// A directory on the file system where it keeps the bytes of layers, if it keeps them on one.
+    fn directory(&self) -> Option<&Path>;
+
+    /// Stages `images`, those of the first target first.
+    fn stage<'a>(&self, images: &[Rc<FinishedImage>], interrupted: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>>;
 }
 
 impl Kind {

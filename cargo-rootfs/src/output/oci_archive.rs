@@ -2,21 +2,21 @@
 //!
 //! It is an OCI image layout, and has `manifest.json` besides, for readers that know Docker's own archives alone.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Claim, Job, Kind, Settings, Step};
-use crate::error::{Error, Result};
-use crate::image::ImageConfig;
-use crate::image::manifest::{self, Descriptor};
-use crate::path::RootfsPath;
-use crate::rootfs::Entry;
-use crate::write::blob_archive::BlobArchive;
-use crate::write::compress::Compression;
-use crate::write::layer::{LayerWriter, digest_of};
-use crate::write::{Observer, Sink, Staged};
+use super::finished::{FinishedImage, StoredBlob, index};
+use super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
+use crate::error::Result;
+use crate::image::manifest;
+use crate::write::Staged;
+use crate::write::blob_archive::{BlobArchive, stage_file};
 
 pub(super) static OCI_ARCHIVE: Kind = Kind {
     flag: "oci-archive",
@@ -27,14 +27,10 @@ pub(super) static OCI_ARCHIVE: Kind = Kind {
     verb: "Packing",
     json: "oci-archive",
     is_image: true,
-    holds_several: false,
     step: Step::Files,
     is_path: |_| true,
     parse: |name, _: Settings<'_>| Ok(Box::new(Place(name.into()))),
 };
-
-/// What the history of the image says of its layer.
-const COMMENT: &str = "the root filesystem";
 
 #[derive(Debug)]
 struct Place(Utf8PathBuf);
@@ -44,12 +40,18 @@ impl super::Place for Place {
         Claim::Path(self.0.clone())
     }
 
-    fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
-        job.image.check()?;
-        let mut archive = BlobArchive::create(&self.0)?;
-        let layer = archive.begin().and_then(|()| LayerWriter::compressed(archive, Compression::Gzip));
-        let layer = layer.map_err(|error| Error::io("write", &self.0, error))?;
-        Ok(Box::new(Archive { layer, config: job.image.clone(), path: self.0.clone() }))
+    fn intake(&self) -> Intake<'_> {
+        Intake::Images(self)
+    }
+}
+
+impl ImagePlace for Place {
+    fn directory(&self) -> Option<&Path> {
+        self.0.parent().map(Utf8Path::as_std_path)
+    }
+
+    fn stage<'a>(&self, images: &[Rc<FinishedImage>], _: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>> {
+        stage_file(&self.0, |out| write(images, out))
     }
 }
 
@@ -59,45 +61,31 @@ impl fmt::Display for Place {
     }
 }
 
-/// An archive whose layer is being written.
-struct Archive {
-    layer: LayerWriter<BlobArchive>,
-    config: ImageConfig,
-    path: Utf8PathBuf,
-}
-
-impl Sink for Archive {
-    fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        self.layer.entry(path, entry).map_err(|error| Error::io("write", &self.path, error))
+/// Writes the archive of `images` to `out`. Its `index.json` has one descriptor: the manifest, or an index of several.
+pub(super) fn write(images: &[Rc<FinishedImage>], out: &mut dyn Write) -> io::Result<()> {
+    let mut archive = BlobArchive::new(out);
+    let index = index(images);
+    let mut known = BTreeSet::new();
+    for blob in images.iter().flat_map(|image| image.blobs()).chain(index.as_ref().map(StoredBlob::from)) {
+        if known.insert(&*blob.descriptor.digest) {
+            archive.add(&blob.descriptor.path(), blob.descriptor.size, &mut blob.reader())?;
+        }
     }
-
-    fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        self.layer.data(bytes).map_err(|error| Error::io("write", &self.path, error))
+    let first = images.first().map(|image| &image.manifest.descriptor);
+    let top = index.as_ref().map(|index| &index.descriptor).or(first);
+    let top = top.ok_or_else(|| io::Error::other("there is no image"))?;
+    let classic = images.iter().map(|image| {
+        (&image.config.descriptor, image.layers.iter().map(|layer| &layer.descriptor).collect::<Vec<_>>())
+    });
+    let layout = manifest::layout_index(top);
+    for (name, text) in [
+        ("index.json", &*layout),
+        ("manifest.json", &manifest::docker_manifest(classic)),
+        ("oci-layout", manifest::LAYOUT),
+    ] {
+        archive.add(name, text.len() as u64, &mut text.as_bytes())?;
     }
-
-    fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { layer, config, path } = *self;
-        image(layer, &config).map_err(|error| Error::io("write", &path, error))
-    }
-}
-
-/// Ends the layer, and adds what makes an image of it.
-fn image(layer: LayerWriter<BlobArchive>, config: &ImageConfig) -> io::Result<Box<dyn Staged>> {
-    let (layer, mut archive) = layer.finish()?;
-    let config = config.to_json_with_comments(&[(layer.diff_id, COMMENT)]);
-    let layers = [Descriptor { media_type: layer.media_type, digest: layer.digest, size: layer.size }];
-    archive.end(&layers[0].path())?;
-
-    let mut blob = |media_type, bytes: &str| {
-        let described = Descriptor { media_type, digest: digest_of(bytes), size: bytes.len() as u64 };
-        archive.add(&described.path(), bytes).map(|()| described)
-    };
-    let config = blob(manifest::CONFIG, &config)?;
-    let manifest = blob(manifest::MANIFEST, &manifest::manifest(&config, &layers))?;
-    archive.add("index.json", &manifest::index(&manifest))?;
-    archive.add("manifest.json", &manifest::docker_manifest(&config, &layers))?;
-    archive.add("oci-layout", manifest::LAYOUT)?;
-    archive.complete()
+    archive.finish().map(drop)
 }
 
 #[cfg(test)]
@@ -108,9 +96,22 @@ mod tests {
     use serde_json::Value;
     use sha2::{Digest, Sha256};
 
+    use super::super::Job;
+    use super::super::layering::{ALL, Finished, Layering};
     use super::*;
+    use crate::image::ImageConfig;
     use crate::target::Target;
     use crate::write::tests::*;
+
+    /// Writes the image of `job` to `path`.
+    fn archived(job: &Job<'_>, path: &Utf8Path) -> Result<()> {
+        let mut finished = Finished::default();
+        let sink = Layering::start(job, Path::new("/tmp"), &finished)?;
+        crate::write::stage(job.rootfs, vec![sink], &mut (), &AtomicBool::new(false))?;
+        let image = Rc::get_mut(&mut finished).unwrap().take().unwrap();
+        Place(path.to_owned()).stage(&[Rc::new(image)], &AtomicBool::new(false))?.commit()?;
+        Ok(())
+    }
 
     fn written(planned: &Planned, epoch: i64) -> Vec<(String, Vec<u8>)> {
         let (_folder, path) = temp();
@@ -118,8 +119,7 @@ mod tests {
         let mut image = ImageConfig::new(&target).unwrap();
         image.created = epoch;
         let job = Job { target: &target, rootfs: &planned.0, image, epoch, outputs: &[] };
-        let sink = super::super::Place::sink(&Place(path.join("x.tar")), &job);
-        write_one(planned, sink).unwrap();
+        archived(&job, &path.join("x.tar")).unwrap();
         let mut archive = tar::Archive::new(std::fs::File::open(path.join("x.tar")).unwrap());
         let files = archive.entries().unwrap().map(|file| {
             let mut file = file.unwrap();
@@ -168,7 +168,7 @@ mod tests {
         assert!(plain == tar_bytes(&planned, 0), "no file of a layer has a time");
         assert_eq!((&config["created"], &config["architecture"]), (&"2023-11-14T22:13:20Z".into(), &"arm64".into()));
         assert_eq!(config["history"].as_array().unwrap().len(), 1, "one entry a layer");
-        assert_eq!(config["history"][0]["comment"], COMMENT);
+        assert_eq!(config["history"][0]["comment"], ALL);
 
         let docker = &json(file("manifest.json"))[0];
         assert_eq!(json(file(docker["Config"].as_str().unwrap())), config);
@@ -192,12 +192,12 @@ mod tests {
         let target = Target::host();
         let image = ImageConfig::new(&target).unwrap();
         let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
-        let place = Place(path.join("x.tar"));
-        let error = write_one(&planned, super::super::Place::sink(&place, &job)).unwrap_err();
+        let error = archived(&job, &path.join("x.tar")).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains(".wh.config"), "{error}");
         assert!(names_in(&path).is_empty());
-        let pipe = Place("/dev/null".into());
-        assert!(super::super::Place::sink(&pipe, &job).is_err(), "its beginning is written last");
+        let plain = Planned::new();
+        let job = Job { rootfs: &plain.0, ..job };
+        assert!(archived(&job, "/dev/null".into()).is_err(), "it is not a regular file");
     }
 
     /// The engines say which image they took: it must be this one.
@@ -209,7 +209,7 @@ mod tests {
         let target = Target::host();
         let image = ImageConfig::new(&target).unwrap();
         let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
-        write_one(&planned, super::super::Place::sink(&Place(path.join("x.tar")), &job)).unwrap();
+        archived(&job, &path.join("x.tar")).unwrap();
         let listed = Command::new("tar").args(["-xOf", "x.tar", "manifest.json"]).current_dir(&path).output().unwrap();
         let manifest: Value = serde_json::from_slice(&listed.stdout).unwrap();
         let id = manifest[0]["Config"].as_str().unwrap().replace("blobs/sha256/", "sha256:");

@@ -1,11 +1,16 @@
 //! Everything that a run writes: staged for all targets, then committed in one order.
 
+use std::cell::OnceCell;
 use std::fmt::Display;
+use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Kind, Output, Step};
+use super::finished::FinishedImage;
+use super::layering::{Finished, Layering};
+use super::{Claim, ImagePlace, Intake, Kind, Output};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::rootfs::Rootfs;
@@ -85,55 +90,92 @@ pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &Ato
     // Ctrl-C ends an engine that is asked, too.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
     let mut complete = Vec::new();
-    // Outputs that hold several targets: the first of each name takes what is for the others.
-    let mut shared: Vec<(&Output, &str)> = Vec::new();
+    let mut shared: Vec<Shared<'_>> = Vec::new();
+    let mut count = 0;
     for job in jobs {
-        let mut sinks = Vec::new();
+        let (mut sinks, mut alone, mut takers) = (Vec::new(), Vec::new(), Vec::new());
         for output in job.outputs {
             listener.begins(output.kind.verb, &output.place);
-            let claim = output.place.claim();
-            let known = shared.iter().find(|(known, _)| known.kind.holds_several && known.place.claim() == claim);
-            let place = known.map_or(&output.place, |(known, _)| &known.place);
-            sinks.push(place.sink(job).map_err(or_interrupted)?);
-            if output.kind.holds_several && known.is_none() {
-                shared.push((output, job.target.triple()));
+            match output.place.intake() {
+                Intake::Entries(place) => {
+                    sinks.push(place.sink(job).map_err(or_interrupted)?);
+                    alone.push((count, output.kind));
+                }
+                Intake::Images(place) => {
+                    let claim = output.place.claim();
+                    let known = shared.iter().position(|known| known.claim == claim);
+                    takers.push(known.unwrap_or(shared.len()));
+                    if known.is_none() {
+                        let (triple, kind) = (job.target.triple(), output.kind);
+                        shared.push(Shared { claim, place, kind, triple, at: count, images: Vec::new() });
+                    }
+                }
             }
+            count += 1;
+        }
+        let mut finished = Finished::default();
+        if !takers.is_empty() {
+            let near = takers.iter().find_map(|taker| shared[*taker].place.directory());
+            let near = near.map_or_else(std::env::temp_dir, Path::to_owned);
+            sinks.push(Layering::start(job, &near, &finished).map_err(or_interrupted)?);
         }
         let mut observer = listener.progress(job.rootfs.size());
         let staged = write::stage(job.rootfs, sinks, &mut *observer, interrupted);
         drop(observer);
-        let kinds = job.outputs.iter().map(|output| output.kind);
-        let alone = staged?.into_iter().zip(kinds).filter(|(_, kind)| !kind.holds_several);
-        complete.extend(alone.map(|(staged, kind)| Complete { staged, kind, triple: job.target.triple() }));
+        // That of the image is the last, and has no name.
+        let alone = staged?.into_iter().zip(alone);
+        complete.extend(alone.map(|(staged, (at, kind))| Complete { staged, kind, triple: job.target.triple(), at }));
+        if let Some(image) = Rc::get_mut(&mut finished).and_then(OnceCell::take).map(Rc::new) {
+            takers.iter().for_each(|taker| shared[*taker].images.push(Rc::clone(&image)));
+        }
     }
-    let gathered = shared.into_iter().filter_map(|(output, triple)| {
-        Some(Complete { staged: output.place.gathered(interrupted)?, kind: output.kind, triple })
-    });
-    complete.extend(gathered);
+    for Shared { place, kind, triple, at, images, .. } in shared {
+        let staged = place.stage(&images, interrupted).map_err(or_interrupted)?;
+        complete.push(Complete { staged, kind, triple, at });
+    }
     commit(complete)
+}
+
+/// An output that takes the images of every target that names it.
+struct Shared<'a> {
+    claim: Claim,
+    place: &'a dyn ImagePlace,
+    kind: &'static Kind,
+    /// The first of its targets.
+    triple: &'a str,
+    /// Its place among all outputs.
+    at: usize,
+    images: Vec<Rc<FinishedImage>>,
 }
 
 struct Complete<'a> {
     staged: Box<dyn Staged + 'a>,
     kind: &'static Kind,
     triple: &'a str,
+    /// Its place among all outputs.
+    at: usize,
 }
 
 /// Gives all of them their names, step by step. Where one fails, the error lists those that have theirs.
-fn commit(complete: Vec<Complete<'_>>) -> Result<Vec<Written>> {
-    let mut ordered: Vec<(Step, usize, Complete<'_>)> =
-        complete.into_iter().enumerate().map(|(at, one)| (one.kind.step, at, one)).collect();
-    ordered.sort_by_key(|(step, at, _)| (*step, *at));
+fn commit(mut complete: Vec<Complete<'_>>) -> Result<Vec<Written>> {
+    complete.sort_by_key(|one| (one.kind.step, one.at));
     let mut written: Vec<(usize, Written)> = Vec::new();
-    for (_, at, Complete { staged, kind, triple }) in ordered {
-        match staged.commit() {
-            Ok(name) => written.push((at, Written { kind, triple: triple.to_owned(), name })),
-            Err(error) => {
-                let has_name = |error: Error, (_, one): &(usize, Written)| {
-                    error.detail(format!("`{}` was written before, and stays", one.name()))
-                };
-                return Err(written.iter().fold(error, has_name));
-            }
+    let listed = |error: Error, written: &[(usize, Written)]| {
+        let has_name = |error: Error, (_, one): &(usize, Written)| {
+            error.detail(format!("`{}` was written before, and stays", one.name()))
+        };
+        written.iter().fold(error, has_name)
+    };
+    let mut complete = complete.into_iter().peekable();
+    while let Some(step) = complete.peek().map(|next| next.kind.step) {
+        let mut ready = Vec::new();
+        while let Some(mut one) = complete.next_if(|next| next.kind.step == step) {
+            one.staged.prepare().map_err(|error| listed(error, &written))?;
+            ready.push(one);
+        }
+        for Complete { staged, kind, triple, at } in ready {
+            let name = staged.commit().map_err(|error| listed(error, &written))?;
+            written.push((at, Written { kind, triple: triple.to_owned(), name }));
         }
     }
     written.sort_by_key(|(at, _)| *at);
@@ -143,7 +185,6 @@ fn commit(complete: Vec<Complete<'_>>) -> Result<Vec<Written>> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::rc::Rc;
 
     use super::*;
     use crate::output::{dir, docker, tar};
@@ -173,12 +214,13 @@ mod tests {
             ("other", "intel", &docker::IMPORT),
             ("out", "intel", &dir::DIR),
         ];
-        let complete = complete.map(|(name, triple, kind)| Complete {
+        let complete = complete.into_iter().enumerate().map(|(at, (name, triple, kind))| Complete {
             staged: Box::new(Fake { name, fails: name == failing, order: Rc::clone(&order) }),
             kind,
             triple,
+            at,
         });
-        let result = commit(complete.into());
+        let result = commit(complete.collect());
         (result, order.take())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use camino::Utf8PathBuf;
 
-use super::{Claim, Job, Kind, Settings, Step};
+use super::{Claim, EntryPlace, Intake, Job, Kind, Settings, Step};
 use crate::error::{Error, Result};
 use crate::write::compress::Compression;
 use crate::write::{Sink, tar};
@@ -21,7 +21,6 @@ pub(super) static TAR: Kind = Kind {
     verb: "Packing",
     json: "tar",
     is_image: false,
-    holds_several: false,
     step: Step::Files,
     is_path: |name| name != STDOUT,
     parse: |name, _: Settings<'_>| Ok(Box::new(parse(name)?)),
@@ -71,6 +70,12 @@ impl super::Place for Place {
         }
     }
 
+    fn intake(&self) -> Intake<'_> {
+        Intake::Entries(self)
+    }
+}
+
+impl EntryPlace for Place {
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
         match self {
             Self::File(path) => tar::TarFile::create(path, job.epoch),

@@ -14,6 +14,6 @@ mod tests;
 mod transport;
 
 pub(crate) use client::Manifest;
-pub(crate) use push::{Blob, Image, Push};
+pub(crate) use push::{Blob, Image, Push, Tagged};
 pub(crate) use reference::Reference;
 pub(crate) use transport::Settings;

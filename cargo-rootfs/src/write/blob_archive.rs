@@ -1,7 +1,6 @@
-//! Files of an image's archive, one of which gets its name, its digest, only when it has gone by.
+//! A tar of named blobs: the archive of an image.
 
-use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufWriter, Read, Write};
 
 use camino::Utf8Path;
 
@@ -14,82 +13,56 @@ use crate::error::{Error, Result};
 /// The unit of a tar.
 const BLOCK: u64 = 512;
 
-/// The size that the eleven octal digits of a header hold (tar(5)).
-const LARGEST: u64 = 0o77_777_777_777;
+/// A tar of blobs on its way to `W`.
+pub(crate) struct BlobArchive<W>(W);
 
-/// A tar of blobs that appears under its name when it is complete.
-pub(crate) struct BlobArchive {
-    file: StagedFile,
-    path: std::path::PathBuf,
-    /// Bytes that were written.
-    length: u64,
-    /// The offset of the header of the blob that is being written.
-    header: u64,
-}
-
-impl BlobArchive {
-    /// An archive that will be at `path`. It is a regular file, as its beginning is written last.
-    pub(crate) fn create(path: &Utf8Path) -> Result<Self> {
-        match Destination::open(path.as_std_path())? {
-            Destination::Staged(file) => Ok(Self { file, path: path.into(), length: 0, header: 0 }),
-            Destination::Straight(_) => {
-                Err(Error::failed(format!("cannot write the archive `{path}`: it is not a regular file")))
-            }
-        }
+impl<W: Write> BlobArchive<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self(out)
     }
 
-    /// Begins a file whose bytes are written next.
-    pub(crate) fn begin(&mut self) -> io::Result<()> {
-        self.header = self.length;
-        self.write_all(&[0; BLOCK as usize])
-    }
-
-    /// Ends it, and gives it its name.
-    pub(crate) fn end(&mut self, name: &str) -> io::Result<()> {
-        let size = self.length - self.header - BLOCK;
-        if size > LARGEST {
-            return Err(io::Error::other("a layer of more than 8 GiB"));
-        }
+    /// Adds the `size` bytes of `content` under `name`.
+    pub(crate) fn add(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
         let mut header = Vec::new();
         encode::file_header(&mut header, name, size, MTIME);
-        self.file.file().write_all_at(&header, self.header)?;
-        let padding = self.length.next_multiple_of(BLOCK) - self.length;
-        self.write_all(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or_default()])
+        self.0.write_all(&header)?;
+        let copied = io::copy(&mut content.take(size), &mut self.0)?;
+        if copied < size {
+            return Err(io::Error::other("a blob is shorter than its size"));
+        }
+        let padding = size.next_multiple_of(BLOCK) - size;
+        self.0.write_all(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or_default()])
     }
 
-    /// Adds a file.
-    pub(crate) fn add(&mut self, name: &str, bytes: &str) -> io::Result<()> {
-        self.begin()?;
-        self.write_all(bytes.as_bytes())?;
-        self.end(name)
-    }
-
-    /// Completes it, all but the name.
-    pub(crate) fn complete(mut self) -> io::Result<Box<dyn Staged>> {
-        self.write_all(&encode::END)?;
-        Ok(Box::new(self))
+    /// Ends it, and gives back what it went to.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.0.write_all(&encode::END)?;
+        Ok(self.0)
     }
 }
 
-impl Write for BlobArchive {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
-        self.length += count as u64;
-        Ok(count)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let count = self.file.write_vectored(slices)?;
-        self.length += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// A regular file that `fill` writes, and that appears as `path` when it is committed.
+pub(crate) fn stage_file(
+    path: &Utf8Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Box<dyn Staged>> {
+    let Destination::Staged(file) = Destination::open(path.as_std_path())? else {
+        return Err(Error::failed(format!("cannot write the archive `{path}`: it is not a regular file")));
+    };
+    let failed = |error| Error::io("write", path, error);
+    let mut out = BufWriter::with_capacity(encode::GATHER, file);
+    fill(&mut out).map_err(failed)?;
+    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+    Ok(Box::new(Complete { file, path: path.into() }))
 }
 
-impl Staged for BlobArchive {
+/// A file that lacks only its name.
+struct Complete {
+    file: StagedFile,
+    path: std::path::PathBuf,
+}
+
+impl Staged for Complete {
     fn commit(self: Box<Self>) -> Result<Written> {
         self.file.persist()?;
         Ok(Written::Tar(self.path))

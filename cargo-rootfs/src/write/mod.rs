@@ -16,6 +16,8 @@ pub(crate) mod layer;
 mod leftover;
 mod reader;
 pub(crate) mod splice;
+#[cfg(feature = "cli")]
+pub(crate) mod spool;
 mod staged_file;
 mod taken;
 pub mod tar;
@@ -63,6 +65,11 @@ pub trait Sink {
 
 /// A complete destination that does not yet stand under its name. Dropping it discards it.
 pub trait Staged {
+    /// Does what can be undone or is not seen yet, before any output of the same step has its name.
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Puts it under its name and says what that is: a path, or the id that an engine reports.
     fn commit(self: Box<Self>) -> Result<Written>;
 }

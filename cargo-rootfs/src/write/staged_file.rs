@@ -89,9 +89,9 @@ impl StagedFile {
 }
 
 /// A file in `folder` that has no name but can get one.
-fn unnamed(folder: &Path) -> Option<File> {
+pub(super) fn unnamed(folder: &Path) -> Option<File> {
     let flags = i32::try_from(OFlags::TMPFILE.bits()).ok()?;
-    let file = File::options().write(true).mode(MODE).custom_flags(flags).open(folder).ok()?;
+    let file = File::options().read(true).write(true).mode(MODE).custom_flags(flags).open(folder).ok()?;
     std::fs::metadata(magic_link(&file)).is_ok().then_some(file)
 }
 

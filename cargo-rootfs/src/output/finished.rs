@@ -1,0 +1,131 @@
+//! Finished images: the layers of one platform, and the documents that refer to them by digest.
+//!
+//! Every output that is an image is made of these, so each layer is made once for all of them. Nothing is written or
+//! sent here.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::image::ImageConfig;
+use crate::image::manifest::{self, Descriptor};
+use crate::write::layer::{Layer, digest_of};
+
+/// The image of one platform.
+#[derive(Debug)]
+pub(crate) struct FinishedImage {
+    /// The lowest first.
+    pub(super) layers: Vec<FinishedLayer>,
+    pub(super) config: Document,
+    pub(super) manifest: Document,
+    /// The platform, as an index describes it.
+    platform: Value,
+}
+
+/// A layer with its bytes.
+#[derive(Debug)]
+pub(super) struct FinishedLayer {
+    pub(super) descriptor: Descriptor,
+    /// The digest of the uncompressed layer.
+    pub(super) diff_id: String,
+    /// What is in it, for the image's history.
+    pub(super) comment: String,
+    /// The compressed bytes, from the file's beginning.
+    pub(super) file: File,
+}
+
+impl FinishedLayer {
+    pub(super) fn new(layer: Layer, comment: String, file: File) -> Self {
+        let Layer { diff_id, digest, size, media_type } = layer;
+        Self { descriptor: Descriptor { media_type, digest, size }, diff_id, comment, file }
+    }
+}
+
+/// A JSON document that other documents refer to.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    pub(super) descriptor: Descriptor,
+    pub(super) text: String,
+}
+
+impl Document {
+    fn new(media_type: &'static str, text: String) -> Self {
+        Self { descriptor: Descriptor { media_type, digest: digest_of(&text), size: text.len() as u64 }, text }
+    }
+}
+
+impl FinishedImage {
+    /// The image of `config` whose layers are `layers`, the lowest first.
+    pub(super) fn new(config: &ImageConfig, layers: Vec<FinishedLayer>) -> Self {
+        let history: Vec<(&str, &str)> = layers.iter().map(|layer| (&*layer.diff_id, &*layer.comment)).collect();
+        let described: Vec<Descriptor> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        let document = Document::new(manifest::CONFIG, config.to_json_with_history(&history));
+        let manifest = Document::new(manifest::MANIFEST, manifest::manifest(&document.descriptor, &described));
+        Self { layers, config: document, manifest, platform: config.platform_json() }
+    }
+
+    /// Everything that its manifest refers to, and the manifest, each blob once: layers, configuration, manifest.
+    pub(super) fn blobs(&self) -> Vec<StoredBlob<'_>> {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| StoredBlob { descriptor: &layer.descriptor, content: Content::File(&layer.file) });
+        let mut known = BTreeSet::new();
+        let blobs = layers.chain([StoredBlob::from(&self.config), StoredBlob::from(&self.manifest)]);
+        blobs.filter(|blob| known.insert(&*blob.descriptor.digest)).collect()
+    }
+}
+
+/// The index of `images`, where they are of several platforms: what a name then points to.
+pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
+    let described = images.iter().map(|image| (&image.manifest.descriptor, &image.platform));
+    (images.len() > 1).then(|| Document::new(manifest::INDEX, manifest::index(described)))
+}
+
+/// A blob that can be read as often as it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredBlob<'i> {
+    pub(super) descriptor: &'i Descriptor,
+    pub(super) content: Content<'i>,
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content<'i> {
+    Text(&'i str),
+    File(&'i File),
+}
+
+impl<'i> From<&'i Document> for StoredBlob<'i> {
+    fn from(document: &'i Document) -> Self {
+        Self { descriptor: &document.descriptor, content: Content::Text(&document.text) }
+    }
+}
+
+impl<'i> StoredBlob<'i> {
+    /// A reader from its beginning, with a position of its own.
+    pub(super) fn reader(&self) -> Box<dyn Read + 'i> {
+        match self.content {
+            Content::Text(text) => Box::new(text.as_bytes()),
+            Content::File(file) => Box::new(At { file, offset: 0 }),
+        }
+    }
+}
+
+/// A reader of a file that others read too.
+struct At<'f> {
+    file: &'f File,
+    offset: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
