@@ -15,8 +15,8 @@
 //!
 //! # Rooms
 //!
-//! Each room is a module with one job. A room that is not in the last column of its row is not for it to use: the tests
-//! hold every `use crate::` against this table. Rooms from `options` on, except `write` and `pipeline`, need the feature
+//! Each room is a module with one job, and uses only the rooms in the last column of its row: the tests hold every
+//! `use crate::` against this table. Rooms from `options` on, except `write` and `pipeline`, need the feature
 //! `cli`.
 //!
 //! | room | job | uses |
@@ -59,7 +59,8 @@
 //! | `findings` | the vocabulary of check and trace | path policy resolve rootfs sysroot watch |
 //! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events layout options output path pipeline plan provision report resolve rootfs trace write |
+//! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide layout options output path pipeline plan provision report resolve rootfs trace wording write |
 //!
 //! # Glossary
 //!
@@ -103,7 +104,7 @@
 //!
 //! # What can be relied on
 //!
-//! [`build_script`], [`struct@Error`] with its [`ErrorKind`], [`RootfsPath`], and the public items of [`elf`], [`resolve`],
+//! The [`guide`] explains the command. The API is [`build_script`], [`struct@Error`] with its [`ErrorKind`], [`RootfsPath`], and the public items of [`elf`], [`resolve`],
 //! [`sysroot`], [`target`], [`packages`], [`rootfs`] and [`mod@write`]. Other public modules are hidden from the
 //! documentation: they are for the command and for the fuzzer, and change without notice.
 //!
@@ -142,6 +143,7 @@ mod events;
 #[cfg(feature = "cli")]
 mod findings;
 mod glob;
+pub mod guide;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod image;

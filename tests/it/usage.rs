@@ -354,7 +354,8 @@ fn completions_and_manual_are_made_from_the_same_definitions() {
     folder.run(&["man", "nothing"]).fails(
         2,
         str![[r#"
-error: `nothing` is not a command of cargo rootfs
+error: `nothing` is neither a command nor a topic of cargo rootfs
+  help: the topics are quick-start, tools, targets, images, debugging, configuration, build-script, templates, pipelines, reproducible, security-updates, limits, questions
 
 "#]],
     );

@@ -4,9 +4,10 @@
 
 use clap::CommandFactory;
 
-use super::Options;
 use super::terminal::Terminal;
+use super::{Options, help};
 use crate::error::{Error, Result};
+use crate::guide;
 
 /// The source that a manual page names.
 const SOURCE: &str = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
@@ -18,15 +19,18 @@ pub(super) fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> R
     terminal.result(&script)
 }
 
-/// `man [COMMAND]`
+/// `man [COMMAND|TOPIC]`
 pub(super) fn man(subcommand: Option<&str>, terminal: &Terminal) -> Result<()> {
+    if let Some(page) = subcommand.and_then(guide::page) {
+        return terminal.result(guide::manual(page.name, page.about, page.text, SOURCE).as_bytes());
+    }
     let mut command = Options::command();
     command.build();
     let (command, title) = match subcommand {
         None => (command, "cargo-rootfs".to_owned()),
         Some(name) => {
             let found = command.find_subcommand(name).cloned();
-            let found = found.ok_or_else(|| Error::usage(format!("`{name}` is not a command of cargo rootfs")))?;
+            let found = found.ok_or_else(|| help::unknown(name))?;
             (found, format!("cargo-rootfs-{name}"))
         }
     };

@@ -25,6 +25,7 @@
 mod check;
 mod enter;
 mod generate;
+mod help;
 mod progress;
 mod scripts;
 mod sysroot;
@@ -72,6 +73,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
         arguments.remove(1);
     }
     let mut command = Options::command();
+    help::of_a_command(&command, &mut arguments);
     let parsed = command.try_get_matches_from_mut(arguments).and_then(|matches| {
         refuse_options_before_subcommand(&mut command, &matches)?;
         Options::from_arg_matches(&matches)
@@ -120,6 +122,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
         },
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
+        Some(Command::Help { words }) => help::run(words, terminal),
     }
 }
 

@@ -27,8 +27,10 @@ use crate::runtime::{Rule, Runtime};
     version,
     styles = clap_cargo::style::CLAP_STYLING,
     subcommand_help_heading = "Other commands",
+    disable_help_subcommand = true,
     override_usage = "cargo rootfs [OPTIONS]\n       cargo rootfs <COMMAND>",
-    after_help = "Run `cargo rootfs --help` for what each option means, the exit codes and the environment.",
+    after_help = "Run `cargo rootfs --help` for details of each option, exit codes and environment, and\n\
+                  `cargo rootfs help TOPIC` for the guide.",
     after_long_help = AFTER_HELP,
 )]
 pub struct Options {
@@ -67,6 +69,10 @@ Environment:
   CARGO_ROOTFS_CACHE    where sysroots are kept that are made of packages; ~/.cache/cargo-rootfs where it is not set
   SOURCE_DATE_EPOCH  the time of all files that are written, in seconds; 0 where it is not set
   NO_COLOR, CLICOLOR, CLICOLOR_FORCE, CARGO_TERM_COLOR  whether to colour
+
+Guide:
+  cargo rootfs help TOPIC, where TOPIC is quick-start, tools, targets, images, debugging, configuration,
+  build-script, templates, pipelines, reproducible, security-updates, limits or questions
 
 Examples:
   cargo rootfs --with bash,ls                        target/rootfs/<package>-<triple>.tar
@@ -118,12 +124,22 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or that of a command
+    /// Print the manual page, or that of a command or of a page of the guide
     ///
     /// For example: `cargo rootfs man > ~/.local/share/man/man1/cargo-rootfs.1`.
     Man {
-        /// As `tree`
+        /// A command, such as `tree`, or a topic, such as `quick-start`
+        #[arg(value_name = "COMMAND|TOPIC")]
         command: Option<String>,
+    },
+    /// Print this message, the help of a command, or a page of the guide
+    ///
+    /// Topics: quick-start, tools, targets, images, debugging, configuration, build-script, templates, pipelines,
+    /// reproducible, security-updates, limits, questions.
+    Help {
+        /// A command, such as `tree`, or a topic, such as `quick-start`
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
     },
 }
 

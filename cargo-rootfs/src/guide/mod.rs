@@ -1,0 +1,77 @@
+//! The guide, by task. `cargo rootfs help TOPIC` prints the same pages, and `cargo rootfs man TOPIC` makes manual pages.
+
+#[cfg(feature = "cli")]
+mod text;
+
+#[cfg(feature = "cli")]
+pub(crate) use text::{manual, plain};
+
+/// One page.
+#[derive(Debug)]
+pub struct Page {
+    /// The topic, as it is typed.
+    pub name: &'static str,
+    /// Its contents, in a line.
+    pub about: &'static str,
+    /// The page, in Markdown.
+    pub text: &'static str,
+}
+
+/// The page of this topic.
+#[must_use]
+pub fn page(name: &str) -> Option<&'static Page> {
+    PAGES.iter().find(|page| page.name == name)
+}
+
+// Links between pages are links to files in the text, and to modules in the documentation: the first definition counts.
+macro_rules! links {
+    () => {
+        "\
+[quick-start]: super::quick_start
+[tools]: super::tools
+[targets]: super::targets
+[images]: super::images
+[debugging]: super::debugging
+[configuration]: super::configuration
+[build-script]: super::build_script
+[templates]: super::templates
+[pipelines]: super::pipelines
+[reproducible]: super::reproducible
+[security-updates]: super::security_updates
+[limits]: super::limits
+[questions]: super::questions
+
+"
+    };
+}
+
+macro_rules! pages {
+    ($($module:ident $name:literal $about:literal)*) => {
+        /// All pages, in the order in which a user meets them.
+        pub const PAGES: &[Page] = &[$(Page {
+            name: $name,
+            about: $about,
+            text: include_str!(concat!($name, ".md")),
+        }),*];
+        $(
+            #[doc = concat!(links!(), include_str!(concat!($name, ".md")))]
+            pub mod $module {}
+        )*
+    };
+}
+
+pages! {
+    quick_start "quick-start" "From a project to an archive, a directory and an image"
+    tools "tools" "Tools, and everything that they need beyond their libraries"
+    targets "targets" "Other architectures, sysroots and cross builds"
+    images "images" "Images, archives and registries"
+    debugging "debugging" "tree, why, check, trace and run"
+    configuration "configuration" "Keys of Cargo.toml, names of outputs, environment, exit codes"
+    build_script "build-script" "A userland that a program embeds"
+    templates "templates" "Skeletons, and rules of your own"
+    pipelines "pipelines" "From a tag to images for every architecture"
+    reproducible "reproducible" "The same bytes from the same files"
+    security_updates "security-updates" "Rebuilding for security updates"
+    limits "limits" "Known limits"
+    questions "questions" "Frequent questions"
+}
