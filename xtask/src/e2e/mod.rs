@@ -9,6 +9,7 @@ mod determinism;
 mod dlopen;
 mod engine;
 mod enter;
+mod guide;
 mod hwcaps;
 mod interrupt;
 pub(crate) mod lab;
@@ -23,6 +24,7 @@ mod privileges;
 mod provisioned;
 mod push;
 mod readme;
+mod registry;
 mod runtime;
 mod stopped;
 mod tarball;
@@ -107,6 +109,8 @@ const SCENARIOS: &[Scenario] = &[
     ("trace: processes of all kinds", Tier::Full, watch::processes),
     ("check and trace: arm64 through qemu-user", Tier::Full, watch::foreign),
     ("readme: from a clean clone", Tier::Full, readme::flow),
+    ("guide: console blocks of all pages", Tier::Quick, guide::cheap),
+    ("guide: console blocks with two architectures and registries", Tier::Full, guide::dear),
 ];
 
 /// `cargo xtask e2e [--quick] [FILTER]`.
