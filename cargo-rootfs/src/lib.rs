@@ -34,7 +34,7 @@
 //! | `rootfs` | the planned tree: entries with their origins | error path resolve |
 //! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob path resolve rootfs |
 //! | `script` | scripts: interpreters, and the commands that they call | - |
-//! | `packages` | a distribution's database of packages | path sysroot target wording |
+//! | `packages` | a distribution's database of packages | glob path rows sysroot target wording |
 //! | `runtime` | rules: files that belong with tools and libraries | glob path rows |
 //! | `rows` | readers of rows: TOML and metadata | wording |
 //! | `policy` | secrets, documentation, noise: rows of templates/policy | glob path rows |

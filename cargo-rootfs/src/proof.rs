@@ -285,7 +285,7 @@ fn complete_above(
 }
 
 fn missing_here(missing: &Missing, machine: Option<Machine>, path: &RootfsPath) -> Fault {
-    let error = missing_error(&[missing], machine, None);
+    let error = missing_error(&[missing], machine, "add its package to the sysroot");
     Fault::short(error.detail(format!("in the planned rootfs, of {path}")), missing.shortage())
 }
 

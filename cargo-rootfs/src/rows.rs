@@ -83,7 +83,6 @@ pub(crate) fn value<'f>(fields: &'f Fields, key: &str) -> Option<&'f Value> {
 }
 
 /// The table of a key.
-#[cfg(feature = "cli")]
 pub(crate) fn table<'f>(fields: &'f Fields, key: &str) -> Option<&'f Fields> {
     if let Value::Table(fields) = value(fields, key)? { Some(fields) } else { None }
 }

@@ -83,7 +83,7 @@ impl Seeds {
         }
         for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
             let package = packages::of_library(view.root(), &users[0].needed, machine);
-            let error = missing_error(&users, Some(machine), package.as_deref());
+            let error = missing_error(&users, Some(machine), &packages::remedy(view.root(), package.as_deref()));
             faults.push(Fault::short(error, users[0].shortage()));
         }
         Refusal::all(std::mem::take(faults))?;

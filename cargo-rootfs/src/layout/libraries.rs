@@ -54,7 +54,7 @@ pub(super) fn by_name(
         }),
         Err(missing) => {
             let package = packages::of_library(view.root(), name.as_bytes(), machine);
-            let error = missing_error(&[&missing], Some(machine), package.as_deref());
+            let error = missing_error(&[&missing], Some(machine), &packages::remedy(view.root(), package.as_deref()));
             Err(Fault::short(error, missing.shortage()))
         }
     }

@@ -100,8 +100,9 @@ pub(super) fn warnings(view: &Sysroot, closures: &[Closure], machine: Machine) -
             let mut warning = not_found(noted, caller(closure, noted.by));
             if said.insert(warning.message.clone()) {
                 let package = missing.iter().find_map(|it| packages::of_library(view.root(), &it.needed, machine));
-                let install =
-                    package.map_or_else(String::new, |package| format!("install {package} in the sysroot, or "));
+                let install = package.map_or_else(String::new, |package| {
+                    format!("{}, or ", packages::remedy(view.root(), Some(&package)))
+                });
                 warning = warning.help(format!("{install}leave out what is only recommended by `--dlopen required`"));
                 warnings.push(warning);
             }

@@ -121,8 +121,10 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     let is_there = |path: &String| RootfsPath::parse(path).is_ok_and(|path| is_executable(view, &path));
     if let Some(path) = elsewhere.filter(is_there) {
         error = error.help(format!("it is in no PATH: --with {path}"));
-    } else if let Some(package) = packages::of_tool(name, target.machine()) {
-        error = error.help(format!("install {package} in the sysroot"));
+    } else if let Some(package) = packages::of_tool(name, target.machine())
+        .or_else(|| packages::of_tool_in_debian(view.root(), name, target.machine()))
+    {
+        error = error.help(packages::remedy(view.root(), Some(&package)));
     } else if !is_spelt_right {
         let others = program_directories().flat_map(|folder| view.names(&folder));
         let others: Vec<_> = others.filter_map(|other| String::from_utf8(other.into_vec()).ok()).collect();

@@ -1,13 +1,35 @@
-//! Which package has a library or a tool that is missing, by what dpkg's own files say of the sysroot or of this host.
+//! The package that has a missing library or tool, by dpkg's own files of the sysroot or of this host.
 //!
 //! For help lines only: nothing is decided by it, and where there is no dpkg it knows nothing.
 
 use std::fs;
 use std::path::Path;
 
+use super::known_owner;
 use crate::target::Machine;
 
 const INFO: &str = "var/lib/dpkg/info";
+
+/// The record beside the root directory of a sysroot that is made of packages.
+pub(crate) const ABOUT: &str = "about.toml";
+
+/// True where the sysroot is made of packages for this program: nobody installs anything in it.
+pub(crate) fn is_provisioned(sysroot: &Path) -> bool {
+    sysroot.parent().is_some_and(|directory| directory.join(ABOUT).is_file())
+}
+
+/// The way to get a package into a sysroot, as a help line begins: `install libssl3 in the sysroot`.
+pub(crate) fn remedy(sysroot: &Path, package: Option<&str>) -> String {
+    match (package, is_provisioned(sysroot)) {
+        (Some(package), true) => {
+            // Of a package for another machine the sysroot has no other.
+            format!("add it: --with-package {}", package.split(':').next().unwrap_or(package))
+        }
+        (Some(package), false) => format!("install {package} in the sysroot"),
+        (None, true) => "name the package that has it: --with-package NAME".to_owned(),
+        (None, false) => "add its package to the sysroot".to_owned(),
+    }
+}
 
 /// The package that has the library `soname`, as `libssl3:arm64`: by the shlibs files (deb-shlibs(5))
 /// of the sysroot, else of the host.
@@ -43,7 +65,13 @@ pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
     Some(with_architecture(&package, machine))
 }
 
-/// Where the sysroot has a tool of this name that is in no PATH, as `/usr/lib/postgresql/15/bin/postgres`.
+/// The package that has a tool of this name in Debian, for a sysroot that dpkg fills; this machine need not have it.
+pub(crate) fn of_tool_in_debian(sysroot: &Path, name: &str, machine: Machine) -> Option<String> {
+    let package = known_owner("tools", name).filter(|_| sysroot.join(INFO).is_dir())?;
+    Some(with_architecture(package, machine))
+}
+
+/// The path of a tool of this name that is in no PATH of the sysroot, as `/usr/lib/postgresql/15/bin/postgres`.
 pub(crate) fn elsewhere(sysroot: &Path, name: &str) -> Option<String> {
     let endings = ["bin", "sbin", "games"].map(|folder| format!("/{folder}/{name}"));
     in_files(sysroot, ".list", |_, text| {

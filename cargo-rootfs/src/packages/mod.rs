@@ -6,6 +6,7 @@
 mod apk;
 mod dpkg;
 mod hints;
+mod known;
 mod pacman;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,7 +16,10 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::wording::nearest;
 
-pub(crate) use hints::{elsewhere, of_library, of_tool};
+#[cfg(feature = "cli")]
+pub(crate) use hints::ABOUT;
+pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
+pub(crate) use known::known_owner;
 
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.
 const LONGEST: usize = 64 << 20;

@@ -115,7 +115,7 @@ impl Watch for Steps<'_> {
             }
             Step::Locking(path) => events.status("Locking", &path.display()),
             Step::Lacking(warning) => events.warning(warning),
-            Step::Using(what) => events.status("Using", &what),
+            Step::Using(what) | Step::Chosen(what) => events.status("Using", &what),
             Step::Changed(change, suite, arch) => events.status("Changed", &format_args!("{change} ({suite} {arch})")),
         }
     }

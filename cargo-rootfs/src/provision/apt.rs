@@ -583,10 +583,7 @@ impl Said {
         } else if self.is_held() {
             ("the apt of a run that was killed has not ended", Some("try again when it has"))
         } else if self.is_halfway() {
-            (
-                "the mirror is in the middle of an update, or broke off; it was asked three times",
-                Some("try again in a few minutes"),
-            )
+            ("the mirror is in the middle of an update, or broke off", Some("try again in a few minutes"))
         } else {
             ("", None)
         };

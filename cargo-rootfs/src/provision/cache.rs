@@ -17,10 +17,9 @@ use super::lock::{Package, Section};
 use super::request::{Stop, TICK, pause};
 use super::suite::Suite;
 use crate::error::{Error, Result};
+use crate::packages::ABOUT;
 use crate::target::Machine;
 
-/// What a made sysroot is, in the format of a lock.
-const ABOUT: &str = "about.toml";
 /// What lies in it: see [`record`].
 pub(super) const CONTENTS: &str = "contents";
 /// The sysroot itself.

@@ -106,11 +106,10 @@ fn find_or_make(
     let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting), stop)?;
     // Whoever had the lock may have done it all.
     let known = pin.read(request)?;
-    let chosen = match known.holding(request) {
-        Some(section) => section.clone(),
-        None => work.choose(&known.section)?,
+    let (chosen, kept) = match known.holding(request) {
+        Some(section) => (section.clone(), work.have(section)?),
+        None => work.choose_and_have(&known.section)?,
     };
-    let kept = work.have(&chosen)?;
     let provided = Provided::new(kept, &chosen);
     if known.holding(request).is_none() {
         let is_news = chosen != known.section;

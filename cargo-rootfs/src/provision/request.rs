@@ -76,8 +76,10 @@ pub(crate) enum Step<'s> {
     /// So many packages.
     Downloading(usize),
     Extracting(usize, &'s Suite, &'static str),
-    /// Files that this machine has no program to make.
+    /// Files that this machine has no program to make, or an index that cannot be had.
     Lacking(&'s Warning),
+    /// Several packages have a tool, and one was taken: in words.
+    Chosen(&'s str),
     /// The lock was written.
     Locking(&'s Path),
     /// A sysroot was chosen where nobody has named one; with the reasons.

@@ -1,4 +1,4 @@
-//! What a sysroot is to have, and which package has it.
+//! The things that a sysroot is to have, and the packages that may have them.
 //!
 //! Nothing here asks a package index: it gives candidates, the likeliest first, and [`super::apt`] knows which exist. Of the
 //! index of all files it reads the lines that it is given.
@@ -6,12 +6,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::OnceLock;
 
 use super::repair::Recipe;
-use crate::glob::Glob;
-use crate::packages;
-use crate::rows::{Datum, Fields, Value, embedded, table};
+use crate::packages::{self, known_owner};
 use crate::target::Machine;
 
 /// One thing that a sysroot is to have.
@@ -93,15 +90,20 @@ impl Want {
         }
     }
 
-    /// Packages that may have it, the likeliest first.
+    /// The package of this machine that has the tool. Another release may have it elsewhere, so it is the last guess.
+    pub(super) fn host_owner(&self, machine: Machine) -> Option<String> {
+        let Self::Tool(tool) = self else { return None };
+        packages::of_tool(file_name(tool), machine).map(|owner| without_architecture(&owner))
+    }
+
+    /// Packages that may have it, the likeliest first. That of a tool is proved once its files are there.
     pub(super) fn candidates(&self, machine: Machine) -> Vec<String> {
         let mut names = match self {
             Self::Package(name) | Self::Recommended(name) => vec![name.clone()],
             Self::Tool(tool) => {
-                let name = tool.rsplit('/').next().unwrap_or(tool);
+                let name = file_name(tool);
                 let known = known_owner("tools", name).map(str::to_owned);
-                let owner = packages::of_tool(name, machine).map(|owner| without_architecture(&owner));
-                known.into_iter().chain(owner).chain([name.to_ascii_lowercase()]).collect()
+                known.into_iter().chain([name.to_ascii_lowercase()]).collect()
             }
             Self::Library(soname) => {
                 let owner = packages::of_library(Path::new("/"), soname.as_bytes(), machine);
@@ -120,13 +122,32 @@ impl Want {
     }
 }
 
-/// What the index of all files says of a want.
+/// The answer of the index of all files to a want.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    /// Packages that have it: by which choice of its alternatives, and the least special one first.
-    pub(super) packages: BTreeSet<(usize, usize, String)>,
+    /// Packages that have it, the best first.
+    pub(super) packages: BTreeSet<Owner>,
     /// Files that are not it and named like it, each with its package, such as `ctags.emacs`.
     pub(super) like: BTreeSet<(String, String)>,
+}
+
+/// A package that has a file, in the order of preference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner {
+    /// 0 for the file itself, else the place among the choices of its alternatives.
+    choice: usize,
+    /// `golang-go` before `gccgo-go` for `go`: it begins like the tool.
+    begins_otherwise: bool,
+    /// The least special one: `postfix` before `postfix-ldap`.
+    length: usize,
+    pub(super) package: String,
+}
+
+impl Owner {
+    fn new(choice: usize, tool: &str, package: String) -> Self {
+        let begin = tool.get(..2).unwrap_or(tool);
+        Self { choice, begins_otherwise: !package.starts_with(begin), length: package.len(), package }
+    }
 }
 
 /// Where a package may have what is wanted: itself, or what a link of alternatives leads to.
@@ -149,17 +170,21 @@ impl Places<'_> {
         let packages = packages.split(',').filter_map(|package| package.rsplit('/').next()).map(str::to_owned);
         let chosen = || self.choices.iter().position(|choice| is_same(path, choice)).map(|at| at + 1);
         if let Some(rank) = if self.want.is_at(path) { Some(0) } else { chosen() } {
-            owners.packages.extend(packages.map(|package| (rank, package.len(), package)));
+            let name = file_name(self.want.name());
+            owners.packages.extend(packages.map(|package| Owner::new(rank, name, package)));
         } else if self.is_like(path) {
             owners.like.extend(packages.map(|package| (file_name(path).to_owned(), package)));
         }
     }
 
-    /// Whether it is a tool whose name only goes on, as those do that alternatives choose from.
+    /// True for a tool whose name only goes on: `ctags.emacs`, `uwsgi-core`, `lastlog2`.
     fn is_like(&self, path: &str) -> bool {
         let Want::Tool(tool) = self.want else { return false };
         let (Some((folder, file)), name) = (path.rsplit_once('/'), file_name(tool)) else { return false };
-        TOOL_FOLDERS.contains(&folder) && file.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '-']))
+        let goes_on = |rest: &str| {
+            rest.starts_with(['.', '-']) || !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        TOOL_FOLDERS.contains(&folder) && file.strip_prefix(name).is_some_and(goes_on)
     }
 }
 
@@ -184,18 +209,6 @@ impl fmt::Display for Want {
             Self::Package(name) | Self::Recommended(name) => write!(f, "package `{name}`"),
         }
     }
-}
-
-/// The package of a tool or a library that is not named after it.
-fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
-    static OWNERS: OnceLock<Fields> = OnceLock::new();
-    let owners = OWNERS.get_or_init(|| embedded(include_str!("../../templates/policy/owners.toml")));
-    let is_it = |word: &str| {
-        let globs = if word.contains('*') { Glob::parse(word).unwrap_or_default() } else { Vec::new() };
-        word == name || globs.iter().any(|glob| glob.matches_name(name.as_bytes()).is_some())
-    };
-    let has = |names: &Datum| matches!(&names.value, Value::Text(names) if names.split_whitespace().any(is_it));
-    table(owners, kind)?.iter().find(|(_, names)| has(names)).map(|(package, _)| package.as_str())
 }
 
 /// How a library's package is named after its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
@@ -276,7 +289,7 @@ mod tests {
                 places.note(line, &mut owners);
             }
         }
-        let packages: Vec<_> = owners.packages.iter().map(|(rank, _, package)| (*rank, package.as_str())).collect();
+        let packages: Vec<_> = owners.packages.iter().map(|owner| (owner.choice, owner.package.as_str())).collect();
         assert_eq!(packages, [(1, "universal-ctags")]);
         let like: Vec<_> = owners.like.iter().map(|(file, package)| (file.as_str(), package.as_str())).collect();
         assert_eq!(like, [("ctags.emacs", "emacs-bin-common"), ("ctags.emacs", "other")]);

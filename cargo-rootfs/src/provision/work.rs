@@ -1,4 +1,4 @@
-//! What one call may have to do under the suite's lock: choose packages, fetch them, unpack them, make the sysroot.
+//! The work of one call under the suite's lock: choose packages, fetch them, unpack them, make the sysroot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,12 +11,19 @@ use super::pin::LOCK;
 use super::request::{Lockfile, Network, Pinned, Request, Step, Stop, Watch};
 use super::want::{Owners, Want};
 use super::{compose, repair, suite, unpack};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
+use crate::layout::tools;
+use crate::path::RootfsPath;
+use crate::sysroot::{End, Sysroot};
+use crate::wording::and_more;
 
-/// How many files are told of that are named like a tool that is not there.
+/// The number of files that are named in an error because their names are like that of an absent tool.
 const LIKE: usize = 4;
 
-/// What one call may have to do, under the suite's lock.
+/// The number of packages that are named besides the one that was taken.
+const OTHERS: usize = 4;
+
+/// The work of one call, under the suite's lock.
 pub(super) struct Work<'w, 'i> {
     request: &'w Request,
     cache: &'w Cache,
@@ -37,14 +44,28 @@ impl<'w, 'i> Work<'w, 'i> {
         Self { request, cache, open, apt: None, watch, stop }
     }
 
-    /// A section that answers the request: what is pinned stays pinned.
-    pub(super) fn choose(&mut self, section: &Section) -> Result<Section> {
+    /// A section that answers the request, and its sysroot. The package of a tool is one that has the file.
+    pub(super) fn choose_and_have(&mut self, section: &Section) -> Result<(Section, Kept)> {
+        let chosen = self.choose(section, &BTreeSet::new())?;
+        let kept = self.have(&chosen)?;
+        let refuted = refuted(&kept, &chosen)?;
+        if refuted.is_empty() {
+            return Ok((chosen, kept));
+        }
+        // A name or a table has misled: the index of all files knows, and it is asked once.
+        let chosen = self.choose(section, &refuted)?;
+        let kept = self.have(&chosen)?;
+        Ok((chosen, kept))
+    }
+
+    /// A section that answers the request: pinned packages stay pinned. Guesses that are `refuted` are not made again.
+    fn choose(&mut self, section: &Section, refuted: &BTreeSet<Want>) -> Result<Section> {
         let Request { suite, may, hopes, .. } = self.request;
         let renewed = may.change_lock == Lockfile::Renewed || self.request.pinned == Pinned::Nowhere;
         let wants = self.request.all_wants();
         let mut chosen = section.clone();
         chosen.is_auto |= self.request.is_auto;
-        let is_new = |want: &Want| renewed || !section.wants.contains_key(want);
+        let is_new = |want: &Want| renewed || !section.wants.contains_key(want) || refuted.contains(want);
         let all = wants.iter().chain(section.wants.keys()).chain(hopes).filter(|it| is_new(it)).cloned();
         let is_hope = |want: &Want| want.is_recommended() || hopes.contains(want) && !section.wants.contains_key(want);
         let (hopes, wants): (BTreeSet<Want>, BTreeSet<Want>) = all.partition(is_hope);
@@ -52,7 +73,7 @@ impl<'w, 'i> Work<'w, 'i> {
             return Ok(chosen);
         }
         self.index(Age::Fresh)?;
-        self.find_packages(&mut chosen, &wants, &hopes)?;
+        self.find_packages(&mut chosen, &wants, &hopes, refuted)?;
         let specs = |chosen: &Section| -> Vec<String> {
             let asked = chosen.asked().into_iter().filter(|name| renewed || section.package(name).is_none());
             let pinned = section.packages.iter().filter(|_| !renewed).map(lock::Package::spec);
@@ -75,8 +96,14 @@ impl<'w, 'i> Work<'w, 'i> {
         Ok(chosen)
     }
 
-    /// Finds the package of each of `wants`; all that have none are told of at once. Of `hopes` that is no failure.
-    fn find_packages(&mut self, section: &mut Section, wants: &BTreeSet<Want>, hopes: &BTreeSet<Want>) -> Result<()> {
+    /// Finds the package of each of `wants`; one error lists all that have none. Of `hopes` that is no failure.
+    fn find_packages(
+        &mut self,
+        section: &mut Section,
+        wants: &BTreeSet<Want>,
+        hopes: &BTreeSet<Want>,
+        refuted: &BTreeSet<Want>,
+    ) -> Result<()> {
         let machine = self.request.machine;
         let all: Vec<_> = wants.union(hopes).map(|want| (want, want.candidates(machine))).collect();
         let names: BTreeSet<&String> = all.iter().flat_map(|(_, candidates)| candidates).collect();
@@ -98,28 +125,68 @@ impl<'w, 'i> Work<'w, 'i> {
             return Err(Error::failed(format!("{suite} has no packages for {arch}"))
                 .help("choose another suite, or pass a folder: --sysroot DIR"));
         }
-        let is_known = |candidates: &[String]| candidates.iter().find(|name| known.contains(name)).cloned();
+        let guess = |candidates: &[String]| candidates.iter().find(|name| known.contains(name)).cloned();
+        let is_unknown = |want: &Want, candidates: &[String]| refuted.contains(want) || guess(candidates).is_none();
         let unknown: Vec<&Want> =
-            all.iter().filter(|(_, candidates)| is_known(candidates).is_none()).map(|(want, _)| *want).collect();
+            all.iter().filter(|(want, candidates)| is_unknown(want, candidates)).map(|(want, _)| *want).collect();
         let owners = self.owners(&unknown)?;
+        // A package that is named, or pinned, is the one that is meant.
+        let named = wants.iter().filter(|want| matches!(want, Want::Package(_))).map(|want| want.name().to_owned());
+        let meant: BTreeSet<String> =
+            named.chain(section.packages.iter().map(|package| package.name.clone())).collect();
         let mut errors = Vec::new();
         for (want, candidates) in &all {
             let owners = owners.get(want);
-            let owner = || owners.and_then(|owners| owners.packages.first()).map(|(_, _, owner)| owner.clone());
-            match is_known(candidates).or_else(owner) {
+            let is_named_like = owners.is_some_and(|owners| !owners.like.is_empty());
+            let found = match owners.and_then(|owners| self.owner(want, owners, &meant)) {
+                Some(owner) => Some(owner),
+                None if !refuted.contains(want) => match guess(candidates) {
+                    Some(name) => Some(name),
+                    None => self.host_owner(want)?,
+                },
+                // Where the tool lies in no PATH, the layout says so.
+                None if !is_named_like => guess(candidates),
+                None => None,
+            };
+            match found {
                 Some(name) => {
                     section.wants.insert((*want).clone(), name);
                 }
                 None if want.is_recommended() => drop(section.wants.insert((*want).clone(), String::new())),
-                None if wants.contains(want) => errors.push(self.unknown(want, candidates, owners)),
+                None if wants.contains(want) => {
+                    errors.push(self.unknown(want, candidates, owners, refuted.contains(want)));
+                }
                 None => {}
             }
         }
         Error::all(errors)
     }
 
-    /// Who has those of `wants` that names and the host's packages did not tell, by the indexes of all files. They are
-    /// large: the one of scripts is only asked for where the other did not tell.
+    /// The package of `owners` that is taken: one of `meant`, else the best one, which a line says.
+    fn owner(&mut self, want: &Want, owners: &Owners, meant: &BTreeSet<String>) -> Option<String> {
+        let best = owners.packages.first()?;
+        if let Some(owner) = owners.packages.iter().find(|owner| meant.contains(&owner.package)) {
+            return Some(owner.package.clone());
+        }
+        let others: Vec<&str> = owners.packages.iter().skip(1).map(|owner| owner.package.as_str()).collect();
+        if let Some(other) = others.first() {
+            let has = if others.len() == 1 { "has" } else { "have" };
+            let list = and_more(others.iter(), OTHERS);
+            let (name, want) = (&best.package, want.name());
+            let line = format!("{name} for `{want}`, which {list} {has} too: choose by --with-package {other}");
+            self.watch.step(Step::Chosen(&line));
+        }
+        Some(best.package.clone())
+    }
+
+    /// The package of this machine that has a tool, where no index knew one and the suite has that package.
+    fn host_owner(&mut self, want: &Want) -> Result<Option<String>> {
+        let Some(name) = want.host_owner(self.request.machine) else { return Ok(None) };
+        Ok(self.apt()?.known(&[name])?.pop())
+    }
+
+    /// The owners of those of `wants` that names did not tell, by the indexes of all files. They are large: the one of
+    /// scripts is only asked for where the other did not tell.
     fn owners(&mut self, wants: &[&Want]) -> Result<BTreeMap<Want, Owners>> {
         let mut found: BTreeMap<Want, Owners> = BTreeMap::new();
         for contents in [Contents::Architecture, Contents::All] {
@@ -137,7 +204,15 @@ impl<'w, 'i> Work<'w, 'i> {
             if !self.apt()?.has_contents(contents, network) && network == Network::Used {
                 let (suite, architecture) = (&self.request.suite, cache::architecture(self.request.machine)?);
                 self.watch.step(Step::Searching(suite, if contents == Contents::All { "all" } else { architecture }));
-                self.apt()?.update_contents(contents)?;
+                if let Err(error) = self.apt()?.update_contents(contents) {
+                    (self.stop)()?;
+                    // Packages that names tell are proved by their files, so the run goes on without it.
+                    let details = error.details().iter().take(1).map(|line| format!("\n  {line}"));
+                    let message = format!("{}{}", error.message(), details.collect::<String>());
+                    let warning =
+                        Warning::new(message).help("name the package of a tool that is not found: --with-package NAME");
+                    self.watch.step(Step::Lacking(&warning));
+                }
             }
             for (want, owners) in left.iter().zip(self.apt()?.owners(contents, &left)?) {
                 let known = found.entry((*want).clone()).or_default();
@@ -148,17 +223,24 @@ impl<'w, 'i> Work<'w, 'i> {
         Ok(found)
     }
 
-    fn unknown(&self, want: &Want, candidates: &[String], owners: Option<&Owners>) -> Error {
+    fn unknown(&self, want: &Want, candidates: &[String], owners: Option<&Owners>, refuted: bool) -> Error {
         let (suite, arch) = (&self.request.suite, self.request.machine.debian().unwrap_or_default());
         if let Want::Package(name) = want {
             return Error::failed(format!("{suite} has no package `{name}` for {arch}"));
         }
         let error = Error::failed(format!("no package of {suite} for {arch} is known to have {want}"));
         let names: Vec<_> = candidates.iter().map(|name| format!("`{name}`")).collect();
-        let error = if names.is_empty() { error } else { error.detail(format!("there is no {}", names.join(", no "))) };
-        let like = owners.into_iter().flat_map(|owners| &owners.like).take(LIKE);
-        let error = like.fold(error, |error, (file, package)| error.detail(format!("`{package}` has `{file}`")));
-        error.help("name the package that has it: --with-package NAME")
+        let error = match (names.is_empty(), refuted) {
+            (true, _) => error,
+            (false, true) => error.detail(format!("{} has no such file", names.join(" or "))),
+            (false, false) => error.detail(format!("there is no {}", names.join(", no "))),
+        };
+        let like = || owners.into_iter().flat_map(|owners| &owners.like).take(LIKE);
+        let error = like().fold(error, |error, (file, package)| error.detail(format!("`{package}` has `{file}`")));
+        match like().next() {
+            Some((file, _)) => error.help(format!("take it by its own name: --with {file}")),
+            None => error.help("name the package that has it: --with-package NAME"),
+        }
     }
 
     /// The sysroot of `section`.
@@ -270,6 +352,19 @@ impl<'w, 'i> Work<'w, 'i> {
         let error = lacking.into_iter().fold(error, |error, one| error.detail(format!("lacking  {one}")));
         error.help("run it once without --offline")
     }
+}
+
+/// The tools of a section that its sysroot does not have.
+fn refuted(kept: &Kept, section: &Section) -> Result<BTreeSet<Want>> {
+    let mut view = Sysroot::open(&kept.root)?;
+    let mut lacks = |want: &&Want| {
+        let Want::Tool(tool) = want else { return false };
+        match RootfsPath::from_bytes(tool.as_bytes()) {
+            Some(path) => !matches!(view.walk(&path).end, End::File(_)),
+            None => tools::by_name(&mut view, tool).is_none(),
+        }
+    };
+    Ok(section.wants.keys().filter(|want| lacks(want)).cloned().collect())
 }
 
 /// How old an index may be.

@@ -7,10 +7,10 @@ use crate::path::RootfsPath;
 use crate::resolve::{Attempt, FoundBy, Missing, hwcaps};
 use crate::target::Machine;
 
-/// One error for one missing name and all that need it; `package` is what to install, where that is known.
+/// One error for one missing name and all that need it; `remedy` is the way to get its package, as a help line begins.
 ///
 /// `users` are of one name, and not none. Those that looked in the same places stand together.
-pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Option<&str>) -> Error {
+pub fn missing_error(users: &[&Missing], machine: Option<Machine>, remedy: &str) -> Error {
     let place = machine.map_or_else(String::new, |machine| format!(" for {machine}"));
     let name = users.first().map_or_else(Default::default, |first| String::from_utf8_lossy(&first.needed));
     let mut error = match users.first().and_then(|first| first.bad.as_ref()) {
@@ -46,10 +46,7 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, package: Opti
     if name.contains("ld-musl-") {
         return error.help("take musl's from a root that has it, such as an unpacked Alpine: --sysroot DIR");
     }
-    match package {
-        Some(package) => error.help(format!("install {package} in the sysroot, or pass --library-path DIR")),
-        None => error.help("add its package to the sysroot, or pass --library-path DIR"),
-    }
+    error.help(format!("{remedy}, or pass --library-path DIR"))
 }
 
 /// What is missing from several closures, by name and by what is wrong with it, in the order in which it was

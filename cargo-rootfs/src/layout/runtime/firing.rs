@@ -7,7 +7,7 @@ use super::super::{libraries, tools};
 use super::{Runtime, image_file};
 use crate::error::Error;
 use crate::glob::{Bindings, Glob, bind};
-use crate::packages::Database;
+use crate::packages::{self, Database};
 use crate::path::RootfsPath;
 use crate::rootfs::Origin;
 use crate::runtime::{Rule, WordsOf};
@@ -45,7 +45,10 @@ impl Firing<'_, '_, '_> {
             }
             let package = self.rule.packages.first();
             let error = match package {
-                Some(package) => error.help(format!("install {package} in the sysroot, or pass `--runtime none`")),
+                Some(package) => {
+                    let remedy = packages::remedy(self.worklist.view.root(), Some(package));
+                    error.help(format!("{remedy}, or pass `--runtime none`"))
+                }
                 None => error.help("add what it names to the sysroot, or pass `--runtime none`"),
             };
             let shortage = package.cloned().map(Shortage::Package);
