@@ -105,6 +105,22 @@ mod tests {
     use super::*;
     use crate::target::Target;
 
+    /// Nobody can install anything in a sysroot of the cache, and there an architecture is no part of a name.
+    #[test]
+    fn a_package_comes_into_a_sysroot_in_one_of_two_ways() {
+        let cache = tempfile::tempdir().unwrap();
+        let root = cache.path().join("root");
+        fs::create_dir_all(root.join(INFO)).unwrap();
+        assert_eq!(remedy(&root, Some("libssl3:arm64")), "install libssl3:arm64 in the sysroot");
+        assert_eq!(remedy(&root, None), "add its package to the sysroot");
+        fs::write(cache.path().join(ABOUT), "").unwrap();
+        assert_eq!(remedy(&root, Some("libssl3:arm64")), "add it: --with-package libssl3");
+        assert!(remedy(&root, None).ends_with("--with-package NAME"));
+        let of = |name: &str| of_tool_in_debian(&root, name, Machine::host());
+        assert_eq!((of("ss").as_deref(), of("no-such-tool")), (Some("iproute2"), None));
+        assert_eq!(of_tool_in_debian(cache.path(), "ss", Machine::host()), None, "dpkg does not fill it");
+    }
+
     #[test]
     fn packages_by_soname() {
         let root = tempfile::tempdir().unwrap();

@@ -66,6 +66,7 @@ struct Mirror {
     has_contents: Cell<bool>,
     /// What it was asked for.
     asked: RefCell<Vec<String>>,
+    said: RefCell<Vec<String>>,
     cache: tempfile::TempDir,
     project: tempfile::TempDir,
 }
@@ -78,6 +79,7 @@ impl Mirror {
             is_fetched: Cell::new(false),
             has_contents: Cell::new(false),
             asked: RefCell::default(),
+            said: RefCell::default(),
             cache: tempfile::tempdir().unwrap(),
             project: tempfile::tempdir().unwrap(),
         }
@@ -99,11 +101,15 @@ impl Mirror {
             is_auto: false,
         };
         let open = || -> Result<Box<dyn Index + '_>> { Ok(Box::new(self)) };
-        provide_from(&open, &Cache::at(self.cache.path()), &request, &mut Silent, &|| Ok(()))
+        provide_from(&open, &Cache::at(self.cache.path()), &request, &mut Choices(&self.said), &|| Ok(()))
     }
 
     fn asked(&self) -> Vec<String> {
         self.asked.take()
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.take()
     }
 
     fn lock(&self) -> String {
@@ -111,10 +117,15 @@ impl Mirror {
     }
 }
 
-struct Silent;
+/// Keeps what is said of choices.
+struct Choices<'m>(&'m RefCell<Vec<String>>);
 
-impl Watch for Silent {
-    fn step(&mut self, _: Step<'_>) {}
+impl Watch for Choices<'_> {
+    fn step(&mut self, step: Step<'_>) {
+        if let Step::Chosen(what) = step {
+            self.0.borrow_mut().push(what.to_owned());
+        }
+    }
 }
 
 impl Index for &Mirror {
@@ -260,6 +271,48 @@ fn what_is_pinned_stays_until_it_is_renewed() {
     let renewed = May { change_lock: Lockfile::Renewed, network: Network::Used };
     let made = mirror.provide(&[tool("own-app")], renewed).unwrap();
     assert_eq!(fs::read_to_string(made.kept.root.join("usr/lib/libapp.so.1")).unwrap(), "libapp1 2\n");
+}
+
+/// A package of the tool's name has another file, as Debian's `sendmail` and `uwsgi` have.
+#[test]
+fn a_package_of_the_tools_name_is_taken_only_if_it_has_the_tool() {
+    if !is_debian() {
+        return;
+    }
+    let mirror = Mirror::new(vec![
+        Deb { name: "mailer", version: "1", needs: &[], files: &["usr/share/mailer/x"] },
+        Deb { name: "own-mta", version: "1", needs: &[], files: &["usr/sbin/mailer"] },
+        Deb { name: "another-own-mta", version: "1", needs: &[], files: &["usr/sbin/mailer"] },
+        Deb { name: "server", version: "1", needs: &[], files: &["usr/bin/server-core"] },
+        Deb { name: "game", version: "1", needs: &[], files: &["usr/games/game"] },
+    ]);
+    let made = mirror.provide(&[tool("mailer"), tool("game")], May::default()).unwrap();
+    assert!(made.kept.root.join("usr/sbin/mailer").exists());
+    assert!(mirror.lock().contains("\"mailer\" = \"own-mta\""), "{}", mirror.lock());
+    // The layout says that it is in no PATH.
+    assert!(mirror.lock().contains("\"game\" = \"game\""), "{}", mirror.lock());
+    let error = mirror.provide(&[tool("server")], May::default()).unwrap_err();
+    assert!(error.to_string().contains("`server` has no such file"), "{error}");
+    assert_eq!(error.help_line(), Some("take it by its own name: --with server-core"));
+}
+
+#[test]
+fn of_several_packages_the_named_one_is_taken() {
+    if !is_debian() {
+        return;
+    }
+    let debs = || {
+        let of = |name| Deb { name, version: "1", needs: &[], files: &["usr/bin/two-go"] };
+        Mirror::new(vec![of("gcc-two"), of("two-lang-go")])
+    };
+    let mirror = debs();
+    mirror.provide(&[tool("two-go")], May::default()).unwrap();
+    assert!(mirror.lock().contains("\"two-go\" = \"two-lang-go\""), "it begins like it: {}", mirror.lock());
+    assert_eq!(mirror.said(), ["two-lang-go for `two-go`, which gcc-two has too: choose by --with-package gcc-two"]);
+    let mirror = debs();
+    mirror.provide(&[tool("two-go"), Want::Package("gcc-two".to_owned())], May::default()).unwrap();
+    assert!(mirror.lock().contains("\"two-go\" = \"gcc-two\""), "{}", mirror.lock());
+    assert_eq!(mirror.said(), Vec::<String>::new());
 }
 
 #[test]
