@@ -42,16 +42,17 @@
 //! | `report` | tree, why, sizes: data to text | elf error path proposal resolve rootfs target |
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
+//! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
 //! | `layout` | seeds to gathered closures to entries | elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `image` | an image's configuration | error path target |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
-//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layout options output path plan provision resolve shortage sysroot target template write |
+//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve shortage sysroot target template write |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
-//! | `options` | flags and configuration keys, and how they merge | enter error layout output path policy resolve rows runtime target wording |
-//! | `plan` | options to what is built, packed and written, a target | error image layout options output path provision target wording write |
-//! | `output` | one file a kind of output, and the table of kinds | error image path registry rootfs target write |
+//! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
+//! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision target wording write |
+//! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs target watch write |
@@ -147,6 +148,8 @@ pub mod guide;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod image;
+#[cfg(feature = "cli")]
+mod layers;
 #[doc(hidden)]
 pub mod layout;
 #[cfg(feature = "cli")]

@@ -14,8 +14,8 @@ pub(super) fn run(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
     let started = Instant::now();
     let epoch = Epoch::from_environment()?;
     terminal.watch_signals()?;
-    let proved = Session::new(request, terminal)?.prove()?;
-    let written = release(&proved, epoch, terminal)?;
+    let mut proved = Session::new(request, terminal)?.prove()?;
+    let written = release(&mut proved, epoch, terminal)?;
     let rootfs = || proved.iter().map(|one| &one.assembly.rootfs);
     let (entries, size) = (rootfs().map(Rootfs::len).sum::<usize>(), bytes(rootfs().map(Rootfs::size).sum()));
     let (largest, seconds) = (largest(rootfs), started.elapsed().as_secs_f64());

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::named::NamedOutputs;
 use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
+use crate::layers::Layered;
 use crate::layout::{Include, Variants};
 use crate::output::Engine;
 use crate::path::RootfsPath;
@@ -484,6 +485,13 @@ pub(crate) struct ImageArgs {
     /// Ports that the image listens on; comma-separated, repeatable
     #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) expose: Option<Vec<String>>,
+    /// Layers of the image: about eight by the packages that own the files, or a single one [default: split]
+    ///
+    /// A layer of `split` stays the same in every project and release as long as its files do, and is not sent again: the
+    /// C library, large packages, small packages together, and last the project's own files. --docker-import always
+    /// makes one layer.
+    #[arg(long, value_name = "HOW")]
+    pub(crate) layers: Option<Layered>,
 }
 
 /// How to talk.

@@ -146,6 +146,7 @@ impl Layer {
             ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
             ("user", differ(&x.user, &y.user, &z.user)),
             ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
+            ("layers", differ(&x.layers, &y.layers, &z.layers)),
         ];
         keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
     }
@@ -206,6 +207,7 @@ impl ImageArgs {
             workdir: self.workdir.or(far.workdir),
             label: list(far.label, self.label, lists).map(last_of_each),
             expose: list(far.expose, self.expose, lists),
+            layers: self.layers.or(far.layers),
         }
     }
 }

@@ -5,7 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: &[&str] = &["layers", "sbom", "digest-file", "oci", "docker-load", "cpio", "squashfs"];
+const FLAGS: &[&str] = &["sbom", "digest-file", "oci", "docker-load", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
 const COMMANDS: [&str; 2] = ["index", "diff"];

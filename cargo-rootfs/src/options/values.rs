@@ -8,6 +8,7 @@ use clap::builder::PossibleValue;
 
 use crate::enter::{Access, Network};
 use crate::error::Error;
+use crate::layers::Layered;
 use crate::layout::{Include, Variants};
 use crate::output::Engine;
 use crate::path::RootfsPath;
@@ -157,6 +158,16 @@ impl BuildWith {
             Self::Cargo => "build",
             Self::Zigbuild => "zigbuild",
         }
+    }
+}
+
+impl ValueEnum for Layered {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Split, Self::Single]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

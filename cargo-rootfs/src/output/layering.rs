@@ -10,18 +10,22 @@ use super::Job;
 use super::finished::{FinishedImage, FinishedLayer};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
+use crate::layers::Partition;
 use crate::path::RootfsPath;
 use crate::rootfs::Entry;
 use crate::write::compress::Compression;
 use crate::write::layer::LayerWriter;
 use crate::write::{Observer, Sink, Staged, Written, spool};
 
-/// The history's comment on an image's only layer.
-pub(super) const ALL: &str = "the root filesystem";
+/// Bytes of a layer that are written at once.
+const BUFFER: usize = 64 << 10;
 
 /// An image whose layers are being written.
 pub(super) struct Layering {
     layers: Vec<Open>,
+    partition: Partition,
+    /// The layer of the regular file that is being written.
+    current: usize,
     config: ImageConfig,
     finished: Finished,
 }
@@ -40,10 +44,16 @@ impl Layering {
     /// `finished` gets the image.
     pub(super) fn start(job: &Job<'_>, near: &Path, finished: &Finished) -> Result<Box<dyn Sink>> {
         job.image.check()?;
-        let file = spool::file(near)?;
-        let writer = LayerWriter::compressed(BufWriter::new(file), Compression::Gzip).map_err(failed)?;
-        let layers = vec![Open { writer, comment: ALL.to_owned() }];
-        Ok(Box::new(Self { layers, config: job.image.clone(), finished: Rc::clone(finished) }))
+        let partition = Partition::new(job.layered, job.rootfs, job.origins);
+        let broken = |broken| Error::failed(format!("the layers are not the root filesystem: {broken}"));
+        partition.check(job.rootfs).map_err(broken)?;
+        let mut layers = Vec::new();
+        for comment in partition.comments().iter().cloned() {
+            let file = BufWriter::with_capacity(BUFFER, spool::file(near)?);
+            layers.push(Open { writer: LayerWriter::compressed(file, Compression::Gzip).map_err(failed)?, comment });
+        }
+        let (config, finished) = (job.image.clone(), Rc::clone(finished));
+        Ok(Box::new(Self { layers, partition, current: 0, config, finished }))
     }
 }
 
@@ -53,15 +63,19 @@ fn failed(error: io::Error) -> Error {
 
 impl Sink for Layering {
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        self.layers.iter_mut().try_for_each(|layer| layer.writer.entry(path, entry)).map_err(failed)
+        for layer in self.partition.of(path) {
+            self.layers[layer].writer.entry(path, entry).map_err(failed)?;
+            self.current = layer;
+        }
+        Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        self.layers.iter_mut().try_for_each(|layer| layer.writer.data(bytes)).map_err(failed)
+        self.layers[self.current].writer.data(bytes).map_err(failed)
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { layers, config, finished } = *self;
+        let Self { layers, config, finished, .. } = *self;
         let mut complete = Vec::new();
         for Open { writer, comment } in layers {
             let (layer, file) = writer.finish().map_err(failed)?;

@@ -139,6 +139,13 @@ impl Kind {
     }
 }
 
+impl Output {
+    /// Returns whether its image has layers by packages.
+    pub(crate) fn has_layers(&self) -> bool {
+        matches!(self.place.intake(), Intake::Images(_))
+    }
+}
+
 impl Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--{}", self.flag)

@@ -97,11 +97,16 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::super::Job;
-    use super::super::layering::{ALL, Finished, Layering};
+    use super::super::layering::{Finished, Layering};
     use super::*;
     use crate::image::ImageConfig;
+    use crate::layers::{Layered, Origins};
     use crate::target::Target;
     use crate::write::tests::*;
+
+    fn origins() -> Origins<'static> {
+        Origins { project: &[], sysroot: Path::new("/") }
+    }
 
     /// Writes the image of `job` to `path`.
     fn archived(job: &Job<'_>, path: &Utf8Path) -> Result<()> {
@@ -118,7 +123,15 @@ mod tests {
         let target = Target::parse("aarch64-unknown-linux-gnu").unwrap();
         let mut image = ImageConfig::new(&target).unwrap();
         image.created = epoch;
-        let job = Job { target: &target, rootfs: &planned.0, image, epoch, outputs: &[] };
+        let job = Job {
+            target: &target,
+            rootfs: &planned.0,
+            image,
+            epoch,
+            layered: Layered::Single,
+            origins: origins(),
+            outputs: &[],
+        };
         archived(&job, &path.join("x.tar")).unwrap();
         let mut archive = tar::Archive::new(std::fs::File::open(path.join("x.tar")).unwrap());
         let files = archive.entries().unwrap().map(|file| {
@@ -168,7 +181,7 @@ mod tests {
         assert!(plain == tar_bytes(&planned, 0), "no file of a layer has a time");
         assert_eq!((&config["created"], &config["architecture"]), (&"2023-11-14T22:13:20Z".into(), &"arm64".into()));
         assert_eq!(config["history"].as_array().unwrap().len(), 1, "one entry a layer");
-        assert_eq!(config["history"][0]["comment"], ALL);
+        assert_eq!(config["history"][0]["comment"], "the root filesystem");
 
         let docker = &json(file("manifest.json"))[0];
         assert_eq!(json(file(docker["Config"].as_str().unwrap())), config);
@@ -191,7 +204,15 @@ mod tests {
         let (_folder, path) = temp();
         let target = Target::host();
         let image = ImageConfig::new(&target).unwrap();
-        let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
+        let job = Job {
+            target: &target,
+            rootfs: &planned.0,
+            image,
+            epoch: 0,
+            layered: Layered::Single,
+            origins: origins(),
+            outputs: &[],
+        };
         let error = archived(&job, &path.join("x.tar")).unwrap_err();
         assert!(std::error::Error::source(&error).unwrap().to_string().contains(".wh.config"), "{error}");
         assert!(names_in(&path).is_empty());
@@ -208,7 +229,15 @@ mod tests {
         let planned = some_of_everything().file("/srv/id", 0o644, std::process::id().to_string().as_bytes());
         let target = Target::host();
         let image = ImageConfig::new(&target).unwrap();
-        let job = Job { target: &target, rootfs: &planned.0, image, epoch: 0, outputs: &[] };
+        let job = Job {
+            target: &target,
+            rootfs: &planned.0,
+            image,
+            epoch: 0,
+            layered: Layered::Single,
+            origins: origins(),
+            outputs: &[],
+        };
         archived(&job, &path.join("x.tar")).unwrap();
         let listed = Command::new("tar").args(["-xOf", "x.tar", "manifest.json"]).current_dir(&path).output().unwrap();
         let manifest: Value = serde_json::from_slice(&listed.stdout).unwrap();

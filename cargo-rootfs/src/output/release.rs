@@ -13,6 +13,7 @@ use super::layering::{Finished, Layering};
 use super::{Claim, ImagePlace, Intake, Kind, Output};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
+use crate::layers::{Layered, Origins};
 use crate::rootfs::Rootfs;
 use crate::target::Target;
 use crate::write::{self, Observer, Staged};
@@ -23,6 +24,9 @@ pub(crate) struct Job<'a> {
     pub(crate) rootfs: &'a Rootfs,
     /// How it runs as an image.
     pub(crate) image: ImageConfig,
+    pub(crate) layered: Layered,
+    /// The directories that its files are from.
+    pub(crate) origins: Origins<'a>,
     /// The modification time of files outside of layers, in seconds since 1970.
     pub(crate) epoch: i64,
     pub(crate) outputs: &'a [Output],

@@ -1,6 +1,7 @@
 //! A run of the command: the plan, sysroots, the build and the proof, for every target.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use camino::Utf8PathBuf;
 
@@ -10,9 +11,10 @@ use super::{Epoch, Events};
 use crate::cargo::{self, Preparation, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
+use crate::layers::{Layered, Origins};
 use crate::layout::{self, Artifacts, Assembly, Content, Executable};
 use crate::options::BuildArgs;
-use crate::output::{self, Written};
+use crate::output::{self, Output, Written};
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::target::Target;
@@ -128,11 +130,21 @@ impl<'e> Session<'e> {
 }
 
 /// Writes every rootfs to each of its outputs. None has its name before all of them are complete.
-pub(crate) fn release(proved: &[Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
-    let jobs = proved.iter().map(|one| output::Job {
+pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
+    for one in proved.iter_mut() {
+        let has_layers = one.plan.outputs.iter().any(Output::has_layers);
+        if has_layers && one.plan.image.layered == Layered::Split {
+            one.assembly.find_owners()?;
+        }
+    }
+    let projects = proved.iter().map(|one| one.artifacts.build_tree.iter().map(|path| path.as_std_path().to_owned()));
+    let projects: Vec<Vec<PathBuf>> = projects.map(Iterator::collect).collect();
+    let jobs = proved.iter().zip(&projects).map(|(one, project)| output::Job {
         target: &one.plan.target,
         rootfs: &one.assembly.rootfs,
         image: one.image(epoch),
+        layered: one.plan.image.layered,
+        origins: Origins { project, sysroot: one.sysroot().as_std_path() },
         epoch: epoch.seconds(),
         outputs: &one.plan.outputs,
     });

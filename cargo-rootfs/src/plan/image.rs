@@ -6,6 +6,7 @@ use super::select::Selection;
 use super::{Purpose, Request};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
+use crate::layers::Layered;
 use crate::layout::Assembly;
 use crate::options::{ImageArgs, OutputArgs};
 use crate::output::Engine;
@@ -17,6 +18,7 @@ use crate::target::Target;
 pub(crate) struct ImagePlan {
     pub(crate) config: ImageConfig,
     pub(crate) start: Start,
+    pub(crate) layered: Layered,
 }
 
 /// What an image starts.
@@ -88,7 +90,7 @@ pub(super) fn image(
     let ports = args.expose.unwrap_or_default();
     Error::all(ports.iter().filter_map(|port| config.add_port(port).err()).collect())?;
     config.check()?;
-    Ok(ImagePlan { config, start })
+    Ok(ImagePlan { config, start, layered: args.layers.unwrap_or_default() })
 }
 
 /// The words of a command: as they are, or those of the JSON array that is the only one, as in a Dockerfile.
@@ -115,6 +117,7 @@ fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
         ("workdir", typed.workdir.is_some()),
         ("label", typed.label.is_some()),
         ("expose", typed.expose.is_some()),
+        ("layers", typed.layers.is_some()),
     ];
     flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
 }

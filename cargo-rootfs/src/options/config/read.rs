@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{BuildKeys, ContentArgs, Layer, Layers};
 use crate::error::{Error, Result};
+use crate::layers::Layered;
 use crate::layout::Variants;
 use crate::options::reserved;
 use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
@@ -39,6 +40,7 @@ const MORE_KEYS: &[&str] = &[
     "workdir",
     "label",
     "expose",
+    "layers",
     "target",
 ];
 
@@ -215,6 +217,7 @@ impl Reader<'_> {
             "workdir" => image.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "label" => image.label = Some(self.pairs(key, value)?),
             "expose" => image.expose = Some(self.ports(key, value)?),
+            "layers" => image.layers = Some(self.parsed(key, &self.text(key, value)?, parse_layers)?),
             _ => {
                 let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
                 let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
@@ -350,6 +353,10 @@ impl Reader<'_> {
 
 fn parse_engine(text: &str) -> Result<Engine> {
     Engine::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is not an engine: docker or podman")))
+}
+
+fn parse_layers(text: &str) -> Result<Layered> {
+    Layered::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is neither `split` nor `single`")))
 }
 
 fn parse_priority(text: &str) -> Result<Priority> {
