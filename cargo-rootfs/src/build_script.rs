@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
-use crate::layout::{Artifacts, Content, Executable, Include, Variants};
+use crate::layout::{Artifacts, Content, Executable, Include, Licenses, Records, Variants};
 use crate::path::RootfsPath;
 use crate::pipeline::{self, Directory, Epoch, Events, Job, Order};
 use crate::resolve::Priority;
@@ -110,6 +110,14 @@ impl Userland {
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.content.runtime = runtime;
+        self
+    }
+
+    /// Records of the packages that the files are of come along, and the licences of these packages (`--records auto
+    /// --licenses auto`). Unless asked for they do not: no scanner looks into a tar that a program embeds.
+    #[must_use]
+    pub fn with_records(mut self) -> Self {
+        (self.content.records, self.content.licenses) = (Records::Auto, Licenses::Auto);
         self
     }
 

@@ -12,12 +12,14 @@ mod joined;
 #[cfg(feature = "cli")]
 mod libc;
 mod libraries;
+mod licenses;
 mod locales;
 mod opened;
 mod owners;
 mod packaged;
 mod place;
 mod project;
+mod records;
 mod refusal;
 mod rights;
 mod root;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Result, Warning};
+use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::{self, Policy};
 use crate::proof::{self, Claim};
@@ -54,7 +57,9 @@ use crate::target::{Machine, Target};
 use crate::template::Template;
 #[cfg(feature = "cli")]
 pub(crate) use libc::check_tools;
+pub use licenses::Licenses;
 pub use opened::may_open_warning;
+pub use records::Records;
 pub use refusal::{Incomplete, Refusal};
 pub use scripts::Script;
 use seeds::Seeds;
@@ -76,6 +81,10 @@ pub struct Content {
     pub hwcaps: Variants,
     /// Whether what belongs with tools and libraries comes along (`--runtime`).
     pub runtime: Runtime,
+    /// Records of the packages that the files are of, for scanners (`--records`).
+    pub records: Records,
+    /// Licences of these packages (`--licenses`).
+    pub licenses: Licenses,
     /// Locales besides C.UTF-8, as setlocale(3) takes them (`--locale`).
     pub locales: Vec<String>,
     /// Rules of one's own, besides those that are built in and those of the template.
@@ -93,7 +102,7 @@ pub struct Content {
 }
 
 impl Default for Content {
-    /// Nothing, on the template `base`, as the command line has it.
+    /// Nothing, on the template `base`; other than on the command line, without records and licences.
     fn default() -> Self {
         Self {
             tools: Vec::new(),
@@ -102,6 +111,8 @@ impl Default for Content {
             dlopen: Priority::default(),
             hwcaps: Variants::default(),
             runtime: Runtime::default(),
+            records: Records::default(),
+            licenses: Licenses::default(),
             locales: Vec::new(),
             rules: Vec::new(),
             policy: Vec::new(),
@@ -184,7 +195,11 @@ impl Assembly {
     ///
     /// That reads the lists of all packages that are installed in the sysroot, so only a consumer of owners calls it.
     pub fn find_owners(&mut self) -> Result<()> {
-        owners::find(&mut self.rootfs, &mut Sysroot::open(&self.sysroot)?, self.machine);
+        let mut sysroot = Sysroot::open(&self.sysroot)?;
+        let has_owners = self.rootfs.iter().any(|(_, entry)| entry.package.is_some());
+        if let Some(database) = Database::open(&mut sysroot, self.machine).filter(|_| !has_owners) {
+            owners::Owners::default().find(&mut self.rootfs, &mut sysroot, &database);
+        }
         Ok(())
     }
 }

@@ -43,7 +43,7 @@
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
-//! | `layout` | seeds to gathered closures to entries | elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
+//! | `layout` | seeds to gathered closures to entries | distro elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `image` | an image's configuration | error path target |

@@ -36,8 +36,8 @@ pub struct Entry {
     pub capability: Option<Arc<[u8]>>,
     /// The reasons for its presence; never empty.
     pub origins: BTreeSet<Origin>,
-    /// The package of the sysroot's distribution that it belongs to, once [`crate::layout::Assembly::find_owners`] has
-    /// looked it up.
+    /// The package of the sysroot's distribution that it belongs to, once it was looked up: for records of packages, or
+    /// by [`crate::layout::Assembly::find_owners`].
     pub package: Option<Arc<OwningPackage>>,
 }
 
@@ -243,6 +243,12 @@ pub enum Origin {
         /// The option that it was taken for, as `--with-package curl`.
         because: Arc<str>,
     },
+    /// The record of this package, for scanners.
+    Record(Arc<str>),
+    /// The name and release of the distribution, for scanners.
+    Distribution,
+    /// The licence of this package.
+    Licence(Arc<str>),
     /// The program interpreter (PT_INTERP) of this object.
     InterpreterOf(RootfsPath),
     /// Asked for by `--locale`, as typed.
@@ -271,6 +277,9 @@ impl fmt::Display for Origin {
             }
             Self::Rule { name, why, because } => write!(f, "rule {name}: {why}, because of {because}"),
             Self::Package { name, because } => write!(f, "package {name}, for {because}"),
+            Self::Record(package) => write!(f, "record of package {package}"),
+            Self::Distribution => f.write_str("name of the distribution"),
+            Self::Licence(package) => write!(f, "licence of package {package}"),
             Self::InterpreterOf(path) => write!(f, "interpreter of {path}"),
             Self::Locale(name) => write!(f, "--locale {name}"),
             Self::Include(source) => write!(f, "--include {source}"),

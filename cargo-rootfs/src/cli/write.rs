@@ -29,8 +29,8 @@ const LARGE: u64 = 1 << 20;
 /// The number of the largest that are named.
 const NAMED: usize = 3;
 
-/// The largest additions of rules, by the name of the tool or library that called for them, and the number of files
-/// with set-ID bits: in parentheses, or nothing.
+/// The largest additions of rules, by the name of the tool or library that called for them, the size of licences, and
+/// the number of files with set-ID bits: in parentheses, or nothing.
 fn largest<'r, R: Iterator<Item = &'r Rootfs>>(rootfs: impl Fn() -> R) -> String {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     for (name, size) in rootfs().flat_map(report::additions) {
@@ -40,6 +40,10 @@ fn largest<'r, R: Iterator<Item = &'r Rootfs>>(rootfs: impl Fn() -> R) -> String
     sums.sort_by(|one, two| two.1.cmp(&one.1).then_with(|| one.0.cmp(&two.0)));
     let mut said: Vec<String> =
         sums.iter().take(NAMED).map(|(name, size)| format!("{name} +{}", bytes(*size))).collect();
+    match rootfs().map(report::licences).sum::<u64>() {
+        0 => {}
+        size => said.push(format!("licences {}", bytes(size))),
+    }
     match rootfs().map(report::set_ids).sum::<usize>() {
         0 => {}
         count => said.push(format!("{count} set-ID")),

@@ -13,7 +13,7 @@ use super::variants::{self, Variant};
 use super::worklist::{Worked, Worklist};
 use super::{
     Assembly, Brief, Notices, Planned, Refusal, Variants, closures, configuration, includes, locales, opened, packaged,
-    skeleton, suggestions,
+    records, skeleton, suggestions,
 };
 use crate::error::Warning;
 use crate::packages;
@@ -126,6 +126,7 @@ impl Gathered<'_> {
         }
         layout.top_links();
         layout.second_names(&seeds.tools)?;
+        records::lay_out(&mut layout, machine, content.records, content.licenses)?;
         warnings.extend(std::mem::take(&mut layout.surprises).warnings());
         let rootfs = layout.finish()?;
 

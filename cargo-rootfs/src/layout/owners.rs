@@ -2,31 +2,45 @@
 //!
 //! It asks the lists of every installed package, so it runs for a consumer that shows owners, never for an archive alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 use crate::packages::{Database, Package, PackageId};
 use crate::path::RootfsPath;
 use crate::resolve::{Files, Find};
 use crate::rootfs::{Body, Entry, Kind, OwningPackage, Rootfs};
 use crate::sysroot::Sysroot;
-use crate::target::Machine;
 
-/// Sets the package of each entry that `sysroot` has at the same path; of others none is known. A directory belongs to
-/// every package with a file in it, so it has none either.
-pub(super) fn find(rootfs: &mut Rootfs, sysroot: &mut Sysroot, machine: Machine) {
-    let Some(database) = Database::open(sysroot, machine) else { return };
-    let paths: Vec<RootfsPath> = rootfs
-        .iter()
-        .filter(|(path, entry)| is_of(sysroot, rootfs, path, entry))
-        .map(|(path, _)| path.clone())
-        .collect();
-    let mut known: FxHashMap<PackageId, Arc<OwningPackage>> = FxHashMap::default();
-    for (path, owner) in paths.iter().zip(database.owners(sysroot, &paths)) {
-        let (Some(id), Some(entry)) = (owner, rootfs.get_mut(path)) else { continue };
-        let package = known.entry(id).or_insert_with(|| Arc::new(owning(database.package(id))));
-        entry.package = Some(Arc::clone(package));
+/// The packages that have a file in a rootfs.
+#[derive(Default)]
+pub(super) struct Owners {
+    pub(super) known: BTreeMap<PackageId, Arc<OwningPackage>>,
+    /// Entries that were asked about.
+    asked: FxHashSet<RootfsPath>,
+}
+
+impl Owners {
+    /// Sets the package of each entry that `sysroot` has at the same path; of others none is known. A directory belongs
+    /// to every package with a file in it, so it has none either. Gives the packages that were not known before.
+    pub(super) fn find(&mut self, rootfs: &mut Rootfs, sysroot: &mut Sysroot, database: &Database) -> Vec<PackageId> {
+        let paths: Vec<RootfsPath> = rootfs
+            .iter()
+            .filter(|(path, entry)| !self.asked.contains(*path) && is_of(sysroot, rootfs, path, entry))
+            .map(|(path, _)| path.clone())
+            .collect();
+        let mut new = Vec::new();
+        for (path, owner) in paths.iter().zip(database.owners(sysroot, &paths)) {
+            let (Some(id), Some(entry)) = (owner, rootfs.get_mut(path)) else { continue };
+            let package = self.known.entry(id).or_insert_with(|| {
+                new.push(id);
+                Arc::new(owning(database.package(id)))
+            });
+            entry.package = Some(Arc::clone(package));
+        }
+        self.asked.extend(paths);
+        new
     }
 }
 

@@ -13,7 +13,7 @@ use super::named::NamedOutputs;
 use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
 use crate::layers::Layered;
-use crate::layout::{Include, Variants};
+use crate::layout::{Include, Licenses, Records, Variants};
 use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::policy::Row;
@@ -412,6 +412,15 @@ pub(crate) struct ContentArgs {
     /// `packages` each tool comes with the other files of its own package as well, but for documentation.
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<Runtime>,
+    /// Records of the packages that the files are of, for scanners: `auto` (where the sysroot has a database of
+    /// packages) or `none` [default: auto]
+    ///
+    /// Debian's and Ubuntu's lie in /var/lib/dpkg/status.d, each cut to the files that are there.
+    #[arg(long, value_name = "RECORDS")]
+    pub(crate) records: Option<Records>,
+    /// Licences of these packages, and the common licences that they name: `auto` or `none` [default: auto]
+    #[arg(long, value_name = "LICENSES")]
+    pub(crate) licenses: Option<Licenses>,
     /// Locales besides C.UTF-8, as `de_DE.UTF-8`; comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) locale: Option<Vec<String>>,

@@ -138,6 +138,8 @@ impl Layer {
             ("dlopen", differ(&a.dlopen, &b.dlopen, &c.dlopen)),
             ("hwcaps", differ(&a.hwcaps, &b.hwcaps, &c.hwcaps)),
             ("runtime", differ(&a.runtime, &b.runtime, &c.runtime)),
+            ("records", differ(&a.records, &b.records, &c.records)),
+            ("licenses", differ(&a.licenses, &b.licenses, &c.licenses)),
             ("template", differ(&a.template, &b.template, &c.template)),
             ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
             ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
@@ -169,6 +171,8 @@ impl ContentArgs {
             dlopen: self.dlopen.or(far.dlopen),
             hwcaps: self.hwcaps.or(far.hwcaps),
             runtime: self.runtime.or(far.runtime),
+            records: self.records.or(far.records),
+            licenses: self.licenses.or(far.licenses),
             locale: list(far.locale, self.locale, lists),
             rules: list(far.rules, self.rules, lists),
             // Each row has a name: a nearer one takes the place of a farther one.

@@ -9,7 +9,7 @@ use clap::builder::PossibleValue;
 use crate::enter::{Access, Network};
 use crate::error::Error;
 use crate::layers::Layered;
-use crate::layout::{Include, Variants};
+use crate::layout::{Include, Licenses, Records, Variants};
 use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
@@ -198,6 +198,32 @@ impl ValueEnum for Runtime {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Records {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+        }))
+    }
+}
+
+impl ValueEnum for Licenses {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+        }))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 /// The second from apk-tools 3 on, where /lib is merged.
-const FILES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
+pub(crate) const FILES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 
 pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     let read = |path: &&str| view.read_small(&RootfsPath::root().join(path.as_bytes()), LONGEST);
@@ -22,7 +22,11 @@ pub(super) fn packages(bytes: &[u8]) -> Vec<Package> {
     let mut start = 0;
     while start < bytes.len() {
         let end = memchr::memmem::find(&bytes[start..], b"\n\n").map_or(bytes.len(), |more| start + more + 1);
-        packages.extend(package(&bytes[start..end]).map(|it| Package { listing: Listing::Range(start..end), ..it }));
+        packages.extend(package(&bytes[start..end]).map(|it| Package {
+            listing: Listing::Record,
+            record: start..end,
+            ..it
+        }));
         start = end + 1;
     }
     packages
@@ -72,4 +76,31 @@ pub(super) fn files(record: &[u8]) -> Vec<RootfsPath> {
         }
     }
     files
+}
+
+/// A record with the files alone that `is_there` finds at their place, and the folders that these are in.
+pub(crate) fn cut(record: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(record.len());
+    // The lines of a folder wait for its first file; what is said of a file comes after its name.
+    let (mut folder, mut waiting, mut is_kept) = (None, Vec::new(), true);
+    for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let Some((field, value)) = line.split_at_checked(2) else { continue };
+        match field {
+            b"F:" => {
+                (folder, is_kept) = (Some(RootfsPath::root().join(value)), false);
+                waiting = [line, b"\n"].concat();
+            }
+            b"M:" => waiting.extend([line, b"\n"].concat()),
+            b"R:" => {
+                is_kept = folder.as_ref().is_some_and(|folder| is_there(&folder.join(value)));
+                if is_kept {
+                    text.append(&mut waiting);
+                    text.extend([line, b"\n"].concat());
+                }
+            }
+            _ if is_kept => text.extend([line, b"\n"].concat()),
+            _ => {}
+        }
+    }
+    text
 }

@@ -3,6 +3,10 @@
 //!
 //! Formats: deb822(5), deb-control(5), dpkg-divert(1), update-alternatives(1).
 
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
 use super::{Database, Format, LONGEST, Listing, Package, text};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
@@ -25,7 +29,7 @@ fn at(path: &str) -> RootfsPath {
 
 pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     let folder = view.walk(&at(FOLDER)).path;
-    let mut packages = Vec::new();
+    let (mut packages, mut bytes) = (Vec::new(), Vec::new());
     if let Some(status) = view.read_small(&folder.join(b"status"), LONGEST) {
         let info = folder.join(b"info");
         packages.extend(self::packages(&status).into_iter().map(|package| {
@@ -34,6 +38,7 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
                 vec![list(format!("{}:{}", package.name, package.architecture)), list(package.name.to_string())];
             Package { listing: Listing::Files(lists), ..package }
         }));
+        bytes = status;
     }
     let parts = folder.join(b"status.d");
     for name in view.names(&parts) {
@@ -42,15 +47,18 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
         }
         let Some(record) = view.peek(&parts.join(&name), LONGEST) else { continue };
         let sums = parts.join(&[&name[..], b".md5sums"].concat());
-        packages.extend(records(&record).filter_map(|record| {
-            let package = package(record)?;
-            Some(Package { listing: Listing::Files(vec![sums.clone()]), ..package })
+        let start = bytes.len();
+        packages.extend(records(&record).filter_map(|(range, text)| {
+            let record = start + range.start..start + range.end;
+            Some(Package { listing: Listing::Files(vec![sums.clone()]), record, ..package(text)? })
         }));
+        bytes.extend(record);
     }
     if packages.is_empty() {
         return None;
     }
     let mut database = Database::unindexed(Format::Dpkg, packages);
+    database.bytes = bytes;
     database.diversions = diversions(&view.peek(&folder.join(b"diversions"), LONGEST).unwrap_or_default());
     Some(database)
 }
@@ -59,26 +67,26 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
 pub(super) fn packages(bytes: &[u8]) -> Vec<Package> {
     // `install ok installed`: the last word is what is, the first what is wanted. Unpacked is what mmdebstrap and
     // `dpkg --unpack` leave, and the files are there.
-    let is_there = |record: &&[u8]| {
+    let is_there = |record: &[u8]| {
         let status = field(record, b"Status").unwrap_or_default();
         let is = status.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
         !matches!(is, b"not-installed" | b"config-files" | b"half-installed" | b"")
     };
-    records(bytes).filter(is_there).filter_map(package).collect()
+    let installed = records(bytes).filter(|(_, record)| is_there(record));
+    installed.filter_map(|(range, text)| Some(Package { record: range, ..package(text)? })).collect()
 }
 
-fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
+/// Each record with its place.
+fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
+    let mut next = 0;
     std::iter::from_fn(move || {
-        if rest.is_empty() {
+        if next >= bytes.len() {
             return None;
         }
-        let (record, after) = match memchr::memmem::find(rest, b"\n\n") {
-            Some(end) => (&rest[..=end], &rest[end + 2..]),
-            None => (rest, &[][..]),
-        };
-        rest = after;
-        Some(record)
+        let (start, end) = (next, memchr::memmem::find(&bytes[next..], b"\n\n").map(|end| next + end + 1));
+        next = end.map_or(bytes.len(), |end| end + 1);
+        let range = start..end.unwrap_or(bytes.len());
+        Some((range.clone(), &bytes[range]))
     })
 }
 
@@ -99,6 +107,8 @@ fn package(record: &[u8]) -> Option<Package> {
             b"Architecture" => package.architecture = text(value).unwrap_or_default(),
             // `glibc (2.36-9)` where versions differ.
             b"Source" => package.source = relation(value),
+            b"Essential" => package.is_core |= value == b"yes",
+            b"Priority" => package.is_core |= value == b"required",
             b"Depends" | b"Pre-Depends" => relations(value, &mut package.depends),
             b"Provides" => package.provides.extend(value.split(|byte| *byte == b',').filter_map(relation)),
             _ => {}
@@ -157,15 +167,43 @@ pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     bytes.split(|byte| *byte == b'\n').filter_map(path).filter(is_safe).collect()
 }
 
-/// Whether a list has `path`, without taking it apart.
-pub(super) fn has(list: &[u8], path: &RootfsPath) -> bool {
-    // After the slash of `/usr/bin/x`, or the spaces of `hash  usr/bin/x`: whole lines alone.
-    let name = path.relative();
-    memchr::memmem::find_iter(list, name).any(|start| {
-        let (before, after) = (&list[..start], &list[start + name.len()..]);
-        let begins = before == b"/" || before.ends_with(b"\n/") || before.ends_with(b"  ") || before.ends_with(b"  ./");
-        begins && matches!(after.first(), None | Some(b'\n'))
+/// The paths of a list as [`files()`] has them, each as text without the first slash; none is checked.
+pub(super) fn listed(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| match line.strip_prefix(b"/") {
+        Some(path) => Some(path),
+        None => line.get(32..)?.strip_prefix(b"  ").map(|path| path.strip_prefix(b"./").unwrap_or(path)),
     })
+}
+
+/// The sum of each path in an `.md5sums` (deb-md5sums(5)).
+pub(super) fn sums(bytes: &[u8]) -> FxHashMap<RootfsPath, Box<str>> {
+    let one = |line: &[u8]| {
+        let (sum, rest) = line.split_at_checked(32)?;
+        let path = rest.strip_prefix(b"  ").filter(|path| !path.contains(&0))?;
+        let is_sum = sum.iter().all(u8::is_ascii_hexdigit);
+        is_sum.then(|| (RootfsPath::root().join(path), String::from_utf8_lossy(sum).into()))
+    };
+    bytes.split(|byte| *byte == b'\n').filter_map(one).collect()
+}
+
+/// Fields of a record that tell of a system, and not of the package: its state, and sums of configuration files.
+const OF_A_SYSTEM: [&[u8]; 5] = [b"Status", b"Conffiles", b"Config-Version", b"Triggers-Pending", b"Triggers-Awaited"];
+
+/// A record with `status`, without what tells of the system that it is from, and with no field twice.
+pub(crate) fn cut(record: &[u8], status: Option<&str>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(record.len());
+    let mut seen: Vec<&[u8]> = OF_A_SYSTEM.to_vec();
+    for (name, value) in fields(record) {
+        if seen.iter().any(|known| known.eq_ignore_ascii_case(name)) || value.is_empty() {
+            continue;
+        }
+        seen.push(name);
+        text.extend([name, b": ", value, b"\n"].concat());
+        if name == b"Package" {
+            text.extend(status.map(|status| format!("Status: {status}\n")).unwrap_or_default().into_bytes());
+        }
+    }
+    text
 }
 
 /// Three lines each: from, to, by.

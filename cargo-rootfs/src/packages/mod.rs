@@ -16,16 +16,16 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::wording::nearest;
 
+pub(crate) use apk::{FILES as APK_FILES, cut as cut_apk_record};
+pub(crate) use dpkg::cut as cut_dpkg_record;
 #[cfg(feature = "cli")]
 pub(crate) use hints::ABOUT;
 pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
 pub(crate) use known::known_owner;
+pub(crate) use pacman::cut as cut_pacman_list;
 
 /// Longer files of a database are not read: Debian's whole archive is 40 MB.
 const LONGEST: usize = 64 << 20;
-
-/// How many paths are looked for in the text of a list; for more, the list is taken apart.
-const FEW: usize = 16;
 
 /// Bytes of the longest path that a system call takes, with a NUL at its end (linux/limits.h).
 const PATH_MAX: usize = 4096;
@@ -50,6 +50,10 @@ pub struct Package {
     depends: Vec<Vec<Box<str>>>,
     /// Other names that it answers to, without versions.
     provides: Vec<Box<str>>,
+    /// Whether each system has it, so that its files are likely to be met.
+    is_core: bool,
+    /// The bytes of its record in [`Database::bytes`].
+    record: std::ops::Range<usize>,
     /// Where its list of files is: what that means is the format's.
     listing: Listing,
 }
@@ -61,8 +65,8 @@ enum Listing {
     #[default]
     None,
     Files(Vec<RootfsPath>),
-    /// In the database's one file.
-    Range(std::ops::Range<usize>),
+    /// In its record.
+    Record,
 }
 
 /// Who keeps a database.
@@ -114,7 +118,7 @@ pub struct Database {
     named: FxHashMap<Box<str>, Vec<PackageId>>,
     /// Those that answer to a name that is not theirs.
     providers: FxHashMap<Box<str>, Vec<PackageId>>,
-    /// The database's one file, where it is that: apk's.
+    /// The records of all packages, one after the other: apk's file, dpkg's `status` and what `status.d` has, each `desc`.
     bytes: Vec<u8>,
     diversions: Vec<dpkg::Diversion>,
     /// Folders that are links in the sysroot, and where they lead: a list may have a file under either.
@@ -291,7 +295,7 @@ impl Database {
         let package = self.package(id);
         let files = match &package.listing {
             Listing::None => Vec::new(),
-            Listing::Range(range) => self.bytes.get(range.clone()).map(|it| self.format.files(it)).unwrap_or_default(),
+            Listing::Record => self.format.files(self.record(id)),
             Listing::Files(lists) => read_first(view, lists).map(|it| self.format.files(&it)).unwrap_or_default(),
         };
         match self.diversions[..] {
@@ -304,54 +308,99 @@ impl Database {
     /// may be without `/usr`. Paths are real ones.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
         let mut owners = vec![None; paths.len()];
-        let asked: Vec<Vec<RootfsPath>> = paths.iter().map(|path| self.names(path)).collect();
-        // Most tools are in a package of their own name: that one is looked into first.
-        let likely: FxHashSet<PackageId> = paths
-            .iter()
-            .filter_map(|path| self.named.get(std::str::from_utf8(path.file_name()).ok()?)?.first().copied())
-            .collect();
-        // A file that packages of two architectures share belongs to the one that a name without its architecture means.
-        let is_ours = |id: &PackageId| self.named.get(&self.package(*id).name).is_some_and(|ids| ids.contains(id));
-        let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
-        let rest = ours.into_iter().chain(others).filter(|id| !likely.contains(id));
-        for id in likely.iter().copied().chain(rest) {
-            let open: Vec<usize> = (0..paths.len()).filter(|&at| owners[at].is_none()).collect();
-            if open.is_empty() {
+        // A path may be listed under each of these names.
+        let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
+        let mut open = 0;
+        for (at, path) in paths.iter().enumerate() {
+            let names = self.names(path);
+            open += usize::from(!names.is_empty());
+            names.into_iter().for_each(|name| wanted.entry(name).or_default().push(at));
+        }
+        // What is diverted is listed under the name that it lost.
+        let lost: Vec<_> = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from).collect();
+        let asked: FxHashSet<&[u8]> = wanted.keys().chain(lost).map(RootfsPath::relative).collect();
+        for id in self.likely_first(paths) {
+            if open == 0 {
                 break;
             }
-            let has = self.has(view, id, open.iter().map(|&at| &asked[at]));
-            for (at, _) in open.into_iter().zip(has).filter(|(_, has)| *has) {
-                owners[at] = Some(id);
+            for listed in self.listed(view, id, &asked) {
+                for at in wanted.get(&self.diverted(self.package(id), listed)).into_iter().flatten() {
+                    open -= usize::from(owners[*at].is_none());
+                    owners[*at].get_or_insert(id);
+                }
             }
         }
         owners
     }
 
-    /// Whether the package has any of the names, for each set of names.
-    fn has<'n>(
-        &self,
-        view: &Sysroot,
-        id: PackageId,
-        sets: impl ExactSizeIterator<Item = &'n Vec<RootfsPath>>,
-    ) -> Vec<bool> {
-        let package = self.package(id);
-        match &package.listing {
-            Listing::Files(lists) if self.format == Format::Dpkg && sets.len() <= FEW => {
+    /// All packages: those that the names of `paths` lead to, those that each system has, then the rest; of two
+    /// architectures that share a file the one first that a name without its architecture means.
+    fn likely_first(&self, paths: &[RootfsPath]) -> impl Iterator<Item = PackageId> {
+        let mut seen: FxHashSet<PackageId> = FxHashSet::default();
+        let named = paths.iter().flat_map(guesses).filter_map(|name| self.named.get(&*name)?.first().copied());
+        let mut likely: Vec<PackageId> = named.filter(|id| seen.insert(*id)).collect();
+        let is_ours = |id: &PackageId| self.named.get(&self.package(*id).name).is_some_and(|ids| ids.contains(id));
+        let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
+        let (core, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(|id| self.package(*id).is_core);
+        likely.extend(core.into_iter().chain(rest).chain(others).filter(|id| !seen.contains(id)));
+        likely.into_iter()
+    }
+
+    /// The paths, of those whose text without the first slash is `asked` for, that the list of a package has.
+    fn listed(&self, view: &Sysroot, id: PackageId, asked: &FxHashSet<&[u8]>) -> Vec<RootfsPath> {
+        match &self.package(id).listing {
+            Listing::Files(lists) if self.format == Format::Dpkg => {
                 let bytes = read_first(view, lists).unwrap_or_default();
-                sets.map(|names| {
-                    names.iter().any(|name| dpkg::has(&bytes, name) && self.diverted(package, name.clone()) == *name)
-                        || self
-                            .diversions
-                            .iter()
-                            .any(|it| names.contains(&it.to) && it.by != package.name && dpkg::has(&bytes, &it.from))
-                })
-                .collect()
+                dpkg::listed(&bytes).filter(|path| asked.contains(path)).map(|it| RootfsPath::root().join(it)).collect()
             }
-            _ => {
-                let files: FxHashSet<RootfsPath> = self.files(view, id).into_iter().collect();
-                sets.map(|names| names.iter().any(|name| files.contains(name))).collect()
+            Listing::None => Vec::new(),
+            Listing::Files(lists) => {
+                let files = read_first(view, lists).map(|it| self.format.files(&it)).unwrap_or_default();
+                files.into_iter().filter(|path| asked.contains(path.relative())).collect()
+            }
+            Listing::Record => {
+                let files = self.format.files(self.record(id));
+                files.into_iter().filter(|path| asked.contains(path.relative())).collect()
             }
         }
+    }
+
+    /// The names under which the list of a package, or its sums, may have what is really at `path`.
+    pub(crate) fn listed_as(&self, id: PackageId, path: &RootfsPath) -> Vec<RootfsPath> {
+        let mut names = self.names(path);
+        let by = &self.package(id).name;
+        let lost: Vec<_> = self.diversions.iter().filter(|it| names.contains(&it.to) && it.by != *by).collect();
+        names.extend(lost.into_iter().map(|it| it.from.clone()));
+        names
+    }
+
+    /// The path without its ending of a dpkg package's files beside the status: `/var/lib/dpkg/info/libc6:amd64`.
+    pub(crate) fn stem(&self, view: &Sysroot, id: PackageId) -> Option<RootfsPath> {
+        let Listing::Files(lists) = &self.package(id).listing else { return None };
+        let list = lists.iter().find(|list| view.has(list))?;
+        let name = list.file_name();
+        let stem = name.strip_suffix(b".list").or_else(|| name.strip_suffix(b".md5sums"))?;
+        Some(list.parent()?.child(stem))
+    }
+
+    /// The MD5 sum of each file of a dpkg package: of what is configuration, or was made when it was installed, there is
+    /// none.
+    pub(crate) fn sums(&self, view: &Sysroot, id: PackageId) -> FxHashMap<RootfsPath, Box<str>> {
+        let Some(stem) = self.stem(view, id) else { return FxHashMap::default() };
+        let file = stem.parent().unwrap_or_else(RootfsPath::root).child(&[stem.file_name(), b".md5sums"].concat());
+        dpkg::sums(&view.peek(&file, LONGEST).unwrap_or_default())
+    }
+
+    /// The folder of a pacman package, and its list of files.
+    pub(crate) fn pacman_list(&self, view: &Sysroot, id: PackageId) -> Option<(RootfsPath, Vec<u8>)> {
+        let Listing::Files(lists) = &self.package(id).listing else { return None };
+        let file = lists.first()?;
+        Some((file.parent()?, view.peek(file, LONGEST)?))
+    }
+
+    /// The text of a package's record, as the database has it.
+    pub(crate) fn record(&self, id: PackageId) -> &[u8] {
+        self.bytes.get(self.package(id).record.clone()).unwrap_or_default()
     }
 
     /// The paths under which a database may have what is really at `path`.
@@ -382,6 +431,23 @@ impl Database {
     pub fn alternatives(&self, view: &mut Sysroot) -> Vec<RootfsPath> {
         if self.format == Format::Dpkg { dpkg::alternatives(view) } else { Vec::new() }
     }
+}
+
+/// Names of packages that may have the file at `path`: its own name, that of a directory of documentation, and Debian's
+/// for a library of this soname (Debian policy, 8.1).
+fn guesses(path: &RootfsPath) -> Vec<String> {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+    let Some(name) = text(path.file_name()) else { return Vec::new() };
+    if let Some((stem, version)) = name.split_once(".so.") {
+        let major = version.split('.').next().unwrap_or(version);
+        let stem = stem.replace('_', "-").to_ascii_lowercase();
+        let dash = if stem.ends_with(|last: char| last.is_ascii_digit()) { "-" } else { "" };
+        let package = format!("{stem}{dash}{major}");
+        return vec![format!("{package}t64"), package];
+    }
+    let folder = path.parent();
+    let in_documentation = folder.as_ref().filter(|it| it.as_bytes().starts_with(b"/usr/share/doc/"));
+    in_documentation.and_then(|folder| text(folder.file_name())).into_iter().chain([name]).collect()
 }
 
 /// Whether a file is in a folder of programs.

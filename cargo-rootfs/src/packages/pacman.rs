@@ -9,13 +9,16 @@ const FOLDER: &str = "/var/lib/pacman/local";
 
 pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     let folder = view.walk(&RootfsPath::root().join(FOLDER.as_bytes())).path;
-    let mut packages = Vec::new();
+    let (mut packages, mut bytes) = (Vec::new(), Vec::new());
     for name in view.names(&folder) {
         let own = folder.join(&name);
-        let Some(package) = view.peek(&own.join(b"desc"), LONGEST).and_then(|bytes| package(&bytes)) else { continue };
-        packages.push(Package { listing: Listing::Files(vec![own.join(b"files")]), ..package });
+        let Some(desc) = view.peek(&own.join(b"desc"), LONGEST) else { continue };
+        let Some(package) = package(&desc) else { continue };
+        let record = bytes.len()..bytes.len() + desc.len();
+        bytes.extend(desc);
+        packages.push(Package { listing: Listing::Files(vec![own.join(b"files")]), record, ..package });
     }
-    (!packages.is_empty()).then(|| Database::unindexed(Format::Pacman, packages))
+    (!packages.is_empty()).then(|| Database { bytes, ..Database::unindexed(Format::Pacman, packages) })
 }
 
 pub(super) fn package(desc: &[u8]) -> Option<Package> {
@@ -57,4 +60,15 @@ pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     let listed = values(bytes).filter(|(section, _)| *section == b"%FILES%").map(|(_, path)| path);
     let is_safe = |path: &&[u8]| !path.contains(&0) && path.split(|byte| *byte == b'/').all(|part| part != b"..");
     listed.filter(is_safe).map(|path| RootfsPath::root().join(path)).collect()
+}
+
+/// A list with the files alone that `is_there` finds at their place.
+pub(crate) fn cut(list: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
+    let mut text = b"%FILES%\n".to_vec();
+    for (_, path) in values(list).filter(|(section, _)| *section == b"%FILES%") {
+        if !path.ends_with(b"/") && is_there(&RootfsPath::root().join(path)) {
+            text.extend([path, b"\n"].concat());
+        }
+    }
+    text
 }

@@ -4,7 +4,7 @@ use camino::Utf8PathBuf;
 
 use super::SysrootPlan;
 use crate::error::Result;
-use crate::layout::Content;
+use crate::layout::{Content, Licenses, Records};
 use crate::options::ContentArgs;
 use crate::provision::Suite;
 use crate::target::{Machine, Target};
@@ -25,6 +25,8 @@ pub(super) fn content(args: ContentArgs) -> Content {
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),
         runtime: args.runtime.unwrap_or_default(),
+        records: args.records.unwrap_or(Records::Auto),
+        licenses: args.licenses.unwrap_or(Licenses::Auto),
         locales: args.locale.unwrap_or_default(),
         rules: args.rules.unwrap_or_default(),
         policy: args.policy,

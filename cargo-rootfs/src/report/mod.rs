@@ -19,7 +19,7 @@ pub use absent::{absent, left_out_by, named, sonames};
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
 #[cfg(feature = "cli")]
-pub use sizes::{Cost, Costs, additions, costs, set_ids, sizes};
+pub use sizes::{Cost, Costs, additions, costs, licences, set_ids, sizes};
 pub use tree::{Show, tree};
 pub use versions::{unversioned_warning, version_error};
 pub use why::why;

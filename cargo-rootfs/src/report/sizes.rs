@@ -62,7 +62,7 @@ impl Graph {
                 };
                 match by.and_then(|by| index.get(by)) {
                     Some(by) => brings[*by].push((entry, edge)),
-                    None => asked.entry(origin.to_string()).or_default().push(entry),
+                    None => asked.entry(label(origin)).or_default().push(entry),
                 }
             }
         }
@@ -81,6 +81,21 @@ impl Graph {
         }
         reached
     }
+}
+
+/// What was asked for, in words. Records and licences are one thing each, not one of every package.
+fn label(origin: &Origin) -> String {
+    match origin {
+        Origin::Record(_) | Origin::Distribution => "records of packages".to_owned(),
+        Origin::Licence(_) => "licences of packages".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The bytes of licences that are there for nothing else.
+pub fn licences(rootfs: &Rootfs) -> u64 {
+    let is_licence = |origin: &Origin| matches!(origin, Origin::Licence(_));
+    rootfs.iter().filter(|(_, entry)| entry.origins.iter().all(is_licence)).map(|(_, entry)| entry.size()).sum()
 }
 
 /// What each thing that was asked for costs.

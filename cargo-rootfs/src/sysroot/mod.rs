@@ -309,6 +309,11 @@ impl Sysroot {
         (bytes.len() <= limit).then_some(bytes)
     }
 
+    /// Whether a file is at a path that is free of links. It becomes none that was looked at.
+    pub(crate) fn has(&self, path: &RootfsPath) -> bool {
+        self.disk.file(path).is_ok()
+    }
+
     /// The host paths that were looked at: those that were there, and those that were not.
     pub fn inputs(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (mut present, mut absent) = (Vec::new(), Vec::new());

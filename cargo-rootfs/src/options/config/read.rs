@@ -23,9 +23,9 @@ use crate::wording::nearest;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
-    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
 ];
 
 /// Keys that come after them.
@@ -185,6 +185,8 @@ impl Reader<'_> {
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
             "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
+            "records" => content.records = Some(self.parsed(key, &self.text(key, value)?, parse_word)?),
+            "licenses" => content.licenses = Some(self.parsed(key, &self.text(key, value)?, parse_word)?),
             "locale" => content.locale = Some(self.list(key, value)?),
             "rule" => content.rules = Some(self.rows(runtime::from_json(value))?),
             "secret" => self.policy(content, Kind::Secret, value)?,
@@ -366,6 +368,14 @@ fn parse_priority(text: &str) -> Result<Priority> {
 
 fn parse_runtime(text: &str) -> Result<Runtime> {
     Runtime::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is none of `none`, `rules` and `packages`")))
+}
+
+/// One of the words of a type.
+fn parse_word<T: ValueEnum>(text: &str) -> Result<T> {
+    T::from_str(text, false).map_err(|_| {
+        let all = T::value_variants().iter().filter_map(|it| Some(format!("`{}`", it.to_possible_value()?.get_name())));
+        Error::usage(format!("`{text}` is none of {}", all.collect::<Vec<_>>().join(", ")))
+    })
 }
 
 fn parse_variants(text: &str) -> Result<Variants> {

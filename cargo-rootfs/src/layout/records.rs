@@ -1,0 +1,204 @@
+//! Records of packages: what the sysroot's database says of every package with a file in the rootfs, cut to these files,
+//! where scanners and package managers look for it.
+//!
+//! dpkg's lie in `/var/lib/dpkg/status.d`, as in distroless images: trivy, syft, grype and osv-scanner read that. With
+//! dpkg itself packed, which reads `status` alone, that takes their place. rpm's databases are not read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::licenses::{self, Licenses};
+use super::owners::Owners;
+use super::place::{IfThere, Layout};
+use crate::distro::{OS_RELEASE, OsRelease};
+use crate::error::Result;
+use crate::packages::{self, Database, Format, PackageId};
+use crate::path::RootfsPath;
+use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
+use crate::target::Machine;
+
+/// Whether records of packages come along.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Records {
+    /// None.
+    #[default]
+    None,
+    /// One for each package with a file in the rootfs, where the sysroot has a database that can be read.
+    Auto,
+}
+
+const DPKG: &str = "/var/lib/dpkg";
+
+/// Longer os-release files are none.
+const LONGEST: usize = 64 << 10;
+
+/// Finds the owners of all files, and adds their records and licences.
+pub(super) fn lay_out(layout: &mut Layout<'_>, machine: Machine, records: Records, licenses: Licenses) -> Result<()> {
+    if (records, licenses) == (Records::None, Licenses::None) {
+        return Ok(());
+    }
+    let Some(database) = Database::open(layout.view, machine) else { return Ok(()) };
+    if records == Records::Auto {
+        distribution(layout)?;
+    }
+    let mut owners = Owners::default();
+    loop {
+        // A licence may be another package's, as that of libgcc-s1 is gcc-12-base's.
+        let new = owners.find(&mut layout.rootfs, layout.view, &database);
+        if licenses == Licenses::None || new.is_empty() {
+            break;
+        }
+        new.iter().try_for_each(|id| licenses::lay_out(layout, &database.package(*id).name))?;
+    }
+    match records {
+        Records::Auto => Packed::new(layout, &database, owners.known).lay_out(layout),
+        Records::None => Ok(()),
+    }
+}
+
+/// Files by which scanners know the distribution: trivy asks for Debian's and Ubuntu's own, all others for os-release(5).
+fn distribution(layout: &mut Layout<'_>) -> Result<()> {
+    let at = |path: &str| RootfsPath::root().join(path.as_bytes());
+    let text = OS_RELEASE.iter().find_map(|path| layout.view.read_small(&at(path), LONGEST)).unwrap_or_default();
+    let os_release = OsRelease::new(String::from_utf8_lossy(&text));
+    let is_ubuntu = os_release.ids().any(|id| id == "ubuntu");
+    let mut paths = vec![OS_RELEASE[0], "/etc/debian_version", "/etc/alpine-release", "/etc/arch-release"];
+    paths.extend(is_ubuntu.then_some("/etc/lsb-release"));
+    for path in paths.into_iter().map(at) {
+        if layout.exists(&path) {
+            layout.copy(&path, &Origin::Distribution, IfThere::Keep)?;
+        }
+    }
+    Ok(())
+}
+
+/// The packages of a rootfs, and what it has of each.
+struct Packed<'d> {
+    database: &'d Database,
+    owners: BTreeMap<PackageId, Arc<OwningPackage>>,
+    /// Files and symlinks, in order.
+    files: BTreeMap<PackageId, Vec<RootfsPath>>,
+}
+
+impl<'d> Packed<'d> {
+    fn new(layout: &Layout<'_>, database: &'d Database, owners: BTreeMap<PackageId, Arc<OwningPackage>>) -> Self {
+        let mut files: BTreeMap<PackageId, Vec<RootfsPath>> = BTreeMap::new();
+        for (path, entry) in layout.rootfs.iter() {
+            let Some(package) = &entry.package else { continue };
+            let id = owners.iter().find(|(_, known)| Arc::ptr_eq(known, package)).map(|(id, _)| *id);
+            id.into_iter().for_each(|id| files.entry(id).or_default().push(path.clone()));
+        }
+        Self { database, owners, files }
+    }
+
+    fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
+        match self.database.format() {
+            Format::Dpkg if self.has_dpkg() => self.status(layout),
+            Format::Dpkg => self.status_d(layout),
+            Format::Apk => self.apk(layout),
+            Format::Pacman => self.pacman(layout),
+        }
+    }
+
+    fn has_dpkg(&self) -> bool {
+        let dpkg = self.owners.iter().find(|(_, package)| &*package.name == "dpkg");
+        let files = dpkg.and_then(|(id, _)| self.files.get(id));
+        files.is_some_and(|files| files.iter().any(|path| path.file_name() == b"dpkg" && !path.is_within(&docs())))
+    }
+
+    /// `status.d/PACKAGE`, and `PACKAGE.md5sums` beside it.
+    fn status_d(&self, layout: &mut Layout<'_>) -> Result<()> {
+        let folder = RootfsPath::root().join(format!("{DPKG}/status.d").as_bytes());
+        for (id, package) in &self.owners {
+            let is_twice = self.owners.values().filter(|other| other.name == package.name).count() > 1;
+            let name =
+                if is_twice { format!("{}:{}", package.name, package.architecture) } else { package.name.to_string() };
+            self.put(layout, package, folder.child(name.as_bytes()), self.record(*id, None))?;
+            let sums = self.sums(layout, *id);
+            self.put(layout, package, folder.child(format!("{name}.md5sums").as_bytes()), sums)?;
+        }
+        Ok(())
+    }
+
+    /// `status`, with the lists beside it that dpkg itself reads.
+    fn status(&self, layout: &mut Layout<'_>) -> Result<()> {
+        let folder = RootfsPath::root().join(DPKG.as_bytes());
+        let mut status = Vec::new();
+        for (id, package) in &self.owners {
+            status.extend([self.record(*id, Some("install ok installed")), b"\n".to_vec()].concat());
+            let Some(stem) = self.database.stem(layout.view, *id) else { continue };
+            let stem = folder.join(b"info").child(stem.file_name());
+            let beside = |ending: &str| RootfsPath::root().join(&[stem.as_bytes(), ending.as_bytes()].concat());
+            let lines = self.files.get(id).into_iter().flatten().map(|path| [path.as_bytes(), b"\n"].concat());
+            self.put(layout, package, beside(".list"), lines.collect::<Vec<_>>().concat())?;
+            let sums = self.sums(layout, *id);
+            self.put(layout, package, beside(".md5sums"), sums)?;
+        }
+        let dpkg = self.owners.values().find(|package| &*package.name == "dpkg");
+        dpkg.map_or(Ok(()), |dpkg| self.put(layout, dpkg, folder.child(b"status"), status))
+    }
+
+    fn record(&self, id: PackageId, status: Option<&str>) -> Vec<u8> {
+        packages::cut_dpkg_record(self.database.record(id), status)
+    }
+
+    /// The sums of the files that are there, by their paths in the rootfs: a package lists lib/x where a merged root has
+    /// usr/lib/x.
+    fn sums(&self, layout: &Layout<'_>, id: PackageId) -> Vec<u8> {
+        let sums = self.database.sums(layout.view, id);
+        let mut text = Vec::new();
+        for path in self.files.get(&id).into_iter().flatten() {
+            let is_file = layout.rootfs.get(path).is_some_and(Entry::is_file);
+            let names = self.database.listed_as(id, path);
+            if let Some(sum) = names.iter().find_map(|name| sums.get(name)).filter(|_| is_file) {
+                text.extend([sum.as_bytes(), b"  ", path.relative(), b"\n"].concat());
+            }
+        }
+        text
+    }
+
+    /// The names under which a package's list may have what is there of it.
+    fn names(&self, id: PackageId) -> FxHashSet<RootfsPath> {
+        self.files.get(&id).into_iter().flatten().flat_map(|path| self.database.listed_as(id, path)).collect()
+    }
+
+    /// apk has one file for all.
+    fn apk(&self, layout: &mut Layout<'_>) -> Result<()> {
+        let mut text = Vec::new();
+        for id in self.owners.keys() {
+            let names = self.names(*id);
+            let record = packages::cut_apk_record(self.database.record(*id), |path| names.contains(path));
+            text.extend([&record, &b"\n"[..]].concat());
+        }
+        let entry = Entry::new(Kind::File(Body::Bytes(text.into())), 0o644, Origin::Record("apk".into()));
+        let at = |path: &str| RootfsPath::root().join(path.as_bytes());
+        let path = packages::APK_FILES.map(at).into_iter().find(|path| layout.exists(path));
+        path.map_or(Ok(()), |path| layout.put(&path, entry, IfThere::Keep))
+    }
+
+    /// pacman has a folder for each.
+    fn pacman(&self, layout: &mut Layout<'_>) -> Result<()> {
+        for (id, package) in &self.owners {
+            let Some((folder, list)) = self.database.pacman_list(layout.view, *id) else { continue };
+            let names = self.names(*id);
+            self.put(layout, package, folder.child(b"desc"), self.database.record(*id).to_vec())?;
+            let files = packages::cut_pacman_list(&list, |path| names.contains(path));
+            self.put(layout, package, folder.child(b"files"), files)?;
+        }
+        Ok(())
+    }
+
+    /// A record is its package's: it lies in the layer of that.
+    fn put(&self, layout: &mut Layout<'_>, of: &Arc<OwningPackage>, path: RootfsPath, bytes: Vec<u8>) -> Result<()> {
+        let kind = Kind::File(Body::Bytes(bytes.into()));
+        let mut entry = Entry::new(kind, 0o644, Origin::Record(of.name.as_ref().into()));
+        entry.package = Some(Arc::clone(of));
+        layout.put(&path, entry, IfThere::Keep)
+    }
+}
+
+fn docs() -> RootfsPath {
+    RootfsPath::root().join(b"usr/share")
+}
