@@ -8,6 +8,7 @@ mod owners;
 mod packaged;
 mod planned;
 mod proof;
+mod records;
 mod refused;
 mod rules;
 mod scripts;
