@@ -30,7 +30,7 @@
 //! | `target` | machines and target triples, one row a machine | error |
 //! | `shortage` | things that a sysroot is short of | error |
 //! | `elf` | bytes to the facts that a loader reads of them | byte_search target |
-//! | `resolve` | the loaders' rules: closures | byte_search elf path shortage target |
+//! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
 //! | `rootfs` | the planned tree: entries with their origins | error path resolve |
 //! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob path resolve rootfs |
 //! | `script` | scripts: interpreters, and the commands that they call | - |
@@ -47,15 +47,16 @@
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `image` | an image's configuration | error path target |
+//! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
-//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve shortage sysroot target template write |
+//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve settings shortage sysroot target template write |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision target wording write |
 //! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
-//! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs target watch write |
+//! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
 //! | `findings` | the vocabulary of check and trace | path policy resolve rootfs sysroot watch |
 //! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
@@ -178,6 +179,8 @@ mod rows;
 #[doc(hidden)]
 pub mod runtime;
 mod script;
+#[cfg(feature = "cli")]
+mod settings;
 mod shortage;
 pub mod sysroot;
 pub mod target;

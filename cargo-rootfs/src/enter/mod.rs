@@ -37,7 +37,6 @@
 //! All files belong to root, who is the user who started it; other owners exist only where root started it.
 //! A setuid bit has nobody to change to. Capabilities hold inside the namespaces only.
 
-mod account;
 mod bind;
 mod channel;
 mod chroot;
@@ -47,7 +46,6 @@ mod foreground;
 mod init;
 mod layers;
 mod leftover;
-mod look_up;
 mod message;
 mod mounts;
 mod network;
@@ -64,9 +62,7 @@ use serde::{Deserialize, Serialize};
 use crate::path::RootfsPath;
 use crate::watch::Seen;
 
-use account::account;
 pub(crate) use bind::{Access, Bind};
-use look_up::{Found, look_up};
 pub(crate) use outside::{Entered, Files, Outcome, Outputs, Visit, stay};
 pub(crate) use program::{Program, command, enter, not_started, present, run};
 pub(crate) use watched::{Output, Stdin, Watching};

@@ -5,12 +5,13 @@
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 
-use super::{Command, Ended, Entered, Files, Found, Outcome, Visit, account, look_up, outside};
+use super::{Command, Ended, Entered, Files, Outcome, Visit, outside};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::events::Events;
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
 use crate::rootfs::Rootfs;
+use crate::settings::{Found, account, look_up};
 
 /// A choice of what is to run.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +98,7 @@ fn nothing_to_run(rootfs: &Rootfs) -> Error {
 }
 
 fn shell(rootfs: &Rootfs, path: &str, workdir: &RootfsPath) -> Result<&'static str> {
-    let is_there = |name: &&str| matches!(look_up(OsStr::new(name), path, workdir, rootfs), Found::Executable);
+    let is_there = |name: &&str| matches!(look_up(OsStr::new(name), path, workdir, rootfs), Found::Executable(_));
     SHELLS.into_iter().find(is_there).ok_or_else(|| {
         Error::command(exit_code::NOT_FOUND, "the rootfs has no shell, neither `bash` nor `sh`")
             .help("add one: --with bash")
@@ -110,7 +111,7 @@ pub(crate) fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
     let word = &command.words[0];
     let shown = word.to_string_lossy();
     match look_up(word, path.unwrap_or_default(), &command.workdir, rootfs) {
-        Found::Executable => Ok(()),
+        Found::Executable(_) => Ok(()),
         Found::Plain => Err(Error::command(exit_code::NOT_EXECUTABLE, format!("`{shown}` is not executable"))),
         Found::Absent => {
             let error = Error::command(exit_code::NOT_FOUND, format!("`{shown}` is not in the rootfs"));

@@ -17,6 +17,7 @@ use crate::options::BuildArgs;
 use crate::output::{self, Output, Written};
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
+use crate::settings;
 use crate::target::Target;
 use crate::write::Observer;
 
@@ -54,10 +55,15 @@ impl Order for RootfsPlan {
     }
 
     fn accept(&self, assembly: &Assembly) -> Result<()> {
-        match self.is_sysroot_named {
-            true => Ok(()),
-            false => layout::check_tools(&self.target, &self.content.tools, assembly),
+        if !self.is_sysroot_named {
+            layout::check_tools(&self.target, &self.content.tools, assembly)?;
         }
+        // Nothing reads the settings of an image where none is written.
+        if !self.outputs.iter().any(|output| output.kind.is_image) {
+            return Ok(());
+        }
+        let image = self.image.config(assembly, 0);
+        Error::all(settings::prove(&image, &assembly.rootfs, &assembly.closures))
     }
 }
 

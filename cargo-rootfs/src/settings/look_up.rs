@@ -7,9 +7,10 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Kind, Rootfs};
 
 /// The result of looking up a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    Executable,
+    /// A program, by its path free of symlinks.
+    Executable(RootfsPath),
     /// Something that cannot be executed.
     Plain,
     Absent,
@@ -25,9 +26,9 @@ pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &R
     let mut found = Found::Absent;
     for place in places {
         let way = rootfs.way(&place);
-        let Some((_, entry)) = way.last() else { continue };
+        let Some((path, entry)) = way.last() else { continue };
         match entry.kind {
-            Kind::File(_) | Kind::Hardlink(_) if entry.mode & 0o111 != 0 => return Found::Executable,
+            Kind::File(_) | Kind::Hardlink(_) if entry.mode & 0o111 != 0 => return Found::Executable(path.clone()),
             _ => found = Found::Plain,
         }
     }
@@ -58,15 +59,17 @@ mod tests {
         let look = |word: &str, workdir: &str| {
             look_up(OsStr::new(word), "/opt:/bin", &RootfsPath::parse(workdir).unwrap(), &rootfs)
         };
+        let tool = || Found::Executable(RootfsPath::parse("/usr/bin/tool").unwrap());
+        let plain = || Found::Executable(RootfsPath::parse("/usr/bin/plain").unwrap());
         for (word, workdir, found) in [
-            ("tool", "/", Found::Executable),
-            ("alias", "/", Found::Executable),
-            ("/bin/alias", "/", Found::Executable),
-            ("bin/tool", "/", Found::Executable),
-            ("../bin/tool", "/opt", Found::Executable),
-            ("./tool", "/usr/bin", Found::Executable),
+            ("tool", "/", tool()),
+            ("alias", "/", tool()),
+            ("/bin/alias", "/", tool()),
+            ("bin/tool", "/", tool()),
+            ("../bin/tool", "/opt", tool()),
+            ("./tool", "/usr/bin", tool()),
             // The first of a name that is not executable does not hide the next one.
-            ("plain", "/", Found::Executable),
+            ("plain", "/", plain()),
             ("/opt/plain", "/", Found::Plain),
             ("/usr/bin", "/", Found::Plain),
             ("broken", "/", Found::Absent),

@@ -1,10 +1,12 @@
 //! Users and groups of a rootfs, by its own passwd(5) and group(5), and never by the host's.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Kind, Rootfs};
+use crate::wording::and_more;
 
 /// The user and groups that run a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +48,47 @@ pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
         group: group.ok_or_else(|| unknown("group", typed.unwrap_or_default()))?,
         home: (*home).to_owned(),
     })
+}
+
+/// The same for the user of an image, where an error says which accounts there are. `None` is root, whatever the rootfs
+/// knows.
+pub(super) fn named(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
+    account(typed, rootfs).map_err(|_| {
+        let typed = typed.unwrap_or_default();
+        let (user, group) = typed.split_once(':').map_or((typed, None), |(user, group)| (user, Some(group)));
+        let is_user = account(Some(user), rootfs).is_err();
+        let (what, name, file) = match group {
+            Some(group) if !is_user => ("group", group, "/etc/group"),
+            _ => ("user", user, "/etc/passwd"),
+        };
+        let text = text(rootfs, file);
+        let known: Vec<&str> =
+            text.lines().filter_map(|line| line.split(':').next()).filter(|it| !it.is_empty()).collect();
+        let error = Error::failed(format!("the image's {what} `{name}` is not in its {file}"));
+        let error =
+            if known.is_empty() { error } else { error.detail(format!("it has {}", and_more(known.iter(), 8))) };
+        error.help("give a number, as `--user 65532:65532`, or include a passwd(5) and a group(5) that have the name")
+    })
+}
+
+/// The groups that an engine gives a process of `account`: those of group(5) as well where no group is named.
+pub(super) fn groups(account: &Account, typed: Option<&str>, rootfs: &Rootfs) -> BTreeSet<u32> {
+    let mut groups = BTreeSet::from([account.group]);
+    let Some(user) = typed.filter(|typed| !typed.contains(':')) else { return groups };
+    let passwd = text(rootfs, "/etc/passwd");
+    let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = lines.find_map(|fields| match fields[..] {
+        [name, _, id, ..] if name == user || id == user => Some(name),
+        _ => None,
+    });
+    for line in text(rootfs, "/etc/group").lines() {
+        if let [_, _, id, members] = line.split(':').collect::<Vec<_>>()[..] {
+            if name.is_some_and(|name| members.split(',').any(|member| member == name)) {
+                groups.extend(id.parse::<u32>());
+            }
+        }
+    }
+    groups
 }
 
 /// A file of the rootfs; empty where there is none.

@@ -1,0 +1,137 @@
+//! The settings of an image, held against its rootfs: programs, accounts, directories and libraries that they name.
+//!
+//! It reads the plan of the rootfs alone. Settings that are malformed are [`crate::image`]'s to refuse.
+
+mod account;
+mod look_up;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use crate::error::Error;
+use crate::image::ImageConfig;
+use crate::path::RootfsPath;
+use crate::resolve::Closure;
+use crate::rootfs::{Entry, Kind, Rootfs};
+pub(crate) use account::{Account, account};
+pub(crate) use look_up::{Found, look_up};
+
+/// Finds the settings by which a container of this image could not start: each is an error.
+///
+/// `closures` are those of the rootfs: they say where its loaders search.
+pub(crate) fn prove(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let account = account::named(image.user.as_deref(), rootfs).map_err(|error| errors.push(error)).ok();
+    errors.extend(workdir(image, rootfs));
+    errors.extend(program(image, rootfs, account.as_ref()));
+    errors.extend(preloads(image, rootfs, closures));
+    errors
+}
+
+/// Checks that the working directory is none but a directory. Engines make one that is not there.
+fn workdir(image: &ImageConfig, rootfs: &Rootfs) -> Option<Error> {
+    let typed = image.workdir.as_deref()?;
+    let mut at = RootfsPath::root();
+    for part in RootfsPath::parse(typed).ok()?.components() {
+        at = at.join(part);
+        if rootfs.way(&at).last().is_some_and(|(_, entry)| !matches!(entry.kind, Kind::Dir)) {
+            return Some(
+                Error::failed(format!("the image's working directory `{typed}` cannot be a directory"))
+                    .detail(format!("`{at}` is a file in the rootfs"))
+                    .help("give a directory: --workdir /"),
+            );
+        }
+    }
+    None
+}
+
+/// Checks that the image's program is there, and that its user may execute it.
+fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> Option<Error> {
+    let (what, flag, words) = match image.entrypoint.is_empty() {
+        false => ("entrypoint", "--entrypoint", &image.entrypoint),
+        true => ("command", "--cmd", &image.cmd),
+    };
+    let word = words.first()?;
+    let path = image.env.get("PATH").map_or("", String::as_str);
+    let workdir = image.workdir.as_deref().and_then(|text| RootfsPath::parse(text).ok());
+    let workdir = workdir.unwrap_or_else(RootfsPath::root);
+    match look_up(OsStr::new(word), path, &workdir, rootfs) {
+        Found::Executable(entry_path) => {
+            let account = account.filter(|account| account.user != 0)?;
+            let closed = closed_to(account, image.user.as_deref(), rootfs, &entry_path)?;
+            let user = image.user.as_deref().unwrap_or_default();
+            Some(
+                Error::failed(format!("the image's user `{user}` may not execute its {what} `{word}`"))
+                    .detail(closed)
+                    .help("give the file a mode by its --include, as SRC:DST:0755, or choose another --user"),
+            )
+        }
+        Found::Plain => Some(
+            Error::failed(format!("the image's {what} `{word}` cannot be executed"))
+                .detail("it is in the rootfs, and is a directory or has no execute permission")
+                .help(format!("name a program: {flag} PATH")),
+        ),
+        Found::Absent => {
+            let error = Error::failed(format!("the image's {what} `{word}` is not in the rootfs"));
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let mut same_name = rootfs.iter().filter(|(path, entry)| {
+                path.file_name() == name.as_bytes() && !matches!(entry.kind, Kind::Dir) && entry.mode & 0o111 != 0
+            });
+            Some(match same_name.next() {
+                Some((near, _)) => error.help(format!("`{near}` is: {flag} {near}")),
+                None => error.help(format!("add it: --with {word}")),
+            })
+        }
+    }
+}
+
+/// The directory or file on the way to `path` that `account` may not pass; `None` where it may.
+fn closed_to(account: &Account, typed: Option<&str>, rootfs: &Rootfs, path: &RootfsPath) -> Option<String> {
+    let groups = account::groups(account, typed, rootfs);
+    let way = std::iter::successors(Some(path.clone()), RootfsPath::parent).collect::<Vec<_>>();
+    way.iter().rev().find_map(|at| {
+        let entry = rootfs.get(at)?;
+        let Entry { mode, uid, gid, .. } = entry;
+        (!may_execute(entry, account.user, &groups))
+            .then(|| format!("`{at}` has the mode {mode:04o} and is of {uid}:{gid}"))
+    })
+}
+
+/// Execute or search permission, as the kernel decides it (path_resolution(7), "Permissions").
+fn may_execute(entry: &Entry, user: u32, groups: &BTreeSet<u32>) -> bool {
+    let bit = match () {
+        () if entry.uid == user => 0o100,
+        () if groups.contains(&entry.gid) => 0o010,
+        () => 0o001,
+    };
+    entry.mode & bit != 0
+}
+
+/// Checks that the loader will find what LD_PRELOAD names (ld.so(8)).
+fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Error> {
+    let loaders: Vec<_> = closures.iter().filter_map(|(_, closure)| closure.loader.as_ref()).collect();
+    let Some(list) = image.env.get("LD_PRELOAD").filter(|_| !loaders.is_empty()) else { return Vec::new() };
+    let is_file = |path: &RootfsPath| {
+        rootfs.way(path).last().is_some_and(|(_, entry)| matches!(entry.kind, Kind::File(_) | Kind::Hardlink(_)))
+    };
+    let mut directories: BTreeSet<RootfsPath> = BTreeSet::new();
+    directories.extend(loaders.iter().flat_map(|loader| loader.default_dirs.iter().cloned()));
+    directories.extend(closures.iter().flat_map(|(_, closure)| &closure.objects).filter_map(|it| it.path.parent()));
+    let search = image.env.get("LD_LIBRARY_PATH").map_or("", String::as_str);
+    directories.extend(search.split([':', ';']).filter_map(|text| RootfsPath::from_bytes(text.as_bytes())));
+    let is_found = |name: &str| match RootfsPath::from_bytes(name.as_bytes()) {
+        Some(path) => is_file(&path),
+        // A token of ld.so(8) stands for what only the loader knows; a relative path is the user's.
+        None if name.contains(['$', '/']) => true,
+        None => {
+            let is_requested = closures.iter().any(|(requested, _)| requested == name);
+            is_requested || directories.iter().any(|directory| is_file(&directory.join(name.as_bytes())))
+        }
+    };
+    let names = list.split([' ', ':']).filter(|name| !name.is_empty() && !is_found(name));
+    let error = |name: &str| {
+        let error = Error::failed(format!("LD_PRELOAD of the image names `{name}`, which is not in the rootfs"));
+        error.help(format!("add it: --with-lib {name}"))
+    };
+    names.map(error).collect()
+}
