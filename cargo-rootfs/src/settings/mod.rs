@@ -135,3 +135,6 @@ fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]
     };
     names.map(error).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Images that could not start, on planned rootfs.
+
+use super::*;
+use crate::rootfs::{Body, Origin};
+use crate::target::Target;
+
+/// The rootfs of the base template's accounts with a program, a closed one, and a file.
+fn rootfs() -> Rootfs {
+    let mut rootfs = Rootfs::default();
+    let mut put = |path: &str, kind, mode| {
+        let entry = Entry::new(kind, mode, Origin::Template("base".to_owned()));
+        rootfs.insert(RootfsPath::parse(path).unwrap(), entry);
+    };
+    for directory in ["/", "/etc", "/usr", "/usr/bin", "/opt"] {
+        put(directory, Kind::Dir, 0o755);
+    }
+    put("/shut", Kind::Dir, 0o700);
+    let file = |text: &str| Kind::File(Body::Bytes(text.as_bytes().into()));
+    put("/etc/passwd", file("root:x:0:0::/:/bin/sh\napp:x:7:8::/:/bin/sh\n"), 0o644);
+    put("/etc/group", file("root:x:0:\napp:x:8:\nstaff:x:50:app\n"), 0o644);
+    put("/usr/bin/tool", file(""), 0o755);
+    put("/shut/tool", file(""), 0o755);
+    put("/opt/own", file(""), 0o750);
+    put("/opt/plain", file(""), 0o644);
+    rootfs
+}
+
+fn said(change: impl FnOnce(&mut ImageConfig)) -> String {
+    let mut image = ImageConfig::new(&Target::parse("x86_64-unknown-linux-gnu").unwrap()).unwrap();
+    change(&mut image);
+    let said: Vec<_> = prove(&image, &rootfs(), &[]).iter().map(|error| error.message().to_owned()).collect();
+    said.join("; ")
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn the_program_is_there_and_can_be_executed() {
+    for (entrypoint, cmd, expected) in [
+        (&[][..], &[][..], ""),
+        (&["/usr/bin/tool", "/no/such"], &["/no/such"], ""),
+        (&["tool"], &[], ""),
+        (&[], &["tool", "x"], ""),
+        (&["usr/bin/tool"], &[], ""),
+        (&["/usr/bin/gone"], &[], "the image's entrypoint `/usr/bin/gone` is not in the rootfs"),
+        (&["plain"], &[], "the image's entrypoint `plain` is not in the rootfs"),
+        (&["/opt/plain"], &[], "the image's entrypoint `/opt/plain` cannot be executed"),
+        (&["/opt"], &[], "the image's entrypoint `/opt` cannot be executed"),
+        (&[], &["gone"], "the image's command `gone` is not in the rootfs"),
+    ] {
+        let text = said(|image| (image.entrypoint, image.cmd) = (words(entrypoint), words(cmd)));
+        assert_eq!(text, expected, "{entrypoint:?} {cmd:?}");
+    }
+}
+
+#[test]
+fn a_name_of_an_account_is_known_and_a_number_need_not_be() {
+    for (user, expected) in [
+        ("app", ""),
+        ("app:staff", ""),
+        ("7", ""),
+        ("4711", ""),
+        ("4711:4711", ""),
+        ("app:4711", ""),
+        ("web", "the image's user `web` is not in its /etc/passwd"),
+        ("web:staff", "the image's user `web` is not in its /etc/passwd"),
+        ("app:wheel", "the image's group `wheel` is not in its /etc/group"),
+        ("4711:wheel", "the image's group `wheel` is not in its /etc/group"),
+    ] {
+        assert_eq!(said(|image| image.user = Some(user.to_owned())), expected, "{user}");
+    }
+}
+
+#[test]
+fn the_user_may_execute_the_program() {
+    for (user, program, expected) in [
+        ("root", "/shut/tool", ""),
+        ("app", "/usr/bin/tool", ""),
+        ("app", "/shut/tool", "the image's user `app` may not execute its entrypoint `/shut/tool`"),
+        ("4711:4711", "/opt/own", "the image's user `4711:4711` may not execute its entrypoint `/opt/own`"),
+        // Whom passwd(5) does not know is of the group root.
+        ("4711", "/opt/own", ""),
+        ("4711:0", "/opt/own", ""),
+    ] {
+        let text = said(|image| {
+            (image.user, image.entrypoint) = (Some(user.to_owned()), words(&[program]));
+        });
+        assert_eq!(text, expected, "{user} {program}");
+    }
+}
+
+#[test]
+fn the_working_directory_is_no_file() {
+    for (workdir, expected) in [
+        ("/opt", ""),
+        ("/made/by/the/engine", ""),
+        ("/etc/passwd", "the image's working directory `/etc/passwd` cannot be a directory"),
+        ("/etc/passwd/x", "the image's working directory `/etc/passwd/x` cannot be a directory"),
+    ] {
+        assert_eq!(said(|image| image.workdir = Some(workdir.to_owned())), expected, "{workdir}");
+    }
+}
