@@ -84,6 +84,13 @@ impl Userland {
         self
     }
 
+    /// Takes a library that the target provides (`--allow-missing`), by soname or pattern, as given: it is neither packed
+    /// nor missing.
+    pub fn allow_missing(mut self, soname: impl Into<String>) -> Self {
+        self.content.allow_missing.push(soname.into());
+        self
+    }
+
     /// Which libraries come along that ELF files say they open at run time (`--dlopen`): those of this priority and
     /// above; [`Priority::Recommended`] unless given.
     #[must_use]

@@ -3,6 +3,7 @@
 //! It decides what goes where and why. It writes nothing, and reads the host only through
 //! [`Sysroot`] and [`Template`].
 
+mod build_paths;
 mod capability;
 mod closures;
 mod configuration;
@@ -47,7 +48,7 @@ use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::{self, Policy};
 use crate::proof::{self, Claim};
-use crate::resolve::{Closure, Priority};
+use crate::resolve::{Closure, Priority, TargetLibraries};
 use crate::rootfs::Rootfs;
 use crate::runtime::{Rule, Runtime};
 use crate::shortage::Fault;
@@ -75,6 +76,8 @@ pub struct Content {
     pub packages: Vec<String>,
     /// Sonames that are opened at run time (`--with-lib`).
     pub libraries: Vec<String>,
+    /// Sonames, or patterns of them, that the target provides (`--allow-missing`).
+    pub allow_missing: Vec<String>,
     /// The least priority of the dlopen notes that are followed (`--dlopen`).
     pub dlopen: Priority,
     /// Which libraries for particular hardware go in besides those for all (`--hwcaps`).
@@ -108,6 +111,7 @@ impl Default for Content {
             tools: Vec::new(),
             packages: Vec::new(),
             libraries: Vec::new(),
+            allow_missing: Vec::new(),
             dlopen: Priority::default(),
             hwcaps: Variants::default(),
             runtime: Runtime::default(),
@@ -174,6 +178,8 @@ pub struct Assembly {
     pub suggestions: Vec<Suggestion>,
     /// The packages that the rules at work name, whether the sysroot has them or not.
     pub recommended: BTreeSet<String>,
+    /// Things that the sysroot lacks, and that scripts of included directories would need to run.
+    pub wishes: BTreeSet<Shortage>,
     /// The scripts among all that is to be run, and what runs them.
     pub scripts: Vec<Script>,
     /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
@@ -215,8 +221,8 @@ pub fn assemble(
     artifacts: &Artifacts,
 ) -> Result<Assembly, Refusal> {
     let mut planned = plan(sysroot, target, content, artifacts)?;
-    let Planned { assembly, claims, follows, view } = &mut planned;
-    let proof = proof::prove(&assembly.rootfs, claims, *follows, view);
+    let Planned { assembly, claims, follows, given, view } = &mut planned;
+    let proof = proof::prove(&assembly.rootfs, claims, *follows, given, view);
     Refusal::all(proof.faults)?;
     planned.assembly.warnings.extend(proof.warnings);
     Ok(planned.assembly)
@@ -239,6 +245,8 @@ struct Planned {
     claims: Vec<Claim>,
     /// The dlopen notes that must hold in it.
     follows: Priority,
+    /// The libraries that the target has.
+    given: TargetLibraries,
     view: Sysroot,
 }
 

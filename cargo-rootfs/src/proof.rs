@@ -16,8 +16,8 @@ use crate::error::{Error, Warning};
 use crate::path::{RootfsPath, program_directories};
 use crate::report::{missing_error, unversioned_warning, version_error};
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, Verdict,
-    Versions, hwcaps,
+    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped,
+    TargetLibraries, Verdict, Versions, hwcaps,
 };
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::script;
@@ -97,12 +97,18 @@ pub struct Proof {
     pub warnings: Vec<Warning>,
 }
 
-/// Checks every claim. Dlopen notes of the priority `follows` and above must hold.
+/// Checks every claim. Dlopen notes of the priority `follows` and above must hold; libraries of `given` are the target's.
 ///
 /// `sysroot` serves headers that are parsed already, by inode, and says for help lines whose release it is.
-pub fn prove(rootfs: &Rootfs, claims: &[Claim], follows: Priority, sysroot: &mut Sysroot) -> Proof {
+pub fn prove(
+    rootfs: &Rootfs,
+    claims: &[Claim],
+    follows: Priority,
+    given: &TargetLibraries,
+    sysroot: &mut Sysroot,
+) -> Proof {
     let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
-    let mut resolver = Resolver::new(Vec::new(), None).following(follows);
+    let mut resolver = Resolver::new(Vec::new(), None).following(follows).allowing(given.clone());
     let mut versions = Versions::default();
     let mut verdicts = Vec::new();
     let mut faults = Vec::new();

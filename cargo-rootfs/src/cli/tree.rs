@@ -14,7 +14,7 @@ use crate::options::{Format, TreeArgs};
 use crate::pipeline::{LooseFiles, Session};
 use crate::plan::Request;
 use crate::report::{self, Cost, Costs, Show};
-use crate::resolve::{Closure, Skipped};
+use crate::resolve::{Closure, Skipped, TargetLibraries};
 
 /// `tree FILE...`: one file after the other; a bad one stops none of the rest, but fails the run.
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
@@ -30,6 +30,8 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         sysroot: folder.as_ref(),
         files: &args.files,
         library_path: args.content.library_path.as_deref().unwrap_or_default(),
+        given: TargetLibraries::parse(args.content.allow_missing.as_deref().unwrap_or_default())
+            .map_err(Error::usage)?,
         follows: args.content.dlopen.unwrap_or_default(),
         hwcaps: args.content.hwcaps.unwrap_or_default(),
         may_open: args.may_open,

@@ -7,7 +7,7 @@ use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::runtime::Runtime;
 use super::scripts::{self, Script};
-use super::seeds::Seeds;
+use super::seeds::{Seeds, given};
 use super::take::Taken;
 use super::variants::{self, Variant};
 use super::worklist::{Worked, Worklist};
@@ -17,10 +17,11 @@ use super::{
 };
 use crate::error::Warning;
 use crate::packages;
+use crate::policy::is_of_host;
 use crate::report::{by_library, missing_error};
 use crate::resolve::Closure;
 use crate::runtime;
-use crate::shortage::Fault;
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
@@ -34,6 +35,7 @@ pub(super) struct Gathered<'b> {
     /// What has none of its own: scripts, and other names of what has one.
     others: Vec<Root>,
     scripts: Vec<Script>,
+    wishes: BTreeSet<Shortage>,
     packages: Taken,
     rules: Option<Runtime<'b>>,
 }
@@ -65,7 +67,7 @@ impl Seeds {
             rules.run(&mut worklist, &data.collect::<Vec<_>>());
         }
         let left_out: Vec<Warning> = worklist.worked.warnings().collect();
-        let Worked { roots, mut closures, others, scripts, faults: refused, .. } = worklist.worked;
+        let Worked { roots, mut closures, others, scripts, faults: refused, wishes, .. } = worklist.worked;
         if let Some(rules) = &mut rules {
             rules.say(faults, warnings);
         }
@@ -84,12 +86,20 @@ impl Seeds {
         for users in by_library(closures.iter().flat_map(|closure| &closure.missing)) {
             let package = packages::of_library(view.root(), &users[0].needed, machine);
             let error = missing_error(&users, Some(machine), &packages::remedy(view.root(), package.as_deref()));
+            let error = match is_of_host(&users[0].needed) {
+                Some(why) => {
+                    let name = String::from_utf8_lossy(&users[0].needed);
+                    error.detail(format!("it is {why}")).help(format!("leave it to the host: --allow-missing {name}"))
+                }
+                None => error,
+            };
             faults.push(Fault::short(error, users[0].shortage()));
         }
         Refusal::all(std::mem::take(faults))?;
         warnings.extend(passed_over(&closures, machine));
         warnings.extend(opened::warnings(view, &closures, machine));
-        Ok(Gathered { seeds: self, roots, closures, variants, others, scripts, packages: packaged.taken, rules })
+        let packages = packaged.taken;
+        Ok(Gathered { seeds: self, roots, closures, variants, others, scripts, wishes, packages, rules })
     }
 }
 
@@ -129,7 +139,9 @@ impl Gathered<'_> {
         records::lay_out(&mut layout, machine, content.records, content.licenses)?;
         warnings.extend(std::mem::take(&mut layout.surprises).warnings());
         let rootfs = layout.finish()?;
+        warnings.extend(includes::dangling(&seeds.includes, &rootfs));
 
+        let given = given(content)?;
         let claims = closures::with_names(claims, roots, &rootfs, &mut view);
         let (mut inputs, absent) = view.inputs();
         // What is looked for now changes no entry.
@@ -147,6 +159,7 @@ impl Gathered<'_> {
             tools: self.seeds.tools,
             suggestions,
             recommended,
+            wishes: self.wishes,
             scripts: self.scripts,
             closures: self.roots.into_iter().map(|root| root.name).zip(self.closures).collect(),
             inputs,
@@ -155,6 +168,6 @@ impl Gathered<'_> {
             machine,
             policy: policy.clone(),
         };
-        Ok(Planned { assembly, claims, follows: content.dlopen, view })
+        Ok(Planned { assembly, claims, follows: content.dlopen, given, view })
     }
 }

@@ -1,5 +1,7 @@
-//! `--include`: files and folders of the project, as they stand, with closures for the ELF files and scripts among them.
+//! `--include`: files and directories of the project, with closures for the ELF files and scripts among them.
 
+use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,11 +12,13 @@ use super::place::{IfThere, Layout};
 use super::root::Root;
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
+use crate::policy::{LONGEST_KEY, Policy, Secret};
 use crate::resolve::{BadObject, Files};
-use crate::rootfs::{Body, Entry, HostFile, Kind, Origin};
+use crate::rootfs::{Body, Entry, HostFile, Kind, Origin, Rootfs};
 use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
+use crate::wording::and_more;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 
 /// One file, folder or link of an include.
@@ -27,6 +31,8 @@ pub(super) struct Item {
     origin: Origin,
     /// The file's own owner, which decides over set-ID bits that were not asked for.
     own: (u32, u32),
+    /// Whether it came with a directory, not by its own name.
+    is_inside: bool,
 }
 
 enum ItemKind {
@@ -36,9 +42,11 @@ enum ItemKind {
 }
 
 /// Reads what the includes name. Everything that is wrong is reported at once.
-pub(super) fn read(includes: &[Include]) -> Result<Vec<Item>> {
-    let mut items = Vec::new();
+///
+/// Modes depend on no umask: what has none of its own becomes what an installed file or directory has, but for secrets.
+pub(super) fn read(includes: &[Include], policy: &Policy, warnings: &mut Vec<Warning>) -> Result<Vec<Item>> {
     let mut errors = Vec::new();
+    let mut reading = Reading { policy, items: Vec::new(), secrets: Vec::new() };
     for include in includes {
         if include.destination.components().any(|part| part == b"..") {
             let message = format!("the destination `{}` of --include has `..` in it", include.destination);
@@ -47,64 +55,145 @@ pub(super) fn read(includes: &[Include]) -> Result<Vec<Item>> {
         }
         let source = include.source.as_std_path();
         match source.canonicalize() {
-            Ok(source) => one(include, &source, &include.destination, &mut items, &mut errors),
+            Ok(source) => reading.one(include, &source, &include.destination, &mut errors),
             Err(error) => errors.push(Error::io("include", source, error)),
         }
     }
     Error::all(errors)?;
-    Ok(items)
+    warnings.extend(reading.closed());
+    Ok(reading.items)
 }
 
-fn one(include: &Include, host: &Path, path: &RootfsPath, items: &mut Vec<Item>, errors: &mut Vec<Error>) {
-    let metadata = match host.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) => return errors.push(Error::io("include", host, error)),
-    };
-    let file_type = metadata.file_type();
-    let own_mode = metadata.mode() & 0o7777;
-    let mut item = Item {
-        host: host.to_owned(),
-        path: path.clone(),
-        kind: ItemKind::Dir,
-        mode: own_mode,
-        owner: include.owner.unwrap_or((0, 0)),
-        origin: Origin::Include(include.source.to_string()),
-        own: (metadata.uid(), metadata.gid()),
-    };
-    if file_type.is_dir() {
-        // A mode for files lets whoever may read them into the folders.
-        item.mode = include.mode.map_or(own_mode, |mode| (mode | (mode & 0o444) >> 2) & 0o1777);
-        items.push(item);
-        let entries = std::fs::read_dir(host).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
-        let mut names: Vec<_> = match entries {
-            Ok(entries) => entries.into_iter().map(|entry| entry.file_name()).collect(),
+/// Includes while they are read.
+struct Reading<'p> {
+    policy: &'p Policy,
+    items: Vec<Item>,
+    /// Secrets that keep their own modes: where each goes, its mode, and what it is.
+    secrets: Vec<(RootfsPath, u32, Secret)>,
+}
+
+impl Reading<'_> {
+    fn one(&mut self, include: &Include, host: &Path, path: &RootfsPath, errors: &mut Vec<Error>) {
+        let metadata = match host.symlink_metadata() {
+            Ok(metadata) => metadata,
             Err(error) => return errors.push(Error::io("include", host, error)),
         };
-        names.sort_unstable();
-        for name in names {
-            one(include, &host.join(&name), &path.join(name.as_bytes()), items, errors);
+        let file_type = metadata.file_type();
+        let own_mode = metadata.mode() & 0o7777;
+        let mut item = Item {
+            host: host.to_owned(),
+            path: path.clone(),
+            kind: ItemKind::Dir,
+            mode: own_mode,
+            owner: include.owner.unwrap_or((0, 0)),
+            origin: Origin::Include(include.source.to_string()),
+            own: (metadata.uid(), metadata.gid()),
+            is_inside: *path != include.destination,
+        };
+        if file_type.is_dir() {
+            item.mode = match include.mode {
+                // Whoever may read the files may enter the directories.
+                Some(mode) => (mode | (mode & 0o444) >> 2) & 0o3777,
+                None => self.mode(host, path, own_mode & 0o1777, 0o755),
+            };
+            self.items.push(item);
+            let entries = std::fs::read_dir(host).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+            let mut names: Vec<_> = match entries {
+                Ok(entries) => entries.into_iter().map(|entry| entry.file_name()).collect(),
+                Err(error) => return errors.push(Error::io("include", host, error)),
+            };
+            names.sort_unstable();
+            for name in names {
+                self.one(include, &host.join(&name), &path.join(name.as_bytes()), errors);
+            }
+        } else if file_type.is_symlink() {
+            match std::fs::read_link(host) {
+                Ok(target) => item.kind = ItemKind::Link(Arc::from(target.into_os_string().into_vec())),
+                Err(error) => return errors.push(Error::io("include", host, error)),
+            }
+            item.mode = 0o777;
+            self.items.push(item);
+        } else if file_type.is_file() {
+            if let Err(error) = rustix::fs::access(host, rustix::fs::Access::READ_OK) {
+                return errors.push(Error::io("include", host, error.into()));
+            }
+            item.kind = ItemKind::File(Arc::new(HostFile::new(host.to_owned(), &metadata)));
+            item.mode = match include.mode {
+                Some(mode) => mode,
+                None => self.mode(host, path, own_mode, if own_mode & 0o111 != 0 { 0o755 } else { 0o644 }),
+            };
+            if include.mode.is_some() {
+                item.own = (0, 0);
+            }
+            self.items.push(item);
+        } else {
+            let message = format!("cannot include `{}`: it is a FIFO, a socket or a device", host.display());
+            errors.push(Error::failed(message));
         }
-    } else if file_type.is_symlink() {
-        match std::fs::read_link(host) {
-            Ok(target) => item.kind = ItemKind::Link(Arc::from(target.into_os_string().into_vec())),
-            Err(error) => return errors.push(Error::io("include", host, error)),
-        }
-        item.mode = 0o777;
-        items.push(item);
-    } else if file_type.is_file() {
-        if let Err(error) = rustix::fs::access(host, rustix::fs::Access::READ_OK) {
-            return errors.push(Error::io("include", host, error.into()));
-        }
-        item.kind = ItemKind::File(Arc::new(HostFile::new(host.to_owned(), &metadata)));
-        item.mode = include.mode.unwrap_or(own_mode);
-        if include.mode.is_some() {
-            item.own = (0, 0);
-        }
-        items.push(item);
-    } else {
-        let message = format!("cannot include `{}`: it is a FIFO, a socket or a device", host.display());
-        errors.push(Error::failed(message));
     }
+
+    /// The mode of what has been given none: `open`, whatever the umask was that made it. A secret that nobody but its
+    /// owner may read stays so.
+    fn mode(&mut self, host: &Path, path: &RootfsPath, own: u32, open: u32) -> u32 {
+        if own & 0o077 == 0 {
+            if let Some(secret) = self.secret(host, path) {
+                self.secrets.push((path.clone(), own, secret));
+                return own;
+            }
+        }
+        (own & 0o7000) | open
+    }
+
+    fn secret(&self, host: &Path, path: &RootfsPath) -> Option<Secret> {
+        let secrets = self.policy.secrets();
+        let own_name = RootfsPath::root().join(host.file_name().unwrap_or_default().as_bytes());
+        let by_path = secrets.is_private(path).or_else(|| secrets.is_private(&own_name));
+        by_path.or_else(|| {
+            let may_be = secrets.may_hold_key(path) || secrets.may_hold_key(&own_name);
+            let file = std::fs::File::open(host).ok().filter(|_| may_be && host.is_file())?;
+            let mut head = Vec::new();
+            file.take(LONGEST_KEY).read_to_end(&mut head).ok()?;
+            secrets.is_key(&head).then_some(Secret::Key)
+        })
+    }
+
+    /// The warning about secrets that stayed closed.
+    fn closed(&self) -> Option<Warning> {
+        let (first, mode, _) = self.secrets.first()?;
+        let all = self.secrets.iter().map(|(path, mode, secret)| format!("`{path}` ({secret}, {mode:04o})"));
+        let message = format!("only root may read what keeps its own mode: {}", and_more(all, NAMED));
+        let help = format!("where another user reads it, give it a mode and an owner: SRC:{first}:{mode:04o}:UID:GID");
+        Some(Warning::new(message).help(help))
+    }
+}
+
+/// How many files are named in a warning before the rest are counted.
+const NAMED: usize = 6;
+
+/// Directories and files that engines and programs fill when a container starts.
+const FILLED_LATER: [&str; 8] =
+    ["/proc", "/sys", "/dev", "/run", "/var/run", "/tmp", "/etc/resolv.conf", "/etc/hostname"];
+
+/// The warning about symlinks of included directories that lead nowhere in `rootfs`.
+pub(super) fn dangling(items: &[Item], rootfs: &Rootfs) -> Option<Warning> {
+    let later = FILLED_LATER.map(|path| RootfsPath::root().join(path.as_bytes()));
+    let goal = |item: &Item| {
+        let ItemKind::Link(target) = &item.kind else { return None };
+        let directory = item.path.parent().unwrap_or_else(RootfsPath::root);
+        let goal = RootfsPath::from_bytes(target).unwrap_or_else(|| directory.join(target)).normalized();
+        let is_filled = later.iter().any(|path| goal.is_within(path));
+        (rootfs.way(&item.path).is_empty() && !is_filled).then(|| (Arc::clone(target), goal))
+    };
+    let all: Vec<_> = items.iter().filter_map(|item| goal(item).map(|(target, goal)| (item, target, goal))).collect();
+    let (first, target, goal) = all.first()?;
+    let named = all.iter().map(|(item, target, _)| format!("`{}` -> `{}`", item.path, String::from_utf8_lossy(target)));
+    let (links, lead) = if all.len() == 1 { ("a symlink", "leads") } else { ("symlinks", "lead") };
+    let message = format!("{links} of --include {lead} nowhere in the rootfs: {}", and_more(named, NAMED));
+    let there = first.host.parent().map(|directory| directory.join(OsStr::from_bytes(target)));
+    Some(Warning::new(message).help(match there.and_then(|path| path.canonicalize().ok()) {
+        Some(there) => format!("include what it leads to: --include {}:{goal}", there.display()),
+        None => "remove the symlink, or include what it leads to".to_owned(),
+    }))
 }
 
 /// Shows the items at their places, so that what is among them is found there. One in the place of
@@ -160,7 +249,8 @@ pub(super) fn roots(
             ))),
             // A script that is to be run; another is data.
             Err(_) if item.mode & 0o111 != 0 && view.head(file, 2) == b"#!" => {
-                roots.push(Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone()));
+                let root = Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone());
+                roots.push(Root { is_stray: item.is_inside, ..root });
             }
             Err(_) => {}
         }
@@ -182,7 +272,7 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, items: &[Item]) -> Result<()> {
         };
         let is_file = matches!(kind, Kind::File(_));
         let mode =
-            if is_file { layout.kept_mode(&item.path, item.mode, item.own.0, item.own.1) } else { item.mode & 0o1777 };
+            if is_file { layout.kept_mode(&item.path, item.mode, item.own.0, item.own.1) } else { item.mode & 0o3777 };
         let mut entry = Entry::new(kind, mode, item.origin.clone());
         (entry.uid, entry.gid) = item.owner;
         if is_file {

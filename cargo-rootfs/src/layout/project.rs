@@ -23,8 +23,16 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Shows the executables at their place, and the files of the build's library folders at theirs.
-    pub(super) fn plant(view: &mut Sysroot, content: &Content, artifacts: &Artifacts) -> Result<Self> {
+    /// Shows the executables at their place, and the files of the build's library folders at theirs. `tools` are the
+    /// paths of the sysroot's tools, none of which an executable may take.
+    pub(super) fn plant(
+        view: &mut Sysroot,
+        content: &Content,
+        artifacts: &Artifacts,
+        tools: &[Root],
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self> {
+        let tools: Vec<_> = tools.iter().map(|tool| (tool, view.walk(&tool.path).path)).collect();
         let mut executables: Vec<(String, RootfsPath)> = Vec::new();
         for executable in &artifacts.executables {
             let path = content.install_dir.join(executable.name.as_bytes());
@@ -32,6 +40,13 @@ impl Project {
                 return Err(Error::failed(format!("two executables would be `{path}`"))
                     .detail(format!("{other} and {}", executable.name))
                     .help("choose one of them with -p or --bin"));
+            }
+            let place = view.place(&path).path;
+            if let Some((tool, _)) = tools.iter().find(|(tool, real)| tool.path == path || *real == place) {
+                let binary = &executable.name;
+                return Err(Error::failed(format!("two sources for `{path}`"))
+                    .detail(format!("the project's binary `{binary}` and the sysroot's tool `{}`", tool.name))
+                    .help("put the project's binaries elsewhere: --install-dir DIR"));
             }
             view.plant(&path, executable.path.as_std_path())?;
             executables.push((executable.name.clone(), path));
@@ -44,17 +59,23 @@ impl Project {
         for folder in &artifacts.library_dirs {
             project.graft(view, folder.as_std_path().to_owned());
         }
+        project.graft_paths(view, artifacts, warnings)?;
         Ok(project)
     }
 
-    fn graft(&mut self, view: &mut Sysroot, folder: PathBuf) {
+    /// `<install-dir>/../lib`
+    pub(super) fn library_dir(&self) -> &RootfsPath {
+        &self.library_dir
+    }
+
+    pub(super) fn graft(&mut self, view: &mut Sysroot, folder: PathBuf) {
         if folder.is_dir() {
             view.graft(&self.library_dir, folder);
             self.has_libraries = true;
         }
     }
 
-    fn is_built(&self, folder: &std::path::Path) -> bool {
+    pub(super) fn is_built(&self, folder: &std::path::Path) -> bool {
         self.build_tree.iter().any(|tree| folder.starts_with(tree))
     }
 
@@ -139,7 +160,7 @@ impl Project {
 }
 
 /// What follows `$ORIGIN` in a search path's element, without its leading slash.
-fn after_origin(element: &[u8]) -> Option<&[u8]> {
+pub(super) fn after_origin(element: &[u8]) -> Option<&[u8]> {
     let rest = element.strip_prefix(b"$ORIGIN").or_else(|| element.strip_prefix(b"${ORIGIN}"))?;
     if rest.contains(&b'$') || !matches!(rest.first(), None | Some(b'/')) {
         return None;

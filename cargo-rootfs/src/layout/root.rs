@@ -24,6 +24,9 @@ pub(super) struct Root {
     pub(super) is_tool: bool,
     /// Whether it is left out, with a warning, where it cannot work; else that is an error.
     pub(super) is_optional: bool,
+    /// Whether it came with a directory that was taken whole: a script there may be data, and is packed with a warning
+    /// where nothing can run it.
+    pub(super) is_stray: bool,
     /// How a library that is opened by name was found.
     pub(super) opened: Option<Opened>,
 }
@@ -41,7 +44,8 @@ impl Root {
     pub(super) fn new(name: impl Into<String>, origin: Origin, path: RootfsPath) -> Self {
         let start = Start::Path(path.clone());
         let name = name.into();
-        Self { name, origin, start, path, is_project: false, is_tool: false, is_optional: false, opened: None }
+        let (is_project, is_tool, is_optional, is_stray) = (false, false, false, false);
+        Self { name, origin, start, path, is_project, is_tool, is_optional, is_stray, opened: None }
     }
 
     /// The same as a part of the project.

@@ -3,10 +3,10 @@
 use super::includes::{self, Item};
 use super::project::Project;
 use super::root::Root;
-use super::{Artifacts, Brief, Notices, libraries, locales, tools};
-use crate::error::Result;
+use super::{Artifacts, Brief, Content, Notices, libraries, locales, tools};
+use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::resolve::Resolver;
+use crate::resolve::{Resolver, TargetLibraries};
 use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 
@@ -42,25 +42,37 @@ impl Seeds {
         artifacts: &Artifacts,
         notices: &mut Notices,
     ) -> Result<Self> {
-        let Brief { target, content, .. } = brief;
+        let Brief { target, content, policy, .. } = brief;
         let Notices { warnings, faults } = notices;
-        let mut project = Project::plant(view, content, artifacts)?;
-        let includes = includes::read(&content.includes)?;
+        // What `--with` names is the sysroot's, whatever the project's executables are called.
+        let mut tool_roots = Vec::new();
+        let tools = tools::roots(view, &content.tools, target, &mut tool_roots, faults);
+        let mut project = Project::plant(view, content, artifacts, &tool_roots, warnings)?;
+        let includes = includes::read(&content.includes, policy, warnings)?;
         let mut roots = Vec::new();
         project.roots(&mut roots);
-        // Tools first: an include in the place of one is a mistake to be told, not the tool.
-        let tools = tools::roots(view, &content.tools, target, &mut roots, faults);
+        roots.extend(tool_roots);
+        // Tools first: an include in the place of one is a mistake, not the tool.
         includes::plant(view, &includes, &roots, faults)?;
         includes::roots(view, &includes, target.machine(), &mut roots, warnings);
 
         let library_path = project.library_path(content, view, warnings);
+        let given = given(content)?;
+        let resolver = |path| Resolver::new(path, None).following(content.dlopen).allowing(given.clone());
         let mut resolvers = Resolvers {
-            project: Resolver::new([project.folders(), library_path.clone()].concat(), None).following(content.dlopen),
-            tools: Resolver::new(library_path, None).following(content.dlopen),
+            project: resolver([project.folders(), library_path.clone()].concat()),
+            tools: resolver(library_path),
         };
         project.graft_origins(view, &mut resolvers.project, &roots);
         roots.extend(libraries::roots(view, &mut resolvers.project, &content.libraries, target.machine(), faults));
         let locales = locales::find(view, &content.locales, faults);
         Ok(Self { project, includes, tools, locales, roots, resolvers })
     }
+}
+
+/// The libraries that the target provides.
+pub(super) fn given(content: &Content) -> Result<TargetLibraries> {
+    TargetLibraries::parse(&content.allow_missing).map_err(|why| {
+        Error::usage(why).help("name it as the error does, or by a pattern: --allow-missing 'libnvidia-*'")
+    })
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Warning};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, Closure, Files, Find, Skipped};
 use crate::rootfs::Origin;
-use crate::shortage::Fault;
+use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::wording::and_more;
@@ -29,6 +29,8 @@ pub(super) struct Worked {
     /// The scripts among these.
     pub(super) scripts: Vec<Script>,
     pub(super) faults: Vec<Fault>,
+    /// Things that would let idle scripts run.
+    pub(super) wishes: BTreeSet<Shortage>,
     left: BTreeMap<(Left, String, String), Vec<RootfsPath>>,
 }
 
@@ -118,8 +120,9 @@ impl<'a> Worklist<'a> {
                         more
                     }
                     // Whoever takes it may only read it.
-                    Err(fault) if root.is_optional && !root.is_tool => {
+                    Err(fault) if (root.is_optional || root.is_stray) && !root.is_tool => {
                         self.worked.leave(&root, &fault.error, Left::Idle);
+                        self.worked.wishes.extend(fault.shortage.filter(|_| root.is_stray));
                         self.worked.others.push(root);
                         Vec::new()
                     }

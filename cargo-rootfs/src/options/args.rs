@@ -392,6 +392,10 @@ pub(crate) struct ContentArgs {
     /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) with_lib: Option<Vec<String>>,
+    /// Libraries that the target provides, by soname or pattern, as `libcuda.so.1` or `libnvidia-*`: they are neither
+    /// packed nor missing; comma-separated, repeatable
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) allow_missing: Option<Vec<String>>,
     /// Packages of the sysroot's distribution, whole and with what they depend on; comma-separated, repeatable
     ///
     /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
@@ -432,8 +436,9 @@ pub(crate) struct ContentArgs {
     pub(crate) policy: Vec<Row>,
     /// A file or folder to put in, with what the ELF files in it need (repeatable)
     ///
-    /// MODE is octal and for files; UID and GID are numbers. A DST that ends in a slash is a folder that SRC
-    /// is put into.
+    /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
+    /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
+    /// GID are numbers. A DST that ends in a slash is a directory that SRC is put into.
     #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
     pub(crate) include: Option<Vec<Include>>,
     /// The skeleton: `none`, `base` (the default), `web`, or a folder of your own (a value with a slash)

@@ -11,7 +11,7 @@ use std::thread;
 use crate::error::{Error, Result};
 use crate::layout::Variants;
 use crate::path::RootfsPath;
-use crate::resolve::{Closure, LibraryPath, Priority, Resolver, Skipped};
+use crate::resolve::{Closure, LibraryPath, Priority, Resolver, Skipped, TargetLibraries};
 use crate::sysroot::Sysroot;
 
 /// Files whose closures are wanted, and where they are looked for.
@@ -21,6 +21,8 @@ pub(crate) struct LooseFiles<'f> {
     /// Lists of directories, as in LD_LIBRARY_PATH.
     pub(crate) library_path: &'f [String],
     pub(crate) follows: Priority,
+    /// Libraries that the target has.
+    pub(crate) given: TargetLibraries,
     pub(crate) hwcaps: Variants,
     /// Looks for libraries that may be opened at run time as well.
     pub(crate) may_open: bool,
@@ -50,7 +52,10 @@ impl LooseFiles<'_> {
         };
         let texts = self.library_path.iter().map(|text| if is_host { text.clone() } else { from_the_root(text) });
         let library_path: Vec<_> = texts.map(|text| LibraryPath::Text(text.into_bytes().into())).collect();
-        let resolver = || Resolver::new(library_path.clone(), current.clone()).preloading().following(self.follows);
+        let resolver = || {
+            let resolver = Resolver::new(library_path.clone(), current.clone());
+            resolver.preloading().following(self.follows).allowing(self.given.clone())
+        };
         let mut first = resolver();
         let paths: Vec<RootfsPath> = self.files.iter().map(|file| inside(file.as_bytes())).collect();
         first.read_ahead(&mut sysroot, &paths);

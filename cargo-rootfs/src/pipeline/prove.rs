@@ -118,7 +118,9 @@ fn until_complete(
     loop {
         events.stop()?;
         let is_another = match &tried {
-            Ok(assembly) => sysroot.recommend(&assembly.recommended, events)?,
+            Ok(assembly) => {
+                sysroot.recommend(&assembly.recommended, events)? || sysroot.grant(&assembly.wishes, events)?
+            }
             Err(Refusal::Incomplete(Incomplete { shortages, .. })) => sysroot.supply(shortages, events)?,
             Err(Refusal::Failed(_)) => false,
         };

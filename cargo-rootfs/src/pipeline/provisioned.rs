@@ -91,6 +91,10 @@ impl SysrootSource for Rounds {
         self.supply(short, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
     }
 
+    fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool> {
+        self.grant(wishes, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
+    }
+
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool> {
         self.recommend(packages, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
     }

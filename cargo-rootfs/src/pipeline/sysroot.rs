@@ -25,6 +25,10 @@ pub(crate) trait SysrootSource {
     /// Adds the packages that rules recommend, where it is made of packages, by another directory. Returns as
     /// [`supply`](Self::supply) does.
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool>;
+
+    /// Adds things that may be missing, where it is made of packages that have them. Returns as [`supply`](Self::supply)
+    /// does.
+    fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
 }
 
 /// A directory of the host, as it is.
@@ -55,6 +59,10 @@ impl SysrootSource for Directory {
     }
 
     fn recommend(&mut self, _: &BTreeSet<String>, _: &dyn Events) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn grant(&mut self, _: &BTreeSet<Shortage>, _: &dyn Events) -> Result<bool> {
         Ok(false)
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn content(args: ContentArgs) -> Content {
         tools: args.with.unwrap_or_default(),
         packages: args.with_package.unwrap_or_default(),
         libraries: args.with_lib.unwrap_or_default(),
+        allow_missing: args.allow_missing.unwrap_or_default(),
         dlopen: args.dlopen.unwrap_or_default(),
         hwcaps: args.hwcaps.unwrap_or_default(),
         runtime: args.runtime.unwrap_or_default(),

@@ -6,6 +6,7 @@
 //! `[[documentation]]` and `[[noise]]`; a row takes the place of an earlier one of its kind and name.
 
 mod documentation;
+mod host_libraries;
 mod rarely;
 mod row;
 mod secrets;
@@ -15,6 +16,7 @@ use std::sync::OnceLock;
 
 use crate::path::RootfsPath;
 use crate::rows::embedded;
+pub(crate) use host_libraries::is_of_host;
 #[cfg(feature = "cli")]
 pub(crate) use rarely::is_rarely_opened;
 pub(crate) use rarely::is_rarely_opened_by;

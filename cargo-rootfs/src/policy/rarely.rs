@@ -51,7 +51,7 @@ fn read(datum: &rows::Datum) -> Result<Vec<RarelyOpened>, Vec<rows::Problem>> {
     })
 }
 
-fn globs(reader: &mut rows::Reader, key: &str, datum: &rows::Datum) -> Vec<Glob> {
+pub(super) fn globs(reader: &mut rows::Reader, key: &str, datum: &rows::Datum) -> Vec<Glob> {
     let texts = reader.texts_at(key, datum);
     let globs = texts.into_iter().flat_map(|(text, at)| match Glob::parse(text) {
         Ok(globs) => globs,

@@ -81,6 +81,12 @@ impl Secrets {
         self.table.first(path, |row| !row.holds_key).map(|row| row.secret)
     }
 
+    /// Judges a file or directory of a project by its path: passwords, keys and credentials, wherever it goes.
+    pub(crate) fn is_private(&self, path: &RootfsPath) -> Option<Secret> {
+        let is_meant = |secret| matches!(secret, Secret::Passwords | Secret::Key | Secret::Credentials);
+        self.table.first(path, |row| !row.holds_key && is_meant(row.secret)).map(|row| row.secret)
+    }
+
     /// Judges a file by its owner: a user's own belongs to one who may log in, other than the owner of the sysroot.
     pub(crate) fn of_owner(&self, path: &RootfsPath, uid: u32, root: u32) -> Option<Secret> {
         // 65534 is what nobody is, and what the kernel shows where it cannot say (user_namespaces(7)).

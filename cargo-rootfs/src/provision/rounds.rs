@@ -121,6 +121,11 @@ impl Rounds {
         Ok(true)
     }
 
+    /// Adds packages of a suite that have what may be missing. Returns whether the directory is another one now.
+    pub(crate) fn grant(&mut self, wishes: &BTreeSet<Shortage>, packages: &mut dyn Packages) -> Result<bool> {
+        self.hope(wishes.iter().filter_map(want), packages)
+    }
+
     /// Adds packages that rules recommend to a suite. Returns whether the directory is another one now.
     pub(crate) fn recommend(&mut self, names: &BTreeSet<String>, packages: &mut dyn Packages) -> Result<bool> {
         let wants = names.iter().cloned().map(Want::Recommended);

@@ -34,6 +34,11 @@ pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -
             _ => error.detail("it is not in the sysroot, or lacks something there"),
         };
     }
+    if let Some(by) = given(closures, name) {
+        return error
+            .detail(format!("needed by {by}, and left to the target by --allow-missing"))
+            .help(format!("pack it: --with-lib {name}, without --allow-missing"));
+    }
     if let Some((library, by)) = may_open(closures, name) {
         let error = error.detail(format!("{by} may open it at run time, and no note says so"));
         return error.help(format!("add it: --with-lib {library}"));
@@ -55,6 +60,12 @@ fn not_taken(closures: &Closures) -> impl Iterator<Item = (&Noted, &RootfsPath)>
     let all = closures.iter().flat_map(|(_, closure)| closure.notes.iter().map(move |noted| (noted, closure)));
     all.filter(|(noted, _)| !matches!(noted.opening, Opening::Taken { .. }))
         .map(|(noted, closure)| (noted, noted.by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)))
+}
+
+/// The object that needs the library `name`, which the target provides.
+fn given<'c>(closures: &'c Closures, name: &str) -> Option<&'c RootfsPath> {
+    let mut all = closures.iter().flat_map(|(_, closure)| &closure.given);
+    all.find(|given| *given.needed == *name.as_bytes()).map(|given| &given.needed_by)
 }
 
 /// The soname by which `name` may be opened without a note, and the object that may open it.

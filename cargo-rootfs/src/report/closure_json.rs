@@ -2,7 +2,8 @@
 //!
 //! Fields may be added, never changed. Added since: `glibc` and `kernel`, each null or
 //! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`; and `may_open` and `opens_unnamed`, where
-//! libraries that no note names were looked for and there is something to say.
+//! libraries that no note names were looked for and there is something to say; and `allowed_missing`, where
+//! `--allow-missing` left libraries to the target.
 
 use super::json_text::field;
 use super::runs_on;
@@ -45,6 +46,7 @@ pub fn closure_json(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Ski
             opened(out, closure);
             notes(out, closure);
             variants(out, closure);
+            given(out, closure);
             may_open(out, closure);
             runs_on::members(out, closure);
         }
@@ -156,6 +158,20 @@ fn may_open(out: &mut Vec<u8>, closure: &Closure) {
         }
         out.push(b']');
     }
+}
+
+/// Libraries that the target provides, by `--allow-missing`.
+fn given(out: &mut Vec<u8>, closure: &Closure) {
+    if closure.given.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"allowed_missing\":[");
+    for (index, it) in closure.given.iter().enumerate() {
+        field(out, if index == 0 { b"{\"needed\":" } else { b",{\"needed\":" }, &it.needed);
+        field(out, b",\"needed_by\":", it.needed_by.as_bytes());
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 /// What a note says besides its sonames.

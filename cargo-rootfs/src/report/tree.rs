@@ -32,7 +32,9 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
             }
             put(out, ["\n"]);
         }
-        None if closure.at_start == 0 && closure.missing.is_empty() => put(out, ["    statically linked\n"]),
+        None if closure.at_start == 0 && closure.missing.is_empty() && closure.given.is_empty() => {
+            put(out, ["    statically linked\n"])
+        }
         None => {}
     }
     runs_on::line(out, closure);
@@ -95,6 +97,11 @@ impl Printer<'_> {
                     None
                 }
                 What::Note => self.note(index),
+                What::Given => {
+                    let needed = &self.closure.given[index].needed;
+                    put_bytes(self.out, [needed, b" provided by the target (--allow-missing)\n"]);
+                    None
+                }
                 What::MayOpen => {
                     let library = &self.closure.may_open[index].library;
                     put(self.out, ["may open "]);
@@ -187,6 +194,7 @@ struct Line {
 enum What {
     Object,
     Missing,
+    Given,
     Note,
     BadNote,
     MayOpen,
@@ -215,6 +223,10 @@ impl Lines {
         for (index, item) in closure.missing.iter().enumerate().filter(|(_, item)| item.opened.is_none()) {
             let parent = closure.objects.iter().position(|object| object.path == item.needed_by);
             lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, What::Missing);
+        }
+        for (index, item) in closure.given.iter().enumerate() {
+            let parent = closure.objects.iter().position(|object| object.path == item.needed_by);
+            lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, What::Given);
         }
         let notes = closure.notes.iter().enumerate().map(|(index, noted)| (index, noted.by, What::Note));
         let bad = closure.bad_notes.iter().enumerate().map(|(index, (by, _))| (index, *by, What::BadNote));

@@ -7,6 +7,7 @@ use super::loader::Loader;
 use super::may_open::MayOpen;
 use super::releases::RunsOn;
 use super::search::Attempt;
+use super::target_libraries::Given;
 use super::{BadObject, FileId, Find, FoundBy, hwcaps};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
@@ -43,6 +44,8 @@ pub struct Closure {
     pub opens_unnamed: Vec<Option<usize>>,
     /// Names that were not found, or were found and cannot be loaded.
     pub missing: Vec<Missing>,
+    /// Names that were not searched, because the target has the library.
+    pub given: Vec<Given>,
     /// Candidates for another class or machine that the loader passes over, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
     /// Names of objects besides the one they were first needed by: what was found by them is an object already.

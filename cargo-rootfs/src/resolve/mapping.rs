@@ -15,6 +15,7 @@ use super::releases::RunsOn;
 use super::resolver::{Mapped, Process, Resolver};
 use super::scopes::only_for;
 use super::search::{Attempt, Outcome, Progress};
+use super::target_libraries::Given;
 use super::{BadObject, Files, Find, FoundBy, bytes};
 use crate::elf::{Bytes, DependencyKind, Malformed, Object};
 use crate::path::RootfsPath;
@@ -71,6 +72,7 @@ impl Resolver {
             opens_unnamed: Vec::new(),
             variants: Vec::new(),
             missing: Vec::new(),
+            given: Vec::new(),
             passed_over: Vec::new(),
             other_names: Vec::new(),
             edges: Vec::with_capacity(4 * USUAL),
@@ -221,6 +223,9 @@ impl Resolver {
                     None => continue,
                 },
             };
+            if self.is_given(process, turn, name) {
+                continue;
+            }
             match self.map_object(process, turn, turn, name) {
                 Ok(at) => {
                     if let Some(child) = process.mapped[at].listed {
@@ -243,6 +248,19 @@ impl Resolver {
             }
         }
         Ok(())
+    }
+
+    /// Whether the target has the library that the object at `turn` needs; that is noted down.
+    pub(super) fn is_given(&self, process: &mut Process<'_>, turn: usize, name: NameId) -> bool {
+        let needed = self.names.text(name);
+        if !self.given.has(needed) {
+            return false;
+        }
+        let given = Given { needed: needed.clone(), needed_by: process.mapped[turn].path.clone() };
+        if !process.closure.given.contains(&given) {
+            process.closure.given.push(given);
+        }
+        true
     }
 
     /// Finds the object that `name` means to the object at `turn`, and maps it if it is new: `_dl_map_object` of

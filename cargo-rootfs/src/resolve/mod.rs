@@ -34,6 +34,7 @@ mod releases;
 mod resolver;
 mod scopes;
 mod search;
+mod target_libraries;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -48,6 +49,7 @@ pub use may_open::MayOpen;
 pub use releases::{Release, RunsOn};
 pub use resolver::Resolver;
 pub use search::Attempt;
+pub use target_libraries::{Given, TargetLibraries};
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 
 /// A regular file, the same for all its names.

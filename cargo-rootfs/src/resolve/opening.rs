@@ -65,6 +65,11 @@ impl Resolver {
                         process.closure.notes.push(Noted { note, by, opening: Opening::LeftOut });
                         continue;
                     }
+                    let name = note.sonames.iter().map(|soname| self.names.id(soname)).collect::<Vec<_>>();
+                    if name.into_iter().any(|name| self.is_given(process, at, name)) {
+                        process.closure.notes.push(Noted { note, by, opening: Opening::LeftOut });
+                        continue;
+                    }
                     let mut lacking = Vec::new();
                     let mut taken = None;
                     for (index, soname) in note.sonames.iter().enumerate() {

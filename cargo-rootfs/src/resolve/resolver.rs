@@ -13,6 +13,7 @@ use super::may_open::Named;
 use super::names::{Marks, NameId, Names};
 use super::releases::Releases;
 use super::search::{Outcome, Progress, Scope};
+use super::target_libraries::TargetLibraries;
 use super::{FileId, Files, Hwcaps};
 use crate::elf::Object;
 use crate::path::RootfsPath;
@@ -24,6 +25,7 @@ pub struct Resolver {
     pub(super) library_path: Vec<LibraryPath>,
     pub(super) current: Option<RootfsPath>,
     pub(super) preloads: bool,
+    pub(super) given: TargetLibraries,
     /// The least priority of the dlopen notes that are followed.
     pub(super) follows: Priority,
     pub(super) notes: Notes,
@@ -102,6 +104,7 @@ impl Resolver {
             library_path,
             current,
             preloads: false,
+            given: TargetLibraries::default(),
             follows: Priority::default(),
             notes: Notes::default(),
             progress: Progress::default(),
@@ -125,6 +128,12 @@ impl Resolver {
     /// is started in. An image does not get that file from its sysroot.
     pub fn preloading(mut self) -> Self {
         self.preloads = true;
+        self
+    }
+
+    /// Takes the libraries that the target has as given: they are neither searched nor missing.
+    pub fn allowing(mut self, given: TargetLibraries) -> Self {
+        self.given = given;
         self
     }
 

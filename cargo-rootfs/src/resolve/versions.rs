@@ -110,7 +110,7 @@ impl Versions {
                 }
                 let chosen = match names.find(files, by, &need.file) {
                     Named::Object(chosen) => chosen,
-                    // It does not come to versions where a library is missing.
+                    // It does not come to versions where a library is missing; what the target has is its own.
                     Named::Missing => continue,
                     Named::Nothing => {
                         let version = need.versions.first().map_or_else(|| bytes(b""), |first| first.name.clone());
@@ -262,6 +262,9 @@ impl<'c> Names<'c> {
         }
         for missing in &closure.missing {
             by_name.entry(&missing.needed).or_insert(Named::Missing);
+        }
+        for given in &closure.given {
+            by_name.entry(&given.needed).or_insert(Named::Missing);
         }
         let mut given = FxHashMap::default();
         if closure.at_start < closure.objects.len() {

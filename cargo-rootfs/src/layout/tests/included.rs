@@ -7,16 +7,117 @@ use super::disk::{Ask, Disk, expect_shape, library, path, shape, tool};
 use super::planned::{is_root, skip};
 use crate::rootfs::Kind;
 
+/// As an installed file, whatever the umask was that made it.
 #[test]
-fn a_file_keeps_its_mode_and_becomes_roots() {
+fn a_file_becomes_roots_and_readable() {
     let project = Disk::empty().bytes("app.toml", b"x = 1\n", 0o640);
     expect_shape(
         &Ask::nothing().include(project.at("app.toml"), "/etc/app/app.toml").rootfs(&Disk::merged()),
         "/ d0755
          /etc d0755
          /etc/app d0755
-         /etc/app/app.toml f0640",
+         /etc/app/app.toml f0644",
     );
+}
+
+/// Of all that a umask of 077 made, what looks like a secret stays closed, and that is said.
+#[test]
+fn secrets_stay_closed() {
+    let key = b"-----BEGIN PRIVATE KEY-----\n";
+    let project = Disk::empty()
+        .bytes("etc/app.toml", b"x = 1\n", 0o600)
+        .bytes("etc/run", b"#!/bin/sh\n", 0o700)
+        .bytes("etc/tls.pem", key, 0o600)
+        .bytes("etc/chain.pem", b"-----BEGIN CERTIFICATE-----\n", 0o600)
+        .bytes("etc/open.pem", key, 0o640)
+        .bytes("etc/.env", b"TOKEN=1\n", 0o400)
+        .bytes("etc/.ssh/config", b"", 0o600)
+        .mode("etc/.ssh", 0o700)
+        .mode("etc", 0o700);
+    let assembly = Ask::tools(&["sh"]).include(project.at("etc"), "/srv/app").assemble(&Disk::merged()).unwrap();
+    let text = shape(&assembly.rootfs);
+    for line in [
+        "/srv/app d0755",
+        "/srv/app/app.toml f0644",
+        "/srv/app/run f0755",
+        "/srv/app/tls.pem f0600",
+        "/srv/app/chain.pem f0644",
+        "/srv/app/open.pem f0644",
+        "/srv/app/.env f0400",
+        "/srv/app/.ssh d0700",
+        "/srv/app/.ssh/config f0600",
+    ] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+    assert_eq!(
+        assembly.warnings[0].message,
+        "only root may read what keeps its own mode: `/srv/app/.env` (credentials, 0400), `/srv/app/.ssh` (a private \
+         key, 0700), `/srv/app/.ssh/config` (a private key, 0600), `/srv/app/tls.pem` (a private key, 0600)"
+    );
+    // With a mode all is as it was asked for.
+    let asked = Ask::nothing().include_as(project.at("etc/tls.pem"), "/etc/tls.pem", Some(0o600), Some((7, 7)));
+    assert!(asked.assemble(&Disk::merged()).unwrap().warnings.is_empty());
+}
+
+/// MODE holds for directories, the sticky bit and set-group-ID included.
+#[test]
+fn a_mode_is_that_of_directories_as_well() {
+    let project = Disk::empty().bytes("spool/a", b"", 0o600).mode("spool", 0o700);
+    for (mode, directory, file) in
+        [(0o640, 0o750, 0o640), (0o600, 0o700, 0o600), (0o1777, 0o1777, 0o1777), (0o2770, 0o2770, 0o2770)]
+    {
+        let ask = Ask::nothing().include_as(project.at("spool"), "/srv/spool", Some(mode), None);
+        let rootfs = ask.rootfs(&Disk::merged());
+        let found = |at| rootfs.get(&path(at)).unwrap().mode;
+        assert_eq!((found("/srv/spool"), found("/srv/spool/a")), (directory, file), "{mode:o}");
+    }
+}
+
+/// Links that lead nowhere in the image are said; what an engine puts there later is somewhere.
+#[test]
+fn links_that_lead_nowhere_are_said() {
+    let project = Disk::empty()
+        .bytes("shared.txt", b"x", 0o644)
+        .bytes("assets/here", b"x", 0o644)
+        .link("assets/ok", "here")
+        .link("assets/up", "../shared.txt")
+        .link("assets/abs", "/etc/debian_version")
+        .link("assets/log", "/dev/stdout")
+        .link("assets/tool", "/bin/sh");
+    let assembly = Ask::tools(&["sh"]).include(project.at("assets"), "/srv/assets").assemble(&Disk::merged()).unwrap();
+    let warning = &assembly.warnings[0];
+    assert_eq!(
+        warning.message,
+        "symlinks of --include lead nowhere in the rootfs: `/srv/assets/abs` -> `/etc/debian_version`, \
+         `/srv/assets/up` -> `../shared.txt`"
+    );
+    let only = Disk::empty().link("assets/up", "../shared.txt").bytes("shared.txt", b"x", 0o644);
+    let assembly = Ask::nothing().include(only.at("assets"), "/srv/assets").assemble(&Disk::merged()).unwrap();
+    let there = only.at("shared.txt");
+    let help = format!("include what it leads to: --include {}:/srv/shared.txt", there.canonicalize_utf8().unwrap());
+    assert_eq!(assembly.warnings[0].help.as_deref(), Some(&help[..]));
+}
+
+/// In a directory that is taken whole a script may be data; by its own name it is meant to run.
+#[test]
+fn a_stray_script_is_packed_and_said() {
+    let project = Disk::empty()
+        .bytes("app/index.html", b"<p>", 0o644)
+        .bytes("app/helper", b"#!/usr/bin/env some-lisp\n", 0o755)
+        .bytes("app/start", b"#!/bin/sh\n", 0o755);
+    let assembly = Ask::nothing().include(project.at("app"), "/srv/app").assemble(&Disk::merged()).unwrap();
+    let text = shape(&assembly.rootfs);
+    for line in ["/srv/app/helper f0755", "/usr/bin/dash f0755"] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+    let said: Vec<_> = assembly.warnings.iter().map(|it| it.message.replace(project.root().as_str(), "")).collect();
+    assert_eq!(
+        said,
+        ["`/srv/app/helper` (--include /app) cannot be run: `some-lisp` is not in the PATH of the sysroot"]
+    );
+    assert_eq!(assembly.wishes, [crate::layout::Shortage::Tool("some-lisp".to_owned())].into());
+    let named = Ask::nothing().include(project.at("app/helper"), "/usr/bin/helper").error(&Disk::merged());
+    assert_eq!(named.message(), "`/usr/bin/helper` cannot be run");
 }
 
 #[test]
@@ -53,8 +154,8 @@ fn a_folder_comes_with_all_below_it() {
          /srv d0755
          /srv/deep d0755
          /srv/deep/a b.css f0644
-         /srv/empty d0700
-         /srv/index.html f0600
+         /srv/empty d0755
+         /srv/index.html f0644
          /srv/latest l0777 -> index.html
          /srv/nowhere l0777 -> /no/such",
     );
@@ -191,7 +292,7 @@ fn an_include_takes_the_place_of_a_templates_file() {
     let rootfs =
         Ask::tools(&["sh"]).template("base").include(project.at("passwd"), "/etc/passwd").rootfs(&Disk::merged());
     let entry = rootfs.get(&path("/etc/passwd")).unwrap();
-    assert_eq!((entry.mode, entry.size()), (0o600, 13));
+    assert_eq!((entry.mode, entry.size()), (0o644, 13));
 }
 
 #[test]

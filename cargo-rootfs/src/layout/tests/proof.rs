@@ -15,14 +15,14 @@ use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::runtime::Runtime;
 
 fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
-    !prove(rootfs, &planned.claims, planned.follows, &mut planned.view).faults.is_empty()
+    !prove(rootfs, &planned.claims, planned.follows, &planned.given, &mut planned.view).faults.is_empty()
 }
 
 /// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
 #[track_caller]
 fn every_removal_fails(mut planned: Planned) {
     let whole = planned.assembly.rootfs.clone();
-    let errors = prove(&whole, &planned.claims, planned.follows, &mut planned.view).faults;
+    let errors = prove(&whole, &planned.claims, planned.follows, &planned.given, &mut planned.view).faults;
     assert!(errors.is_empty(), "{errors:?}");
     assert!(whole.len() > 3, "{}", whole.dump());
     let mut spared = Vec::new();
@@ -174,7 +174,8 @@ fn nothing_that_a_dlopen_note_adds_can_be_spared() {
         .elf("opt/libcached.so", library("libcached.so"));
     let mut planned = planned(&Ask::tools(&["opens"]), &sysroot);
     assert_eq!(planned.claims[0].opened.len(), 5);
-    let unopened = prove(&planned.assembly.rootfs, &planned.claims, Priority::Required, &mut planned.view).faults;
+    let unopened =
+        prove(&planned.assembly.rootfs, &planned.claims, Priority::Required, &planned.given, &mut planned.view).faults;
     assert!(!unopened.is_empty(), "what was found in the sysroot is not opened in the rootfs");
     every_removal_fails(planned);
 }

@@ -135,21 +135,7 @@ fn a_missing_library_of_with_lib_is_told() {
     assert!(error.message().contains("no dynamic loader for x86_64"), "{error}");
 }
 
-/// A RUNPATH into the build tree leads nowhere in the image, so it may lead nowhere here.
-#[test]
-fn an_absolute_runpath_into_the_build_tree_does_not_resolve() {
-    let project = Disk::empty().elf("target/out/libx.so", library("libx.so"));
-    let runpath = project.at("target/out");
-    let project = project.elf("target/app", tool().needs("libx.so").runpath(runpath.as_str()));
-    let mut ask = Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
-    // The sysroot is this machine, of which the build tree is a part.
-    ask.target = crate::target::Target::host();
-    let error =
-        super::super::assemble("/".into(), &ask.target, &ask.content, &ask.artifacts).map_err(Error::from).unwrap_err();
-    assert!(error.each().any(|it| it.message().starts_with("`libx.so` not found")), "{error}");
-}
-
-/// Neither may a tool be taken from there.
+/// A tool may not be taken from the build tree.
 #[test]
 fn a_tool_of_the_build_tree_is_refused() {
     let project = Disk::empty().elf("target/tool", tool());

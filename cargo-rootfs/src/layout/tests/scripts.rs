@@ -229,7 +229,7 @@ fn included_scripts_bring_what_runs_them() {
     let ask = Ask::nothing().include(project.at("bin"), "/srv/bin").include(project.at("own"), "/opt/own");
     let rootfs = ask.rootfs(&sysroot);
     assert!(has(&rootfs, "/usr/lib/libx.so") && has(&rootfs, "/srv/bin/start"));
-    let error = Ask::nothing().include(project.at("bin"), "/srv/bin").error(&sysroot);
+    let error = Ask::nothing().include(project.at("bin/start"), "/srv/bin/start").error(&sysroot);
     assert_eq!(error.message(), "`/srv/bin/start` cannot be run");
     assert!(error.details()[1].starts_with("`/opt/own/run` is not in the sysroot"), "{error}");
 }

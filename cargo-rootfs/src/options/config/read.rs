@@ -23,9 +23,9 @@ use crate::wording::nearest;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 27] = [
     "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
-    "with", "with-lib", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
+    "with", "with-lib", "allow-missing", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
 ];
 
 /// Keys that come after them.
@@ -182,6 +182,7 @@ impl Reader<'_> {
             "with" => content.with = Some(self.list(key, value)?),
             "with-package" => content.with_package = Some(self.list(key, value)?),
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
+            "allow-missing" => content.allow_missing = Some(self.list(key, value)?),
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
             "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
             "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
