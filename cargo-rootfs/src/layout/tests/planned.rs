@@ -335,6 +335,63 @@ fn cargos_hard_links_do_not_come_along() {
     assert!(text.contains("/usr/local/bin/app f0755") && !text.contains("0123"), "{text}");
 }
 
+/// A library without a soname that was linked by its path is needed by that path.
+#[test]
+fn a_library_that_is_needed_by_its_path_in_the_build_lands_beside_the_binary() {
+    let project = Disk::empty().elf("target/out/libx.so", library("libx.so").needs("liby.so").runpath("$ORIGIN"));
+    let needed = project.at("target/out/libx.so").canonicalize_utf8().unwrap();
+    let project =
+        project.elf("target/out/liby.so", library("liby.so")).elf("target/app", tool().needs(needed.as_str()));
+    let ask = Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
+    let assembly = ask.assemble(&Disk::merged()).unwrap();
+    let text = shape(&assembly.rootfs);
+    let link = format!("{needed} l0777 -> /usr/local/lib/libx.so");
+    for line in [&link[..], "/usr/local/lib/libx.so f0755", "/usr/local/lib/liby.so f0755"] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+    let said: Vec<_> = assembly.warnings.iter().map(|it| it.message.clone()).collect();
+    assert_eq!(
+        said,
+        [format!(
+            "`app` needs `{needed}` by a path of this machine; a symlink leads from there to `/usr/local/lib/libx.so`"
+        )]
+    );
+}
+
+/// A RUNPATH into the build tree leads nowhere in the image, so what it leads to goes where libraries of the build go.
+#[test]
+fn a_library_of_an_absolute_runpath_into_the_project_lands_beside_the_binary() {
+    for is_runpath in [true, false] {
+        let project = Disk::empty().elf("own/libx.so", library("libx.so").needs("liby.so"));
+        let own = project.at("own").canonicalize_utf8().unwrap();
+        let app = tool().needs("libx.so");
+        let app = if is_runpath { app.runpath(own.as_str()) } else { app.rpath(own.as_str()) };
+        let project = project.elf("own/liby.so", library("liby.so")).elf("target/app", app);
+        let sysroot = Disk::merged().elf("usr/lib/libx.so", library("libx.so"));
+        let ask = Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
+        let rootfs = ask.rootfs(&sysroot);
+        let expected = ["liby.so => /usr/local/lib/liby.so", "libx.so => /usr/local/lib/libx.so"];
+        assert_eq!(cache_of(&rootfs), expected, "{is_runpath}");
+        assert!(rootfs.get(&path("/usr/lib/libx.so")).is_none());
+        no_entry_of_the_build_tree(&rootfs, &project);
+    }
+}
+
+/// Whatever the project's executable is called, `--with` means the sysroot's tool.
+#[test]
+fn a_tool_is_the_sysroots_and_not_the_projects_of_its_name() {
+    let project = Disk::empty().elf("target/env", tool());
+    let mut ask = Ask::tools(&["env"]).executable(project.at("target/env")).build_tree(project.root());
+    let assembly = ask.assemble(&Disk::merged()).unwrap();
+    assert_eq!(assembly.tools, [path("/usr/bin/env")]);
+    assert_eq!(assembly.executables, [path("/usr/local/bin/env")]);
+    assert!(assembly.rootfs.get(&path("/usr/bin/env")).is_some());
+    ask.content.install_dir = path("/bin");
+    let error = ask.error(&Disk::merged());
+    assert_eq!(error.message(), "two sources for `/bin/env`");
+    assert_eq!(error.details(), ["the project's binary `env` and the sysroot's tool `env`"]);
+}
+
 /// `--with-lib` finds what dlopen(3) would, with all that it needs.
 #[test]
 fn a_library_asked_for_by_soname_comes_with_its_closure() {
