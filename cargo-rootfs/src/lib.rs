@@ -61,8 +61,9 @@
 //! | `findings` | the vocabulary of check and trace | path policy resolve rootfs sysroot watch |
 //! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
+//! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide layout options output path pipeline plan provision report resolve rootfs trace wording write |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init layout options output path pipeline plan provision report resolve rootfs trace wording write |
 //!
 //! # Glossary
 //!
@@ -149,6 +150,8 @@ pub mod guide;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod image;
+#[cfg(feature = "cli")]
+mod init;
 #[cfg(feature = "cli")]
 mod layers;
 #[doc(hidden)]

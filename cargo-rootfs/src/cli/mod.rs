@@ -24,8 +24,10 @@
 
 mod check;
 mod enter;
+mod forge;
 mod generate;
 mod help;
+mod init;
 mod progress;
 mod scripts;
 mod sysroot;
@@ -88,7 +90,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
     match &options.command {
         None => {
             let purpose = Purpose::Write(&options.output, &options.image);
-            write::run(&request(&options.build, &options.content, purpose), terminal)
+            write::run(&request(&options.build, &options.content, purpose), &options.output, terminal)
         }
         Some(Command::Tree(args)) if !args.files.is_empty() => tree::of_files(args, terminal),
         Some(Command::Tree(args)) => tree::run(&request(&args.build, &args.content, Purpose::Report), args, terminal),
@@ -120,6 +122,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
             }
             SysrootCommand::Update { manifest } => sysroot::update(manifest, terminal),
         },
+        Some(Command::Init(args)) => init::run(args, terminal),
         Some(Command::Completions { shell }) => generate::completions(*shell, terminal),
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
         Some(Command::Help { words }) => help::run(words, terminal),

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anstyle::{AnsiColor, Style};
+use camino::Utf8Path;
 use serde_json::{Value, json};
 
+use super::forge;
 use super::progress::Progress;
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::events::Events;
@@ -122,6 +124,9 @@ impl Terminal {
             }
             help(&mut text, error.help_line());
             self.people(&text);
+            if let Some(line) = forge::annotation(error).filter(|_| !error.message().is_empty()) {
+                self.people(&line);
+            }
         }
     }
 
@@ -132,6 +137,15 @@ impl Terminal {
             Format::Json => written.json().map(|fields| line("rootfs-output", &fields)),
         };
         line.map_or(Ok(()), |line| self.result(line.as_bytes()))
+    }
+
+    /// Prints the path of a file that describes the outputs.
+    pub(super) fn path(&self, kind: &str, path: &Utf8Path) -> Result<()> {
+        let line = match self.format {
+            Format::Human => format!("{path}\n"),
+            Format::Json => line("rootfs-output", &json!({"kind": kind, "path": path})),
+        };
+        self.result(line.as_bytes())
     }
 
     /// Puts a result out as it is. A reader that has gone away, as `head`, has had enough.

@@ -3,24 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::forge;
 use super::terminal::{Terminal, bytes};
 use crate::error::Result;
+use crate::options::OutputArgs;
+use crate::output::Checksums;
 use crate::pipeline::{Epoch, Session, release};
 use crate::plan::Request;
 use crate::report;
 use crate::rootfs::Rootfs;
 
-pub(super) fn run(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
+pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Terminal) -> Result<()> {
     let started = Instant::now();
     let epoch = Epoch::from_environment()?;
+    if output.checksums.is_some() {
+        Checksums::check(output.named.iter())?;
+    }
     terminal.watch_signals()?;
     let mut proved = Session::new(request, terminal)?.prove()?;
+    // Before anything has its name, so that a checksum file that cannot be made leaves nothing behind.
+    let checksums = output.checksums.as_deref().map(Checksums::begin).transpose()?;
     let written = release(&mut proved, epoch, terminal)?;
+    let summed = checksums.map(|checksums| checksums.commit(&written)).transpose()?;
     let rootfs = || proved.iter().map(|one| &one.assembly.rootfs);
     let (entries, size) = (rootfs().map(Rootfs::len).sum::<usize>(), bytes(rootfs().map(Rootfs::size).sum()));
     let (largest, seconds) = (largest(rootfs), started.elapsed().as_secs_f64());
     terminal.status("Finished", format_args!("{entries} entries, {size}{largest}, in {seconds:.2}s"));
-    written.iter().try_for_each(|written| terminal.written(written))
+    forge::results(&written)?;
+    written.iter().try_for_each(|written| terminal.written(written))?;
+    summed.iter().try_for_each(|path| terminal.path("checksums", path))
 }
 
 /// The least size that a rule must add to be named.

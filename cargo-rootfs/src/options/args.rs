@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::named::NamedOutputs;
-use super::values::{BindArg, BuildWith, Pair, parse_bind, parse_folder, parse_include, parse_pair};
+use super::values::{BindArg, BuildWith, Forge, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
 use crate::layers::Layered;
 use crate::layout::{Include, Licenses, Records, Variants};
@@ -117,6 +117,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: SysrootCommand,
     },
+    /// Write a starting [package.metadata.rootfs] and, with --ci, a release pipeline
+    ///
+    /// The table goes to the end of Cargo.toml, with comments on what the project seems to need. The pipeline releases
+    /// a tag: images for two architectures, archives, checksums. Files that exist stay as they are.
+    Init(InitArgs),
     /// Print a completion script for a shell
     ///
     /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.
@@ -259,6 +264,19 @@ pub(crate) struct TraceArgs {
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The forge whose pipeline to write
+    #[arg(long, value_name = "FORGE")]
+    pub(crate) ci: Option<Forge>,
+    /// Replace a pipeline that exists
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten, next_help_heading = "Manifest options")]
+    pub(crate) manifest: clap_cargo::Manifest,
 }
 
 /// What a command in the rootfs finds there besides the files.
@@ -469,6 +487,11 @@ pub(crate) struct OutputArgs {
     #[cfg(feature = "push")]
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) insecure_registry: Option<Vec<String>>,
+    /// Write SHA-256 checksums of all archives to this file, as sha256sum(1) reads them
+    ///
+    /// Names are relative to the file's directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checksums: Option<Utf8PathBuf>,
     /// Let --dir replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,

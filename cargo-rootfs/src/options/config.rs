@@ -196,6 +196,7 @@ impl OutputArgs {
             engine: self.engine.or(far.engine),
             #[cfg(feature = "push")]
             insecure_registry: self.insecure_registry.or(far.insecure_registry),
+            checksums: self.checksums.or(far.checksums),
             force: self.force || far.force,
         }
     }

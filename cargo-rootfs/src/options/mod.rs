@@ -11,9 +11,9 @@ mod values;
 
 pub use args::Options;
 pub(crate) use args::{
-    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, OutputArgs, SelectionArgs,
-    SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, refuse_options_before_subcommand,
+    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, InitArgs, OutputArgs,
+    SelectionArgs, SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, refuse_options_before_subcommand,
 };
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
 pub(crate) use reserved::explain;
-pub(crate) use values::BuildWith;
+pub(crate) use values::{BuildWith, Forge};

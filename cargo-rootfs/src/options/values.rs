@@ -134,7 +134,16 @@ impl ValueEnum for Engine {
     }
 }
 
-/// What compiles and links.
+/// A forge that runs pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Forge {
+    /// GitHub Actions: .github/workflows/release.yml
+    Github,
+    /// GitLab CI: .gitlab-ci.yml
+    Gitlab,
+}
+
+/// The tool that compiles and links.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum BuildWith {
     /// `cargo build`

@@ -3,6 +3,7 @@
 //! A kind names its option, its configuration key and its verb, and makes the sinks of its outputs. Options, help,
 //! configuration, collisions and messages are loops over [`KINDS`]. Bytes are [`crate::write`]'s; nothing is printed.
 
+mod checksums;
 mod claim;
 mod dir;
 mod docker;
@@ -27,6 +28,7 @@ use crate::write::dir::Replace;
 use crate::write::{Sink, Staged};
 use finished::FinishedImage;
 
+pub(crate) use checksums::Checksums;
 pub(crate) use claim::{Claim, check};
 pub(crate) use docker::Engine;
 pub(crate) use placeholders::Placeholders;

@@ -60,6 +60,14 @@ impl Written {
         }
     }
 
+    /// The path of an archive or a directory.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.name {
+            write::Written::Tar(path) | write::Written::Dir(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The same as JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         let mut json = json!({"kind": self.kind.json, "target": self.triple});

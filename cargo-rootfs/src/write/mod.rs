@@ -30,6 +30,8 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
 use reader::Reader;
 pub use splice::Splice;
+#[cfg(feature = "cli")]
+pub(crate) use staged_file::StagedFile;
 use taken::Taken;
 
 /// The most bytes that a sink is let take at once: so often is it told of, and may an interrupt be seen.

@@ -34,7 +34,7 @@ enum Temporary {
 
 impl StagedFile {
     /// Will be the regular file `path`. Missing folders above it are made.
-    pub(super) fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let folders = NewFolders::create(holding(path))?;
         // Only where a file is replaced may one without a name have left something.
         if path.symlink_metadata().is_ok() {
@@ -74,7 +74,7 @@ impl StagedFile {
     }
 
     /// Puts it under its name, over what may stand there.
-    pub(super) fn persist(self) -> Result<()> {
+    pub(crate) fn persist(self) -> Result<()> {
         let Self { temporary, path, folders } = self;
         let named = match temporary {
             Temporary::Named(file) => Some(file.into_temp_path()),

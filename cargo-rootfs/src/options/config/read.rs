@@ -50,7 +50,8 @@ fn keys() -> Vec<&'static str> {
 }
 
 /// Options that only the command line has, and what to say of them.
-const COMMAND_LINE_ONLY: [(&str, &str); 18] = [
+const COMMAND_LINE_ONLY: [(&str, &str); 19] = [
+    ("checksums", "one file is written for all targets of a run"),
     ("force", "what may be replaced is decided at each run"),
     ("binary", "it needs no project"),
     ("tools-only", "it needs no project"),

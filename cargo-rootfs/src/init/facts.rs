@@ -1,0 +1,151 @@
+//! The facts of a project that its starting files depend on.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::{Metadata, Package};
+
+use crate::error::{Error, Result};
+
+/// The facts of one project.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// The manifest that gets the table.
+    pub(super) manifest: Utf8PathBuf,
+    /// True if that manifest is of a package, not of a workspace alone.
+    pub(super) is_package: bool,
+    /// True if the manifest has the table already.
+    pub(super) has_table: bool,
+    pub(super) workspace_root: Utf8PathBuf,
+    /// The root of the checkout: pipelines belong there.
+    pub(super) repository: Utf8PathBuf,
+    /// The packages with executables, by name.
+    pub(super) packages: Vec<String>,
+    /// The executables of all of them.
+    pub(super) binaries: Vec<String>,
+    /// Targets of cargo's configuration, if they are of Linux.
+    pub(super) targets: Vec<String>,
+    /// Programs that the sources start, each with the file that does.
+    pub(super) starts: Vec<(String, Utf8PathBuf)>,
+    /// Crates of the lock that link with a native library.
+    pub(super) native: Vec<String>,
+    /// The crate of the lock that speaks TLS, if any.
+    pub(super) tls: Option<String>,
+}
+
+/// Crates that speak TLS, or do so by the system's library: their programs look for certificates.
+const TLS: [&str; 4] = ["rustls-native-certs", "rustls-platform-verifier", "openssl-sys", "native-tls"];
+
+/// Files of sources that are read at most.
+const MOST: usize = 2000;
+
+impl Facts {
+    /// Collects the facts of `project`; `configured` are the targets of cargo's configuration.
+    pub(super) fn of(project: &Metadata, configured: &[String]) -> Result<Self> {
+        let members = || project.packages.iter().filter(|package| project.workspace_members.contains(&package.id));
+        let of_binaries: Vec<&Package> =
+            members().filter(|package| package.targets.iter().any(cargo_metadata::Target::is_bin)).collect();
+        if of_binaries.is_empty() {
+            return Err(Error::failed(format!("no package of `{}` has a binary", project.workspace_root))
+                .help("add src/main.rs, or package tools alone: cargo rootfs --tools-only --with bash,ls"));
+        }
+        let is_root = |package: &&&Package| package.manifest_path == project.workspace_root.join("Cargo.toml");
+        let own = match of_binaries.as_slice() {
+            [one] => Some(*one),
+            several => several.iter().find(is_root).copied(),
+        };
+        let manifest =
+            own.map_or_else(|| project.workspace_root.join("Cargo.toml"), |package| package.manifest_path.clone());
+        let metadata = own.map_or(&project.workspace_metadata, |package| &package.metadata);
+        let mut starts = Vec::new();
+        for package in &of_binaries {
+            let sources = package.manifest_path.with_file_name("src");
+            starts.extend(started(&sources).into_iter().map(|(name, file)| {
+                let shown = file.strip_prefix(&project.workspace_root).unwrap_or(&file).to_owned();
+                (name, shown)
+            }));
+        }
+        starts.sort();
+        starts.dedup_by(|one, other| one.0 == other.0);
+        let locked = locked(&project.workspace_root.join("Cargo.lock"));
+        let binaries = of_binaries.iter().flat_map(|package| &package.targets).filter(|target| target.is_bin());
+        let root = &project.workspace_root;
+        let repository = root.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(root).to_owned();
+        Ok(Self {
+            manifest,
+            is_package: own.is_some(),
+            has_table: !metadata["rootfs"].is_null(),
+            workspace_root: root.clone(),
+            repository,
+            packages: of_binaries.iter().map(|package| package.name.to_string()).collect(),
+            binaries: binaries.map(|target| target.name.clone()).collect(),
+            targets: configured.iter().filter(|target| target.contains("-linux-")).cloned().collect(),
+            starts,
+            native: locked.iter().filter(|name| name.ends_with("-sys") && *name != "linux-raw-sys").cloned().collect(),
+            tls: TLS.iter().find(|name| locked.contains(**name)).map(|name| (*name).to_owned()),
+        })
+    }
+
+    /// The name of the table.
+    pub(super) fn table_name(&self) -> &'static str {
+        if self.is_package { "[package.metadata.rootfs]" } else { "[workspace.metadata.rootfs]" }
+    }
+}
+
+/// The names of the packages in a Cargo.lock; none without one.
+fn locked(path: &Utf8Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    names.map(str::to_owned).collect()
+}
+
+/// Programs that the sources below `folder` start, each with the first file that does.
+fn started(folder: &Utf8Path) -> Vec<(String, Utf8PathBuf)> {
+    let (mut found, mut left, mut read) = (Vec::new(), vec![folder.to_owned()], 0);
+    while let Some(folder) = left.pop() {
+        let Ok(entries) = folder.read_dir_utf8() else { continue };
+        let mut paths: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension() == Some("rs") && read < MOST {
+                read += 1;
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                found.extend(programs(&text).into_iter().map(|name| (name, path.clone())));
+            }
+        }
+    }
+    found
+}
+
+/// The names in `Command::new("NAME")` and `cmd!("NAME"` of a source file, its comments and tests aside.
+fn programs(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let calls =
+        lines.flat_map(|line| ["Command::new(\"", "cmd!(\""].into_iter().filter_map(move |call| line.split_once(call)));
+    let names = calls.filter_map(|(_, after)| after.split('"').next());
+    let is_name = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+/".contains(&byte))
+    };
+    // Rust's own tools are for developers, and a path of the project is no tool.
+    names
+        .filter(is_name)
+        .filter(|name| !matches!(*name, "cargo" | "rustc" | "rustup") && (!name.contains('/') || name.starts_with('/')))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn started_programs_are_read_from_the_sources() {
+        let text = "let x = Command::new(\"git\");\n// Command::new(\"no\")\ncmd!(\"sh\", \"-c\");\nCommand::new(path);\n\
+                    Command::new(\"cargo\");\nCommand::new(\"./x\");\n#[cfg(test)]\nCommand::new(\"diff\")";
+        assert_eq!(programs(text), ["git", "sh"]);
+    }
+}

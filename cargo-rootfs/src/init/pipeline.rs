@@ -1,0 +1,64 @@
+//! Pipelines of forges: `templates/pipelines/`, with the project's words in the places of `@word@`.
+
+use super::facts::Facts;
+use crate::options::Forge;
+use crate::wording::shell_word;
+
+/// Stands for the repository of cargo rootfs while it has no public one.
+pub(super) const UNKNOWN_REPOSITORY: &str = "https://github.com/OWNER/cargo-rootfs";
+
+/// Targets of a pipeline, if cargo's configuration names none.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
+
+/// The path of the pipeline in a repository.
+pub(super) fn path(forge: Forge) -> &'static str {
+    match forge {
+        Forge::Github => ".github/workflows/release.yml",
+        Forge::Gitlab => ".gitlab-ci.yml",
+    }
+}
+
+fn template(forge: Forge) -> &'static str {
+    match forge {
+        Forge::Github => include_str!("../../templates/pipelines/github.yml"),
+        Forge::Gitlab => include_str!("../../templates/pipelines/gitlab.yml"),
+    }
+}
+
+/// The repository of cargo rootfs itself, if the package names one.
+pub(super) fn repository() -> Option<&'static str> {
+    Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty())
+}
+
+/// The text of the pipeline.
+pub(super) fn text(forge: Forge, facts: &Facts) -> String {
+    let configured: Vec<&str> = facts.targets.iter().map(String::as_str).collect();
+    let targets = if configured.is_empty() { TARGETS.to_vec() } else { configured };
+    let directory = facts.workspace_root.strip_prefix(&facts.repository).map_or("", |path| path.as_str());
+    let name = &facts.packages[0];
+    let words = [
+        ("git", repository().unwrap_or(UNKNOWN_REPOSITORY).to_owned()),
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("directory", if directory.is_empty() { ".".to_owned() } else { directory.to_owned() }),
+        ("artifacts", if directory.is_empty() { "dist/".to_owned() } else { format!("{directory}/dist/") }),
+        ("jq", format!(".packages[] | select(.name == \"{name}\").version")),
+        ("package", if facts.packages.len() == 1 { String::new() } else { format!("--package {} ", shell_word(name)) }),
+        ("targets", targets.join(" ")),
+        ("target-flags", targets.iter().map(|target| format!("--target {target}")).collect::<Vec<_>>().join(" ")),
+    ];
+    let fill = |text: String, (word, value): &(&str, String)| text.replace(&format!("@{word}@"), value);
+    words.iter().fold(template(forge).to_owned(), fill)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pipeline_installs_the_other_program_of_crates_io() {
+        for forge in [Forge::Github, Forge::Gitlab] {
+            let installs: Vec<&str> = template(forge).lines().filter(|line| line.contains("cargo install")).collect();
+            assert!(!installs.is_empty() && installs.iter().all(|line| line.contains("--git")), "{installs:?}");
+        }
+    }
+}
