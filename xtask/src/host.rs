@@ -57,6 +57,11 @@ pub(crate) fn zigbuild() -> Utf8PathBuf {
     cache_dir().join("zigbuild")
 }
 
+/// A Python environment with check-jsonschema and shellcheck, made by `setup --all`.
+pub(crate) fn schemas() -> Utf8PathBuf {
+    cache_dir().join("schemas")
+}
+
 /// In CI a missing tool is a failure; on a laptop it is a printed skip.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")

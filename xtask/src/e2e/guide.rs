@@ -177,6 +177,7 @@ fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     };
     match name {
         "myapp" => {}
+        "locked" => lab.cargo(&myapp, ["generate-lockfile", "--offline"]).run().map(drop)?,
         "unknown-key" => append("Cargo.toml", "[package.metadata.rootfs]\nwiht = [\"bash\"]\n")?,
         "myapp-arm64" => {
             let sysroot = host::sysroot_arm64();

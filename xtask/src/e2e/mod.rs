@@ -20,6 +20,7 @@ mod musl;
 mod native;
 mod offline;
 mod packages;
+mod pipeline;
 mod privileges;
 mod provisioned;
 mod push;
@@ -108,6 +109,9 @@ const SCENARIOS: &[Scenario] = &[
     ("trace: what a command uses, as metadata", Tier::Quick, watch::trace),
     ("trace: processes of all kinds", Tier::Full, watch::processes),
     ("check and trace: arm64 through qemu-user", Tier::Full, watch::foreign),
+    ("pipelines: schemas and shellcheck", Tier::Full, pipeline::schemas),
+    ("pipelines: GitHub, from a tag to a release", Tier::Full, pipeline::github),
+    ("pipelines: GitLab, from a tag to a release", Tier::Full, pipeline::gitlab),
     ("readme: from a clean clone", Tier::Full, readme::flow),
     ("guide: console blocks of all pages", Tier::Quick, guide::cheap),
     ("guide: console blocks with two architectures and registries", Tier::Full, guide::dear),

@@ -6,6 +6,7 @@ mod elfpak;
 mod needs;
 mod packages;
 mod rust;
+mod schemas;
 mod sysroot;
 mod zigbuild;
 
@@ -45,6 +46,7 @@ const PARTS: &[Part] = &[
     ("Rust of the declared minimum version", Tier::Full, rust::make),
     ("cargo-zigbuild", Tier::Full, zigbuild::make),
     ("elfpak", Tier::Full, elfpak::make),
+    ("check-jsonschema and shellcheck", Tier::Full, schemas::make),
 ];
 
 /// Makes a part; its name where that failed, which is printed.

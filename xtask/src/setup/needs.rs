@@ -37,6 +37,9 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     // a registry, and a client that is not ours
     ("docker-registry", "docker-registry", Tier::Full),
     ("skopeo", "skopeo", Tier::Full),
+    // what runners of forges have
+    ("jq", "jq", Tier::Full),
+    ("git", "git", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
     // cargo-zigbuild, which pip installs
