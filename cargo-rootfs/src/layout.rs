@@ -174,6 +174,10 @@ pub struct Assembly {
     pub executables: Vec<RootfsPath>,
     /// Paths of the tools in the image, in the order of [`Content::tools`].
     pub tools: Vec<RootfsPath>,
+    /// Files that came along without a rule, for people: how many, and why.
+    pub brought: Option<String>,
+    /// Files that rules leave out of the directories that they take, for people.
+    pub left_out: Option<String>,
     /// Tools that are there, that may be wanted, and that nobody asked for.
     pub suggestions: Vec<Suggestion>,
     /// The packages that the rules at work name, whether the sysroot has them or not.

@@ -43,6 +43,15 @@ pub(crate) fn and_more<T: Display>(items: impl ExactSizeIterator<Item = T>, most
     if others == 0 { named } else { format!("{named} and {others} more") }
 }
 
+/// A length in bytes for people: `1.4 MiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// A word as a shell reads it back, quoted where it must be.
 #[cfg(feature = "cli")]
 pub(crate) fn shell_word(word: &str) -> String {

@@ -115,6 +115,13 @@ pub(super) fn warning(findings: &[Findings]) -> Option<Warning> {
     if names.is_empty() {
         return None;
     }
+    // The home of cargo is in nearly every binary that panics: a line that hides no other.
+    if folders.iter().all(|folder| folder.file_name() == Some(".cargo")) {
+        let folder = folders[0];
+        let message =
+            format!("{} contains the path `{folder}`: RUSTFLAGS=--remap-path-prefix removes it", names.join(", "));
+        return Some(Warning::new(message));
+    }
     let list = folders.iter().map(|folder| format!("`{folder}`")).collect::<Vec<_>>().join(" and ");
     let remap = |folder: &&Utf8PathBuf| {
         format!("--remap-path-prefix={folder}=/{}", folder.file_name().unwrap_or("src").trim_start_matches('.'))
@@ -181,8 +188,11 @@ mod tests {
     fn one_warning_names_all() {
         let findings =
             Findings { named: vec![("app".to_owned(), vec!["/home/me/.cargo".into()])], needs_libstd: false };
-        let warning = warning(&[findings]).unwrap();
-        assert_eq!(warning.help.as_deref(), Some("RUSTFLAGS=\"--remap-path-prefix=/home/me/.cargo=/cargo\""));
+        let told = warning(&[findings]).unwrap();
+        assert!(told.message.starts_with("`app` contains the path `/home/me/.cargo`: ") && told.help.is_none());
+        let findings = Findings { named: vec![("app".to_owned(), vec!["/home/me/src".into()])], needs_libstd: false };
+        let told = warning(&[findings]).unwrap();
+        assert_eq!(told.help.as_deref(), Some("RUSTFLAGS=\"--remap-path-prefix=/home/me/src=/src\""));
         assert!(super::warning(&[Findings::default()]).is_none());
     }
 }

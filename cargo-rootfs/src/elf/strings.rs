@@ -15,9 +15,9 @@ use super::imports::fill;
 use super::{Bytes, EHDR_64, Object, ReadAt, elf_header};
 
 /// The number of bytes read at once: few enough to stay in the nearest cache, and to touch few new pages.
-const CHUNK: usize = 32 << 10;
+pub(super) const CHUNK: usize = 32 << 10;
 /// The most bytes of one file; LLVM's constants have 60 MB.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 /// The longest name.
 const MAX_NAME: usize = 128;
 /// The most names of one file; an SDL that loads everything has 40.
@@ -46,7 +46,7 @@ impl Object {
 
 /// Offset and length of what is mapped and not executed, in order and apart. Old linkers put constants between the
 /// instructions: where nothing is mapped to be read alone, all is.
-fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>> {
+pub(super) fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>> {
     let mut first = [0; EHDR_64];
     let length = fill(file, &mut first, 0)?;
     let Ok((header, head)) = elf_header(&first[..length]) else { return Ok(Vec::new()) };

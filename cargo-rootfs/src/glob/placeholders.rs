@@ -1,4 +1,4 @@
-//! Placeholders in the texts of data: `{triplet}`, `{lib}`, `{dir}`, `{exec}`, `{1}` and `{}`.
+//! Placeholders in the texts of data: `{triplet}`, `{lib}`, `{prefix}`, `{dir}`, `{exec}`, `{1}` and `{}`.
 //!
 //! Values are passed in; a value never becomes a pattern.
 
@@ -12,7 +12,9 @@ pub(crate) struct Bindings<'b> {
     pub(crate) triplet: &'b str,
     /// Each folder of libraries, as `/usr/lib64`.
     pub(crate) lib: &'b [String],
-    /// The folder of what matched.
+    /// The prefix of the tool that matched, where that is not /usr.
+    pub(crate) prefix: Option<&'b str>,
+    /// The directory of what matched.
     pub(crate) dir: Option<&'b str>,
     /// The texts that the stars of the match stand for.
     pub(crate) captures: &'b [String],
@@ -23,7 +25,7 @@ pub(crate) struct Bindings<'b> {
 
 /// The names between braces that are variables.
 fn is_variable(name: &str) -> bool {
-    matches!(name, "" | "triplet" | "lib" | "dir" | "exec") || matches!(name.as_bytes(), [b'1'..=b'9'])
+    matches!(name, "" | "triplet" | "lib" | "prefix" | "dir" | "exec") || matches!(name.as_bytes(), [b'1'..=b'9'])
 }
 
 /// Every text that `text` stands for: more than one where it has `{lib}` in it, none where something in it stands for
@@ -36,6 +38,7 @@ pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
             "" => bindings.word.map(escape).into_iter().collect(),
             "triplet" => vec![escape(bindings.triplet)],
             "lib" => bindings.lib.iter().map(|folder| escape(folder)).collect(),
+            "prefix" => vec![escape(bindings.prefix.unwrap_or("/usr"))],
             "dir" => bindings.dir.map(escape).into_iter().collect(),
             "exec" => bindings.execs.iter().map(|name| escape(name)).collect(),
             digit => {
@@ -115,6 +118,7 @@ mod tests {
         let bindings = Bindings {
             triplet: "x86_64-linux-gnu",
             lib: &lib,
+            prefix: None,
             dir: Some("/opt/bin"),
             captures: &captures,
             execs: &["gzip".into(), "zstd".into()],
@@ -125,6 +129,7 @@ mod tests {
             ("{lib}/gconv", vec!["/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/gconv"]),
             ("/usr/lib/python{1}/{a,{triplet}}", vec![r"/usr/lib/python3.1\*/{a,x86_64-linux-gnu}"]),
             ("{dir}/x", vec!["/opt/bin/x"]),
+            ("{prefix}/x", vec!["/usr/x"]),
             ("{exec}", vec!["gzip", "zstd"]),
             ("/x/{2}", vec![]),
             ("libnss_{}.so.2", vec![]),

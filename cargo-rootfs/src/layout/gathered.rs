@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::place::{IfThere, Layout};
 use super::root::Root;
-use super::runtime::Runtime;
+use super::runtime::{Runtime, Weigh};
 use super::scripts::{self, Script};
 use super::seeds::{Seeds, given};
 use super::take::Taken;
@@ -53,8 +53,13 @@ impl Seeds {
         let machine = target.machine();
         let mut rules = match content.runtime {
             runtime::Runtime::None => None,
-            runtime::Runtime::Rules | runtime::Runtime::Packages => {
-                Some(Runtime::new(view, policy, machine, template, &content.rules))
+            word => {
+                let weigh = match word {
+                    runtime::Runtime::Auto => Some(Weigh::Take),
+                    runtime::Runtime::Rules => Some(Weigh::Tell),
+                    _ => None,
+                };
+                Some(Runtime::new(view, policy, machine, template, &content.rules, weigh))
             }
         };
         let mut worklist = Worklist::new(view, &mut self.resolvers, target);
@@ -146,6 +151,9 @@ impl Gathered<'_> {
         let (mut inputs, absent) = view.inputs();
         // What is looked for now changes no entry.
         opened::find_may_open(&mut view, &mut self.seeds.resolvers, &self.roots, &mut self.closures, &rootfs);
+        let left_out = self.rules.as_ref().and_then(|rules| rules.left_out(&view, &rootfs));
+        let brought = self.rules.as_ref().and_then(Runtime::brought);
+        warnings.extend(self.rules.iter_mut().flat_map(|rules| rules.offers(&mut view, &rootfs)));
         let (suggested, recommended) = self.rules.map(Runtime::advice).unwrap_or_default();
         let suggestions = suggestions::find(&mut view, suggested.into_iter(), &self.scripts, &rootfs);
         inputs.extend(template.inputs.iter().map(|path| path.clone().into_std_path_buf()));
@@ -157,6 +165,8 @@ impl Gathered<'_> {
             warnings,
             executables: self.seeds.project.paths(),
             tools: self.seeds.tools,
+            brought,
+            left_out,
             suggestions,
             recommended,
             wishes: self.wishes,

@@ -3,8 +3,15 @@
 //!
 //! What the rules say is theirs; closures of what they bring are the worklist's.
 
+mod brought;
+mod constants;
+mod evidence;
 mod firing;
 mod image_file;
+mod left_out;
+mod offers;
+mod prefixes;
+mod subjects;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,12 +31,14 @@ use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{Closure, FileId, Libc};
-use crate::rootfs::{Body, Entry, Kind, Origin};
+use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::runtime::{NewBody, Rule, Rules, Triggered};
 use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::template::{Template, TemplateKind};
+use evidence::Evidence;
+pub(super) use evidence::Weigh;
 use firing::Firing;
 
 /// What rules take is matched again; no chain of rules is as long as this.
@@ -44,6 +53,12 @@ pub(super) struct Runtime<'t> {
     lib: Vec<String>,
     /// The rules that have done their work, each with what its stars stood for.
     fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
+    /// Tools by their names below /usr, each with the prefix that it really is in.
+    prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
+    /// Files that a rule covers: no other evidence is asked for.
+    covered: FxHashSet<RootfsPath>,
+    /// What is asked where no rule covers a file.
+    evidence: Option<Evidence>,
     /// How many roots, others and taken files were looked at.
     looked: (usize, usize, usize),
     /// What is installed, where that was asked for and is known.
@@ -54,7 +69,7 @@ pub(super) struct Runtime<'t> {
     uncalled: Vec<Box<[u8]>>,
     read: FxHashSet<FileId>,
     taken: Taken,
-    made: Vec<(RootfsPath, NewBody, Origin)>,
+    made: Vec<(RootfsPath, NewBody, Option<u32>, Origin)>,
     suggestions: BTreeSet<Suggestion>,
     packages: BTreeSet<String>,
     faults: Vec<Fault>,
@@ -64,6 +79,22 @@ pub(super) struct Runtime<'t> {
 struct Call {
     triggered: Triggered,
     because: RootfsPath,
+    /// The prefix that the rule's /usr stands for.
+    prefix: Option<RootfsPath>,
+    /// Whether the rule is about the file itself, and not about a function or a path that it names.
+    covers: bool,
+}
+
+impl Call {
+    /// A call by the name or the path of a file.
+    fn new(triggered: Triggered, because: &RootfsPath) -> Self {
+        Self { triggered, because: because.clone(), prefix: None, covers: true }
+    }
+
+    /// A call by something in a file.
+    fn by_part(triggered: Triggered, because: &RootfsPath) -> Self {
+        Self { covers: false, ..Self::new(triggered, because) }
+    }
 }
 
 impl<'t> Runtime<'t> {
@@ -73,15 +104,21 @@ impl<'t> Runtime<'t> {
         machine: Machine,
         template: &'t Template,
         own: &[Rule],
+        weigh: Option<Weigh>,
     ) -> Self {
         let triplet = machine.multiarch();
         let lib = library_folders(view, triplet);
         let own = template.rules.iter().chain(own).cloned().collect();
-        let rules = Rules::new(own, &Bindings { triplet, lib: &lib, ..Bindings::default() });
+        let bindings = Bindings { triplet, lib: &lib, ..Bindings::default() };
+        let rules = Rules::new(own, &bindings);
+        let evidence = weigh.map(|weigh| Evidence::new(weigh, &bindings));
         Self {
             uncalled: rules.calls(),
             read: FxHashSet::default(),
             rules,
+            prefixed: FxHashSet::default(),
+            covered: FxHashSet::default(),
+            evidence,
             template,
             machine,
             triplet,
@@ -102,6 +139,13 @@ impl<'t> Runtime<'t> {
     /// Applies the rules to all that the worklist has worked off, and has it work off what that brings.
     pub(super) fn run(&mut self, worklist: &mut Worklist<'_>, includes: &[RootfsPath]) {
         let mut calls = Vec::new();
+        for (typed, path) in worklist.tools().iter().filter(|(typed, _)| typed.starts_with('/')) {
+            let real = worklist.view.walk(path).path;
+            let prefixes = [prefixes::prefix_of(path), prefixes::prefix_of(&real)].into_iter().flatten();
+            self.taken
+                .named
+                .extend(prefixes.filter(|prefix| !typed.starts_with("/usr/bin") && prefix.as_bytes() != b"/usr"));
+        }
         for path in includes.iter().chain(self.template.entries.iter().flat_map(template_paths)) {
             self.meet_path(path, path, &mut calls);
         }
@@ -114,7 +158,14 @@ impl<'t> Runtime<'t> {
             let is_done = roots.is_empty() && self.looked.2 == self.taken.len();
             worklist.bring(roots);
             if is_done {
-                return;
+                // What rules bring and cover is known by now.
+                let (called, roots) = self.weigh(worklist);
+                let is_done = called.is_empty() && roots.is_empty() && self.looked.2 == self.taken.len();
+                calls = called;
+                worklist.bring(roots);
+                if is_done {
+                    return;
+                }
             }
             if round == MAX_ROUNDS {
                 let message = format!("rules of --runtime call for each other without an end, after {round} rounds");
@@ -130,6 +181,7 @@ impl<'t> Runtime<'t> {
             let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
             self.meet_closure(worklist.view, closure, calls);
             let realpath = closure.realpath.clone();
+            self.meet_name(path.file_name(), &realpath, calls);
             self.meet_names(worklist.view, path, &realpath, calls);
         }
         for index in others..worklist.worked.others.len() {
@@ -178,7 +230,7 @@ impl<'t> Runtime<'t> {
             let function = self.uncalled.remove(at);
             let mut triggered = Vec::new();
             self.rules.of_call(&function, &mut triggered);
-            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: path.clone() }));
+            calls.extend(triggered.into_iter().map(|triggered| Call::by_part(triggered, path)));
         }
     }
 
@@ -189,6 +241,7 @@ impl<'t> Runtime<'t> {
             self.meet_path(&link, realpath, calls);
         }
         self.meet_path(realpath, realpath, calls);
+        self.meet_prefixed(path, realpath, calls);
     }
 
     /// A path, and the same as it would be in a merged /usr.
@@ -199,7 +252,7 @@ impl<'t> Runtime<'t> {
         if self.paths.insert(path.clone()) {
             let mut triggered = Vec::new();
             self.rules.of_path(path, &mut triggered);
-            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: realpath.clone() }));
+            calls.extend(triggered.into_iter().map(|triggered| Call::new(triggered, realpath)));
         }
     }
 
@@ -210,8 +263,7 @@ impl<'t> Runtime<'t> {
         for path in [program, &view.walk(program).path] {
             self.rules.of_interpreter(path.file_name(), &mut triggered);
         }
-        let because = &script.realpath;
-        calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: because.clone() }));
+        calls.extend(triggered.into_iter().map(|triggered| Call::new(triggered, &script.realpath)));
     }
 
     fn meet_name(&mut self, name: &[u8], realpath: &RootfsPath, calls: &mut Vec<Call>) {
@@ -219,7 +271,7 @@ impl<'t> Runtime<'t> {
             self.names.insert(Bytes::from(name));
             let mut triggered = Vec::new();
             self.rules.of_name(name, &mut triggered);
-            calls.extend(triggered.into_iter().map(|triggered| Call { triggered, because: realpath.clone() }));
+            calls.extend(triggered.into_iter().map(|triggered| Call::new(triggered, realpath)));
         }
     }
 
@@ -232,8 +284,16 @@ impl<'t> Runtime<'t> {
         // Modules are those of the package of the file, and what a script becomes is its own.
         let is_of_file = !rule.modules.is_empty() || !rule.called.is_empty() || rule.uses(&["{exec}"]);
         let of = if is_of_file { Some(call.because.clone()) } else { folder.clone() };
+        let of = call.prefix.clone().or(of);
         let key = (call.triggered.rule, captures, of);
-        if self.fired.contains(&key) || !self.holds(&rule, worklist) {
+        let is_fired = self.fired.contains(&key);
+        if !self.holds(&rule, worklist) {
+            return Vec::new();
+        }
+        if call.covers && !rule.partial {
+            self.covered.insert(call.because.clone());
+        }
+        if is_fired {
             return Vec::new();
         }
         self.fired.insert(key);
@@ -242,11 +302,17 @@ impl<'t> Runtime<'t> {
             return Vec::new();
         };
         let folder = folder.as_ref().and_then(RootfsPath::as_str);
-        let (triplet, lib) = (self.triplet, self.lib.clone());
+        let triplet = self.triplet;
+        let prefix = call.prefix.as_ref().and_then(RootfsPath::as_str);
+        let lib = match prefix {
+            Some(prefix) => vec![format!("{prefix}/lib/{triplet}"), format!("{prefix}/lib64"), format!("{prefix}/lib")],
+            None => self.lib.clone(),
+        };
         let mut scripts = worklist.worked.scripts.iter().filter(|_| is_of_file);
         let script = scripts.find(|script| script.realpath == call.because);
         let (calls, execs) = script.map(|it| (it.calls.clone(), it.execs.clone())).unwrap_or_default();
-        let bindings = Bindings { triplet, lib: &lib, dir: folder, captures: &captures, execs: &execs, word: None };
+        let bindings =
+            Bindings { triplet, lib: &lib, prefix, dir: folder, captures: &captures, execs: &execs, word: None };
         let origin = Origin::Rule { name: rule.name.clone(), why: rule.why.clone(), because: call.because.clone() };
         let because = &call.because;
         let mut firing = Firing { runtime: self, worklist, rule: &rule, because, origin, bindings, roots: Vec::new() };
@@ -289,12 +355,33 @@ impl<'t> Runtime<'t> {
         warnings.extend(self.taken.warnings());
     }
 
+    /// Files that came along without a rule, in a line.
+    pub(super) fn brought(&self) -> Option<String> {
+        self.evidence.as_ref()?.line()
+    }
+
+    /// Files that rules exclude of what they take, in a line.
+    pub(super) fn left_out(&self, view: &Sysroot, rootfs: &Rootfs) -> Option<String> {
+        let lacking = self.taken.excluded.iter().filter(|path| rootfs.get(path).is_none());
+        left_out::line(view.root(), lacking)
+    }
+
+    /// Files that the constants and packages of what is packed lead to, and that `rootfs` has not.
+    pub(super) fn offers(&mut self, view: &mut Sysroot, rootfs: &Rootfs) -> Vec<Warning> {
+        let Some(evidence) = &mut self.evidence else { return Vec::new() };
+        evidence.offers.retain(|path| {
+            let real = view.walk(path).path;
+            rootfs.get(&real).is_none()
+        });
+        evidence.warnings(view.root())
+    }
+
     /// Puts what was taken and made, where nothing else stands.
     pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
         self.taken.lay_out(layout)?;
-        for (path, body, origin) in &self.made {
+        for (path, body, mode, origin) in &self.made {
             let (kind, mode) = match body {
-                NewBody::Text(text) => (Kind::File(Body::Bytes(Arc::from(text.as_bytes()))), 0o644),
+                NewBody::Text(text) => (Kind::File(Body::Bytes(Arc::from(text.as_bytes()))), mode.unwrap_or(0o644)),
                 NewBody::Link(target) => (Kind::Symlink(Arc::from(target.as_bytes())), 0o777),
                 NewBody::Dir => (Kind::Dir, 0o755),
                 NewBody::Join(_) if layout.has(path) => continue,

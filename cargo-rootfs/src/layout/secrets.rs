@@ -11,7 +11,15 @@ use crate::sysroot::{End, Sysroot};
 
 /// The reason why the file or directory at `path` of the sysroot, or what it leads to, is not taken along.
 pub(crate) fn of(view: &mut Sysroot, policy: &Policy, path: &RootfsPath) -> Option<Secret> {
+    judged(view, policy, path, &[])
+}
+
+/// The same of what belongs to tools below the prefixes `named`: those that were named by their paths.
+pub(super) fn judged(view: &mut Sysroot, policy: &Policy, path: &RootfsPath, named: &[RootfsPath]) -> Option<Secret> {
     let secrets = policy.secrets();
+    if named.iter().any(|prefix| path.is_within(prefix)) {
+        return below_named(view, policy, path);
+    }
     if let Some(secret) = secrets.of_path(path) {
         return Some(secret);
     }
@@ -31,4 +39,15 @@ pub(crate) fn of(view: &mut Sysroot, policy: &Policy, path: &RootfsPath) -> Opti
         let may_be = info.host.size <= LONGEST_KEY && secrets.may_hold_key(&walk.path);
         (may_be && secrets.is_key(&view.head(file, LONGEST_KEY))).then_some(Secret::Key)
     })
+}
+
+fn below_named(view: &mut Sysroot, policy: &Policy, path: &RootfsPath) -> Option<Secret> {
+    let secrets = policy.secrets();
+    let walk = view.walk(path);
+    if let Some(secret) = [path, &walk.path].into_iter().find_map(|path| secrets.of_path_below_named(path)) {
+        return Some(secret);
+    }
+    let End::File(file) = walk.end else { return None };
+    let may_be = view.info(file).host.size <= LONGEST_KEY && secrets.may_hold_key(&walk.path);
+    (may_be && secrets.is_key(&view.head(file, LONGEST_KEY))).then_some(Secret::Key)
 }

@@ -31,6 +31,10 @@ pub(super) struct Taken {
     /// What was left out, by who would have taken it and reason.
     left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
     held_back: BTreeMap<RootfsPath, Secret>,
+    /// Prefixes of tools that were named by their paths.
+    pub(super) named: Vec<RootfsPath>,
+    /// Files and directories that a rule excludes of what it takes.
+    pub(super) excluded: BTreeSet<RootfsPath>,
     /// What who runs this may not read.
     unreadable: BTreeSet<RootfsPath>,
 }
@@ -43,6 +47,8 @@ impl Taken {
             known: FxHashMap::default(),
             left_out: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            named: Vec::new(),
+            excluded: BTreeSet::new(),
             unreadable: BTreeSet::new(),
         }
     }
@@ -173,7 +179,11 @@ impl Taking<'_> {
         while let Some(folder) = left.pop() {
             for name in self.view.names(&folder) {
                 let child = folder.child(&name);
-                if self.is_excluded(&child) || self.is_secret(&child) {
+                if self.is_excluded(&child) {
+                    self.taken.excluded.insert(child);
+                    continue;
+                }
+                if self.is_secret(&child) {
                     continue;
                 }
                 let walk = self.view.walk(&child);
@@ -238,7 +248,7 @@ impl Taking<'_> {
     /// No rule takes what is a secret or the machine's own, not even by its name, and no package: they are not the
     /// user's word.
     fn is_secret(&mut self, path: &RootfsPath) -> bool {
-        let secret = secrets::of(self.view, &self.taken.policy, path);
+        let secret = secrets::judged(self.view, &self.taken.policy, path, &self.taken.named);
         if let Some(secret) = secret {
             self.taken.held_back.insert(path.clone(), secret);
         }

@@ -1,6 +1,7 @@
 //! Whole plans on small sysroots made of ELF fixtures.
 
 mod disk;
+mod evidence;
 mod given;
 mod golden;
 mod included;

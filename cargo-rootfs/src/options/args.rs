@@ -428,7 +428,7 @@ pub(crate) struct ContentArgs {
     /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
     #[arg(long, value_name = "VARIANTS")]
     pub(crate) hwcaps: Option<Variants>,
-    /// Whether what tools need beyond their closures comes along: `rules`, `packages` or `none` [default: rules]
+    /// Whether what tools need beyond their closures comes along: `auto`, `rules`, `packages` or `none` [default: auto]
     ///
     /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
     /// `packages` each tool comes with the other files of its own package as well, but for documentation.

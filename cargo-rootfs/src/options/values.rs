@@ -202,7 +202,7 @@ impl ValueEnum for Priority {
 
 impl ValueEnum for Runtime {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::None, Self::Rules, Self::Packages]
+        &[Self::Auto, Self::Rules, Self::Packages, Self::None]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

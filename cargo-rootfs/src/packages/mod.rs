@@ -6,6 +6,7 @@
 mod apk;
 mod dpkg;
 mod hints;
+mod holders;
 mod known;
 mod pacman;
 

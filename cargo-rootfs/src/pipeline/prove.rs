@@ -76,6 +76,12 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
             };
             let assembly = until_complete(plan, artifacts, &mut **sysroot, first, events)?;
             plan.accept(&assembly)?;
+            if let Some(brought) = &assembly.brought {
+                events.status("Bringing", brought);
+            }
+            if let Some(left_out) = &assembly.left_out {
+                events.status("Leaving", left_out);
+            }
             assembly.warnings.iter().for_each(|warning| events.warning(warning));
             Ok(assembly)
         });

@@ -6,6 +6,7 @@
 //! `[[documentation]]` and `[[noise]]`; a row takes the place of an earlier one of its kind and name.
 
 mod documentation;
+mod evidence;
 mod host_libraries;
 mod rarely;
 mod row;
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 
 use crate::path::RootfsPath;
 use crate::rows::embedded;
+pub(crate) use evidence::Judge;
 pub(crate) use host_libraries::is_of_host;
 #[cfg(feature = "cli")]
 pub(crate) use rarely::is_rarely_opened;
@@ -33,7 +35,6 @@ pub(crate) struct Policy {
     own: Vec<Row>,
     secrets: OnceLock<Secrets>,
     documentation: OnceLock<Table>,
-    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
     noise: OnceLock<Table>,
 }
 
@@ -64,7 +65,6 @@ impl Policy {
     }
 
     /// Judges a file that a program asked for: it says nothing that it is missing, or was used.
-    #[cfg(feature = "cli")]
     pub(crate) fn is_noise(&self, path: &RootfsPath) -> bool {
         let table = self.noise.get_or_init(|| {
             Table::new(Kind::Noise, &embedded(include_str!("../../templates/policy/noise.toml")), &self.own)

@@ -87,6 +87,13 @@ impl Secrets {
         self.table.first(path, |row| !row.holds_key && is_meant(row.secret)).map(|row| row.secret)
     }
 
+    /// Judges a file below the prefix of a tool that was named by its path: a home, or a directory of this machine alone,
+    /// is no reason there.
+    pub(crate) fn of_path_below_named(&self, path: &RootfsPath) -> Option<Secret> {
+        let is_meant = |row: &Row| !row.holds_key && !matches!(row.secret, Secret::Home | Secret::Machine);
+        self.table.first(path, is_meant).map(|row| row.secret)
+    }
+
     /// Judges a file by its owner: a user's own belongs to one who may log in, other than the owner of the sysroot.
     pub(crate) fn of_owner(&self, path: &RootfsPath, uid: u32, root: u32) -> Option<Secret> {
         // 65534 is what nobody is, and what the kernel shows where it cannot say (user_namespaces(7)).

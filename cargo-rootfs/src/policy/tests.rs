@@ -41,6 +41,39 @@ fn every_embedded_row_is_read() {
     assert!(!is_rarely_opened_by(b"libncursesw.so.6", b"libz.so.1"));
 }
 
+/// Each list of the evidence is read, and each of its patterns compiles.
+#[test]
+fn the_evidence_is_read() {
+    let fields = embedded(include_str!("../../templates/policy/evidence.toml"));
+    let lib = ["/usr/lib".to_owned()];
+    let bindings = crate::glob::Bindings { triplet: "x86_64-linux-gnu", lib: &lib, ..Default::default() };
+    for (key, datum) in &fields {
+        for text in crate::rows::Reader::of("evidence").texts(key, datum) {
+            for text in crate::glob::bind(&text, &bindings) {
+                crate::glob::Glob::parse(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            }
+        }
+    }
+    let keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    let judge = Judge::new(&bindings);
+    let path = |text| RootfsPath::parse(text).unwrap();
+    for (name, is) in
+        [("libc.so.6", true), ("libcrypto.so.3", true), ("ls", true), ("libxkbcommon.so.0", false), ("lsd", false)]
+    {
+        assert_eq!(judge.is_self_contained(name.as_bytes()), is, "{name}");
+    }
+    for (text, is) in [
+        ("/usr/share", true),
+        ("/usr/include/c++/12/x", true),
+        ("/usr/share/X11/xkb", false),
+        ("/usr/lib", true),
+        ("/etc", true),
+    ] {
+        assert_eq!(judge.is_general(&path(text)), is, "{text}");
+    }
+}
+
 fn own(kind: Kind, text: &str) -> Vec<Row> {
     let document = toml::de::DeTable::parse(text).unwrap();
     from_toml(kind, document.get_ref().get(kind.word()).unwrap()).unwrap_or_else(|problems| panic!("{problems:#?}"))

@@ -58,6 +58,7 @@ pub(super) struct Sketch {
 pub(super) struct Waits {
     pub(super) when: Vec<&'static str>,
     pub(super) calls: Vec<&'static str>,
+    pub(super) mentions: Vec<&'static str>,
 }
 
 /// Each rule of a file, with what it waits for.
@@ -71,7 +72,10 @@ pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Waits)> 
         rest = &text[length..];
         let text = &text[..length];
         let name = strings(text, "name").first().copied().unwrap_or_default();
-        Some((Sketch { text, name }, Waits { when: strings(text, "when"), calls: strings(text, "calls") }))
+        Some((
+            Sketch { text, name },
+            Waits { when: strings(text, "when"), calls: strings(text, "calls"), mentions: strings(text, "mentions") },
+        ))
     })
 }
 
@@ -148,8 +152,8 @@ mod tests {
             for (rule, (sketch, waits)) in rules.iter().zip(sketches) {
                 let owned = |texts: &[&str]| texts.iter().map(|it| it.to_string()).collect::<Vec<_>>();
                 assert_eq!(
-                    (&*rule.name, &rule.when, &rule.calls),
-                    (sketch.name, &owned(&waits.when), &owned(&waits.calls)),
+                    (&*rule.name, &rule.when, &rule.calls, &rule.mentions),
+                    (sketch.name, &owned(&waits.when), &owned(&waits.calls), &owned(&waits.mentions)),
                     "{}",
                     file.name
                 );

@@ -14,6 +14,9 @@ use crate::path::RootfsPath;
 /// What a pattern of `when` begins with that is for scripts, by what runs them.
 pub(super) const RUN_BY: &str = "#!";
 
+/// The beginning of a pattern of `when` that is for the packages of what is packed.
+pub(super) const PACKAGE: &str = "package:";
+
 /// All rules that may apply.
 #[derive(Default)]
 pub(crate) struct Rules {
@@ -22,6 +25,10 @@ pub(crate) struct Rules {
     names: Index,
     /// By what runs a script.
     scripts: Index,
+    /// By the package of a file.
+    packages: Index,
+    /// By the beginning of a path among constants.
+    mentions: Vec<(Box<[u8]>, usize)>,
     /// By the function that is imported.
     calls: FxHashMap<Box<[u8]>, Vec<usize>>,
 }
@@ -51,7 +58,9 @@ impl Rules {
         let is_own = |name: &str| own.iter().any(|rule| *rule.name == *name);
         for (sketch, waits) in built_in::ALL.iter().flat_map(built_in::sketches) {
             if !is_own(sketch.name) {
+                let number = rules.rules.len();
                 rules.add(Stored::BuiltIn(sketch), waits.when.into_iter(), waits.calls.into_iter(), bindings);
+                rules.mentions.extend(waits.mentions.into_iter().map(|text| (text.as_bytes().into(), number)));
             }
         }
         for (index, rule) in own.iter().enumerate() {
@@ -59,6 +68,8 @@ impl Rules {
                 let rule = Arc::new(rule.clone());
                 let (when, calls) = (rule.when.iter(), rule.calls.iter());
                 let stored = Stored::Parsed(Arc::clone(&rule));
+                let number = rules.rules.len();
+                rules.mentions.extend(rule.mentions.iter().map(|text| (text.as_bytes().into(), number)));
                 rules.add(stored, when.map(String::as_str), calls.map(String::as_str), bindings);
             }
         }
@@ -77,6 +88,7 @@ impl Rules {
         for text in when.flat_map(|text| bound(text, bindings)) {
             match text.strip_prefix(RUN_BY) {
                 Some(name) => self.scripts.add(number, name.to_owned()),
+                None if text.starts_with(PACKAGE) => self.packages.add(number, text[PACKAGE.len()..].to_owned()),
                 None if text.contains('/') => self.paths.add(number, text),
                 None => self.names.add(number, text),
             }
@@ -105,6 +117,20 @@ impl Rules {
     /// Adds the rules that a script which a program of this name runs calls for.
     pub(crate) fn of_interpreter(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
         self.scripts.look_up(name, |glob| glob.matches_name(name), Triggered::into(triggered));
+    }
+
+    /// Hands over the rules that a packed file of this package calls for.
+    pub(crate) fn of_package(&self, package: &[u8], found: &mut dyn FnMut(Triggered)) {
+        let found = |rule, captures| found(Triggered { rule, captures });
+        self.packages.look_up(package, |glob| glob.matches_name(package), found);
+    }
+
+    /// Hands over the rules that a path among the constants of a packed file calls for.
+    pub(crate) fn of_mention(&self, text: &[u8], found: &mut dyn FnMut(Triggered)) {
+        let is_it = |begin: &[u8]| text.starts_with(begin);
+        for (_, rule) in self.mentions.iter().filter(|(begin, _)| is_it(begin)) {
+            found(Triggered { rule: *rule, captures: Captures::new() });
+        }
     }
 
     /// The functions that some rule waits for.

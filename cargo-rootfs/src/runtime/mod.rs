@@ -12,6 +12,7 @@
 //! why = "git runs its subcommands from its exec path"
 //! when = ["/usr/bin/git"]      # any of these is in the rootfs
 //! calls = ["system", "popen"]  # or a file in a closure imports one of these functions
+//! mentions = ["/etc/git"]      # or one of its constants begins with one of these paths
 //! unless = []                  # and none of these
 //! before-glibc = "2.34"        # and the glibc of the sysroot is older
 //!
@@ -24,10 +25,11 @@
 //! libraries = ["libnss_dns.so.2"]   # as dlopen(3) looks them up
 //! suggest = ["ssh", "gpg"]     # tools that are offered, not packed
 //! words-of = [{ file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"] }]
-//! files = [{ path = "/etc/x.conf", text = "..." }, { path = "/usr/bin/y", link = "x" },   # where nothing else stands
+//! files = [{ path = "/etc/x.conf", text = "...", mode = "0440" }, { path = "/usr/bin/y", link = "x" },   # where nothing else stands
 //!          { path = "/run/x", dir = true }, { path = "/etc/x.pem", join = ["/usr/share/x"] },   # all files below, as one
 //!          { path = "/etc/passwd", line = "x:x:99:99::/:/bin/false" }]   # at the end of a template's, if none begins so
 //!
+//! partial = true               # other files of the package of what matched are still to be found, see below
 //! required = true              # where nothing of `take` and `first-of` is there, that is an error
 //! packages = ["git"]           # what has that, as Debian names it: sysroots that are made of packages get these
 //! learned-from = ["debian", "fedora", "alpine", "arch"]   # whose layouts the paths are of; for people
@@ -39,7 +41,17 @@
 //! to them, and `/usr/bin/x` is one of `/bin/x` as well. One without a slash is a glob on the names of ELF files that are in some closure: the soname that is needed,
 //! or the name of the file (`libcurl*.so.4`, `git`). What rules take may be what others wait for.
 //!
-//! In `when` alone, `#!` and a glob on a name is for scripts that are tools or included, by what runs them: `#!python3*`.
+//! In `when` alone, `#!` and a glob on a name is for scripts that are tools or included, by what runs them: `#!python3*`;
+//! `package:` and a glob on a name is for files of a package, which are only looked up where no other rule covers them:
+//! `package:openssh-client`.
+//!
+//! A pattern of `/usr/bin` holds for the same tool below another prefix as well, as /usr/local/bin/git or
+//! /opt/git/bin/git: `/usr`, `/etc` and `{lib}` in what the rule takes stand for that prefix then.
+//!
+//! # Coverage
+//!
+//! A rule covers the file that matched: nothing else is looked for (`--runtime auto`). One that is `partial` covers none:
+//! it is about data of others, such as time zones. Neither does one that matched by `calls` or `mentions`.
 //!
 //! # Globs
 //!
@@ -54,6 +66,7 @@
 //! | `{triplet}` | Debian's name for the target, as `x86_64-linux-gnu` |
 //! | `{lib}` | each folder that holds libraries: `/usr/lib/{triplet}`, `/usr/lib64`, `/usr/lib`, and the same without `/usr` |
 //! | `{1}`, `{2}` ... | what the first, second ... `*` or `**` of the `when` that matched stood for |
+//! | `{prefix}` | `/usr`, or the prefix of the tool that matched |
 //! | `{dir}` | the folder of the file that matched, links resolved |
 //! | `{exec}` | each program that the shell script that matched becomes, by `exec` |
 //! | `{}` | in `words-of`: the word |
@@ -69,6 +82,7 @@
 //! | --- | --- |
 //! | `lines` (unless given) | all that is between blanks, from `#` on to the end of the line left out |
 //! | `nsswitch` | the services behind each colon, without `[actions]` (nsswitch.conf(5)) |
+//! | `libraries` | the names and paths of shared libraries, whatever stands around them: `Driver=libx.so` |
 //! | `pam` | the modules (pam.d(5)); the files that it includes are taken and read as well |
 //!
 //! Each word stands for `libraries`, `tools` and `take`. A word with a slash at its beginning stands for that file where
@@ -106,8 +120,10 @@ pub(crate) use read::from_toml;
 pub enum Runtime {
     /// Nothing but closures.
     None,
-    /// What the rules say.
+    /// What the rules say, and what evidence leads to where they say nothing: paths among constants, and packages.
     #[default]
+    Auto,
+    /// What the rules say.
     Rules,
     /// What the rules say, and what the packages of the tools hold besides documentation.
     Packages,
@@ -118,6 +134,7 @@ impl Runtime {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Auto => "auto",
             Self::Rules => "rules",
             Self::Packages => "packages",
         }
@@ -125,7 +142,7 @@ impl Runtime {
 
     /// What the word means.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::None, Self::Rules, Self::Packages].into_iter().find(|runtime| runtime.as_str() == word)
+        [Self::None, Self::Auto, Self::Rules, Self::Packages].into_iter().find(|runtime| runtime.as_str() == word)
     }
 }
 
@@ -140,6 +157,10 @@ pub struct Rule {
     pub when: Vec<String>,
     /// Or a file imports one of these functions.
     pub calls: Vec<String>,
+    /// Or a constant of a file begins with one of these paths.
+    pub mentions: Vec<String>,
+    /// Whether what matched is not covered by it.
+    pub partial: bool,
     /// None of these may be there.
     pub unless: Vec<String>,
     /// The glibc of the sysroot must be older.
@@ -199,6 +220,8 @@ pub enum Form {
     Nsswitch,
     /// The modules of pam.d(5).
     Pam,
+    /// The names and paths of shared libraries, in any format.
+    Libraries,
 }
 
 /// A file that a rule makes, where nothing else stands.
@@ -208,6 +231,8 @@ pub struct NewFile {
     pub path: String,
     /// What.
     pub body: NewBody,
+    /// Permission bits of a text; 0644 where none are given.
+    pub mode: Option<u32>,
 }
 
 /// What a rule makes.

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::matching::RUN_BY;
+use super::matching::{PACKAGE, RUN_BY};
 use super::{Form, NewBody, NewFile, Rule, WordsOf};
 use crate::glob::{Bindings, Glob, Part, bind, unknown_variable};
 use crate::rows::{self, Datum, Fields, Problem, Reader, Value};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "name",
     "why",
     "when",
     "calls",
+    "mentions",
+    "partial",
     "unless",
     "before-glibc",
     "take",
@@ -34,7 +36,8 @@ const KEYS: [&str; 19] = [
     "learned-from",
 ];
 
-const FORMS: [(&str, Form); 3] = [("lines", Form::Lines), ("nsswitch", Form::Nsswitch), ("pam", Form::Pam)];
+const FORMS: [(&str, Form); 4] =
+    [("lines", Form::Lines), ("nsswitch", Form::Nsswitch), ("pam", Form::Pam), ("libraries", Form::Libraries)];
 
 /// The rules in the array of tables `rule` of a TOML document.
 pub(crate) fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Vec<Rule>, Vec<Problem>> {
@@ -73,6 +76,8 @@ fn rule(reader: &mut Reader, name: &str, fields: &Fields, at: usize) -> Option<R
             "why" => rule.why = Arc::from(reader.text(key, value)),
             "when" => rule.when = texts(reader, key, value, Kind::Trigger),
             "calls" => rule.calls = reader.texts(key, value),
+            "mentions" => rule.mentions = texts(reader, key, value, Kind::Path),
+            "partial" => rule.partial = reader.flag(key, value),
             "unless" => rule.unless = texts(reader, key, value, Kind::PathOrName),
             "before-glibc" => rule.before_glibc = release(reader, key, value),
             "take" => rule.take = texts(reader, key, value, Kind::Path),
@@ -94,8 +99,8 @@ fn rule(reader: &mut Reader, name: &str, fields: &Fields, at: usize) -> Option<R
     if rule.why.is_empty() {
         reader.problem(at, format!("rule `{name}` has no `why`"));
     }
-    if rule.when.is_empty() && rule.calls.is_empty() && reader.problems.len() == before {
-        reader.problem(at, format!("rule `{name}` has neither `when` nor `calls`"));
+    if rule.when.is_empty() && rule.calls.is_empty() && rule.mentions.is_empty() && reader.problems.len() == before {
+        reader.problem(at, format!("rule `{name}` has neither `when`, `calls` nor `mentions`"));
     }
     Some(rule)
 }
@@ -124,23 +129,32 @@ fn words_of(reader: &mut Reader, fields: &Fields, at: usize) -> Option<WordsOf> 
 }
 
 fn file(reader: &mut Reader, fields: &Fields, at: usize) -> Option<NewFile> {
-    let (mut path, mut body) = (String::new(), None);
+    let (mut path, mut body, mut mode) = (String::new(), None, None);
     for (key, value) in fields {
         match key.as_str() {
             "path" => {
                 path = reader.text(key, value);
                 check(reader, key, value.at, &path, Kind::Path);
             }
+            "mode" => {
+                let text = reader.text(key, value);
+                mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o7777);
+                if mode.is_none() {
+                    reader.wrong(key, value, "an octal mode, as \"0440\"");
+                }
+            }
             "text" => body = Some(NewBody::Text(reader.text(key, value))),
             "line" => body = Some(NewBody::Line(reader.text(key, value))),
             "join" => body = Some(NewBody::Join(texts(reader, key, value, Kind::Path))),
             "dir" => body = reader.flag(key, value).then_some(NewBody::Dir),
             "link" => body = Some(NewBody::Link(reader.text(key, value))),
-            _ => reader.unknown(key, value, &["path", "text", "link", "line", "join", "dir"]),
+            _ => reader.unknown(key, value, &["path", "text", "link", "line", "join", "dir", "mode"]),
         }
     }
     match body {
-        Some(body) if !path.is_empty() && fields.len() == 2 => Some(NewFile { path, body }),
+        Some(body) if !path.is_empty() && fields.len() == 2 + usize::from(mode.is_some()) => {
+            Some(NewFile { path, body, mode })
+        }
         _ => {
             let message = format!(
                 "`files` of {} needs a `path`, and one of `text`, `link`, `line`, `join` and `dir`",
@@ -181,17 +195,28 @@ fn check(reader: &mut Reader, key: &str, at: usize, text: &str, kind: Kind) {
         Some(name) if kind == Kind::Trigger => (true, name),
         _ => (false, text),
     };
+    let (is_package, pattern) = match pattern.strip_prefix(PACKAGE) {
+        Some(name) if kind == Kind::Trigger => (true, name),
+        _ => (false, pattern),
+    };
     let say = |why: &str, row: &str| format!("`{text}` in `{key}` of {row}: {why}");
     if let Some(name) = unknown_variable(text) {
         let message = say(&format!("there is no variable `{{{name}}}`"), &reader.row);
-        let known = "the variables are {triplet}, {lib}, {dir}, {exec}, {1} to {9}, {}";
+        let known = "the variables are {triplet}, {lib}, {prefix}, {dir}, {exec}, {1} to {9}, {}";
         return reader.problem_with_help(at, message, known);
     }
     let lib = ["/lib".to_owned()];
     let captures = vec!["x".to_owned(); 9];
     let execs = ["x".into()];
-    let bindings =
-        Bindings { triplet: "x", lib: &lib, dir: Some("/dir"), captures: &captures, execs: &execs, word: Some("x") };
+    let bindings = Bindings {
+        triplet: "x",
+        lib: &lib,
+        prefix: None,
+        dir: Some("/dir"),
+        captures: &captures,
+        execs: &execs,
+        word: Some("x"),
+    };
     for text in bind(pattern, &bindings) {
         let is_path_or_name = |glob: &Glob| glob.is_absolute || glob.is_name() || glob.parts[0] == Part::Any;
         let why = match Glob::parse(&text) {
@@ -200,6 +225,7 @@ fn check(reader: &mut Reader, key: &str, at: usize, text: &str, kind: Kind) {
                 "it must begin with a slash"
             }
             Ok(globs) if is_script && !globs.iter().all(Glob::is_name) => "`#!` needs a name, without a slash",
+            Ok(globs) if is_package && !globs.iter().all(Glob::is_name) => "`package:` needs a name, without a slash",
             Ok(_) if kind == Kind::PathOrName && text.starts_with(RUN_BY) => "`#!` is for `when` alone",
             Ok(globs) if matches!(kind, Kind::PathOrName | Kind::Trigger) && !globs.iter().all(is_path_or_name) => {
                 "it must begin with a slash, or be a name without one"

@@ -28,10 +28,12 @@ modules = ["/usr/share/perl5/**"]
 exclude = ["*.a"]
 tools = ["sh"]
 called = ["cat"]
+mentions = ["/etc/git"]
+partial = true
 libraries = ["libnss_dns.so.2"]
 suggest = ["ssh"]
 words-of = { file = "/etc/nsswitch.conf", form = "nsswitch", except = ["files"], libraries = ["libnss_{}.so.2"], take = ["{lib}/{}"], tools = ["{}"] }
-files = [{ path = "/etc/x", text = "y" }, { path = "/z", link = "x" }, { path = "/d", dir = true }, { path = "/j", join = ["/k"] }, { path = "/l", line = "m:" }]
+files = [{ path = "/etc/x", text = "y" }, { path = "/z", link = "x" }, { path = "/d", dir = true }, { path = "/j", join = ["/k"] }, { path = "/l", line = "m:", mode = "0440" }]
 required = true
 packages = ["git"]
 learned-from = ["debian"]
@@ -42,6 +44,8 @@ learned-from = ["debian"]
         why: "b".into(),
         when: texts(&["/usr/bin/git", "libx.so.*", "#!perl*"]),
         calls: texts(&["system"]),
+        mentions: texts(&["/etc/git"]),
+        partial: true,
         unless: texts(&["/x"]),
         before_glibc: Some((2, 34)),
         take: texts(&["/usr/lib/git-core"]),
@@ -61,11 +65,11 @@ learned-from = ["debian"]
             take: texts(&["{lib}/{}"]),
         }],
         files: vec![
-            NewFile { path: "/etc/x".to_owned(), body: NewBody::Text("y".to_owned()) },
-            NewFile { path: "/z".to_owned(), body: NewBody::Link("x".to_owned()) },
-            NewFile { path: "/d".to_owned(), body: NewBody::Dir },
-            NewFile { path: "/j".to_owned(), body: NewBody::Join(texts(&["/k"])) },
-            NewFile { path: "/l".to_owned(), body: NewBody::Line("m:".to_owned()) },
+            NewFile { path: "/etc/x".to_owned(), body: NewBody::Text("y".to_owned()), mode: None },
+            NewFile { path: "/z".to_owned(), body: NewBody::Link("x".to_owned()), mode: None },
+            NewFile { path: "/d".to_owned(), body: NewBody::Dir, mode: None },
+            NewFile { path: "/j".to_owned(), body: NewBody::Join(texts(&["/k"])), mode: None },
+            NewFile { path: "/l".to_owned(), body: NewBody::Line("m:".to_owned()), mode: Some(0o440) },
         ],
         required: true,
         packages: texts(&["git"]),
@@ -117,14 +121,14 @@ why = "x"
             "unknown key `tkae` of rule `a` (did you mean `take`?)",
             "`#!x` in `unless` of rule `a`: `#!` is for `when` alone",
             "`usr/bin/x` in `when` of rule `a`: it must begin with a slash, or be a name without one",
-            "`/{tripel}` in `when` of rule `a`: there is no variable `{tripel}` (the variables are {triplet}, {lib}, {dir}, {exec}, {1} to {9}, {})",
+            "`/{tripel}` in `when` of rule `a`: there is no variable `{tripel}` (the variables are {triplet}, {lib}, {prefix}, {dir}, {exec}, {1} to {9}, {})",
             "`/a{` in `when` of rule `a`: a `{` is not closed",
             "`#!/usr/bin/x` in `when` of rule `a`: `#!` needs a name, without a slash",
-            "`#!{dri}` in `when` of rule `a`: there is no variable `{dri}` (the variables are {triplet}, {lib}, {dir}, {exec}, {1} to {9}, {})",
-            "rule `a` has an unknown `form` (choose one of lines, nsswitch, pam)",
+            "`#!{dri}` in `when` of rule `a`: there is no variable `{dri}` (the variables are {triplet}, {lib}, {prefix}, {dir}, {exec}, {1} to {9}, {})",
+            "rule `a` has an unknown `form` (choose one of lines, nsswitch, pam, libraries)",
             "`words-of` of rule `a` has no `file`",
             "rule `b` has no `why`",
-            "rule `c` has neither `when` nor `calls`",
+            "rule `c` has neither `when`, `calls` nor `mentions`",
         ]
     );
     let text = "[[rule]]\nname = 'a'\nwhy = 'x'\nwhen = ['/a']\n";

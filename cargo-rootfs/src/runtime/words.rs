@@ -31,6 +31,7 @@ impl Form {
                     without_brackets(services).split_whitespace().for_each(|word| read.word(word));
                 }
                 Self::Pam => pam(line, &mut read),
+                Self::Libraries => libraries(line, &mut read),
             }
         }
         read
@@ -68,6 +69,17 @@ fn pam(line: &str, read: &mut Read) {
     };
     let Some(module) = rest.split_whitespace().next() else { return };
     if matches!(control, "include" | "substack") { read.include(module) } else { read.word(module) }
+}
+
+/// Everything that looks like a shared library, whatever stands around it: ini, JSON, a name alone. `;` begins a comment.
+fn libraries(line: &str, read: &mut Read) {
+    let line = line.split(';').next().unwrap_or_default();
+    for word in line.split(|c: char| c.is_whitespace() || "=:,\"'[]{}()".contains(c)) {
+        let name = word.rsplit('/').next().unwrap_or_default();
+        if name.ends_with(".so") || name.contains(".so.") {
+            read.word(word);
+        }
+    }
 }
 
 impl Read {
@@ -110,6 +122,15 @@ mod tests {
         let read = Form::Pam.read(text.as_bytes());
         assert_eq!(read.words, ["pam_unix.so", "pam_systemd.so", "/opt/x.so"]);
         assert_eq!(read.includes, ["common-auth", "system-auth", "other"]);
+    }
+
+    #[test]
+    fn libraries_of_any_format() {
+        let text = "[SQLite3]\nDriver=libsqlite3odbc.so\n; Setup=libold.so\n# x.so\n{\"library_path\": \"/usr/lib/libvk.so.1\"}\na.so.conf x.song\n";
+        assert_eq!(
+            Form::Libraries.read(text.as_bytes()).words,
+            ["libsqlite3odbc.so", "/usr/lib/libvk.so.1", "a.so.conf"]
+        );
     }
 
     #[test]

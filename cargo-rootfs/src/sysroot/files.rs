@@ -1,10 +1,11 @@
 //! The loader rules' view of a sysroot: names, headers and bytes of files.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::{End, Sysroot, ahead, disk};
-use crate::elf::{Bytes, Object};
+use crate::elf::{Bytes, Object, PathText};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 
@@ -14,6 +15,26 @@ impl Sysroot {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let handle = self.open_file(file);
         handle.and_then(|handle| object.imports_of(&handle, functions)).unwrap_or_default()
+    }
+
+    /// Which of `words` stand alone among the constants of a file; none of what is no ELF file.
+    pub(crate) fn words_of(&mut self, file: FileId, words: &[Box<[u8]>]) -> Vec<usize> {
+        let Ok(object) = self.object(file) else { return Vec::new() };
+        let handle = self.open_file(file);
+        handle.and_then(|handle| object.words_of(&handle, words)).unwrap_or_default()
+    }
+
+    /// The absolute paths among the constants of a file; none of what is no ELF file.
+    pub(crate) fn path_texts(&mut self, file: FileId) -> BTreeSet<PathText> {
+        let Ok(object) = self.object(file) else { return BTreeSet::new() };
+        let handle = self.open_file(file);
+        let mut texts = handle.and_then(|handle| object.path_texts(&handle)).unwrap_or_default();
+        // What the loader reads stands among them.
+        let lists = [&object.rpath, &object.runpath].into_iter().flatten();
+        let own: Vec<&[u8]> =
+            lists.flat_map(|list| list.split(|byte| *byte == b':')).chain(object.interpreter.as_deref()).collect();
+        texts.retain(|text| !own.contains(&&*text.bytes));
+        texts
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::root::Root;
 use super::super::take::Taking;
 use super::super::worklist::Worklist;
 use super::super::{libraries, tools};
-use super::{Runtime, image_file};
+use super::{Runtime, image_file, prefixes};
 use crate::error::Error;
 use crate::glob::{Bindings, Glob, bind};
 use crate::packages::{self, Database};
@@ -55,9 +55,9 @@ impl Firing<'_, '_, '_> {
             self.runtime.faults.push(Fault::short(error, shortage));
         }
         for file in &self.rule.files {
-            for path in bind(&file.path, &self.bindings) {
+            for path in bind(&prefixes::below(&file.path, self.bindings.prefix), &self.bindings) {
                 let path = RootfsPath::from_bytes(unescape(&path).as_bytes());
-                self.runtime.made.extend(path.map(|path| (path, file.body.clone(), self.origin.clone())));
+                self.runtime.made.extend(path.map(|path| (path, file.body.clone(), file.mode, self.origin.clone())));
             }
         }
     }
@@ -93,6 +93,7 @@ impl Firing<'_, '_, '_> {
     /// Takes what a pattern leads to; how much that was.
     fn take(&mut self, text: &str, bindings: &Bindings<'_>) -> usize {
         let exclude = globs(&self.rule.exclude, bindings);
+        let text = &prefixes::below(text, bindings.prefix);
         let mut taking = Taking {
             view: self.worklist.view,
             taken: &mut self.runtime.taken,

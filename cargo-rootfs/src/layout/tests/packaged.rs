@@ -96,9 +96,12 @@ fn a_tool_comes_with_its_own_package() {
     assert!(!dump.contains("[package libapp1"), "{dump}");
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(said[0], "no package of the sysroot has `env`: what belongs with it is not known");
-    // The same without.
-    let rootfs = Ask::tools(&["app"]).rootfs(&sysroot());
-    assert!(rootfs.get(&path("/usr/share/app/data")).is_none());
+    // The same without, and what stays out is said.
+    let assembly = Ask::tools(&["app"]).runtime(Runtime::Rules).assemble(&sysroot()).unwrap();
+    assert!(assembly.rootfs.get(&path("/usr/share/app/data")).is_none());
+    let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert!(said[0].starts_with("left out by `--runtime rules`: 6 files, "), "{said:?}");
+    assert!(said[0].ends_with(": app (of `app.real`)"), "{said:?}");
 }
 
 /// All errors at once, each with the package that was meant.

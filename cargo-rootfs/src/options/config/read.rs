@@ -369,7 +369,8 @@ fn parse_priority(text: &str) -> Result<Priority> {
 }
 
 fn parse_runtime(text: &str) -> Result<Runtime> {
-    Runtime::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is none of `none`, `rules` and `packages`")))
+    Runtime::parse(text)
+        .ok_or_else(|| Error::usage(format!("`{text}` is none of `auto`, `rules`, `packages` and `none`")))
 }
 
 /// One of the words of a type.

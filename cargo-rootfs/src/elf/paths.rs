@@ -1,0 +1,198 @@
+//! Absolute paths among the constants of an ELF file: files and directories that its code may ask for.
+//!
+//! Existence in a sysroot is not checked here. The dynamic loader's own strings (needed names, search paths) are not told
+//! apart from others: a directory of libraries names nothing by itself.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use memchr::memchr_iter;
+
+use super::imports::fill;
+use super::strings::{CHUNK, MAX_BYTES, parts};
+use super::{Bytes, Object, ReadAt};
+
+/// The longest path; those that programs have compiled in are shorter by far.
+const MAX_PATH: usize = 256;
+/// The most paths of one file; a libwireshark has 300.
+const MAX_PATHS: usize = 1 << 12;
+
+/// Directories at the top of a root that programs and their data are installed below.
+const TOPS: [&[u8]; 12] =
+    [b"usr", b"etc", b"lib", b"lib64", b"lib32", b"libx32", b"opt", b"var", b"srv", b"bin", b"sbin", b"nix"];
+
+/// A text that begins like an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PathText {
+    /// From the slash up to the first byte that paths hardly ever have.
+    pub bytes: Bytes,
+    /// Whether it ends there: at a NUL, a blank, a quote or a separator. Else its last name goes on, as before `%s`.
+    pub is_whole: bool,
+    /// Whether other text may touch it: Rust and Go put constants one behind the other, without an end.
+    pub may_run_on: bool,
+}
+
+impl Object {
+    /// The texts that begin like absolute paths in what `file`, of which this was read, has in memory besides its code.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading. Segments that are not where they should be have no paths.
+    pub fn path_texts<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<PathText>> {
+        let mut texts = BTreeSet::new();
+        let mut left = MAX_BYTES;
+        let mut chunk = Vec::new();
+        for (offset, length) in parts(file)? {
+            let length = length.min(left);
+            left -= length;
+            scan(file, offset, length, &mut chunk, &mut texts)?;
+        }
+        Ok(texts)
+    }
+}
+
+impl Object {
+    /// Which of `words` stand alone in what `file`, of which this was read, has in memory besides its code: indices.
+    /// One may follow `%s`, as in `%sxkbcomp`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub fn words_of<F: ReadAt + ?Sized>(&self, file: &F, words: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
+        /// Larger files are interpreters and compilers with all their libraries in them.
+        const MOST: u64 = 16 << 20;
+        let mut found = BTreeSet::new();
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        for (offset, length) in parts(file)? {
+            let mut text = vec![0; usize::try_from(length.min(MOST)).unwrap_or_default()];
+            let filled = fill(file, &mut text, offset)?;
+            text.truncate(filled);
+            let left = words.iter().enumerate().filter(|(at, word)| !found.contains(at) && stands_alone(&text, word));
+            let new: Vec<usize> = left.map(|(at, _)| at).collect();
+            found.extend(new);
+        }
+        Ok(found.into_iter().collect())
+    }
+}
+
+fn stands_alone(text: &[u8], word: &[u8]) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte);
+    memchr::memmem::find_iter(text, word).any(|start| {
+        let (before, after) = (&text[..start], text.get(start + word.len()).copied().unwrap_or(0));
+        !is_name(after) && (before.last().is_none_or(|byte| !is_name(*byte)) || before.ends_with(b"%s"))
+    })
+}
+
+/// Looks through a part of the file.
+fn scan<F: ReadAt + ?Sized>(
+    file: &F,
+    offset: u64,
+    length: u64,
+    chunk: &mut Vec<u8>,
+    texts: &mut BTreeSet<PathText>,
+) -> io::Result<()> {
+    chunk.resize(CHUNK, 0);
+    let mut at = 0;
+    while at < length && texts.len() < MAX_PATHS {
+        let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
+        let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
+        let is_last = filled < wanted || at + filled as u64 == length;
+        let text = &chunk[..filled];
+        // A path that may go on in the next chunk is looked at there.
+        let until = if is_last { filled } else { filled - 2 * MAX_PATH };
+        for place in memchr_iter(b'/', text).take_while(|place| *place < until) {
+            if begins(&text[place + 1..]) && texts.len() < MAX_PATHS {
+                texts.insert(path_at(text, place));
+            }
+        }
+        if is_last {
+            break;
+        }
+        // One byte before the next path tells whether it touches other text.
+        at += (until - 1) as u64;
+    }
+    Ok(())
+}
+
+/// Whether what stands behind a slash is one of the top directories, and a slash.
+fn begins(text: &[u8]) -> bool {
+    // Most slashes are in URLs, media types and relative paths.
+    let Some(first) = text.first() else { return false };
+    b"uelovsbn".contains(first)
+        && TOPS.iter().any(|top| text.strip_prefix(*top).is_some_and(|rest| rest.first() == Some(&b'/')))
+}
+
+fn path_at(text: &[u8], start: usize) -> PathText {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-@".contains(byte);
+    let length = text[start..].iter().take(MAX_PATH).take_while(|byte| is_part(byte)).count();
+    let after = text.get(start + length).copied().unwrap_or(0);
+    let before = if start == 0 { 0 } else { text[start - 1] };
+    PathText {
+        bytes: Bytes::from(&text[start..start + length]),
+        is_whole: after == 0 || after.is_ascii_whitespace() || b"\"':;,)]>|&".contains(&after),
+        may_run_on: after != 0 || before != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    fn of(file: &[u8]) -> Vec<String> {
+        let texts = Object::read(file).unwrap().path_texts(file).unwrap();
+        texts.iter().map(|text| String::from_utf8_lossy(&text.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn paths_among_constants() {
+        let file = Fixture::library().tail(b"\0/usr/share/x/data\0see http://host/usr/a, N/A\0/proc/self\0").build();
+        assert_eq!(of(&file), ["/usr/a", "/usr/share/x/data"]);
+    }
+
+    #[test]
+    fn the_end_of_a_path_tells_whether_it_is_whole() {
+        for (text, path, is_whole, may_run_on) in [
+            (&b"\0/usr/share/x\0"[..], "/usr/share/x", true, false),
+            (b"\0/usr/share/x/%s.conf\0", "/usr/share/x/", false, true),
+            (b"\0/usr/share/x:/opt\0", "/usr/share/x", true, true),
+            (b"failed/usr/share/zoneinfoFailed\0", "/usr/share/zoneinfoFailed", true, true),
+        ] {
+            let place = memchr::memchr(b'/', text).unwrap();
+            let expected = PathText { bytes: Bytes::from(path.as_bytes()), is_whole, may_run_on };
+            assert_eq!(path_at(text, place), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn words_that_stand_alone() {
+        let file = Fixture::library().tail(b"\0run %sxkbcomp -w\0mysed\0sedan\0awk\0").build();
+        let words: Vec<Box<[u8]>> = [&b"awk"[..], b"sed", b"xkbcomp"].map(Box::from).into();
+        assert_eq!(Object::read(&file[..]).unwrap().words_of(&file[..], &words).unwrap(), [0, 2]);
+    }
+
+    #[test]
+    fn paths_between_two_chunks_are_found() {
+        for before in CHUNK - 2 * MAX_PATH - 20..CHUNK + 10 {
+            let mut text = vec![0; before];
+            text.extend(b"/usr/share/x/data\0");
+            let mut texts = BTreeSet::new();
+            scan(&text[..], 0, text.len() as u64, &mut Vec::new(), &mut texts).unwrap();
+            assert_eq!(texts.iter().map(|text| text.may_run_on).collect::<Vec<_>>(), [false], "{before}");
+        }
+    }
+
+    #[test]
+    fn hostile_files_are_bounded() {
+        let many: Vec<u8> = (0..20_000).flat_map(|index| format!("/usr/{index}\0").into_bytes()).collect();
+        let mut texts = BTreeSet::new();
+        scan(&many[..], 0, u64::MAX, &mut Vec::new(), &mut texts).unwrap();
+        assert_eq!(texts.len(), MAX_PATHS);
+        for text in [b"/usr".repeat(100_000), b"/".repeat(100_000), b"/usr/".repeat(50_000)] {
+            let mut texts = BTreeSet::new();
+            scan(&text[..], 0, text.len() as u64, &mut Vec::new(), &mut texts).unwrap();
+        }
+    }
+}

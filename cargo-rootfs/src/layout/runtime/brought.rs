@@ -1,0 +1,63 @@
+//! Files that came along by evidence: one line says how many, of which packages, and for which object.
+
+use super::evidence::{Sums, Weigh};
+use crate::error::Warning;
+use crate::wording::{and_more, size};
+
+/// How many packages a line names before the rest are counted.
+const NAMED: usize = 6;
+
+/// What came along, or would have.
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    /// By package: it belongs to that of an object.
+    of: Sums,
+    /// By package: an object names it.
+    named: Sums,
+}
+
+impl Brought {
+    pub(super) fn package(&mut self, package: &str, by: &str, files: usize, bytes: u64) {
+        add(&mut self.of, package, by, files, bytes);
+    }
+
+    pub(super) fn named(&mut self, package: &str, by: &str, files: usize, bytes: u64) {
+        add(&mut self.named, package, by, files, bytes);
+    }
+
+    /// What is said of it as a step of the run.
+    pub(super) fn line(&self) -> Option<String> {
+        let (list, files, bytes) = self.list()?;
+        let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        Some(format!("{what}, {} without a rule: {list}; `--runtime rules` leaves them out", size(bytes)))
+    }
+
+    /// What is said where it stays out.
+    pub(super) fn warning(&self, weigh: Weigh) -> Option<Warning> {
+        let (list, files, bytes) = self.list().filter(|_| weigh == Weigh::Tell)?;
+        let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        let message = format!("left out by `--runtime rules`: {what}, {}: {list}", size(bytes));
+        Some(Warning::new(message).help("to pack them: --runtime auto"))
+    }
+
+    fn list(&self) -> Option<(String, usize, u64)> {
+        let sums = || self.of.values().chain(self.named.values());
+        let (files, bytes) = (sums().map(|it| it.1).sum(), sums().map(|it| it.2).sum());
+        let of = self.of.iter().map(|(name, (by, ..))| format!("{name} (of {})", first(by)));
+        let named = self.named.iter().map(|(name, (by, ..))| format!("{name} (named by {})", first(by)));
+        let all: Vec<String> = of.chain(named).collect();
+        (!all.is_empty()).then(|| (and_more(all.iter(), NAMED), files, bytes))
+    }
+}
+
+fn add(sums: &mut Sums, package: &str, by: &str, files: usize, bytes: u64) {
+    let (known, count, sum) = sums.entry(package.to_owned()).or_default();
+    known.insert(by.to_owned());
+    *count += files;
+    *sum += bytes;
+}
+
+fn first(by: &std::collections::BTreeSet<String>) -> String {
+    let by: Vec<_> = by.iter().map(|name| format!("`{name}`")).collect();
+    and_more(by.iter(), 1)
+}

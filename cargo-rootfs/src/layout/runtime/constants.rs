@@ -1,0 +1,98 @@
+//! Paths among constants that the sysroot has: each text becomes the longest prefix that exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::elf::PathText;
+use crate::path::RootfsPath;
+use crate::sysroot::{End, Sysroot};
+
+/// A path that an object names, and that is there.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    /// As it stands in the object.
+    pub(super) path: RootfsPath,
+    /// Free of links.
+    pub(super) real: RootfsPath,
+    pub(super) end: End,
+    pub(super) is_executable: bool,
+}
+
+impl Named {
+    /// Whether it is a file that no package has and that a program may have left: not what an administrator installed.
+    pub(super) fn is_made_by_nobody(&self) -> bool {
+        self.path.components().next() == Some(b"var")
+    }
+}
+
+/// The shortest name that a text which runs on is cut down to: others begin too many words.
+const SHORTEST: usize = 3;
+
+/// What `texts` name in `scout`, each path once and none that lies below another; `is_general` says which paths name
+/// nothing.
+pub(super) fn there(
+    scout: &mut Sysroot,
+    texts: &BTreeSet<PathText>,
+    is_general: impl Fn(&RootfsPath) -> bool,
+) -> Vec<Named> {
+    let mut found: BTreeMap<RootfsPath, Named> = BTreeMap::new();
+    for text in texts {
+        if let Some(named) = longest(scout, text).filter(|named| !is_general(&named.path)) {
+            found.insert(named.path.clone(), named);
+        }
+    }
+    let mut kept: Vec<Named> = Vec::new();
+    for named in found.into_values() {
+        let is_below = |other: &Named| matches!(other.end, End::Dir(_)) && named.path.is_within(&other.path);
+        if !kept.iter().any(is_below) {
+            kept.push(named);
+        }
+    }
+    kept
+}
+
+fn longest(scout: &mut Sysroot, text: &PathText) -> Option<Named> {
+    let mut bytes = &text.bytes[..];
+    if memchr::memmem::find(bytes, b"//").is_some() || memchr::memmem::find(bytes, b"/..").is_some() {
+        return None;
+    }
+    if !text.is_whole {
+        bytes = &bytes[..memchr::memrchr(b'/', bytes)?];
+    }
+    // A sentence ends with a dot, a list of directories with a slash.
+    while let [rest @ .., b'/' | b'.'] = bytes {
+        bytes = rest;
+    }
+    loop {
+        let path = RootfsPath::from_bytes(bytes).filter(|path| path.components().nth(1).is_some())?;
+        if let Some(named) = at(scout, path.clone()) {
+            return Some(named);
+        }
+        if !text.may_run_on {
+            return None;
+        }
+        let parent = path.parent()?;
+        if let Some(name) = begun_by(scout, &parent, path.file_name()) {
+            return at(scout, parent.child(&name));
+        }
+        bytes = &bytes[..memchr::memrchr(b'/', bytes)?];
+    }
+}
+
+/// The longest name in a directory that `text` begins with.
+fn begun_by(scout: &mut Sysroot, folder: &RootfsPath, text: &[u8]) -> Option<Box<[u8]>> {
+    if !matches!(scout.walk(folder).end, End::Dir(_)) {
+        return None;
+    }
+    let names = scout.names(folder).into_iter();
+    names.filter(|name| name.len() >= SHORTEST && text.starts_with(name)).max_by_key(|name| name.len())
+}
+
+fn at(scout: &mut Sysroot, path: RootfsPath) -> Option<Named> {
+    let walk = scout.walk(&path);
+    let is_executable = match walk.end {
+        End::File(file) => scout.info(file).mode & 0o111 != 0,
+        End::Dir(_) => false,
+        _ => return None,
+    };
+    Some(Named { path, real: walk.path, end: walk.end, is_executable })
+}

@@ -1,0 +1,125 @@
+//! Files that an object names and that stay out: told with the option that adds them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::constants::Named;
+use crate::error::Warning;
+use crate::path::{RootfsPath, program_directories};
+use crate::sysroot::End;
+use crate::wording::{and_more, size};
+
+/// How many are named before the rest are counted.
+const NAMED: usize = 8;
+
+/// What is offered.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    paths: BTreeMap<RootfsPath, Offer>,
+    /// Packages, and paths outside of packages, that are too large to come along.
+    large: BTreeMap<String, (String, u64)>,
+}
+
+#[derive(Debug)]
+struct Offer {
+    /// As it was named.
+    path: RootfsPath,
+    by: BTreeSet<String>,
+    /// Whether the project's own program names it: those are told first.
+    is_first: bool,
+    package: Option<String>,
+    is_program: bool,
+    is_file: bool,
+    bytes: u64,
+}
+
+impl Offers {
+    /// A path of the sysroot, named by an object.
+    pub(super) fn path(&mut self, named: &Named, by: &str, is_first: bool, package: Option<&str>, bytes: u64) {
+        let is_file = matches!(named.end, End::File(_));
+        let offer = self.paths.entry(named.real.clone()).or_insert_with(|| Offer {
+            path: named.path.clone(),
+            by: BTreeSet::new(),
+            is_first,
+            package: package.map(str::to_owned),
+            is_program: named.is_executable,
+            is_file,
+            bytes,
+        });
+        offer.by.insert(by.to_owned());
+        offer.is_first |= is_first;
+    }
+
+    /// A package, or a path outside of packages, of an object that is too large.
+    pub(super) fn large(&mut self, name: &str, by: &str, bytes: u64) {
+        self.large.entry(name.to_owned()).or_insert_with(|| (by.to_owned(), bytes));
+    }
+
+    /// Forgets what is packed in the end.
+    pub(super) fn retain(&mut self, mut is_lacking: impl FnMut(&RootfsPath) -> bool) {
+        self.paths.retain(|path, _| is_lacking(path));
+    }
+
+    pub(super) fn warnings(&self, root: &Path) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        let mut offers: Vec<&Offer> = self.paths.values().collect();
+        offers.sort_by_key(|offer| (!offer.is_first, offer.path.clone()));
+        if !offers.is_empty() {
+            let one = |offer: &&Offer| {
+                let by: Vec<_> = offer.by.iter().map(|name| format!("`{name}`")).collect();
+                format!("`{}` (by {})", offer.path, and_more(by.iter(), 2))
+            };
+            let message = format!("named by constants, and not packed: {}", and_more(offers.iter().map(one), NAMED));
+            let mut options: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+            for offer in offers.iter().take(NAMED) {
+                let (option, value) = offer.option(root);
+                let values = options.entry(option).or_default();
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            let options: Vec<_> =
+                options.iter().map(|(option, values)| format!("{option} {}", values.join(","))).collect();
+            warnings.push(Warning::new(message).help(format!("where they are wanted: {}", options.join(" "))));
+        }
+        if !self.large.is_empty() {
+            let one = |(name, (by, bytes)): (&String, &(String, u64))| format!("{name} ({}, of `{by}`)", size(*bytes));
+            let list: Vec<_> = self.large.iter().map(one).collect();
+            let message =
+                format!("more than {}, and not packed: {}", size(super::evidence::MOST), and_more(list.iter(), NAMED));
+            let (paths, packages): (Vec<&String>, Vec<&String>) =
+                self.large.keys().partition(|name| name.starts_with('/'));
+            let join = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",");
+            let mut options = Vec::new();
+            if !packages.is_empty() {
+                options.push(format!("--with-package {}", join(&packages)));
+            }
+            let (libraries, paths): (Vec<&String>, Vec<&String>) = paths.iter().partition(|path| path.contains(".so"));
+            if !libraries.is_empty() {
+                options.push(format!("--with-lib {}", join(&libraries)));
+            }
+            options.extend(paths.iter().map(|path| format!("--include {path}:{path}")));
+            warnings.push(Warning::new(message).help(format!("where they are wanted: {}", options.join(" "))));
+        }
+        warnings
+    }
+}
+
+impl Offer {
+    fn option(&self, root: &Path) -> (&'static str, String) {
+        let path = &self.path;
+        let is_in_path = path.parent().is_some_and(|folder| program_directories().any(|it| it == folder));
+        let is_library = memchr::memmem::find(path.file_name(), b".so").is_some();
+        match &self.package {
+            _ if self.is_program && self.is_file && is_in_path => {
+                ("--with", String::from_utf8_lossy(path.file_name()).into_owned())
+            }
+            _ if is_library && self.is_file => ("--with-lib", path.to_string()),
+            _ if self.is_program && self.is_file => ("--with", path.to_string()),
+            Some(package) if root != Path::new("/") || self.bytes > super::evidence::MOST => {
+                ("--with-package", package.clone())
+            }
+            _ => ("--include", format!("{path}:{path}")),
+        }
+    }
+}

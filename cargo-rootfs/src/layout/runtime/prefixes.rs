@@ -1,0 +1,62 @@
+//! Tools below other prefixes than /usr: rules for /usr/bin/git hold for /usr/local/bin/git as well.
+
+use super::{Call, Runtime, is_mergeable};
+use crate::path::RootfsPath;
+
+impl Runtime<'_> {
+    /// A tool by the name that it would have below /usr.
+    pub(super) fn meet_prefixed(&mut self, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
+        for at in [path, realpath] {
+            let Some(prefix) = prefix_of(at).filter(|prefix| prefix.as_bytes() != b"/usr" && !is_mergeable(at)) else {
+                continue;
+            };
+            let Some(folder) = at.parent() else { continue };
+            let in_usr = RootfsPath::root().join(b"usr").join(folder.file_name()).child(at.file_name());
+            if !self.prefixed.insert((in_usr.clone(), prefix.clone())) {
+                continue;
+            }
+            let mut triggered = Vec::new();
+            self.rules.of_path(&in_usr, &mut triggered);
+            let call = |triggered| Call { prefix: Some(prefix.clone()), ..Call::new(triggered, realpath) };
+            calls.extend(triggered.into_iter().map(call));
+        }
+    }
+}
+
+/// The directory that a program was installed to: /usr/local of /usr/local/bin/git. `None` where it is in no bin or sbin.
+pub(super) fn prefix_of(program: &RootfsPath) -> Option<RootfsPath> {
+    let folder = program.parent()?;
+    matches!(folder.file_name(), b"bin" | b"sbin").then(|| folder.parent())?.filter(|prefix| prefix.parent().is_some())
+}
+
+/// A path of a rule, which are those of distributions, below a prefix.
+pub(super) fn below(text: &str, prefix: Option<&str>) -> String {
+    let Some(prefix) = prefix else { return text.to_owned() };
+    match text.strip_prefix("/usr/") {
+        Some(rest) => format!("{prefix}/{rest}"),
+        None if text.starts_with("/etc/") => format!("{prefix}{text}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_of_distributions_hold_below_a_prefix() {
+        let prefix = |text| prefix_of(&RootfsPath::parse(text).unwrap()).map(|it| it.to_string());
+        assert_eq!(prefix("/usr/local/bin/git").as_deref(), Some("/usr/local"));
+        assert_eq!(prefix("/opt/git/sbin/git").as_deref(), Some("/opt/git"));
+        assert_eq!(prefix("/usr/bin/git").as_deref(), Some("/usr"));
+        assert_eq!([prefix("/bin/git"), prefix("/usr/lib/git")], [None, None]);
+        for (text, expected) in [
+            ("/usr/libexec/git-core", "/opt/git/libexec/git-core"),
+            ("/etc/gitconfig", "/opt/git/etc/gitconfig"),
+            ("/lib/x", "/lib/x"),
+        ] {
+            assert_eq!(below(text, Some("/opt/git")), expected);
+            assert_eq!(below(text, None), text);
+        }
+    }
+}

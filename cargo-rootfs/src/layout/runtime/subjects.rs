@@ -1,0 +1,92 @@
+//! The packed files that evidence is asked about: those that no rule covers, each once.
+
+use super::super::root::Root;
+use super::super::worklist::Worklist;
+use super::Runtime;
+use super::evidence::Evidence;
+use crate::path::RootfsPath;
+use crate::resolve::FileId;
+use crate::rootfs::Origin;
+
+/// A packed file that no rule covers.
+pub(super) struct Subject {
+    pub(super) file: Option<FileId>,
+    pub(super) realpath: RootfsPath,
+    pub(super) name: String,
+    pub(super) reach: Reach,
+    /// Whether it is a tool that was named.
+    pub(super) is_named: bool,
+}
+
+/// What is asked about a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    /// A part of the project: it has no package.
+    Project,
+    /// Its constants and its package.
+    Package,
+    /// Its constants: it came along itself.
+    Constants,
+    /// Nothing: a rule covers its package.
+    Nothing,
+}
+
+impl Evidence {
+    /// The files that were packed since the last look, and that no rule covers.
+    pub(super) fn subjects(&mut self, runtime: &Runtime<'_>, worklist: &mut Worklist<'_>) -> Vec<Subject> {
+        let mut subjects = Vec::new();
+        let worked = &worklist.worked;
+        for (root, closure) in worked.roots.iter().zip(&worked.closures).skip(self.looked.0) {
+            let is_covered = runtime.covered.contains(&closure.realpath)
+                || self.judge.is_self_contained(closure.realpath.file_name());
+            // Whoever wrote the rule of a tool has looked at what its libraries read for it, and at what it brings.
+            if is_covered || matches!(root.origin, Origin::Rule { .. }) {
+                continue;
+            }
+            let reach = reach(root);
+            let own = (
+                closure.id,
+                &closure.realpath,
+                if reach == Reach::Package && !is_asked(root) { Reach::Constants } else { reach },
+            );
+            let needed = if reach == Reach::Project { Reach::Package } else { reach };
+            let objects = closure.objects.iter().map(|object| (object.file, &object.realpath, needed));
+            let is_tool = matches!(root.origin, Origin::Tool(_));
+            for (file, realpath, reach) in std::iter::once(own).chain(objects) {
+                let is_known = runtime.covered.contains(realpath) || self.judge.is_self_contained(realpath.file_name());
+                if is_known || !self.seen.insert(file) {
+                    continue;
+                }
+                // The project's libraries are its own as well.
+                let reach = if worklist.view.is_outside(realpath) { Reach::Project } else { reach };
+                let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
+                let is_named = is_tool && file == closure.id;
+                subjects.push(Subject { file: Some(file), realpath: realpath.clone(), name, reach, is_named });
+            }
+        }
+        for root in worked.others.iter().skip(self.looked.1).filter(|root| root.is_tool && is_asked(root)) {
+            let Some(script) = worked.scripts.iter().find(|script| script.path == root.path) else { continue };
+            let realpath = script.realpath.clone();
+            let is_known = runtime.covered.contains(&realpath) || self.judge.is_self_contained(realpath.file_name());
+            if !is_known && !worklist.view.is_outside(&realpath) && self.scripts.insert(realpath.clone()) {
+                let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
+                subjects.push(Subject { file: None, realpath, name, reach: Reach::Package, is_named: true });
+            }
+        }
+        self.looked = (worked.roots.len(), worked.others.len());
+        subjects
+    }
+}
+
+/// Whether a root was named, or is what a rule says that a tool calls.
+fn is_asked(root: &Root) -> bool {
+    matches!(root.origin, Origin::Tool(_) | Origin::Library(_) | Origin::InterpreterOf(_))
+}
+
+fn reach(root: &Root) -> Reach {
+    match &root.origin {
+        _ if root.is_project && !matches!(root.origin, Origin::Library(_)) => Reach::Project,
+        Origin::Package { .. } => Reach::Constants,
+        _ => Reach::Package,
+    }
+}

@@ -1,0 +1,165 @@
+//! Evidence where no rule speaks: paths among constants, packages, prefixes; what comes along, what is offered.
+
+use super::disk::{Ask, Disk, library, path, tool};
+use crate::layout::Assembly;
+use crate::rootfs::Rootfs;
+use crate::runtime::Runtime;
+
+const STATUS: &str = "\
+Package: quux
+Source: quux-source
+Status: install ok installed
+Architecture: amd64
+Depends: quux-data, near
+
+Package: quux-data
+Source: quux-source
+Status: install ok installed
+Architecture: all
+
+Package: near
+Status: install ok installed
+Architecture: all
+
+Package: far
+Status: install ok installed
+Architecture: all
+";
+
+/// A tool that names data of its dependency and of a stranger, a helper of its own, and a secret.
+fn sysroot() -> Disk {
+    let constants =
+        b"\0/usr/share/near\0/usr/share/far/data\0/etc/quux.key\0/usr/share\0/usr/share/nowhere\0/usr/lib/quux/%s.so\0";
+    Disk::merged()
+        .elf("usr/bin/quux", tool().needs("libquux.so.1").tail(constants))
+        .elf("usr/bin/quuxctl", tool())
+        .elf("usr/lib/libquux.so.1", library("libquux.so.1"))
+        .elf("usr/lib/quux/plugin.so", library("plugin.so").needs("libdeep.so"))
+        .elf("usr/lib/libdeep.so", library("libdeep.so"))
+        .bytes("usr/share/quux/table", b"1234", 0o644)
+        .bytes("usr/share/man/man1/quux.1.gz", b"x", 0o644)
+        .bytes("usr/share/near/data", b"12345", 0o644)
+        .bytes("usr/share/far/data", b"x", 0o644)
+        .bytes("etc/quux.key", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
+        .bytes(
+            "var/lib/dpkg/info/quux.list",
+            b"/.\n/usr/bin/quux\n/usr/bin/quuxctl\n/lib/libquux.so.1\n/usr/lib/quux\n/usr/lib/quux/plugin.so\n/etc/quux.key\n\
+              /usr/share/man/man1/quux.1.gz\n",
+            0o644,
+        )
+        .bytes("var/lib/dpkg/info/quux-data.list", b"/.\n/usr/share\n/usr/share/quux\n/usr/share/quux/table\n", 0o644)
+        .bytes("var/lib/dpkg/info/near.list", b"/.\n/usr/share\n/usr/share/near\n/usr/share/near/data\n", 0o644)
+        .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n/usr/share/far/data\n", 0o644)
+}
+
+fn has(rootfs: &Rootfs, at: &str) -> bool {
+    rootfs.get(&path(at)).is_some()
+}
+
+fn said(assembly: &Assembly) -> Vec<String> {
+    let one = |warning: &crate::Warning| match &warning.help {
+        Some(help) => format!("{} ({help})", warning.message),
+        None => warning.message.clone(),
+    };
+    assembly.warnings.iter().map(one).collect()
+}
+
+#[test]
+fn a_tool_without_a_rule_brings_its_package_and_what_it_names() {
+    let sysroot = sysroot();
+    let assembly = Ask::tools(&["quux"]).assemble(&sysroot).unwrap();
+    for at in ["/usr/lib/quux/plugin.so", "/usr/lib/libdeep.so", "/usr/share/quux/table", "/usr/share/near/data"] {
+        assert!(has(&assembly.rootfs, at), "{at}\n{}", assembly.rootfs.dump());
+    }
+    for at in ["/usr/bin/quuxctl", "/usr/share/man", "/usr/share/far", "/etc/quux.key", "/var/lib/dpkg"] {
+        assert!(!has(&assembly.rootfs, at), "{at}\n{}", assembly.rootfs.dump());
+    }
+    let brought = assembly.brought.as_deref().unwrap();
+    assert!(brought.starts_with("3 files, "), "{brought}");
+    assert!(
+        brought.ends_with(
+            "without a rule: quux (of `quux`), quux-data (of `quux`), near (named by `quux`); `--runtime rules` leaves them out"
+        ),
+        "{brought}"
+    );
+    assert_eq!(
+        said(&assembly),
+        [
+            "named by constants, and not packed: `/usr/share/far/data` (by `quux`) (where they are wanted: --with-package far)"
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_a_rule_covers_brings_what_the_rule_says() {
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/quux']\ntake = ['/usr/share/quux']\n";
+    let assembly = Ask::tools(&["quux"]).rules(rule).assemble(&sysroot()).unwrap();
+    assert!(has(&assembly.rootfs, "/usr/share/quux/table"));
+    assert!(!has(&assembly.rootfs, "/usr/share/near"), "{}", assembly.rootfs.dump());
+    // One that is partial leaves the rest to the evidence.
+    let assembly = Ask::tools(&["quux"]).rules(&format!("{rule}partial = true\n")).assemble(&sysroot()).unwrap();
+    assert!(has(&assembly.rootfs, "/usr/share/near"), "{}", assembly.rootfs.dump());
+}
+
+#[test]
+fn with_rules_alone_what_stays_out_is_said() {
+    let assembly = Ask::tools(&["quux"]).runtime(Runtime::Rules).assemble(&sysroot()).unwrap();
+    assert!(!has(&assembly.rootfs, "/usr/share/quux") && assembly.brought.is_none());
+    let said = said(&assembly);
+    assert!(said[0].starts_with("left out by `--runtime rules`: 3 files, "), "{said:?}");
+    assert!(said[0].ends_with("(to pack them: --runtime auto)"), "{said:?}");
+}
+
+#[test]
+fn a_rule_may_wait_for_a_package_or_a_path_among_constants() {
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['package:quu*']\nfiles = [{ path = '/etc/made', text = 'x', mode = '0400' }]\n";
+    let rootfs = Ask::tools(&["quuxctl"]).rules(rule).rootfs(&sysroot());
+    assert_eq!(rootfs.get(&path("/etc/made")).unwrap().mode, 0o400);
+    assert!(!has(&Ask::tools(&["env"]).rules(rule).rootfs(&sysroot()), "/etc/made"));
+
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nmentions = ['/usr/share/nowh']\nfiles = [{ path = '/etc/made', text = 'x' }]\n";
+    assert!(has(&Ask::tools(&["quux"]).rules(rule).rootfs(&sysroot()), "/etc/made"));
+    assert!(!has(&Ask::tools(&["quuxctl"]).rules(rule).rootfs(&sysroot()), "/etc/made"));
+}
+
+/// The project's programs belong to no package: nothing comes along for them, and what they name is told first. Rust's
+/// literals have no end.
+#[test]
+fn a_program_of_the_project_is_told_of_what_it_names() {
+    let sysroot = sysroot();
+    let project = Disk::empty().elf("app", tool().tail(b"not found/usr/share/far/dataFailed to/usr/share/nearly"));
+    let assembly = Ask::nothing().executable(project.at("app")).assemble(&sysroot).unwrap();
+    assert!(!has(&assembly.rootfs, "/usr/share"), "{}", assembly.rootfs.dump());
+    assert_eq!(
+        said(&assembly),
+        ["named by constants, and not packed: `/usr/share/far/data` (by `app`), `/usr/share/near` (by `app`) \
+          (where they are wanted: --with-package far,near)"]
+    );
+}
+
+/// A tool below another prefix has what lies beside it under its own name, and rules hold for it; below a home as well,
+/// where it was named by its path, but for keys.
+#[test]
+fn prefixes_other_than_usr() {
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/gut']\ntake = ['/usr/libexec/core', '{lib}/gut.d', '/etc/gut']\n";
+    let sysroot = Disk::merged()
+        .elf("usr/local/bin/gut", tool())
+        .bytes("usr/local/libexec/core/x", b"x", 0o644)
+        .bytes("usr/local/lib/gut.d/x", b"x", 0o644)
+        .bytes("usr/local/etc/gut/x", b"x", 0o644)
+        .elf("home/me/tool/bin/frob", tool())
+        .bytes("home/me/tool/share/frob-1.2/data", b"x", 0o644)
+        .bytes("home/me/tool/share/frob/.ssh/id_rsa", b"x", 0o644)
+        .bytes("home/me/tool/share/frobnicate/data", b"x", 0o644)
+        .bytes("home/me/secret", b"x", 0o644);
+    let rootfs = Ask::tools(&["gut"]).rules(rule).rootfs(&sysroot);
+    for at in ["/usr/local/libexec/core/x", "/usr/local/lib/gut.d/x", "/usr/local/etc/gut/x"] {
+        assert!(has(&rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+    let rootfs = Ask::tools(&["/home/me/tool/bin/frob"]).rootfs(&sysroot);
+    assert!(has(&rootfs, "/home/me/tool/share/frob-1.2/data"), "{}", rootfs.dump());
+    for at in ["/home/me/tool/share/frobnicate", "/home/me/secret", "/home/me/tool/share/frob/.ssh"] {
+        assert!(!has(&rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+}

@@ -1,0 +1,54 @@
+//! Constants and packages as evidence: ELF files that need nothing else, paths that name nothing, files of packages that
+//! no root has a use for.
+
+use crate::glob::{Bindings, Glob, bind};
+use crate::path::RootfsPath;
+use crate::rows::{Reader, embedded};
+
+/// The rows of `templates/policy/evidence.toml`, bound to one sysroot.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    self_contained: Vec<Glob>,
+    self_contained_packages: Vec<Glob>,
+    general: Vec<Glob>,
+    left_out: Vec<Glob>,
+}
+
+impl Judge {
+    pub(crate) fn new(bindings: &Bindings<'_>) -> Self {
+        let fields = embedded(include_str!("../../templates/policy/evidence.toml"));
+        let list = |key: &str| {
+            let mut reader = Reader::of("evidence.toml");
+            let lists = fields.iter().filter(|(known, _)| known == key);
+            let texts = lists.flat_map(|(key, datum)| reader.texts(key, datum)).flat_map(|text| bind(&text, bindings));
+            texts.flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let self_contained_packages = list("self-contained-packages");
+        Self {
+            self_contained: list("self-contained"),
+            self_contained_packages,
+            general: list("general"),
+            left_out: list("left-out"),
+        }
+    }
+
+    /// Judges an ELF file by its name: nothing beyond its closure belongs with it, but what rules say.
+    pub(crate) fn is_self_contained(&self, name: &[u8]) -> bool {
+        self.self_contained.iter().any(|glob| name.starts_with(glob.prefix()) && glob.matches_name(name).is_some())
+    }
+
+    /// The same of a package.
+    pub(crate) fn is_self_contained_package(&self, name: &[u8]) -> bool {
+        self.self_contained_packages.iter().any(|glob| glob.matches_name(name).is_some())
+    }
+
+    /// Judges a path among constants: it stands in many files, and names nothing.
+    pub(crate) fn is_general(&self, path: &RootfsPath) -> bool {
+        self.general.iter().any(|glob| glob.matches(path).is_some())
+    }
+
+    /// The files of packages that do not come along unasked.
+    pub(crate) fn left_out(&self) -> &[Glob] {
+        &self.left_out
+    }
+}
