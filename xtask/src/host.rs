@@ -39,6 +39,11 @@ pub(crate) fn sysroot_tools_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-tools-arm64")
 }
 
+/// A Debian root of more than a thousand packages, made by `setup`.
+pub(crate) fn sysroot_sample() -> Utf8PathBuf {
+    cache_dir().join("sysroot-sample")
+}
+
 /// The product's own cache for the tests, which outlives them, so that packages are fetched once.
 pub(crate) fn packages() -> Utf8PathBuf {
     cache_dir().join("packages")

@@ -40,6 +40,10 @@ usage: cargo xtask TASK
   tools [--quick | --peers | --provisioned] [FILTER]
                      each tool of the table does its job, packed by its name alone (--quick: some, of this machine's;
                      --peers: by elfpak and ldd too; --provisioned: from sysroots that are made of packages for it)
+  tools --without-rules [FILTER]
+                     the same with the rules that name tools put aside: `--runtime auto` alone
+  tools --sample COUNT [--seed SEED]
+                     commands drawn from a root of a thousand packages say and find the same as in the whole root
   oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick] [--strict]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
@@ -67,6 +71,14 @@ fn task(args: &[&str]) -> Option<Result<()>> {
     if let ("in-root", [root, folder, rest @ ..]) = (*name, rest) {
         return Some(differential::enter(root, folder, rest));
     }
+    if let ("tools", ["--sample", count, rest @ ..]) = (*name, rest) {
+        let seed = match rest {
+            [] => tools::sample::SEED,
+            ["--seed", seed] => seed.parse().ok()?,
+            _ => return None,
+        };
+        return Some(tools::sample::run(count.parse().ok()?, seed));
+    }
     let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.starts_with("--"));
     let filter = words.first().copied().unwrap_or_default();
     let done = match (*name, flags.as_slice(), words.len()) {
@@ -87,6 +99,7 @@ fn task(args: &[&str]) -> Option<Result<()>> {
         ("tools", ["--quick"], 0 | 1) => tools::run(Tier::Quick, By::Ours, filter),
         ("tools", ["--peers"], 0 | 1) => tools::run(Tier::Full, By::OursAndPeers, filter),
         ("tools", ["--provisioned"], 0 | 1) => tools::run(Tier::Full, By::Provisioned, filter),
+        ("tools", ["--without-rules"], 0 | 1) => tools::run(Tier::Full, By::OursWithoutRules, filter),
         ("oracle", [], 1) => oracle::run(filter),
         ("bench", [], 0) => bench::run(Tier::Full, Verdict::Printed),
         ("bench", ["--quick"], 0) => bench::run(Tier::Quick, Verdict::Printed),

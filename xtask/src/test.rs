@@ -35,6 +35,7 @@ pub(crate) fn accept() -> Result<()> {
         ("e2e", &|| e2e::run(Tier::Full, "")),
         ("tools", &|| tools::run(Tier::Full, tools::By::Ours, "")),
         ("tools, each from packages", &|| tools::run(Tier::Full, tools::By::Provisioned, "")),
+        ("tools, a sample of all", &|| tools::sample::run(tools::sample::COUNT, tools::sample::SEED)),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),
         ("bench", &|| bench::run(Tier::Quick, bench::Verdict::Printed)),

@@ -50,6 +50,8 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("script", "bsdutils", Tier::Quick),
     ("time", "time", Tier::Full),
     ("xz", "xz-utils", Tier::Quick),
+    // what commands of the sample ask for
+    ("strace", "strace", Tier::Full),
     // trees to compare ours with
     ("libtree", "libtree", Tier::Full),
 ];

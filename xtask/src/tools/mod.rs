@@ -1,9 +1,11 @@
 //! Packs tools by their names alone, and has each do a real job in what came of it.
 //! Which tools and which jobs is data, in `rows/`; two other packers can do the same rows, to compare.
 
+mod aside;
 mod packer;
 mod room;
 mod row;
+pub(crate) mod sample;
 mod servers;
 
 use std::fmt::Write as _;
@@ -29,6 +31,8 @@ pub(crate) enum By {
     Ours,
     /// Ours, from sysroots that it makes itself.
     Provisioned,
+    /// Ours, with the rules that name tools put aside.
+    OursWithoutRules,
     OursAndPeers,
 }
 
@@ -88,10 +92,14 @@ pub(crate) fn run(tier: Tier, by: By, filter: &str) -> Result<()> {
     let packers = match by {
         By::Ours => vec![Packer::Ours],
         By::Provisioned => vec![Packer::Provisioned],
+        By::OursWithoutRules => vec![Packer::OursWithoutRules],
         By::OursAndPeers if host::elfpak().exists() => vec![Packer::Ours, Packer::Elfpak, Packer::LddScript],
         By::OursAndPeers => return cannot("elfpak is not installed: run `cargo xtask setup --all`"),
     };
     let ours = made::program(tier)?;
+    if by == By::OursWithoutRules {
+        aside::make()?;
+    }
 
     let servers = if tier == Tier::Full { Servers::start(&native.dir)? } else { Servers::default() };
     let with = |packer, sysroot| chosen.iter().map(move |row| Task { row, packer, sysroot });
@@ -217,6 +225,7 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
     let columns = [
         ("cargo rootfs", Packer::Ours, "x86_64"),
         ("the same, arm64", Packer::Ours, "aarch64"),
+        ("rules put aside", Packer::OursWithoutRules, "x86_64"),
         ("provisioned", Packer::Provisioned, "x86_64"),
         ("the same, arm64", Packer::Provisioned, "aarch64"),
         ("elfpak", Packer::Elfpak, "x86_64"),
@@ -253,6 +262,17 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
 
     let failed = all.iter().filter(|(task, verdict)| task.packer.is_ours() && verdict.failed.is_some());
     let failed: Vec<String> = failed.map(|(task, _)| title(task)).collect();
+    if tasks.iter().any(|task| task.packer == Packer::OursWithoutRules) {
+        // Rules are there because of the others.
+        ensure!(
+            failed.len() * 10 <= tasks.len(),
+            "{} of {} rows fail: {}",
+            failed.len(),
+            tasks.len(),
+            failed.join("; ")
+        );
+        return Ok(());
+    }
     ensure!(failed.is_empty(), "{} of our rows failed: {}", failed.len(), failed.join("; "));
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::aside;
 use super::row::Row;
 use crate::{differential, host};
 
@@ -24,19 +25,22 @@ pub(super) enum Packer {
     Ours,
     /// Ours, from a sysroot that it makes for each row of a distribution's packages.
     Provisioned,
+    /// Ours, with the rules that name tools put aside.
+    OursWithoutRules,
     Elfpak,
     LddScript,
 }
 
 impl Packer {
     pub(super) fn is_ours(self) -> bool {
-        matches!(self, Packer::Ours | Packer::Provisioned)
+        matches!(self, Packer::Ours | Packer::Provisioned | Packer::OursWithoutRules)
     }
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Packer::Ours => "cargo rootfs",
             Packer::Provisioned => "cargo rootfs, provisioned",
+            Packer::OursWithoutRules => "cargo rootfs, rules put aside",
             Packer::Elfpak => "elfpak",
             Packer::LddScript => "ldd script",
         }
@@ -46,14 +50,17 @@ impl Packer {
     pub(super) fn pack(self, ours: &Utf8Path, row: &Row, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
         let tools = row.tools.as_str();
         let argv: Vec<String> = match self {
-            Packer::Ours | Packer::Provisioned => {
-                let from = if self == Packer::Ours { sysroot.dir.as_str() } else { SUITE };
+            Packer::Ours | Packer::Provisioned | Packer::OursWithoutRules => {
+                let from = if self == Packer::Provisioned { SUITE } else { sysroot.dir.as_str() };
                 let fixed = ["rootfs", "--tools-only", "--with", tools, "--sysroot", from];
                 let target = ["--target", sysroot.triple, "--dir", root.as_str()];
                 let named = row.with_packages.join(",");
                 let packages = ["--with-package", &named];
-                let packages = if self == Packer::Ours || named.is_empty() { &[][..] } else { &packages };
-                let words = fixed.iter().chain(&target).chain(packages).map(|word| (*word).to_owned());
+                let packages = if self != Packer::Provisioned || named.is_empty() { &[][..] } else { &packages };
+                let template = aside::template();
+                let template = ["--template", template.as_str()];
+                let template = if self == Packer::OursWithoutRules { &template[..] } else { &[] };
+                let words = fixed.iter().chain(&target).chain(packages).chain(template).map(|word| (*word).to_owned());
                 [ours.to_string()].into_iter().chain(words).collect()
             }
             Packer::Elfpak => {

@@ -1,0 +1,322 @@
+//! Commands drawn from all packages of a large root, each packed by its name alone: it must say the same as in the whole
+//! root, with the same status, and find every file that it found there, or the run that packed it must have said so.
+//!
+//! What a command does besides telling of itself is not looked at: that is for the rows of the table.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::room;
+use crate::parallel::in_parallel;
+use crate::process::SET_BY_CARGO;
+use crate::stage::{Tier, cannot, need};
+use crate::{host, made};
+
+/// The seed of the long tier.
+pub(crate) const SEED: u64 = 1;
+
+/// How many commands the long tier draws.
+pub(crate) const COUNT: usize = 40;
+
+/// What a command may take; it has no terminal and no network.
+const SECONDS: &str = "5";
+
+/// Commands that end others, or never say anything of themselves.
+const NOT_DRAWN: [&str; 4] = ["killall5", "[", "ctrlaltdel", "fstab-decode"];
+
+/// Options that most commands answer, in the order in which they are tried.
+const ASKS: [&str; 2] = ["--version", "--help"];
+
+/// Where files are looked for that no command misses: those of `templates/policy/noise.toml`, and of a root's own room.
+struct Noise {
+    paths: Vec<String>,
+    names: Vec<String>,
+}
+
+impl Noise {
+    fn read() -> Result<Self> {
+        let text = include_str!("../../../templates/policy/noise.toml");
+        let table: toml::Table = toml::from_str(text).context("read the rows of noise")?;
+        let rows = table["noise"].as_array().context("rows of noise")?;
+        let mut noise = Self { paths: vec!["/work".to_owned()], names: Vec::new() };
+        for path in rows.iter().filter_map(|row| row["paths"].as_array()).flatten().filter_map(toml::Value::as_str) {
+            let of = if path.starts_with('/') { &mut noise.paths } else { &mut noise.names };
+            of.extend(alternatives(path));
+        }
+        Ok(noise)
+    }
+
+    fn holds(&self, path: &str) -> bool {
+        let below =
+            |top: &String| path.strip_prefix(top.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        path == "/"
+            || self.paths.iter().any(below)
+            || path.split('/').any(|part| self.names.iter().any(|it| it == part))
+    }
+}
+
+/// The texts of `a{b,c}`; one pair of braces is all that the rows have.
+fn alternatives(text: &str) -> Vec<String> {
+    let Some((before, rest)) = text.split_once('{') else { return vec![text.to_owned()] };
+    let Some((inside, after)) = rest.split_once('}') else { return vec![text.to_owned()] };
+    inside.split(',').map(|one| format!("{before}{one}{after}")).collect()
+}
+
+/// How a command ended in a root.
+struct Ended {
+    status: Option<i32>,
+    said: String,
+    /// Paths that it opened, executed or looked at and found.
+    found: BTreeSet<String>,
+    /// Those that it asked for and that were not there.
+    absent: BTreeSet<String>,
+}
+
+/// The verdict on one command.
+enum Verdict {
+    Works,
+    /// It does not, and the run that packed it said what is missing.
+    Told(String),
+    Fails(String),
+}
+
+/// `cargo xtask tools --sample COUNT [--seed SEED]`
+pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
+    if !host::is_root() {
+        return cannot("roots are entered by root alone");
+    }
+    ["unshare", "strace", "timeout"].into_iter().try_for_each(need)?;
+    let root = host::sysroot_sample();
+    if !root.join("usr/bin").exists() {
+        return cannot(format!("no {root}: run `cargo xtask setup --all`"));
+    }
+    let packages = fs::read_dir(root.join("var/lib/dpkg/info")).context("read the packages")?;
+    let packages = packages.flatten().filter(|it| it.path().extension().is_some_and(|it| it == "list")).count();
+    ensure!(packages >= 1000, "{root} has {packages} packages, and should have a thousand");
+    let ours = made::program(Tier::Full)?;
+    let noise = Noise::read()?;
+    room::prepare(&root)?;
+
+    let commands = drawn(&root, count, seed)?;
+    println!("  {} commands of {packages} packages, seed {seed}", commands.len());
+    let verdicts = in_parallel(&commands, |name| {
+        let verdict = judged(&ours, &root, name, &noise).unwrap_or_else(|error| Verdict::Fails(format!("{error:#}")));
+        match &verdict {
+            Verdict::Works => println!("  works   {name}"),
+            Verdict::Told(what) => println!("  told    {name}: {what}"),
+            Verdict::Fails(why) => println!("  FAILED  {name}: {why}"),
+        }
+        Ok(verdict)
+    })?;
+    let of = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
+    let (works, told) = (of(|it| matches!(it, Verdict::Works)), of(|it| matches!(it, Verdict::Told(_))));
+    let right = works + told;
+    let bound = 100.0 * wilson(right, verdicts.len());
+    println!(
+        "\n  {works} of {} work, of {told} more it is said what they lack; with 95% certainty at least {bound:.1}% of all do, seed {seed}",
+        verdicts.len()
+    );
+    // What a small sample can show.
+    ensure!(right * 10 >= verdicts.len() * 9, "{} commands fail and nothing is said", verdicts.len() - right);
+    Ok(())
+}
+
+/// The lower bound of Wilson's interval of 95%.
+fn wilson(right: usize, all: usize) -> f64 {
+    const Z: f64 = 1.96;
+    let (all, share) = (all as f64, right as f64 / all as f64);
+    let middle = share + Z * Z / (2.0 * all);
+    let width = Z * (share * (1.0 - share) / all + Z * Z / (4.0 * all * all)).sqrt();
+    (middle - width) / (1.0 + Z * Z / all)
+}
+
+/// Commands of a root in an order that the seed alone decides.
+fn drawn(root: &Utf8Path, count: usize, seed: u64) -> Result<Vec<String>> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut names = BTreeSet::new();
+    for folder in ["usr/bin", "usr/sbin", "usr/games"] {
+        let Ok(entries) = root.join(folder).read_dir_utf8() else { continue };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("read {root}/{folder}"))?;
+            // What alternatives lead to is another command's file.
+            let Ok(meta) = entry.path().symlink_metadata() else { continue };
+            if meta.is_file() && meta.permissions().mode() & 0o111 != 0 && !NOT_DRAWN.contains(&entry.file_name()) {
+                let path = format!("/{folder}/{}", entry.file_name());
+                names.insert(if folder == "usr/games" { path } else { entry.file_name().to_owned() });
+            }
+        }
+    }
+    let mut names: Vec<String> = names.into_iter().collect();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    };
+    for at in (1..names.len()).rev() {
+        names.swap(at, (next() % (at as u64 + 1)) as usize);
+    }
+    names.truncate(count);
+    Ok(names)
+}
+
+fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result<Verdict> {
+    let temp = tempfile::Builder::new().prefix("cargo-rootfs-sample.").tempdir().context("make a temporary folder")?;
+    let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
+    let root = folder.join("root");
+    let words = ["rootfs", "--tools-only", "--with", name, "--sysroot", full.as_str(), "--dir", root.as_str()];
+    let packed = duct::cmd(ours.as_str(), words).stdout_null().stderr_capture().unchecked().run()?;
+    let said = String::from_utf8_lossy(&packed.stderr).into_owned();
+
+    let mut asked = ASKS[0];
+    let mut whole = enter(full, &folder, name, asked)?;
+    if whole.status != Some(0) {
+        let other = enter(full, &folder, name, ASKS[1])?;
+        if other.status == Some(0) {
+            (asked, whole) = (ASKS[1], other);
+        }
+    }
+    if !packed.status.success() {
+        // What the whole root cannot run, none can.
+        let cannot_run = matches!(whole.status, Some(126 | 127)) || whole.status.is_none();
+        let last = said.lines().find(|line| line.starts_with("error")).unwrap_or_default();
+        return Ok(if cannot_run {
+            Verdict::Told(last.to_owned())
+        } else {
+            Verdict::Fails(format!("not packed: {last}"))
+        });
+    }
+    room::prepare(&root)?;
+    let ours = enter(&root, &folder, name, asked)?;
+    let is_told = |path: &str| {
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|it| it.matches('/').count() > 2);
+        let own = Utf8Path::new(path).file_name().unwrap_or(path);
+        parents.chain([path]).any(|it| said.contains(it)) || own.len() > 3 && said.contains(&format!("`{own}`"))
+    };
+    let lacks: Vec<&String> = whole
+        .found
+        .iter()
+        .filter(|path| ours.absent.contains(*path) && !ours.found.contains(*path) && !noise.holds(path))
+        .collect();
+    let untold: Vec<&&String> = lacks.iter().filter(|path| !is_told(path)).collect();
+    // A second look at the whole root tells what changes from run to run.
+    let is_same = ours.status == whole.status
+        && (ours.said == whole.said || enter(full, &folder, name, asked)?.said != whole.said);
+    Ok(match (is_same, &untold[..], &lacks[..]) {
+        (true, [], []) => Verdict::Works,
+        (_, [], [first, ..]) => Verdict::Told(format!("{first} and all others that it lacks are named")),
+        (true, [first, ..], _) => {
+            Verdict::Fails(format!("{asked}: {} files are not there, such as {first}", untold.len()))
+        }
+        (false, first, _) => {
+            let line =
+                |ended: &Ended| format!("{:?} `{}`", ended.status, ended.said.lines().next().unwrap_or_default());
+            let first = first.first().map_or(String::new(), |path| format!(", lacks {path}"));
+            Verdict::Fails(format!("{asked}: {}, not {}{first}", line(&ours), line(&whole)))
+        }
+    })
+}
+
+/// Runs a command in a root, watched.
+fn enter(root: &Utf8Path, folder: &Utf8Path, name: &str, option: &str) -> Result<Ended> {
+    let log = folder.join("log");
+    let argv = [name.to_owned(), option.to_owned()];
+    let killed = ["timeout", "--signal=KILL", SECONDS].map(str::to_owned);
+    let watched = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o", log.as_str()].map(str::to_owned);
+    let inside = room::words(root, [], &argv);
+    let words: Vec<String> = killed
+        .into_iter()
+        .chain(watched)
+        .chain(["unshare".to_owned(), "--net".to_owned(), "--".to_owned()])
+        .chain(inside)
+        .collect();
+    let expression = duct::cmd(&words[0], &words[1..]).stdin_null().stdout_capture().stderr_capture().unchecked();
+    let cleaned = SET_BY_CARGO.iter().fold(expression, |it, name| it.env_remove(name));
+    let ended = cleaned.run().context("start strace")?;
+    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let (found, absent) = calls(&fs::read_to_string(&log).unwrap_or_default());
+    let _ = fs::remove_file(Path::new(log.as_str()));
+    Ok(Ended { status: ended.status.code(), said, found, absent })
+}
+
+/// The paths of a log of strace(1), from the change of the root on: those that were found, and those that were not.
+fn calls(log: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut found, mut absent) = (BTreeSet::new(), BTreeSet::new());
+    let mut lines = log.lines().skip_while(|line| !line.contains(" chroot("));
+    lines.next();
+    for line in lines {
+        let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        let Some((name, rest)) = call.split_once('(') else { continue };
+        let is_read = [
+            "open",
+            "openat",
+            "execve",
+            "execveat",
+            "stat",
+            "lstat",
+            "statx",
+            "newfstatat",
+            "access",
+            "faccessat",
+            "faccessat2",
+            "readlink",
+            "readlinkat",
+        ];
+        if !is_read.contains(&name) || line.contains("O_CREAT") || rest.contains("<unfinished") {
+            continue;
+        }
+        let Some(path) = rest.split('"').nth(1).filter(|path| path.starts_with('/')) else { continue };
+        let Some((_, ended)) = line.rsplit_once(" = ") else { continue };
+        let path = path.trim_end_matches('/').to_owned();
+        if ended.starts_with("-1 ENOENT") || ended.starts_with("-1 ENOTDIR") {
+            absent.insert(path);
+        } else if !ended.starts_with('-') && !ended.starts_with('?') {
+            found.insert(path);
+        }
+    }
+    (found, absent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_of_calls_is_read() {
+        let log = "7 execve(\"/usr/bin/before\", [\"x\"], 0x1 /* 1 var */) = 0\n7 chroot(\"/tmp/root\") = 0\n\
+                   7 execve(\"/usr/bin/x\", [\"x\"], 0x1 /* 1 var */) = 0\n\
+                   8 openat(AT_FDCWD, \"/etc/a\", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)\n\
+                   8 newfstatat(AT_FDCWD, \"/usr/share/b/\", {st_mode=S_IFDIR|0755, ...}, 0) = 0\n\
+                   8 openat(AT_FDCWD, \"/tmp/new\", O_WRONLY|O_CREAT, 0666) = 3\n8 openat(3, \"c\", O_RDONLY) = 4\n";
+        let (found, absent) = calls(log);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["/usr/bin/x", "/usr/share/b"]);
+        assert_eq!(absent.iter().map(String::as_str).collect::<Vec<_>>(), ["/etc/a"]);
+    }
+
+    #[test]
+    fn noise_is_that_of_the_product() {
+        let noise = Noise::read().unwrap();
+        for (path, is) in [
+            ("/proc/self/maps", true),
+            ("/process", false),
+            ("/usr/lib/python3/__pycache__/x.pyc", true),
+            ("/etc/ld.so.cache", true),
+            ("/usr/share/x", false),
+        ] {
+            assert_eq!(noise.holds(path), is, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_bound_is_wilsons() {
+        for (right, all, bound) in [(40, 40, 0.912), (190, 200, 0.910), (198, 200, 0.964)] {
+            assert!((wilson(right, all) - bound).abs() < 0.002, "{right} of {all}: {}", wilson(right, all));
+        }
+    }
+}
