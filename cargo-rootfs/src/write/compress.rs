@@ -1,13 +1,18 @@
-//! Compression of what is written: the same bytes give the same bytes, and the clock and names stay out of them.
+//! Compression of what is written: the same bytes give the same bytes on any number of threads.
+//!
+//! The input is cut into blocks of one length, and each block is compressed by itself, as a member of gzip (RFC 1952,
+//! section 2.2) or a frame of zstd (RFC 8878, section 3): readers take several of them for one stream. The clock and
+//! names stay out of them.
 
+mod pool;
+
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
 
-use flate2::GzBuilder;
-use flate2::write::GzEncoder;
+use libdeflater::CompressionLvl;
 
-/// Levels at which the programs compress unless they are told otherwise.
-const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
+use pool::{Compressed, Pool};
 
 /// How an archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,49 +21,130 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-/// What is compressed on its way to `W`.
-pub(crate) enum Compressor<W: Write> {
-    Gzip(GzEncoder<W>),
-    Zstd(zstd::Encoder<'static, W>),
+impl Compression {
+    /// Bytes of a block. Longer blocks of gzip, whose window is 32 KiB, save 0.5% at most; those of zstd 1.5%, and take
+    /// twice the memory for it.
+    fn block(self) -> usize {
+        match self {
+            Self::Gzip => 256 << 10,
+            Self::Zstd => 1 << 20,
+        }
+    }
 }
 
-impl<W: Write> Compressor<W> {
-    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
+/// The level at which zstd(1) compresses unless it is told otherwise.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Blocks of one stream that are compressed, or wait for their turn to be written.
+const AHEAD: usize = 4;
+
+/// Compresses blocks, one at a time.
+pub(crate) enum Codec {
+    Gzip(libdeflater::Compressor),
+    Zstd(zstd::bulk::Compressor<'static>),
+}
+
+impl Codec {
+    fn new(compression: Compression) -> io::Result<Self> {
         Ok(match compression {
-            // Without a name and a time, whose place the format has (RFC 1952).
-            Compression::Gzip => Self::Gzip(GzBuilder::new().write(out, flate2::Compression::new(GZIP_LEVEL))),
+            // The level of gzip(1), 6. libdeflate takes a third of the time of zlib for it, and makes no more bytes.
+            Compression::Gzip => Self::Gzip(libdeflater::Compressor::new(CompressionLvl::default())),
             Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
+                let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
                 // As zstd(1) has it: what is damaged is noticed.
-                encoder.include_checksum(true)?;
-                Self::Zstd(encoder)
+                compressor.include_checksum(true)?;
+                Self::Zstd(compressor)
             }
         })
     }
 
+    /// Puts what `block` becomes into `out`, in the place of what is there.
+    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Gzip(compressor) => {
+                out.resize(compressor.gzip_compress_bound(block.len()), 0);
+                let length = compressor.gzip_compress(block, out).map_err(io::Error::other)?;
+                out.truncate(length);
+            }
+            Self::Zstd(compressor) => {
+                out.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
+                let length = compressor.compress_to_buffer(block, out.as_mut_slice())?;
+                out.truncate(length);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is compressed on its way to `W`.
+///
+/// A stream of one block is compressed where it is; a longer one on the threads of a [`Pool`]. At most [`AHEAD`] blocks
+/// of it are in memory besides the one that is being filled.
+pub(crate) struct Compressor<W: Write> {
+    out: W,
+    compression: Compression,
+    /// The block that is being filled.
+    block: Vec<u8>,
+    /// Threads, once a second block has begun.
+    pool: Option<Arc<Pool>>,
+    /// Blocks whose bytes are not written yet, in order.
+    pending: VecDeque<Compressed>,
+}
+
+impl<W: Write> Compressor<W> {
+    pub(crate) fn new(out: W, compression: Compression) -> io::Result<Self> {
+        Ok(Self { out, compression, block: Vec::new(), pool: None, pending: VecDeque::new() })
+    }
+
     /// What it goes to.
     pub(crate) fn out(&self) -> &W {
-        match self {
-            Self::Gzip(encoder) => encoder.get_ref(),
-            Self::Zstd(encoder) => encoder.get_ref(),
-        }
+        &self.out
     }
 
     /// Ends the stream.
-    pub(crate) fn finish(self) -> io::Result<W> {
-        match self {
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        if self.pool.is_some() {
+            self.submit()?;
+            while self.write_first()? {}
+        } else {
+            // An empty stream is an empty block.
+            let mut out = Vec::new();
+            Codec::new(self.compression)?.compress(&self.block, &mut out)?;
+            self.out.write_all(&out)?;
         }
+        Ok(self.out)
+    }
+
+    /// Gives the block to the pool.
+    fn submit(&mut self) -> io::Result<()> {
+        if self.pending.len() == AHEAD {
+            self.write_first()?;
+        }
+        let pool = match &mut self.pool {
+            Some(pool) => pool,
+            none => none.insert(Pool::shared()?),
+        };
+        self.pending.push_back(pool.compress(&mut self.block, self.compression)?);
+        Ok(())
+    }
+
+    /// Writes the first block that is not written yet, if there is one.
+    fn write_first(&mut self) -> io::Result<bool> {
+        let Some(first) = self.pending.pop_front() else { return Ok(false) };
+        self.out.write_all(&first.wait()?)?;
+        Ok(true)
     }
 }
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(encoder) => encoder.write(bytes),
-            Self::Zstd(encoder) => encoder.write(bytes),
+        let length = self.compression.block();
+        if self.block.len() == length && !bytes.is_empty() {
+            self.submit()?;
         }
+        let count = bytes.len().min(length - self.block.len());
+        self.block.extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -82,7 +168,7 @@ mod tests {
     fn decompressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
         match compression {
-            Compression::Gzip => flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain).unwrap(),
+            Compression::Gzip => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).unwrap(),
             Compression::Zstd => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut plain).unwrap(),
         };
         plain
