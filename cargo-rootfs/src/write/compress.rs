@@ -96,6 +96,13 @@ impl<W: Write> Compressor<W> {
         Ok(Self { out, compression, block: Vec::new(), pool: None, pending: VecDeque::new() })
     }
 
+    /// The same on a number of threads.
+    #[cfg(test)]
+    fn on(out: W, compression: Compression, threads: usize) -> io::Result<Self> {
+        let pool = Some(Arc::new(Pool::start(threads)?));
+        Ok(Self { pool, ..Self::new(out, compression)? })
+    }
+
     /// What it goes to.
     pub(crate) fn out(&self) -> &W {
         &self.out
@@ -192,11 +199,62 @@ mod tests {
         assert_eq!(std::fs::read(path.join("one")).unwrap()[..4], [0x28, 0xb5, 0x2f, 0xfd], "RFC 8878");
     }
 
+    /// Bytes that compress, and differ from block to block.
+    fn varied(length: usize) -> Vec<u8> {
+        (0..length).map(|at| (at / 5 + at * at / 70_001) as u8).collect()
+    }
+
+    #[test]
+    fn threads_and_pieces_change_no_byte() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let block = compression.block();
+            for length in [0, 1, block - 1, block, block + 1, 2 * block, 7 * block + 77] {
+                let bytes = varied(length);
+                let compressed = |mut compressor: Compressor<Vec<u8>>, piece: usize| {
+                    bytes.chunks(piece).for_each(|piece| compressor.write_all(piece).unwrap());
+                    compressor.finish().unwrap()
+                };
+                let plain = compressed(Compressor::new(Vec::new(), compression).unwrap(), block + 3);
+                assert!(decompressed(compression, &plain) == bytes, "{compression:?} of {length}");
+                for (threads, piece) in [(1, 100_000), (2, 8_000), (5, 3 * block)] {
+                    let other = compressed(Compressor::on(Vec::new(), compression, threads).unwrap(), piece);
+                    assert!(other == plain, "{compression:?} of {length} on {threads}");
+                }
+            }
+        }
+    }
+
+    /// Takes some bytes, and then is full.
+    struct Small(usize);
+
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Or the writer would be held up for ever, or go on after a failure.
+    #[test]
+    fn a_failure_in_the_middle_ends_it() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut compressor = Compressor::new(Small(100_000), compression).unwrap();
+            let noise: Vec<u8> = (0..8 << 20u32).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let error = compressor.write_all(&noise).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    /// Members without names and times, whose places the format has.
     #[test]
     fn the_header_of_gzip_names_neither_file_nor_time() {
         let compressor = Compressor::new(Vec::new(), Compression::Gzip).unwrap();
         // Magic, method, no flags, no time; at the end, an unknown system (RFC 1952).
-        assert_eq!(compressor.finish().unwrap()[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
+        assert_eq!(compressor.finish().unwrap()[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
     }
 
     #[test]
