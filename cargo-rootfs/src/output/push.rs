@@ -98,7 +98,7 @@ impl Staged for Ready<'_> {
             Image { manifest: manifest(&image.manifest), blobs: blobs.collect() }
         });
         let push = Push { images: images.collect(), index: index(&self.images).as_ref().map(manifest) };
-        let uploaded = push.upload(&self.reference, &self.settings, &|_| {}, self.interrupted)?;
+        let uploaded = push.upload(&self.reference, &self.settings, &mut (), self.interrupted)?;
         self.uploaded = Some(uploaded);
         Ok(())
     }

@@ -1,9 +1,8 @@
 //! Refusals of registries, as errors that show the registry's own code and what to do.
 
-use std::path::PathBuf;
-
 use serde_json::Value;
 
+use super::credentials::Found;
 use super::reference::Reference;
 use crate::error::Error;
 
@@ -31,29 +30,28 @@ impl Refused {
         self.codes.iter().any(|(known, _)| known == code)
     }
 
-    /// An error that says `verb` failed for `reference`. `read` are the files that were searched for credentials.
-    pub(super) fn error(&self, verb: &str, reference: &Reference, read: &[PathBuf], broken: &[String]) -> Error {
+    /// An error that says `verb` failed for `reference`. `found` is the outcome of the search for credentials.
+    pub(super) fn error(&self, verb: &str, reference: &Reference, found: &Found) -> Error {
         let host = &reference.host;
         let codes: Vec<String> = self.codes.iter().map(|(code, message)| format!("{code}: {message}")).collect();
         let said = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join("; ")) };
         let mut error = Error::failed(format!("cannot {verb} `{reference}`: {host} answered {}{said}", self.status));
-        if matches!(self.status, 401 | 403) {
-            let files: Vec<String> = read.iter().map(|file| format!("`{}`", file.display())).collect();
-            let none = "credentials were read from no file".to_owned();
-            error = error.detail(if files.is_empty() {
-                none
-            } else {
-                format!("credentials were read from {}", files.join(", "))
-            });
-            error = broken.iter().fold(error, |error, line| error.detail(line.clone()));
+        let is_limit = self.status == 429 || self.has("TOOMANYREQUESTS");
+        let is_refusal = matches!(self.status, 401 | 403) || self.has("UNAUTHORIZED") || self.has("DENIED");
+        if is_refusal || is_limit {
+            error = found.lines(host).into_iter().fold(error, Error::detail);
         }
+        let (repository, login) = (&reference.repository, format!("docker login {host}"));
         match self.status {
-            401 => error.help(format!("docker login {host}")),
-            403 | 404 if self.has("NAME_UNKNOWN") || self.has("DENIED") => error.help(format!(
-                "create the repository `{}` in {host} first, or log in with rights to it",
-                reference.repository
+            _ if is_limit => error.help(format!("wait until {host} allows more requests, or log in: {login}")),
+            401 => error.help(login),
+            _ if self.has("UNAUTHORIZED") => error.help(login),
+            _ if self.has("NAME_UNKNOWN") => {
+                error.help(format!("create the repository `{repository}` in {host} first"))
+            }
+            _ if is_refusal => error.help(format!(
+                "create the repository `{repository}` in {host} first, or log in as a user who may push to it: {login}"
             )),
-            429 => error.help("wait until the registry's rate limit allows more, or log in for a higher one"),
             _ => error,
         }
     }

@@ -1,13 +1,15 @@
 //! Blobs and manifests of one repository.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::http::{Method, header};
 
 use super::reference::Reference;
-use super::transport::{Ask, Settings, Transport};
+use super::transport::{Answer, Ask, Settings, Transport};
 use crate::error::{Error, Result};
+use crate::image::manifest::{INDEX, MANIFEST};
 
 /// The kinds of manifests that are understood.
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -81,9 +83,16 @@ impl<'i> Client<'i> {
             404 => return Ok(None),
             _ => return Err(self.transport.error("fetch", &answer.refused())),
         }
-        let media_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
-        let manifest = Manifest { media_type, bytes: answer.bytes()? };
+        let header = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+        let mut media_type = header.split(';').next().unwrap_or_default().trim().to_owned();
+        let bytes = answer.bytes()?;
+        if media_type.is_empty() || !ACCEPTED.contains(&media_type) {
+            // Some answer with a type for all JSON, or with none; the document says its own, or shows it.
+            let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let shown = if parsed["manifests"].is_array() { INDEX } else { MANIFEST };
+            media_type = parsed["mediaType"].as_str().unwrap_or(shown).to_owned();
+        }
+        let manifest = Manifest { media_type, bytes };
         if version.starts_with("sha256:") && manifest.digest() != version {
             return Err(Error::failed(format!(
                 "the manifest {version} of {} has other bytes",
@@ -93,8 +102,39 @@ impl<'i> Client<'i> {
         Ok(Some(manifest))
     }
 
+    /// Makes `version`, a tag or the manifest's own digest, name `manifest`; nothing is sent where it does.
+    pub(crate) fn point(&self, version: &str, manifest: &Manifest) -> Result<()> {
+        if self.find(version)?.as_ref() != Some(&manifest.digest()) {
+            self.put(manifest, version)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a small blob, such as a configuration. They are verified.
+    pub(crate) fn document(&self, of: &str) -> Result<Vec<u8>> {
+        let mut answer = self.transport.download(self.ask(Method::GET, self.transport.url(&format!("blobs/{of}"))))?;
+        if answer.status != 200 {
+            return Err(self.transport.error("fetch a blob of", &answer.refused()));
+        }
+        let bytes = answer.bytes()?;
+        if digest(&bytes) != of {
+            return Err(Error::failed(format!("the blob {of} of {} has other bytes", self.transport.reference.host)));
+        }
+        Ok(bytes)
+    }
+
+    /// Waits, unless the run is interrupted.
+    pub(crate) fn pause(&self, time: Duration) -> Result<()> {
+        self.transport.pause(time)
+    }
+
     /// Puts `manifest` under `version`: its own digest, or a tag.
     pub(crate) fn put(&self, manifest: &Manifest, version: &str) -> Result<()> {
+        self.store(manifest, version).map(drop)
+    }
+
+    /// The same, with the registry's answer.
+    pub(super) fn store(&self, manifest: &Manifest, version: &str) -> Result<Answer> {
         let headers = vec![(header::CONTENT_TYPE, manifest.media_type.clone())];
         let ask = Ask { headers, ..self.ask(Method::PUT, self.transport.url(&format!("manifests/{version}"))) };
         let answer = self.transport.send(&ask, Some(&manifest.bytes))?;
@@ -107,7 +147,7 @@ impl<'i> Client<'i> {
                 self.transport.reference.host,
                 manifest.digest()
             ))),
-            _ => Ok(()),
+            _ => Ok(answer),
         }
     }
 }

@@ -40,6 +40,19 @@ pub(super) struct Found {
     pub(super) broken: Vec<String>,
 }
 
+impl Found {
+    /// The search in lines for an error: the file that had credentials for `host`, or the files that had none.
+    pub(super) fn lines(&self, host: &str) -> Vec<String> {
+        let files: Vec<String> = self.read.iter().map(|file| format!("`{}`", file.display())).collect();
+        let outcome = match (&self.credentials, files.split_last()) {
+            (Some(_), Some((last, _))) => format!("the credentials for {host} are those of {last}"),
+            (_, Some(_)) => format!("no credentials for {host} are in {}", files.join(", ")),
+            (_, None) => "credentials were read from no file: there is none".to_owned(),
+        };
+        [outcome].into_iter().chain(self.broken.iter().cloned()).collect()
+    }
+}
+
 /// The files in the order of containers-auth.json(5), and docker's after them.
 pub(super) fn files() -> Vec<PathBuf> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

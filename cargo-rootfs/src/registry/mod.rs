@@ -7,13 +7,20 @@ mod answer;
 mod challenge;
 mod client;
 mod credentials;
+mod pull;
 mod push;
 mod reference;
+// What describes an image is made by `--sbom`, which is yet to come.
+#[cfg_attr(not(test), allow(dead_code))]
+mod referrers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transport;
 
-pub(crate) use client::Manifest;
-pub(crate) use push::{Blob, Image, Push, Tagged};
+pub(crate) use client::{Client, Manifest};
+pub(crate) use pull::Pull;
+pub(crate) use push::{Blob, Image, Push, Tagged, Upload};
 pub(crate) use reference::Reference;
+#[cfg_attr(not(test), allow(unused_imports))]
+pub(crate) use referrers::Artifact;
 pub(crate) use transport::Settings;

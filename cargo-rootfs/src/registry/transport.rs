@@ -162,7 +162,7 @@ impl<'i> Transport<'i> {
     }
 
     pub(super) fn error(&self, verb: &str, refused: &Refused) -> Error {
-        refused.error(verb, &self.reference, &self.found.read, &self.found.broken)
+        refused.error(verb, &self.reference, &self.found)
     }
 
     /// Sends a request without a body, or with a small one, and repeats it where that may help.
@@ -222,7 +222,7 @@ impl<'i> Transport<'i> {
         unreachable!("the last attempt returns")
     }
 
-    fn pause(&self, time: Duration) -> Result<()> {
+    pub(super) fn pause(&self, time: Duration) -> Result<()> {
         let step = Duration::from_millis(50);
         let mut left = time;
         while left > Duration::ZERO {

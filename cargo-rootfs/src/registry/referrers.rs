@@ -1,0 +1,150 @@
+//! Artifacts that describe an image, such as its SBOM: manifests that name it as their subject (image-spec, manifest.md).
+//!
+//! Where a registry has no referrers API, as GitHub's, the index under the tag `sha256-<hex>` lists them
+//! (distribution-spec, "Referrers Tag Schema"). An artifact's content is not looked at.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use super::client::{Client, Manifest, digest};
+use super::push::{Blob, ensure};
+use crate::error::{Error, Result};
+use crate::image::manifest::{Descriptor, INDEX, MANIFEST};
+
+/// The content of a configuration that says nothing (image-spec, "Guidance for an Empty Descriptor").
+const EMPTY: &[u8] = b"{}";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+
+/// Times that the list of a registry without the referrers API is written again, where another run writes it as well.
+const ATTEMPTS: usize = 10;
+
+/// An artifact that describes an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Artifact {
+    /// The media type of what it is and of its content, such as `application/spdx+json`.
+    pub(crate) artifact_type: String,
+    pub(crate) content: Vec<u8>,
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+impl Artifact {
+    /// Its manifest, whose subject is `subject`.
+    fn manifest(&self, subject: &Descriptor) -> Manifest {
+        let (content, empty) = (digest(&self.content), digest(EMPTY));
+        let mut text = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": self.artifact_type,
+            "config": { "mediaType": EMPTY_TYPE, "digest": empty, "size": EMPTY.len() },
+            "layers": [{ "mediaType": self.artifact_type, "digest": content, "size": self.content.len() }],
+            "subject": { "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size },
+        });
+        if !self.annotations.is_empty() {
+            text["annotations"] = json!(self.annotations);
+        }
+        Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_string().into_bytes() }
+    }
+
+    /// Its entry in a list of referrers.
+    fn described(&self, manifest: &Manifest) -> Value {
+        let mut entry = json!({
+            "mediaType": manifest.media_type,
+            "digest": manifest.digest(),
+            "size": manifest.bytes.len(),
+            "artifactType": self.artifact_type,
+        });
+        if !self.annotations.is_empty() {
+            entry["annotations"] = json!(self.annotations);
+        }
+        entry
+    }
+}
+
+impl Client<'_> {
+    /// Pushes `artifact` as a description of `subject`, a manifest or an index of this repository, and gives its digest.
+    /// What the registry has is not sent again.
+    pub(crate) fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<String> {
+        let manifest = artifact.manifest(subject);
+        let digest = manifest.digest();
+        let is_listed = if self.find(&digest)?.is_some() {
+            self.lists_referrers(&subject.digest)?
+        } else {
+            for bytes in [&*artifact.content, EMPTY] {
+                ensure(self, &InMemory::new(bytes))?;
+            }
+            // A registry that lists what refers to a manifest says so (distribution-spec, "Pushing Manifests with Subject").
+            self.store(&manifest, &digest)?.header("oci-subject").is_some()
+        };
+        if !is_listed {
+            self.list(&subject.digest, artifact.described(&manifest))?;
+        }
+        Ok(digest)
+    }
+
+    /// True where the registry has the referrers API.
+    fn lists_referrers(&self, subject: &str) -> Result<bool> {
+        let url = self.transport.url(&format!("referrers/{subject}"));
+        Ok(self.transport.send(&self.ask(Method::GET, url), None)?.status == 200)
+    }
+
+    /// Adds `entry` to the list under the tag of `subject`, and reads it again until the entry is there. The
+    /// specification has no compare-and-swap: of two runs that describe one image at the same time, the one that ends
+    /// first may be overwritten.
+    fn list(&self, subject: &str, entry: Value) -> Result<()> {
+        let tag = subject.replace(':', "-");
+        for _ in 0..ATTEMPTS {
+            let mut entries = match self.fetch(&tag)? {
+                None => Vec::new(),
+                Some(list) => entries(&list).ok_or_else(|| self.no_list(&tag))?,
+            };
+            if entries.iter().any(|known| known["digest"] == entry["digest"]) {
+                return Ok(());
+            }
+            entries.push(entry.clone());
+            let text = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string();
+            self.put(&Manifest { media_type: INDEX.to_owned(), bytes: text.into_bytes() }, &tag)?;
+        }
+        let host = &self.transport.reference.host;
+        Err(Error::failed(format!("{host} does not keep `{tag}`, the list of what describes the image"))
+            .help("run it again when no other run pushes the same image"))
+    }
+
+    fn no_list(&self, tag: &str) -> Error {
+        let reference = &self.transport.reference;
+        Error::failed(format!("the tag `{tag}` of {}/{} is not an index", reference.host, reference.repository))
+            .help("remove the tag: registries without the referrers API list there what describes an image")
+    }
+}
+
+fn entries(list: &Manifest) -> Option<Vec<Value>> {
+    let list: Value = serde_json::from_slice(&list.bytes).ok()?;
+    list["manifests"].as_array().cloned()
+}
+
+/// A blob in memory.
+struct InMemory<'b> {
+    digest: String,
+    bytes: &'b [u8],
+}
+
+impl<'b> InMemory<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self { digest: digest(bytes), bytes }
+    }
+}
+
+impl Blob for InMemory<'_> {
+    fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn open(&self) -> Result<Box<dyn std::io::Read + '_>> {
+        Ok(Box::new(self.bytes))
+    }
+}
