@@ -1,6 +1,7 @@
 //! The client against a registry in this process, which counts requests and fails as it is told to.
 
 mod credentials;
-mod fake;
+pub(crate) mod fake;
 mod pushed;
+mod referrers;
 mod words;

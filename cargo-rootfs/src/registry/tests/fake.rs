@@ -9,23 +9,23 @@ use std::thread;
 use crate::registry::client::digest;
 
 /// The credentials that a registry with authentication takes.
-pub(super) const USER: &str = "me:secret";
+pub(crate) const USER: &str = "me:secret";
 const BASIC: &str = "Basic bWU6c2VjcmV0";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Auth {
+pub(crate) enum Auth {
     None,
     Basic,
     Token,
 }
 
 /// What happens once, to the first request whose line contains `to`.
-pub(super) struct Fault {
-    pub(super) to: &'static str,
-    pub(super) what: What,
+pub(crate) struct Fault {
+    pub(crate) to: &'static str,
+    pub(crate) what: What,
 }
 
-pub(super) enum What {
+pub(crate) enum What {
     /// A status, headers (each with its line end), and a body.
     Answer(u16, &'static str, &'static str),
     /// The connection ends after so many bytes of the request's body.
@@ -35,22 +35,26 @@ pub(super) enum What {
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Method, path and query of each request; ` +auth` where it had credentials.
-    pub(super) log: Vec<String>,
-    pub(super) blobs: BTreeMap<String, Vec<u8>>,
-    pub(super) manifests: BTreeMap<String, Vec<u8>>,
-    pub(super) faults: Vec<Fault>,
+    pub(crate) log: Vec<String>,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
+    pub(crate) manifests: BTreeMap<String, Vec<u8>>,
+    pub(crate) faults: Vec<Fault>,
+    /// What happens before the request that so many others come before.
+    pub(crate) hook: Option<(usize, Box<dyn FnOnce() + Send>)>,
+    /// True for a registry with the referrers API.
+    pub(crate) referrers: bool,
     tokens: usize,
 }
 
 #[derive(Clone)]
-pub(super) struct Fake {
-    pub(super) host: String,
+pub(crate) struct Fake {
+    pub(crate) host: String,
     auth: Auth,
     /// A place for uploads on another host.
     uploads: Option<String>,
-    pub(super) state: Arc<Mutex<State>>,
+    pub(crate) state: Arc<Mutex<State>>,
 }
 
 struct Request {
@@ -61,11 +65,11 @@ struct Request {
 }
 
 impl Fake {
-    pub(super) fn start(auth: Auth) -> Fake {
+    pub(crate) fn start(auth: Auth) -> Fake {
         Fake::start_with(auth, None)
     }
 
-    pub(super) fn start_with(auth: Auth, uploads: Option<String>) -> Fake {
+    pub(crate) fn start_with(auth: Auth, uploads: Option<String>) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let fake = Fake { host, auth, uploads, state: Arc::default() };
@@ -79,12 +83,12 @@ impl Fake {
         fake
     }
 
-    pub(super) fn fault(&self, to: &'static str, what: What) {
+    pub(crate) fn fault(&self, to: &'static str, what: What) {
         self.state.lock().unwrap().faults.push(Fault { to, what });
     }
 
     /// The requests since the last call, but for those that learn how to authenticate.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         let log = std::mem::take(&mut self.state.lock().unwrap().log);
         log.into_iter().filter(|line| !line.starts_with("GET /v2/ ") && !line.starts_with("GET /token")).collect()
     }
@@ -93,6 +97,18 @@ impl Fake {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let Some(request) = head(&mut reader) else { return };
         let line = format!("{} {}", request.method, request.target);
+        let hook = {
+            let mut state = self.state.lock().unwrap();
+            match state.hook.take() {
+                Some((0, hook)) => Some(hook),
+                Some((before, hook)) => {
+                    state.hook = Some((before - 1, hook));
+                    None
+                }
+                None => None,
+            }
+        };
+        hook.into_iter().for_each(|hook| hook());
         let fault = {
             let mut state = self.state.lock().unwrap();
             let has = if request.authorization.is_some() { " +auth" } else { "" };
@@ -175,10 +191,17 @@ impl Fake {
             }
             ("PUT", _) => {
                 let digest = digest(&body);
+                let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+                let subject = parsed["subject"]["digest"].as_str().filter(|_| state.referrers);
+                let subject = subject.map(|digest| format!("OCI-Subject: {digest}\r\n")).unwrap_or_default();
                 state.manifests.insert(last, body.clone());
                 state.manifests.insert(digest.clone(), body);
-                (201, stored(&digest), Vec::new())
+                (201, stored(&digest) + &subject, Vec::new())
             }
+            (_, _) if path.contains("/referrers/") => match state.referrers {
+                true => (200, String::new(), br#"{"manifests":[]}"#.into()),
+                false => (404, String::new(), Vec::new()),
+            },
             (_, _) if path.contains("/blobs/") => match state.blobs.get(&last) {
                 Some(bytes) => (200, String::new(), bytes.clone()),
                 None => (404, String::new(), Vec::new()),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::fake::{Auth, Fake, USER, What};
 use crate::error::Result;
 use crate::registry::client::{Client, digest};
-use crate::registry::push::Sent;
+use crate::registry::push::{Sent, Upload};
 use crate::registry::{Blob, Image, Manifest, Push, Reference, Settings};
 
 struct Bytes {
@@ -56,7 +56,7 @@ fn push(fake: &Fake, settings: &Settings, blobs: &[&Bytes]) -> Result<(String, S
     let reference = Reference::parse(&format!("{}/me/app:1", fake.host)).unwrap();
     let blobs = blobs.iter().map(|blob| *blob as &dyn Blob).collect();
     let push = Push { images: vec![Image { manifest: manifest(b"{}"), blobs }], index: None };
-    let tagged = push.upload(&reference, settings, &|_| {}, &interrupted)?;
+    let tagged = push.upload(&reference, settings, &mut (), &interrupted)?;
     let sent = tagged.sent;
     Ok((tagged.tag("1")?, sent))
 }
@@ -205,6 +205,33 @@ fn a_registry_that_stores_other_bytes_is_an_error() {
     assert!(push(&fake, &anonymous(), &[&Bytes::new(b"layer")]).unwrap_err().to_string().contains("stored"));
 }
 
+/// Whatever is sent again, each byte counts once.
+#[test]
+fn progress_is_in_bytes_and_ends_at_all_of_them() {
+    #[derive(Default)]
+    struct Heard(u64, u64);
+    impl Upload for Heard {
+        fn begins(&mut self, bytes: u64) {
+            self.0 += bytes;
+        }
+        fn sent(&mut self, bytes: u64) {
+            self.1 += bytes;
+        }
+    }
+    let (fake, known) = (Fake::start(Auth::None), Bytes::new(b"known"));
+    fake.state.lock().unwrap().blobs.insert(known.digest.clone(), known.bytes.clone());
+    fake.fault("PUT /v2/me/app/blobs", What::Break(1 << 20));
+    let blobs = [Bytes::new(&vec![1; 3 << 20]), Bytes::new(&[2; 5])];
+    let push = Push {
+        images: vec![Image { manifest: manifest(b"{}"), blobs: vec![&blobs[0], &known, &blobs[1], &blobs[0]] }],
+        index: None,
+    };
+    let (mut heard, interrupted) = (Heard::default(), AtomicBool::new(false));
+    let reference = Reference::parse(&format!("{}/me/app:1", fake.host)).unwrap();
+    push.upload(&reference, &anonymous(), &mut heard, &interrupted).unwrap();
+    assert_eq!((heard.0, heard.1), ((3 << 20) + 5, (3 << 20) + 5));
+}
+
 #[test]
 fn an_interrupt_leaves_no_tag() {
     let fake = Fake::start(Auth::None);
@@ -212,8 +239,13 @@ fn an_interrupt_leaves_no_tag() {
     let reference = Reference::parse(&format!("{}/me/app:1", fake.host)).unwrap();
     let blob = Bytes::new(&vec![7; 1 << 20]);
     let push = Push { images: vec![Image { manifest: manifest(b"{}"), blobs: vec![&blob] }], index: None };
-    let stop = |_| interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
-    let error = push.upload(&reference, &anonymous(), &stop, &interrupted).err().unwrap();
+    struct Stop<'s>(&'s AtomicBool);
+    impl Upload for Stop<'_> {
+        fn sent(&mut self, _: u64) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let error = push.upload(&reference, &anonymous(), &mut Stop(&interrupted), &interrupted).err().unwrap();
     assert_eq!(error.exit_code(), crate::error::exit_code::INTERRUPTED);
     assert!(fake.state.lock().unwrap().manifests.is_empty());
 }
