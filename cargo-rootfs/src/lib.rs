@@ -49,6 +49,7 @@
 //! | `image` | an image's configuration | error path target |
 //! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
+//! | `join` | images of several platforms under one name | error image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve settings shortage sysroot target template write |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
@@ -63,7 +64,7 @@
 //! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init layout options output path pipeline plan provision report resolve rootfs trace wording write |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init join layout options output path pipeline plan provision report resolve rootfs trace wording write |
 //!
 //! # Glossary
 //!
@@ -152,6 +153,8 @@ pub mod guide;
 pub mod image;
 #[cfg(feature = "cli")]
 mod init;
+#[cfg(feature = "push")]
+mod join;
 #[cfg(feature = "cli")]
 mod layers;
 #[doc(hidden)]

@@ -10,6 +10,7 @@
 //! | reason | when | fields |
 //! | --- | --- | --- |
 //! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
+//! | `rootfs-output` | `index` | `kind` (`index`), `name`, `digest`, `platforms` (a list), `sent` in bytes |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
 //! | `closure` | for each file of `tree` | see DESIGN.md |
@@ -27,6 +28,8 @@ mod enter;
 mod forge;
 mod generate;
 mod help;
+#[cfg(feature = "push")]
+mod index;
 mod init;
 mod progress;
 mod scripts;
@@ -114,6 +117,8 @@ pub fn run(options: &Options) -> crate::Result<()> {
         Some(Command::Trace(args)) => {
             trace::run(&request(&args.build, &args.content, Purpose::Compare), args, terminal)
         }
+        #[cfg(feature = "push")]
+        Some(Command::Index(args)) => index::run(args, terminal),
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroot::list(terminal),
             SysrootCommand::Prune { all } => sysroot::prune(*all, terminal),

@@ -112,6 +112,13 @@ pub(crate) enum Command {
     /// ever, in this folder; with `--sysroot DIR` in that tree, which it does not change. Its standard output goes to
     /// standard error. Its exit status is this program's.
     Trace(TraceArgs),
+    /// Join images of several platforms under one name in a registry
+    ///
+    /// For runners that each push the image of one platform: `cargo rootfs index ghcr.io/me/app:1.2
+    /// ghcr.io/me/app:1.2-amd64 ghcr.io/me/app:1.2-arm64`. Images stay as they are; what the registry lacks of them is
+    /// sent. Prints `REF@sha256:...`.
+    #[cfg(feature = "push")]
+    Index(IndexArgs),
     /// See to sysroots that are made of a distribution's packages
     Sysroot {
         #[command(subcommand)]
@@ -198,6 +205,30 @@ pub(crate) struct TreeArgs {
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
+}
+
+/// `index`
+#[cfg(feature = "push")]
+#[derive(Debug, Args)]
+pub(crate) struct IndexArgs {
+    /// The name that the index gets: HOST/REPOSITORY:TAG
+    #[arg(value_name = "REF", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) name: String,
+    /// Images to join: names in registries, by tag or digest, and directories with an OCI image layout
+    #[arg(value_name = "SOURCE", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) sources: Vec<String>,
+    /// Add the platforms of the sources to those that REF has
+    ///
+    /// Several runners may do so at the same time: each image is tagged `TAG-<architecture>` as well, and the index is
+    /// written again until it holds all of these.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Write the digest of the index to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<Utf8PathBuf>,
+    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) insecure_registry: Vec<String>,
 }
 
 /// `why`

@@ -9,6 +9,8 @@ mod named;
 mod reserved;
 mod values;
 
+#[cfg(feature = "push")]
+pub(crate) use args::IndexArgs;
 pub use args::Options;
 pub(crate) use args::{
     BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, InitArgs, OutputArgs,

@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const FLAGS: &[&str] = &["sbom", "digest-file", "oci", "docker-load", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
-const COMMANDS: [&str; 2] = ["index", "diff"];
+const COMMANDS: &[&str] = &["diff"];
 
 /// Whether a later version has the flag, and so the key of configuration, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {

@@ -56,6 +56,15 @@ impl Machine {
         self.named().map_or_else(|| format!("ELF machine {}", self.e_machine), |row| row.names[0].to_owned())
     }
 
+    /// The platforms of images of all machines that a triple can name: GOARCH and variant.
+    #[cfg(feature = "push")]
+    pub(crate) fn image_platforms() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+        let mut platforms: Vec<_> = ROWS.iter().filter(|row| !row.names.is_empty()).map(|row| row.platform).collect();
+        platforms.sort_unstable();
+        platforms.dedup();
+        platforms.into_iter()
+    }
+
     /// Its directory of libraries below `/usr/lib` where each architecture has one, as `x86_64-linux-gnu`.
     pub(crate) fn multiarch(self) -> &'static str {
         self.row().multiarch

@@ -23,7 +23,12 @@ mod taken;
 pub mod tar;
 
 use std::io;
+#[cfg(feature = "cli")]
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+#[cfg(feature = "cli")]
+use camino::Utf8Path;
 
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
@@ -160,6 +165,19 @@ pub fn stage(
     taken.finish()?;
     staged.reverse();
     Ok(staged)
+}
+
+/// Writes a file of a few bytes, which appears under its name complete.
+#[cfg(feature = "cli")]
+pub(crate) fn small_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error| Error::io("write", path, error);
+    match destination::Destination::open(path.as_std_path())? {
+        destination::Destination::Staged(mut file) => {
+            file.write_all(bytes).map_err(failed)?;
+            file.persist()
+        }
+        destination::Destination::Straight(mut file) => file.write_all(bytes).map_err(failed),
+    }
 }
 
 /// Hands the files of `rootfs` on in its order, their bytes or the files themselves. Says which of the latter may still
