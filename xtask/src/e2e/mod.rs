@@ -73,6 +73,8 @@ const SCENARIOS: &[Scenario] = &[
     ("podman: both", Tier::Full, engine::podman),
     ("docker: a failed import leaves no image", Tier::Full, engine::failed_import),
     ("push: two architectures to a registry, and nothing twice", Tier::Full, push::two_architectures),
+    ("push: tokens and TLS", Tier::Full, push::tokens_and_tls),
+    ("push: killed at any moment", Tier::Full, push::killed),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),
     ("workspace: packages, binaries and folders", Tier::Quick, workspace::selection),
     ("libraries: made by a build script", Tier::Full, libraries::of_a_build_script),

@@ -1,6 +1,7 @@
-//! Pushing to Debian's docker-registry, with a password, and running what is pulled from it.
+//! Pushing to Debian's docker-registry, with passwords and tokens, and running what is pulled from it.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -64,5 +65,89 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
     let asked = registry.requests()?;
     let blobs = asked.iter().filter(|line| line.contains("/blobs/") || line.starts_with("PUT")).count();
     ensure!(blobs == 0 && asked.len() <= 10, "two platforms need 4 requests each, and 2 to authenticate: {asked:#?}");
+    Ok(())
+}
+
+/// A registry whose tokens another server gives, both by https with a certificate of an authority of their own.
+pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
+    need("skopeo")?;
+    let registry = Registry::with_tokens(lab)?;
+    let (docker, authority) = (registry.login(lab)?, registry.certificates.join("ca.pem"));
+    let name = format!("{}/me/tools:1", registry.host);
+    let push = |more: &[&str]| {
+        let push = lab.tools(["--with", "true", "--push", &name]).args(more.iter().copied());
+        push.env("DOCKER_CONFIG", docker.as_str()).env("SSL_CERT_FILE", authority.as_str())
+    };
+    push(&[]).env("SSL_CERT_FILE", "").fail(&[1])?.says(&["certificate", "SSL_CERT_FILE"])?;
+    let refused = push(&[]).env("DOCKER_CONFIG", lab.folder("nobody")?.as_str()).fail(&[1])?;
+    refused.says(&["UNAUTHORIZED", &format!("docker login {}", registry.host)])?;
+    registry.requests()?;
+    registry.token_requests()?;
+
+    let done = push(&[]).run()?;
+    let digest = done.line()?.strip_prefix(&format!("{name}@")).with_context(|| done.report("REF@DIGEST"))?.to_owned();
+    ensure!(registry.token_requests()? == 1, "one token is enough for four uploads at once");
+    // skopeo takes authorities from a directory of `*.crt`.
+    let trusted = lab.folder("trusted")?;
+    fs::copy(&authority, trusted.join("ca.crt")).context("copy the authority")?;
+    let inspect = command(["skopeo", "inspect", "--cert-dir", trusted.as_str(), "--creds", "me:secret"]);
+    let inspected = inspect.args(["--format", "{{.Digest}}", &format!("docker://{name}")]).run()?;
+    ensure!(inspected.stdout.trim() == digest, "{}", inspected.report(&digest));
+    registry.requests()?;
+    registry.token_requests()?;
+
+    let again = push(&["--message-format", "json"]).run()?;
+    let message: Value = serde_json::from_str(again.line()?).context("a message")?;
+    ensure!(message["digest"] == digest && message["sent"] == 0, "{}", again.report("nothing is sent twice"));
+    let (asked, tokens) = (registry.requests()?, registry.token_requests()?);
+    let blobs = asked.iter().filter(|line| line.contains("/blobs/") || line.starts_with("PUT")).count();
+    ensure!(
+        blobs == 0 && asked.len() <= 5 && tokens == 1,
+        "4 requests, and 2 to authenticate: {asked:#?} and {tokens} tokens"
+    );
+    Ok(())
+}
+
+/// Pushes that are killed at any moment. The tag is the earlier image or the new one, each of them whole.
+pub(super) fn killed(lab: &Lab) -> Result<()> {
+    /// Pushes that are killed, at moments that are spread over the time that one takes.
+    const KILLED: u32 = 24;
+    need("skopeo")?;
+    let (registry, name) = (Registry::start(lab)?, "me/tools:1");
+    let (docker, name) = (registry.login(lab)?, format!("{}/{name}", registry.host));
+    // Each image has a layer and a configuration of its own.
+    let push = |number: u32| -> Result<Command> {
+        let text = (0..4000).map(|at| format!("{number} {}\n", at * number)).collect::<String>();
+        let include = format!("{}:/srv/number", lab.file(&format!("numbers/{number}"), &text)?);
+        let label = format!("number={number}");
+        let push = lab.tools(["--with", "true", "--include", &include, "--label", &label, "--push", &name]);
+        Ok(push.env("DOCKER_CONFIG", docker.as_str()))
+    };
+    // Every blob is verified while it is copied.
+    let pulled = |number: u32| -> Result<u32> {
+        let to = format!("dir:{}", lab.folder(&format!("pulled/{number}"))?);
+        let copy = command(["skopeo", "copy", "--src-tls-verify=false", "--src-creds", "me:secret"]);
+        copy.args([&format!("docker://{name}"), &to]).run()?;
+        let inspected = command(["skopeo", "inspect", "--config", &to]).run()?;
+        let config: Value = serde_json::from_str(&inspected.stdout).context("a configuration")?;
+        let label = config["config"]["Labels"]["number"].as_str().context("a label")?;
+        label.parse().context("a number")
+    };
+    let started = Instant::now();
+    push(0)?.run()?;
+    let whole = started.elapsed();
+    let (mut earlier, mut changed) = (0, 0);
+    for number in 1..=KILLED {
+        let handle = push(number)?.start()?;
+        std::thread::sleep(whole * number / KILLED + Duration::from_millis(u64::from(number % 5)));
+        handle.kill().context("kill a push")?;
+        let now = pulled(number)?;
+        ensure!(now == earlier || now == number, "push {number} was killed, and {now} is there, not {earlier}");
+        changed += u32::from(now == number);
+        earlier = now;
+    }
+    println!("    {changed} of {KILLED} pushes had set the tag when they were killed");
+    push(KILLED + 1)?.run()?;
+    ensure!(pulled(KILLED + 1)? == KILLED + 1, "the next push is whole");
     Ok(())
 }

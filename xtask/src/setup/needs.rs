@@ -37,6 +37,9 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     // a registry, and a client that is not ours
     ("docker-registry", "docker-registry", Tier::Full),
     ("skopeo", "skopeo", Tier::Full),
+    // its certificates, and a server of tokens
+    ("openssl", "openssl", Tier::Full),
+    ("python3", "python3", Tier::Full),
     // what runners of forges have
     ("jq", "jq", Tier::Full),
     ("git", "git", Tier::Full),
