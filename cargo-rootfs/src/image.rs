@@ -44,6 +44,12 @@ pub struct ImageConfig {
     pub workdir: Option<String>,
     /// Labels by their names.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of the manifest and of the index, by their names.
+    pub annotations: BTreeMap<String, String>,
+    /// Directories for data that outlives a container, absolute.
+    pub volumes: BTreeSet<String>,
+    /// The signal that asks the program to end, as `SIGTERM`.
+    pub stop_signal: Option<String>,
     /// `8080/tcp`; see [`add_port`](Self::add_port).
     pub ports: BTreeSet<String>,
     /// When it was made, in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
@@ -66,6 +72,9 @@ impl ImageConfig {
             user: None,
             workdir: None,
             labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            volumes: BTreeSet::new(),
+            stop_signal: None,
             ports: BTreeSet::new(),
             created: 0,
         })
@@ -106,6 +115,20 @@ impl ImageConfig {
             return Err(refused());
         }
         self.ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+        Ok(())
+    }
+
+    /// Takes the name or number of a signal, as a Dockerfile's STOPSIGNAL does: `SIGTERM`, `TERM`, `15`.
+    pub fn set_stop_signal(&mut self, text: &str) -> Result<()> {
+        let name = text.to_ascii_uppercase();
+        let is_number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
+        let name = if is_number || name.starts_with("SIG") { name } else { format!("SIG{name}") };
+        let (base, offset) = name.split_once(['+', '-']).unwrap_or((&name, "0"));
+        let is_real_time = matches!(base, "SIGRTMIN" | "SIGRTMAX") && offset.parse::<u8>().is_ok_and(|at| at <= 30);
+        if !is_number && !is_real_time && !SIGNALS.contains(&&*name) {
+            return Err(Error::usage(format!("`{text}` is not a signal")).help("write it as SIGTERM, or as a number"));
+        }
+        self.stop_signal = Some(name);
         Ok(())
     }
 
@@ -168,7 +191,11 @@ impl ImageConfig {
         if !self.labels.is_empty() {
             set("Labels", json!(self.labels));
         }
+        set("StopSignal", json!(self.stop_signal));
         set("User", json!(self.user));
+        if !self.volumes.is_empty() {
+            set("Volumes", self.volumes.iter().map(|path| (path.clone(), json!({}))).collect::<Map<_, _>>().into());
+        }
         set("WorkingDir", json!(self.workdir));
 
         let mut image = Map::new();
@@ -185,12 +212,50 @@ impl ImageConfig {
     }
 }
 
+/// Names of signals that engines know (signal(7)).
+const SIGNALS: &[&str] = &[
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+
 fn list(items: &[String]) -> Value {
     if items.is_empty() { Value::Null } else { json!(items) }
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC.
-fn rfc3339(seconds: i64) -> String {
+pub(crate) fn rfc3339(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years that begin in March, in eras of 400: "chrono-Compatible Low-Level Date Algorithms", H. Hinnant.
     let days = days + 719_468;
@@ -251,6 +316,8 @@ mod tests {
         image.add_port("53-54/udp").unwrap();
         image.user = Some("65532:65532".to_owned());
         image.workdir = Some("/srv".to_owned());
+        image.volumes.insert("/data".to_owned());
+        image.set_stop_signal("int").unwrap();
         let json: Value = serde_json::from_str(&image.to_json(&[])).unwrap();
         assert_eq!(
             json["config"],
@@ -260,7 +327,9 @@ mod tests {
                 "Env": ["A=x=y\n", format!("PATH={DEFAULT_PATH}")],
                 "ExposedPorts": { "53/udp": {}, "54/udp": {}, "80/tcp": {} },
                 "Labels": { "org.x": "1" },
+                "StopSignal": "SIGINT",
                 "User": "65532:65532",
+                "Volumes": { "/data": {} },
                 "WorkingDir": "/srv",
             })
         );
@@ -276,6 +345,14 @@ mod tests {
             assert_eq!(image.add_port(text).unwrap_err().exit_code(), 2, "{text:?}");
         }
         assert_eq!(image.add_label("=x").unwrap_err().exit_code(), 2);
+        for text in ["", "SIG", "FOO", "0", "65", "SIGRTMIN+31", "-1"] {
+            assert_eq!(image.set_stop_signal(text).unwrap_err().exit_code(), 2, "{text:?}");
+        }
+        for (text, name) in [("15", "15"), ("rtmin+3", "SIGRTMIN+3"), ("SIGQUIT", "SIGQUIT"), ("SIGRTMAX", "SIGRTMAX")]
+        {
+            image.set_stop_signal(text).unwrap();
+            assert_eq!(image.stop_signal.as_deref(), Some(name));
+        }
         image.workdir = Some("srv".to_owned());
         assert_eq!(image.check().unwrap_err().exit_code(), 2);
     }

@@ -53,7 +53,7 @@
 //! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve settings shortage sysroot target template write |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
-//! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision target wording write |
+//! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
 //! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |

@@ -236,7 +236,8 @@ fn one(
         }
     };
     let has_image = outputs.iter().any(|output| output.kind.is_image);
-    let image = image::image(layer.image, &target, selection, has_image, request, warnings)?;
+    let workspace = around.project.map(|project| project.workspace_root.as_path());
+    let image = image::image(layer.image, &target, selection, has_image, workspace, request, warnings)?;
     let foreign = around.foreign_sysroot.as_deref();
     let sysroot = content::sysroot(&layer.content, &target, foreign)?;
     let is_sysroot_named = content::named_sysroot(&layer.content, &target, foreign).is_some();

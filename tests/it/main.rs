@@ -11,6 +11,7 @@ mod dlopen;
 mod enter;
 mod hostile;
 mod hwcaps;
+mod images;
 mod init;
 mod output;
 mod project;

@@ -1,5 +1,7 @@
 //! Manifests and indexes of the OCI image specification (manifest.md, image-index.md, image-layout.md).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 /// The media type of an image's configuration.
@@ -33,25 +35,40 @@ impl Descriptor {
 }
 
 /// The manifest of an image of one platform.
-pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> String {
+pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], annotations: &Annotations) -> String {
     let layers: Vec<Value> = layers.iter().map(Descriptor::json).collect();
-    json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config.json(), "layers": layers }).to_string()
+    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config.json(), "layers": layers });
+    annotated(manifest, annotations)
+}
+
+/// Annotations by their names (annotations.md).
+pub(crate) type Annotations = BTreeMap<String, String>;
+
+fn annotated(mut document: Value, annotations: &Annotations) -> String {
+    if !annotations.is_empty() {
+        document["annotations"] = json!(annotations);
+    }
+    document.to_string()
 }
 
 /// The file `index.json` of a layout that holds `top` alone: a manifest, or an index of several platforms.
-pub(crate) fn layout_index(top: &Descriptor) -> String {
-    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [top.json()] }).to_string()
+pub(crate) fn layout_index(top: Option<&Descriptor>) -> String {
+    let manifests: Vec<Value> = top.map(Descriptor::json).into_iter().collect();
+    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
 }
 
 /// The index of `manifests`, each with its platform.
-pub(crate) fn index<'m>(manifests: impl IntoIterator<Item = (&'m Descriptor, &'m Value)>) -> String {
+pub(crate) fn index<'m>(
+    manifests: impl IntoIterator<Item = (&'m Descriptor, &'m Value)>,
+    annotations: &Annotations,
+) -> String {
     let described = manifests.into_iter().map(|(manifest, platform)| {
         let mut json = manifest.json();
         json["platform"] = platform.clone();
         json
     });
     let manifests: Vec<Value> = described.collect();
-    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
+    annotated(json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }), annotations)
 }
 
 /// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2): an entry for

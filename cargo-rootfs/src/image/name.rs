@@ -61,6 +61,13 @@ impl ImageName {
     }
 }
 
+impl ImageName {
+    /// The name with `-` and `suffix` at its tag's end. Fails where that is too long for a tag.
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Result<Self> {
+        Self::parse(&format!("{self}-{suffix}"))
+    }
+}
+
 impl fmt::Display for ImageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.repository, self.tag)

@@ -523,7 +523,7 @@ pub(crate) struct OutputArgs {
     /// Names are relative to the file's directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) checksums: Option<Utf8PathBuf>,
-    /// Let --dir replace a folder that holds something else
+    /// Let --dir and --oci replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -547,12 +547,25 @@ pub(crate) struct ImageArgs {
     /// Folder that the image runs in
     #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) workdir: Option<RootfsPath>,
-    /// Label of the image (repeatable)
+    /// Label of the image; `NAME=` drops one (repeatable)
+    ///
+    /// Without it there are those of org.opencontainers.image that Cargo.toml gives (title, version, description,
+    /// licenses, source, url, documentation, authors), `revision` where git has nothing uncommitted, and `created` where
+    /// SOURCE_DATE_EPOCH is set. They are annotations of the manifest and of the index as well.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     pub(crate) label: Option<Vec<Pair>>,
+    /// Annotation of the manifest and of the index; `NAME=` drops one (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    pub(crate) annotation: Option<Vec<Pair>>,
     /// Ports that the image listens on; comma-separated, repeatable
     #[arg(long, value_name = "PORT[-PORT][/PROTOCOL]", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) expose: Option<Vec<String>>,
+    /// Directory for data that outlives a container (repeatable)
+    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+    pub(crate) volume: Option<Vec<RootfsPath>>,
+    /// Signal that asks the image's program to end [default: SIGTERM, by the engine]
+    #[arg(long, value_name = "SIGNAL", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) stop_signal: Option<String>,
     /// Layers of the image: about eight by the packages that own the files, or a single one [default: split]
     ///
     /// A layer of `split` stays the same in every project and release as long as its files do, and is not sent again: the

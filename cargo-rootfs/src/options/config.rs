@@ -148,6 +148,7 @@ impl Layer {
             ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
             ("user", differ(&x.user, &y.user, &z.user)),
             ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
+            ("stop-signal", differ(&x.stop_signal, &y.stop_signal, &z.stop_signal)),
             ("layers", differ(&x.layers, &y.layers, &z.layers)),
         ];
         keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
@@ -213,6 +214,9 @@ impl ImageArgs {
             workdir: self.workdir.or(far.workdir),
             label: list(far.label, self.label, lists).map(last_of_each),
             expose: list(far.expose, self.expose, lists),
+            annotation: list(far.annotation, self.annotation, lists).map(last_of_each),
+            volume: list(far.volume, self.volume, lists),
+            stop_signal: self.stop_signal.or(far.stop_signal),
             layers: self.layers.or(far.layers),
         }
     }

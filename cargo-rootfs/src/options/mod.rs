@@ -18,4 +18,4 @@ pub(crate) use args::{
 };
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
 pub(crate) use reserved::explain;
-pub(crate) use values::{BuildWith, Forge};
+pub(crate) use values::{BuildWith, Forge, Pair};

@@ -5,7 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: &[&str] = &["sbom", "digest-file", "oci", "docker-load", "cpio", "squashfs"];
+const FLAGS: &[&str] = &["sbom", "digest-file", "cpio", "squashfs"];
 
 /// Subcommands of later versions.
 const COMMANDS: &[&str] = &["diff"];

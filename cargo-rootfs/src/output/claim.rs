@@ -59,9 +59,16 @@ pub(crate) fn check<'o>(
             let holds_several = matches!(output.place.intake(), Intake::Images(_));
             holds_several && kind.flag == output.kind.flag && other.triple() != target.triple()
         };
-        let mut same = seen.iter().filter(|(.., known)| *known == claim);
-        if let Some((_, other, _)) = same.find(|(kind, other, _)| !is_shared(kind, other)) {
+        let same = || seen.iter().filter(|(.., known)| *known == claim);
+        if let Some((_, other, _)) = same().find(|(kind, other, _)| !is_shared(kind, other)) {
             errors.push(twice(&named, other, target));
+            continue;
+        }
+        let platform = target.machine().platform();
+        if let Some((_, other, _)) = same().find(|(_, other, _)| other.machine().platform() == platform) {
+            let (one, other) = (other.triple(), target.triple());
+            let error = Error::usage(format!("{named} is named for both {one} and {other}, which are one platform"));
+            errors.push(error.help("put {triple} into the name"));
             continue;
         }
         if let Claim::Path(path) = &claim {

@@ -1,8 +1,9 @@
-//! `--docker-import`: an image of one layer in docker or podman.
+//! `--docker-import`: an image of one layer in docker or podman. `--docker-load`, with layers, is in `load`.
 
 mod archive;
 mod changes;
 mod engine;
+mod load;
 mod sink;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::image::name::ImageName;
 use crate::write::Sink;
 pub(crate) use engine::Engine;
+pub(super) use load::LOAD;
 
 pub(super) static IMPORT: Kind = Kind {
     flag: "docker-import",

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::image::ImageConfig;
-use crate::image::manifest::{self, Descriptor};
+use crate::image::manifest::{self, Annotations, Descriptor};
 use crate::write::layer::{Layer, digest_of};
 
 /// The image of one platform.
@@ -22,8 +22,11 @@ pub(crate) struct FinishedImage {
     pub(super) layers: Vec<FinishedLayer>,
     pub(super) config: Document,
     pub(super) manifest: Document,
+    /// As GOARCH has it, with the variant: `arm64`, `armv7`. It is the end of a tag.
+    pub(super) architecture: String,
     /// The platform, as an index describes it.
     platform: Value,
+    annotations: Annotations,
 }
 
 /// A layer with its bytes.
@@ -64,8 +67,19 @@ impl FinishedImage {
         let history: Vec<(&str, &str)> = layers.iter().map(|layer| (&*layer.diff_id, &*layer.comment)).collect();
         let described: Vec<Descriptor> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
         let document = Document::new(manifest::CONFIG, config.to_json_with_history(&history));
-        let manifest = Document::new(manifest::MANIFEST, manifest::manifest(&document.descriptor, &described));
-        Self { layers, config: document, manifest, platform: config.platform_json() }
+        let manifest = Document::new(
+            manifest::MANIFEST,
+            manifest::manifest(&document.descriptor, &described, &config.annotations),
+        );
+        let architecture = format!("{}{}", config.architecture, config.variant.as_deref().unwrap_or_default());
+        Self {
+            layers,
+            config: document,
+            manifest,
+            architecture,
+            platform: config.platform_json(),
+            annotations: config.annotations.clone(),
+        }
     }
 
     /// Everything that its manifest refers to, and the manifest, each blob once: layers, configuration, manifest.
@@ -80,10 +94,41 @@ impl FinishedImage {
     }
 }
 
-/// The index of `images`, where they are of several platforms: what a name then points to.
+/// The index of `images`, where they are of several platforms: what a name then points to. It has the annotations that
+/// all of them have.
 pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
     let described = images.iter().map(|image| (&image.manifest.descriptor, &image.platform));
-    (images.len() > 1).then(|| Document::new(manifest::INDEX, manifest::index(described)))
+    let mut annotations = images.first().map(|image| image.annotations.clone()).unwrap_or_default();
+    annotations.retain(|name, value| images.iter().all(|image| image.annotations.get(name) == Some(value)));
+    (images.len() > 1).then(|| Document::new(manifest::INDEX, manifest::index(described, &annotations)))
+}
+
+/// Hands the files of the image layout of `images` to `add`, each with its name and size: blobs once, and then the
+/// files that make it a layout. Its `index.json` has one descriptor: the manifest, or an index of several platforms.
+pub(super) fn layout<E>(
+    images: &[Rc<FinishedImage>],
+    mut add: impl FnMut(&str, u64, Content<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let index = index(images);
+    let mut known = BTreeSet::new();
+    for blob in images.iter().flat_map(|image| image.blobs()).chain(index.as_ref().map(StoredBlob::from)) {
+        if known.insert(&*blob.descriptor.digest) {
+            add(&blob.descriptor.path(), blob.descriptor.size, blob.content)?;
+        }
+    }
+    let manifests = images.iter().map(|image| &image.manifest);
+    let top = index.iter().chain(manifests).next().map(|top| &top.descriptor);
+    let layout = manifest::layout_index(top);
+    let mut text = |name, text: &str| add(name, text.len() as u64, Content::Text(text));
+    text("index.json", &layout)?;
+    text("oci-layout", manifest::LAYOUT)
+}
+
+/// The file `manifest.json` of an archive of `images`.
+pub(super) fn docker_manifest(images: &[Rc<FinishedImage>]) -> String {
+    manifest::docker_manifest(images.iter().map(|image| {
+        (&image.config.descriptor, image.layers.iter().map(|layer| &layer.descriptor).collect::<Vec<_>>())
+    }))
 }
 
 /// A blob that can be read as often as it is asked for.
@@ -109,9 +154,16 @@ impl<'i> From<&'i Document> for StoredBlob<'i> {
 impl<'i> StoredBlob<'i> {
     /// A reader from its beginning, with a position of its own.
     pub(super) fn reader(&self) -> Box<dyn Read + 'i> {
-        match self.content {
-            Content::Text(text) => Box::new(text.as_bytes()),
-            Content::File(file) => Box::new(At { file, offset: 0 }),
+        self.content.reader()
+    }
+}
+
+impl<'i> Content<'i> {
+    /// A reader from its beginning, with a position of its own.
+    pub(super) fn reader(self) -> Box<dyn Read + 'i> {
+        match self {
+            Self::Text(text) => Box::new(text.as_bytes()),
+            Self::File(file) => Box::new(At { file, offset: 0 }),
         }
     }
 }

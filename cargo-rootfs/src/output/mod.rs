@@ -9,6 +9,7 @@ mod dir;
 mod docker;
 mod finished;
 mod layering;
+mod oci;
 mod oci_archive;
 mod placeholders;
 #[cfg(feature = "push")]
@@ -39,6 +40,8 @@ pub(crate) static KINDS: &[&Kind] = &[
     &tar::TAR,
     &dir::DIR,
     &docker::IMPORT,
+    &docker::LOAD,
+    &oci::OCI,
     &oci_archive::OCI_ARCHIVE,
     #[cfg(feature = "push")]
     &push::PUSH,

@@ -2,7 +2,6 @@
 //!
 //! It is an OCI image layout, and has `manifest.json` besides, for readers that know Docker's own archives alone.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,10 +10,9 @@ use std::sync::atomic::AtomicBool;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::finished::{FinishedImage, StoredBlob, index};
+use super::finished::{FinishedImage, docker_manifest, layout};
 use super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
 use crate::error::Result;
-use crate::image::manifest;
 use crate::write::Staged;
 use crate::write::blob_archive::{BlobArchive, stage_file};
 
@@ -61,30 +59,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// Writes the archive of `images` to `out`. Its `index.json` has one descriptor: the manifest, or an index of several.
+/// Writes the archive of `images` to `out`: their layout, and `manifest.json` besides.
 pub(super) fn write(images: &[Rc<FinishedImage>], out: &mut dyn Write) -> io::Result<()> {
     let mut archive = BlobArchive::new(out);
-    let index = index(images);
-    let mut known = BTreeSet::new();
-    for blob in images.iter().flat_map(|image| image.blobs()).chain(index.as_ref().map(StoredBlob::from)) {
-        if known.insert(&*blob.descriptor.digest) {
-            archive.add(&blob.descriptor.path(), blob.descriptor.size, &mut blob.reader())?;
-        }
-    }
-    let first = images.first().map(|image| &image.manifest.descriptor);
-    let top = index.as_ref().map(|index| &index.descriptor).or(first);
-    let top = top.ok_or_else(|| io::Error::other("there is no image"))?;
-    let classic = images.iter().map(|image| {
-        (&image.config.descriptor, image.layers.iter().map(|layer| &layer.descriptor).collect::<Vec<_>>())
-    });
-    let layout = manifest::layout_index(top);
-    for (name, text) in [
-        ("index.json", &*layout),
-        ("manifest.json", &manifest::docker_manifest(classic)),
-        ("oci-layout", manifest::LAYOUT),
-    ] {
-        archive.add(name, text.len() as u64, &mut text.as_bytes())?;
-    }
+    let classic = docker_manifest(images);
+    layout(images, |name, size, content| archive.add(name, size, &mut content.reader()))?;
+    archive.add("manifest.json", classic.len() as u64, &mut classic.as_bytes())?;
     archive.finish().map(drop)
 }
 

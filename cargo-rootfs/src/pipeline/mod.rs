@@ -14,6 +14,8 @@ mod prove;
 #[cfg(feature = "cli")]
 mod provisioned;
 #[cfg(feature = "cli")]
+mod revision;
+#[cfg(feature = "cli")]
 mod session;
 mod sysroot;
 

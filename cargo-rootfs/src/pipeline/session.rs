@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 
 use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
+use super::revision::revision;
 use super::{Epoch, Events};
 use crate::cargo::{self, Preparation, Toolchain};
 use crate::error::{Error, Result, Warning};
@@ -62,7 +63,7 @@ impl Order for RootfsPlan {
         if !self.outputs.iter().any(|output| output.kind.is_image) {
             return Ok(());
         }
-        let image = self.image.config(assembly, 0);
+        let image = self.image.config(assembly, 0, None);
         Error::all(settings::prove(&image, &assembly.rootfs, &assembly.closures))
     }
 }
@@ -70,7 +71,8 @@ impl Order for RootfsPlan {
 impl Rooted {
     /// The configuration of its images.
     pub(crate) fn image(&self, epoch: Epoch) -> ImageConfig {
-        self.plan.image.config(&self.assembly, epoch.seconds())
+        let revision = self.plan.image.workspace.as_deref().and_then(revision);
+        self.plan.image.config(&self.assembly, epoch.seconds(), revision.as_deref())
     }
 }
 

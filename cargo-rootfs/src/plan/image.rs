@@ -2,15 +2,20 @@
 //!
 //! What is well-formed is [`crate::image`]'s to say.
 
-use super::select::Selection;
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::select::{STANDARD, Selection};
 use super::{Purpose, Request};
 use crate::error::{Error, Result, Warning};
-use crate::image::ImageConfig;
+use crate::image::{ImageConfig, rfc3339};
 use crate::layers::Layered;
 use crate::layout::Assembly;
-use crate::options::{ImageArgs, OutputArgs};
+use crate::options::{ImageArgs, OutputArgs, Pair};
 use crate::output::Engine;
 use crate::path::RootfsPath;
+use crate::settings;
 use crate::target::Target;
 
 /// The image's configuration, and what it starts: that depends on where the layout puts things.
@@ -19,6 +24,17 @@ pub(crate) struct ImagePlan {
     pub(crate) config: ImageConfig,
     pub(crate) start: Start,
     pub(crate) layered: Layered,
+    /// The workspace, whose state in git says the revision.
+    pub(crate) workspace: Option<Utf8PathBuf>,
+    /// Labels and annotations that were dropped.
+    dropped: Dropped,
+}
+
+/// Names that were given without a value.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Dropped {
+    labels: BTreeSet<String>,
+    annotations: BTreeSet<String>,
 }
 
 /// What an image starts.
@@ -36,9 +52,23 @@ pub(crate) enum Start {
 }
 
 impl ImagePlan {
-    /// The configuration with the paths that the layout gave; `epoch` is when it was made, in seconds since 1970.
-    pub(crate) fn config(&self, assembly: &Assembly, epoch: i64) -> ImageConfig {
+    /// The configuration with the paths that the layout gave; `epoch` is when it was made, in seconds since 1970, and
+    /// `revision` the commit that the workspace is.
+    pub(crate) fn config(&self, assembly: &Assembly, epoch: i64, revision: Option<&str>) -> ImageConfig {
         let mut config = self.config.clone();
+        config.user = config.user.map(|user| settings::numeric(&user, &assembly.rootfs));
+        let created = (epoch > 0).then(|| rfc3339(epoch));
+        for (name, value) in [("created", created), ("revision", revision.map(str::to_owned))] {
+            let (name, Some(value)) = (format!("{STANDARD}{name}"), value) else { continue };
+            if !self.dropped.labels.contains(&name) {
+                config.labels.entry(name).or_insert(value);
+            }
+        }
+        for (name, value) in config.labels.iter().filter(|(name, _)| name.starts_with(STANDARD)) {
+            if !self.dropped.annotations.contains(name) {
+                config.annotations.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
         let path = |path: Option<&RootfsPath>| path.map(ToString::to_string).into_iter().collect();
         match &self.start {
             Start::Given(entrypoint) => config.entrypoint.clone_from(entrypoint),
@@ -57,6 +87,7 @@ pub(super) fn image(
     target: &Target,
     selection: &Selection,
     has_image: bool,
+    workspace: Option<&Utf8Path>,
     request: &Request<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<ImagePlan> {
@@ -84,13 +115,35 @@ pub(super) fn image(
     let mut config = ImageConfig::new(target)?;
     config.cmd = cmd.unwrap_or_default();
     config.env.extend(args.env.into_iter().flatten().map(|pair| (pair.name, pair.value)));
-    config.labels.extend(args.label.into_iter().flatten().map(|pair| (pair.name, pair.value)));
+    if has_image {
+        config.labels.extend(selection.labels.iter().cloned());
+    }
+    let mut dropped = Dropped::default();
+    for (typed, kept, dropped) in [
+        (args.label, &mut config.labels, &mut dropped.labels),
+        (args.annotation, &mut config.annotations, &mut dropped.annotations),
+    ] {
+        for Pair { name, value } in typed.into_iter().flatten() {
+            match value.as_str() {
+                "" => {
+                    kept.remove(&name);
+                    dropped.insert(name);
+                }
+                _ => drop(kept.insert(name, value)),
+            }
+        }
+    }
+    config.volumes = args.volume.into_iter().flatten().map(|volume| volume.to_string()).collect();
+    if let Some(signal) = &args.stop_signal {
+        config.set_stop_signal(signal)?;
+    }
     config.user = args.user;
     config.workdir = args.workdir.map(|folder| folder.to_string());
     let ports = args.expose.unwrap_or_default();
     Error::all(ports.iter().filter_map(|port| config.add_port(port).err()).collect())?;
     config.check()?;
-    Ok(ImagePlan { config, start, layered: args.layers.unwrap_or_default() })
+    let workspace = if has_image { workspace.map(Utf8Path::to_owned) } else { None };
+    Ok(ImagePlan { config, start, layered: args.layers.unwrap_or_default(), workspace, dropped })
 }
 
 /// The words of a command: as they are, or those of the JSON array that is the only one, as in a Dockerfile.
@@ -117,6 +170,9 @@ fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
         ("workdir", typed.workdir.is_some()),
         ("label", typed.label.is_some()),
         ("expose", typed.expose.is_some()),
+        ("annotation", typed.annotation.is_some()),
+        ("volume", typed.volume.is_some()),
+        ("stop-signal", typed.stop_signal.is_some()),
         ("layers", typed.layers.is_some()),
     ];
     flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)

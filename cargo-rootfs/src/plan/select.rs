@@ -25,6 +25,8 @@ pub(super) struct Selection {
     pub(super) name: Option<String>,
     /// The version, where there is one.
     pub(super) version: Option<String>,
+    /// Labels of its images that Cargo.toml gives.
+    pub(super) labels: Vec<(String, String)>,
     pub(super) workspace: Layers,
     pub(super) package: Layers,
     /// The workspace's and package's keys about the build, as one.
@@ -75,11 +77,13 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
 
     // Packages from which nothing is taken have no say.
     members.retain(|member| wanted.iter().any(|wanted| wanted.package == member.package.id));
-    let (name, version) = names(project, &members, main.and_then(|index| chosen.get(index)));
+    let main_one = main.and_then(|index| chosen.get(index));
+    let (name, version) = names(project, &members, main_one);
+    let labels = one(&members, main_one).map(labels).unwrap_or_default();
     let package = members.into_iter().map(|member| (member.package.name.to_string(), member.layers));
     let package = Layers::of_all(package.collect(), typed, &build.compilation)?;
     let keys = package.build.clone().over(workspace.build.clone());
-    Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, workspace, package, keys })
+    Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, labels, workspace, package, keys })
 }
 
 /// A package that may have what is wanted.
@@ -334,15 +338,40 @@ fn main(chosen: &[Chosen<'_>]) -> Option<usize> {
 /// `{package}` and `{version}`: of the only package, else of the one whose binary is run, else the name of
 /// the workspace's folder and the version that all share.
 fn names(project: &Metadata, members: &[Member<'_>], main: Option<&Chosen<'_>>) -> (Option<String>, Option<String>) {
-    let one = match members {
-        [only] => Some(only.package),
-        _ => main.map(|main| main.package),
-    };
-    if let Some(package) = one {
+    if let Some(package) = one(members, main) {
         return (Some(package.name.to_string()), Some(package.version.to_string()));
     }
     let mut versions: Vec<String> = members.iter().map(|member| member.package.version.to_string()).collect();
     versions.dedup();
     let version = if versions.len() == 1 { versions.pop() } else { None };
     (project.workspace_root.file_name().map(str::to_owned), version)
+}
+
+/// The only package, else the one whose binary is run.
+fn one<'p>(members: &[Member<'p>], main: Option<&Chosen<'p>>) -> Option<&'p Package> {
+    match members {
+        [only] => Some(only.package),
+        _ => main.map(|main| main.package),
+    }
+}
+
+/// Begins the names of labels and annotations that readers of images know (annotations.md of image-spec).
+pub(super) const STANDARD: &str = "org.opencontainers.image.";
+
+/// The labels that a package's manifest gives to its image.
+fn labels(package: &Package) -> Vec<(String, String)> {
+    let authors = (!package.authors.is_empty()).then(|| package.authors.join(", "));
+    let fields = [
+        ("authors", authors),
+        ("description", package.description.clone()),
+        ("documentation", package.documentation.clone()),
+        // Before SPDX expressions, Cargo had a slash for "or".
+        ("licenses", package.license.as_ref().map(|license| license.replace('/', " OR "))),
+        ("source", package.repository.clone()),
+        ("title", Some(package.name.to_string())),
+        ("url", package.homepage.clone()),
+        ("version", Some(package.version.to_string())),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
+    given.map(|(name, value)| (format!("{STANDARD}{name}"), value)).collect()
 }

@@ -91,6 +91,22 @@ pub(super) fn groups(account: &Account, typed: Option<&str>, rootfs: &Rootfs) ->
     groups
 }
 
+/// `USER[:GROUP]` by numbers, as far as `rootfs` knows the names. Kubernetes asks for a number where it is to see that
+/// the user is not root, and the groups of a user who is named alone stay those of the image.
+pub(crate) fn numeric(typed: &str, rootfs: &Rootfs) -> String {
+    let number = |file: &str, name: &str| {
+        let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        let text = if is_number { String::new() } else { text(rootfs, file) };
+        let known = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
+        let id = known.and_then(|fields| fields.get(2)?.parse::<u32>().ok());
+        id.map_or_else(|| name.to_owned(), |id| id.to_string())
+    };
+    match typed.split_once(':') {
+        Some((user, group)) => format!("{}:{}", number("/etc/passwd", user), number("/etc/group", group)),
+        None => number("/etc/passwd", typed),
+    }
+}
+
 /// A file of the rootfs; empty where there is none.
 fn text(rootfs: &Rootfs, path: &str) -> String {
     let Ok(path) = RootfsPath::parse(path) else { return String::new() };
@@ -148,5 +164,16 @@ mod tests {
             assert_eq!(account(Some(typed), &rootfs).unwrap_err().exit_code(), 1, "{typed}");
         }
         assert_eq!(account(None, &Rootfs::default()).unwrap(), of(0, 0, "/"));
+        for (typed, number) in [
+            ("app", "7"),
+            ("app:staff", "7:50"),
+            ("12:staff", "12:50"),
+            ("app:9", "7:9"),
+            ("nobody", "nobody"),
+            ("app:wheel", "7:wheel"),
+            ("1234", "1234"),
+        ] {
+            assert_eq!(numeric(typed, &rootfs), number);
+        }
     }
 }

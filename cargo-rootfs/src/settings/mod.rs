@@ -13,7 +13,7 @@ use crate::image::ImageConfig;
 use crate::path::RootfsPath;
 use crate::resolve::Closure;
 use crate::rootfs::{Entry, Kind, Rootfs};
-pub(crate) use account::{Account, account};
+pub(crate) use account::{Account, account, numeric};
 pub(crate) use look_up::{Found, look_up};
 
 /// Finds the settings by which a container of this image could not start: each is an error.

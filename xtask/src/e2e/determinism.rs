@@ -9,7 +9,7 @@ use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
 
-/// Umask, time zone, locale, clock, folder and user must not be seen in the tar.
+/// Umask, time zone, locale, clock, folder and user must not be seen in the tar, nor in the image.
 pub(super) fn same_bytes(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     lab.cargo(&hello, ["build", "--release"]).run()?;
@@ -19,14 +19,21 @@ pub(super) fn same_bytes(lab: &Lab) -> Result<()> {
     let include = format!("{note}:/etc/note");
     let pack = |out: &str, before: &[&str]| {
         let binary = lab.path("bin/cargo-rootfs");
+        let image = format!("{out}.oci");
         let args = ["rootfs", "--binary", program.as_str(), "--with", "bash,ls", "--include", &include, "--tar", out];
-        command(before.iter().copied().chain([binary.as_str()]).chain(args))
+        command(before.iter().copied().chain([binary.as_str()]).chain(args)).args(["--oci-archive", &image])
     };
     let first = lab.path("first.tar");
     pack(first.as_str(), &[]).dir(lab.path("")).run()?;
     let same = |other: &Utf8Path, what: &str| {
-        let compared = command(["cmp", first.as_str(), other.as_str()]).finish()?;
-        ensure!(compared.code == Some(0), "{}", compared.report(&format!("{what} is seen in the tar")));
+        for end in ["", ".oci"] {
+            let compared = command(["cmp", &format!("{first}{end}"), &format!("{other}{end}")]).finish()?;
+            ensure!(
+                compared.code == Some(0),
+                "{}",
+                compared.report(&format!("{what} is seen in the tar, or the image"))
+            );
+        }
         Ok(())
     };
 

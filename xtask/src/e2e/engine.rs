@@ -48,16 +48,21 @@ impl<'a> Image<'a> {
     }
 }
 
+/// `engine run` of a container that is gone afterwards, and has no network.
+pub(super) fn run_by(engine: &str) -> Command {
+    // podman would take crun where that is installed, which knows no hybrid cgroups, and raises these limits, which not
+    // every machine lets it do.
+    let (runtime, limits): (&[&str], &[&str]) = match engine {
+        "podman" => (&["--runtime", "runc"], &["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]),
+        _ => (&[], &[]),
+    };
+    let run = command([engine]).args(runtime.iter().copied()).args(["run", "--rm", "--network", "none"]);
+    run.args(limits.iter().copied())
+}
+
 /// `engine run`, its image and arguments yet to be added.
 fn run(engine: &str, flags: &[&str]) -> Command {
-    let run = command([engine, "run", "--rm", "--network", "none"]);
-    // podman raises these limits, which not every machine lets it do.
-    let run = if engine == "podman" {
-        run.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"])
-    } else {
-        run
-    };
-    run.args(flags.iter().copied())
+    run_by(engine).args(flags.iter().copied())
 }
 
 /// Fails where `engine` cannot be used.
@@ -121,7 +126,7 @@ fn native(engine: &str, lab: &Lab) -> Result<()> {
     );
     let configured = Image::of(engine, &import.run()?)?;
     let image = configured.inspect()?;
-    configured.expect(&image, "/Config/User", &"nonroot".into())?;
+    configured.expect(&image, "/Config/User", &"65532".into())?;
     configured.expect(&image, "/Config/WorkingDir", &"/var/tmp".into())?;
     configured.expect(&image, "/Config/Labels/org.example.kind", &"a test".into())?;
     configured.expect(&image, "/Config/ExposedPorts", &serde_json::json!({"8080/tcp": {}}))?;

@@ -11,8 +11,10 @@ mod engine;
 mod enter;
 mod guide;
 mod hwcaps;
+mod images;
 mod interrupt;
 pub(crate) mod lab;
+mod layout;
 mod libraries;
 mod metadata;
 mod mirror;
@@ -72,6 +74,8 @@ const SCENARIOS: &[Scenario] = &[
     ("docker: arm64", Tier::Full, engine::docker_arm64),
     ("podman: both", Tier::Full, engine::podman),
     ("docker: a failed import leaves no image", Tier::Full, engine::failed_import),
+    ("images: every reader has the same image", Tier::Full, images::every_reader),
+    ("images: two architectures in one archive, one layout, one engine", Tier::Full, images::two_architectures),
     ("push: two architectures to a registry, and nothing twice", Tier::Full, push::two_architectures),
     ("push: tokens and TLS", Tier::Full, push::tokens_and_tls),
     ("push: killed at any moment", Tier::Full, push::killed),

@@ -43,6 +43,11 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     // what runners of forges have
     ("jq", "jq", Tier::Full),
     ("git", "git", Tier::Full),
+    // readers of images besides the engines
+    ("umoci", "umoci", Tier::Full),
+    ("buildah", "buildah", Tier::Full),
+    ("ctr", "containerd", Tier::Full),
+    ("zstd", "zstd", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
     // cargo-zigbuild, which pip installs

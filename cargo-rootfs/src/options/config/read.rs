@@ -40,6 +40,9 @@ const MORE_KEYS: &[&str] = &[
     "workdir",
     "label",
     "expose",
+    "annotation",
+    "volume",
+    "stop-signal",
     "layers",
     "target",
 ];
@@ -221,6 +224,9 @@ impl Reader<'_> {
             "workdir" => image.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
             "label" => image.label = Some(self.pairs(key, value)?),
             "expose" => image.expose = Some(self.ports(key, value)?),
+            "annotation" => image.annotation = Some(self.pairs(key, value)?),
+            "volume" => image.volume = Some(self.each(key, self.lines(key, value)?, parse_folder)?),
+            "stop-signal" => image.stop_signal = Some(self.text(key, value)?),
             "layers" => image.layers = Some(self.parsed(key, &self.text(key, value)?, parse_layers)?),
             _ => {
                 let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
@@ -454,7 +460,7 @@ mod tests {
                 json!({"hwcaps": "x86-64-v3"}),
                 "`package.metadata.rootfs.hwcaps` in `/ws/Cargo.toml`: `x86-64-v3` is neither `none` nor `all`",
             ),
-            (json!({"oci": "x"}), "`package.metadata.rootfs.oci` in `/ws/Cargo.toml` is not supported yet"),
+            (json!({"cpio": "x"}), "`package.metadata.rootfs.cpio` in `/ws/Cargo.toml` is not supported yet"),
             (
                 json!({"force": true}),
                 "`package.metadata.rootfs.force` in `/ws/Cargo.toml` is for the command line alone: what may be replaced is decided at each run",

@@ -29,7 +29,11 @@ pub(super) fn changes(config: &ImageConfig) -> Option<Vec<String>> {
     for port in &config.ports {
         changes.push(format!("EXPOSE {}", plain(port)?));
     }
-    Some(changes)
+    for volume in &config.volumes {
+        changes.push(format!("VOLUME {}", serde_json::json!([volume])));
+    }
+    // `docker import` takes no STOPSIGNAL.
+    config.stop_signal.is_none().then_some(changes)
 }
 
 /// A word that means itself without quotes.
@@ -72,6 +76,7 @@ mod tests {
         config.user = Some("1:2".to_owned());
         config.workdir = Some("/srv/a b".to_owned());
         config.add_port("53/udp").unwrap();
+        config.volumes.insert("/srv/$x".to_owned());
         assert_eq!(
             changes(&config).unwrap(),
             [
@@ -82,6 +87,7 @@ mod tests {
                 "USER 1:2",
                 r#"WORKDIR "/srv/a b""#,
                 "EXPOSE 53/udp",
+                r#"VOLUME ["/srv/$x"]"#,
             ]
         );
     }
@@ -98,6 +104,7 @@ mod tests {
             assert_eq!(changes(&label), None, "{text:?}");
         }
         assert_eq!(changes(&ImageConfig { user: Some("$x".to_owned()), ..config.clone() }), None);
+        assert_eq!(changes(&ImageConfig { stop_signal: Some("SIGINT".to_owned()), ..config.clone() }), None);
         assert_eq!(changes(&ImageConfig { workdir: Some("/a\nb".to_owned()), ..config }), None);
     }
 }

@@ -161,12 +161,12 @@ impl Image {
     }
 }
 
-fn inspect(engine: Engine, id: &str, format: &str) -> Result<String> {
+pub(super) fn inspect(engine: Engine, id: &str, format: &str) -> Result<String> {
     engine.ask(&["image", "inspect", "--format", format, id])
 }
 
 /// The image's id in what `import` and `load` say: `sha256:` and 64 digits.
-fn id_in(said: &str) -> Option<String> {
+pub(super) fn id_in(said: &str) -> Option<String> {
     let is_id = |word: &&str| {
         word.strip_prefix("sha256:")
             .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -175,11 +175,11 @@ fn id_in(said: &str) -> Option<String> {
 }
 
 /// An image without the name that it is to have. Dropping it removes it, where it was not there before.
-struct Untagged {
-    engine: Engine,
-    id: String,
-    name: ImageName,
-    is_new: bool,
+pub(super) struct Untagged {
+    pub(super) engine: Engine,
+    pub(super) id: String,
+    pub(super) name: ImageName,
+    pub(super) is_new: bool,
 }
 
 impl Staged for Untagged {

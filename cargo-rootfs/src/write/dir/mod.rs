@@ -3,6 +3,8 @@
 //! An existing directory is removed only if `standing` permits it.
 
 #[cfg(feature = "cli")]
+mod blob_directory;
+#[cfg(feature = "cli")]
 mod fill;
 pub(super) mod remove;
 mod staging;
@@ -19,6 +21,8 @@ use super::{Observer, Sink, Staged, Written, encode};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::Entry;
+#[cfg(feature = "cli")]
+pub(crate) use blob_directory::BlobDirectory;
 #[cfg(feature = "cli")]
 pub(crate) use fill::{Hollow, Temporary, fill, remove_in};
 use staging::Staging;
@@ -65,6 +69,16 @@ impl Dir {
     /// It fails if the directory at `path` may not be replaced, is a mount point or holds one; if nothing can be made
     /// beside it; or if `epoch` is negative.
     pub fn create(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Box<dyn Sink>> {
+        let output = Output::begin(path, epoch, replace)?;
+        let failed = |error: rustix::io::Errno| Error::io("create", &output.written, error.into());
+        let tree = Tree::new(output.staging.folder(), epoch).map_err(failed)?;
+        Ok(Box::new(Self { tree, output }))
+    }
+}
+
+impl Output {
+    /// An empty directory beside `path`.
+    fn begin(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Self> {
         encode::mtime(epoch)?;
         let written = path.as_std_path().to_owned();
         let path = match written.canonicalize() {
@@ -79,8 +93,13 @@ impl Dir {
         let folders = NewFolders::create(holding(&path))?;
         let failed = |error: rustix::io::Errno| Error::io("create", &written, error.into());
         let staging = Staging::beside(&path).map_err(failed)?;
-        let tree = Tree::new(staging.folder(), epoch).map_err(failed)?;
-        Ok(Box::new(Self { tree, output: Output { staging, written, path, replace, epoch, folders } }))
+        Ok(Self { staging, written, path, replace, epoch, folders })
+    }
+
+    /// Marks it as made by this tool, or says that its file system cannot.
+    fn mark(&self) -> Result<bool> {
+        standing::mark(self.staging.folder(), self.epoch)
+            .map_err(|error| Error::io("mark", &self.written, error.into()))
     }
 }
 
@@ -96,8 +115,7 @@ impl Sink for Dir {
     fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>> {
         let Self { tree, output } = *self;
         // Before the tree gets its final modes: only who may write to a folder may mark it (xattr(7)).
-        let marked = standing::mark(output.staging.folder(), output.epoch)
-            .map_err(|error| Error::io("mark", &output.written, error.into()))?;
+        let marked = output.mark()?;
         let lost = tree.finish().map_err(|failed| failed.below(&output.written))?;
         lost.warnings(&output.written).into_iter().for_each(|warning| observer.warn(warning));
         Ok(Box::new(Complete { output, marked }))

@@ -1,0 +1,65 @@
+//! `--oci`: a directory that is an OCI image layout (image-layout.md), of one image or an index of several targets.
+
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::finished::{Content, FinishedImage, layout};
+use super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
+use crate::error::Result;
+use crate::write::Staged;
+use crate::write::dir::{BlobDirectory, Replace};
+
+pub(super) static OCI: Kind = Kind {
+    flag: "oci",
+    value: "DIR",
+    about: "Write an image as an OCI image layout; several targets become one index (repeatable)",
+    more: None,
+    example: None,
+    verb: "Writing",
+    json: "oci",
+    is_image: true,
+    step: Step::Files,
+    is_path: |_| true,
+    parse: |name, settings: Settings<'_>| Ok(Box::new(Place { path: name.into(), replace: settings.replace })),
+};
+
+#[derive(Debug)]
+struct Place {
+    path: Utf8PathBuf,
+    replace: Replace,
+}
+
+impl super::Place for Place {
+    fn claim(&self) -> Claim {
+        Claim::Path(self.path.clone())
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        Intake::Images(self)
+    }
+}
+
+impl ImagePlace for Place {
+    fn directory(&self) -> Option<&Path> {
+        self.path.parent().map(Utf8Path::as_std_path)
+    }
+
+    fn stage<'a>(&self, images: &[Rc<FinishedImage>], _: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>> {
+        let directory = BlobDirectory::create(&self.path, self.replace)?;
+        layout(images, |name, size, content| match content {
+            Content::Text(text) => directory.add(name, text.as_bytes()),
+            Content::File(file) => directory.adopt(name, size, file),
+        })?;
+        directory.stage()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
