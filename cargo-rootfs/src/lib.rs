@@ -63,8 +63,9 @@
 //! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
+//! | `rebuild` | two builds, compared | cargo error events options output |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init join layout options output path pipeline plan provision report resolve rootfs trace wording write |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init join layout options output path pipeline plan provision rebuild report resolve rootfs trace wording write |
 //!
 //! # Glossary
 //!
@@ -175,6 +176,8 @@ pub mod proof;
 mod proposal;
 #[cfg(feature = "cli")]
 mod provision;
+#[cfg(feature = "cli")]
+mod rebuild;
 #[cfg(feature = "push")]
 mod registry;
 #[doc(hidden)]

@@ -50,6 +50,7 @@ use crate::error::{Error, exit_code};
 pub use crate::options::Options;
 use crate::options::{Command, SysrootCommand, explain, refuse_options_before_subcommand};
 use crate::plan::{Purpose, Request};
+use crate::rebuild::{self, Sources};
 use terminal::Terminal;
 
 /// The text that arguments lead to instead of a run: help, the version, or their errors.
@@ -92,6 +93,9 @@ pub fn run(options: &Options) -> crate::Result<()> {
     let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
     match &options.command {
         None => {
+            if options.output.check_reproducible {
+                twice(options, terminal)?;
+            }
             let purpose = Purpose::Write(&options.output, &options.image);
             write::run(&request(&options.build, &options.content, purpose), &options.output, terminal)
         }
@@ -132,6 +136,14 @@ pub fn run(options: &Options) -> crate::Result<()> {
         Some(Command::Man { command }) => generate::man(command.as_deref(), terminal),
         Some(Command::Help { words }) => help::run(words, terminal),
     }
+}
+
+/// `--check-reproducible`
+fn twice(options: &Options, terminal: &Terminal) -> crate::Result<()> {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let sources = if options.output.other_directory { Sources::Copied } else { Sources::Same };
+    terminal.watch_signals()?;
+    rebuild::check(&words, &options.build, sources, terminal)
 }
 
 /// Prints an error that [`run`] gave, and says what to exit with.

@@ -523,6 +523,15 @@ pub(crate) struct OutputArgs {
     /// Names are relative to the file's directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) checksums: Option<Utf8PathBuf>,
+    /// Build and pack twice first, and fail if the results differ
+    ///
+    /// The second build has another time, umask and number of jobs, in a directory of the same path. The error names the
+    /// first file that differs, and the usual cause.
+    #[arg(long)]
+    pub(crate) check_reproducible: bool,
+    /// With --check-reproducible: the second build has its sources in another directory
+    #[arg(long, requires = "check_reproducible")]
+    pub(crate) other_directory: bool,
     /// Let --dir and --oci replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,

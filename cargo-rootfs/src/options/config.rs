@@ -198,6 +198,8 @@ impl OutputArgs {
             #[cfg(feature = "push")]
             insecure_registry: self.insecure_registry.or(far.insecure_registry),
             checksums: self.checksums.or(far.checksums),
+            check_reproducible: self.check_reproducible || far.check_reproducible,
+            other_directory: self.other_directory || far.other_directory,
             force: self.force || far.force,
         }
     }

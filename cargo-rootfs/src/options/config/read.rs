@@ -53,7 +53,9 @@ fn keys() -> Vec<&'static str> {
 }
 
 /// Options that only the command line has, and what to say of them.
-const COMMAND_LINE_ONLY: [(&str, &str); 19] = [
+const COMMAND_LINE_ONLY: [(&str, &str); 21] = [
+    ("check-reproducible", "it is for one run"),
+    ("other-directory", "it is for one run"),
     ("checksums", "one file is written for all targets of a run"),
     ("force", "what may be replaced is decided at each run"),
     ("binary", "it needs no project"),

@@ -1,0 +1,193 @@
+//! `--check-reproducible`: builds and packs twice, and compares the archives.
+//!
+//! The second run has another time, umask and number of jobs; its build directory has the same path, and so has its
+//! source directory, unless another one is requested. Each run is this program, started again.
+
+mod cause;
+mod compare;
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cargo;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::options::BuildArgs;
+use crate::output::KINDS;
+
+/// Options of the outer run that the two inner ones do not have, without dashes: each with a value.
+const WITH_VALUE: [&str; 6] = ["checksums", "digest-file", "sbom", "target-dir", "jobs", "message-format"];
+
+/// The same, without a value.
+const WITHOUT_VALUE: [&str; 4] = ["check-reproducible", "other-directory", "dry-run", "no-cache"];
+
+/// The directory of the second run's sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// The project's own.
+    Same,
+    /// A copy of the workspace, elsewhere.
+    Copied,
+}
+
+/// Runs `words`, the arguments of this process without its name, twice. Fails with the first file that differs.
+pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, events: &dyn Events) -> Result<()> {
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
+    let current_dir = Utf8PathBuf::try_from(current_dir)
+        .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))?;
+    let builds = !build.selection.tools_only && build.selection.binary.is_empty();
+    let (root, target) = if builds {
+        let (project, _) = cargo::metadata(build, &current_dir)?;
+        (project.workspace_root, project.target_directory)
+    } else {
+        (current_dir.clone(), Utf8PathBuf::try_from(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into()))
+    };
+    fs::create_dir_all(&target).map_err(|error| Error::io("create", &target, error))?;
+    let work = tempfile::Builder::new().prefix("check-reproducible.").tempdir_in(&target);
+    let work = work.map_err(|error| Error::io("create a directory in", &target, error))?;
+    let work_path = Utf8Path::from_path(work.path()).ok_or_else(|| Error::failed("a path is not UTF-8"))?;
+
+    let runs = Runs { words: inner(words), builds, current_dir, root, work: work_path };
+    let directories = [Sources::Same, sources].map(|sources| runs.directory(sources, events)).into_iter();
+    let directories = directories.collect::<Result<Vec<_>>>()?;
+    for (number, directory) in directories.iter().enumerate() {
+        events.stop()?;
+        events.status("Checking", &format_args!("build {} of 2", number + 1));
+        runs.run(number, directory)?;
+        events.stop()?;
+    }
+    let paths = cause::Paths { source: &runs.root, copied: &runs.elsewhere(), build: &runs.build_dir() };
+    let same = compare::directories(&work_path.join("0"), &work_path.join("1"), &paths)?;
+    events.status("Checked", &format_args!("two builds: {same}"));
+    Ok(())
+}
+
+/// The two runs.
+struct Runs<'r> {
+    words: Vec<OsString>,
+    builds: bool,
+    current_dir: Utf8PathBuf,
+    root: Utf8PathBuf,
+    work: &'r Utf8Path,
+}
+
+impl Runs<'_> {
+    fn build_dir(&self) -> Utf8PathBuf {
+        self.work.join("build")
+    }
+
+    fn elsewhere(&self) -> Utf8PathBuf {
+        self.work.join("elsewhere")
+    }
+
+    /// The directory in which a run starts; the sources are copied where it is to have some of its own.
+    fn directory(&self, sources: Sources, events: &dyn Events) -> Result<Utf8PathBuf> {
+        if sources == Sources::Same || !self.builds {
+            return Ok(self.current_dir.clone());
+        }
+        let to = self.elsewhere();
+        copy(&self.root, &to, &|path| {
+            events.stop().is_ok() && !self.work.starts_with(path) && path.file_name() != Some(".git")
+        })?;
+        Ok(to.join(self.current_dir.strip_prefix(&self.root).unwrap_or(Utf8Path::new(""))))
+    }
+
+    fn run(&self, number: usize, directory: &Utf8Path) -> Result<()> {
+        let program = std::env::current_exe().map_err(|error| Error::io("find", "this program", error))?;
+        // Rights that one umask gives and another takes must not reach an archive.
+        let umask = if number == 0 { "umask 022" } else { "umask 077" };
+        let mut words: Vec<OsString> =
+            vec!["-c".into(), format!("{umask}; exec \"$@\"").into(), "sh".into(), program.into()];
+        words.extend(self.words.iter().cloned());
+        words.extend(["--tar".into(), self.work.join(number.to_string()).join("{triple}.tar").into()]);
+        if self.builds {
+            words.extend(["--target-dir".into(), self.build_dir().into()]);
+            if number == 1 {
+                words.extend(["--jobs".into(), "1".into()]);
+            }
+        }
+        let expression = duct::cmd("sh", words).dir(directory.as_std_path()).stdout_null().unchecked();
+        // Results of these runs are none of the pipeline's.
+        let expression = ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"]
+            .iter()
+            .fold(expression, |expression, name| expression.env_remove(name));
+        let output = expression.run().map_err(|error| Error::io("run", "sh", error))?;
+        if self.builds {
+            let _ = fs::remove_dir_all(self.build_dir());
+        }
+        match output.status.code() {
+            Some(0) => Ok(()),
+            // It has said why.
+            code => Err(Error::cargo(code.unwrap_or(crate::error::exit_code::FAILED), "")),
+        }
+    }
+}
+
+/// The arguments of an inner run: those of this one without outputs.
+fn inner(words: &[OsString]) -> Vec<OsString> {
+    let with_value = |name: &str| WITH_VALUE.contains(&name) || KINDS.iter().any(|kind| kind.flag == name);
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.as_bytes();
+        let Some(long) = text.strip_prefix(b"--") else {
+            match text {
+                b"-j" => drop(words.next()),
+                _ if text.starts_with(b"-j") => {}
+                _ => kept.push(word.clone()),
+            }
+            continue;
+        };
+        let name = long.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let name = OsStr::from_bytes(name).to_str().unwrap_or_default();
+        if with_value(name) {
+            if !long.contains(&b'=') {
+                words.next();
+            }
+        } else if !WITHOUT_VALUE.contains(&name) {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
+
+/// Copies a tree of files, directories and symlinks; `wanted` is asked of each path.
+fn copy(from: &Utf8Path, to: &Utf8Path, wanted: &dyn Fn(&Utf8Path) -> bool) -> Result<()> {
+    fs::create_dir_all(to).map_err(|error| Error::io("create", to, error))?;
+    for entry in from.read_dir_utf8().map_err(|error| Error::io("read", from, error))? {
+        let entry = entry.map_err(|error| Error::io("read", from, error))?;
+        let (path, copied) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(|error| Error::io("read", path, error))?;
+        if !wanted(path) {
+            continue;
+        }
+        let done = if kind.is_symlink() {
+            fs::read_link(path).and_then(|target| std::os::unix::fs::symlink(target, &copied))
+        } else if kind.is_dir() {
+            copy(path, &copied, wanted)?;
+            Ok(())
+        } else if kind.is_file() {
+            fs::copy(path, &copied).map(drop)
+        } else {
+            Ok(())
+        };
+        done.map_err(|error| Error::io("copy", path, error))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_runs_have_no_outputs_of_their_own() {
+        let words = "rootfs --with bash --tar a.tar --push=x -j4 -j 2 --jobs 3 --target t --check-reproducible --checksums \
+                     S --other-directory --dir d -q";
+        let words: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
+        assert_eq!(inner(&words).join(OsStr::new(" ")), "rootfs --with bash --target t -q");
+    }
+}
