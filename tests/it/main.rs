@@ -15,6 +15,7 @@ mod images;
 mod init;
 mod output;
 mod project;
+mod rebuild;
 mod select;
 mod sysroot;
 mod tidy;
