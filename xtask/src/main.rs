@@ -13,6 +13,7 @@ mod oracle;
 mod parallel;
 mod process;
 mod projects;
+mod release;
 mod setup;
 mod stage;
 mod test;
@@ -44,6 +45,8 @@ usage: cargo xtask TASK
                      the same with the rules that name tools put aside: `--runtime auto` alone
   tools --sample COUNT [--seed SEED]
                      commands drawn from a root of a thousand packages say and find the same as in the whole root
+  release [--dry-run] [TARGET]
+                     static archives, an image, checksums and notes in target/dist (--dry-run: without a tag)
   oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick] [--strict]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
@@ -100,6 +103,8 @@ fn task(args: &[&str]) -> Option<Result<()>> {
         ("tools", ["--peers"], 0 | 1) => tools::run(Tier::Full, By::OursAndPeers, filter),
         ("tools", ["--provisioned"], 0 | 1) => tools::run(Tier::Full, By::Provisioned, filter),
         ("tools", ["--without-rules"], 0 | 1) => tools::run(Tier::Full, By::OursWithoutRules, filter),
+        ("release", [], 0 | 1) => release::run(filter, false),
+        ("release", ["--dry-run"], 0 | 1) => release::run(filter, true),
         ("oracle", [], 1) => oracle::run(filter),
         ("bench", [], 0) => bench::run(Tier::Full, Verdict::Printed),
         ("bench", ["--quick"], 0) => bench::run(Tier::Quick, Verdict::Printed),
