@@ -35,7 +35,7 @@ use crate::runtime::Runtime;
 use crate::target::{Machine, Target};
 use crate::write::{self, Observer, tar::TarFile};
 
-/// What to pack. Each method adds to what was said before.
+/// The contents to pack. Each method adds to earlier ones.
 #[derive(Debug, Clone)]
 pub struct Userland {
     content: Content,
@@ -91,8 +91,8 @@ impl Userland {
         self
     }
 
-    /// Which libraries come along that ELF files say they open at run time (`--dlopen`): those of this priority and
-    /// above; [`Priority::Recommended`] unless given.
+    /// Sets the priority of libraries that ELF files say they open at run time (`--dlopen`): those of this priority and
+    /// above are packed; [`Priority::Recommended`] unless given.
     #[must_use]
     pub fn dlopen(mut self, priority: Priority) -> Self {
         self.content.dlopen = priority;
@@ -113,7 +113,7 @@ impl Userland {
         self
     }
 
-    /// Whether what belongs with tools and libraries comes along (`--runtime`).
+    /// Sets the source of files that belong with tools and libraries (`--runtime`).
     #[must_use]
     pub fn runtime(mut self, runtime: Runtime) -> Self {
         self.content.runtime = runtime;
@@ -128,7 +128,7 @@ impl Userland {
         self
     }
 
-    /// A file or folder, relative to CARGO_MANIFEST_DIR, at `destination` in the image (`--include`).
+    /// A file or directory, relative to CARGO_MANIFEST_DIR, at `destination` in the image (`--include`).
     #[must_use]
     pub fn include(mut self, source: impl Into<Utf8PathBuf>, destination: &str) -> Self {
         match RootfsPath::parse(destination) {
@@ -152,22 +152,22 @@ impl Userland {
         self
     }
 
-    /// The skeleton: `none`, `base`, `web`, or a folder, which has a slash in it (`--template`).
+    /// The skeleton: `none`, `base`, `web`, or a directory, which has a slash in it (`--template`).
     #[must_use]
     pub fn template(mut self, template: impl Into<String>) -> Self {
         self.content.template = template.into();
         self
     }
 
-    /// An extra folder of the sysroot where libraries are searched (`--library-path`).
+    /// An extra directory of the sysroot where libraries are searched (`--library-path`).
     #[must_use]
     pub fn library_path(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
         self.content.library_path.push(folder.into());
         self
     }
 
-    /// Where tools and libraries come from (`--sysroot`). Unless given, `/`, and only where TARGET is of
-    /// this machine's architecture.
+    /// Sets the source of tools and libraries (`--sysroot`). Unless given, it is `/`, and only if TARGET has this
+    /// machine's architecture.
     #[must_use]
     pub fn sysroot(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
         self.sysroot = Some(folder.into());
@@ -311,7 +311,7 @@ impl Packed {
         &self.path
     }
 
-    /// What the author of the build script should know. Nothing is printed of it.
+    /// The warnings for the author of the build script. None of them is printed.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -319,10 +319,9 @@ impl Packed {
     /// The lines that make cargo run the build script again when an input changes, or when one appears
     /// where it was looked for in vain.
     ///
-    /// Every file, each link that led to it and, for a path that was absent, the nearest folder that is
-    /// there: cargo would take an absent path for one that has always just changed. dpkg's and apk's records are
-    /// watched too: they stand for what is not there yet of the packages' own folders, and may give a new file an old
-    /// date.
+    /// Every file, each link that led to it and, for a path that was absent, the nearest directory that is there: cargo
+    /// would take an absent path for one that has always just changed. dpkg's and apk's records are watched too: they
+    /// stand for what is not there yet of the packages' own directories, and may give a new file an old date.
     pub fn directives(&self) -> impl Iterator<Item = String> {
         let files = self.watched.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display()));
         files.chain(["cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH".to_owned()])
@@ -337,12 +336,13 @@ impl Packed {
     }
 }
 
-/// Folders that belong to a distribution's packages, but for /usr/local (hier(7)): what appears there is in the package
-/// manager's record, which is watched, so that cargo need not walk all of /usr/lib for a library that was looked for.
+/// Directories that belong to a distribution's packages, but for /usr/local (hier(7)): what appears there is in the
+/// package manager's record, which is watched, so that cargo need not walk all of /usr/lib for a library that was
+/// looked for.
 const PACKAGED: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTreeSet<PathBuf> {
-    // Cargo walks what is behind a link to a folder too: all of /usr/lib for /lib. If such a link changes, the files
+    // Cargo walks what is behind a link to a directory too: all of /usr/lib for /lib. If such a link changes, the files
     // that were reached through it are gone or others.
     let leads_to_folder = |path: &PathBuf| path.is_symlink() && path.is_dir();
     let mut watched: BTreeSet<PathBuf> = inputs.into_iter().filter(|path| !leads_to_folder(path)).collect();
@@ -356,7 +356,7 @@ fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTre
     };
     for path in absent.iter().filter(|path| !comes_with_packages(path)) {
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
-        // Cargo walks a folder whole, so none of the top ones is watched: what appears there is not a file.
+        // Cargo walks a directory whole, so none of the top ones is watched: what appears there is not a file.
         watched.extend(folder.filter(|folder| folder.components().count() > 2).map(Path::to_owned));
     }
     watched.extend(records);
@@ -415,7 +415,7 @@ mod tests {
         assert!(userland.write_tar_to("x.tar".into()).unwrap_err().message().contains("no sysroot"));
     }
 
-    /// Cargo walks each folder that is named at every build.
+    /// Cargo walks each directory that is named at every build.
     #[test]
     fn folders_of_packages_are_watched_by_their_record() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Paths inside the image: [`RootfsPath`], absolute, and never to be confused with a host path.
 //!
-//! Nothing here touches a disk: what a path means in a folder of the host, symlinks and `..`
+//! Nothing here touches a disk: what a path means in a directory of the host, symlinks and `..`
 //! included, is for [`crate::sysroot`] to say.
 
 use std::borrow::Cow;
@@ -34,7 +34,7 @@ pub(crate) fn program_directories() -> impl Iterator<Item = RootfsPath> {
 pub struct RootfsPath(Arc<[u8]>);
 
 impl RootfsPath {
-    /// The root folder, `/`.
+    /// The root directory, `/`.
     pub fn root() -> Self {
         Self(Arc::from(&b"/"[..]))
     }
@@ -85,7 +85,7 @@ impl RootfsPath {
         Self(Arc::from(&self.0[..]))
     }
 
-    /// The folder that holds it; `None` for `/`.
+    /// The directory that holds it; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.iter().rposition(|byte| *byte == b'/')?;
         match (cut, self.0.len()) {
@@ -113,7 +113,7 @@ impl RootfsPath {
     }
 
     /// The same path with each `..` taken together with the component before it, as if no
-    /// component were a symlink. Only for folders that are known to hold none.
+    /// component were a symlink. Only for directories that are known to hold none.
     #[must_use]
     pub fn normalized(&self) -> Self {
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -148,7 +148,7 @@ impl RootfsPath {
         self.as_str().map_or_else(|| String::from_utf8_lossy(&self.0), Cow::Borrowed)
     }
 
-    /// The host path of the same name below the folder `root`. It follows nothing: use it for
+    /// The host path of the same name below the directory `root`. It follows nothing: use it for
     /// paths whose symlinks are resolved.
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(OsStr::from_bytes(self.relative()))

@@ -3,13 +3,13 @@
 use crate::distro::OsRelease;
 use crate::resolve::Release;
 
-/// What is known of a distribution by heart.
+/// The facts about a distribution that are built in.
 struct Distribution {
     /// Its ID (os-release(5)).
     id: &'static str,
     /// Releases that are kept for years, and the glibc that each has.
     suites: &'static [(&'static str, (u32, u32))],
-    /// What comes after the last of them.
+    /// The version after the last of them.
     newest: &'static str,
 }
 

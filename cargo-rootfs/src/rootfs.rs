@@ -15,13 +15,13 @@ use crate::resolve::Priority;
 
 /// A root filesystem as it will be written: parents before children, in byte order of their paths.
 ///
-/// The root folder itself is the entry `/`.
+/// The root directory itself is the entry `/`.
 #[derive(Debug, Clone, Default)]
 pub struct Rootfs {
     entries: BTreeMap<RootfsPath, Entry>,
 }
 
-/// One file, folder or link of a [`Rootfs`].
+/// One file, directory or link of a [`Rootfs`].
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The kind of entry, with its contents.
@@ -66,7 +66,7 @@ impl fmt::Display for OwningPackage {
 /// The kind of an [`Entry`].
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// A folder.
+    /// A directory.
     Dir,
     /// A regular file.
     File(Body),
@@ -259,7 +259,7 @@ pub enum Origin {
     Template(String),
     /// Made by this tool, and what for.
     Generated(String),
-    /// A folder or link on the way to this entry.
+    /// A directory or link on the way to this entry.
     Leads(RootfsPath),
 }
 
@@ -372,7 +372,7 @@ impl Rootfs {
         self.entries.insert(path, entry)
     }
 
-    /// Takes the entry at `path` away; entries below a folder stay.
+    /// Takes the entry at `path` away; entries below a directory stay.
     pub fn remove(&mut self, path: &RootfsPath) -> Option<Entry> {
         self.entries.remove(path)
     }
@@ -382,7 +382,7 @@ impl Rootfs {
         self.entries.iter()
     }
 
-    /// The entries directly or indirectly below the folder `path`, without itself.
+    /// The entries directly or indirectly below the directory `path`, without itself.
     pub fn below(&self, path: &RootfsPath) -> impl Iterator<Item = (&RootfsPath, &Entry)> {
         let within = path.clone();
         self.entries

@@ -1,4 +1,4 @@
-//! Executables that name the folder they were built in: other bytes on another machine.
+//! Executables that name the directory they were built in: other bytes on another machine.
 //!
 //! They are reported, never changed, and no flag is set for the user. The same pass over the bytes tells
 //! whether the standard library is linked dynamically, which is rare and costs a question to rustc.
@@ -15,12 +15,12 @@ use crate::layout::Executable;
 /// Bytes that are looked at at once; few in tests, which look at every edge.
 const WINDOW: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
-/// What was found in a target's executables.
+/// The findings in a target's executables.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// Each executable with the build folders whose paths it contains.
+    /// Each executable with the build directories whose paths it contains.
     named: Vec<(String, Vec<Utf8PathBuf>)>,
-    /// Whether any names a shared `libstd-<hash>.so`.
+    /// True if any names a shared `libstd-<hash>.so`.
     pub(super) needs_libstd: bool,
 }
 
@@ -43,10 +43,10 @@ pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item =
     Ok(findings)
 }
 
-/// What is looked for.
+/// A text to search for.
 struct Needle {
     bytes: Vec<u8>,
-    /// Whether it counts only where it is not a part of longer names.
+    /// True if it counts only outside of longer names.
     stands_alone: bool,
 }
 
@@ -57,7 +57,7 @@ impl Needle {
         Self { bytes: folder.as_str().as_bytes().to_vec(), stands_alone: folder.components().count() <= 2 }
     }
 
-    /// Whether it is in `window`. Where the file goes on, what touches an edge is in the next window whole.
+    /// Returns whether it is in `window`. If the file goes on, a match at an edge is in the next window as a whole.
     fn is_in(&self, finder: &Finder<'_>, window: &Window<'_>) -> bool {
         let Window { bytes, is_first, is_last } = *window;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -76,7 +76,7 @@ struct Window<'b> {
     is_last: bool,
 }
 
-/// Which of `needles` are in `bytes`.
+/// Returns, for each of `needles`, whether it is in `bytes`.
 fn find(mut bytes: impl Read, needles: &[Needle]) -> std::io::Result<Vec<bool>> {
     let finders: Vec<Finder<'_>> = needles.iter().map(|needle| Finder::new(&needle.bytes)).collect();
     // With a byte on each side: what begins in one window is whole in the next.

@@ -1,6 +1,6 @@
 //! The linker of each target: what cross compilers are called, which one is here, and how one is installed.
 //!
-//! What cargo's configuration says comes before all of it, and nothing is changed but one variable of one build.
+//! Cargo's configuration has precedence, and nothing is changed but one variable of one build.
 
 use std::ffi::OsStr;
 
@@ -8,7 +8,7 @@ use super::machine::{BuildMachine, Install};
 use crate::error::Error;
 use crate::target::{Machine, Target};
 
-/// What is done about the linker of a target.
+/// The linker of a target.
 #[derive(Debug)]
 pub(super) enum Linker {
     /// Nothing: there is one, or it is not known whether there is.
@@ -38,7 +38,7 @@ pub(super) fn choose(target: &Target, configured: Option<&OsStr>, libc: Libc, ma
     }
 }
 
-/// Which C library's files a linker must have for a target's programs.
+/// The C library whose files a linker must have for a target's programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Libc {
     /// glibc's.
@@ -54,7 +54,7 @@ fn is_there(linker: &OsStr, machine: &BuildMachine) -> bool {
     linker == "rust-lld" || machine.find(linker).is_some()
 }
 
-/// Whether rustc's default, `cc`, makes programs for the target.
+/// Returns whether rustc's default, `cc`, links programs for the target.
 fn links_with_cc(target: &Target, libc: Libc, machine: &BuildMachine) -> bool {
     if machine.find("cc".as_ref()).is_none() {
         return false;
@@ -73,13 +73,13 @@ fn links_with_cc(target: &Target, libc: Libc, machine: &BuildMachine) -> bool {
     Target::parse(&makes).is_ok_and(|makes| makes.machine() == wanted)
 }
 
-/// Whether a compiler is there and has what a program starts with: Fedora's have no C library.
+/// Returns whether a compiler is installed and has the start files of programs: Fedora's have no C library.
 fn has_libc(name: &str, machine: &BuildMachine) -> bool {
     // gcc(1): it prints the bare name where it does not find the file.
     machine.ask(name, &["-print-file-name=crt1.o"]).is_some_and(|path| path.contains('/'))
 }
 
-/// What cross compilers for the target are called; `None` where rustc's own linker for it is not known here.
+/// The names of cross compilers for the target; `None` if rustc's own linker for it is unknown here.
 fn names(target: &Target, libc: Libc) -> Option<Vec<String>> {
     let (arch, abi) = (target.gnu_arch(), target.gnu_abi()?);
     let glibc = [
@@ -134,7 +134,7 @@ fn absent(target: &Target, linker: &OsStr, libc: Libc, machine: &BuildMachine) -
     }
 }
 
-/// How a linker for the target is installed.
+/// The commands that install a linker for the target.
 pub(super) fn install(target: &Target, libc: Libc) -> Install {
     if target.machine() == Machine::host() {
         let [debian, fedora, arch] = match libc {

@@ -26,7 +26,7 @@ pub(super) struct BuildMachine {
     path: OsString,
 }
 
-/// How one thing is installed: a command for each distribution that has it, and one for all of them.
+/// The way to install one thing: a command for each distribution that has it, and one for all of them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Install {
     pub(super) debian: Option<String>,
@@ -46,7 +46,7 @@ impl BuildMachine {
         Self { distribution, path: path.into() }
     }
 
-    /// Where a program is that is called by this name: a path is taken as it is.
+    /// The path of the program of this name; a path stays as it is.
     pub(super) fn find(&self, name: &OsStr) -> Option<PathBuf> {
         let is_program = |file: &PathBuf| {
             std::fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
@@ -57,7 +57,7 @@ impl BuildMachine {
         std::env::split_paths(&self.path).map(|folder| folder.join(name)).find(is_program)
     }
 
-    /// What a compiler driver says to one question, which takes it some milliseconds; `None` where it does not answer.
+    /// The answer of a compiler driver to one question, which takes it some milliseconds; `None` without an answer.
     pub(super) fn ask(&self, program: &str, arguments: &[&str]) -> Option<String> {
         let program = self.find(program.as_ref())?;
         let answer = duct::cmd(program, arguments).stdin_null().stderr_null().read().ok()?;

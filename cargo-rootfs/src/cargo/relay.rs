@@ -59,7 +59,7 @@ pub(super) fn relay(mut from: impl Read, mut to: impl Write) -> Vec<Clue> {
     clues
 }
 
-/// What one line tells.
+/// The clue in one line.
 fn clue(line: &[u8]) -> Option<Clue> {
     let has = |words: &str| memmem::find(line, words.as_bytes()).is_some();
     let after = |words: &str, end: &[char]| {

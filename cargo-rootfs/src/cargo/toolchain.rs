@@ -1,7 +1,7 @@
-//! What cargo's configuration and the compiler say about targets.
+//! Facts about targets, from cargo's configuration and the compiler.
 //!
 //! Cargo reads its configuration again for itself; nothing found here is passed to it.
-//! What is missing for a build is said by [`prepare`](super::prepare).
+//! [`prepare`](super::prepare) reports requirements that a build lacks.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -16,15 +16,15 @@ use super::machine::BuildMachine;
 use crate::error::{Error, Result};
 use crate::target::{Machine, Target};
 
-/// Cargo's configuration for the current folder, and the host's triple.
+/// Cargo's configuration for the current directory, and the host's triple.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     config: Config,
     /// As rustc names it; asked for where no target's architecture tells that it is another.
     host: OnceCell<String>,
-    /// Whether rustc, and cargo with it, is a nightly; asked for where that matters.
+    /// True if rustc, and cargo with it, is a nightly; asked on demand.
     is_nightly: OnceCell<bool>,
-    /// Where rustc keeps what it comes with; asked for where there may be another target than the host.
+    /// The directory of rustc's own files; asked if there may be another target than the host.
     sysroot: OnceCell<Option<Utf8PathBuf>>,
 }
 
@@ -54,14 +54,14 @@ impl Toolchain {
         }))
     }
 
-    /// Whether rustc has the standard library of `triple` beside itself, as rustup and distributions lay it out.
-    /// That is seen without running it; where the answer is no, [`Self::sysroot`] may still say another.
+    /// Returns whether rustc has the standard library of `triple` beside itself, as rustup and distributions lay it
+    /// out. It looks without running rustc; if it finds none, [`Self::sysroot`] may still name another place.
     pub(super) fn has_std_beside_rustc(&self, triple: &str) -> bool {
         let program = Rustc::of(&self.config).program();
         program.as_deref().and_then(|rustc| rustc.parent()?.parent()).is_some_and(|folder| has_std(folder, triple))
     }
 
-    /// Where rustc keeps what it comes with, the standard libraries among it.
+    /// The directory of rustc's own files, with the standard libraries.
     pub(super) fn sysroot(&self) -> Option<&Utf8Path> {
         self.sysroot.get_or_init(|| Rustc::of(&self.config).sysroot()).as_deref()
     }
@@ -80,13 +80,13 @@ impl Toolchain {
         Ok(self.host.get_or_init(|| host))
     }
 
-    /// Whether `triple` is another target than the host's.
+    /// Returns whether `triple` is another target than the host's.
     pub(super) fn is_foreign(&self, triple: &str) -> Result<bool> {
         Ok(is_for_another_machine(triple) || self.host()? != triple)
     }
 
-    /// What cargo builds for without `--target`: `--config`, CARGO_BUILD_TARGET, `build.target`, in this order.
-    /// Empty where none of these is set.
+    /// The targets that cargo builds for without `--target`: `--config`, CARGO_BUILD_TARGET, `build.target`, in this
+    /// order. Empty if none of these is set.
     pub(crate) fn configured_targets(&self, overrides: &[String]) -> Result<Vec<String>> {
         if let Some(targets) = overrides.iter().rev().find_map(|text| strings_of(text, &["build", "target"])) {
             return Ok(targets);
@@ -97,7 +97,7 @@ impl Toolchain {
             .map_err(|error| Error::failed("cannot read `build.target` of cargo's configuration").with_source(error))
     }
 
-    /// Whether cargo is configured to do without the network (`net.offline`).
+    /// Returns whether cargo is configured to do without the network (`net.offline`).
     pub(crate) fn is_offline(&self) -> bool {
         self.config.net.offline.unwrap_or(false)
     }
@@ -126,7 +126,7 @@ impl Toolchain {
         configured.into_iter().chain(overrides.iter().flat_map(typed)).collect()
     }
 
-    /// Whether cargo takes unstable options (and so may build the standard library itself).
+    /// Returns whether cargo takes unstable options (and so may build the standard library itself).
     pub(super) fn is_unstable(&self) -> bool {
         let is_nightly = || Rustc::of(&self.config).version().is_ok_and(|(_, is_nightly)| is_nightly);
         std::env::var_os("RUSTC_BOOTSTRAP").is_some() || *self.is_nightly.get_or_init(is_nightly)
@@ -138,7 +138,7 @@ impl Toolchain {
         self.config.env.contains_key(variable) || std::env::var_os(variable).is_some()
     }
 
-    /// Where rustc keeps the standard library of `target`, whether or not it is installed.
+    /// The directory of the standard library of `target`, installed or not.
     pub(super) fn library_dir(&self, target: &str) -> Option<Utf8PathBuf> {
         Rustc::of(&self.config).print(&["target-libdir", "--target", target])
     }
@@ -155,7 +155,7 @@ struct Rustc(Vec<OsString>);
 impl Rustc {
     fn of(config: &Config) -> Self {
         let rustc = config.rustc();
-        // As a string: duct takes a path to be relative to the current folder, not to be looked up in PATH.
+        // As a string: duct takes a path to be relative to the current directory, not to be looked up in PATH.
         Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
     }
 
@@ -213,7 +213,7 @@ impl Asked {
     }
 }
 
-/// Whether no rustc that runs here can be on a machine of this target.
+/// Returns whether no rustc that runs here can be on a machine of this target.
 fn is_for_another_machine(triple: &str) -> bool {
     Target::parse(triple).is_ok_and(|target| !target.machine().is_kin(Machine::host()))
 }

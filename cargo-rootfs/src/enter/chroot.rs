@@ -1,4 +1,4 @@
-//! chroot(2) into a folder on a disk, for root where neither namespaces nor mounts are allowed, as in a container.
+//! chroot(2) into a directory on a disk, for root where neither namespaces nor mounts are allowed, as in a container.
 //!
 //! There is no /proc then, and no network of its own; what is missing is said.
 

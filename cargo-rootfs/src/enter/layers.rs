@@ -1,7 +1,7 @@
 //! The selection of files that are not copied: an overlayfs reads their bytes from their places on the host.
 //!
 //! Its lower layer has for each a file of the right size, owner and mode, and an extended attribute that
-//! says where the bytes are: a path in one of the data-only layers, folders of the host
+//! says where the bytes are: a path in one of the data-only layers, directories of the host
 //! (Documentation/filesystems/overlayfs.rst, "Data-only lower layers"). With the attributes that users may
 //! set, the kernel follows it from Linux 6.16 on. Nothing is mounted here.
 
@@ -17,10 +17,10 @@ use crate::write::dir::Hollow;
 /// A smaller file is copied in less time than it takes to refer to it and open it later.
 const WORTH_IT: u64 = 64 << 10;
 
-/// The kernel takes 500 (`OVL_MAX_STACK`); a rootfs comes from few folders.
+/// The kernel takes 500 (`OVL_MAX_STACK`); a rootfs comes from few directories.
 const LAYERS: usize = 16;
 
-/// The files that are referred to, and the folders that they are in.
+/// The files that are referred to, and the directories that they are in.
 #[derive(Debug, Default)]
 pub(super) struct References {
     pub(super) layers: Vec<PathBuf>,
@@ -73,14 +73,14 @@ fn redirect(hollow: &Hollow) -> &[u8] {
     &hollow.attributes[1].1
 }
 
-/// Folders of the host, each looked at once.
+/// Directories of the host, each looked at once.
 struct Folders {
     above_mounts: BTreeSet<PathBuf>,
     known: BTreeMap<PathBuf, Option<PathBuf>>,
 }
 
 impl Folders {
-    /// The topmost folder above `file` that can be a layer: not `/`, and in a user namespace no folder with a
+    /// The topmost directory above `file` that can be a layer: not `/`, and in a user namespace no directory with a
     /// mount below it (`has_locked_children` in the kernel's fs/namespace.c).
     fn layer_of(&mut self, file: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
@@ -98,7 +98,7 @@ impl Folders {
     }
 }
 
-/// All folders that have one of `mounts` below them.
+/// All directories that have one of `mounts` below them.
 fn above(mounts: &[PathBuf]) -> BTreeSet<PathBuf> {
     mounts.iter().flat_map(|mount| mount.ancestors().skip(1)).map(Path::to_owned).collect()
 }

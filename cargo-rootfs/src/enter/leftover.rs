@@ -1,6 +1,6 @@
 //! Remains of a command that ended, or whose host side is gone: processes, and a directory on a disk.
 //!
-//! Of namespaces the kernel disposes when init ends; a folder, and the processes of a chroot, are left to us.
+//! Of namespaces the kernel disposes when init ends; a directory, and the processes of a chroot, are left to us.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::write::dir;
 /// The processes and the directory that must not outlive init.
 pub(super) struct Leftover {
     processes: Processes,
-    /// The folder by its parent and its name there.
+    /// The directory by its parent and its name there.
     folder: Option<(OwnedFd, CString)>,
 }
 
@@ -48,7 +48,7 @@ impl Leftover {
         Ok(Self { processes: Processes::Children(File::open(list).ok()), folder: Some(named(folder)?) })
     }
 
-    /// To be called when the command has ended; `host_is_gone` when nobody else is left to remove the folder.
+    /// To be called when the command has ended; `host_is_gone` when nobody else is left to remove the directory.
     pub(super) fn end(mut self, host_is_gone: bool) {
         match &mut self.processes {
             // Where init is not the first process, -1 would be everybody on the machine.

@@ -42,7 +42,7 @@ pub(super) enum FromInside {
     Unshared,
     /// This process is the first one in them.
     Passed(i32),
-    /// The folder that comes with it waits to be filled; whether large files may be referred to.
+    /// The directory that comes with it waits to be filled; whether large files may be referred to.
     Empty { refers: bool },
     /// The overlay cannot be had with these files referred to.
     NoOverlay,
@@ -91,13 +91,13 @@ pub(super) struct Orders {
 /// The location of the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// In the folder `lower`; the large ones in these folders of the host.
+    /// In the directory `lower`; the large ones in these directories of the host.
     Overlay(Vec<OsString>),
-    /// In this folder beside it, all of them.
+    /// In this directory beside it, all of them.
     Memory(String),
-    /// In a folder of the host.
+    /// In a directory of the host.
     Folder(#[serde(with = "path")] PathBuf),
-    /// In a folder of the host, which what is written inside does not change.
+    /// In a directory of the host, which what is written inside does not change.
     Below(#[serde(with = "path")] PathBuf),
 }
 

@@ -19,11 +19,11 @@
 //! is closed, init ends, and the kernel kills every process and drops every mount of the namespaces.
 //!
 //! # Where the files are
-//! In a tmpfs that exists in the mount namespace alone, so that nothing is left on a disk. There, folders, links
+//! In a tmpfs that exists in the mount namespace alone, so that nothing is left on a disk. There, directories, links
 //! and files below 64 KiB are real. Larger files of the sysroot are not copied where the kernel can do without
 //! (Linux 6.16 for users, see `layers`): the tmpfs is the lower layer of an overlayfs that takes their bytes from
 //! the sysroot itself, while owner, mode and writes are those of the overlay. Otherwise they are copied; where
-//! the copy would take more than half of the memory that is free, to a folder in the user's cache.
+//! the copy would take more than half of the memory that is free, to a directory in the user's cache.
 //!
 //! Measured on two cores, warm cache, planning included, until `true` has ended: bash and ls take 10 ms either way;
 //! 48 large tools (392 files, 769 MB) 60 ms with references, 420 ms with copies into the tmpfs (without huge pages
@@ -31,7 +31,7 @@
 //!
 //! Dropped: bind mounts of single files (17 us each, which is quick, but root's files belong to nobody in a user
 //! namespace, none can be replaced, and an overlayfs does not see them); hard links (not allowed for files of
-//! others, fs.protected_hardlinks); a cache of written folders (disk, and one more thing to get stale).
+//! others, fs.protected_hardlinks); a cache of written directories (disk, and one more thing to get stale).
 //!
 //! # What is different from a container
 //! All files belong to root, who is the user who started it; other owners exist only where root started it.

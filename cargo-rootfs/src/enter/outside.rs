@@ -43,7 +43,7 @@ pub(crate) struct Visit<'v> {
 pub(crate) enum Files<'v> {
     /// A plan.
     Rootfs(&'v Rootfs),
-    /// A folder of the host with a root file system, absolute and without links: it stays as it is.
+    /// A directory of the host with a root file system, absolute and without links: it stays as it is.
     Folder(&'v Path),
 }
 
@@ -257,7 +257,7 @@ fn open_in(base: &OwnedFd, name: &str) -> Result<OwnedFd> {
     rustix::fs::openat(base, name, flags, Mode::empty()).map_err(|error| Error::io("open", name, error.into()))
 }
 
-/// The user's cache (XDG Base Directory Specification), which is rarely in memory, as /tmp may be; or else a folder
+/// The user's cache (XDG Base Directory Specification), which is rarely in memory, as /tmp may be; or else a directory
 /// from whose file system programs may be executed.
 fn cache() -> PathBuf {
     let folder = |name: &str, below: &str| {

@@ -10,7 +10,7 @@ use super::escape;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bindings<'b> {
     pub(crate) triplet: &'b str,
-    /// Each folder of libraries, as `/usr/lib64`.
+    /// Each directory of libraries, as `/usr/lib64`.
     pub(crate) lib: &'b [String],
     /// The prefix of the tool that matched, where that is not /usr.
     pub(crate) prefix: Option<&'b str>,

@@ -1,6 +1,6 @@
 //! Closures in the rootfs: where their files go, and what must be found again there.
 //!
-//! How they were found is not asked again: that is for the proof.
+//! The way to each object is not asked again: that is for the proof.
 
 use super::opened;
 use super::place::{IfThere, Layout};

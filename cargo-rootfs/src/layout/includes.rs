@@ -21,7 +21,7 @@ use crate::target::Machine;
 use crate::wording::and_more;
 use goblin::elf::header::{ET_DYN, ET_EXEC};
 
-/// One file, folder or link of an include.
+/// One file, directory or link of an include.
 pub(super) struct Item {
     pub(super) host: PathBuf,
     path: RootfsPath,
@@ -257,7 +257,7 @@ pub(super) fn roots(
     }
 }
 
-/// Where the files go.
+/// The destinations of the files.
 pub(super) fn files(items: &[Item]) -> Vec<RootfsPath> {
     items.iter().filter(|item| matches!(item.kind, ItemKind::File(_))).map(|item| item.path.clone()).collect()
 }

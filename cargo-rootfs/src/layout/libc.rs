@@ -1,4 +1,4 @@
-//! Whether tools are of the C library that the target names.
+//! Checks that tools are linked with the C library that the target names.
 //!
 //! Both work side by side, each with its own loader; but nobody who asks for musl expects glibc with a tool.
 

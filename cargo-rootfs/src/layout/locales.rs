@@ -1,6 +1,6 @@
 //! `--locale`: what setlocale(3) of glibc opens for a name.
 //!
-//! Which locales a program asks for is its user's business: names are taken as they are given.
+//! It does not guess the locales of a program: it packs the names it is given.
 
 use super::place::{IfThere, Layout};
 use crate::error::{Error, Result};
@@ -10,16 +10,16 @@ use crate::rootfs::Origin;
 use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
 
-/// Where glibc looks unasked (`_nl_default_locale_path`, locale/findlocale.c).
+/// The directory that glibc searches by default (`_nl_default_locale_path`, locale/findlocale.c).
 const FOLDER: &str = "/usr/lib/locale";
 
 /// All locales of a distribution in one file, which glibc asks first (locale/loadarchive.c).
 const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
 
-/// What is read of the archive at once.
+/// The number of bytes of the archive read at once.
 const CHUNK: usize = 1 << 20;
 
-/// The folders and archives of the locales; what is not there goes to `faults`.
+/// The directories and archives of the locales; what is not there goes to `faults`.
 pub(super) fn find(view: &mut Sysroot, names: &[String], faults: &mut Vec<Fault>) -> Vec<(RootfsPath, Origin)> {
     let mut found: Vec<(RootfsPath, Origin)> = Vec::new();
     for name in names {
@@ -67,7 +67,7 @@ fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Whether the archive has one of the names among its strings, each of which ends in a zero.
+/// Returns whether the archive has one of the names among its strings, each of which ends in a zero.
 fn is_in_archive(view: &mut Sysroot, archive: &RootfsPath, names: &[String]) -> bool {
     let End::File(file) = view.walk(archive).end else { return false };
     let size = view.info(file).host.size;

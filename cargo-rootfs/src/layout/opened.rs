@@ -1,6 +1,6 @@
-//! What is opened at run time: why what dlopen notes add is there, and what is to be said of the rest.
+//! Libraries opened at run time: the origins of those that dlopen notes add, and warnings on the rest.
 //!
-//! Which notes are followed, which names may be opened, and where the libraries are, is [`crate::resolve`]'s.
+//! The choice of notes, the names that may be opened, and the search for the libraries are in [`crate::resolve`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub(super) fn find_may_open(
     }
 }
 
-/// How many are named before the rest are counted.
+/// The number of names in a warning before the rest are counted.
 const NAMED: usize = 6;
 
 /// One warning for all that the closures may open, to be told and not taken. `None` where there is nothing.
@@ -84,7 +84,7 @@ pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, optio
     Some(Warning::new(message).help(format!("where {each} wanted: {option} {}", names.join(","))))
 }
 
-/// What is not as the notes would have it, each thing once. What is required is an error of its own.
+/// The warnings on notes that are not satisfied, each once. A required library is an error of its own.
 pub(super) fn warnings(view: &Sysroot, closures: &[Closure], machine: Machine) -> Vec<Warning> {
     let mut said = BTreeSet::new();
     let mut warnings = Vec::new();

@@ -51,8 +51,8 @@ fn owning(package: &Package) -> OwningPackage {
     OwningPackage { name, version, architecture, source }
 }
 
-/// Whether the sysroot has this very file or symlink: an include, a template's file and a file of the project may stand
-/// at a path that a package lists.
+/// Returns whether the sysroot has this very file or symlink: an include, a file of the template or of the project may
+/// be at a path that a package lists.
 fn is_of(sysroot: &mut Sysroot, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> bool {
     let body = match &entry.kind {
         Kind::Hardlink(first) => rootfs.get(first).map(|entry| &entry.kind),

@@ -1,7 +1,7 @@
 //! Packages of the sysroot's distribution: `--with-package`, whole and with what they depend on, and `--runtime packages`,
 //! each tool with the rest of its own.
 //!
-//! What the database says is read by [`crate::packages`]; what of it gets a closure is [`super::take`]'s to say.
+//! The database is read by [`crate::packages`], and [`super::take`] decides which files get a closure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::sysroot::Sysroot;
 use crate::target::Machine;
 use crate::wording::and_more;
 
-/// How many names a line lists before the rest are counted.
+/// The number of names in a line before the rest are counted.
 const NAMED: usize = 6;
 
-/// What is taken of packages.
+/// The files taken from packages.
 pub(super) struct Packaged {
     pub(super) taken: Taken,
-    /// What of it gets a closure.
+    /// The files among them that get a closure.
     pub(super) roots: Vec<Root>,
     pub(super) faults: Vec<Fault>,
     pub(super) warnings: Vec<Warning>,
@@ -118,7 +118,8 @@ impl Packaged {
         wanted
     }
 
-    /// What a package lists and the sysroot has, but for documentation. Real paths of files are added to `real`.
+    /// The files that a package lists and the sysroot has, without documentation. Real paths of files are added to
+    /// `real`.
     fn one<'w>(
         &mut self,
         view: &mut Sysroot,

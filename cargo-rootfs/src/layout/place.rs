@@ -41,12 +41,12 @@ impl<'a> Layout<'a> {
         Self { view, policy, rootfs, surprises: Surprises::default() }
     }
 
-    /// Whether the sysroot has a file or a directory at `path`.
+    /// Returns whether the sysroot has a file or a directory at `path`.
     pub(super) fn exists(&mut self, path: &RootfsPath) -> bool {
         matches!(self.view.walk(path).end, End::File(_) | End::Dir(_))
     }
 
-    /// Whether the rootfs has anything at `path` already.
+    /// Returns whether the rootfs has an entry at `path`.
     pub(super) fn has(&mut self, path: &RootfsPath) -> bool {
         let place = self.view.place(path).path;
         self.rootfs.get(&place).is_some()
@@ -112,7 +112,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Whether anything but the end of `walk` is at its place, or there is nothing to be put there.
+    /// Returns whether the place of the end of `walk` is taken by another entry, or there is nothing to put there.
     fn is_taken(&self, walk: &Walk) -> bool {
         let is_other = match (walk.end.clone(), self.rootfs.get(&walk.path).map(|entry| &entry.kind)) {
             (End::File(_) | End::Dir(_), None) | (End::Dir(_), Some(Kind::Dir)) => false,
@@ -122,7 +122,7 @@ impl<'a> Layout<'a> {
         is_other || self.is_barred(&walk.links, &walk.path)
     }
 
-    /// Whether the rootfs has something else on the way to `path`: another symlink, or a file for a directory.
+    /// Returns whether the rootfs has something else on the way to `path`: another symlink, or a file for a directory.
     fn is_barred(&self, links: &Links, path: &RootfsPath) -> bool {
         let is_other = |(link, target): &(RootfsPath, Arc<[u8]>)| match self.rootfs.get(link).map(|entry| &entry.kind) {
             Some(Kind::Symlink(known)) => known != target,
@@ -155,7 +155,7 @@ impl<'a> Layout<'a> {
                 }
                 let walk = self.view.walk(&child);
                 match walk.end {
-                    // A link to a folder of the same tree is met again as itself.
+                    // A link to a directory of the same tree is met again as itself.
                     End::Dir(_) if walk.links.is_empty() => {
                         self.directory(&child, origin)?;
                         left.push(child);
@@ -170,7 +170,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// Whether who runs this may read the file; asked of the kernel only where others may not.
+    /// Returns whether the current user may read the file. The kernel is asked only if others may not.
     fn may_read(&self, file: FileId) -> bool {
         let info = self.view.info(file);
         info.mode & 0o004 != 0 || rustix::fs::access(&info.host.path, rustix::fs::Access::READ_OK).is_ok()

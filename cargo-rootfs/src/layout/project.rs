@@ -1,5 +1,5 @@
-//! What the build left: executables at their place in the image, and the libraries that only the
-//! build tree has, at the place where the moved executables will look for them.
+//! The build's artifacts: executables at their place in the image, and libraries that only the build directory has, at
+//! the place where the moved executables will look for them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +23,8 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Shows the executables at their place, and the files of the build's library folders at theirs. `tools` are the
-    /// paths of the sysroot's tools, none of which an executable may take.
+    /// Shows the executables at their place, and the files of the build's library directories at theirs. `tools` are
+    /// the paths of the sysroot's tools, none of which an executable may take.
     pub(super) fn plant(
         view: &mut Sysroot,
         content: &Content,
@@ -89,14 +89,14 @@ impl Project {
         self.executables.iter().map(|(_, path)| path.clone()).collect()
     }
 
-    /// Where the executables' libraries are searched first, as `cargo run` sets LD_LIBRARY_PATH.
+    /// The directories that the executables' libraries are searched in first, as `cargo run` sets LD_LIBRARY_PATH.
     pub(super) fn folders(&self) -> Vec<LibraryPath> {
         if self.has_libraries { vec![LibraryPath::Folder(self.library_dir.clone())] } else { Vec::new() }
     }
 
-    /// `--library-path`: an absolute folder is one of the sysroot; a relative one, and one in the build
+    /// `--library-path`: an absolute directory is one of the sysroot; a relative one, and one in the build
     /// tree, is the project's own, and its libraries go where those of the build go. What has a token in it is a
-    /// folder of the image, another for each program.
+    /// directory of the image, another for each program.
     pub(super) fn library_path(
         &mut self,
         content: &Content,
@@ -159,7 +159,7 @@ impl Project {
     }
 }
 
-/// What follows `$ORIGIN` in a search path's element, without its leading slash.
+/// The rest of a search path's element after `$ORIGIN`, without its leading slash.
 pub(super) fn after_origin(element: &[u8]) -> Option<&[u8]> {
     let rest = element.strip_prefix(b"$ORIGIN").or_else(|| element.strip_prefix(b"${ORIGIN}"))?;
     if rest.contains(&b'$') || !matches!(rest.first(), None | Some(b'/')) {

@@ -178,7 +178,7 @@ impl<'d> Packed<'d> {
         path.map_or(Ok(()), |path| layout.put(&path, entry, IfThere::Keep))
     }
 
-    /// pacman has a folder for each.
+    /// pacman has a directory for each.
     fn pacman(&self, layout: &mut Layout<'_>) -> Result<()> {
         for (id, package) in &self.owners {
             let Some((folder, list)) = self.database.pacman_list(layout.view, *id) else { continue };

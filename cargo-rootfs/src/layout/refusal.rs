@@ -17,7 +17,7 @@ pub enum Refusal {
 /// Shortages of a sysroot, and the report about them.
 #[derive(Debug)]
 pub struct Incomplete {
-    /// What the sysroot lacks; never empty.
+    /// The shortages of the sysroot; never empty.
     pub shortages: BTreeSet<Shortage>,
     /// Everything that is wrong, for the user; not all of it need be a shortage.
     pub report: Error,

@@ -29,8 +29,8 @@ fn noted_owner(notes: &[u8], path: &RootfsPath) -> Option<(u32, u32)> {
 }
 
 impl Layout<'_> {
-    /// Who a set-ID file of the sysroot belongs to: where all of it belongs to the user who unpacked it, what
-    /// dpkg-statoverride(1) notes of it.
+    /// The owner of a set-ID file of the sysroot. If all of the sysroot belongs to the user who unpacked it,
+    /// dpkg-statoverride(1) knows the owner.
     pub(super) fn owner(&self, path: &RootfsPath, info: &FileInfo) -> (u32, u32) {
         let own = (info.uid, info.gid);
         if info.mode & (SETUID | SETGID) == 0 || info.uid == 0 || info.uid != self.view.owner() {

@@ -1,6 +1,6 @@
-//! What is put in to be run or opened, and so brings more with it: executables, tools, libraries, plugins.
+//! Roots of closures: executables, tools, libraries and plugins, which are run or opened and so bring more files.
 //!
-//! What each brings is found in [`super::worklist`].
+//! Their closures are computed in [`super::worklist`].
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ pub(super) struct Root {
     pub(super) start: Start,
     /// The path whose closure it is.
     pub(super) path: RootfsPath,
-    /// Whether libraries of the build may serve it.
+    /// True if libraries of the build may serve it.
     pub(super) is_project: bool,
-    /// Whether it is there to be executed by its name.
+    /// True if it is there to be executed by its name.
     pub(super) is_tool: bool,
-    /// Whether it is left out, with a warning, where it cannot work; else that is an error.
+    /// True if it is left out, with a warning, when it cannot work; otherwise that is an error.
     pub(super) is_optional: bool,
     /// Whether it came with a directory that was taken whole: a script there may be data, and is packed with a warning
     /// where nothing can run it.
     pub(super) is_stray: bool,
-    /// How a library that is opened by name was found.
+    /// The way in which a library that is opened by name was found.
     pub(super) opened: Option<Opened>,
 }
 
-/// How a library was found by its name alone.
+/// The way in which a library was found by its name alone.
 pub(super) struct Opened {
     pub(super) by: FoundBy,
     /// The glibc-hwcaps subdirectory that it is in.
@@ -63,7 +63,7 @@ impl Root {
         Self { is_optional: true, ..self }
     }
 
-    /// What it is, for a message.
+    /// Its kind, for a message.
     pub(super) fn what(&self) -> String {
         if self.is_tool { format!("tool `{}`", self.name) } else { format!("`{}`", self.name) }
     }

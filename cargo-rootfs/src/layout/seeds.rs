@@ -17,7 +17,7 @@ pub(super) struct Seeds {
     /// The path of each tool in the image.
     pub(super) tools: Vec<RootfsPath>,
     pub(super) locales: Vec<(RootfsPath, Origin)>,
-    /// What gets a closure.
+    /// The roots that get a closure.
     pub(super) roots: Vec<Root>,
     pub(super) resolvers: Resolvers,
 }

@@ -1,6 +1,6 @@
-//! What a template asks for: entries of its own, and what it takes of the sysroot.
+//! The requests of a template: entries of its own, and files that it takes of the sysroot.
 //!
-//! What a template says was read and checked by [`crate::template`].
+//! [`crate::template`] has read and checked it.
 
 use super::place::{IfThere, Layout};
 use crate::error::Warning;

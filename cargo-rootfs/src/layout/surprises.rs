@@ -1,4 +1,5 @@
-//! What nobody should learn from the image first: files with more rights than their caller, and what was held back.
+//! Reports that users should not first learn from the image: files with more rights than their caller, and files held
+//! back.
 //!
 //! One line a kind, whatever the number of files; what is done with them was decided before.
 
@@ -9,10 +10,10 @@ use crate::error::Warning;
 use crate::path::RootfsPath;
 use crate::wording::and_more;
 
-/// How many of what was held back are named before the rest are counted. The others are named all.
+/// The number of names of held-back files in a warning before the rest are counted. All others are named.
 const NAMED: usize = 6;
 
-/// What there is to be said, gathered while files are put into their places.
+/// The reports, gathered while files are put into their places.
 #[derive(Default)]
 pub(super) struct Surprises {
     /// Files that keep a set-ID bit, with its word.
@@ -41,7 +42,7 @@ impl Surprises {
         self.capabilities.push((path.clone(), names));
     }
 
-    /// A file of a folder or a package that was taken stays where it is.
+    /// A file of a directory or a package that was taken stays where it is.
     pub(super) fn held_back(&mut self, path: RootfsPath, secret: Secret) {
         self.held_back.insert(path, secret);
     }

@@ -1,7 +1,7 @@
-//! Files and folders of the sysroot that a rule or a package takes: what of them is data, what gets a closure, and what
-//! stays out.
+//! Files and directories of the sysroot that a rule or a package takes: what of them is data, what gets a closure, and
+//! what stays out.
 //!
-//! Where they are put is [`super::place`]'s.
+//! Places in the rootfs are chosen by [`super::place`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,14 +28,14 @@ pub(super) struct Taken {
     items: Vec<(RootfsPath, Origin)>,
     /// The items of a path: one for each rule or package.
     known: FxHashMap<RootfsPath, Vec<usize>>,
-    /// What was left out, by who would have taken it and reason.
+    /// The files left out, by the taker and the reason.
     left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
     held_back: BTreeMap<RootfsPath, Secret>,
     /// Prefixes of tools that were named by their paths.
     pub(super) named: Vec<RootfsPath>,
     /// Files and directories that a rule excludes of what it takes.
     pub(super) excluded: BTreeSet<RootfsPath>,
-    /// What who runs this may not read.
+    /// The files that the current user may not read.
     unreadable: BTreeSet<RootfsPath>,
 }
 
@@ -103,7 +103,7 @@ pub(super) struct Taking<'t> {
 }
 
 impl Taking<'_> {
-    /// A file, or a folder with all that is below it.
+    /// A file, or a directory with all that is below it.
     pub(super) fn path(&mut self, path: &RootfsPath) {
         let walk = self.view.walk(path);
         if self.is_excluded(path) || self.is_excluded(&walk.path) || self.is_secret(path) {
@@ -120,7 +120,7 @@ impl Taking<'_> {
         }
     }
 
-    /// A file, or a folder without what is in it.
+    /// A file, or a directory without what is in it.
     pub(super) fn one(&mut self, path: &RootfsPath) {
         match self.view.walk(path).end {
             End::Dir(_) => self.taken.add(path, self.origin),
@@ -129,9 +129,10 @@ impl Taking<'_> {
         }
     }
 
-    /// What a package of this name lists and the sysroot has, but for documentation; the real paths of its files.
+    /// The files that a package of this name lists and the sysroot has, without documentation; returns their real
+    /// paths.
     pub(super) fn package(&mut self, name: &str, files: &[RootfsPath]) -> Vec<RootfsPath> {
-        // A folder that something is in comes with that; others are there to be written to.
+        // A directory that something is in comes with that; others are there to be written to.
         let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
         let mut excluded = FxHashMap::default();
         let mut real = Vec::new();
@@ -154,7 +155,7 @@ impl Taking<'_> {
         real
     }
 
-    /// Whether it is excluded, or a folder that it is in; each folder is asked once.
+    /// Returns whether it is excluded, or a directory above it is; each directory is asked once.
     fn is_below_excluded(&self, path: &RootfsPath, known: &mut FxHashMap<RootfsPath, bool>) -> bool {
         if self.exclude.is_empty() {
             return false;
@@ -192,7 +193,7 @@ impl Taking<'_> {
                         self.taken.add(&child, self.origin);
                         left.push(child);
                     }
-                    // A link to a folder of the same tree, which is met as itself.
+                    // A link to a directory of the same tree, which is met as itself.
                     End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
                     End::File(file) => self.file(&child, file),
                     _ => {}
@@ -260,14 +261,14 @@ impl Taking<'_> {
     }
 }
 
-/// Whether a file that is not executable may be one that is loaded all the same: most of what rules take is none, and not
-/// worth opening.
+/// Returns whether a file that is not executable may be loaded all the same. Most files that rules take are none, and
+/// not worth opening.
 fn is_plugin(name: &[u8]) -> bool {
     const ENDINGS: [&[u8]; 5] = [b".so", b".node", b".cmxs", b".oct", b".dll"];
     ENDINGS.iter().any(|ending| name.ends_with(ending)) || memchr::memmem::find(name, b".so.").is_some()
 }
 
-/// Whether a script of this name is one that others load, whatever its mode: modules of Python and the like.
+/// Returns whether a script of this name is one that others load, whatever its mode: modules of Python and the like.
 fn is_source(name: &[u8]) -> bool {
     const ENDINGS: [&[u8]; 6] = [b".py", b".pm", b".pl", b".rb", b".tcl", b".js"];
     ENDINGS.iter().any(|ending| name.ends_with(ending))

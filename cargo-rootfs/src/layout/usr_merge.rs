@@ -7,7 +7,7 @@ use crate::rootfs::{Entry, Kind, Origin};
 use crate::sysroot::End;
 
 impl Layout<'_> {
-    /// The links of a merged /usr, wherever the folder that they lead to is in the rootfs.
+    /// The links of a merged /usr, wherever the directory that they lead to is in the rootfs.
     pub(super) fn top_links(&mut self) {
         for name in [&b"bin"[..], b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"usr/sbin"] {
             let path = RootfsPath::root().join(name);

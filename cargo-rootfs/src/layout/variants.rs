@@ -15,7 +15,7 @@ use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// Which variants go in.
+/// The choice of variants to pack.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Variants {
     /// None of them.
@@ -34,7 +34,7 @@ impl Variants {
         }
     }
 
-    /// What the word means.
+    /// Parses the word of the option.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::None, Self::All].into_iter().find(|variants| variants.as_str() == word)
     }

@@ -1,7 +1,7 @@
 //! The roots and all that they bring, worked off until nothing new comes: a root has a closure, and both may
 //! bring further roots, which have closures of their own.
 //!
-//! Which roots are asked for is not decided here, nor where anything goes.
+//! The choice of roots, and the places of files, are elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,14 +17,14 @@ use crate::sysroot::Sysroot;
 use crate::target::Target;
 use crate::wording::and_more;
 
-/// What came of the roots.
+/// The result for all roots.
 #[derive(Default)]
 pub(super) struct Worked {
     /// ELF files, in the order in which they were met.
     pub(super) roots: Vec<Root>,
     /// The closure of each.
     pub(super) closures: Vec<Closure>,
-    /// What has no closure of its own: scripts, and other names of what has one.
+    /// The roots without a closure of their own: scripts, and other names of roots that have one.
     pub(super) others: Vec<Root>,
     /// The scripts among these.
     pub(super) scripts: Vec<Script>,
@@ -34,12 +34,12 @@ pub(super) struct Worked {
     left: BTreeMap<(Left, String, String), Vec<RootfsPath>>,
 }
 
-/// What is in sight while a list is worked off.
+/// The state of the worklist.
 pub(super) struct Worklist<'a> {
     pub(super) view: &'a mut Sysroot,
     pub(super) resolvers: &'a mut Resolvers,
     pub(super) target: &'a Target,
-    /// What came of it so far.
+    /// The result so far.
     pub(super) worked: Worked,
     seen: BTreeSet<RootfsPath>,
     /// The names of all files that are to be worked off, and were.
@@ -89,7 +89,7 @@ impl<'a> Worklist<'a> {
         }
     }
 
-    /// What a root brings.
+    /// The files that a root brings.
     fn one(&mut self, root: Root) -> Vec<Root> {
         let worked = &mut self.worked;
         match self.resolvers.of(&root).closure(self.view, &root.path) {
@@ -141,7 +141,7 @@ impl<'a> Worklist<'a> {
 }
 
 impl Worklist<'_> {
-    /// What runs a script, and that it can.
+    /// The interpreter of a script, with a check that it can run.
     fn script(&mut self, root: &Root) -> Result<(Script, Vec<Root>), Fault> {
         let (script, more) = scripts::follow(self.view, root, self.target.machine())?;
         for brought in more.iter().filter(|brought| brought.is_optional) {
@@ -157,7 +157,7 @@ impl Worklist<'_> {
     }
 }
 
-/// What became of something that cannot work, and need not.
+/// The reason for which an optional root was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
     Out,
@@ -178,7 +178,7 @@ impl Worked {
         self.left.entry((left, by, why)).or_default().push(root.path.clone());
     }
 
-    /// What cannot work and need not, a line for each reason.
+    /// The warnings on optional roots that were left out, one for each reason.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
         self.left.iter().map(|((left, by, why), paths)| {
             let paths = and_more(paths.iter().map(|path| format!("`{path}`")), 1);
@@ -190,9 +190,9 @@ impl Worked {
     }
 }
 
-/// What a plugin brings that needs libraries which are packed and which no search finds: whoever opens it has opened
-/// those by their paths, and a soname that is loaded is not searched for again (dlopen(3)). As libjvm.so before the rest
-/// of a Java runtime. When that is nobody can tell, so it has no closure, and what it needs besides has.
+/// The needs of a plugin whose libraries are packed and which no search finds: the program that opens it has opened
+/// those by their paths, and a loaded soname is not searched for again (dlopen(3)), as with libjvm.so before the rest
+/// of a Java runtime. The order is unknown, so the plugin has no closure, but its other needs have.
 fn loaded_before(closure: &Closure) -> Vec<Root> {
     let origin = Origin::NeededBy(closure.realpath.clone());
     let root = |path: &RootfsPath| Root::new(path.to_string(), origin.clone(), path.clone()).optional();

@@ -12,7 +12,7 @@ use crate::output::{KINDS, Kind};
 pub(crate) struct NamedOutputs(BTreeMap<&'static str, Vec<String>>);
 
 impl NamedOutputs {
-    /// Whether there are any.
+    /// Returns whether any output is named.
     pub(crate) fn any(&self) -> bool {
         self.0.values().any(|names| !names.is_empty())
     }

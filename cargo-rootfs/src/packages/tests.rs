@@ -132,7 +132,7 @@ fn what_dpkg_knows() {
     assert_eq!(shown(&database.alternatives(&mut view)), "/usr/bin/awk /usr/share/man/awk.1");
 }
 
-/// By the path of the list, the real one where a folder is merged, and where it was diverted to; never by a part.
+/// By the path of the list, the real one where a directory is merged, and where it was diverted to; never by a part.
 #[test]
 fn owners_of_paths() {
     let (_folder, mut view) = debian();

@@ -11,7 +11,7 @@ use crate::target::{Machine, Target};
 
 /// With defaults in the place of what was not given.
 pub(super) fn content(args: ContentArgs) -> Content {
-    // An empty text is no path; an empty element of one is the current folder (ld.so(8)).
+    // An empty text is no path; an empty element of one is the current directory (ld.so(8)).
     let texts = args.library_path.unwrap_or_default().into_iter().filter(|text| !text.is_empty());
     let elements = texts.flat_map(|text| {
         let folder = |element: &str| if element.is_empty() { "." } else { element }.into();
@@ -46,7 +46,7 @@ pub(super) fn sysroot(args: &ContentArgs, target: &Target, foreign: Option<&str>
         "auto" if target.is_musl() && takes_nothing(args) => Ok(SysrootPlan::Folder("/".into())),
         "auto" if is_host => Ok(SysrootPlan::Folder("/".into())),
         "auto" => Ok(SysrootPlan::Auto),
-        // `.` and `..` are folders in every shell.
+        // `.` and `..` are directories in every shell.
         folder if folder.contains('/') || folder == "." || folder == ".." => Ok(SysrootPlan::Folder(folder.into())),
         word => Suite::parse(word).map(SysrootPlan::Suite),
     }
@@ -57,7 +57,7 @@ pub(super) fn named_sysroot<'a>(args: &'a ContentArgs, target: &Target, foreign:
     args.sysroot.as_deref().or(foreign.filter(|_| target.machine() != Machine::host()))
 }
 
-/// Whether no tool, library or package is asked for.
+/// Returns whether no tool, library or package is requested.
 fn takes_nothing(args: &ContentArgs) -> bool {
     [&args.with, &args.with_lib, &args.with_package].iter().all(|list| list.as_ref().is_none_or(Vec::is_empty))
 }

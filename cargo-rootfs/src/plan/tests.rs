@@ -249,7 +249,7 @@ fn flags_of_images_without_an_image_are_said() {
     assert!(super::tests::plan(&configured, "").warnings.is_empty());
 }
 
-/// As LD_LIBRARY_PATH: an empty element is the current folder, and an empty text is no path (ld.so(8)).
+/// As LD_LIBRARY_PATH: an empty element is the current directory, and an empty text is no path (ld.so(8)).
 #[test]
 fn a_library_path_is_taken_apart_as_the_variable_is() {
     let project = app(json!({}));

@@ -27,10 +27,10 @@ use crate::distro::OsRelease;
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
-/// Where the host's sources are (sources.list(5)).
+/// The paths of the host's sources (sources.list(5)).
 const SOURCES: (&str, &str) = ("/etc/apt/sources.list", "/etc/apt/sources.list.d");
 
-/// What reads apt's own files, however they are compressed.
+/// The program that reads apt's own files, however they are compressed.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// An index of all files, as apt's configuration names it here. It is large, and so not always asked for.
@@ -50,7 +50,7 @@ impl Contents {
         }
     }
 
-    /// What makes apt know of it, and of what stands for it where a mirror has none.
+    /// The configuration that makes apt fetch it, and the substitute for a mirror that has none.
     fn enabled(self) -> Vec<String> {
         let fallback = (self == Self::Architecture).then_some(FALLBACK);
         let targets = std::iter::once(self.name()).chain(fallback);
@@ -61,16 +61,17 @@ impl Contents {
 /// Ubuntu's index of files, one for all components; packages for all architectures are in it (apt-file(1)).
 const FALLBACK: &str = "Contents-deb-legacy";
 
-/// How long an index is taken to be current, where nothing says otherwise.
+/// The age up to which an index is current, if nothing else is configured.
 const FRESH: Duration = Duration::from_secs(3600);
 
 /// The file that says when the index of packages was fetched.
 const UPDATED: &str = "updated";
 
-/// How often a mirror is asked that answers with halves of an update, and how long is waited before each time.
+/// The pauses before each attempt at a mirror that answers with halves of an update; their number is the number of
+/// attempts.
 const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
 
-/// How long a mirror may send nothing of any package; by itself, apt waits longer than that for each.
+/// The time that a mirror may send nothing of any package; apt itself waits longer than that for each.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// One suite for one machine.
@@ -87,7 +88,7 @@ pub(crate) fn host_suite() -> Option<Suite> {
     suite::of_os_release(&OsRelease::host())
 }
 
-/// Why apt cannot be used here; `None` where it can.
+/// The reason for which apt cannot be used here; `None` if it can.
 pub(crate) fn missing() -> Option<&'static str> {
     ["apt-get", "apt-cache", "dpkg-deb"].into_iter().find(|program| !is_program(program))
 }
@@ -98,7 +99,7 @@ pub(super) fn is_program(name: &str) -> bool {
 }
 
 impl<'s> Apt<'s> {
-    /// Its folder is made in `cache`; the lock of the suite must be held.
+    /// Its directory is made in `cache`; the lock of the suite must be held.
     pub(super) fn open(cache: &Cache, suite: &Suite, machine: Machine, stop: Stop<'s>) -> Result<Self> {
         let architecture = super::cache::architecture(machine)?;
         if let Some(program) = missing() {
@@ -138,7 +139,7 @@ impl<'s> Apt<'s> {
         self.machine.debian().unwrap_or_default()
     }
 
-    /// How old an index is, where it is there at all; `mark` is the file that says so.
+    /// The age of an index, if it exists; `mark` is the file that records it.
     fn age(&self, mark: &str) -> Option<Duration> {
         let updated = fs::metadata(self.folder.join(mark)).ok()?.modified().ok()?;
         SystemTime::now().duration_since(updated).ok()
@@ -170,7 +171,7 @@ impl Index for Apt<'_> {
         self.age(UPDATED).is_some_and(|age| age < FRESH)
     }
 
-    /// What is caught in the middle of a mirror's own update is asked for again.
+    /// Retries an index that was caught in the middle of a mirror's own update.
     fn update(&self) -> Result<()> {
         let mut last = None;
         for time in TRIES {
@@ -303,12 +304,12 @@ impl Index for Apt<'_> {
     }
 }
 
-/// A folder that is filled from a mirror. apt gives up on each request after a while, and then makes the next: with
+/// A directory that is filled from a mirror. apt gives up on each request after a while, and then makes the next: with
 /// many packages, and a mirror that takes requests and does not answer, that would be hours.
 struct Growth<'f> {
     folder: &'f Path,
     limit: Duration,
-    /// How much there was, and since when.
+    /// The number of bytes so far, and the time of the last change.
     last: Cell<(u64, Instant)>,
 }
 
@@ -390,7 +391,7 @@ fn configuration(folder: &Path, architecture: &str) -> Result<String> {
         Error::failed("the cache folder's path cannot be written in apt's configuration")
             .help("name another folder: export CARGO_ROOTFS_CACHE=DIR")
     })?;
-    // Without root there is nobody to change to; with it, `_apt` may not enter root's cache folder.
+    // Without root there is nobody to change to; with it, `_apt` may not enter root's cache directory.
     Ok(format!(
         "Dir::State \"{folder}\";\nDir::State::lists \"{folder}/lists\";\nDir::State::status \"/dev/null\";\n\
          Dir::State::extended_states \"{folder}/extended_states\";\n\
@@ -461,12 +462,12 @@ fn resolved(line: &str) -> Result<Package> {
     Ok(Package { name: name.to_owned(), version, sha256: sha256.to_owned() })
 }
 
-/// What apt said when it failed.
+/// The messages of a failed apt.
 #[derive(Debug, Default)]
 struct Said {
     /// Its errors and warnings, as they are, without a mark.
     lines: Vec<String>,
-    /// Why it could not fetch something, which of a release is no error's text.
+    /// The reasons for failed fetches, which for a release are not in an error's text.
     reasons: Vec<String>,
 }
 
@@ -499,7 +500,7 @@ impl Said {
         Self { lines, reasons: reasons.map(|(_, why)| why.trim().to_owned()).collect() }
     }
 
-    /// Why the mirror cannot be reached, where it is that.
+    /// The reason for which the mirror cannot be reached, if that is the failure.
     fn unreachable(&self) -> Option<&str> {
         let words = [
             "Temporary failure resolving",
@@ -521,7 +522,7 @@ impl Said {
         self.lines.iter().any(|line| words.iter().any(|word| line.contains(word)))
     }
 
-    /// Whether the mirror was caught between two states.
+    /// Returns whether the mirror was caught between two states.
     fn is_halfway(&self) -> bool {
         self.says(&[
             "Hash Sum mismatch",
@@ -534,7 +535,7 @@ impl Said {
         ])
     }
 
-    /// Whether the apt of a run that was killed has not ended yet: of all others this one has the suite's lock.
+    /// Returns whether the apt of a killed run is still running: among all runs this one has the suite's lock.
     fn is_held(&self) -> bool {
         self.says(&["Could not get lock"])
     }

@@ -1,6 +1,7 @@
-//! `--sysroot auto`: what this machine has for another architecture already, the nearest first, and else a distribution.
+//! `--sysroot auto`: what this machine has for another architecture already, the nearest first, and else a
+//! distribution.
 //!
-//! It reads folders, and asks the linker for its own; what is missing in a candidate is said.
+//! It reads directories, and asks the linker for its own; what is missing in a candidate is said.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -20,27 +21,27 @@ use crate::target::{Machine, Target};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) place: Place,
-    /// Why it is taken, as `the sysroot of aarch64-linux-gnu-gcc`; empty where that is plain.
+    /// The reason for the choice, as `the sysroot of aarch64-linux-gnu-gcc`; empty if it is obvious.
     pub(crate) why: String,
 }
 
-/// Where a sysroot is.
+/// The place of a sysroot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     Folder(Utf8PathBuf),
     Suite(Suite),
 }
 
-/// What is asked of a candidate.
+/// The requirements on a candidate.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) target: &'a Target,
     pub(crate) tools: &'a [String],
     /// The program that links for the target, where one is known.
     pub(crate) linker: Option<&'a OsStr>,
-    /// What the project's lock has for this architecture.
+    /// The suite that the project's lock has for this architecture.
     pub(crate) locked: Option<&'a Suite>,
-    /// Whether packages are wanted by name, which only a distribution has.
+    /// True if packages are requested by name, which only a distribution has.
     pub(crate) packages: bool,
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
     Ok((candidates, passed_over))
 }
 
-/// Folders where compilers and distributions have libraries of other architectures, the nearest first.
+/// Directories where compilers and distributions have libraries of other architectures, the nearest first.
 fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
     let gnu = gnu_triple(asked.target);
     let gcc = format!("{gnu}-gcc");
@@ -106,7 +107,7 @@ fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
     folders
 }
 
-/// What `-print-sysroot` says; a compiler that is built for this machine's own root says `/`, or nothing.
+/// The answer to `-print-sysroot`. A compiler that was built for this machine's own root answers `/`, or nothing.
 fn own_sysroot(linker: &OsStr) -> Option<Utf8PathBuf> {
     let said = duct::cmd(linker.to_owned(), ["-print-sysroot"]).stdin_null().stderr_null().read().ok()?;
     let folder = Utf8PathBuf::from(said.trim());
@@ -120,7 +121,7 @@ fn gnu_triple(target: &Target) -> String {
     format!("{}-{}", target.gnu_arch(), rest.join("-"))
 }
 
-/// What the folder lacks, in words; `None` where it has nothing to do with the target.
+/// The shortages of the directory, in words; `None` if it is not for the target at all.
 fn lacking(folder: &Utf8Path, asked: &Asked<'_>) -> std::result::Result<(), Option<String>> {
     let machine = asked.target.machine();
     let mut view = Sysroot::open(Path::new(folder)).map_err(|_| None)?;

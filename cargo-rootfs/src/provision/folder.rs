@@ -1,4 +1,4 @@
-//! Whole folders of the cache: what lies in them, whether all of it is there, and how they go.
+//! Whole directories of the cache: what lies in them, whether all of it is there, and how they go.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// What is in a folder, sorted; nothing where it is not there.
+/// The paths in a directory, sorted; none if it does not exist.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let found = match fs::read_dir(folder) {
         Ok(found) => found,
@@ -22,7 +22,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// A record for each file and link below `root`: `f` or `l`, size and time of change of eight bytes each, the path, a
 /// NUL.
-/// Folders are known by what is in them.
+/// Directories are known by what is in them.
 pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -65,7 +65,8 @@ pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-/// Whether all that was recorded is there, and was not written to. Bytes are not compared: that would take longer than all else of a run.
+/// Returns whether all recorded files exist and were not written to. Bytes are not compared: that would take longer
+/// than the rest of a run.
 pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -89,7 +90,7 @@ pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
         })
 }
 
-/// Removes a tree, folders that their owner may not write to among it.
+/// Removes a tree, directories that their owner may not write to among it.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -119,7 +120,7 @@ pub(super) fn size_of(path: &Path) -> u64 {
     }
 }
 
-/// Whether a run is making it, or left it when it was killed.
+/// Returns whether a run is making it, or a killed run left it.
 pub(super) fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }

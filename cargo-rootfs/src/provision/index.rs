@@ -27,7 +27,7 @@ pub(super) trait Index {
     /// Those of `names` that have a version to take.
     fn known(&self, names: &[String]) -> Result<Vec<String>>;
 
-    /// Whether the index of all files was fetched, and lately.
+    /// Returns whether the index of all files was fetched recently.
     fn has_contents(&self, contents: Contents, network: Network) -> bool;
 
     /// Fetches the index of all files. A mirror that has none is no failure.

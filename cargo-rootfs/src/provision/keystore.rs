@@ -11,7 +11,7 @@ const PASSWORD: &str = "changeit";
 const MAGIC: u32 = 0xfeed_feed;
 const VERSION: u32 = 2;
 
-/// What an entry is that has no private key.
+/// The type of an entry without a private key.
 const TRUSTED: u32 = 2;
 
 /// A keystore of certificates in DER, each with its alias. None was added at any time.

@@ -33,11 +33,11 @@ pub(crate) struct Section {
     pub(crate) suite: Suite,
     /// Debian's name for it.
     pub(crate) architecture: String,
-    /// Whether `--sysroot auto` means this one.
+    /// True if `--sysroot auto` means this one.
     pub(crate) is_auto: bool,
-    /// What was asked for, and the package that has it; nothing where a recommended one is not to be had.
+    /// The requests, each with the package that has it; an empty name if a recommended one is not available.
     pub(crate) wants: BTreeMap<Want, String>,
-    /// What these need, themselves among it.
+    /// The packages that these need, including themselves.
     pub(crate) packages: Vec<Package>,
 }
 
@@ -138,7 +138,7 @@ impl Section {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// What is wanted and not there.
+    /// The requests that it does not satisfy.
     pub(super) fn lacking<'w>(&self, wants: &'w BTreeSet<Want>) -> Vec<&'w Want> {
         let has = |want: &&Want| {
             let package = self.wants.get(want);
@@ -147,7 +147,7 @@ impl Section {
         wants.iter().filter(|want| !has(want)).collect()
     }
 
-    /// What is not as in `old`, one package a line.
+    /// The changes from `old`, one package a line.
     pub(crate) fn changes(&self, old: &Self) -> Vec<String> {
         let changed = self.packages.iter().filter_map(|new| match old.package(&new.name) {
             None => Some(format!("{} {}, new", new.name, new.version)),

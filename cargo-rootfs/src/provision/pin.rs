@@ -1,4 +1,5 @@
-//! Where the versions of a sysroot's packages are written down: a project's lock, or the cache for who has no project.
+//! The place where versions of a sysroot's packages are recorded: a project's lock, or the cache for a run without a
+//! project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 /// The name of the lock, beside Cargo.lock.
 pub(super) const LOCK: &str = "rootfs.lock";
 
-/// How long the answer to a request without a project is taken to be current.
+/// The age up to which the answer to a request without a project is current.
 const CURRENT: Duration = Duration::from_secs(24 * 3600);
 
 /// A lock on the disk.
@@ -88,7 +89,7 @@ impl Pin {
     }
 }
 
-/// What a lock had when it was read.
+/// The state of a lock when it was read.
 pub(super) struct Known {
     pub(super) section: Section,
     is_current: bool,

@@ -1,4 +1,4 @@
-//! What goes from the cache, and what stays.
+//! The choice of cached things to remove.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use super::cache::{CONTENTS, Cache, ROOT, UNPACKED};
 use super::folder::{entries, is_temporary, remove, size_of};
 use crate::error::{Error, Result};
 
-/// What `sysroot prune` may take away.
+/// The scope of `sysroot prune`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Prune {
-    /// What no run has used for so long.
+    /// Everything that no run has used for this long.
     Unused(Duration),
     /// All of it.
     All,

@@ -1,4 +1,4 @@
-//! What is asked of this room, and what it tells meanwhile.
+//! Requests to this room, and its reports on progress.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,32 +15,32 @@ pub(crate) struct Request {
     pub(crate) suite: Suite,
     pub(crate) machine: Machine,
     pub(crate) wants: BTreeSet<Want>,
-    /// What would be of use, if any package has it.
+    /// The requests that are satisfied if any package has them.
     pub(crate) hopes: BTreeSet<Want>,
     pub(crate) pinned: Pinned,
     pub(crate) may: May,
-    /// Whether nothing but `--sysroot auto`, or nothing, was asked for.
+    /// True if `--sysroot auto`, or no `--sysroot`, was given.
     pub(crate) is_auto: bool,
 }
 
 impl Request {
-    /// What must be there.
+    /// The requests that must be satisfied.
     pub(super) fn all_wants(&self) -> BTreeSet<Want> {
         let base = base().into_iter().map(|name| Want::Package(name.to_owned()));
         base.chain(self.wants.iter().cloned()).collect()
     }
 }
 
-/// Where the versions are written down.
+/// The place where versions are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pinned {
-    /// In `rootfs.lock` of this folder.
+    /// In `rootfs.lock` of this directory.
     Project(PathBuf),
     /// In the cache, for a day: there is no project.
     Nowhere,
 }
 
-/// What `--locked`, `--offline` and `--frozen` forbid.
+/// The permissions that `--locked`, `--offline` and `--frozen` take away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct May {
     pub(crate) change_lock: Lockfile,
@@ -65,7 +65,7 @@ pub(crate) enum Network {
     Unused,
 }
 
-/// What goes on.
+/// A step of the work.
 #[derive(Debug)]
 pub(crate) enum Step<'s> {
     /// Another process makes one of the same suite.
@@ -96,7 +96,7 @@ pub(crate) trait Watch {
 /// Fails where it was asked to stop.
 pub(crate) type Stop<'s> = &'s dyn Fn() -> Result<()>;
 
-/// How long is waited before it is asked again whether to stop.
+/// The pause between checks for an interruption.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Waits, as long as nobody asks to stop.

@@ -1,4 +1,4 @@
-//! Where a suite's packages are: the host's own mirrors of the distribution, else the public ones.
+//! The mirrors of a suite: the host's own ones of the distribution, or the public ones.
 //!
 //! It turns the text of sources.list(5) files into another; reading them is for [`super::apt`].
 
@@ -84,7 +84,7 @@ fn of_distribution(mut entry: Entry, suite: &Suite, host: Option<&Suite>) -> Opt
     (!entry.suites.is_empty()).then_some(entry)
 }
 
-/// What follows the name of the host's suite.
+/// The rest of a suite's name after that of the host's.
 fn pocket<'t>(text: &'t str, distribution: Distribution, host: &str) -> Option<&'t str> {
     let text = text.trim_end_matches('/');
     let names = std::iter::once(host).chain(distribution.aliases()).chain(["sid"]);

@@ -29,7 +29,7 @@ pub(crate) struct Suite {
 /// One line of a distribution's sources: a mirror, and the pockets of a suite that it has.
 pub(super) struct DefaultSource {
     pub(super) mirror: &'static str,
-    /// What follows the suite's name.
+    /// The suffixes of the suite's name.
     pub(super) pockets: Vec<&'static str>,
     /// The end of its mirrors' names; a whole name where it begins with no dot.
     domain: Option<&'static str>,
@@ -67,7 +67,7 @@ impl Distribution {
         table(data(), self.id()).expect("each distribution has its table, which a test reads")
     }
 
-    /// Where its archive keys are installed, and the package that installs them there.
+    /// The path of its archive keys, and the package that installs them.
     pub(super) fn keyring(self) -> (&'static str, &'static str) {
         let of = |key| text(self.row(), key).unwrap_or_default();
         (of("keyring"), of("keyring-package"))

@@ -64,7 +64,7 @@ struct Mirror {
     debs: RefCell<Vec<Deb>>,
     is_fetched: Cell<bool>,
     has_contents: Cell<bool>,
-    /// What it was asked for.
+    /// The requests that it received.
     asked: RefCell<Vec<String>>,
     said: RefCell<Vec<String>>,
     cache: tempfile::TempDir,
@@ -89,7 +89,7 @@ impl Mirror {
         self.asked.borrow_mut().push(what.into());
     }
 
-    /// A sysroot with `wants` on arm64, of a project whose lock is in the mirror's folder.
+    /// A sysroot with `wants` on arm64, of a project whose lock is in the mirror's directory.
     fn provide(&self, wants: &[Want], may: May) -> Result<Provided> {
         let request = Request {
             suite: Suite::parse("debian:bookworm").unwrap(),

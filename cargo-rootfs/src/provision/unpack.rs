@@ -1,4 +1,4 @@
-//! From the file of a package to a folder of the cache, once for all sysroots that it is part of.
+//! From the file of a package to a directory of the cache, once for all sysroots that it is part of.
 //!
 //! dpkg-deb and tar unpack it; none of its scripts is kept, let alone run.
 
@@ -62,7 +62,7 @@ fn one(cache: &Cache, architecture: &str, package: &Package, deb: &Path) -> Resu
     match filled {
         Ok(()) => cache.keep_unpacked(staging, package, architecture),
         Err(error) => {
-            // What packages' folders do not let their owner remove, at least by himself.
+            // What packages' directories do not let their owner remove, at least by himself.
             let _ = super::folder::remove(staging.path());
             Err(error)
         }
@@ -96,7 +96,7 @@ fn has_set_id(root: &Path, names: &[u8]) -> bool {
     })
 }
 
-/// Where `path` is in the root, behind the links of a merged /usr.
+/// The real path of `path` in the root, through the links of a merged /usr.
 fn real(root: &Path, path: &str) -> Option<String> {
     let path = root.join(path);
     let folder = path.parent()?.canonicalize().ok()?.join(path.file_name()?);
@@ -136,7 +136,7 @@ fn set_id_mode(text: &str) -> Option<u32> {
     (mode & SET_ID != 0).then_some(mode)
 }
 
-/// `dpkg-deb --extract` would put folders in the place of the links of a merged /usr. Gives the names.
+/// `dpkg-deb --extract` would put directories in the place of the links of a merged /usr. Gives the names.
 fn files(cache: &Cache, deb: &Path, root: &Path) -> Result<Vec<u8>> {
     let archive = duct::cmd("dpkg-deb", [OsStr::new("--fsys-tarfile"), deb.as_os_str()]);
     let words = [
@@ -175,7 +175,7 @@ fn run(cache: &Cache, deb: &Path, command: duct::Expression) -> Result<Vec<u8>> 
     Err(said.lines().take(4).fold(error, |error, line| error.detail(line.to_owned())))
 }
 
-/// The names that tar prints, as dpkg keeps them: absolute, the root as `/.`, folders without a slash.
+/// The names that tar prints, as dpkg keeps them: absolute, the root as `/.`, directories without a slash.
 fn list(names: &[u8]) -> Vec<u8> {
     let mut list = Vec::new();
     for name in names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty()) {

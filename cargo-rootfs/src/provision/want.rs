@@ -47,7 +47,7 @@ impl Want {
         }
     }
 
-    /// Whether it may be lacking for good.
+    /// Returns whether it may stay unsatisfied.
     pub(crate) fn is_recommended(&self) -> bool {
         matches!(self, Self::Recommended(_))
     }
@@ -58,7 +58,7 @@ impl Want {
         }
     }
 
-    /// Where a package may have it.
+    /// The paths at which a package may have it.
     pub(super) fn places<'w>(&'w self, recipe: &Recipe) -> Places<'w> {
         let choices = match self {
             Self::Tool(tool) if tool.starts_with('/') => recipe.choices(tool),
@@ -73,7 +73,7 @@ impl Want {
         Places { want: self, choices, finders }
     }
 
-    /// Whether a file of this path, without a slash before it, is it.
+    /// Returns whether a file of this path, without a leading slash, satisfies it.
     fn is_at(&self, path: &str) -> bool {
         let Some((folder, file)) = path.rsplit_once('/') else { return false };
         let merged = folder.strip_prefix("usr/").unwrap_or(folder);
@@ -150,7 +150,7 @@ impl Owner {
     }
 }
 
-/// Where a package may have what is wanted: itself, or what a link of alternatives leads to.
+/// The paths at which a package may have the request: itself, or the destination of an alternative.
 pub(super) struct Places<'w> {
     want: &'w Want,
     choices: Vec<String>,
@@ -158,7 +158,7 @@ pub(super) struct Places<'w> {
 }
 
 impl Places<'_> {
-    /// Whether a line of an index of files is worth a closer look.
+    /// Returns whether a line of an index of files is worth parsing.
     pub(super) fn may_be_in(&self, line: &[u8]) -> bool {
         self.finders.iter().any(|finder| finder.find(line).is_some())
     }
@@ -188,10 +188,10 @@ impl Places<'_> {
     }
 }
 
-/// Where tools are that need no path.
+/// The directories of tools that need no path.
 const TOOL_FOLDERS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
 
-/// Whether a path of an index, without a slash before it, is `path` in a merged /usr.
+/// Returns whether a path of an index, without a leading slash, is `path` in a merged /usr.
 fn is_same(listed: &str, path: &str) -> bool {
     let merged = |path: &str| path.strip_prefix("usr/").unwrap_or(path).to_owned();
     merged(listed) == merged(path.trim_start_matches('/'))
@@ -211,7 +211,7 @@ impl fmt::Display for Want {
     }
 }
 
-/// How a library's package is named after its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
+/// The names of a library's package by its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
 /// `libbfd-2.40.so` in `libbfd-2.40` (<https://www.debian.org/doc/debian-policy/ch-sharedlibs.html>).
 fn by_policy(soname: &str) -> Vec<String> {
     if let Some(known) = known_owner("libraries", soname) {

@@ -55,7 +55,7 @@ pub(crate) struct Sent {
 pub(crate) struct Tagged<'i> {
     client: Client<'i>,
     top: Manifest,
-    /// What was sent.
+    /// The bytes that were sent.
     pub(crate) sent: Sent,
 }
 

@@ -272,7 +272,7 @@ impl<'i> Transport<'i> {
         Ok(Answer { status: response.status().as_u16(), response })
     }
 
-    /// Whether `url` is the registry itself, to which alone credentials go.
+    /// Returns whether `url` is of the registry itself, the only host that gets credentials.
     fn is_own(&self, url: &str) -> bool {
         url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -377,7 +377,7 @@ fn agent(is_insecure: bool) -> Result<Agent> {
     Ok(config.build().new_agent())
 }
 
-/// Whether an error of a request may be another one's luck: anything but a refusal that stays.
+/// Returns whether a retry may help: after anything but a permanent refusal.
 fn is_passing(error: &Error) -> bool {
     use ureq::Error as E;
     let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<E>());

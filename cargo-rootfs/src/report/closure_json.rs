@@ -62,7 +62,7 @@ fn loaded(out: &mut Vec<u8>, is_first: bool, object: &Loaded) {
     field(out, b",\"found_by\":", object.found_by.as_str().as_bytes());
 }
 
-/// What dlopen notes add: of each who needs it first, and what the note says, where it is one that names it.
+/// The objects that dlopen notes add: for each the first object that needs it, and the note that names it, if any.
 fn opened(out: &mut Vec<u8>, closure: &Closure) {
     out.extend_from_slice(b"],\"dlopen\":[");
     let added = &closure.objects[closure.at_start..];
@@ -123,7 +123,7 @@ fn notes(out: &mut Vec<u8>, closure: &Closure) {
     out.push(b']');
 }
 
-/// What better hardware maps besides; `hwcaps` is the subdirectory, null for what only a variant needs.
+/// The objects that better hardware maps besides; `hwcaps` is the subdirectory, null for needs of a variant alone.
 fn variants(out: &mut Vec<u8>, closure: &Closure) {
     if closure.variants.is_empty() {
         return;
@@ -140,7 +140,8 @@ fn variants(out: &mut Vec<u8>, closure: &Closure) {
     out.push(b']');
 }
 
-/// What may be opened without a note, and what calls dlopen(3) and names nothing, where that was looked for.
+/// The libraries that may be opened without a note, and the objects that call dlopen(3) and name nothing, if both were
+/// searched.
 fn may_open(out: &mut Vec<u8>, closure: &Closure) {
     if !closure.may_open.is_empty() {
         out.extend_from_slice(b",\"may_open\":[");
@@ -174,7 +175,7 @@ fn given(out: &mut Vec<u8>, closure: &Closure) {
     out.push(b']');
 }
 
-/// What a note says besides its sonames.
+/// The contents of a note besides its sonames.
 fn said(out: &mut Vec<u8>, note: &Note) {
     field(out, b",\"priority\":", note.priority.as_str().as_bytes());
     note.feature.iter().for_each(|text| field(out, b",\"feature\":", text.as_bytes()));

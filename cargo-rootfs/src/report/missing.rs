@@ -49,8 +49,8 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, remedy: &str)
     error.help(format!("{remedy}, or pass --library-path DIR"))
 }
 
-/// What is missing from several closures, by name and by what is wrong with it, in the order in which it was
-/// first met; each object that needs it once, however many closures it is in.
+/// The missing names of several closures, grouped by name and fault, in the order of discovery; each object that needs
+/// one appears once, however many closures it is in.
 pub fn by_library<'m>(all: impl IntoIterator<Item = &'m Missing>) -> Vec<Vec<&'m Missing>> {
     let mut libraries: Vec<Vec<&Missing>> = Vec::new();
     let mut known = FxHashMap::default();

@@ -41,7 +41,7 @@ fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
     }
 }
 
-/// Where a newer library comes from: another sysroot, where it is glibc that is too old.
+/// The source of a newer library: another sysroot, if glibc is too old.
 fn newer(lacking: &Unsatisfied, os_release: &[u8]) -> String {
     let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
     match too_old.map(|glibc| proposal::suite_with(glibc, os_release)) {

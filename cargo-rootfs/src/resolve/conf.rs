@@ -1,4 +1,4 @@
-//! ld.so.conf with its includes: the folders that ldconfig(8) would have put into a cache.
+//! ld.so.conf with its includes: the directories that ldconfig(8) would have put into a cache.
 //!
 //! The loader never reads it. It stands in where a sysroot, freshly extracted, has no cache yet.
 
@@ -12,7 +12,7 @@ const MAX_LENGTH: usize = 1 << 20;
 /// The most that is included, counted in patterns and in files that match them.
 const MAX_INCLUDES: usize = 1024;
 
-/// The folders that `/etc/ld.so.conf` names, in order, each once.
+/// The directories that `/etc/ld.so.conf` names, in order, each once.
 pub(super) fn folders(files: &mut dyn Files) -> Vec<RootfsPath> {
     let mut reading = Reading { left: MAX_INCLUDES, ..Reading::default() };
     reading.file(files, &RootfsPath::root().join(b"etc/ld.so.conf"));
@@ -42,7 +42,7 @@ impl Reading {
             if let Some(patterns) = directive(line, b"include") {
                 self.include(files, path, patterns);
             } else if directive(line, b"hwcap").is_none() {
-                // `/some/dir=libc6` is an old way to say which libc a folder is for.
+                // `/some/dir=libc6` is an old way to say which libc a directory is for.
                 let folder = line.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
                 if let Some(folder) = RootfsPath::from_bytes(folder) {
                     if self.known.insert(folder.clone()) {

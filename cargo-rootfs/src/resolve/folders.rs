@@ -1,4 +1,4 @@
-//! Lists of folders, as loaders make them of a search path's text.
+//! Lists of directories, as loaders make them of a search path's text.
 //!
 //! Contents of directories are not looked at, except for the subdirectories for particular hardware, which come before
 //! them.
@@ -10,7 +10,7 @@ use super::{Files, Find, hwcaps};
 use crate::elf::Bytes;
 use crate::path::RootfsPath;
 
-/// A folder of a list.
+/// A directory of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Folder {
     pub(super) path: RootfsPath,
@@ -25,8 +25,8 @@ pub(super) struct Folder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Absolute,
-    /// It starts from the current folder. glibc's loader never finds out that such a one is not there (`fillin_rpath`,
-    /// elf/dl-load.c: the current folder might change).
+    /// It starts from the current directory. glibc's loader never finds out that such a one is not there
+    /// (`fillin_rpath`, elf/dl-load.c: the current directory might change).
     Relative,
     /// One for particular hardware, below the next one of the list that is not.
     Hardware,
@@ -53,10 +53,10 @@ impl Folder {
         self.kind == Kind::Absolute && self.length == 1
     }
 
-    /// An element of a path; `None` where it starts from a current folder that there is not.
+    /// An element of a path; `None` where it starts from a current directory that there is not.
     fn element(text: &[u8], current: Option<&RootfsPath>) -> Option<Self> {
         let trimmed = text.len() - text.iter().rev().take_while(|byte| **byte == b'/').count();
-        // The root, and the current folder, have no slash of their own to be added.
+        // The root, and the current directory, have no slash of their own to be added.
         let length = if trimmed == 0 { text.len().min(1) } else { trimmed + 1 };
         match text.first() {
             Some(b'/') => Some(Self { length, ..Self::new(RootfsPath::from_bytes(text)?) }),
@@ -65,8 +65,8 @@ impl Folder {
     }
 }
 
-/// The folders of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
-/// for the current folder (ld.so(8)); without one, as in an image, they stand for nothing.
+/// The directories of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
+/// for the current directory (ld.so(8)); without one, as in an image, they stand for nothing.
 pub(super) fn elements(
     path: &[u8],
     separators: &[u8],
@@ -89,7 +89,7 @@ pub(super) fn elements(
     folders
 }
 
-/// The folders of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
+/// The directories of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
 pub(super) fn musl_elements(path: &[u8], current: Option<&RootfsPath>) -> Vec<Folder> {
     let elements = path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty());
     // A slash is put between, whatever the element ends with.

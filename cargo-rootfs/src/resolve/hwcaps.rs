@@ -1,4 +1,4 @@
-//! glibc-hwcaps: below each folder that glibc's loader searches, libraries for particular hardware may lie in a
+//! glibc-hwcaps: below each directory that glibc's loader searches, libraries for particular hardware may lie in a
 //! subdirectory of that name, as `glibc-hwcaps/x86-64-v3` (ld.so(8), since glibc 2.33).
 //!
 //! The hardware is unknown: an image runs on any machine of its architecture.
@@ -40,7 +40,7 @@ pub(super) fn below(folder: &RootfsPath, level: &[u8]) -> RootfsPath {
     folder.join(GLIBC_HWCAPS).join(level)
 }
 
-/// The folder that `path` is searched for in, where it is in a subdirectory of it.
+/// The directory that `path` is searched for in, where it is in a subdirectory of it.
 pub(crate) fn above(path: &RootfsPath) -> Option<RootfsPath> {
     let hwcaps = path.parent()?.parent()?;
     (hwcaps.file_name() == GLIBC_HWCAPS).then(|| hwcaps.parent())?

@@ -1,6 +1,6 @@
-//! The folders for particular hardware that glibc's loaders searched before 2.37: `tls`, `x86_64` and their kin, below
-//! each folder of a list and before it (`_dl_important_hwcaps`, elf/dl-hwcaps.c, and `search_cache`, elf/dl-cache.c,
-//! of those releases).
+//! The directories for particular hardware that glibc's loaders searched before 2.37: `tls`, `x86_64` and their kin,
+//! below each directory of a list and before it (`_dl_important_hwcaps`, elf/dl-hwcaps.c, and `search_cache`,
+//! elf/dl-cache.c, of those releases).
 //!
 //! An image must run on the baseline of its architecture, so it is the baseline's names that count, as they do for
 //! `$PLATFORM`: what a better processor would find first is not taken. glibc-hwcaps is another thing.
@@ -12,7 +12,7 @@ use crate::target::{LegacyHwcaps, Machine};
 /// The hardware names of a machine's baseline.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Legacy {
-    /// Paths below a folder, in the order in which they are searched.
+    /// Paths below a directory, in the order in which they are searched.
     subfolders: Vec<Vec<u8>>,
     /// Bits of a cache's entry that the baseline has.
     known: u64,
@@ -21,7 +21,7 @@ pub(super) struct Legacy {
     platform: u64,
 }
 
-/// The bit of an entry below a folder `tls`.
+/// The bit of an entry below a directory `tls`.
 const TLS: u64 = 1 << 63;
 
 impl Legacy {
@@ -43,7 +43,7 @@ impl Legacy {
         }
     }
 
-    /// The folders that are searched before `folder`, of those that are there.
+    /// The directories that are searched before `folder`, of those that are there.
     pub(super) fn below(&self, files: &mut dyn Files, folder: &RootfsPath) -> Vec<RootfsPath> {
         let mut is_dir = |name: &[u8]| {
             let path = folder.join(name);

@@ -12,10 +12,10 @@ use crate::path::RootfsPath;
 /// A part of `--library-path`. The parts are searched in order, as one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LibraryPath {
-    /// A folder.
+    /// A directory.
     Folder(RootfsPath),
     /// The text of a variable. What it means depends on the program: glibc separates its elements by `:` and by
-    /// `;`, an empty one is the current folder, and its tokens are the program's; musl separates them by `:` and
+    /// `;`, an empty one is the current directory, and its tokens are the program's; musl separates them by `:` and
     /// by newlines, drops empty ones and knows no tokens (ld.so(8); `path_open`, ldso/dynlink.c).
     Text(Bytes),
 }
@@ -37,7 +37,7 @@ pub(super) fn depends_on_origin(parts: &[LibraryPath]) -> bool {
     parts.iter().any(LibraryPath::depends_on_origin)
 }
 
-/// The folders of all parts, for a program in `origin` (`_dl_init_paths`, elf/dl-load.c: the tokens are those of
+/// The directories of all parts, for a program in `origin` (`_dl_init_paths`, elf/dl-load.c: the tokens are those of
 /// the program, whoever needs the library).
 pub(super) fn folders(
     files: &mut dyn Files,

@@ -34,7 +34,7 @@ pub struct Loader {
     pub file: Option<(RootfsPath, FileId)>,
     /// DT_SONAME of the loader, by which others need it.
     pub(super) soname: Option<Bytes>,
-    /// The folders that it searches last.
+    /// The directories that it searches last.
     pub default_dirs: Vec<RootfsPath>,
     /// The same as lists are.
     pub(super) default_folders: Folders,
@@ -42,13 +42,13 @@ pub struct Loader {
     pub(super) lib: Bytes,
     /// `/etc/ld.so.cache`, where the loader would take it.
     pub(super) cache: Option<Arc<Cache>>,
-    /// Folders of ld.so.conf, as it writes them; empty where there is a cache.
+    /// Directories of ld.so.conf, as it writes them; empty where there is a cache.
     conf_dirs: Vec<RootfsPath>,
     /// The list that is searched in place of a cache.
     pub(super) conf_folders: Folders,
     /// The release of its libc; one of glibc before 2.33 does not say.
     release: Option<(u32, u32)>,
-    /// The folders for particular hardware that it searches.
+    /// The directories for particular hardware that it searches.
     legacy: Option<Legacy>,
     /// The names in `/etc/ld.so.preload`.
     pub(super) preload: Vec<Bytes>,
@@ -58,7 +58,7 @@ pub struct Loader {
     pub active: Vec<Bytes>,
 }
 
-/// The longest loader that is searched for its built-in folders; glibc's has 250 KiB, musl's 800.
+/// The longest loader that is searched for its built-in directories; glibc's has 250 KiB, musl's 800.
 const MAX_LOADER: usize = 16 << 20;
 
 /// The longest `/etc/ld.so.preload` that is read.
@@ -70,7 +70,7 @@ impl Loader {
         Tokens { origin: None, lib: &self.lib, platform: self.machine.elf_platform().as_bytes() }
     }
 
-    /// The loader at `path`, for objects of `machine`, started in the folder `current`.
+    /// The loader at `path`, for objects of `machine`, started in the directory `current`.
     pub(super) fn new(files: &mut dyn Files, path: RootfsPath, machine: Machine, current: Option<&RootfsPath>) -> Self {
         let libc = if path.file_name().starts_with(b"ld-musl-") { Libc::Musl } else { Libc::Glibc };
         let file = match files.find(&path) {
@@ -142,8 +142,8 @@ impl Loader {
         loader
     }
 
-    /// A cache of the folders of ld.so.conf would list the glibc-hwcaps subdirectories of all of them, and of the
-    /// default ones, before the folders themselves.
+    /// A cache of the directories of ld.so.conf would list the glibc-hwcaps subdirectories of all of them, and of the
+    /// default ones, before the directories themselves.
     fn make_lists(&mut self, files: &mut dyn Files) {
         let folders = |paths: &[RootfsPath]| paths.iter().cloned().map(Folder::new).collect::<Vec<_>>();
         self.default_folders = self.list(files, folders(&self.default_dirs));
@@ -207,7 +207,7 @@ impl Loader {
         self.release.is_some_and(|release| release >= (major, minor))
     }
 
-    /// The list of these folders, each after those for particular hardware below it.
+    /// The list of these directories, each after those for particular hardware below it.
     pub(super) fn list(&self, files: &mut dyn Files, folders: Vec<Folder>) -> Folders {
         if self.legacy.is_none() && self.active.is_empty() {
             return folders.into();
@@ -223,7 +223,7 @@ impl Loader {
     }
 
     /// `/etc/ld-musl-ARCH.path` beside the loader's prefix, else what is built in (ldso/dynlink.c). One that is there
-    /// and cannot be read leaves no folders.
+    /// and cannot be read leaves no directories.
     fn musl(&mut self, files: &mut dyn Files, image: &[u8], current: Option<&RootfsPath>) {
         let built_in = || musl_folders(image).unwrap_or_else(|| b"/lib:/usr/local/lib:/usr/lib".to_vec());
         let text = match self.musl_path_file().map(|path| files.find(&path)) {
@@ -268,7 +268,7 @@ fn is_musl_itself(name: &[u8]) -> bool {
     [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
 }
 
-/// Debian's and Fedora's folders together, for a tree whose loader is absent: then nothing runs there
+/// Debian's and Fedora's directories together, for a tree whose loader is absent: then nothing runs there
 /// anyway, but what else is missing can still be told.
 fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
     let triplet = machine.multiarch();
@@ -326,7 +326,7 @@ fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     (!folders.is_empty()).then_some(folders)
 }
 
-/// The `sys_path` of musl's ldso/dynlink.c: a string of absolute folders between colons.
+/// The `sys_path` of musl's ldso/dynlink.c: a string of absolute directories between colons.
 fn musl_folders(image: &[u8]) -> Option<Vec<u8>> {
     image
         .split(|byte| *byte == 0)

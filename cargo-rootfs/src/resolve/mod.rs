@@ -73,13 +73,13 @@ pub enum Find {
         /// The file that it leads to.
         file: FileId,
     },
-    /// A folder.
+    /// A directory.
     Dir,
     /// A device, FIFO or socket, by that word.
     Special(&'static str),
     /// Nothing.
     Absent,
-    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    /// Nothing, for what should be a directory on the way, or at its end, is none.
     NotDir,
     /// Too many links.
     Loop,
@@ -127,7 +127,7 @@ pub trait Files {
     fn names_to_open(&mut self, _file: FileId) -> Option<Vec<Bytes>> {
         None
     }
-    /// The names in a folder, sorted; none where it is not one.
+    /// The names in a directory, sorted; none where it is not one.
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>>;
     /// Device and inode: what a file is, across two views of it.
     fn inode(&self, file: FileId) -> (u64, u64);
@@ -150,9 +150,9 @@ pub enum FoundBy {
     LibraryPath,
     /// The loader's cache.
     Cache,
-    /// A folder that ld.so.conf names, in a sysroot that has no cache.
+    /// A directory that ld.so.conf names, in a sysroot that has no cache.
     Conf,
-    /// The loader's default folders.
+    /// The loader's default directories.
     Default,
     /// The name is a path.
     Absolute,

@@ -1,4 +1,4 @@
-//! The search paths that an object brings itself: DT_RPATH and DT_RUNPATH, as lists of folders.
+//! The search paths that an object brings itself: DT_RPATH and DT_RUNPATH, as lists of directories.
 
 use super::Files;
 use super::folders::{Folder, Folders, elements, musl_elements};

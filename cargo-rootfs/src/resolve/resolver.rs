@@ -31,7 +31,7 @@ pub struct Resolver {
     pub(super) notes: Notes,
     /// Of the closure at hand.
     pub(super) progress: Progress,
-    /// The folders of `library_path`, by loader and by the program's folder where they depend on it.
+    /// The directories of `library_path`, by loader and by the program's directory where they depend on it.
     pub(super) library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
     /// The subdirectories that the loaders search on the current hardware.
     hwcaps: Hwcaps,
@@ -97,7 +97,7 @@ pub(super) struct Process<'a> {
 }
 
 impl Resolver {
-    /// `library_path` comes where LD_LIBRARY_PATH would; `current` is the folder that relative paths
+    /// `library_path` comes where LD_LIBRARY_PATH would; `current` is the directory that relative paths
     /// start from, `None` where there is none, as in an image.
     pub fn new(library_path: Vec<LibraryPath>, current: Option<RootfsPath>) -> Self {
         Self {

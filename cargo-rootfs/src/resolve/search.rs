@@ -60,7 +60,7 @@ impl Scope {
 }
 
 /// The most places that are searched for all names of one closure: a file can name more, though none does,
-/// in few bytes, because names can share theirs, and each is looked for in every folder of a path.
+/// in few bytes, because names can share theirs, and each is looked for in every directory of a path.
 pub(super) const MAX_PLACES: usize = 1 << 20;
 /// The most places that are told of where a name was not found.
 const MAX_TRAIL: usize = 1 << 10;
@@ -91,11 +91,11 @@ pub(super) struct Progress {
     /// The number of places that may still be tried.
     pub(super) places_left: usize,
     root: RootFolder,
-    /// The last search came to the root folder, so that its outcome is this program's alone.
+    /// The last search came to the root directory, so that its outcome is this program's alone.
     pub(super) met_root: bool,
 }
 
-/// Before glibc 2.38 the loader asks whether `/` is a folder by an empty name, and finds out that it is not (bug
+/// Before glibc 2.38 the loader asks whether `/` is a directory by an empty name, and finds out that it is not (bug
 /// 30435): it takes what it finds there at first, and after the first name that is not there nothing any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RootFolder {
@@ -128,7 +128,7 @@ impl Search<'_> {
             return self.by_path(name);
         }
         if self.loader.libc == Libc::Musl {
-            // It looks for nothing that no folder can hold (`load_library`, ldso/dynlink.c).
+            // It looks for nothing that no directory can hold (`load_library`, ldso/dynlink.c).
             if name.is_empty() {
                 return Outcome::Bad { path: RootfsPath::root(), reason: "a needed name is empty".to_owned() };
             }
@@ -158,14 +158,14 @@ impl Search<'_> {
         let path = match (name.first(), self.current) {
             (Some(b'/'), _) => RootfsPath::from_bytes(name),
             (_, Some(current)) => Some(current.join(name)),
-            // Relative to whatever folder the program is started in.
+            // Relative to whatever directory the program is started in.
             (_, None) => None,
         };
         let Some(path) = path else {
             self.note(FoundBy::Absolute, None, Some("it is relative to the current folder".to_owned()));
             return Outcome::Missing;
         };
-        // A slash at its end asks for a folder.
+        // A slash at its end asks for a directory.
         let asks_for_folder = name.ends_with(b"/") || name.ends_with(b"/.");
         match self.candidate(&path, asks_for_folder) {
             Candidate::Take(realpath, file) => {
@@ -264,7 +264,7 @@ impl Search<'_> {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
-        // With DF_1_NODEFLIB an entry that begins as a default folder does does not count either.
+        // With DF_1_NODEFLIB an entry that begins as a default directory does does not count either.
         let by_default = self.loader.default_dirs.iter().any(|folder| path.is_within(folder));
         if scope.no_default && by_default {
             self.note(FoundBy::Cache, Some(path), Some("DF_1_NODEFLIB".to_owned()));
@@ -275,7 +275,7 @@ impl Search<'_> {
                 Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache, hwcaps })
             }
             Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
-            // A stale entry; the loader goes on with the default folders.
+            // A stale entry; the loader goes on with the default directories.
             Candidate::Pass(why) => {
                 self.note(FoundBy::Cache, Some(path), Some(why.unwrap_or_else(|| "stale entry".to_owned())));
                 None

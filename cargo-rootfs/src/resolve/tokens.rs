@@ -5,7 +5,7 @@ use crate::elf::Bytes;
 /// The values of the tokens, for one object.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens<'a> {
-    /// The folder of the object; unknown where `None`.
+    /// The directory of the object; unknown where `None`.
     pub(super) origin: Option<&'a [u8]>,
     /// `lib`, `lib64`, `lib/x86_64-linux-gnu`.
     pub(super) lib: &'a [u8],

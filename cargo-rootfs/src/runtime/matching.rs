@@ -1,4 +1,4 @@
-//! Which rules what is in a rootfs calls for.
+//! The rules that the contents of a rootfs fire.
 //!
 //! Each file is looked at once, whatever the number of rules: by the last component of its names.
 
@@ -11,7 +11,7 @@ use super::built_in::{self, Sketch};
 use crate::glob::{Bindings, Captures, Index, bind};
 use crate::path::RootfsPath;
 
-/// What a pattern of `when` begins with that is for scripts, by what runs them.
+/// The prefix of a pattern of `when` that matches scripts by their interpreter.
 pub(super) const RUN_BY: &str = "#!";
 
 /// The beginning of a pattern of `when` that is for the packages of what is packed.

@@ -1,6 +1,6 @@
 //! `[[rule]]`, from TOML or a manifest's metadata to [`Rule`]s: every mistake in it is reported.
 //!
-//! What files there are is not looked at.
+//! It does not look at files.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ fn rules(datum: &Datum) -> Result<Vec<Rule>, Vec<Problem>> {
     rows::named("rule", datum, rule)
 }
 
-/// What a text must be.
+/// The form that a text must have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A path, or a glob of paths.

@@ -1,13 +1,13 @@
 //! The words of configuration files that stand for plugins.
 //!
-//! What a word stands for is the rule's to say.
+//! The meaning of a word is defined by the rule.
 
 use super::Form;
 
 /// The most words that are taken of one file; an nsswitch.conf has twenty.
 const MAX_WORDS: usize = 4096;
 
-/// What a file says.
+/// The words of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Read {
     /// Each once, in order.
@@ -97,7 +97,7 @@ impl Read {
     }
 }
 
-/// Whether it can be a part of a file's name, or its path.
+/// Returns whether it can be a part of a file's name, or its path.
 fn is_sane(word: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/');
     !word.is_empty() && word.len() <= 255 && word.bytes().all(is_plain) && !word.contains("..")

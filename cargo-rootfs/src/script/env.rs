@@ -2,7 +2,7 @@
 //!
 //! The rules are those of GNU's env (src/env.c of coreutils, and "env invocation" in its manual).
 
-/// What env runs.
+/// The program that env runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
     /// A name, or a path.
@@ -18,7 +18,7 @@ const WITH_VALUE: [&[u8]; 6] = [b"-u", b"--unset", b"-C", b"--chdir", b"-a", b"-
 ///
 /// # Errors
 ///
-/// Why nobody can know, in words.
+/// The error is the reason for which nobody can know, in words.
 pub(crate) fn program_of_env(argument: Option<&[u8]>) -> Result<Program, String> {
     let mut words: Vec<Vec<u8>> = argument.iter().map(|word| word.to_vec()).collect();
     words.reverse();
@@ -58,7 +58,7 @@ pub(crate) fn program_of_env(argument: Option<&[u8]>) -> Result<Program, String>
     Err("env is given no program".to_owned())
 }
 
-/// What `-S` or `--split-string` is to take apart, other short options before it included, as in `-vS`.
+/// The text that `-S` or `--split-string` splits, including after other short options, as in `-vS`.
 fn split_string(word: &[u8]) -> Option<Vec<u8>> {
     if let Some(rest) = word.strip_prefix(b"--split-string") {
         return match rest {

@@ -16,7 +16,7 @@ pub(crate) enum Found {
     Absent,
 }
 
-/// Looks for `word` in the folders of `path`, a PATH, or from `workdir`.
+/// Looks for `word` in the directories of `path`, a PATH, or from `workdir`.
 pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &Rootfs) -> Found {
     let places: Vec<RootfsPath> = match word.as_bytes() {
         absolute @ [b'/', ..] => vec![RootfsPath::root().join(absolute)],

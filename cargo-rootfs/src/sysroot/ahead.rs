@@ -26,7 +26,7 @@ const MAX_SIBLINGS: usize = 8;
 
 type Parsed = Result<Arc<Object>, BadObject>;
 
-/// A name to look at, in a folder that is known.
+/// A name to look at, in a directory that is known.
 struct Job {
     parent: NodeId,
     path: RootfsPath,
@@ -108,7 +108,7 @@ fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
 struct Ahead<'s, 'm> {
     sysroot: &'s mut Sysroot,
     more: &'s mut More<'m>,
-    /// Folders as they were named, where they can be looked into.
+    /// Directories as they were named, where they can be looked into.
     folders: FxHashMap<Box<[u8]>, Option<NodeId>>,
     /// Names that were asked for.
     asked: FxHashSet<(NodeId, Box<[u8]>)>,
@@ -142,7 +142,7 @@ impl Ahead<'_, '_> {
         }
     }
 
-    /// A folder that can be looked into from here. In a grafted one, a hidden one, and one that is not on the
+    /// A directory that can be looked into from here. In a grafted one, a hidden one, and one that is not on the
     /// host, the sysroot looks itself.
     fn folder(&mut self, folder: &[u8]) -> Option<NodeId> {
         let sysroot = &mut *self.sysroot;

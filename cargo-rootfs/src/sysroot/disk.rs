@@ -21,7 +21,7 @@ use crate::path::RootfsPath;
 use crate::resolve::BadObject;
 use crate::rootfs::HostStat;
 
-/// A folder of the host, opened.
+/// A directory of the host, opened.
 #[derive(Debug)]
 pub(super) struct Disk {
     root: PathBuf,
@@ -53,17 +53,17 @@ impl Disk {
         Ok(Self { root, handle })
     }
 
-    /// The folder on the host, with its own links resolved.
+    /// The directory on the host, with its own links resolved.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The permission bits of the folder itself.
+    /// The permission bits of the directory itself.
     pub(super) fn mode(&self) -> u32 {
         rustix::fs::fstat(&self.handle).map_or(0o755, |stat| stat.st_mode & 0o7777)
     }
 
-    /// The owner of the folder itself.
+    /// The owner of the directory itself.
     pub(super) fn owner(&self) -> u32 {
         rustix::fs::fstat(&self.handle).map_or(0, |stat| stat.st_uid)
     }

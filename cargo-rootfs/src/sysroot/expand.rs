@@ -40,7 +40,7 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
         Part::Wild(_) => {
             for name in view.names(&at) {
                 let next = at.child(&name);
-                // A name that is in the folder is there, unless a link leads nowhere.
+                // A name that is in the directory is there, unless a link leads nowhere.
                 if part.matches(&name) && (rest.is_empty() || matches!(view.walk(&next).end, End::Dir(_))) {
                     below(view, next, rest, found);
                 }
@@ -52,7 +52,7 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
                 let next = at.child(&name);
                 let walk = view.walk(&next);
                 match walk.end {
-                    // Links to folders could lead round in circles.
+                    // Links to directories could lead round in circles.
                     End::Dir(_) if walk.links.is_empty() => below(view, next, parts, found),
                     End::File(_) if rest.is_empty() => found.push(next),
                     _ => {}

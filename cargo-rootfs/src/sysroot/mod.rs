@@ -1,8 +1,8 @@
-//! A folder of the host seen as a root file system: every path, every absolute or `..` symlink,
+//! A directory of the host seen as a root file system: every path, every absolute or `..` symlink,
 //! resolves inside it.
 //!
 //! It reads names, links and ELF headers, each once, and remembers them; it writes nothing and
-//! executes nothing. Files that are not in the folder but will be in the image (the project's own)
+//! executes nothing. Files that are not in the directory but will be in the image (the project's own)
 //! can be planted into the view.
 
 use std::cell::OnceCell;
@@ -37,7 +37,7 @@ use way::Way;
 /// The most links that one path may lead through, as the kernel has it (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// A folder of the host as a root file system.
+/// A directory of the host as a root file system.
 #[derive(Debug)]
 pub struct Sysroot {
     disk: Arc<Disk>,
@@ -47,7 +47,7 @@ pub struct Sysroot {
     by_inode: FxHashMap<(u64, u64), FileId>,
     /// The destinations of paths of directories, each with a final slash.
     folders: FxHashMap<Box<[u8]>, Reached>,
-    /// Host folders whose files appear in one of the sysroot, before its own.
+    /// Host directories whose files appear in one of the sysroot, before its own.
     grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
 }
@@ -92,7 +92,7 @@ pub struct FileInfo {
 pub struct Walk {
     /// The symlinks it led through, in order: each link's own real path and its target.
     pub links: Links,
-    /// The folders that a `..` led out of: they must be there for the path to work.
+    /// The directories that a `..` led out of: they must be there for the path to work.
     pub passed: Vec<RootfsPath>,
     /// The real path it ended at, free of links; of something that may be absent.
     pub path: RootfsPath,
@@ -108,13 +108,13 @@ pub type Links = Vec<(RootfsPath, Arc<[u8]>)>;
 pub enum End {
     /// A regular file.
     File(FileId),
-    /// A folder, with its mode.
+    /// A directory, with its mode.
     Dir(u32),
     /// A device, FIFO or socket, by that word.
     Special(&'static str),
     /// Nothing.
     Absent,
-    /// Nothing, for what should be a folder on the way, or at its end, is none.
+    /// Nothing, for what should be a directory on the way, or at its end, is none.
     NotDir,
     /// More than 40 links.
     Loop,
@@ -123,7 +123,7 @@ pub enum End {
 }
 
 impl Sysroot {
-    /// Opens the folder `root`.
+    /// Opens the directory `root`.
     pub fn open(root: &Path) -> Result<Self> {
         let disk = Disk::open(root)?;
         Ok(Self {
@@ -138,7 +138,7 @@ impl Sysroot {
         })
     }
 
-    /// Another view of the same folder, which has seen the same and goes on by itself: for another thread. What both
+    /// Another view of the same directory, which has seen the same and goes on by itself: for another thread. What both
     /// would count references to is made twice, for two cores that do so wait for each other at each step.
     #[cfg(feature = "cli")]
     pub(crate) fn twin(&self) -> Self {
@@ -167,7 +167,7 @@ impl Sysroot {
         }
     }
 
-    /// The folder on the host, with its own links resolved.
+    /// The directory on the host, with its own links resolved.
     pub fn root(&self) -> &Path {
         self.disk.root()
     }
@@ -177,7 +177,7 @@ impl Sysroot {
         self.disk.owner()
     }
 
-    /// Makes a host folder invisible where it lies in the sysroot, so that nothing in it can be found
+    /// Makes a host directory invisible where it lies in the sysroot, so that nothing in it can be found
     /// by its path there. The sysroot itself is never hidden.
     pub fn hide(&mut self, folder: &Path) {
         let Ok(folder) = folder.canonicalize() else { return };
@@ -189,7 +189,7 @@ impl Sysroot {
         }
     }
 
-    /// Makes the files of the host folder `host` appear in `folder`, before those of the sysroot.
+    /// Makes the files of the host directory `host` appear in `folder`, before those of the sysroot.
     pub fn graft(&mut self, folder: &RootfsPath, host: PathBuf) {
         let node = self.make_dir(folder);
         let grafts = self.grafts.entry(node).or_default();
@@ -206,7 +206,7 @@ impl Sysroot {
 
     /// Makes the host's regular file `host` appear at `path`.
     pub fn plant(&mut self, path: &RootfsPath, host: &Path) -> Result<FileId> {
-        // A link may be what is named; what is opened is the file (and its folder is what `$ORIGIN` means).
+        // A link may be what is named; what is opened is the file (and its directory is what `$ORIGIN` means).
         let host = &host.canonicalize().map_err(|error| Error::io("read", host, error))?;
         let metadata = host.metadata().map_err(|error| Error::io("read", host, error))?;
         if !metadata.is_file() {
@@ -263,7 +263,7 @@ impl Sysroot {
         Walk { links, passed, path, end }
     }
 
-    /// Follows the folder part of `path` and gives the real path that `path` then has; its last
+    /// Follows the directory part of `path` and gives the real path that `path` then has; its last
     /// component is not followed, and need not exist.
     pub fn place(&mut self, path: &RootfsPath) -> Walk {
         let Some(parent) = path.parent() else { return self.walk(path) };
@@ -282,7 +282,7 @@ impl Sysroot {
         self.hidden.iter().any(|hidden| path.is_within(hidden))
     }
 
-    /// The names in the folder at `path`, sorted; none where it is not a folder.
+    /// The names in the directory at `path`, sorted; none where it is not a directory.
     pub fn names(&mut self, path: &RootfsPath) -> Vec<Box<[u8]>> {
         let (path, End::Dir(_)) = self.follow(path, None) else { return Vec::new() };
         let Ok(entries) = std::fs::read_dir(path.below(self.root())) else { return Vec::new() };
@@ -340,8 +340,8 @@ impl Sysroot {
         end.map_or_else(|lost| lost, |(node, _)| (self.nodes[node].path.clone(), self.end(node)))
     }
 
-    /// The folder part of a path where that leads to a folder, else the root; and what is left of the path.
-    /// The same few folders are asked for again and again.
+    /// The directory part of a path where that leads to a directory, else the root; and what is left of the path.
+    /// The same few directories are asked for again and again.
     fn folder_of<'p>(&mut self, path: &'p RootfsPath) -> (Reached, &'p [u8]) {
         let (folder, name) = path.as_bytes().split_at(path.as_bytes().len() - path.file_name().len());
         if let Some(&known) = self.folders.get(folder) {
@@ -356,7 +356,7 @@ impl Sysroot {
         }
     }
 
-    /// Goes on from a folder; to what may be absent, or to a path that lies below what is no folder.
+    /// Goes on from a directory; to what may be absent, or to a path that lies below what is no directory.
     fn go(
         &mut self,
         (mut node, mut met): Reached,
@@ -368,7 +368,7 @@ impl Sysroot {
         while let Some(part) = way.next() {
             let part = way.part(part);
             if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
-                // A file where a folder is needed: ENOTDIR.
+                // A file where a directory is needed: ENOTDIR.
                 let mut lost = self.nodes[node].path.child(part);
                 while let Some(part) = way.next() {
                     lost = lost.child(way.part(part));
@@ -457,7 +457,7 @@ impl Sysroot {
         };
     }
 
-    /// A grafted folder shows its regular files. A link to a name in the same folder stays one; any
+    /// A grafted directory shows its regular files. A link to a name in the same directory stays one; any
     /// other leads through the host's paths, which mean nothing in the image, so the file stands for it.
     fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<Kind> {
         let host = graft.join(OsStr::from_bytes(name));
@@ -484,7 +484,7 @@ impl Sysroot {
         })
     }
 
-    /// The folder at `path`, made up where it is not there.
+    /// The directory at `path`, made up where it is not there.
     fn make_dir(&mut self, path: &RootfsPath) -> NodeId {
         // Whoever makes one is about to change what paths lead to.
         self.folders.clear();
@@ -556,7 +556,7 @@ mod tests {
         chain("e", 16);
         symlink("d25/f", root.path().join("e0")).unwrap();
         let mut sysroot = Sysroot::open(root.path()).unwrap();
-        // 25 links of the folder, 16 and one more before it.
+        // 25 links of the directory, 16 and one more before it.
         let mut find = |path: &str| sysroot.find(&RootfsPath::parse(path).unwrap());
         assert!(matches!(find("/d25/f"), Find::File { .. }));
         assert!(matches!(find("/d25/../e14"), Find::Loop), "25 and 15 and 25");

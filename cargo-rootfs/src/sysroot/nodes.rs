@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 use crate::path::RootfsPath;
 use crate::resolve::FileId;
 
-/// A name in a folder. Small, for a machine has many.
+/// A name in a directory. Small, for a machine has many.
 pub(super) type NodeId = u32;
 
 /// The top.
@@ -78,7 +78,7 @@ impl Nodes {
         realpath.components().try_fold(ROOT, |node, part| self.get(node, part))
     }
 
-    /// Puts `name` into a folder, in the place of what was known of it.
+    /// Puts `name` into a directory, in the place of what was known of it.
     pub(super) fn put(&mut self, parent: NodeId, name: &[u8], kind: Kind) -> NodeId {
         if let Some(known) = self.get(parent, name) {
             self[known].kind = kind;

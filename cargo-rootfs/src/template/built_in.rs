@@ -2,11 +2,11 @@
 //!
 //! It is a table: what the files mean is for [`super::manifest`].
 
-/// A template of the folder `templates/`.
+/// A template of the directory `templates/`.
 pub(super) struct BuiltIn {
     pub(super) name: &'static str,
     pub(super) manifest: &'static str,
-    /// Bodies by their paths in the template's folder.
+    /// Bodies by their paths in the template's directory.
     pub(super) files: &'static [(&'static str, &'static [u8])],
 }
 
@@ -20,7 +20,7 @@ macro_rules! built_in {
     };
 }
 
-/// All of them; a test compares them with the folder.
+/// All of them; a test compares them with the directory.
 pub(super) static ALL: &[BuiltIn] = &[
     built_in!("none":),
     built_in!("base": "etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/os-release", "etc/passwd"),

@@ -1,4 +1,4 @@
-//! A folder of the user's that is a skeleton as it stands: modes and links kept, owned by root.
+//! A directory of the user's that is a skeleton as it stands: modes and links kept, owned by root.
 //!
 //! It follows no link and opens no file.
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, HostFile};
 
-/// Everything below `root`, in no particular order; the folder itself is not an entry.
+/// Everything below `root`, in no particular order; the directory itself is not an entry.
 pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> Result<Vec<TemplateEntry>> {
     let template: Arc<str> = Arc::from(name);
     let mut entries = Vec::new();

@@ -235,7 +235,7 @@ impl Reader<'_> {
         excluded
     }
 
-    /// The body of a file: `source`, or what lies at the entry's own path in the template's folder.
+    /// The body of a file: `source`, or what lies at the entry's own path in the template's directory.
     fn file_body(&mut self, table: &Table<'_>, path: &RootfsPath, at: usize) -> Option<Body> {
         match self.string(table, "source") {
             Some((source, at)) => self.body(source, at),
@@ -402,7 +402,7 @@ fn host_file(path: &Utf8Path) -> io::Result<Option<HostFile>> {
     Ok(metadata.is_file().then(|| HostFile::new(path, &metadata)))
 }
 
-/// `text` without empty and `.` components, where it stays inside the folder that it is relative to.
+/// `text` without empty and `.` components, where it stays inside the directory that it is relative to.
 fn inside(text: &str) -> Option<String> {
     let mut inside = Utf8PathBuf::new();
     for part in Utf8Path::new(text).components() {

@@ -3,12 +3,12 @@
 //! It reads what a template says and the bodies beside it. Where an entry lies behind the links
 //! of the rootfs, and what the sysroot has of the files that it names, is for [`crate::layout`].
 //!
-//! A template is a folder. Built in are `none`, `base` and `web`; a name with a slash is a folder of
+//! A template is a directory. Built in are `none`, `base` and `web`; a name with a slash is a directory of
 //! the user's. Without a `template.toml` its files are the skeleton as they stand. With one, only
 //! what that lists is taken, and modes and owners are what it says, not what the disk has:
 //!
 //! ```toml
-//! extends = "base"               # optional: a built-in, or a folder beside this one (`../other`)
+//! extends = "base"               # optional: a built-in, or a directory beside this one (`../other`)
 //!
 //! [[entry]]
 //! path = "/var/spool/app"
@@ -20,7 +20,7 @@
 //! [[entry]]
 //! path = "/etc/app.conf"
 //! type = "file"                  # mode "0644" unless given
-//! source = "app.conf"            # in this folder; `etc/app.conf` unless given
+//! source = "app.conf"            # in this directory; `etc/app.conf` unless given
 //!
 //! [[entry]]
 //! path = "/etc/mtab"
@@ -28,7 +28,7 @@
 //! target = "/proc/self/mounts"
 //!
 //! [[entry]]
-//! type = "sysroot"               # a file or a whole folder of the sysroot, at the path it has there
+//! type = "sysroot"               # a file or a whole directory of the sysroot, at the path it has there
 //! first-of = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"]   # or path = "..."
 //! also-at = ["/usr/lib/ssl/cert.pem"]   # these become links to it, where nothing else stands
 //! exclude = []                   # of a folder: paths in it that are left out
@@ -37,12 +37,12 @@
 //! required = true                # and then fail, instead of warning; or give a body: fallback = "ca.pem"
 //! ```
 //!
-//! An entry takes the place of one at the same path in what is extended. Of a folder of the sysroot, secrets
+//! An entry takes the place of one at the same path in what is extended. Of a directory of the sysroot, secrets
 //! and what is the machine's own are left out; each is taken where an entry names it.
 //!
-//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. `[[secret]]`, `[[documentation]]`
-//! and `[[noise]]` add to [`crate::policy`]. A row takes the place of one of the same name in what is extended, or of a
-//! built-in one.
+//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. `[[secret]]`,
+//! `[[documentation]]` and `[[noise]]` add to [`crate::policy`]. A row takes the place of one of the same name in what
+//! is extended, or of a built-in one.
 
 mod built_in;
 mod folder;
@@ -63,7 +63,7 @@ use crate::runtime::Rule;
 use crate::wording::nearest;
 use built_in::BuiltIn;
 
-/// The file that makes a folder a listed template.
+/// The file that makes a directory a listed template.
 const MANIFEST: &str = "template.toml";
 
 /// A skeleton, read and checked, with those that it extends merged in.
@@ -77,13 +77,13 @@ pub struct Template {
     pub rules: Vec<Rule>,
     /// Rows of policy, in the order in which they were read.
     pub policy: Vec<policy::Row>,
-    /// Files and folders of the host that were read: a build script must run again when they change.
+    /// Files and directories of the host that were read: a build script must run again when they change.
     pub inputs: Vec<Utf8PathBuf>,
     /// Warnings for the user.
     pub warnings: Vec<Warning>,
 }
 
-/// One file, folder or link that a template asks for.
+/// One file, directory or link that a template asks for.
 #[derive(Debug, Clone)]
 pub struct TemplateEntry {
     /// The path of the entry, free of `..`; for [`TemplateKind::FromSysroot`] the first of the candidates.
@@ -103,7 +103,7 @@ pub struct TemplateEntry {
 /// The kind of a [`TemplateEntry`].
 #[derive(Debug, Clone)]
 pub enum TemplateKind {
-    /// A folder, empty but for what other entries put there.
+    /// A directory, empty but for what other entries put there.
     Dir,
     /// A regular file.
     File(Body),
@@ -113,10 +113,10 @@ pub enum TemplateKind {
     FromSysroot(FromSysroot),
 }
 
-/// A file or a folder that is taken from the sysroot, with the mode, and at the path, that it has there.
+/// A file or a directory that is taken from the sysroot, with the mode, and at the path, that it has there.
 #[derive(Debug, Clone)]
 pub struct FromSysroot {
-    /// The first of these that exists is taken: a file with the links that lead to it, or a folder
+    /// The first of these that exists is taken: a file with the links that lead to it, or a directory
     /// with all that is in it. Never empty.
     pub candidates: Vec<RootfsPath>,
     /// Made links to the candidate that was taken, except where something stands already.
@@ -185,7 +185,7 @@ impl FromSysroot {
 }
 
 impl Template {
-    /// Reads a built-in by its name, or the folder `name` (anything with a slash), relative to `base`.
+    /// Reads a built-in by its name, or the directory `name` (anything with a slash), relative to `base`.
     ///
     /// ```
     /// use cargo_rootfs::template::Template;
@@ -252,7 +252,7 @@ impl Loading {
             }
             Err(error) => return Err(Error::io("read template", &path, error)),
         }
-        // Two names of one folder are one template, or a cycle through a link would not end.
+        // Two names of one directory are one template, or a cycle through a link would not end.
         let identity = path.canonicalize_utf8().map_err(|error| Error::io("read template", &path, error))?;
         self.enter(identity.as_str(), name)?;
 
@@ -297,9 +297,9 @@ impl Loading {
         Ok(())
     }
 
-    /// A folder without a list: all that is in it.
+    /// A directory without a list: all that is in it.
     fn as_it_stands(&mut self, name: &str, path: &Utf8Path) -> Result<()> {
-        // Cargo looks into a folder that it is told to watch.
+        // Cargo looks into a directory that it is told to watch.
         self.inputs.push(path.to_owned());
         for entry in folder::read(name, path, &mut self.warnings)? {
             self.entries.insert(entry.path.clone(), entry);

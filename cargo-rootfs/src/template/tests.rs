@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder of templates, written file by file.
+/// A directory of templates, written file by file.
 struct Fixture(TempDir);
 
 impl Fixture {

@@ -14,7 +14,7 @@ use libdeflater::CompressionLvl;
 
 use pool::{Compressed, Pool};
 
-/// How an archive is compressed.
+/// The compression of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     Gzip,
@@ -76,7 +76,7 @@ impl Codec {
     }
 }
 
-/// What is compressed on its way to `W`.
+/// The encoder of the bytes on their way to `W`.
 ///
 /// A stream of one block is compressed where it is; a longer one on the threads of a [`Pool`]. At most [`AHEAD`] blocks
 /// of it are in memory besides the one that is being filled.
@@ -103,7 +103,7 @@ impl<W: Write> Compressor<W> {
         Ok(Self { pool, ..Self::new(out, compression)? })
     }
 
-    /// What it goes to.
+    /// The writer below.
     pub(crate) fn out(&self) -> &W {
         &self.out
     }
@@ -171,7 +171,7 @@ mod tests {
     use super::super::tests::*;
     use super::*;
 
-    /// What programs of others read.
+    /// The output of other programs' decompressors.
     fn decompressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
         match compression {

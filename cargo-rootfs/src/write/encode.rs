@@ -125,7 +125,7 @@ impl Member<'_> {
     }
 }
 
-/// The name as archives have it: relative, a folder with a slash at its end, the root as `./`.
+/// The name as archives have it: relative, a directory with a slash at its end, the root as `./`.
 fn name(path: &RootfsPath, entry: &Entry) -> String {
     let mut name = String::from_utf8_lossy(path.relative()).into_owned();
     if name.is_empty() {

@@ -1,4 +1,4 @@
-//! The folders on the way to an output, which are made where they are missing.
+//! The directories on the way to an output, which are made where they are missing.
 //!
 //! A failed run's directories are removed again. Nothing inside a rootfs is made here.
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Folders that were not there before. Dropping it removes those that are still empty.
+/// Directories that were not there before. Dropping it removes those that are still empty.
 pub(super) struct NewFolders(Vec<PathBuf>);
 
 impl NewFolders {
@@ -47,7 +47,7 @@ impl Drop for NewFolders {
     }
 }
 
-/// The folder that holds `path`, as something that can be opened.
+/// The directory that holds `path`, as something that can be opened.
 pub(super) fn holding(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

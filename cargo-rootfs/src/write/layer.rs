@@ -97,12 +97,12 @@ impl<W: Write> LayerWriter<W> {
     }
 }
 
-/// What every reader of layers relies on: directories before what they hold, nothing twice, no path through a symlink,
-/// a hard link's file before it in the same layer, and no name that means a deletion.
+/// The assumptions of every reader of layers: directories before their contents, nothing twice, no path through a
+/// symlink, a hard link's file before it in the same layer, and no name that means a deletion.
 #[derive(Default)]
 struct Rules(BTreeMap<RootfsPath, Held>);
 
-/// What a layer holds under a path.
+/// The kind of entry that a layer has under a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Held {
     Directory,

@@ -33,7 +33,7 @@ enum Temporary {
 }
 
 impl StagedFile {
-    /// Will be the regular file `path`. Missing folders above it are made.
+    /// Will be the regular file `path`. Missing directories above it are made.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folders = NewFolders::create(holding(path))?;
         // Only where a file is replaced may one without a name have left something.

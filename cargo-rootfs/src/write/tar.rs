@@ -69,11 +69,11 @@ impl TarFile {
     /// (seconds since 1970).
     ///
     /// A regular file, or nothing, at `path` is replaced at the end in one step; a symlink to one stays and
-    /// its target is replaced. A device or FIFO is written straight. Missing folders are made.
+    /// its target is replaced. A device or FIFO is written straight. Missing directories are made.
     ///
     /// # Errors
     ///
-    /// `path` is a folder, cannot be written, or `epoch` is negative.
+    /// `path` is a directory, cannot be written, or `epoch` is negative.
     pub fn create(path: &Utf8Path, epoch: i64) -> Result<Box<dyn Sink>> {
         let mtime = encode::mtime(epoch)?;
         let destination = Destination::open(path.as_std_path())?;

@@ -16,7 +16,7 @@ use crate::rootfs::Origin;
 /// `getcap` shows it as `cap_net_raw=ep` (the kernel's struct vfs_cap_data, revision 2).
 pub(crate) const CAP_NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// A rootfs by its entries; folders above them are made with mode 0755.
+/// A rootfs by its entries; directories above them are made with mode 0755.
 #[derive(Clone)]
 pub(crate) struct Planned(pub(crate) Rootfs);
 
@@ -229,7 +229,7 @@ fn gnu_tar_agrees(planned: &Planned, bytes: &[u8]) {
     assert_on_disk(planned, path.as_std_path(), 0);
 }
 
-/// Compares a folder with the plan: every entry as it should be, and nothing else.
+/// Compares a directory with the plan: every entry as it should be, and nothing else.
 pub(crate) fn assert_on_disk(planned: &Planned, root: &Path, epoch: i64) {
     let mut expected = Vec::new();
     for (path, entry) in planned.0.iter() {

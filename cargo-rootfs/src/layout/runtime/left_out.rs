@@ -7,7 +7,7 @@ use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::wording::{and_more, size};
 
-/// How many names a line lists before the rest are counted.
+/// The number of names in a line before the rest are counted.
 const NAMED: usize = 6;
 
 /// Caches, which programs make for themselves.

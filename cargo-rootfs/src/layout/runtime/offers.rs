@@ -9,7 +9,7 @@ use crate::path::{RootfsPath, program_directories};
 use crate::sysroot::End;
 use crate::wording::{and_more, size};
 
-/// How many are named before the rest are counted.
+/// The number of names in a warning before the rest are counted.
 const NAMED: usize = 8;
 
 /// What is offered.

@@ -28,16 +28,16 @@ pub(super) fn library(soname: &str) -> Fixture {
     Fixture::library().soname(soname).needs("libc.so.6")
 }
 
-/// What a loader has built in: /lib64 would be Fedora's, these are those of the fixtures.
+/// The directories built into the fixtures' loader (/lib64 would be Fedora's).
 const SYSTEM_DIRS: &[u8] = b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/lib/\0/usr/lib/\0";
 
-/// A folder of this machine that stands for a sysroot, or for a project.
+/// A directory of this machine that stands for a sysroot, or for a project.
 pub(super) struct Disk {
     folder: tempfile::TempDir,
 }
 
 impl Disk {
-    /// An empty folder.
+    /// An empty directory.
     pub(super) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -76,7 +76,7 @@ impl Disk {
         )
     }
 
-    /// Where it is.
+    /// The directory of the sysroot.
     pub(super) fn root(&self) -> &Utf8Path {
         Utf8Path::from_path(self.folder.path()).unwrap()
     }
@@ -138,7 +138,7 @@ fn make_dirs(at: &Utf8Path) {
     }
 }
 
-/// What is asked for.
+/// The request of a test.
 pub(super) struct Ask {
     pub(super) content: Content,
     pub(super) artifacts: Artifacts,
@@ -257,7 +257,7 @@ impl Ask {
         }
     }
 
-    /// What is said where it did not.
+    /// The error where the layout failed.
     #[track_caller]
     pub(super) fn error(&self, sysroot: &Disk) -> Error {
         match self.assemble(sysroot) {

@@ -1,4 +1,4 @@
-//! `--include`: files, folders, modes, owners, and what is among them.
+//! `--include`: files, directories, modes, owners, and what is among them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -136,7 +136,7 @@ fn a_mode_and_an_owner_are_taken_as_given() {
     );
 }
 
-/// A folder with all that is below it; folders of a mode for files can be entered by who may read them.
+/// A directory with all that is below it; directories of a mode for files can be entered by who may read them.
 #[test]
 fn a_folder_comes_with_all_below_it() {
     let project = Disk::empty()
@@ -172,7 +172,7 @@ fn a_folder_comes_with_all_below_it() {
     );
 }
 
-/// A folder `bin` of the project's, where the sysroot has a link to `usr/bin`.
+/// A directory `bin` of the project's, where the sysroot has a link to `usr/bin`.
 #[test]
 fn folders_of_an_include_or_a_template_join_those_that_links_lead_to() {
     let project = Disk::empty()
@@ -216,7 +216,7 @@ fn an_elf_file_comes_with_its_closure() {
     }
 }
 
-/// A library beside it that is part of the same folder is packed once, as it stands there.
+/// A library beside it that is part of the same directory is packed once, as it stands there.
 #[test]
 fn a_folder_of_an_executable_and_its_library_is_packed_as_it_stands() {
     let project = Disk::empty()
@@ -236,7 +236,7 @@ fn a_folder_of_an_executable_and_its_library_is_packed_as_it_stands() {
     }
 }
 
-/// What only looks as if it were to run is packed, and said.
+/// A file that only looks executable is packed, with a warning.
 #[test]
 fn broken_elf_files_are_packed_and_said() {
     let project = Disk::empty()
@@ -258,7 +258,7 @@ fn broken_elf_files_are_packed_and_said() {
     );
 }
 
-/// Where the sysroot has links on the way to the destination, they hold.
+/// Links of the sysroot on the way to the destination are followed.
 #[test]
 fn a_destination_behind_a_link_of_the_sysroot_is_put_where_it_leads() {
     let project = Disk::empty().bytes("tool", b"data", 0o755);

@@ -87,7 +87,7 @@ fn dpkg_knows_the_owner_behind_merged_folders_architectures_and_diversions() {
     assert_eq!(owners(&Ask::tools(&["env"]), &sysroot, &["/usr/bin/env"]), "/usr/bin/env: both 1:2.0-1 amd64\n");
 }
 
-/// What stands at a package's path and is another file, a template's or the project's, belongs to nobody.
+/// A file of the template or of the project at a package's path belongs to no package.
 #[test]
 fn a_file_in_the_place_of_a_packages_file_has_no_owner() {
     let project = Disk::empty().bytes("env", b"x", 0o644).bytes("shared", b"x", 0o644);

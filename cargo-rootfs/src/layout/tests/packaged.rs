@@ -20,7 +20,7 @@ Status: install ok installed
 Architecture: amd64
 ";
 
-/// A program with a library, data, a man page, a key, an alternative's name and a folder to write to.
+/// A program with a library, data, a man page, a key, an alternative's name and a directory to write to.
 fn sysroot() -> Disk {
     Disk::merged()
         .elf("usr/bin/app.real", tool().needs("libapp.so.1"))

@@ -41,7 +41,7 @@ fn every_removal_fails(mut planned: Planned) {
     assert!(spared.is_empty(), "these can be taken away: {spared:?}\nof\n{}", whole.dump());
 }
 
-/// The rootfs without one entry of its ld.so.cache, or without one folder of musl's path file.
+/// The rootfs without one entry of its ld.so.cache, or without one directory of musl's path file.
 fn without_one_line(whole: &Rootfs) -> Vec<(String, Rootfs)> {
     let mut found = Vec::new();
     let mut with = |at: &RootfsPath, what: String, bytes: Vec<u8>| {
@@ -92,8 +92,8 @@ fn planned(ask: &Ask, sysroot: &Disk) -> Planned {
     }
 }
 
-/// A sysroot with all that may lead to a file: alternatives, links in the library folders, a RUNPATH
-/// through a link, a cache that names a folder of its own, and libraries that need one another.
+/// A sysroot with all that may lead to a file: alternatives, links in the library directories, a RUNPATH
+/// through a link, a cache that names a directory of its own, and libraries that need one another.
 fn winding() -> Disk {
     let entries = [(Bytes::from(&b"libdeep.so.1"[..]), path("/usr/lib/deep/libdeep.so.1"))];
     Disk::merged()
@@ -158,7 +158,7 @@ fn nothing_of_a_library_opened_at_run_time_can_be_spared() {
     every_removal_fails(planned(&ask, &sysroot));
 }
 
-/// What notes add is proved as what is needed at the start is: found by default, by a RUNPATH, by a cache.
+/// Additions of notes are proved like objects needed at the start: found by default, by a RUNPATH, by a cache.
 #[test]
 fn nothing_that_a_dlopen_note_adds_can_be_spared() {
     let note = |name: &str| format!("[{{\"soname\":[\"libnone.so\",\"{name}\"]}}]");
@@ -394,7 +394,8 @@ fn lacking_versions_are_told_once_for_each_object() {
     assert!(help[1].ends_with("--sysroot DIR"), "{help:?}");
 }
 
-/// What nothing loads, records that nobody reads, and relocations that an older loader would not know.
+/// Faults for which a loader gives up: objects that nothing loads, unreadable records, relocations unknown to older
+/// loaders.
 #[test]
 fn what_a_loader_ends_for_fails() {
     let message = |file: Fixture| {

@@ -31,7 +31,7 @@ fn text(rootfs: &Rootfs, at: &str) -> Option<String> {
     Some(String::from_utf8(bytes).unwrap())
 }
 
-/// The names in a folder of the rootfs.
+/// The names in a directory of the rootfs.
 fn names(rootfs: &Rootfs, folder: &str) -> Vec<String> {
     rootfs.below(&path(folder)).map(|(path, _)| String::from_utf8_lossy(path.file_name()).into_owned()).collect()
 }

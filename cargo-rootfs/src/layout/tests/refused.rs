@@ -1,4 +1,4 @@
-//! What is asked for and cannot be had: each with an error that says why.
+//! Requests that cannot be satisfied: each has an error that gives the reason.
 
 use super::disk::{Ask, Disk, library, tool};
 use crate::elf::fixture::{Fixture, machine};

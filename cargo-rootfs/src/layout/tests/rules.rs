@@ -154,7 +154,7 @@ take = ["/opt/{1}/lib/python{2}", "{dir}/pyvenv.cfg"]
     assert!(!has(&rootfs, "/opt/py/lib/python3.12"));
 }
 
-/// What a rule takes calls for others, and a circle of them ends.
+/// Files that a rule takes fire other rules, and a circle of rules ends.
 #[test]
 fn rules_call_for_rules() {
     let sysroot = sysroot()

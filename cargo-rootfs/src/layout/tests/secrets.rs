@@ -1,4 +1,4 @@
-//! What of a whole folder of the sysroot is not taken with it, and that it is said.
+//! Files of a whole directory of the sysroot that are not taken with it, and their warnings.
 
 use super::disk::{Ask, Disk, expect_shape, path};
 
@@ -44,7 +44,7 @@ fn a_folder_comes_without_its_secrets() {
     );
 }
 
-/// What is named one by one is meant.
+/// A file named by its own path is meant.
 #[test]
 fn a_secret_is_taken_by_its_own_name() {
     let sysroot = Disk::empty().bytes("etc/shadow", b"root:*:1::::::", 0o600);

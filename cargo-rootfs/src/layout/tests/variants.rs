@@ -66,7 +66,7 @@ fn all_variants_come_with_what_they_need() {
     assert_eq!(origins("/usr/lib/glibc-hwcaps/x86-64-v2/libfast.so"), [format!("needed on x86-64-v2 by {at}")]);
 }
 
-/// Where there are none, nothing changes.
+/// A sysroot without variants gives the same rootfs.
 #[test]
 fn without_variants_the_flag_changes_nothing() {
     let one = Ask::tools(&["sh", "env"]).rootfs(&Disk::merged());
@@ -94,8 +94,8 @@ fn cache_of(rootfs: &Rootfs) -> Vec<String> {
     cache.entries().map(line).collect()
 }
 
-/// A sysroot whose cache leads to a folder of its own, to variants in it, and to one in a default folder by another
-/// name than its soname.
+/// A sysroot whose cache leads to a directory of its own, to variants in it, and to one in a default directory by
+/// another name than its soname.
 pub(super) fn cached() -> Disk {
     let entry = |name: &str, hwcaps: Option<&str>, at: &str| {
         let hwcaps = hwcaps.map(|name| Bytes::from(name.as_bytes()));
@@ -117,8 +117,8 @@ pub(super) fn cached() -> Disk {
         .elf("usr/lib/glibc-hwcaps/x86-64-v2/libdeep.so.1", library("libdeep.so.1"))
 }
 
-/// Where the image needs a cache for a library, that has its better variants too: else what is in it would be taken
-/// on the hardware that they are for. What the default folders lead to otherwise is not in it.
+/// A cache for a library also lists its better variants: hardware that they are for would otherwise use the library in
+/// the cache. Libraries that default directories lead to are not in it.
 #[test]
 fn the_cache_has_the_variants_of_what_it_has() {
     let rootfs = Ask::tools(&["app"]).hwcaps().rootfs(&cached());
@@ -134,7 +134,7 @@ fn the_cache_has_the_variants_of_what_it_has() {
     assert_eq!(cache_of(&Ask::tools(&["app"]).rootfs(&cached())), ["libdeep.so.1 => /opt/deep/libdeep.so.1"]);
 }
 
-/// What a variant needs and is not there fails the run; without variants it does not matter.
+/// A missing need of a variant fails the run; without variants it does not matter.
 #[test]
 fn what_only_a_variant_misses_is_an_error() {
     let sysroot = || {

@@ -10,14 +10,14 @@ use crate::write::layer::{MTIME, digest_of};
 
 const LAYER: &str = "layer.tar";
 
-/// What comes before a layer of this length.
+/// The header of a layer of this length.
 pub(super) fn head(length: u64) -> Vec<u8> {
     let mut header = Vec::new();
     encode::file_header(&mut header, LAYER, length, MTIME);
     header
 }
 
-/// What comes after it: an image without a name. `image` is its configuration.
+/// The rest after a layer: an image without a name. `image` is its configuration.
 pub(super) fn tail(image: &str) -> Vec<u8> {
     let config = format!("{}.json", &digest_of(image)["sha256:".len()..]);
     let manifest = json!([{ "Config": config, "Layers": [LAYER], "RepoTags": null }]).to_string();

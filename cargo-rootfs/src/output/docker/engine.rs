@@ -1,6 +1,6 @@
 //! Runs an engine's command-line client: short questions, and commands that are fed by a pipe.
 //!
-//! What the answers mean is not known here.
+//! The answers are interpreted elsewhere.
 
 use std::fmt;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::write::splice;
 /// Lines of an engine's complaint that are repeated.
 const LINES: usize = 20;
 
-/// Who keeps and runs images.
+/// The engine that keeps and runs images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Engine {
     /// Docker, by its client `docker`.
@@ -110,7 +110,7 @@ impl Running {
         self.engine.said(&self.arguments.iter().map(String::as_str).collect::<Vec<_>>(), output)
     }
 
-    /// Why writing to it failed: it has ended, and says why; or else `error`.
+    /// The error of a failed write to it: the reason of an engine that ended, or else `error`.
     pub(super) fn broken(&self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::BrokenPipe {
             if let Err(said) = self.finish() {

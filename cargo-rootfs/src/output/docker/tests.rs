@@ -27,7 +27,7 @@ impl Named {
         Some(Self(engine, ImageName::parse(&name).unwrap(), RefCell::default()))
     }
 
-    /// What the engine says of the image of that name.
+    /// The engine's description of the image of that name.
     fn inspect(&self) -> Option<Value> {
         let json = inspect(self.0, &self.1.to_string(), "{{json .}}").ok()?;
         // Podman gives an array of one.
@@ -88,7 +88,7 @@ fn own() -> String {
     Target::host().triple().to_owned()
 }
 
-/// Whether the engine has the configuration, string for string.
+/// Asserts that the engine has the configuration, string for string.
 fn assert_configured(image: &Value, config: &ImageConfig) {
     let expected: Value = serde_json::from_str(&config.to_json(&[])).unwrap();
     assert_eq!(image["Architecture"], expected["architecture"]);
@@ -261,7 +261,7 @@ fn an_image_of_another_architecture_is_an_error_and_removed() {
     }
 }
 
-/// The folder of the script that is `docker`.
+/// The directory of the script that is `docker`.
 fn fake_folder() -> camino::Utf8PathBuf {
     std::env::var("PATH").unwrap().split(':').next().unwrap().into()
 }

@@ -1,4 +1,4 @@
-//! What maintainer scripts would have made: an interpreter of the rows in `templates/repair/`.
+//! Files that maintainer scripts would have made: an interpreter of the rows in `templates/repair/`.
 //!
 //! No script is executed. A file that is there already stays as it is.
 
@@ -26,7 +26,7 @@ const DATA: &str = concat!(
     include_str!("../../../templates/repair/plugins.toml")
 );
 
-/// Where links of alternatives lead through (update-alternatives(1)).
+/// The directory that links of alternatives lead through (update-alternatives(1)).
 const ALTERNATIVES: &str = "/etc/alternatives";
 
 /// The mode of a file that is made.
@@ -109,7 +109,7 @@ impl Recipe {
         self.of(Kind::Mode).flat_map(|row| entries(row, &[])).filter_map(of).collect()
     }
 
-    /// What the link at `path` may lead to, the first that is there.
+    /// The possible targets of the link at `path`, the first existing one first.
     pub(super) fn choices(&self, path: &str) -> Vec<String> {
         let entries = self.of(Kind::Alternative).flat_map(|row| match row.names.is_empty() {
             true => vec![Entry { row, name: None, triplet: None }],

@@ -29,12 +29,12 @@ impl Staged {
         rustix::fs::openat2(&self.handle, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// Whether there is anything at `path`, links followed.
+    /// Returns whether there is anything at `path`, links followed.
     pub(super) fn exists(&self, path: &str) -> bool {
         self.at(path, OFlags::PATH).is_ok()
     }
 
-    /// Whether there is anything at `path`, which may be a link that leads nowhere.
+    /// Returns whether there is anything at `path`, including a link that leads nowhere.
     pub(super) fn is_there(&self, path: &str) -> bool {
         self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }

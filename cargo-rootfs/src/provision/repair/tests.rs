@@ -38,7 +38,7 @@ fn every_table_of_the_recipe_is_understood() {
     }
 }
 
-/// What is wrong with a row is told.
+/// A fault of a row is reported.
 #[test]
 fn what_no_row_can_be_is_said() {
     for (text, said) in [

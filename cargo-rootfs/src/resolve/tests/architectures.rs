@@ -9,7 +9,7 @@ use crate::resolve::{Closure, Resolver, cache};
 const LOONGARCH: &str = "/lib64/ld-linux-loongarch-lp64d.so.1";
 /// Its configure script has `lib64` for the loader and for the libraries.
 const LIB64: &[u8] = b"\0/lib64/\0/usr/lib64/\0";
-/// Debian's multiarch folders take the place of them.
+/// Debian's multiarch directories take the place of them.
 const MULTIARCH: &[u8] = b"\0/lib/loongarch64-linux-gnu/\0/usr/lib/loongarch64-linux-gnu/\0/lib/\0/usr/lib/\0";
 
 fn loongarch(file: Fixture) -> Fixture {
@@ -20,7 +20,7 @@ fn closure(tree: &mut Tree, file: &str) -> Closure {
     Resolver::new(Vec::new(), None).closure(tree, &RootfsPath::parse(file).unwrap()).unwrap()
 }
 
-/// A library in each of many folders, and which of them is found first.
+/// A library in each of many directories, and which of them is found first.
 fn searched_first(system_dirs: &[u8]) -> String {
     let folders = ["/lib64/lp64d", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/lib/loongarch64-linux-gnu"];
     let app = program().interpreter(LOONGARCH).needs("liba.so");
@@ -34,7 +34,7 @@ fn searched_first(system_dirs: &[u8]) -> String {
     lines(&closure).join("\n")
 }
 
-/// The folders are those that the loader itself has built in, upstream's or Debian's.
+/// The directories are those that the loader itself has built in, upstream's or Debian's.
 #[test]
 fn loongarch64_has_the_folders_of_its_loader() {
     assert_eq!(searched_first(LIB64), "liba.so => /lib64/liba.so [default]");

@@ -37,7 +37,7 @@ fn a_complete_graph_takes_bounded_time() {
     assert_eq!((closure.objects.len(), closure.edges.len()), (SIZE, 1 + SIZE * SIZE));
 }
 
-/// A thousand search folders for a hundred names that are nowhere.
+/// A thousand search directories for a hundred names that are nowhere.
 #[test]
 fn many_folders_and_missing_names_take_bounded_time() {
     let folders: Vec<String> = (0..1000).map(|index| format!("/folder{index}")).collect();

@@ -23,7 +23,7 @@ fn rules_of_musl() {
     check("musl", &[schema::MUSL]);
 }
 
-/// Every rule of the folder `name` for each of the loaders; all that are wrong are told.
+/// Every rule of the directory `name` for each of the loaders; all that are wrong are told.
 fn check(name: &str, loaders: &[Loader]) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/rules").join(name);
     let rows = schema::rows(&dir).unwrap();

@@ -11,7 +11,7 @@ use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, LibraryPath, Opening, Priority, Resolver, Verdict, Versions,
 };
 
-/// Files, links and folders by their paths; folders are made where they are needed.
+/// Files, links and directories by their paths; directories are made where they are needed.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<RootfsPath, Node>,

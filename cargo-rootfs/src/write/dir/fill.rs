@@ -1,4 +1,4 @@
-//! A rootfs in a folder that is open already and never gets a name: to be entered, and gone afterwards.
+//! A rootfs in a directory that is open already and never gets a name: to be entered, and gone afterwards.
 //!
 //! Some of its regular files may be hollow: of their length, without their bytes.
 
@@ -27,7 +27,7 @@ pub(crate) struct Hollow {
     pub(crate) attributes: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Makes the entries of `rootfs` in the empty folder that is open as `folder`, with the modification time
+/// Makes the entries of `rootfs` in the empty directory that is open as `folder`, with the modification time
 /// `epoch`; those in `hollow` without their bytes.
 ///
 /// Attributes that only root can set are left out for other users, without a message: whoever enters the directory is
@@ -93,7 +93,7 @@ impl Staged for Filled {
     }
 }
 
-/// A folder that is removed when this is dropped. One that a killed run has left goes at the next.
+/// A directory that is removed when this is dropped. One that a killed run has left goes at the next.
 pub(crate) struct Temporary(Staging);
 
 impl Temporary {
@@ -116,7 +116,7 @@ impl Temporary {
     }
 }
 
-/// Removes the folder `name` of the open folder `parent`, with all that it holds.
+/// Removes the directory `name` of the open directory `parent`, with all that it holds.
 pub(crate) fn remove_in(parent: &OwnedFd, name: &CStr) -> std::io::Result<()> {
     Ok(remove::tree_in(parent.as_fd(), name)?)
 }

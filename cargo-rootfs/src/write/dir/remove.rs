@@ -9,13 +9,13 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
-/// Removes the folder `path`. Another process may do the same.
+/// Removes the directory `path`. Another process may do the same.
 pub(in crate::write) fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
     tree_in(CWD, &name)
 }
 
-/// Removes the folder `name` of the open folder `parent`.
+/// Removes the directory `name` of the open directory `parent`.
 pub(super) fn tree_in(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
     let folder = open(parent, name)?;
     empty(folder.as_fd(), rustix::fs::fstat(&folder)?.st_dev)?;
@@ -26,11 +26,11 @@ fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
     if rustix::fs::fstat(folder)?.st_dev != device {
         return Err(Errno::XDEV);
     }
-    // A rootfs has folders that their owner may not write to.
+    // A rootfs has directories that their owner may not write to.
     rustix::fs::fchmod(folder, Mode::RWXU)?;
     for name in names(folder)? {
         match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
-            // EISDIR is what Linux says of a folder, EPERM what POSIX has for it.
+            // EISDIR is what Linux says of a directory, EPERM what POSIX has for it.
             Err(Errno::ISDIR | Errno::PERM) => {
                 let inner = match open_inside(folder, &name) {
                     Err(Errno::NOENT) => continue,
@@ -50,7 +50,7 @@ fn gone(result: Result<()>) -> Result<()> {
     if result == Err(Errno::NOENT) { Ok(()) } else { result }
 }
 
-/// The names in a folder, without itself and its parent.
+/// The names in a directory, without itself and its parent.
 pub(super) fn names(folder: BorrowedFd<'_>) -> Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
@@ -67,7 +67,7 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Opens a folder of the same mount. A bind mount of the same device is caught only by a kernel
+/// Opens a directory of the same mount. A bind mount of the same device is caught only by a kernel
 /// that has openat2(2), Linux 5.6; `standing` has looked for mounts before.
 fn open_inside(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

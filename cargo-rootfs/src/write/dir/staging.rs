@@ -1,4 +1,4 @@
-//! The hidden folder beside the output in which a tree is built, and the ways to give it its name.
+//! The hidden directory beside the output in which a tree is built, and the ways to give it its name.
 //!
 //! It knows nothing of what is inside.
 
@@ -12,7 +12,7 @@ use super::remove;
 use crate::write::folders::holding;
 use crate::write::leftover;
 
-/// A locked folder of a random name. Dropping it removes it with all that it holds.
+/// A locked directory of a random name. Dropping it removes it with all that it holds.
 pub(super) struct Staging {
     path: PathBuf,
     folder: OwnedFd,
@@ -20,7 +20,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// A new one beside `path`, which names a folder that need not exist.
+    /// A new one beside `path`, which names a directory that need not exist.
     pub(super) fn beside(path: &Path) -> Result<Self> {
         leftover::remove(path);
         loop {
@@ -61,7 +61,7 @@ impl Staging {
         }
     }
 
-    /// Renames it to `path`, where at most an empty folder is, which rename(2) replaces.
+    /// Renames it to `path`, where at most an empty directory is, which rename(2) replaces.
     pub(super) fn rename_over(self, path: &Path) -> Result<()> {
         rustix::fs::rename(&self.path, path)?;
         self.keep();

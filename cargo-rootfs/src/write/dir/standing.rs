@@ -1,6 +1,6 @@
 //! The state of the destination of a directory, and permission to replace it.
 //!
-//! A folder that this tool made carries a mark: an extended attribute of its own, or, where the file
+//! A directory that this tool made carries a mark: an extended attribute of its own, or, where the file
 //! system has none, a hidden file beside it; never a file inside. Nothing is removed here.
 
 use std::ffi::CStr;
@@ -21,7 +21,8 @@ use crate::write::staged_file::StagedFile;
 /// Its value is a [`Mark`].
 const MARK: &str = "user.cargo-rootfs";
 
-/// Folders whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a file.
+/// Directories whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a
+/// file.
 const VOLATILE: &[&[u8]] = &[b"dev", b"proc", b"run", b"sys", b"tmp", b"var/tmp"];
 
 /// The mark of a directory that this tool made: no file in it is younger, or has another modification time.
@@ -62,9 +63,9 @@ impl Mark {
 pub(super) enum Standing {
     /// Nothing.
     Absent,
-    /// A folder without entries.
+    /// A directory without entries.
     Empty,
-    /// A folder to be removed with what it holds.
+    /// A directory to be removed with what it holds.
     Full,
 }
 
@@ -109,7 +110,7 @@ impl Standing {
     }
 }
 
-/// A walk through a folder that is to go: for mounts, which must never be emptied with it, and for
+/// A walk through a directory that is to go: for mounts, which must never be emptied with it, and for
 /// files that somebody else has put there.
 struct Survey<'a> {
     root: &'a Path,
@@ -207,7 +208,7 @@ fn mark_of(folder: &OwnedFd, path: &Path) -> Option<Mark> {
     marks.lines().find_map(|line| line.strip_prefix(&identity)?.strip_prefix(' ').and_then(Mark::parse))
 }
 
-/// Device, inode and time of birth: no later folder has the same.
+/// Device, inode and time of birth: no later directory has the same.
 fn identity(folder: BorrowedFd<'_>) -> SysResult<String> {
     let mask = StatxFlags::INO | StatxFlags::BTIME;
     let stat = rustix::fs::statx(folder, c"", AtFlags::EMPTY_PATH, mask)?;

@@ -182,7 +182,7 @@ fn without_attributes_the_mark_is_a_file_beside() {
         standing::mark_beside(out.as_std_path(), std::os::fd::AsFd::as_fd(&folder), 0).unwrap();
         assert_eq!(names_in(&path), [".out.cargo-rootfs", "out"]);
     }
-    // It is for that folder alone, and not for its name.
+    // It is for that directory alone, and not for its name.
     std::fs::rename(&out, path.join("other")).unwrap();
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("file"), "kept").unwrap();

@@ -1,6 +1,6 @@
-//! Makes the entries of a rootfs below an open folder, with openat(2) and no symlink followed.
+//! Makes the entries of a rootfs below an open directory, with openat(2) and no symlink followed.
 //!
-//! The folder is private until it is complete: where it is, and what it replaces, is not known here.
+//! The directory is private until it is complete: where it is, and what it replaces, is not known here.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,11 +25,11 @@ pub(super) struct Tree {
     times: Timestamps,
     /// Only root may give files away and set capabilities.
     is_root: bool,
-    /// The folder used last; most entries follow others of their folder.
+    /// The directory used last; most entries follow others of their directory.
     parent: Option<(RootfsPath, OwnedFd)>,
     /// The regular file begun last, while some of it is missing.
     file: Option<Growing>,
-    /// Folders get their modes at the end, when nothing more is put into them. The root is the first.
+    /// Directories get their modes at the end, when nothing more is put into them. The root is the first.
     folders: Vec<(RootfsPath, Attributes)>,
     lost: Lost,
 }
@@ -91,7 +91,7 @@ impl Lost {
 }
 
 impl Tree {
-    /// Begins below `root`, an empty folder with mode 0700; it becomes 0755 where the rootfs has no entry for it.
+    /// Begins below `root`, an empty directory with mode 0700; it becomes 0755 where the rootfs has no entry for it.
     pub(super) fn new(root: BorrowedFd<'_>, epoch: i64) -> SysResult<Self> {
         let time = Timespec { tv_sec: epoch, tv_nsec: 0 };
         Ok(Self {
@@ -207,7 +207,7 @@ impl Tree {
         rustix::fs::futimens(&file, &self.times)
     }
 
-    /// Gives the folders their modes and times, the deepest first.
+    /// Gives the directories their modes and times, the deepest first.
     pub(super) fn finish(mut self) -> Result<Lost, Failed> {
         for (path, attributes) in std::mem::take(&mut self.folders).into_iter().rev() {
             self.settle(&path, attributes).map_err(|error| Failed(path, error.into()))?;
@@ -232,7 +232,7 @@ impl Tree {
         Ok(self.parent.insert((path, opened)).1.as_fd())
     }
 
-    /// Opens a folder of the tree, one component after the other, so that no symlink leads out of it.
+    /// Opens a directory of the tree, one component after the other, so that no symlink leads out of it.
     fn open(&self, path: &RootfsPath) -> SysResult<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut folder = rustix::fs::openat(&self.root, c".", flags, Mode::empty())?;
