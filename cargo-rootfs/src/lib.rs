@@ -50,7 +50,7 @@
 //! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
 //! | `join` | images of several platforms under one name | error image registry target |
-//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output path plan provision resolve settings shortage sysroot target template write |
+//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output packages path plan provision resolve settings shortage sysroot target template write |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |

@@ -102,6 +102,8 @@ pub(crate) struct RootfsPlan {
     pub(crate) sysroot: SysrootPlan,
     /// Whether somebody has said so.
     pub(crate) is_sysroot_named: bool,
+    /// Packages of the sysroot that the build alone needs.
+    pub(crate) build_packages: Vec<String>,
     /// What goes in.
     pub(crate) content: Content,
     /// Where it goes; empty where it is only reported on.
@@ -202,6 +204,10 @@ impl Plan {
             return Err(Error::usage("there is nothing to package: no tool, no library, no file, no template")
                 .help("name tools: --tools-only --with bash,ls"));
         }
+        if around.project.is_none() && rootfs.iter().any(|one| !one.build_packages.is_empty()) {
+            return Err(Error::usage("--build-package serves a build, and nothing is built")
+                .help("packages for the rootfs: --with-package LIST"));
+        }
         warnings.dedup();
 
         let source = match around.project {
@@ -247,6 +253,7 @@ fn one(
         cargo_target: None,
         sysroot,
         is_sysroot_named,
+        build_packages: layer.content.build_package.clone().unwrap_or_default(),
         content: content::content(layer.content),
         outputs,
         image,

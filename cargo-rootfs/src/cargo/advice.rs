@@ -1,4 +1,4 @@
-//! After a failed build: what its words tell about things that are not installed, and the commands that install them.
+//! Help after a failed build: its words tell about things that are not installed, and commands install them.
 //!
 //! Cargo has told the error by then, and its exit code stands. Only help is added, and only where a cause is known.
 
@@ -9,13 +9,42 @@ use super::relay::Clue;
 use crate::error::Error;
 use crate::target::{Machine, Target};
 
+/// A library that a build did not find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sought<'s> {
+    /// By the linker's name of it: `z` for `-lz`.
+    Linked(&'s str),
+    /// By pkg-config's.
+    PkgConfig(&'s str),
+}
+
+/// Names the package of a target's sysroot that has a library to build with; `None` where the sysroot is not made of
+/// packages, else the name, where an index tells it.
+pub(crate) type Packages<'p> = dyn Fn(&Target, Sought<'_>) -> Option<Option<String>> + 'p;
+
 /// One line of help for each thing, without a message: cargo's exit code is `code`. `foreign` are those of the targets
 /// that are not the host's.
-pub(super) fn after_failure(code: i32, clues: &[Clue], targets: &[&Target], foreign: &[&Target]) -> Error {
+pub(super) fn after_failure(
+    code: i32,
+    clues: &[Clue],
+    targets: &[&Target],
+    foreign: &[&Target],
+    packages: &Packages<'_>,
+) -> Error {
     let machine = BuildMachine::this();
     let mut lines = Vec::new();
     for clue in clues {
-        lines.extend(help(clue, targets, foreign, &machine));
+        let sought = match clue {
+            Clue::LibraryUnknown(library) => Some(Sought::PkgConfig(library)),
+            Clue::LibraryAbsent(library) => Some(Sought::Linked(library)),
+            _ => None,
+        };
+        let provisioned = sought.and_then(|sought| packages(foreign.first()?, sought));
+        lines.extend(match provisioned {
+            Some(Some(package)) => Some(format!("the sysroot lacks {package}: --build-package {package}")),
+            Some(None) => Some("name the -dev package that has it: --build-package NAME".to_owned()),
+            None => help(clue, targets, foreign, &machine),
+        });
     }
     lines.dedup();
     let each = lines.into_iter().map(|line| Error::cargo(code, "").help(line)).collect();
@@ -64,14 +93,16 @@ fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMa
         }
         Clue::LibraryAbsent(library) => {
             let target = foreign.filter(|target| target.machine() != Machine::host());
-            // The linker's name of it is not pkg-config's.
-            let by_linker =
-                [("ssl", "openssl"), ("crypto", "openssl"), ("pq", "libpq"), ("git2", "libgit2"), ("z", "zlib")];
-            let named = by_linker.iter().find(|(name, _)| name == library).map_or(library.as_str(), |(_, name)| name);
-            library_help(named, target, machine)
+            library_help(by_pkg_config(library), target, machine)
         }
         Clue::NoZig => Some("pip install ziglang".to_owned()),
     }
+}
+
+/// The name of pkg-config's that a library has; the linker's own where there is no other.
+fn by_pkg_config(library: &str) -> &str {
+    let known = [("ssl", "openssl"), ("crypto", "openssl"), ("pq", "libpq"), ("git2", "libgit2"), ("z", "zlib")];
+    known.iter().find(|(name, _)| *name == library).map_or(library, |(_, name)| name)
 }
 
 /// The packages that a library is built with.
@@ -133,9 +164,27 @@ mod tests {
 
     #[test]
     fn cargos_code_stands() {
-        let error = after_failure(101, &[Clue::NoZig], &[], &[]);
+        let error = after_failure(101, &[Clue::NoZig], &[], &[], &|_, _| None);
         assert_eq!((error.exit_code(), error.message()), (101, ""));
         assert_eq!(error.help_line(), Some("pip install ziglang"));
-        assert_eq!(after_failure(101, &[], &[], &[]).help_line(), None);
+        assert_eq!(after_failure(101, &[], &[], &[], &|_, _| None).help_line(), None);
+    }
+
+    #[test]
+    fn the_sysroots_package_for_a_missing_library_is_named() {
+        let target = Target::parse("s390x-unknown-linux-gnu").unwrap();
+        let said = |clue: Clue, packages: &Packages<'_>| {
+            let error = after_failure(101, &[clue], &[&target], &[&target], packages);
+            error.help_line().unwrap_or_default().to_owned()
+        };
+        let missing = || Clue::LibraryAbsent("magic".to_owned());
+        let by_index: &Packages<'_> = &|_, sought| {
+            assert_eq!(sought, Sought::Linked("magic"));
+            Some(Some("libmagic-dev".to_owned()))
+        };
+        assert_eq!(said(missing(), by_index), "the sysroot lacks libmagic-dev: --build-package libmagic-dev");
+        assert!(said(missing(), &|_, _| Some(None)).ends_with("--build-package NAME"));
+        // A directory is filled by its owner.
+        assert!(!said(Clue::LibraryUnknown("openssl".to_owned()), &|_, _| None).contains("--build-package"));
     }
 }

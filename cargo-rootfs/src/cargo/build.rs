@@ -9,10 +9,11 @@ use std::io::{BufReader, IsTerminal, Write};
 
 use cargo_metadata::Message;
 
+use super::advice::{self, Packages};
 use super::build_paths::{self, Findings};
 use super::messages::Messages;
 use super::relay::{Clue, relay};
-use super::{Preparation, Toolchain, advice, cargo_home};
+use super::{Preparation, Toolchain, cargo_home};
 use crate::error::{Error, Result, Warning, exit_code};
 use crate::layout::Artifacts;
 use crate::plan::{Build, RootfsPlan};
@@ -48,6 +49,7 @@ pub(crate) fn build(
     toolchain: &Toolchain,
     preparation: &Preparation,
     people: impl Write + Send,
+    packages: &Packages<'_>,
 ) -> Result<Built> {
     let mut command = duct::cmd(super::program(), &build.arguments).unchecked();
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_one_package(name)) {
@@ -64,7 +66,7 @@ pub(crate) fn build(
     let Ended { messages, code, clues } =
         if foreign.is_empty() { left_alone(command, build)? } else { heard(command, build, people)? };
     if code != 0 {
-        return Err(advice::after_failure(code, &clues, &each, &foreign));
+        return Err(advice::after_failure(code, &clues, &each, &foreign, packages));
     }
 
     let triples: Vec<&str> = targets.iter().map(|plan| plan.target.triple()).collect();

@@ -19,6 +19,7 @@ use std::ffi::OsString;
 
 use camino::Utf8PathBuf;
 
+pub(crate) use advice::Sought;
 pub(crate) use build::build;
 pub(crate) use metadata::metadata;
 pub(crate) use prepare::{Preparation, prepare, without_build};

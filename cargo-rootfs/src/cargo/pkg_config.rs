@@ -1,4 +1,4 @@
-//! What makes pkg-config answer for another machine: the `.pc` files of the sysroot, or the machine's own for it.
+//! Settings that make pkg-config answer for another machine: the `.pc` files of the sysroot, or the machine's own for it.
 //!
 //! Variables carry the target's name, so that build scripts' own dependencies, which are for this machine, ask as ever
 //! (<https://docs.rs/pkg-config/latest/pkg_config/#cross-compilation>). Where one of them is set, all is left as it is.

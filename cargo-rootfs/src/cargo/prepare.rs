@@ -1,4 +1,4 @@
-//! What a build for another machine needs, looked for before it: the standard library, a linker, pkg-config's files.
+//! The needs of a build for another machine, looked for before it: the standard library, a linker, pkg-config's files.
 //!
 //! What is missing for sure ends the run before a build of minutes does. What is only likely is left to the build.
 
@@ -89,7 +89,8 @@ impl Preparation {
         self.linkers.iter().find(|(of, _)| of == triple).map(|(_, linker)| linker.as_os_str())
     }
 
-    /// Points pkg-config to the libraries of the target's sysroot, where any dependency asks it.
+    /// Has the build link with the libraries of the target's sysroot, where it has any to link with, and points
+    /// pkg-config to them, where any dependency asks it.
     pub(crate) fn add_libraries(
         &mut self,
         build: &Build,
@@ -98,19 +99,26 @@ impl Preparation {
         toolchain: &Toolchain,
     ) -> Result<()> {
         let triple = target.triple();
-        if !toolchain.is_foreign(triple)? || !*self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build)) {
+        if !toolchain.is_foreign(triple)? {
             return Ok(());
         }
         let sysroot = absolute(sysroot);
         let is_set = |name: &str| toolchain.sets(name);
-        let Some(found) = pkg_config::configure(target, &sysroot, is_set, &self.machine) else { return Ok(()) };
-        self.variables.extend(found.variables.into_iter().map(|(name, value)| (name, value.into())));
-        match found.from {
-            From::Host(from) => self.notes.push(format!("the libraries that {from} has for {triple}")),
-            From::Sysroot => {
-                self.notes.push(format!("{sysroot} to build for {triple}: a dependency asks pkg-config"));
-                self.compile_with(build, target, &sysroot, toolchain)?;
-            }
+        let asks = *self.asks_pkg_config.get_or_insert_with(|| asks_pkg_config(build));
+        let found = asks.then(|| pkg_config::configure(target, &sysroot, is_set, &self.machine)).flatten();
+        let from = found.map(|found| {
+            self.variables.extend(found.variables.into_iter().map(|(name, value)| (name, value.into())));
+            found.from
+        });
+        if let Some(From::Host(from)) = &from {
+            self.notes.push(format!("the libraries that {from} has for {triple}"));
+        }
+        // Not only where pkg-config is asked: a name alone (`#[link]`) is enough for the linker.
+        if from == Some(From::Sysroot) || sysroot.parent().is_some() && driver::links(target, &sysroot) {
+            let why =
+                if from == Some(From::Sysroot) { "a dependency asks pkg-config" } else { "it has libraries to link" };
+            self.notes.push(format!("{sysroot} to build for {triple}: {why}"));
+            self.compile_with(build, target, &sysroot, toolchain)?;
         }
         Ok(())
     }
@@ -126,13 +134,25 @@ impl Preparation {
         let Some(linker) = self.linker(target.triple()) else { return Ok(()) };
         // Beside the rootfs that are written unless there is another output.
         let folder = build.target_directory.join("rootfs/linker");
-        let Some(driver) = driver::write(target, linker, sysroot, &folder)? else { return Ok(()) };
+        let Some(driver) = driver::write(target, linker, sysroot, &folder, &self.machine)? else { return Ok(()) };
         self.set(linker::variable(target), driver.path.into());
         let underscored = target.triple().replace('-', "_");
+        let is_set = |flags: &str| pkg_config::names(flags, target.triple()).iter().any(|name| toolchain.sets(name));
+        // The crate cmake has the variables of the crate cc.
+        if !is_set("CMAKE_TOOLCHAIN_FILE") {
+            self.set(format!("CMAKE_TOOLCHAIN_FILE_{underscored}"), driver.cmake.into());
+        }
+        // For what calls the compiler by its name: a toolchain file of cmake, a cross file of meson.
+        if let Some(programs) = &driver.programs {
+            let known = self.variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+            let path = known.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
+            if let Some(path) = driver::path_with(programs, &path) {
+                self.set("PATH".to_owned(), path);
+            }
+        }
         for flags in ["CFLAGS", "CXXFLAGS"] {
             // The crate cc takes the nearest of these (<https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>).
-            let known = pkg_config::names(flags, target.triple());
-            if !known.iter().any(|name| toolchain.sets(name)) && !driver.compile.is_empty() {
+            if !is_set(flags) && !driver.compile.is_empty() {
                 self.set(format!("{flags}_{underscored}"), driver.compile.clone().into());
             }
         }

@@ -451,6 +451,12 @@ pub(crate) struct ContentArgs {
     /// recommended.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) with_package: Option<Vec<String>>,
+    /// Packages of the sysroot's distribution that the build alone needs, as `libssl-dev`; comma-separated, repeatable
+    ///
+    /// They are put into a sysroot that is made of packages, for headers and libraries to link with. They do not go into
+    /// the rootfs.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), help_heading = "Compilation options")]
+    pub(crate) build_package: Option<Vec<String>>,
     /// Up to which priority to add what ELF files say they open at run time [default: recommended]
     ///
     /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.

@@ -168,6 +168,7 @@ impl ContentArgs {
         Self {
             with: list(far.with, self.with, lists),
             with_package: list(far.with_package, self.with_package, lists),
+            build_package: list(far.build_package, self.build_package, lists),
             with_lib: list(far.with_lib, self.with_lib, lists),
             allow_missing: list(far.allow_missing, self.allow_missing, lists),
             dlopen: self.dlopen.or(far.dlopen),

@@ -7,6 +7,7 @@ use camino::Utf8Path;
 
 use super::sysroot::Directory;
 use super::{Events, SysrootSource};
+use crate::cargo::Sought;
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::plan::{RootfsPlan, SysrootPlan};
@@ -44,11 +45,12 @@ impl Provisioning {
                     tools: &content.tools,
                     linker,
                     locked: lock.auto(architecture),
-                    packages: !content.packages.is_empty(),
+                    packages: !content.packages.is_empty() || !plan.build_packages.is_empty(),
                 })?
             }
         };
-        let packages = content.packages.iter().cloned().chain(of_template(&content.template)?).map(Want::Package);
+        let packages = content.packages.iter().chain(&plan.build_packages).cloned();
+        let packages = packages.chain(of_template(&content.template)?).map(Want::Package);
         let start = Start {
             target: plan.target.clone(),
             wants: content.tools.iter().cloned().map(Want::Tool).chain(packages).collect(),
@@ -93,6 +95,20 @@ impl SysrootSource for Rounds {
 
     fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool> {
         self.grant(wishes, &mut Distributions { watch: &mut Steps(events), stop: &|| events.stop() })
+    }
+
+    fn builds_with(&self, sought: Sought<'_>, events: &dyn Events) -> Option<Option<String>> {
+        // Where the linker looks, and pkg-config.
+        let wants = match sought {
+            Sought::Linked(name) => vec![Want::Library(format!("lib{name}.so")), Want::Library(format!("lib{name}.a"))],
+            Sought::PkgConfig(name) => {
+                let multiarch = self.target().multiarch().map(|tuple| format!("/usr/lib/{tuple}/pkgconfig/{name}.pc"));
+                let places = multiarch.into_iter().chain([format!("/usr/share/pkgconfig/{name}.pc")]);
+                places.map(Want::Tool).collect()
+            }
+        };
+        let stop = || events.stop();
+        self.package_with(&wants, &mut Distributions { watch: &mut Steps(events), stop: &stop })
     }
 
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool> {

@@ -3,23 +3,25 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
 use super::revision::revision;
 use super::{Epoch, Events};
-use crate::cargo::{self, Preparation, Toolchain};
+use crate::cargo::{self, Preparation, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
 use crate::layout::{self, Artifacts, Assembly, Content, Executable};
 use crate::options::BuildArgs;
 use crate::output::{self, Output, Written};
+use crate::packages::Database;
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{Lockfile, May, Network, Pinned};
 use crate::settings;
-use crate::target::Target;
+use crate::sysroot::Sysroot;
+use crate::target::{Machine, Target};
 use crate::write::Observer;
 
 /// A run that is planned.
@@ -121,6 +123,7 @@ impl<'e> Session<'e> {
                 let mut jobs = choose(plans, &provisioning, &preparation, events)?;
                 find_tools(&jobs)?;
                 for Job { plan, sysroot, .. } in &jobs {
+                    find_build_packages(plan, sysroot.directory(), sysroot.is_final())?;
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
                 }
                 make(&mut jobs, &build, &toolchain, &preparation, events)?;
@@ -240,6 +243,28 @@ fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
     Error::all(errors)
 }
 
+/// Fails where a directory lacks a package that the build is to have: nothing can be added to it.
+fn find_build_packages(plan: &RootfsPlan, sysroot: &Utf8Path, is_final: bool) -> Result<()> {
+    if !is_final || plan.build_packages.is_empty() {
+        return Ok(());
+    }
+    let mut view = Sysroot::open(sysroot.as_std_path())?;
+    let machine = plan.target.machine();
+    let Some(database) = Database::open(&mut view, machine) else {
+        return Err(Error::failed(format!("no package database for --build-package in the sysroot `{sysroot}`"))
+            .help("choose a distribution's packages: --sysroot debian:bookworm"));
+    };
+    let absent: Vec<&String> = plan.build_packages.iter().filter(|name| database.find(name).is_none()).collect();
+    let error = |name: &&String| {
+        let error = Error::failed(format!("package `{name}` of --build-package is not in the sysroot `{sysroot}`"));
+        match sysroot == "/" && plan.target.machine() == Machine::host() {
+            true => error.help(format!("programs for this machine are built with what it has: install {name}")),
+            false => error.help(format!("install {name} in the sysroot, or choose --sysroot debian:bookworm")),
+        }
+    };
+    Error::all(absent.iter().map(error).collect())
+}
+
 /// Builds the project's executables for each job.
 fn make(
     jobs: &mut [Job<RootfsPlan>],
@@ -251,7 +276,11 @@ fn make(
     preparation.notes.iter().for_each(|note| events.status("Using", note));
     events.detail("Running", &format_args!("`cargo {}`", build.arguments.join(" ")));
     let plans: Vec<&RootfsPlan> = jobs.iter().map(|job| &job.plan).collect();
-    let built = cargo::build(build, &plans, toolchain, preparation, events.relay());
+    let packages = |target: &Target, sought: Sought<'_>| {
+        let job = jobs.iter().find(|job| job.plan.target == *target)?;
+        job.sysroot.builds_with(sought, events)
+    };
+    let built = cargo::build(build, &plans, toolchain, preparation, events.relay(), &packages);
     // Ctrl-C has ended cargo as well, and is why it failed.
     events.stop()?;
     let built = built?;

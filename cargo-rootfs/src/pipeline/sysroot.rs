@@ -29,6 +29,13 @@ pub(crate) trait SysrootSource {
     /// Adds things that may be missing, where it is made of packages that have them. Returns as [`supply`](Self::supply)
     /// does.
     fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
+
+    /// The package that has a library to build with, where an index tells it; `None` where the directory is not made
+    /// of packages.
+    #[cfg(feature = "cli")]
+    fn builds_with(&self, _: crate::cargo::Sought<'_>, _: &dyn Events) -> Option<Option<String>> {
+        None
+    }
 }
 
 /// A directory of the host, as it is.

@@ -237,7 +237,7 @@ impl Cache {
             sum.update(text.len().to_le_bytes());
             sum.update(text);
         };
-        add("cargo-rootfs sysroot 4");
+        add("cargo-rootfs sysroot 5");
         add(recipe);
         // Only root's files keep their owners.
         add(if rustix::process::geteuid().is_root() { "owners" } else { "no owners" });

@@ -2,6 +2,7 @@
 //!
 //! Files are hard links to those of the cache: what changes one later must put another in its place.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
@@ -58,6 +59,7 @@ pub(super) fn compose(
         owners.extend(fs::read(control.join(OWNERS)).unwrap_or_default());
     }
     fs::write(root.join(ADMIN).join("status"), status).map_err(failed)?;
+    into.lead_inside().map_err(failed)?;
     recipe.after(root).map_err(failed)?;
     if rustix::process::geteuid().is_root() {
         return Ok(());
@@ -83,6 +85,44 @@ impl Root {
     /// Adds all that is below `from`.
     fn add(&self, from: &Path) -> io::Result<()> {
         self.add_folder(from, Path::new("."), self.folder(Path::new("."))?.as_fd())
+    }
+
+    /// Makes absolute links of names for linking (`libz.so`) relative: on this machine, where a linker follows them, they
+    /// would lead out of the root, to nothing or to another library. In an image they mean the same as before.
+    fn lead_inside(&self) -> io::Result<()> {
+        let lib = Path::new("usr/lib");
+        let Ok(folder) = self.real_folder(lib) else { return Ok(()) };
+        let mut folders = vec![lib.to_owned()];
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if entry.file_type().is_dir() && name.iter().filter(|byte| **byte == b'-').count() >= 2 {
+                folders.push(lib.join(OsStr::from_bytes(name)));
+            }
+        }
+        for path in folders {
+            let folder = self.real_folder(&path)?;
+            let up = "../".repeat(path.components().count());
+            for entry in Dir::read_from(&folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let is_for_linking = name.to_bytes().starts_with(b"lib") && name.to_bytes().ends_with(b".so");
+                if !is_for_linking || !entry.file_type().is_symlink() {
+                    continue;
+                }
+                let to = rustix::fs::readlinkat(&folder, name, Vec::new())?;
+                let Some(below) = to.to_bytes().strip_prefix(b"/") else { continue };
+                rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
+                rustix::fs::symlinkat([up.as_bytes(), below].concat(), &folder, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder at `path`, which no link leads to.
+    fn real_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
     /// The folder at `path`, behind links where some lead there.

@@ -1,4 +1,4 @@
-//! Sysroots that nobody has made yet: a distribution's packages, fetched, verified and extracted for the user.
+//! Builds sysroots from a distribution's packages: fetches, verifies and extracts them.
 //!
 //! A lock says of which packages; the cache keeps what was made. It runs nothing of what it extracts, changes nothing
 //! of the system, and prints nothing: it tells of its [`Step`]s.
@@ -67,6 +67,20 @@ pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) 
     let open =
         || -> Result<Box<dyn Index + '_>> { Ok(Box::new(Apt::open(&cache, &request.suite, request.machine, stop)?)) };
     provide_from(&open, &cache, request, watch, stop)
+}
+
+/// The package of the request's suite that has the first of `wants` that any has, by the index of all files.
+pub(crate) fn owner(
+    request: &Request,
+    wants: &[Want],
+    watch: &mut dyn Watch,
+    stop: Stop<'_>,
+) -> Result<Option<String>> {
+    let cache = Cache::locate()?;
+    let _guard = cache.lock(&cache::name_of(&request.suite, request.machine)?, &mut || {}, stop)?;
+    let open =
+        || -> Result<Box<dyn Index + '_>> { Ok(Box::new(Apt::open(&cache, &request.suite, request.machine, stop)?)) };
+    Work::new(request, &cache, &open, watch, stop).package_with(wants)
 }
 
 /// The same from any index and cache.

@@ -16,7 +16,7 @@ use super::repair::Recipe;
 use super::request::{May, Pinned, Request, Step, Watch};
 use super::suite::Suite;
 use super::want::Want;
-use super::{Provided, Stop, provide};
+use super::{Provided, Stop, owner, provide};
 use crate::error::{Error, Result};
 use crate::shortage::Shortage;
 use crate::target::Target;
@@ -25,6 +25,9 @@ use crate::target::Target;
 pub(crate) trait Packages: Watch {
     /// The sysroot that answers the request.
     fn provide(&mut self, request: &Request) -> Result<Provided>;
+
+    /// The package of the request's suite that has the first of `wants` that any has.
+    fn owner(&mut self, request: &Request, wants: &[Want]) -> Result<Option<String>>;
 }
 
 /// The packages of distributions.
@@ -42,6 +45,10 @@ impl Watch for Distributions<'_> {
 impl Packages for Distributions<'_> {
     fn provide(&mut self, request: &Request) -> Result<Provided> {
         provide(request, self.watch, self.stop)
+    }
+
+    fn owner(&mut self, request: &Request, wants: &[Want]) -> Result<Option<String>> {
+        owner(request, wants, self.watch, self.stop)
     }
 }
 
@@ -172,9 +179,20 @@ impl Rounds {
         Ok(())
     }
 
-    /// The sysroot that the suite has for all that is known by now, and of how many packages it is made.
-    fn provide(&mut self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
-        let Provided { kept, packages: count, wants } = packages.provide(&Request {
+    /// The target that the sysroot is for.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The package of the suite in use that has the first of `wants` that any has, where an index tells it; `None` where
+    /// a directory is in use. An index that cannot be had tells nothing.
+    pub(crate) fn package_with(&self, wants: &[Want], packages: &mut dyn Packages) -> Option<Option<String>> {
+        let request = self.request(self.current.suite.as_ref()?);
+        Some(packages.owner(&request, wants).ok().flatten())
+    }
+
+    fn request(&self, suite: &Suite) -> Request {
+        Request {
             suite: suite.clone(),
             machine: self.target.machine(),
             wants: self.wants.clone(),
@@ -182,7 +200,12 @@ impl Rounds {
             pinned: self.pinned.clone(),
             may: self.may,
             is_auto: self.is_auto,
-        })?;
+        }
+    }
+
+    /// The sysroot that the suite has for all that is known by now, and the number of its packages.
+    fn provide(&mut self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
+        let Provided { kept, packages: count, wants } = packages.provide(&self.request(suite))?;
         for warning in Recipe::debian().lacks(&kept.root) {
             if self.warned.insert(warning.message.clone()) {
                 packages.step(Step::Lacking(&warning));
@@ -254,6 +277,11 @@ mod tests {
             // As the cache has it: one directory for one set of packages.
             let root = format!("/cache/{}", chosen.iter().copied().collect::<Vec<_>>().join("+"));
             Ok(Provided { kept: Kept::fake(root.into()), packages: chosen.len(), wants: all })
+        }
+
+        fn owner(&mut self, _: &Request, wants: &[Want]) -> Result<Option<String>> {
+            let has = |want: &&Want| self.packages.iter().any(|(name, _)| *name == want.name());
+            Ok(wants.iter().find(has).map(|want| format!("the package of {want}")))
         }
     }
 
@@ -338,6 +366,18 @@ mod tests {
                 "debian:bookworm for arm64 (1 packages): /one has no liba.so.1, libb.so.1; /two has no new enough libraries"
             ]
         );
+    }
+
+    #[test]
+    fn a_suite_tells_what_a_build_lacks_and_a_directory_does_not() {
+        let mut fake = Fake { packages: vec![("app", ""), ("libz.a", "")], ..Fake::default() };
+        let wants = ["libz.so", "libz.a"].map(|name| Want::Library(name.to_owned()));
+        let rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
+        let told = rounds.package_with(&wants, &mut fake);
+        assert_eq!(told, Some(Some("the package of library `libz.a`".to_owned())));
+        assert_eq!(rounds.package_with(&wants[..1], &mut fake), Some(None));
+        let rounds = start(&["/one"], &["app"], &mut fake).unwrap();
+        assert_eq!(rounds.package_with(&wants, &mut fake), None);
     }
 
     #[test]

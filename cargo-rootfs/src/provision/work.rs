@@ -162,6 +162,14 @@ impl<'w, 'i> Work<'w, 'i> {
         Error::all(errors)
     }
 
+    /// The package that has the first of `wants` that any has, by the index of all files.
+    pub(super) fn package_with(&mut self, wants: &[Want]) -> Result<Option<String>> {
+        self.index(Age::Any)?;
+        let owners = self.owners(&wants.iter().collect::<Vec<_>>())?;
+        let found = wants.iter().find_map(|want| owners.get(want)?.packages.first());
+        Ok(found.map(|owner| owner.package.clone()))
+    }
+
     /// The package of `owners` that is taken: one of `meant`, else the best one, which a line says.
     fn owner(&mut self, want: &Want, owners: &Owners, meant: &BTreeSet<String>) -> Option<String> {
         let best = owners.packages.first()?;

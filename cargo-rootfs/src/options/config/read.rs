@@ -23,8 +23,8 @@ use crate::wording::nearest;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 27] = [
-    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with",
+const KEYS: [&str; 28] = [
+    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "build-package",
     "with", "with-lib", "allow-missing", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
 ];
 
@@ -187,6 +187,7 @@ impl Reader<'_> {
         match key {
             "with" => content.with = Some(self.list(key, value)?),
             "with-package" => content.with_package = Some(self.list(key, value)?),
+            "build-package" => content.build_package = Some(self.list(key, value)?),
             "with-lib" => content.with_lib = Some(self.list(key, value)?),
             "allow-missing" => content.allow_missing = Some(self.list(key, value)?),
             "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
