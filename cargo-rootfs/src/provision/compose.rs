@@ -273,6 +273,36 @@ mod tests {
         fs::set_permissions(two.join("usr/share/near"), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
+    /// As Debian 12's libz.so: a linker on this machine follows it to nothing, or to this machine's own library.
+    #[test]
+    fn links_for_linking_lead_inside_the_root() {
+        let temp = tempfile::tempdir().unwrap();
+        let (package, root) = (temp.path().join("package"), temp.path().join("root"));
+        let lib = "usr/lib/aarch64-linux-gnu";
+        put_file(&package, &format!("{lib}/libown.so.1"), "own");
+        for (name, to) in [
+            ("libown.so", "/usr/lib/aarch64-linux-gnu/libown.so.1"),
+            ("libnear.so", "libown.so.1"),
+            ("plugin.so", "/usr/lib/aarch64-linux-gnu/libown.so.1"),
+        ] {
+            symlink(to, package.join(lib).join(name)).unwrap();
+        }
+        symlink("/usr/lib/aarch64-linux-gnu/libown.so.1", package.join("usr/lib/libtop.so")).unwrap();
+        fs::create_dir(&root).unwrap();
+        let into = Root::open(&root).unwrap();
+        into.add(&package).unwrap();
+        into.lead_inside().unwrap();
+        let to = |name: &str| fs::read_link(root.join("usr/lib").join(name)).unwrap().display().to_string();
+        for name in ["aarch64-linux-gnu/libown.so", "aarch64-linux-gnu/libnear.so", "libtop.so"] {
+            assert_eq!(fs::read_to_string(root.join("usr/lib").join(name)).unwrap(), "own", "{name}");
+        }
+        assert_eq!(to("aarch64-linux-gnu/libown.so"), "../../../usr/lib/aarch64-linux-gnu/libown.so.1");
+        assert_eq!(to("aarch64-linux-gnu/libnear.so"), "libown.so.1");
+        // It is no name for linking, and the cache keeps what the package has.
+        assert!(to("aarch64-linux-gnu/plugin.so").starts_with('/'));
+        assert!(fs::read_link(package.join(lib).join("libown.so")).unwrap().is_absolute());
+    }
+
     #[test]
     fn where_no_link_can_be_made_there_is_a_copy() {
         let temp = tempfile::tempdir().unwrap();
