@@ -59,8 +59,8 @@
 //! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
-//! | `findings` | the vocabulary of check and trace | path policy resolve rootfs sysroot watch |
-//! | `check` | commands that are tried in a rootfs | enter error events findings layout path pipeline policy sysroot watch wording |
+//! | `findings` | the vocabulary of check and trace | packages path policy resolve rootfs sysroot target watch |
+//! | `check` | commands that are tried in a rootfs | enter error events findings layout packages path pipeline policy rootfs sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings layout path pipeline runtime sysroot watch wording |
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
 //! | `rebuild` | two builds, compared | cargo error events options output |

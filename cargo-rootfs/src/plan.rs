@@ -12,7 +12,9 @@ use cargo_metadata::{Metadata, PackageId, TargetKind};
 
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
-use crate::options::{BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, OutputArgs, TerminalArgs, merge};
+use crate::options::{
+    BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, TerminalArgs, merge,
+};
 use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
 use crate::target::Target;
@@ -102,6 +104,8 @@ pub(crate) struct RootfsPlan {
     pub(crate) sysroot: SysrootPlan,
     /// Whether somebody has said so.
     pub(crate) is_sysroot_named: bool,
+    /// The file that holds its configuration; absent where no project is looked at.
+    pub(crate) manifest: Option<Manifest>,
     /// Packages of the sysroot that the build alone needs.
     pub(crate) build_packages: Vec<String>,
     /// What goes in.
@@ -253,6 +257,7 @@ fn one(
         cargo_target: None,
         sysroot,
         is_sysroot_named,
+        manifest: selection.manifest.clone(),
         build_packages: layer.content.build_package.clone().unwrap_or_default(),
         content: content::content(layer.content),
         outputs,

@@ -9,6 +9,7 @@ use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path,
 use crate::path::RootfsPath;
 use crate::policy::is_rarely_opened;
 use crate::watch::{Access, Event, Outcome};
+use crate::wording::shell_word;
 
 /// Something that the sysroot has, and the rootfs lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) struct Missing {
     pub(crate) by: BTreeSet<RootfsPath>,
     pub(crate) weight: Weight,
     pub(crate) add: Add,
+    /// The files behind a package.
+    pub(crate) files: BTreeSet<RootfsPath>,
 }
 
 /// The meaning for a command that ended well.
@@ -37,6 +40,8 @@ pub(crate) enum Add {
     Tool(String),
     /// `--with-lib`
     Library(String),
+    /// `--with-package`
+    Package(String),
     /// `--include`, at the same path.
     Include(RootfsPath),
 }
@@ -52,7 +57,8 @@ pub(super) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Ve
         known.weight = known.weight.max(one.weight);
         known.by.extend(one.by);
     }
-    once_each(in_folders(all.into_values().collect(), trees))
+    let all = in_packages(all.into_values().collect(), trees);
+    once_each(in_folders(all, trees))
 }
 
 fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) -> Option<Missing> {
@@ -61,9 +67,18 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
         let interpreter = trees.interpreter(&event.path)?;
         let is_there = matches!(trees.sysroot(&interpreter), There::File(..)) && !trees.is_packed(&interpreter);
         let by = BTreeSet::from([event.path.clone()]);
-        return is_there.then(|| Missing { by, weight: Weight::Needed, add: tool(&interpreter), path: interpreter });
+        let files = BTreeSet::new();
+        return is_there.then(|| Missing {
+            by,
+            weight: Weight::Needed,
+            add: tool(&interpreter),
+            path: interpreter,
+            files,
+        });
     }
-    if trees.policy().is_noise(&event.path) || trees.is_packed(&event.path) {
+    // A project may lie in a home, or in /tmp: what is asked for there is still the project's.
+    let is_projects = trees.is_projects(&event.path);
+    if !is_projects && trees.policy().is_noise(&event.path) || trees.is_packed(&event.path) {
         return None;
     }
     let there = trees.sysroot(&event.path);
@@ -71,13 +86,22 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
         There::Nothing => return None,
         There::Folder(real) | There::File(real, _) => real,
     };
-    if trees.policy().is_noise(real) {
+    if !is_projects && trees.policy().is_noise(real) {
         return None;
     }
     let path = event.path.normalized();
     let is_folder = matches!(there, There::Folder(_));
+    // Who lists the directories of PATH wants a program, and not all of them.
+    if is_folder && (is_shared(&path) || is_shared(real) || is_of_programs(&path)) {
+        return None;
+    }
     let (weight, add) = match there {
-        There::File(_, Execution::Allowed) if is_in_path(&path) || event.access == Access::Execute => {
+        // An executable file that was looked for beside others, as git's subcommands are, is a program all the same.
+        There::File(_, Execution::Allowed)
+            if is_in_path(&path)
+                || event.access == Access::Execute
+                || event.access != Access::Open && !is_library(&path) =>
+        {
             if found.program(event) {
                 return None;
             }
@@ -101,10 +125,42 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             // To who lists it, a folder that is not there is one without files.
             let is_file = !is_folder && event.access == Access::Open;
             let is_read = is_file && !is_configuration(&path) && !is_configuration(real);
-            (if is_read { Weight::Needed } else { Weight::Optional }, Add::Include(path.clone()))
+            let absent = if is_projects { path.clone() } else { trees.first_absent(&path) };
+            (if is_read { Weight::Needed } else { Weight::Optional }, Add::Include(absent))
         }
     };
-    Some(Missing { path, by: event.program.iter().cloned().collect(), weight, add })
+    Some(Missing { path, by: event.program.iter().cloned().collect(), weight, add, files: BTreeSet::new() })
+}
+
+/// True for a directory of programs, wherever it is.
+fn is_of_programs(folder: &RootfsPath) -> bool {
+    matches!(folder.file_name(), b"bin" | b"sbin" | b"games")
+}
+
+/// Packages in the place of their files. Configuration below /etc is a machine's own, and goes by its path.
+fn in_packages(mut all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
+    let is_of_package = |path: &RootfsPath, trees: &dyn Trees| !is_configuration(path) && !trees.is_projects(path);
+    let included: Vec<(usize, RootfsPath)> = all
+        .iter()
+        .enumerate()
+        .filter_map(|(at, one)| match &one.add {
+            Add::Include(path) if is_of_package(path, trees) => Some((at, path.clone())),
+            _ => None,
+        })
+        .collect();
+    if included.is_empty() {
+        return all;
+    }
+    let paths: Vec<RootfsPath> = included.iter().map(|(_, path)| path.clone()).collect();
+    for ((at, path), package) in included.into_iter().zip(trees.packages(&paths)) {
+        // Many packages have a directory that is shared.
+        let is_file = matches!(trees.sysroot(&path), There::File(..));
+        if let Some(package) = package.filter(|_| is_file) {
+            all[at].add = Add::Package(package);
+            all[at].files = BTreeSet::from([path]);
+        }
+    }
+    all
 }
 
 /// Judges configuration: programs ask for it, and have defaults.
@@ -135,7 +191,9 @@ impl<'e> Found<'e> {
         let mut found = Self { programs: BTreeSet::new(), libraries: BTreeSet::new(), data: BTreeSet::new() };
         for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
             let (process, name) = (event.process, event.path.file_name());
-            if event.access == Access::Execute || (event.access == Access::Look && is_in_path(&event.path)) {
+            if event.access == Access::Execute
+                || (matches!(event.access, Access::Look | Access::Follow) && is_in_path(&event.path))
+            {
                 found.programs.insert((process, name));
             }
             if event.access == Access::Open {
@@ -173,10 +231,12 @@ fn last_two(path: &RootfsPath) -> Option<&[u8]> {
 fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     let mut tops: BTreeMap<RootfsPath, usize> = BTreeMap::new();
     let top_of = |one: &Missing, trees: &mut dyn Trees| match one.add {
-        Add::Include(_) => top(&one.path, trees),
+        // Files of the project are few, and its directory holds all of it.
+        Add::Include(ref path) if trees.is_projects(path) => None,
+        Add::Include(ref path) => top(path, trees),
         // What a folder of its own brings as well needs no option of its own.
         Add::Library(ref name) if name.starts_with('/') => top(&one.path, trees),
-        Add::Tool(_) | Add::Library(_) => None,
+        Add::Tool(_) | Add::Library(_) | Add::Package(_) => None,
     };
     for one in &all {
         if let Some(top) = top_of(one, trees) {
@@ -194,6 +254,7 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
                     by: BTreeSet::new(),
                     weight: Weight::Optional,
                     add: Add::Include(top),
+                    files: BTreeSet::new(),
                 });
                 known.by.extend(one.by);
                 known.weight = known.weight.max(one.weight);
@@ -202,7 +263,7 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
         }
     }
     // What lies below a folder that is named comes with it.
-    kept.retain(|one| !folders.keys().any(|folder| matches!(one.add, Add::Include(_)) && one.path.is_within(folder)));
+    kept.retain(|one| !folders.keys().any(|folder| matches!(&one.add, Add::Include(path) if path.is_within(folder))));
     kept.extend(folders.into_values());
     kept
 }
@@ -247,6 +308,7 @@ fn once_each(all: Vec<Missing>) -> Vec<Missing> {
         match kept.iter_mut().find(|known| known.add == one.add) {
             Some(known) => {
                 known.by.extend(one.by);
+                known.files.extend(one.files);
                 known.weight = known.weight.max(one.weight);
             }
             None => kept.push(one),
@@ -258,38 +320,44 @@ fn once_each(all: Vec<Missing>) -> Vec<Missing> {
 }
 
 impl Add {
+    pub(super) const TOOL: &'static str = "--with";
+    pub(super) const LIBRARY: &'static str = "--with-lib";
+    pub(super) const PACKAGE: &'static str = "--with-package";
+    pub(super) const INCLUDE: &'static str = "--include";
+
     /// The option that adds it.
     pub(crate) fn flag(&self) -> &'static str {
         match self {
-            Self::Tool(_) => "--with",
-            Self::Library(_) => "--with-lib",
-            Self::Include(_) => "--include",
+            Self::Tool(_) => Self::TOOL,
+            Self::Library(_) => Self::LIBRARY,
+            Self::Package(_) => Self::PACKAGE,
+            Self::Include(_) => Self::INCLUDE,
         }
     }
 
     /// The value of that option; `host` is the root of the sysroot on the host.
     pub(crate) fn value(&self, host: &Path) -> String {
         match self {
-            Self::Tool(name) | Self::Library(name) => name.clone(),
+            Self::Tool(name) | Self::Library(name) | Self::Package(name) => name.clone(),
             Self::Include(path) => format!("{}:{path}", path.below(host).display()),
         }
     }
 }
 
-/// The options that add all of it, to be pasted; `host` is the root of the sysroot on the host.
-pub(super) fn paste<'m>(all: impl IntoIterator<Item = &'m Missing>, host: &Path) -> Option<String> {
-    let (mut tools, mut libraries, mut includes) = (Vec::new(), Vec::new(), Vec::new());
-    for one in all {
-        let value = one.add.value(host);
-        match &one.add {
+/// The options that add all of it, packages before paths, to be pasted; the second of a pair is the option's value.
+pub(super) fn paste<'m>(all: impl IntoIterator<Item = (&'m Add, String)>) -> Option<String> {
+    let (mut tools, mut libraries, mut packages, mut includes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (add, value) in all {
+        match add {
             Add::Tool(_) => tools.push(value),
             Add::Library(_) => libraries.push(value),
-            Add::Include(_) => includes.push(format!("--include {value}")),
+            Add::Package(_) => packages.push(value),
+            Add::Include(_) => includes.push(format!("--include {}", shell_word(&value))),
         }
     }
     let list = |flag: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{flag} {}", names.join(",")));
-    let options: Vec<String> =
-        list("--with", tools).into_iter().chain(list("--with-lib", libraries)).chain(includes).collect();
+    let lists = [list("--with", tools), list("--with-lib", libraries), list("--with-package", packages)];
+    let options: Vec<String> = lists.into_iter().flatten().chain(includes).collect();
     (!options.is_empty()).then(|| options.join(" "))
 }
 

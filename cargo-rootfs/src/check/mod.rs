@@ -3,12 +3,17 @@
 //! [`crate::enter`] enters it, and [`crate::watch`] watches the commands. The smoke tests of tools are data:
 //! `templates/smoke.toml`.
 
+mod advice;
+mod manifest;
 mod missing;
 mod subjects;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
 
 use crate::enter::{
     self, Bind, Command, Ended, Files, Network, Outcome, Output, Outputs, Program, Stdin, Visit, Watched, Watching,
@@ -16,14 +21,20 @@ use crate::enter::{
 use crate::error::{Error, Result, Warning};
 use crate::events::Events;
 use crate::findings::Real;
+use crate::layout::Assembly;
+use crate::packages::{self, Database};
 use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Rooted};
+use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
 
+pub(crate) use advice::Advice;
+pub(crate) use manifest::{Addition, with_additions};
 pub(crate) use missing::{Missing, Weight};
 pub(crate) use subjects::Subject;
 
-use missing::paste;
+use advice::Trial;
+use missing::{Add, paste};
 use subjects::{Expects, subjects};
 
 /// The rootfs that is checked, and how.
@@ -36,6 +47,8 @@ pub(crate) struct Check<'c> {
     pub(crate) network: Network,
     pub(crate) binds: &'c [Bind],
     pub(crate) epoch: Epoch,
+    /// The database of the sysroot's packages, once it was asked.
+    pub(crate) database: OnceCell<Option<Database>>,
 }
 
 /// The result of a subject.
@@ -58,22 +71,41 @@ impl Status {
     }
 }
 
-/// A subject that was run.
+/// A subject that was run, and the additions that make up for what it lacked.
 pub(crate) struct Checked<'c> {
     pub(crate) subject: &'c Subject,
+    /// Its run in the rootfs as it is.
+    pub(crate) tried: Tried,
+    pub(crate) advice: Advice,
+    check: &'c Check<'c>,
+    /// The root of the sysroot on the host.
+    host: &'c Path,
+}
+
+/// A run of a subject, and what it says of the rootfs that it ran in.
+#[derive(Debug)]
+pub(crate) struct Tried {
     pub(crate) status: Status,
     pub(crate) watched: Watched,
     /// Its output, standard output and standard error together.
     pub(crate) said: String,
     pub(crate) missing: Vec<Missing>,
-    /// The root of the sysroot on the host.
-    host: &'c Path,
-    timeout: u32,
+}
+
+/// The outcome of all subjects.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// One error for each subject that failed.
+    pub(crate) errors: Vec<Error>,
+    /// Additions for all subjects, for Cargo.toml.
+    pub(crate) additions: Vec<Addition>,
+    /// Whether every subject works with the additions.
+    pub(crate) is_remedied: bool,
 }
 
 impl Check<'_> {
-    /// Runs all subjects and hands on what became of each; fails where one failed.
-    pub(crate) fn run(&self, events: &dyn Events, each: &mut dyn FnMut(&Checked<'_>) -> Result<()>) -> Result<()> {
+    /// Runs all subjects and hands on what became of each.
+    pub(crate) fn run(&self, events: &dyn Events, each: &mut dyn FnMut(&Checked<'_>) -> Result<()>) -> Result<Report> {
         let started = Instant::now();
         let assembly = &self.rooted.assembly;
         let rootfs = &assembly.rootfs;
@@ -82,42 +114,74 @@ impl Check<'_> {
         let around = enter::command(Program::Words(&subjects[0].words), &image, rootfs, events)?;
         let mut sysroot = Sysroot::open(self.rooted.sysroot().as_std_path())?;
         let host = sysroot.root().to_owned();
-        let mut errors = Vec::new();
+        let mut report = Report { is_remedied: true, ..Report::default() };
+        let mut known: Vec<Add> = Vec::new();
         for subject in &subjects {
             let command = Command { words: subject.words.clone(), ..around.clone() };
             events.status("Checking", &format_args!("`{}`", subject.shown));
             if let Some(absent) = self.binds.is_empty().then(|| enter::present(&command, rootfs).err()).flatten() {
                 let error = Error::failed(absent.message());
-                errors.push(absent.help_line().map(str::to_owned).into_iter().fold(error, Error::help));
+                report.errors.push(absent.help_line().map(str::to_owned).into_iter().fold(error, Error::help));
+                report.is_remedied = false;
                 continue;
             }
-            let watched = self.watch(command, events)?;
-            let said = String::from_utf8_lossy(&watched.output).into_owned();
-            let missing = missing::missing(
-                &watched.seen.events,
-                &said,
-                &mut Real { sysroot: &mut sysroot, rootfs, policy: &assembly.policy },
-            );
-            let status = status(subject.expects, &watched, &said, &missing);
-            let checked = Checked { subject, status, watched, said, missing, host: &host, timeout: self.timeout };
+            let tried = self.tried(subject, &command, assembly, &mut sysroot, events)?;
+            let mut trial = Trial { check: self, subject, command: &command, sysroot: &mut sysroot, events };
+            let advice = trial.advise(&tried, &known)?;
+            for add in &advice.add {
+                if !known.contains(add) {
+                    known.push(add.clone());
+                }
+            }
+            let checked = Checked { subject, tried, advice, check: self, host: &host };
             each(&checked)?;
-            match status {
-                Status::Failed => errors.push(checked.failure()),
+            match checked.tried.status {
+                Status::Failed => {
+                    report.is_remedied &= checked.advice.works;
+                    report.errors.push(checked.failure());
+                }
                 Status::Ok | Status::Starts => checked.warning().iter().for_each(|warning| events.warning(warning)),
             }
-            checked.watched.seen.notes.iter().for_each(|note| events.warning(&Warning::new(note.clone())));
+            checked.tried.watched.seen.notes.iter().for_each(|note| events.warning(&Warning::new(note.clone())));
         }
         let (count, seconds) = (subjects.len(), started.elapsed().as_secs_f64());
         let commands = if count == 1 { "command" } else { "commands" };
-        events.status("Finished", &format_args!("{count} {commands}, {} failed, in {seconds:.2}s", errors.len()));
-        Error::all(errors)
+        let failed = report.errors.len();
+        events.status("Finished", &format_args!("{count} {commands}, {failed} failed, in {seconds:.2}s"));
+        report.additions = self.additions(&known, &host);
+        Ok(report)
+    }
+
+    /// Runs a subject in `assembly`, and judges it.
+    fn tried(
+        &self,
+        subject: &Subject,
+        command: &Command,
+        assembly: &Assembly,
+        sysroot: &mut Sysroot,
+        events: &dyn Events,
+    ) -> Result<Tried> {
+        let watched = self.watch(command.clone(), &assembly.rootfs, events)?;
+        let said = String::from_utf8_lossy(&watched.output).into_owned();
+        let project = self.project();
+        let mut trees = Real {
+            sysroot,
+            rootfs: &assembly.rootfs,
+            policy: &assembly.policy,
+            project: if subject.expects == Expects::Own { &project } else { &[] },
+            database: &self.database,
+            machine: self.rooted.plan.target.machine(),
+        };
+        let missing = missing::missing(&watched.seen.events, &said, &mut trees);
+        let status = status(subject.expects, &watched, &said, &missing);
+        Ok(Tried { status, watched, said, missing })
     }
 
     /// Runs one command in a rootfs of its own.
-    fn watch(&self, command: Command, events: &dyn Events) -> Result<Watched> {
+    fn watch(&self, command: Command, rootfs: &Rootfs, events: &dyn Events) -> Result<Watched> {
         let (output, pipe) = Output::pipe()?;
         let visit = Visit {
-            files: Files::Rootfs(&self.rooted.assembly.rootfs),
+            files: Files::Rootfs(rootfs),
             machine: self.rooted.plan.target.machine(),
             network: self.network,
             binds: self.binds.to_vec(),
@@ -128,46 +192,112 @@ impl Check<'_> {
         let how = Watching { stdin: Stdin::Nothing, output: Some(output), limit: Some(limit) };
         enter::enter(&visit, events)?.watch(command, how, &mut |_| {})
     }
+
+    /// True where the sysroot is made of packages: its directory is of the cache.
+    fn is_provisioned(&self) -> bool {
+        packages::is_provisioned(self.rooted.sysroot().as_std_path())
+    }
+
+    /// The directories of the project on this machine.
+    fn project(&self) -> Vec<RootfsPath> {
+        let folders = self.rooted.artifacts.build_tree.iter().take(1);
+        folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_str().as_bytes())).collect()
+    }
+
+    fn is_projects(&self, path: &RootfsPath) -> bool {
+        self.project().iter().any(|project| path.is_within(project))
+    }
+
+    /// The file on the host that an include takes.
+    fn source(&self, path: &RootfsPath, sysroot: &Path) -> Utf8PathBuf {
+        let root = if self.is_projects(path) { Path::new("/") } else { sysroot };
+        Utf8PathBuf::from(path.below(root).to_string_lossy().into_owned())
+    }
+
+    /// The value of an option that adds something.
+    fn value(&self, add: &Add, sysroot: &Path) -> String {
+        match add {
+            Add::Include(path) if self.is_projects(path) => format!("{path}:{path}"),
+            _ => add.value(sysroot),
+        }
+    }
+
+    /// The additions as keys of configuration, with their values.
+    fn additions(&self, all: &[Add], sysroot: &Path) -> Vec<Addition> {
+        let keys = [Add::TOOL, Add::LIBRARY, Add::PACKAGE, Add::INCLUDE];
+        let of = |flag: &'static str| {
+            let values = all.iter().filter(|add| add.flag() == flag).map(|add| self.value(add, sysroot));
+            (flag.trim_start_matches('-'), values.collect::<Vec<_>>())
+        };
+        keys.into_iter().map(of).filter(|(_, values)| !values.is_empty()).collect()
+    }
+}
+
+impl Tried {
+    /// The end of the command, in words.
+    fn how(&self, limit: u32) -> String {
+        match &self.watched.outcome {
+            _ if self.watched.timed_out => format!("it did not end in {limit} seconds"),
+            Outcome::Ended(Ended::Exited(code)) => format!("exit code {code}"),
+            Outcome::Ended(Ended::Killed(signal)) => format!("signal {signal}"),
+            Outcome::NotStarted(error) => error.to_string(),
+        }
+    }
 }
 
 impl Checked<'_> {
-    /// Each thing that is missing, with the option that adds it and the option's value.
-    pub(crate) fn options(&self) -> impl Iterator<Item = (&Missing, &'static str, String)> {
-        self.missing.iter().map(|one| (one, one.add.flag(), one.add.value(self.host)))
+    /// Each thing that is missing, with the option that adds it and the option's value. A path of a sysroot that is made
+    /// of packages has none that lasts.
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&Missing, &'static str, Option<String>)> {
+        let is_provisioned = self.check.is_provisioned();
+        self.tried.missing.iter().map(move |one| {
+            let is_of_cache = matches!(&one.add, Add::Include(path) if is_provisioned && !self.check.is_projects(path));
+            (one, one.add.flag(), (!is_of_cache).then(|| self.check.value(&one.add, self.host)))
+        })
+    }
+
+    /// The options of the advice, to be pasted.
+    pub(crate) fn pasted(&self) -> Option<String> {
+        paste(self.advice.add.iter().map(|add| (add, self.check.value(add, self.host))))
     }
 
     /// The error of a subject that failed.
     fn failure(&self) -> Error {
-        let Self { subject, watched, said, missing, timeout: limit, .. } = self;
-        let how = match &watched.outcome {
-            _ if watched.timed_out => format!("it did not end in {limit} seconds"),
-            Outcome::Ended(Ended::Exited(code)) => format!("exit code {code}"),
-            Outcome::Ended(Ended::Killed(signal)) => format!("signal {signal}"),
-            Outcome::NotStarted(error) => error.to_string(),
-        };
-        let mut error = Error::failed(format!("`{}` failed in the rootfs: {how}", subject.shown));
-        for line in last_lines(said) {
+        let Self { subject, tried, advice, .. } = self;
+        let limit = self.check.timeout;
+        let mut error = Error::failed(format!("`{}` failed in the rootfs: {}", subject.shown, tried.how(limit)));
+        for line in last_lines(&tried.said) {
             error = error.detail(format!("| {line}"));
         }
         // Where something was needed, what was only looked for is not why it failed.
-        let needed: Vec<&Missing> = missing.iter().filter(|one| one.weight == Weight::Needed).collect();
-        let why: Vec<&Missing> = if needed.is_empty() { missing.iter().collect() } else { needed };
+        let needed: Vec<&Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).collect();
+        let why: Vec<&Missing> = if needed.is_empty() { tried.missing.iter().collect() } else { needed };
         for line in lines(&why) {
             error = error.detail(line);
         }
-        match paste(why, self.host) {
-            Some(options) => error.help(format!("add what is missing: {options}")),
-            None if watched.timed_out => error.help("give it longer: --timeout SECONDS"),
-            None => error.detail("it asked for nothing in vain that the sysroot has"),
+        for reason in &advice.refused {
+            error = error.detail(reason.clone());
+        }
+        match self.pasted() {
+            Some(options) if advice.works => error.help(format!("add what is missing: {options}")),
+            Some(options) => {
+                let error = error.detail(format!("with what is missing it still fails: {}", advice.how));
+                error.help(format!("add what is missing: {options}"))
+            }
+            None if tried.watched.timed_out => error.help("give it longer: --timeout SECONDS"),
+            None if why.is_empty() => {
+                error.detail("every file that it looked for and did not find is missing in the sysroot too")
+            }
+            None => error,
         }
     }
 
     /// The warning of a subject that did its job without something that it needed.
     fn warning(&self) -> Option<Warning> {
-        let Self { subject, status, missing, .. } = self;
-        let needed: Vec<&Missing> = missing.iter().filter(|one| one.weight == Weight::Needed).collect();
-        let options = paste(needed.iter().copied(), self.host)?;
-        let verb = if *status == Status::Ok { "works" } else { "starts" };
+        let Self { subject, tried, .. } = self;
+        let needed: Vec<&Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).collect();
+        let options = self.pasted()?;
+        let verb = if tried.status == Status::Ok { "works" } else { "starts" };
         let mut message = format!("`{}` {verb}, and asked for what the rootfs lacks", subject.shown);
         for line in lines(&needed) {
             message.push_str("\n  ");
@@ -184,6 +314,7 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
     if expects == Expects::Success {
         return Status::Failed;
     }
+    // Who waits for work has started.
     if watched.timed_out {
         return Status::Starts;
     }
@@ -194,9 +325,37 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
         }
         // musl's loader ends with 127 as well; what it and glibc's say may come from a child.
         Outcome::Ended(Ended::Exited(_)) if LOADERS.iter().any(|words| said.contains(words)) => Status::Failed,
+        Outcome::Ended(Ended::Exited(PANICKED)) => Status::Failed,
         Outcome::Ended(Ended::Exited(_)) if missing.iter().any(|one| one.weight == Weight::Needed) => Status::Failed,
+        Outcome::Ended(Ended::Exited(code)) if expects == Expects::Own && !is_usage_error(*code, said) => {
+            Status::Failed
+        }
         Outcome::Ended(Ended::Exited(_)) => Status::Starts,
     }
+}
+
+/// The exit code of a Rust program whose main thread panicked.
+const PANICKED: i32 = 101;
+
+/// Exit codes for errors of use: of clap, getopt and bash, and of sysexits.h.
+const USAGE: [i32; 2] = [2, 64];
+
+/// Words by which programs refuse an argument, in small letters.
+const REFUSALS: [&str; 8] = [
+    "usage",
+    "--version",
+    "unrecognized",
+    "unrecognised",
+    "unexpected argument",
+    "unknown option",
+    "unknown argument",
+    "invalid option",
+];
+
+/// True where a program refused `--version`, which it need not know.
+fn is_usage_error(code: i32, said: &str) -> bool {
+    let said = said.to_lowercase();
+    USAGE.contains(&code) || REFUSALS.iter().any(|words| said.contains(words))
 }
 
 /// Messages of loaders about a missing library or symbol (elf/dl-error.c of glibc, ldso/dynlink.c of musl).
@@ -237,6 +396,19 @@ mod tests {
         let exited = |code| ended(Outcome::Ended(Ended::Exited(code)));
         let killed = ended(Outcome::Ended(Ended::Killed(11)));
         let slow = Watched { timed_out: true, ..ended(Outcome::Ended(Ended::Killed(9))) };
+        let panicked = exited(101);
+        assert_eq!(status(Expects::Start, &panicked, "", &[]), Status::Failed);
+        for (code, said, own) in [
+            (0, "", Status::Ok),
+            (101, "usage", Status::Failed),
+            (1, "Error: Os { code: 2, kind: NotFound }", Status::Failed),
+            (1, "Usage: app FILE", Status::Starts),
+            (1, "unknown flag: --version", Status::Starts),
+            (2, "", Status::Starts),
+            (64, "", Status::Starts),
+        ] {
+            assert_eq!(status(Expects::Own, &exited(code), said, &[]), own, "{code} {said}");
+        }
         for (watched, said, success, start) in [
             (exited(0), "", Status::Ok, Status::Ok),
             (exited(1), "", Status::Failed, Status::Starts),

@@ -25,6 +25,8 @@ pub(crate) struct Subject {
 pub(super) enum Expects {
     /// End with 0.
     Success,
+    /// Start, and end with 0 or with an error about its use: the project's own, which need not know `--version`.
+    Own,
     /// Start: whether it knows `--version` is not known.
     Start,
 }
@@ -33,7 +35,8 @@ pub(super) enum Expects {
 pub(super) fn subjects(given: &[OsString], assembly: &Assembly) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
     if given.is_empty() {
-        subjects.extend(assembly.executables.iter().map(|path| subject(path, None)));
+        let own = |path| Subject { expects: Expects::Own, ..subject(path, None) };
+        subjects.extend(assembly.executables.iter().map(own));
     } else {
         let shown: Vec<_> = given.iter().map(|word| shell_word(&word.to_string_lossy())).collect();
         subjects.push(Subject { shown: shown.join(" "), words: given.to_vec(), expects: Expects::Success });

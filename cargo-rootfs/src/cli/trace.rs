@@ -16,7 +16,11 @@ pub(super) fn run(request: &Request<'_>, args: &TraceArgs, terminal: &Terminal) 
         match terminal.format() {
             Format::Human => terminal.result(traced.metadata.as_bytes())?,
             Format::Json => {
-                let files = traced.rules.iter().map(|rule| json!({"program": rule.when, "paths": rule.take}));
+                let files = traced.rules.iter().map(|rule| {
+                    let links: Vec<_> =
+                        rule.links.iter().map(|(path, to)| json!({"path": path, "target": to})).collect();
+                    json!({"program": rule.when, "paths": rule.take, "links": links, "directories": rule.folders})
+                });
                 let fields = json!({
                     "exit_code": traced.code, "with": traced.with, "with_lib": traced.with_lib,
                     "files": files.collect::<Vec<_>>(), "metadata": traced.metadata,

@@ -8,7 +8,7 @@ mod trees;
 use crate::path::{DEFAULT_PATH, RootfsPath};
 use crate::policy::Policy;
 
-pub(crate) use trees::Real;
+pub(crate) use trees::{Real, owners};
 
 /// The contents of a sysroot and of a rootfs, by paths that may lead through links.
 pub(crate) trait Trees {
@@ -16,6 +16,18 @@ pub(crate) trait Trees {
     fn sysroot(&mut self, path: &RootfsPath) -> There;
     /// True where the rootfs has an entry at the path.
     fn is_packed(&mut self, path: &RootfsPath) -> bool;
+    /// The first place on the way to the file at `path` that the rootfs has no entry for: a link, or the file itself.
+    fn first_absent(&mut self, path: &RootfsPath) -> RootfsPath;
+    /// The target of the link at `path`, where the sysroot has one there and the rootfs has nothing.
+    fn unpacked_link(&mut self, path: &RootfsPath) -> Option<String>;
+    /// The package of the sysroot that each of these belongs to, by its name.
+    fn packages(&mut self, paths: &[RootfsPath]) -> Vec<Option<String>> {
+        vec![None; paths.len()]
+    }
+    /// True for a path of the project on this machine, which is no part of the sysroot.
+    fn is_projects(&self, _: &RootfsPath) -> bool {
+        false
+    }
     /// The interpreter that the file there names, where it is a script.
     fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath>;
     /// Counts the regular files right in a directory of the sysroot.
@@ -84,6 +96,9 @@ pub(crate) mod tests {
         sysroot: BTreeMap<RootfsPath, There>,
         packed: BTreeSet<RootfsPath>,
         interpreters: BTreeMap<RootfsPath, RootfsPath>,
+        packages: BTreeMap<RootfsPath, String>,
+        project: Option<RootfsPath>,
+        dangling: BTreeSet<RootfsPath>,
     }
 
     pub(crate) fn path(text: &str) -> RootfsPath {
@@ -122,6 +137,24 @@ pub(crate) mod tests {
             self
         }
 
+        /// The package that a file belongs to.
+        pub(crate) fn package(mut self, file: &str, package: &str) -> Self {
+            self.packages.insert(path(file), package.to_owned());
+            self
+        }
+
+        /// A link of the rootfs that leads to nothing in it.
+        pub(crate) fn dangling(mut self, link: &str) -> Self {
+            self.dangling.insert(path(link));
+            self
+        }
+
+        /// The directory of the project.
+        pub(crate) fn project(mut self, directory: &str) -> Self {
+            self.project = Some(path(directory));
+            self
+        }
+
         fn folders_of(&mut self, at: &RootfsPath) {
             let mut parent = at.parent();
             while let Some(folder) = parent {
@@ -137,11 +170,38 @@ pub(crate) mod tests {
         }
 
         fn is_packed(&mut self, path: &RootfsPath) -> bool {
-            self.packed.contains(path)
+            self.packed.contains(path) && !self.dangling.contains(path)
         }
 
         fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath> {
             self.interpreters.get(path).cloned()
+        }
+
+        fn unpacked_link(&mut self, path: &RootfsPath) -> Option<String> {
+            let real = match self.sysroot.get(path)? {
+                There::File(real, _) | There::Folder(real) => real.clone(),
+                There::Nothing => return None,
+            };
+            (real != *path && !self.packed.contains(path)).then(|| real.to_string())
+        }
+
+        fn first_absent(&mut self, path: &RootfsPath) -> RootfsPath {
+            match self.sysroot.get(path) {
+                Some(There::File(real, _) | There::Folder(real)) if self.packed.contains(path) => real.clone(),
+                _ => path.clone(),
+            }
+        }
+
+        fn packages(&mut self, paths: &[RootfsPath]) -> Vec<Option<String>> {
+            let real = |path: &RootfsPath| match self.sysroot.get(path) {
+                Some(There::File(real, _) | There::Folder(real)) => real.clone(),
+                _ => path.clone(),
+            };
+            paths.iter().map(|path| self.packages.get(&real(path)).cloned()).collect()
+        }
+
+        fn is_projects(&self, path: &RootfsPath) -> bool {
+            self.project.as_ref().is_some_and(|project| path.is_within(project))
         }
 
         fn count(&mut self, folder: &RootfsPath) -> usize {
@@ -165,6 +225,7 @@ pub(crate) mod tests {
                         "open" => Access::Open,
                         "write" => Access::Write,
                         "look" => Access::Look,
+                        "link" => Access::Follow,
                         "exec" => Access::Execute,
                         _ => panic!("{line}"),
                     },

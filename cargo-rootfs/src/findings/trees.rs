@@ -2,27 +2,72 @@
 //!
 //! Nothing here judges what is found in them.
 
+use std::cell::OnceCell;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::{Execution, There, Trees};
+use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{Files, Find};
 use crate::rootfs::{Body, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
+use crate::target::Machine;
 
 /// Both, as they are on this machine.
 pub(crate) struct Real<'r> {
     pub(crate) sysroot: &'r mut Sysroot,
     pub(crate) rootfs: &'r Rootfs,
     pub(crate) policy: &'r Policy,
+    /// Directories of the project on this machine.
+    pub(crate) project: &'r [RootfsPath],
+    /// The database of the sysroot's packages, opened when it is asked.
+    pub(crate) database: &'r OnceCell<Option<Database>>,
+    pub(crate) machine: Machine,
 }
 
 /// The greatest length of the line that names an interpreter (`BINPRM_BUF_SIZE`).
 const LINE: u64 = 256;
 
+/// The package that each of these paths of a sysroot belongs to, by its name: that of a link itself, whose target its
+/// package depends on, before that of the target.
+pub(crate) fn owners(
+    sysroot: &mut Sysroot,
+    database: &OnceCell<Option<Database>>,
+    machine: Machine,
+    paths: &[RootfsPath],
+) -> Vec<Option<String>> {
+    let Some(database) = database.get_or_init(|| Database::open(sysroot, machine)) else {
+        return vec![None; paths.len()];
+    };
+    let places: Vec<RootfsPath> = paths.iter().map(|path| sysroot.place(path).path).collect();
+    let real: Vec<RootfsPath> = paths.iter().map(|path| sysroot.walk(path).path).collect();
+    let owners = database.owners(sysroot, &[places, real].concat());
+    let (of_places, of_real) = owners.split_at(paths.len());
+    let owner = of_places.iter().zip(of_real).map(|(place, real)| place.or(*real));
+    owner.map(|owner| owner.map(|id| database.package(id).name.to_string())).collect()
+}
+
+/// The file at a path of this machine.
+fn on_this_machine(path: &RootfsPath) -> There {
+    let host = path.below(Path::new("/"));
+    match std::fs::metadata(&host) {
+        Ok(metadata) if metadata.is_dir() => There::Folder(path.normalized()),
+        Ok(metadata) if metadata.is_file() => {
+            let may = metadata.permissions().mode() & 0o111 != 0;
+            There::File(path.normalized(), if may { Execution::Allowed } else { Execution::Forbidden })
+        }
+        _ => There::Nothing,
+    }
+}
+
 impl Trees for Real<'_> {
     fn sysroot(&mut self, path: &RootfsPath) -> There {
+        if self.is_projects(path) {
+            return on_this_machine(path);
+        }
         let walk = self.sysroot.walk(path);
         match walk.end {
             End::File(file) => {
@@ -36,6 +81,28 @@ impl Trees for Real<'_> {
 
     fn policy(&self) -> &Policy {
         self.policy
+    }
+
+    fn unpacked_link(&mut self, path: &RootfsPath) -> Option<String> {
+        let place = self.sysroot.place(path).path;
+        let walk = self.sysroot.walk(path);
+        let target = walk.links.iter().find(|(link, _)| *link == place).map(|(_, target)| target)?;
+        let is_packed = self.rootfs.get(&place).is_some();
+        std::str::from_utf8(target).ok().filter(|_| !is_packed).map(str::to_owned)
+    }
+
+    fn first_absent(&mut self, path: &RootfsPath) -> RootfsPath {
+        let walk = self.sysroot.walk(path);
+        let mut way = walk.links.iter().map(|(link, _)| link).chain([&walk.path]);
+        way.find(|place| self.rootfs.get(place).is_none()).unwrap_or(path).clone()
+    }
+
+    fn packages(&mut self, paths: &[RootfsPath]) -> Vec<Option<String>> {
+        owners(self.sysroot, self.database, self.machine, paths)
+    }
+
+    fn is_projects(&self, path: &RootfsPath) -> bool {
+        self.project.iter().any(|project| path.is_within(project))
     }
 
     fn is_packed(&mut self, path: &RootfsPath) -> bool {

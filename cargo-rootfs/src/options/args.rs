@@ -102,8 +102,9 @@ pub(crate) enum Command {
     /// Run the project's binary and each tool in the rootfs, and tell what they miss there
     ///
     /// Without CMD, the binary is run with `--version`; each tool does a little of what it is for, or is run with
-    /// `--version`. What they ask for in vain, though the sysroot has it, is told with the option that adds it.
-    /// Fails where a command failed.
+    /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works or
+    /// asks for nothing new, and the options that add them are printed. Fails where a command failed; the project's
+    /// binary fails as well where it ends with an error that is not about its use.
     Check(CheckArgs),
     /// Run a command with the whole sysroot, and print what to pack for it, as metadata for Cargo.toml
     ///
@@ -277,6 +278,9 @@ pub(crate) struct CheckArgs {
     /// How long each command may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
+    /// Put what is missing into Cargo.toml, whose comments and layout stay
+    #[arg(long)]
+    pub(crate) write: bool,
     #[command(flatten)]
     pub(crate) enter: EnterArgs,
     #[command(flatten)]

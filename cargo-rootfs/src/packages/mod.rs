@@ -20,7 +20,7 @@ use crate::wording::nearest;
 pub(crate) use apk::{FILES as APK_FILES, cut as cut_apk_record};
 pub(crate) use dpkg::cut as cut_dpkg_record;
 #[cfg(feature = "cli")]
-pub(crate) use hints::ABOUT;
+pub(crate) use hints::{ABOUT, is_provisioned};
 pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
 pub(crate) use known::known_owner;
 pub(crate) use pacman::cut as cut_pacman_list;

@@ -31,6 +31,8 @@ pub(super) struct Selection {
     pub(super) package: Layers,
     /// The workspace's and package's keys about the build, as one.
     pub(super) keys: BuildKeys,
+    /// The file that holds the nearest configuration.
+    pub(super) manifest: Option<Manifest>,
 }
 
 impl Selection {
@@ -80,10 +82,14 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
     let main_one = main.and_then(|index| chosen.get(index));
     let (name, version) = names(project, &members, main_one);
     let labels = one(&members, main_one).map(labels).unwrap_or_default();
+    let manifest = Some(match &members[..] {
+        [one] => Manifest { path: one.package.manifest_path.clone(), table: "package" },
+        _ => Manifest { path: project.workspace_root.join("Cargo.toml"), table: "workspace" },
+    });
     let package = members.into_iter().map(|member| (member.package.name.to_string(), member.layers));
     let package = Layers::of_all(package.collect(), typed, &build.compilation)?;
     let keys = package.build.clone().over(workspace.build.clone());
-    Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, labels, workspace, package, keys })
+    Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, labels, workspace, package, keys, manifest })
 }
 
 /// A package that may have what is wanted.

@@ -5,7 +5,8 @@ use crate::findings::tests::{Memory, events, path};
 
 fn pasted(lines: &[&str], trees: &mut Memory, said: &str, least: Weight) -> String {
     let all = missing(&events(lines), said, trees);
-    paste(all.iter().filter(|one| one.weight >= least), Path::new("/")).unwrap_or_default()
+    let worth = all.iter().filter(|one| one.weight >= least);
+    paste(worth.map(|one| (&one.add, one.add.value(Path::new("/"))))).unwrap_or_default()
 }
 
 fn needed(lines: &[&str], trees: &mut Memory) -> String {
@@ -145,6 +146,69 @@ fn several_files_of_an_absent_folder_are_the_folder() {
     let lines = ["1 x open /usr/share/misc/magic absent", "1 x open /usr/share/misc/usb.ids absent"];
     let all = needed(&lines, &mut trees);
     assert!(all.contains("/usr/share/misc/magic:") && all.contains("/usr/share/misc/usb.ids:"), "{all}");
+}
+
+#[test]
+fn directories_of_programs_are_never_taken_whole() {
+    let folders = ["/usr/sbin/x*", "/usr/local/bin/x*", "/opt/app/bin/x*", "/opt/app/data/x"];
+    let mut trees = Memory::new(&folders, &["/usr/bin/git"]);
+    for folder in ["/usr/sbin", "/usr/local/bin", "/opt/app/bin", "/usr/share", "/opt"] {
+        assert_eq!(any(&[&format!("1 git open {folder} absent")], &mut trees), "", "{folder}");
+    }
+    let data = any(&["1 git open /opt/app/data absent"], &mut trees);
+    assert_eq!(data, "--include /opt/app/data:/opt/app/data");
+}
+
+#[test]
+fn a_program_that_was_looked_for_is_none_of_the_files_of_its_directory() {
+    let core = "/usr/local/libexec/git-core";
+    let mut trees = Memory::new(&[&format!("{core}/git-submodule*"), &format!("{core}/git-p4*")], &["/usr/bin/git"]);
+    let lines = [format!("1 git look {core}/git-submodule absent"), format!("1 git look {core}/git-p4 absent")];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert_eq!(any(&lines, &mut trees), format!("--with {core}/git-p4,{core}/git-submodule"));
+}
+
+#[test]
+fn a_package_comes_before_the_paths_of_its_files() {
+    let sysroot = ["/usr/share/app/a", "/usr/share/app/b", "/usr/share/own/c", "/etc/app.conf", "/usr/bin/gzip*"];
+    let mut trees = Memory::new(&sysroot, &["/usr/share/x"]);
+    for file in ["/usr/share/app/a", "/usr/share/app/b", "/etc/app.conf"] {
+        trees = trees.package(file, "app-data");
+    }
+    let lines = [
+        "1 x open /usr/share/own/c absent",
+        "1 x open /usr/share/app/b absent",
+        "1 x open /usr/share/app/a absent",
+        "1 x open /etc/app.conf absent",
+        "1 x exec /usr/bin/gzip absent",
+    ];
+    let own = "--with gzip --with-package app-data --include /usr/share/own/c:/usr/share/own/c";
+    assert_eq!(needed(&lines, &mut trees), own);
+    assert!(any(&lines, &mut trees).contains(" --include /etc/app.conf:/etc/app.conf"), "it is a machine's own");
+}
+
+/// The link is packed, with the directory that it is in, and its target is not.
+#[test]
+fn a_link_that_leads_to_nothing_lacks_its_target() {
+    let sysroot = ["/usr/share/boot/a.jar -> /usr/share/java/a.jar", "/usr/share/java/a.jar"];
+    let mut trees = Memory::new(&sysroot, &[]);
+    let lines = ["1 mvn open /usr/share/boot/a.jar absent"];
+    assert_eq!(needed(&lines, &mut trees), "--include /usr/share/boot/a.jar:/usr/share/boot/a.jar");
+    let mut trees = Memory::new(&sysroot, &["/usr/share/boot/a.jar"]).dangling("/usr/share/boot/a.jar");
+    assert_eq!(needed(&lines, &mut trees), "--include /usr/share/java/a.jar:/usr/share/java/a.jar");
+}
+
+/// In /tmp, where nothing else is worth a word.
+#[test]
+fn files_of_the_project_are_missing_wherever_it_lies() {
+    let mut trees = Memory::new(&["/tmp/app/templates/a", "/tmp/app/templates/b", "/tmp/x"], &[]).project("/tmp/app");
+    let lines = [
+        "1 app open /tmp/app/templates/a absent",
+        "1 app open /tmp/app/templates/b absent",
+        "1 app open /tmp/x absent",
+    ];
+    let each = ["a", "b"].map(|name| format!("--include /tmp/app/templates/{name}:/tmp/app/templates/{name}"));
+    assert_eq!(needed(&lines, &mut trees), each.join(" "));
 }
 
 #[test]

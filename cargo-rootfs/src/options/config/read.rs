@@ -78,7 +78,7 @@ const COMMAND_LINE_ONLY: [(&str, &str); 21] = [
 ];
 
 /// Where a table stands: in which file, and below `package` or `workspace`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) path: Utf8PathBuf,
     pub(crate) table: &'static str,
