@@ -37,6 +37,16 @@ impl Worth<'_> {
             text.push_str(&format!("why = {}\n", toml_string(&why)));
             list(&mut text, "when", &[pattern(rule.when.as_deref().unwrap_or_default(), triplet)]);
             list(&mut text, "take", &rule.take.iter().map(|path| pattern(path, triplet)).collect::<Vec<_>>());
+            let links = rule.links.iter().map(|(path, to)| {
+                format!("{{ path = {}, link = {} }}", toml_string(&pattern(path, triplet)), toml_string(to))
+            });
+            let folders = rule.folders.iter();
+            let folders =
+                folders.map(|path| format!("{{ path = {}, dir = true }}", toml_string(&pattern(path, triplet))));
+            let made: Vec<String> = links.chain(folders).map(|file| format!("    {file},\n")).collect();
+            if !made.is_empty() {
+                text.push_str(&format!("files = [\n{}]\n", made.concat()));
+            }
         }
         text
     }

@@ -22,6 +22,7 @@ use crate::pipeline::{Epoch, Rooted};
 use crate::sysroot::Sysroot;
 use crate::wording::shell_word;
 
+use used::Own;
 use worth::Worth;
 
 /// A command, and the rootfs that what it uses is compared with.
@@ -52,12 +53,16 @@ pub(crate) struct Rule {
     /// The program's path in the image; none where there is no program in it to belong with.
     pub(crate) when: Option<String>,
     pub(crate) take: Vec<String>,
+    /// Links that were read, with their targets.
+    pub(crate) links: Vec<(String, String)>,
+    /// Directories that were listed, and of which nothing is taken.
+    pub(crate) folders: Vec<String>,
 }
 
 impl Traced {
     /// Says how much is to be packed, and gives the command's exit code as the error's where it is not 0.
     pub(crate) fn end(&self, events: &dyn Events) -> Result<()> {
-        let files = self.rules.iter().map(|rule| rule.take.len());
+        let files = self.rules.iter().map(|rule| rule.take.len() + rule.links.len() + rule.folders.len());
         match self.with.len() + self.with_lib.len() + files.sum::<usize>() {
             0 => events.status("Finished", &"the rootfs has all that it used"),
             count => events.status("Finished", &format_args!("{count} to be packed, as metadata for Cargo.toml")),
@@ -168,18 +173,29 @@ impl Trace<'_> {
     }
 
     /// Directories whose files are the project's or the user's own.
-    fn own(&self, root: &Path) -> Vec<RootfsPath> {
+    fn own(&self, root: &Path) -> Own {
         if root != Path::new("/") {
-            return Vec::new();
+            return Own::default();
         }
-        let homes =
-            ["HOME", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+        let of = |names: &[&str]| names.iter().filter_map(std::env::var_os).map(PathBuf::from).collect::<Vec<_>>();
         let trees = self.rooted.artifacts.build_tree.iter().map(|folder| folder.clone().into_std_path_buf());
-        let folders = homes.chain(trees).chain(std::env::current_dir());
-        let folders = folders.filter_map(|folder| folder.canonicalize().ok());
-        let folders = folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_os_str().as_bytes()));
-        // In `/` or in `/usr`, nobody's files are the project's.
-        folders.filter(|folder| folder.components().next().is_some() && folder.as_bytes() != b"/usr").collect()
+        let tools =
+            of(&["CARGO_HOME", "RUSTUP_HOME", "TMPDIR"]).into_iter().chain(trees).chain(std::env::current_dir());
+        let homes = of(&["HOME"]);
+        // Where they are unless the variables say otherwise.
+        let usual = homes.iter().flat_map(|home| [".cargo", ".rustup"].map(|name| home.join(name))).collect::<Vec<_>>();
+        let real = |folders: Vec<PathBuf>| {
+            let folders = folders.into_iter().filter_map(|folder| folder.canonicalize().ok());
+            let folders = folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_os_str().as_bytes()));
+            // In `/` or in `/usr`, nobody's files are the project's.
+            folders
+                .filter(|folder| folder.components().next().is_some() && folder.as_bytes() != b"/usr")
+                .collect::<Vec<RootfsPath>>()
+        };
+        let (home, mut project) = (real(homes), real(tools.chain(usual).collect()));
+        // Who works in the home itself has a home there, not a project.
+        project.retain(|folder| !home.contains(folder));
+        Own { project, home }
     }
 }
 

@@ -22,6 +22,27 @@ pub(super) struct Used {
     pub(crate) groups: Vec<Group>,
     /// Programs and libraries that were used and are the user's own.
     pub(crate) own: BTreeSet<RootfsPath>,
+    /// Files of a home that were read, and are left out.
+    pub(crate) of_home: BTreeSet<RootfsPath>,
+}
+
+/// Directories whose files are not the system's.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own {
+    /// Of the project and its tools, and of temporary files.
+    pub(super) project: Vec<RootfsPath>,
+    /// Of the user.
+    pub(super) home: Vec<RootfsPath>,
+}
+
+impl Own {
+    fn is_projects(&self, path: &RootfsPath) -> bool {
+        self.project.iter().any(|folder| path.is_within(folder))
+    }
+
+    fn is_of_home(&self, path: &RootfsPath) -> bool {
+        !self.is_projects(path) && self.home.iter().any(|folder| path.is_within(folder))
+    }
 }
 
 /// Files that one program opened.
@@ -31,25 +52,61 @@ pub(super) struct Group {
     pub(crate) program: Option<RootfsPath>,
     /// Files, and directories most of whose files it opened.
     pub(crate) paths: Vec<RootfsPath>,
+    /// Links that it read, with their targets.
+    pub(crate) links: BTreeMap<RootfsPath, String>,
+    /// Directories that it listed, and of which nothing else is taken.
+    pub(crate) listed: BTreeSet<RootfsPath>,
 }
 
-/// Finds the files of the sysroot that `events` used, but for those below one of the directories `own`: a project, a
-/// home.
-pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) -> Used {
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.links.is_empty() && self.listed.is_empty()
+    }
+}
+
+/// Finds the files of the sysroot that `events` used, but for those that are the user's `own`.
+pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
     let mut used = Used::default();
-    let mut met = BTreeSet::new();
+    let mut met = Met::default();
+    let mut groups: BTreeMap<Option<RootfsPath>, Group> = BTreeMap::new();
+    fn group<'g>(groups: &'g mut BTreeMap<Option<RootfsPath>, Group>, event: &Event) -> &'g mut Group {
+        let program = event.program.clone();
+        let new = || Group { program, paths: Vec::new(), links: BTreeMap::new(), listed: BTreeSet::new() };
+        groups.entry(event.program.clone()).or_insert_with(new)
+    }
     let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     let mut looked: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     // The folders of what each program opened, packed or not.
     let mut near: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
         let asked = source_of(&event.path, trees).unwrap_or_else(|| event.path.clone());
-        let There::File(real, execution) = trees.sysroot(&asked) else { continue };
-        let is_own = |path: &RootfsPath| own.iter().any(|folder| path.is_within(folder));
+        let is_own = |path: &RootfsPath| own.is_projects(path) || own.is_of_home(path);
+        if event.access == Access::Follow {
+            let path = asked.normalized();
+            let target = trees.unpacked_link(&path).filter(|_| !is_own(&path) && !trees.policy().is_noise(&path));
+            if let Some(target) = target {
+                group(&mut groups, event).links.insert(path, target);
+            }
+            continue;
+        }
+        let (real, execution) = match trees.sysroot(&asked) {
+            There::File(real, execution) => (real, execution),
+            There::Folder(real) if event.access == Access::Open => {
+                let path = asked.normalized();
+                let is_left_out = |path: &RootfsPath| is_own(path) || trees.policy().is_noise(path);
+                if !is_left_out(&path) && !is_left_out(&real) && !trees.is_packed(&path) {
+                    group(&mut groups, event).listed.insert(path);
+                }
+                continue;
+            }
+            There::Folder(_) | There::Nothing => continue,
+        };
         let path = plain(asked, &real, trees);
         if is_own(&path) || is_own(&real) {
             if event.access == Access::Execute {
                 used.own.insert(real);
+            } else if event.access == Access::Open && own.is_of_home(&path) {
+                used.of_home.insert(path);
             }
             continue;
         }
@@ -74,15 +131,15 @@ pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
                 looked.entry(event.program.clone()).or_default().insert(path);
                 continue;
             }
-            Access::Look | Access::Write => continue,
+            Access::Look | Access::Follow | Access::Write => continue,
         }
         if event.access == Access::Execute && execution == Execution::Allowed {
             // A loader may be executed by its name, and comes with what it loads.
-            if !is_library(&real) && met.insert(real) {
+            if !is_library(&real) && met.is_new(&path, real) {
                 used.tools.push(name_or_path(&path, is_in_path(&path)));
             }
         } else if is_library(&path) {
-            if met.insert(real) {
+            if met.is_new(&path, real) {
                 used.libraries.push(name_or_path(&path, is_in_library_folder(&path)));
             }
         } else {
@@ -99,9 +156,38 @@ pub(super) fn used(events: &[Event], own: &[RootfsPath], trees: &mut dyn Trees) 
             files.entry(program).or_default().extend(neighbours);
         }
     }
-    used.groups =
-        files.into_iter().map(|(program, paths)| Group { program, paths: in_folders(paths, trees) }).collect();
+    for (program, paths) in files {
+        let (links, listed) = Default::default();
+        let group = groups.entry(program.clone()).or_insert(Group { program, paths: Vec::new(), links, listed });
+        group.paths = in_folders(paths, trees);
+    }
+    // A directory comes with what is taken of it, by whatever program.
+    let taken: Vec<RootfsPath> = groups.values().flat_map(|group| group.paths.iter().cloned()).collect();
+    for group in groups.values_mut() {
+        group.listed.retain(|folder| !taken.iter().any(|path| path.is_within(folder)));
+    }
+    used.groups = groups.into_values().filter(|group| !group.is_empty()).collect();
     used
+}
+
+/// Files that were executed or loaded already. Each name that leads to one counts: `ls` and `cat` of busybox, and
+/// `libx.so` that is opened where `libx.so.1` is loaded. The file itself comes with the first of them.
+#[derive(Default)]
+struct Met {
+    names: BTreeSet<RootfsPath>,
+    real: BTreeSet<RootfsPath>,
+}
+
+impl Met {
+    fn is_new(&mut self, path: &RootfsPath, real: RootfsPath) -> bool {
+        match *path == real {
+            true => self.real.insert(real),
+            false => {
+                self.real.insert(real);
+                self.names.insert(path.clone())
+            }
+        }
+    }
 }
 
 fn name_or_path(path: &RootfsPath, is_found_by_name: bool) -> String {
@@ -160,7 +246,7 @@ mod tests {
     use crate::findings::tests::{Memory, events, path};
 
     fn of(lines: &[&str], own: &[&str], trees: &mut Memory) -> Used {
-        let own: Vec<_> = own.iter().map(|folder| path(folder)).collect();
+        let own = Own { project: own.iter().map(|folder| path(folder)).collect(), home: vec![path("/home/me")] };
         used(&events(lines), &own, trees)
     }
 
@@ -195,15 +281,12 @@ mod tests {
             "1 git open /usr/lib/../share/app/table found",
             "1 git look /usr/share/other/looked found",
             "1 git write /usr/share/app/written found",
-            "1 git open /usr/share/app found",
         ];
         let used = of(&lines, &[], &mut trees);
         assert_eq!(used.tools, ["git", "awk", "/usr/lib/git-core/git-remote-http"]);
         assert_eq!(used.libraries, ["/usr/lib/python3.11/lib-dynload/_ssl.so", "libz.so.1"]);
-        assert_eq!(
-            used.groups,
-            [Group { program: Some(path("/usr/bin/git")), paths: vec![path("/usr/share/app/table")] }]
-        );
+        let [group] = &used.groups[..] else { panic!("{:?}", used.groups) };
+        assert_eq!((&group.program, &group.paths), (&Some(path("/usr/bin/git")), &vec![path("/usr/share/app/table")]));
     }
 
     #[test]
@@ -220,7 +303,60 @@ mod tests {
         let lines: Vec<String> =
             sysroot.iter().map(|text| format!("1 x open {} found", text.split(' ').next().unwrap())).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert_eq!(of(&lines, &["/srv/app"], &mut trees), Used::default());
+        let used = of(&lines, &["/srv/app"], &mut trees);
+        assert_eq!(used, Used { of_home: BTreeSet::from([path("/home/me/app/config")]), ..Used::default() });
+    }
+
+    #[test]
+    fn links_that_were_read_and_directories_that_were_listed_are_kept() {
+        let sysroot = [
+            "/etc/app/current -> /usr/share/app/v2/",
+            "/usr/share/app/v2/",
+            "/usr/lib/app/plugins/",
+            "/usr/lib/app/data/table",
+            "/usr/share/empty -> /usr/share/packed/",
+        ];
+        let mut trees = Memory::new(&sysroot, &["/usr/share/empty", "/usr/share/packed"]);
+        let lines = [
+            "1 app link /etc/app/current found",
+            "1 app link /usr/lib/app/plugins found",
+            "1 app link /usr/share/empty found",
+            "1 app open /usr/lib/app/plugins found",
+            "1 app open /usr/lib/app/data found",
+            "1 app open /usr/lib/app/data/table found",
+            "1 app open /usr/share/packed found",
+            "1 app open /home/me found",
+        ];
+        let used = of(&lines, &[], &mut trees);
+        let [group] = &used.groups[..] else { panic!("{:?}", used.groups) };
+        assert_eq!(group.links, BTreeMap::from([(path("/etc/app/current"), "/usr/share/app/v2".to_owned())]));
+        assert_eq!(group.listed, BTreeSet::from([path("/usr/lib/app/plugins")]));
+        assert_eq!(group.paths, [path("/usr/lib/app/data/table")]);
+    }
+
+    #[test]
+    fn every_name_of_a_file_that_was_used_is_kept() {
+        let sysroot = [
+            "/bin/ls -> /bin/busybox*",
+            "/bin/cat -> /bin/busybox*",
+            "/bin/busybox*",
+            "/usr/lib/libx.so.1 -> /usr/lib/libx.so.1.2",
+            "/usr/lib/libx.so -> /usr/lib/libx.so.1.2",
+            "/usr/lib/libx.so.1.2",
+        ];
+        let mut trees = Memory::new(&sysroot, &[]);
+        let lines = [
+            "1 sh exec /bin/ls found",
+            "1 sh exec /bin/busybox found",
+            "1 sh exec /bin/cat found",
+            "2 app open /usr/lib/libx.so.1 found",
+            "2 app open /usr/lib/libx.so found",
+        ];
+        let used = of(&lines, &[], &mut trees);
+        assert_eq!(
+            (used.tools, used.libraries),
+            (vec!["ls".into(), "cat".into()], vec!["libx.so.1".into(), "libx.so".into()])
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Selection of what is worth packing: tools and libraries by packing them, other files by program.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use super::Rule;
-use super::used::{Group, Used, used};
+use super::used::{Group, Own, Used, used};
 use crate::error::{Result, Warning};
 use crate::findings::Real;
 use crate::layout::{self, Assembly, Content, secrets};
@@ -11,6 +12,7 @@ use crate::path::RootfsPath;
 use crate::pipeline::Rooted;
 use crate::sysroot::Sysroot;
 use crate::watch::Event;
+use crate::wording::and_more;
 
 /// The tools, libraries and files of a command that are worth packing.
 pub(super) struct Worth<'p> {
@@ -28,15 +30,19 @@ impl<'p> Worth<'p> {
     }
 
     /// Packs what was used, one after the other, until nothing is left but files.
-    pub(super) fn find(&mut self, events: &[Event], own: &[RootfsPath], sysroot: &mut Sysroot) -> Result<()> {
+    pub(super) fn find(&mut self, events: &[Event], own: &Own, sysroot: &mut Sysroot) -> Result<()> {
         let Rooted { plan, assembly, artifacts, .. } = self.rooted;
         let mut content = plan.content.clone();
+        let (database, machine) = (OnceCell::new(), plan.target.machine());
         let mut packed: Option<Assembly> = None;
         let (mut tried, mut plugins) = (BTreeSet::new(), Vec::new());
         let groups = loop {
             let rootfs = &packed.as_ref().unwrap_or(assembly).rootfs;
-            let Used { tools, libraries, groups, own: programs } =
-                used(events, own, &mut Real { sysroot, rootfs, policy: &assembly.policy });
+            let Used { tools, libraries, groups, own: programs, of_home } = used(
+                events,
+                own,
+                &mut Real { sysroot, rootfs, policy: &assembly.policy, project: &[], database: &database, machine },
+            );
             let next = |names: Vec<String>| names.into_iter().find(|name| !tried.contains(name));
             let mut with = content.clone();
             let (name, is_tool) = match (next(tools), next(libraries)) {
@@ -50,6 +56,7 @@ impl<'p> Worth<'p> {
                     self.warnings.extend(programs.map(|path| {
                         Warning::new(format!("left out `{path}`: it is your own, and no part of the system"))
                     }));
+                    self.warnings.extend(left_in_a_home(&of_home));
                     break groups;
                 }
             };
@@ -98,10 +105,13 @@ impl<'p> Worth<'p> {
                 events.iter().find(|event| event.path.normalized() == path).and_then(|event| event.program.clone());
             match groups.iter_mut().find(|group| group.program == program) {
                 Some(group) => group.paths.push(path),
-                None => groups.push(Group { program, paths: vec![path] }),
+                None => {
+                    let (links, listed) = Default::default();
+                    groups.push(Group { program, paths: vec![path], links, listed });
+                }
             }
         }
-        for Group { program, mut paths } in groups {
+        for Group { program, mut paths, links, listed } in groups {
             paths.sort();
             paths.retain(|path| match secrets::of(sysroot, &assembly.policy, path) {
                 None => true,
@@ -111,7 +121,10 @@ impl<'p> Worth<'p> {
                 }
             });
             let take: Vec<String> = paths.iter().filter_map(|path| path.as_str().map(str::to_owned)).collect();
-            if take.is_empty() {
+            let text = |path: RootfsPath| path.as_str().map(str::to_owned);
+            let links: Vec<_> = links.into_iter().filter_map(|(path, to)| Some((text(path)?, to))).collect();
+            let folders: Vec<String> = listed.into_iter().filter_map(text).collect();
+            if take.is_empty() && links.is_empty() && folders.is_empty() {
                 continue;
             }
             let shown = program.as_ref().unwrap_or(&RootfsPath::root()).file_name().to_vec();
@@ -119,7 +132,7 @@ impl<'p> Worth<'p> {
             let when = self.in_image(program, sysroot, assembly);
             let taken = self.rules.iter().filter(|rule| rule.program == shown).count();
             let name = if taken == 0 { format!("traced-{shown}") } else { format!("traced-{shown}-{}", taken + 1) };
-            self.rules.push(Rule { name, program: shown, when, take });
+            self.rules.push(Rule { name, program: shown, when, take, links, folders });
         }
     }
 
@@ -138,4 +151,15 @@ impl<'p> Worth<'p> {
         let first = || assembly.executables.first().or(assembly.tools.first()).cloned();
         program.or_else(first)?.as_str().map(str::to_owned)
     }
+}
+
+/// The number of files of a home that are named.
+const NAMED: usize = 6;
+
+/// What a traced command read of a home: it is a person's own, and still the command may need it.
+fn left_in_a_home(files: &BTreeSet<RootfsPath>) -> Option<Warning> {
+    let first = files.first()?;
+    let list = and_more(files.iter().map(|path| format!("`{path}`")), NAMED);
+    let warning = Warning::new(format!("left out files of a home: {list}"));
+    Some(warning.help(format!("to take one along: --include {first}:{first}")))
 }

@@ -22,6 +22,8 @@ pub(super) enum Verb {
     /// open(2), with the argument that holds its flags.
     Open(Flags),
     Look,
+    /// readlink(2)
+    Follow,
     Execute,
     /// Makes it the root.
     Root,
@@ -73,8 +75,8 @@ const CALLS: &[(&str, [u64; 3], Call)] = &[
     ("access", [21, 33, NONE], plain(Verb::Look)),
     ("faccessat", [269, 307, 48], at(Verb::Look)),
     ("faccessat2", [439, 439, 439], at(Verb::Look)),
-    ("readlink", [89, 85, NONE], plain(Verb::Look)),
-    ("readlinkat", [267, 305, 78], at(Verb::Look)),
+    ("readlink", [89, 85, NONE], plain(Verb::Follow)),
+    ("readlinkat", [267, 305, 78], at(Verb::Follow)),
     ("chdir", [80, 12, 49], plain(Verb::Look)),
     ("chroot", [161, 61, 51], plain(Verb::Root)),
 ];

@@ -46,8 +46,10 @@ pub(crate) enum Access {
     Open,
     /// To be made or written.
     Write,
-    /// To ask for its existence, its kind, or the target of a symlink.
+    /// To ask for its existence or its kind.
     Look,
+    /// To read the target of a symlink.
+    Follow,
     Execute,
 }
 

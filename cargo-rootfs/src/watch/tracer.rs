@@ -344,6 +344,7 @@ impl<'s> Tracer<'s> {
                 calls::opened_for(u64::from_ne_bytes(bytes))
             }
             Verb::Look | Verb::Root => Access::Look,
+            Verb::Follow => Access::Follow,
             Verb::Execute => Access::Execute,
         };
         let path = self.absolute(task, folder.map(|argument| arguments[argument]), &text)?;
@@ -545,7 +546,8 @@ mod tests {
 
     #[test]
     fn files_and_programs_of_children_are_seen() {
-        let script = "cd /usr; read -r line < bin/../../etc/passwd; cat /etc/group /none/x > /dev/null 2>&1; /none/y";
+        let script = "cd /usr; read -r line < bin/../../etc/passwd; cat /etc/group /none/x > /dev/null 2>&1; /none/y; \
+                      readlink /proc/self/exe > /dev/null";
         let Some(events) = seen(script) else { return };
         let opened = asked(&events, Access::Open, Outcome::Found);
         assert!(opened.contains(&"/usr/bin/../../etc/passwd".to_owned()), "{opened:?}");
@@ -553,6 +555,7 @@ mod tests {
         assert!(asked(&events, Access::Open, Outcome::Absent).contains(&"/none/x".to_owned()));
         assert!(asked(&events, Access::Execute, Outcome::Absent).contains(&"/none/y".to_owned()));
         assert!(asked(&events, Access::Write, Outcome::Found).contains(&"/dev/null".to_owned()));
+        assert!(asked(&events, Access::Follow, Outcome::Found).contains(&"/proc/self/exe".to_owned()));
         let by = events.iter().find(|event| event.path.to_string() == "/etc/group").unwrap();
         assert!(by.program.as_ref().unwrap().file_name() == b"cat", "{by:?}");
     }
