@@ -51,6 +51,8 @@
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
 //! | `join` | images of several platforms under one name | error image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output packages path plan provision resolve settings shortage sysroot target template write |
+//! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error image path registry resolve rootfs |
+//! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
@@ -65,7 +67,7 @@
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
 //! | `rebuild` | two builds, compared | cargo error events options output |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init join layout options output path pipeline plan provision rebuild report resolve rootfs trace wording write |
+//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init inspect join layout options output path pipeline plan provision rebuild report resolve rootfs target trace verify wording write |
 //!
 //! # Glossary
 //!
@@ -154,6 +156,8 @@ pub mod guide;
 pub mod image;
 #[cfg(feature = "cli")]
 mod init;
+#[cfg(feature = "cli")]
+mod inspect;
 #[cfg(feature = "push")]
 mod join;
 #[cfg(feature = "cli")]
@@ -197,6 +201,8 @@ pub mod target;
 pub mod template;
 #[cfg(feature = "cli")]
 mod trace;
+#[cfg(feature = "cli")]
+mod verify;
 #[cfg(feature = "cli")]
 mod watch;
 mod wording;

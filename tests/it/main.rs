@@ -20,4 +20,5 @@ mod select;
 mod sysroot;
 mod tidy;
 mod usage;
+mod verify;
 mod watch;

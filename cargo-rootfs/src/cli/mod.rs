@@ -37,6 +37,7 @@ mod sysroot;
 mod terminal;
 mod trace;
 mod tree;
+mod verify;
 mod why;
 mod write;
 
@@ -123,6 +124,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
         }
         #[cfg(feature = "push")]
         Some(Command::Index(args)) => index::run(args, terminal),
+        Some(Command::Verify(args)) => verify::run(args, terminal),
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroot::list(terminal),
             SysrootCommand::Prune { all } => sysroot::prune(*all, terminal),

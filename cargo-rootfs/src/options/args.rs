@@ -120,6 +120,12 @@ pub(crate) enum Command {
     /// sent. Prints `REF@sha256:...`.
     #[cfg(feature = "push")]
     Index(IndexArgs),
+    /// Prove an image or a root filesystem that is there again, whoever made it
+    ///
+    /// An image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem as an
+    /// archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders; nothing is
+    /// unpacked or executed. Fails where anything is wrong.
+    Verify(VerifyArgs),
     /// See to sysroots that are made of a distribution's packages
     Sysroot {
         #[command(subcommand)]
@@ -242,6 +248,31 @@ pub(crate) struct WhyArgs {
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A reference, or the path of a layout, archive or directory
+    #[arg(value_name = "REF|LAYOUT|ARCHIVE|DIR", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) outputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) inspect: InspectArgs,
+}
+
+/// How outputs are read back.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Read only the image for this platform, such as `linux/arm64` [default: all]
+    #[arg(long, value_name = "OS/ARCH", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "target")]
+    pub(crate) platform: Option<String>,
+    /// The same by a target triple
+    #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) target: Option<String>,
+    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    #[cfg(feature = "push")]
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) insecure_registry: Vec<String>,
 }
 
 /// `run`

@@ -1,0 +1,137 @@
+//! Places of blobs: a layout's directory, and an archive of one.
+//!
+//! A blob is known by its path in a layout. Whether it has the bytes that its name says is for the reader to find out.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::decode::Part;
+use super::member::{MemberKind, Members, malformed};
+use crate::error::{Error, Result};
+
+/// The most bytes of a manifest, an index or a configuration.
+pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
+
+/// Files of an archive that are remembered.
+const MAX_FILES: usize = 100_000;
+
+/// A place of blobs.
+pub(super) trait Blobs {
+    /// Opens the blob at its beginning; `None` where there is none.
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>>;
+
+    /// The bytes of a document.
+    fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(blob) = self.open(path)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = blob.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Error::io("read", path, error))?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            return Err(Error::failed(format!("`{path}` is longer than {MAX_DOCUMENT} bytes")));
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Opens a regular file of the host: no device, no FIFO, nothing behind a link.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// An OCI image layout as a directory.
+pub(super) struct LayoutDirectory(pub(super) PathBuf);
+
+impl Blobs for LayoutDirectory {
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>> {
+        let path = self.0.join(path);
+        match open_file(&path) {
+            Ok(file) => Ok(Some(Box::new(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+}
+
+/// The files of an archive that is not compressed, or that is by now in a temporary file.
+pub(super) struct Archive {
+    file: Arc<File>,
+    files: BTreeMap<String, (u64, u64)>,
+}
+
+impl Archive {
+    /// Reads the names in the archive. Links among its files are followed: older archives of Docker have some.
+    pub(super) fn list(file: Arc<File>) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let mut members = Members::new(Part { file: Arc::clone(&file), offset: 0, left: length });
+        let (mut files, mut links) = (BTreeMap::new(), Vec::new());
+        while let Some(member) = members.next()? {
+            if files.len() + links.len() == MAX_FILES {
+                return Err(malformed(&format!("it has more than {MAX_FILES} files")));
+            }
+            let Some(name) = normal(&member.name) else { continue };
+            match member.kind {
+                MemberKind::File => {
+                    files.insert(name, (members.position(), member.size));
+                }
+                MemberKind::Symlink => {
+                    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+                    let target = [folder.as_bytes(), b"/", &member.link].concat();
+                    links.extend(normal(&target).map(|target| (name, target)));
+                }
+                MemberKind::Hardlink => links.extend(normal(&member.link).map(|target| (name, target))),
+                _ => {}
+            }
+        }
+        for (name, target) in links {
+            if let Some(place) = files.get(&target).copied() {
+                files.insert(name, place);
+            }
+        }
+        Ok(Self { file, files })
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+}
+
+/// A name without `.` and empty parts, `..` taken with the part before it; `None` where it leads out.
+fn normal(name: &[u8]) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in std::str::from_utf8(name).ok()?.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+impl Blobs for Archive {
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>> {
+        Ok(self.files.get(path).map(|&(offset, left)| {
+            let part = Part { file: Arc::clone(&self.file), offset, left };
+            Box::new(part) as Box<dyn Read>
+        }))
+    }
+}
+
+/// The path in a layout of the blob with this digest; fails for anything but SHA-256.
+pub(super) fn blob_path(digest: &str) -> Result<String> {
+    let hex = digest.strip_prefix("sha256:").filter(|hex| {
+        hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    });
+    match hex {
+        Some(hex) => Ok(format!("blobs/sha256/{hex}")),
+        None => Err(Error::failed(format!("`{digest}` is not a digest that can be verified: only sha256 is"))),
+    }
+}

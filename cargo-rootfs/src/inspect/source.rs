@@ -1,0 +1,340 @@
+//! From what was typed to a tree: which kind of output it is, its images, and one image's layers in order.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::Value;
+
+use super::apply::{self, Oddities, Reading};
+use super::blobs::{Archive, Blobs, LayoutDirectory, open_file};
+use super::decode::{Bounded, Coding, Part, Spent, Summed};
+use super::manifest::{self, Blob, Listed};
+use super::tree::Tree;
+use super::{Limits, directory};
+use crate::error::{Error, Result};
+
+/// How outputs are read.
+pub(crate) struct Access<'a> {
+    pub(crate) limits: Limits,
+    /// `OS/ARCH[/VARIANT]`; all unless given.
+    pub(crate) platform: Option<String>,
+    /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
+    #[cfg_attr(not(feature = "push"), allow(dead_code))]
+    pub(crate) insecure: Vec<String>,
+    pub(crate) interrupted: &'a AtomicBool,
+}
+
+/// An output that was found.
+pub(crate) struct Source<'a> {
+    /// As it was typed.
+    pub(crate) name: String,
+    access: &'a Access<'a>,
+    place: Place<'a>,
+}
+
+enum Place<'a> {
+    Directory(PathBuf),
+    /// A root filesystem as an archive.
+    Archive(Arc<File>),
+    /// Images, of which those for the wanted platform are listed.
+    Images(Box<dyn Blobs + 'a>, Vec<Listed>),
+}
+
+/// One image or root filesystem, read back.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    /// `linux/arm64`; a plain archive and a directory have none.
+    pub(crate) platform: Option<String>,
+    /// Of the manifest.
+    pub(crate) digest: Option<String>,
+    /// The image's configuration, `null` where it is none.
+    pub(crate) config: Value,
+    pub(crate) layers: Vec<LayerRead>,
+    pub(crate) tree: Tree,
+    pub(crate) oddities: Oddities,
+}
+
+/// A layer whose digests were verified.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerRead {
+    pub(crate) diff_id: String,
+    /// As it is stored, in bytes.
+    pub(crate) size: u64,
+    pub(crate) coding: Coding,
+    /// As the manifest has it; empty in Docker's own archives.
+    pub(crate) media_type: String,
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Finds what `name` is: a path that exists, or else a reference.
+    pub(crate) fn open(name: &str, access: &'a Access<'a>) -> Result<Self> {
+        let path = Path::new(name);
+        let place = match path.metadata() {
+            Ok(metadata) if metadata.is_dir() && path.join("oci-layout").is_file() => layout(path)?,
+            Ok(metadata) if metadata.is_dir() => Place::Directory(path.to_owned()),
+            Ok(metadata) if metadata.is_file() => archive(path, access)?,
+            Ok(_) => return Err(Error::failed(format!("`{name}` is neither a file nor a directory"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !is_path(name) => registry(name, access)?,
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        let mut source = Self { name: name.to_owned(), access, place };
+        source.choose()?;
+        Ok(source)
+    }
+
+    /// Keeps the images of the wanted platform.
+    fn choose(&mut self) -> Result<()> {
+        let (Place::Images(_, images), Some(wanted)) = (&mut self.place, &self.access.platform) else { return Ok(()) };
+        let all: Vec<String> = images.iter().map(|image| image.platform.clone()).collect();
+        images.retain(|image| image.platform == *wanted);
+        if !images.is_empty() {
+            return Ok(());
+        }
+        Err(Error::failed(format!("`{}` has no image for {wanted}", self.name))
+            .detail(format!("it has {}", all.join(", "))))
+    }
+
+    /// How many images there are to read: one a platform.
+    pub(crate) fn count(&self) -> usize {
+        match &self.place {
+            Place::Images(_, images) => images.len(),
+            _ => 1,
+        }
+    }
+
+    /// The platform of an image.
+    pub(crate) fn platform(&self, index: usize) -> Option<&str> {
+        match &self.place {
+            Place::Images(_, images) => images.get(index).map(|image| image.platform.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Reads one image.
+    pub(crate) fn read(&self, index: usize) -> Result<Inspected> {
+        let Access { limits, interrupted, .. } = self.access;
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::Interrupted => Error::interrupted(),
+            _ => Error::io("read", &self.name, error),
+        };
+        match &self.place {
+            Place::Directory(path) => {
+                let mut reading = Reading::new(limits, interrupted, false);
+                directory::read(path, &mut reading)?;
+                Ok(Inspected::bare(reading))
+            }
+            Place::Archive(file) => {
+                let mut reading = Reading::new(limits, interrupted, false);
+                plain(file, limits, &mut reading).map_err(failed)?;
+                Ok(Inspected::bare(reading))
+            }
+            Place::Images(blobs, images) => {
+                let listed = images.get(index).ok_or_else(|| Error::failed("there is no such image"))?;
+                self.image(&**blobs, listed)
+            }
+        }
+    }
+
+    fn image(&self, blobs: &dyn Blobs, listed: &Listed) -> Result<Inspected> {
+        let mut reading = Reading::new(&self.access.limits, self.access.interrupted, true);
+        let (mut spent, mut layers) = (Spent::default(), Vec::new());
+        for layer in &listed.layers {
+            layers.push(self.layer(blobs, layer, &mut spent, &mut reading)?);
+        }
+        let (tree, oddities) = reading.finish();
+        Ok(Inspected {
+            platform: Some(listed.platform.clone()),
+            digest: listed.digest.clone(),
+            config: listed.config.clone(),
+            layers,
+            tree,
+            oddities,
+        })
+    }
+
+    /// Applies one layer, and verifies both of its digests.
+    fn layer(
+        &self,
+        blobs: &dyn Blobs,
+        layer: &Blob,
+        spent: &mut Spent,
+        reading: &mut Reading<'_>,
+    ) -> Result<LayerRead> {
+        let name = layer.digest.as_deref().unwrap_or(&layer.path);
+        let blob = blobs.open(&layer.path)?.ok_or_else(|| Error::failed(format!("the layer {name} is missing")))?;
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::Interrupted => Error::interrupted(),
+            _ => Error::failed(format!("cannot read the layer {name}")).with_source(error),
+        };
+        let blob = Summed::new(blob, layer.size.unwrap_or(u64::MAX));
+        let (bounded, coding) = Bounded::new(blob, spent, &self.access.limits).map_err(failed)?;
+        let plain = reading.archive(Summed::new(bounded, u64::MAX), None).map_err(failed)?;
+        let (plain, diff_id) = plain.into_inner_and_digest();
+        let (digest, size) = plain.finish().map_err(failed)?;
+        if layer.digest.as_ref().is_some_and(|expected| *expected != digest) {
+            return Err(
+                Error::failed(format!("the layer {name} has other bytes")).detail(format!("their digest is {digest}"))
+            );
+        }
+        if let Some(expected) = layer.size.filter(|expected| *expected != size) {
+            return Err(Error::failed(format!("the layer {name} has {size} bytes, and {expected} by its descriptor")));
+        }
+        if let Some(expected) = layer.diff_id.as_ref().filter(|expected| **expected != diff_id) {
+            return Err(Error::failed(format!("the layer {name} is not the one of the configuration"))
+                .detail(format!("its diff_id is {diff_id}"))
+                .detail(format!("and {expected} in the configuration")));
+        }
+        Ok(LayerRead { diff_id, size, coding, media_type: layer.media_type.clone() })
+    }
+}
+
+impl Inspected {
+    fn bare(reading: Reading<'_>) -> Self {
+        let (tree, oddities) = reading.finish();
+        Self { platform: None, digest: None, config: Value::Null, layers: Vec::new(), tree, oddities }
+    }
+}
+
+/// True for a name that can only be a path: references begin with no dot or slash, and have no such ends.
+fn is_path(name: &str) -> bool {
+    let ends = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".lock"];
+    name.starts_with(['/', '.']) || ends.iter().any(|end| name.ends_with(end))
+}
+
+fn layout(path: &Path) -> Result<Place<'static>> {
+    let blobs = LayoutDirectory(path.to_owned());
+    let index = blobs.document("index.json")?;
+    let index = index.ok_or_else(|| Error::failed(format!("the layout `{}` has no index.json", path.display())))?;
+    let images = manifest::images(&blobs, &index, None)?;
+    Ok(Place::Images(Box::new(blobs), images))
+}
+
+/// An archive of a root filesystem, or of a layout.
+fn archive(path: &Path, access: &Access<'_>) -> Result<Place<'static>> {
+    let failed = |error: io::Error| Error::io("read", path, error);
+    // A link that was typed is meant.
+    let real = path.canonicalize().map_err(failed)?;
+    let file = Arc::new(open_file(&real).map_err(failed)?);
+    if !is_of_images(&file, &access.limits).map_err(failed)? {
+        return Ok(Place::Archive(file));
+    }
+    let archive = Archive::list(uncompressed(file, &access.limits).map_err(failed)?).map_err(failed)?;
+    let document = |name: &str| archive.document(name);
+    let images = match (document("index.json")?, document("manifest.json")?) {
+        (Some(index), _) if archive.has("oci-layout") => manifest::images(&archive, &index, None)?,
+        (_, Some(list)) => manifest::docker_images(&archive, &list)?,
+        _ => return Err(Error::failed(format!("`{}` has blobs, and neither index nor manifest", path.display()))),
+    };
+    Ok(Place::Images(Box::new(archive), images))
+}
+
+/// Names that an archive of images has at its top.
+const MARKS: [&[u8]; 4] = [b"oci-layout", b"index.json", b"manifest.json", b"repositories"];
+
+/// Members that are looked at: an archive of images has few, mostly with the documents at either end.
+const LOOKED_AT: usize = 4096;
+
+/// True where the archive is a layout, or Docker's own: by names at its top, for none of a root filesystem is such.
+fn is_of_images(file: &Arc<File>, limits: &Limits) -> io::Result<bool> {
+    let mut spent = Spent::default();
+    let (bounded, _) = Bounded::new(Summed::new(whole(file)?, u64::MAX), &mut spent, limits)?;
+    let mut members = super::member::Members::new(bounded);
+    for _ in 0..LOOKED_AT {
+        let Some(member) = members.next()? else { return Ok(false) };
+        let name = member.name.strip_prefix(b"./").unwrap_or(&member.name);
+        if MARKS.contains(&name) {
+            return Ok(true);
+        }
+        // A blob, or the directory of a layer by its digest.
+        let first = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let is_hex = first.len() >= 64 && first[..64].iter().all(u8::is_ascii_hexdigit);
+        if !(name.is_empty() || name == b"." || first == b"blobs" || is_hex) {
+            return Ok(false);
+        }
+    }
+    Ok(false)
+}
+
+fn whole(file: &Arc<File>) -> io::Result<Part> {
+    Ok(Part { file: Arc::clone(file), offset: 0, left: file.metadata()?.len() })
+}
+
+/// The file itself, or a temporary one with what it is uncompressed.
+fn uncompressed(file: Arc<File>, limits: &Limits) -> io::Result<Arc<File>> {
+    let mut spent = Spent::default();
+    let (mut bounded, coding) = Bounded::new(Summed::new(whole(&file)?, u64::MAX), &mut spent, limits)?;
+    if coding == Coding::Plain {
+        return Ok(file);
+    }
+    let spool = apply::spool()?;
+    apply::copy(&spool, 0, &mut bounded)?;
+    Ok(Arc::new(spool))
+}
+
+/// Reads an archive of a root filesystem. Contents of one that is not compressed stay where they are.
+fn plain(file: &Arc<File>, limits: &Limits, reading: &mut Reading<'_>) -> io::Result<()> {
+    let mut beginning = [0; 4];
+    let count = whole(file)?.read(&mut beginning)?;
+    let is_plain = Coding::of(&beginning[..count]) == Coding::Plain;
+    let mut spent = Spent::default();
+    let (bounded, _) = Bounded::new(Summed::new(whole(file)?, u64::MAX), &mut spent, limits)?;
+    reading.archive(bounded, is_plain.then(|| (Arc::clone(file), 0))).map(|_| ())
+}
+
+#[cfg(feature = "push")]
+fn registry<'a>(name: &str, access: &'a Access<'a>) -> Result<Place<'a>> {
+    use crate::registry::{Pull, Reference, Settings};
+    let absent = |error: Error| match Path::new(name).components().count() {
+        1 => error.detail(format!("and there is no file or directory `{name}` here")),
+        _ => error,
+    };
+    let reference = Reference::parse(name).map_err(absent)?;
+    let pull = Pull::connect(&reference, &Settings::from_environment(access.insecure.clone()), access.interrupted);
+    let pull = pull.map_err(absent)?;
+    let top = pull.manifest()?;
+    let digest = top.digest();
+    let blobs = Registry(pull);
+    let images = manifest::images(&blobs, &top.bytes, Some(&digest))?;
+    Ok(Place::Images(Box::new(blobs), images))
+}
+
+#[cfg(not(feature = "push"))]
+fn registry<'a>(name: &str, _: &'a Access<'a>) -> Result<Place<'a>> {
+    Err(Error::failed(format!("there is no file or directory `{name}`"))
+        .detail("this build has no client for registries: it lacks the feature `push`"))
+}
+
+/// A repository as a place of blobs.
+#[cfg(feature = "push")]
+struct Registry<'a>(crate::registry::Pull<'a>);
+
+#[cfg(feature = "push")]
+impl Blobs for Registry<'_> {
+    fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>> {
+        let digest = path.trim_start_matches("blobs/").replace('/', ":");
+        self.0.blob(&digest)
+    }
+
+    fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let digest = path.trim_start_matches("blobs/").replace('/', ":");
+        // Manifests and configurations are in different places, and a digest does not say which it is.
+        if let Some(manifest) = self.0.fetch(&digest)? {
+            return Ok(Some(manifest.bytes));
+        }
+        let Some(blob) = self.0.blob(&digest)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        let read = blob.take(super::blobs::MAX_DOCUMENT).read_to_end(&mut bytes);
+        read.map_err(|error| Error::failed(format!("cannot fetch the blob {digest}")).with_source(error))?;
+        Ok(Some(bytes))
+    }
+}

@@ -1,0 +1,224 @@
+//! Closures of everything in an image that runs, resolved inside of it, down to symbol versions.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
+
+use super::Verified;
+use crate::distro;
+use crate::error::{Error, Warning};
+use crate::inspect::{NodeKind, View};
+use crate::path::{RootfsPath, program_directories};
+use crate::report::{by_library, missing_error, unversioned_warning, version_error};
+use crate::resolve::{Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
+use crate::script;
+use crate::target::Machine;
+
+/// Bytes that an os-release(5) may have.
+const OS_RELEASE: usize = 64 << 10;
+
+/// Libraries without a program that are looked at: an image of a whole distribution has many modules.
+const MAX_LIBRARIES: usize = 20_000;
+
+/// Objects that are named of all that need a library, and scripts of all that need an interpreter.
+const USERS: usize = 8;
+
+pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
+    let candidates = candidates(view);
+    let mut resolver = Resolver::new(Vec::new(), None).following(Priority::Required).preloading();
+    let mut versions = Versions::default();
+    let mut run = Run { mapped: FxHashSet::default(), closures: Vec::new(), verdicts: Vec::new() };
+    for path in &candidates.programs {
+        match resolver.closure(view, path) {
+            Ok(closure) => {
+                run.add(view, &mut versions, closure);
+                verified.programs += 1;
+            }
+            Err(Skipped::Bad { why, .. }) => {
+                verified.errors.push(Error::failed(format!("`{path}` is not a program that can start: {why}")));
+            }
+            Err(Skipped::Absent(_)) => {}
+        }
+    }
+    verified.errors.extend(run.missing());
+    let os_release = os_release(view);
+    let unsatisfied = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
+    verified.errors.extend(unsatisfied.map(|lacking| version_error(lacking, &os_release)));
+    let unversioned = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unversioned));
+    verified.warnings.extend(unversioned.map(unversioned_warning));
+
+    // A library alone may rely on search paths of the programs that open it, so what it lacks is a warning.
+    let mut alone = Run { mapped: run.mapped, closures: Vec::new(), verdicts: Vec::new() };
+    for (path, file) in candidates.libraries.iter().take(MAX_LIBRARIES) {
+        if alone.mapped.contains(file) {
+            continue;
+        }
+        if let Ok(closure) = resolver.closure(view, path) {
+            alone.add(view, &mut versions, closure);
+            verified.libraries += 1;
+        }
+    }
+    let lacking = alone.missing();
+    if let Some(first) = lacking.first() {
+        let more = if lacking.len() > 1 { format!(", and {} more", lacking.len() - 1) } else { String::new() };
+        let by = first.details().first().map(|by| format!(", {}", by.trim())).unwrap_or_default();
+        let message = format!("libraries that no program of the image maps lack others: {}{by}{more}", first.message());
+        verified.warnings.push(Warning::new(message));
+    }
+    verified.programs += candidates.scripts.len();
+    verified.errors.extend(scripts(view, &candidates.scripts));
+}
+
+/// One error a reason, with the scripts that would not start.
+fn scripts(view: &mut View<'_>, scripts: &[RootfsPath]) -> Vec<Error> {
+    let mut reasons: BTreeMap<String, Vec<&RootfsPath>> = BTreeMap::new();
+    for path in scripts {
+        if let Err(why) = runs(view, path) {
+            reasons.entry(why).or_default().push(path);
+        }
+    }
+    let error = |(why, scripts): (String, Vec<&RootfsPath>)| {
+        let count = scripts.len();
+        let what = if count == 1 { "a script".to_owned() } else { format!("{count} scripts") };
+        let error = Error::failed(format!("{what} would not start: {why}"));
+        let error = scripts.iter().take(USERS).fold(error, |error, path| error.detail(format!("needed by {path}")));
+        if count > USERS { error.detail(format!("and by {} more", count - USERS)) } else { error }
+    };
+    reasons.into_iter().map(error).collect()
+}
+
+/// Files that the closures begin with.
+struct Candidates {
+    programs: Vec<RootfsPath>,
+    libraries: Vec<(RootfsPath, FileId)>,
+    /// In the directories of PATH alone: elsewhere, scripts are mostly examples and hooks.
+    scripts: Vec<RootfsPath>,
+}
+
+fn candidates(view: &mut View<'_>) -> Candidates {
+    let mut found = Candidates { programs: Vec::new(), libraries: Vec::new(), scripts: Vec::new() };
+    let tree = view.tree;
+    let directories: Vec<RootfsPath> = program_directories()
+        .filter_map(|path| match tree.find(&path) {
+            crate::inspect::Found::Node(path, _) => Some(path),
+            _ => None,
+        })
+        .collect();
+    let mut seen = FxHashSet::default();
+    for (path, node) in tree.iter() {
+        let NodeKind::File(content) = &node.kind else { continue };
+        if !seen.insert(content.number) {
+            continue;
+        }
+        let head = content.part(0, 4).unwrap_or_default();
+        let file = FileId::new(content.number);
+        if head.starts_with(b"#!") {
+            if node.is_executable() && path.parent().is_some_and(|parent| directories.contains(&parent)) {
+                found.scripts.push(path.clone());
+            }
+        } else if head == b"\x7fELF" {
+            let Ok(object) = view.object(file) else { continue };
+            // A position-independent program without an interpreter is static, or the loader itself.
+            if object.interpreter.is_some() && node.is_executable() {
+                found.programs.push(path.clone());
+            } else if object.is_dynamic && object.soname.is_some() {
+                found.libraries.push((path.clone(), file));
+            }
+        }
+    }
+    found
+}
+
+/// Closures, and the files that they map.
+struct Run {
+    mapped: FxHashSet<FileId>,
+    closures: Vec<Closure>,
+    verdicts: Vec<crate::resolve::Verdict>,
+}
+
+impl Run {
+    fn add(&mut self, view: &mut View<'_>, versions: &mut Versions, closure: Closure) {
+        self.mapped.insert(closure.id);
+        self.mapped.extend(closure.objects.iter().map(|object| object.file));
+        self.mapped.extend(closure.interpreter.iter().filter_map(|(_, found)| found.as_ref()).map(|(_, file)| *file));
+        self.verdicts.push(versions.check(view, &closure));
+        // Thousands of programs: what is found is not needed any more.
+        if !closure.missing.is_empty() {
+            self.closures.push(closure);
+        }
+    }
+
+    /// One error a library and machine.
+    fn missing(&self) -> Vec<Error> {
+        let mut of_machines: Vec<(Option<Machine>, Vec<&Missing>)> = Vec::new();
+        for closure in &self.closures {
+            let machine = closure.loader.as_ref().map(|loader| loader.machine);
+            let at = of_machines.iter().position(|(known, _)| *known == machine).unwrap_or_else(|| {
+                of_machines.push((machine, Vec::new()));
+                of_machines.len() - 1
+            });
+            of_machines[at].1.extend(&closure.missing);
+        }
+        let error = |machine: Option<Machine>, users: &[&Missing]| {
+            let shown = &users[..users.len().min(USERS)];
+            let error = missing_error(shown, machine, "");
+            let error = match users.len() - shown.len() {
+                0 => error,
+                more => error.detail(format!("and by {more} more")),
+            };
+            error.help("add the package that has it to the image")
+        };
+        let libraries = |(machine, missing): (Option<Machine>, Vec<&Missing>)| {
+            by_library(missing).iter().map(|users| error(machine, users)).collect::<Vec<_>>()
+        };
+        of_machines.into_iter().flat_map(libraries).collect()
+    }
+}
+
+/// Each once.
+fn distinct<'t, T: Eq + std::hash::Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
+    let mut seen = FxHashSet::default();
+    all.filter(move |one| seen.insert(*one))
+}
+
+fn os_release(view: &View<'_>) -> Vec<u8> {
+    let paths = distro::OS_RELEASE.iter().filter_map(|path| RootfsPath::parse(path).ok());
+    paths.filter_map(|path| view.tree.read(&path, OS_RELEASE)).next().unwrap_or_default()
+}
+
+/// Fails, with the reason, where the program that runs a script is not in the image, or is not executable. What is no
+/// script passes.
+pub(super) fn runs(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String> {
+    let head = view.tree.content(path).and_then(|(_, _, content)| content.part(0, script::HEAD).ok());
+    let Some(first) = script::read(&head.unwrap_or_default()) else { return Ok(()) };
+    let first = first.map_err(|bad| bad.to_string())?;
+    let interpreter = RootfsPath::from_bytes(&first.interpreter).ok_or("it names no interpreter")?;
+    is_program(view, &interpreter)?;
+    if interpreter.file_name() != b"env" {
+        return Ok(());
+    }
+    let program = script::program_of_env(first.argument.as_deref())?;
+    let folders: Vec<RootfsPath> = match &program.path {
+        Some(path) => path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes).collect(),
+        None => program_directories().collect(),
+    };
+    let found = match RootfsPath::from_bytes(&program.name) {
+        Some(path) => is_program(view, &path).is_ok(),
+        None => folders.iter().any(|folder| is_program(view, &folder.join(&program.name)).is_ok()),
+    };
+    let name = String::from_utf8_lossy(&program.name);
+    if found { Ok(()) } else { Err(format!("env does not find `{name}` in PATH")) }
+}
+
+/// Fails, with the reason, where `path` leads to nothing that may be executed.
+pub(super) fn is_program(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String> {
+    match view.find(path) {
+        Find::File { realpath, .. } => match view.tree.get(&realpath).is_some_and(|node| node.is_executable()) {
+            true => Ok(()),
+            false => Err(format!("`{path}` is not executable")),
+        },
+        Find::Absent | Find::NotDir => Err(format!("`{path}` is not in the image")),
+        Find::Loop => Err(format!("`{path}` leads through too many symlinks")),
+        _ => Err(format!("`{path}` is not a regular file")),
+    }
+}
