@@ -2,6 +2,7 @@
 
 mod credentials;
 pub(crate) mod fake;
+mod pulled;
 mod pushed;
 mod referrers;
 mod words;

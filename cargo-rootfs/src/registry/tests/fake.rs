@@ -30,6 +30,8 @@ pub(crate) enum What {
     Answer(u16, &'static str, &'static str),
     /// The connection ends after so many bytes of the request's body.
     Break(usize),
+    /// The connection ends after so many bytes of the response's body.
+    Cut(usize),
     /// All tokens that were given lose their worth.
     Expire,
 }
@@ -116,8 +118,9 @@ impl Fake {
             let at = state.faults.iter().position(|fault| line.contains(fault.to));
             at.map(|at| state.faults.remove(at).what)
         };
-        let mut body = Vec::new();
+        let (mut body, mut cut) = (Vec::new(), usize::MAX);
         match fault {
+            Some(What::Cut(after)) => cut = after,
             Some(What::Break(after)) => {
                 let _ = reader.take(after as u64).read_to_end(&mut body);
                 let _ = stream.shutdown(Shutdown::Both);
@@ -126,13 +129,13 @@ impl Fake {
             Some(What::Expire) => self.state.lock().unwrap().tokens += 1,
             Some(What::Answer(status, headers, text)) => {
                 let _ = reader.take(request.length as u64).read_to_end(&mut body);
-                return answer(stream, &request.method, status, headers, text.as_bytes());
+                return answer(stream, &request.method, status, headers, text.as_bytes(), cut);
             }
             None => {}
         }
         let _ = reader.take(request.length as u64).read_to_end(&mut body);
         let (status, headers, bytes) = self.answer(&request, body);
-        answer(stream, &request.method, status, &headers, &bytes);
+        answer(stream, &request.method, status, &headers, &bytes, cut);
     }
 
     fn answer(&self, request: &Request, body: Vec<u8>) -> (u16, String, Vec<u8>) {
@@ -233,11 +236,11 @@ fn head(reader: &mut impl BufRead) -> Option<Request> {
     }
 }
 
-fn answer(mut stream: TcpStream, method: &str, status: u16, headers: &str, body: &[u8]) {
+fn answer(mut stream: TcpStream, method: &str, status: u16, headers: &str, body: &[u8], cut: usize) {
     let _ =
         write!(stream, "HTTP/1.1 {status} It\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
     if method != "HEAD" {
-        let _ = stream.write_all(body);
+        let _ = stream.write_all(&body[..body.len().min(cut)]);
     }
     let _ = stream.flush();
 }

@@ -42,7 +42,7 @@ fn manifest(bytes: &[u8]) -> Manifest {
 }
 
 /// A file of credentials for `fake`, and its directory.
-fn login(fake: &Fake, user: &str) -> (tempfile::TempDir, Settings) {
+pub(super) fn login(fake: &Fake, user: &str) -> (tempfile::TempDir, Settings) {
     use base64::Engine;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.json");
