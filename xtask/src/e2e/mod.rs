@@ -2,6 +2,7 @@
 //! Each scenario works in a temporary folder of its own on a copy of a fixture; the checkout stays as it is.
 
 pub(crate) mod arm64;
+mod browser;
 mod build_script;
 mod cache;
 pub(crate) mod chroot;
@@ -12,6 +13,7 @@ mod enter;
 mod guide;
 mod hwcaps;
 mod images;
+mod inspect;
 mod interrupt;
 pub(crate) mod lab;
 mod layout;
@@ -28,6 +30,7 @@ mod provisioned;
 mod push;
 mod readme;
 mod registry;
+mod report;
 mod runtime;
 mod stopped;
 mod tarball;
@@ -79,6 +82,8 @@ const SCENARIOS: &[Scenario] = &[
     ("push: two architectures to a registry, and nothing twice", Tier::Full, push::two_architectures),
     ("push: tokens and TLS", Tier::Full, push::tokens_and_tls),
     ("push: killed at any moment", Tier::Full, push::killed),
+    ("verify and diff: images of a registry, of skopeo, and tampered with", Tier::Full, inspect::read_back),
+    ("report: sums, clicks and keys in a browser", Tier::Full, report::in_a_browser),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),
     ("workspace: packages, binaries and folders", Tier::Quick, workspace::selection),
     ("libraries: made by a build script", Tier::Full, libraries::of_a_build_script),

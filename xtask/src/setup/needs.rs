@@ -48,6 +48,8 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("buildah", "buildah", Tier::Full),
     ("ctr", "containerd", Tier::Full),
     ("zstd", "zstd", Tier::Full),
+    // a browser for the report
+    ("chromium", "chromium", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
     // cargo-zigbuild, which pip installs
