@@ -52,9 +52,10 @@
 //! | `join` | images of several platforms under one name | error image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output packages path plan provision resolve settings shortage sysroot target template write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error image path registry resolve rootfs |
+//! | `diff` | differences between two outputs, and what is forbidden of them | elf error inspect packages path resolve |
 //! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
-//! | `options` | flags and configuration keys, and how they merge | enter error layers layout output path policy resolve rows runtime target wording |
+//! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
 //! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
@@ -67,7 +68,7 @@
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events options wording write |
 //! | `rebuild` | two builds, compared | cargo error events options output |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
-//! | `cli` | the terminal: arguments in, status lines and results out | check enter error events guide init inspect join layout options output path pipeline plan provision rebuild report resolve rootfs target trace verify wording write |
+//! | `cli` | the terminal: arguments in, status lines and results out | check diff enter error events guide init inspect join layers layout options output path pipeline plan provision rebuild report resolve rootfs target trace verify wording write |
 //!
 //! # Glossary
 //!
@@ -141,6 +142,8 @@ mod check;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "cli")]
+mod diff;
 mod distro;
 pub mod elf;
 #[cfg(feature = "cli")]

@@ -24,6 +24,7 @@
 //! Fields may be added, never changed. Wrong arguments are told on standard error alone.
 
 mod check;
+mod diff;
 mod enter;
 mod forge;
 mod generate;
@@ -32,6 +33,7 @@ mod help;
 mod index;
 mod init;
 mod progress;
+mod report;
 mod scripts;
 mod sysroot;
 mod terminal;
@@ -124,6 +126,10 @@ pub fn run(options: &Options) -> crate::Result<()> {
         }
         #[cfg(feature = "push")]
         Some(Command::Index(args)) => index::run(args, terminal),
+        Some(Command::Report(args)) => {
+            report::run(&request(&args.build, &args.content, Purpose::Report), args, terminal)
+        }
+        Some(Command::Diff(args)) => diff::run(args, terminal),
         Some(Command::Verify(args)) => verify::run(args, terminal),
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroot::list(terminal),

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 
-use super::terminal::{self, Terminal};
+use super::report::partition;
+use super::terminal::{self, Terminal, bytes};
 use crate::error::{Error, Result};
 use crate::options::Format;
+use crate::path::RootfsPath;
 use crate::pipeline::{Rooted, Session};
 use crate::plan::Request;
 use crate::report;
-use crate::rootfs::{Origin, OwningPackage};
+use crate::rootfs::{Entry, Kind, Origin, OwningPackage};
 
 pub(super) fn run(request: &Request<'_>, file: &str, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
@@ -23,11 +25,28 @@ fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
     if asked.is_empty() {
         return Err(report::absent(rootfs, closures, file, target));
     }
+    let partition = partition(one);
+    let layers = |path: &RootfsPath| -> Vec<&str> {
+        partition.of(path).filter_map(|layer| Some(partition.comments().get(layer)?.as_str())).collect()
+    };
+    let facts = |path: &RootfsPath, entry: &Entry| {
+        let (size, count) = report::sum(rootfs, path);
+        let size = match &entry.kind {
+            Kind::Dir => format!("size    {} in {count} files", bytes(size)),
+            Kind::File(_) => format!("size    {}", bytes(size)),
+            Kind::Symlink(_) | Kind::Hardlink(_) => "size    none of its own".to_owned(),
+        };
+        let layer = match layers(path)[..] {
+            [layer] => format!("layer   {layer}"),
+            ref layers => format!("layers  {} of {}", layers.len(), partition.comments().len()),
+        };
+        vec![size, layer]
+    };
     for path in &asked {
         let mut text = Vec::new();
         match terminal.format() {
             Format::Human => {
-                report::why(&mut text, rootfs, path)
+                report::why_with(&mut text, rootfs, path, &facts)
                     .map_err(|error| Error::failed("cannot write a report").with_source(error))?;
                 let file = rootfs.way(path).pop().map(|(path, _)| path);
                 for note in file.iter().flat_map(|file| report::left_out_by(closures, file)) {
@@ -40,6 +59,11 @@ fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
                     let left_out: Vec<_> =
                         report::left_out_by(closures, &path).into_iter().map(report::sonames).collect();
                     let mut fields = json!({"path": path.to_string(), "origins": origins, "target": target});
+                    let (size, count) = report::sum(rootfs, &path);
+                    (fields["size"], fields["layers"]) = (json!(size), json!(layers(&path)));
+                    if matches!(entry.kind, Kind::Dir) {
+                        fields["files"] = json!(count);
+                    }
                     if !left_out.is_empty() {
                         fields["left_out"] = json!(left_out);
                     }

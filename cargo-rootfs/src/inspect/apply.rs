@@ -47,7 +47,6 @@ pub(crate) enum Oddity {
 
 impl Oddity {
     /// True where the entry is not in the tree.
-    #[allow(dead_code, reason = "for comparisons")]
     pub(crate) fn is_passed_over(self) -> bool {
         matches!(self, Self::LeadsUp | Self::LinkLeadsOut | Self::LinkToNothing | Self::NotInDirectory)
     }

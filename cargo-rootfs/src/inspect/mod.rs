@@ -9,6 +9,7 @@ mod decode;
 mod directory;
 mod manifest;
 mod member;
+mod programs;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -19,8 +20,9 @@ use std::io;
 
 pub(crate) use apply::{Met, Oddity};
 pub(crate) use decode::Coding;
+pub(crate) use programs::Programs;
 pub(crate) use source::{Access, Inspected, Source};
-pub(crate) use tree::{Found, NodeKind};
+pub(crate) use tree::{Content, Found, NodeKind, Tree};
 pub(crate) use view::View;
 
 /// Bounds on what is read from somebody else.

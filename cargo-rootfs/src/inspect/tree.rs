@@ -24,7 +24,6 @@ pub(crate) struct Tree {
 
 /// One name in a [`Tree`].
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "for comparisons")]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     /// Permission bits, `0o7777`.
@@ -53,7 +52,6 @@ pub(crate) struct Content {
     pub(crate) number: usize,
     pub(crate) size: u64,
     place: Place,
-    #[allow(dead_code, reason = "for comparisons")]
     sha256: OnceLock<[u8; 32]>,
 }
 
@@ -272,7 +270,6 @@ impl Content {
         }
     }
 
-    #[allow(dead_code, reason = "for comparisons")]
     /// The digest of its bytes, computed at the first call.
     pub(crate) fn sha256(&self) -> io::Result<[u8; 32]> {
         if let Some(known) = self.sha256.get() {

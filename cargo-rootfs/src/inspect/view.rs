@@ -22,8 +22,13 @@ impl<'t> View<'t> {
         Self { tree, objects: FxHashMap::default(), buffers: Buffers::default() }
     }
 
+    /// The file of this number.
+    pub(crate) fn of(&self, file: FileId) -> Option<&'t Content> {
+        self.tree.file(file.0).map(|content| &**content)
+    }
+
     fn content(&self, file: FileId) -> io::Result<&'t Content> {
-        self.tree.file(file.0).map(|content| &**content).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.of(file).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::parser::ValueSource;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::inspected::{DiffArgs, ReportArgs, VerifyArgs};
 use super::named::NamedOutputs;
 use super::values::{BindArg, BuildWith, Forge, Pair, parse_bind, parse_folder, parse_include, parse_pair};
 use crate::enter::Network;
@@ -120,6 +121,15 @@ pub(crate) enum Command {
     /// sent. Prints `REF@sha256:...`.
     #[cfg(feature = "push")]
     Index(IndexArgs),
+    /// Make a page to look at: what the rootfs that the same options would write is made of, and why
+    ///
+    /// One HTML file that loads nothing: a treemap by layer, origin and package, the biggest additions, and who needs whom.
+    Report(Box<ReportArgs>),
+    /// Show what changed between two outputs: packages, crates, files, the glibc and the kernel that they need
+    ///
+    /// Each is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, a root filesystem as an
+    /// archive or a directory, or a `rootfs.lock`. Images of several platforms are compared platform by platform.
+    Diff(DiffArgs),
     /// Prove an image or a root filesystem that is there again, whoever made it
     ///
     /// An image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem as an
@@ -248,31 +258,6 @@ pub(crate) struct WhyArgs {
     pub(crate) build: BuildArgs,
     #[command(flatten)]
     pub(crate) content: ContentArgs,
-}
-
-/// `verify`
-#[derive(Debug, Args)]
-pub(crate) struct VerifyArgs {
-    /// A reference, or the path of a layout, archive or directory
-    #[arg(value_name = "REF|LAYOUT|ARCHIVE|DIR", required = true, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) outputs: Vec<String>,
-    #[command(flatten)]
-    pub(crate) inspect: InspectArgs,
-}
-
-/// How outputs are read back.
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// Read only the image for this platform, such as `linux/arm64` [default: all]
-    #[arg(long, value_name = "OS/ARCH", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "target")]
-    pub(crate) platform: Option<String>,
-    /// The same by a target triple
-    #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) target: Option<String>,
-    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
-    #[cfg(feature = "push")]
-    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) insecure_registry: Vec<String>,
 }
 
 /// `run`

@@ -5,6 +5,7 @@
 
 mod args;
 mod config;
+mod inspected;
 mod named;
 mod reserved;
 mod values;
@@ -13,9 +14,10 @@ mod values;
 pub(crate) use args::IndexArgs;
 pub use args::Options;
 pub(crate) use args::{
-    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, InitArgs, InspectArgs, OutputArgs,
-    SelectionArgs, SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, VerifyArgs, refuse_options_before_subcommand,
+    BuildArgs, CheckArgs, Color, Command, ContentArgs, EnterArgs, Format, ImageArgs, InitArgs, OutputArgs,
+    SelectionArgs, SysrootCommand, TerminalArgs, TraceArgs, TreeArgs, refuse_options_before_subcommand,
 };
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
+pub(crate) use inspected::{DiffArgs, DiffFormat, InspectArgs, ReportArgs, VerifyArgs};
 pub(crate) use reserved::explain;
 pub(crate) use values::{BuildWith, Forge, Pair};

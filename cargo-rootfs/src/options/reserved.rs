@@ -7,9 +7,6 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Flags of later versions, without dashes.
 const FLAGS: &[&str] = &["sbom", "digest-file", "cpio", "squashfs"];
 
-/// Subcommands of later versions.
-const COMMANDS: &[&str] = &["diff"];
-
 /// Whether a later version has the flag, and so the key of configuration, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {
     FLAGS.contains(&name)
@@ -27,9 +24,6 @@ pub(crate) fn explain(command: &mut clap::Command, error: clap::Error) -> clap::
             .map(|argument| argument.split('=').next().unwrap_or(argument))
             .filter(|name| is_flag(name))
             .map(|name| format!("--{name}")),
-        ErrorKind::InvalidSubcommand => {
-            text(ContextKind::InvalidSubcommand).filter(|name| COMMANDS.contains(name)).map(str::to_owned)
-        }
         _ => None,
     };
     match refused {
@@ -49,6 +43,5 @@ mod tests {
     fn what_is_reserved_is_not_also_defined() {
         let command = Options::command();
         assert!(!command.get_arguments().any(|argument| argument.get_long().is_some_and(is_flag)));
-        assert!(!command.get_subcommands().any(|subcommand| COMMANDS.contains(&subcommand.get_name())));
     }
 }

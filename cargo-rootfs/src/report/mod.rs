@@ -7,6 +7,8 @@ mod absent;
 mod closure_json;
 mod json_text;
 mod missing;
+#[cfg(feature = "cli")]
+mod page;
 mod runs_on;
 #[cfg(feature = "cli")]
 mod sizes;
@@ -19,7 +21,9 @@ pub use absent::{absent, left_out_by, named, sonames};
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
 #[cfg(feature = "cli")]
-pub use sizes::{Cost, Costs, additions, costs, licences, set_ids, sizes};
+pub use page::{Pictured, page};
+#[cfg(feature = "cli")]
+pub use sizes::{Cost, Costs, additions, costs, licences, set_ids, sizes, sum};
 pub use tree::{Show, tree};
 pub use versions::{unversioned_warning, version_error};
-pub use why::why;
+pub use why::{Facts, why, why_with};

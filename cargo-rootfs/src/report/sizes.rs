@@ -154,6 +154,13 @@ pub fn set_ids(rootfs: &Rootfs) -> usize {
     rootfs.iter().filter(|(_, entry)| entry.is_file() && entry.mode & 0o6000 != 0).count()
 }
 
+/// The bytes and the number of the files at `path` and below it.
+pub fn sum(rootfs: &Rootfs, path: &RootfsPath) -> (u64, usize) {
+    let itself = rootfs.get(path).map(|entry| (path, entry));
+    let files = itself.into_iter().chain(rootfs.below(path)).filter(|(_, entry)| entry.is_file());
+    files.fold((0, 0), |(size, count), (_, entry)| (size + entry.size(), count + 1))
+}
+
 /// Writes a table for people.
 pub fn sizes(out: &mut Vec<u8>, costs: &Costs, size: impl Fn(u64) -> String) {
     let width = costs.each.iter().map(|cost| cost.of.chars().count()).max().unwrap_or(0).max("shared by several".len());

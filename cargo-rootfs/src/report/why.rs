@@ -10,9 +10,17 @@ use crate::rootfs::{Entry, Kind, Origin, Rootfs};
 ///
 /// A `path` that leads through links of the rootfs is followed, each link with its own reasons.
 pub fn why(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath) -> io::Result<bool> {
+    why_with(out, rootfs, path, &|_, _| Vec::new())
+}
+
+/// Lines about an entry, which stand before its reasons.
+pub type Facts<'f> = dyn Fn(&RootfsPath, &Entry) -> Vec<String> + 'f;
+
+/// The same as [`why`], with facts about each entry.
+pub fn why_with(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, facts: &Facts<'_>) -> io::Result<bool> {
     let way = rootfs.way(path);
     for (path, entry) in &way {
-        one(out, rootfs, path, entry)?;
+        one(out, rootfs, path, entry, &facts(path, entry))?;
     }
     Ok(!way.is_empty())
 }
@@ -37,7 +45,7 @@ fn reasons(entry: &Entry) -> impl Iterator<Item = Line<'_>> {
 }
 
 /// Writes why one entry is there.
-fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> io::Result<()> {
+fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry, facts: &[String]) -> io::Result<()> {
     let arrow = match &entry.kind {
         Kind::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(target)),
         Kind::Hardlink(target) => format!(" = {target}"),
@@ -46,6 +54,9 @@ fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -
     writeln!(out, "{path}{arrow}")?;
     if let Some(package) = &entry.package {
         writeln!(out, "    package {package}")?;
+    }
+    for fact in facts {
+        writeln!(out, "    {fact}")?;
     }
     let mut shown = BTreeSet::from([path.clone()]);
     let mut stack: Vec<(usize, Line<'_>)> = reasons(entry).map(|line| (1, line)).collect();

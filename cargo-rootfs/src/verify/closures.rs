@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 use super::Verified;
 use crate::distro;
 use crate::error::{Error, Warning};
-use crate::inspect::{NodeKind, View};
+use crate::inspect::{Programs, View};
 use crate::path::{RootfsPath, program_directories};
 use crate::report::{by_library, missing_error, unversioned_warning, version_error};
 use crate::resolve::{Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
@@ -24,7 +24,7 @@ const MAX_LIBRARIES: usize = 20_000;
 const USERS: usize = 8;
 
 pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
-    let candidates = candidates(view);
+    let candidates = Programs::find(view);
     let mut resolver = Resolver::new(Vec::new(), None).following(Priority::Required).preloading();
     let mut versions = Versions::default();
     let mut run = Run { mapped: FxHashSet::default(), closures: Vec::new(), verdicts: Vec::new() };
@@ -85,48 +85,6 @@ fn scripts(view: &mut View<'_>, scripts: &[RootfsPath]) -> Vec<Error> {
         if count > USERS { error.detail(format!("and by {} more", count - USERS)) } else { error }
     };
     reasons.into_iter().map(error).collect()
-}
-
-/// Files that the closures begin with.
-struct Candidates {
-    programs: Vec<RootfsPath>,
-    libraries: Vec<(RootfsPath, FileId)>,
-    /// In the directories of PATH alone: elsewhere, scripts are mostly examples and hooks.
-    scripts: Vec<RootfsPath>,
-}
-
-fn candidates(view: &mut View<'_>) -> Candidates {
-    let mut found = Candidates { programs: Vec::new(), libraries: Vec::new(), scripts: Vec::new() };
-    let tree = view.tree;
-    let directories: Vec<RootfsPath> = program_directories()
-        .filter_map(|path| match tree.find(&path) {
-            crate::inspect::Found::Node(path, _) => Some(path),
-            _ => None,
-        })
-        .collect();
-    let mut seen = FxHashSet::default();
-    for (path, node) in tree.iter() {
-        let NodeKind::File(content) = &node.kind else { continue };
-        if !seen.insert(content.number) {
-            continue;
-        }
-        let head = content.part(0, 4).unwrap_or_default();
-        let file = FileId::new(content.number);
-        if head.starts_with(b"#!") {
-            if node.is_executable() && path.parent().is_some_and(|parent| directories.contains(&parent)) {
-                found.scripts.push(path.clone());
-            }
-        } else if head == b"\x7fELF" {
-            let Ok(object) = view.object(file) else { continue };
-            // A position-independent program without an interpreter is static, or the loader itself.
-            if object.interpreter.is_some() && node.is_executable() {
-                found.programs.push(path.clone());
-            } else if object.is_dynamic && object.soname.is_some() {
-                found.libraries.push((path.clone(), file));
-            }
-        }
-    }
-    found
 }
 
 /// Closures, and the files that they map.

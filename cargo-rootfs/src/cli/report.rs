@@ -1,0 +1,79 @@
+//! `report`: the sizes of the rootfs that the same options would write, as a page to look at.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::terminal::{self, Terminal, bytes};
+use crate::error::{Error, Result};
+use crate::layers::{Layered, Origins, Partition};
+use crate::options::{Format, ReportArgs};
+use crate::path::RootfsPath;
+use crate::pipeline::{Rooted, Session};
+use crate::plan::Request;
+use crate::report::{self, Pictured};
+
+pub(super) fn run(request: &Request<'_>, args: &ReportArgs, terminal: &Terminal) -> Result<()> {
+    terminal.watch_signals()?;
+    let mut proved = Session::new(request, terminal)?.prove()?;
+    proved.iter_mut().try_for_each(|one| one.assembly.find_owners())?;
+    let pictured: Vec<Pictured<'_>> = proved.iter().map(picture).collect();
+    let page = report::page(&pictured);
+    let path = args.output.as_deref().unwrap_or("rootfs-report.html".into());
+    if path == "-" {
+        return terminal.result(page.as_bytes());
+    }
+    write(path.as_std_path(), page.as_bytes())?;
+    terminal.status("Finished", format_args!("a page of {}: open it in a browser", bytes(page.len() as u64)));
+    let line = match terminal.format() {
+        Format::Human => format!("{path}\n"),
+        Format::Json => terminal::line("rootfs-report", &json!({"path": path})),
+    };
+    terminal.result(line.as_bytes())
+}
+
+fn picture(one: &Rooted) -> Pictured<'_> {
+    let rootfs = &one.assembly.rootfs;
+    Pictured {
+        name: one.plan.name.clone(),
+        target: one.plan.target.triple(),
+        rootfs,
+        layers: layers(one),
+        closures: &one.assembly.closures,
+    }
+}
+
+/// The layers of the image that the rootfs would become.
+pub(super) fn partition(one: &Rooted) -> Partition {
+    let project: Vec<PathBuf> = one.artifacts.build_tree.iter().map(|path| path.as_std_path().to_owned()).collect();
+    let origins = Origins { project: &project, sysroot: one.sysroot().as_std_path() };
+    Partition::new(Layered::Split, &one.assembly.rootfs, origins)
+}
+
+/// Each layer with what it holds.
+fn layers(one: &Rooted) -> Vec<(String, BTreeSet<RootfsPath>)> {
+    let (rootfs, partition) = (&one.assembly.rootfs, partition(one));
+    let mut layers: Vec<(String, BTreeSet<RootfsPath>)> =
+        partition.comments().iter().map(|comment| (comment.clone(), BTreeSet::new())).collect();
+    for (path, _) in rootfs.iter() {
+        for layer in partition.of(path) {
+            layers[layer].1.insert(path.clone());
+        }
+    }
+    layers
+}
+
+/// Writes the page under its name when it is complete.
+fn write(path: &Path, page: &[u8]) -> Result<()> {
+    let failed = |error| Error::io("write", path, error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".rootfs-report").tempfile_in(folder).map_err(failed)?;
+    file.write_all(page).map_err(failed)?;
+    // A temporary file is its owner's alone; a page is to be shown.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(mode).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `--fail-on`: differences that a pipeline forbids.
+
+use super::{Change, Diff, Floor, size_text};
+use crate::error::Error;
+
+/// Something that may not happen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Forbidden {
+    /// The size grows by more than parts of a hundred.
+    GrowPercent(f64),
+    /// The size grows by more than bytes.
+    GrowBytes(u64),
+    /// A file gains set-ID bits or capabilities.
+    Rights,
+    /// A package is new.
+    Package,
+    /// A crate is new.
+    Crate,
+    /// A newer glibc is needed.
+    Glibc,
+    /// A newer kernel is needed.
+    Kernel,
+}
+
+/// Parses one word of the list.
+pub(crate) fn parse_forbidden(text: &str) -> Result<Forbidden, Error> {
+    let unknown = || {
+        Error::usage(format!("`{text}` is not a difference that can be forbidden"))
+            .help("known are grow:5%, grow:10MiB, setuid, package, crate, glibc and kernel")
+    };
+    Ok(match text {
+        "setuid" => Forbidden::Rights,
+        "package" => Forbidden::Package,
+        "crate" => Forbidden::Crate,
+        "glibc" => Forbidden::Glibc,
+        "kernel" => Forbidden::Kernel,
+        _ => {
+            let amount = text.strip_prefix("grow:").ok_or_else(unknown)?;
+            if let Some(percent) = amount.strip_suffix('%') {
+                let percent: f64 = percent.parse().map_err(|_| unknown())?;
+                return if percent >= 0.0 { Ok(Forbidden::GrowPercent(percent)) } else { Err(unknown()) };
+            }
+            let end = amount.find(|c: char| !c.is_ascii_digit()).unwrap_or(amount.len());
+            let number: u64 = amount[..end].parse().map_err(|_| unknown())?;
+            let unit = match amount[end..].trim_end_matches("iB").trim_end_matches('B') {
+                "" => 1,
+                "K" | "k" => 1 << 10,
+                "M" => 1 << 20,
+                "G" => 1 << 30,
+                _ => return Err(unknown()),
+            };
+            Forbidden::GrowBytes(number.checked_mul(unit).ok_or_else(unknown)?)
+        }
+    })
+}
+
+/// An error for each of `forbidden` that happened.
+pub(crate) fn violations(diff: &Diff, forbidden: &[Forbidden]) -> Vec<Error> {
+    forbidden.iter().filter_map(|forbidden| violation(diff, *forbidden)).collect()
+}
+
+/// Names that an error lists.
+const NAMED: usize = 10;
+
+fn listed(message: &str, names: Vec<String>) -> Option<Error> {
+    if names.is_empty() {
+        return None;
+    }
+    let more = names.len().saturating_sub(NAMED);
+    let error = names.iter().take(NAMED).fold(Error::failed(message), |error, name| error.detail(name));
+    Some(if more > 0 { error.detail(format!("and {more} more")) } else { error })
+}
+
+fn violation(diff: &Diff, forbidden: Forbidden) -> Option<Error> {
+    let new = |changes: &[super::Versioned]| {
+        let new = changes.iter().filter(|change| change.change == Change::New);
+        new.map(|change| format!("{} {}", change.name, change.new.as_deref().unwrap_or_default())).collect()
+    };
+    let totals = diff.totals.as_ref();
+    let size = totals.map_or((0, 0), |totals| totals.size);
+    let grown = size.1.saturating_sub(size.0);
+    let grows = |limit: String| {
+        Error::failed(format!("the size grew by {}, and {limit} is allowed", size_text(grown))).detail(format!(
+            "from {} to {}",
+            size_text(size.0),
+            size_text(size.1)
+        ))
+    };
+    match forbidden {
+        Forbidden::GrowPercent(percent) => {
+            let is_more = grown as f64 > size.0 as f64 * percent / 100.0;
+            (grown > 0 && is_more).then(|| grows(format!("{percent}%")))
+        }
+        Forbidden::GrowBytes(bytes) => (grown > bytes).then(|| grows(size_text(bytes))),
+        Forbidden::Rights => {
+            let gained = diff.files.iter().filter(|file| file.gains_rights);
+            listed("files gained set-ID bits or capabilities", gained.map(|file| file.path.to_string()).collect())
+        }
+        Forbidden::Package => listed("packages are new", new(&diff.packages)),
+        Forbidden::Crate => listed("crates are new", new(&diff.crates)),
+        Forbidden::Glibc => raised("glibc", totals.map(|totals| &totals.glibc)?),
+        Forbidden::Kernel => raised("Linux", totals.map(|totals| &totals.kernel)?),
+    }
+}
+
+fn raised(of: &str, (old, new): &super::Both<Option<Floor>>) -> Option<Error> {
+    let new = new.as_ref()?;
+    if old.as_ref().is_some_and(|old| old.numbers >= new.numbers) {
+        return None;
+    }
+    let before = old.as_ref().map_or("none", |old| &old.version);
+    Some(
+        Error::failed(format!("a newer {of} is needed: {}, and {before} before", new.version))
+            .detail(format!("needed by {}", new.by)),
+    )
+}

@@ -1,0 +1,72 @@
+//! Arguments of the commands that look at outputs: `verify`, `diff` and `report`.
+
+use camino::Utf8PathBuf;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, ValueEnum};
+
+use super::args::{BuildArgs, ContentArgs};
+use crate::diff::{Forbidden, parse_forbidden};
+
+/// `report`
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The file to write; `-` is standard output [default: rootfs-report.html]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    pub(crate) build: BuildArgs,
+    #[command(flatten)]
+    pub(crate) content: ContentArgs,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The older one
+    #[arg(value_name = "A", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) old: String,
+    /// The newer one
+    #[arg(value_name = "B", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) new: String,
+    /// The text that is printed: `markdown` fits a comment on a pull request
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: DiffFormat,
+    /// Fail where this happened: grow:5%, grow:10MiB, setuid (or capabilities), package, crate (a new one), glibc, kernel
+    /// (a newer one is needed); comma-separated, repeatable
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_forbidden)]
+    pub(crate) fail_on: Vec<Forbidden>,
+    #[command(flatten)]
+    pub(crate) inspect: InspectArgs,
+}
+
+/// The text of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    Text,
+    Markdown,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A reference, or the path of a layout, archive or directory
+    #[arg(value_name = "REF|LAYOUT|ARCHIVE|DIR", required = true, value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) outputs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) inspect: InspectArgs,
+}
+
+/// How outputs are read back.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Read only the image for this platform, such as `linux/arm64` [default: all]
+    #[arg(long, value_name = "OS/ARCH", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "target")]
+    pub(crate) platform: Option<String>,
+    /// The same by a target triple
+    #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) target: Option<String>,
+    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    #[cfg(feature = "push")]
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) insecure_registry: Vec<String>,
+}
