@@ -30,7 +30,7 @@ fn a_pipeline_is_replaced_by_force_alone() {
         let project = Project::app("");
         let run = project.run(&["init", "--ci", forge]);
         assert_eq!(run.code, 0, "{run:#?}");
-        assert_eq!(run.stdout, format!("[ROOT]/Cargo.toml\n[ROOT]/{path}\n"));
+        assert!(run.stdout.starts_with(&format!("[ROOT]/Cargo.toml\n[ROOT]/{path}\n")), "{run:#?}");
         let text = read(&project, path);
         let is_word =
             |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');

@@ -32,16 +32,11 @@ pub(crate) fn init(
         .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))?;
     let (project, _) = cargo::metadata(build, &current_dir)?;
     let facts = Facts::of(&project, &cargo::Toolchain::ask(&[]).answer()?.configured_targets(&[])?)?;
-    let pipeline = match forge {
-        None => None,
-        Some(forge) => {
-            let path = facts.repository.join(pipeline::path(forge));
-            if path.exists() && !force {
-                return Err(Error::failed(format!("`{path}` exists")).help("replace it: --force"));
-            }
-            Some((path, pipeline::text(forge, &facts)))
-        }
-    };
+    let pipelines = forge.map_or_else(Vec::new, |forge| pipeline::files(forge, &facts));
+    let pipelines: Vec<_> = pipelines.into_iter().map(|(path, text)| (facts.repository.join(path), text)).collect();
+    if let Some((path, _)) = pipelines.iter().find(|(path, _)| path.exists() && !force) {
+        return Err(Error::failed(format!("`{path}` exists")).help("replace it: --force"));
+    }
     let mut files = Vec::new();
     if facts.has_table {
         events.status("Keeping", &format_args!("{} of {}", facts.table_name(), facts.manifest));
@@ -50,7 +45,7 @@ pub(crate) fn init(
         let blank = if text.ends_with('\n') { "\n" } else { "\n\n" };
         files.push((facts.manifest.clone(), text + blank + &table::text(&facts)));
     }
-    files.extend(pipeline);
+    files.extend(pipelines);
     if forge.is_some() && pipeline::repository().is_none() {
         events.warning(
             &Warning::new("the pipeline does not know the repository of cargo rootfs")

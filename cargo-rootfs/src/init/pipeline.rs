@@ -10,18 +10,14 @@ pub(super) const UNKNOWN_REPOSITORY: &str = "https://github.com/OWNER/cargo-root
 /// Targets of a pipeline, if cargo's configuration names none.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// The path of the pipeline in a repository.
-pub(super) fn path(forge: Forge) -> &'static str {
+/// The files of a forge's pipelines: their paths in a repository, and their templates.
+fn templates(forge: Forge) -> &'static [(&'static str, &'static str)] {
     match forge {
-        Forge::Github => ".github/workflows/release.yml",
-        Forge::Gitlab => ".gitlab-ci.yml",
-    }
-}
-
-fn template(forge: Forge) -> &'static str {
-    match forge {
-        Forge::Github => include_str!("../../templates/pipelines/github.yml"),
-        Forge::Gitlab => include_str!("../../templates/pipelines/gitlab.yml"),
+        Forge::Github => &[
+            (".github/workflows/release.yml", include_str!("../../templates/pipelines/github.yml")),
+            (".github/workflows/release-native.yml", include_str!("../../templates/pipelines/github-native.yml")),
+        ],
+        Forge::Gitlab => &[(".gitlab-ci.yml", include_str!("../../templates/pipelines/gitlab.yml"))],
     }
 }
 
@@ -30,8 +26,8 @@ pub(super) fn repository() -> Option<&'static str> {
     Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty())
 }
 
-/// The text of the pipeline.
-pub(super) fn text(forge: Forge, facts: &Facts) -> String {
+/// The paths of the pipelines in a repository, and their texts.
+pub(super) fn files(forge: Forge, facts: &Facts) -> Vec<(&'static str, String)> {
     let configured: Vec<&str> = facts.targets.iter().map(String::as_str).collect();
     let targets = if configured.is_empty() { TARGETS.to_vec() } else { configured };
     let directory = facts.workspace_root.strip_prefix(&facts.repository).map_or("", |path| path.as_str());
@@ -43,11 +39,12 @@ pub(super) fn text(forge: Forge, facts: &Facts) -> String {
         ("artifacts", if directory.is_empty() { "dist/".to_owned() } else { format!("{directory}/dist/") }),
         ("jq", format!(".packages[] | select(.name == \"{name}\").version")),
         ("package", if facts.packages.len() == 1 { String::new() } else { format!("--package {} ", shell_word(name)) }),
+        ("libc", if targets.iter().all(|target| target.contains("musl")) { "musl" } else { "gnu" }.to_owned()),
         ("targets", targets.join(" ")),
         ("target-flags", targets.iter().map(|target| format!("--target {target}")).collect::<Vec<_>>().join(" ")),
     ];
     let fill = |text: String, (word, value): &(&str, String)| text.replace(&format!("@{word}@"), value);
-    words.iter().fold(template(forge).to_owned(), fill)
+    templates(forge).iter().map(|(path, text)| (*path, words.iter().fold((*text).to_owned(), fill))).collect()
 }
 
 #[cfg(test)]
@@ -57,7 +54,8 @@ mod tests {
     #[test]
     fn no_pipeline_installs_the_other_program_of_crates_io() {
         for forge in [Forge::Github, Forge::Gitlab] {
-            let installs: Vec<&str> = template(forge).lines().filter(|line| line.contains("cargo install")).collect();
+            let lines = templates(forge).iter().flat_map(|(_, text)| text.lines());
+            let installs: Vec<&str> = lines.filter(|line| line.contains("cargo install")).collect();
             assert!(!installs.is_empty() && installs.iter().all(|line| line.contains("--git")), "{installs:?}");
         }
     }

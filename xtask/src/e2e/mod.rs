@@ -122,6 +122,7 @@ const SCENARIOS: &[Scenario] = &[
     ("check and trace: arm64 through qemu-user", Tier::Full, watch::foreign),
     ("pipelines: schemas and shellcheck", Tier::Full, pipeline::schemas),
     ("pipelines: GitHub, from a tag to a release", Tier::Full, pipeline::github),
+    ("pipelines: GitHub, on native runners", Tier::Full, pipeline::native),
     ("pipelines: GitLab, from a tag to a release", Tier::Full, pipeline::gitlab),
     ("readme: from a clean clone", Tier::Full, readme::flow),
     ("guide: console blocks of all pages", Tier::Quick, guide::cheap),

@@ -37,7 +37,7 @@ pub(super) fn yaml(file: &Utf8Path) -> Result<Value> {
 }
 
 impl Runner<'_> {
-    /// Runs the steps of a job of the workflow. Fails with the first step that fails; `Ok` has the output of all.
+    /// Runs the steps of a job of the workflow. Fails with the first step that fails; `Ok` has the output of the last one.
     pub(super) fn job(&mut self, workflow: &Value, job: &str) -> Result<Done> {
         let job = &workflow["jobs"][job];
         let steps = job["steps"].as_array().context("a job with steps")?.clone();
@@ -45,7 +45,16 @@ impl Runner<'_> {
         for table in [&workflow["env"], &job["env"]] {
             self.enter_env(table)?;
         }
-        self.steps(&steps, defaults)
+        let include = job["strategy"]["matrix"]["include"].as_array().cloned().unwrap_or_else(|| vec![Value::Null]);
+        let mut last = None;
+        for values in &include {
+            for (name, value) in values.as_object().into_iter().flatten() {
+                println!("    matrix.{name}: {value}");
+                self.names.insert(format!("matrix.{name}"), value.as_str().unwrap_or_default().to_owned());
+            }
+            last = Some(self.steps(&steps, defaults)?);
+        }
+        last.context("an empty matrix")
     }
 
     fn enter_env(&mut self, table: &Value) -> Result<()> {
@@ -75,6 +84,12 @@ impl Runner<'_> {
         let stands_in = match name {
             "actions/checkout" => "the checkout of the scenario",
             "actions/cache" => "nothing: a cache may be empty",
+            // Jobs share the checkout here.
+            "actions/upload-artifact" | "actions/download-artifact" => {
+                let path = self.checkout.join(self.text(step["with"]["path"].as_str().unwrap_or_default())?);
+                ensure!(path.read_dir_utf8().is_ok_and(|mut files| files.next().is_some()), "{uses}: `{path}` is empty");
+                "the checkout, which jobs share here"
+            }
             "docker/login-action" => "DOCKER_CONFIG of the scenario",
             "actions/attest-build-provenance" => {
                 let digest = self.text(step["with"]["subject-digest"].as_str().unwrap_or_default())?;
