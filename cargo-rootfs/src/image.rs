@@ -1,4 +1,4 @@
-//! What an image says of itself: its configuration, as data and as JSON.
+//! The configuration of an image, as data and as JSON.
 //!
 //! It is the `config` of the OCI image specification (config.md), which Docker's own archives have
 //! too. No engine is asked and no file is read here.
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 pub(crate) use crate::path::DEFAULT_PATH;
 use crate::target::Target;
 
-/// How an image is run, and what it is for.
+/// The settings of an image: its command, and facts about it.
 ///
 /// ```
 /// use cargo_rootfs::image::ImageConfig;
@@ -40,7 +40,7 @@ pub struct ImageConfig {
     pub env: BTreeMap<String, String>,
     /// `USER[:GROUP]`, by name or number.
     pub user: Option<String>,
-    /// The current folder, absolute.
+    /// The current directory, absolute.
     pub workdir: Option<String>,
     /// Labels by their names.
     pub labels: BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub struct ImageConfig {
     pub stop_signal: Option<String>,
     /// `8080/tcp`; see [`add_port`](Self::add_port).
     pub ports: BTreeSet<String>,
-    /// When it was made, in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
+    /// The time of its creation, in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
     pub created: i64,
 }
 

@@ -51,7 +51,7 @@ pub(super) fn after_failure(
     Error::all(each).err().unwrap_or_else(|| Error::cargo(code, ""))
 }
 
-/// What to do about one of them.
+/// The action against one of them.
 fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMachine) -> Option<String> {
     // What it is missing for is not said: the first that is not the host's, for which the most is missing.
     let foreign = foreign.first().copied();

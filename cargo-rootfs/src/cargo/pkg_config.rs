@@ -11,23 +11,23 @@ use super::machine::BuildMachine;
 use crate::rows::{Fields, embedded, table, text};
 use crate::target::Target;
 
-/// What is set for a target.
+/// The configuration for one target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PkgConfig {
     pub(super) variables: Vec<(String, String)>,
     pub(super) from: From,
 }
 
-/// Where it finds its files.
+/// The source of its files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum From {
     /// In the target's sysroot.
     Sysroot,
-    /// Here, in what this names: a program or a folder.
+    /// Here, in what this names: a program or a directory.
     Host(String),
 }
 
-/// What is known to change its answers.
+/// The variables that are known to change its answers.
 const VARIABLES: [&str; 5] =
     ["PKG_CONFIG", "PKG_CONFIG_ALLOW_CROSS", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_PATH", "PKG_CONFIG_SYSROOT_DIR"];
 
@@ -77,8 +77,8 @@ pub(super) fn configure(
     })
 }
 
-/// What a variable is called for one target, for all of them but the host, and at all, as the crates pkg-config and cc
-/// look for it.
+/// The names of a variable for one target, for all but the host, and for all, in the order in which the crates
+/// pkg-config and cc look for them.
 pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
     let underscored = triple.replace('-', "_");
     [
@@ -89,8 +89,8 @@ pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
     ]
 }
 
-/// Where a root has `.pc` files: Debian's, Fedora's and everybody else's; none where only those are there that
-/// are for all machines.
+/// The directories of a root's `.pc` files: Debian's, Fedora's and the common ones; none if only those for all machines
+/// exist.
 fn folders(sysroot: &Utf8Path, multiarch: Option<&str>) -> Vec<Utf8PathBuf> {
     let multiarch = multiarch.map(|tuple| format!("usr/lib/{tuple}/pkgconfig"));
     let own = multiarch.into_iter().chain(["usr/lib64/pkgconfig", "usr/lib/pkgconfig"].map(str::to_owned));
@@ -106,7 +106,7 @@ fn has_pc(folder: &Utf8Path) -> bool {
     entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pc")))
 }
 
-/// Whether any dependency asks pkg-config, by the lock file; without one, it is not known.
+/// Returns whether any dependency asks pkg-config, by the lock file; unknown without one.
 pub(super) fn is_asked(lock: Option<&str>) -> bool {
     lock.is_none_or(|lock| lock.lines().any(|line| line == "name = \"pkg-config\""))
 }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_files_of_the_sysroot_are_pointed_to() {
-        // A machine that this one does not have in its own multiarch folders.
+        // A machine that this one does not have in its own multiarch directories.
         let triple = "s390x-unknown-linux-gnu";
         let (_folder, path) = root(&["usr/lib/s390x-linux-gnu/pkgconfig/zlib.pc", "usr/share/pkgconfig/shared.pc"]);
         let found = configured(triple, &path, &[], "/nowhere".into()).unwrap();

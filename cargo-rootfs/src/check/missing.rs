@@ -122,7 +122,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             if found.data(event) {
                 return None;
             }
-            // To who lists it, a folder that is not there is one without files.
+            // To who lists it, a directory that is not there is one without files.
             let is_file = !is_folder && event.access == Access::Open;
             let is_read = is_file && !is_configuration(&path) && !is_configuration(real);
             let absent = if is_projects { path.clone() } else { trees.first_absent(&path) };
@@ -182,7 +182,7 @@ fn library(path: &RootfsPath) -> Add {
 struct Found<'e> {
     programs: BTreeSet<(u32, &'e [u8])>,
     libraries: BTreeSet<(u32, &'e [u8])>,
-    /// By the last two names, for many folders have files of one name.
+    /// By the last two names, for many directories have files of one name.
     data: BTreeSet<(u32, &'e [u8])>,
 }
 
@@ -234,7 +234,7 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
         // Files of the project are few, and its directory holds all of it.
         Add::Include(ref path) if trees.is_projects(path) => None,
         Add::Include(ref path) => top(path, trees),
-        // What a folder of its own brings as well needs no option of its own.
+        // What a directory of its own brings as well needs no option of its own.
         Add::Library(ref name) if name.starts_with('/') => top(&one.path, trees),
         Add::Tool(_) | Add::Library(_) | Add::Package(_) => None,
     };
@@ -262,7 +262,7 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
             None => kept.push(one),
         }
     }
-    // What lies below a folder that is named comes with it.
+    // What lies below a directory that is named comes with it.
     kept.retain(|one| !folders.keys().any(|folder| matches!(&one.add, Add::Include(path) if path.is_within(folder))));
     kept.extend(folders.into_values());
     kept

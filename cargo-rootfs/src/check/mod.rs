@@ -99,7 +99,7 @@ pub(crate) struct Report {
     pub(crate) errors: Vec<Error>,
     /// Additions for all subjects, for Cargo.toml.
     pub(crate) additions: Vec<Addition>,
-    /// Whether every subject works with the additions.
+    /// True if every subject works with the additions.
     pub(crate) is_remedied: bool,
 }
 

@@ -89,8 +89,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::watch::{Access, Event, Outcome};
 
-    /// Trees in memory. A path of the sysroot that ends in a slash is a folder, in `*` an executable file; `a -> b` is
-    /// a link to the real path `b`.
+    /// Trees in memory. A path of the sysroot that ends in a slash is a directory, in `*` an executable file; `a -> b`
+    /// is a link to the real path `b`.
     #[derive(Default)]
     pub(crate) struct Memory {
         sysroot: BTreeMap<RootfsPath, There>,

@@ -15,7 +15,7 @@ pub(crate) use crate::registry::Upload;
 use crate::registry::{Blob, Client, Image, Manifest, Push, Reference, Settings};
 use source::{Found, Source, StoredBlob};
 
-/// What becomes of platforms that the name has already.
+/// The treatment of platforms that the name has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
     /// They go: the name has the platforms of the sources alone.

@@ -105,7 +105,7 @@ fn layers_go_from_what_seldom_changes_to_the_project() {
     assert_eq!(split(&tree), expected);
 }
 
-/// What else is packed does not change the layers of the C library, nor which small packages share one.
+/// Other contents change neither the layers of the C library nor the choice of small packages that share one.
 #[test]
 fn a_layer_does_not_depend_on_the_others() {
     let small = |tree: Tree| {

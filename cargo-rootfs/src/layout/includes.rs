@@ -31,7 +31,7 @@ pub(super) struct Item {
     origin: Origin,
     /// The file's own owner, which decides over set-ID bits that were not asked for.
     own: (u32, u32),
-    /// Whether it came with a directory, not by its own name.
+    /// True if it came with a directory, not by its own name.
     is_inside: bool,
 }
 
@@ -167,7 +167,7 @@ impl Reading<'_> {
     }
 }
 
-/// How many files are named in a warning before the rest are counted.
+/// The number of files in a warning before the rest are counted.
 const NAMED: usize = 6;
 
 /// Directories and files that engines and programs fill when a container starts.

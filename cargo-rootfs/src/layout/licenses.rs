@@ -11,7 +11,7 @@ use crate::path::RootfsPath;
 use crate::resolve::{Files, Find};
 use crate::rootfs::Origin;
 
-/// Whether licences of packages come along.
+/// The packing of licences of packages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Licenses {
     /// None.

@@ -19,7 +19,7 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 use crate::target::Machine;
 
-/// Whether records of packages come along.
+/// The packing of records of packages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Records {
     /// None.

@@ -24,8 +24,8 @@ pub(super) struct Root {
     pub(super) is_tool: bool,
     /// True if it is left out, with a warning, when it cannot work; otherwise that is an error.
     pub(super) is_optional: bool,
-    /// Whether it came with a directory that was taken whole: a script there may be data, and is packed with a warning
-    /// where nothing can run it.
+    /// True if it came with a directory that was taken whole: a script there may be data, and is packed with a warning
+    /// if nothing can run it.
     pub(super) is_stray: bool,
     /// The way in which a library that is opened by name was found.
     pub(super) opened: Option<Opened>,

@@ -8,7 +8,7 @@ use super::{Intake, Kind, Output};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
-/// What an output takes for itself: no other output of the run may take the same.
+/// The place that an output claims: no other output of the run may claim it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// Standard output.

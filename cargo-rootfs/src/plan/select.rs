@@ -1,6 +1,6 @@
-//! Which packages and executables of a workspace are meant, by cargo's own rules.
+//! The packages and executables of a workspace that the options select, by cargo's own rules.
 //!
-//! Where these leave a choice, nothing is guessed: the error lists what there is.
+//! An ambiguous selection is an error that lists the choices.
 
 use cargo_metadata::{Metadata, Package, TargetKind};
 use serde_json::Value;
@@ -12,16 +12,16 @@ use crate::options::{BuildArgs, SelectionArgs};
 use crate::options::{BuildKeys, Layer, Layers, Manifest, read};
 use crate::wording::nearest;
 
-/// What is packaged, and the configuration that goes with it.
+/// The executables to pack, and the configuration that belongs to them.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    /// What cargo builds.
+    /// The executables that cargo builds.
     pub(super) wanted: Vec<Wanted>,
-    /// What is there already.
+    /// The executables that exist.
     pub(super) prebuilt: Vec<Executable>,
     /// The one that an image runs, among either of these.
     pub(super) main: Option<usize>,
-    /// What to call the rootfs: the package, or what stands for several.
+    /// The name of the rootfs: the package, or a name for several.
     pub(super) name: Option<String>,
     /// The version, where there is one.
     pub(super) version: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// How many executables there will be.
+    /// The number of executables.
     pub(super) fn executables(&self) -> usize {
         self.wanted.len() + self.prebuilt.len()
     }
@@ -56,7 +56,7 @@ pub(super) fn without_project(build: &BuildArgs) -> Result<Selection> {
     Ok(Selection { prebuilt, main, ..Selection::default() })
 }
 
-/// What the options choose from the workspace.
+/// The selection of the options from the workspace.
 pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer) -> Result<Selection> {
     let packages = packages(project, build)?;
     let workspace = Manifest { path: project.workspace_root.join("Cargo.toml"), table: "workspace" };
@@ -132,7 +132,7 @@ impl<'p> Chosen<'p> {
     }
 }
 
-/// `-p`, `--workspace`, `--exclude`; else what cargo builds in the current folder.
+/// `-p`, `--workspace`, `--exclude`; else what cargo builds in the current directory.
 fn packages<'p>(project: &'p Metadata, build: &BuildArgs) -> Result<Vec<&'p Package>> {
     let args = &build.workspace;
     let members = project.workspace_packages();
@@ -157,7 +157,7 @@ fn packages<'p>(project: &'p Metadata, build: &BuildArgs) -> Result<Vec<&'p Pack
     Ok(members.into_iter().filter(|package| args.package.iter().any(|spec| is_spec_of(spec, package))).collect())
 }
 
-/// Whether a package ID specification, as of `cargo help pkgid`, or a pattern means this package.
+/// Returns whether a package ID specification (`cargo help pkgid`), or a pattern, matches this package.
 fn is_spec_of(spec: &str, package: &Package) -> bool {
     if spec.contains("://") {
         let id = package.id.repr.as_str();
@@ -342,7 +342,7 @@ fn main(chosen: &[Chosen<'_>]) -> Option<usize> {
 }
 
 /// `{package}` and `{version}`: of the only package, else of the one whose binary is run, else the name of
-/// the workspace's folder and the version that all share.
+/// the workspace's directory and the version that all share.
 fn names(project: &Metadata, members: &[Member<'_>], main: Option<&Chosen<'_>>) -> (Option<String>, Option<String>) {
     if let Some(package) = one(members, main) {
         return (Some(package.name.to_string()), Some(package.version.to_string()));

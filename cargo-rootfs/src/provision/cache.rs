@@ -1,6 +1,6 @@
 //! The user's cache folder: packages by their digest, sysroots by all that made them.
 //!
-//! What is there is complete, for each thing is renamed into its place. It fetches and extracts nothing.
+//! Everything in it is complete, since each thing is renamed into its place. It fetches and extracts nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,20 +20,20 @@ use crate::error::{Error, Result};
 use crate::packages::ABOUT;
 use crate::target::Machine;
 
-/// What lies in it: see [`record`].
+/// The file that lists its contents: see [`record`].
 pub(super) const CONTENTS: &str = "contents";
 /// The sysroot itself.
 pub(super) const ROOT: &str = "root";
-/// What is below the folder of an unpacked package: its files, and what its control file and the like say.
+/// The directory of an unpacked package's files; its control file and the like are beside it.
 pub(super) const FILES: &str = "root";
 pub(super) const CONTROL: &str = "control";
 
 /// The names of its files, as dpkg keeps them, beside what it says of itself.
 pub(super) const NAMES: &str = "list";
-/// Who its set-ID files belong to, where they could not be given to them.
+/// The owners of its set-ID files, if they could not be set.
 pub(super) const OWNERS: &str = "owners";
 
-/// Where unpacked packages are, and the lock that who prunes them takes alone.
+/// The directory of unpacked packages, and of the lock that pruning holds alone.
 pub(super) const UNPACKED: &str = "unpacked";
 
 /// Its place on the disk.
@@ -51,7 +51,7 @@ pub(super) struct Guard {
 /// A sysroot that is there. It is not pruned while this is held.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// The folder that holds the root file system.
+    /// The directory that holds the root file system.
     pub(crate) root: PathBuf,
     _used: File,
 }
@@ -68,18 +68,18 @@ impl Kept {
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) folder: PathBuf,
-    /// The folder that holds the root file system.
+    /// The directory that holds the root file system.
     pub(crate) root: PathBuf,
     /// Its suite, architecture and packages; `None` where it is damaged.
     pub(crate) section: Option<Section>,
     /// Of its files.
     pub(crate) bytes: u64,
-    /// When a run last used it.
+    /// The time of its last use by a run.
     pub(crate) used: SystemTime,
 }
 
 impl Cache {
-    /// CARGO_ROOTFS_CACHE, else `cargo-rootfs` in the user's cache folder (XDG Base Directory Specification).
+    /// CARGO_ROOTFS_CACHE, else `cargo-rootfs` in the user's cache directory (XDG Base Directory Specification).
     pub(crate) fn locate() -> Result<Self> {
         let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         // A relative path in XDG_CACHE_HOME is to be ignored (the same specification).
@@ -107,7 +107,7 @@ impl Cache {
         &self.root
     }
 
-    /// A folder of it, made where it is not there.
+    /// A directory of it, made where it is not there.
     pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name);
         // As the specification has it: for its owner alone, where it is new.
@@ -116,7 +116,7 @@ impl Cache {
         Ok(folder)
     }
 
-    /// What to say where something cannot be written here.
+    /// The error of a path that cannot be written.
     pub(super) fn unwritable(&self, path: &Path, error: io::Error) -> Error {
         let full = error.kind() == io::ErrorKind::StorageFull;
         let failed = Error::io("write to the cache", path, error);
@@ -134,7 +134,7 @@ impl Cache {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Guard { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => waiting(),
-            // A file system without locks: each writes to a folder of its own, and renames.
+            // A file system without locks: each writes to a directory of its own, and renames.
             Err(_) => return Ok(Guard { _file: file }),
         }
         // A wait in the kernel would go on after Ctrl-C.
@@ -176,7 +176,7 @@ impl Cache {
         Ok(Guard { _file: file })
     }
 
-    /// The folder of an unpacked package, where it is there and nothing of its files is missing.
+    /// The directory of an unpacked package, where it is there and nothing of its files is missing.
     pub(super) fn unpacked(&self, package: &Package, architecture: &str) -> Option<PathBuf> {
         let folder = self.unpacked_path(package, architecture);
         let contents = fs::read(folder.join(CONTENTS)).ok()?;
@@ -190,14 +190,14 @@ impl Cache {
         self.root.join(UNPACKED).join(format!("{}-{architecture}{owners}", package.sha256))
     }
 
-    /// A new folder for an unpacked package.
+    /// A new directory for an unpacked package.
     pub(super) fn staged_package(&self) -> Result<tempfile::TempDir> {
         let folder = self.folder(UNPACKED)?;
         let staging = tempfile::Builder::new().prefix(".new.").tempdir_in(&folder);
         staging.map_err(|error| self.unwritable(&folder, error))
     }
 
-    /// Gives the folder of an unpacked package its name.
+    /// Gives the directory of an unpacked package its name.
     pub(super) fn keep_unpacked(
         &self,
         staging: tempfile::TempDir,
@@ -230,7 +230,7 @@ impl Cache {
         fs::rename(file, &path).map_err(|error| self.unwritable(&path, error))
     }
 
-    /// What tells this sysroot from all others: everything that it is made of.
+    /// The key of this sysroot: a digest of everything that it is made of.
     pub(super) fn key(section: &Section, recipe: &str) -> String {
         let mut sum = Sha256::new();
         let mut add = |text: &str| {
@@ -268,7 +268,7 @@ impl Cache {
         Some(Kept { root, _used: used })
     }
 
-    /// A new folder whose `root` is to be filled; what killed runs have left of this architecture goes.
+    /// A new directory whose `root` is to be filled; what killed runs have left of this architecture goes.
     /// The lock `name` must be held.
     pub(super) fn staging(&self, name: &str) -> Result<tempfile::TempDir> {
         let staging = self.temporary("sysroots", name)?;
@@ -280,12 +280,12 @@ impl Cache {
         Ok(staging)
     }
 
-    /// A new folder for packages that are on their way. The lock `name` must be held.
+    /// A new directory for packages that are on their way. The lock `name` must be held.
     pub(super) fn fetching(&self, name: &str) -> Result<tempfile::TempDir> {
         self.temporary("debs", name)
     }
 
-    /// A new folder below `place`, whose name begins with that of the lock that must be held.
+    /// A new directory below `place`, whose name begins with that of the lock that must be held.
     fn temporary(&self, place: &str, name: &str) -> Result<tempfile::TempDir> {
         let place = self.folder(place)?;
         let prefix = format!(".{name}.");
@@ -370,7 +370,7 @@ impl Package {
     }
 }
 
-/// The lock and the apt folder of one suite for one machine share a name.
+/// The lock and the apt directory of one suite for one machine share a name.
 pub(super) fn name(section: &Section) -> String {
     format!("{}-{}-{}", section.suite.distribution.id(), section.suite.name, section.architecture)
 }

@@ -19,13 +19,13 @@ use super::repair::Recipe;
 use super::request::Stop;
 use crate::error::Result;
 
-/// Where dpkg keeps what it knows (dpkg(1)).
+/// The directory of dpkg's database (dpkg(1)).
 const ADMIN: &str = "var/lib/dpkg";
 
 /// Control files that say something of a package and do nothing to a system (deb-control(5) and its like).
 const RECORDS: [&str; 6] = ["md5sums", "conffiles", "shlibs", "symbols", "triggers", "templates"];
 
-/// Fills `root`, which is empty, with the packages of `section`; `unpacked` are their folders, in the same order.
+/// Fills `root`, which is empty, with the packages of `section`; `unpacked` are their directories, in the same order.
 pub(super) fn compose(
     cache: &Cache,
     section: &Section,
@@ -71,7 +71,7 @@ pub(super) fn compose(
     fs::write(root.join(ADMIN).join("statoverride"), owners).map_err(failed)
 }
 
-/// The folder that packages are put into, one over the other. Links in it lead nowhere out of it.
+/// The directory that packages are put into, one over the other. Links in it lead nowhere out of it.
 struct Root {
     handle: OwnedFd,
 }
@@ -119,19 +119,19 @@ impl Root {
         Ok(())
     }
 
-    /// The folder at `path`, which no link leads to.
+    /// The directory at `path`, which no link leads to.
     fn real_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
-    /// The folder at `path`, behind links where some lead there.
+    /// The directory at `path`, behind links where some lead there.
     fn folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// `path` is where the folder is in the root, and `to` the same, opened.
+    /// `path` is where the directory is in the root, and `to` the same, opened.
     fn add_folder(&self, from: &Path, path: &Path, to: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -144,7 +144,7 @@ impl Root {
             let folder = match self.folder(&path) {
                 Ok(folder) => folder,
                 Err(_) => {
-                    // What stands there is no folder, and leads to none.
+                    // What stands there is no directory, and leads to none.
                     remove(to, name.as_bytes())?;
                     rustix::fs::mkdirat(to, name.as_bytes(), Mode::RWXU)?;
                     self.folder(&path)?
@@ -163,9 +163,9 @@ impl Root {
     }
 }
 
-/// Puts a file or a link at `name` in the folder `to`: a name more for the same, or a copy where that cannot be.
+/// Puts a file or a link at `name` in the directory `to`: a name more for the same, or a copy where that cannot be.
 fn put(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    // As dpkg has it: what is a folder stays one.
+    // As dpkg has it: what is a directory stays one.
     if !remove(to, name)? {
         return Ok(());
     }
@@ -195,7 +195,7 @@ fn copy(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<
     Ok(rustix::fs::chmodat(to, name, Mode::from_raw_mode(metadata.mode() & 0o7777), AtFlags::empty())?)
 }
 
-/// Whether nothing is at `name` any more: a folder stays.
+/// Removes `name`, and returns whether it is gone: a directory stays.
 fn remove(folder: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),

@@ -274,7 +274,7 @@ impl<'w, 'i> Work<'w, 'i> {
         let staging = cache.staging(&cache::name(section))?;
         let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), self.stop);
         if let Err(error) = filled {
-            // What packages' folders do not let their owner remove, at least by himself.
+            // What packages' directories do not let their owner remove, at least by himself.
             let _ = super::folder::remove(staging.path());
             return Err(error);
         }
@@ -375,7 +375,7 @@ fn refuted(kept: &Kept, section: &Section) -> Result<BTreeSet<Want>> {
     Ok(section.wants.keys().filter(|want| lacks(want)).cloned().collect())
 }
 
-/// How old an index may be.
+/// The greatest age of an index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     Any,

@@ -1,6 +1,6 @@
 //! Artifacts that describe an image, such as its SBOM: manifests that name it as their subject (image-spec, manifest.md).
 //!
-//! Where a registry has no referrers API, as GitHub's, the index under the tag `sha256-<hex>` lists them
+//! In a registry without the referrers API, such as GitHub's, the index under the tag `sha256-<hex>` lists them
 //! (distribution-spec, "Referrers Tag Schema"). An artifact's content is not looked at.
 
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl Artifact {
 
 impl Client<'_> {
     /// Pushes `artifact` as a description of `subject`, a manifest or an index of this repository, and gives its digest.
-    /// What the registry has is not sent again.
+    /// Contents that the registry has are not sent again.
     pub(crate) fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<String> {
         let manifest = artifact.manifest(subject);
         let digest = manifest.digest();

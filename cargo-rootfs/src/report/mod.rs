@@ -1,4 +1,4 @@
-//! What is said about closures and rootfs: trees, JSON, why an entry is there.
+//! Reports on closures and rootfs: trees, JSON, reasons for an entry.
 //!
 //! It formats what others found out, into a writer that it is given.
 

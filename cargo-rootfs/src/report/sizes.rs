@@ -1,4 +1,4 @@
-//! What each thing that was asked for costs, what rules add, and which files run with more rights: from the origins.
+//! The cost of each request, additions of rules, and files that run with more rights, computed from the origins.
 //!
 //! Sizes are those of file bodies, each inode once, in bytes.
 
@@ -9,34 +9,34 @@ use rustc_hash::FxHashMap;
 use crate::path::RootfsPath;
 use crate::rootfs::{Origin, Rootfs};
 
-/// What one thing that was asked for brings.
+/// The cost of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
     /// As `--with git` or `template base`.
     pub of: String,
-    /// What nothing else that was asked for brings as well.
+    /// The bytes that no other request brings.
     pub alone: u64,
     /// All that it brings.
     pub all: u64,
 }
 
-/// What everything costs.
+/// The costs of all requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Costs {
     /// The most expensive one first.
     pub each: Vec<Cost>,
-    /// What several of them bring.
+    /// The bytes that several of them bring.
     pub shared: u64,
     /// All of it.
     pub total: u64,
 }
 
-/// Who brings whom.
+/// The graph of entries that bring others.
 struct Graph {
     sizes: Vec<u64>,
-    /// What each entry brings, and whether by a rule.
+    /// The entries that each entry brings, and whether a rule does.
     brings: Vec<Vec<(usize, Edge)>>,
-    /// What nothing in the rootfs brings, by what was asked for.
+    /// The entries that no other entry brings, by request.
     asked: BTreeMap<String, Vec<usize>>,
     names: Vec<RootfsPath>,
 }
@@ -83,7 +83,7 @@ impl Graph {
     }
 }
 
-/// What was asked for, in words. Records and licences are one thing each, not one of every package.
+/// The request behind an origin, in words. Records and licences are one request each, not one of every package.
 fn label(origin: &Origin) -> String {
     match origin {
         Origin::Record(_) | Origin::Distribution => "records of packages".to_owned(),
@@ -98,7 +98,7 @@ pub fn licences(rootfs: &Rootfs) -> u64 {
     rootfs.iter().filter(|(_, entry)| entry.origins.iter().all(is_licence)).map(|(_, entry)| entry.size()).sum()
 }
 
-/// What each thing that was asked for costs.
+/// Computes the cost of each request.
 pub fn costs(rootfs: &Rootfs) -> Costs {
     let graph = Graph::new(rootfs);
     let reached: Vec<(&String, Vec<bool>)> =
@@ -120,7 +120,7 @@ pub fn costs(rootfs: &Rootfs) -> Costs {
     Costs { each, shared: sum(&|entry| askers[entry] > 1), total: sum(&|_| true) }
 }
 
-/// What rules add to the bare closures, by the name of the file that called for it; the largest first.
+/// The additions of rules to the bare closures, by the name of the file that fired them; the largest first.
 pub fn additions(rootfs: &Rootfs) -> Vec<(String, u64)> {
     let graph = Graph::new(rootfs);
     let from: Vec<usize> = graph.asked.values().flatten().copied().collect();
@@ -149,7 +149,7 @@ pub fn additions(rootfs: &Rootfs) -> Vec<(String, u64)> {
     sums
 }
 
-/// How many files are executed with the rights of their owner or group.
+/// The number of files that run with the rights of their owner or group.
 pub fn set_ids(rootfs: &Rootfs) -> usize {
     rootfs.iter().filter(|(_, entry)| entry.is_file() && entry.mode & 0o6000 != 0).count()
 }

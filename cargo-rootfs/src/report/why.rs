@@ -1,4 +1,4 @@
-//! Why a file is in the rootfs: from the entry back to what was asked for.
+//! The reason for a file of the rootfs: from the entry back to the request.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -25,7 +25,8 @@ pub fn why_with(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, facts: 
     Ok(!way.is_empty())
 }
 
-/// How many reasons of one entry are told before the rest are counted: the loader has one of every executable.
+/// The number of reasons of one entry that are shown before the rest are counted: the loader has one of every
+/// executable.
 const SHOWN: usize = 12;
 
 /// A line that is still to be written.

@@ -33,7 +33,7 @@ impl TargetLibraries {
         Ok(Self(globs.into()))
     }
 
-    /// Whether the target has a library of this name; of a path its last component counts.
+    /// Returns whether the target has a library of this name; of a path, the last component counts.
     pub fn has(&self, needed: &[u8]) -> bool {
         let name = needed.rsplit(|byte| *byte == b'/').next().unwrap_or(needed);
         self.0.iter().any(|glob| glob.matches_name(name).is_some())

@@ -121,7 +121,7 @@ pub(crate) use read::from_toml;
 pub enum Runtime {
     /// Nothing but closures.
     None,
-    /// What the rules say, and what evidence leads to where they say nothing: paths among constants, and packages.
+    /// Files by the rules and, where no rule speaks, by evidence: paths among constants, and packages.
     #[default]
     Auto,
     /// Files by the rules.
@@ -161,7 +161,7 @@ pub struct Rule {
     pub calls: Vec<String>,
     /// Or a constant of a file begins with one of these paths.
     pub mentions: Vec<String>,
-    /// Whether what matched is not covered by it.
+    /// True if the rule does not cover the object that it matched.
     pub partial: bool,
     /// None of these may be there.
     pub unless: Vec<String>,

@@ -13,7 +13,7 @@ use crate::wording::and_more;
 pub(crate) struct Account {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// The home folder; `/` where none is known.
+    /// The home directory; `/` where none is known.
     pub(crate) home: String,
 }
 

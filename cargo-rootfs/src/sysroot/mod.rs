@@ -309,7 +309,7 @@ impl Sysroot {
         (bytes.len() <= limit).then_some(bytes)
     }
 
-    /// Whether a file is at a path that is free of links. It becomes none that was looked at.
+    /// Returns whether a file is at a path without links. The look-up is not recorded.
     pub(crate) fn has(&self, path: &RootfsPath) -> bool {
         self.disk.file(path).is_ok()
     }

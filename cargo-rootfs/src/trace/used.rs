@@ -76,7 +76,7 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
     }
     let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     let mut looked: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
-    // The folders of what each program opened, packed or not.
+    // The directories of what each program opened, packed or not.
     let mut near: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
         let asked = source_of(&event.path, trees).unwrap_or_else(|| event.path.clone());
@@ -146,8 +146,8 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
             files.entry(event.program.clone()).or_default().insert(path);
         }
     }
-    // That a file is there may be what a program goes by, as Python by `os.py`; but who lists folders looks at
-    // everything. Where it opened a file of the folder as well, the folder is one that it needs.
+    // That a file is there may be what a program goes by, as Python by `os.py`; but who lists directories looks at
+    // everything. Where it opened a file of the directory as well, the directory is one that it needs.
     for (program, paths) in looked {
         let Some(near) = near.get(&program) else { continue };
         let neighbours: Vec<_> =

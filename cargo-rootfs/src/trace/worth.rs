@@ -156,7 +156,8 @@ impl<'p> Worth<'p> {
 /// The number of files of a home that are named.
 const NAMED: usize = 6;
 
-/// What a traced command read of a home: it is a person's own, and still the command may need it.
+/// The warning on files of a home that a traced command read: they are a person's own, and the command may still need
+/// them.
 fn left_in_a_home(files: &BTreeSet<RootfsPath>) -> Option<Warning> {
     let first = files.first()?;
     let list = and_more(files.iter().map(|path| format!("`{path}`")), NAMED);

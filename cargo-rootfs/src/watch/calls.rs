@@ -42,7 +42,7 @@ pub(super) enum Flags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) verb: Verb,
-    /// The folder that a relative path starts from; the current one where `None`.
+    /// The directory that a relative path starts from; the current one where `None`.
     pub(super) folder: Option<usize>,
     pub(super) path: usize,
 }

@@ -42,7 +42,7 @@ pub(crate) struct Event {
 /// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
-    /// To be read, or a folder to be listed.
+    /// To be read, or a directory to be listed.
     Open,
     /// To be made or written.
     Write,

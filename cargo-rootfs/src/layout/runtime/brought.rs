@@ -4,10 +4,10 @@ use super::evidence::{Sums, Weigh};
 use crate::error::Warning;
 use crate::wording::{and_more, size};
 
-/// How many packages a line names before the rest are counted.
+/// The number of packages in a line before the rest are counted.
 const NAMED: usize = 6;
 
-/// What came along, or would have.
+/// The additions, made or possible.
 #[derive(Debug, Default)]
 pub(super) struct Brought {
     /// By package: it belongs to that of an object.
@@ -25,14 +25,14 @@ impl Brought {
         add(&mut self.named, package, by, files, bytes);
     }
 
-    /// What is said of it as a step of the run.
+    /// The status line of the additions.
     pub(super) fn line(&self) -> Option<String> {
         let (list, files, bytes) = self.list()?;
         let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
         Some(format!("{what}, {} without a rule: {list}; `--runtime rules` leaves them out", size(bytes)))
     }
 
-    /// What is said where it stays out.
+    /// The warning on additions that were left out.
     pub(super) fn warning(&self, weigh: Weigh) -> Option<Warning> {
         let (list, files, bytes) = self.list().filter(|_| weigh == Weigh::Tell)?;
         let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };

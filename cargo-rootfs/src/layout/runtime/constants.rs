@@ -18,7 +18,8 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Whether it is a file that no package has and that a program may have left: not what an administrator installed.
+    /// Returns whether it is a file that no package has and that a program may have left: not one that an administrator
+    /// installed.
     pub(super) fn is_made_by_nobody(&self) -> bool {
         self.path.components().next() == Some(b"var")
     }
@@ -27,7 +28,7 @@ impl Named {
 /// The shortest name that a text which runs on is cut down to: others begin too many words.
 const SHORTEST: usize = 3;
 
-/// What `texts` name in `scout`, each path once and none that lies below another; `is_general` says which paths name
+/// The paths in `scout` that `texts` name, each once and none below another; `is_general` tells paths that name
 /// nothing.
 pub(super) fn there(
     scout: &mut Sysroot,

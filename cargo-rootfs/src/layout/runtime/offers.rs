@@ -12,7 +12,7 @@ use crate::wording::{and_more, size};
 /// The number of names in a warning before the rest are counted.
 const NAMED: usize = 8;
 
-/// What is offered.
+/// The offers.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     paths: BTreeMap<RootfsPath, Offer>,
@@ -25,7 +25,7 @@ struct Offer {
     /// As it was named.
     path: RootfsPath,
     by: BTreeSet<String>,
-    /// Whether the project's own program names it: those are told first.
+    /// True if the project's own program names it: those come first.
     is_first: bool,
     package: Option<String>,
     is_program: bool,

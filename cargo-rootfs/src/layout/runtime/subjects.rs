@@ -14,11 +14,11 @@ pub(super) struct Subject {
     pub(super) realpath: RootfsPath,
     pub(super) name: String,
     pub(super) reach: Reach,
-    /// Whether it is a tool that was named.
+    /// True if it is a tool that the user named.
     pub(super) is_named: bool,
 }
 
-/// What is asked about a subject.
+/// The extent of the search for a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
     /// A part of the project: it has no package.
@@ -78,7 +78,7 @@ impl Evidence {
     }
 }
 
-/// Whether a root was named, or is what a rule says that a tool calls.
+/// Returns whether a root was named, or a rule says that a tool calls it.
 fn is_asked(root: &Root) -> bool {
     matches!(root.origin, Origin::Tool(_) | Origin::Library(_) | Origin::InterpreterOf(_))
 }

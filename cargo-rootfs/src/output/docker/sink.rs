@@ -6,7 +6,7 @@
 //! There are two ways in. `docker import` takes the layer as it is, but gives the image the architecture of the
 //! engine: Docker 20.10 does so even where `--platform` asks for another. `docker load` takes a whole image, whose
 //! configuration says everything, at the price of a digest over the layer and of a second copy in
-//! the engine's own temporary folder. So the layer is imported where the architecture is the
+//! the engine's own temporary directory. So the layer is imported where the architecture is the
 //! engine's and the configuration can be said in `--change` instructions; all else is loaded. Podman
 //! copies its input to a file in either case: there, images are always loaded.
 
@@ -24,7 +24,7 @@ use crate::write::layer::{self, LayerWriter, digest_of};
 use crate::write::splice::PlainTar;
 use crate::write::{Observer, Sink, Splice, Staged, Written, encode};
 
-/// How an image gets into an engine.
+/// The way of an image into an engine.
 enum Way {
     Import(Vec<String>),
     Load,

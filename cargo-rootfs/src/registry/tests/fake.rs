@@ -19,7 +19,7 @@ pub(crate) enum Auth {
     Token,
 }
 
-/// What happens once, to the first request whose line contains `to`.
+/// A fault that happens once, to the first request whose line contains `to`.
 pub(crate) struct Fault {
     pub(crate) to: &'static str,
     pub(crate) what: What,
@@ -43,7 +43,7 @@ pub(crate) struct State {
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     pub(crate) manifests: BTreeMap<String, Vec<u8>>,
     pub(crate) faults: Vec<Fault>,
-    /// What happens before the request that so many others come before.
+    /// The action before the request of this number.
     pub(crate) hook: Option<(usize, Box<dyn FnOnce() + Send>)>,
     /// True for a registry with the referrers API.
     pub(crate) referrers: bool,

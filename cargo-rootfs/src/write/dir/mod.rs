@@ -1,4 +1,4 @@
-//! The folder sink: a rootfs as a tree on disk, built beside its name and swapped in when it is complete.
+//! The directory sink: a rootfs as a tree on disk, built beside its name and swapped in when it is complete.
 //!
 //! An existing directory is removed only if `standing` permits it.
 
@@ -38,7 +38,7 @@ pub enum Replace {
     Force,
 }
 
-/// A folder that is being written.
+/// A directory that is being written.
 pub struct Dir {
     tree: Tree,
     output: Output,
@@ -57,8 +57,8 @@ struct Output {
 }
 
 impl Dir {
-    /// A folder that will be at `path`, in which everything has the modification time `epoch`
-    /// (seconds since 1970). Missing folders above it are made.
+    /// A directory that will be at `path`, in which everything has the modification time `epoch`
+    /// (seconds since 1970). Missing directories above it are made.
     ///
     /// Modes are exact whatever the umask. Root makes everything with the entries' owners and
     /// capabilities; anybody else owns it all, and [`Observer::warn`] hears of capabilities and
@@ -114,7 +114,7 @@ impl Sink for Dir {
 
     fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>> {
         let Self { tree, output } = *self;
-        // Before the tree gets its final modes: only who may write to a folder may mark it (xattr(7)).
+        // Before the tree gets its final modes: only who may write to a directory may mark it (xattr(7)).
         let marked = output.mark()?;
         let lost = tree.finish().map_err(|failed| failed.below(&output.written))?;
         lost.warnings(&output.written).into_iter().for_each(|warning| observer.warn(warning));
