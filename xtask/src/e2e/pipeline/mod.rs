@@ -197,6 +197,7 @@ impl<'l> Released<'l> {
         let github = [("GITHUB_ACTIONS", "true"), ("CI", "true"), ("GITHUB_REF_TYPE", "tag"), ("GITHUB_REF_NAME", tag)];
         env.extend(github.map(|(name, value)| (name.to_owned(), value.to_owned())));
         env.insert("GITHUB_REF".to_owned(), format!("refs/tags/{tag}"));
+        env.insert("RUNNER_TEMP".to_owned(), work.to_string());
         change(&mut env);
         let names = [
             ("github.repository", "me/app"),
@@ -309,7 +310,14 @@ pub(super) fn github(lab: &Lab) -> Result<()> {
     released.github("v1.1.0", |_| {})?;
     let requests = released.registry.requests()?;
     println!("    the second release uploads {} blobs", uploads(&requests));
-    released.has_both("me/app:1.1.0")
+    released.has_both("me/app:1.1.0")?;
+    let changes = command(["sh", "-c", "cat \"$0\"/work-v1.1.0-*/changes.md", lab.path("").as_str()]).run()?;
+    ensure!(
+        changes.stdout.contains("Compared with v1.0.0") && changes.stdout.contains("/usr/local/bin/app"),
+        "{}",
+        changes.report("what changed")
+    );
+    Ok(())
 }
 
 /// Each architecture on a runner of its own, and the images joined; this machine stands in for both runners.

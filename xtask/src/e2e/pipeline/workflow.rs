@@ -87,7 +87,10 @@ impl Runner<'_> {
             // Jobs share the checkout here.
             "actions/upload-artifact" | "actions/download-artifact" => {
                 let path = self.checkout.join(self.text(step["with"]["path"].as_str().unwrap_or_default())?);
-                ensure!(path.read_dir_utf8().is_ok_and(|mut files| files.next().is_some()), "{uses}: `{path}` is empty");
+                ensure!(
+                    path.read_dir_utf8().is_ok_and(|mut files| files.next().is_some()),
+                    "{uses}: `{path}` is empty"
+                );
                 "the checkout, which jobs share here"
             }
             "docker/login-action" => "DOCKER_CONFIG of the scenario",
