@@ -8,6 +8,7 @@ use super::disk::{Ask, Disk, path, tool};
 use crate::layout::{Licenses, Records};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Kind, Rootfs};
+use crate::runtime::Runtime;
 
 impl Ask {
     fn records(mut self) -> Self {
@@ -203,7 +204,7 @@ fn ubuntu_is_known_by_a_file_of_its_own() {
 #[test]
 fn licences_come_with_links_to_them_and_those_that_they_name() {
     let sysroot = debian();
-    let rootfs = Ask::tools(&["app.distrib"]).records().licenses().rootfs(&sysroot);
+    let rootfs = Ask::tools(&["app.distrib"]).runtime(Runtime::Rules).records().licenses().rootfs(&sysroot);
     let share = path("/usr/share");
     let licences = rootfs.below(&share).filter(|(_, entry)| !matches!(entry.kind, Kind::Dir));
     let licences: Vec<_> = licences.map(|(path, _)| path.to_string()).collect();
@@ -221,9 +222,9 @@ fn licences_come_with_links_to_them_and_those_that_they_name() {
 #[test]
 fn neither_is_there_unless_it_is_asked() {
     let sysroot = debian();
-    let rootfs = Ask::tools(&["app.distrib"]).rootfs(&sysroot);
+    let rootfs = Ask::tools(&["app.distrib"]).runtime(Runtime::Rules).rootfs(&sysroot);
     assert!(rootfs.get(&path("/var")).is_none() && rootfs.get(&path("/usr/share")).is_none());
-    let rootfs = Ask::tools(&["app.distrib"]).licenses().rootfs(&sysroot);
+    let rootfs = Ask::tools(&["app.distrib"]).runtime(Runtime::Rules).licenses().rootfs(&sysroot);
     assert!(rootfs.get(&path("/var")).is_none() && rootfs.get(&path("/usr/share/doc/app/copyright")).is_some());
 }
 
