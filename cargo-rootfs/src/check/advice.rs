@@ -187,7 +187,8 @@ impl Trial<'_, '_> {
                 continue;
             };
             let paths: Vec<RootfsPath> = files.iter().cloned().collect();
-            let owners = owners(self.sysroot, &self.check.database, machine, &paths);
+            let rootfs = &self.check.rooted.assembly.rootfs;
+            let owners = owners(self.sysroot, &self.check.database, machine, rootfs, &paths);
             for (path, owner) in paths.into_iter().zip(owners) {
                 push(&mut packaged, owner.map_or(Add::Include(path), Add::Package));
             }

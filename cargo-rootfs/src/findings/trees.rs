@@ -3,16 +3,17 @@
 //! Nothing here judges what is found in them.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Execution, There, Trees};
-use crate::packages::Database;
+use crate::packages::{self, Database, PackageId};
 use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{Files, Find};
-use crate::rootfs::{Body, Kind, Rootfs};
+use crate::rootfs::{Body, Entry, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
@@ -33,12 +34,17 @@ const LINE: u64 = 256;
 
 /// The package that each of these paths of a sysroot belongs to, by its name: that of a link itself, whose target its
 /// package depends on, before that of the target.
+///
+/// A package of which `rootfs` has a part is none: what is missing of libc6 are single files. In a sysroot that is made
+/// of packages it is one all the same, for there only a package can be asked for.
 pub(crate) fn owners(
     sysroot: &mut Sysroot,
     database: &OnceCell<Option<Database>>,
     machine: Machine,
+    rootfs: &Rootfs,
     paths: &[RootfsPath],
 ) -> Vec<Option<String>> {
+    let is_provisioned = packages::is_provisioned(sysroot.root());
     let Some(database) = database.get_or_init(|| Database::open(sysroot, machine)) else {
         return vec![None; paths.len()];
     };
@@ -47,7 +53,13 @@ pub(crate) fn owners(
     let owners = database.owners(sysroot, &[places, real].concat());
     let (of_places, of_real) = owners.split_at(paths.len());
     let owner = of_places.iter().zip(of_real).map(|(place, real)| place.or(*real));
-    owner.map(|owner| owner.map(|id| database.package(id).name.to_string())).collect()
+    let mut is_in_parts: BTreeMap<PackageId, bool> = BTreeMap::new();
+    let mut is_whole = |id: &PackageId| {
+        let is_packed = |path: &RootfsPath| rootfs.get(path).is_some_and(Entry::is_file);
+        let in_parts = || !is_provisioned && database.files(sysroot, *id).iter().any(is_packed);
+        !*is_in_parts.entry(*id).or_insert_with(in_parts)
+    };
+    owner.map(|owner| Some(database.package(owner.filter(&mut is_whole)?).name.to_string())).collect()
 }
 
 /// The file at a path of this machine.
@@ -98,7 +110,7 @@ impl Trees for Real<'_> {
     }
 
     fn packages(&mut self, paths: &[RootfsPath]) -> Vec<Option<String>> {
-        owners(self.sysroot, self.database, self.machine, paths)
+        owners(self.sysroot, self.database, self.machine, self.rootfs, paths)
     }
 
     fn is_projects(&self, path: &RootfsPath) -> bool {

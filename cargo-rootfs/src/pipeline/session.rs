@@ -1,7 +1,8 @@
 //! A run of the command: the plan, sysroots, the build and the proof, for every target.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -18,7 +19,7 @@ use crate::options::BuildArgs;
 use crate::output::{self, Output, Written};
 use crate::packages::Database;
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
-use crate::provision::{Lockfile, May, Network, Pinned};
+use crate::provision::{self, Lockfile, May, Network, Pinned};
 use crate::settings;
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
@@ -121,7 +122,7 @@ impl<'e> Session<'e> {
                 // Before a build of minutes, not after it.
                 let mut preparation = cargo::prepare(&build, &plans, &toolchain)?;
                 let mut jobs = choose(plans, &provisioning, &preparation, events)?;
-                find_tools(&jobs)?;
+                find_tools(&jobs).inspect_err(|_| name_packages(&jobs, events))?;
                 for Job { plan, sysroot, .. } in &jobs {
                     find_build_packages(plan, sysroot.directory(), sysroot.is_final())?;
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
@@ -136,7 +137,8 @@ impl<'e> Session<'e> {
             }
         };
         events.stop()?;
-        prove(jobs, events)
+        let absent = absent_tools(&jobs);
+        prove(jobs, events).inspect_err(|_| name_packages_of(&absent, events))
     }
 }
 
@@ -241,6 +243,27 @@ fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
     let mut errors: Vec<Error> = found.filter_map(Result::err).collect();
     errors.dedup_by_key(|error| error.to_string());
     Error::all(errors)
+}
+
+/// The tools that this machine lacks, where its own root is the sysroot.
+fn absent_tools(jobs: &[Job<RootfsPlan>]) -> Vec<String> {
+    let of_this_machine = jobs.iter().filter(|job| job.sysroot.is_final() && job.sysroot.directory() == "/");
+    let tools: BTreeSet<&String> = of_this_machine.flat_map(|job| &job.plan.content.tools).collect();
+    let Ok(mut view) = Sysroot::open(Path::new("/")) else { return Vec::new() };
+    let is_absent = |tool: &&&String| !tool.contains('/') && layout::tools::by_name(&mut view, tool).is_none();
+    tools.iter().filter(is_absent).map(|tool| (*tool).clone()).collect()
+}
+
+fn name_packages(jobs: &[Job<RootfsPlan>], events: &dyn Events) {
+    name_packages_of(&absent_tools(jobs), events);
+}
+
+/// Names the packages that have these tools, beside the error that they are not there.
+fn name_packages_of(tools: &[String], events: &dyn Events) {
+    for (tool, package) in provision::packages_of_tools(tools, &|| events.stop()) {
+        let warning = Warning::new(format!("`{tool}` is in the package {package}, which this machine does not have"));
+        events.warning(&warning.help(format!("apt-get install {package}")));
+    }
 }
 
 /// Fails where a directory lacks a package that the build is to have: nothing can be added to it.

@@ -39,6 +39,7 @@ pub(crate) use update::update;
 pub(crate) use want::Want;
 
 use crate::error::{Error, Result};
+use crate::target::Machine;
 use apt::Apt;
 use index::{Index, Open};
 use lock::Section;
@@ -81,6 +82,33 @@ pub(crate) fn owner(
     let open =
         || -> Result<Box<dyn Index + '_>> { Ok(Box::new(Apt::open(&cache, &request.suite, request.machine, stop)?)) };
     Work::new(request, &cache, &open, watch, stop).package_with(wants)
+}
+
+/// The packages of this machine's own release that have these tools, as far as an index that was fetched before tells:
+/// nothing is fetched for a message.
+pub(crate) fn packages_of_tools(tools: &[String], stop: Stop<'_>) -> Vec<(String, String)> {
+    let Some(suite) = apt::host_suite().filter(|_| apt::missing().is_none()) else { return Vec::new() };
+    let of = |tool: &String| {
+        let request = Request {
+            suite: suite.clone(),
+            machine: Machine::host(),
+            wants: BTreeSet::new(),
+            hopes: BTreeSet::new(),
+            pinned: Pinned::Nowhere,
+            may: May { change_lock: Lockfile::Stays, network: Network::Unused },
+            is_auto: false,
+        };
+        let package = owner(&request, &[Want::Tool(tool.clone())], &mut Silent, stop).ok().flatten()?;
+        Some((tool.clone(), package))
+    };
+    tools.iter().filter_map(of).collect()
+}
+
+/// Says nothing of steps.
+struct Silent;
+
+impl Watch for Silent {
+    fn step(&mut self, _: Step<'_>) {}
 }
 
 /// The same from any index and cache.
