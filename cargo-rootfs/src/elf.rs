@@ -32,6 +32,7 @@ use bytes::Span;
 pub use head::Head;
 pub use imports::Symbols;
 pub use paths::PathText;
+pub(crate) use paths::stands_alone;
 use raw::Raw;
 pub use reader::{Buffers, ReadAt};
 use reader::{MAX_PART, Reader};

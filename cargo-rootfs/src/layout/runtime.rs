@@ -181,6 +181,7 @@ impl<'t> Runtime<'t> {
             let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
             self.meet_closure(worklist.view, closure, calls);
             let realpath = closure.realpath.clone();
+            // A library that is opened is known by its soname, which is a link's name.
             self.meet_name(path.file_name(), &realpath, calls);
             self.meet_names(worklist.view, path, &realpath, calls);
         }

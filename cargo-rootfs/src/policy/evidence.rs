@@ -11,6 +11,7 @@ pub(crate) struct Judge {
     self_contained: Vec<Glob>,
     self_contained_packages: Vec<Glob>,
     general: Vec<Glob>,
+    programs: Vec<Glob>,
     left_out: Vec<Glob>,
 }
 
@@ -28,6 +29,7 @@ impl Judge {
             self_contained: list("self-contained"),
             self_contained_packages,
             general: list("general"),
+            programs: list("programs"),
             left_out: list("left-out"),
         }
     }
@@ -45,6 +47,11 @@ impl Judge {
     /// Judges a path among constants: it stands in many files, and names nothing.
     pub(crate) fn is_general(&self, path: &RootfsPath) -> bool {
         self.general.iter().any(|glob| glob.matches(path).is_some())
+    }
+
+    /// Judges a directory: programs in it do not come along unasked.
+    pub(crate) fn has_programs(&self, directory: &RootfsPath) -> bool {
+        self.programs.iter().any(|glob| glob.matches_name(directory.file_name()).is_some())
     }
 
     /// The files of packages that do not come along unasked.

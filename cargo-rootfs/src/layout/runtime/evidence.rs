@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 
 use super::super::root::Root;
 use super::super::take::Taking;
+use super::super::tools;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
@@ -16,6 +17,7 @@ use super::offers::Offers;
 use super::prefixes::prefix_of;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
+use crate::elf::stands_alone;
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
@@ -246,7 +248,11 @@ impl Weighing<'_, '_, '_, '_> {
                 }
                 if self.evidence.weigh == Weigh::Take {
                     let origin = origin(name, &subject.name, "whose package it is");
-                    self.taking(&origin, |taking| drop(taking.package(name, &files)));
+                    self.taking(&origin, |taking| {
+                        // Those that are left out are none of these.
+                        taking.exclude = &[];
+                        taking.package(name, &files);
+                    });
                 }
             }
         }
@@ -273,7 +279,9 @@ impl Weighing<'_, '_, '_, '_> {
         wanted.retain(|path| {
             let walk = scout.walk(path);
             let End::File(file) = walk.end else { return matches!(walk.end, End::Dir(_)) };
-            if policy.secrets().of_path(path).is_some() {
+            let is_program = scout.info(file).mode & 0o111 != 0
+                && path.parent().is_some_and(|directory| self.evidence.judge.has_programs(&directory));
+            if is_program || policy.secrets().of_path(path).is_some() {
                 return false;
             }
             count += 1;
@@ -299,6 +307,10 @@ impl Weighing<'_, '_, '_, '_> {
             return;
         }
         let is_excluded = |path: &RootfsPath| self.evidence.exclude.iter().any(|glob| glob.matches(path).is_some());
+        let has_programs = |path: &RootfsPath| self.evidence.judge.has_programs(path);
+        if !is_file && (has_programs(&named.path) || has_programs(&named.real)) {
+            return;
+        }
         if !is_file && (is_excluded(&named.path) || is_excluded(&named.real)) {
             return;
         }
@@ -339,24 +351,46 @@ impl Weighing<'_, '_, '_, '_> {
     fn programs(&mut self, database: &Database, subject: &Subject, owners: &[PackageId]) {
         /// A compiler's packages depend on as many.
         const MOST_NAMES: usize = 512;
-        let (Some(file), Some(&owner)) = (subject.file, owners.first()) else { return };
+        let Some(&owner) = owners.first() else { return };
+        let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
         let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
         for id in needs(database, owner) {
             if self.evidence.judge.is_self_contained_package(database.package(id).name.as_bytes()) {
                 continue;
             }
-            for path in database.files(self.worklist.view, id) {
-                let is_in_path = path.parent().is_some_and(|folder| program_directories().any(|it| it == folder));
-                if is_in_path && path.file_name().len() > 2 && programs.len() < MOST_NAMES {
-                    programs.insert(path.file_name().into(), (path, id));
-                }
-            }
+            files.extend(database.files(self.worklist.view, id).into_iter().map(|path| (path, id)));
+        }
+        let is_in_path =
+            |path: &RootfsPath| path.parent().is_some_and(|it| program_directories().any(|known| known == it));
+        let judge = &self.evidence.judge;
+        let is_program = |path: &RootfsPath| {
+            path.file_name().len() > 2 && path.parent().is_some_and(|directory| judge.has_programs(&directory))
+        };
+        for (path, id) in files.into_iter().filter(|(path, _)| is_program(path)).take(MOST_NAMES) {
+            let name: Box<[u8]> = path.file_name().into();
+            // An alternative leads to it, as /usr/bin/java.
+            let found = if is_in_path(&path) {
+                Some(path)
+            } else {
+                let view = &mut *self.worklist.view;
+                let link = std::str::from_utf8(&name).ok().and_then(|name| tools::by_name(view, name));
+                link.filter(|link| view.walk(link).path == view.walk(&path).path)
+            };
+            programs.extend(found.map(|path| (name, (path, id))));
         }
         let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
-        for at in self.worklist.view.words_of(file, &names) {
+        let words = match subject.file {
+            Some(file) => self.worklist.view.words_of(file, &names),
+            None => {
+                // A script.
+                let text = self.worklist.view.read_small(&subject.realpath, LONGEST_SCRIPT).unwrap_or_default();
+                (0..names.len()).filter(|at| stands_alone(&text, &names[*at])).collect()
+            }
+        };
+        for at in words {
             let (path, id) = &programs[&names[at]];
             let real = self.worklist.view.walk(path).path;
-            if self.runtime.paths.contains(&real) || !super::super::tools::is_executable(self.worklist.view, path) {
+            if self.runtime.paths.contains(&real) || !tools::is_executable(self.worklist.view, path) {
                 continue;
             }
             let (package, (count, size)) = (&*database.package(*id).name, self.measure(&real));
@@ -436,9 +470,16 @@ impl Weighing<'_, '_, '_, '_> {
     }
 }
 
-/// The packages that a package and its parts depend on.
+/// Longer scripts are programs with all their data in them.
+const LONGEST_SCRIPT: usize = 1 << 20;
+
+/// The packages that a package and its parts depend on, and what those do of which only the name matters, as of
+/// default-jre-headless.
 fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
-    database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect()
+    let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
+    let is_name_alone = |id: &&PackageId| database.package(**id).name.starts_with("default-");
+    let behind: Vec<PackageId> = direct.iter().filter(is_name_alone).flat_map(|id| database.depends_on(*id)).collect();
+    [direct, behind].concat()
 }
 
 fn origin(package: &str, subject: &str, how: &str) -> Origin {
