@@ -13,6 +13,8 @@ mod imports;
 mod paths;
 mod raw;
 mod reader;
+#[cfg(feature = "cli")]
+mod sections;
 mod segments;
 mod strings;
 #[cfg(test)]
@@ -36,6 +38,8 @@ pub(crate) use paths::stands_alone;
 use raw::Raw;
 pub use reader::{Buffers, ReadAt};
 use reader::{MAX_PART, Reader};
+#[cfg(feature = "cli")]
+pub(crate) use sections::section;
 use segments::PAGE;
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.

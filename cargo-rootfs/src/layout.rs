@@ -18,6 +18,8 @@ mod locales;
 mod opened;
 mod owners;
 mod packaged;
+#[cfg(feature = "cli")]
+mod packed;
 mod place;
 mod project;
 mod records;
@@ -60,6 +62,8 @@ use crate::template::Template;
 pub(crate) use libc::check_tools;
 pub use licenses::Licenses;
 pub use opened::may_open_warning;
+#[cfg(feature = "cli")]
+pub(crate) use packed::PackedPackage;
 pub use records::Records;
 pub use refusal::{Incomplete, Refusal};
 pub use scripts::Script;
@@ -211,6 +215,18 @@ impl Assembly {
             owners::Owners::default().find(&mut self.rootfs, &mut sysroot, &database);
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "cli")]
+impl Assembly {
+    /// The packages that files of the rootfs belong to, once owners were looked up; and ID, VERSION_ID and PRETTY_NAME of
+    /// their distribution.
+    #[allow(clippy::type_complexity)]
+    pub(crate) fn packed_packages(
+        &self,
+    ) -> Result<(Vec<PackedPackage>, Option<(String, Option<String>, Option<String>)>)> {
+        packed::find(&self.rootfs, &self.sysroot, self.machine)
     }
 }
 

@@ -46,18 +46,19 @@
 //! | `layout` | seeds to gathered closures to entries | distro elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
+//! | `sbom` | bills of materials: data to SPDX and CycloneDX | - |
 //! | `image` | an image's configuration | error path target |
 //! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
 //! | `join` | images of several platforms under one name | error image registry target |
-//! | `pipeline` | the stages in order, for every target of a run | cargo error events image layers layout options output packages path plan provision resolve settings shortage sysroot target template write |
+//! | `pipeline` | the stages in order, for every target of a run | cargo elf error events image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error image path registry resolve rootfs |
 //! | `diff` | differences between two outputs, and what is forbidden of them | elf error inspect packages path resolve |
 //! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
-//! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime target wording |
+//! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
-//! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs target write |
+//! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs sbom target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs settings target watch write |
@@ -194,6 +195,8 @@ pub mod rootfs;
 mod rows;
 #[doc(hidden)]
 pub mod runtime;
+#[cfg(feature = "cli")]
+mod sbom;
 mod script;
 #[cfg(feature = "cli")]
 mod settings;

@@ -7,13 +7,16 @@ mod image;
 mod outputs;
 mod select;
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
-use cargo_metadata::{Metadata, PackageId, TargetKind};
+use cargo_metadata::{Metadata, Package, PackageId, TargetKind};
+use serde_json::Value;
 
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable};
 use crate::options::{
-    BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, TerminalArgs, merge,
+    Auditable, BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, TerminalArgs, merge,
 };
 use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
@@ -50,6 +53,10 @@ pub(crate) enum Source {
 pub(crate) struct Build {
     /// What is called.
     pub(crate) with: BuildWith,
+    /// Whether executables list their crates.
+    pub(crate) auditable: Auditable,
+    /// Whether anything is written of it, which scanners may see.
+    pub(crate) is_written: bool,
     /// All arguments, cargo's command first.
     pub(crate) arguments: Vec<String>,
     /// What to take from it, in the order in which it is packaged.
@@ -114,6 +121,39 @@ pub(crate) struct RootfsPlan {
     pub(crate) outputs: Vec<Output>,
     /// How its images run.
     pub(crate) image: ImagePlan,
+    /// What is known of the project besides.
+    pub(crate) facts: Facts,
+    /// The bill of materials that outputs wait for, where any does.
+    pub(crate) bill: Option<output::LateBill>,
+}
+
+/// Facts of a project for a bill of materials.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) version: Option<String>,
+    pub(crate) licence: Option<String>,
+    pub(crate) authors: Vec<String>,
+    /// The manifest of the package that the rootfs is named for.
+    pub(crate) manifest: Option<Utf8PathBuf>,
+    /// The package of each executable, as `cargo metadata` calls it.
+    pub(crate) roots: Vec<String>,
+    /// `cargo metadata` with all dependencies, once it was asked.
+    pub(crate) metadata: Option<Arc<Value>>,
+}
+
+impl Facts {
+    fn new(selection: &Selection, project: Option<&Metadata>) -> Self {
+        let is_named = |package: &&Package| selection.name.as_deref().is_some_and(|name| *package.name == *name);
+        let package = project.and_then(|project| project.packages.iter().find(is_named));
+        Self {
+            version: selection.version.clone(),
+            licence: package.and_then(|package| package.license.clone()),
+            authors: package.map(|package| package.authors.clone()).unwrap_or_default(),
+            manifest: package.map(|package| package.manifest_path.clone()),
+            roots: selection.wanted.iter().map(|wanted| wanted.package.repr.clone()).collect(),
+            metadata: None,
+        }
+    }
 }
 
 /// What was typed.
@@ -238,11 +278,12 @@ fn one(
         triple: target.triple(),
         arch: target.arch(),
     };
-    let outputs = match request.purpose {
-        Purpose::Report | Purpose::Enter(_) | Purpose::Compare => Vec::new(),
+    let (outputs, bill) = match request.purpose {
+        Purpose::Report | Purpose::Enter(_) | Purpose::Compare => (Vec::new(), None),
         Purpose::Write(..) => {
             let folder = around.project.map(|project| target_directory(project, request.build));
-            outputs::outputs(&layer.output, &names, folder.as_deref())?
+            let outputs = outputs::outputs(&layer.output, &names, folder.as_deref())?;
+            outputs::with_sboms(outputs, &layer.output, &names, folder.as_deref())?
         }
     };
     let has_image = outputs.iter().any(|output| output.kind.is_image);
@@ -262,6 +303,8 @@ fn one(
         content: content::content(layer.content),
         outputs,
         image,
+        facts: Facts::new(selection, around.project),
+        bill,
     })
 }
 
@@ -341,6 +384,8 @@ fn build(
     folders.extend(around.build_directory.clone());
     Build {
         with,
+        auditable: request.build.compilation.auditable.or(selection.keys.auditable).unwrap_or_default(),
+        is_written: matches!(request.purpose, Purpose::Write(..)),
         arguments: cargo_arguments(request, &selection, with),
         wanted: selection.wanted,
         workspace_root: project.workspace_root.clone(),

@@ -51,7 +51,7 @@ pub(crate) fn build(
     people: impl Write + Send,
     packages: &Packages<'_>,
 ) -> Result<Built> {
-    let mut command = duct::cmd(super::program(), &build.arguments).unchecked();
+    let mut command = duct::cmd(super::program(), preparation.arguments(build)).unchecked();
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_one_package(name)) {
         command = command.env_remove(name);
     }

@@ -111,6 +111,8 @@ mod tests {
         };
         Build {
             with: crate::options::BuildWith::Cargo,
+            auditable: crate::options::Auditable::Never,
+            is_written: false,
             arguments: Vec::new(),
             wanted: vec![wanted],
             workspace_root: "/ws".into(),

@@ -7,6 +7,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::error::{Error, Result, exit_code};
 use crate::options::BuildArgs;
+use crate::plan::Build;
 
 /// Asks cargo about the project of the current folder, or of `--manifest-path`; with it comes the folder
 /// of intermediate files, where `build.build-dir` has one.
@@ -43,6 +44,35 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Met
     let project = MetadataCommand::parse(&text)
         .map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))?;
     Ok((project, build_directory(&text)))
+}
+
+/// Asks cargo for the dependencies of the project for one target, with their licences: a bill of materials lists them.
+/// `manifest` is that of the package that features are meant for.
+pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str) -> Result<serde_json::Value> {
+    const FLAGS: [&str; 5] = ["--all-features", "--no-default-features", "--locked", "--offline", "--frozen"];
+    const VALUES: [&str; 4] = ["--features", "--config", "-Z", "--manifest-path"];
+    let mut arguments: Vec<String> =
+        ["metadata", "--format-version", "1", "--filter-platform", triple].map(str::to_owned).into();
+    let mut typed = build.arguments.iter();
+    while let Some(argument) = typed.next() {
+        if FLAGS.contains(&argument.as_str()) {
+            arguments.push(argument.clone());
+        } else if VALUES.contains(&argument.as_str()) {
+            let value = typed.next().cloned().unwrap_or_default();
+            let is_replaced = argument == "--manifest-path" && manifest.is_some();
+            arguments.extend(if is_replaced { Vec::new() } else { vec![argument.clone(), value] });
+        }
+    }
+    arguments.extend(manifest.iter().flat_map(|path| ["--manifest-path".to_owned(), path.to_string()]));
+    let output = duct::cmd(super::program(), arguments).stdout_capture().stderr_capture().unchecked().run();
+    let output = output.map_err(|error| Error::io("run", super::program(), error))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let message = said.trim().strip_prefix("error: ").unwrap_or(said.trim());
+        return Err(Error::cargo(output.status.code().unwrap_or(exit_code::FAILED), message));
+    }
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))
 }
 
 /// Cargo 1.91 and later say it; the cargo_metadata that our minimum Rust compiles does not know it.

@@ -12,7 +12,7 @@ use super::pkg_config::{self, From};
 use super::toolchain::has_std;
 use super::{Toolchain, driver};
 use crate::error::{Error, Result};
-use crate::options::BuildWith;
+use crate::options::{Auditable, BuildWith};
 use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
 use crate::wording::nearest;
@@ -23,6 +23,9 @@ pub(crate) struct Preparation {
     pub(crate) variables: Vec<(String, OsString)>,
     /// One line for each thing that is used without having been configured.
     pub(crate) notes: Vec<String>,
+    /// A line for what would do good.
+    pub(crate) hint: Option<&'static str>,
+    is_auditable: bool,
     /// What links, by the triple: configured, or found.
     linkers: Vec<(String, OsString)>,
     machine: BuildMachine,
@@ -49,6 +52,7 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(P
     if build.with == BuildWith::Zigbuild {
         errors.extend(without_zigbuild(&machine));
     }
+    errors.extend(preparation.audit(build, &machine));
     for plan in plans {
         let target = &plan.target;
         let triple = target.triple();
@@ -84,6 +88,35 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(P
 }
 
 impl Preparation {
+    /// The arguments of cargo, its command first.
+    pub(crate) fn arguments(&self, build: &Build) -> Vec<String> {
+        let auditable = self.is_auditable.then(|| "auditable".to_owned());
+        auditable.into_iter().chain(build.arguments.iter().cloned()).collect()
+    }
+
+    /// Decides whether cargo-auditable is called, which leaves the list of crates in what is built.
+    fn audit(&mut self, build: &Build, machine: &BuildMachine) -> Option<Error> {
+        // It takes the place of a wrapper that somebody has configured, so only by their word.
+        let is_free = std::env::var_os("RUSTC_WORKSPACE_WRAPPER").is_none();
+        match build.auditable {
+            Auditable::Never => {}
+            Auditable::Auto if !is_free => {}
+            _ if has_command("cargo-auditable", machine) => self.is_auditable = true,
+            Auditable::Auto => {
+                self.hint =
+                    Some("scanners see the crates of the binary with cargo-auditable: cargo install cargo-auditable")
+                        .filter(|_| build.is_written);
+            }
+            Auditable::Always => {
+                return Some(
+                    Error::failed("cargo-auditable, which `--auditable always` calls, is not in PATH")
+                        .help("cargo install --locked cargo-auditable"),
+                );
+            }
+        }
+        None
+    }
+
     /// The program that links for a target, where it is known.
     pub(crate) fn linker(&self, triple: &str) -> Option<&OsStr> {
         self.linkers.iter().find(|(of, _)| of == triple).map(|(_, linker)| linker.as_os_str())
@@ -257,13 +290,15 @@ fn packaged_std(target: &Target) -> Install {
     }
 }
 
+/// Returns whether cargo finds the program of one of its commands: in PATH, or in its own directory of programs.
+fn has_command(program: &str, machine: &BuildMachine) -> bool {
+    let in_home = super::cargo_home().map(|home| home.join("bin").join(program));
+    machine.find(program.as_ref()).is_some() || in_home.is_some_and(|file| machine.find(file.as_os_str()).is_some())
+}
+
 /// The error where cargo has no command `zigbuild`.
 fn without_zigbuild(machine: &BuildMachine) -> Option<Error> {
-    // Cargo looks for commands in its own folder of programs as well.
-    let in_home = super::cargo_home().map(|home| home.join("bin/cargo-zigbuild"));
-    let is_there = machine.find("cargo-zigbuild".as_ref()).is_some()
-        || in_home.is_some_and(|file| machine.find(file.as_os_str()).is_some());
-    if is_there {
+    if has_command("cargo-zigbuild", machine) {
         return None;
     }
     let error = Error::failed("cargo-zigbuild, which `--build-with zigbuild` calls, is not in PATH");

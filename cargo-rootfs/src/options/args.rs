@@ -11,7 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::inspected::{DiffArgs, ReportArgs, VerifyArgs};
 use super::named::NamedOutputs;
-use super::values::{BindArg, BuildWith, Forge, Pair, parse_bind, parse_folder, parse_include, parse_pair};
+use super::values::{
+    Auditable, BindArg, BuildWith, Forge, Pair, SbomArg, parse_bind, parse_folder, parse_include, parse_pair,
+    parse_sbom,
+};
 use crate::enter::Network;
 use crate::layers::Layered;
 use crate::layout::{Include, Licenses, Records, Variants};
@@ -388,7 +391,7 @@ pub(crate) struct SelectionArgs {
 }
 
 /// What has no meaning where nothing is built.
-const BUILDING: [&str; 20] = [
+const BUILDING: [&str; 21] = [
     "package",
     "workspace",
     "all",
@@ -409,6 +412,7 @@ const BUILDING: [&str; 20] = [
     "unstable",
     "jobs",
     "build_with",
+    "auditable",
 ];
 
 /// How to compile.
@@ -428,6 +432,10 @@ pub(crate) struct CompilationArgs {
     /// [default: cargo]
     #[arg(long, value_name = "TOOL")]
     pub(crate) build_with: Option<BuildWith>,
+    /// Whether the binary lists its crates, for scanners: by cargo-auditable, where it is installed (`auto`) or in any
+    /// case [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) auditable: Option<Auditable>,
     /// Folder for all generated artifacts
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) target_dir: Option<Utf8PathBuf>,
@@ -549,6 +557,12 @@ pub(crate) struct OutputArgs {
     /// Names are relative to the file's directory.
     #[arg(long, value_name = "FILE")]
     pub(crate) checksums: Option<Utf8PathBuf>,
+    /// A bill of materials, `spdx` (2.3) or `cyclonedx` (1.6), in JSON: beside the first output, or in FILE (repeatable)
+    ///
+    /// It lists packages with their versions, sources, licences and the files that are there of each, all files with
+    /// digests and the reason why they are there, and the crates of the binary.
+    #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_sbom)]
+    pub(crate) sbom: Option<Vec<SbomArg>>,
     /// Build and pack twice first, and fail if the results differ
     ///
     /// The second build has another time, umask and number of jobs, in a directory of the same path. The error names the

@@ -7,7 +7,7 @@ mod read;
 use std::collections::BTreeMap;
 
 use super::args::{CompilationArgs, ContentArgs, ImageArgs, OutputArgs, SelectionArgs};
-use super::values::{BuildWith, Pair};
+use super::values::{Auditable, BuildWith, Pair};
 use crate::error::{Error, Result};
 
 pub(crate) use read::{Manifest, read};
@@ -37,6 +37,7 @@ pub(crate) struct BuildKeys {
     pub(crate) no_default_features: bool,
     pub(crate) profile: Option<String>,
     pub(crate) build_with: Option<BuildWith>,
+    pub(crate) auditable: Option<Auditable>,
 }
 
 /// What a nearer layer's list does to a farther one's.
@@ -75,6 +76,10 @@ impl Layers {
             if building.build_with.is_none() && one.is_some() && other.is_some() && one != other {
                 clashes.push("build-with");
             }
+            let (one, other) = (sum.build.auditable, layers.build.auditable);
+            if building.auditable.is_none() && one.is_some() && other.is_some() && one != other {
+                clashes.push("auditable");
+            }
             errors.extend(clashes.into_iter().map(|key| {
                 let others = names.join(", ");
                 Error::usage(format!("`{name}` sets another `{key}` in `package.metadata.rootfs` than {others}"))
@@ -90,6 +95,7 @@ impl Layers {
             sum.build.no_default_features |= layers.build.no_default_features;
             sum.build.profile = sum.build.profile.or(layers.build.profile);
             sum.build.build_with = sum.build.build_with.or(layers.build.build_with);
+            sum.build.auditable = sum.build.auditable.or(layers.build.auditable);
             names.push(format!("`{name}`"));
         }
         Error::all(errors).map(|()| sum)
@@ -114,6 +120,7 @@ impl BuildKeys {
             no_default_features: self.no_default_features || far.no_default_features,
             profile: self.profile.or(far.profile),
             build_with: self.build_with.or(far.build_with),
+            auditable: self.auditable.or(far.auditable),
         }
     }
 }
@@ -199,6 +206,8 @@ impl OutputArgs {
             #[cfg(feature = "push")]
             insecure_registry: self.insecure_registry.or(far.insecure_registry),
             checksums: self.checksums.or(far.checksums),
+            // Where each goes is one choice, as the outputs are.
+            sbom: self.sbom.or(far.sbom),
             check_reproducible: self.check_reproducible || far.check_reproducible,
             other_directory: self.other_directory || far.other_directory,
             force: self.force || far.force,

@@ -20,4 +20,4 @@ pub(crate) use args::{
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
 pub(crate) use inspected::{DiffArgs, DiffFormat, InspectArgs, ReportArgs, VerifyArgs};
 pub(crate) use reserved::explain;
-pub(crate) use values::{BuildWith, Forge, Pair};
+pub(crate) use values::{Auditable, BuildWith, Forge, Pair};

@@ -14,6 +14,7 @@ use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
+use crate::sbom::Format;
 
 /// `SRC[:DST[:ro]]`, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +181,49 @@ impl ValueEnum for Layered {
     }
 }
 
+/// Whether executables list the crates that they are compiled of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Auditable {
+    /// Where cargo-auditable is installed.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl ValueEnum for Auditable {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::Always, Self::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }))
+    }
+}
+
+/// `FORMAT[=FILE]` of `--sbom`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SbomArg {
+    pub(crate) format: Format,
+    /// Beside the first output where it is `None`.
+    pub(crate) file: Option<String>,
+}
+
+/// `FORMAT[=FILE]`
+pub(crate) fn parse_sbom(text: &str) -> Result<SbomArg, Error> {
+    let (word, file) = text.split_once('=').map_or((text, None), |(word, file)| (word, Some(file)));
+    let format = Format::ALL.into_iter().find(|format| format.as_str() == word);
+    match (format, file) {
+        (Some(_), Some("")) => Err(Error::usage(format!("`{text}` names no file"))),
+        (Some(format), file) => Ok(SbomArg { format, file: file.map(str::to_owned) }),
+        (None, _) => Err(Error::usage(format!("`{word}` is no format of bills of materials: spdx or cyclonedx"))),
+    }
+}
+
 impl ValueEnum for BuildWith {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Cargo, Self::Zigbuild]
@@ -292,6 +336,16 @@ mod tests {
         }
         for typed in ["", ":/b", "a:b", "a:/../b", "a:/b:x", "a:/b:ro:x", "a:/", "a:ro"] {
             assert_eq!(parse_bind(typed).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+
+    #[test]
+    fn bills_of_materials() {
+        let sbom = |format, file: Option<&str>| SbomArg { format, file: file.map(str::to_owned) };
+        assert_eq!(parse_sbom("spdx").unwrap(), sbom(Format::Spdx, None));
+        assert_eq!(parse_sbom("cyclonedx=a=b").unwrap(), sbom(Format::CycloneDx, Some("a=b")));
+        for typed in ["", "spdx=", "cdx", "=x"] {
+            assert_eq!(parse_sbom(typed).unwrap_err().exit_code(), 2, "{typed}");
         }
     }
 

@@ -15,6 +15,7 @@ mod placeholders;
 #[cfg(feature = "push")]
 mod push;
 mod release;
+mod sbom;
 mod tar;
 
 use std::fmt::{self, Debug, Display};
@@ -34,6 +35,7 @@ pub(crate) use claim::{Claim, check};
 pub(crate) use docker::Engine;
 pub(crate) use placeholders::Placeholders;
 pub(crate) use release::{Job, Listener, Written, write};
+pub(crate) use sbom::{LateBill, output as sbom};
 
 /// All kinds, in the order of the help.
 pub(crate) static KINDS: &[&Kind] = &[

@@ -56,7 +56,8 @@ impl Written {
             write::Written::Tar(path) | write::Written::Dir(path) => Some(path.to_string_lossy().into_owned()),
             write::Written::Image { id, .. } => Some(id.clone()),
             write::Written::Pushed { name, digest, .. } => Some(format!("{name}@{digest}")),
-            write::Written::Stdout => None,
+            // A run that prints an image's name prints that alone.
+            write::Written::Beside(_) | write::Written::Stdout => None,
         }
     }
 
@@ -72,7 +73,9 @@ impl Written {
     pub(crate) fn json(&self) -> Option<Value> {
         let mut json = json!({"kind": self.kind.json, "target": self.triple});
         match &self.name {
-            write::Written::Tar(path) | write::Written::Dir(path) => json["path"] = path.to_string_lossy().into(),
+            write::Written::Tar(path) | write::Written::Dir(path) | write::Written::Beside(path) => {
+                json["path"] = path.to_string_lossy().into()
+            }
             write::Written::Image { id, name } => {
                 json["id"] = id.as_str().into();
                 json["name"] = name.as_str().into();
@@ -91,6 +94,7 @@ impl Written {
     fn name(&self) -> String {
         match &self.name {
             write::Written::Image { name, .. } | write::Written::Pushed { name, .. } => name.clone(),
+            write::Written::Beside(path) => path.to_string_lossy().into_owned(),
             _ => self.line().unwrap_or_else(|| "standard output".to_owned()),
         }
     }

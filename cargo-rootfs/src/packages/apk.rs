@@ -78,6 +78,17 @@ pub(super) fn files(record: &[u8]) -> Vec<RootfsPath> {
     files
 }
 
+/// Fields for bills of materials.
+#[cfg(feature = "cli")]
+pub(super) fn about(record: &[u8]) -> super::About {
+    let value = |field: &[u8]| {
+        let line = record.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(field));
+        line.and_then(text).map(String::from)
+    };
+    let licences = value(b"L:").into_iter().collect();
+    super::About { licences, maintainer: value(b"m:"), homepage: value(b"U:"), ..super::About::default() }
+}
+
 /// A record with the files alone that `is_there` finds at their place, and the folders that these are in.
 pub(crate) fn cut(record: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.len());

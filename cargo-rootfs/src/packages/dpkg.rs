@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
+#[cfg(feature = "cli")]
+use super::About;
 use super::{Database, Format, LONGEST, Listing, Package, text};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
@@ -184,6 +186,19 @@ pub(super) fn sums(bytes: &[u8]) -> FxHashMap<RootfsPath, Box<str>> {
         is_sum.then(|| (RootfsPath::root().join(path), String::from_utf8_lossy(sum).into()))
     };
     bytes.split(|byte| *byte == b'\n').filter_map(one).collect()
+}
+
+/// Fields for bills of materials; its files are its configuration files, which have no sums.
+#[cfg(feature = "cli")]
+pub(super) fn about(record: &[u8]) -> About {
+    let value = |name: &[u8]| field(record, name).and_then(text).map(String::from);
+    let source = value(b"Source").map(|source| match source.split_once(' ') {
+        Some((name, version)) => (name.to_owned(), version.trim_matches(['(', ')', ' ']).to_owned()),
+        None => (source, String::new()),
+    });
+    let files = field(record, b"Conffiles").map_or(0, |value| value.split(|byte| *byte == b'\n').count());
+    let (maintainer, homepage) = (value(b"Maintainer"), value(b"Homepage"));
+    About { source, licences: Vec::new(), maintainer, homepage, files }
 }
 
 /// Fields of a record that tell of a system, and not of the package: its state, and sums of configuration files.

@@ -106,6 +106,20 @@ impl Format {
     }
 }
 
+/// Fields of a package that bills of materials have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) struct About {
+    /// Name and version of its source, where either differs from its own.
+    pub(crate) source: Option<(String, String)>,
+    pub(crate) licences: Vec<String>,
+    /// `Name <address>`
+    pub(crate) maintainer: Option<String>,
+    pub(crate) homepage: Option<String>,
+    /// The number of its regular files; of apk and pacman, of its files and links.
+    pub(crate) files: usize,
+}
+
 /// A package of a [`Database`], by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageId(usize);
@@ -397,6 +411,39 @@ impl Database {
         let Listing::Files(lists) = &self.package(id).listing else { return None };
         let file = lists.first()?;
         Some((file.parent()?, view.peek(file, LONGEST)?))
+    }
+
+    /// Fields that are for bills of materials alone.
+    #[cfg(feature = "cli")]
+    pub(crate) fn about(&self, view: &Sysroot, id: PackageId) -> About {
+        let package = self.package(id);
+        let about = match self.format {
+            Format::Dpkg => dpkg::about(self.record(id)),
+            Format::Apk => apk::about(self.record(id)),
+            Format::Pacman => pacman::about(self.record(id)),
+        };
+        let files = match self.format {
+            Format::Dpkg => self.sums(view, id).len() + about.files,
+            _ => {
+                let files = self.files(view, id);
+                let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
+                files.iter().filter(|path| !folders.contains(*path)).count()
+            }
+        };
+        let is_own = |(name, version): &(String, String)| **name == *package.name && **version == *package.version;
+        let unversioned = about.source.or_else(|| Some((package.source.clone()?.into(), String::new())));
+        let source = unversioned.map(|(name, version)| match version.is_empty() {
+            true => (name, package.version.to_string()),
+            false => (name, version),
+        });
+        About { source: source.filter(|source| !is_own(source)), files, ..about }
+    }
+
+    /// The installed packages that a package itself depends on: of alternatives the first.
+    #[cfg(feature = "cli")]
+    pub(crate) fn needs(&self, id: PackageId) -> Vec<PackageId> {
+        let found = self.reach(&[id], |by, _| by == id);
+        found.packages.into_iter().map(|(needed, _)| needed).filter(|needed| *needed != id).collect()
     }
 
     /// The text of a package's record, as the database has it.

@@ -62,6 +62,17 @@ pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     listed.filter(is_safe).map(|path| RootfsPath::root().join(path)).collect()
 }
 
+/// Fields for bills of materials.
+#[cfg(feature = "cli")]
+pub(super) fn about(desc: &[u8]) -> super::About {
+    let all = |name: &'static [u8]| {
+        let of_name = values(desc).filter(move |(section, _)| *section == name);
+        of_name.filter_map(|(_, value)| text(value).map(String::from))
+    };
+    let (maintainer, homepage) = (all(b"%PACKAGER%").next(), all(b"%URL%").next());
+    super::About { licences: all(b"%LICENSE%").collect(), maintainer, homepage, ..super::About::default() }
+}
+
 /// A list with the files alone that `is_there` finds at their place.
 pub(crate) fn cut(list: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = b"%FILES%\n".to_vec();

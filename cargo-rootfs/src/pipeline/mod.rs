@@ -8,6 +8,8 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 #[cfg(feature = "cli")]
+mod bill;
+#[cfg(feature = "cli")]
 mod closures;
 mod epoch;
 mod prove;

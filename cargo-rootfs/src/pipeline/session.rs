@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
 use super::revision::revision;
-use super::{Epoch, Events};
+use super::{Epoch, Events, bill};
 use crate::cargo::{self, Preparation, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
@@ -148,6 +149,11 @@ pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) 
         let has_layers = one.plan.outputs.iter().any(Output::has_layers);
         if has_layers && one.plan.image.layered == Layered::Split {
             one.assembly.find_owners()?;
+        }
+        if let Some(late) = one.plan.bill.clone() {
+            let bill = bill::gather(one, epoch, &mut |warning| events.warning(&warning))?;
+            // A run has one release.
+            let _ = late.set(bill);
         }
     }
     let projects = proved.iter().map(|one| one.artifacts.build_tree.iter().map(|path| path.as_std_path().to_owned()));
@@ -297,7 +303,8 @@ fn make(
     events: &dyn Events,
 ) -> Result<()> {
     preparation.notes.iter().for_each(|note| events.status("Using", note));
-    events.detail("Running", &format_args!("`cargo {}`", build.arguments.join(" ")));
+    preparation.hint.iter().for_each(|hint| events.status("Hint", hint));
+    events.detail("Running", &format_args!("`cargo {}`", preparation.arguments(build).join(" ")));
     let plans: Vec<&RootfsPlan> = jobs.iter().map(|job| &job.plan).collect();
     let packages = |target: &Target, sought: Sought<'_>| {
         let job = jobs.iter().find(|job| job.plan.target == *target)?;
@@ -309,5 +316,9 @@ fn make(
     let built = built?;
     built.warnings.iter().for_each(|warning| events.warning(warning));
     jobs.iter_mut().zip(built.artifacts).for_each(|(job, artifacts)| job.artifacts = artifacts);
+    for Job { plan, .. } in jobs.iter_mut().filter(|job| job.plan.bill.is_some()) {
+        let metadata = cargo::resolved(build, plan.facts.manifest.as_deref(), plan.target.triple())?;
+        plan.facts.metadata = Some(Arc::new(metadata));
+    }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! OUTPUT: the outputs of one target.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::OutputArgs;
-use crate::output::{self, Output, Placeholders, Settings};
+use crate::output::{self, Claim, LateBill, Output, Placeholders, Settings};
 use crate::write::dir::Replace;
 
 /// The outputs that the options name. `target_dir` is where the default goes; without one, an output must be named.
@@ -23,4 +23,40 @@ pub(super) fn outputs(
     let insecure = &[];
     let settings = Settings { engine: args.engine.unwrap_or_default(), replace, insecure };
     args.named.iter().map(|(kind, name)| kind.output(&names.fill(name)?, settings)).collect()
+}
+
+/// The outputs, and behind them the bills of materials of `--sbom`, each beside the first output that is a path.
+pub(super) fn with_sboms(
+    mut outputs: Vec<Output>,
+    args: &OutputArgs,
+    names: &Placeholders<'_>,
+    target_dir: Option<&Utf8Path>,
+) -> Result<(Vec<Output>, Option<LateBill>)> {
+    let sboms = args.sbom.as_deref().unwrap_or_default();
+    if sboms.is_empty() {
+        return Ok((outputs, None));
+    }
+    let first = outputs.iter().find_map(|output| match output.place.claim() {
+        Claim::Path(path) => Some(path.as_str().trim_end_matches('/').to_owned()),
+        _ => None,
+    });
+    let beside = match (first, target_dir) {
+        (Some(path), _) => Some(path),
+        (None, Some(folder)) => Some(folder.join("rootfs").join(names.fill("{package}-{triple}")?).into_string()),
+        (None, None) => None,
+    };
+    let bill = LateBill::default();
+    for sbom in sboms {
+        let path: Utf8PathBuf = match (&sbom.file, &beside) {
+            (Some(file), _) => names.fill(file)?.into(),
+            (None, Some(beside)) => format!("{beside}.{}", sbom.format.ending()).into(),
+            (None, None) => {
+                let word = sbom.format.as_str();
+                return Err(Error::usage("nothing says where the bill of materials goes")
+                    .help(format!("name a file: --sbom {word}=sbom.{}", sbom.format.ending())));
+            }
+        };
+        outputs.push(output::sbom(sbom.format, path, LateBill::clone(&bill)));
+    }
+    Ok((outputs, Some(bill)))
 }

@@ -21,6 +21,8 @@ pub(crate) mod spool;
 mod staged_file;
 mod taken;
 pub mod tar;
+#[cfg(feature = "cli")]
+pub(crate) mod text_file;
 
 use std::io;
 #[cfg(feature = "cli")]
@@ -119,6 +121,8 @@ pub enum Written {
         /// Bytes of blobs that the registry lacked.
         sent: u64,
     },
+    /// A document about the other outputs, at this path.
+    Beside(std::path::PathBuf),
     /// The archive went to standard output, which therefore carries nothing else.
     Stdout,
 }

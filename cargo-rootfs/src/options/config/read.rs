@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::layers::Layered;
 use crate::layout::Variants;
 use crate::options::reserved;
-use crate::options::values::{BuildWith, Pair, parse_folder, parse_include, parse_pair};
+use crate::options::values::{BuildWith, Pair, SbomArg, parse_folder, parse_include, parse_pair, parse_sbom};
 use crate::output::Engine;
 use crate::output::KINDS;
 use crate::policy::{self, Kind};
@@ -23,14 +23,15 @@ use crate::wording::nearest;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
-const KEYS: [&str; 28] = [
-    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "build-package",
+const KEYS: [&str; 29] = [
+    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "auditable", "build-package",
     "with", "with-lib", "allow-missing", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
 ];
 
 /// Keys that come after them.
 const MORE_KEYS: &[&str] = &[
     "engine",
+    "sbom",
     #[cfg(feature = "push")]
     "insecure-registry",
     "entrypoint",
@@ -178,6 +179,10 @@ impl Reader<'_> {
                 let tool = self.text(key, value).and_then(|text| self.parsed(key, &text, parse_build_with));
                 tool.map(|tool| keys.build_with = Some(tool))
             }
+            "auditable" => {
+                let when = self.text(key, value).and_then(|text| self.parsed(key, &text, parse_word));
+                when.map(|when| keys.auditable = Some(when))
+            }
             _ => return None,
         })
     }
@@ -220,6 +225,11 @@ impl Reader<'_> {
             "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
             #[cfg(feature = "push")]
             "insecure-registry" => output.insecure_registry = Some(self.lines(key, value)?),
+            "sbom" => {
+                let placed = |sbom: SbomArg| SbomArg { file: sbom.file.map(|file| self.joined(file).into()), ..sbom };
+                let sboms = self.each(key, self.lines(key, value)?, parse_sbom)?;
+                output.sbom = Some(sboms.into_iter().map(placed).collect());
+            }
             "entrypoint" => image.entrypoint = Some(self.lines(key, value)?),
             "cmd" => image.cmd = Some(self.lines(key, value)?),
             "env" => image.env = Some(self.pairs(key, value)?),

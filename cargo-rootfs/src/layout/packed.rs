@@ -1,0 +1,95 @@
+//! Packages of a rootfs as a bill of materials lists them: what the database and their copyright files say.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::distro::{OS_RELEASE, OsRelease};
+use crate::error::Result;
+use crate::packages::{About, Database, Format, PackageId};
+use crate::path::RootfsPath;
+use crate::rootfs::{OwningPackage, Rootfs};
+use crate::sysroot::Sysroot;
+use crate::target::Machine;
+
+/// A package with a file in a rootfs.
+#[derive(Debug)]
+pub(crate) struct PackedPackage {
+    pub(crate) owner: Arc<OwningPackage>,
+    /// The type of its package URL.
+    pub(crate) format: &'static str,
+    /// Name and version of its source, where either differs from its own.
+    pub(crate) source: Option<(String, String)>,
+    /// The licences that the database has.
+    pub(crate) licences: Vec<String>,
+    /// The text of its copyright file.
+    pub(crate) copyright: Option<String>,
+    pub(crate) maintainer: Option<String>,
+    pub(crate) homepage: Option<String>,
+    /// The packages of the same list that it depends on.
+    pub(crate) depends: Vec<usize>,
+    /// The number of files that it has where it is installed.
+    pub(crate) files: usize,
+}
+
+/// ID, VERSION_ID and PRETTY_NAME of a distribution.
+type Named = (String, Option<String>, Option<String>);
+
+/// Longer copyright files are not read: Debian's longest have 3 MB.
+const LONGEST: usize = 8 << 20;
+
+/// The packages, by name, and the distribution that they are of.
+pub(super) fn find(rootfs: &Rootfs, sysroot: &Path, machine: Machine) -> Result<(Vec<PackedPackage>, Option<Named>)> {
+    let mut view = Sysroot::open(sysroot)?;
+    let at = |path: &str| RootfsPath::root().join(path.as_bytes());
+    let text = OS_RELEASE.iter().find_map(|path| view.read_small(&at(path), 64 << 10)).unwrap_or_default();
+    let os_release = OsRelease::new(String::from_utf8_lossy(&text));
+    let value = |key: &str| os_release.value(key).map(str::to_owned);
+    let distribution = value("ID").map(|id| (id, value("VERSION_ID"), value("PRETTY_NAME")));
+    let Some(database) = Database::open(&mut view, machine) else { return Ok((Vec::new(), distribution)) };
+
+    let mut owners: Vec<Arc<OwningPackage>> = Vec::new();
+    for package in rootfs.iter().filter_map(|(_, entry)| entry.package.as_ref()) {
+        if !owners.iter().any(|known| Arc::ptr_eq(known, package)) {
+            owners.push(Arc::clone(package));
+        }
+    }
+    owners.sort_by(|one, other| (&one.name, &one.architecture).cmp(&(&other.name, &other.architecture)));
+    let is_it = |id: PackageId, owner: &OwningPackage| {
+        let package = database.package(id);
+        (&package.name, &package.version, &package.architecture) == (&owner.name, &owner.version, &owner.architecture)
+    };
+    let ids = owners.iter().map(|owner| database.packages().map(|(id, _)| id).find(|id| is_it(*id, owner)));
+    let found: Vec<(PackageId, Arc<OwningPackage>)> = ids
+        .collect::<Vec<_>>()
+        .into_iter()
+        .zip(&owners)
+        .filter_map(|(id, owner)| Some((id?, Arc::clone(owner))))
+        .collect();
+    let places: FxHashMap<PackageId, usize> = found.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
+    let packed = found.iter().map(|(id, owner)| {
+        let About { source, licences, maintainer, homepage, files } = database.about(&view, *id);
+        let copyright = view.read_small(&at(&format!("/usr/share/doc/{}/copyright", owner.name)), LONGEST);
+        let needed = database.needs(*id).into_iter().filter_map(|needed| places.get(&needed).copied());
+        let mut depends: Vec<usize> = needed.collect();
+        depends.sort_unstable();
+        depends.dedup();
+        PackedPackage {
+            owner: Arc::clone(owner),
+            format: match database.format() {
+                Format::Dpkg => "deb",
+                Format::Apk => "apk",
+                Format::Pacman => "alpm",
+            },
+            source,
+            licences,
+            copyright: copyright.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            maintainer,
+            homepage,
+            depends,
+            files,
+        }
+    });
+    Ok((packed.collect(), distribution))
+}

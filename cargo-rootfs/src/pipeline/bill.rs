@@ -1,0 +1,125 @@
+//! The bill of materials of a rootfs: gathered from its entries, the database of packages, the executables and cargo.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use super::{Epoch, Rooted};
+use crate::elf;
+use crate::error::{Result, Warning};
+use crate::layout::PackedPackage;
+use crate::path::RootfsPath;
+use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
+use crate::sbom::{self, Bill, Crate, Distribution, Package};
+
+/// Longer lists of crates are none (cargo-auditable's own readers take 8 MiB).
+const LONGEST: u64 = 8 << 20;
+
+/// Gathers it. What cannot be known goes to `warn`.
+pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Bill> {
+    one.assembly.find_owners()?;
+    let (packed, distribution) = one.assembly.packed_packages()?;
+    let plan = &one.plan;
+    let mut bill = Bill {
+        name: plan.name.clone(),
+        version: plan.facts.version.clone(),
+        triple: plan.target.triple().to_owned(),
+        licence: plan.facts.licence.clone(),
+        authors: plan.facts.authors.clone(),
+        created: epoch.seconds(),
+        distribution: distribution.map(|(id, version, name)| Distribution { id, version, name }),
+        packages: packed.iter().map(package).collect(),
+        ..Bill::default()
+    };
+    let rootfs = &one.assembly.rootfs;
+    let mut roots: BTreeMap<RootfsPath, usize> = BTreeMap::new();
+    for (path, entry) in rootfs.iter() {
+        let Some(crates) = left_in(entry) else { continue };
+        roots.extend(add(&mut bill.crates, crates).map(|root| (path.clone(), root)));
+    }
+    let unknown: Vec<_> =
+        one.assembly.executables.iter().enumerate().filter(|(_, path)| !roots.contains_key(*path)).collect();
+    for (index, path) in unknown {
+        let metadata = plan.facts.metadata.as_deref().zip(plan.facts.roots.get(index));
+        match metadata.and_then(|(metadata, root)| sbom::of_metadata(metadata, root)) {
+            Some(crates) => roots.extend(add(&mut bill.crates, crates).map(|root| (path.clone(), root))),
+            None => {
+                let message = format!("the crates of `{path}` are not known: they are not in the bill of materials");
+                warn(Warning::new(message).help("build it with cargo-auditable: cargo install cargo-auditable"));
+            }
+        }
+    }
+    if let Some(metadata) = &plan.facts.metadata {
+        sbom::licences(&mut bill.crates, metadata);
+    }
+    let places: BTreeMap<*const OwningPackage, usize> =
+        packed.iter().enumerate().map(|(index, it)| (Arc::as_ptr(&it.owner), index)).collect();
+    for (path, entry) in rootfs.iter().filter(|(_, entry)| entry.is_file()) {
+        // A record is about its package, and not a file of it.
+        let package = entry.package.as_ref().filter(|_| !is_ours(entry)).and_then(|it| places.get(&Arc::as_ptr(it)));
+        bill.files.push(sbom::File {
+            path: path.to_string(),
+            package: package.copied(),
+            reasons: entry.origins.iter().map(Origin::to_string).collect(),
+            compiled_of: roots.get(path).copied(),
+            ..sbom::File::default()
+        });
+    }
+    Ok(bill)
+}
+
+fn is_ours(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::File(Body::Bytes(_)))
+}
+
+fn package(packed: &PackedPackage) -> Package {
+    let PackedPackage { owner, format, source, licences, copyright, maintainer, homepage, depends, files } = packed;
+    let of_copyright = copyright.as_deref().map(sbom::of_copyright).unwrap_or_default();
+    Package {
+        kind: format,
+        name: owner.name.to_string(),
+        version: owner.version.to_string(),
+        architecture: owner.architecture.to_string(),
+        source: source.clone(),
+        licences: if licences.is_empty() { of_copyright } else { licences.clone() },
+        maintainer: maintainer.clone(),
+        homepage: homepage.clone(),
+        depends: depends.clone(),
+        files: *files,
+    }
+}
+
+/// The crates that cargo-auditable left in a file.
+fn left_in(entry: &Entry) -> Option<Vec<Crate>> {
+    let Kind::File(Body::Host(host)) = &entry.kind else { return None };
+    if entry.mode & 0o111 == 0 {
+        return None;
+    }
+    let packed = elf::section(&File::open(&host.path).ok()?, b".dep-v0", LONGEST)?;
+    let mut json = Vec::new();
+    flate2::read::ZlibDecoder::new(&packed[..]).take(LONGEST).read_to_end(&mut json).ok()?;
+    sbom::of_binary(&json)
+}
+
+/// Adds the crates of one executable, each once, and gives the place of its own.
+fn add(all: &mut Vec<Crate>, crates: Vec<Crate>) -> Option<usize> {
+    let place = |all: &mut Vec<Crate>, one: &Crate| {
+        let is_same =
+            |known: &Crate| (&known.name, &known.version, &known.source) == (&one.name, &one.version, &one.source);
+        all.iter().position(is_same).unwrap_or_else(|| {
+            all.push(Crate { depends: Vec::new(), ..one.clone() });
+            all.len() - 1
+        })
+    };
+    let places: Vec<usize> = crates.iter().map(|one| place(all, one)).collect();
+    for (one, at) in crates.iter().zip(&places) {
+        all[*at].is_root |= one.is_root;
+        let mut depends = std::mem::take(&mut all[*at].depends);
+        depends.extend(one.depends.iter().map(|needed| places[*needed]));
+        depends.sort_unstable();
+        depends.dedup();
+        all[*at].depends = depends;
+    }
+    crates.iter().position(|one| one.is_root).map(|root| places[root])
+}

@@ -1,0 +1,200 @@
+//! Licences: from what crates and packages say to expressions of SPDX (annex D of SPDX 2.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+/// An expression that is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Licence {
+    expression: String,
+    /// Ids in it that SPDX's list does not have, with the names that they stand for.
+    references: BTreeMap<String, String>,
+    /// Whether it is one licence.
+    is_single: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    ids: Vec<String>,
+    exceptions: Vec<String>,
+    debian: BTreeMap<String, String>,
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        toml::from_str(include_str!("../../templates/licences.toml")).expect("the built-in table of licences is TOML")
+    })
+}
+
+impl Licence {
+    /// The licence of a crate, as its Cargo.toml has it: an expression, in old ones with slashes
+    /// (<https://doc.rust-lang.org/cargo/reference/manifest.html#the-license-and-license-file-fields>).
+    pub(super) fn of_crate(text: &str) -> Self {
+        Self::parse(&text.replace('/', " OR ")).unwrap_or_else(|| Self::named(text))
+    }
+
+    /// The licences of a package, all of which apply; none where it says nothing.
+    pub(super) fn of_package(licences: &[String]) -> Option<Self> {
+        let mut parts: BTreeSet<String> = BTreeSet::new();
+        let mut references = BTreeMap::new();
+        for text in licences {
+            let Self { expression, references: named, .. } = Self::parse(text).unwrap_or_else(|| Self::named(text));
+            references.extend(named);
+            match expression.contains(" OR ") {
+                true => drop(parts.insert(format!("({expression})"))),
+                // Without alternatives, what is in parentheses applies like the rest.
+                false => parts.extend(expression.replace(['(', ')'], "").split(" AND ").map(str::to_owned)),
+            }
+        }
+        let is_single = parts.len() == 1 && !parts.iter().any(|part| part.contains(' '));
+        let expression = parts.into_iter().collect::<Vec<_>>().join(" AND ");
+        (!expression.is_empty()).then_some(Self { expression, references, is_single })
+    }
+
+    pub(super) fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    /// The licences that SPDX's list does not have: ids and names.
+    pub(super) fn references(&self) -> impl Iterator<Item = (String, &str)> {
+        self.references.iter().map(|(id, name)| (id.clone(), name.as_str()))
+    }
+
+    /// The id, where it is one licence.
+    pub(super) fn single(&self) -> Option<&str> {
+        self.is_single.then_some(self.expression.as_str())
+    }
+
+    /// A licence that is known by its name alone.
+    fn named(text: &str) -> Self {
+        let id = reference(text);
+        Self { expression: id.clone(), references: BTreeMap::from([(id, text.to_owned())]), is_single: true }
+    }
+
+    /// An expression, in which names that are not known are references; `None` where it is none.
+    fn parse(text: &str) -> Option<Self> {
+        let spaced = text.replace('(', " ( ").replace(')', " ) ").replace(',', " ");
+        let mut tokens = spaced.split_whitespace().peekable();
+        let (mut words, mut references, mut depth, mut ids) = (Vec::new(), BTreeMap::new(), 0_usize, 0);
+        // An operand or a parenthesis that opens is next, or an operator or one that closes.
+        let mut wants_operand = true;
+        while let Some(token) = tokens.next() {
+            match (token, wants_operand) {
+                ("(", true) => {
+                    depth += 1;
+                    words.push("(".to_owned());
+                }
+                (")", false) => {
+                    depth = depth.checked_sub(1)?;
+                    words.push(")".to_owned());
+                }
+                (operator, false) if ["and", "or"].iter().any(|it| operator.eq_ignore_ascii_case(it)) => {
+                    words.push(operator.to_ascii_uppercase());
+                    wants_operand = true;
+                }
+                (with, false) if with.eq_ignore_ascii_case("with") => {
+                    let exception = tokens.next()?;
+                    let known = table().exceptions.iter().find(|it| it.eq_ignore_ascii_case(exception))?;
+                    words.extend(["WITH".to_owned(), known.clone()]);
+                }
+                (id, true) if !id.eq_ignore_ascii_case("or") && !id.eq_ignore_ascii_case("and") => {
+                    words.push(known(id).unwrap_or_else(|| {
+                        let reference = reference(id);
+                        references.insert(reference.clone(), id.to_owned());
+                        reference
+                    }));
+                    ids += 1;
+                    wants_operand = false;
+                }
+                _ => return None,
+            }
+        }
+        if wants_operand || depth > 0 {
+            return None;
+        }
+        let expression = words.join(" ").replace("( ", "(").replace(" )", ")");
+        let is_single = ids == 1 && !expression.contains([' ', '(']);
+        Some(Self { expression, references, is_single })
+    }
+}
+
+/// The id of a licence that SPDX's list has, by that or by Debian's name for it.
+fn known(name: &str) -> Option<String> {
+    let table = table();
+    let of_list = table.ids.iter().find(|id| id.eq_ignore_ascii_case(name));
+    of_list.or_else(|| table.debian.get(name)).cloned()
+}
+
+/// An id for what is not on the list (annex D.2).
+fn reference(text: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+    let id: String = text.replace('+', "-or-later").chars().map(plain).collect();
+    format!("LicenseRef-{}", id.trim_matches('-'))
+}
+
+/// The licences that a copyright file of Debian names, where it is one for machines
+/// (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
+pub(crate) fn of_copyright(text: &str) -> Vec<String> {
+    let is_for_machines =
+        text.lines().take(3).any(|line| line.starts_with("Format") && line.contains("copyright-format"));
+    if !is_for_machines {
+        return Vec::new();
+    }
+    let mut names: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let Some(name) = line.strip_prefix("License:").map(str::trim) else { continue };
+        if !name.is_empty() && name.len() < 100 && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_have_expressions() {
+        for (text, expected) in [
+            ("MIT", "MIT"),
+            ("MIT/Apache-2.0", "MIT OR Apache-2.0"),
+            ("MIT OR Apache-2.0", "MIT OR Apache-2.0"),
+            ("(MIT OR Apache-2.0) AND Unicode-3.0", "(MIT OR Apache-2.0) AND Unicode-3.0"),
+            ("Apache-2.0 WITH LLVM-exception OR MIT", "Apache-2.0 WITH LLVM-exception OR MIT"),
+            ("mit", "MIT"),
+            ("LicenseRef-x", "LicenseRef-LicenseRef-x"),
+            ("My own, of course", "LicenseRef-My-own--of-course"),
+            ("MIT AND", "LicenseRef-MIT-AND"),
+        ] {
+            assert_eq!(Licence::of_crate(text).expression(), expected, "{text}");
+        }
+        assert_eq!(Licence::of_crate("MIT").single(), Some("MIT"));
+        assert_eq!(Licence::of_crate("MIT OR Zlib").single(), None);
+    }
+
+    #[test]
+    fn packages_have_several() {
+        let of = |texts: &[&str]| Licence::of_package(&texts.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&[]), None);
+        let licence = of(&["GPL-2+", "Expat or BSD-3-clause", "public-domain", "GPL-2+"]).unwrap();
+        assert_eq!(licence.expression(), "(MIT OR BSD-3-Clause) AND GPL-2.0-or-later AND LicenseRef-public-domain");
+        assert_eq!(
+            licence.references().collect::<Vec<_>>(),
+            [("LicenseRef-public-domain".to_owned(), "public-domain")]
+        );
+        let licence = of(&["GPL-2+ with OpenSSL exception"]).unwrap();
+        assert_eq!(licence.expression(), "LicenseRef-GPL-2-or-later-with-OpenSSL-exception");
+    }
+
+    #[test]
+    fn copyright_files_for_machines() {
+        let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: MIT\n\
+                    \nFiles: x\nLicense: GPL-2+\n text\n\nLicense: MIT\n";
+        assert_eq!(of_copyright(text), ["MIT", "GPL-2+"]);
+        assert_eq!(of_copyright("This is free.\nLicense: MIT\n"), [""; 0]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Bills of materials: what is in a rootfs, as SPDX 2.3 and CycloneDX 1.6.
+//!
+//! Pure functions from data to text: the same bill gives the same bytes. It reads nothing; the pipeline gathers the data.
+
+mod crates;
+mod cyclonedx;
+mod licence;
+mod purl;
+mod spdx;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata};
+pub(crate) use licence::of_copyright;
+
+/// A format of documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// SPDX 2.3 (<https://spdx.github.io/spdx-spec/v2.3/>).
+    Spdx,
+    /// CycloneDX 1.6 (<https://cyclonedx.org/docs/1.6/json/>).
+    CycloneDx,
+}
+
+impl Format {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Spdx, Self::CycloneDx];
+
+    /// Its word on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Spdx => "spdx",
+            Self::CycloneDx => "cyclonedx",
+        }
+    }
+
+    /// The ending of its files, by which tools know them.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Self::Spdx => "spdx.json",
+            Self::CycloneDx => "cdx.json",
+        }
+    }
+
+    /// Writes a bill of materials as a document.
+    pub(crate) fn document(self, bill: &Bill) -> String {
+        let value = match self {
+            Self::Spdx => spdx::document(bill),
+            Self::CycloneDx => cyclonedx::document(bill),
+        };
+        let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// What is in one rootfs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bill {
+    /// The name of the project, or of what stands for it.
+    pub(crate) name: String,
+    /// The version of the project.
+    pub(crate) version: Option<String>,
+    /// The target triple.
+    pub(crate) triple: String,
+    /// The licence of the project, as Cargo.toml has it.
+    pub(crate) licence: Option<String>,
+    /// The authors of the project: `Name <address>`.
+    pub(crate) authors: Vec<String>,
+    /// Seconds since 1970.
+    pub(crate) created: i64,
+    pub(crate) distribution: Option<Distribution>,
+    /// Packages with a file in the rootfs.
+    pub(crate) packages: Vec<Package>,
+    /// Crates that the executables were compiled of.
+    pub(crate) crates: Vec<Crate>,
+    /// Regular files, in order.
+    pub(crate) files: Vec<File>,
+}
+
+/// The distribution of the packages, by os-release(5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Distribution {
+    pub(crate) id: String,
+    pub(crate) version: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// A package of the distribution.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Package {
+    /// The type of its package URL: `deb`, `apk`, `alpm`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) architecture: String,
+    /// The source package and its version, where either differs.
+    pub(crate) source: Option<(String, String)>,
+    /// The licences that it says it has, as it spells them; all of them apply.
+    pub(crate) licences: Vec<String>,
+    /// Who maintains it: `Name <address>`.
+    pub(crate) maintainer: Option<String>,
+    pub(crate) homepage: Option<String>,
+    /// The packages of the bill that it depends on.
+    pub(crate) depends: Vec<usize>,
+    /// The number of files that it has where it is installed.
+    pub(crate) files: usize,
+}
+
+/// A regular file of the rootfs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Absolute, in the rootfs.
+    pub(crate) path: String,
+    /// Hexadecimal digits; empty until it was read.
+    pub(crate) sha1: String,
+    pub(crate) sha256: String,
+    /// The package that it belongs to.
+    pub(crate) package: Option<usize>,
+    /// Why it is there, one sentence each.
+    pub(crate) reasons: Vec<String>,
+    /// The crate that it was compiled of, as the root of its dependencies.
+    pub(crate) compiled_of: Option<usize>,
+}
+
+impl Bill {
+    /// The files of a package that are in the rootfs.
+    fn files_of(&self, package: usize) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(move |file| file.package == Some(package))
+    }
+
+    /// `3 of 120 files`, for a package.
+    fn part(&self, package: usize) -> String {
+        let count = self.files_of(package).count();
+        let all = self.packages[package].files.max(count);
+        if all == 1 { format!("{count} of 1 file") } else { format!("{count} of {all} files") }
+    }
+}
+
+/// A time as both formats have it (RFC 3339, in UTC).
+fn time(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Civil from days (Howard Hinnant, chrono-compatible low-level date algorithms).
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// SHA-256 of a text, in hexadecimal digits.
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name and an address of `Name <address>`.
+fn person(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('<') {
+        Some((name, address)) => (name.trim().trim_matches('"'), Some(address.trim_end_matches('>').trim())),
+        None => (text.trim(), None),
+    }
+}
+
+/// An object of these fields, without those that are null.
+fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}
