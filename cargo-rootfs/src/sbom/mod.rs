@@ -7,6 +7,8 @@ mod cyclonedx;
 mod licence;
 mod purl;
 mod spdx;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
