@@ -5,6 +5,8 @@
 //! time and memory are bounded by the constants below, whatever the file claims.
 
 mod bytes;
+mod carried;
+mod constants;
 mod dynamic_section;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -16,6 +18,7 @@ mod reader;
 #[cfg(feature = "cli")]
 mod sections;
 mod segments;
+mod static_libc;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ use scroll::{Endian, Pread};
 use crate::target::Machine;
 pub use bytes::Bytes;
 use bytes::Span;
+pub use carried::{Carrier, ENDS};
 pub use head::Head;
 pub use imports::Symbols;
 pub use paths::PathText;
@@ -41,6 +45,7 @@ use reader::{MAX_PART, Reader};
 #[cfg(feature = "cli")]
 pub(crate) use sections::section;
 use segments::PAGE;
+pub use static_libc::Stripped;
 
 /// The most entries of a dynamic section, version needs or version definitions that are read.
 const MAX_ENTRIES: usize = 1 << 16;

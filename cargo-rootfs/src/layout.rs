@@ -3,6 +3,7 @@
 //! It decides what goes where and why. It writes nothing, and reads the host only through
 //! [`Sysroot`] and [`Template`].
 
+mod accounts;
 mod build_paths;
 mod capability;
 mod closures;

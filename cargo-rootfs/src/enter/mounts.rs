@@ -154,6 +154,9 @@ pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
     let mut furnished = Furnished::default();
     proc(&mut furnished)?;
     devices(orders.terminal.as_deref().map(Path::new))?;
+    if let Err(why) = sys() {
+        furnished.notes.push(format!("/sys is empty: {why}"));
+    }
     emulate(orders, &mut furnished)?;
     READ_ONLY.iter().try_for_each(|name| read_only_proc(name))?;
     for bind in &orders.binds {
@@ -187,6 +190,24 @@ fn proc(furnished: &mut Furnished) -> Result<(), Failure> {
         }
         result => result.map_err(|error| Failure::new("mount /proc", error)),
     }
+}
+
+/// Shows the devices of the machine, read-only, as engines do. No program needs them to start, so a reason why they cannot
+/// be shown is only a note.
+fn sys() -> Result<(), String> {
+    let path = Path::new("/sys");
+    let failed = |failure: Failure| format!("cannot {}: {}", failure.what, io::Error::from_raw_os_error(failure.errno));
+    folder(path).map_err(failed)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::RDONLY;
+    if rustix::mount::mount("sysfs", path, "sysfs", flags, None).is_ok() {
+        return Ok(());
+    }
+    // Only who owns the network's namespace may mount a new one (`sysfs_init_fs_context`, fs/sysfs/mount.c).
+    bind(&on_host(path), path).map_err(failed)?;
+    read_only(path).map_err(|failure| {
+        let _ = rustix::mount::unmount(path, UnmountFlags::DETACH);
+        failed(failure)
+    })
 }
 
 fn read_only_proc(name: &str) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //!
 //! Whether it then finds them is for the proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::place::{IfThere, Layout};
@@ -42,7 +42,12 @@ pub(super) fn lay_out(
         let name = &roots[variant.root].name;
         searched.extend(of_library(name, &variant.path, variant.opened.as_ref(), &variant.closure));
     }
-    ld_so_cache(layout, &searched)?;
+    // Whoever asks ldconfig(8) wants to know all.
+    let has_ldconfig = roots.iter().any(|root| root.path.file_name() == b"ldconfig");
+    ld_so_cache(layout, &searched, if has_ldconfig && variants.is_empty() { closures } else { &[] })?;
+    if has_ldconfig {
+        ld_so_conf(layout, &searched)?;
+    }
     musl_path_files(layout, closures, &searched)
 }
 
@@ -86,8 +91,21 @@ fn of_library<'a>(
     Some(Searched { loader, needed, path, realpath: &closure.realpath, hwcaps: hwcaps.as_ref(), is_far })
 }
 
-/// One cache for all: it has only what nothing else leads to, so that every entry is needed.
-fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()> {
+/// The directories that the cache leads to, for the next one that ldconfig(8) makes.
+fn ld_so_conf(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()> {
+    let far = searched.iter().filter(|library| library.is_far && library.loader.libc == Libc::Glibc);
+    let directories: BTreeSet<RootfsPath> = far.filter_map(|library| library.path.parent()).collect();
+    if directories.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = directories.iter().map(RootfsPath::as_bytes).collect();
+    let path = RootfsPath::root().join(b"etc/ld.so.conf.d/rootfs.conf");
+    generate(layout, &path, [lines.join(&b'\n'), b"\n".to_vec()].concat())
+}
+
+/// One cache for all: it has only what nothing else leads to, so that every entry is needed; besides, all libraries of the
+/// closures in `listed`.
+fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>], listed: &[Closure]) -> Result<()> {
     let all = || searched.iter().filter(|library| library.loader.libc == Libc::Glibc);
     // How good a variant is, the best one first; what is for all hardware comes last.
     let rank = |library: &Searched<'_>| {
@@ -115,6 +133,17 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()>
             return Err(Error::failed(format!("two libraries are called `{name}`"))
                 .detail(format!("{} and {}", known.0, library.path))
                 .help("the image's loader could not tell them apart; package the executables separately"));
+        }
+    }
+    for closure in listed {
+        let Some(loader) = closure.loader.as_ref().filter(|loader| loader.libc == Libc::Glibc) else { continue };
+        let is_near = |object: &&Loaded| {
+            let is_default = object.path.parent().is_some_and(|directory| loader.default_dirs.contains(&directory));
+            is_default && object.hwcaps.is_none() && object.path.file_name() == &*object.needed
+        };
+        for object in closure.objects.iter().filter(is_near) {
+            machine = Some(loader.machine);
+            libraries.entry((&object.needed, None)).or_insert((&object.path, &object.realpath));
         }
     }
     let Some(machine) = machine else { return Ok(()) };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::accounts::{self, Accounts};
 use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::runtime::{Runtime, Weigh};
@@ -17,9 +18,10 @@ use super::{
 };
 use crate::error::Warning;
 use crate::packages;
+use crate::path::RootfsPath;
 use crate::policy::is_of_host;
 use crate::report::{by_library, missing_error};
-use crate::resolve::Closure;
+use crate::resolve::{Closure, FileId};
 use crate::runtime;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
@@ -36,6 +38,7 @@ pub(super) struct Gathered<'b> {
     others: Vec<Root>,
     scripts: Vec<Script>,
     wishes: BTreeSet<Shortage>,
+    accounts: Accounts,
     packages: Taken,
     rules: Option<Runtime<'b>>,
 }
@@ -71,6 +74,14 @@ impl Seeds {
             let data = includes::files(&self.includes).into_iter().chain(packaged.taken.paths().cloned());
             rules.run(&mut worklist, &data.collect::<Vec<_>>());
         }
+        let accounts = match &rules {
+            Some(rules) => {
+                let taken = packaged.taken.paths().chain(rules.taken());
+                accounts::find(&mut worklist, &taken.cloned().collect::<Vec<_>>())
+            }
+            None => Accounts::new(),
+        };
+        let carriers = carriers(&mut worklist);
         let left_out: Vec<Warning> = worklist.worked.warnings().collect();
         let Worked { roots, mut closures, others, scripts, faults: refused, wishes, .. } = worklist.worked;
         if let Some(rules) = &mut rules {
@@ -81,6 +92,7 @@ impl Seeds {
         warnings.extend(packaged.warnings);
         warnings.extend(packaged.taken.warnings());
         warnings.extend(left_out);
+        warnings.extend(carriers);
         let variants = match content.hwcaps {
             Variants::All if faults.is_empty() => variants::find(view, &mut self.resolvers, &roots, &closures, machine),
             _ => Vec::new(),
@@ -104,8 +116,22 @@ impl Seeds {
         warnings.extend(passed_over(&closures, machine));
         warnings.extend(opened::warnings(view, &closures, machine));
         let packages = packaged.taken;
-        Ok(Gathered { seeds: self, roots, closures, variants, others, scripts, wishes, packages, rules })
+        Ok(Gathered { seeds: self, roots, closures, variants, others, scripts, wishes, accounts, packages, rules })
     }
+}
+
+/// Executables whose needs are not seen.
+fn carriers(worklist: &mut Worklist<'_>) -> Vec<Warning> {
+    let roots = worklist.worked.roots.iter().zip(&worklist.worked.closures);
+    let asked = roots.filter(|(root, _)| root.is_tool || root.is_project);
+    let asked: Vec<_> = asked.map(|(root, closure)| (root.path.clone(), closure.id)).collect();
+    let warning = |(path, file): (RootfsPath, FileId)| {
+        let carrier = worklist.view.carrier(file)?;
+        let name = String::from_utf8_lossy(path.file_name()).into_owned();
+        let message = format!("`{path}` {carrier}: what it needs is not seen, and is not packed for it");
+        Some(Warning::new(message).help(carrier.help(&name)))
+    };
+    asked.into_iter().filter_map(warning).collect()
 }
 
 /// Files of other machines that a search met on its way.
@@ -130,6 +156,7 @@ impl Gathered<'_> {
         self.others.iter().try_for_each(|other| layout.copy(&other.path, &other.origin, IfThere::Fail))?;
         claims.extend(variants::lay_out(&mut layout, roots, variants, machine)?);
         claims.extend(scripts::claims(&layout, &self.scripts, machine));
+        scripts::lay_out(&mut layout, &self.scripts)?;
         locales::lay_out(&mut layout, &seeds.locales)?;
         configuration::lay_out(&mut layout, roots, closures, variants)?;
         for entry in &template.entries {
@@ -139,6 +166,7 @@ impl Gathered<'_> {
         if let Some(rules) = &self.rules {
             rules.lay_out(&mut layout)?;
         }
+        accounts::lay_out(&mut layout, &self.accounts)?;
         layout.top_links();
         layout.second_names(&seeds.tools)?;
         records::lay_out(&mut layout, machine, content.records, content.licenses)?;

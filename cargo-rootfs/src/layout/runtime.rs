@@ -205,6 +205,10 @@ impl<'t> Runtime<'t> {
     fn meet_closure(&mut self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
         self.meet_name(closure.realpath.file_name(), &closure.realpath, calls);
         self.meet_imports(view, closure.id, &closure.realpath, calls);
+        // It has the C library in itself, and opens the same files.
+        if closure.loader.is_none() && view.is_static_glibc(closure.id) {
+            self.meet_name(b"libc.so.6", &closure.realpath, calls);
+        }
         for object in &closure.objects {
             self.meet_imports(view, object.file, &object.realpath, calls);
         }
@@ -348,6 +352,11 @@ impl<'t> Runtime<'t> {
             glibc.next().is_some_and(|loader| !loader.is_since(major, minor))
         };
         rule.before_glibc.is_none_or(is_older) && !unless.any(|glob| is_there(&glob))
+    }
+
+    /// The files that rules took.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &RootfsPath> {
+        self.taken.paths()
     }
 
     /// What is to be said before anything is laid out.

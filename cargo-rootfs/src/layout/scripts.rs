@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::place::Layout;
+use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::tools;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::path::RootfsPath;
 use crate::proof::{Claim, Start};
 use crate::resolve::{FileId, Files, Find, Hwcaps};
 use crate::rootfs::Origin;
-use crate::script::{self, Shebang, calls};
+use crate::script::{self, Shebang, calls, languages};
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
@@ -34,6 +34,8 @@ pub struct Script {
     pub program: Option<RootfsPath>,
     /// The commands of the sysroot that it seems to call; empty where no shell runs it.
     pub calls: Vec<Arc<str>>,
+    /// The files that it reads as parts of itself.
+    pub sources: Vec<RootfsPath>,
     /// Those that it becomes, by `exec`.
     pub execs: Vec<Arc<str>>,
     /// The files themselves: the script, its interpreter, the program.
@@ -57,6 +59,12 @@ pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Resul
     let roots = roots.collect();
     Ok((script, roots))
 }
+
+/// The most files that one script is made of.
+const MOST_PARTS: usize = 32;
+
+/// Directories of installed files: configuration and state that a script reads belong to the machine.
+const INSTALLED: [&[u8]; 3] = [b"/usr/", b"/lib/", b"/opt/"];
 
 struct Reading<'r> {
     view: &'r mut Sysroot,
@@ -103,6 +111,7 @@ impl Reading<'_> {
             program: None,
             calls: Vec::new(),
             execs: Vec::new(),
+            sources: Vec::new(),
             files: vec![file, runs],
         };
         let mut shell = interpreter.file_name().to_vec();
@@ -116,8 +125,12 @@ impl Reading<'_> {
         }
         if calls::is_shell(&shell) {
             let text = self.view.head(file, calls::MAX_LENGTH as u64);
-            let calls::Calls { all, execs } = calls::commands(&text);
+            let calls::Calls { mut all, execs, ends, sourced } = calls::commands(&text);
+            read.sources = self.parts(&read.realpath, ends, sourced, &mut all);
             (read.calls, read.execs) = (self.there(all), self.there(execs));
+        } else if languages::is_known(&shell) && (self.root.is_tool || !self.root.is_optional) {
+            let text = self.view.head(file, calls::MAX_LENGTH as u64);
+            read.calls = self.there(languages::commands(&text));
         }
         Ok(read)
     }
@@ -179,7 +192,43 @@ impl Reading<'_> {
 
     /// The commands that the sysroot has.
     fn there(&mut self, names: BTreeSet<String>) -> Vec<Arc<str>> {
-        names.into_iter().filter(|name| tools::by_name(self.view, name).is_some()).map(Arc::from).collect()
+        names.into_iter().filter(|name| tools::find(self.view, name).is_some()).map(Arc::from).collect()
+    }
+
+    /// The files that a shell script reads as parts of itself: `sourced` by absolute paths, and `ends` of paths that are
+    /// sought beside the script. What these call, and programs among them, is added to `all`.
+    fn parts(
+        &mut self,
+        script: &RootfsPath,
+        ends: BTreeSet<String>,
+        sourced: BTreeSet<String>,
+        all: &mut BTreeSet<String>,
+    ) -> Vec<RootfsPath> {
+        let beside = script.parent().unwrap_or_else(RootfsPath::root);
+        let named = |ends: BTreeSet<String>, sourced: BTreeSet<String>| -> Vec<RootfsPath> {
+            let ends = ends.iter().map(|end| beside.join(end.as_bytes()).normalized());
+            ends.chain(sourced.iter().filter_map(|path| RootfsPath::parse(path).ok())).collect()
+        };
+        let (mut left, mut parts) = (named(ends, sourced), Vec::new());
+        while let Some(path) = left.pop() {
+            let walk = self.view.walk(&path);
+            let End::File(file) = walk.end else { continue };
+            let is_own = self.view.is_outside(&walk.path);
+            if walk.path == *script || parts.contains(&path) || parts.len() == MOST_PARTS {
+                continue;
+            }
+            let head = self.view.head(file, 2);
+            if tools::is_executable(self.view, &path) && (head == b"#!" || head == b"\x7fE") {
+                all.insert(path.to_string());
+            } else if is_own || INSTALLED.iter().any(|directory| walk.path.as_bytes().starts_with(directory)) {
+                let text = self.view.head(file, calls::MAX_LENGTH as u64);
+                let calls::Calls { all: called, ends, sourced, .. } = calls::commands(&text);
+                all.extend(called);
+                left.extend(named(ends, sourced));
+                parts.push(path);
+            }
+        }
+        parts
     }
 }
 
@@ -196,4 +245,13 @@ pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) 
         searched: Vec::new(),
     };
     scripts.iter().map(claim).collect()
+}
+
+/// Puts the files that scripts are made of.
+pub(super) fn lay_out(layout: &mut Layout<'_>, scripts: &[Script]) -> Result<(), Error> {
+    for script in scripts {
+        let origin = Origin::NeededBy(script.realpath.clone());
+        script.sources.iter().try_for_each(|path| layout.copy(path, &origin, IfThere::Keep))?;
+    }
+    Ok(())
 }

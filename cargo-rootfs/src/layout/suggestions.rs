@@ -36,7 +36,7 @@ pub(super) fn find(
         script.calls.iter().map(one)
     });
     let all: BTreeSet<Suggestion> = rules.chain(called).collect();
-    let is_lacking = |it: &Suggestion| tools::by_name(view, &it.tool).is_some_and(|path| rootfs.way(&path).is_empty());
+    let is_lacking = |it: &Suggestion| tools::find(view, &it.tool).is_some_and(|path| rootfs.way(&path).is_empty());
     let mut all: Vec<_> = all.into_iter().collect();
     all.retain(is_lacking);
     all

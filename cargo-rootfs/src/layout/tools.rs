@@ -83,6 +83,14 @@ pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
     places(tool).find(|path| is_executable(view, path))
 }
 
+/// Looks a command up: by its name in PATH, or by its absolute path.
+pub(super) fn find(view: &mut Sysroot, command: &str) -> Option<RootfsPath> {
+    match RootfsPath::from_bytes(command.as_bytes()) {
+        Some(path) => is_executable(view, &path).then_some(path),
+        None => by_name(view, command),
+    }
+}
+
 /// Whether a path leads to a file that may be executed.
 pub(super) fn is_executable(view: &mut Sysroot, path: &RootfsPath) -> bool {
     let End::File(file) = view.walk(path).end else { return false };

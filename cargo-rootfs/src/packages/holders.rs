@@ -58,6 +58,11 @@ impl Database {
         groups.filter_map(first).collect()
     }
 
+    /// The packages that every system has.
+    pub fn core(&self) -> Vec<PackageId> {
+        self.packages().filter(|(_, package)| package.is_core).map(|(id, _)| id).collect()
+    }
+
     /// Whether two packages were made of one source.
     pub fn are_of_one_source(&self, one: PackageId, other: PackageId) -> bool {
         self.source(one) == self.source(other)

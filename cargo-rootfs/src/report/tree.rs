@@ -33,7 +33,10 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
             put(out, ["\n"]);
         }
         None if closure.at_start == 0 && closure.missing.is_empty() && closure.given.is_empty() => {
-            put(out, ["    statically linked\n"])
+            match closure.carrier {
+                Some(carrier) => put(out, ["    ", &carrier.to_string(), ": what it needs is not seen\n"]),
+                None => put(out, ["    statically linked\n"]),
+            }
         }
         None => {}
     }

@@ -9,7 +9,7 @@ use super::releases::RunsOn;
 use super::search::Attempt;
 use super::target_libraries::Given;
 use super::{BadObject, FileId, Find, FoundBy, hwcaps};
-use crate::elf::Bytes;
+use crate::elf::{Bytes, Carrier};
 use crate::path::RootfsPath;
 use crate::shortage::Shortage;
 use crate::target::Machine;
@@ -27,6 +27,8 @@ pub struct Closure {
     pub interpreter: Option<(RootfsPath, Option<(RootfsPath, FileId)>)>,
     /// The loader that the rules were taken from; `None` for a static executable.
     pub loader: Option<Arc<Loader>>,
+    /// Where nothing is mapped with it, what it carries inside.
+    pub carrier: Option<Carrier>,
     /// Shared objects in the order they are mapped, without the executable: those that the loader maps at
     /// the start, then those that dlopen notes add.
     pub objects: Vec<Loaded>,

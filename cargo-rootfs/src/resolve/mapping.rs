@@ -17,7 +17,7 @@ use super::scopes::only_for;
 use super::search::{Attempt, Outcome, Progress};
 use super::target_libraries::Given;
 use super::{BadObject, Files, Find, FoundBy, bytes};
-use crate::elf::{Bytes, DependencyKind, Malformed, Object};
+use crate::elf::{Bytes, Carrier, DependencyKind, ENDS, Malformed, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -64,6 +64,7 @@ impl Resolver {
             id,
             interpreter: None,
             loader: None,
+            carrier: None,
             objects: Vec::with_capacity(USUAL),
             at_start: 0,
             notes: Vec::new(),
@@ -80,6 +81,7 @@ impl Resolver {
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
             // Static, static-pie, or a library that needs nothing.
+            closure.carrier = Carrier::of(&files.part(id, 0, ENDS).unwrap_or_default(), &[]);
             closure.runs_on = self.releases.runs_on(files, &closure);
             return Ok(closure);
         }

@@ -30,11 +30,19 @@ impl Resolver {
         let callers = std::iter::once((None, closure.id));
         let callers: Vec<_> =
             callers.chain(closure.objects.iter().enumerate().map(|(at, object)| (Some(at), object.file))).collect();
+        let sonames: FxHashMap<FileId, Bytes> =
+            callers.iter().filter_map(|(_, file)| Some((*file, files.object(*file).ok()?.soname.clone()?))).collect();
+        let soname = |file: FileId| sonames.get(&file);
         for (by, file) in callers {
             let Some(libraries) = self.named_in(files, &loader, file) else { continue };
+            // A soname that is loaded is not searched for again (dlopen(3)), from wherever it was loaded.
+            let has = |object: &Loaded, library: &Loaded| {
+                object.file == library.file
+                    || object.needed == library.needed
+                    || soname(object.file).is_some_and(|soname| *soname == library.needed)
+            };
             let is_new = |library: &&Loaded| {
-                let has = |object: &Loaded| object.file == library.file;
-                library.file != closure.id && !closure.objects.iter().any(has)
+                library.file != closure.id && !closure.objects.iter().any(|object| has(object, library))
             };
             let new: Vec<MayOpen> =
                 libraries.iter().filter(is_new).map(|library| MayOpen { by, library: library.clone() }).collect();

@@ -36,6 +36,7 @@ pub(super) static ALL: &[BuiltIn] = built_in!(
     "modules",
     "network",
     "python",
+    "remaking",
     "science",
     "scripting",
     "servers",

@@ -1,10 +1,19 @@
 //! The commands that a shell script calls, guessed from its text: to be offered. Which of them are packed is for rules to
 //! say.
 //!
-//! What is a command in the end only a shell can say; this reads words where a command begins, and knows quotes,
-//! comments and here-documents well enough not to take prose for commands. What is there is for others to look up.
+//! What is a command in the end only a shell can say; this reads words where a command begins, and knows quotes, comments,
+//! here-documents, `case` and the assignments of the script well enough not to take prose for commands. What is there is
+//! for others to look up.
 
-use std::collections::BTreeSet;
+mod pieces;
+mod runners;
+mod words;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use runners::Runner;
+use words::{Piece, Word, here_document, is_assignment, matching, next};
 
 /// The longest script that is looked through.
 pub(crate) const MAX_LENGTH: usize = 1 << 20;
@@ -14,17 +23,12 @@ pub(crate) fn is_shell(name: &[u8]) -> bool {
     matches!(name, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh" | b"yash" | b"busybox" | b"rbash")
 }
 
-/// Words behind which another command begins.
-const BEFORE: [&[u8]; 19] = [
-    b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"exec", b"command", b"time", b"nohup",
-    b"xargs", b"env", b"sudo", b"nice", b"eval", b"trap",
-];
-
-/// Those among them that are programs.
-const RUNNERS: [&[u8]; 5] = [b"nohup", b"xargs", b"env", b"sudo", b"nice"];
+/// Words of the language behind which another command begins.
+const BEFORE: [&[u8]; 12] =
+    [b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"time", b"builtin", b"coproc"];
 
 /// What shells do themselves, and words of their language.
-const BUILT_IN: [&str; 75] = [
+const BUILT_IN: [&str; 76] = [
     "alias",
     "bg",
     "bind",
@@ -100,39 +104,115 @@ const BUILT_IN: [&str; 75] = [
     "wait",
     "while",
     "[",
+    "]]",
 ];
 
 /// The commands of a script, without those that the shell has itself and its own functions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
-    /// The names of all.
+    /// The names of all, and the paths of those that are called by one and lie in no directory of programs.
     pub(crate) all: BTreeSet<String>,
     /// Of those behind `exec`, in the place of which the script goes on.
     pub(crate) execs: BTreeSet<String>,
+    /// Files that it reads with `.` or `source`, or calls, by a path of which only the end is known: as `lib/x.sh` of
+    /// `. "$dir/lib/x.sh"`.
+    pub(crate) ends: BTreeSet<String>,
+    /// Files that it reads with `.` or `source`, by absolute paths.
+    pub(crate) sourced: BTreeSet<String>,
 }
 
 /// What the script `text` calls.
 pub(crate) fn commands(text: &[u8]) -> Calls {
     let mut scan = Scan::default();
     scan.text(text);
-    let Scan { mut calls, functions, .. } = scan;
-    calls.all.retain(|name| !functions.contains(name));
-    // A function is none to exec: it is looked up in PATH.
-    calls
+    scan.finish()
 }
 
 #[derive(Default)]
 struct Scan {
     calls: Calls,
     functions: BTreeSet<String>,
-    /// Whether the next command is what the script becomes.
-    is_exec: bool,
+    /// The values that are assigned somewhere in the script.
+    values: BTreeMap<Vec<u8>, Vec<Word>>,
+    /// Commands that a variable stands for, or begins.
+    computed: Vec<(Word, Use)>,
     /// How many substitutions it is in.
     depth: usize,
+    /// How many values were put together.
+    spent: Cell<usize>,
+}
+
+/// What is done with a word that is a command, or a file that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Call,
+    Exec,
+    Source,
 }
 
 /// As deep as substitutions are looked into; nobody writes deeper ones.
 const MAX_DEPTH: usize = 16;
+/// The most values of one variable, and of all words together.
+const MAX_VALUES: usize = 64;
+const MAX_SPENT: usize = 1 << 16;
+
+/// Where a `case` is that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    /// Before its `in`.
+    Word,
+    Patterns,
+    Commands,
+}
+
+/// What the next word is, on one level of the script.
+struct State {
+    /// It begins a command.
+    begins: bool,
+    how: Use,
+    /// A program was called that runs another one.
+    runner: Option<Runner>,
+    cases: Vec<Case>,
+    /// The variable of a `for`, whose words come next.
+    list: Option<Vec<u8>>,
+    /// The next word is the variable of a `for`.
+    is_variable: bool,
+    /// The words of `[[ ... ]]`.
+    is_test: bool,
+    /// The next word is a function's name.
+    is_function: bool,
+    /// `export`, `local` and their like, whose words may be assignments.
+    declares: bool,
+    /// How many of the next words are texts of scripts: those of `eval` and `trap`.
+    texts: usize,
+    /// Words such as `-exec` come before a command.
+    finds: bool,
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            begins: true,
+            how: Use::Call,
+            runner: None,
+            cases: Vec::new(),
+            list: None,
+            is_variable: false,
+            is_test: false,
+            is_function: false,
+            declares: false,
+            texts: 0,
+            finds: false,
+        }
+    }
+
+    /// Another command begins.
+    fn restart(&mut self) {
+        (self.begins, self.how, self.runner) = (true, Use::Call, None);
+        (self.list, self.is_variable, self.declares) = (None, false, false);
+        (self.texts, self.finds) = (0, false);
+    }
+}
 
 impl Scan {
     fn text(&mut self, text: &[u8]) {
@@ -146,20 +226,39 @@ impl Scan {
 
     fn lines(&mut self, text: &[u8]) {
         let mut at = 0;
-        let (mut begins, mut ends): (bool, Vec<Vec<u8>>) = (true, Vec::new());
+        let (mut state, mut ends): (State, Vec<Vec<u8>>) = (State::new(), Vec::new());
         while at < text.len() {
+            if state.cases.last() == Some(&Case::Patterns) {
+                at = self.patterns(text, at, &mut state);
+                continue;
+            }
             match text[at] {
                 b'\n' => {
                     at += 1;
-                    (begins, self.is_exec) = (true, false);
+                    if state.cases.last() != Some(&Case::Word) && !state.is_test {
+                        state.restart();
+                    }
                     for end in std::mem::take(&mut ends) {
-                        at = behind_document(text, at, &end);
+                        at = words::behind_document(text, at, &end);
                     }
                 }
                 b' ' | b'\t' | b'\r' => at += 1,
                 b'#' => at = next(text, at, b'\n'),
-                b';' | b'|' | b'&' | b'(' | b')' | b'`' => {
-                    (begins, self.is_exec) = (true, false);
+                b';' if state.cases.last() == Some(&Case::Commands)
+                    && matches!(text.get(at + 1), Some(b';' | b'&')) =>
+                {
+                    state.restart();
+                    state.cases.pop();
+                    state.cases.push(Case::Patterns);
+                    at += text[at..].iter().take_while(|byte| matches!(byte, b';' | b'&')).count();
+                }
+                b'(' if (state.begins || state.is_variable) && text.get(at + 1) == Some(&b'(') => {
+                    at = words::behind_sum(text, at + 2)
+                }
+                b';' | b'|' | b'&' | b'(' | b')' => {
+                    if !state.is_test {
+                        state.restart();
+                    }
                     at += 1;
                 }
                 b'<' | b'>' => {
@@ -175,280 +274,270 @@ impl Scan {
                 }
                 _ => {
                     let (word, behind) = self.word(text, at);
-                    let behind = behind.max(at + 1);
-                    at = behind;
-                    let Some(word) = word else {
-                        begins = false;
-                        continue;
-                    };
-                    let rest = &text[behind..];
-                    if matches!(rest.first(), Some(b'<' | b'>')) && word.iter().all(u8::is_ascii_digit) {
-                        // A descriptor that is redirected.
-                    } else if begins && rest.starts_with(b"()") || rest.starts_with(b" ()") {
-                        self.functions.extend(String::from_utf8(word));
-                    } else if word.is_empty() || BEFORE.contains(&&word[..]) || is_assignment(&word) {
-                        // Options of `xargs` and the like come before their command.
-                        self.is_exec |= begins && word == b"exec";
-                        if begins && RUNNERS.contains(&&word[..]) {
-                            let is_exec = self.is_exec;
-                            self.command(word);
-                            self.is_exec = is_exec;
-                        }
-                    } else if begins && word.starts_with(b"-") {
-                    } else if begins {
-                        self.command(word);
-                        begins = false;
-                    }
+                    at = behind.max(at + 1);
+                    at = self.take(word, text, at, &mut state);
                 }
             }
         }
     }
 
-    fn command(&mut self, word: Vec<u8>) {
-        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'[');
-        let name = match word.strip_prefix(b"/usr/bin/").or(word.strip_prefix(b"/bin/")) {
-            Some(name) => name.to_vec(),
-            None => word,
-        };
-        if name.iter().all(is_name) && name.first().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
-            let Some(name) = String::from_utf8(name).ok().filter(|name| !BUILT_IN.contains(&name.as_str())) else {
-                return;
-            };
-            if std::mem::take(&mut self.is_exec) {
-                self.calls.execs.insert(name.clone());
-            }
-            self.calls.all.insert(name);
-        }
-    }
-
-    /// A word, `None` where a part of it is computed, and where it ends. What is run to compute it is looked into.
-    fn word(&mut self, text: &[u8], mut at: usize) -> (Option<Vec<u8>>, usize) {
-        let (mut word, mut is_known) = (Vec::new(), true);
+    /// The patterns of a `case` up to the parenthesis behind them, or its end.
+    fn patterns(&mut self, text: &[u8], mut at: usize, state: &mut State) -> usize {
+        let mut is_first = true;
         while at < text.len() {
             match text[at] {
-                b'\'' => {
-                    let end = next(text, at + 1, b'\'');
-                    word.extend(&text[at + 1..end]);
-                    at = end + 1;
+                b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+                b'#' if is_first => at = next(text, at, b'\n'),
+                b'(' | b'|' => at += 1,
+                b')' => {
+                    state.restart();
+                    state.cases.pop();
+                    state.cases.push(Case::Commands);
+                    return at + 1;
                 }
-                b'"' => {
-                    let (inside, end) = self.quoted(text, at + 1);
-                    match inside {
-                        Some(inside) => word.extend(inside),
-                        None => is_known = false,
+                b';' | b'&' | b'<' | b'>' => at += 1,
+                _ => {
+                    let (word, behind) = self.word(text, at);
+                    at = behind.max(at + 1);
+                    if is_first && word.literal().as_deref() == Some(b"esac") {
+                        state.cases.pop();
+                        state.restart();
+                        state.begins = false;
+                        return at;
                     }
-                    at = end;
-                }
-                b'\\' => {
-                    word.extend(text.get(at + 1).filter(|byte| **byte != b'\n'));
-                    at += 2;
-                }
-                // `$'...'`, in which a backslash keeps what follows it.
-                b'$' if text.get(at + 1) == Some(&b'\'') => {
-                    is_known = false;
-                    at += 2;
-                    while at < text.len() && text[at] != b'\'' {
-                        at += if text[at] == b'\\' { 2 } else { 1 };
-                    }
-                    at += 1;
-                }
-                b'$' => {
-                    is_known = false;
-                    at = self.dollar(text, at);
-                }
-                b'`' => {
-                    is_known = false;
-                    let end = next(text, at + 1, b'`');
-                    self.text(&text[at + 1..end]);
-                    at = end + 1;
-                }
-                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'|' | b'&' | b'(' | b')' | b'<' | b'>' => break,
-                other => {
-                    word.push(other);
-                    at += 1;
+                    is_first = false;
                 }
             }
         }
-        (is_known.then_some(word), at.min(text.len()))
+        at
     }
 
-    /// What double quotes hold, `None` where a part of it is computed, and where it goes on behind them.
-    fn quoted(&mut self, text: &[u8], mut at: usize) -> (Option<Vec<u8>>, usize) {
-        let (mut inside, mut is_known) = (Vec::new(), true);
-        while at < text.len() {
-            match text[at] {
-                b'"' => return (is_known.then_some(inside), at + 1),
-                b'\\' => {
-                    inside.extend(text.get(at + 1));
-                    at += 2;
-                }
-                b'$' => {
-                    is_known = false;
-                    at = self.dollar(text, at);
-                }
-                b'`' => {
-                    is_known = false;
-                    let end = next(text, at + 1, b'`');
-                    self.text(&text[at + 1..end]);
-                    at = end + 1;
-                }
-                other => {
-                    inside.push(other);
-                    at += 1;
-                }
-            }
+    /// Takes one word; gives the place where it goes on.
+    fn take(&mut self, word: Word, text: &[u8], at: usize, state: &mut State) -> usize {
+        let literal = word.literal();
+        let rest = &text[at..];
+        if state.is_test {
+            state.is_test = literal.as_deref() != Some(b"]]");
+            return at;
         }
-        (None, text.len())
-    }
-
-    /// Where it goes on behind `$name`, `${...}` or `$(...)`, into the last of which it looks.
-    fn dollar(&mut self, text: &[u8], at: usize) -> usize {
-        let (open, close) = match text.get(at + 1) {
-            Some(b'(') => (b'(', b')'),
-            Some(b'{') => (b'{', b'}'),
-            Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'_' => {
-                return at
-                    + 1
-                    + text[at + 1..].iter().take_while(|it| it.is_ascii_alphanumeric() || **it == b'_').count();
+        match (state.cases.last(), literal.as_deref()) {
+            (Some(Case::Word), Some(b"in")) => {
+                state.cases.pop();
+                state.cases.push(Case::Patterns);
+                return at;
             }
-            Some(b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!') => return at + 2,
-            // No more than a dollar.
-            _ => return at + 1,
-        };
-        let end = matching(text, at + 2, open, close);
-        let is_sum = text[at + 2..].starts_with(b"(");
-        if open == b'(' && !is_sum {
-            self.text(&text[at + 2..end]);
-        }
-        end + 1
-    }
-}
-
-/// Where the bracket is that closes what opened before `at`, by counting: quotes among it are told apart.
-fn matching(text: &[u8], mut at: usize, open: u8, close: u8) -> usize {
-    let mut depth = 1;
-    while at < text.len() {
-        match text[at] {
-            b'\\' => at += 1,
-            b'\'' if open == b'(' => at = next(text, at + 1, b'\''),
-            byte if byte == open => depth += 1,
-            byte if byte == close => {
-                depth -= 1;
-                if depth == 0 {
-                    return at;
-                }
-            }
+            (Some(Case::Word), _) => return at,
             _ => {}
         }
-        at += 1;
+        if state.is_variable {
+            (state.is_variable, state.list) = (false, literal);
+            return at;
+        }
+        if let Some(variable) = state.list.clone() {
+            if literal.as_deref() != Some(b"in") {
+                self.assign(variable, word);
+            }
+            return at;
+        }
+        if std::mem::take(&mut state.is_function) {
+            self.functions.extend(literal.and_then(|name| String::from_utf8(name).ok()));
+            state.restart();
+            return at;
+        }
+        if matches!(rest.first(), Some(b'<' | b'>'))
+            && literal.as_ref().is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+        {
+            // A descriptor that is redirected.
+            return at;
+        }
+        if state.begins && (rest.starts_with(b"()") || rest.starts_with(b" ()")) {
+            self.functions.extend(literal.and_then(|name| String::from_utf8(name).ok()));
+            return at;
+        }
+        if (state.begins || state.declares) && is_assignment(&word) {
+            return self.assignment(word, text, at);
+        }
+        if state.texts > 0 {
+            state.texts -= 1;
+            literal.iter().for_each(|script| self.text(script));
+            return at;
+        }
+        if !state.begins
+            && state.finds
+            && literal.as_deref().is_some_and(|flag| runners::BEFORE_COMMAND.contains(&flag))
+        {
+            (state.begins, state.runner) = (true, None);
+            return at;
+        }
+        if let Some(runner) = &mut state.runner {
+            match runner.take(literal.as_deref(), is_assignment(&word)) {
+                runners::Next::Argument => return at,
+                runners::Next::Command => state.begins = true,
+                runners::Next::Text => literal.iter().for_each(|script| self.text(script)),
+                runners::Next::File => self.computed.push((word.clone(), Use::Source)),
+            }
+            state.runner = None;
+        }
+        if !state.begins {
+            return at;
+        }
+        self.begin(word, literal, state);
+        at
     }
-    text.len()
-}
 
-/// Where `byte` is from `at` on, or the end.
-fn next(text: &[u8], at: usize, byte: u8) -> usize {
-    text.get(at..).and_then(|rest| memchr::memchr(byte, rest)).map_or(text.len(), |found| at + found)
-}
-
-/// The word that ends the here-document that `<<` begins at `at`, and where it goes on in the line.
-fn here_document(text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
-    let rest = text[at..].strip_prefix(b"<<").filter(|rest| !rest.starts_with(b"<"))?;
-    let rest = rest.strip_prefix(b"-").unwrap_or(rest);
-    let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    let length = rest[blanks..].iter().take_while(|byte| !byte.is_ascii_whitespace() && **byte != b';').count();
-    let word: Vec<u8> =
-        rest[blanks..blanks + length].iter().copied().filter(|byte| !matches!(byte, b'"' | b'\'' | b'\\')).collect();
-    let behind = text.len() - rest.len() + blanks + length;
-    (!word.is_empty()).then_some((word, behind))
-}
-
-/// Where the line begins behind the one that is `end`, which may have tabs before it.
-fn behind_document(text: &[u8], mut at: usize, end: &[u8]) -> usize {
-    while at < text.len() {
-        let stop = next(text, at, b'\n');
-        let line = &text[at..stop];
-        at = (stop + 1).min(text.len());
-        if line.trim_ascii() == end {
-            break;
+    /// Takes a word that begins a command.
+    fn begin(&mut self, word: Word, literal: Option<Vec<u8>>, state: &mut State) {
+        let how = state.how;
+        let Some(name) = literal else {
+            state.begins = false;
+            self.computed.push((word, how));
+            return;
+        };
+        match &name[..] {
+            b"" => {}
+            name if BEFORE.contains(&name) => {}
+            b"exec" => (state.how, state.runner, state.begins) = (Use::Exec, Runner::of(b"exec"), false),
+            b"case" => state.cases.push(Case::Word),
+            b"for" | b"select" => (state.is_variable, state.begins) = (true, false),
+            b"[[" => (state.is_test, state.begins) = (true, false),
+            b"function" => (state.is_function, state.begins) = (true, false),
+            b"eval" => (state.texts, state.begins) = (usize::MAX, false),
+            b"trap" => (state.texts, state.begins) = (1, false),
+            b"." | b"source" => (state.runner, state.begins) = (Runner::of(b"."), false),
+            b"export" | b"local" | b"readonly" | b"declare" | b"typeset" => {
+                (state.declares, state.begins) = (true, false)
+            }
+            name if name.starts_with(b"-") => {}
+            name => {
+                let runner = Runner::of(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name));
+                (state.begins, state.how) = (false, if runner.is_some() { how } else { Use::Call });
+                state.runner = runner;
+                state.finds |= runners::FINDERS.contains(&name);
+                self.command(name, how);
+            }
         }
     }
-    at
-}
 
-fn is_assignment(word: &[u8]) -> bool {
-    let Some(at) = word.iter().position(|byte| *byte == b'=') else { return false };
-    let name = word[..at].strip_suffix(b"+").unwrap_or(&word[..at]);
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    /// `NAME=VALUE`, `NAME=(...)`; gives the place where it goes on.
+    fn assignment(&mut self, word: Word, text: &[u8], at: usize) -> usize {
+        let Some((name, value)) = word.split_assignment() else { return at };
+        if value.pieces.is_empty() && text.get(at) == Some(&b'(') {
+            // An array, of which the first is a command where it is called.
+            let end = matching(text, at + 1, b'(', b')');
+            let mut inside = at + 1;
+            while inside < end && matches!(text[inside], b' ' | b'\t' | b'\n') {
+                inside += 1;
+            }
+            if inside < end {
+                let (first, _) = self.word(&text[..end], inside);
+                self.assign(name, first);
+            }
+            return (end + 1).min(text.len());
+        }
+        self.assign(name, value);
+        at
+    }
+
+    fn assign(&mut self, name: Vec<u8>, value: Word) {
+        let values = self.values.entry(name).or_default();
+        if values.len() < MAX_VALUES && !value.pieces.is_empty() && !values.contains(&value) {
+            values.push(value);
+        }
+    }
+
+    /// Notes a command down, by its name or its path.
+    fn command(&mut self, word: &[u8], how: Use) {
+        let is_name =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'[' | b'@');
+        let Ok(text) = std::str::from_utf8(word) else { return };
+        if how == Use::Source {
+            let is_absolute = text.starts_with('/');
+            let files = if is_absolute { &mut self.calls.sourced } else { &mut self.calls.ends };
+            files.insert(text.trim_start_matches("./").to_owned());
+            return;
+        }
+        let name = words::in_program_directory(text).unwrap_or(text);
+        let is_path = name.starts_with('/') && name.bytes().all(|byte| is_name(&byte) || byte == b'/');
+        let is_plain = name.bytes().all(|byte| is_name(&byte)) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if is_path || is_plain {
+            self.note(name, how);
+        }
+    }
+
+    fn note(&mut self, name: &str, how: Use) {
+        if BUILT_IN.contains(&name) {
+            return;
+        }
+        if how == Use::Exec {
+            self.calls.execs.insert(name.to_owned());
+        }
+        self.calls.all.insert(name.to_owned());
+    }
+
+    /// Resolves what variables stand for, by all that is assigned to them anywhere.
+    fn finish(mut self) -> Calls {
+        for (word, how) in std::mem::take(&mut self.computed) {
+            for value in self.expand(&word, 0) {
+                match value {
+                    // A value may have arguments.
+                    Ok(text) => {
+                        let first = text.split(u8::is_ascii_whitespace).find(|part| !part.is_empty());
+                        let whole = if how == Use::Source { Some(&text[..]) } else { first };
+                        whole.into_iter().for_each(|word| self.command(word, how));
+                    }
+                    Err(end) => {
+                        let end = String::from_utf8_lossy(&end).into_owned();
+                        let name = end.rsplit('/').next().unwrap_or_default().to_owned();
+                        if how != Use::Source {
+                            self.command(name.as_bytes(), how);
+                        }
+                        if !name.is_empty() {
+                            self.calls.ends.insert(end.trim_start_matches('/').to_owned());
+                        }
+                    }
+                }
+            }
+        }
+        let Self { mut calls, functions, .. } = self;
+        calls.all.retain(|name| !functions.contains(name));
+        // A function is none to exec: it is looked up in PATH.
+        calls
+    }
+
+    /// The texts that a word may be; an error is the end of one that begins with something unknown.
+    fn expand(&self, word: &Word, depth: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
+        let mut texts: Vec<Result<Vec<u8>, Vec<u8>>> = vec![Ok(Vec::new())];
+        for piece in &word.pieces {
+            let values: Vec<Result<Vec<u8>, Vec<u8>>> = match piece {
+                Piece::Text(text) => vec![Ok(text.clone())],
+                Piece::Unknown => vec![Err(Vec::new())],
+                Piece::Variable(..) if depth == 4 || self.spent.get() > MAX_SPENT => vec![Err(Vec::new())],
+                Piece::Variable(name, default) => {
+                    let known = self.values.get(name).into_iter().flatten().chain(default.as_deref());
+                    let known: Vec<_> = known.flat_map(|value| self.expand(value, depth + 1)).collect();
+                    if known.is_empty() { vec![Err(Vec::new())] } else { known }
+                }
+            };
+            let mut grown = Vec::new();
+            for text in &texts {
+                for value in values.iter().take(MAX_VALUES) {
+                    grown.push(match (text, value) {
+                        (Ok(text), Ok(value)) => Ok([&text[..], value].concat()),
+                        // Only an end that begins with a slash says anything.
+                        (Ok(_), Err(end)) => Err(end.clone()),
+                        (Err(end), Ok(value)) => Err([&end[..], value].concat()),
+                        (Err(_), Err(end)) => Err(end.clone()),
+                    });
+                }
+            }
+            grown.truncate(MAX_VALUES);
+            self.spent.set(self.spent.get() + grown.len());
+            texts = grown;
+        }
+        texts.retain(|text| text.as_ref().map_or_else(|end| end.starts_with(b"/"), |text| !text.is_empty()));
+        texts
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(text: &str) -> String {
-        commands(text.as_bytes()).all.into_iter().collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn what_a_script_becomes() {
-        for (text, expected) in [
-            ("cmd=${0##*/}\nexec grep -E \"$@\"", "grep"),
-            ("if x; then exec a y | b; else exec c; fi; d", "a c"),
-            ("exec env A=b make; exec\nls", "env make"),
-            ("A=b exec nice -5 sleep 1", "nice sleep"),
-            ("exec 3>&1\nls; exec >log; cat", ""),
-            ("exec \"$PAGER\"\nls", ""),
-            ("exec $x ls", ""),
-            ("x=$(exec date) id", "date"),
-            ("(exec tar c) | gzip", "tar"),
-            ("# exec ls\necho exec rm", ""),
-        ] {
-            let execs = commands(text.as_bytes()).execs.into_iter().collect::<Vec<_>>().join(" ");
-            assert_eq!(execs, expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn commands_where_they_begin() {
-        for (text, expected) in [
-            ("#!/bin/sh\n# ls is great\nls -l | grep x && cat y; rm z &\n", "cat grep ls rm"),
-            ("if ! test -f x; then mkdir y; else touch z; fi", "mkdir touch"),
-            ("A=b C=\"d\" make all > log 2>&1 < in", "make"),
-            ("x=$(date +%s) y=`uname -m` z=\"a $(hostname -f) b\" echo", "date hostname uname"),
-            ("echo 'ls; rm' \"cat | wc\" # tr", ""),
-            ("for f in a b; do sed s/a/b/ \"$f\"; done", "sed"),
-            ("cat <<EOF >x\nls; rm\nEOF\ntar c", "cat tar"),
-            ("cat <<-'E O'\n\tls\n\tE\ntar c", "cat"),
-            ("usage() {\n awk x\n}\nusage\nown_thing () { id; }\nown_thing", "awk id"),
-            ("exec gzip -cd \"$@\"", "gzip"),
-            ("find . | xargs -0 chmod 644", "chmod find xargs"),
-            ("$TOOL x; \"$a/b\" y; ${PAGER:-less} z", ""),
-            ("/usr/bin/id; /bin/stat; /opt/x/y", "id stat"),
-            ("case $1 in\n -h) head x;;\n *) tail y;;\nesac", "head tail"),
-            ("n=$((1 + (2 * 3))); tee x", "tee"),
-            ("a \\\n b; c", "a c"),
-            ("cmd <(sort x)", "cmd sort"),
-            ("x=$'\\n\\''; a 'b;c'", "a"),
-            ("grep \"x$\" y; b", "b grep"),
-            ("echo \"$\"'; c'; a", "a"),
-            ("f \"$@\" $# $$; a", "a f"),
-            ("usage () {\n    cat <<EOF\nUsage: $P x\nEOF\n}\na", "a cat"),
-            ("'unclosed", "unclosed"),
-            ("\"unclosed $(x", "x"),
-            ("", ""),
-        ] {
-            assert_eq!(found(text), expected, "{text}");
-        }
-    }
-
-    /// Whatever is in it, it ends.
-    #[test]
-    fn odd_texts_end() {
-        for text in
-            ["$", "$(", "${", "`", "\\", "<<", "<<-", "<", ">", "\"", "'", "$((", "(((", "\0\0", "<<X", "$(`\"$("]
-        {
-            let _ = found(text);
-            let _ = found(&text.repeat(50_000));
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 
 pub(crate) mod calls;
 mod env;
+pub(crate) mod languages;
 
 pub(crate) use env::{Program, program_of_env};
 

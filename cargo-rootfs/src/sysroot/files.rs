@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::{End, Sysroot, ahead, disk};
-use crate::elf::{Bytes, Object, PathText};
+use crate::elf::{Bytes, Carrier, ENDS, Object, PathText, Stripped};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 
@@ -13,8 +13,35 @@ impl Sysroot {
     /// The indices of those of `functions` that the file imports; none for a file that is not ELF.
     pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
-        let handle = self.open_file(file);
-        handle.and_then(|handle| object.imports_of(&handle, functions)).unwrap_or_default()
+        let Ok(handle) = self.open_file(file) else { return Vec::new() };
+        let imports = object.imports_of(&handle, functions).unwrap_or_default();
+        if imports.is_empty() && object.is_static_glibc(&handle).unwrap_or(false) {
+            // A tool's author knows what it wants; of the project's own program nobody else does.
+            let is_own = matches!(self.files[file.0].place, super::Place::Outside(_));
+            let stripped = if is_own { Stripped::Calls } else { Stripped::CallsNothing };
+            return object.static_calls(&handle, functions, stripped).unwrap_or_default();
+        }
+        imports
+    }
+
+    /// Whether a file is a program that has glibc in itself.
+    pub(crate) fn is_static_glibc(&mut self, file: FileId) -> bool {
+        let Ok(object) = self.object(file) else { return false };
+        self.open_file(file).and_then(|handle| object.is_static_glibc(&handle)).unwrap_or(false)
+    }
+
+    /// The texts among the file's constants that hold one of `words` whole; none for a file that is not ELF.
+    pub(crate) fn constants_with(&mut self, file: FileId, words: &[&[u8]]) -> Vec<Bytes> {
+        let Ok(object) = self.object(file) else { return Vec::new() };
+        let texts = self.open_file(file).and_then(|handle| object.constants_with(&handle, words));
+        texts.unwrap_or_default().into_iter().collect()
+    }
+
+    /// The program that an executable carries inside.
+    pub(crate) fn carrier(&mut self, file: FileId) -> Option<Carrier> {
+        let head = self.head(file, ENDS as u64);
+        let from = self.files[file.0].stat.size.saturating_sub(ENDS as u64);
+        Carrier::of(&head, &self.part(file, from, ENDS).unwrap_or_default())
     }
 
     /// Which of `words` stand alone among the constants of a file; none of what is no ELF file.

@@ -82,6 +82,11 @@ pub(super) fn inside(lab: &Lab) -> Result<()> {
         let said = visitor.script(lab, devices).run()?;
         ensure!(said.stdout == "4\n3\n/dev/pts:\nptmx\n\n/dev/shm:\nshared\n", "{}", said.report("/dev"));
 
+        let sys = "while read -r from at type options rest; do [ $at != /sys ] || echo $type ${options%%,*}; done < /proc/mounts; \
+                   ls /sys/kernel > /dev/null && ! echo x > /sys/kernel/profiling";
+        let said = visitor.script(lab, sys).run()?;
+        ensure!(said.stdout == "sysfs ro\n", "{}", said.report("/sys"));
+
         // What is written, taken away or replaced is so for one run.
         let change = "echo x >> /etc/passwd && rm /usr/bin/ls && echo new > /usr/bin/stat && ! ls";
         let before = fs::read("/usr/bin/stat").context("read /usr/bin/stat")?;

@@ -4,6 +4,7 @@
 //! offered. Rules run before, and a file that one covers is not asked about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
@@ -352,9 +353,14 @@ impl Weighing<'_, '_, '_, '_> {
         /// A compiler's packages depend on as many.
         const MOST_NAMES: usize = 512;
         let Some(&owner) = owners.first() else { return };
+        // The commands that a script calls, where its language is known.
+        let script = self.worklist.worked.scripts.iter().find(|script| script.realpath == subject.realpath);
+        let called: BTreeSet<Arc<str>> = script.iter().flat_map(|script| script.calls.iter().cloned()).collect();
+        // What every system has nobody depends on (Debian policy, 3.8), and scripts call it most.
+        let core = if called.is_empty() { Vec::new() } else { database.core() };
         let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
         let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
-        for id in needs(database, owner) {
+        for id in needs(database, owner).into_iter().chain(core) {
             if self.evidence.judge.is_self_contained_package(database.package(id).name.as_bytes()) {
                 continue;
             }
@@ -381,6 +387,10 @@ impl Weighing<'_, '_, '_, '_> {
         let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
         let words = match subject.file {
             Some(file) => self.worklist.view.words_of(file, &names),
+            None if !called.is_empty() => {
+                let is_called = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| called.contains(name));
+                (0..names.len()).filter(|at| is_called(&names[*at])).collect()
+            }
             None => {
                 // A script.
                 let text = self.worklist.view.read_small(&subject.realpath, LONGEST_SCRIPT).unwrap_or_default();

@@ -1,0 +1,186 @@
+//! System accounts with fixed numbers that packed files name: those of Debian's base-passwd, of which the template has none.
+//!
+//! Names in programs count where they look accounts up, and names in configuration where a user or group is expected.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::place::Layout;
+use super::worklist::Worklist;
+use crate::elf::Bytes;
+use crate::error::Result;
+use crate::path::RootfsPath;
+use crate::resolve::FileId;
+use crate::rootfs::Origin;
+use crate::sysroot::Sysroot;
+
+const PASSWD: &str = include_str!("../../templates/policy/base-passwd.passwd");
+const GROUP: &str = include_str!("../../templates/policy/base-passwd.group");
+
+/// Functions by which a program becomes another account.
+const LOOKUPS: [&str; 5] = ["getpwnam", "getpwnam_r", "getgrnam", "getgrnam_r", "initgroups"];
+
+/// Names that are words of other things as well, such as facilities of syslog(3): alone they say nothing.
+const WORDS: [&str; 25] = [
+    "adm", "audio", "backup", "bin", "daemon", "dip", "disk", "fax", "floppy", "games", "irc", "list", "lp", "mail",
+    "man", "news", "operator", "src", "sudo", "sys", "tape", "tty", "users", "video", "voice",
+];
+
+/// The longest file of configuration that is read.
+const LONGEST: usize = 256 << 10;
+
+/// The accounts and groups that are named, each with the first file that names it.
+pub(super) type Accounts = BTreeMap<&'static str, RootfsPath>;
+
+/// Finds the accounts that packed programs and the files `taken` name.
+pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Accounts {
+    let mut found = Accounts::new();
+    let functions: Vec<Box<[u8]>> = LOOKUPS.iter().map(|name| Box::from(name.as_bytes())).collect();
+    let names: Vec<&[u8]> = known().map(str::as_bytes).collect();
+    let mut seen: BTreeSet<FileId> = BTreeSet::new();
+    let closures = worklist.worked.closures.iter();
+    let files = closures.flat_map(|closure| {
+        let own = std::iter::once((closure.id, closure.realpath.clone()));
+        own.chain(closure.objects.iter().map(|object| (object.file, object.realpath.clone())))
+    });
+    for (file, path) in files.filter(|(file, _)| seen.insert(*file)).collect::<Vec<_>>() {
+        if is_libc(path.file_name()) || worklist.view.imports_of(file, &functions).is_empty() {
+            continue;
+        }
+        for text in worklist.view.constants_with(file, &names) {
+            for name in in_constant(&text) {
+                found.entry(name).or_insert_with(|| path.clone());
+            }
+        }
+    }
+    for path in taken.iter().filter(|path| is_configuration(path)) {
+        let names = in_configuration(worklist.view, path);
+        for name in names {
+            found.entry(name).or_insert_with(|| path.clone());
+        }
+    }
+    found
+}
+
+/// Adds the accounts to the template's.
+pub(super) fn lay_out(layout: &mut Layout<'_>, accounts: &Accounts) -> Result<()> {
+    for (name, because) in accounts {
+        let why = "the account or group that it names, as Debian's base-passwd has it";
+        let origin = Origin::Rule { name: "accounts".into(), why: why.into(), because: because.clone() };
+        let account = line(PASSWD, name);
+        if let Some(account) = account {
+            layout.add_line(&RootfsPath::root().join(b"etc/passwd"), account, &origin)?;
+        }
+        let primary = account.and_then(|line| line.split(':').nth(3));
+        let by_number = primary.and_then(|id| GROUP.lines().find(|line| line.split(':').nth(2) == Some(id)));
+        for group in [line(GROUP, name), by_number].into_iter().flatten() {
+            layout.add_line(&RootfsPath::root().join(b"etc/group"), group, &origin)?;
+        }
+    }
+    Ok(())
+}
+
+fn known() -> impl Iterator<Item = &'static str> {
+    let names: BTreeSet<&str> = PASSWD.lines().chain(GROUP.lines()).filter_map(|line| line.split(':').next()).collect();
+    names.into_iter()
+}
+
+fn line(file: &'static str, name: &str) -> Option<&'static str> {
+    file.lines().find(|line| line.split(':').next() == Some(name))
+}
+
+fn is_libc(name: &[u8]) -> bool {
+    name.starts_with(b"libc.") || name.starts_with(b"libc-") || name.starts_with(b"ld-")
+}
+
+/// The accounts that one text among constants names: it is such a name, or says that one is a user or group.
+fn in_constant(text: &Bytes) -> Vec<&'static str> {
+    let text = String::from_utf8_lossy(text);
+    match known().find(|name| *name == text) {
+        Some(name) if WORDS.contains(&name) => Vec::new(),
+        Some(name) => vec![name],
+        None => in_line(&text),
+    }
+}
+
+fn is_configuration(path: &RootfsPath) -> bool {
+    let directories = ["/etc", "/usr/lib/tmpfiles.d", "/usr/lib/systemd", "/lib/systemd", "/usr/lib/sysusers.d"];
+    directories.iter().any(|directory| {
+        let rest = path.as_bytes().strip_prefix(directory.as_bytes());
+        rest.is_some_and(|rest| rest.first() == Some(&b'/'))
+    })
+}
+
+fn in_configuration(view: &mut Sysroot, path: &RootfsPath) -> Vec<&'static str> {
+    let Some(text) = view.read_small(path, LONGEST).and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return Vec::new();
+    };
+    let is_tmpfiles = path.parent().is_some_and(|directory| directory.file_name() == b"tmpfiles.d");
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+    lines.flat_map(|line| if is_tmpfiles { of_tmpfiles(line) } else { in_line(line) }).collect()
+}
+
+/// The user and the group of a line of tmpfiles.d(5).
+fn of_tmpfiles(line: &str) -> Vec<&'static str> {
+    let fields = line.split_whitespace().skip(3).take(2);
+    fields.filter_map(|field| known().find(|name| *name == field)).collect()
+}
+
+/// Names behind a word such as `user`, `Group=` or `chown`.
+fn in_line(line: &str) -> Vec<&'static str> {
+    let is_between = |c: char| c.is_whitespace() || "=:;\"',(){}".contains(c);
+    let words: Vec<&str> = line.split(is_between).filter(|word| !word.is_empty()).collect();
+    let mut found = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let word = word.to_ascii_lowercase();
+        // `su root adm` and `create 0640 www-data adm` of logrotate(8), `chown www-data:adm`.
+        let reach = match word.as_str() {
+            "chown" | "chgrp" | "su" => 2,
+            "create" => 3,
+            word if ["user", "group", "groups", "owner"].iter().any(|end| word.ends_with(end)) => 1,
+            _ => 0,
+        };
+        let behind = words.iter().skip(at + 1).take(reach);
+        found.extend(behind.filter_map(|word| known().find(|name| name == word)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_where_an_account_is_expected() {
+        for (line, expected) in [
+            ("User www-data", "www-data"),
+            ("user www-data;", "www-data"),
+            ("cache_effective_user proxy", "proxy"),
+            ("User=daemon", "daemon"),
+            ("SupplementaryGroups=video audio", "video"),
+            ("export APACHE_RUN_USER=www-data", "www-data"),
+            ("create 0640 www-data adm", "www-data adm"),
+            ("su root list", "list"),
+            ("chown backup:src /x", "backup src"),
+            ("mail list news", ""),
+            ("the user of it", ""),
+            ("root", ""),
+        ] {
+            assert_eq!(in_line(line).join(" "), expected, "{line}");
+        }
+        assert_eq!(of_tmpfiles("d /run/squid 0755 proxy proxy -").join(" "), "proxy proxy");
+    }
+
+    #[test]
+    fn words_alone_are_no_accounts_in_programs() {
+        let named = |text: &str| in_constant(&Bytes::from(text.as_bytes())).join(" ");
+        assert_eq!([named("www-data"), named("mail"), named("run as user mail")], ["www-data", "", "mail"]);
+    }
+
+    #[test]
+    fn each_account_has_its_group() {
+        for account in PASSWD.lines().map(|line| line.split(':').collect::<Vec<_>>()) {
+            assert_eq!(account.len(), 7, "{account:?}");
+            assert!(GROUP.lines().any(|line| line.split(':').nth(2) == Some(account[3])), "{account:?}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Words of a shell script as they are read: quotes, variables and substitutions. What is run to compute one is looked into.
+
+use super::words::{Piece, Word, matching, next};
+use super::{MAX_DEPTH, Scan};
+
+impl Scan {
+    /// A word, and where it ends. What is run to compute it is looked into.
+    pub(super) fn word(&mut self, text: &[u8], mut at: usize) -> (Word, usize) {
+        let mut word = Word::default();
+        while at < text.len() {
+            match text[at] {
+                b'\'' => {
+                    let end = next(text, at + 1, b'\'');
+                    word.push(&text[at + 1..end]);
+                    at = end + 1;
+                }
+                b'"' => at = self.quoted(text, at + 1, &mut word),
+                b'\\' => {
+                    word.push(text.get(at + 1..at + 2).filter(|byte| byte != b"\n").unwrap_or_default());
+                    at += 2;
+                }
+                // `$'...'`, in which a backslash keeps what follows it.
+                b'$' if text.get(at + 1) == Some(&b'\'') => {
+                    word.pieces.push(Piece::Unknown);
+                    at += 2;
+                    while at < text.len() && text[at] != b'\'' {
+                        at += if text[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at += 1;
+                }
+                b'$' => at = self.dollar(text, at, &mut word),
+                b'`' => at = self.backquotes(text, at, &mut word),
+                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'|' | b'&' | b'(' | b')' | b'<' | b'>' => break,
+                other => {
+                    word.push(&[other]);
+                    at += 1;
+                }
+            }
+        }
+        (word, at.min(text.len()))
+    }
+
+    /// Adds what double quotes hold; gives the place behind them.
+    fn quoted(&mut self, text: &[u8], mut at: usize, word: &mut Word) -> usize {
+        // An empty text is one, too.
+        word.push(b"");
+        while at < text.len() {
+            match text[at] {
+                b'"' => return at + 1,
+                b'\\' => {
+                    word.push(text.get(at + 1..at + 2).unwrap_or_default());
+                    at += 2;
+                }
+                b'$' => at = self.dollar(text, at, word),
+                b'`' => at = self.backquotes(text, at, word),
+                other => {
+                    word.push(&[other]);
+                    at += 1;
+                }
+            }
+        }
+        // It does not end, so nobody knows what it is.
+        word.pieces.push(Piece::Unknown);
+        text.len()
+    }
+
+    fn backquotes(&mut self, text: &[u8], at: usize, word: &mut Word) -> usize {
+        word.pieces.push(Piece::Unknown);
+        let end = next(text, at + 1, b'`');
+        self.text(&text[at + 1..end]);
+        end + 1
+    }
+
+    /// Adds `$name`, `${...}` or `$(...)`, into the last of which it looks; gives the place behind it.
+    fn dollar(&mut self, text: &[u8], at: usize, word: &mut Word) -> usize {
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let name = |from: usize| text[from..].iter().take_while(|byte| is_name(byte)).count();
+        match text.get(at + 1) {
+            Some(b'(') => {
+                word.pieces.push(Piece::Unknown);
+                let end = matching(text, at + 2, b'(', b')');
+                if !text[at + 2..].starts_with(b"(") {
+                    self.text(&text[at + 2..end]);
+                }
+                end + 1
+            }
+            Some(b'{') => {
+                let end = matching(text, at + 2, b'{', b'}');
+                let length = name(at + 2).min(end - at - 2);
+                let (variable, rest) = text[at + 2..end].split_at(length);
+                let index = if rest.starts_with(b"[") { next(rest, 0, b']') + 1 } else { 0 };
+                let rest = rest.get(index..).unwrap_or_default();
+                let op = rest.strip_prefix(b":").unwrap_or(rest);
+                let default =
+                    op.strip_prefix(b"-").or_else(|| op.strip_prefix(b"=")).filter(|_| self.depth < MAX_DEPTH);
+                let is_plain = !variable.is_empty() && !variable[0].is_ascii_digit();
+                match default {
+                    Some(default) => {
+                        let mut value = Word::default();
+                        self.depth += 1;
+                        let end = default.len();
+                        let mut inside = 0;
+                        while inside < end {
+                            inside = match default[inside] {
+                                b'"' => self.quoted(default, inside + 1, &mut value),
+                                b'$' => self.dollar(default, inside, &mut value),
+                                b'`' => self.backquotes(default, inside, &mut value),
+                                other => {
+                                    value.push(&[other]);
+                                    inside + 1
+                                }
+                            };
+                        }
+                        self.depth -= 1;
+                        if op.starts_with(b"=") {
+                            self.assign(variable.to_vec(), value.clone());
+                        }
+                        word.pieces.push(Piece::Variable(variable.to_vec(), Some(Box::new(value))));
+                    }
+                    None if is_plain && rest.is_empty() => {
+                        word.pieces.push(Piece::Variable(variable.to_vec(), None));
+                    }
+                    None => word.pieces.push(Piece::Unknown),
+                }
+                end + 1
+            }
+            Some(byte) if byte.is_ascii_alphabetic() || *byte == b'_' => {
+                let length = name(at + 1);
+                word.pieces.push(Piece::Variable(text[at + 1..at + 1 + length].to_vec(), None));
+                at + 1 + length
+            }
+            Some(b'0'..=b'9' | b'@' | b'*' | b'#' | b'?' | b'-' | b'$' | b'!') => {
+                word.pieces.push(Piece::Unknown);
+                at + 2
+            }
+            // No more than a dollar.
+            _ => {
+                word.push(b"$");
+                at + 1
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The commands that a script of Perl or Python calls, guessed from its text, as [`super::calls`] does for shells.
+//!
+//! Only strings count that are given to a function which runs commands, that name a program by its path, or that are
+//! assigned to a variable which is given to such a function.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::calls;
+
+/// Whether an interpreter of this name takes scripts of one of these languages.
+pub(crate) fn is_known(name: &[u8]) -> bool {
+    name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy")
+}
+
+/// Functions that run a command, by the last part of their names.
+const RUN: [&str; 17] = [
+    "run",
+    "call",
+    "check_call",
+    "check_output",
+    "getoutput",
+    "getstatusoutput",
+    "which",
+    "find_executable",
+    "capture",
+    "system",
+    "systemcall",
+    "exec",
+    "popen",
+    "execute",
+    "qx",
+    "sh",
+    "command",
+];
+
+/// Parts of the names of others, as `spawnvp`, `execlp`, `run_command`.
+const RUN_PARTS: [&str; 6] = ["exec", "spawn", "popen", "system", "_command", "_cmd"];
+
+/// What the script `text` calls: names, and paths of what lies in no directory of programs.
+pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
+    let mut scan = Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new() };
+    scan.all();
+    let Scan { mut names, assigned, given, .. } = scan;
+    for variable in given {
+        names.extend(assigned.get(variable).into_iter().flatten().cloned());
+    }
+    names
+}
+
+struct Scan<'t> {
+    text: &'t [u8],
+    names: BTreeSet<String>,
+    /// What the strings that are assigned to each variable call.
+    assigned: BTreeMap<&'t [u8], BTreeSet<String>>,
+    /// Variables that are given to functions which run commands.
+    given: BTreeSet<&'t [u8]>,
+}
+
+/// The longest string that is looked at.
+const MAX_STRING: usize = 4096;
+
+impl<'t> Scan<'t> {
+    fn all(&mut self) {
+        let text = self.text;
+        let (mut at, mut is_line_start) = (0, true);
+        while at < text.len() {
+            let byte = text[at];
+            let starts_line = std::mem::replace(&mut is_line_start, byte == b'\n');
+            match byte {
+                b'#' if at == 0 || text[at - 1].is_ascii_whitespace() => at = end_of_line(text, at),
+                // Perl's documentation (perlpod(1)).
+                b'=' if starts_line && text.get(at + 1).is_some_and(u8::is_ascii_alphabetic) => {
+                    let end = memchr::memmem::find(&text[at..], b"\n=cut").map_or(text.len(), |end| at + end + 1);
+                    at = end_of_line(text, end);
+                }
+                b'"' | b'\'' if text[at..].starts_with(&[byte; 3]) => {
+                    let end = memchr::memmem::find(&text[at + 3..], &[byte; 3]);
+                    at = end.map_or(text.len(), |end| at + 3 + end + 3);
+                }
+                // `$'` and `$"` are variables of Perl's.
+                b'"' | b'\'' | b'`' if at > 0 && text[at - 1] == b'$' => at += 1,
+                b'"' | b'\'' | b'`' => {
+                    let end = end_of_string(text, at);
+                    self.string(at, end, byte == b'`');
+                    at = end + 1;
+                }
+                byte if is_word(byte) => {
+                    let end = at + text[at..].iter().take_while(|byte| is_word(**byte)).count();
+                    at = self.word(at, end);
+                }
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// A word: a function that is given a variable, or `qx`.
+    fn word(&mut self, start: usize, end: usize) -> usize {
+        let text = self.text;
+        let word = &text[start..end];
+        if word == b"qx" {
+            let close = match text.get(end) {
+                Some(b'{') => b'}',
+                Some(b'(') => b')',
+                Some(b'[') => b']',
+                Some(other @ (b'/' | b'|' | b'!')) => *other,
+                _ => return end,
+            };
+            let stop = memchr::memchr(close, &text[end + 1..]).map_or(text.len(), |at| end + 1 + at);
+            self.names.extend(calls::commands(&text[end + 1..stop]).all);
+            return stop.min(text.len());
+        }
+        if runs(word) {
+            let rest = &text[end..];
+            let skipped =
+                rest.iter().take_while(|byte| matches!(byte, b' ' | b'(' | b'[' | b'$' | b'@' | b'*')).count();
+            let is_call = skipped > 0 && rest.get(skipped).is_some_and(u8::is_ascii_alphabetic);
+            if is_call {
+                let name = &rest[skipped..];
+                let length = name.iter().take_while(|byte| is_word(**byte)).count();
+                self.given.insert(&name[..length]);
+            }
+        }
+        end
+    }
+
+    /// A string from one quote to the next.
+    fn string(&mut self, start: usize, end: usize, is_command: bool) {
+        let text = &self.text[(start + 1).min(end)..end];
+        if text.is_empty() || text.len() > MAX_STRING {
+            return;
+        }
+        let before = &self.text[..start];
+        // Prefixes of Python's strings.
+        let prefix = before.iter().rev().take_while(|byte| matches!(byte, b'r' | b'b' | b'f' | b'u')).count();
+        let before = match before.len().checked_sub(prefix + 1).map(|at| before[at]) {
+            Some(byte) if prefix > 0 && !is_word(byte) => &before[..before.len() - prefix],
+            _ => before,
+        };
+        let called = || calls::commands(text).all;
+        let trimmed = text.trim_ascii();
+        // open(F, "command |") and open(F, "| command") of Perl's.
+        let piped = trimmed.strip_suffix(b"|").or_else(|| trimmed.strip_prefix(b"|")).filter(|rest| rest.len() > 1);
+        if let Some(piped) = piped {
+            self.names.extend(calls::commands(piped).all);
+        } else if is_command {
+            self.names.extend(called());
+        } else {
+            match context(before) {
+                Context::Run => self.names.extend(called()),
+                Context::Assigned(variable) => {
+                    self.names.extend(program(text));
+                    self.assigned.entry(variable).or_default().extend(called());
+                }
+                Context::None => self.names.extend(program(text)),
+            }
+        }
+    }
+}
+
+/// What stands before a string.
+enum Context<'t> {
+    /// A function that runs commands.
+    Run,
+    /// A variable that it is assigned to.
+    Assigned(&'t [u8]),
+    None,
+}
+
+fn context(before: &[u8]) -> Context<'_> {
+    let rest = trim_end(before, |byte| byte.is_ascii_whitespace() || matches!(byte, b'(' | b'[' | b'&'));
+    if rest.ends_with(b"'-|',") || rest.ends_with(b"\"-|\",") {
+        return Context::Run;
+    }
+    if let Some(left) = rest.strip_suffix(b"=") {
+        let left = trim_end(left, |byte| byte == b' ' || byte == b'|' || byte == b':');
+        let length = left.iter().rev().take_while(|byte| is_word(**byte)).count();
+        let name = &left[left.len() - length..];
+        return if name.is_empty() { Context::None } else { Context::Assigned(name) };
+    }
+    let length = rest.iter().rev().take_while(|byte| is_word(**byte)).count();
+    if runs(&rest[rest.len() - length..]) { Context::Run } else { Context::None }
+}
+
+fn trim_end(text: &[u8], is_dropped: impl Fn(u8) -> bool) -> &[u8] {
+    let length = text.iter().rev().take_while(|byte| is_dropped(**byte)).count();
+    &text[..text.len() - length]
+}
+
+/// Whether a function of this name runs commands.
+fn runs(name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    let name = name.to_ascii_lowercase();
+    RUN.contains(&name.as_str()) || RUN_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// The name of a program that a string gives by its path in a directory of programs.
+fn program(text: &[u8]) -> Option<String> {
+    let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/');
+    if !text.starts_with(b"/") || !text.iter().all(is_path) {
+        return None;
+    }
+    calls::commands(text).all.into_iter().find(|name| !name.starts_with('/'))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+fn end_of_line(text: &[u8], at: usize) -> usize {
+    memchr::memchr(b'\n', &text[at.min(text.len())..]).map_or(text.len(), |end| at + end)
+}
+
+/// Where the quote is that ends the string which begins at `at`, or its line.
+fn end_of_string(text: &[u8], at: usize) -> usize {
+    let quote = text[at];
+    let mut end = at + 1;
+    while end < text.len() && text[end] != quote && text[end] != b'\n' {
+        end += if text[end] == b'\\' { 2 } else { 1 };
+    }
+    end.min(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::commands;
+
+    #[test]
+    fn commands_of_perl_and_python() {
+        for (text, expected) in [
+            ("my $g = &which('groupadd');\n&systemcall($g, '-g', $id);", "groupadd"),
+            ("&systemcall('/usr/sbin/usermod', '-a');", "usermod"),
+            ("my $cmd = \"gzip\"; system($cmd, \"-9\");", "gzip"),
+            ("my %h = ('date' => 1, 'sort' => 2);", ""),
+            ("my $x = `uname -m`; my @l = qx{ls -l}; exec 'tar', 'c';", "ls tar uname"),
+            ("open(F, \"gzip -dc $f |\"); open(my $p, '-|', 'sort', 'x'); open(G, '| tee y');", "gzip sort tee"),
+            ("# system('rm')\n=head1 X\n\nsystem('rm')\n\n=cut\nsystem 'cat x | wc';", "cat wc"),
+            ("import subprocess\nsubprocess.run(['git', 'log'])\nos.system(f\"tar c {x}\")", "git tar"),
+            ("cmd = ['apt-get', 'update']\nsubprocess.check_call(cmd)\nother = 'sort'", "apt-get"),
+            ("shutil.which(\"xz\"); os.execvp('nice', a); Popen((\"sed\", x))", "nice sed xz"),
+            ("\"\"\"Calls run('rm').\"\"\"\nsh = '/bin/sh'\nx = {'a': '/usr/bin/env'}", "env sh"),
+            ("print('ls'); re.compile('find'); 'cat'", ""),
+            ("subprocess.run(['/opt/x/y', 'z'])", "/opt/x/y"),
+            ("$'; $\"; 'unclosed\nsystem(\"id\")", "id"),
+        ] {
+            let found: Vec<_> = commands(text.as_bytes()).into_iter().collect();
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn odd_texts_end() {
+        for text in ["\"", "'", "`", "\"\"\"", "qx", "qx{", "=x", "system(", "\\", "='", "r'", "|", "$'"] {
+            let _ = commands(text.as_bytes());
+            let _ = commands(text.repeat(20_000).as_bytes());
+        }
+    }
+}
