@@ -8,6 +8,7 @@ mod bench;
 mod differential;
 mod e2e;
 mod host;
+mod libraries;
 mod made;
 mod oracle;
 mod parallel;
@@ -47,6 +48,8 @@ usage: cargo xtask TASK
                      commands drawn from a root of a thousand packages say and find the same as in the whole root
   release [--dry-run] [TARGET]
                      static archives, an image, checksums and notes in target/dist (--dry-run: without a tag)
+  libraries [--quick] [FILTER]
+                     Rust programs linked with native libraries that open data or plugins do their jobs, packed alone
   oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick] [--strict]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
@@ -105,6 +108,8 @@ fn task(args: &[&str]) -> Option<Result<()>> {
         ("tools", ["--without-rules"], 0 | 1) => tools::run(Tier::Full, By::OursWithoutRules, filter),
         ("release", [], 0 | 1) => release::run(filter, false),
         ("release", ["--dry-run"], 0 | 1) => release::run(filter, true),
+        ("libraries", [], 0 | 1) => libraries::run(Tier::Full, filter),
+        ("libraries", ["--quick"], 0 | 1) => libraries::run(Tier::Quick, filter),
         ("oracle", [], 1) => oracle::run(filter),
         ("bench", [], 0) => bench::run(Tier::Full, Verdict::Printed),
         ("bench", ["--quick"], 0) => bench::run(Tier::Quick, Verdict::Printed),

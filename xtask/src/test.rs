@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::made::cargo;
 use crate::stage::{self, Tier};
-use crate::{bench, differential, e2e, host, projects, setup, tools};
+use crate::{bench, differential, e2e, host, libraries, projects, setup, tools};
 
 /// `cargo xtask test`: what a change must pass before anybody looks at it.
 pub(crate) fn run() -> Result<()> {
@@ -36,6 +36,7 @@ pub(crate) fn accept() -> Result<()> {
         ("tools", &|| tools::run(Tier::Full, tools::By::Ours, "")),
         ("tools, each from packages", &|| tools::run(Tier::Full, tools::By::Provisioned, "")),
         ("tools, a sample of all", &|| tools::sample::run(tools::sample::COUNT, tools::sample::SEED)),
+        ("libraries", &|| libraries::run(Tier::Full, "")),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),
         ("bench", &|| bench::run(Tier::Quick, bench::Verdict::Printed)),

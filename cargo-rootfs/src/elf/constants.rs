@@ -25,7 +25,7 @@ impl Object {
     ///
     /// Those of reading.
     pub fn constants_with<F: ReadAt + ?Sized>(&self, file: &F, words: &[&[u8]]) -> io::Result<BTreeSet<Bytes>> {
-        let finders: Vec<_> = words.iter().map(|word| Finder::new(word)).collect();
+        let finders: Vec<_> = words.iter().map(Finder::new).collect();
         let mut texts = BTreeSet::new();
         let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
         for (offset, length) in parts(file)? {

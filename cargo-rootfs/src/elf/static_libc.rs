@@ -82,7 +82,7 @@ impl Object {
 
 /// Which of `texts` stand among the constants.
 fn found<F: ReadAt + ?Sized>(file: &F, texts: &[&[u8]]) -> io::Result<Vec<bool>> {
-    let finders: Vec<_> = texts.iter().map(|text| Finder::new(text)).collect();
+    let finders: Vec<_> = texts.iter().map(Finder::new).collect();
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or_default();
     let mut found = vec![false; texts.len()];
     let (mut chunk, mut left) = (vec![0; CHUNK], MOST);

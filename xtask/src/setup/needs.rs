@@ -5,7 +5,7 @@ use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::stage::Tier;
-use crate::{bench, host};
+use crate::{bench, host, libraries};
 
 /// A command's name, or the absolute path of a file; the package that has it; and the tier from which on it is needed.
 const NEEDS: &[(&str, &str, Tier)] = &[
@@ -73,6 +73,7 @@ pub(super) fn missing(tier: Tier) -> Result<Vec<String>> {
     let mut packages: Vec<String> = lacking.map(|(_, package, _)| (*package).to_owned()).collect();
     if tier == Tier::Full {
         packages.extend(bench::large_tools::missing_packages()?);
+        packages.extend(libraries::packages()?);
     }
     Ok(packages)
 }

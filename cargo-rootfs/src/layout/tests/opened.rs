@@ -228,3 +228,18 @@ fn notes_of_a_library_asked_for_by_name_are_followed() {
     let rootfs = Ask::nothing().library("libhelp.so").rootfs(&sysroot());
     assert!(rootfs.get(&path("/usr/lib/libdeep.so")).is_some(), "{}", rootfs.dump());
 }
+
+/// A soname that is loaded is not searched for again, so the system's library of that name is none that may be opened.
+#[test]
+fn a_soname_that_is_loaded_is_not_offered_from_elsewhere() {
+    let sysroot = Disk::merged()
+        .elf("opt/app/app", tool().needs("libz.so.1").needs("liby.so").runpath("$ORIGIN"))
+        .elf("opt/app/libz.so.1", library("libz.so.1"))
+        .elf("opt/app/liby.so", library("liby.so").imports("dlopen").tail(b"\0libz.so.1\0libw.so.1\0"))
+        .elf("usr/lib/libz.so.1", library("libz.so.1"))
+        .elf("usr/lib/libw.so.1", library("libw.so.1"));
+    let assembly = Ask::tools(&["/opt/app/app"]).assemble(&sysroot).unwrap();
+    let closures = assembly.closures.iter().map(|(_, closure)| closure);
+    let names: Vec<_> = closures.flat_map(|it| &it.may_open).map(|it| it.library.needed.to_vec()).collect();
+    assert_eq!(names, [b"libw.so.1".to_vec()]);
+}

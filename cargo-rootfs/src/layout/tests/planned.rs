@@ -191,6 +191,21 @@ fn a_cache_is_made_for_what_only_a_cache_led_to() {
     assert!(cache_of(&Ask::tools(&["sh"]).rootfs(&sysroot)).is_empty());
 }
 
+/// Whoever has ldconfig asks it what there is, or makes the cache anew.
+#[test]
+fn with_ldconfig_the_cache_lists_all_libraries() {
+    let sysroot = Disk::merged()
+        .elf("usr/sbin/ldconfig", Fixture::library().without_dynamic_section())
+        .bytes("etc/ld.so.conf", b"include ld.so.conf.d/*.conf\n", 0o644)
+        .bytes("etc/ld.so.conf.d/deep.conf", b"/usr/lib/deep\n", 0o644)
+        .elf("usr/lib/deep/libdeep.so.1", library("libdeep.so.1"))
+        .elf("usr/bin/deep", tool().needs("libdeep.so.1"));
+    let rootfs = Ask::tools(&["deep", "ldconfig"]).rootfs(&sysroot);
+    let listed = cache_of(&rootfs);
+    assert_eq!(listed, ["libdeep.so.1 => /usr/lib/deep/libdeep.so.1", "libc.so.6 => /lib/libc.so.6"]);
+    assert!(rootfs.get(&path("/etc/ld.so.conf.d/rootfs.conf")).is_some());
+}
+
 /// The same where a sysroot without a cache has an ld.so.conf.
 #[test]
 fn a_cache_is_made_for_what_ld_so_conf_led_to() {
@@ -415,6 +430,51 @@ fn a_library_asked_for_by_soname_comes_with_its_closure() {
          /usr/lib64/ld-linux-x86-64.so.2 f0755",
     );
     assert_eq!(assembly.closures[0].1.objects[0].found_by, FoundBy::Default);
+}
+
+/// One of glibc opens what glibc opens.
+#[test]
+fn a_static_executable_of_glibc_gets_what_glibc_opens() {
+    let constants = b"\0/usr/lib/gconv/gconv-modules.cache\0/etc/services\0";
+    let project = Disk::empty().elf("static", Fixture::library().without_dynamic_section().tail(constants));
+    let sysroot = Disk::merged().bytes("etc/services", b"https 443/tcp\n", 0o644).bytes(
+        "usr/lib/locale/C.utf8/LC_CTYPE",
+        b"",
+        0o644,
+    );
+    let ask = Ask::nothing().executable(project.at("static")).build_tree(project.root());
+    let text = shape(&ask.rootfs(&sysroot));
+    assert!(text.contains("/etc/services f0644") && text.contains("/usr/lib/locale/C.utf8/LC_CTYPE"), "{text}");
+}
+
+/// What a compressed executable needs nobody sees.
+#[test]
+fn an_executable_that_carries_another_one_is_said() {
+    let mut bytes = Fixture::library().without_dynamic_section().build();
+    bytes.extend([0; 100]);
+    bytes.extend(b"UPX!");
+    bytes.extend([0; 28]);
+    let project = Disk::empty().bytes("small", &bytes, 0o755);
+    let ask = Ask::nothing().executable(project.at("small")).build_tree(project.root());
+    let warning = &ask.assemble(&Disk::merged()).unwrap().warnings[0];
+    let expected = "`/usr/local/bin/small` is compressed by UPX: what it needs is not seen, and is not packed for it";
+    assert_eq!(warning.message, expected);
+}
+
+/// Accounts that a program becomes are in the image.
+#[test]
+fn an_account_that_a_program_names_is_added() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/server", tool().imports("getpwnam").tail(b"\0www-data\0mail\0default_user proxy\0"))
+        .elf("usr/bin/other", tool().tail(b"\0www-data\0"));
+    let passwd = |tool: &str| {
+        let rootfs = Ask::tools(&[tool]).template("base").rootfs(&sysroot);
+        let Kind::File(Body::Bytes(bytes)) = &rootfs.get(&path("/etc/passwd")).unwrap().kind else { panic!("no file") };
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        text.lines().skip(3).map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(passwd("server"), ["proxy", "www-data"]);
+    assert!(passwd("other").is_empty());
 }
 
 /// A static executable is packed alone.

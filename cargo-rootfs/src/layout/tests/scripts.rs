@@ -219,6 +219,47 @@ fn a_script_that_a_rule_takes_may_be_idle() {
     assert_eq!(suggested(&assembly), "env by /usr/lib/tool/runs");
 }
 
+/// Files that a script reads with `.` are parts of it, wherever it looks for them.
+#[test]
+fn a_script_brings_the_files_that_it_reads() {
+    let text = "#!/bin/sh\nhere=$(dirname \"$0\")\n. \"$here/../share/tool/common.sh\"\n. /usr/lib/tool/more.sh\n\
+                . /etc/default/tool\n\"$here/tool-helper\" x\n. /usr/lib/tool/gone.sh\n";
+    let sysroot = script(Disk::merged(), "tool", text)
+        .bytes("usr/share/tool/common.sh", b"frob x\n. \"$here/../lib/tool/third.sh\"\n", 0o644)
+        .bytes("usr/lib/tool/more.sh", b"own() { :; }\n", 0o644)
+        .bytes("usr/lib/tool/third.sh", b"", 0o644)
+        .bytes("etc/default/tool", b"", 0o644)
+        .elf("usr/bin/tool-helper", tool())
+        .elf("usr/bin/frob", tool());
+    let assembly = Ask::tools(&["tool"]).assemble(&sysroot).unwrap();
+    for name in ["/usr/share/tool/common.sh", "/usr/lib/tool/more.sh", "/usr/lib/tool/third.sh"] {
+        assert!(has(&assembly.rootfs, name), "{name}");
+    }
+    assert!(!has(&assembly.rootfs, "/etc/default/tool"), "the machine's own");
+    let offered = suggested(&assembly);
+    for name in ["tool-helper by /usr/bin/tool", "frob by /usr/bin/tool"] {
+        assert!(offered.contains(name), "{name} in {offered}");
+    }
+}
+
+/// What a script calls by a path is offered by that path.
+#[test]
+fn commands_by_paths_are_offered_by_their_paths() {
+    let sysroot = script(Disk::merged(), "tool", "#!/bin/sh\nD=/opt/x\n$D/run y\n").elf("opt/x/run", tool());
+    let assembly = Ask::tools(&["tool"]).assemble(&sysroot).unwrap();
+    assert_eq!(suggested(&assembly), "/opt/x/run by /usr/bin/tool");
+    let help = suggestion_warning(&assembly.suggestions).unwrap().help.unwrap();
+    assert_eq!(help, "where it is wanted: --with /opt/x/run");
+}
+
+#[test]
+fn commands_of_perl_and_python_are_offered() {
+    let sysroot = script(Disk::merged(), "tool", "#!/usr/bin/perl\nsystem('sort', 'x');\nmy $x = 'env';\n")
+        .elf("usr/bin/perl", tool())
+        .elf("usr/bin/sort", tool());
+    assert_eq!(suggested(&Ask::tools(&["tool"]).assemble(&sysroot).unwrap()), "sort by /usr/bin/tool");
+}
+
 #[test]
 fn included_scripts_bring_what_runs_them() {
     let project = Disk::empty()

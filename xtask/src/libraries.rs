@@ -1,0 +1,114 @@
+//! Rust programs that are each linked with a native library which opens data, plugins or helpers: packed with nothing
+//! named but themselves, each does its job in a chroot as it does here.
+//!
+//! The programs are data, in `libraries/rows.toml`; what they link with is installed by `setup`.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use crate::parallel::in_parallel;
+use crate::process::command;
+use crate::stage::{Tier, cannot};
+use crate::{host, made};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    row: Vec<Row>,
+}
+
+/// A program and the library that it is linked with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    /// The Debian packages of the library, and of what it opens.
+    packages: Vec<String>,
+    /// File names of libraries, as `-l:` of ld takes them.
+    link: Vec<String>,
+    /// Whether it is one of the long tier's, not only of those on demand.
+    #[serde(default)]
+    quick: bool,
+    source: String,
+}
+
+fn rows() -> Result<Vec<Row>> {
+    Ok(toml::from_str::<Table>(include_str!("libraries/rows.toml")).context("read libraries/rows.toml")?.row)
+}
+
+/// The Debian packages that the rows need.
+pub(crate) fn packages() -> Result<Vec<String>> {
+    let mut packages: Vec<String> = rows()?.into_iter().flat_map(|row| row.packages).collect();
+    packages.sort();
+    packages.dedup();
+    Ok(packages)
+}
+
+/// `cargo xtask libraries [--quick] [FILTER]`: FILTER is a part of a row's name.
+pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
+    if !host::is_root() {
+        return cannot("roots are entered by root alone");
+    }
+    let chosen = rows()?.into_iter().filter(|row| row.name.contains(filter) && (row.quick || tier == Tier::Full));
+    let chosen: Vec<Row> = chosen.collect();
+    ensure!(!chosen.is_empty(), "no row has `{filter}` in its name");
+    let ours = made::program(tier)?;
+    let folder = host::cache_dir().join(format!("libraries-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
+    let done = in_parallel(&chosen, |row| Ok(job(row, &ours, &folder)))?;
+    fs::remove_dir_all(&folder).with_context(|| format!("remove {folder}"))?;
+    let mut failed = Vec::new();
+    for (row, done) in chosen.iter().zip(done) {
+        match done {
+            Ok(bytes) => println!("ok    {:<14} {:>7.1} MB", row.name, bytes as f64 / 1e6),
+            Err(error) => {
+                println!("FAIL  {:<14} {error:#}", row.name);
+                failed.push(row.name.as_str());
+            }
+        }
+    }
+    println!("{} of {} programs do their jobs", chosen.len() - failed.len(), chosen.len());
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+/// Compiles a row's program, packs it, and compares what it says in the rootfs with what it says here. Gives the size of the
+/// rootfs.
+fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
+    let source = folder.join(format!("{}.rs", row.name));
+    fs::write(&source, &row.source).with_context(|| format!("write {source}"))?;
+    let program = folder.join(&row.name);
+    let link = row.link.iter().flat_map(|name| ["-C".to_owned(), format!("link-arg=-l:{name}")]);
+    let rustc =
+        command(["rustc", "--edition", "2021", "--cap-lints", "allow", "-o", program.as_str(), source.as_str()]);
+    rustc.args(link).run().with_context(|| format!("compile it; {} may be missing", row.packages.join(", ")))?;
+    let here = command([program.as_str()]).run().context("run it here")?;
+    ensure!(!here.stdout.trim().is_empty(), "it says nothing here");
+    let root = folder.join(format!("{}-root", row.name));
+    let packed = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]).run()?;
+    let script = "mount -t proc proc \"$1/proc\" && exec env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root TERM=xterm chroot \"$@\"";
+    let inside = format!("/usr/local/bin/{}", row.name);
+    let unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", root.as_str(), inside.as_str()];
+    let there = command(unshare).finish()?;
+    ensure!(
+        there.code == Some(0) && there.stdout == here.stdout,
+        "here it says {:?}, in the rootfs {:?}\n{}\n{}",
+        here.stdout,
+        there.stdout,
+        there.stderr.trim(),
+        packed.stderr.trim()
+    );
+    size(&root)
+}
+
+fn size(root: &Utf8PathBuf) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in root.read_dir_utf8().with_context(|| format!("read {root}"))? {
+        let path = entry.with_context(|| format!("read {root}"))?.path().to_owned();
+        let metadata = path.symlink_metadata().with_context(|| format!("look at {path}"))?;
+        bytes += if metadata.is_dir() { size(&path)? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
