@@ -88,7 +88,7 @@ fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
     ensure!(!here.stdout.trim().is_empty(), "it says nothing here");
     let root = folder.join(format!("{}-root", row.name));
     let packed = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]).run()?;
-    let script = "mount -t proc proc \"$1/proc\" && exec env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/root TERM=xterm chroot \"$@\"";
+    let script = "mount -t proc proc \"$1/proc\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
     let inside = format!("/usr/local/bin/{}", row.name);
     let unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", root.as_str(), inside.as_str()];
     let there = command(unshare).finish()?;

@@ -32,20 +32,24 @@ impl Resolver {
             callers.chain(closure.objects.iter().enumerate().map(|(at, object)| (Some(at), object.file))).collect();
         let sonames: FxHashMap<FileId, Bytes> =
             callers.iter().filter_map(|(_, file)| Some((*file, files.object(*file).ok()?.soname.clone()?))).collect();
-        let soname = |file: FileId| sonames.get(&file);
         for (by, file) in callers {
             let Some(libraries) = self.named_in(files, &loader, file) else { continue };
-            // A soname that is loaded is not searched for again (dlopen(3)), from wherever it was loaded.
-            let has = |object: &Loaded, library: &Loaded| {
-                object.file == library.file
-                    || object.needed == library.needed
-                    || soname(object.file).is_some_and(|soname| *soname == library.needed)
+            // A soname that is loaded is not searched for again (dlopen(3)), from wherever it was loaded; of a name among
+            // constants nobody knows where it ends, so the library's own soname counts as well.
+            let is_loaded = |name: &Bytes| {
+                let is_it = |object: &Loaded| object.needed == *name || sonames.get(&object.file) == Some(name);
+                closure.objects.iter().any(is_it)
             };
-            let is_new = |library: &&Loaded| {
-                library.file != closure.id && !closure.objects.iter().any(|object| has(object, library))
+            let mut is_new = |library: &&Loaded| {
+                let is_there = library.file == closure.id || closure.objects.iter().any(|it| it.file == library.file);
+                let own = files.object(library.file).ok().and_then(|object| object.soname.clone());
+                !is_there && !is_loaded(&library.needed) && !own.is_some_and(|soname| is_loaded(&soname))
             };
-            let new: Vec<MayOpen> =
-                libraries.iter().filter(is_new).map(|library| MayOpen { by, library: library.clone() }).collect();
+            let new: Vec<MayOpen> = libraries
+                .iter()
+                .filter(|library| is_new(library))
+                .map(|library| MayOpen { by, library: library.clone() })
+                .collect();
             if new.is_empty() {
                 closure.opens_unnamed.push(by);
             }
