@@ -33,7 +33,7 @@ pub(crate) struct Side {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PackageSeen {
     pub(super) version: String,
-    /// Bytes of its files that are there.
+    /// Bytes of its files that are there, its record among them.
     pub(super) size: u64,
 }
 
@@ -108,7 +108,8 @@ impl Side {
                 NodeKind::Special(_) => ('s', None, None),
             };
             let size = content.as_ref().filter(|it| counted.insert(it.number)).map_or(0, |content| content.size);
-            let package = owners.get(path).cloned();
+            let record = record_of(path);
+            let package = owners.get(path).cloned().or_else(|| record.clone());
             if let Some(owner) = package.as_ref().and_then(|name| side.packages.get_mut(name)) {
                 owner.size += size;
             }
@@ -122,10 +123,16 @@ impl Side {
                 capability: node.capability.clone(),
                 content,
                 package,
-                reason: found.by_path.get(path).cloned(),
+                reason: found.by_path.get(path).cloned().or_else(|| record.map(|_| "its record".to_owned())),
             };
             side.files.insert(path.clone(), seen);
         }
         side
     }
+}
+
+/// The package whose record is at `path`.
+fn record_of(path: &RootfsPath) -> Option<String> {
+    let name = path.as_str()?.strip_prefix("/var/lib/dpkg/status.d/")?;
+    Some(name.strip_suffix(".md5sums").unwrap_or(name).to_owned())
 }

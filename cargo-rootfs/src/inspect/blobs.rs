@@ -35,6 +35,11 @@ pub(super) trait Blobs {
         }
         Ok(Some(bytes))
     }
+
+    /// The bytes of a manifest or an index, which a registry keeps in another place.
+    fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.document(path)
+    }
 }
 
 /// Opens a regular file of the host: no device, no FIFO, nothing behind a link.

@@ -53,9 +53,17 @@ impl<'v> Described<'v> {
         }
     }
 
-    fn read(&self, blobs: &dyn Blobs) -> Result<Vec<u8>> {
-        let absent = || Error::failed(format!("the blob {} is missing", self.digest));
-        let bytes = blobs.document(&blob_path(self.digest)?)?.ok_or_else(absent)?;
+    fn manifest(&self, blobs: &dyn Blobs) -> Result<Vec<u8>> {
+        self.verified(blobs.manifest(&blob_path(self.digest)?)?)
+    }
+
+    fn document(&self, blobs: &dyn Blobs) -> Result<Vec<u8>> {
+        self.verified(blobs.document(&blob_path(self.digest)?)?)
+    }
+
+    /// Fails where `bytes` are missing, or others than the descriptor says.
+    fn verified(&self, bytes: Option<Vec<u8>>) -> Result<Vec<u8>> {
+        let bytes = bytes.ok_or_else(|| Error::failed(format!("the blob {} is missing", self.digest)))?;
         let found = format!("sha256:{:x}", Sha256::digest(&bytes));
         if found != self.digest {
             return Err(Error::failed(format!("the blob {} has other bytes", self.digest))
@@ -103,7 +111,7 @@ fn follow(
         if images.iter().any(|image| image.digest.as_deref() == Some(reference.digest)) {
             continue;
         }
-        follow(blobs, &reference.read(blobs)?, Some(reference.digest), depth + 1, images)?;
+        follow(blobs, &reference.manifest(blobs)?, Some(reference.digest), depth + 1, images)?;
     }
     Ok(())
 }
@@ -123,7 +131,7 @@ fn image(blobs: &dyn Blobs, manifest: &Value, digest: Option<&str>) -> Result<Op
         return Ok(None);
     }
     let config = Described::of(&manifest["config"])?;
-    let config = parse(&config.read(blobs)?, config.digest)?;
+    let config = parse(&config.document(blobs)?, config.digest)?;
     let diff_ids = diff_ids(&config);
     let layers = manifest["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
     if layers.len() > MAX_LAYERS {

@@ -325,16 +325,8 @@ impl Blobs for Registry<'_> {
         self.0.blob(&digest)
     }
 
-    fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
+    fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let digest = path.trim_start_matches("blobs/").replace('/', ":");
-        // Manifests and configurations are in different places, and a digest does not say which it is.
-        if let Some(manifest) = self.0.fetch(&digest)? {
-            return Ok(Some(manifest.bytes));
-        }
-        let Some(blob) = self.0.blob(&digest)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        let read = blob.take(super::blobs::MAX_DOCUMENT).read_to_end(&mut bytes);
-        read.map_err(|error| Error::failed(format!("cannot fetch the blob {digest}")).with_source(error))?;
-        Ok(Some(bytes))
+        Ok(self.0.fetch(&digest)?.map(|manifest| manifest.bytes))
     }
 }
