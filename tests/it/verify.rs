@@ -47,3 +47,34 @@ error: cannot read `absent.tar`
 "#]],
     );
 }
+
+#[test]
+fn differences_are_printed_and_what_is_forbidden_fails() {
+    let folder = Project::empty();
+    for (tools, name) in [("true", "a.tar"), ("true,ls", "b.tar.gz")] {
+        let run = folder.run(&["--tools-only", "--with", tools, "--tar", name]);
+        assert_eq!(run.code, 0, "{run:#?}");
+    }
+    let run = folder.run(&["diff", "a.tar", "b.tar.gz"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert!(run.stdout.starts_with("a.tar -> b.tar.gz\nsize ") && run.stdout.contains("/bin/ls  "), "{run:#?}");
+    let run = folder.run(&["diff", "a.tar", "b.tar.gz", "--format", "markdown", "--fail-on", "grow:1%,setuid"]);
+    assert!(run.code == 1 && run.stdout.starts_with("### Root filesystem: +"), "{run:#?}");
+    assert!(run.stderr.contains("error: the size grew by "), "{run:#?}");
+    let same = folder.run(&["diff", "a.tar", "a.tar", "--fail-on", "grow:0%,package,crate,glibc,kernel"]);
+    assert!(same.code == 0 && same.stdout.ends_with("nothing else differs\n"), "{same:#?}");
+    assert_eq!(folder.run(&["diff", "a.tar", "a.tar", "--fail-on", "nonsense"]).code, 2);
+}
+
+#[test]
+fn a_report_is_one_page_and_why_tells_the_size_and_the_layer() {
+    let folder = Project::empty();
+    let run = folder.run(&["report", "--tools-only", "--with", "true", "--output", "x.html"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "x.html\n"), "{run:#?}");
+    let page = fs::read_to_string(folder.path().join("x.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    let run = folder.run(&["why", "--tools-only", "--with", "true", "/usr/bin/true"]);
+    assert!(run.stdout.contains("\n    size    ") && run.stdout.contains("\n    layer   "), "{run:#?}");
+    let run = folder.run(&["why", "--tools-only", "--with", "true", "/usr/bin"]);
+    assert!(run.stdout.contains(" in 1 files\n"), "{run:#?}");
+}

@@ -366,10 +366,10 @@ pub(super) fn copy(mut file: &File, offset: u64, data: &mut impl Read) -> io::Re
 pub(super) type Inodes = FxHashMap<(u64, u64), NodeKind>;
 
 impl Reading<'_> {
-    /// Counts a file of the host, of `packed` bytes on its disk, against the limits of contents.
+    /// Counts a file of the host, of `packed` bytes on its disk: what is there may be large, and not made of holes.
     pub(super) fn spend(&mut self, packed: u64, plain: u64) -> io::Result<()> {
         self.packed += packed;
         self.plain += plain;
-        self.limits.check(self.packed, self.plain)
+        self.limits.check_ratio(self.packed, self.plain)
     }
 }

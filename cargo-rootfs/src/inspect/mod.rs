@@ -52,6 +52,11 @@ impl Limits {
         if plain > self.expanded {
             return Err(member::malformed(&format!("it expands to more than {} bytes", self.expanded)));
         }
+        self.check_ratio(packed, plain)
+    }
+
+    /// Fails where `plain` bytes are too many for `packed` bytes.
+    fn check_ratio(&self, packed: u64, plain: u64) -> io::Result<()> {
         let most = self.slack.saturating_add(packed.saturating_mul(self.ratio));
         if plain > most {
             let why = format!("it expands to more than {} times its size of {packed} bytes", self.ratio);

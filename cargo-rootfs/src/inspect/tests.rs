@@ -412,6 +412,41 @@ fn a_directory_is_read_without_following_it() {
 }
 
 #[test]
+fn an_index_of_several_platforms_is_read_image_by_image() {
+    let layers = [Made::new().file("one", b"1").bytes(), Made::new().file("two", b"22").bytes()];
+    let layouts = ["amd64", "arm64"]
+        .iter()
+        .zip(&layers)
+        .map(|(architecture, layer)| Layout::new(&[(gzip(layer), layer)], json!({"architecture": architecture})));
+    let layouts: Vec<Layout> = layouts.collect();
+    let mut manifests = Vec::new();
+    for layout in &layouts {
+        let index = std::fs::read(layout.folder.path().join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        manifests.push(index["manifests"][0].clone());
+        for blob in std::fs::read_dir(layout.folder.path().join("blobs/sha256")).unwrap() {
+            let blob = blob.unwrap();
+            let bytes = std::fs::read(blob.path()).unwrap();
+            std::fs::write(layouts[0].folder.path().join("blobs/sha256").join(blob.file_name()), bytes).unwrap();
+        }
+    }
+    // As BuildKit lists what describes an image, and as a layout lists a second tag of one.
+    let mut attestation = manifests[0].clone();
+    attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
+    manifests.extend([attestation, manifests[1].clone()]);
+    let nested = json!({"schemaVersion": 2, "manifests": manifests}).to_string();
+    let nested = layouts[0].blob(nested.as_bytes(), crate::image::manifest::INDEX);
+    layouts[0].write("index.json", json!({"schemaVersion": 2, "manifests": [nested]}).to_string().as_bytes());
+
+    let stop = AtomicBool::new(false);
+    let access = Access { limits: SMALL, platform: None, insecure: Vec::new(), interrupted: &stop };
+    let source = Source::open(layouts[0].name(), &access).unwrap();
+    assert_eq!((source.count(), source.platform(0), source.platform(1)), (2, Some("linux/amd64"), Some("linux/arm64")));
+    assert_eq!(paths(&source.read(0).unwrap()), ["/one"]);
+    assert_eq!(paths(&source.read(1).unwrap()), ["/two"]);
+}
+
+#[test]
 fn a_platform_is_chosen_or_all_are_read() {
     let layer = Made::new().file("f", b"x").bytes();
     let layout = Layout::new(&[(layer.clone(), &layer)], json!({}));
