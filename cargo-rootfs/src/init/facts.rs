@@ -37,6 +37,27 @@ pub(super) struct Facts {
 /// Crates that speak TLS, or do so by the system's library: their programs look for certificates.
 const TLS: [&str; 4] = ["rustls-native-certs", "rustls-platform-verifier", "openssl-sys", "native-tls"];
 
+/// Starts of names of crates that link nothing on Linux.
+const FOREIGN: [&str; 12] = [
+    "windows",
+    "winapi",
+    "linux-raw",
+    "core-foundation",
+    "core-graphics",
+    "security-framework",
+    "js-",
+    "web-",
+    "jni-",
+    "ndk-",
+    "fsevent-",
+    "objc",
+];
+
+/// True if a crate of this name links with a native library on Linux.
+fn is_native(name: &str) -> bool {
+    name.ends_with("-sys") && !FOREIGN.iter().any(|start| name.starts_with(start))
+}
+
 /// Files of sources that are read at most.
 const MOST: usize = 2000;
 
@@ -66,6 +87,13 @@ impl Facts {
                 (name, shown)
             }));
         }
+        // clap's Command has the program's own name.
+        let is_own = |name: &String| {
+            of_binaries
+                .iter()
+                .any(|package| package.name == *name || package.targets.iter().any(|target| target.name == *name))
+        };
+        starts.retain(|(name, _)| !is_own(name));
         starts.sort();
         starts.dedup_by(|one, other| one.0 == other.0);
         let locked = locked(&project.workspace_root.join("Cargo.lock"));
@@ -82,7 +110,7 @@ impl Facts {
             binaries: binaries.map(|target| target.name.clone()).collect(),
             targets: configured.iter().filter(|target| target.contains("-linux-")).cloned().collect(),
             starts,
-            native: locked.iter().filter(|name| name.ends_with("-sys") && *name != "linux-raw-sys").cloned().collect(),
+            native: locked.iter().filter(|name| is_native(name)).cloned().collect(),
             tls: TLS.iter().find(|name| locked.contains(**name)).map(|name| (*name).to_owned()),
         })
     }
@@ -123,6 +151,10 @@ fn started(folder: &Utf8Path) -> Vec<(String, Utf8PathBuf)> {
 /// The names in `Command::new("NAME")` and `cmd!("NAME"` of a source file, its comments and tests aside.
 fn programs(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    // clap and others have commands too.
+    if !["process", "duct", "xshell"].iter().any(|word| text.contains(word)) {
+        return Vec::new();
+    }
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     let calls =
         lines.flat_map(|line| ["Command::new(\"", "cmd!(\""].into_iter().filter_map(move |call| line.split_once(call)));
@@ -144,8 +176,15 @@ mod tests {
 
     #[test]
     fn started_programs_are_read_from_the_sources() {
-        let text = "let x = Command::new(\"git\");\n// Command::new(\"no\")\ncmd!(\"sh\", \"-c\");\nCommand::new(path);\n\
+        let text = "use std::process::Command;\nlet x = Command::new(\"git\");\n// Command::new(\"no\")\ncmd!(\"sh\", \"-c\");\nCommand::new(path);\n\
                     Command::new(\"cargo\");\nCommand::new(\"./x\");\n#[cfg(test)]\nCommand::new(\"diff\")";
         assert_eq!(programs(text), ["git", "sh"]);
+        assert!(programs("use clap::Command;\nCommand::new(\"app\").subcommand(Command::new(\"add\"))").is_empty());
+    }
+
+    #[test]
+    fn native_crates_are_those_of_linux() {
+        assert!(is_native("openssl-sys") && is_native("libz-sys"));
+        assert!(!is_native("windows-sys") && !is_native("web-sys") && !is_native("serde"));
     }
 }
