@@ -32,7 +32,7 @@ pub(crate) fn manual(name: &str, about: &str, text: &str, source: &str) -> Strin
             is_code = !is_code;
             roff.push_str(if is_code { ".PP\n.RS 4\n.nf\n" } else { ".fi\n.RE\n" });
         } else if is_code {
-            roff.push_str(&format!("{}\n", escaped(&line)));
+            roff.push_str(&format!("{}\n", verbatim(&line)));
         } else if let Some(heading) = line.strip_prefix("## ") {
             roff.push_str(&format!(".SH {}\n", escaped(&heading.to_uppercase())));
         } else if line.starts_with("# ") {
@@ -100,9 +100,14 @@ fn without_links(line: &str) -> String {
     out
 }
 
-/// Text that roff prints as it is.
+/// Prose for roff: the marks around code are left out.
 fn escaped(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "");
+    verbatim(&text.replace('`', ""))
+}
+
+/// Text that roff prints as it is.
+fn verbatim(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
     if text.starts_with('.') { format!("\\&{text}") } else { text }
 }
 
