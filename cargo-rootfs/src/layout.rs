@@ -72,7 +72,7 @@ use seeds::Seeds;
 pub use suggestions::{Suggestion, suggestion_warning};
 pub use variants::Variants;
 
-/// What goes into a rootfs, besides what cargo built.
+/// The requested contents of a rootfs, besides the artifacts of cargo.
 #[derive(Debug, Clone)]
 pub struct Content {
     /// Tools by name or absolute path (`--with`).
@@ -85,9 +85,9 @@ pub struct Content {
     pub allow_missing: Vec<String>,
     /// The least priority of the dlopen notes that are followed (`--dlopen`).
     pub dlopen: Priority,
-    /// Which libraries for particular hardware go in besides those for all (`--hwcaps`).
+    /// The library variants for particular hardware to pack besides those for all (`--hwcaps`).
     pub hwcaps: Variants,
-    /// Whether what belongs with tools and libraries comes along (`--runtime`).
+    /// The source of files that belong with tools and libraries (`--runtime`).
     pub runtime: Runtime,
     /// Records of the packages that the files are of, for scanners (`--records`).
     pub records: Records,
@@ -99,13 +99,13 @@ pub struct Content {
     pub rules: Vec<Rule>,
     /// Rows of policy besides the built-in ones and the template's.
     pub policy: Vec<policy::Row>,
-    /// Files and folders of the project (`--include`).
+    /// Files and directories of the project (`--include`).
     pub includes: Vec<Include>,
-    /// The skeleton: a built-in's name, or a folder (anything with a slash).
+    /// The skeleton: a built-in's name, or a directory (anything with a slash).
     pub template: String,
-    /// Extra search directories (`--library-path`), each absolute or below the current folder.
+    /// Extra search directories (`--library-path`), each absolute or below the current directory.
     pub library_path: Vec<Utf8PathBuf>,
-    /// Where the project's executables go.
+    /// The directory of the project's executables.
     pub install_dir: RootfsPath,
 }
 
@@ -137,7 +137,7 @@ impl Default for Content {
 /// `SRC:DST[:MODE[:UID:GID]]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Include {
-    /// On the host, already joined to its base folder.
+    /// On the host, already joined to its base directory.
     pub source: Utf8PathBuf,
     /// In the image.
     pub destination: RootfsPath,
@@ -147,15 +147,15 @@ pub struct Include {
     pub owner: Option<(u32, u32)>,
 }
 
-/// What the build left: executables, and where their libraries may be.
+/// The artifacts of a build: executables, and directories that may hold their libraries.
 #[derive(Debug, Clone, Default)]
 pub struct Artifacts {
     /// Each goes to `<install-dir>/<name>`.
     pub executables: Vec<Executable>,
-    /// Native library directories that build scripts named, and folders of `dylib` dependencies and of
-    /// the toolchain's own libstd: host folders, in search order.
+    /// Native library directories that build scripts named, and directories of `dylib` dependencies and of
+    /// the toolchain's own libstd: host directories, in search order.
     pub library_dirs: Vec<Utf8PathBuf>,
-    /// Folders whose paths must not become entries: workspace root and target directory.
+    /// Directories whose paths must not become entries: workspace root and target directory.
     pub build_tree: Vec<Utf8PathBuf>,
 }
 
@@ -164,16 +164,16 @@ pub struct Artifacts {
 pub struct Executable {
     /// Its name in the install dir.
     pub name: String,
-    /// Where cargo put it.
+    /// The path at which cargo made it.
     pub path: Utf8PathBuf,
 }
 
 /// A rootfs that has been proved complete, and what is to be said about it.
 #[derive(Debug)]
 pub struct Assembly {
-    /// What to write.
+    /// The rootfs to write.
     pub rootfs: Rootfs,
-    /// What to print, in order.
+    /// The warnings to print, in order.
     pub warnings: Vec<Warning>,
     /// Paths of the project's executables in the image, in the order of [`Artifacts::executables`].
     pub executables: Vec<RootfsPath>,
@@ -232,7 +232,7 @@ impl Assembly {
 }
 
 /// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
-/// folder `sysroot`, and proves it complete.
+/// directory `sysroot`, and proves it complete.
 ///
 /// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
 pub fn assemble(

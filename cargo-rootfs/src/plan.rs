@@ -1,4 +1,5 @@
-//! What the options mean for this project: which executables, for which targets, from where, to where.
+//! The meaning of the options for this project: which executables, for which targets, from which sysroot, to which
+//! outputs.
 //!
 //! It is pure: cargo's metadata and the host's triple are handed in, and no file is looked at.
 
@@ -29,15 +30,15 @@ use select::Selection;
 /// Everything that was asked for, in full.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Where the project's executables come from.
+    /// The source of the project's executables.
     pub(crate) source: Source,
     /// One rootfs for each target, in the order of the targets.
     pub(crate) rootfs: Vec<RootfsPlan>,
-    /// What is to be said before anything is done.
+    /// The warnings to print first.
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Where the project's executables come from.
+/// The source of the project's executables.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Cargo builds them.
@@ -51,7 +52,7 @@ pub(crate) enum Source {
 /// One call of `cargo build`.
 #[derive(Debug)]
 pub(crate) struct Build {
-    /// What is called.
+    /// The build tool.
     pub(crate) with: BuildWith,
     /// Whether executables list their crates.
     pub(crate) auditable: Auditable,
@@ -59,20 +60,20 @@ pub(crate) struct Build {
     pub(crate) is_written: bool,
     /// All arguments, cargo's command first.
     pub(crate) arguments: Vec<String>,
-    /// What to take from it, in the order in which it is packaged.
+    /// The artifacts to take, in the order in which they are packed.
     pub(crate) wanted: Vec<Wanted>,
-    /// Where Cargo.lock is.
+    /// The directory of Cargo.lock.
     pub(crate) workspace_root: Utf8PathBuf,
-    /// Where cargo puts what it builds, absolute.
+    /// The directory of cargo's results, absolute.
     pub(crate) target_directory: Utf8PathBuf,
-    /// Folders of the build, none of which belongs into a rootfs.
+    /// Directories of the build, none of which belongs into a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
-    /// Whether a target was chosen: then cargo keeps what it builds for it in a folder of the target's name.
+    /// True if a target was chosen: cargo then keeps its artifacts in a directory of the target's name.
     pub(crate) chosen_target: bool,
 }
 
 impl Build {
-    /// What `--config` says, in order.
+    /// The values of `--config`, in order.
     pub(crate) fn overrides(&self) -> Vec<String> {
         let pairs = self.arguments.windows(2);
         pairs.filter(|pair| pair[0] == "--config").map(|pair| pair[1].clone()).collect()
@@ -87,12 +88,12 @@ pub(crate) struct Wanted {
     pub(crate) name: String,
 }
 
-/// Where libraries and tools come from.
+/// The source of libraries and tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SysrootPlan {
-    /// A folder of the host.
+    /// A directory of the host.
     Folder(Utf8PathBuf),
-    /// What is there for the target, the nearest first.
+    /// The nearest sysroot that exists for the target.
     Auto,
     /// A distribution's packages.
     Suite(Suite),
@@ -101,23 +102,23 @@ pub(crate) enum SysrootPlan {
 /// One root filesystem.
 #[derive(Debug)]
 pub(crate) struct RootfsPlan {
-    /// What to call it: the package, or what stands for it.
+    /// Its name: the package, or a name for several.
     pub(crate) name: String,
     /// The machine it is for.
     pub(crate) target: Target,
-    /// How that target was given to cargo, where it was: a triple, or the path of a specification.
+    /// The value of the target for cargo, if it was given: a triple, or the path of a specification.
     pub(crate) cargo_target: Option<String>,
-    /// Where libraries and tools come from.
+    /// The source of libraries and tools.
     pub(crate) sysroot: SysrootPlan,
-    /// Whether somebody has said so.
+    /// True if the user named the sysroot.
     pub(crate) is_sysroot_named: bool,
     /// The file that holds its configuration; absent where no project is looked at.
     pub(crate) manifest: Option<Manifest>,
     /// Packages of the sysroot that the build alone needs.
     pub(crate) build_packages: Vec<String>,
-    /// What goes in.
+    /// The contents.
     pub(crate) content: Content,
-    /// Where it goes; empty where it is only reported on.
+    /// The outputs; empty for a report.
     pub(crate) outputs: Vec<Output>,
     /// How its images run.
     pub(crate) image: ImagePlan,
@@ -156,7 +157,7 @@ impl Facts {
     }
 }
 
-/// What was typed.
+/// The typed arguments.
 #[derive(Debug)]
 pub(crate) struct Request<'o> {
     pub(crate) build: &'o BuildArgs,
@@ -165,7 +166,7 @@ pub(crate) struct Request<'o> {
     pub(crate) terminal: &'o TerminalArgs,
 }
 
-/// What the rootfs is for.
+/// The purpose of the rootfs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose<'o> {
     /// To be written.
@@ -179,7 +180,7 @@ pub(crate) enum Purpose<'o> {
 }
 
 impl Purpose<'_> {
-    /// What was typed of outputs and images.
+    /// The typed options of outputs and images.
     fn typed(self) -> (OutputArgs, ImageArgs) {
         match self {
             Self::Write(output, image) => (output.clone(), image.clone()),
@@ -189,13 +190,13 @@ impl Purpose<'_> {
     }
 }
 
-/// What the options are read against.
+/// The environment against which the options are read.
 pub(crate) struct Surroundings<'w> {
     /// Absent where nothing is built.
     pub(crate) project: Option<&'w Metadata>,
-    /// Where cargo puts intermediate files, if not in the target directory.
+    /// The directory of cargo's intermediate files, if it is not the target directory.
     pub(crate) build_directory: Option<Utf8PathBuf>,
-    /// What cargo's own configuration builds for where no `--target` is typed.
+    /// The targets of cargo's configuration, for a run without `--target`.
     pub(crate) configured_targets: Vec<String>,
     /// The triple of the compiler, which takes it a while to say: only asked for where no target is named.
     pub(crate) host: &'w dyn Fn() -> Result<String>,
@@ -319,7 +320,7 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
     for name in chosen {
         let triple = without_glibc(triple_of(name, &host), with)?;
         let target = Target::parse(triple)?;
-        // One folder of cargo's has what is built for a triple, with whichever glibc.
+        // One directory of cargo's has what is built for a triple, with whichever glibc.
         if let Some((_, other)) = spelled.iter().find(|(known, other)| *known == triple && *other != name) {
             if with == BuildWith::Zigbuild {
                 return Err(Error::usage(format!(
@@ -342,7 +343,7 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
 /// Cargo's word for the host (`cargo build --help`).
 const HOST_TUPLE: &str = "host-tuple";
 
-/// A target specification is named by its file's stem, as cargo names its folder.
+/// A target specification is named by its file's stem, as cargo names its directory.
 fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
     match Utf8Path::new(name) {
         _ if name == HOST_TUPLE => host,

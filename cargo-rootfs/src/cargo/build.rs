@@ -19,7 +19,7 @@ use crate::layout::Artifacts;
 use crate::plan::{Build, RootfsPlan};
 use crate::target::Target;
 
-/// What a build left for each of its targets, in their order.
+/// The artifacts of a build for each of its targets, in their order.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) artifacts: Vec<Artifacts>,
@@ -86,7 +86,7 @@ pub(crate) fn build(
         // `/` would be all of the rootfs.
         artifacts.build_tree.retain(|folder| folder.parent().is_some());
         let tree = artifacts.build_tree.clone();
-        // A folder of the system is the sysroot's to have, and here it is the host's.
+        // A directory of the system is the sysroot's to have, and here it is the host's.
         artifacts.library_dirs.retain(|folder| tree.iter().any(|within| folder.starts_with(within)));
         if findings.needs_libstd {
             let target = plan.cargo_target.as_deref().unwrap_or(plan.target.triple());
@@ -96,7 +96,7 @@ pub(crate) fn build(
     Ok(Built { artifacts, warnings: build_paths::warning(&findings).into_iter().collect() })
 }
 
-/// How cargo ended, and what was heard of it until then.
+/// The end of cargo, and its messages until then.
 struct Ended {
     messages: Messages,
     code: i32,
@@ -131,7 +131,7 @@ fn heard(mut command: duct::Expression, build: &Build, people: impl Write + Send
     })
 }
 
-/// What makes cargo write to a pipe as it would to the terminal that is behind it: colours, and its bar of progress,
+/// Variables that make cargo write to a pipe as it would to the terminal behind it: colours, and its progress bar,
 /// which needs a width then (<https://doc.rust-lang.org/cargo/reference/config.html#termprogresswhen>).
 fn as_on_a_terminal() -> Vec<(&'static str, String)> {
     let stderr = std::io::stderr();

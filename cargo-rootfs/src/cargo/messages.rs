@@ -1,4 +1,4 @@
-//! Cargo's messages: executables, and the folders where their libraries may be.
+//! Cargo's messages: executables, and the directories where their libraries may be.
 //!
 //! It only listens: what cargo prints for people never comes here.
 
@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 use crate::layout::{Artifacts, Executable};
 use crate::plan::{Build, Wanted};
 
-/// What has been heard.
+/// The messages so far.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     /// With the index of what was wanted.
     executables: Vec<(usize, Utf8PathBuf)>,
-    /// Library folders of build scripts, each with the folder that cargo gave the script.
+    /// Library directories of build scripts, each with the directory that cargo gave the script.
     native: Vec<(Utf8PathBuf, Utf8PathBuf)>,
-    /// Folders of `dylib` and `cdylib` dependencies.
+    /// Directories of `dylib` and `cdylib` dependencies.
     dylibs: Vec<Utf8PathBuf>,
 }
 
@@ -47,12 +47,12 @@ impl Messages {
         }
     }
 
-    /// What belongs to each of the targets. Fails where cargo did not name an executable that was wanted.
+    /// The artifacts of each target. Fails if cargo did not name a requested executable.
     pub(super) fn artifacts(&self, build: &Build, triples: &[&str]) -> Result<Vec<Artifacts>> {
         let mut errors = Vec::new();
         let mut all = Vec::new();
         for triple in triples {
-            // A message does not say its target, but where one was chosen, cargo names a folder after it:
+            // A message does not say its target, but where one was chosen, cargo names a directory after it:
             // https://doc.rust-lang.org/cargo/reference/build-cache.html
             let is_for =
                 |path: &Utf8Path| !build.chosen_target || path.components().any(|part| part.as_str() == *triple);
@@ -68,7 +68,7 @@ impl Messages {
                     }
                 }
             }
-            // What build scripts of the host's own programs made is in folders of other names.
+            // What build scripts of the host's own programs made is in directories of other names.
             let native = self.native.iter().filter(|(_, out_dir)| is_for(out_dir)).map(|(folder, _)| folder);
             let dylibs = self.dylibs.iter().filter(|folder| is_for(folder));
             for folder in native.chain(dylibs) {
@@ -86,7 +86,7 @@ fn is_of(wanted: &Wanted, package: &PackageId, target: &cargo_metadata::Target) 
     wanted.package == *package && wanted.name == target.name && target.is_kind(wanted.kind.clone())
 }
 
-/// The folder of `native=/a/b`, as `cargo::rustc-link-search` takes it
+/// The directory of `native=/a/b`, as `cargo::rustc-link-search` takes it
 /// (<https://doc.rust-lang.org/cargo/reference/build-scripts.html#rustc-link-search>).
 fn linked_folder(text: &str) -> Option<Utf8PathBuf> {
     let folder = match text.split_once('=') {

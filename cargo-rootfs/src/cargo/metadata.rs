@@ -9,7 +9,7 @@ use crate::error::{Error, Result, exit_code};
 use crate::options::BuildArgs;
 use crate::plan::Build;
 
-/// Asks cargo about the project of the current folder, or of `--manifest-path`; with it comes the folder
+/// Asks cargo about the project of the current directory, or of `--manifest-path`; with it comes the directory
 /// of intermediate files, where `build.build-dir` has one.
 pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Metadata, Option<Utf8PathBuf>)> {
     let manifest = build.manifest.manifest_path.as_deref();
@@ -81,7 +81,7 @@ fn build_directory(text: &str) -> Option<Utf8PathBuf> {
     project["build_directory"].as_str().map(Utf8PathBuf::from)
 }
 
-/// What changes cargo's answer.
+/// The options that change cargo's answer.
 fn options(build: &BuildArgs) -> Vec<String> {
     let args = &build.compilation;
     let flags = [("--locked", args.locked), ("--offline", args.offline), ("--frozen", args.frozen)];

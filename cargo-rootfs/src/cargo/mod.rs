@@ -31,7 +31,7 @@ fn program() -> OsString {
     std::env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).unwrap_or_else(|| "cargo".into())
 }
 
-/// Where cargo keeps the sources of dependencies (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
+/// The directory of dependencies' sources (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
 fn cargo_home() -> Option<Utf8PathBuf> {
     let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
     text("CARGO_HOME").or_else(|| text("HOME").map(|home| home.join(".cargo")))

@@ -1,6 +1,6 @@
 //! The needs of a build for another machine, looked for before it: the standard library, a linker, pkg-config's files.
 //!
-//! What is missing for sure ends the run before a build of minutes does. What is only likely is left to the build.
+//! A certain lack ends the run before a build of minutes does. A likely one is left to the build.
 
 use std::ffi::{OsStr, OsString};
 
@@ -17,7 +17,7 @@ use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
 use crate::wording::nearest;
 
-/// What is set for one build and no other, and what is said of it.
+/// The variables for one build, and the messages on them.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     pub(crate) variables: Vec<(String, OsString)>,
@@ -29,7 +29,7 @@ pub(crate) struct Preparation {
     /// What links, by the triple: configured, or found.
     linkers: Vec<(String, OsString)>,
     machine: BuildMachine,
-    /// Whether a dependency asks pkg-config; `None` until it is needed.
+    /// True if a dependency asks pkg-config; `None` until it is needed.
     asks_pkg_config: Option<bool>,
 }
 
@@ -198,14 +198,14 @@ impl Preparation {
     }
 }
 
-/// Whether the standard library may come from elsewhere than rustc's own folder.
+/// Returns whether the standard library may come from elsewhere than rustc's own directory.
 fn may_have_its_own_std(build: &Build, flags: &[String], toolchain: &Toolchain) -> bool {
     build.arguments.iter().any(|argument| argument.contains("build-std"))
         || flags.iter().any(|flag| flag.starts_with("--sysroot"))
         || toolchain.is_unstable()
 }
 
-/// Which C library's files the linker needs.
+/// The C library whose files the linker needs.
 fn libc(triple: &str, flags: &[String]) -> Libc {
     // The last one counts, as for rustc. Rust's own musl is for static programs only
     // (<https://doc.rust-lang.org/reference/linkage.html#static-and-dynamic-c-runtimes>).
@@ -226,7 +226,7 @@ fn absolute(folder: &Utf8Path) -> Utf8PathBuf {
     folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_owned())
 }
 
-/// The error where rustc's folder has no standard library for the target: rustc would say E0463.
+/// The error where rustc's directory has no standard library for the target: rustc would say E0463.
 fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -> Option<Error> {
     if toolchain.has_std_beside_rustc(target.triple()) {
         return None;

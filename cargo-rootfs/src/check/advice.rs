@@ -1,8 +1,8 @@
 //! Advice of `check`: additions that are tried in memory, in a rootfs of their own, until the command works or asks for
 //! nothing new.
 //!
-//! What a command needs shows one thing after the other, so its first run tells a part of it. Every addition is assembled
-//! and proved as it would be from the command line; those that cannot be packed are named.
+//! One run of a command shows a part of its needs, since one follows the other. Every addition is assembled and proved
+//! as it would be from the command line; those that cannot be packed are named.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ const COUNTED: usize = 4096;
 pub(crate) struct Advice {
     /// Each once, in the order in which they were asked for.
     pub(crate) add: Vec<Add>,
-    /// Whether the command works with them.
+    /// True if the command works with them.
     pub(crate) works: bool,
     /// The status of the last run with them, in words, where it does not.
     pub(crate) how: String,

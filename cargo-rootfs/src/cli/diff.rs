@@ -78,7 +78,7 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Result<()> {
     Error::all(errors)
 }
 
-/// Which sides go together: two alone do, others by their platforms.
+/// The pairs of sides to compare: two alone make one, others pair by platform.
 fn pairs(old: &[String], new: &[String], args: &DiffArgs, terminal: &Terminal) -> Result<Vec<(usize, usize)>> {
     if let ([_], [_]) = (old, new) {
         return Ok(vec![(0, 0)]);

@@ -10,7 +10,7 @@ use crate::pipeline::Events;
 use crate::target::Target;
 use crate::verify::{Verified, verify};
 
-/// How `args` say that outputs are read.
+/// The way to read outputs, by `args`.
 pub(super) fn access<'t>(args: &InspectArgs, terminal: &'t Terminal) -> Result<Access<'t>> {
     let platform = match (&args.platform, &args.target) {
         (Some(platform), _) if !platform.contains('/') => Some(format!("linux/{platform}")),

@@ -26,9 +26,10 @@ const TOPS: [&[u8]; 12] =
 pub struct PathText {
     /// From the slash up to the first byte that paths hardly ever have.
     pub bytes: Bytes,
-    /// Whether it ends there: at a NUL, a blank, a quote or a separator. Else its last name goes on, as before `%s`.
+    /// True if it ends there: at a NUL, a blank, a quote or a separator. Otherwise its last name goes on, as before
+    /// `%s`.
     pub is_whole: bool,
-    /// Whether other text may touch it: Rust and Go put constants one behind the other, without an end.
+    /// True if other text may touch it: Rust and Go put constants one behind the other, without an end.
     pub may_run_on: bool,
 }
 
@@ -52,8 +53,8 @@ impl Object {
 }
 
 impl Object {
-    /// Which of `words` stand alone in what `file`, of which this was read, has in memory besides its code: indices.
-    /// One may follow `%s`, as in `%sxkbcomp`.
+    /// The indices of those of `words` that stand alone in the memory of `file`, of which this was read, outside of its
+    /// code. One may follow `%s`, as in `%sxkbcomp`.
     ///
     /// # Errors
     ///
@@ -117,7 +118,7 @@ fn scan<F: ReadAt + ?Sized>(
     Ok(())
 }
 
-/// Whether what stands behind a slash is one of the top directories, and a slash.
+/// Returns whether one of the top directories, and a slash, follow a slash.
 fn begins(text: &[u8]) -> bool {
     // Most slashes are in URLs, media types and relative paths.
     let Some(first) = text.first() else { return false };

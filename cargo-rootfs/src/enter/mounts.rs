@@ -20,7 +20,7 @@ use rustix::mount::{
 use super::message::{Emulator, Failure, Orders, Place};
 use super::{Access, Bind, Way, emulator, layers};
 
-/// Any folder will do: it is hidden for a moment only.
+/// Any directory will do: it is hidden for a moment only.
 const ANY_FOLDER: [&str; 4] = ["/tmp", "/usr", "/etc", "/var"];
 
 /// The devices that a program may expect (runtime-spec, config-linux.md, "Default Devices").
@@ -32,12 +32,12 @@ const LINKS: [(&str, &str); 5] =
 /// The parts of /proc that concern the whole machine and can be written to, as in engines (runc's defaults).
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// In the tmpfs, which is the current folder while there are mounts to be made.
+/// In the tmpfs, which is the current directory while there are mounts to be made.
 const HOST: &str = "host";
 pub(super) const LOWER: &str = "/lower";
 const ROOT: &str = "/root";
 
-/// Makes the tmpfs the root, with the folder [`LOWER`] to be filled, and gives it.
+/// Makes the tmpfs the root, with the directory [`LOWER`] to be filled, and gives it.
 pub(super) fn base() -> Result<OwnedFd, Failure> {
     let failed = |error| Failure::new("make a root in memory", error);
     private().and_then(|()| on_tmpfs()).map_err(failed)?;
@@ -322,7 +322,7 @@ fn mount_flags(flags: StatVfsMountFlags) -> MountFlags {
     known.into_iter().filter(|(known, _)| flags.contains(*known)).map(|(_, flag)| flag).collect()
 }
 
-/// Lets go of all mounts but `/`: a folder that is mounted on cannot be removed in this namespace (rmdir(2)).
+/// Lets go of all mounts but `/`: a directory that is mounted on cannot be removed in this namespace (rmdir(2)).
 pub(super) fn detach_all() {
     let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
     for mount in layers::mount_points(&mountinfo).into_iter().rev().filter(|mount| mount != Path::new("/")) {

@@ -15,7 +15,7 @@ use super::member::malformed;
 /// The memory that a window of zstd may take: 2 to this power. The program itself has the same limit (zstd(1), --memory).
 const ZSTD_WINDOW: u32 = 27;
 
-/// How bytes are compressed, by their beginning.
+/// The compression of bytes, by their start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
     Plain,
@@ -59,7 +59,7 @@ impl<R: Read> Summed<R> {
         Self { reader, sha256: Sha256::new(), count: Rc::default(), most }
     }
 
-    /// What it reads from, and the digest of all that was read.
+    /// The reader below, and the digest of all bytes read.
     pub(super) fn into_inner_and_digest(self) -> (R, String) {
         (self.reader, format!("sha256:{:x}", self.sha256.finalize()))
     }
@@ -106,7 +106,7 @@ impl<R: Read> Decoder<R> {
         Ok((decoder, coding))
     }
 
-    /// What is read from.
+    /// The reader below.
     pub(super) fn into_inner(self) -> R {
         match self {
             Self::Plain(reader) => reader.into_inner(),

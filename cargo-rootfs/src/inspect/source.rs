@@ -17,7 +17,7 @@ use super::tree::Tree;
 use super::{Limits, directory};
 use crate::error::{Error, Result};
 
-/// How outputs are read.
+/// The way to read outputs.
 pub(crate) struct Access<'a> {
     pub(crate) limits: Limits,
     /// `OS/ARCH[/VARIANT]`; all unless given.
@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
             .detail(format!("it has {}", all.join(", "))))
     }
 
-    /// How many images there are to read: one a platform.
+    /// The number of images to read: one a platform.
     pub(crate) fn count(&self) -> usize {
         match &self.place {
             Place::Images(_, images) => images.len(),

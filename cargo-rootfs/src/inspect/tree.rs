@@ -55,7 +55,7 @@ pub(crate) struct Content {
     sha256: OnceLock<[u8; 32]>,
 }
 
-/// Where bytes are.
+/// The place of bytes.
 #[derive(Debug)]
 pub(super) enum Place {
     /// In an archive, or in the temporary file that takes a compressed one's contents.

@@ -1,7 +1,7 @@
-//! What the image's loader needs to be told: libraries outside its default folders, to which no RPATH or
-//! RUNPATH leads, are found by a cache (glibc) or by a list of folders (musl) that is generated.
+//! Configuration of the image's loader: libraries outside its default directories, to which no RPATH or RUNPATH leads,
+//! are found by a generated cache (glibc) or a generated list of directories (musl).
 //!
-//! Whether it then finds them is for the proof.
+//! It does not check that the loader then finds them: the proof does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ struct Searched<'a> {
     path: &'a RootfsPath,
     realpath: &'a RootfsPath,
     hwcaps: Option<&'a Bytes>,
-    /// Whether it must be told to the loader: its default folders do not lead there.
+    /// True if the loader needs configuration to find it: its default directories do not lead there.
     is_far: bool,
 }
 
@@ -70,7 +70,7 @@ fn of_closure(closure: &Closure) -> Vec<Searched<'_>> {
     searched.collect()
 }
 
-/// What `--with-lib` names.
+/// Finds the library that `--with-lib` names.
 fn of_library<'a>(
     name: &str,
     path: &'a RootfsPath,
@@ -159,7 +159,7 @@ fn generate(layout: &mut Layout<'_>, path: &RootfsPath, bytes: Vec<u8>) -> Resul
     layout.put(path, entry, IfThere::Fail)
 }
 
-/// `/etc/ld-musl-ARCH.path` takes the place of the built-in folders, so it names those too.
+/// `/etc/ld-musl-ARCH.path` takes the place of the built-in directories, so it names those too.
 fn musl_path_files(layout: &mut Layout<'_>, closures: &[Closure], searched: &[Searched<'_>]) -> Result<()> {
     let mut loaders: BTreeMap<RootfsPath, &Arc<Loader>> = BTreeMap::new();
     let of_closures = closures.iter().filter_map(|closure| closure.loader.as_ref());

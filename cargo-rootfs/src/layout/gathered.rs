@@ -30,11 +30,11 @@ use crate::target::Machine;
 /// The seeds with everything that they bring.
 pub(super) struct Gathered<'b> {
     seeds: Seeds,
-    /// What has a closure, and the closure of each.
+    /// The roots with a closure, and the closure of each.
     roots: Vec<Root>,
     closures: Vec<Closure>,
     variants: Vec<Variant>,
-    /// What has none of its own: scripts, and other names of what has one.
+    /// The roots without a closure of their own: scripts, and other names of roots that have one.
     others: Vec<Root>,
     scripts: Vec<Script>,
     wishes: BTreeSet<Shortage>,

@@ -1,7 +1,7 @@
-//! What belongs with what is packed, by the rules of [`crate::runtime`]: found in the sysroot, round after round, until
-//! nothing new comes of it.
+//! Runtime files by the rules of [`crate::runtime`], found in the sysroot in rounds until no new file appears (a
+//! fixpoint).
 //!
-//! What the rules say is theirs; closures of what they bring are the worklist's.
+//! Rules are data of their own room; closures of the files are the worklist's.
 
 mod brought;
 mod constants;
@@ -41,7 +41,7 @@ use evidence::Evidence;
 pub(super) use evidence::Weigh;
 use firing::Firing;
 
-/// What rules take is matched again; no chain of rules is as long as this.
+/// The limit on rounds: files that rules take are matched again, and no chain of rules is as long as this.
 const MAX_ROUNDS: usize = 64;
 
 /// The rules at work on one rootfs.
@@ -57,11 +57,11 @@ pub(super) struct Runtime<'t> {
     prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
     /// Files that a rule covers: no other evidence is asked for.
     covered: FxHashSet<RootfsPath>,
-    /// What is asked where no rule covers a file.
+    /// The evidence for files that no rule covers.
     evidence: Option<Evidence>,
-    /// How many roots, others and taken files were looked at.
+    /// The numbers of roots, others and taken files that were matched so far.
     looked: (usize, usize, usize),
-    /// What is installed, where that was asked for and is known.
+    /// The database of installed packages, if it was requested and exists.
     database: Option<Option<Database>>,
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
@@ -81,7 +81,7 @@ struct Call {
     because: RootfsPath,
     /// The prefix that the rule's /usr stands for.
     prefix: Option<RootfsPath>,
-    /// Whether the rule is about the file itself, and not about a function or a path that it names.
+    /// True if the rule is about the file itself, and not about a function or a path that it names.
     covers: bool,
 }
 
@@ -223,7 +223,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// What a file imports: each function once, by the first file that does.
+    /// Records the functions that a file imports: each once, by the first file that does.
     fn meet_imports(&mut self, view: &mut Sysroot, file: FileId, path: &RootfsPath, calls: &mut Vec<Call>) {
         if self.uncalled.is_empty() || !self.read.insert(file) {
             return;
@@ -337,7 +337,7 @@ impl<'t> Runtime<'t> {
         roots
     }
 
-    /// Whether what a rule wants besides `when` is so.
+    /// Returns whether the conditions of a rule besides `when` hold.
     fn holds(&self, rule: &Rule, worklist: &Worklist<'_>) -> bool {
         let bindings = Bindings { triplet: self.triplet, lib: &self.lib, ..Bindings::default() };
         let unless = rule.unless.iter().flat_map(|text| bind(text, &bindings));
@@ -412,14 +412,14 @@ impl<'t> Runtime<'t> {
         Ok(())
     }
 
-    /// What the rules suggest, whether it is there or not, and the packages that have what they name.
+    /// The suggestions of the rules, available or not, and the packages that have the files they name.
     pub(super) fn advice(self) -> (BTreeSet<Suggestion>, BTreeSet<String>) {
         (self.suggestions, self.packages)
     }
 }
 
 impl Rule {
-    /// Whether any of these variables is in it: else it does the same whatever they stand for.
+    /// Returns whether it contains any of these variables: otherwise its meaning does not depend on them.
     fn uses(&self, variables: &[&str]) -> bool {
         let lists = [&self.take, &self.modules, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
         let words = self.words_of.iter();
@@ -430,14 +430,14 @@ impl Rule {
     }
 }
 
-/// Whether a path lies in a folder that a merged /usr has as a link into /usr (file-hierarchy(7)).
+/// Returns whether a path is in a directory that a merged /usr replaces with a link into /usr (file-hierarchy(7)).
 fn is_mergeable(path: &RootfsPath) -> bool {
     let mut components = path.components();
     let top = components.next().unwrap_or_default();
     components.next().is_some() && (matches!(top, b"bin" | b"sbin") || top.starts_with(b"lib"))
 }
 
-/// The folders that hold libraries, each once.
+/// The directories that hold libraries, each once.
 fn library_folders(view: &mut Sysroot, triplet: &str) -> Vec<String> {
     let mut real = Vec::new();
     let mut folders = Vec::new();
@@ -454,7 +454,7 @@ fn library_folders(view: &mut Sysroot, triplet: &str) -> Vec<String> {
     folders
 }
 
-/// What a template's entry may be found by.
+/// The paths by which a template's entry may be found.
 fn template_paths(entry: &crate::template::TemplateEntry) -> Vec<&RootfsPath> {
     match &entry.kind {
         TemplateKind::File(_) => vec![&entry.path],

@@ -1,6 +1,6 @@
 //! Scripts: what runs one is found in the sysroot, and what its commands are is offered.
 //!
-//! What the first line says is [`crate::script`]'s; the closure of what runs it is the worklist's.
+//! The first line is parsed by [`crate::script`]; the closure of the interpreter is the worklist's.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct Script {
     pub path: RootfsPath,
     /// The same without links.
     pub realpath: RootfsPath,
-    /// What its first line names.
+    /// The interpreter that its first line names.
     pub interpreter: RootfsPath,
-    /// What env(1) runs, where that is the interpreter.
+    /// The program that env(1) runs, if that is the interpreter.
     pub program: Option<RootfsPath>,
     /// The commands of the sysroot that it seems to call; empty where no shell runs it.
     pub calls: Vec<Arc<str>>,
@@ -42,7 +42,7 @@ pub struct Script {
     files: Vec<FileId>,
 }
 
-/// What the file at `root`, which is no ELF file, is run by; an error where nothing can run it.
+/// Finds the interpreter of the file at `root`, which is no ELF file; fails if nothing can run it.
 pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Result<(Script, Vec<Root>), Fault> {
     let Find::File { file, realpath } = view.find(&root.path) else {
         return Err(Error::failed(format!("{} cannot be packed", root.what())).into());
@@ -135,7 +135,7 @@ impl Reading<'_> {
         Ok(read)
     }
 
-    /// Where env finds a program.
+    /// Finds the program that env would start.
     fn named(&mut self, program: &script::Program, say: &dyn Fn(String) -> Error) -> Result<RootfsPath, Fault> {
         let text = String::from_utf8_lossy(&program.name).into_owned();
         if program.name.contains(&b'/') {
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 }
 
-/// What must be found again in the rootfs.
+/// The scripts' interpreters, which the proof must find again in the rootfs.
 pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) -> Vec<Claim> {
     let claim = |script: &Script| Claim {
         names: vec![script.path.clone()],

@@ -24,7 +24,7 @@ pub struct Suggestion {
     pub rule: Option<Arc<str>>,
 }
 
-/// What of the rules' suggestions and of the scripts' calls the sysroot has and the rootfs has not.
+/// Suggestions of rules, and calls of scripts, that the sysroot has and the rootfs lacks.
 pub(super) fn find(
     view: &mut Sysroot,
     rules: impl Iterator<Item = Suggestion>,

@@ -35,7 +35,7 @@ pub(super) fn roots(
     found
 }
 
-/// Whether it can be the name of a tool, wherever that is looked up.
+/// Returns an error for a name that no tool can have, wherever it is looked up.
 pub(crate) fn check_name(tool: &str) -> Result<(), Error> {
     if tool.is_empty() {
         return Err(Error::usage("--with was given an empty name"));
@@ -97,7 +97,7 @@ pub(super) fn is_executable(view: &mut Sysroot, path: &RootfsPath) -> bool {
     view.info(file).mode & 0o111 != 0
 }
 
-/// What is wrong where the name is there, and is no file that can be executed.
+/// The error for a name that exists and is no executable file.
 fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     let (path, why) = places(tool).find_map(|path| {
         let why = match view.walk(&path).end {
@@ -143,7 +143,7 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     Fault::short(error, Shortage::Tool(tool.to_owned()))
 }
 
-/// What is said of a link that leads nowhere.
+/// The text on a link that leads nowhere.
 fn dangling(view: &mut Sysroot, path: &RootfsPath) -> Option<String> {
     let walk = view.walk(path);
     // Not of those that merge /usr.

@@ -1,4 +1,4 @@
-//! What was typed, as it was typed: the definitions behind parsing, `--help`, completions and the man page.
+//! The arguments as they were typed: the definitions behind parsing, `--help`, completions and the man page.
 //!
 //! Parsing reads no file and no environment; defaults and meaning are [`crate::plan`]'s.
 
@@ -86,7 +86,7 @@ Examples:
   cargo rootfs tree /usr/bin/ls                      what a program needs, and why it is found
   cargo rootfs run --with ls -- ls -l /              a command in the rootfs, without root's rights";
 
-/// What to do instead of writing a rootfs.
+/// The command to run instead of writing a rootfs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show who needs what, how it was found, and what is missing
@@ -97,9 +97,9 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// Enter the rootfs and run a command in it, without root's rights
     ///
-    /// What is written there is thrown away. Without CMD, what an image would start runs: the project's binary.
-    /// Its exit status is this program's; 128 + n where signal n ended it, 127 where it is not there, 126 where it
-    /// cannot be executed.
+    /// Files written inside are discarded. Without CMD, the command of an image runs: the project's binary. Its exit
+    /// status becomes this program's; 128 + n if signal n ended it, 127 if it is not in the rootfs, 126 if it cannot be
+    /// executed.
     Run(RunArgs),
     /// Enter the rootfs with a shell: its bash, or else its sh
     Shell(ShellArgs),
@@ -114,8 +114,8 @@ pub(crate) enum Command {
     ///
     /// The command and all its children are watched: the files of the sysroot that they open, load and execute, and
     /// that the rootfs would lack, are printed, those apart that are a machine's or a person's own. It runs here as
-    /// ever, in this folder; with `--sysroot DIR` in that tree, which it does not change. Its standard output goes to
-    /// standard error. Its exit status is this program's.
+    /// ever, in this directory; with `--sysroot DIR` in that tree, which it does not change. Its standard output goes
+    /// to standard error. Its exit status is this program's.
     Trace(TraceArgs),
     /// Join images of several platforms under one name in a registry
     ///
@@ -154,7 +154,7 @@ pub(crate) enum Command {
     /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.
     /// It completes `cargo-rootfs`; zsh's own completion of cargo then completes `cargo rootfs` as well.
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or that of a command or of a page of the guide
@@ -179,7 +179,7 @@ pub(crate) enum Command {
 /// `sysroot`
 #[derive(Debug, Subcommand)]
 pub(crate) enum SysrootCommand {
-    /// List those that are in the cache: folder, suite, architecture, packages, size, days since they were used
+    /// List those that are in the cache: directory, suite, architecture, packages, size, days since they were used
     List,
     /// Remove those that no run has used for 30 days, and packages that none is made of
     Prune {
@@ -187,7 +187,7 @@ pub(crate) enum SysrootCommand {
         #[arg(long)]
         all: bool,
     },
-    /// Print the folder of the sysroot that the same options would use; it is made where it is not there
+    /// Print the directory of the sysroot that the same options would use; it is made where it is not there
     Path(Box<PathArgs>),
     /// Choose the newest versions of all packages in rootfs.lock
     Update {
@@ -291,10 +291,10 @@ pub(crate) struct ShellArgs {
 /// `check`
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// What to run in the place of the project's binary: a program in the rootfs, and its arguments
+    /// A program in the rootfs to run instead of the project's binary, and its arguments
     #[arg(value_name = "CMD", last = true)]
     pub(crate) words: Vec<OsString>,
-    /// How long each command may take, in seconds
+    /// Time limit for each command, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
     /// Put what is missing into Cargo.toml, whose comments and layout stay
@@ -333,11 +333,11 @@ pub(crate) struct InitArgs {
     pub(crate) manifest: clap_cargo::Manifest,
 }
 
-/// What a command in the rootfs finds there besides the files.
+/// The surroundings of a command in the rootfs, besides the files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Inside")]
 pub(crate) struct EnterArgs {
-    /// Show a file or folder of the host inside, at the same path or at DST (repeatable)
+    /// Show a file or directory of the host inside, at the same path or at DST (repeatable)
     #[arg(long, value_name = "SRC[:DST[:ro]]", value_parser = parse_bind)]
     pub(crate) bind: Vec<BindArg>,
     /// The network: `host` is the host's, `none` has a loopback interface alone
@@ -349,7 +349,7 @@ pub(crate) struct EnterArgs {
     /// User to run as, by name or number [default: the image's, or root]
     #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
-    /// Folder to run in [default: the image's, or /]
+    /// Directory to run in [default: the image's, or /]
     #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) workdir: Option<RootfsPath>,
 }
@@ -369,7 +369,7 @@ pub(crate) struct BuildArgs {
     pub(crate) compilation: CompilationArgs,
 }
 
-/// Which executables.
+/// The choice of executables.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Target selection")]
 pub(crate) struct SelectionArgs {
@@ -415,7 +415,7 @@ const BUILDING: [&str; 21] = [
     "auditable",
 ];
 
-/// How to compile.
+/// The options of the compilation.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Compilation options")]
 pub(crate) struct CompilationArgs {
@@ -428,8 +428,8 @@ pub(crate) struct CompilationArgs {
     /// Build for this target triple (repeatable)
     #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) target: Vec<String>,
-    /// What compiles and links: `zigbuild` is cargo-zigbuild, with which a TRIPLE may end in a glibc, as `.2.17`
-    /// [default: cargo]
+    /// Build tool: `zigbuild` is cargo-zigbuild, with which a TRIPLE may end in a glibc release, as `.2.17` [default:
+    /// cargo]
     #[arg(long, value_name = "TOOL")]
     pub(crate) build_with: Option<BuildWith>,
     /// Whether the binary lists its crates, for scanners: by cargo-auditable, where it is installed (`auto`) or in any
@@ -493,7 +493,7 @@ pub(crate) struct ContentArgs {
     /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
     #[arg(long, value_name = "VARIANTS")]
     pub(crate) hwcaps: Option<Variants>,
-    /// Whether what tools need beyond their closures comes along: `auto`, `rules`, `packages` or `none` [default: auto]
+    /// Source of files that tools need beyond their closures: `auto`, `rules`, `packages` or `none` [default: auto]
     ///
     /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
     /// `packages` each tool comes with the other files of its own package as well, but for documentation.
@@ -517,24 +517,24 @@ pub(crate) struct ContentArgs {
     /// Rows of policy of the configuration, likewise.
     #[arg(skip)]
     pub(crate) policy: Vec<Row>,
-    /// A file or folder to put in, with what the ELF files in it need (repeatable)
+    /// A file or directory to put in, with what the ELF files in it need (repeatable)
     ///
     /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
     /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
     /// GID are numbers. A DST that ends in a slash is a directory that SRC is put into.
     #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
     pub(crate) include: Option<Vec<Include>>,
-    /// The skeleton: `none`, `base` (the default), `web`, or a folder of your own (a value with a slash)
+    /// The skeleton: `none`, `base` (the default), `web`, or a directory of your own (a value with a slash)
     #[arg(long, value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) template: Option<String>,
-    /// Where libraries and tools come from: a folder (a value with a slash), a distribution's packages
-    /// (`debian:trixie`), or `auto`: `/` for the host's architecture, else what is found for the target
+    /// Source of libraries and tools: a directory (a value with a slash), a distribution's packages (`debian:trixie`),
+    /// or `auto`: `/` for the host's architecture, else the best one found for the target
     #[arg(long, value_name = "DIR|auto|DISTRO:SUITE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) sysroot: Option<String>,
-    /// Extra folders to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
+    /// Extra directories to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
     #[arg(long, value_name = "DIRS")]
     pub(crate) library_path: Option<Vec<String>>,
-    /// Where the project's binaries go [default: /usr/local/bin]
+    /// Directory of the project's binaries [default: /usr/local/bin]
     #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) install_dir: Option<RootfsPath>,
 }
@@ -581,19 +581,19 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Image")]
 pub(crate) struct ImageArgs {
-    /// What the image runs; the project's binary unless given. Repeat it for each argument, or give a JSON array
+    /// Command of the image; the project's binary unless given. Repeat it for each argument, or give a JSON array
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) entrypoint: Option<Vec<String>>,
     /// Arguments that the image runs it with, until others are given; as --entrypoint
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) cmd: Option<Vec<String>>,
-    /// Environment variable of the image (repeatable) [default: PATH, with the usual folders]
+    /// Environment variable of the image (repeatable) [default: PATH, with the usual directories]
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     pub(crate) env: Option<Vec<Pair>>,
     /// User that the image runs as
     #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) user: Option<String>,
-    /// Folder that the image runs in
+    /// Directory that the image runs in
     #[arg(long, value_name = "DIR", value_parser = parse_folder)]
     pub(crate) workdir: Option<RootfsPath>,
     /// Label of the image; `NAME=` drops one (repeatable)
@@ -624,7 +624,7 @@ pub(crate) struct ImageArgs {
     pub(crate) layers: Option<Layered>,
 }
 
-/// How to talk.
+/// The options of the terminal.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TerminalArgs {
     /// Print only errors and results
@@ -633,15 +633,15 @@ pub(crate) struct TerminalArgs {
     /// Say more; twice, and cargo says all
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Whether to colour
+    /// Use of colours
     #[arg(long, global = true, value_name = "WHEN")]
     pub(crate) color: Option<Color>,
-    /// How results are printed on standard output
+    /// Format of results on standard output
     #[arg(long, global = true, value_name = "FMT", default_value = "human")]
     pub(crate) message_format: Format,
 }
 
-/// When to colour.
+/// The use of colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
     Auto,
@@ -660,7 +660,7 @@ impl Color {
     }
 }
 
-/// How results are printed.
+/// The format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// One line each: a path, or the id of an image

@@ -40,7 +40,7 @@ pub(crate) struct BuildKeys {
     pub(crate) auditable: Option<Auditable>,
 }
 
-/// What a nearer layer's list does to a farther one's.
+/// The effect of a nearer layer's list on a farther one's.
 #[derive(Clone, Copy)]
 enum Lists {
     /// The command line to the configuration, and a target's table to the one it is in.

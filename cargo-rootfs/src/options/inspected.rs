@@ -56,7 +56,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) inspect: InspectArgs,
 }
 
-/// How outputs are read back.
+/// The way to read outputs back.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Read only the image for this platform, such as `linux/arm64` [default: all]

@@ -1,7 +1,7 @@
-//! What was asked for, by arguments and by tables of configuration, before it means anything.
+//! The requests of arguments and configuration tables, before they are interpreted.
 //!
 //! Arguments are typed (`args`), tables come with cargo's metadata (`config`); both are layers of the same options.
-//! What they mean is for [`crate::plan`] to say.
+//! [`crate::plan`] interprets them.
 
 mod args;
 mod config;

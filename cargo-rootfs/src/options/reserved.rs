@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Flags of later versions, without dashes.
 const FLAGS: &[&str] = &["digest-file", "cpio", "squashfs"];
 
-/// Whether a later version has the flag, and so the key of configuration, of this name.
+/// Returns whether a later version has the flag, and so the configuration key, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {
     FLAGS.contains(&name)
 }

@@ -1,4 +1,4 @@
-//! What single options take: from text to values, and which words there are.
+//! Values of single options: parsers, and lists of known words.
 //!
 //! Parsing reads no file and no environment.
 

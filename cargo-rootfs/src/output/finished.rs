@@ -35,7 +35,7 @@ pub(super) struct FinishedLayer {
     pub(super) descriptor: Descriptor,
     /// The digest of the uncompressed layer.
     pub(super) diff_id: String,
-    /// What is in it, for the image's history.
+    /// The contents, for the image's history.
     pub(super) comment: String,
     /// The compressed bytes, from the file's beginning.
     pub(super) file: File,
@@ -138,7 +138,7 @@ pub(super) struct StoredBlob<'i> {
     pub(super) content: Content<'i>,
 }
 
-/// Where the bytes of a blob are.
+/// The source of a blob's bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content<'i> {
     Text(&'i str),

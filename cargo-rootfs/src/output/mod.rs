@@ -65,11 +65,11 @@ pub(crate) struct Kind {
     verb: &'static str,
     /// Its name in JSON.
     json: &'static str,
-    /// Whether it is an image, which the options of images are for.
+    /// True if it is an image, which the options of images are for.
     pub(crate) is_image: bool,
-    /// When it gets its name.
+    /// The step in which it gets its name.
     step: Step,
-    /// Whether the name of an output is a path of the host: in a manifest, it is relative to that.
+    /// Returns whether the name of an output is a path of the host: in a manifest, it is relative to that.
     pub(crate) is_path: fn(&str) -> bool,
     /// Parses the name of an output, placeholders filled. It looks at no file.
     parse: fn(&str, Settings<'_>) -> Result<Box<dyn Place>>,
@@ -92,7 +92,7 @@ enum Step {
 pub(crate) struct Settings<'s> {
     /// The container engine.
     pub(crate) engine: Engine,
-    /// Which directories may be replaced.
+    /// The directories that may be replaced.
     pub(crate) replace: Replace,
     /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
@@ -106,7 +106,7 @@ pub(crate) struct Output {
     pub(crate) place: Box<dyn Place>,
 }
 
-/// Where an output goes. Its [`Display`] is what a status line says after the verb.
+/// The destination of an output. Its [`Display`] follows the verb in a status line.
 pub(crate) trait Place: Debug + Display + Send + Sync {
     /// The names that it takes for itself; paths as they were named.
     fn claim(&self) -> Claim;

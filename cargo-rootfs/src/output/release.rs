@@ -22,7 +22,7 @@ use crate::write::{self, Observer, Staged};
 pub(crate) struct Job<'a> {
     pub(crate) target: &'a Target,
     pub(crate) rootfs: &'a Rootfs,
-    /// How it runs as an image.
+    /// The configuration of its image.
     pub(crate) image: ImageConfig,
     pub(crate) layered: Layered,
     /// The directories that its files are from.

@@ -59,7 +59,7 @@ fn relation(word: &[u8]) -> Option<Box<str>> {
     if name.starts_with(b"!") { None } else { text(name) }
 }
 
-/// `F:` is a folder, and each `R:` after it a file in it.
+/// `F:` is a directory, and each `R:` after it a file in it.
 pub(super) fn files(record: &[u8]) -> Vec<RootfsPath> {
     let mut files = Vec::new();
     let mut folder = None;
@@ -92,7 +92,7 @@ pub(super) fn about(record: &[u8]) -> super::About {
 /// A record with the files alone that `is_there` finds at their place, and the folders that these are in.
 pub(crate) fn cut(record: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.len());
-    // The lines of a folder wait for its first file; what is said of a file comes after its name.
+    // The lines of a directory wait for its first file; what is said of a file comes after its name.
     let (mut folder, mut waiting, mut is_kept) = (None, Vec::new(), true);
     for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let Some((field, value)) = line.split_at_checked(2) else { continue };

@@ -31,10 +31,10 @@ const LONGEST: usize = 64 << 20;
 /// Bytes of the longest path that a system call takes, with a NUL at its end (linux/limits.h).
 const PATH_MAX: usize = 4096;
 
-/// What distributions merge with other folders, one before the other.
+/// The directories that distributions merge with others, one before the other.
 const MERGED: [&str; 8] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64"];
 
-/// What a database says of one package that is installed.
+/// The record of one installed package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     /// As `libssl3`.
@@ -47,22 +47,22 @@ pub struct Package {
     pub source: Option<Box<str>>,
     /// The licence, where the database has it: dpkg's has not.
     pub licence: Option<Box<str>>,
-    /// What it depends on: of each group one is enough. Versions are left out.
+    /// Its dependencies: one of each group is enough. Versions are left out.
     depends: Vec<Vec<Box<str>>>,
     /// Other names that it answers to, without versions.
     provides: Vec<Box<str>>,
-    /// Whether each system has it, so that its files are likely to be met.
+    /// True if every system has it: its files are likely to be met.
     is_core: bool,
     /// The bytes of its record in [`Database::bytes`].
     record: std::ops::Range<usize>,
-    /// Where its list of files is: what that means is the format's.
+    /// The position of its list of files, in the meaning of its format.
     listing: Listing,
 }
 
-/// Where the list of a package's files is.
+/// The place of a package's list of files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Listing {
-    /// At one of these, in the database's folder, in its format: dpkg's `.list` and `.md5sums`, pacman's `files`.
+    /// At one of these, in the database's directory, in its format: dpkg's `.list` and `.md5sums`, pacman's `files`.
     #[default]
     None,
     Files(Vec<RootfsPath>),
@@ -70,7 +70,7 @@ enum Listing {
     Record,
 }
 
-/// Who keeps a database.
+/// The package manager that keeps a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Debian, Ubuntu, and distroless images.
@@ -82,8 +82,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// What `bytes`, the whole or a part of such a database, says of packages: `/var/lib/dpkg/status`,
-    /// `/lib/apk/db/installed`, `desc` in a folder of `/var/lib/pacman/local`. What cannot be read is passed over.
+    /// The packages in `bytes`, the whole or a part of such a database: `/var/lib/dpkg/status`,
+    /// `/lib/apk/db/installed`, `desc` in a directory of `/var/lib/pacman/local`. Unreadable records are skipped.
     pub fn packages(self, bytes: &[u8]) -> Vec<Package> {
         match self {
             Self::Dpkg => dpkg::packages(bytes),
@@ -93,8 +93,8 @@ impl Format {
     }
 
     /// The paths in `bytes`, a list of files of this format: `.list` or `.md5sums`, a record of
-    /// `/lib/apk/db/installed`, `files` in a folder of `/var/lib/pacman/local`. None has a `..` in it, or is longer than
-    /// a path may be.
+    /// `/lib/apk/db/installed`, `files` in a directory of `/var/lib/pacman/local`. None has a `..` in it, or is longer
+    /// than a path may be.
     pub fn files(self, bytes: &[u8]) -> Vec<RootfsPath> {
         let mut files = match self {
             Self::Dpkg => dpkg::files(bytes),
@@ -124,7 +124,7 @@ pub(crate) struct About {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageId(usize);
 
-/// What is installed in a sysroot.
+/// The packages installed in a sysroot.
 #[derive(Debug)]
 pub struct Database {
     format: Format,
@@ -136,7 +136,7 @@ pub struct Database {
     /// The records of all packages, one after the other: apk's file, dpkg's `status` and what `status.d` has, each `desc`.
     bytes: Vec<u8>,
     diversions: Vec<dpkg::Diversion>,
-    /// Folders that are links in the sysroot, and where they lead: a list may have a file under either.
+    /// Directories that are links in the sysroot, and where they lead: a list may have a file under either.
     merged: Vec<(RootfsPath, RootfsPath)>,
 }
 
@@ -145,7 +145,7 @@ pub struct Database {
 pub struct Dependencies {
     /// Each once, after what it was wanted by, with the place in what was asked for that led to it.
     pub packages: Vec<(PackageId, usize)>,
-    /// What is depended on and not installed: the package, and what would do, as `mawk | gawk`.
+    /// The dependencies that are not installed: the package, and its alternatives, as `mawk | gawk`.
     pub missing: Vec<(PackageId, String)>,
 }
 
@@ -165,7 +165,7 @@ impl Database {
         Some(database)
     }
 
-    /// What rpm left where it keeps its database, which is not read.
+    /// The path of rpm's database, which is not read.
     pub fn rpm(view: &mut Sysroot) -> Option<RootfsPath> {
         let folders = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
         let names = ["rpmdb.sqlite", "Packages.db", "Packages"];
@@ -202,7 +202,7 @@ impl Database {
         }
     }
 
-    /// Who keeps it.
+    /// The format of the database.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -277,7 +277,7 @@ impl Database {
         found.packages.into_iter().map(|(id, _)| id).filter_map(of).collect()
     }
 
-    /// What is depended on, as far as `goes_on` from one package to another.
+    /// The dependencies, as far as `goes_on` allows from one package to another.
     fn reach(&self, wanted: &[PackageId], mut goes_on: impl FnMut(PackageId, PackageId) -> bool) -> Dependencies {
         let mut found = Dependencies::default();
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
@@ -304,8 +304,8 @@ impl Database {
         found
     }
 
-    /// What the database lists of a package: files, links, and mostly folders, in its order; behind no links of the
-    /// sysroot. What is not there any more is listed too.
+    /// The paths that the database lists for a package: files, links, and mostly directories, in its order; not
+    /// resolved through links of the sysroot. Paths that no longer exist are included.
     pub fn files(&self, view: &Sysroot, id: PackageId) -> Vec<RootfsPath> {
         let package = self.package(id);
         let files = match &package.listing {
@@ -406,7 +406,7 @@ impl Database {
         dpkg::sums(&view.peek(&file, LONGEST).unwrap_or_default())
     }
 
-    /// The folder of a pacman package, and its list of files.
+    /// The directory of a pacman package, and its list of files.
     pub(crate) fn pacman_list(&self, view: &Sysroot, id: PackageId) -> Option<(RootfsPath, Vec<u8>)> {
         let Listing::Files(lists) = &self.package(id).listing else { return None };
         let file = lists.first()?;
@@ -453,7 +453,7 @@ impl Database {
 
     /// The paths under which a database may have what is really at `path`.
     fn names(&self, path: &RootfsPath) -> Vec<RootfsPath> {
-        // Every package with a file in it lists a merged folder, as the folder that it once was.
+        // Every package with a file in it lists a merged directory, as the directory that it once was.
         if self.merged.iter().any(|(link, _)| link == path) {
             return Vec::new();
         }
@@ -466,7 +466,7 @@ impl Database {
         names
     }
 
-    /// Where a file of `package` really is (dpkg-divert(1)).
+    /// The real path of a file of `package` (dpkg-divert(1)).
     fn diverted(&self, package: &Package, path: RootfsPath) -> RootfsPath {
         match self.diversions.iter().find(|it| it.from == path && it.by != package.name) {
             Some(diversion) => diversion.to.clone(),
@@ -498,7 +498,7 @@ fn guesses(path: &RootfsPath) -> Vec<String> {
     in_documentation.and_then(|folder| text(folder.file_name())).into_iter().chain([name]).collect()
 }
 
-/// Whether a file is in a folder of programs.
+/// Returns whether a file is in a directory of programs.
 fn is_program(path: &RootfsPath) -> bool {
     let folder = path.parent();
     let bytes = folder.as_ref().map(RootfsPath::as_bytes).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! pacman's database: a folder for each package, with `desc` and `files`: `%NAME%` and a line for each value (alpm,
+//! pacman's database: a directory for each package, with `desc` and `files`: `%NAME%` and a line for each value (alpm,
 //! `lib/libalpm/be_local.c`).
 
 use super::{Database, Format, LONGEST, Listing, Package, text};
@@ -55,7 +55,7 @@ fn values(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Relative, folders with a slash at the end.
+/// Relative, directories with a slash at the end.
 pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     let listed = values(bytes).filter(|(section, _)| *section == b"%FILES%").map(|(_, path)| path);
     let is_safe = |path: &&[u8]| !path.contains(&0) && path.split(|byte| *byte == b'/').all(|part| part != b"..");

@@ -1,6 +1,6 @@
-//! How an image runs, as far as that is known before the rootfs is laid out.
+//! The configuration of an image, as far as it is known before the rootfs is laid out.
 //!
-//! What is well-formed is [`crate::image`]'s to say.
+//! [`crate::image`] checks its syntax.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ struct Dropped {
     annotations: BTreeSet<String>,
 }
 
-/// What an image starts.
+/// The command that an image starts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Start {
     /// Nothing of its own.

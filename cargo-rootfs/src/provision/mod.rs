@@ -50,9 +50,9 @@ use work::Work;
 #[derive(Debug)]
 pub(crate) struct Provided {
     pub(crate) kept: Kept,
-    /// How many packages it is made of.
+    /// The number of its packages.
     pub(crate) packages: usize,
-    /// What was asked for, so far.
+    /// The requests so far.
     pub(crate) wants: BTreeSet<Want>,
 }
 

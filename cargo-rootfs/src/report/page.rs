@@ -92,7 +92,7 @@ fn image(pictured: &Pictured<'_>) -> Value {
     })
 }
 
-/// Who brings whom, and which of the things that were requested bring what.
+/// The entries that bring others, and the requests that bring them.
 struct Needs {
     /// The entries that each entry brings.
     brings: Vec<Vec<usize>>,

@@ -5,7 +5,7 @@ use super::runs_on;
 use crate::elf::Bytes;
 use crate::resolve::{Closure, Find, Loaded, Opening, Skipped};
 
-/// How much of a tree is shown.
+/// The extent of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
     /// Each library once, under the first that needs it.
@@ -135,7 +135,7 @@ impl Printer<'_> {
         }
     }
 
-    /// What came of a note; the object that it gives, where what that needs is to be shown.
+    /// Prints the outcome of a note; returns the object that it gives, if its needs are to be shown.
     fn note(&mut self, index: usize) -> Option<usize> {
         let noted = &self.closure.notes[index];
         let why = format!(" ({})", noted.note);
@@ -163,7 +163,7 @@ impl Printer<'_> {
         None
     }
 
-    /// Whether it is there for the first time, so that what it needs is to be shown.
+    /// Prints an object; returns whether this is its first appearance, at which its needs are shown.
     fn object(&mut self, index: usize, why: &str) -> bool {
         let again = std::mem::replace(&mut self.opened[index], true);
         self.library(&self.closure.objects[index], why);
@@ -179,8 +179,8 @@ impl Printer<'_> {
     }
 }
 
-/// What stands below each object, the executable at 0: lists through one table, for there are many objects
-/// and most need little.
+/// The lines below each object, the executable at 0: lists in one table, since there are many objects and most have few
+/// needs.
 struct Lines {
     first: Vec<u32>,
     all: Vec<Line>,
@@ -192,7 +192,7 @@ struct Line {
     next: u32,
 }
 
-/// What the index of a line counts in.
+/// The kind of thing that the index of a line counts.
 #[derive(Clone, Copy)]
 enum What {
     Object,
@@ -256,7 +256,7 @@ fn names(names: &[Bytes]) -> String {
     names.iter().map(|name| text(name)).collect::<Vec<_>>().join(" or ")
 }
 
-/// Why a file has no closure, in a phrase.
+/// The reason for which a file has no closure, in a phrase.
 pub(super) fn skipped_text(skipped: &Skipped) -> String {
     match skipped {
         Skipped::Absent(Find::Absent | Find::NotDir) => "not found".to_owned(),

@@ -252,7 +252,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// Whether the target has the library that the object at `turn` needs; that is noted down.
+    /// Returns whether the target has the library that the object at `turn` needs, and records that.
     pub(super) fn is_given(&self, process: &mut Process<'_>, turn: usize, name: NameId) -> bool {
         let needed = self.names.text(name);
         if !self.given.has(needed) {
@@ -409,7 +409,7 @@ impl Resolver {
         Missing { needed, needed_by, tried, bad, opened: None, only_for }
     }
 
-    /// The folders of the library path for a program at `path`.
+    /// The directories of the library path for a program at `path`.
     fn library_folders(
         &mut self,
         files: &mut dyn Files,

@@ -21,7 +21,7 @@ macro_rules! built_in {
     };
 }
 
-/// All of them; a test compares them with the folder.
+/// All of them; a test compares them with the directory.
 pub(super) static ALL: &[BuiltIn] = built_in!(
     "accounts",
     "archives",
@@ -55,7 +55,7 @@ pub(super) struct Sketch {
     pub(super) name: &'static str,
 }
 
-/// What calls for a rule.
+/// The conditions that fire a rule.
 pub(super) struct Waits {
     pub(super) when: Vec<&'static str>,
     pub(super) calls: Vec<&'static str>,
@@ -88,7 +88,7 @@ impl Sketch {
     }
 }
 
-/// Where the first line begins that is `line`.
+/// The position of the first line that equals `line`.
 fn at_line(text: &str, line: &str) -> Option<usize> {
     memchr::memmem::find_iter(text.as_bytes(), line).find(|at| *at == 0 || text.as_bytes()[at - 1] == b'\n')
 }
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(names.collect::<BTreeSet<_>>(), known);
     }
 
-    /// What is picked out of the text is what TOML has there, and every rule is well-formed.
+    /// The sketches, picked out of the text, agree with the parsed TOML, and every rule is well-formed.
     #[test]
     fn sketches_are_true_to_the_rules() {
         let mut names = BTreeSet::new();

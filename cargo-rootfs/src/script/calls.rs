@@ -18,7 +18,7 @@ use words::{Piece, Word, here_document, is_assignment, matching, next};
 /// The longest script that is looked through.
 pub(crate) const MAX_LENGTH: usize = 1 << 20;
 
-/// Whether an interpreter of this name takes scripts of the shell's language.
+/// Returns whether an interpreter of this name runs scripts in the shell's language.
 pub(crate) fn is_shell(name: &[u8]) -> bool {
     matches!(name, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh" | b"yash" | b"busybox" | b"rbash")
 }
@@ -121,7 +121,7 @@ pub(crate) struct Calls {
     pub(crate) sourced: BTreeSet<String>,
 }
 
-/// What the script `text` calls.
+/// The commands that the script `text` calls.
 pub(crate) fn commands(text: &[u8]) -> Calls {
     let mut scan = Scan::default();
     scan.text(text);

@@ -10,10 +10,10 @@ pub(crate) use env::{Program, program_of_env};
 
 use std::fmt;
 
-/// What the kernel reads of a file to find out what it is (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
+/// The number of bytes that the kernel reads of a file to recognise it (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
 pub(crate) const HEAD: usize = 256;
 
-/// How many scripts in a row may be run by scripts (`exec_binprm`, fs/exec.c).
+/// The number of scripts in a row that may be run by scripts (`exec_binprm`, fs/exec.c).
 pub(crate) const MAX_SCRIPTS: usize = 5;
 
 /// The first line of a script.
@@ -24,7 +24,7 @@ pub(crate) struct Shebang {
     pub(crate) argument: Option<Box<[u8]>>,
 }
 
-/// Why a first line leads to no interpreter.
+/// The reason for which a first line leads to no interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bad {
     Empty,

@@ -44,7 +44,7 @@ impl Sysroot {
         Carrier::of(&head, &self.part(file, from, ENDS).unwrap_or_default())
     }
 
-    /// Which of `words` stand alone among the constants of a file; none of what is no ELF file.
+    /// The indices of those of `words` that stand alone among the constants of a file; none for a file that is not ELF.
     pub(crate) fn words_of(&mut self, file: FileId, words: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let handle = self.open_file(file);

@@ -1,6 +1,6 @@
 //! From a [`Rootfs`] to bytes elsewhere: every file is read once and handed to every sink.
 //!
-//! A sink is one destination: a tar, a folder, an engine. It writes beside its final name and
+//! A sink is one destination: a tar, a directory, an engine. It writes beside its final name and
 //! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
 
 #[cfg(feature = "cli")]
@@ -103,7 +103,7 @@ impl Observer for () {}
 pub enum Written {
     /// An archive at this path.
     Tar(std::path::PathBuf),
-    /// A folder at this path.
+    /// A directory at this path.
     Dir(std::path::PathBuf),
     /// An image in an engine, by the id that it reports, under this name.
     Image {
@@ -135,7 +135,7 @@ pub enum Written {
 ///
 /// # Errors
 ///
-/// A file that changed since it was planned, a sink that fails, an entry whose parent is not a folder.
+/// A file that changed since it was planned, a sink that fails, an entry whose parent is not a directory.
 pub fn write(
     rootfs: &Rootfs,
     sinks: Vec<Box<dyn Sink>>,
@@ -156,7 +156,7 @@ pub fn stage(
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
 
     check(rootfs)?;
-    // On failure they are dropped from the last to the first, as folders that one made for its output
+    // On failure they are dropped from the last to the first, as directories that one made for its output
     // may hold a later one's.
     sinks.reverse();
     let taken = stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;

@@ -1,7 +1,7 @@
 //! Evidence of what no rule covers: paths among the constants of packed ELF files, and the packages that have them.
 //!
-//! What belongs to the package of the object, or to one that it depends on, comes along within a bound; the rest is
-//! offered. Rules run before, and a file that one covers is not asked about.
+//! Files of the object's package, or of one that it depends on, are added within a bound; the rest is offered. Rules
+//! run before, and a file that a rule covers is skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(super) const MOST: u64 = 32 << 20;
 /// More packages than these in one directory: it belongs to none of them.
 const SHARED: usize = 8;
 
-/// Whether evidence adds files, or is only reported.
+/// The effect of evidence: files, or a report alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weigh {
     /// `--runtime auto`
@@ -49,7 +49,7 @@ pub(super) struct Evidence {
     pub(super) judge: Judge,
     /// The same sysroot once more: what is only looked for is no input.
     scout: Option<Sysroot>,
-    /// How many roots and others were looked at.
+    /// The numbers of roots and others that were examined.
     pub(super) looked: (usize, usize),
     pub(super) seen: FxHashSet<FileId>,
     pub(super) scripts: FxHashSet<RootfsPath>,
@@ -80,7 +80,7 @@ impl Evidence {
         }
     }
 
-    /// What came along, as a step of the run.
+    /// The additions, as a step of the run.
     pub(super) fn line(&self) -> Option<String> {
         if self.weigh == Weigh::Take { self.brought.line() } else { None }
     }
@@ -110,7 +110,7 @@ impl Runtime<'_> {
 }
 
 impl Evidence {
-    /// Whether what a file needs, and nothing else does, is not too much.
+    /// Returns whether the needs of a file alone are within the bound.
     fn is_within_bound(&mut self, worklist: &mut Worklist<'_>, root: &Root) -> bool {
         let Ok(closure) = worklist.resolvers.of(root).closure(worklist.view, &root.path) else { return true };
         let known: FxHashSet<FileId> =
@@ -199,7 +199,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Whether a path is neither packed nor one that no program misses.
+    /// Returns whether a path is neither packed nor one that no program misses.
     fn is_open(&self, named: &Named) -> bool {
         let policy = &self.runtime.taken.policy;
         let is_packed = |path: &RootfsPath| self.runtime.paths.contains(path);
@@ -259,7 +259,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// What of a package is worth having, and its length.
+    /// The useful files of a package, their number and length.
     fn wanted(&mut self, name: &str, files: Vec<RootfsPath>) -> (Vec<RootfsPath>, usize, u64) {
         let Some(scout) = &mut self.evidence.scout else { return Default::default() };
         let policy = &self.runtime.taken.policy;
@@ -413,7 +413,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// How many files there are at a path or below it, and their length.
+    /// The number and the length of the files at a path or below it.
     fn measure(&mut self, path: &RootfsPath) -> (usize, u64) {
         /// Larger trees are beyond any bound.
         const MOST_FILES: usize = 100_000;

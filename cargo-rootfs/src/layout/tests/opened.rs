@@ -45,7 +45,7 @@ fn why(assembly: &Assembly, at: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// What a note adds stands under it, what it leaves out and does not find as well.
+/// The additions of a note are shown below it, and so are the libraries that it leaves out or does not find.
 #[test]
 fn a_tree_shows_what_notes_add_and_leave_out() {
     let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
@@ -102,7 +102,7 @@ fn why_leads_through_notes() {
     assert_eq!(why(&assembly, "/usr/lib/libdeep.so"), expected);
 }
 
-/// What is recommended and not there is worth a line, what is suggested is not.
+/// A missing recommended library is worth a line, a missing suggested one is not.
 #[test]
 fn what_is_recommended_and_not_found_is_a_warning() {
     let warnings = |disk: &Disk, ask: Ask| ask.assemble(disk).unwrap().warnings;
@@ -126,7 +126,7 @@ fn what_is_recommended_and_not_found_is_a_warning() {
     assert!(rootfs.get(&path("/usr/lib/liba.so")).is_none(), "{}", rootfs.dump());
 }
 
-/// What is required and not there is an error, as a library that is needed at the start.
+/// A missing required library is an error, like a library that is needed at the start.
 #[test]
 fn what_is_required_and_not_found_is_an_error() {
     let opens = tool().note(&note("required", "libgone.so.3 libgone.so.2", "gone"));
@@ -189,7 +189,7 @@ fn libraries_that_are_named_and_not_noted_are_offered() {
     assert_eq!(warning(&asked), None);
 }
 
-/// What libselinux opens to load policies is of no use to ls, and many libraries are counted.
+/// The library that libselinux opens to load policies is of no use to ls, and many libraries are counted.
 #[test]
 fn what_is_rarely_wanted_is_no_warning_and_many_are_counted() {
     let libraries: Vec<String> = (0..9).map(|index| format!("libn{index}.so.1")).collect();

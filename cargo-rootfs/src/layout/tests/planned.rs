@@ -1,4 +1,4 @@
-//! What ends up where: tools, projects, links, modes.
+//! Places of entries: tools, projects, links, modes.
 
 use std::os::unix::fs::{MetadataExt, chown};
 
@@ -54,7 +54,7 @@ fn an_unmerged_sysroot_stays_unmerged_and_tools_answer_to_both_paths() {
     );
 }
 
-/// Where both paths are there and differ, both are what they were.
+/// Two different files at both paths stay as they are.
 #[test]
 fn two_tools_of_one_name_in_an_unmerged_sysroot_are_not_linked() {
     let sysroot = Disk::unmerged().elf("bin/env", tool().needs("libx.so")).elf("lib/libx.so", library("libx.so"));
@@ -174,7 +174,7 @@ fn cache_of(rootfs: &Rootfs) -> Vec<String> {
     cache.entries().map(line).collect()
 }
 
-/// Libraries outside the default folders that only the sysroot's cache led to get a cache of their own.
+/// Libraries outside the default directories that only the sysroot's cache led to get a cache of their own.
 #[test]
 fn a_cache_is_made_for_what_only_a_cache_led_to() {
     let entries = [
@@ -217,7 +217,7 @@ fn a_cache_is_made_for_what_ld_so_conf_led_to() {
     assert_eq!(cache_of(&Ask::tools(&["deep"]).rootfs(&sysroot)), ["libdeep.so.1 => /usr/lib/deep/libdeep.so.1"]);
 }
 
-/// `--library-path` names a folder of the sysroot, or one of the project.
+/// `--library-path` names a directory of the sysroot, or one of the project.
 #[test]
 fn a_library_path_leads_to_libraries_of_the_sysroot_and_of_the_project() {
     let sysroot = Disk::merged().elf("usr/bin/tool", tool().needs("libx.so")).elf("opt/x/libx.so", library("libx.so"));
@@ -258,7 +258,7 @@ fn project() -> Disk {
         .bytes("target/release/build/native/out/notes.txt", b"not needed", 0o644)
 }
 
-/// What a build script made lands in `<install-dir>/../lib`, and a cache leads to it.
+/// A library made by a build script goes to `<install-dir>/../lib`, and a cache leads to it.
 #[test]
 fn libraries_of_the_build_land_beside_the_binary() {
     let project = project();
@@ -310,7 +310,7 @@ fn the_install_dir_moves_the_libraries_as_well() {
     assert!(rootfs.get(&path("/srv/app/bin/app")).is_some());
 }
 
-/// What lies beside the binary by `$ORIGIN` goes where `$ORIGIN` will mean it, and needs no cache.
+/// A library beside the binary, found by `$ORIGIN`, goes to the place that `$ORIGIN` will mean, and needs no cache.
 #[test]
 fn libraries_beside_the_binary_keep_their_place_beside_it() {
     let project = Disk::empty()
@@ -516,7 +516,7 @@ fn the_order_of_tools_changes_nothing_of_the_rootfs() {
     assert_eq!(two.tools, [path("/usr/bin/env"), path("/usr/bin/sh")]);
 }
 
-/// What was read, and what was looked for in vain, is told to a build script.
+/// A build script learns of every file that was read, and of every path that was missing.
 #[test]
 fn inputs_and_absences_are_told() {
     let sysroot = Disk::merged();

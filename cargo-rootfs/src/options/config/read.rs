@@ -78,7 +78,7 @@ const COMMAND_LINE_ONLY: [(&str, &str); 21] = [
     ("jobs", "set `build.jobs` in .cargo/config.toml"),
 ];
 
-/// Where a table stands: in which file, and below `package` or `workspace`.
+/// The place of a table: its file, and `package` or `workspace`.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) path: Utf8PathBuf,
