@@ -208,7 +208,7 @@ impl Userland {
             None if target.machine() == Machine::host() => Utf8PathBuf::from("/"),
             None => {
                 return Err(Error::failed(format!("no sysroot for {}", target.triple()))
-                    .help("name a folder with the target's tools and libraries by `sysroot`"));
+                    .help("name a directory with the target's tools and libraries by `sysroot`"));
             }
         };
         let base = match env::var_os("CARGO_MANIFEST_DIR") {

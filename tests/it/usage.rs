@@ -30,7 +30,7 @@ fn options_before_a_command_are_not_lost() {
     Project::empty().run(&["--with", "bash", "tree"]).fails(
         2,
         str![[r#"
-error: `--with` stands before `tree`, and must stand after it
+error: `--with` must come after `tree`
 
 Usage: cargo rootfs [OPTIONS]
        cargo rootfs <COMMAND>
@@ -167,7 +167,7 @@ error: the image `app:latest` is named twice
     folder.run(&["--tools-only", "--dir", "out", "--tar", "out/a.tar"]).fails(
         2,
         str![[r#"
-error: the outputs `[ROOT]/out` and `[ROOT]/out/a.tar` lie one in the other
+error: output `[ROOT]/out/a.tar` is inside output `[ROOT]/out`
 
 "#]],
     );
@@ -262,7 +262,7 @@ fn sysroots_are_folders_or_suites() {
     folder.run(&["--tools-only", "--sysroot", "arm64", "--tar", "x.tar"]).fails(
         2,
         str![[r#"
-error: `arm64` is not a sysroot: a folder is written with a slash
+error: `arm64` is not a sysroot: a directory is written with a slash
   help: --sysroot ./arm64
 
 "#]],
@@ -272,7 +272,7 @@ error: `arm64` is not a sysroot: a folder is written with a slash
         str![[r#"
 error: `fedora:41` is not a sysroot: the distribution `fedora` is not known
   known are debian and ubuntu
-  help: extract its packages to a folder, and pass --sysroot DIR
+  help: extract its packages to a directory, and pass --sysroot DIR
 
 "#]],
     );

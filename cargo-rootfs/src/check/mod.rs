@@ -303,7 +303,7 @@ impl Checked<'_> {
             message.push_str("\n  ");
             message.push_str(&line);
         }
-        Some(Warning::new(message).help(format!("where it is wanted: {options}")))
+        Some(Warning::new(message).help(format!("to pack it: {options}")))
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn prune(all: bool, terminal: &Terminal) -> Result<()> {
         };
         terminal.result(line.as_bytes())?;
     }
-    terminal.status("Removed", format_args!("{} files and folders, {}", removed.len(), bytes(size)));
+    terminal.status("Removed", format_args!("{} files and directories, {}", removed.len(), bytes(size)));
     Ok(())
 }
 

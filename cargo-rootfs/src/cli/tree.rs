@@ -20,9 +20,9 @@ use crate::resolve::{Closure, Skipped, TargetLibraries};
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folder = args.content.sysroot.as_deref().unwrap_or("/");
     if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
-        let error = Error::usage(format!("`--sysroot {folder}` is not a folder, which `tree FILE` looks in"));
+        let error = Error::usage(format!("`--sysroot {folder}` is not a directory, which `tree FILE` looks in"));
         return Err(match std::path::Path::new(folder).is_dir() {
-            true => error.help(format!("a folder is written with a slash: --sysroot ./{folder}")),
+            true => error.help(format!("a directory is written with a slash: --sysroot ./{folder}")),
             false => error.help(format!("--sysroot $(cargo rootfs sysroot path --tools-only --sysroot {folder})")),
         });
     }

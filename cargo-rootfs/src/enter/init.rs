@@ -126,7 +126,7 @@ fn start(
 ) -> Result<Option<Pid>, Failure> {
     let workdir = command.workdir.below(Path::new("/"));
     std::env::set_current_dir(&workdir)
-        .map_err(|error| Failure::new(format!("use `{}` as the current folder", workdir.display()), error))?;
+        .map_err(|error| Failure::new(format!("use `{}` as the current directory", workdir.display()), error))?;
     let word = &command.words[0];
     let path = command.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone()).unwrap_or_default();
     let mut process = match emulator {

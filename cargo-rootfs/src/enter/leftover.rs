@@ -84,7 +84,7 @@ fn children(list: &mut File) -> Option<Vec<Pid>> {
 }
 
 fn named(folder: &Path) -> Result<(OwnedFd, CString), Failure> {
-    let failed = |error| Failure::new(format!("open the folder `{}` is in", folder.display()), error);
+    let failed = |error| Failure::new(format!("open the directory `{}` is in", folder.display()), error);
     let nothing = || failed(rustix::io::Errno::INVAL);
     let (parent, name) = (folder.parent().ok_or_else(nothing)?, folder.file_name().ok_or_else(nothing)?);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

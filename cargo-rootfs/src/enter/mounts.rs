@@ -347,7 +347,7 @@ pub(super) fn resolv_conf(orders: &Orders) -> Result<(), Failure> {
 
 /// In the rootfs, whose links are followed inside it.
 fn folder(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).map_err(|error| Failure::new(format!("make the folder `{}`", path.display()), error))
+    fs::create_dir_all(path).map_err(|error| Failure::new(format!("make the directory `{}`", path.display()), error))
 }
 
 fn empty_file(path: &Path) -> Result<(), Failure> {

@@ -206,7 +206,7 @@ impl<'a> Layout<'a> {
             match self.rootfs.get(&folder) {
                 Some(Entry { kind: Kind::Dir, .. }) => break,
                 Some(_) => {
-                    let error = Error::failed(format!("`{folder}` would be a file and the folder of `{path}`"));
+                    let error = Error::failed(format!("`{folder}` would be a file and the directory of `{path}`"));
                     return Err(error);
                 }
                 None => {}

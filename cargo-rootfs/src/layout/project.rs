@@ -117,7 +117,7 @@ impl Project {
                     self.graft(view, folder.as_std_path().to_owned());
                     path.push(LibraryPath::Folder(self.library_dir.clone()));
                 }
-                _ => warnings.push(Warning::new(format!("no folder `{folder}` for --library-path"))),
+                _ => warnings.push(Warning::new(format!("no directory `{folder}` for --library-path"))),
             }
         }
         path

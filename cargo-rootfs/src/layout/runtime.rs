@@ -168,7 +168,7 @@ impl<'t> Runtime<'t> {
                 }
             }
             if round == MAX_ROUNDS {
-                let message = format!("rules of --runtime call for each other without an end, after {round} rounds");
+                let message = format!("runtime rules did not settle after {round} rounds");
                 return self.faults.push(Error::failed(message).into());
             }
         }

@@ -139,7 +139,7 @@ impl Reading<'_> {
     fn named(&mut self, program: &script::Program, say: &dyn Fn(String) -> Error) -> Result<RootfsPath, Fault> {
         let text = String::from_utf8_lossy(&program.name).into_owned();
         if program.name.contains(&b'/') {
-            let bad = || say(format!("`{text}` is no absolute path, and would be looked for in the current folder"));
+            let bad = || say(format!("`{text}` is no absolute path, and would be looked for in the current directory"));
             return Ok(RootfsPath::from_bytes(&program.name).ok_or_else(bad)?);
         }
         let found = match &program.path {

@@ -58,10 +58,10 @@ Configuration:
   [package.metadata.rootfs] and [workspace.metadata.rootfs] in Cargo.toml take the names of the options
   as keys; a table `target.<triple>` below either holds for that target alone. The package overrides the
   workspace; the command line extends lists and overrides values, and an output on it replaces all
-  configured ones. Paths are relative to the manifest there, to the current folder here.
+  configured ones. Paths are relative to the manifest there, to the current directory here.
 
 Exit codes:
-  0    everything asked for was written
+  0    every requested output was written
   1    failed: missing libraries, unsatisfied symbol versions, input or output
   2    the command line or the configuration is wrong
   130  interrupted; nothing was written
@@ -103,7 +103,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Enter the rootfs with a shell: its bash, or else its sh
     Shell(ShellArgs),
-    /// Run the project's binary and each tool in the rootfs, and tell what they miss there
+    /// Run the project's binary and each tool in the rootfs, and report what they miss
     ///
     /// Without CMD, the binary is run with `--version`; each tool does a little of what it is for, or is run with
     /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works or
@@ -139,7 +139,7 @@ pub(crate) enum Command {
     /// archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders; nothing is
     /// unpacked or executed. Fails where anything is wrong.
     Verify(VerifyArgs),
-    /// See to sysroots that are made of a distribution's packages
+    /// Manage sysroots that are made of a distribution's packages
     Sysroot {
         #[command(subcommand)]
         command: SysrootCommand,
@@ -630,7 +630,7 @@ pub(crate) struct TerminalArgs {
     /// Print only errors and results
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more; twice, and cargo says all
+    /// Print more; twice, and cargo prints everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Use of colours
@@ -686,7 +686,7 @@ pub(crate) fn refuse_options_before_subcommand(
         .find_subcommand(subcommand)
         .is_some_and(|subcommand| subcommand.get_arguments().any(|argument| argument.get_long() == Some(long)));
     let message = if has_it {
-        format!("`--{long}` stands before `{subcommand}`, and must stand after it")
+        format!("`--{long}` must come after `{subcommand}`")
     } else {
         format!("`--{long}` means nothing to `{subcommand}`")
     };

@@ -77,7 +77,8 @@ pub(crate) fn check<'o>(
                 _ => None,
             });
             if let Some(other) = known.into_iter().find(|known| path.starts_with(known) || known.starts_with(path)) {
-                errors.push(Error::usage(format!("the outputs `{path}` and `{other}` lie one in the other")));
+                let (inner, outer) = if path.starts_with(other) { (path, other) } else { (other, path) };
+                errors.push(Error::usage(format!("output `{inner}` is inside output `{outer}`")));
             }
         }
         seen.push((output.kind, target, claim));

@@ -12,7 +12,7 @@ use crate::write::dir::{Dir, Replace};
 pub(super) static DIR: Kind = Kind {
     flag: "dir",
     value: "DIR",
-    about: "Write a folder: one that is absent, empty, or was made by an earlier run (repeatable)",
+    about: "Write a directory: one that is absent, empty, or was made by an earlier run (repeatable)",
     more: None,
     example: Some("PATH"),
     verb: "Copying",

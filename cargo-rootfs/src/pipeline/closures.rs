@@ -40,7 +40,7 @@ impl LooseFiles<'_> {
     /// Finds the closure of each file, turns it into text by `render`, and hands the texts to `put` in the order of the
     /// files. A bad file stops none of the rest. Returns whether all closures are complete.
     pub(crate) fn each(&self, render: &Render<'_>, put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
-        let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+        let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
         let mut sysroot = Sysroot::open(self.sysroot)?;
         // Only where the tree is the host's own does the current directory mean anything in it.
         let is_host = sysroot.root() == Path::new("/");

@@ -219,9 +219,9 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
 }
 
 fn current_dir() -> Result<Utf8PathBuf> {
-    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+    let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
     Utf8PathBuf::try_from(current_dir)
-        .map_err(|error| Error::failed("the current folder's path is not UTF-8").with_source(error))
+        .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))
 }
 
 /// A job for each plan, with its first sysroot and nothing built yet.

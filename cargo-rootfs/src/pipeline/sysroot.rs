@@ -46,7 +46,7 @@ impl Directory {
     pub(crate) fn open(path: &Utf8Path) -> Result<Self> {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(Self(path.to_owned())),
-            Ok(_) => Err(Error::failed(format!("the sysroot `{path}` is not a folder"))),
+            Ok(_) => Err(Error::failed(format!("the sysroot `{path}` is not a directory"))),
             Err(error) => Err(Error::io("open the sysroot", path, error)),
         }
     }

@@ -319,7 +319,7 @@ impl Cache {
         let _ = staging.keep();
         self.sysroot(key).ok_or_else(|| {
             Error::failed(format!("`{}` changes while it is made", folder.display()))
-                .help("name a folder that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
+                .help("name a directory that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
         })
     }
 

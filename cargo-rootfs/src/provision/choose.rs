@@ -83,7 +83,7 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
         return Err(match apt::missing() {
             None if target.is_musl() => error.help("name a root of musl's, such as an unpacked Alpine: --sysroot DIR"),
             None => error.help("choose a distribution: --sysroot debian:bookworm"),
-            Some(_) => error.help("name a folder with the target's libraries and tools: --sysroot DIR"),
+            Some(_) => error.help("name a directory with the target's libraries and tools: --sysroot DIR"),
         });
     }
     Ok((candidates, passed_over))

@@ -261,7 +261,7 @@ mod tests {
         into.add(&two).unwrap();
         let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
         assert_eq!((read("usr/bin/a").as_str(), read("usr/share/real/y").as_str()), ("two's", "y"));
-        assert_eq!(read("usr/share/both/folder"), "kept", "a folder stays one");
+        assert_eq!(read("usr/share/both/folder"), "kept", "a directory stays one");
         assert!(root.join("usr/share/near").is_symlink());
         assert_eq!(fs::metadata(root.join("usr/share/real")).unwrap().mode() & 0o7777, 0o555);
         assert!(fs::read_dir(&outside).unwrap().next().is_none(), "a link led out of the root");

@@ -212,7 +212,7 @@ impl Rounds {
             }
         }
         let directory = Utf8PathBuf::try_from(kept.root.clone())
-            .map_err(|error| Error::failed("the cache folder's path is not UTF-8").with_source(error))?;
+            .map_err(|error| Error::failed("the cache directory's path is not UTF-8").with_source(error))?;
         Ok((Current { directory, suite: Some(suite.clone()), wants, _kept: Some(kept) }, count))
     }
 }

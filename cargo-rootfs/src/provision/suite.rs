@@ -142,13 +142,13 @@ impl Suite {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let known: Vec<_> = Distribution::ALL.iter().map(|it| it.id()).collect();
         let Some((distribution, name)) = text.split_once(':') else {
-            return Err(Error::usage(format!("`{text}` is not a sysroot: a folder is written with a slash"))
+            return Err(Error::usage(format!("`{text}` is not a sysroot: a directory is written with a slash"))
                 .help(format!("--sysroot ./{text}")));
         };
         let distribution = Distribution::of_id(distribution).ok_or_else(|| {
             Error::usage(format!("`{text}` is not a sysroot: the distribution `{distribution}` is not known"))
                 .detail(format!("known are {}", known.join(" and ")))
-                .help("extract its packages to a folder, and pass --sysroot DIR")
+                .help("extract its packages to a directory, and pass --sysroot DIR")
         })?;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         if name.is_empty() || !name.bytes().all(plain) {

@@ -269,7 +269,7 @@ impl<'w, 'i> Work<'w, 'i> {
             section.packages.iter().map(|package| cache.unpacked(package, architecture)).collect();
         let unpacked = unpacked.ok_or_else(|| {
             Error::failed(format!("`{}` changes while packages are put there", cache.root().display()))
-                .help("name a folder that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
+                .help("name a directory that nothing else writes to: export CARGO_ROOTFS_CACHE=DIR")
         })?;
         let staging = cache.staging(&cache::name(section))?;
         let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), self.stop);

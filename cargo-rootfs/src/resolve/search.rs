@@ -162,7 +162,7 @@ impl Search<'_> {
             (_, None) => None,
         };
         let Some(path) = path else {
-            self.note(FoundBy::Absolute, None, Some("it is relative to the current folder".to_owned()));
+            self.note(FoundBy::Absolute, None, Some("it is relative to the current directory".to_owned()));
             return Outcome::Missing;
         };
         // A slash at its end asks for a directory.

@@ -39,7 +39,7 @@ impl fmt::Display for Bad {
             Self::Empty => "it names no interpreter",
             Self::TooLong => "the interpreter's name does not end within the 256 bytes that Linux reads",
             Self::CarriageReturn => "it ends in a carriage return, which Linux takes for a part of the name",
-            Self::Relative => "the interpreter is no absolute path, and would be looked for in the current folder",
+            Self::Relative => "the interpreter is no absolute path, and would be looked for in the current directory",
         })
     }
 }

@@ -229,7 +229,7 @@ impl Reader<'_> {
         for (text, at) in self.strings(table, "exclude").map_or(Vec::new(), |(list, _)| list) {
             match inside(text) {
                 Some(text) => excluded.push(text),
-                None => self.problem(at, format_args!("`{text}` in `exclude` must be a path inside the folder")),
+                None => self.problem(at, format_args!("`{text}` in `exclude` must be a path inside the directory")),
             }
         }
         excluded
@@ -249,7 +249,7 @@ impl Reader<'_> {
 
     fn body(&mut self, source: &str, at: usize) -> Option<Body> {
         let Some(source) = inside(source) else {
-            self.problem(at, format_args!("body `{source}` must be a path inside the template's folder"));
+            self.problem(at, format_args!("body `{source}` must be a path inside the template's directory"));
             return None;
         };
         let shown = self.folder.show(&source);

@@ -246,9 +246,9 @@ impl Loading {
         let path: Utf8PathBuf = base.join(name).components().collect();
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(Error::usage(format!("template `{path}` is not a folder"))),
+            Ok(_) => return Err(Error::usage(format!("template `{path}` is not a directory"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::usage(format!("there is no template folder `{path}`")));
+                return Err(Error::usage(format!("there is no template directory `{path}`")));
             }
             Err(error) => return Err(Error::io("read template", &path, error)),
         }
@@ -312,11 +312,11 @@ fn unknown_name(name: &str, base: &Utf8Path) -> Error {
     let error = Error::usage(format!("there is no template `{name}`"));
     let known: Vec<&str> = Template::built_in_names().collect();
     if base.join(name).is_dir() {
-        error.help(format!("a folder is named with a slash: `./{name}`"))
+        error.help(format!("a directory is named with a slash: `./{name}`"))
     } else if let Some(near) = nearest(name, known.iter().copied()) {
         error.help(format!("did you mean `{near}`?"))
     } else {
-        error.help(format!("choose one of {}, or a folder with a slash in its name", known.join(", ")))
+        error.help(format!("choose one of {}, or a directory with a slash in its name", known.join(", ")))
     }
 }
 

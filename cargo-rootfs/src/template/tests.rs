@@ -299,7 +299,7 @@ fn each_mistake_is_named_with_its_line_and_a_near_key() {
         ("[[entry]]\ntype = 'file'\npath = '/etc/motd'", "there is no body `t/etc/motd`, in `t/template.toml:3`"),
         (
             "[[entry]]\ntype = 'file'\npath = '/a'\nsource = '../x'",
-            "body `../x` must be a path inside the template's folder, in `t/template.toml:4`",
+            "body `../x` must be a path inside the template's directory, in `t/template.toml:4`",
         ),
         ("[[entry]]\ntype = 'file'\npath = '/a'\nsource = '/etc/passwd'", "body `/etc/passwd` must be a path inside"),
         ("[[entry]]\ntype = 'file'\npath = '/a'\nsource = './'", "body `./` must be a path inside"),
@@ -314,7 +314,7 @@ fn each_mistake_is_named_with_its_line_and_a_near_key() {
         ("[[entry]]\ntype = 'sysroot'\npath = '/'", "`/` would be the whole sysroot"),
         (
             "[[entry]]\ntype = 'sysroot'\npath = '/a'\nexclude = ['../b']",
-            "`../b` in `exclude` must be a path inside the folder",
+            "`../b` in `exclude` must be a path inside the directory",
         ),
         ("[[entry]]\ntype = 'sysroot'\npath = '/a'\nrequired = 'yes'", "`required` must be true or false"),
         (
@@ -380,11 +380,11 @@ fn what_is_not_there_is_refused_with_near_names() {
     for (name, said) in [
         ("bsae", "there is no template `bsae`\n  help: did you mean `base`?"),
         ("wbe", "there is no template `wbe`\n  help: did you mean `web`?"),
-        ("zzzzzz", "help: choose one of none, base, web, or a folder with a slash in its name"),
+        ("zzzzzz", "help: choose one of none, base, web, or a directory with a slash in its name"),
         ("", "there is no template ``"),
-        ("skel", "there is no template `skel`\n  help: a folder is named with a slash: `./skel`"),
-        ("./gone", "there is no template folder `gone`"),
-        ("./file", "template `file` is not a folder"),
+        ("skel", "there is no template `skel`\n  help: a directory is named with a slash: `./skel`"),
+        ("./gone", "there is no template directory `gone`"),
+        ("./file", "template `file` is not a directory"),
     ] {
         let got = fixture.refused(name);
         assert!(got.contains(said), "{name} gave {got}");

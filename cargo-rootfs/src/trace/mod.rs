@@ -119,7 +119,7 @@ impl Trace<'_> {
             env.retain(|(name, _)| name != "LD_LIBRARY_PATH");
             env.push(("LD_LIBRARY_PATH".into(), all));
         }
-        let folder = std::env::current_dir().map_err(|error| Error::io("find", "the current folder", error))?;
+        let folder = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
         let workdir = RootfsPath::from_bytes(folder.as_os_str().as_bytes()).unwrap_or_else(RootfsPath::root);
         let entered = enter::stay(&outputs()?)?;
         Ok((entered, Command { words, env, workdir, user: None }))

@@ -25,7 +25,7 @@ impl Destination {
         match metadata.map(|metadata| metadata.file_type()) {
             None => Ok(Self::Staged(StagedFile::create(path)?)),
             Some(kind) if kind.is_dir() => {
-                Err(Error::failed(format!("cannot write the archive `{}`: it is a folder", path.display())))
+                Err(Error::failed(format!("cannot write the archive `{}`: it is a directory", path.display())))
             }
             Some(kind) if kind.is_file() => {
                 let path = path.canonicalize().map_err(|error| Error::io("replace", path, error))?;

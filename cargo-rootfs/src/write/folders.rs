@@ -26,7 +26,7 @@ impl NewFolders {
                 Ok(()) => made.0.push(ancestor.to_owned()),
                 // `a/./b`, `a/../a`, or another process was quicker.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && ancestor.is_dir() => {}
-                Err(error) => return Err(Error::io("create folder", ancestor, error)),
+                Err(error) => return Err(Error::io("create directory", ancestor, error)),
             }
         }
         Ok(made)

@@ -294,9 +294,9 @@ fn check(rootfs: &Rootfs) -> Result<()> {
         }
         let parent = path.parent().map(|parent| rootfs.get(&parent).map(|entry| &entry.kind));
         match parent {
-            None if !matches!(entry.kind, Kind::Dir) => errors.push(refused("the root is a folder")),
+            None if !matches!(entry.kind, Kind::Dir) => errors.push(refused("the root is a directory")),
             None | Some(Some(Kind::Dir)) => {}
-            Some(_) => errors.push(refused("what holds it is not a folder of the rootfs")),
+            Some(_) => errors.push(refused("what holds it is not a directory of the rootfs")),
         }
         match &entry.kind {
             Kind::Hardlink(target)

@@ -555,7 +555,7 @@ fn a_tar_onto_a_folder_or_below_a_file_is_refused() {
     let (_folder, path) = temp();
     std::fs::write(path.join("file"), "").unwrap();
     let error = TarFile::create(&path, 0).err().unwrap();
-    assert!(error.message().ends_with("it is a folder"), "{error}");
+    assert!(error.message().ends_with("it is a directory"), "{error}");
     assert_eq!(error.exit_code(), 1);
     assert!(TarFile::create(&path.join("file/x.tar"), 0).is_err());
     assert_eq!(names_in(&path), ["file"]);
@@ -660,7 +660,7 @@ fn what_no_sink_could_write_is_refused_first() {
             "symlink to nothing",
         ),
         (Planned::new().hardlink("/x", "/y").file("/y", 0o644, b""), "no regular file before it"),
-        (Planned::new().symlink("/bin", b"/usr/bin").file("/bin/sh", 0o755, b""), "not a folder of the rootfs"),
+        (Planned::new().symlink("/bin", b"/usr/bin").file("/bin/sh", 0o755, b""), "not a directory of the rootfs"),
         (Planned(insert(Rootfs::default(), outside)), "holds `..`"),
         (Planned(insert(Rootfs::default(), bytes)), "not UTF-8"),
     ] {

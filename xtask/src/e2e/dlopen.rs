@@ -43,7 +43,7 @@ pub(super) fn noted(lab: &Lab) -> Result<()> {
     let tar = lab.path("silent.tar");
     let args = ["--sysroot", sysroot.as_str(), "--with", "silent,names,ls", "--tar", tar.as_str()];
     let done = lab.tools(args).run()?;
-    let offered = format!("  help: where it is wanted: --with-lib {cached}\n");
+    let offered = format!("  help: to pack it: --with-lib {cached}\n");
     let is_told = done.stderr.matches("warning: ").count() == 1
         && done.stderr.contains("warning: `libcached.so.1` (by `names`) may be opened at run time")
         && done.stderr.contains(&offered);

@@ -80,7 +80,7 @@ impl Offers {
             }
             let options: Vec<_> =
                 options.iter().map(|(option, values)| format!("{option} {}", values.join(","))).collect();
-            warnings.push(Warning::new(message).help(format!("where they are wanted: {}", options.join(" "))));
+            warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
         }
         if !self.large.is_empty() {
             let one = |(name, (by, bytes)): (&String, &(String, u64))| format!("{name} ({}, of `{by}`)", size(*bytes));
@@ -99,7 +99,7 @@ impl Offers {
                 options.push(format!("--with-lib {}", join(&libraries)));
             }
             options.extend(paths.iter().map(|path| format!("--include {path}:{path}")));
-            warnings.push(Warning::new(message).help(format!("where they are wanted: {}", options.join(" "))));
+            warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
         }
         warnings
     }

@@ -85,9 +85,7 @@ fn a_tool_without_a_rule_brings_its_package_and_what_it_names() {
     );
     assert_eq!(
         said(&assembly),
-        [
-            "named by constants, and not packed: `/usr/share/far/data` (by `quux`) (where they are wanted: --with-package far)"
-        ]
+        ["named by constants, and not packed: `/usr/share/far/data` (by `quux`) (to pack them: --with-package far)"]
     );
 }
 
@@ -134,7 +132,7 @@ fn a_program_of_the_project_is_told_of_what_it_names() {
     assert_eq!(
         said(&assembly),
         ["named by constants, and not packed: `/usr/share/far/data` (by `app`), `/usr/share/near` (by `app`) \
-          (where they are wanted: --with-package far,near)"]
+          (to pack them: --with-package far,near)"]
     );
 }
 

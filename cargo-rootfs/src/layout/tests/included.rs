@@ -333,7 +333,7 @@ fn two_sources_for_one_place_are_refused() {
     let merged = Ask::nothing().include(project.at("a"), "/bin/x").include(project.at("b"), "/usr/bin/x");
     assert_eq!(merged.error(&Disk::merged()).message(), "two sources for `/usr/bin/x`");
     let below = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("b"), "/etc/x/y");
-    assert_eq!(below.error(&Disk::merged()).message(), "`/etc/x` would be a file and the folder of `/etc/x/y`");
+    assert_eq!(below.error(&Disk::merged()).message(), "`/etc/x` would be a file and the directory of `/etc/x/y`");
     // The same file twice is one.
     Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("a"), "/etc/x").rootfs(&Disk::merged());
 }

@@ -163,7 +163,7 @@ fn libraries_that_are_named_and_not_noted_are_offered() {
         "`libone.so.1` (by `plain`) and `libtwo.so.2` (by `liba.so`, `plain`) may be opened at run time, and are not \
          packed",
     )
-    .help("where they are wanted: --with-lib libone.so.1,libtwo.so.2");
+    .help("to pack them: --with-lib libone.so.1,libtwo.so.2");
     assert_eq!(warning(&assembly), Some(expected));
 
     let shown = tree(&assembly);

@@ -247,7 +247,7 @@ fn a_library_path_with_a_token_is_another_folder_for_each_program() {
 #[test]
 fn a_library_path_that_is_nowhere_is_said() {
     let assembly = Ask::tools(&["sh"]).library_path("/nowhere").assemble(&Disk::merged()).unwrap();
-    assert_eq!(assembly.warnings[0].message, "no folder `/nowhere` for --library-path");
+    assert_eq!(assembly.warnings[0].message, "no directory `/nowhere` for --library-path");
 }
 
 fn project() -> Disk {

@@ -107,7 +107,7 @@ fn what_cannot_run_is_told() {
         ("#!/usr/bin/gone\n", "/usr/bin/tool begins with #!/usr/bin/gone\n  `/usr/bin/gone` is not in the sysroot"),
         (
             "#!bin/sh\n",
-            "/usr/bin/tool begins with #!bin/sh\n  the interpreter is no absolute path, and would be looked for in the current folder",
+            "/usr/bin/tool begins with #!bin/sh\n  the interpreter is no absolute path, and would be looked for in the current directory",
         ),
         ("#!\n", "/usr/bin/tool begins with #!\n  it names no interpreter"),
         ("#!/usr/bin\n", "/usr/bin/tool begins with #!/usr/bin\n  `/usr/bin` is a directory"),
@@ -123,7 +123,7 @@ fn what_cannot_run_is_told() {
         ("#!/usr/bin/env\n", "/usr/bin/tool begins with #!/usr/bin/env\n  env is given no program"),
         (
             "#!/usr/bin/env a/b\n",
-            "/usr/bin/tool begins with #!/usr/bin/env a/b\n  `a/b` is no absolute path, and would be looked for in the current folder",
+            "/usr/bin/tool begins with #!/usr/bin/env a/b\n  `a/b` is no absolute path, and would be looked for in the current directory",
         ),
     ] {
         let error = Ask::tools(&["tool"]).error(&script(sysroot(), "tool", text));
@@ -156,7 +156,7 @@ fn what_a_shell_script_calls_is_offered() {
         warning.message,
         "`own-tee` (by `own-cat`) and `own-zip` (by `other`, `own-cat`) may be run, and are not packed"
     );
-    assert_eq!(warning.help.as_deref(), Some("where they are wanted: --with own-tee,own-zip"));
+    assert_eq!(warning.help.as_deref(), Some("to pack them: --with own-tee,own-zip"));
 }
 
 /// A script that becomes another program is nothing without it: with what that needs in turn, each script by its own.

@@ -102,7 +102,7 @@ impl Temporary {
         NewFolders::create(folder)?.keep();
         let beside: PathBuf = folder.join("entered");
         let staging =
-            Staging::beside(&beside).map_err(|error| Error::io("create a folder in", folder, error.into()))?;
+            Staging::beside(&beside).map_err(|error| Error::io("create a directory in", folder, error.into()))?;
         Ok(Self(staging))
     }
 

@@ -87,7 +87,7 @@ impl Output {
             Err(error) => return Err(Error::io("create", &written, error)),
         };
         if path.file_name().is_none() {
-            return Err(Error::failed(format!("cannot replace the folder `{}`", written.display())));
+            return Err(Error::failed(format!("cannot replace the directory `{}`", written.display())));
         }
         Standing::at(&path, replace)?;
         let folders = NewFolders::create(holding(&path))?;

@@ -78,7 +78,7 @@ impl Standing {
             Ok(folder) => folder,
             Err(Errno::NOENT) => return Ok(Self::Absent),
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                return Err(Error::failed(format!("cannot write the folder `{shown}`: it is not a folder")));
+                return Err(Error::failed(format!("cannot write the directory `{shown}`: it is not a directory")));
             }
             Err(error) => return Err(Error::io("read", path, error.into())),
         };
@@ -86,7 +86,7 @@ impl Standing {
         if names(folder.as_fd()).map_err(read)?.is_empty() {
             return Ok(Self::Empty);
         }
-        let by_force = "choose another folder, or pass --force to replace it with all that it holds";
+        let by_force = "choose another directory, or pass --force to replace it with all that it holds";
         let mark = mark_of(&folder, path);
         if mark.is_none() && replace == Replace::OwnOnly {
             return Err(Error::failed(format!("`{shown}` is neither empty nor made by cargo rootfs")).help(by_force));

@@ -113,7 +113,7 @@ fn a_file_or_a_link_to_one_is_no_folder() {
     symlink("nowhere", path.join("dangling")).unwrap();
     for name in ["file", "link", "dangling"] {
         let error = write_dir(&some_of_everything(), &path.join(name), Replace::Force).unwrap_err();
-        assert!(error.message().ends_with("it is not a folder"), "{name}: {error}");
+        assert!(error.message().ends_with("it is not a directory"), "{name}: {error}");
     }
     assert_eq!(std::fs::read(path.join("file")).unwrap(), b"kept");
     assert_eq!(names_in(&path), ["dangling", "file", "link"]);
@@ -156,7 +156,7 @@ fn a_mount_in_the_earlier_output_is_never_emptied() {
     write_dir(&planned, &path.join("out"), Replace::OwnOnly).unwrap();
     let mount = Command::new("mount").args(["--bind", outside.as_str(), path.join("out/dev").as_str()]).output();
     if !is_root() || !mount.is_ok_and(|output| output.status.success()) {
-        return skip("a folder cannot be mounted");
+        return skip("a directory cannot be mounted");
     }
     for replace in [Replace::OwnOnly, Replace::Force] {
         let error = write_dir(&planned, &path.join("out"), replace).unwrap_err();
