@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::project::Project;
+use crate::project::{Project, without_sizes};
 
 #[test]
 fn the_path_is_the_only_line_of_standard_output() {
@@ -322,7 +322,8 @@ fn trees_and_reasons_are_of_the_rootfs_that_would_be_written() {
     assert!(tree.stdout.contains("\ntrue\n"), "{tree:#?}");
 
     let why = app.run(&["why", "-q", "/usr/local/bin/app"]);
-    assert_eq!((why.code, why.stdout.as_str()), (0, "/usr/local/bin/app\n    binary app\n"));
+    let expected = "/usr/local/bin/app\n    layer   the project's own files\n    binary app\n";
+    assert_eq!((why.code, without_sizes(&why.stdout).as_str()), (0, expected));
     assert!(app.run(&["why", "-q", "libc.so.6"]).stdout.contains("needed by /usr/local/bin/app"));
     let json = app.run(&["why", "-q", "/usr/local/bin/app", "--message-format", "json"]);
     assert!(json.stdout.starts_with(r#"{"reason":"rootfs-entry","origins":["binary app"],"#), "{json:#?}");

@@ -120,3 +120,8 @@ impl Run {
         snapbox::assert_data_eq!(self.stderr.as_str(), stderr.into_data().raw());
     }
 }
+
+/// A reason without the lines of sizes, which depend on the compiler.
+pub(crate) fn without_sizes(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with("    size ")).map(|line| format!("{line}\n")).collect()
+}

@@ -108,7 +108,7 @@ impl<'s> Apt<'s> {
         let architecture = super::cache::architecture(machine)?;
         if let Some(program) = missing() {
             return Err(Error::failed(format!("cannot make a sysroot of {suite}: there is no `{program}` here"))
-                .help(format!("make a folder of its packages on a Debian or Ubuntu system, and pass --sysroot DIR ({architecture})")));
+                .help(format!("make a directory of its packages on a Debian or Ubuntu system, and pass --sysroot DIR ({architecture})")));
         }
         let (keyring, package) = suite.distribution.keyring();
         let installed = Path::new(keyring).is_file().then_some(keyring);
