@@ -54,9 +54,9 @@ pub(crate) enum Source {
 pub(crate) struct Build {
     /// The build tool.
     pub(crate) with: BuildWith,
-    /// Whether executables list their crates.
+    /// The listing of crates in executables.
     pub(crate) auditable: Auditable,
-    /// Whether anything is written of it, which scanners may see.
+    /// True if something is written of it, which scanners may see.
     pub(crate) is_written: bool,
     /// All arguments, cargo's command first.
     pub(crate) arguments: Vec<String>,
@@ -122,7 +122,7 @@ pub(crate) struct RootfsPlan {
     pub(crate) outputs: Vec<Output>,
     /// How its images run.
     pub(crate) image: ImagePlan,
-    /// What is known of the project besides.
+    /// Other facts about the project.
     pub(crate) facts: Facts,
     /// The bill of materials that outputs wait for, where any does.
     pub(crate) bill: Option<output::LateBill>,

@@ -26,7 +26,7 @@ pub(crate) struct Preparation {
     /// A line for what would do good.
     pub(crate) hint: Option<&'static str>,
     is_auditable: bool,
-    /// What links, by the triple: configured, or found.
+    /// The linkers, by the triple: configured, or found.
     linkers: Vec<(String, OsString)>,
     machine: BuildMachine,
     /// True if a dependency asks pkg-config; `None` until it is needed.

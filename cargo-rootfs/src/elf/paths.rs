@@ -78,7 +78,7 @@ impl Object {
     }
 }
 
-/// Whether a word is in a text, and no part of a longer one; it may follow `%s`.
+/// Returns whether a word is in a text, and no part of a longer one; it may follow `%s`.
 pub(crate) fn stands_alone(text: &[u8], word: &[u8]) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte);
     memchr::memmem::find_iter(text, word).any(|start| {

@@ -390,7 +390,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) tools_only: bool,
 }
 
-/// What has no meaning where nothing is built.
+/// The options that have no meaning if nothing is built.
 const BUILDING: [&str; 21] = [
     "package",
     "workspace",
@@ -436,7 +436,7 @@ pub(crate) struct CompilationArgs {
     /// case [default: auto]
     #[arg(long, value_name = "WHEN")]
     pub(crate) auditable: Option<Auditable>,
-    /// Folder for all generated artifacts
+    /// Directory for all generated artifacts
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) target_dir: Option<Utf8PathBuf>,
     /// Number of parallel jobs

@@ -181,10 +181,10 @@ impl ValueEnum for Layered {
     }
 }
 
-/// Whether executables list the crates that they are compiled of.
+/// The listing of crates in executables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Auditable {
-    /// Where cargo-auditable is installed.
+    /// With cargo-auditable, if it is installed.
     #[default]
     Auto,
     Always,

@@ -89,7 +89,7 @@ pub(super) fn about(record: &[u8]) -> super::About {
     super::About { licences, maintainer: value(b"m:"), homepage: value(b"U:"), ..super::About::default() }
 }
 
-/// A record with the files alone that `is_there` finds at their place, and the folders that these are in.
+/// A record with the files alone that `is_there` finds at their place, and the directories that these are in.
 pub(crate) fn cut(record: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.len());
     // The lines of a directory wait for its first file; what is said of a file comes after its name.

@@ -14,11 +14,11 @@ pub(crate) struct Crate {
     pub(crate) licence: Option<String>,
     /// The crates of the same list that it depends on.
     pub(crate) depends: Vec<usize>,
-    /// Whether it is the package of the executable.
+    /// True if it is the package of the executable.
     pub(crate) is_root: bool,
 }
 
-/// Where a crate comes from.
+/// The source of a crate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CrateSource {
     #[default]

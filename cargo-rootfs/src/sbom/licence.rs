@@ -11,7 +11,7 @@ pub(super) struct Licence {
     expression: String,
     /// Ids in it that SPDX's list does not have, with the names that they stand for.
     references: BTreeMap<String, String>,
-    /// Whether it is one licence.
+    /// True if it is one licence.
     is_single: bool,
 }
 

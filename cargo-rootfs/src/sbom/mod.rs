@@ -57,7 +57,7 @@ impl Format {
     }
 }
 
-/// What is in one rootfs.
+/// The contents of one rootfs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bill {
     /// The name of the project, or of what stands for it.
@@ -101,7 +101,7 @@ pub(crate) struct Package {
     pub(crate) source: Option<(String, String)>,
     /// The licences that it says it has, as it spells them; all of them apply.
     pub(crate) licences: Vec<String>,
-    /// Who maintains it: `Name <address>`.
+    /// The maintainer: `Name <address>`.
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
     /// The packages of the bill that it depends on.
@@ -120,7 +120,7 @@ pub(crate) struct File {
     pub(crate) sha256: String,
     /// The package that it belongs to.
     pub(crate) package: Option<usize>,
-    /// Why it is there, one sentence each.
+    /// The reasons for its presence, one sentence each.
     pub(crate) reasons: Vec<String>,
     /// The crate that it was compiled of, as the root of its dependencies.
     pub(crate) compiled_of: Option<usize>,
