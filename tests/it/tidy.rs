@@ -163,6 +163,40 @@ fn a_public_type_name_exists_once() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
+/// Words that ask, and do not say what a thing is.
+const QUESTIONS: [&str; 8] = ["What", "Where", "Whether", "How", "Who", "Why", "Which", "When"];
+
+/// The first line of each doc comment of `text`.
+fn openings(text: &str) -> Vec<&str> {
+    let doc = |line: &'_ str| line.starts_with("/// ") || line.starts_with("//! ");
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let is_first = |at: &usize| doc(lines[*at]) && (*at == 0 || !lines[*at - 1].starts_with(&lines[*at][..3]));
+    (0..lines.len()).filter(is_first).map(|at| &lines[at][4..]).collect()
+}
+
+#[test]
+fn doc_comments_open_with_a_noun_or_a_verb() {
+    let (mut all, mut asking, mut left) = (0, Vec::new(), vec![sources()]);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let openings = openings(&text);
+                all += openings.len();
+                let asks = |line: &&&str| QUESTIONS.contains(&line.split(|c: char| !c.is_alphabetic()).next().unwrap());
+                asking.extend(openings.iter().filter(asks).map(|line| format!("{}: {line}", path.display())));
+            }
+        }
+    }
+    assert!(all > 2000, "{all} doc comments");
+    // STYLE: the purpose is read at first reading. One in a hundred is a habit that dies hard.
+    assert!(asking.len() * 100 <= all, "{} of {all} doc comments ask:\n{}", asking.len(), asking.join("\n"));
+    assert_eq!(openings("/// What.\n/// Where.\nx\n    //! How\n"), ["What.", "How"]);
+}
+
 #[test]
 fn the_reader_of_edges_sees_what_it_should() {
     let text = "use crate::path::RootfsPath;\nuse crate::{Error, target::Target};\nlet x = crate::elf::read();\nuse crate::Result;";
