@@ -189,8 +189,8 @@ fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
         "reads-a-file" => fs::write(
             myapp.join("src/main.rs"),
             "fn main() {\n    // Computed, so that nothing in the program has the whole name.\n    let name = [\"usr\", \
-             \"share\", \"common-licenses\", \"Artistic\"].map(|part| format!(\"/{part}\")).concat();\n    let text = \
-             std::fs::read_to_string(name).expect(\"the licence\");\n    println!(\"{} lines\", \
+             \"share\", \"base-files\", \"motd\"].map(|part| format!(\"/{part}\")).concat();\n    let text = \
+             std::fs::read_to_string(name).expect(\"the greeting\");\n    println!(\"{} lines\", \
              text.lines().count());\n}\n",
         )?,
         // A program with two libraries that are gone.
