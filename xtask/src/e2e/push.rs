@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::arm64;
 use super::lab::Lab;
 use super::registry::Registry;
+use crate::host;
 use crate::process::{Command, command};
 use crate::stage::need;
 
@@ -56,6 +57,14 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
         let said = engine(&["run", "--rm", "--network", "none", "--platform", platform, &name]).finish()?;
         engine(&["rmi", "--force", &name]).run()?;
         ensure!(said.stdout.starts_with(&format!("hello from {machine}\n")), "{}", said.report(machine));
+        if host::has("podman") {
+            let auth = docker.join("config.json");
+            let pull = ["podman", "pull", "--quiet", "--tls-verify=false", "--authfile", auth.as_str(), "--platform"];
+            let pulled = command(pull).args([platform, &name]).run()?;
+            let said = super::engine::run_by("podman").args(["--platform", platform, pulled.line()?]).finish()?;
+            command(["podman", "rmi", "--force", pulled.line()?]).run()?;
+            ensure!(said.stdout.starts_with(&format!("hello from {machine}\n")), "{}", said.report(machine));
+        }
     }
     registry.requests()?;
 
