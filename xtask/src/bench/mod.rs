@@ -6,6 +6,7 @@ mod growth;
 mod image;
 pub(crate) mod large_tools;
 mod measure;
+mod releases;
 mod table;
 mod tree;
 
@@ -36,6 +37,7 @@ const PARTS: &[Part] = &[
     ("tar of the large tools", archive::large),
     ("tar of the large tools against elfpak", archive::large_by_elfpak),
     ("image of the large tools", image::large),
+    ("ten releases", releases::ten),
     ("growth", growth::twice_the_files),
 ];
 
