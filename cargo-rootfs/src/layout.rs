@@ -22,6 +22,7 @@ mod packaged;
 #[cfg(feature = "cli")]
 mod packed;
 mod place;
+mod plugins;
 mod project;
 mod records;
 mod refusal;
@@ -155,8 +156,21 @@ pub struct Artifacts {
     /// Native library directories that build scripts named, and directories of `dylib` dependencies and of
     /// the toolchain's own libstd: host directories, in search order.
     pub library_dirs: Vec<Utf8PathBuf>,
+    /// Libraries of the workspace that its programs may open.
+    pub plugins: Vec<Plugin>,
     /// Directories whose paths must not become entries: workspace root and target directory.
     pub build_tree: Vec<Utf8PathBuf>,
+}
+
+/// A shared library that a package of the workspace is built to (`cdylib`, `dylib`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugin {
+    /// Its file name, as `libgreeter.so`.
+    pub file: String,
+    /// The package that has it.
+    pub package: String,
+    /// Where the build put it; `None` where the build did not make it.
+    pub path: Option<Utf8PathBuf>,
 }
 
 /// An ELF file of the project on the host.

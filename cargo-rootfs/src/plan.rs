@@ -11,11 +11,11 @@ mod select;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use cargo_metadata::{Metadata, Package, PackageId, TargetKind};
+use cargo_metadata::{CrateType, Metadata, Package, PackageId, TargetKind};
 use serde_json::Value;
 
 use crate::error::{Error, Result, Warning};
-use crate::layout::{Content, Executable};
+use crate::layout::{Content, Executable, Plugin};
 use crate::options::{
     Auditable, BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, TerminalArgs, merge,
 };
@@ -68,6 +68,8 @@ pub(crate) struct Build {
     pub(crate) target_directory: Utf8PathBuf,
     /// Directories of the build, none of which belongs into a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
+    /// Shared libraries of the workspace, by the package that has each: file names and packages.
+    pub(crate) plugins: Vec<Plugin>,
     /// True if a target was chosen: cargo then keeps its artifacts in a directory of the target's name.
     pub(crate) chosen_target: bool,
 }
@@ -392,8 +394,23 @@ fn build(
         workspace_root: project.workspace_root.clone(),
         target_directory,
         folders,
+        plugins: plugins(project),
         chosen_target: chosen,
     }
+}
+
+/// The shared libraries that packages of the workspace are built to.
+fn plugins(project: &Metadata) -> Vec<Plugin> {
+    let is_shared = |kind: &CrateType| matches!(kind, CrateType::CDyLib | CrateType::DyLib);
+    let targets = project.workspace_packages().into_iter().flat_map(|package| {
+        let shared = package.targets.iter().filter(|target| target.crate_types.iter().any(is_shared));
+        shared.map(|target| Plugin {
+            file: format!("lib{}.so", target.name.replace('-', "_")),
+            package: package.name.to_string(),
+            path: None,
+        })
+    });
+    targets.collect()
 }
 
 /// The arguments of cargo: those typed for it as they were typed, then which executables.

@@ -18,6 +18,8 @@ pub(super) struct Messages {
     native: Vec<(Utf8PathBuf, Utf8PathBuf)>,
     /// Directories of `dylib` and `cdylib` dependencies.
     dylibs: Vec<Utf8PathBuf>,
+    /// These libraries themselves.
+    shared: Vec<Utf8PathBuf>,
 }
 
 impl Messages {
@@ -37,7 +39,8 @@ impl Messages {
         let is_shared = |kind: &CrateType| matches!(kind, CrateType::DyLib | CrateType::CDyLib);
         if artifact.target.crate_types.iter().any(is_shared) {
             let shared = artifact.filenames.iter().filter(|file| file.extension() == Some("so"));
-            self.dylibs.extend(shared.filter_map(|file| file.parent()).map(Utf8Path::to_owned));
+            self.shared.extend(shared.cloned());
+            self.dylibs.extend(self.shared.iter().filter_map(|file| file.parent()).map(Utf8Path::to_owned));
         }
     }
 
@@ -75,6 +78,11 @@ impl Messages {
                 if !artifacts.library_dirs.contains(folder) {
                     artifacts.library_dirs.push(folder.clone());
                 }
+            }
+            artifacts.plugins = build.plugins.clone();
+            for plugin in &mut artifacts.plugins {
+                let is_it = |path: &&Utf8PathBuf| path.file_name() == Some(&plugin.file) && is_for(path);
+                plugin.path = self.shared.iter().find(is_it).cloned();
             }
             all.push(artifacts);
         }
@@ -118,6 +126,7 @@ mod tests {
             workspace_root: "/ws".into(),
             target_directory: "/t".into(),
             folders: Vec::new(),
+            plugins: Vec::new(),
             chosen_target,
         }
     }

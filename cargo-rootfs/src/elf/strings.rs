@@ -26,7 +26,8 @@ const MAX_NAMES: usize = 1 << 10;
 impl Object {
     /// The texts of the form `libNAME.so` or `libNAME.so.N` in what `file`, of which this was read, has in memory
     /// besides its code. Go and Rust put constants one behind the other, so where a name begins and ends is not
-    /// always certain: then each that it may be is among them.
+    /// always certain: then each that it may be is among them. Of another name than `lib*` the whole text is, which may
+    /// begin earlier.
     ///
     /// # Errors
     ///
@@ -120,11 +121,18 @@ fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
         }
     }
     let start = place - before;
+    let mut is_library = false;
     for begin in memchr::memmem::find_iter(&text[start..place], b"lib").map(|begin| start + begin) {
         // `lib.so` is no name, and of texts one behind the other the last one begins last.
         if begin + 3 < place && names.len() < MAX_NAMES {
             names.extend(ends.iter().map(|end| Bytes::from(&text[begin..*end])));
+            is_library = true;
         }
+    }
+    // Of a plugin, such as `mod_x.so`, nobody knows where its name begins: where the text does, at the latest.
+    let is_loader = text[start..place].starts_with(b"ld-");
+    if !is_library && !is_loader && before > 2 && names.len() < MAX_NAMES {
+        names.extend(ends.iter().map(|end| Bytes::from(&text[start..*end])));
     }
 }
 
@@ -148,7 +156,7 @@ mod tests {
         assert_eq!(of(&with(b"\0libfoo.so.1\0")), ["libfoo.so", "libfoo.so.1"]);
         assert_eq!(
             of(&with(b"x\0libX11-xcb.so\0%s.so\0lib.so\0mylib.sox\0/usr/lib/libc++.so\0")),
-            ["libX11-xcb.so", "libc++.so"]
+            ["lib.so", "libX11-xcb.so", "libc++.so", "mylib.so"]
         );
         assert!(of(&with(b"libfoo.s\0o .so libfoo. so")).is_empty());
     }

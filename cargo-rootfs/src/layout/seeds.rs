@@ -3,7 +3,7 @@
 use super::includes::{self, Item};
 use super::project::Project;
 use super::root::Root;
-use super::{Artifacts, Brief, Content, Notices, libraries, locales, tools};
+use super::{Artifacts, Brief, Content, Notices, libraries, locales, plugins, tools};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::{Resolver, TargetLibraries};
@@ -64,6 +64,8 @@ impl Seeds {
             tools: resolver(library_path),
         };
         project.graft_origins(view, &mut resolvers.project, &roots);
+        let paths = project.paths();
+        roots.extend(plugins::roots(view, &mut resolvers.project, artifacts, &paths, target.machine(), warnings));
         roots.extend(libraries::roots(view, &mut resolvers.project, &content.libraries, target.machine(), faults));
         let locales = locales::find(view, &content.locales, faults);
         Ok(Self { project, includes, tools, locales, roots, resolvers })

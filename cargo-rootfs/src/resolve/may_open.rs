@@ -69,10 +69,35 @@ impl Resolver {
         libraries
     }
 
+    /// The libraries of other names than `lib*` in the directories that a loader searches.
+    fn plugins(&mut self, files: &mut dyn Files, loader: &Loader) -> Arc<[Bytes]> {
+        let is_plugin = |name: &[u8]| {
+            let is_library = name.starts_with(b"lib") || name.starts_with(b"ld-") || name.starts_with(b"ld.");
+            let version = memchr::memmem::find(name, b".so").map(|at| &name[at + 3..]);
+            let is_shared = version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'));
+            // A shorter name ends too many texts.
+            is_shared && !is_library && name.len() > 6
+        };
+        self.plugins
+            .entry(loader.path.clone())
+            .or_insert_with(|| {
+                let names = loader.default_dirs.iter().flat_map(|directory| files.list(directory));
+                let mut names: Vec<Bytes> =
+                    names.filter(|name| is_plugin(name)).map(|it| Bytes::from(&it[..])).collect();
+                names.sort_unstable();
+                names.dedup();
+                names.into()
+            })
+            .clone()
+    }
+
     /// Each file once, by its soname where that is among the names.
     fn libraries_named(&mut self, files: &mut dyn Files, loader: &Loader, names: &[Bytes]) -> Arc<[Loaded]> {
         let mut libraries: Vec<Loaded> = Vec::new();
-        for name in names {
+        let (named, texts): (Vec<&Bytes>, Vec<&Bytes>) = names.iter().partition(|name| name.starts_with(b"lib"));
+        let plugins = if texts.is_empty() { Arc::from([]) } else { self.plugins(files, loader) };
+        let plugins = plugins.iter().filter(|plugin| texts.iter().any(|text| text.ends_with(plugin)));
+        for name in named.into_iter().chain(plugins) {
             let Ok(found) = self.library(files, loader, name) else { continue };
             match libraries.iter_mut().find(|known| known.file == found.file) {
                 Some(known) => {

@@ -15,7 +15,7 @@ use super::releases::Releases;
 use super::search::{Outcome, Progress, Scope};
 use super::target_libraries::TargetLibraries;
 use super::{FileId, Files, Hwcaps};
-use crate::elf::Object;
+use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -48,6 +48,8 @@ pub struct Resolver {
     pub(super) releases: Releases,
     /// The objects found by the names among the strings of files that call dlopen(3).
     pub(super) named: Named,
+    /// Libraries that are called otherwise than `lib*`, by the loader that finds them.
+    pub(super) plugins: FxHashMap<RootfsPath, Arc<[Bytes]>>,
 }
 
 /// The result of a search, with the names that the object has from then on.
@@ -121,6 +123,7 @@ impl Resolver {
             by_file: Marks::default(),
             releases: Releases::default(),
             named: Named::default(),
+            plugins: FxHashMap::default(),
         }
     }
 
@@ -156,6 +159,7 @@ impl Resolver {
         self.found.clear();
         self.passed_over.clear();
         self.named.clear();
+        self.plugins.clear();
     }
 
     /// The loader of `machine` at `path`, where there is one.
