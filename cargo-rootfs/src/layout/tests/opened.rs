@@ -243,3 +243,37 @@ fn a_soname_that_is_loaded_is_not_offered_from_elsewhere() {
     let names: Vec<_> = closures.flat_map(|it| &it.may_open).map(|it| it.library.needed.to_vec()).collect();
     assert_eq!(names, [b"libw.so.1".to_vec()]);
 }
+
+/// A plugin need not be called `lib*`, and Rust puts constants one behind the other.
+#[test]
+fn a_plugin_of_any_name_is_offered() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/plain", tool().imports("dlopen").tail(b"cannot openmod_spatial.sofailed"))
+        .elf("usr/lib/mod_spatial.so", library("mod_spatial.so"))
+        .elf("usr/lib/mod_other.so", library("mod_other.so"));
+    let assembly = Ask::tools(&["plain"]).assemble(&sysroot).unwrap();
+    let closures = assembly.closures.iter().map(|(_, closure)| closure);
+    let names: Vec<_> = closures.flat_map(|it| &it.may_open).map(|it| it.library.needed.to_vec()).collect();
+    assert_eq!(names, [b"mod_spatial.so".to_vec()]);
+}
+
+/// A cdylib of the workspace that its program opens is packed where the build made it, and else said.
+#[test]
+fn a_plugin_of_the_workspace_is_packed_where_it_was_built() {
+    let opens = tool().imports("dlopen").tail(b"\0libgreeter.so\0");
+    let project = Disk::empty().elf("target/app", opens).elf("target/deps/libgreeter.so", library("libgreeter.so"));
+    let plugin = |path| crate::layout::Plugin { file: "libgreeter.so".to_owned(), package: "greeter".to_owned(), path };
+    let ask = || Ask::nothing().executable(project.at("target/app")).build_tree(project.root());
+    let mut built = ask().library_dir(project.at("target/deps"));
+    built.artifacts.plugins = vec![plugin(Some(project.at("target/deps/libgreeter.so")))];
+    let rootfs = built.rootfs(&Disk::merged());
+    assert!(
+        rootfs.get(&path("/usr/local/lib/libgreeter.so")).is_some() && rootfs.get(&path("/etc/ld.so.cache")).is_some()
+    );
+    let mut missing = ask();
+    missing.artifacts.plugins = vec![plugin(None)];
+    let warning = &missing.assemble(&Disk::merged()).unwrap().warnings[0];
+    let expected = "`libgreeter.so`, which `app` opens, is built from the workspace's package `greeter`, and is not packed: \
+                    this build did not make it";
+    assert_eq!(warning.message, expected);
+}
