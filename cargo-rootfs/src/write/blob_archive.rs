@@ -1,5 +1,6 @@
 //! A tar of named blobs: the archive of an image.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Read, Write};
 
 use camino::Utf8Path;
@@ -14,30 +15,40 @@ use crate::error::{Error, Result};
 const BLOCK: u64 = 512;
 
 /// A tar of blobs on its way to `W`.
-pub(crate) struct BlobArchive<W>(W);
+pub(crate) struct BlobArchive<W> {
+    out: W,
+    /// Directories that it has, with a slash at the end.
+    directories: BTreeSet<String>,
+}
 
 impl<W: Write> BlobArchive<W> {
     pub(crate) fn new(out: W) -> Self {
-        Self(out)
+        Self { out, directories: BTreeSet::new() }
     }
 
-    /// Adds the `size` bytes of `content` under `name`.
+    /// Adds the `size` bytes of `content` under `name`, after the directories that this is in: syft makes none by itself.
     pub(crate) fn add(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
         let mut header = Vec::new();
+        for (slash, _) in name.match_indices('/') {
+            let directory = &name[..=slash];
+            if self.directories.insert(directory.to_owned()) {
+                encode::directory_header(&mut header, directory, MTIME);
+            }
+        }
         encode::file_header(&mut header, name, size, MTIME);
-        self.0.write_all(&header)?;
-        let copied = io::copy(&mut content.take(size), &mut self.0)?;
+        self.out.write_all(&header)?;
+        let copied = io::copy(&mut content.take(size), &mut self.out)?;
         if copied < size {
             return Err(io::Error::other("a blob is shorter than its size"));
         }
         let padding = size.next_multiple_of(BLOCK) - size;
-        self.0.write_all(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or_default()])
+        self.out.write_all(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or_default()])
     }
 
     /// Ends it, and gives back what it went to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
-        self.0.write_all(&encode::END)?;
-        Ok(self.0)
+        self.out.write_all(&encode::END)?;
+        Ok(self.out)
     }
 }
 

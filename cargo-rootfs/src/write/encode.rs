@@ -56,6 +56,13 @@ pub(crate) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u6
     Member { name, kind, mode: 0o644, uid: 0, gid: 0, size, target: b"", capability: None }.append_to(blocks, mtime);
 }
 
+/// Appends the header of a directory of root's, for the same archives.
+#[cfg(feature = "cli")]
+pub(crate) fn directory_header(blocks: &mut Vec<u8>, name: &str, mtime: u64) {
+    let kind = EntryType::Directory;
+    Member { name, kind, mode: 0o755, uid: 0, gid: 0, size: 0, target: b"", capability: None }.append_to(blocks, mtime);
+}
+
 /// The length of the whole archive of `rootfs`.
 pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
     let mut blocks = Vec::new();
