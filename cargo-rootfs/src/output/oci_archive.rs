@@ -114,8 +114,8 @@ mod tests {
         };
         archived(&job, &path.join("x.tar")).unwrap();
         let mut archive = tar::Archive::new(std::fs::File::open(path.join("x.tar")).unwrap());
-        let files = archive.entries().unwrap().map(|file| {
-            let mut file = file.unwrap();
+        let files = archive.entries().unwrap().map(Result::unwrap).filter(|file| !file.header().entry_type().is_dir());
+        let files = files.map(|mut file| {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).unwrap();
             (file.path().unwrap().display().to_string(), bytes)
