@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::Attachment;
 use crate::image::ImageConfig;
 use crate::image::manifest::{self, Annotations, Descriptor};
 use crate::write::layer::{Layer, digest_of};
@@ -27,6 +28,8 @@ pub(crate) struct FinishedImage {
     /// The platform, as an index describes it.
     platform: Value,
     annotations: Annotations,
+    /// Documents about it.
+    pub(super) attachments: Vec<Attachment>,
 }
 
 /// A layer with its bytes.
@@ -79,6 +82,7 @@ impl FinishedImage {
             architecture,
             platform: config.platform_json(),
             annotations: config.annotations.clone(),
+            attachments: Vec::new(),
         }
     }
 

@@ -113,6 +113,18 @@ pub(crate) trait Place: Debug + Display + Send + Sync {
 
     /// The form in which it takes a rootfs.
     fn intake(&self) -> Intake<'_>;
+
+    /// A document about the rootfs, once that was written: images in registries have it with them.
+    fn attachment(&self) -> Option<Attachment> {
+        None
+    }
+}
+
+/// A document about an image, which goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) media_type: &'static str,
+    pub(crate) text: String,
 }
 
 /// The form in which an output takes a rootfs.

@@ -1,5 +1,6 @@
 //! `--push`: an image in a registry, by no engine. Several targets under one name are an index of platforms.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -7,9 +8,9 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use super::finished::{Document, FinishedImage, StoredBlob, index};
-use super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
+use super::{Attachment, Claim, ImagePlace, Intake, Kind, Settings, Step};
 use crate::error::{Error, Result};
-use crate::registry::{self, Blob, Image, Manifest, Push, Reference, Tagged};
+use crate::registry::{self, Artifact, Blob, Image, Manifest, Push, Reference, Tagged};
 use crate::write::{Staged, Written};
 
 pub(super) static PUSH: Kind = Kind {
@@ -99,6 +100,14 @@ impl Staged for Ready<'_> {
         });
         let push = Push { images: images.collect(), index: index(&self.images).as_ref().map(manifest) };
         let uploaded = push.upload(&self.reference, &self.settings, &mut (), self.interrupted)?;
+        for image in &self.images {
+            for Attachment { media_type, text } in &image.attachments {
+                let content = text.clone().into_bytes();
+                let artifact =
+                    Artifact { artifact_type: (*media_type).to_owned(), content, annotations: BTreeMap::new() };
+                uploaded.attach(&image.manifest.descriptor, &artifact)?;
+            }
+        }
         self.uploaded = Some(uploaded);
         Ok(())
     }

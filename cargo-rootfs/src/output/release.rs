@@ -141,7 +141,9 @@ pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &Ato
         // That of the image is the last, and has no name.
         let alone = staged?.into_iter().zip(alone);
         complete.extend(alone.map(|(staged, (at, kind))| Complete { staged, kind, triple: job.target.triple(), at }));
-        if let Some(image) = Rc::get_mut(&mut finished).and_then(OnceCell::take).map(Rc::new) {
+        if let Some(mut image) = Rc::get_mut(&mut finished).and_then(OnceCell::take) {
+            image.attachments = job.outputs.iter().filter_map(|output| output.place.attachment()).collect();
+            let image = Rc::new(image);
             takers.iter().for_each(|taker| shared[*taker].images.push(Rc::clone(&image)));
         }
     }

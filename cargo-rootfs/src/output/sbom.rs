@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use camino::Utf8PathBuf;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Claim, EntryPlace, Intake, Job, Kind, Output, Settings, Step};
+use super::{Attachment, Claim, EntryPlace, Intake, Job, Kind, Output, Settings, Step};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{self, Entry};
@@ -36,7 +36,7 @@ pub(crate) type LateBill = Arc<OnceLock<Bill>>;
 
 /// A bill of materials at `path`.
 pub(crate) fn output(format: Format, path: Utf8PathBuf, bill: LateBill) -> Output {
-    Output { kind: &SBOM, place: Box::new(Place { format, path, bill }) }
+    Output { kind: &SBOM, place: Box::new(Place { format, path, bill, document: Arc::default() }) }
 }
 
 #[derive(Debug)]
@@ -44,6 +44,8 @@ struct Place {
     format: Format,
     path: Utf8PathBuf,
     bill: LateBill,
+    /// The text, once it is complete.
+    document: Arc<Mutex<Option<String>>>,
 }
 
 impl super::Place for Place {
@@ -54,14 +56,19 @@ impl super::Place for Place {
     fn intake(&self) -> Intake<'_> {
         Intake::Entries(self)
     }
+
+    fn attachment(&self) -> Option<Attachment> {
+        let text = self.document.lock().ok()?.clone()?;
+        Some(Attachment { media_type: self.format.media_type(), text })
+    }
 }
 
 impl EntryPlace for Place {
     fn sink(&self, _: &Job<'_>) -> Result<Box<dyn Sink>> {
         let bill = self.bill.get().cloned().unwrap_or_default();
         let file = TextFile::create(self.path.as_std_path())?;
-        let (digests, current) = (BTreeMap::new(), None);
-        Ok(Box::new(Listing { format: self.format, bill, file, digests, current }))
+        let (digests, current, document) = (BTreeMap::new(), None, Arc::clone(&self.document));
+        Ok(Box::new(Listing { format: self.format, bill, file, document, digests, current }))
     }
 }
 
@@ -93,6 +100,7 @@ struct Listing {
     format: Format,
     bill: Bill,
     file: TextFile,
+    document: Arc<Mutex<Option<String>>>,
     digests: BTreeMap<RootfsPath, (String, String)>,
     current: Option<(RootfsPath, Sums)>,
 }
@@ -131,11 +139,14 @@ impl Sink for Listing {
 
     fn finish(mut self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
         self.end();
-        let Self { format, mut bill, file, mut digests, .. } = *self;
+        let Self { format, mut bill, file, document, mut digests, .. } = *self;
         for file in &mut bill.files {
             let path = RootfsPath::parse(&file.path)?;
             (file.sha1, file.sha256) = digests.remove(&path).unwrap_or_default();
         }
-        file.staged(&format.document(&bill))
+        let text = format.document(&bill);
+        let staged = file.staged(&text)?;
+        *document.lock().map_err(|_| Error::failed("another thread failed"))? = Some(text);
+        Ok(staged)
     }
 }

@@ -45,6 +45,15 @@ impl Format {
         }
     }
 
+    /// Its media type (<https://www.iana.org/assignments/media-types/>).
+    #[cfg_attr(not(feature = "push"), allow(dead_code))]
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Spdx => "application/spdx+json",
+            Self::CycloneDx => "application/vnd.cyclonedx+json",
+        }
+    }
+
     /// Writes a bill of materials as a document.
     pub(crate) fn document(self, bill: &Bill) -> String {
         let value = match self {
