@@ -77,7 +77,6 @@ pub(crate) fn embedded(text: &str) -> Fields {
 }
 
 /// The value of a key.
-#[cfg(feature = "cli")]
 pub(crate) fn value<'f>(fields: &'f Fields, key: &str) -> Option<&'f Value> {
     fields.iter().find(|(known, _)| known == key).map(|(_, datum)| &datum.value)
 }
