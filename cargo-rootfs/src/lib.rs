@@ -27,6 +27,7 @@
 //! | `byte_search` | searches in bytes | - |
 //! | `glob` | patterns of paths, and their placeholders | path |
 //! | `distro` | the distribution of a directory, by its os-release(5) | - |
+//! | `programs` | programs of this machine, by PATH | - |
 //! | `target` | machines and target triples, one row a machine | error |
 //! | `shortage` | things that a sysroot is short of | error |
 //! | `elf` | bytes to the facts that a loader reads of them | byte_search target |
@@ -59,9 +60,9 @@
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
 //! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs sbom target write |
-//! | `cargo` | calls of cargo and rustc | distro error layout options plan rows target wording |
-//! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path resolve rows shortage sysroot target wording |
-//! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path rootfs settings target watch write |
+//! | `cargo` | calls of cargo and rustc | distro error layout options plan programs rows target wording |
+//! | `provision` | sysroots made of a distribution's packages | distro error glob layout packages path programs resolve rows shortage sysroot target wording |
+//! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path programs rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
 //! | `findings` | the vocabulary of check and trace | packages path policy resolve rootfs sysroot target watch |
 //! | `check` | commands that are tried in a rootfs | enter error events findings layout packages path pipeline policy rootfs sysroot watch wording |
@@ -179,6 +180,8 @@ mod pipeline;
 mod plan;
 #[doc(hidden)]
 pub mod policy;
+#[cfg(feature = "cli")]
+mod programs;
 #[doc(hidden)]
 pub mod proof;
 mod proposal;

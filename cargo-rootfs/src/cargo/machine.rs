@@ -3,11 +3,11 @@
 //! It says what is there and how more is installed. What a build needs is for others to say.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::distro::OsRelease;
 use crate::error::Error;
+use crate::programs;
 
 /// Whose packages are installed here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Install {
 impl BuildMachine {
     /// This one.
     pub(super) fn this() -> Self {
-        Self { distribution: distribution(&OsRelease::host()), path: std::env::var_os("PATH").unwrap_or_default() }
+        Self { distribution: distribution(&OsRelease::host()), path: programs::path() }
     }
 
     #[cfg(test)]
@@ -48,13 +48,7 @@ impl BuildMachine {
 
     /// The path of the program of this name; a path stays as it is.
     pub(super) fn find(&self, name: &OsStr) -> Option<PathBuf> {
-        let is_program = |file: &PathBuf| {
-            std::fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-        };
-        if Path::new(name).components().count() > 1 {
-            return Some(PathBuf::from(name)).filter(is_program);
-        }
-        std::env::split_paths(&self.path).map(|folder| folder.join(name)).find(is_program)
+        programs::find(name, &self.path)
     }
 
     /// The answer of a compiler driver to one question, which takes it some milliseconds; `None` without an answer.
@@ -109,6 +103,8 @@ impl Install {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -4,12 +4,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::message::Emulator;
 use crate::elf::{Object, ReadError};
 use crate::error::{Error, Result};
+use crate::programs;
 use crate::target::Machine;
 
 /// The directory of the kernel's registrations (Documentation/admin-guide/binfmt-misc.rst).
@@ -64,7 +64,7 @@ pub(super) fn absent(machine: Machine) -> Error {
 /// A qemu-user that runs without a file beside it.
 fn find(machine: Machine) -> Option<PathBuf> {
     let qemu = machine.qemu()?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = programs::path();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
     let names = [format!("qemu-{qemu}-static"), format!("qemu-{qemu}")];
     let files = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
@@ -113,10 +113,7 @@ pub(super) fn unregistered(program: &Path) -> String {
 
 /// The command line that runs `word` by the emulator, which looks for no program itself: its PATH is `path`.
 pub(super) fn command(emulator: &Path, word: &OsStr, path: &OsStr) -> std::process::Command {
-    let is_executable =
-        |file: &PathBuf| fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0);
-    let mut found = std::env::split_paths(path).map(|folder| folder.join(word)).filter(is_executable);
-    let program = if word.as_encoded_bytes().contains(&b'/') { None } else { found.next() };
+    let program = if word.as_encoded_bytes().contains(&b'/') { None } else { programs::find(word, path) };
     let mut command = std::process::Command::new(emulator);
     // -0: the program's own name for itself (`qemu-aarch64 --help`).
     command.arg("-0").arg(word).arg(program.unwrap_or_else(|| word.into()));

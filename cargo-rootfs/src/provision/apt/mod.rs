@@ -32,6 +32,7 @@ use super::suite::{self, Suite};
 use super::want::{Owners, Want};
 use crate::distro::OsRelease;
 use crate::error::{Error, Result};
+use crate::programs;
 use crate::target::Machine;
 
 /// The program that reads apt's own files, however they are compressed.
@@ -98,8 +99,7 @@ pub(crate) fn missing() -> Option<&'static str> {
 }
 
 pub(super) fn is_program(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    programs::find(name.as_ref(), &programs::path()).is_some()
 }
 
 impl<'s> Apt<'s> {
