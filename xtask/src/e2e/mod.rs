@@ -61,6 +61,7 @@ const SCENARIOS: &[Scenario] = &[
     ("arm64: without a sysroot, or with the host's tools", Tier::Full, arm64::refused),
     ("sysroot: arm64 as typed", Tier::Full, provisioned::as_typed),
     ("sysroot: native, of another release", Tier::Full, provisioned::native),
+    ("sysroot: linked with for another machine", Tier::Full, provisioned::linking),
     ("sysroot: tools that only the index of all files tells of", Tier::Full, provisioned::by_index),
     ("sysroot: packages that rules recommend", Tier::Full, provisioned::recommended),
     ("sysroot: the lock", Tier::Quick, provisioned::locked),

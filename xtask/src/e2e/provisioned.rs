@@ -101,6 +101,31 @@ pub(super) fn by_index(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// A library is linked by its name alone, in a second run as in the first; what it is built with stays out of the rootfs,
+/// and a build without it is told the package.
+pub(super) fn linking(lab: &Lab) -> Result<()> {
+    can_provision()?;
+    arm64::can_run()?;
+    lab.file("links/Cargo.toml", "[package]\nname = \"links\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")?;
+    let main = "#[link(name = \"magic\")]\nunsafe extern \"C\" { fn magic_version() -> i32; }\n\
+                fn main() { println!(\"{}\", unsafe { magic_version() } > 500); }\n";
+    lab.file("links/src/main.rs", main)?;
+    let (project, dir) = (lab.path("links"), lab.path("root"));
+    let rootfs = |words: &[&str]| -> Result<Command> {
+        let fixed = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--dir", dir.as_str()];
+        let rootfs = arm64::with_compilers(lab.rootfs(&project, fixed.iter().chain(words).copied()))?;
+        Ok(rootfs.env("CARGO_ROOTFS_CACHE", host::packages().as_str()))
+    };
+    rootfs(&[])?.fail(&[101])?.says(&["--build-package libmagic-dev"])?;
+    for _ in 0..2 {
+        rootfs(&["--build-package", "libmagic-dev"])?.run()?;
+    }
+    let said = Chroot::new(&dir)?.run(&["/usr/local/bin/links"])?;
+    ensure!(said.stdout == "true\n", "{}", said.report("it does not run"));
+    ensure!(!dir.join("usr/include").exists(), "headers are in the rootfs");
+    Ok(())
+}
+
 /// Packages that nothing depends on and rules name: they are there, or the lock says that the suite has none.
 pub(super) fn recommended(lab: &Lab) -> Result<()> {
     can_provision()?;
