@@ -22,8 +22,8 @@ pub(crate) const SEED: u64 = 1;
 /// How many commands the long tier draws.
 pub(crate) const COUNT: usize = 40;
 
-/// What a command may take; it has no terminal and no network.
-const SECONDS: &str = "5";
+/// What a command may take; it has no terminal and no network. A second would do, and a machine can be busy.
+const SECONDS: &str = "20";
 
 /// Commands that end others, or never say anything of themselves.
 const NOT_DRAWN: [&str; 4] = ["killall5", "[", "ctrlaltdel", "fstab-decode"];
