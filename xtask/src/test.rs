@@ -35,7 +35,6 @@ pub(crate) fn accept() -> Result<()> {
         ("e2e", &|| e2e::run(Tier::Full, "")),
         ("tools", &|| tools::run(Tier::Full, tools::By::Ours, "")),
         ("tools, each from packages", &|| tools::run(Tier::Full, tools::By::Provisioned, "")),
-        ("tools, a sample of all", &|| tools::sample::run(tools::sample::COUNT, tools::sample::SEED)),
         ("libraries", &|| libraries::run(Tier::Full, "")),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),

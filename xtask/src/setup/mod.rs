@@ -7,7 +7,7 @@ mod needs;
 mod packages;
 mod rust;
 mod schemas;
-mod sysroot;
+pub(crate) mod sysroot;
 mod zigbuild;
 
 use anyhow::{Context, Result};
@@ -42,7 +42,6 @@ const PARTS: &[Part] = &[
     ("docker", Tier::Quick, start_docker),
     ("Debian arm64 sysroot", Tier::Quick, sysroot::make),
     ("Debian sysroots of the table of tools", Tier::Full, sysroot::make_for_tools),
-    ("Debian sysroot of a thousand packages", Tier::Full, sysroot::make_for_sample),
     ("Debian arm64 sysroot of published crates", Tier::Full, sysroot::make_for_projects),
     ("Rust of the declared minimum version", Tier::Full, rust::make),
     ("cargo-zigbuild", Tier::Full, zigbuild::make),

@@ -51,7 +51,7 @@ pub(super) fn make_for_tools() -> Result<()> {
 
 /// The root that commands are drawn from: the table's packages and many more, extracted alone, for scripts of a thousand
 /// packages take minutes and want an init system.
-pub(super) fn make_for_sample() -> Result<()> {
+pub(crate) fn make_for_sample() -> Result<()> {
     let [native, _] = tools::packages()?;
     let more = include_str!("sample-packages.txt").lines().filter(|line| !line.starts_with('#'));
     let more: Vec<&str> = more.flat_map(str::split_whitespace).collect();
