@@ -144,6 +144,12 @@ impl HostFile {
         Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
     }
 
+    /// The times of the last change of its bytes and of its inode: seconds and nanoseconds since 1970.
+    #[cfg(feature = "cli")]
+    pub(crate) fn times(&self) -> [(i64, i64); 2] {
+        [self.mtime, self.ctime]
+    }
+
     /// The error of a `file` that ends before its size.
     pub(crate) fn shorter(&self, file: &File) -> Error {
         match self.unchanged(file) {

@@ -15,10 +15,12 @@ use libdeflater::CompressionLvl;
 use pool::{Compressed, Pool};
 
 /// The compression of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Compression {
+    #[default]
     Gzip,
     Zstd,
+    None,
 }
 
 impl Compression {
@@ -28,6 +30,25 @@ impl Compression {
         match self {
             Self::Gzip => 256 << 10,
             Self::Zstd => 1 << 20,
+            Self::None => usize::MAX,
+        }
+    }
+
+    /// The program that compresses: two that have one name make the same bytes.
+    pub(crate) fn maker(self) -> &'static str {
+        match self {
+            Self::Gzip => "libdeflate-sys 1.26.1, level 6, 256 KiB",
+            Self::Zstd => "zstd-sys 2.1.3+zstd.1.5.7, level 3, 1 MiB",
+            Self::None => "none",
+        }
+    }
+
+    /// The word of the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::None => "none",
         }
     }
 }
@@ -42,6 +63,7 @@ const AHEAD: usize = 4;
 pub(crate) enum Codec {
     Gzip(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
+    None,
 }
 
 impl Codec {
@@ -55,6 +77,7 @@ impl Codec {
                 compressor.include_checksum(true)?;
                 Self::Zstd(compressor)
             }
+            Compression::None => Self::None,
         })
     }
 
@@ -71,6 +94,7 @@ impl Codec {
                 let length = compressor.compress_to_buffer(block, out.as_mut_slice())?;
                 out.truncate(length);
             }
+            Self::None => block.clone_into(out),
         }
         Ok(())
     }
@@ -145,6 +169,9 @@ impl<W: Write> Compressor<W> {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.compression == Compression::None {
+            return self.out.write(bytes);
+        }
         let length = self.compression.block();
         if self.block.len() == length && !bytes.is_empty() {
             self.submit()?;
@@ -177,6 +204,7 @@ mod tests {
         match compression {
             Compression::Gzip => flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).unwrap(),
             Compression::Zstd => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut plain).unwrap(),
+            Compression::None => plain.write(bytes).unwrap(),
         };
         plain
     }

@@ -28,6 +28,17 @@ pub(crate) struct Layer {
     pub(crate) media_type: &'static str,
 }
 
+impl Layer {
+    /// The media type of layers that are compressed so.
+    pub(crate) fn media_type(compression: Compression) -> &'static str {
+        match compression {
+            Compression::None => "application/vnd.oci.image.layer.v1.tar",
+            Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+    }
+}
+
 /// A layer on its way to `W`. Each of its entries is held against the rules that readers rely on.
 pub(crate) struct LayerWriter<W: Write> {
     body: Body<W>,
@@ -46,7 +57,11 @@ impl<W: Write> LayerWriter<W> {
         Self { body: Body::Plain(Encoder::new(Hashed::new(out), MTIME)), rules: Rules::default() }
     }
 
+    /// A layer that is compressed, or not.
     pub(crate) fn compressed(out: W, compression: Compression) -> io::Result<Self> {
+        if compression == Compression::None {
+            return Ok(Self::new(out));
+        }
         let compressor = Compressor::new(Hashed::new(out), compression)?;
         let body = Body::Compressed(Encoder::new(Hashed::new(compressor), MTIME), compression);
         Ok(Self { body, rules: Rules::default() })
@@ -79,7 +94,7 @@ impl<W: Write> LayerWriter<W> {
                 let mut plain = encoder.into_inner()?;
                 plain.write_all(&encode::END)?;
                 let diff_id = digest(plain.sha256);
-                let media_type = "application/vnd.oci.image.layer.v1.tar";
+                let media_type = Layer::media_type(Compression::None);
                 Ok((Layer { digest: diff_id.clone(), diff_id, size: plain.size, media_type }, plain.out))
             }
             Body::Compressed(encoder, compression) => {
@@ -87,10 +102,7 @@ impl<W: Write> LayerWriter<W> {
                 plain.write_all(&encode::END)?;
                 let diff_id = digest(plain.sha256);
                 let blob = plain.out.finish()?;
-                let media_type = match compression {
-                    Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-                    Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-                };
+                let media_type = Layer::media_type(compression);
                 Ok((Layer { diff_id, digest: digest(blob.sha256), size: blob.size, media_type }, blob.out))
             }
         }

@@ -13,6 +13,8 @@ pub(crate) mod encode;
 mod folders;
 #[cfg(feature = "cli")]
 pub(crate) mod layer;
+#[cfg(feature = "cli")]
+pub(crate) mod layer_cache;
 mod leftover;
 mod reader;
 pub(crate) mod splice;

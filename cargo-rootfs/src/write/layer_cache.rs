@@ -1,0 +1,315 @@
+//! The cache of layers: digests of layers whose files are as they were, so that nobody reads and compresses them again.
+//!
+//! A record is found by everything that the bytes of a layer depend on. It holds no bytes of the layer.
+
+use std::fs::{self, File, FileTimes};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::compress::Compression;
+use super::encode;
+use super::layer::{Layer, MTIME, digest_of};
+use crate::path::RootfsPath;
+use crate::rootfs::{Body, Entry, Kind};
+
+/// The most records there are; the quarter that was not used for longest goes first.
+const MOST: usize = 2048;
+
+/// The format of records and of what they are found by; another one finds none of them.
+const FORMAT: &str = "cargo-rootfs layer 1";
+
+/// The least age of a file whose record is kept.
+///
+/// A file that is written once more within the resolution of its times looks unchanged (git's racy-git). No file system
+/// is coarser than two seconds, FAT's.
+const RESOLUTION: Duration = Duration::from_secs(2);
+
+/// Records of layers in a directory of the user's cache.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerCache {
+    directory: PathBuf,
+    resolution: Duration,
+}
+
+/// The key of one layer's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LayerKey {
+    hex: String,
+    compression: Compression,
+    /// The latest time of a file of the host, since 1970.
+    newest: Duration,
+}
+
+impl LayerKey {
+    /// The key of the layer that holds `entries` and is compressed so.
+    ///
+    /// It covers names, modes, owners and links as the layer has them, the bytes of files that are made here, and of
+    /// files of the host path, device, inode, size, and the times of change of content and inode in nanoseconds.
+    pub(crate) fn new<'r>(
+        entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>,
+        compression: Compression,
+    ) -> Self {
+        let mut sha256 = Sha256::new();
+        let (mut newest, mut blocks) = (Duration::ZERO, Vec::new());
+        let mut field = |bytes: &[u8]| {
+            sha256.update((bytes.len() as u64).to_le_bytes());
+            sha256.update(bytes);
+        };
+        field(FORMAT.as_bytes());
+        field(env!("CARGO_PKG_VERSION").as_bytes());
+        field(compression.maker().as_bytes());
+        for (path, entry) in entries {
+            blocks.clear();
+            encode::headers(&mut blocks, path, entry, MTIME);
+            field(&blocks);
+            match &entry.kind {
+                Kind::File(Body::Bytes(bytes)) => field(bytes),
+                Kind::File(Body::Host(file)) => {
+                    field(file.path.as_os_str().as_bytes());
+                    let [mtime, ctime] = file.times();
+                    let numbers = [file.inode.0, file.inode.1, file.size].map(u64::to_le_bytes);
+                    let times = [mtime.0, mtime.1, ctime.0, ctime.1].map(i64::to_le_bytes);
+                    field(&[numbers.as_flattened(), times.as_flattened()].concat());
+                    for (seconds, nanoseconds) in [mtime, ctime] {
+                        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+                        newest = newest.max(seconds + Duration::from_nanos(nanoseconds.unsigned_abs()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Self { hex: digest_hex(sha256), compression, newest }
+    }
+
+    /// True where every later change of a file gives it another time than it has.
+    fn is_settled(&self, began: SystemTime, resolution: Duration) -> bool {
+        began.duration_since(UNIX_EPOCH).is_ok_and(|began| self.newest + resolution < began)
+    }
+}
+
+fn digest_hex(sha256: Sha256) -> String {
+    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl LayerCache {
+    /// Records in the directory `layers` of the cache at `root`.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { directory: root.join("layers"), resolution: RESOLUTION }
+    }
+
+    /// One that trusts the clock of the file system to tell two writes apart.
+    #[cfg(test)]
+    pub(crate) fn eager(root: &Path) -> Self {
+        Self { resolution: Duration::ZERO, ..Self::new(root) }
+    }
+
+    /// The layer that `key` stands for, if it was made before. A record that is damaged is none.
+    pub(crate) fn find(&self, key: &LayerKey) -> Option<Layer> {
+        let file = File::open(self.directory.join(&key.hex)).ok()?;
+        let record: Value = serde_json::from_reader(&file).ok()?;
+        if record["check"] != check(&key.hex, &record["layer"]).as_str() {
+            return None;
+        }
+        // Records that are used stay.
+        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        let text = |key: &str| record["layer"][key].as_str().map(str::to_owned);
+        let media_type = Layer::media_type(key.compression);
+        let size = record["layer"]["size"].as_u64()?;
+        Some(Layer { diff_id: text("diffId")?, digest: text("digest")?, size, media_type })
+    }
+
+    /// Records `layer`, whose files were read from `began` on. Where that is not safe, or cannot be written, nothing is
+    /// recorded, and the layer is made again the next time.
+    pub(crate) fn record(&self, key: &LayerKey, layer: &Layer, began: SystemTime) {
+        if key.is_settled(began, self.resolution) {
+            let _ = self.write(key, layer);
+        }
+    }
+
+    fn write(&self, key: &LayerKey, layer: &Layer) -> std::io::Result<()> {
+        fs::create_dir_all(&self.directory)?;
+        let Layer { diff_id, digest, size, .. } = layer;
+        let layer = json!({ "diffId": diff_id, "digest": digest, "size": size });
+        let record = json!({ "check": check(&key.hex, &layer), "layer": layer }).to_string();
+        let mut file = tempfile::Builder::new().prefix(".").tempfile_in(&self.directory)?;
+        file.write_all(record.as_bytes())?;
+        file.persist(self.directory.join(&key.hex))?;
+        self.prune()
+    }
+
+    /// Takes the record away: it was wrong.
+    pub(crate) fn forget(&self, key: &LayerKey) {
+        let _ = fs::remove_file(self.directory.join(&key.hex));
+    }
+
+    fn prune(&self) -> std::io::Result<()> {
+        let mut records = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            records.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        if records.len() > MOST {
+            records.sort();
+            for (_, path) in &records[..records.len() - MOST * 3 / 4] {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The digest over a record and its name: a damaged or misplaced one is not believed.
+fn check(hex: &str, layer: &Value) -> String {
+    digest_of(format!("{FORMAT}\n{hex}\n{layer}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use camino::Utf8Path;
+
+    use super::super::tests::*;
+    use super::*;
+
+    fn layer() -> Layer {
+        Layer {
+            diff_id: "sha256:1".to_owned(),
+            digest: "sha256:2".to_owned(),
+            size: 3,
+            media_type: Layer::media_type(Compression::Gzip),
+        }
+    }
+
+    fn key(planned: &Planned) -> LayerKey {
+        LayerKey::new(planned.0.iter(), Compression::Gzip)
+    }
+
+    fn later() -> SystemTime {
+        SystemTime::now() + Duration::from_secs(3600)
+    }
+
+    /// A rootfs of one file of the host.
+    fn planned(path: &Utf8Path) -> Planned {
+        Planned::new().host("/a", 0o644, path.as_std_path())
+    }
+
+    #[test]
+    fn a_record_is_found_by_what_the_layer_is_made_of() {
+        let (_folder, path) = temp();
+        let file = path.join("a");
+        fs::write(&file, "one").unwrap();
+        let cache = LayerCache::new(path.as_std_path());
+        let known = key(&planned(&file));
+        assert_eq!(cache.find(&known), None);
+        cache.record(&known, &layer(), later());
+        assert_eq!(cache.find(&known), Some(layer()));
+        assert_eq!(cache.find(&key(&planned(&file))), Some(layer()), "looked at again");
+        let others = [
+            LayerKey::new(planned(&file).0.iter(), Compression::Zstd),
+            LayerKey::new(planned(&file).0.iter(), Compression::None),
+            key(&Planned::new().host("/b", 0o644, file.as_std_path())),
+            key(&Planned::new().host("/a", 0o600, file.as_std_path())),
+            key(&Planned::new().file("/a", 0o644, b"one")),
+            key(&planned(&file).file("/b", 0o644, b"")),
+        ];
+        assert!(others.iter().all(|key| cache.find(key).is_none()));
+    }
+
+    /// Whoever changes a file and puts its time back changes its ctime, which nobody sets.
+    #[test]
+    fn a_file_that_was_tampered_with_is_another_file() {
+        let (_folder, path) = temp();
+        let file = path.join("a");
+        fs::write(&file, "one").unwrap();
+        let cache = LayerCache::new(path.as_std_path());
+        let known = key(&planned(&file));
+        cache.record(&known, &layer(), later());
+        let before = fs::metadata(&file).unwrap();
+        // The clock of a file system has ticks of some milliseconds.
+        while fs::metadata(&file).unwrap().ctime_nsec() == before.ctime_nsec() {
+            fs::write(&file, "two").unwrap();
+            let times = FileTimes::new().set_modified(before.modified().unwrap());
+            File::options().write(true).open(&file).unwrap().set_times(times).unwrap();
+        }
+        let after = fs::metadata(&file).unwrap();
+        assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
+        assert_eq!(cache.find(&key(&planned(&file))), None);
+        // A file in the place of another, with the same bytes.
+        fs::rename(&file, path.join("b")).unwrap();
+        fs::copy(path.join("b"), &file).unwrap();
+        assert_ne!(key(&planned(&file)), known);
+    }
+
+    /// git's rule for files that are racily clean.
+    #[test]
+    fn a_file_that_was_just_written_is_not_recorded() {
+        let (_folder, path) = temp();
+        fs::write(path.join("a"), "one").unwrap();
+        let cache = LayerCache::new(path.as_std_path());
+        let known = key(&planned(&path.join("a")));
+        for (began, is_kept) in [
+            (UNIX_EPOCH + known.newest, false),
+            (UNIX_EPOCH + known.newest + RESOLUTION, false),
+            (UNIX_EPOCH + known.newest + RESOLUTION + Duration::from_millis(1), true),
+        ] {
+            cache.record(&known, &layer(), began);
+            assert_eq!(cache.find(&known).is_some(), is_kept);
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_tampered_with_is_not_believed() {
+        let (_folder, path) = temp();
+        fs::write(path.join("a"), "one").unwrap();
+        let cache = LayerCache::new(path.as_std_path());
+        let (one, other) = (key(&planned(&path.join("a"))), key(&Planned::new()));
+        let file = cache.directory.join(&one.hex);
+        cache.record(&one, &layer(), later());
+        let text = fs::read_to_string(&file).unwrap();
+        for broken in [text.replace("sha256:2", "sha256:9"), text[..text.len() - 1].to_owned(), String::new()] {
+            fs::write(&file, broken).unwrap();
+            assert_eq!(cache.find(&one), None);
+        }
+        fs::write(cache.directory.join(&other.hex), &text).unwrap();
+        assert_eq!(cache.find(&other), None, "the record of another layer");
+        fs::write(&file, &text).unwrap();
+        assert_eq!(cache.find(&one), Some(layer()));
+        cache.forget(&one);
+        assert_eq!(cache.find(&one), None);
+    }
+
+    #[test]
+    fn records_are_bounded_in_number() {
+        let (_folder, path) = temp();
+        let cache = LayerCache::new(path.as_std_path());
+        fs::create_dir_all(&cache.directory).unwrap();
+        for at in 0..MOST {
+            let file = File::create(cache.directory.join(format!("old-{at}"))).unwrap();
+            file.set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+        }
+        cache.record(&key(&Planned::new()), &layer(), later());
+        assert_eq!(fs::read_dir(&cache.directory).unwrap().count(), MOST * 3 / 4);
+        assert_eq!(cache.find(&key(&Planned::new())), Some(layer()), "the newest stays");
+    }
+
+    /// A digest that one version of the compressor gave is not another's.
+    #[test]
+    fn the_makers_are_the_versions_that_are_compiled() {
+        // The package has the lock beside its own manifest, the workspace above it.
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let locks = [manifest.join("Cargo.lock"), manifest.join("../Cargo.lock")];
+        let lock = locks.iter().find_map(|lock| fs::read_to_string(lock).ok()).unwrap();
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let maker = compression.maker();
+            let (name, version) = maker.split_once(' ').unwrap();
+            let version = version.split(',').next().unwrap();
+            assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"")), "update `{maker}`");
+        }
+    }
+}
