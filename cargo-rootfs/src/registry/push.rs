@@ -212,8 +212,13 @@ fn transfer(client: &Client<'_>, blob: &dyn Blob, progress: &Sender<u64>) -> Res
         let scope =
             blob.source().map_or(client.scope.clone(), |from| format!("{} repository:{from}:pull", client.scope));
         let url = transport.url(&format!("blobs/uploads/{}", mount.unwrap_or_default()));
-        let begun =
+        let mut begun =
             transport.authorized(&Ask { scope: &scope, ..client.ask(Method::POST, url) }, || Content::Nothing)?;
+        if blob.source().is_some() && (400..500).contains(&begun.status) && begun.status != 429 {
+            // Whoever may not read the other repository sends the blob.
+            let url = transport.url("blobs/uploads/");
+            begun = transport.authorized(&client.ask(Method::POST, url), || Content::Nothing)?;
+        }
         if begun.status == 201 {
             was_mounted = true;
             return Ok(begun);

@@ -129,9 +129,7 @@ impl<'i> Transport<'i> {
                 transport.base = format!("https://{host}");
             }
         }
-        let answer = plain
-            .unwrap_or_else(|| transport.ping())
-            .map_err(|error| Error::failed(format!("cannot reach the registry {host}")).with_source(error))?;
+        let answer = plain.unwrap_or_else(|| transport.ping()).map_err(|error| unreachable_registry(host, error))?;
         match answer.status {
             200..=299 => Ok(transport),
             401 => {
@@ -381,7 +379,31 @@ fn agent(is_insecure: bool) -> Result<Agent> {
 fn is_passing(error: &Error) -> bool {
     use ureq::Error as E;
     let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<E>());
-    matches!(cause, Some(E::Io(_) | E::Timeout(_) | E::ConnectionFailed | E::Protocol(_)))
+    match cause {
+        Some(E::Io(error)) => !is_untrusted(error),
+        cause => matches!(cause, Some(E::Timeout(_) | E::ConnectionFailed | E::Protocol(_))),
+    }
+}
+
+/// True for a server whose certificate nobody vouches for: rustls says so while it reads.
+fn is_untrusted(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidData && error.to_string().contains("certificate")
+}
+
+fn unreachable_registry(host: &str, error: Error) -> Error {
+    use std::error::Error as _;
+    let untrusted = match error.source().and_then(|source| source.downcast_ref::<ureq::Error>()) {
+        Some(ureq::Error::Io(error)) => is_untrusted(error),
+        Some(ureq::Error::Rustls(_)) => true,
+        _ => false,
+    };
+    let failed = Error::failed(format!("cannot reach the registry {host}")).with_source(error);
+    match untrusted {
+        true => failed.help(format!(
+            "name the registry's authority, `export SSL_CERT_FILE=FILE`, or trust anybody: --insecure-registry {host}"
+        )),
+        false => failed,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
