@@ -57,7 +57,7 @@
 //! | `diff` | differences between two outputs, and what is forbidden of them | elf error inspect packages path resolve |
 //! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error layout path pipeline resolve runtime target write |
-//! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording |
+//! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |
 //! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
 //! | `output` | one file a kind of output, and the table of kinds | error image layers path registry rootfs sbom target write |
 //! | `cargo` | calls of cargo and rustc | distro error layout options plan programs rows target wording |

@@ -122,6 +122,8 @@ pub(crate) struct RootfsPlan {
     pub(crate) content: Content,
     /// The outputs; empty for a report.
     pub(crate) outputs: Vec<Output>,
+    /// Layers that the cache knows are not made anew.
+    pub(crate) uses_cache: bool,
     /// How its images run.
     pub(crate) image: ImagePlan,
     /// Other facts about the project.
@@ -305,6 +307,7 @@ fn one(
         build_packages: layer.content.build_package.clone().unwrap_or_default(),
         content: content::content(layer.content),
         outputs,
+        uses_cache: !layer.output.no_cache,
         image,
         facts: Facts::new(selection, around.project),
         bill,

@@ -9,8 +9,9 @@
 //!
 //! | reason | when | fields |
 //! | --- | --- | --- |
-//! | `rootfs-output` | something was written | `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
+//! | `rootfs-output` | something was written | `digest` of an image outside of an engine; `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
 //! | `rootfs-output` | `index` | `kind` (`index`), `name`, `digest`, `platforms` (a list), `sent` in bytes |
+//! | `rootfs-plan` | for each target of `--dry-run` | `target`, `entries`, `bytes`, `outputs` (a list of `kind`, `name`), `files` (a list of `path`, `type`, `mode`, `uid`, `gid`, `size`, and of links `target`); of images `platform`, `config`, `compression`, `layers` (a list of `comment`, `entries`, `bytes` before compression) |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
 //! | `closure` | for each file of `tree` | see DESIGN.md |
@@ -25,6 +26,7 @@
 
 mod check;
 mod diff;
+mod dry_run;
 mod enter;
 mod forge;
 mod generate;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::dry_run;
 use super::forge;
 use super::terminal::{Terminal, bytes};
 use crate::error::Result;
 use crate::options::OutputArgs;
-use crate::output::Checksums;
-use crate::pipeline::{Epoch, Session, release};
+use crate::output::{Checksums, Written};
+use crate::pipeline::{Epoch, Session, preview, release};
 use crate::plan::Request;
 use crate::report;
 use crate::rootfs::Rootfs;
+use crate::write;
 
 pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Terminal) -> Result<()> {
     let started = Instant::now();
@@ -21,10 +23,18 @@ pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Termina
     }
     terminal.watch_signals()?;
     let mut proved = Session::new(request, terminal)?.prove()?;
+    if output.dry_run {
+        return dry_run::print(&preview(&mut proved, epoch)?, terminal);
+    }
     // Before anything has its name, so that a checksum file that cannot be made leaves nothing behind.
     let checksums = output.checksums.as_deref().map(Checksums::begin).transpose()?;
     let written = release(&mut proved, epoch, terminal)?;
     let summed = checksums.map(|checksums| checksums.commit(&written)).transpose()?;
+    if let Some(file) = &output.digest_file {
+        let mut digests: Vec<&str> = written.iter().filter_map(Written::digest).collect();
+        digests.dedup();
+        write::small_file(file, digests.join("\n").as_bytes())?;
+    }
     let rootfs = || proved.iter().map(|one| &one.assembly.rootfs);
     let (entries, size) = (rootfs().map(Rootfs::len).sum::<usize>(), bytes(rootfs().map(Rootfs::size).sum()));
     let (largest, seconds) = (largest(rootfs), started.elapsed().as_secs_f64());

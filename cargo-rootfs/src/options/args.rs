@@ -23,6 +23,7 @@ use crate::path::RootfsPath;
 use crate::policy::Row;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
+use crate::write::compress::Compression;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
 #[derive(Debug, Parser)]
@@ -572,6 +573,17 @@ pub(crate) struct OutputArgs {
     /// With --check-reproducible: the second build has its sources in another directory
     #[arg(long, requires = "check_reproducible")]
     pub(crate) other_directory: bool,
+    /// Write the digest of the image, or of the index of several platforms, to this file
+    ///
+    /// Of outputs that are images outside of an engine; several digests are a line each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) digest_file: Option<Utf8PathBuf>,
+    /// Print the plan, and write nothing: entries, layers, sizes and settings; as JSON by --message-format json
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Make every layer anew, without the cache of what is known of layers
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// Let --dir and --oci replace a folder that holds something else
     #[arg(long)]
     pub(crate) force: bool,
@@ -622,6 +634,9 @@ pub(crate) struct ImageArgs {
     /// makes one layer.
     #[arg(long, value_name = "HOW")]
     pub(crate) layers: Option<Layered>,
+    /// Compression of layers: `gzip`, `zstd` or `none` [default: gzip]
+    #[arg(long, value_name = "COMPRESSION")]
+    pub(crate) compression: Option<Compression>,
 }
 
 /// The options of the terminal.

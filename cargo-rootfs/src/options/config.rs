@@ -157,6 +157,7 @@ impl Layer {
             ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
             ("stop-signal", differ(&x.stop_signal, &y.stop_signal, &z.stop_signal)),
             ("layers", differ(&x.layers, &y.layers, &z.layers)),
+            ("compression", differ(&x.compression, &y.compression, &z.compression)),
         ];
         keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
     }
@@ -210,6 +211,9 @@ impl OutputArgs {
             sbom: self.sbom.or(far.sbom),
             check_reproducible: self.check_reproducible || far.check_reproducible,
             other_directory: self.other_directory || far.other_directory,
+            digest_file: self.digest_file.or(far.digest_file),
+            dry_run: self.dry_run || far.dry_run,
+            no_cache: self.no_cache || far.no_cache,
             force: self.force || far.force,
         }
     }
@@ -230,6 +234,7 @@ impl ImageArgs {
             volume: list(far.volume, self.volume, lists),
             stop_signal: self.stop_signal.or(far.stop_signal),
             layers: self.layers.or(far.layers),
+            compression: self.compression.or(far.compression),
         }
     }
 }

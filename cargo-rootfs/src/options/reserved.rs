@@ -5,7 +5,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
-const FLAGS: &[&str] = &["digest-file", "cpio", "squashfs"];
+const FLAGS: &[&str] = &["cpio", "squashfs"];
 
 /// Returns whether a later version has the flag, and so the configuration key, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {

@@ -15,6 +15,7 @@ use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
 use crate::sbom::Format;
+use crate::write::compress::Compression;
 
 /// `SRC[:DST[:ro]]`, as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +169,16 @@ impl BuildWith {
             Self::Cargo => "build",
             Self::Zigbuild => "zigbuild",
         }
+    }
+}
+
+impl ValueEnum for Compression {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Gzip, Self::Zstd, Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

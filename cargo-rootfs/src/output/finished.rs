@@ -12,6 +12,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::Attachment;
+use super::layering::Unmade;
+use crate::error::Result;
 use crate::image::ImageConfig;
 use crate::image::manifest::{self, Annotations, Descriptor};
 use crate::write::layer::{Layer, digest_of};
@@ -40,14 +42,32 @@ pub(super) struct FinishedLayer {
     pub(super) diff_id: String,
     /// The contents, for the image's history.
     pub(super) comment: String,
-    /// The compressed bytes, from the file's beginning.
-    pub(super) file: File,
+    bytes: LayerBytes,
 }
 
 impl FinishedLayer {
-    pub(super) fn new(layer: Layer, comment: String, file: File) -> Self {
+    pub(super) fn new(layer: Layer, comment: String, bytes: LayerBytes) -> Self {
         let Layer { diff_id, digest, size, media_type } = layer;
-        Self { descriptor: Descriptor { media_type, digest, size }, diff_id, comment, file }
+        Self { descriptor: Descriptor { media_type, digest, size }, diff_id, comment, bytes }
+    }
+}
+
+/// The compressed bytes of a layer.
+#[derive(Debug)]
+pub(super) enum LayerBytes {
+    /// A file, from its beginning.
+    File(File),
+    /// Files that the layer can be made of.
+    Unmade(Box<Unmade>),
+}
+
+impl LayerBytes {
+    /// The file with the bytes, from its beginning. A layer that is not there is made.
+    pub(super) fn file(&self) -> Result<&File> {
+        match self {
+            Self::File(file) => Ok(file),
+            Self::Unmade(unmade) => unmade.file(),
+        }
     }
 }
 
@@ -91,7 +111,7 @@ impl FinishedImage {
         let layers = self
             .layers
             .iter()
-            .map(|layer| StoredBlob { descriptor: &layer.descriptor, content: Content::File(&layer.file) });
+            .map(|layer| StoredBlob { descriptor: &layer.descriptor, content: Content::Layer(&layer.bytes) });
         let mut known = BTreeSet::new();
         let blobs = layers.chain([StoredBlob::from(&self.config), StoredBlob::from(&self.manifest)]);
         blobs.filter(|blob| known.insert(&*blob.descriptor.digest)).collect()
@@ -111,8 +131,8 @@ pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
 /// files that make it a layout. Its `index.json` has one descriptor: the manifest, or an index of several platforms.
 pub(super) fn layout<E>(
     images: &[Rc<FinishedImage>],
-    mut add: impl FnMut(&str, u64, Content<'_>) -> Result<(), E>,
-) -> Result<(), E> {
+    mut add: impl FnMut(&str, u64, Content<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let index = index(images);
     let mut known = BTreeSet::new();
     for blob in images.iter().flat_map(|image| image.blobs()).chain(index.as_ref().map(StoredBlob::from)) {
@@ -146,7 +166,7 @@ pub(super) struct StoredBlob<'i> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Content<'i> {
     Text(&'i str),
-    File(&'i File),
+    Layer(&'i LayerBytes),
 }
 
 impl<'i> From<&'i Document> for StoredBlob<'i> {
@@ -156,6 +176,15 @@ impl<'i> From<&'i Document> for StoredBlob<'i> {
 }
 
 impl<'i> StoredBlob<'i> {
+    /// The same as [`reader`](Self::reader), of a layer that is made first if it is not there.
+    #[cfg(feature = "push")]
+    pub(super) fn open(&self) -> Result<Box<dyn Read + 'i>> {
+        match self.content {
+            Content::Layer(layer) => Ok(Box::new(At { file: layer.file()?, offset: 0 })),
+            Content::Text(_) => Ok(self.reader()),
+        }
+    }
+
     /// A reader from its beginning, with a position of its own.
     pub(super) fn reader(&self) -> Box<dyn Read + 'i> {
         self.content.reader()
@@ -167,7 +196,8 @@ impl<'i> Content<'i> {
     pub(super) fn reader(self) -> Box<dyn Read + 'i> {
         match self {
             Self::Text(text) => Box::new(text.as_bytes()),
-            Self::File(file) => Box::new(At { file, offset: 0 }),
+            Self::Layer(LayerBytes::File(file)) => Box::new(At { file, offset: 0 }),
+            Self::Layer(LayerBytes::Unmade(unmade)) => Box::new(Late { unmade, offset: 0 }),
         }
     }
 }
@@ -181,6 +211,21 @@ struct At<'f> {
 impl Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// A reader of a layer that is made when it is read.
+struct Late<'l> {
+    unmade: &'l Unmade,
+    offset: u64,
+}
+
+impl Read for Late<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = self.unmade.file().map_err(io::Error::other)?;
+        let count = file.read_at(buffer, self.offset)?;
         self.offset += count as u64;
         Ok(count)
     }

@@ -12,12 +12,14 @@ mod layering;
 mod oci;
 mod oci_archive;
 mod placeholders;
+mod preview;
 #[cfg(feature = "push")]
 mod push;
 mod release;
 mod sbom;
 mod tar;
 
+use std::cell::RefCell;
 use std::fmt::{self, Debug, Display};
 use std::path::Path;
 use std::rc::Rc;
@@ -26,7 +28,9 @@ use std::sync::atomic::AtomicBool;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
+use crate::write::compress::Compression;
 use crate::write::dir::Replace;
+use crate::write::layer_cache::LayerCache;
 use crate::write::{Sink, Staged};
 use finished::FinishedImage;
 
@@ -34,6 +38,7 @@ pub(crate) use checksums::Checksums;
 pub(crate) use claim::{Claim, check};
 pub(crate) use docker::Engine;
 pub(crate) use placeholders::Placeholders;
+pub(crate) use preview::preview;
 pub(crate) use release::{Job, Listener, Written, write};
 pub(crate) use sbom::{LateBill, output as sbom};
 
@@ -147,9 +152,34 @@ pub(crate) trait ImagePlace {
     /// A directory on the file system where it keeps the bytes of layers, if it keeps them on one.
     fn directory(&self) -> Option<&Path>;
 
+    /// Returns true where it may do without the bytes of layers, as it finds them elsewhere.
+    fn may_lack_bytes(&self) -> bool {
+        false
+    }
+
     /// Stages `images`, those of the first target first.
     fn stage<'a>(&self, images: &[Rc<FinishedImage>], interrupted: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>>;
+
+    /// The same for a place that knows of the other places of a run.
+    fn stage_in<'a>(&self, images: &[Rc<FinishedImage>], run: &Run<'a>) -> Result<Box<dyn Staged + 'a>> {
+        self.stage(images, run.interrupted)
+    }
 }
+
+/// The run that outputs are written in.
+pub(crate) struct Run<'a> {
+    pub(crate) listener: &'a dyn Listener,
+    pub(crate) interrupted: &'a AtomicBool,
+    /// The compression of layers.
+    pub(crate) compression: Compression,
+    /// The cache of layers, where it is used.
+    pub(crate) cache: Option<LayerCache>,
+    /// Repositories that images were sent to, each with its host: others of the same host can have blobs from there.
+    pub(crate) sent_to: SentTo,
+}
+
+/// Repositories, each with its host.
+pub(crate) type SentTo = Rc<RefCell<Vec<(String, String)>>>;
 
 impl Kind {
     /// The output of this kind that `name` names.

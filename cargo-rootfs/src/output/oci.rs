@@ -52,7 +52,7 @@ impl ImagePlace for Place {
         let directory = BlobDirectory::create(&self.path, self.replace)?;
         layout(images, |name, size, content| match content {
             Content::Text(text) => directory.add(name, text.as_bytes()),
-            Content::File(file) => directory.adopt(name, size, file),
+            Content::Layer(layer) => directory.adopt(name, size, layer.file()?),
         })?;
         directory.stage()
     }

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
 use super::finished::{Document, FinishedImage, StoredBlob, index};
-use super::{Attachment, Claim, ImagePlace, Intake, Kind, Settings, Step};
+use super::{Attachment, Claim, ImagePlace, Intake, Kind, Listener, Run, SentTo, Settings, Step};
 use crate::error::{Error, Result};
-use crate::registry::{self, Artifact, Blob, Image, Manifest, Push, Reference, Tagged};
-use crate::write::{Staged, Written};
+use crate::registry::{self, Artifact, Blob, Image, Manifest, Push, Reference, Tagged, Upload};
+use crate::write::{Observer, Staged, Written};
 
 pub(super) static PUSH: Kind = Kind {
     flag: "push",
@@ -61,15 +61,32 @@ impl ImagePlace for Place {
         None
     }
 
+    fn may_lack_bytes(&self) -> bool {
+        true
+    }
+
     fn stage<'a>(&self, images: &[Rc<FinishedImage>], interrupted: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>> {
-        Ok(Box::new(Ready {
+        Ok(Box::new(self.ready(images, interrupted)))
+    }
+
+    fn stage_in<'a>(&self, images: &[Rc<FinishedImage>], run: &Run<'a>) -> Result<Box<dyn Staged + 'a>> {
+        let ready = self.ready(images, run.interrupted);
+        Ok(Box::new(Ready { listener: Some(run.listener), sent_to: Rc::clone(&run.sent_to), ..ready }))
+    }
+}
+
+impl Place {
+    fn ready<'a>(&self, images: &[Rc<FinishedImage>], interrupted: &'a AtomicBool) -> Ready<'a> {
+        Ready {
             name: self.name.clone(),
             reference: self.reference.clone(),
             settings: registry::Settings::from_environment(self.insecure.clone()),
             images: images.to_vec(),
             interrupted,
+            listener: None,
+            sent_to: SentTo::default(),
             uploaded: None,
-        }))
+        }
     }
 }
 
@@ -86,20 +103,33 @@ struct Ready<'a> {
     settings: registry::Settings,
     images: Vec<Rc<FinishedImage>>,
     interrupted: &'a AtomicBool,
+    listener: Option<&'a dyn Listener>,
+    sent_to: SentTo,
     uploaded: Option<Tagged<'a>>,
 }
 
 impl Staged for Ready<'_> {
     /// Sends everything but the tag: nobody sees it under a name.
     fn prepare(&mut self) -> Result<()> {
-        let blobs: Vec<Vec<StoredBlob<'_>>> = self.images.iter().map(|image| image.blobs()).collect();
-        let images = self.images.iter().zip(&blobs).map(|(image, blobs)| {
-            let is_other = |blob: &&StoredBlob<'_>| blob.descriptor != &image.manifest.descriptor;
-            let blobs = blobs.iter().filter(is_other).map(|blob| blob as &dyn Blob);
-            Image { manifest: manifest(&image.manifest), blobs: blobs.collect() }
+        let (host, repository) = (&self.reference.host, &self.reference.repository);
+        let here = (host.clone(), repository.clone());
+        let source = self.sent_to.borrow().iter().find(|known| known.0 == *host && **known != here).cloned();
+        let from = source.as_ref().map(|(_, repository)| repository.as_str());
+        let blobs: Vec<Vec<Sent<'_>>> = self
+            .images
+            .iter()
+            .map(|image| {
+                let is_other = |blob: &StoredBlob<'_>| blob.descriptor != &image.manifest.descriptor;
+                image.blobs().into_iter().filter(is_other).map(|blob| Sent { blob, from }).collect()
+            })
+            .collect();
+        let images = self.images.iter().zip(&blobs).map(|(image, blobs)| Image {
+            manifest: manifest(&image.manifest),
+            blobs: blobs.iter().map(|blob| blob as &dyn Blob).collect(),
         });
         let push = Push { images: images.collect(), index: index(&self.images).as_ref().map(manifest) };
-        let uploaded = push.upload(&self.reference, &self.settings, &mut (), self.interrupted)?;
+        let mut bar = Bar { listener: self.listener, observer: None };
+        let uploaded = push.upload(&self.reference, &self.settings, &mut bar, self.interrupted)?;
         for image in &self.images {
             for Attachment { media_type, text } in &image.attachments {
                 let content = text.clone().into_bytes();
@@ -108,6 +138,7 @@ impl Staged for Ready<'_> {
                 uploaded.attach(&image.manifest.descriptor, &artifact)?;
             }
         }
+        self.sent_to.borrow_mut().push(here);
         self.uploaded = Some(uploaded);
         Ok(())
     }
@@ -124,16 +155,44 @@ fn manifest(document: &Document) -> Manifest {
     Manifest { media_type: document.descriptor.media_type.to_owned(), bytes: document.text.clone().into_bytes() }
 }
 
-impl Blob for StoredBlob<'_> {
+/// A blob to be sent, and a repository of the same registry that has it.
+struct Sent<'i> {
+    blob: StoredBlob<'i>,
+    from: Option<&'i str>,
+}
+
+impl Blob for Sent<'_> {
     fn digest(&self) -> &str {
-        &self.descriptor.digest
+        &self.blob.descriptor.digest
     }
 
     fn size(&self) -> u64 {
-        self.descriptor.size
+        self.blob.descriptor.size
     }
 
     fn open(&self) -> Result<Box<dyn Read + '_>> {
-        Ok(self.reader())
+        self.blob.open()
+    }
+
+    fn source(&self) -> Option<&str> {
+        self.from
+    }
+}
+
+/// The way of an upload's progress to the listener.
+struct Bar<'a> {
+    listener: Option<&'a dyn Listener>,
+    observer: Option<Box<dyn Observer + 'a>>,
+}
+
+impl Upload for Bar<'_> {
+    fn begins(&mut self, bytes: u64) {
+        self.observer = self.listener.map(|listener| listener.progress(bytes));
+    }
+
+    fn sent(&mut self, bytes: u64) {
+        if let Some(observer) = &mut self.observer {
+            observer.wrote(bytes);
+        }
     }
 }

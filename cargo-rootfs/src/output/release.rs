@@ -4,13 +4,14 @@ use std::cell::OnceCell;
 use std::fmt::Display;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
 use super::finished::FinishedImage;
-use super::layering::{Finished, Layering};
-use super::{Claim, ImagePlace, Intake, Kind, Output};
+use super::finished::index;
+use super::layering::{Finished, LayerPlan};
+use super::{Claim, ImagePlace, Intake, Kind, Output, Run};
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
@@ -47,6 +48,8 @@ pub(crate) struct Written {
     kind: &'static Kind,
     triple: String,
     name: write::Written,
+    /// The digest of an image's manifest or index: `sha256:...`
+    digest: Option<String>,
 }
 
 impl Written {
@@ -69,9 +72,17 @@ impl Written {
         }
     }
 
+    /// The digest of an image's manifest, or of the index of several platforms, where it has one outside of engines.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
     /// The same as JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         let mut json = json!({"kind": self.kind.json, "target": self.triple});
+        if let Some(digest) = &self.digest {
+            json["digest"] = digest.as_str().into();
+        }
         match &self.name {
             write::Written::Tar(path) | write::Written::Dir(path) | write::Written::Beside(path) => {
                 json["path"] = path.to_string_lossy().into()
@@ -102,7 +113,8 @@ impl Written {
 
 /// Writes every rootfs to each of its outputs, and returns these in their order. None has its name before all of them
 /// are complete.
-pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &AtomicBool) -> Result<Vec<Written>> {
+pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
+    let (listener, interrupted) = (run.listener, run.interrupted);
     // Ctrl-C ends an engine that is asked, too.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
     let mut complete = Vec::new();
@@ -130,17 +142,26 @@ pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &Ato
             count += 1;
         }
         let mut finished = Finished::default();
+        // Of layers that the cache knows and nobody needs the bytes of, no file is read.
+        let mut part = None;
         if !takers.is_empty() {
             let near = takers.iter().find_map(|taker| shared[*taker].place.directory());
             let near = near.map_or_else(std::env::temp_dir, Path::to_owned);
-            sinks.push(Layering::start(job, &near, &finished).map_err(or_interrupted)?);
+            let mut layers = LayerPlan::new(job, run.compression, run.cache.as_ref()).map_err(or_interrupted)?;
+            if sinks.is_empty() && takers.iter().all(|taker| shared[*taker].place.may_lack_bytes()) {
+                layers.look_up();
+                part = Some(layers.to_be_made());
+            }
+            sinks.push(layers.sink(&near, &finished).map_err(or_interrupted)?);
         }
-        let mut observer = listener.progress(job.rootfs.size());
-        let staged = write::stage(job.rootfs, sinks, &mut *observer, interrupted);
+        let rootfs = part.as_ref().unwrap_or(job.rootfs);
+        let mut observer = listener.progress(rootfs.size());
+        let staged = write::stage(rootfs, sinks, &mut *observer, interrupted);
         drop(observer);
         // That of the image is the last, and has no name.
         let alone = staged?.into_iter().zip(alone);
-        complete.extend(alone.map(|(staged, (at, kind))| Complete { staged, kind, triple: job.target.triple(), at }));
+        let triple = job.target.triple();
+        complete.extend(alone.map(|(staged, (at, kind))| Complete { staged, kind, triple, at, digest: None }));
         if let Some(mut image) = Rc::get_mut(&mut finished).and_then(OnceCell::take) {
             image.attachments = job.outputs.iter().filter_map(|output| output.place.attachment()).collect();
             let image = Rc::new(image);
@@ -148,8 +169,10 @@ pub(crate) fn write(jobs: &[Job<'_>], listener: &dyn Listener, interrupted: &Ato
         }
     }
     for Shared { place, kind, triple, at, images, .. } in shared {
-        let staged = place.stage(&images, interrupted).map_err(or_interrupted)?;
-        complete.push(Complete { staged, kind, triple, at });
+        let staged = place.stage_in(&images, run).map_err(or_interrupted)?;
+        let top = index(&images).map(|index| index.descriptor.digest);
+        let digest = top.or_else(|| images.first().map(|image| image.manifest.descriptor.digest.clone()));
+        complete.push(Complete { staged, kind, triple, at, digest });
     }
     commit(complete)
 }
@@ -172,6 +195,8 @@ struct Complete<'a> {
     triple: &'a str,
     /// Its place among all outputs.
     at: usize,
+    /// Of an image.
+    digest: Option<String>,
 }
 
 /// Gives all of them their names, step by step. Where one fails, the error lists those that have theirs.
@@ -191,9 +216,9 @@ fn commit(mut complete: Vec<Complete<'_>>) -> Result<Vec<Written>> {
             one.staged.prepare().map_err(|error| listed(error, &written))?;
             ready.push(one);
         }
-        for Complete { staged, kind, triple, at } in ready {
+        for Complete { staged, kind, triple, at, digest } in ready {
             let name = staged.commit().map_err(|error| listed(error, &written))?;
-            written.push((at, Written { kind, triple: triple.to_owned(), name }));
+            written.push((at, Written { kind, triple: triple.to_owned(), name, digest }));
         }
     }
     written.sort_by_key(|(at, _)| *at);
@@ -237,6 +262,7 @@ mod tests {
             kind,
             triple,
             at,
+            digest: None,
         });
         let result = commit(complete.collect());
         (result, order.take())

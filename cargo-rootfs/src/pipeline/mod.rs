@@ -27,5 +27,5 @@ pub(crate) use closures::LooseFiles;
 pub(crate) use epoch::Epoch;
 pub(crate) use prove::{Job, Order, prove};
 #[cfg(feature = "cli")]
-pub(crate) use session::{Rooted, Session, release, update_sysroots};
+pub(crate) use session::{Rooted, Session, preview, release, update_sysroots};
 pub(crate) use sysroot::{Directory, SysrootSource};

@@ -20,11 +20,13 @@ use crate::options::BuildArgs;
 use crate::output::{self, Output, Written};
 use crate::packages::Database;
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
-use crate::provision::{self, Lockfile, May, Network, Pinned};
+use crate::provision::{self, Cache, Lockfile, May, Network, Pinned};
 use crate::settings;
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 use crate::write::Observer;
+use crate::write::compress::Compression;
+use crate::write::layer_cache::LayerCache;
 
 /// A run that is planned.
 pub(crate) struct Session<'e> {
@@ -145,17 +147,60 @@ impl<'e> Session<'e> {
 
 /// Writes every rootfs to each of its outputs. None has its name before all of them are complete.
 pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
+    let (compression, uses_cache) = (compression(proved)?, proved.iter().all(|one| one.plan.uses_cache));
+    find_owners(proved)?;
     for one in proved.iter_mut() {
-        let has_layers = one.plan.outputs.iter().any(Output::has_layers);
-        if has_layers && one.plan.image.layered == Layered::Split {
-            one.assembly.find_owners()?;
-        }
         if let Some(late) = one.plan.bill.clone() {
             let bill = bill::gather(one, epoch, &mut |warning| events.warning(&warning))?;
             // A run has one release.
             let _ = late.set(bill);
         }
     }
+    // A user without a cache directory goes without.
+    let cache = if uses_cache { Cache::locate().ok() } else { None };
+    let run = output::Run {
+        listener: &events,
+        interrupted: events.interrupted(),
+        compression,
+        cache: cache.map(|cache| LayerCache::new(cache.root())),
+        sent_to: output::SentTo::default(),
+    };
+    with_jobs(proved, epoch, |jobs| output::write(jobs, &run))
+}
+
+/// The plan of each target, as JSON (`rootfs-plan`). Nothing is written.
+pub(crate) fn preview(proved: &mut [Rooted], epoch: Epoch) -> Result<Vec<serde_json::Value>> {
+    let compression = compression(proved)?;
+    find_owners(proved)?;
+    with_jobs(proved, epoch, |jobs| jobs.iter().map(|job| output::preview(job, compression)).collect())
+}
+
+/// The compression of all layers: an index of several platforms has one.
+fn compression(proved: &[Rooted]) -> Result<Compression> {
+    let mut all = proved.iter().map(|one| one.plan.image.compression);
+    let first = all.next().unwrap_or_default();
+    match all.find(|other| *other != first) {
+        None => Ok(first),
+        Some(other) => Err(Error::usage(format!(
+            "`compression` differs between targets: {} and {}",
+            first.as_str(),
+            other.as_str()
+        ))),
+    }
+}
+
+/// Finds the packages that own the files, by which layers are made.
+fn find_owners(proved: &mut [Rooted]) -> Result<()> {
+    for one in proved.iter_mut() {
+        let has_layers = one.plan.outputs.iter().any(Output::has_layers);
+        if has_layers && one.plan.image.layered == Layered::Split {
+            one.assembly.find_owners()?;
+        }
+    }
+    Ok(())
+}
+
+fn with_jobs<T>(proved: &[Rooted], epoch: Epoch, work: impl FnOnce(&[output::Job<'_>]) -> Result<T>) -> Result<T> {
     let projects = proved.iter().map(|one| one.artifacts.build_tree.iter().map(|path| path.as_std_path().to_owned()));
     let projects: Vec<Vec<PathBuf>> = projects.map(Iterator::collect).collect();
     let jobs = proved.iter().zip(&projects).map(|(one, project)| output::Job {
@@ -167,7 +212,7 @@ pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) 
         epoch: epoch.seconds(),
         outputs: &one.plan.outputs,
     });
-    output::write(&jobs.collect::<Vec<_>>(), &events, events.interrupted())
+    work(&jobs.collect::<Vec<_>>())
 }
 
 impl output::Listener for &dyn Events {

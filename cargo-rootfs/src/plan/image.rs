@@ -17,6 +17,7 @@ use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::settings;
 use crate::target::Target;
+use crate::write::compress::Compression;
 
 /// The image's configuration, and what it starts: that depends on where the layout puts things.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub(crate) struct ImagePlan {
     pub(crate) config: ImageConfig,
     pub(crate) start: Start,
     pub(crate) layered: Layered,
+    pub(crate) compression: Compression,
     /// The workspace, whose state in git says the revision.
     pub(crate) workspace: Option<Utf8PathBuf>,
     /// Labels and annotations that were dropped.
@@ -143,7 +145,14 @@ pub(super) fn image(
     Error::all(ports.iter().filter_map(|port| config.add_port(port).err()).collect())?;
     config.check()?;
     let workspace = if has_image { workspace.map(Utf8Path::to_owned) } else { None };
-    Ok(ImagePlan { config, start, layered: args.layers.unwrap_or_default(), workspace, dropped })
+    Ok(ImagePlan {
+        config,
+        start,
+        layered: args.layers.unwrap_or_default(),
+        compression: args.compression.unwrap_or_default(),
+        workspace,
+        dropped,
+    })
 }
 
 /// The words of a command: as they are, or those of the JSON array that is the only one, as in a Dockerfile.
@@ -174,6 +183,7 @@ fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
         ("volume", typed.volume.is_some()),
         ("stop-signal", typed.stop_signal.is_some()),
         ("layers", typed.layers.is_some()),
+        ("compression", typed.compression.is_some()),
     ];
     flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
 }

@@ -14,6 +14,9 @@ pub(super) fn outputs(
     target_dir: Option<&Utf8Path>,
 ) -> Result<Vec<Output>> {
     if !args.named.any() {
+        if args.digest_file.is_some() {
+            return Err(without_digest());
+        }
         return Ok(vec![output::default(target_dir.ok_or_else(output::none_named)?, names)?]);
     }
     let replace = if args.force { Replace::Force } else { Replace::OwnOnly };
@@ -22,7 +25,18 @@ pub(super) fn outputs(
     #[cfg(not(feature = "push"))]
     let insecure = &[];
     let settings = Settings { engine: args.engine.unwrap_or_default(), replace, insecure };
-    args.named.iter().map(|(kind, name)| kind.output(&names.fill(name)?, settings)).collect()
+    let named = args.named.iter().map(|(kind, name)| kind.output(&names.fill(name)?, settings));
+    let named = named.collect::<Result<Vec<_>>>()?;
+    if args.digest_file.is_some() && !named.iter().any(Output::has_layers) {
+        return Err(without_digest());
+    }
+    Ok(named)
+}
+
+/// The error of `--digest-file` where no output has a digest: an engine's own import stamps its clock.
+fn without_digest() -> Error {
+    Error::usage("`--digest-file` has no effect: no output is an image with a digest")
+        .help("name one: --push REF or --oci-archive FILE")
 }
 
 /// The outputs, and behind them the bills of materials of `--sbom`, each beside the first output that is a path.

@@ -20,6 +20,7 @@ use crate::rows::Problem;
 use crate::runtime::{self, Runtime};
 use crate::target::Target;
 use crate::wording::nearest;
+use crate::write::compress::Compression;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
@@ -45,6 +46,7 @@ const MORE_KEYS: &[&str] = &[
     "volume",
     "stop-signal",
     "layers",
+    "compression",
     "target",
 ];
 
@@ -54,10 +56,13 @@ fn keys() -> Vec<&'static str> {
 }
 
 /// Options that only the command line has, and what to say of them.
-const COMMAND_LINE_ONLY: [(&str, &str); 21] = [
+const COMMAND_LINE_ONLY: [(&str, &str); 24] = [
     ("check-reproducible", "it is for one run"),
     ("other-directory", "it is for one run"),
     ("checksums", "one file is written for all targets of a run"),
+    ("digest-file", "it is for one run"),
+    ("dry-run", "it is for one run"),
+    ("no-cache", "it is for one run"),
     ("force", "what may be replaced is decided at each run"),
     ("binary", "it needs no project"),
     ("tools-only", "it needs no project"),
@@ -240,6 +245,9 @@ impl Reader<'_> {
             "annotation" => image.annotation = Some(self.pairs(key, value)?),
             "volume" => image.volume = Some(self.each(key, self.lines(key, value)?, parse_folder)?),
             "stop-signal" => image.stop_signal = Some(self.text(key, value)?),
+            "compression" => {
+                image.compression = Some(self.parsed(key, &self.text(key, value)?, parse_compression)?);
+            }
             "layers" => image.layers = Some(self.parsed(key, &self.text(key, value)?, parse_layers)?),
             _ => {
                 let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
@@ -376,6 +384,11 @@ impl Reader<'_> {
 
 fn parse_engine(text: &str) -> Result<Engine> {
     Engine::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is not an engine: docker or podman")))
+}
+
+fn parse_compression(text: &str) -> Result<Compression> {
+    Compression::from_str(text, false)
+        .map_err(|_| Error::usage(format!("`{text}` is not a compression: gzip, zstd or none")))
 }
 
 fn parse_layers(text: &str) -> Result<Layered> {
