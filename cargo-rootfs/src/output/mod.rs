@@ -18,6 +18,9 @@ mod push;
 mod release;
 mod sbom;
 mod tar;
+#[cfg(feature = "push")]
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::fmt::{self, Debug, Display};

@@ -108,6 +108,10 @@ fn a_blob_of_a_known_repository_is_mounted() {
     fake.state.lock().unwrap().blobs.insert(blob.digest.clone(), blob.bytes.clone());
     assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent::default());
     assert!(fake.requests().iter().any(|line| line.contains("&from=me%2Fother")));
+    // Whoever may not read the other repository sends the blob.
+    let fake = Fake::start(Auth::None);
+    fake.fault("POST /v2/me/app/blobs/uploads/?mount", What::Answer(403, "", ""));
+    assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent { blobs: 1, bytes: 9 });
     // A registry that does not mount gives a place to upload to.
     let fake = Fake::start(Auth::None);
     assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent { blobs: 1, bytes: 9 });
