@@ -22,6 +22,7 @@ pub(super) enum Leaves {
     /// Nothing: it answers on standard output. The answer may be that something is missing: each exit code is a result.
     Nothing,
     File(Utf8PathBuf),
+    Directory(Utf8PathBuf),
     /// An image in Docker.
     Image(String),
 }
@@ -58,6 +59,12 @@ impl Contender {
         Contender { name: name.to_owned(), argv: argv.into_iter().map(Into::into).collect(), leaves }
     }
 
+    /// The same with more words.
+    pub(super) fn with<I: IntoIterator<Item: Into<String>>>(mut self, words: I) -> Contender {
+        self.argv.extend(words.into_iter().map(Into::into));
+        self
+    }
+
     /// Runs it once with its outputs kept, so that a failure tells why. What it leaves stays.
     pub(super) fn check(&self) -> Result<Done> {
         let done = command(&self.argv).finish()?;
@@ -76,7 +83,10 @@ impl Contender {
             Leaves::File(path) if path.exists() => {
                 std::fs::remove_file(path).with_context(|| format!("remove {path}"))?;
             }
-            Leaves::File(_) => return Ok(()),
+            Leaves::Directory(path) if path.exists() => {
+                std::fs::remove_dir_all(path).with_context(|| format!("remove {path}"))?;
+            }
+            Leaves::File(_) | Leaves::Directory(_) => return Ok(()),
             Leaves::Image(name) => {
                 duct::cmd!("docker", "image", "rm", "--force", name)
                     .stdout_null()

@@ -5,6 +5,7 @@ mod archive;
 mod growth;
 mod image;
 pub(crate) mod large_tools;
+mod layouts;
 mod measure;
 mod releases;
 mod table;
@@ -36,6 +37,9 @@ const PARTS: &[Part] = &[
     ("tar of bash and ls", archive::small),
     ("tar of the large tools", archive::large),
     ("tar of the large tools against elfpak", archive::large_by_elfpak),
+    ("push of a project", layouts::of_a_project),
+    ("first push of the large tools", layouts::first),
+    ("layouts of the large tools", layouts::of_large_tools),
     ("image of the large tools", image::large),
     ("ten releases", releases::ten),
     ("growth", growth::twice_the_files),
@@ -118,6 +122,12 @@ impl Bench {
     fn file(&self, name: &str) -> (String, Leaves) {
         let path = self.dir.join(name);
         (path.to_string(), Leaves::File(path))
+    }
+
+    /// A directory for a contender to write.
+    fn directory(&self, name: &str) -> (String, Leaves) {
+        let path = self.dir.join(name);
+        (path.to_string(), Leaves::Directory(path))
     }
 }
 

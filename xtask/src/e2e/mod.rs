@@ -29,7 +29,7 @@ mod privileges;
 mod provisioned;
 mod push;
 mod readme;
-mod registry;
+pub(crate) mod registry;
 mod report;
 mod runtime;
 mod stopped;

@@ -20,12 +20,12 @@ const AUTH: &str = "bWU6c2VjcmV0";
 const TOKENS: &str = include_str!("token_server.py");
 
 /// A registry that ends with its scenario.
-pub(super) struct Registry {
+pub(crate) struct Registry {
     processes: Vec<duct::Handle>,
-    pub(super) host: String,
+    pub(crate) host: String,
     log: Utf8PathBuf,
     /// The directory of certificates, and of the token server's log.
-    pub(super) certificates: Utf8PathBuf,
+    pub(crate) certificates: Utf8PathBuf,
 }
 
 impl Drop for Registry {
@@ -38,13 +38,18 @@ impl Drop for Registry {
 
 impl Registry {
     /// Starts it on a free port of loopback, for `me` with the password `secret`, in plain http.
-    pub(super) fn start(lab: &Lab) -> Result<Registry> {
+    pub(crate) fn start(lab: &Lab) -> Result<Registry> {
         let passwords = lab.file("passwords", PASSWORDS)?;
         Registry::serve(lab, "", &format!("htpasswd: {{ realm: 'here, and there', path: {passwords} }}"))
     }
 
+    /// For anybody.
+    pub(crate) fn open(lab: &Lab) -> Result<Registry> {
+        Registry::serve(lab, "", "")
+    }
+
     /// With tokens of another server, both by https, whose certificates `ca.pem` in `certificates` vouches for.
-    pub(super) fn with_tokens(lab: &Lab) -> Result<Registry> {
+    pub(crate) fn with_tokens(lab: &Lab) -> Result<Registry> {
         need("openssl")?;
         need("python3")?;
         let certificates = certificates(lab)?;
@@ -82,13 +87,13 @@ impl Registry {
     }
 
     /// Credentials as `docker login` leaves them, in the directory that is returned.
-    pub(super) fn login(&self, lab: &Lab) -> Result<Utf8PathBuf> {
+    pub(crate) fn login(&self, lab: &Lab) -> Result<Utf8PathBuf> {
         let text = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"{AUTH}\"}}}}}}", self.host);
         lab.file("docker/config.json", &text).map(|file| file.with_file_name(""))
     }
 
     /// Method and path of each request since the last call.
-    pub(super) fn requests(&self) -> Result<Vec<String>> {
+    pub(crate) fn requests(&self) -> Result<Vec<String>> {
         let text = fs::read(&self.log).with_context(|| format!("read {}", self.log))?;
         fs::OpenOptions::new().write(true).open(&self.log).and_then(|file| file.set_len(0)).context("empty the log")?;
         let text = String::from_utf8_lossy(&text).replace('\0', "");
@@ -97,7 +102,7 @@ impl Registry {
     }
 
     /// Requests to the token server since the last call.
-    pub(super) fn token_requests(&self) -> Result<usize> {
+    pub(crate) fn token_requests(&self) -> Result<usize> {
         let log = self.certificates.join("token.log");
         let text = fs::read_to_string(&log).unwrap_or_default();
         let _ = fs::remove_file(&log);
