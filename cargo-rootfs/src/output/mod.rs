@@ -170,6 +170,7 @@ pub(crate) trait ImagePlace {
 }
 
 /// The run that outputs are written in.
+#[cfg_attr(not(feature = "push"), allow(dead_code))]
 pub(crate) struct Run<'a> {
     pub(crate) listener: &'a dyn Listener,
     pub(crate) interrupted: &'a AtomicBool,
