@@ -175,19 +175,14 @@ impl<'i> From<&'i Document> for StoredBlob<'i> {
     }
 }
 
+#[cfg(feature = "push")]
 impl<'i> StoredBlob<'i> {
-    /// The same as [`reader`](Self::reader), of a layer that is made first if it is not there.
-    #[cfg(feature = "push")]
+    /// A reader from its beginning, with a position of its own; a layer is made first if it is not there.
     pub(super) fn open(&self) -> Result<Box<dyn Read + 'i>> {
         match self.content {
             Content::Layer(layer) => Ok(Box::new(At { file: layer.file()?, offset: 0 })),
-            Content::Text(_) => Ok(self.reader()),
+            Content::Text(_) => Ok(self.content.reader()),
         }
-    }
-
-    /// A reader from its beginning, with a position of its own.
-    pub(super) fn reader(&self) -> Box<dyn Read + 'i> {
-        self.content.reader()
     }
 }
 
