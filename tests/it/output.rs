@@ -326,7 +326,11 @@ fn trees_and_reasons_are_of_the_rootfs_that_would_be_written() {
     assert_eq!((why.code, without_sizes(&why.stdout).as_str()), (0, expected));
     assert!(app.run(&["why", "-q", "libc.so.6"]).stdout.contains("needed by /usr/local/bin/app"));
     let json = app.run(&["why", "-q", "/usr/local/bin/app", "--message-format", "json"]);
-    assert!(json.stdout.starts_with(r#"{"reason":"rootfs-entry","origins":["binary app"],"#), "{json:#?}");
+    assert!(
+        json.stdout
+            .starts_with(r#"{"reason":"rootfs-entry","layers":["the project's own files"],"origins":["binary app"],"#),
+        "{json:#?}"
+    );
 
     let absent = app.run(&["why", "-q", "/bin/absent", "--target", &host()]);
     assert_eq!(absent.code, 1);

@@ -27,19 +27,19 @@ pub fn page(name: &str) -> Option<&'static Page> {
 macro_rules! links {
     () => {
         "\
-[quick-start]: super::quick_start
-[tools]: super::tools
-[targets]: super::targets
-[images]: super::images
-[debugging]: super::debugging
-[configuration]: super::configuration
-[build-script]: super::build_script
-[templates]: super::templates
-[pipelines]: super::pipelines
-[reproducible]: super::reproducible
-[security-updates]: super::security_updates
-[limits]: super::limits
-[questions]: super::questions
+[quick-start]: self::quick_start
+[tools]: self::tools
+[targets]: self::targets
+[images]: self::images
+[debugging]: self::debugging
+[configuration]: self::configuration
+[build-script]: self::build_script
+[templates]: self::templates
+[pipelines]: self::pipelines
+[reproducible]: self::reproducible
+[security-updates]: self::security_updates
+[limits]: self::limits
+[questions]: self::questions
 
 "
     };

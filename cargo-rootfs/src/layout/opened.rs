@@ -69,10 +69,10 @@ pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, optio
         format!("`{name}` (by {})", by.join(", "))
     };
     let mut shown: Vec<_> = named.iter().take(NAMED).map(one).collect();
-    let (what, each) = match named.len() {
+    let (what, object) = match named.len() {
         0 => return None,
-        1 => ("is", "it is"),
-        _ => ("are", "they are"),
+        1 => ("is", "it"),
+        _ => ("are", "them"),
     };
     if named.len() > NAMED {
         shown.push(format!("{} more", named.len() - NAMED));
@@ -81,7 +81,7 @@ pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, optio
     let list = if shown.is_empty() { last } else { format!("{} and {last}", shown.join(", ")) };
     let names: Vec<_> = named.keys().map(String::as_str).collect();
     let message = format!("{list} {how}, and {what} not packed");
-    Some(Warning::new(message).help(format!("where {each} wanted: {option} {}", names.join(","))))
+    Some(Warning::new(message).help(format!("to pack {object}: {option} {}", names.join(","))))
 }
 
 /// The warnings on notes that are not satisfied, each once. A required library is an error of its own.

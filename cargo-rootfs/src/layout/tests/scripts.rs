@@ -249,7 +249,7 @@ fn commands_by_paths_are_offered_by_their_paths() {
     let assembly = Ask::tools(&["tool"]).assemble(&sysroot).unwrap();
     assert_eq!(suggested(&assembly), "/opt/x/run by /usr/bin/tool");
     let help = suggestion_warning(&assembly.suggestions).unwrap().help.unwrap();
-    assert_eq!(help, "where it is wanted: --with /opt/x/run");
+    assert_eq!(help, "to pack it: --with /opt/x/run");
 }
 
 #[test]
