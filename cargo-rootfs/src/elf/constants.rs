@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-
-use memchr::memmem::Finder;
+use std::ops::Range;
 
 use super::imports::fill;
 use super::strings::parts;
@@ -25,7 +24,7 @@ impl Object {
     ///
     /// Those of reading.
     pub fn constants_with<F: ReadAt + ?Sized>(&self, file: &F, words: &[&[u8]]) -> io::Result<BTreeSet<Bytes>> {
-        let finders: Vec<_> = words.iter().map(Finder::new).collect();
+        let words = Words::new(words);
         let mut texts = BTreeSet::new();
         let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
         for (offset, length) in parts(file)? {
@@ -36,10 +35,7 @@ impl Object {
                 let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
                 let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
                 let bytes = &chunk[..filled];
-                for (finder, word) in finders.iter().zip(words) {
-                    let places = finder.find_iter(bytes).filter(|place| is_whole(bytes, *place, word.len()));
-                    texts.extend(places.take(MANY).map(|place| Bytes::from(around(bytes, place, word.len()))));
-                }
+                texts.extend(words.find(bytes).take(MANY).map(|place| Bytes::from(around(bytes, place))));
                 if filled < CHUNK || texts.len() > MANY {
                     break;
                 }
@@ -50,18 +46,57 @@ impl Object {
     }
 }
 
-fn is_whole(text: &[u8], at: usize, length: usize) -> bool {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let before = at.checked_sub(1).and_then(|at| text.get(at));
-    !before.is_some_and(is_word) && !text.get(at + length).is_some_and(is_word)
+/// Words to look for, in one pass over a text: many words cost what one does.
+struct Words<'w> {
+    words: BTreeSet<&'w [u8]>,
+    /// The bytes that one of them begins with.
+    begins: [bool; 256],
 }
 
+impl<'w> Words<'w> {
+    fn new(words: &[&'w [u8]]) -> Self {
+        let mut begins = [false; 256];
+        words.iter().filter_map(|word| word.first()).for_each(|byte| begins[usize::from(*byte)] = true);
+        Self { words: words.iter().copied().collect(), begins }
+    }
+
+    /// The places of the words that stand whole in `text`.
+    fn find<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = Range<usize>> + 't {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while at < text.len() {
+                if !IS_WORD[usize::from(text[at])] {
+                    at += 1;
+                    continue;
+                }
+                let start = at;
+                at += text[at..].iter().take_while(|byte| IS_WORD[usize::from(**byte)]).count();
+                if self.begins[usize::from(text[start])] && self.words.contains(&text[start..at]) {
+                    return Some(start..at);
+                }
+            }
+            None
+        })
+    }
+}
+
+/// Bytes that a word is made of.
+const IS_WORD: [bool; 256] = {
+    let mut is_word = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        is_word[byte] = (byte as u8).is_ascii_alphanumeric() || byte == b'_' as usize || byte == b'-' as usize;
+        byte += 1;
+    }
+    is_word
+};
+
 /// The printable text around a word.
-fn around(text: &[u8], at: usize, length: usize) -> &[u8] {
+fn around(text: &[u8], word: Range<usize>) -> &[u8] {
     let is_text = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\t');
-    let before = text[..at].iter().rev().take(AROUND).take_while(is_text).count();
-    let behind = text[at + length..].iter().take(AROUND).take_while(is_text).count();
-    &text[at - before..at + length + behind]
+    let before = text[..word.start].iter().rev().take(AROUND).take_while(is_text).count();
+    let behind = text[word.end..].iter().take(AROUND).take_while(is_text).count();
+    &text[word.start - before..word.end + behind]
 }
 
 #[cfg(test)]
