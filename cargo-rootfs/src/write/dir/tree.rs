@@ -136,7 +136,7 @@ impl Tree {
                 rustix::fs::symlinkat(&**target, parent, name)?;
                 if is_root {
                     let (owner, group) = (Some(attributes.owner), Some(attributes.group));
-                    rustix::fs::chownat(parent, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
+                    as_far_as_mapped(rustix::fs::chownat(parent, name, owner, group, AtFlags::SYMLINK_NOFOLLOW))?;
                 }
                 rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
             }
@@ -190,7 +190,7 @@ impl Tree {
     fn complete(&mut self, growing: Growing) -> SysResult<()> {
         let Growing { path, file, attributes, capability, .. } = growing;
         if self.is_root {
-            rustix::fs::fchown(&file, Some(attributes.owner), Some(attributes.group))?;
+            as_far_as_mapped(rustix::fs::fchown(&file, Some(attributes.owner), Some(attributes.group)))?;
         }
         let mode = without_set_ids(&file, attributes)?;
         if mode != attributes.mode {
@@ -218,7 +218,7 @@ impl Tree {
     fn settle(&self, path: &RootfsPath, attributes: Attributes) -> SysResult<()> {
         let folder = self.open(path)?;
         if self.is_root {
-            rustix::fs::fchown(&folder, Some(attributes.owner), Some(attributes.group))?;
+            as_far_as_mapped(rustix::fs::fchown(&folder, Some(attributes.owner), Some(attributes.group)))?;
         }
         rustix::fs::fchmod(&folder, attributes.mode)?;
         rustix::fs::futimens(&folder, &self.times)
@@ -246,6 +246,15 @@ impl Tree {
 fn create(parent: BorrowedFd<'_>, name: &[u8]) -> SysResult<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?))
+}
+
+/// Leaves to the caller what belongs to an account that its user namespace does not map (user_namespaces(7)): there, root
+/// can no more give a file away than other users can.
+fn as_far_as_mapped(changed: SysResult<()>) -> SysResult<()> {
+    match changed {
+        Err(Errno::INVAL) => Ok(()),
+        changed => changed,
+    }
 }
 
 /// The mode for `file`: a set-ID bit only where the file belongs to whom it was meant for. One that is
