@@ -62,7 +62,6 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("xz", "xz-utils", Tier::Quick),
     // what commands of the sample ask for
     ("strace", "strace", Tier::Full),
-    ("zstd", "zstd", Tier::Full),
     ("pigz", "pigz", Tier::Full),
     // trees to compare ours with
     ("libtree", "libtree", Tier::Full),
