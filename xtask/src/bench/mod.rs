@@ -106,7 +106,8 @@ impl Bench {
 
     /// `cargo rootfs` of `tools`, and of nothing more: the peers pack no skeleton either, and know of no rules.
     fn tools(&self, tools: &[&str], output: [&str; 2], leaves: Leaves) -> Contender {
-        let nothing_more = ["--tools-only", "--template", "none", "--runtime", "none"];
+        let nothing_more =
+            ["--tools-only", "--template", "none", "--runtime", "none", "--records", "none", "--licenses", "none"];
         let argv = [self.ours.as_str(), "rootfs", "--quiet"].into_iter().chain(nothing_more);
         let with = tools.iter().flat_map(|tool| ["--with", tool]);
         Contender::new("cargo rootfs", leaves, argv.chain(with).chain(output))
