@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::made::cargo;
 use crate::stage::{self, Tier};
-use crate::{bench, differential, e2e, host, libraries, projects, setup, tools};
+use crate::{differential, e2e, host, libraries, projects, setup, tools};
 
 /// `cargo xtask test`: what a change must pass before anybody looks at it.
 pub(crate) fn run() -> Result<()> {
@@ -38,7 +38,6 @@ pub(crate) fn accept() -> Result<()> {
         ("libraries", &|| libraries::run(Tier::Full, "")),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),
-        ("bench", &|| bench::run(Tier::Quick, bench::Verdict::Printed)),
     ];
     stage::run("acceptance", stages)
 }
