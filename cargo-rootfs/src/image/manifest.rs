@@ -11,6 +11,9 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an index.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// The content of a configuration that says nothing (manifest.md, "Guidance for an Empty Descriptor").
+pub(crate) const EMPTY: &str = "{}";
+
 /// The file `oci-layout` of a layout.
 pub(crate) const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
@@ -38,6 +41,30 @@ impl Descriptor {
 pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor], annotations: &Annotations) -> String {
     let layers: Vec<Value> = layers.iter().map(Descriptor::json).collect();
     let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config.json(), "layers": layers });
+    annotated(manifest, annotations)
+}
+
+/// The reference to [`EMPTY`].
+pub(crate) fn empty() -> Descriptor {
+    let digest = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a".to_owned();
+    Descriptor { media_type: "application/vnd.oci.empty.v1+json", digest, size: EMPTY.len() as u64 }
+}
+
+/// The manifest of a document about `subject`, such as its bill of materials, by media type, digest and size
+/// (manifest.md, "Guidelines for Artifact Usage").
+pub(crate) fn artifact(
+    (media_type, digest, size): (&str, &str, u64),
+    subject: &Descriptor,
+    annotations: &Annotations,
+) -> String {
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": media_type,
+        "config": empty().json(),
+        "layers": [{ "mediaType": media_type, "digest": digest, "size": size }],
+        "subject": subject.json(),
+    });
     annotated(manifest, annotations)
 }
 

@@ -561,7 +561,8 @@ pub(crate) struct OutputArgs {
     /// A bill of materials, `spdx` (2.3) or `cyclonedx` (1.6), in JSON: beside the first output, or in FILE (repeatable)
     ///
     /// It lists packages with their versions, sources, licences and the files that are there of each, all files with
-    /// digests and the reason why they are there, and the crates of the binary.
+    /// digests and the reason why they are there, and the crates of the binary. Images in registries have it as a
+    /// referrer, image layouts among their blobs.
     #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_sbom)]
     pub(crate) sbom: Option<Vec<SbomArg>>,
     /// Build and pack twice first, and fail if the results differ

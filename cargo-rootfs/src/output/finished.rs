@@ -82,6 +82,11 @@ impl Document {
     fn new(media_type: &'static str, text: String) -> Self {
         Self { descriptor: Descriptor { media_type, digest: digest_of(&text), size: text.len() as u64 }, text }
     }
+
+    /// A configuration that says nothing.
+    fn empty() -> Self {
+        Self { descriptor: manifest::empty(), text: manifest::EMPTY.to_owned() }
+    }
 }
 
 impl FinishedImage {
@@ -116,6 +121,18 @@ impl FinishedImage {
         let blobs = layers.chain([StoredBlob::from(&self.config), StoredBlob::from(&self.manifest)]);
         blobs.filter(|blob| known.insert(&*blob.descriptor.digest)).collect()
     }
+
+    /// The documents about it, each with the manifest that names the image as its subject.
+    fn referrers(&self) -> Vec<Document> {
+        let about = |Attachment { media_type, text }: &Attachment| {
+            let document = Document::new(media_type, text.clone());
+            let subject = &self.manifest.descriptor;
+            let Descriptor { media_type, digest, size } = &document.descriptor;
+            let manifest = manifest::artifact((*media_type, digest, *size), subject, &Annotations::new());
+            [document, Document::empty(), Document::new(manifest::MANIFEST, manifest)]
+        };
+        self.attachments.iter().flat_map(about).collect()
+    }
 }
 
 /// The index of `images`, where they are of several platforms: what a name then points to. It has the annotations that
@@ -129,13 +146,18 @@ pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
 
 /// Hands the files of the image layout of `images` to `add`, each with its name and size: blobs once, and then the
 /// files that make it a layout. Its `index.json` has one descriptor: the manifest, or an index of several platforms.
+///
+/// Documents about an image are blobs beside it, which nothing lists: of a layout whose index has a second entry, skopeo,
+/// buildah and syft read nothing ("more than one image in oci, choose an image").
 pub(super) fn layout<E>(
     images: &[Rc<FinishedImage>],
     mut add: impl FnMut(&str, u64, Content<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let index = index(images);
+    let referrers: Vec<Document> = images.iter().flat_map(|image| image.referrers()).collect();
     let mut known = BTreeSet::new();
-    for blob in images.iter().flat_map(|image| image.blobs()).chain(index.as_ref().map(StoredBlob::from)) {
+    let documents = referrers.iter().chain(&index).map(StoredBlob::from);
+    for blob in images.iter().flat_map(|image| image.blobs()).chain(documents) {
         if known.insert(&*blob.descriptor.digest) {
             add(&blob.descriptor.path(), blob.descriptor.size, blob.content)?;
         }

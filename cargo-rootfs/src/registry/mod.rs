@@ -10,8 +10,6 @@ mod credentials;
 mod pull;
 mod push;
 mod reference;
-// What describes an image is made by `--sbom`, which is yet to come.
-#[cfg_attr(not(test), allow(dead_code))]
 mod referrers;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,6 +19,5 @@ pub(crate) use client::{Client, Manifest};
 pub(crate) use pull::Pull;
 pub(crate) use push::{Blob, Image, Push, Tagged, Upload};
 pub(crate) use reference::Reference;
-#[cfg_attr(not(test), allow(unused_imports))]
 pub(crate) use referrers::Artifact;
 pub(crate) use transport::Settings;

@@ -3,19 +3,13 @@
 //! In a registry without the referrers API, such as GitHub's, the index under the tag `sha256-<hex>` lists them
 //! (distribution-spec, "Referrers Tag Schema"). An artifact's content is not looked at.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::client::{Client, Manifest, digest};
 use super::push::{Blob, ensure};
 use crate::error::{Error, Result};
-use crate::image::manifest::{Descriptor, INDEX, MANIFEST};
-
-/// The content of a configuration that says nothing (image-spec, "Guidance for an Empty Descriptor").
-const EMPTY: &[u8] = b"{}";
-const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+use crate::image::manifest::{self, Annotations, Descriptor, EMPTY, INDEX, MANIFEST};
 
 /// Times that the list of a registry without the referrers API is written again, where another run writes it as well.
 const ATTEMPTS: usize = 10;
@@ -26,25 +20,15 @@ pub(crate) struct Artifact {
     /// The media type of what it is and of its content, such as `application/spdx+json`.
     pub(crate) artifact_type: String,
     pub(crate) content: Vec<u8>,
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) annotations: Annotations,
 }
 
 impl Artifact {
     /// Its manifest, whose subject is `subject`.
     fn manifest(&self, subject: &Descriptor) -> Manifest {
-        let (content, empty) = (digest(&self.content), digest(EMPTY));
-        let mut text = json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "artifactType": self.artifact_type,
-            "config": { "mediaType": EMPTY_TYPE, "digest": empty, "size": EMPTY.len() },
-            "layers": [{ "mediaType": self.artifact_type, "digest": content, "size": self.content.len() }],
-            "subject": { "mediaType": subject.media_type, "digest": subject.digest, "size": subject.size },
-        });
-        if !self.annotations.is_empty() {
-            text["annotations"] = json!(self.annotations);
-        }
-        Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_string().into_bytes() }
+        let document = (&*self.artifact_type, &*digest(&self.content), self.content.len() as u64);
+        let text = manifest::artifact(document, subject, &self.annotations);
+        Manifest { media_type: MANIFEST.to_owned(), bytes: text.into_bytes() }
     }
 
     /// Its entry in a list of referrers.
@@ -71,7 +55,7 @@ impl Client<'_> {
         let is_listed = if self.find(&digest)?.is_some() {
             self.lists_referrers(&subject.digest)?
         } else {
-            for bytes in [&*artifact.content, EMPTY] {
+            for bytes in [&*artifact.content, EMPTY.as_bytes()] {
                 ensure(self, &InMemory::new(bytes))?;
             }
             // A registry that lists what refers to a manifest says so (distribution-spec, "Pushing Manifests with Subject").
