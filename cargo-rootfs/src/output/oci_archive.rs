@@ -73,11 +73,11 @@ mod tests {
     use std::io::Read;
     use std::process::Command;
 
-    use serde_json::Value;
+    use serde_json::{Value, json};
     use sha2::{Digest, Sha256};
 
-    use super::super::Job;
     use super::super::layering::{Finished, Layering};
+    use super::super::{Attachment, Job};
     use super::*;
     use crate::image::ImageConfig;
     use crate::layers::{Layered, Origins};
@@ -90,15 +90,25 @@ mod tests {
 
     /// Writes the image of `job` to `path`.
     fn archived(job: &Job<'_>, path: &Utf8Path) -> Result<()> {
+        archived_with(job, path, &[])
+    }
+
+    /// The same, with documents about the image.
+    fn archived_with(job: &Job<'_>, path: &Utf8Path, documents: &[Attachment]) -> Result<()> {
         let mut finished = Finished::default();
         let sink = Layering::start(job, Path::new("/tmp"), &finished)?;
         crate::write::stage(job.rootfs, vec![sink], &mut (), &AtomicBool::new(false))?;
-        let image = Rc::get_mut(&mut finished).unwrap().take().unwrap();
+        let mut image = Rc::get_mut(&mut finished).unwrap().take().unwrap();
+        image.attachments = documents.to_vec();
         Place(path.to_owned()).stage(&[Rc::new(image)], &AtomicBool::new(false))?.commit()?;
         Ok(())
     }
 
     fn written(planned: &Planned, epoch: i64) -> Vec<(String, Vec<u8>)> {
+        written_with(planned, epoch, &[])
+    }
+
+    fn written_with(planned: &Planned, epoch: i64, documents: &[Attachment]) -> Vec<(String, Vec<u8>)> {
         let (_folder, path) = temp();
         let target = Target::parse("aarch64-unknown-linux-gnu").unwrap();
         let mut image = ImageConfig::new(&target).unwrap();
@@ -112,7 +122,7 @@ mod tests {
             origins: origins(),
             outputs: &[],
         };
-        archived(&job, &path.join("x.tar")).unwrap();
+        archived_with(&job, &path.join("x.tar"), documents).unwrap();
         let mut archive = tar::Archive::new(std::fs::File::open(path.join("x.tar")).unwrap());
         let files = archive.entries().unwrap().map(Result::unwrap).filter(|file| !file.header().entry_type().is_dir());
         let files = files.map(|mut file| {
@@ -167,6 +177,35 @@ mod tests {
         assert_eq!(json(file(docker["Config"].as_str().unwrap())), config);
         assert_eq!(file(docker["Layers"][0].as_str().unwrap()), layer);
         assert_eq!(files.len(), 6, "and nothing else is there");
+    }
+
+    #[test]
+    fn documents_are_blobs_whose_manifest_names_the_image_and_the_index_stays() {
+        let planned = some_of_everything();
+        let about = |media_type, text: &str| Attachment { media_type, text: text.to_owned() };
+        let documents = [about("application/spdx+json", "one"), about("application/vnd.cyclonedx+json", "two")];
+        let (plain, files) = (written(&planned, 0), written_with(&planned, 0, &documents));
+        assert!(plain.iter().all(|file| files.contains(file)), "everything else is as without");
+        assert_eq!(files.len(), plain.len() + 2 * documents.len() + 1, "the empty configuration is there once");
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+        let file = |name: &str| &files.iter().find(|(path, _)| path == name).unwrap().1;
+        let blob = |descriptor: &Value| {
+            let digest = descriptor["digest"].as_str().unwrap();
+            let bytes = file(&format!("blobs/{}", digest.replace(':', "/")));
+            assert_eq!((sha256(bytes).as_str(), bytes.len() as u64), (digest, descriptor["size"].as_u64().unwrap()));
+            bytes
+        };
+        let top = &read(file("index.json"))["manifests"][0];
+        let manifests: Vec<Value> = files.iter().map(|(_, bytes)| read(bytes)).collect();
+        for Attachment { media_type, text } in &documents {
+            let mut of_it = manifests.iter().filter(|manifest| manifest["artifactType"] == *media_type);
+            let (manifest, None) = (of_it.next().unwrap(), of_it.next()) else { panic!("two of one document") };
+            assert_eq!((&manifest["subject"], blob(&manifest["config"])), (top, &b"{}".to_vec()));
+            assert_eq!(
+                (&manifest["layers"][0]["mediaType"], blob(&manifest["layers"][0])),
+                (&json!(media_type), &text.clone().into_bytes())
+            );
+        }
     }
 
     #[test]
