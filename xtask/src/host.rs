@@ -67,6 +67,16 @@ pub(crate) fn schemas() -> Utf8PathBuf {
     cache_dir().join("schemas")
 }
 
+/// A Python environment with syft and validators of bills of materials, made by `setup --all`.
+pub(crate) fn scanners() -> Utf8PathBuf {
+    cache_dir().join("scanners")
+}
+
+/// A folder of commands that has cargo-auditable and rust-audit-info, installed by `setup --all`.
+pub(crate) fn auditable() -> Utf8PathBuf {
+    cache_dir().join("auditable/bin")
+}
+
 /// In CI a missing tool is a failure; on a laptop it is a printed skip.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")

@@ -2,13 +2,12 @@
 //! What is there already is left alone, so a second run only looks.
 
 mod binfmt;
-mod elfpak;
+mod crates;
 mod needs;
 mod packages;
+mod python;
 mod rust;
-mod schemas;
 pub(crate) mod sysroot;
-mod zigbuild;
 
 use anyhow::{Context, Result};
 
@@ -44,9 +43,11 @@ const PARTS: &[Part] = &[
     ("Debian sysroots of the table of tools", Tier::Full, sysroot::make_for_tools),
     ("Debian arm64 sysroot of published crates", Tier::Full, sysroot::make_for_projects),
     ("Rust of the declared minimum version", Tier::Full, rust::make),
-    ("cargo-zigbuild", Tier::Full, zigbuild::make),
-    ("elfpak", Tier::Full, elfpak::make),
-    ("check-jsonschema and shellcheck", Tier::Full, schemas::make),
+    ("cargo-zigbuild", Tier::Full, python::zigbuild),
+    ("elfpak", Tier::Full, crates::elfpak),
+    ("cargo-auditable and rust-audit-info", Tier::Full, crates::auditable),
+    ("check-jsonschema and shellcheck", Tier::Full, python::schemas),
+    ("syft, and validators of bills of materials", Tier::Full, python::scanners),
 ];
 
 /// Makes a part; its name where that failed, which is printed.

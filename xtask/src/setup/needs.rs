@@ -52,7 +52,7 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("chromium", "chromium", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
-    // cargo-zigbuild, which pip installs
+    // what pip installs: cargo-zigbuild, readers of images, validators
     ("/usr/share/doc/python3-venv", "python3-venv", Tier::Full),
     // privileges, measuring
     ("setcap", "libcap2-bin", Tier::Quick),
