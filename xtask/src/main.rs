@@ -14,6 +14,7 @@ mod oracle;
 mod parallel;
 mod process;
 mod projects;
+mod readers;
 mod release;
 mod setup;
 mod stage;

@@ -19,7 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::parallel::in_parallel;
 use crate::stage::{Tier, cannot, need};
-use crate::{e2e, host, made};
+use crate::{e2e, host, made, readers};
 use packer::{Packer, Sysroot};
 use row::{Row, Step};
 pub(crate) use servers::AUTHORITY;
@@ -144,6 +144,9 @@ fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> 
     let root = folder.join("root");
     let said = task.packer.pack(ours, task.row, task.sysroot, &root)?;
     *bytes = packer::size(&root)?;
+    if task.packer == Packer::Ours {
+        readers::packages(&root, &task.sysroot.dir).context("the records of packages")?;
+    }
     room::prepare(&root)?;
     if task.packer == Packer::Provisioned {
         servers.trust(&root)?;
