@@ -47,7 +47,9 @@ pub(super) fn every_reader(lab: &Lab) -> Result<()> {
     ["skopeo", "umoci", "buildah", "runc", "ctr"].into_iter().try_for_each(need)?;
     let (hello, name) = (lab.fixture("hello")?, "cargo-rootfs-e2e/images:1");
     let native = format!("linux/{}", if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" });
+    // A bill of materials goes with it, and nobody trips over that.
     let outputs = ["--oci-archive", "hello.tar", "--oci", "layout", "--docker-load", name, "--with", "bash"];
+    let outputs = [&outputs[..], &["--sbom", "spdx"]].concat();
     let written = lab.rootfs(&hello, outputs).run()?;
     let _docker = Images("docker", vec![name.to_owned()]);
     let (archive, directory) = (hello.join("hello.tar"), hello.join("layout"));
@@ -56,6 +58,7 @@ pub(super) fn every_reader(lab: &Lab) -> Result<()> {
     let layout = Layout::read(&directory)?;
     let [image] = &layout.images[..] else { anyhow::bail!("not one image") };
     ensure!(image.layers.len() > 4, "{:?}", image.layers);
+    ensure!(layout.referrers.len() == 1, "no bill of materials in the layout");
     let unpacked = lab.folder("unpacked")?;
     command(["tar", "-C", unpacked.as_str(), "-xf", archive.as_str()]).run()?;
     ensure!(Layout::read(&unpacked)?.digest == layout.digest, "the archive holds another image");

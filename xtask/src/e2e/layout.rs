@@ -5,13 +5,15 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A layout in a directory, all of whose digests and sizes were found true.
 pub(super) struct Layout {
     /// The digest that a name of it points to: of the manifest, or of the index.
     pub(super) digest: String,
     pub(super) images: Vec<ImageRead>,
+    /// Documents about them, which their manifests refer to them by: media type and content.
+    pub(super) referrers: Vec<(String, Vec<u8>)>,
 }
 
 /// One platform's image in a layout.
@@ -29,9 +31,9 @@ impl Layout {
     /// Reads and checks the layout in `directory`; blobs that nothing refers to are a fault too.
     pub(super) fn read(directory: &Utf8Path) -> Result<Layout> {
         let mut reader = Reader { directory, seen: BTreeSet::new() };
-        let version = json(&directory.join("oci-layout"))?;
+        let version = read_json(&directory.join("oci-layout"))?;
         ensure!(version["imageLayoutVersion"] == "1.0.0", "{version}");
-        let index = json(&directory.join("index.json"))?;
+        let index = read_json(&directory.join("index.json"))?;
         let [top] = &index["manifests"].as_array().context("manifests")?[..] else {
             bail!("not one descriptor: {index}")
         };
@@ -51,11 +53,20 @@ impl Layout {
             }
         };
         let blobs = directory.join("blobs/sha256");
+        let mut names = Vec::new();
         for blob in fs::read_dir(&blobs).with_context(|| format!("list {blobs}"))? {
-            let name = format!("sha256:{}", blob?.file_name().to_string_lossy());
-            ensure!(reader.seen.contains(&name), "nothing refers to {name}");
+            names.push(format!("sha256:{}", blob?.file_name().to_string_lossy()));
         }
-        Ok(Layout { digest, images })
+        let mut referrers = Vec::new();
+        for name in &names {
+            if !reader.seen.contains(name) {
+                referrers.extend(reader.referrer(name, &images)?);
+            }
+        }
+        for name in &names {
+            ensure!(reader.seen.contains(name), "nothing refers to {name}");
+        }
+        Ok(Layout { digest, images, referrers })
     }
 }
 
@@ -78,10 +89,28 @@ impl Reader<'_> {
 
     fn document(&mut self, descriptor: &Value) -> Result<(String, Value)> {
         let (digest, file) = self.blob(descriptor)?;
-        let document = json(&file)?;
+        let document = read_json(&file)?;
         let own = document.get("mediaType");
         ensure!(own.is_none_or(|own| *own == descriptor["mediaType"]), "{document} is not of its descriptor's type");
         Ok((digest, document))
+    }
+
+    /// The document of the manifest `name`, if it is a manifest about one of `images`.
+    fn referrer(&mut self, name: &str, images: &[ImageRead]) -> Result<Option<(String, Vec<u8>)>> {
+        let file = self.directory.join("blobs").join(name.replace(':', "/"));
+        let Ok(manifest) = read_json(&file) else { return Ok(None) };
+        if !images.iter().any(|image| manifest["subject"]["digest"] == *image.digest) {
+            return Ok(None);
+        }
+        let described = json!({"digest": name, "size": fs::metadata(&file)?.len(), "mediaType": manifest["mediaType"]});
+        self.blob(&described)?;
+        self.blob(&manifest["subject"])?;
+        self.blob(&manifest["config"])?;
+        let [layer] = &manifest["layers"].as_array().context("layers")?[..] else { bail!("one document: {manifest}") };
+        ensure!(layer["mediaType"] == manifest["artifactType"], "{manifest}");
+        let (_, content) = self.blob(layer)?;
+        let kind = manifest["artifactType"].as_str().context("a type")?.to_owned();
+        Ok(Some((kind, fs::read(&content).with_context(|| format!("read {content}"))?)))
     }
 
     fn image(&mut self, descriptor: &Value) -> Result<ImageRead> {
@@ -157,7 +186,7 @@ fn summed(said: &str) -> String {
     format!("sha256:{}", said.split(' ').next().unwrap_or_default())
 }
 
-fn json(file: &Utf8Path) -> Result<Value> {
+fn read_json(file: &Utf8Path) -> Result<Value> {
     let text = fs::read_to_string(file).with_context(|| format!("read {file}"))?;
     serde_json::from_str(&text).with_context(|| format!("the JSON of {file}"))
 }
