@@ -32,6 +32,7 @@ mod readme;
 pub(crate) mod registry;
 mod report;
 mod runtime;
+mod sbom;
 mod stopped;
 mod tarball;
 mod ubuntu;
@@ -84,6 +85,8 @@ const SCENARIOS: &[Scenario] = &[
     ("push: tokens and TLS", Tier::Full, push::tokens_and_tls),
     ("push: killed at any moment", Tier::Full, push::killed),
     ("verify and diff: images of a registry, of skopeo, and tampered with", Tier::Full, inspect::read_back),
+    ("sbom: scanners, readers and validators agree", Tier::Full, sbom::scanners),
+    ("sbom: two releases, compared and proved", Tier::Full, sbom::releases),
     ("report: sums, clicks and keys in a browser", Tier::Full, report::in_a_browser),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),
     ("workspace: packages, binaries and folders", Tier::Quick, workspace::selection),

@@ -16,6 +16,8 @@ use crate::stage::{self, Tier, need};
 use crate::{host, made};
 use table::{PROJECTS, Project};
 
+pub(crate) use source::lay_out_crate;
+
 /// `cargo xtask projects [FILTER]`.
 pub(crate) fn run(filter: &str) -> Result<()> {
     let chosen: Vec<&Project> = PROJECTS.iter().filter(|project| project.name.contains(filter)).collect();

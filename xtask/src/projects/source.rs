@@ -26,6 +26,11 @@ pub(super) fn lay_out(project: &Project, lab: &Lab) -> Result<Utf8PathBuf> {
         fs::copy(&lock, folder.join("Cargo.lock")).with_context(|| format!("copy {lock}"))?;
         return Ok(folder);
     };
+    lay_out_crate(name, version, lab)
+}
+
+/// A copy of one crate.
+pub(crate) fn lay_out_crate(name: &str, version: &str, lab: &Lab) -> Result<Utf8PathBuf> {
     let folder = lab.path(name);
     copy(name, version, &folder)?;
     Ok(folder)
