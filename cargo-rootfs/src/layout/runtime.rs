@@ -246,7 +246,7 @@ impl<'t> Runtime<'t> {
             self.meet_path(&link, realpath, calls);
         }
         self.meet_path(realpath, realpath, calls);
-        self.meet_prefixed(path, realpath, calls);
+        self.meet_prefixed(view, path, realpath, calls);
     }
 
     /// A path, and the same as it would be in a merged /usr.

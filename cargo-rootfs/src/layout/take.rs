@@ -65,6 +65,11 @@ impl Taken {
         &self.items[index].0
     }
 
+    pub(super) fn item(&self, index: usize) -> (&RootfsPath, &Origin) {
+        let (path, origin) = &self.items[index];
+        (path, origin)
+    }
+
     fn add(&mut self, path: &RootfsPath, origin: &Origin) {
         let known = self.known.entry(path.clone()).or_default();
         if !known.iter().any(|index| self.items[*index].1 == *origin) {

@@ -9,6 +9,7 @@ use crate::rows::{Reader, embedded};
 #[derive(Debug)]
 pub(crate) struct Judge {
     self_contained: Vec<Glob>,
+    common: Vec<Glob>,
     self_contained_packages: Vec<Glob>,
     general: Vec<Glob>,
     programs: Vec<Glob>,
@@ -27,6 +28,7 @@ impl Judge {
         let self_contained_packages = list("self-contained-packages");
         Self {
             self_contained: list("self-contained"),
+            common: list("common"),
             self_contained_packages,
             general: list("general"),
             programs: list("programs"),
@@ -36,7 +38,12 @@ impl Judge {
 
     /// Judges an ELF file by its name: nothing beyond its closure belongs with it, but what rules say.
     pub(crate) fn is_self_contained(&self, name: &[u8]) -> bool {
-        self.self_contained.iter().any(|glob| name.starts_with(glob.prefix()) && glob.matches_name(name).is_some())
+        is_among(&self.self_contained, name)
+    }
+
+    /// Judges a library by its name: most programs that load it want nothing of its data, unless they are linked with it.
+    pub(crate) fn is_common(&self, name: &[u8]) -> bool {
+        is_among(&self.common, name)
     }
 
     /// The same of a package.
@@ -58,4 +65,8 @@ impl Judge {
     pub(crate) fn left_out(&self) -> &[Glob] {
         &self.left_out
     }
+}
+
+fn is_among(globs: &[Glob], name: &[u8]) -> bool {
+    globs.iter().any(|glob| name.starts_with(glob.prefix()) && glob.matches_name(name).is_some())
 }

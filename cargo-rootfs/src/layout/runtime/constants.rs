@@ -1,8 +1,8 @@
-//! Paths among constants that the sysroot has: each text becomes the longest prefix that exists.
+//! Paths among constants, and in configuration, that the sysroot has: each text becomes the longest prefix that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::elf::PathText;
+use crate::elf::{Bytes, PathText};
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 
@@ -23,6 +23,19 @@ impl Named {
     pub(super) fn is_made_by_nobody(&self) -> bool {
         self.path.components().next() == Some(b"var")
     }
+}
+
+/// The absolute paths in the text of a configuration, but for its comments.
+pub(super) fn of_configuration(text: &[u8]) -> BTreeSet<PathText> {
+    let text = if text.contains(&0) { &[] } else { text };
+    let is_comment =
+        |line: &&[u8]| matches!(line.trim_ascii_start(), [b'#' | b';' | b'!', ..] | [b'/', b'/' | b'*', ..]);
+    let words = text
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !is_comment(line))
+        .flat_map(|line| line.split(|byte| byte.is_ascii_whitespace() || b"\"'=:,;()<>[]{}|".contains(byte)));
+    let paths = words.filter(|word| word.starts_with(b"/") && !word.iter().any(|byte| b"*$%\\".contains(byte)));
+    paths.map(|word| PathText { bytes: Bytes::from(word), is_whole: true, may_run_on: false }).collect()
 }
 
 /// The shortest name that a text which runs on is cut down to: others begin too many words.

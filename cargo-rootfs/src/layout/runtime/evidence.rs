@@ -49,8 +49,8 @@ pub(super) struct Evidence {
     pub(super) judge: Judge,
     /// The same sysroot once more: what is only looked for is no input.
     scout: Option<Sysroot>,
-    /// The numbers of roots and others that were examined.
-    pub(super) looked: (usize, usize),
+    /// The numbers of roots, others and taken files that were examined.
+    pub(super) looked: (usize, usize, usize),
     pub(super) seen: FxHashSet<FileId>,
     pub(super) scripts: FxHashSet<RootfsPath>,
     /// Packages and paths that a decision was made about.
@@ -68,7 +68,7 @@ impl Evidence {
         Self {
             weigh,
             scout: None,
-            looked: (0, 0),
+            looked: (0, 0, 0),
             seen: FxHashSet::default(),
             scripts: FxHashSet::default(),
             decided: BTreeSet::new(),
@@ -139,8 +139,14 @@ impl Weighing<'_, '_, '_, '_> {
         }
         let mut named: Vec<(usize, Named)> = Vec::new();
         for (at, subject) in subjects.iter().enumerate() {
-            let Some(file) = subject.file else { continue };
-            let texts = self.worklist.view.path_texts(file);
+            let texts = match subject.file {
+                Some(file) => self.worklist.view.path_texts(file),
+                None if subject.reach == Reach::Constants => {
+                    let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
+                    constants::of_configuration(&text.unwrap_or_default())
+                }
+                None => continue,
+            };
             self.mentions(&texts, subject, calls);
             let Some(scout) = &mut self.evidence.scout else { return };
             let judge = &self.evidence.judge;
@@ -343,6 +349,12 @@ impl Weighing<'_, '_, '_, '_> {
             _ if count == 0 => {}
             _ => {
                 let is_first = subject.reach == Reach::Project;
+                // A package may have the directory, and a script of it have made what is in there.
+                let view = &mut *self.worklist.view;
+                let is_below =
+                    |path: &RootfsPath| [&named.real, &named.path].iter().any(|it| path.is_within(it) && path != *it);
+                let has = |id| is_file || database.files(view, id).iter().any(is_below);
+                let name = name.filter(|_| first.copied().is_some_and(has));
                 self.evidence.offers.path(named, &subject.name, is_first, name, size);
             }
         }
@@ -479,6 +491,9 @@ impl Weighing<'_, '_, '_, '_> {
         take(&mut taking);
     }
 }
+
+/// Longer files below /etc are tables.
+const LONGEST_CONFIGURATION: usize = 1 << 16;
 
 /// Longer scripts are programs with all their data in them.
 const LONGEST_SCRIPT: usize = 1 << 20;

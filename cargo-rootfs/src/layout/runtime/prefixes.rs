@@ -2,10 +2,20 @@
 
 use super::{Call, Runtime, is_mergeable};
 use crate::path::RootfsPath;
+use crate::sysroot::Sysroot;
 
 impl Runtime<'_> {
-    /// A tool by the name that it would have below /usr.
-    pub(super) fn meet_prefixed(&mut self, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
+    /// A tool by the name that it would have below /usr; a program of the project is none, whatever its name.
+    pub(super) fn meet_prefixed(
+        &mut self,
+        view: &Sysroot,
+        path: &RootfsPath,
+        realpath: &RootfsPath,
+        calls: &mut Vec<Call>,
+    ) {
+        if view.is_outside(realpath) {
+            return;
+        }
         for at in [path, realpath] {
             let Some(prefix) = prefix_of(at).filter(|prefix| prefix.as_bytes() != b"/usr" && !is_mergeable(at)) else {
                 continue;

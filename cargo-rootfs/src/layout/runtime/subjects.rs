@@ -1,4 +1,5 @@
-//! The packed files that evidence is asked about: those that no rule covers, each once.
+//! The packed files that evidence is asked about: those that no rule covers, each once, and the configuration that came
+//! along.
 
 use super::super::root::Root;
 use super::super::worklist::Worklist;
@@ -25,7 +26,7 @@ pub(super) enum Reach {
     Project,
     /// Its constants and its package.
     Package,
-    /// Its constants: it came along itself.
+    /// Its constants, or the text of a configuration: it came along itself.
     Constants,
     /// Nothing: a rule covers its package.
     Nothing,
@@ -49,11 +50,16 @@ impl Evidence {
                 &closure.realpath,
                 if reach == Reach::Package && !is_asked(root) { Reach::Constants } else { reach },
             );
-            let needed = if reach == Reach::Project { Reach::Package } else { reach };
+            let is_of_project = reach == Reach::Project;
+            let needed = if is_of_project { Reach::Package } else { reach };
             let objects = closure.objects.iter().map(|object| (object.file, &object.realpath, needed));
             let is_tool = matches!(root.origin, Origin::Tool(_));
-            for (file, realpath, reach) in std::iter::once(own).chain(objects) {
-                let is_known = runtime.covered.contains(realpath) || self.judge.is_self_contained(realpath.file_name());
+            for (at, (file, realpath, reach)) in std::iter::once(own).chain(objects).enumerate() {
+                let is_linked = || is_of_project && closure.edges.contains(&(None, at.wrapping_sub(1)));
+                let name = realpath.file_name();
+                let is_known = runtime.covered.contains(realpath)
+                    || self.judge.is_self_contained(name)
+                    || self.judge.is_common(name) && !is_linked();
                 if is_known || !self.seen.insert(file) {
                     continue;
                 }
@@ -73,7 +79,15 @@ impl Evidence {
                 subjects.push(Subject { file: None, realpath, name, reach: Reach::Package, is_named: true });
             }
         }
-        self.looked = (worked.roots.len(), worked.others.len());
+        for index in self.looked.2..runtime.taken.len() {
+            let (path, origin) = runtime.taken.item(index);
+            if matches!(origin, Origin::Package { .. }) && path.components().next() == Some(b"etc") {
+                let name = path.to_string();
+                let (realpath, reach) = (worklist.view.walk(path).path, Reach::Constants);
+                subjects.push(Subject { file: None, realpath, name, reach, is_named: false });
+            }
+        }
+        self.looked = (worked.roots.len(), worked.others.len(), runtime.taken.len());
         subjects
     }
 }
