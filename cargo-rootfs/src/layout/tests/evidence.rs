@@ -136,6 +136,58 @@ fn a_program_of_the_project_is_told_of_what_it_names() {
     );
 }
 
+/// A configuration that comes along names data as constants do, but for its comments.
+#[test]
+fn a_configuration_that_comes_along_is_read() {
+    let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\n";
+    let list = b"/.\n/usr/bin/quux\n/etc/quux.conf\n";
+    let sysroot = Disk::merged()
+        .elf("usr/bin/quux", tool())
+        .bytes("etc/quux.conf", text, 0o644)
+        .bytes("usr/share/far/data", b"x", 0o644)
+        .bytes("usr/share/near/data", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/quux.list", list, 0o644)
+        // A script of the package has made what is in it.
+        .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n", 0o644);
+    let assembly = Ask::tools(&["quux"]).assemble(&sysroot).unwrap();
+    assert!(has(&assembly.rootfs, "/etc/quux.conf"), "{}", assembly.rootfs.dump());
+    assert_eq!(
+        said(&assembly),
+        ["named by constants, and not packed: `/usr/share/far` (by `/etc/quux.conf`) \
+          (to pack them: --include /usr/share/far:/usr/share/far)"]
+    );
+}
+
+/// A library of most roots wants nothing beside it for a tool, and its package for a program that is linked with it.
+#[test]
+fn a_common_library_is_asked_for_the_program_that_is_linked_with_it() {
+    let status = b"Package: libp11-kit0\nStatus: install ok installed\nArchitecture: amd64\n\n";
+    let sysroot = Disk::merged()
+        .elf("usr/bin/env", tool().needs("libp11-kit.so.0"))
+        .elf("usr/lib/libp11-kit.so.0", library("libp11-kit.so.0"))
+        .elf("usr/lib/libover.so.1", library("libover.so.1").needs("libp11-kit.so.0"))
+        .bytes("usr/share/p11-kit/data", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", status, 0o644)
+        .bytes("var/lib/dpkg/info/libp11-kit0.list", b"/.\n/usr/lib/libp11-kit.so.0\n/usr/share/p11-kit/data\n", 0o644);
+    for (tool_needs, is_brought) in [("libp11-kit.so.0", true), ("libover.so.1", false)] {
+        let project = Disk::empty().elf("app", tool().needs(tool_needs));
+        let rootfs = Ask::nothing().executable(project.at("app")).rootfs(&sysroot);
+        assert_eq!(has(&rootfs, "/usr/share/p11-kit/data"), is_brought, "{tool_needs}\n{}", rootfs.dump());
+    }
+    assert!(!has(&Ask::tools(&["env"]).rootfs(&sysroot), "/usr/share/p11-kit"));
+}
+
+/// The name of the project's program says nothing of it.
+#[test]
+fn a_program_of_the_project_has_the_name_of_a_tool() {
+    let rule =
+        "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/quux']\nfiles = [{ path = '/etc/made', text = 'x' }]\n";
+    let project = Disk::empty().elf("quux", tool());
+    let rootfs = Ask::nothing().executable(project.at("quux")).rules(rule).rootfs(&sysroot());
+    assert!(!has(&rootfs, "/usr/local/etc"), "{}", rootfs.dump());
+}
+
 /// A tool below another prefix has what lies beside it under its own name, and rules hold for it; below a home as well,
 /// where it was named by its path, but for keys.
 #[test]
