@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use crate::elf::{Bytes, PathText};
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
@@ -54,8 +56,11 @@ pub(super) fn there(
             found.insert(named.path.clone(), named);
         }
     }
+    // In a merged /usr the end of a path is a path: /lib/x of /usr/lib/x.
+    let ends: FxHashSet<&[u8]> = found.keys().filter_map(|path| path.as_bytes().strip_prefix(b"/usr")).collect();
+    let is_end = |path: &RootfsPath| ends.contains(path.as_bytes());
     let mut kept: Vec<Named> = Vec::new();
-    for named in found.into_values() {
+    for named in found.values().filter(|named| !is_end(&named.path)).cloned() {
         let is_below = |other: &Named| matches!(other.end, End::Dir(_)) && named.path.is_within(&other.path);
         if !kept.iter().any(is_below) {
             kept.push(named);
