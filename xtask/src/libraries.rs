@@ -1,5 +1,5 @@
 //! Rust programs that are each linked with a native library which opens data, plugins or helpers: packed with nothing
-//! named but themselves, each does its job in a chroot as it does here.
+//! named but themselves, each does its job in a chroot as it does here; or what the run tells to add makes it.
 //!
 //! The programs are data, in `libraries/rows.toml`; what they link with is installed by `setup`.
 
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::parallel::in_parallel;
 use crate::process::command;
 use crate::stage::{Tier, cannot};
-use crate::{host, made};
+use crate::{host, made, setup};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,9 @@ struct Row {
     /// Whether it is one of the long tier's, not only of those on demand.
     #[serde(default)]
     quick: bool,
+    /// The options that the run must tell of: without them it does not work, with them it does.
+    #[serde(default)]
+    told: Option<String>,
     source: String,
 }
 
@@ -39,15 +42,19 @@ fn rows() -> Result<Vec<Row>> {
     Ok(toml::from_str::<Table>(include_str!("libraries/rows.toml")).context("read libraries/rows.toml")?.row)
 }
 
-/// The Debian packages that the rows need.
+/// The Debian packages that the rows of the long tier need.
 pub(crate) fn packages() -> Result<Vec<String>> {
-    let mut packages: Vec<String> = rows()?.into_iter().flat_map(|row| row.packages).collect();
-    packages.sort();
-    packages.dedup();
-    Ok(packages)
+    Ok(packages_of(&rows()?.into_iter().filter(|row| row.quick).collect::<Vec<_>>()))
 }
 
-/// `cargo xtask libraries [--quick] [FILTER]`: FILTER is a part of a row's name.
+fn packages_of(rows: &[Row]) -> Vec<String> {
+    let mut packages: Vec<String> = rows.iter().flat_map(|row| row.packages.iter().cloned()).collect();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// `cargo xtask libraries [--quick] [FILTER]`: FILTER is a part of a row's name. Rows that no tier does install what they need.
 pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     if !host::is_root() {
         return cannot("roots are entered by root alone");
@@ -55,7 +62,10 @@ pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     let chosen = rows()?.into_iter().filter(|row| row.name.contains(filter) && (row.quick || tier == Tier::Full));
     let chosen: Vec<Row> = chosen.collect();
     ensure!(!chosen.is_empty(), "no row has `{filter}` in its name");
-    let ours = made::program(tier)?;
+    if tier == Tier::Full {
+        setup::install(&packages_of(&chosen))?;
+    }
+    let ours = made::program(Tier::Full)?;
     let folder = host::cache_dir().join(format!("libraries-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
     let done = in_parallel(&chosen, |row| Ok(job(row, &ours, &folder)))?;
@@ -87,8 +97,13 @@ fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
     let here = command([program.as_str()]).run().context("run it here")?;
     ensure!(!here.stdout.trim().is_empty(), "it says nothing here");
     let root = folder.join(format!("{}-root", row.name));
-    let packed = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]).run()?;
-    let script = "mount -t proc proc \"$1/proc\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
+    let pack = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]);
+    let mut packed = pack.run()?;
+    if let Some(told) = &row.told {
+        ensure!(packed.stderr.contains(told), "`{told}` is not told\n{}", packed.stderr.trim());
+        packed = pack.args(told.split(' ')).run()?;
+    }
+    let script = "mount -t proc proc \"$1/proc\" && mkdir -p \"$1/dev\" && mount --rbind /dev \"$1/dev\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
     let inside = format!("/usr/local/bin/{}", row.name);
     let unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", root.as_str(), inside.as_str()];
     let there = command(unshare).finish()?;

@@ -35,7 +35,7 @@ pub(crate) fn accept() -> Result<()> {
         ("e2e", &|| e2e::run(Tier::Full, "")),
         ("tools", &|| tools::run(Tier::Full, tools::By::Ours, "")),
         ("tools, each from packages", &|| tools::run(Tier::Full, tools::By::Provisioned, "")),
-        ("libraries", &|| libraries::run(Tier::Full, "")),
+        ("libraries", &|| libraries::run(Tier::Quick, "")),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),
     ];

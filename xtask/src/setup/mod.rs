@@ -11,6 +11,8 @@ pub(crate) mod sysroot;
 
 use anyhow::{Context, Result};
 
+pub(crate) use packages::install;
+
 use crate::host;
 use crate::process::{command, until};
 use crate::stage::{Tier, cannot};

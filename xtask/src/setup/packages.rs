@@ -20,7 +20,7 @@ pub(super) fn as_root<const N: usize>(argv: [&str; N]) -> Result<Command> {
 }
 
 /// Installs `packages`; an empty list costs nothing.
-pub(super) fn install(packages: &[String]) -> Result<()> {
+pub(crate) fn install(packages: &[String]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
