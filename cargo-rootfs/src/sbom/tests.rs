@@ -32,6 +32,7 @@ fn bill() -> Bill {
         homepage: text("https://www.gnu.org/software/libc/libc.html"),
         depends: vec![1],
         files: 280,
+        ..Package::default()
     };
     let gcc =
         Package { kind: "deb", name: "libgcc-s1".to_owned(), version: "12.2.0-14".to_owned(), ..Package::default() };
