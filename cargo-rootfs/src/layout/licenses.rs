@@ -53,7 +53,7 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, package: &str) -> Result<()> {
 }
 
 /// The names of common licences in a text.
-fn common(text: &[u8]) -> BTreeSet<String> {
+pub(super) fn common(text: &[u8]) -> BTreeSet<String> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b".+-".contains(byte);
     let starts = memchr::memmem::find_iter(text, COMMON).map(|start| &text[start + COMMON.len()..]);
     let names = starts.map(|rest| rest.iter().copied().take_while(is_part).map(char::from).collect::<String>());

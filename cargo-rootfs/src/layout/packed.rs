@@ -1,10 +1,12 @@
 //! Packages of a rootfs as a bill of materials lists them: what the database and their copyright files say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::licenses;
 use crate::distro::{OS_RELEASE, OsRelease};
 use crate::error::Result;
 use crate::packages::{About, Database, Format, PackageId};
@@ -25,6 +27,8 @@ pub(crate) struct PackedPackage {
     pub(crate) licences: Vec<String>,
     /// The text of its copyright file.
     pub(crate) copyright: Option<String>,
+    /// The common licences that this refers to.
+    pub(crate) common: Vec<String>,
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
     /// The packages of the same list that it depends on.
@@ -84,6 +88,7 @@ pub(super) fn find(rootfs: &Rootfs, sysroot: &Path, machine: Machine) -> Result<
             },
             source,
             licences,
+            common: copyright.as_deref().map(common).unwrap_or_default(),
             copyright: copyright.map(|text| String::from_utf8_lossy(&text).into_owned()),
             maintainer,
             homepage,
@@ -92,4 +97,11 @@ pub(super) fn find(rootfs: &Rootfs, sysroot: &Path, machine: Machine) -> Result<
         }
     });
     Ok((packed.collect(), distribution))
+}
+
+fn common(copyright: &[u8]) -> Vec<String> {
+    let names = licenses::common(copyright);
+    // A sentence may end after the name.
+    let names: BTreeSet<&str> = names.iter().map(|name| name.trim_end_matches(['.', '-'])).collect();
+    names.into_iter().map(str::to_owned).collect()
 }

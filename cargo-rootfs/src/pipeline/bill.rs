@@ -74,15 +74,20 @@ fn is_ours(entry: &Entry) -> bool {
 }
 
 fn package(packed: &PackedPackage) -> Package {
-    let PackedPackage { owner, format, source, licences, copyright, maintainer, homepage, depends, files } = packed;
-    let of_copyright = copyright.as_deref().map(sbom::of_copyright).unwrap_or_default();
+    let PackedPackage { owner, format, source, licences, copyright, common, maintainer, homepage, depends, files } =
+        packed;
+    let terms = copyright.as_deref().filter(|_| licences.is_empty()).map(sbom::terms);
+    let (licences, texts) = terms.unwrap_or_else(|| (licences.clone(), BTreeMap::new()));
+    let common = if licences == [sbom::COPYRIGHT] { common.clone() } else { Vec::new() };
     Package {
         kind: format,
         name: owner.name.to_string(),
         version: owner.version.to_string(),
         architecture: owner.architecture.to_string(),
         source: source.clone(),
-        licences: if licences.is_empty() { of_copyright } else { licences.clone() },
+        licences,
+        texts,
+        common,
         maintainer: maintainer.clone(),
         homepage: homepage.clone(),
         depends: depends.clone(),

@@ -8,6 +8,7 @@ use super::{Bill, CrateSource, File, object, person, purl, sha256, time};
 /// Names of the properties that are ours.
 const REASON: &str = "cargo-rootfs:reason";
 const FILES: &str = "cargo-rootfs:files";
+const COMMON: &str = "cargo-rootfs:common-licence";
 const ROOT: &str = "rootfs";
 
 /// The document of a bill.
@@ -62,6 +63,7 @@ fn package(bill: &Bill, index: usize) -> Value {
         object([("name", name.into()), ("contact", address.map_or(Value::Null, |it| json!([{"email": it}])))])
     });
     let mut properties = vec![json!({"name": FILES, "value": bill.part(index)})];
+    properties.extend(package.common.iter().map(|name| json!({"name": COMMON, "value": name})));
     if let Some((name, version)) = &package.source {
         // As trivy has it.
         properties.push(json!({"name": "aquasecurity:trivy:SrcName", "value": name}));
@@ -74,7 +76,7 @@ fn package(bill: &Bill, index: usize) -> Value {
         ("supplier", supplier.unwrap_or_default()),
         ("name", package.name.clone().into()),
         ("version", package.version.clone().into()),
-        ("licenses", licences(Licence::of_package(&package.licences))),
+        ("licenses", licences(package.licence())),
         ("purl", purl.into()),
         ("externalReferences", homepage.unwrap_or_default()),
         ("properties", properties.into()),
@@ -124,7 +126,10 @@ fn licences(licence: Option<Licence>) -> Value {
     let Some(licence) = licence else { return Value::Null };
     match (licence.single(), licence.references().next()) {
         (Some(id), None) => json!([{"license": {"id": id}}]),
-        (Some(_), Some((_, name))) => json!([{"license": {"name": name}}]),
+        (Some(_), Some((id, name))) => {
+            let text = licence.text(&id).map(|text| json!({"contentType": "text/plain", "content": text}));
+            json!([{"license": object([("name", name.into()), ("text", text.unwrap_or_default())])}])
+        }
         (None, _) => json!([{"expression": licence.expression()}]),
     }
 }

@@ -5,12 +5,16 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use super::sha256;
+
 /// An expression that is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Licence {
     expression: String,
     /// Ids in it that SPDX's list does not have, with the names that they stand for.
     references: BTreeMap<String, String>,
+    /// The texts of these, where they are known.
+    texts: BTreeMap<String, String>,
     /// True if it is one licence.
     is_single: bool,
 }
@@ -51,7 +55,27 @@ impl Licence {
         }
         let is_single = parts.len() == 1 && !parts.iter().any(|part| part.contains(' '));
         let expression = parts.into_iter().collect::<Vec<_>>().join(" AND ");
-        (!expression.is_empty()).then_some(Self { expression, references, is_single })
+        (!expression.is_empty()).then_some(Self { expression, references, texts: BTreeMap::new(), is_single })
+    }
+
+    /// The same with the texts of licences, by their names. A reference to a text ends in the beginning of its digest, so that
+    /// packages that mean the same text share it, and those that call two texts by one name do not.
+    pub(super) fn with_texts(mut self, texts: &BTreeMap<String, String>) -> Self {
+        for (id, name) in std::mem::take(&mut self.references) {
+            let Some(text) = texts.get(&name) else {
+                self.references.insert(id, name);
+                continue;
+            };
+            let full = format!("{id}-{}", &sha256(text)[..8]);
+            let parts = self.expression.split_inclusive([' ', '(', ')']).map(|part| match part.strip_prefix(&*id) {
+                Some(end @ ("" | " " | ")")) => format!("{full}{end}"),
+                _ => part.to_owned(),
+            });
+            self.expression = parts.collect();
+            self.texts.insert(full.clone(), text.clone());
+            self.references.insert(full, name);
+        }
+        self
     }
 
     pub(super) fn expression(&self) -> &str {
@@ -63,6 +87,11 @@ impl Licence {
         self.references.iter().map(|(id, name)| (id.clone(), name.as_str()))
     }
 
+    /// The text of a licence that SPDX's list does not have.
+    pub(super) fn text(&self, id: &str) -> Option<&str> {
+        self.texts.get(id).map(String::as_str)
+    }
+
     /// The id, where it is one licence.
     pub(super) fn single(&self) -> Option<&str> {
         self.is_single.then_some(self.expression.as_str())
@@ -71,7 +100,12 @@ impl Licence {
     /// A licence that is known by its name alone.
     fn named(text: &str) -> Self {
         let id = reference(text);
-        Self { expression: id.clone(), references: BTreeMap::from([(id, text.to_owned())]), is_single: true }
+        Self {
+            expression: id.clone(),
+            references: BTreeMap::from([(id, text.to_owned())]),
+            texts: BTreeMap::new(),
+            is_single: true,
+        }
     }
 
     /// An expression, in which names that are not known are references; `None` where it is none.
@@ -80,7 +114,7 @@ impl Licence {
         let mut tokens = spaced.split_whitespace().peekable();
         let (mut words, mut references, mut depth, mut ids) = (Vec::new(), BTreeMap::new(), 0_usize, 0);
         // An operand or a parenthesis that opens is next, or an operator or one that closes.
-        let mut wants_operand = true;
+        let (mut wants_operand, mut operand) = (true, "");
         while let Some(token) = tokens.next() {
             match (token, wants_operand) {
                 ("(", true) => {
@@ -97,8 +131,18 @@ impl Licence {
                 }
                 (with, false) if with.eq_ignore_ascii_case("with") => {
                     let exception = tokens.next()?;
-                    let known = table().exceptions.iter().find(|it| it.eq_ignore_ascii_case(exception))?;
-                    words.extend(["WITH".to_owned(), known.clone()]);
+                    if let Some(known) = table().exceptions.iter().find(|it| it.eq_ignore_ascii_case(exception)) {
+                        words.extend(["WITH".to_owned(), known.clone()]);
+                        continue;
+                    }
+                    // Debian's are named `GPL-2+ with OpenSSL exception`: a licence of that name.
+                    let mut name = format!("{operand} {with} {exception}");
+                    while !name.to_ascii_lowercase().ends_with("exception") {
+                        name = format!("{name} {}", tokens.next()?);
+                    }
+                    words.pop();
+                    words.push(reference(&name));
+                    references.insert(reference(&name), name);
                 }
                 (id, true) if !id.eq_ignore_ascii_case("or") && !id.eq_ignore_ascii_case("and") => {
                     words.push(known(id).unwrap_or_else(|| {
@@ -108,6 +152,7 @@ impl Licence {
                     }));
                     ids += 1;
                     wants_operand = false;
+                    operand = id;
                 }
                 _ => return None,
             }
@@ -115,9 +160,10 @@ impl Licence {
         if wants_operand || depth > 0 {
             return None;
         }
+        references.retain(|reference, _| words.contains(reference));
         let expression = words.join(" ").replace("( ", "(").replace(" )", ")");
         let is_single = ids == 1 && !expression.contains([' ', '(']);
-        Some(Self { expression, references, is_single })
+        Some(Self { expression, references, texts: BTreeMap::new(), is_single })
     }
 }
 
@@ -125,7 +171,8 @@ impl Licence {
 fn known(name: &str) -> Option<String> {
     let table = table();
     let of_list = table.ids.iter().find(|id| id.eq_ignore_ascii_case(name));
-    of_list.or_else(|| table.debian.get(name)).cloned()
+    let of_debian = || table.debian.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, id)| id);
+    of_list.or_else(of_debian).cloned()
 }
 
 /// An id for what is not on the list (annex D.2).
@@ -135,12 +182,50 @@ fn reference(text: &str) -> String {
     format!("LicenseRef-{}", id.trim_matches('-'))
 }
 
+/// The name of the licence of a package whose copyright file is not for machines. Its text is that file.
+pub(crate) const COPYRIGHT: &str = "copyright file";
+
+/// What a copyright file of Debian says: the names of licences, and the texts that it has for names. One that is not for
+/// machines is the licence itself: nothing is read out of it.
+pub(crate) fn terms(copyright: &str) -> (Vec<String>, BTreeMap<String, String>) {
+    let names = of_copyright(copyright);
+    if names.is_empty() {
+        let name = COPYRIGHT.to_owned();
+        return (vec![name.clone()], BTreeMap::from([(name, copyright.to_owned())]));
+    }
+    (names, texts(copyright))
+}
+
+fn is_for_machines(copyright: &str) -> bool {
+    let format = copyright.lines().take(3).find(|line| line.starts_with("Format"));
+    // Before it was final, it had other addresses.
+    format.is_some_and(|line| ["copyright-format", "dep5", "dep/web/deps"].iter().any(|it| line.contains(it)))
+}
+
+/// The text below each `License:` that has one.
+fn texts(copyright: &str) -> BTreeMap<String, String> {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut lines = copyright.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("License:").map(str::trim) else { continue };
+        let mut text = String::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with([' ', '\t'])) {
+            // An empty line is a dot.
+            let line = line.get(1..).unwrap_or_default();
+            text.push_str(if line.trim() == "." { "" } else { line });
+            text.push('\n');
+        }
+        if !text.is_empty() {
+            texts.entry(name.to_owned()).or_insert(text);
+        }
+    }
+    texts
+}
+
 /// The licences that a copyright file of Debian names, where it is one for machines
 /// (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
 pub(crate) fn of_copyright(text: &str) -> Vec<String> {
-    let is_for_machines =
-        text.lines().take(3).any(|line| line.starts_with("Format") && line.contains("copyright-format"));
-    if !is_for_machines {
+    if !is_for_machines(text) {
         return Vec::new();
     }
     let mut names: Vec<String> = Vec::new();

@@ -10,11 +10,14 @@ mod spdx;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata};
-pub(crate) use licence::of_copyright;
+use licence::Licence;
+pub(crate) use licence::{COPYRIGHT, terms};
 
 /// A format of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +113,10 @@ pub(crate) struct Package {
     pub(crate) source: Option<(String, String)>,
     /// The licences that it says it has, as it spells them; all of them apply.
     pub(crate) licences: Vec<String>,
+    /// The texts that it has of these, by their names.
+    pub(crate) texts: BTreeMap<String, String>,
+    /// Common licences of the distribution that its copyright file refers to, where that is not for machines.
+    pub(crate) common: Vec<String>,
     /// The maintainer: `Name <address>`.
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
@@ -133,6 +140,12 @@ pub(crate) struct File {
     pub(crate) reasons: Vec<String>,
     /// The crate that it was compiled of, as the root of its dependencies.
     pub(crate) compiled_of: Option<usize>,
+}
+
+impl Package {
+    fn licence(&self) -> Option<Licence> {
+        Some(Licence::of_package(&self.licences)?.with_texts(&self.texts))
+    }
 }
 
 impl Bill {

@@ -57,7 +57,8 @@ impl Writer<'_> {
     fn licence(&mut self, licence: Option<Licence>) -> String {
         let Some(licence) = licence else { return NOTHING.to_owned() };
         for (id, name) in licence.references() {
-            let text = format!("The package calls its licence `{name}`; its text is in the package.");
+            let unknown = || format!("The package calls its licence `{name}`; its text is in the package.");
+            let text = licence.text(&id).map_or_else(unknown, str::to_owned);
             let info = json!({"licenseId": id, "name": name, "extractedText": text});
             self.licences.insert(id, info);
         }
@@ -107,13 +108,15 @@ impl Writer<'_> {
         for file in &files {
             self.relate(&id, "CONTAINS", &file_id(file));
         }
-        let declared = self.licence(Licence::of_package(&package.licences));
+        let declared = self.licence(package.licence());
         let distribution = bill.distribution.as_ref().and_then(|it| it.name.clone());
         let supplier = match (&package.maintainer, distribution) {
             (Some(maintainer), _) => agent("Organization", maintainer),
             (None, Some(distribution)) => format!("Organization: {distribution}"),
             (None, None) => NOTHING.to_owned(),
         };
+        let comments = (!package.common.is_empty())
+            .then(|| format!("The copyright file refers to common licences: {}", package.common.join(", ")));
         let source =
             package.source.as_ref().map(|(name, version)| format!("built from the source package {name} {version}"));
         object([
@@ -126,6 +129,7 @@ impl Writer<'_> {
             ("sourceInfo", source.into()),
             ("licenseConcluded", NOTHING.into()),
             ("licenseDeclared", declared.into()),
+            ("licenseComments", comments.into()),
             ("copyrightText", NOTHING.into()),
             ("filesAnalyzed", (!files.is_empty()).into()),
             ("packageVerificationCode", verification(&files)),
