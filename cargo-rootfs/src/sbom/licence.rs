@@ -276,6 +276,50 @@ mod tests {
     }
 
     #[test]
+    fn exceptions_are_part_of_a_name_and_case_is_not() {
+        for (text, expected) in [
+            ("GPL-2+ with Autoconf exception and EXPAT", "LicenseRef-GPL-2-or-later-with-Autoconf-exception AND MIT"),
+            ("Apache-2.0 with LLVM-exception", "Apache-2.0 WITH LLVM-exception"),
+            ("GFDL-NIV-1.3+ or own", "(GFDL-1.3-no-invariants-or-later OR LicenseRef-own)"),
+            ("GPL-2+ with", "LicenseRef-GPL-2-or-later-with"),
+        ] {
+            let licence = Licence::of_package(&[text.to_owned()]).unwrap();
+            assert_eq!(licence.expression(), expected, "{text}");
+            assert!(licence.references().all(|(id, _)| expected.contains(&id)), "{text}: {licence:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_told_apart_and_shared() {
+        let of = |name: &str, text: &str| {
+            let texts = BTreeMap::from([("own".to_owned(), text.to_owned())]);
+            Licence::of_package(&[name.to_owned()]).unwrap().with_texts(&texts)
+        };
+        let (one, other) = (of("MIT and (own or own-2)", "a\n"), of("own", "b\n"));
+        assert_eq!(one.expression(), "(MIT AND (LicenseRef-own-87428fc5 OR LicenseRef-own-2))");
+        assert_eq!((other.expression(), other.single()), ("LicenseRef-own-02638299", Some("LicenseRef-own-02638299")));
+        assert_eq!(one.text("LicenseRef-own-87428fc5"), Some("a\n"));
+        assert_eq!(one.text("LicenseRef-own-2"), None);
+        assert_eq!(of("own", "a\n").references().next(), one.references().nth(1));
+    }
+
+    #[test]
+    fn terms_of_copyright_files() {
+        let text = "Format: http://dep.debian.net/deps/dep5\n\nFiles: *\nLicense: own\n\nLicense: own\n one\n .\n  two\n\nFiles: x\n";
+        let own = |text: &str| BTreeMap::from([("own".to_owned(), text.to_owned())]);
+        assert_eq!(terms(text), (vec!["own".to_owned()], own("one\n\n two\n")));
+        let free = "This is free.\nLicense: MIT\n";
+        assert_eq!(
+            terms(free),
+            (vec![COPYRIGHT.to_owned()], BTreeMap::from([(COPYRIGHT.to_owned(), free.to_owned())]))
+        );
+        let licence = Licence::of_package(&terms(free).0).unwrap().with_texts(&terms(free).1);
+        let id = licence.single().unwrap();
+        assert!(id.starts_with("LicenseRef-copyright-file-"), "{id}");
+        assert_eq!(licence.text(id), Some(free));
+    }
+
+    #[test]
     fn copyright_files_for_machines() {
         let text = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: MIT\n\
                     \nFiles: x\nLicense: GPL-2+\n text\n\nLicense: MIT\n";

@@ -28,14 +28,22 @@ fn bill() -> Bill {
         architecture: "amd64".to_owned(),
         source: Some(("glibc".to_owned(), "2.36-9+deb12u14".to_owned())),
         licences: vec!["LGPL-2.1+".to_owned(), "public-domain".to_owned()],
+        texts: BTreeMap::from([("public-domain".to_owned(), "Nobody owns it.\n".to_owned())]),
         maintainer: text("GNU Libc Maintainers <debian-glibc@lists.debian.org>"),
         homepage: text("https://www.gnu.org/software/libc/libc.html"),
         depends: vec![1],
         files: 280,
         ..Package::default()
     };
-    let gcc =
-        Package { kind: "deb", name: "libgcc-s1".to_owned(), version: "12.2.0-14".to_owned(), ..Package::default() };
+    let gcc = Package {
+        kind: "deb",
+        name: "libgcc-s1".to_owned(),
+        version: "12.2.0-14".to_owned(),
+        licences: vec![COPYRIGHT.to_owned()],
+        texts: BTreeMap::from([(COPYRIGHT.to_owned(), "It is free.\n".to_owned())]),
+        common: vec!["GPL-3".to_owned()],
+        ..Package::default()
+    };
     let krate = |name: &str, source, licence, depends: &[usize], is_root| Crate {
         name: name.to_owned(),
         version: "1.0.0".to_owned(),
