@@ -86,6 +86,7 @@ const SCENARIOS: &[Scenario] = &[
     ("push: killed at any moment", Tier::Full, push::killed),
     ("verify and diff: images of a registry, of skopeo, and tampered with", Tier::Full, inspect::read_back),
     ("sbom: scanners, readers and validators agree", Tier::Full, sbom::scanners),
+    ("sbom: licences with their texts", Tier::Full, sbom::licences),
     ("sbom: two releases, compared and proved", Tier::Full, sbom::releases),
     ("report: sums, clicks and keys in a browser", Tier::Full, report::in_a_browser),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),

@@ -161,21 +161,50 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
     lists(&format!("dir:{root}"), &readers::packages(&root, &sysroot)?, &BTreeSet::new())
 }
 
+/// Of this machine's own packages, whose copyright files are there, every licence is known: by its id or by its text.
+pub(super) fn licences(lab: &Lab) -> Result<()> {
+    ready()?;
+    let (spdx, cyclonedx) = (lab.path("sbom.spdx.json"), lab.path("sbom.cdx.json"));
+    let sboms = [format!("spdx={spdx}"), format!("cyclonedx={cyclonedx}")];
+    lab.tools(["--with", "bash,openssl,git", "--tar", "root.tar", "--sbom", &sboms[0], "--sbom", &sboms[1]]).run()?;
+    valid_spdx(&spdx).run()?;
+    valid_cyclonedx(&cyclonedx).run()?;
+    let document = json(&spdx)?;
+    let packages = document["packages"].as_array().context("packages")?;
+    let declared = |package: &Value| package["licenseDeclared"].as_str().unwrap_or_default().to_owned();
+    let unknown =
+        packages.iter().filter(|package| package["externalRefs"].is_array() && declared(package) == "NOASSERTION");
+    let unknown: Vec<&Value> = unknown.map(|package| &package["name"]).collect();
+    ensure!(unknown.is_empty(), "no licence of {unknown:?}");
+    let libc = packages.iter().find(|package| package["name"] == "libc6").context("libc6")?;
+    let own = document["hasExtractedLicensingInfos"].as_array().context("licences of their own")?;
+    let text = own.iter().find(|it| it["licenseId"] == *declared(libc)).context("the licence of libc6")?;
+    let copyright = fs::read_to_string("/usr/share/doc/libc6/copyright").context("read the copyright file of libc6")?;
+    ensure!(text["extractedText"] == *copyright, "libc6 has another licence: {text}");
+    Ok(())
+}
+
+fn valid_spdx(path: &Utf8Path) -> Command {
+    client("pyspdxtools").args(["--infile", path.as_str()])
+}
+
+fn valid_cyclonedx(path: &Utf8Path) -> Command {
+    command([host::scanners().join("bin/python").as_str(), "-c", CYCLONEDX, path.as_str()])
+}
+
+fn json(path: &Utf8Path) -> Result<Value> {
+    serde_json::from_slice(&fs::read(path).with_context(|| format!("read {path}"))?).context("JSON")
+}
+
 /// Both documents are valid and have the same packages and crates; one that is not valid is refused.
 fn documents(project: &Utf8Path, packages: &[Package], crates: &BTreeSet<Named>) -> Result<()> {
     let (spdx, cyclonedx) = (project.join("sbom.spdx.json"), project.join("sbom.cdx.json"));
-    let python = host::scanners().join("bin/python");
-    let valid_spdx = |path: &Utf8Path| client("pyspdxtools").args(["--infile", path.as_str()]);
-    let valid_cyclonedx = |path: &Utf8Path| command([python.as_str(), "-c", CYCLONEDX, path.as_str()]);
     valid_spdx(&spdx).run()?;
     valid_cyclonedx(&cyclonedx).run()?;
     let elements = client("ntia-checker").args(["--comply", "ntia", spdx.as_str()]).run()?;
     ensure!(elements.stdout.contains("Conformant: True"), "{}", elements.report("NTIA's minimum elements"));
 
-    let read = |path: &Utf8Path| -> Result<Value> {
-        serde_json::from_slice(&fs::read(path).with_context(|| format!("read {path}"))?).context("JSON")
-    };
-    let (mut one, mut other) = (read(&spdx)?, read(&cyclonedx)?);
+    let (mut one, mut other) = (json(&spdx)?, json(&cyclonedx)?);
     let expected: BTreeSet<Named> = packages.iter().map(|it| (it.name.clone(), it.version.clone())).collect();
     let listed = one["packages"].as_array().context("packages")?.iter().flat_map(|package| {
         let all = package["externalRefs"].as_array().into_iter().flatten();
@@ -195,7 +224,7 @@ fn documents(project: &Utf8Path, packages: &[Package], crates: &BTreeSet<Named>)
     };
     one["packages"][1]["licenseDeclared"] = "no licence at all".into();
     valid_spdx(&put("wrong.spdx.json", &one)?).fail(&[1])?;
-    let mut short = read(&spdx)?;
+    let mut short = json(&spdx)?;
     short["packages"][1].as_object_mut().context("a package")?.remove("supplier");
     let elements =
         client("ntia-checker").args(["--comply", "ntia", put("short.spdx.json", &short)?.as_str()]).finish()?;
