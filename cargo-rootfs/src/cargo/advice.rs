@@ -62,9 +62,17 @@ fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMa
     match clue {
         Clue::NoLinker(_) | Clue::NoCompiler(_) | Clue::WrongLinker => {
             let target = foreign.or_else(|| targets.first().copied())?;
-            let install = command(linker::install(target, linker::Libc::Gnu))?;
+            let is_cpp = matches!(clue, Clue::NoCompiler(name) if name.ends_with("++"));
+            let install = match is_cpp {
+                true => linker::install_for_cpp(target),
+                false => linker::install(target, linker::Libc::Gnu),
+            };
+            let install = command(install)?;
             Some(match clue {
-                Clue::NoCompiler(name) => format!("`{name}` compiles C for {}: {install}", target.triple()),
+                Clue::NoCompiler(name) => {
+                    let language = if is_cpp { "C++" } else { "C" };
+                    format!("`{name}` compiles {language} for {}: {install}", target.triple())
+                }
                 _ => format!("a linker for {}: {install}", target.triple()),
             })
         }

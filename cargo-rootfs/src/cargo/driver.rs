@@ -203,10 +203,8 @@ impl Script {
 /// A toolchain file: what cmake finds in the sysroot comes before what it finds elsewhere.
 fn toolchain(target: &Target, c: &Utf8Path, cpp: &Utf8Path, sysroot: &Utf8Path) -> String {
     let mut text = format!("set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_SYSTEM_PROCESSOR {})\n", target.gnu_arch());
-    text.push_str(&format!("set(CMAKE_C_COMPILER [[{c}]])\n"));
-    if cpp.is_file() {
-        text.push_str(&format!("set(CMAKE_CXX_COMPILER [[{cpp}]])\n"));
-    }
+    // Where there is none for C++, it must not be this machine's own, and cmake says so.
+    text.push_str(&format!("set(CMAKE_C_COMPILER [[{c}]])\nset(CMAKE_CXX_COMPILER [[{cpp}]])\n"));
     if let Some(multiarch) = target.multiarch() {
         text.push_str(&format!("set(CMAKE_LIBRARY_ARCHITECTURE {multiarch})\n"));
     }

@@ -169,6 +169,17 @@ pub(super) fn install(target: &Target, libc: Libc) -> Install {
     Install { debian, fedora: None, arch, anywhere }
 }
 
+/// The same for a compiler of C++.
+pub(super) fn install_for_cpp(target: &Target) -> Install {
+    let of_c = install(target, Libc::Gnu);
+    // Arch's compilers of C have that of C++ with them.
+    Install {
+        debian: of_c.debian.map(|command| command.replace("gcc", "g++")),
+        fedora: of_c.fedora.map(|command| command.replace("gcc", "gcc-c++")),
+        ..of_c
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
