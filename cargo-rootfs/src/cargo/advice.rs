@@ -166,6 +166,10 @@ mod tests {
             compiler.starts_with("`x-gcc` compiles C for") && compiler.contains("apt-get install gcc-"),
             "{compiler}"
         );
+        let compiler = said(Clue::NoCompiler("x-g++".to_owned()), other, Distribution::Debian);
+        assert!(compiler.starts_with("`x-g++` compiles C++ for") && compiler.contains("install g++-"), "{compiler}");
+        let compiler = said(Clue::NoCompiler("g++".to_owned()), host, Distribution::Fedora);
+        assert!(compiler.ends_with("dnf install gcc-c++"), "{compiler}");
         let std = said(Clue::NoStandardLibrary, other, Distribution::Unknown);
         assert!(std.ends_with(&format!("rustup target add {other}")), "{std}");
     }
