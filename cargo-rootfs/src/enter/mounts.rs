@@ -147,7 +147,7 @@ pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
     let failed = |error| Failure::new("make the rootfs the root", error);
     let outside = open("/").map_err(failed)?;
     // pivot_root(2), "pivot_root(".", ".")": the tmpfs is then mounted over the rootfs's `/`, which paths do not
-    // see, and is the current folder: the host is at the relative path `host`.
+    // see, and is the current directory: the host is at the relative path `host`.
     rustix::process::chdir(ROOT).and_then(|()| rustix::process::pivot_root(".", ".")).map_err(failed)?;
     rustix::process::fchdir(&outside).map_err(failed)?;
 

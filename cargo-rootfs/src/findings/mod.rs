@@ -76,7 +76,7 @@ pub(crate) fn is_in_library_folder(path: &RootfsPath) -> bool {
     };
     match parts {
         [first, _] => matches!(*first, b"lib" | b"lib64" | b"lib32" | b"libx32"),
-        // Debian's multiarch folders: a machine, a system, a C library.
+        // Debian's multiarch directories: a machine, a system, a C library.
         [b"lib", triplet, _] => triplet.iter().filter(|byte| **byte == b'-').count() == 2,
         _ => false,
     }

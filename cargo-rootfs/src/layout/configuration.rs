@@ -120,7 +120,7 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>], listed: &[Clo
     let mut libraries: BTreeMap<(&Bytes, Option<&Bytes>), (&RootfsPath, &RootfsPath)> = BTreeMap::new();
     let mut machine = None;
     for library in all() {
-        // The cache comes before the default folders: with a worse one in it, a better one must be there as well.
+        // The cache comes before the default directories: with a worse one in it, a better one must be there as well.
         let is_hidden = worst.get(&library.needed).is_some_and(|worst| rank(library) < *worst);
         if !library.is_far && !is_hidden {
             continue;
@@ -154,7 +154,7 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>], listed: &[Clo
 }
 
 fn generate(layout: &mut Layout<'_>, path: &RootfsPath, bytes: Vec<u8>) -> Result<()> {
-    let origin = Origin::Generated("for libraries outside the loader's default folders".to_owned());
+    let origin = Origin::Generated("for libraries outside the loader's default directories".to_owned());
     let entry = Entry::new(Kind::File(Body::Bytes(Arc::from(bytes))), 0o644, origin);
     layout.put(path, entry, IfThere::Fail)
 }

@@ -36,7 +36,7 @@ pub(super) enum IfThere {
 impl<'a> Layout<'a> {
     pub(super) fn new(view: &'a mut Sysroot, policy: &'a Policy) -> Self {
         let mut rootfs = Rootfs::default();
-        let origin = Origin::Generated("the root folder".to_owned());
+        let origin = Origin::Generated("the root directory".to_owned());
         rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin));
         Self { view, policy, rootfs, surprises: Surprises::default() }
     }

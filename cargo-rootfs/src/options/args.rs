@@ -585,7 +585,7 @@ pub(crate) struct OutputArgs {
     /// Make every layer anew, without the cache of what is known of layers
     #[arg(long)]
     pub(crate) no_cache: bool,
-    /// Let --dir and --oci replace a folder that holds something else
+    /// Let --dir and --oci replace a directory that holds something else
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -1,4 +1,4 @@
-//! The user's cache folder: packages by their digest, sysroots by all that made them.
+//! The user's cache directory: packages by their digest, sysroots by all that made them.
 //!
 //! Everything in it is complete, since each thing is renamed into its place. It fetches and extracts nothing.
 

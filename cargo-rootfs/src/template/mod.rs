@@ -31,7 +31,7 @@
 //! type = "sysroot"               # a file or a whole directory of the sysroot, at the path it has there
 //! first-of = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"]   # or path = "..."
 //! also-at = ["/usr/lib/ssl/cert.pem"]   # these become links to it, where nothing else stands
-//! exclude = []                   # of a folder: paths in it that are left out
+//! exclude = []                   # of a directory: paths in it that are left out
 //! or-join = ["/usr/share/ca-certificates"]   # without any: the files below these, joined, make the first
 //! package = "ca-certificates"    # what to install where the sysroot has none of them
 //! required = true                # and then fail, instead of warning; or give a body: fallback = "ca.pem"
@@ -121,7 +121,7 @@ pub struct FromSysroot {
     pub candidates: Vec<RootfsPath>,
     /// Made links to the candidate that was taken, except where something stands already.
     pub also_at: Vec<RootfsPath>,
-    /// Of a folder: the paths in it, relative, that are left out with all below them.
+    /// Of a directory: the paths in it, relative, that are left out with all below them.
     pub exclude: Vec<String>,
     /// The replacement for missing candidates: the files below these directories, joined in the order of their paths,
     /// become the first candidate.
