@@ -26,7 +26,8 @@ impl Refused {
         Self { status, codes: errors.map(|error| (text(&error["code"]), text(&error["message"]))).collect() }
     }
 
-    fn has(&self, code: &str) -> bool {
+    /// Returns whether `code` is among the registry's codes.
+    pub(super) fn has(&self, code: &str) -> bool {
         self.codes.iter().any(|(known, _)| known == code)
     }
 

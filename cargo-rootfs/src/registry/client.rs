@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use ureq::http::{Method, header};
 
+use super::answer::Refused;
 use super::reference::Reference;
 use super::transport::{Answer, Ask, Settings, Transport};
 use crate::error::{Error, Result};
@@ -135,11 +136,16 @@ impl<'i> Client<'i> {
 
     /// The same, with the registry's answer.
     pub(super) fn store(&self, manifest: &Manifest, version: &str) -> Result<Answer> {
+        self.try_store(manifest, version)?.map_err(|refused| self.transport.error("push", &refused))
+    }
+
+    /// The same; a refusal is a value.
+    pub(super) fn try_store(&self, manifest: &Manifest, version: &str) -> Result<std::result::Result<Answer, Refused>> {
         let headers = vec![(header::CONTENT_TYPE, manifest.media_type.clone())];
         let ask = Ask { headers, ..self.ask(Method::PUT, self.transport.url(&format!("manifests/{version}"))) };
         let answer = self.transport.send(&ask, Some(&manifest.bytes))?;
         if !(200..300).contains(&answer.status) {
-            return Err(self.transport.error("push", &answer.refused()));
+            return Ok(Err(answer.refused()));
         }
         match answer.header("docker-content-digest") {
             Some(stored) if stored != manifest.digest() => Err(Error::failed(format!(
@@ -147,7 +153,7 @@ impl<'i> Client<'i> {
                 self.transport.reference.host,
                 manifest.digest()
             ))),
-            _ => Ok(answer),
+            _ => Ok(Ok(answer)),
         }
     }
 }
