@@ -253,3 +253,20 @@ fn an_interrupt_leaves_no_tag() {
     assert_eq!(error.exit_code(), crate::error::exit_code::INTERRUPTED);
     assert!(fake.state.lock().unwrap().manifests.is_empty());
 }
+
+#[test]
+fn a_registry_that_lacks_a_blob_is_asked_once_more() {
+    let (fake, blob) = (Fake::start(Auth::None), Bytes::new(b"layer"));
+    let lacks = "{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\",\"message\":\"blob unknown to registry\"}]}";
+    fake.fault("PUT /v2/me/app/manifests/sha256", What::Answer(400, "", lacks));
+    push(&fake, &anonymous(), &[&blob]).unwrap();
+    let requests = fake.requests();
+    let asked = requests.iter().filter(|line| line.starts_with("HEAD /v2/me/app/blobs/")).count();
+    assert_eq!(asked, 2, "before the upload, and after the refusal: {requests:#?}");
+    for _ in 0..4 {
+        fake.fault("PUT /v2/me/app/manifests/sha256", What::Answer(400, "", lacks));
+    }
+    fake.state.lock().unwrap().manifests.clear();
+    let error = push(&fake, &anonymous(), &[&blob]).unwrap_err().to_string();
+    assert!(error.contains("MANIFEST_BLOB_UNKNOWN: blob unknown"), "{error}");
+}
