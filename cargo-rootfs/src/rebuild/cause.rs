@@ -90,7 +90,9 @@ fn around(bytes: &[u8], at: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Paths, of_bodies};
+
+    const BUILD_ID: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
 
     fn said(one: &[u8], other: &[u8]) -> String {
         let paths = Paths { source: "/src/app".into(), copied: "/copy/app".into(), build: "/work/build".into() };
@@ -103,7 +105,7 @@ mod tests {
         assert!(said(b"built 2026-11-30 08:00:01", b"built 2026-11-30 08:00:09").contains("SOURCE_DATE_EPOCH"));
         assert!(said(b"x/work/build/1", b"x/work/build/2").contains("build directory"));
         assert!(said(b"abcdef", b"abcfed").contains("hash maps"));
-        let note = |id: u8, rest: &str| [BUILD_ID[0], &[id; 20], rest.as_bytes()].concat();
+        let note = |id: u8, rest: &str| [BUILD_ID, &[id; 20], rest.as_bytes()].concat();
         assert!(said(&note(1, "same"), &note(2, "same")).contains("only the build id differs"));
         let behind = said(&note(1, "a at 1700000001"), &note(2, "a at 1700000002"));
         assert!(behind.contains("SOURCE_DATE_EPOCH") && behind.contains("first at offset 0x32"), "{behind}");
