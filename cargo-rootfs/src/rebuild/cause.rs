@@ -12,49 +12,78 @@ pub(super) struct Paths<'p> {
     pub(super) build: &'p Utf8Path,
 }
 
-/// The start of an ELF note with a build id of 20 bytes: sizes of its name and description, its type, `GNU`.
-const BUILD_ID: [&[u8]; 2] = [b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0", b"\0\0\0\x04\0\0\0\x14\0\0\0\x03GNU\0"];
-
 /// The characters of a text around a difference that are shown.
 const SHOWN: usize = 48;
+
+/// The characters in a row that make a text.
+const TEXT: usize = 6;
+
+/// The most characters of a text that are compared.
+const LONGEST: usize = 4096;
 
 /// The error of a file that differs.
 pub(super) fn of_bodies(path: &str, one: &[u8], other: &[u8], paths: &Paths<'_>) -> Error {
     let at = first_difference(one, other);
-    let (text, other_text) = (around(one, at), around(other, at));
     let length = if one.len() == other.len() {
         let count = one.iter().zip(other).filter(|(a, b)| a != b).count();
         format!("{count} of {} bytes", one.len())
     } else {
         format!("it has {} bytes and {} bytes", one.len(), other.len())
     };
+    let shown = different_text(one, other, paths).unwrap_or((at, at));
     let error = Error::failed(format!("two builds differ: `{path}`, first at offset {at:#x} ({length})"))
-        .detail(format!("first build   {text}"))
-        .detail(format!("second build  {other_text}"));
-    error.help(help(one, other, (&text, &other_text), paths))
+        .detail(format!("first build   {}", around(one, shown.0)))
+        .detail(format!("second build  {}", around(other, shown.1)));
+    error.help(help(one, other, shown, paths))
 }
 
-/// The action against the likely cause.
-fn help(one: &[u8], other: &[u8], texts: (&str, &str), paths: &Paths<'_>) -> String {
-    let has = |bytes: &[u8], path: &Utf8Path| memmem::find(bytes, path.as_str().as_bytes()).is_some();
-    if has(one, paths.source) && has(other, paths.copied) {
+/// The action against the likely cause; `shown` are the offsets of the texts that differ.
+fn help(one: &[u8], other: &[u8], shown: (usize, usize), paths: &Paths<'_>) -> String {
+    if find(one, paths.source).is_some() && find(other, paths.copied).is_some() {
         let source = paths.source;
         return format!("it contains the path of its sources: RUSTFLAGS='--remap-path-prefix={source}=.'");
     }
-    if has(one, paths.build) || has(other, paths.build) {
+    if find(one, paths.build).is_some() || find(other, paths.build).is_some() {
         return "it contains the path of its build directory: RUSTFLAGS='--remap-path-prefix=PATH=.'".to_owned();
-    }
-    let is_time = |text: &str| {
-        let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        digits >= 6 && texts.0 != texts.1
-    };
-    if is_time(texts.0) && is_time(texts.1) {
-        return "it seems to contain the time of its build: use SOURCE_DATE_EPOCH in build.rs".to_owned();
     }
     if only_build_id(one, other) {
         return "only the build id differs: RUSTFLAGS='-Clink-arg=-Wl,--build-id=sha1', not uuid".to_owned();
     }
-    "look for hash maps that are iterated, and threads, in build.rs and macros; try codegen-units = 1".to_owned()
+    let texts = (text(one, shown.0), text(other, shown.1));
+    let is_time = |text: &[u8]| text.iter().filter(|byte| byte.is_ascii_digit()).count() >= 6;
+    if texts.0 != texts.1 && is_time(texts.0) && is_time(texts.1) {
+        return "it seems to contain the time of its build: use SOURCE_DATE_EPOCH in build.rs".to_owned();
+    }
+    let sorted = |text: &[u8]| {
+        let mut bytes = text.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    if texts.0 != texts.1 && sorted(texts.0) == sorted(texts.1) {
+        return "the same text in another order: sort what build.rs and macros take from a HashMap, or use a BTreeMap"
+            .to_owned();
+    }
+    "look in build.rs and macros for a HashMap, a process id or the number of jobs; try codegen-units = 1".to_owned()
+}
+
+fn find(bytes: &[u8], path: &Utf8Path) -> Option<usize> {
+    memmem::find(bytes, path.as_str().as_bytes())
+}
+
+/// The offsets of a text that differs: a path of the two builds, or the first other text of files of one length.
+fn different_text(one: &[u8], other: &[u8], paths: &Paths<'_>) -> Option<(usize, usize)> {
+    if let (Some(source), Some(copied)) = (find(one, paths.source), find(other, paths.copied)) {
+        return Some((source, copied));
+    }
+    if one.len() != other.len() {
+        return None;
+    }
+    let is_text = |at: &usize| {
+        let (a, b) = (text(one, *at), text(other, *at));
+        a != b && a.len() >= TEXT && b.len() >= TEXT
+    };
+    let at = one.iter().zip(other).enumerate().filter(|(_, (a, b))| a != b).map(|(at, _)| at).find(is_text)?;
+    Some((at, at))
 }
 
 fn first_difference(one: &[u8], other: &[u8]) -> usize {
@@ -75,17 +104,60 @@ fn only_build_id(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).enumerate().all(|(at, (a, b))| a == b || id.contains(&at))
 }
 
-/// The bytes of the build id.
+/// The bytes of the build id: an ELF note has the sizes of its name and description, its type, `GNU`. xxhash has 8 bytes,
+/// MD5 and UUIDs 16, SHA-1 20.
 fn build_id(file: &[u8]) -> Option<std::ops::Range<usize>> {
-    let note = BUILD_ID.iter().find_map(|start| memmem::find(file, start).map(|at| at + start.len()))?;
-    Some(note..note + 20)
+    let start = |size: u8, is_little: bool| {
+        let word = |value: u8| if is_little { [value, 0, 0, 0] } else { [0, 0, 0, value] };
+        [&word(4)[..], &word(size), &word(3), b"GNU\0"].concat()
+    };
+    let notes = [8, 16, 20].into_iter().flat_map(|size| [(size, start(size, true)), (size, start(size, false))]);
+    let found = notes.filter_map(|(size, note)| {
+        let end = memmem::find(file, &note)? + note.len();
+        Some(end..end + usize::from(size))
+    });
+    found.min_by_key(|id| id.start)
 }
 
-/// The text around an offset: printable characters as they are, others as dots.
+fn is_printable(byte: u8) -> bool {
+    byte.is_ascii_graphic() || byte == b' '
+}
+
+/// The printable characters around an offset.
+fn text(bytes: &[u8], at: usize) -> &[u8] {
+    let (before, after) = bytes.split_at(at.min(bytes.len()));
+    let before = before.iter().rev().take(LONGEST).take_while(|byte| is_printable(**byte)).count();
+    let after = after.iter().take(LONGEST).take_while(|byte| is_printable(**byte)).count();
+    if after == 0 { &[] } else { bytes.get(at - before..at + after).unwrap_or_default() }
+}
+
+/// The bytes around an offset: printable characters as they are, others as dots.
 fn around(bytes: &[u8], at: usize) -> String {
     let start = at.saturating_sub(SHOWN / 2);
     let shown = bytes.get(start..bytes.len().min(start + SHOWN)).unwrap_or_default();
-    shown.iter().map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' }).collect()
+    shown.iter().map(|byte| if is_printable(*byte) { char::from(*byte) } else { '.' }).collect()
+}
+
+/// The day of `date`, as `2026-11-30`, in an executable, as programs write it; both builds have it, and tomorrow's has not.
+pub(super) fn day(body: &[u8], date: &str) -> Option<String> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let name = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
+    // The C compiler's __DATE__ has a space in the place of a zero.
+    let padded = day.strip_prefix('0').map_or_else(|| day.to_owned(), |digit| format!(" {digit}"));
+    let written = [
+        date.to_owned(),
+        format!("{day}/{month}/{year}"),
+        format!("{month}/{day}/{year}"),
+        format!("{name} {padded} {year}"),
+        format!("{name} {day} {year}"),
+        format!("{day} {name} {year}"),
+    ];
+    if !body.starts_with(b"\x7fELF") {
+        return None;
+    }
+    written.into_iter().find(|written| memmem::find(body, written.as_bytes()).is_some())
 }
 
 #[cfg(test)]

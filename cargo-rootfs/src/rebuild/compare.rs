@@ -1,5 +1,7 @@
 //! Two directories of archives, compared entry by entry.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -15,31 +17,47 @@ struct Reached {
     body: Vec<u8>,
 }
 
-/// Compares the archives of two runs, and says what is the same. Fails with the first entry that differs.
-pub(super) fn directories(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>) -> Result<String> {
+/// The result of a comparison without a difference.
+#[derive(Default)]
+pub(super) struct Same {
+    archives: usize,
+    size: u64,
+    /// Executables with the date of this day, each with the text.
+    pub(super) dated: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Same {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let archives =
+            if self.archives == 1 { "one archive".to_owned() } else { format!("{} archives", self.archives) };
+        write!(f, "the same bytes ({archives}, {})", indicatif::HumanBytes(self.size))
+    }
+}
+
+/// Compares the archives of two runs. Fails with the first entry that differs. `date` is the day on which both were
+/// built, such as `2026-11-30`, if no executable is expected to contain it.
+pub(super) fn directories(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>, date: Option<&str>) -> Result<Same> {
     let mut names: Vec<String> = one
         .read_dir_utf8()
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_owned())).collect::<io::Result<_>>())
         .map_err(|error| Error::io("read", one, error))?;
     names.sort();
-    let mut size = 0;
+    let mut same = Same { archives: names.len(), ..Same::default() };
     for name in &names {
-        size += archives(&one.join(name), &other.join(name), paths)?;
+        archives(&one.join(name), &other.join(name), paths, date, &mut same)?;
     }
-    let archives = if names.len() == 1 { "one archive".to_owned() } else { format!("{} archives", names.len()) };
-    Ok(format!("the same bytes ({archives}, {})", indicatif::HumanBytes(size)))
+    Ok(same)
 }
 
-fn archives(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>) -> Result<u64> {
+fn archives(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>, date: Option<&str>, same: &mut Same) -> Result<()> {
     let open = |path: &Utf8Path| File::open(path).map_err(|error| Error::io("read", path, error));
     let unreadable = |error| Error::io("read", one, error);
     let (mut first, mut second) = (tar::Archive::new(open(one)?), tar::Archive::new(open(other)?));
     let (mut firsts, mut seconds) = (first.entries().map_err(unreadable)?, second.entries().map_err(unreadable)?);
-    let mut size = 0;
     loop {
         let pair = (next(&mut firsts).map_err(unreadable)?, next(&mut seconds).map_err(unreadable)?);
         match pair {
-            (None, None) => return Ok(size),
+            (None, None) => return Ok(()),
             (Some(a), Some(b)) if a.path == b.path => {
                 if a.body != b.body {
                     return Err(cause::of_bodies(&a.path, &a.body, &b.body, paths));
@@ -50,7 +68,10 @@ fn archives(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>) -> Result<u64> 
                         a.path
                     )));
                 }
-                size += a.body.len() as u64;
+                same.size += a.body.len() as u64;
+                if let Some(text) = date.and_then(|date| cause::day(&a.body, date)) {
+                    same.dated.insert(a.path, text);
+                }
             }
             (a, b) => {
                 let (a, b) = (a.map(|entry| entry.path), b.map(|entry| entry.path));
@@ -59,7 +80,7 @@ fn archives(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>) -> Result<u64> 
                     (Some(a), Some(b)) if a < b => (a, "first"),
                     (Some(a), None) => (a, "first"),
                     (_, Some(b)) => (b, "second"),
-                    (None, None) => return Ok(size),
+                    (None, None) => return Ok(()),
                 };
                 return Err(Error::failed(format!("two builds differ: only the {which} one has `{path}`")));
             }

@@ -1,7 +1,8 @@
 //! `--check-reproducible`: builds and packs twice, and compares the archives.
 //!
-//! The second run has another time, umask and number of jobs; its build directory has the same path, and so has its
-//! source directory, unless another one is requested. Each run is this program, started again.
+//! The second run is later, with another umask and number of jobs; its build directory has the same path, and so has its
+//! source directory, unless another one is requested. Each run is this program, started again. No user can change the
+//! date of a process (time namespaces shift the monotonic clock alone): executables are searched for the date instead.
 
 mod cause;
 mod compare;
@@ -9,12 +10,14 @@ mod compare;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cargo;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
 use crate::events::Events;
+use crate::image::rfc3339;
 use crate::options::BuildArgs;
 use crate::output::KINDS;
 
@@ -60,9 +63,23 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
         events.stop()?;
     }
     let paths = cause::Paths { source: &runs.root, copied: &runs.elsewhere(), build: &runs.build_dir() };
-    let same = compare::directories(&work_path.join("0"), &work_path.join("1"), &paths)?;
+    let date = today();
+    let same = compare::directories(&work_path.join("0"), &work_path.join("1"), &paths, date.as_deref())?;
+    for (path, text) in &same.dated {
+        let warning = format!("`{path}` contains the date of this day, `{text}`: a build of tomorrow may differ");
+        events.warning(&Warning::new(warning).help("use SOURCE_DATE_EPOCH in build.rs"));
+    }
     events.status("Checked", &format_args!("two builds: {same}"));
     Ok(())
+}
+
+/// The date of this day, unless the epoch, which executables may well contain, is of this day too.
+fn today() -> Option<String> {
+    let day = |seconds: i64| rfc3339(seconds).split('T').next().map(str::to_owned);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
+    let (now, epoch) = (day(i64::try_from(now.as_secs()).ok()?), epoch.and_then(day));
+    if now == epoch { None } else { now }
 }
 
 /// The two runs.
