@@ -26,6 +26,17 @@ fn a_time_of_the_build_is_found_and_nothing_is_written() {
 }
 
 #[test]
+fn the_date_of_the_day_is_warned_of() {
+    let build = "fn main() {\n    let date = std::process::Command::new(\"date\").args([\"-u\", \"+%F\"]).output().unwrap();\n    \
+                 println!(\"cargo::rustc-env=DATE={}\", String::from_utf8(date.stdout).unwrap().trim());\n}\n";
+    let main = "fn main() {\n    println!(\"of {}\", env!(\"DATE\"));\n}\n";
+    let project = Project::app("").file("build.rs", build).file("src/main.rs", main);
+    let run = project.run(&["--check-reproducible", "--tar", "x.tar"]);
+    assert_eq!(run.code, 0, "{run:#?}");
+    assert!(run.stderr.contains("warning: `/usr/local/bin/app` contains the date of this day, `20"), "{run:#?}");
+}
+
+#[test]
 fn a_path_of_the_sources_is_found_in_another_directory_alone() {
     let main = "fn main() {\n    println!(\"{}\", env!(\"CARGO_MANIFEST_DIR\"));\n}\n";
     let project = Project::app("").file("src/main.rs", main);

@@ -162,7 +162,7 @@ pub(super) fn day(body: &[u8], date: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Paths, of_bodies};
+    use super::{Paths, day, of_bodies};
 
     const BUILD_ID: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
 
@@ -176,10 +176,32 @@ mod tests {
         assert!(said(b"x/src/app/main.rs", b"x/copy/app/main.rs").contains("--remap-path-prefix=/src/app=."));
         assert!(said(b"built 2026-11-30 08:00:01", b"built 2026-11-30 08:00:09").contains("SOURCE_DATE_EPOCH"));
         assert!(said(b"x/work/build/1", b"x/work/build/2").contains("build directory"));
-        assert!(said(b"abcdef", b"abcfed").contains("hash maps"));
+        assert!(said(b"\0abcdef\0", b"\0abcfed\0").contains("the same text in another order"));
+        assert!(said(b"\0pid 123\0", b"\0pid 456\0").contains("a process id or the number of jobs"));
         let note = |id: u8, rest: &str| [BUILD_ID, &[id; 20], rest.as_bytes()].concat();
         assert!(said(&note(1, "same"), &note(2, "same")).contains("only the build id differs"));
+        let uuid = |id: u8| [&b"\x04\0\0\0\x10\0\0\0\x03\0\0\0GNU\0"[..], &[id; 16], b"same"].concat();
+        assert!(said(&uuid(1), &uuid(2)).contains("only the build id differs"));
         let behind = said(&note(1, "a at 1700000001"), &note(2, "a at 1700000002"));
         assert!(behind.contains("SOURCE_DATE_EPOCH") && behind.contains("first at offset 0x32"), "{behind}");
+    }
+
+    #[test]
+    fn the_first_different_text_is_shown() {
+        let text = said(b"\x01\0\0one by alpha,beta\0", b"\x02\0\0one by beta,alpha\0");
+        assert!(text.contains("first at offset 0x0") && text.contains("first build   ...one by alpha,beta."), "{text}");
+    }
+
+    #[test]
+    fn the_date_of_the_day_is_found_in_executables() {
+        for (text, found) in [
+            ("\x7fELF on 2026-12-03", Some("2026-12-03")),
+            ("\x7fELF on Dec  3 2026", Some("Dec  3 2026")),
+            ("\x7fELF on 03 Dec 2026 10:00", Some("03 Dec 2026")),
+            ("\x7fELF on 2026-12-04", None),
+            ("text of 2026-12-03", None),
+        ] {
+            assert_eq!(day(text.as_bytes(), "2026-12-03").as_deref(), found, "{text}");
+        }
     }
 }
