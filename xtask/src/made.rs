@@ -48,6 +48,16 @@ pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
     }
 }
 
+/// The Debian root with the tools that runners of forges have.
+pub(crate) fn runner() -> Result<Utf8PathBuf> {
+    let root = host::cache_dir().join("runner");
+    if root.with_extension("made-of").exists() {
+        Ok(root)
+    } else {
+        cannot(format!("no {root}: run `cargo xtask setup --all`"))
+    }
+}
+
 /// Where `setup` makes it.
 pub(crate) fn development_folder() -> Utf8PathBuf {
     host::cache_dir().join("sysroot-arm64-dev")

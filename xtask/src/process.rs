@@ -29,6 +29,7 @@ pub(crate) struct Command {
     dir: Option<Utf8PathBuf>,
     env: Vec<(String, String)>,
     stdin: Option<Vec<u8>>,
+    shown: Option<String>,
 }
 
 /// How a command ended, with both of its outputs.
@@ -44,7 +45,7 @@ pub(crate) struct Done {
 /// A command from its words.
 pub(crate) fn command<I: IntoIterator<Item: Into<String>>>(argv: I) -> Command {
     let argv = argv.into_iter().map(Into::into).collect();
-    Command { argv, dir: None, env: Vec::new(), stdin: None }
+    Command { argv, dir: None, env: Vec::new(), stdin: None, shown: None }
 }
 
 impl Command {
@@ -79,7 +80,16 @@ impl Command {
         self
     }
 
+    /// The same, with `text` in the place of its words where it is told.
+    pub(crate) fn shown(mut self, text: impl Into<String>) -> Command {
+        self.shown = Some(text.into());
+        self
+    }
+
     fn told(&self) -> String {
+        if let Some(shown) = &self.shown {
+            return shown.clone();
+        }
         let env = self.env.iter().filter(|(name, _)| name != "PATH").map(|(name, value)| format!("{name}={value} "));
         let mut told: String = env.collect();
         for (at, word) in self.argv.iter().enumerate() {

@@ -1,9 +1,10 @@
-//! A release of this project: static archives, an image, checksums and notes, in `target/dist`.
+//! A release of this project: static archives, images, bills of materials, checksums and notes, in `target/dist`.
 //!
-//! It builds and checks; publishing is the workflow's (`.github/workflows/release.yml`). With `--dry-run` a tag and a clean
-//! checkout are not required.
+//! It builds and checks, down to an installation on a minimal Debian; publishing is the workflow's
+//! (`.github/workflows/release.yml`). With `--dry-run` a tag and a clean checkout are not required.
 
 use std::fs;
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -26,7 +27,7 @@ type Stage<'s> = (&'s str, Box<dyn Fn() -> Result<()> + 's>);
 
 /// `cargo xtask release [--dry-run] [TARGET]`: for all targets, or the one whose triple contains `filter`.
 pub(crate) fn run(filter: &str, is_dry: bool) -> Result<()> {
-    let version = version()?;
+    let (version, epoch) = (version()?, epoch()?);
     let dist = host::target_dir().join("dist");
     let _ = fs::remove_dir_all(&dist);
     fs::create_dir_all(&dist).with_context(|| format!("make {dist}"))?;
@@ -47,13 +48,19 @@ pub(crate) fn run(filter: &str, is_dry: bool) -> Result<()> {
         }),
     ));
     for (target, stand_in) in &chosen {
-        let (version, dist) = (&version, &dist);
-        stages.push((target, Box::new(move || archive(version, target, stand_in, dist))));
+        let release = Release { version: &version, epoch: &epoch, dist: &dist };
+        stages.push((target, Box::new(move || release.archive(target, stand_in))));
     }
+    let release = Release { version: &version, epoch: &epoch, dist: &dist };
     if filter.is_empty() {
-        stages.push(("image", Box::new(|| image(&dist))));
+        for (target, stand_in) in TARGETS {
+            stages.push(("image", Box::new(move || release.image(target, stand_in))));
+        }
     }
     stages.push(("checksums", Box::new(|| checksums(&dist))));
+    if filter.is_empty() {
+        stages.push(("installation on a minimal Debian", Box::new(move || release.installation())));
+    }
     stage::run("release", stages)?;
     for file in dist.read_dir_utf8()? {
         let file = file?;
@@ -98,63 +105,137 @@ fn epoch() -> Result<String> {
     Ok(git(&["log", "-1", "--format=%ct"]).run()?.line()?.to_owned())
 }
 
-/// A static program with its licences, the same bytes from the same commit.
-fn archive(version: &str, target: &str, stand_in: &str, dist: &Utf8Path) -> Result<()> {
+/// One release, and the seconds of its commit.
+#[derive(Clone, Copy)]
+struct Release<'r> {
+    version: &'r str,
+    epoch: &'r str,
+    dist: &'r Utf8Path,
+}
+
+/// The target, or the one that stands in for it.
+fn built_for<'t>(target: &'t str, stand_in: &'t str) -> Result<&'t str> {
     let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;
     let has_musl = Utf8Path::new(sysroot.line()?).join("lib/rustlib").join(target).exists();
-    let built_for = if has_musl { target } else { stand_in };
     if !has_musl {
         println!("    {stand_in} stands in for {target}: its standard library is not installed");
     }
-    let variable = built_for.to_uppercase().replace('-', "_");
-    let remap = format!("-Ctarget-feature=+crt-static --remap-path-prefix={}=.", host::repo());
-    let home = std::env::var("HOME").unwrap_or_default();
-    let remap = format!("{remap} --remap-path-prefix={home}/.cargo=cargo");
-    let mut build = command([host::cargo()]);
-    build = build.args(["build", "--release", "--locked", "--package", "cargo-rootfs", "--target", built_for]);
-    build = build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str());
-    build = build.env(&format!("CARGO_TARGET_{variable}_RUSTFLAGS"), remap).env("SOURCE_DATE_EPOCH", epoch()?);
-    if built_for.starts_with("aarch64") && cfg!(not(target_arch = "aarch64")) {
-        build = build.env(&format!("CARGO_TARGET_{variable}_LINKER"), "aarch64-linux-gnu-gcc");
-    }
-    build.show()?;
-    let program = host::target_dir().join(built_for).join("release/cargo-rootfs");
-    let interpreter = command(["readelf", "--program-headers", program.as_str()]).run()?;
-    ensure!(!interpreter.stdout.contains("INTERP"), "{program} is not static");
-
-    let name = format!("cargo-rootfs-{version}-{target}");
-    let work = tempfile::tempdir().context("make a temporary directory")?;
-    let folder = Utf8PathBuf::from_path_buf(work.path().join(&name)).ok().context("a name that is not UTF-8")?;
-    fs::create_dir(&folder).with_context(|| format!("make {folder}"))?;
-    fs::copy(&program, folder.join("cargo-rootfs")).with_context(|| format!("copy {program}"))?;
-    for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
-        fs::copy(host::repo().join(file), folder.join(file)).with_context(|| format!("copy {file}"))?;
-    }
-    let file = dist.join(format!("{name}.tar.gz"));
-    let tar = "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=\"@$1\" -cf - \"$2\" | gzip -9n > \"$3\"";
-    let pack = command(["sh", "-ec", tar, "sh", &epoch()?, &name, file.as_str()]);
-    pack.dir(folder.parent().context("a directory")?).run()?;
-
-    // From the archive alone, as a user has it.
-    let out = Utf8PathBuf::from_path_buf(work.path().join("installed")).ok().context("a name that is not UTF-8")?;
-    fs::create_dir(&out).with_context(|| format!("make {out}"))?;
-    command(["tar", "-xzf", file.as_str(), "-C", out.as_str()]).run()?;
-    if built_for.starts_with(std::env::consts::ARCH) || crate::e2e::can_run_arm64().is_ok() {
-        let said = command([out.join(&name).join("cargo-rootfs").as_str(), "--version"]).run()?;
-        ensure!(said.line()? == format!("cargo-rootfs {version}"), "{}", said.report("another version"));
-    }
-    Ok(())
+    Ok(if has_musl { target } else { stand_in })
 }
 
-/// An image of cargo rootfs with the tools that it calls, by itself.
-fn image(dist: &Utf8Path) -> Result<()> {
-    let program = host::target_dir().join(TARGETS[0].0).join("release/cargo-rootfs");
-    let program =
-        if program.exists() { program } else { host::target_dir().join(TARGETS[0].1).join("release/cargo-rootfs") };
-    let file = dist.join("cargo-rootfs.oci.tar");
-    let pack =
-        command([program.as_str(), "rootfs", "--binary", program.as_str(), "--with", TOOLS, "--template", "web"]);
-    pack.args(["--oci-archive", file.as_str()]).env("SOURCE_DATE_EPOCH", epoch()?).run().map(drop)
+fn program(built_for: &str) -> Utf8PathBuf {
+    host::target_dir().join(built_for).join("release/cargo-rootfs")
+}
+
+impl Release<'_> {
+    /// A static program with its licences, the same bytes from the same commit.
+    fn archive(&self, target: &str, stand_in: &str) -> Result<()> {
+        let built_for = built_for(target, stand_in)?;
+        let variable = built_for.to_uppercase().replace('-', "_");
+        let home = std::env::var("HOME").unwrap_or_default();
+        let flags = "-Ctarget-feature=+crt-static";
+        let flags = format!("{flags} --remap-path-prefix={}=. --remap-path-prefix={home}/.cargo=cargo", host::repo());
+        let mut build = command([host::cargo()]);
+        // With it, the crates are in the program, for scanners and for the bill of the image.
+        if host::has("cargo-auditable") {
+            build = build.arg("auditable");
+        } else {
+            println!("    without cargo-auditable: the program does not name its crates");
+        }
+        build = build.args(["build", "--release", "--locked", "--package", "cargo-rootfs", "--target", built_for]);
+        build = build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str());
+        build = build.env(&format!("CARGO_TARGET_{variable}_RUSTFLAGS"), flags).env("SOURCE_DATE_EPOCH", self.epoch);
+        if built_for.starts_with("aarch64") && cfg!(not(target_arch = "aarch64")) {
+            build = build.env(&format!("CARGO_TARGET_{variable}_LINKER"), "aarch64-linux-gnu-gcc");
+            build = build.env(&format!("CC_{}", built_for.replace('-', "_")), "aarch64-linux-gnu-gcc");
+        }
+        build.show()?;
+        let program = program(built_for);
+        let interpreter = command(["readelf", "--program-headers", program.as_str()]).run()?;
+        ensure!(!interpreter.stdout.contains("INTERP"), "{program} is not static");
+
+        let name = format!("cargo-rootfs-{}-{target}", self.version);
+        let work = tempfile::tempdir().context("make a temporary directory")?;
+        let work = Utf8Path::from_path(work.path()).context("a name that is not UTF-8")?;
+        let directory = work.join(&name);
+        fs::create_dir(&directory).with_context(|| format!("make {directory}"))?;
+        fs::copy(&program, directory.join("cargo-rootfs")).with_context(|| format!("copy {program}"))?;
+        for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
+            fs::copy(host::repo().join(file), directory.join(file)).with_context(|| format!("copy {file}"))?;
+        }
+        let file = self.dist.join(format!("{name}.tar.gz"));
+        let tar = "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=\"@$1\" -cf - \"$2\" | gzip -9n > \"$3\"";
+        command(["sh", "-ec", tar, "sh", self.epoch, &name, file.as_str()]).dir(work).run()?;
+
+        // From the archive alone, as a user has it.
+        let out = work.join("installed");
+        fs::create_dir(&out).with_context(|| format!("make {out}"))?;
+        command(["tar", "-xzf", file.as_str(), "-C", out.as_str()]).run()?;
+        if built_for.starts_with(std::env::consts::ARCH) || crate::e2e::can_run_arm64().is_ok() {
+            let program = out.join(&name).join("cargo-rootfs");
+            let said = command([program.as_str(), "--version"]).run()?;
+            ensure!(said.line()? == format!("cargo-rootfs {}", self.version), "{}", said.report("another version"));
+            let tar = out.join("ls.tar");
+            command([program.as_str(), "rootfs", "--tools-only", "--with", "ls", "--tar", tar.as_str()]).run()?;
+        }
+        Ok(())
+    }
+
+    /// An image of cargo rootfs with the tools that it calls, by itself, and its bill of materials. All but the program
+    /// is of Debian's packages, as in the workflow.
+    fn image(&self, target: &str, stand_in: &str) -> Result<()> {
+        let of = |target: &str, stand_in: &str| built_for(target, stand_in).map(program);
+        let (packer, packed) = (of(TARGETS[0].0, TARGETS[0].1)?, of(target, stand_in)?);
+        let pack = command([packer.as_str(), "rootfs", "--binary", packed.as_str(), "--target", stand_in]);
+        let pack = pack.args(["--sysroot", "debian:bookworm", "--with", TOOLS, "--template", "web"]);
+        let pack = pack.env("CARGO_ROOTFS_CACHE", host::packages().as_str()).env("SOURCE_DATE_EPOCH", self.epoch);
+        let image = format!("cargo-rootfs-{}-{{arch}}.oci.tar", self.version);
+        let bill = format!("spdx=cargo-rootfs-{}-{{arch}}.spdx.json", self.version);
+        pack.args(["--oci-archive", &image, "--sbom", &bill]).dir(self.dist).run().map(drop)
+    }
+
+    /// The README's way to install, on a Debian of the essential packages with Rust: down to a packed project. Its time is
+    /// printed.
+    fn installation(&self) -> Result<()> {
+        const ENTER: &str = r#"
+            mount -t proc proc "$1/proc"
+            mount --rbind /dev "$1/dev"
+            mount --bind "$2" "$1/opt/rust"
+            exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/bin:/usr/sbin sh -ec "$3""#;
+        const INSTALL: &str = r#"
+            cd /root
+            mkdir -p ~/.cargo/bin
+            sha256sum --check --ignore-missing --quiet SHA256SUMS
+            tar -xzf cargo-rootfs-*-x86_64-unknown-linux-musl.tar.gz -C ~/.cargo/bin --strip-components 1 --wildcards '*/cargo-rootfs'
+            cargo rootfs --version"#;
+        const USE: &str = r#"
+            cd /root && cargo init --quiet --vcs none app && cd app && cargo rootfs --with bash,ls --dir root
+            chroot root app && chroot root ls /usr/local/bin"#;
+        stage::need("mmdebstrap")?;
+        if !host::is_root() {
+            return stage::cannot("only root can make a Debian");
+        }
+        let work = tempfile::tempdir().context("make a temporary directory")?;
+        let root = Utf8Path::from_path(work.path()).context("a name that is not UTF-8")?.join("debian");
+        // rustc links by a C compiler: rustup says so, and Rust is there only with one.
+        let make = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=gcc,libc6-dev", "bookworm", root.as_str()];
+        command(make).run()?;
+        let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;
+        let copy = "cp \"$1\"/*x86_64*.tar.gz \"$1/SHA256SUMS\" \"$2/root/\"; mkdir \"$2/opt/rust\"";
+        command(["sh", "-ec", copy, "sh", self.dist.as_str(), root.as_str()]).run()?;
+        let inside = |script: &str| {
+            let enter = command(["unshare", "--mount", "--propagation", "private", "sh", "-euc", ENTER, "sh"]);
+            enter.args([root.as_str(), sysroot.line()?, script]).run()
+        };
+        let started = Instant::now();
+        let said = inside(INSTALL)?;
+        println!("    installed in {:.1} s (the aim: 30 s)", started.elapsed().as_secs_f64());
+        ensure!(said.line()? == format!("cargo-rootfs {}", self.version), "{}", said.report("another version"));
+        let done = inside(USE)?;
+        println!("    the first root: {:.1} s after the beginning", started.elapsed().as_secs_f64());
+        ensure!(done.stdout == "root\nHello, world!\napp\n", "{}", done.report("the program and ls"));
+        Ok(())
+    }
 }
 
 fn checksums(dist: &Utf8Path) -> Result<()> {

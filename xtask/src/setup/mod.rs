@@ -44,13 +44,19 @@ const PARTS: &[Part] = &[
     ("Debian arm64 sysroot", Tier::Quick, sysroot::make),
     ("Debian sysroots of the table of tools", Tier::Full, sysroot::make_for_tools),
     ("Debian arm64 sysroot of published crates", Tier::Full, sysroot::make_for_projects),
-    ("Rust of the declared minimum version", Tier::Full, rust::make),
+    ("Rust of the declared minimum version, and a forge's runner", Tier::Full, rust_and_runner),
     ("cargo-zigbuild", Tier::Full, python::zigbuild),
     ("elfpak", Tier::Full, crates::elfpak),
     ("cargo-auditable and rust-audit-info", Tier::Full, crates::auditable),
     ("check-jsonschema and shellcheck", Tier::Full, python::schemas),
     ("syft, and validators of bills of materials", Tier::Full, python::scanners),
 ];
+
+/// The runner's root has the libraries of that Rust.
+fn rust_and_runner() -> Result<()> {
+    rust::make()?;
+    sysroot::make_runner()
+}
 
 /// Makes a part; its name where that failed, which is printed.
 fn attempt(what: &str, make: impl FnOnce() -> Result<()>) -> Option<&str> {

@@ -52,6 +52,13 @@ pub(super) fn make() -> Result<()> {
     std::fs::rename(&dir, &ready).with_context(|| format!("rename {dir}"))
 }
 
+/// Debian's package of the LLVM that the compiler uses.
+pub(super) fn llvm() -> Result<String> {
+    let script = r#"dpkg-query --search "$(ldd "$1"/usr/lib/*/librustc_driver-*.so | sed -n 's|.*\(libLLVM[^ ]*\) =>.*|\1|p')" | sed -n 's/:.*//p' | head -n 1"#;
+    let found = command(["sh", "-ec", script, "sh", made::rust()?.as_str()]).run()?;
+    Ok(found.line()?.to_owned())
+}
+
 /// The package version in `apt-cache madison`'s table whose upstream version is `wanted`, or one of its point releases.
 fn version_of(wanted: &str, madison: &str) -> Option<String> {
     let versions = madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);

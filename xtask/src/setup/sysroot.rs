@@ -49,6 +49,26 @@ pub(super) fn make_for_tools() -> Result<()> {
     std::fs::copy(&from, &to).map(drop).with_context(|| format!("copy {from}"))
 }
 
+/// The tools of a forge's runner that pipelines use, and the libraries of the compiler that is mounted there.
+const RUNNER: &str =
+    "bash,ca-certificates,curl,git,jq,sudo,gcc,libc6-dev,gcc-aarch64-linux-gnu,libc6-dev-arm64-cross,musl-tools";
+
+/// The root that jobs of pipelines run in: Debian's, with a user `runner` who may use sudo, as on GitHub's.
+pub(super) fn make_runner() -> Result<()> {
+    const USER: &str = "useradd --create-home --uid 1001 --shell /bin/bash runner
+        echo 'runner ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/runner
+        su runner -c 'mkdir -p ~/.cache ~/.cargo/bin'";
+    if !host::is_root() {
+        return cannot("only root can install packages into a directory");
+    }
+    let root = host::cache_dir().join("runner");
+    let excluded = ["man", "doc", "info", "locale"].map(|it| format!("--dpkgopt=path-exclude=/usr/share/{it}/*"));
+    let variant = ["--variant=apt", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
+    let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
+    let packages = format!("{RUNNER},{}", super::rust::llvm()?);
+    made(&root, &args, &packages, || command(["chroot", root.as_str(), "sh", "-ec", USER]).run().map(drop))
+}
+
 /// The root that commands are drawn from: the table's packages and many more, extracted alone, for scripts of a thousand
 /// packages take minutes and want an init system.
 pub(crate) fn make_for_sample() -> Result<()> {
