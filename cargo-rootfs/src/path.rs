@@ -112,6 +112,12 @@ impl RootfsPath {
             || (self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/')))
     }
 
+    /// Returns whether it is directly in `folder`, by its text alone.
+    pub(crate) fn is_child_of(&self, folder: &Self) -> bool {
+        let text = &self.0[..self.0.len() - self.file_name().len()];
+        self.0.len() > 1 && (text == &folder.0[..] || text.strip_suffix(b"/") == Some(&folder.0[..]))
+    }
+
     /// The same path with each `..` taken together with the component before it, as if no
     /// component were a symlink. Only for directories that are known to hold none.
     #[must_use]

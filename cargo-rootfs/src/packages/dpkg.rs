@@ -36,8 +36,10 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
         let info = folder.join(b"info");
         packages.extend(self::packages(&status).into_iter().map(|package| {
             let list = |name: String| info.join(format!("{name}.list").as_bytes());
-            let lists =
+            let mut lists =
                 vec![list(format!("{}:{}", package.name, package.architecture)), list(package.name.to_string())];
+            // Files have an architecture in their names where several may be installed (deb-control(5), Multi-Arch).
+            lists.rotate_left(usize::from(!package.is_of_several));
             Package { listing: Listing::Files(lists), ..package }
         }));
         bytes = status;
@@ -95,13 +97,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
 /// Fields in one go: most of a record is nobody's business.
 fn package(record: &[u8]) -> Option<Package> {
     let mut package = Package::default();
-    let relations = |value: &[u8], into: &mut Vec<Vec<Box<str>>>| {
-        into.extend(
-            value
-                .split(|byte| *byte == b',')
-                .map(|group| group.split(|byte| *byte == b'|').filter_map(relation).collect::<Vec<_>>()),
-        );
-    };
+    let mut relations = Vec::new();
     for (name, value) in fields(record) {
         match name {
             b"Package" => package.name = text(value)?,
@@ -109,15 +105,22 @@ fn package(record: &[u8]) -> Option<Package> {
             b"Architecture" => package.architecture = text(value).unwrap_or_default(),
             // `glibc (2.36-9)` where versions differ.
             b"Source" => package.source = relation(value),
+            b"Multi-Arch" => package.is_of_several = value == b"same",
             b"Essential" => package.is_core |= value == b"yes",
             b"Priority" => package.is_core |= value == b"required",
-            b"Depends" | b"Pre-Depends" => relations(value, &mut package.depends),
+            b"Depends" | b"Pre-Depends" => relations.push(value),
             b"Provides" => package.provides.extend(value.split(|byte| *byte == b',').filter_map(relation)),
             _ => {}
         }
     }
-    package.depends.retain(|group| !group.is_empty());
+    package.relations = relations.join(&b',').into();
     (!package.name.is_empty()).then_some(package)
+}
+
+/// The names in relations: one of each group is enough.
+pub(super) fn groups(relations: &[u8]) -> Vec<Vec<Box<str>>> {
+    let group = |group: &[u8]| group.split(|byte| *byte == b'|').filter_map(relation).collect::<Vec<_>>();
+    relations.split(|byte| *byte == b',').map(group).filter(|group| !group.is_empty()).collect()
 }
 
 /// The name in a relation: `perl:any (>= 5.36) <!nocheck>` is `perl`. One for another architecture than the package's

@@ -7,8 +7,12 @@ mod apk;
 mod dpkg;
 mod hints;
 mod holders;
+mod index;
 mod known;
 mod pacman;
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -22,6 +26,7 @@ pub(crate) use dpkg::cut as cut_dpkg_record;
 #[cfg(feature = "cli")]
 pub(crate) use hints::{ABOUT, is_provisioned};
 pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
+use index::Index;
 pub(crate) use known::known_owner;
 pub(crate) use pacman::cut as cut_pacman_list;
 
@@ -49,10 +54,14 @@ pub struct Package {
     pub licence: Option<Box<str>>,
     /// Its dependencies: one of each group is enough. Versions are left out.
     depends: Vec<Vec<Box<str>>>,
+    /// The same as dpkg has them, `Depends` and `Pre-Depends`: few packages are asked for them.
+    relations: Box<[u8]>,
     /// Other names that it answers to, without versions.
     provides: Vec<Box<str>>,
     /// True if every system has it: its files are likely to be met.
     is_core: bool,
+    /// True if it may be installed for several architectures.
+    is_of_several: bool,
     /// The bytes of its record in [`Database::bytes`].
     record: std::ops::Range<usize>,
     /// The position of its list of files, in the meaning of its format.
@@ -128,9 +137,10 @@ pub struct PackageId(usize);
 #[derive(Debug)]
 pub struct Database {
     format: Format,
+    /// In order of names.
     packages: Vec<Package>,
-    /// By name, in order of preference.
-    named: FxHashMap<Box<str>, Vec<PackageId>>,
+    /// The architecture that names without one mean, besides `all`; any where `None`.
+    architecture: Option<&'static str>,
     /// Those that answer to a name that is not theirs.
     providers: FxHashMap<Box<str>, Vec<PackageId>>,
     /// The records of all packages, one after the other: apk's file, dpkg's `status` and what `status.d` has, each `desc`.
@@ -138,6 +148,8 @@ pub struct Database {
     diversions: Vec<dpkg::Diversion>,
     /// Directories that are links in the sysroot, and where they lead: a list may have a file under either.
     merged: Vec<(RootfsPath, RootfsPath)>,
+    /// What all lists have, once it was asked for.
+    lists: OnceLock<Index>,
 }
 
 /// Packages, and what they depend on.
@@ -182,24 +194,60 @@ impl Database {
     }
 
     fn unindexed(format: Format, packages: Vec<Package>) -> Self {
-        let (named, providers) = (FxHashMap::default(), FxHashMap::default());
-        Self { format, packages, named, providers, bytes: Vec::new(), diversions: Vec::new(), merged: Vec::new() }
+        Self {
+            format,
+            packages,
+            architecture: None,
+            providers: FxHashMap::default(),
+            bytes: Vec::new(),
+            diversions: Vec::new(),
+            merged: Vec::new(),
+            lists: OnceLock::new(),
+        }
     }
 
-    fn index(&mut self, architecture: Option<&str>) {
+    fn index(&mut self, architecture: Option<&'static str>) {
+        self.architecture = architecture;
         self.packages.sort_by(|one, two| (&one.name, &one.architecture).cmp(&(&two.name, &two.architecture)));
-        for (place, package) in self.packages.iter().enumerate() {
-            let id = PackageId(place);
-            let qualified = format!("{}:{}", package.name, package.architecture);
-            self.named.entry(qualified.into_boxed_str()).or_default().push(id);
-            let is_ours = architecture.is_none_or(|ours| [ours, "all"].contains(&&*package.architecture));
-            if is_ours {
-                self.named.entry(package.name.clone()).or_default().push(id);
-                for name in &package.provides {
-                    self.providers.entry(name.clone()).or_default().push(id);
-                }
+        let mut providers: FxHashMap<Box<str>, Vec<PackageId>> = FxHashMap::default();
+        for (place, package) in self.packages.iter().enumerate().filter(|(_, package)| self.is_ours(package)) {
+            for name in &package.provides {
+                providers.entry(name.clone()).or_default().push(PackageId(place));
             }
         }
+        self.providers = providers;
+    }
+
+    /// Returns whether a name without an architecture may mean a package.
+    fn is_ours(&self, package: &Package) -> bool {
+        self.architecture.is_none_or(|ours| [ours, "all"].contains(&&*package.architecture))
+    }
+
+    /// The package of this very name, as `libssl3` or `libssl3:arm64`.
+    fn named(&self, name: &str) -> Option<PackageId> {
+        let (plain, architecture) = name.split_once(':').map_or((name, None), |(plain, of)| (plain, Some(of)));
+        let start = self.packages.partition_point(|package| &*package.name < plain);
+        let mut same = self.packages[start..].iter().take_while(|package| &*package.name == plain);
+        let place = same.position(|package| match architecture {
+            Some(of) => &*package.architecture == of,
+            None => self.is_ours(package),
+        });
+        place.map(|place| PackageId(start + place))
+    }
+
+    /// The packages that a package depends on: of each group the one that is installed, by its own name before one that
+    /// provides it, or the group itself.
+    fn needed(&self, id: PackageId) -> impl Iterator<Item = Result<PackageId, String>> {
+        let package = self.package(id);
+        let groups = match &*package.relations {
+            [] => Cow::Borrowed(&package.depends),
+            relations => Cow::Owned(dpkg::groups(relations)),
+        };
+        let one = |group: &Vec<Box<str>>| {
+            let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first().copied());
+            group.iter().find_map(|name| self.named(name)).or_else(by_role).ok_or_else(|| group.join(" | "))
+        };
+        groups.iter().map(one).collect::<Vec<_>>().into_iter()
     }
 
     /// The format of the database.
@@ -219,7 +267,7 @@ impl Database {
 
     /// The package of this name (as `libssl3` or `libssl3:arm64`), or one that provides it.
     pub fn find(&self, name: &str) -> Option<PackageId> {
-        self.named.get(name).or_else(|| self.providers.get(name))?.first().copied()
+        self.named(name).or_else(|| self.providers.get(name)?.first().copied())
     }
 
     /// The installed package that `name` was most likely meant to be: `libssl3` for `libsls3`, and for `ssl`.
@@ -289,14 +337,12 @@ impl Database {
             let mut next = first;
             while let Some(&(id, _)) = found.packages.get(next) {
                 next += 1;
-                for group in &self.package(id).depends {
-                    let by_name = group.iter().find_map(|name| self.named.get(name)?.first());
-                    let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first());
-                    match by_name.or_else(by_role) {
-                        Some(&needed) if !goes_on(id, needed) => {}
-                        Some(&needed) if seen.insert(needed) => found.packages.push((needed, place)),
-                        Some(_) => {}
-                        None => found.missing.push((id, group.join(" | "))),
+                for needed in self.needed(id) {
+                    match needed {
+                        Ok(needed) if !goes_on(id, needed) => {}
+                        Ok(needed) if seen.insert(needed) => found.packages.push((needed, place)),
+                        Ok(_) => {}
+                        Err(group) => found.missing.push((id, group)),
                     }
                 }
             }
@@ -322,62 +368,25 @@ impl Database {
     /// The package that each of `paths` belongs to, by the path that the database has it under, which in a merged /usr
     /// may be without `/usr`. Paths are real ones.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
-        let mut owners = vec![None; paths.len()];
-        // A path may be listed under each of these names.
-        let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
-        let mut open = 0;
-        for (at, path) in paths.iter().enumerate() {
-            let names = self.names(path);
-            open += usize::from(!names.is_empty());
-            names.into_iter().for_each(|name| wanted.entry(name).or_default().push(at));
+        let holders = self.listing(view, paths);
+        let mut ranks = vec![usize::MAX; self.packages.len()];
+        if holders.iter().any(|holders| holders.len() > 1) {
+            self.likely_first(paths).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
         }
-        // What is diverted is listed under the name that it lost.
-        let lost: Vec<_> = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from).collect();
-        let asked: FxHashSet<&[u8]> = wanted.keys().chain(lost).map(RootfsPath::relative).collect();
-        for id in self.likely_first(paths) {
-            if open == 0 {
-                break;
-            }
-            for listed in self.listed(view, id, &asked) {
-                for at in wanted.get(&self.diverted(self.package(id), listed)).into_iter().flatten() {
-                    open -= usize::from(owners[*at].is_none());
-                    owners[*at].get_or_insert(id);
-                }
-            }
-        }
-        owners
+        holders.into_iter().map(|holders| holders.into_iter().min_by_key(|id| ranks[id.0])).collect()
     }
 
     /// All packages: those that the names of `paths` lead to, those that each system has, then the rest; of two
     /// architectures that share a file the one first that a name without its architecture means.
     fn likely_first(&self, paths: &[RootfsPath]) -> impl Iterator<Item = PackageId> {
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
-        let named = paths.iter().flat_map(guesses).filter_map(|name| self.named.get(&*name)?.first().copied());
+        let named = paths.iter().flat_map(guesses).filter_map(|name| self.named(&name));
         let mut likely: Vec<PackageId> = named.filter(|id| seen.insert(*id)).collect();
-        let is_ours = |id: &PackageId| self.named.get(&self.package(*id).name).is_some_and(|ids| ids.contains(id));
+        let is_ours = |id: &PackageId| self.is_ours(self.package(*id));
         let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
         let (core, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(|id| self.package(*id).is_core);
         likely.extend(core.into_iter().chain(rest).chain(others).filter(|id| !seen.contains(id)));
         likely.into_iter()
-    }
-
-    /// The paths, of those whose text without the first slash is `asked` for, that the list of a package has.
-    fn listed(&self, view: &Sysroot, id: PackageId, asked: &FxHashSet<&[u8]>) -> Vec<RootfsPath> {
-        match &self.package(id).listing {
-            Listing::Files(lists) if self.format == Format::Dpkg => {
-                let bytes = read_first(view, lists).unwrap_or_default();
-                dpkg::listed(&bytes).filter(|path| asked.contains(path)).map(|it| RootfsPath::root().join(it)).collect()
-            }
-            Listing::None => Vec::new(),
-            Listing::Files(lists) => {
-                let files = read_first(view, lists).map(|it| self.format.files(&it)).unwrap_or_default();
-                files.into_iter().filter(|path| asked.contains(path.relative())).collect()
-            }
-            Listing::Record => {
-                let files = self.format.files(self.record(id));
-                files.into_iter().filter(|path| asked.contains(path.relative())).collect()
-            }
-        }
     }
 
     /// The names under which the list of a package, or its sums, may have what is really at `path`.
@@ -514,7 +523,9 @@ fn read_first(view: &Sysroot, files: &[RootfsPath]) -> Option<Vec<u8>> {
 fn text(bytes: &[u8]) -> Option<Box<str>> {
     let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
     // A name goes into messages and documents: what a terminal would take as a command does not.
-    let is_plain = !text.is_empty() && text.len() <= 256 && !text.contains(char::is_control);
+    let is_printable = |byte: u8| matches!(byte, b' '..=b'~');
+    let is_plain = text.bytes().all(is_printable) || !text.contains(char::is_control);
+    let is_plain = !text.is_empty() && text.len() <= 256 && is_plain;
     is_plain.then(|| text.into())
 }
 

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -107,6 +107,19 @@ impl Disk {
         }
     }
 
+    /// Opens the directory at `path`.
+    pub(super) fn folder(&self, path: &RootfsPath) -> io::Result<Folder> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&self.handle, OsStr::from_bytes(path.relative()), flags, Mode::empty(), how) {
+            Ok(folder) => Ok(Folder(folder)),
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+                Ok(Folder(rustix::fs::open(path.below(&self.root), flags, Mode::empty())?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Opens the regular file at `path` for reading.
     pub(super) fn file(&self, path: &RootfsPath) -> io::Result<File> {
         // The path is free of links; should one have come in its place, it stays inside.
@@ -118,6 +131,28 @@ impl Disk {
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => outside(&path.below(&self.root)),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// A directory whose files are opened by their names.
+#[derive(Debug)]
+pub(crate) struct Folder(OwnedFd);
+
+impl Folder {
+    /// Appends the bytes of a regular file, of at most `limit` bytes, to `into`; false where there is none.
+    pub(crate) fn read(&self, name: &[u8], limit: usize, into: &mut Vec<u8>) -> bool {
+        if name.contains(&b'/') || matches!(name, b"" | b"." | b"..") {
+            return false;
+        }
+        let Ok(file) = rustix::fs::openat(&self.0, OsStr::from_bytes(name), flags(), Mode::empty()) else {
+            return false;
+        };
+        let before = into.len();
+        let is_read = File::from(file).take(limit as u64 + 1).read_to_end(into).is_ok_and(|length| length <= limit);
+        if !is_read {
+            into.truncate(before);
+        }
+        is_read
     }
 }
 

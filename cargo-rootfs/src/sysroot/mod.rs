@@ -30,6 +30,7 @@ mod way;
 
 #[cfg(feature = "cli")]
 pub(crate) use ahead::cores;
+pub(crate) use disk::Folder;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
 use way::Way;
@@ -307,6 +308,11 @@ impl Sysroot {
         let mut bytes = Vec::with_capacity(length as usize + 32);
         file.take(limit as u64 + 1).read_to_end(&mut bytes).ok()?;
         (bytes.len() <= limit).then_some(bytes)
+    }
+
+    /// The directory at a path without links, for reading many of its files. The look-up is not recorded.
+    pub(crate) fn folder(&self, path: &RootfsPath) -> Option<Folder> {
+        self.disk.folder(path).ok()
     }
 
     /// Returns whether a file is at a path without links. The look-up is not recorded.
