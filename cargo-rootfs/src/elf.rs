@@ -23,6 +23,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod words;
 
 use std::io;
 
@@ -38,7 +39,7 @@ pub use carried::{Carrier, ENDS};
 pub use head::Head;
 pub use imports::Symbols;
 pub use paths::PathText;
-pub(crate) use paths::stands_alone;
+pub(crate) use paths::words_in;
 use raw::Raw;
 pub use reader::{Buffers, ReadAt};
 use reader::{MAX_PART, Reader};

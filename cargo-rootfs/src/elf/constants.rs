@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::imports::fill;
 use super::strings::parts;
+use super::words::Words;
 use super::{Bytes, Object, ReadAt};
 
 const CHUNK: usize = 64 << 10;
@@ -24,7 +25,7 @@ impl Object {
     ///
     /// Those of reading.
     pub fn constants_with<F: ReadAt + ?Sized>(&self, file: &F, words: &[&[u8]]) -> io::Result<BTreeSet<Bytes>> {
-        let words = Words::new(words);
+        let words = Words::new(words.iter().copied(), is_part);
         let mut texts = BTreeSet::new();
         let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
         for (offset, length) in parts(file)? {
@@ -35,7 +36,11 @@ impl Object {
                 let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
                 let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
                 let bytes = &chunk[..filled];
-                texts.extend(words.find(bytes).take(MANY).map(|place| Bytes::from(around(bytes, place))));
+                words.runs(bytes, |run| {
+                    if words.place(&bytes[run.clone()]).is_some() && texts.len() <= MANY {
+                        texts.insert(Bytes::from(around(bytes, run)));
+                    }
+                });
                 if filled < CHUNK || texts.len() > MANY {
                     break;
                 }
@@ -46,50 +51,11 @@ impl Object {
     }
 }
 
-/// Words to look for, in one pass over a text: many words cost what one does.
-struct Words<'w> {
-    words: BTreeSet<&'w [u8]>,
-    /// The bytes that one of them begins with.
-    begins: [bool; 256],
+/// Returns whether a byte is part of a word.
+fn is_part(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    letter | (byte.wrapping_sub(b'0') < 10) | (byte == b'_') | (byte == b'-')
 }
-
-impl<'w> Words<'w> {
-    fn new(words: &[&'w [u8]]) -> Self {
-        let mut begins = [false; 256];
-        words.iter().filter_map(|word| word.first()).for_each(|byte| begins[usize::from(*byte)] = true);
-        Self { words: words.iter().copied().collect(), begins }
-    }
-
-    /// The places of the words that stand whole in `text`.
-    fn find<'t>(&'t self, text: &'t [u8]) -> impl Iterator<Item = Range<usize>> + 't {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            while at < text.len() {
-                if !IS_WORD[usize::from(text[at])] {
-                    at += 1;
-                    continue;
-                }
-                let start = at;
-                at += text[at..].iter().take_while(|byte| IS_WORD[usize::from(**byte)]).count();
-                if self.begins[usize::from(text[start])] && self.words.contains(&text[start..at]) {
-                    return Some(start..at);
-                }
-            }
-            None
-        })
-    }
-}
-
-/// Bytes that a word is made of.
-const IS_WORD: [bool; 256] = {
-    let mut is_word = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        is_word[byte] = (byte as u8).is_ascii_alphanumeric() || byte == b'_' as usize || byte == b'-' as usize;
-        byte += 1;
-    }
-    is_word
-};
 
 /// The printable text around a word.
 fn around(text: &[u8], word: Range<usize>) -> &[u8] {

@@ -10,6 +10,7 @@ use memchr::memchr_iter;
 
 use super::imports::fill;
 use super::strings::{CHUNK, MAX_BYTES, parts};
+use super::words::Words;
 use super::{Bytes, Object, ReadAt};
 
 /// The longest path; those that programs have compiled in are shorter by far.
@@ -62,29 +63,63 @@ impl Object {
     pub fn words_of<F: ReadAt + ?Sized>(&self, file: &F, words: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
         /// Larger files are interpreters and compilers with all their libraries in them.
         const MOST: u64 = 16 << 20;
+        let words = programs(words);
         let mut found = BTreeSet::new();
-        if words.is_empty() {
-            return Ok(Vec::new());
-        }
+        let mut chunk = vec![0; CHUNK];
         for (offset, length) in parts(file)? {
-            let mut text = vec![0; usize::try_from(length.min(MOST)).unwrap_or_default()];
-            let filled = fill(file, &mut text, offset)?;
-            text.truncate(filled);
-            let left = words.iter().enumerate().filter(|(at, word)| !found.contains(at) && stands_alone(&text, word));
-            let new: Vec<usize> = left.map(|(at, _)| at).collect();
-            found.extend(new);
+            let (length, mut at) = (length.min(MOST), 0);
+            while at < length && found.len() < words.len() {
+                let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
+                let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
+                let is_last = filled < wanted || at + filled as u64 == length;
+                find(&words, &chunk[..filled], at == 0, is_last, &mut found);
+                if is_last {
+                    break;
+                }
+                // A word that is cut off is looked at in the next chunk.
+                at += (filled - 2 * MAX_PATH) as u64;
+            }
         }
         Ok(found.into_iter().collect())
     }
 }
 
-/// Returns whether a word is in a text, and no part of a longer one; it may follow `%s`.
-pub(crate) fn stands_alone(text: &[u8], word: &[u8]) -> bool {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte);
-    memchr::memmem::find_iter(text, word).any(|start| {
-        let (before, after) = (&text[..start], text.get(start + word.len()).copied().unwrap_or(0));
-        !is_name(after) && (before.last().is_none_or(|byte| !is_name(*byte)) || before.ends_with(b"%s"))
-    })
+/// The indices of those of `words` that stand alone in a text.
+pub(crate) fn words_in(text: &[u8], words: &[Box<[u8]>]) -> Vec<usize> {
+    let mut found = BTreeSet::new();
+    find(&programs(words), text, true, true, &mut found);
+    found.into_iter().collect()
+}
+
+/// Words that are names of programs; of another form than [`is_part`] has it hardly any is.
+fn programs<'w>(words: &'w [Box<[u8]>]) -> Words<'w, impl Fn(u8) -> bool + Copy> {
+    Words::new(words.iter().map(|word| &**word), is_part).or_behind(b's')
+}
+
+/// Returns whether a byte is part of a program's name.
+fn is_part(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    letter | (byte.wrapping_sub(b'0') < 10) | (byte == b'_') | (byte == b'-') | (byte == b'.') | (byte == b'+')
+}
+
+/// Adds the words that stand alone in a part of a text, which may be its first and its last one, to `found`.
+fn find(
+    words: &Words<'_, impl Fn(u8) -> bool + Copy>,
+    text: &[u8],
+    is_first: bool,
+    is_last: bool,
+    found: &mut BTreeSet<usize>,
+) {
+    words.runs(text, |run| {
+        if (run.start == 0 && !is_first) || (run.end == text.len() && !is_last) {
+            return;
+        }
+        let (before, word) = (&text[..run.start], &text[run]);
+        found.extend(words.place(word));
+        if before.last() == Some(&b'%') {
+            found.extend(word.strip_prefix(b"s").and_then(|word| words.place(word)));
+        }
+    });
 }
 
 /// Looks through a part of the file.

@@ -3,6 +3,7 @@
 //! Names in programs count where they look accounts up, and names in configuration where a user or group is expected.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use super::place::Layout;
 use super::worklist::Worklist;
@@ -35,7 +36,7 @@ pub(super) type Accounts = BTreeMap<&'static str, RootfsPath>;
 pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Accounts {
     let mut found = Accounts::new();
     let functions: Vec<Box<[u8]>> = LOOKUPS.iter().map(|name| Box::from(name.as_bytes())).collect();
-    let names: Vec<&[u8]> = known().map(str::as_bytes).collect();
+    let names: Vec<&[u8]> = known().iter().map(|name| name.as_bytes()).collect();
     let mut seen: BTreeSet<FileId> = BTreeSet::new();
     let closures = worklist.worked.closures.iter();
     let files = closures.flat_map(|closure| {
@@ -79,9 +80,10 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, accounts: &Accounts) -> Result<()
     Ok(())
 }
 
-fn known() -> impl Iterator<Item = &'static str> {
-    let names: BTreeSet<&str> = PASSWD.lines().chain(GROUP.lines()).filter_map(|line| line.split(':').next()).collect();
-    names.into_iter()
+fn known() -> &'static BTreeSet<&'static str> {
+    static KNOWN: OnceLock<BTreeSet<&str>> = OnceLock::new();
+    let lines = || PASSWD.lines().chain(GROUP.lines());
+    KNOWN.get_or_init(|| lines().filter_map(|line| line.split(':').next()).collect())
 }
 
 fn line(file: &'static str, name: &str) -> Option<&'static str> {
@@ -94,12 +96,17 @@ fn is_libc(name: &[u8]) -> bool {
 
 /// The accounts that one text among constants names: it is such a name, or says that one is a user or group.
 fn in_constant(text: &Bytes) -> Vec<&'static str> {
-    let text = String::from_utf8_lossy(text);
-    match known().find(|name| *name == text) {
+    match account(text) {
         Some(name) if WORDS.contains(&name) => Vec::new(),
         Some(name) => vec![name],
-        None => in_line(&text),
+        None => in_line(&**text),
     }
+}
+
+/// The known account of this name.
+fn account(name: &[u8]) -> Option<&'static str> {
+    let name = std::str::from_utf8(name).ok()?;
+    known().get(name).copied()
 }
 
 fn is_configuration(path: &RootfsPath) -> bool {
@@ -122,27 +129,39 @@ fn in_configuration(view: &mut Sysroot, path: &RootfsPath) -> Vec<&'static str> 
 /// The user and the group of a line of tmpfiles.d(5).
 fn of_tmpfiles(line: &str) -> Vec<&'static str> {
     let fields = line.split_whitespace().skip(3).take(2);
-    fields.filter_map(|field| known().find(|name| *name == field)).collect()
+    fields.filter_map(|field| account(field.as_bytes())).collect()
 }
 
 /// Names behind a word such as `user`, `Group=` or `chown`.
-fn in_line(line: &str) -> Vec<&'static str> {
-    let is_between = |c: char| c.is_whitespace() || "=:;\"',(){}".contains(c);
-    let words: Vec<&str> = line.split(is_between).filter(|word| !word.is_empty()).collect();
+fn in_line(line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'static str> {
+    let is_between =
+        |byte: &u8| matches!(byte, 0..=b' ' | b'=' | b':' | b';' | b'"' | b'\'' | b',' | b'(' | b')' | b'{' | b'}');
     let mut found = Vec::new();
-    for (at, word) in words.iter().enumerate() {
-        let word = word.to_ascii_lowercase();
-        // `su root adm` and `create 0640 www-data adm` of logrotate(8), `chown www-data:adm`.
-        let reach = match word.as_str() {
-            "chown" | "chgrp" | "su" => 2,
-            "create" => 3,
-            word if ["user", "group", "groups", "owner"].iter().any(|end| word.ends_with(end)) => 1,
-            _ => 0,
-        };
-        let behind = words.iter().skip(at + 1).take(reach);
-        found.extend(behind.filter_map(|word| known().find(|name| name == word)));
+    // The number of words that the last such word is about.
+    let mut reach: usize = 0;
+    for word in line.as_ref().split(is_between).filter(|word| !word.is_empty()) {
+        if reach > 0 {
+            found.extend(account(word));
+        }
+        reach = reach.saturating_sub(1).max(self::reach(word));
     }
     found
+}
+
+/// The number of words behind `word` of which each may be an account.
+fn reach(word: &[u8]) -> usize {
+    let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+    let ends_with = |end: &str| {
+        let rest = word.len().checked_sub(end.len());
+        rest.is_some_and(|rest| word[rest..].eq_ignore_ascii_case(end.as_bytes()))
+    };
+    // `su root adm` and `create 0640 www-data adm` of logrotate(8), `chown www-data:adm`.
+    match word.last().map(u8::to_ascii_lowercase) {
+        Some(b'n' | b'p' | b'u' | b'e' | b'r' | b's') if is("chown") || is("chgrp") || is("su") => 2,
+        Some(b'e') if is("create") => 3,
+        Some(b'r' | b'p' | b's') if ["user", "group", "groups", "owner"].into_iter().any(ends_with) => 1,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::offers::Offers;
 use super::prefixes::prefix_of;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
-use crate::elf::stands_alone;
+use crate::elf::words_in;
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
@@ -406,7 +406,7 @@ impl Weighing<'_, '_, '_, '_> {
             None => {
                 // A script.
                 let text = self.worklist.view.read_small(&subject.realpath, LONGEST_SCRIPT).unwrap_or_default();
-                (0..names.len()).filter(|at| stands_alone(&text, &names[*at])).collect()
+                words_in(&text, &names)
             }
         };
         for at in words {

@@ -1,0 +1,79 @@
+//! Words of a text: many are looked for in one pass, which costs what one does.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+/// The bytes that are classified at once, which compilers make few instructions of.
+const BLOCK: usize = 256;
+
+/// Words, each with its place among all, and the class of bytes that words are made of.
+pub(super) struct Words<'w, C> {
+    places: FxHashMap<&'w [u8], usize>,
+    /// The pairs of bytes that one of them begins with.
+    pairs: Box<[u64; 1 << 10]>,
+    is_part: C,
+}
+
+impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
+    /// These words, of which each has only bytes for which `is_part` is true. Others are never found.
+    pub(super) fn new(words: impl Iterator<Item = &'w [u8]>, is_part: C) -> Self {
+        let places: FxHashMap<&[u8], usize> = words.enumerate().map(|(place, word)| (word, place)).collect();
+        let mut words = Self { pairs: Box::new([0; 1 << 10]), is_part, places: FxHashMap::default() };
+        for word in places.keys() {
+            match word {
+                [first, second, ..] => words.may_begin(*first, *second),
+                [first] => (0..=u8::MAX).for_each(|second| words.may_begin(*first, second)),
+                [] => {}
+            }
+        }
+        Self { places, ..words }
+    }
+
+    /// The same, with runs of bytes that are `before` and a word.
+    pub(super) fn or_behind(mut self, before: u8) -> Self {
+        let firsts: Vec<u8> = self.places.keys().filter_map(|word| word.first().copied()).collect();
+        firsts.into_iter().for_each(|first| self.may_begin(before, first));
+        self
+    }
+
+    fn may_begin(&mut self, first: u8, second: u8) {
+        self.pairs[usize::from(first) << 2 | usize::from(second >> 6)] |= 1 << (second & 63);
+    }
+
+    /// The number of words.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The place of a word.
+    pub(super) fn place(&self, word: &[u8]) -> Option<usize> {
+        self.places.get(word).copied()
+    }
+
+    /// Gives `each` the runs of bytes in `text` that may be one of the words, and most likely are none.
+    pub(super) fn runs(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
+        let mut parts = [0_u8; BLOCK + 1];
+        for (number, block) in text.chunks(BLOCK).enumerate() {
+            parts[1..].iter_mut().zip(block).for_each(|(part, byte)| *part = u8::from((self.is_part)(*byte)));
+            let mut begins = [0_u8; BLOCK];
+            for (at, begin) in begins.iter_mut().enumerate().take(block.len()) {
+                *begin = parts[at + 1] & !parts[at];
+            }
+            parts[0] = parts[block.len()];
+            for (eight, begins) in begins.chunks_exact(8).enumerate() {
+                let mut begins = begins.iter().rev().fold(0, |all, begin| all << 8 | u64::from(*begin));
+                while begins != 0 {
+                    let start = number * BLOCK + eight * 8 + (begins.trailing_zeros() / 8) as usize;
+                    begins &= begins - 1;
+                    let (first, second) = (text[start], text.get(start + 1).copied().unwrap_or(0));
+                    let pairs = self.pairs[usize::from(first) << 2 | usize::from(second >> 6)];
+                    if pairs >> (second & 63) & 1 == 1 {
+                        let length = text[start..].iter().take_while(|byte| (self.is_part)(**byte)).count();
+                        each(start..start + length);
+                    }
+                }
+            }
+        }
+    }
+}
