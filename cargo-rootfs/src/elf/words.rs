@@ -77,3 +77,27 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_wherever_they_stand() {
+        let words =
+            Words::new([&b"ab"[..], b"a", b"xy-z"].into_iter(), |byte| byte.is_ascii_lowercase() || byte == b'-');
+        for before in [0, 1, 7, BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK - 3] {
+            let mut text = vec![b'.'; before];
+            text.extend(b"ab.abc.a.xy-z.xy.-ab.q");
+            let mut found = Vec::new();
+            words.runs(&text, |run| {
+                found.extend(words.place(&text[run.clone()]).map(|place| (run.start - before, place)))
+            });
+            assert_eq!(found, [(0, 0), (7, 1), (9, 2)], "{before}");
+        }
+        let behind = Words::new([&b"xy"[..]].into_iter(), |byte| byte.is_ascii_lowercase()).or_behind(b's');
+        let mut runs = Vec::new();
+        behind.runs(b"%sxy sa xy", |run| runs.push(run));
+        assert_eq!(runs, [1..4, 8..10]);
+    }
+}
