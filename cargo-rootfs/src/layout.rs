@@ -10,6 +10,7 @@ mod closures;
 mod configuration;
 mod gathered;
 mod includes;
+mod installed;
 mod joined;
 #[cfg(feature = "cli")]
 mod libc;
@@ -48,7 +49,6 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Result, Warning};
-use crate::packages::Database;
 use crate::path::RootfsPath;
 use crate::policy::{self, Policy};
 use crate::proof::{self, Claim};
@@ -58,8 +58,9 @@ use crate::runtime::{Rule, Runtime};
 use crate::shortage::Fault;
 pub use crate::shortage::Shortage;
 use crate::sysroot::Sysroot;
-use crate::target::{Machine, Target};
+use crate::target::Target;
 use crate::template::Template;
+use installed::Installed;
 #[cfg(feature = "cli")]
 pub(crate) use libc::check_tools;
 pub use licenses::Licenses;
@@ -213,7 +214,7 @@ pub struct Assembly {
     pub absent: Vec<PathBuf>,
     /// The sysroot, for what is asked of it later.
     sysroot: PathBuf,
-    machine: Machine,
+    installed: Installed,
     /// The rows of policy that were at work.
     #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
     pub(crate) policy: Arc<Policy>,
@@ -226,7 +227,7 @@ impl Assembly {
     pub fn find_owners(&mut self) -> Result<()> {
         let mut sysroot = Sysroot::open(&self.sysroot)?;
         let has_owners = self.rootfs.iter().any(|(_, entry)| entry.package.is_some());
-        if let Some(database) = Database::open(&mut sysroot, self.machine).filter(|_| !has_owners) {
+        if let Some(database) = self.installed.database(&mut sysroot).filter(|_| !has_owners) {
             owners::Owners::default().find(&mut self.rootfs, &mut sysroot, &database);
         }
         Ok(())
@@ -241,7 +242,7 @@ impl Assembly {
     pub(crate) fn packed_packages(
         &self,
     ) -> Result<(Vec<PackedPackage>, Option<(String, Option<String>, Option<String>)>)> {
-        packed::find(&self.rootfs, &self.sysroot, self.machine)
+        packed::find(&self.rootfs, &self.sysroot, &self.installed)
     }
 }
 
@@ -293,7 +294,8 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let template = Template::load(&content.template, Utf8Path::new("."))?;
     let policy = Arc::new(Policy::new(template.policy.iter().chain(&content.policy).cloned().collect()));
     let mut notices = Notices { warnings: template.warnings.clone(), faults: Vec::new() };
-    let brief = Brief { target, content, template: &template, policy: &policy };
+    let installed = Installed::new(target.machine());
+    let brief = Brief { target, content, template: &template, policy: &policy, installed: &installed };
     let seeds = Seeds::find(&mut view, brief, artifacts, &mut notices)?;
     let gathered = seeds.gather(&mut view, brief, &mut notices)?;
     gathered.lay_out(view, brief, notices)
@@ -306,6 +308,7 @@ struct Brief<'b> {
     content: &'b Content,
     template: &'b Template,
     policy: &'b Arc<Policy>,
+    installed: &'b Installed,
 }
 
 /// Things to tell, beside the stages: all of them in one run, not the first one.

@@ -51,7 +51,7 @@ impl Seeds {
         brief: Brief<'b>,
         notices: &mut Notices,
     ) -> Result<Gathered<'b>, Refusal> {
-        let Brief { target, content, template, policy } = brief;
+        let Brief { target, content, policy, installed, .. } = brief;
         let Notices { warnings, faults } = notices;
         let machine = target.machine();
         let mut rules = match content.runtime {
@@ -62,13 +62,13 @@ impl Seeds {
                     runtime::Runtime::Rules => Some(Weigh::Tell),
                     _ => None,
                 };
-                Some(Runtime::new(view, policy, machine, template, &content.rules, weigh))
+                Some(Runtime::new(view, brief, weigh))
             }
         };
         let mut worklist = Worklist::new(view, &mut self.resolvers, target);
         worklist.ask(std::mem::take(&mut self.roots));
         let widened = if content.runtime == runtime::Runtime::Packages { worklist.tools() } else { Vec::new() };
-        let packaged = packaged::take(worklist.view, policy, machine, &content.packages, &widened);
+        let packaged = packaged::take(worklist.view, policy, installed, &content.packages, &widened);
         worklist.bring(packaged.roots);
         if let Some(rules) = &mut rules {
             let data = includes::files(&self.includes).into_iter().chain(packaged.taken.paths().cloned());
@@ -145,7 +145,7 @@ fn passed_over(closures: &[Closure], machine: Machine) -> impl Iterator<Item = W
 impl Gathered<'_> {
     /// Puts everything at its place.
     pub(super) fn lay_out(mut self, mut view: Sysroot, brief: Brief<'_>, notices: Notices) -> Result<Planned, Refusal> {
-        let Brief { target, content, template, policy } = brief;
+        let Brief { target, content, template, policy, installed } = brief;
         let Notices { mut warnings, .. } = notices;
         let machine = target.machine();
         let Self { seeds, roots, closures, variants, .. } = &self;
@@ -169,7 +169,7 @@ impl Gathered<'_> {
         accounts::lay_out(&mut layout, &self.accounts)?;
         layout.top_links();
         layout.second_names(&seeds.tools)?;
-        records::lay_out(&mut layout, machine, content.records, content.licenses)?;
+        records::lay_out(&mut layout, installed, content.records, content.licenses)?;
         warnings.extend(std::mem::take(&mut layout.surprises).warnings());
         let rootfs = layout.finish()?;
         warnings.extend(includes::dangling(&seeds.includes, &rootfs));
@@ -203,7 +203,7 @@ impl Gathered<'_> {
             inputs,
             absent,
             sysroot: view.root().to_owned(),
-            machine,
+            installed: installed.clone(),
             policy: policy.clone(),
         };
         Ok(Planned { assembly, claims, follows: content.dlopen, given, view })

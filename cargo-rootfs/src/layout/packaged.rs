@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::installed::Installed;
 use super::root::Root;
 use super::take::{Taken, Taking};
 use crate::error::{Error, Warning};
@@ -43,7 +44,7 @@ struct Wanted {
 pub(super) fn take(
     view: &mut Sysroot,
     policy: &Arc<Policy>,
-    machine: Machine,
+    installed: &Installed,
     names: &[String],
     tools: &[(String, RootfsPath)],
 ) -> Packaged {
@@ -52,7 +53,8 @@ pub(super) fn take(
     if names.is_empty() && tools.is_empty() {
         return packaged;
     }
-    let Some(database) = Database::open(view, machine) else {
+    let machine = installed.machine();
+    let Some(database) = installed.database(view) else {
         let flag = if names.is_empty() { "--runtime packages" } else { "--with-package" };
         packaged.faults.push(no_database(view, flag).into());
         return packaged;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::installed::Installed;
 use super::licenses;
 use crate::distro::{OS_RELEASE, OsRelease};
 use crate::error::Result;
-use crate::packages::{About, Database, Format, PackageId};
+use crate::packages::{About, Format, PackageId};
 use crate::path::RootfsPath;
 use crate::rootfs::{OwningPackage, Rootfs};
 use crate::sysroot::Sysroot;
-use crate::target::Machine;
 
 /// A package with a file in a rootfs.
 #[derive(Debug)]
@@ -44,14 +44,18 @@ type Named = (String, Option<String>, Option<String>);
 const LONGEST: usize = 8 << 20;
 
 /// The packages, by name, and the distribution that they are of.
-pub(super) fn find(rootfs: &Rootfs, sysroot: &Path, machine: Machine) -> Result<(Vec<PackedPackage>, Option<Named>)> {
+pub(super) fn find(
+    rootfs: &Rootfs,
+    sysroot: &Path,
+    installed: &Installed,
+) -> Result<(Vec<PackedPackage>, Option<Named>)> {
     let mut view = Sysroot::open(sysroot)?;
     let at = |path: &str| RootfsPath::root().join(path.as_bytes());
     let text = OS_RELEASE.iter().find_map(|path| view.read_small(&at(path), 64 << 10)).unwrap_or_default();
     let os_release = OsRelease::new(String::from_utf8_lossy(&text));
     let value = |key: &str| os_release.value(key).map(str::to_owned);
     let distribution = value("ID").map(|id| (id, value("VERSION_ID"), value("PRETTY_NAME")));
-    let Some(database) = Database::open(&mut view, machine) else { return Ok((Vec::new(), distribution)) };
+    let Some(database) = installed.database(&mut view) else { return Ok((Vec::new(), distribution)) };
 
     let mut owners: Vec<Arc<OwningPackage>> = Vec::new();
     for package in rootfs.iter().filter_map(|(_, entry)| entry.package.as_ref()) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use super::installed::Installed;
 use super::licenses::{self, Licenses};
 use super::owners::Owners;
 use super::place::{IfThere, Layout};
@@ -17,7 +18,6 @@ use crate::error::Result;
 use crate::packages::{self, Database, Format, PackageId};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
-use crate::target::Machine;
 
 /// The packing of records of packages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,11 +35,16 @@ const DPKG: &str = "/var/lib/dpkg";
 const LONGEST: usize = 64 << 10;
 
 /// Finds the owners of all files, and adds their records and licences.
-pub(super) fn lay_out(layout: &mut Layout<'_>, machine: Machine, records: Records, licenses: Licenses) -> Result<()> {
+pub(super) fn lay_out(
+    layout: &mut Layout<'_>,
+    installed: &Installed,
+    records: Records,
+    licenses: Licenses,
+) -> Result<()> {
     if (records, licenses) == (Records::None, Licenses::None) {
         return Ok(());
     }
-    let Some(database) = Database::open(layout.view, machine) else { return Ok(()) };
+    let Some(database) = installed.database(layout.view) else { return Ok(()) };
     if records == Records::Auto {
         distribution(layout)?;
     }

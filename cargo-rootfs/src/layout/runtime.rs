@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use super::Brief;
+use super::installed::Installed;
 use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::scripts::Script;
@@ -27,9 +29,7 @@ use super::worklist::Worklist;
 use crate::elf::Bytes;
 use crate::error::{Error, Result, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
-use crate::packages::Database;
 use crate::path::RootfsPath;
-use crate::policy::Policy;
 use crate::resolve::{Closure, FileId, Libc};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::runtime::{NewBody, Rule, Rules, Triggered};
@@ -61,8 +61,7 @@ pub(super) struct Runtime<'t> {
     evidence: Option<Evidence>,
     /// The numbers of roots, others and taken files that were matched so far.
     looked: (usize, usize, usize),
-    /// The database of installed packages, if it was requested and exists.
-    database: Option<Option<Database>>,
+    installed: &'t Installed,
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
     /// The functions of which no import was seen yet, and the files that were looked at for them.
@@ -98,17 +97,12 @@ impl Call {
 }
 
 impl<'t> Runtime<'t> {
-    pub(super) fn new(
-        view: &mut Sysroot,
-        policy: &Arc<Policy>,
-        machine: Machine,
-        template: &'t Template,
-        own: &[Rule],
-        weigh: Option<Weigh>,
-    ) -> Self {
+    pub(super) fn new(view: &mut Sysroot, brief: Brief<'t>, weigh: Option<Weigh>) -> Self {
+        let Brief { target, content, template, policy, installed } = brief;
+        let machine = target.machine();
         let triplet = machine.multiarch();
         let lib = library_folders(view, triplet);
-        let own = template.rules.iter().chain(own).cloned().collect();
+        let own = template.rules.iter().chain(&content.rules).cloned().collect();
         let bindings = Bindings { triplet, lib: &lib, ..Bindings::default() };
         let rules = Rules::new(own, &bindings);
         let evidence = weigh.map(|weigh| Evidence::new(weigh, &bindings));
@@ -125,7 +119,7 @@ impl<'t> Runtime<'t> {
             lib,
             fired: BTreeSet::new(),
             looked: (0, 0, 0),
-            database: None,
+            installed,
             paths: FxHashSet::default(),
             names: FxHashSet::default(),
             taken: Taken::new(policy),

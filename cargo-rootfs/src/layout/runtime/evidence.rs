@@ -156,7 +156,7 @@ impl Weighing<'_, '_, '_, '_> {
         named.retain(|(_, it)| self.is_open(it));
 
         let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
-        let opened = runtime.database.take().unwrap_or_else(|| Database::open(view, runtime.machine));
+        let opened = runtime.installed.database(view);
         let holders = opened.as_ref().map(|database| {
             let paths =
                 subjects.iter().map(|it| it.realpath.clone()).chain(named.iter().map(|(_, it)| it.real.clone()));
@@ -193,7 +193,6 @@ impl Weighing<'_, '_, '_, '_> {
                 self.evidence.offers.path(named, &subjects[*at].name, subjects[*at].reach == Reach::Project, None, 0);
             }
         }
-        self.runtime.database = Some(opened);
     }
 
     /// Rules that wait for a path among constants.

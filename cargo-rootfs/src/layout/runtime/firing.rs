@@ -7,7 +7,7 @@ use super::super::{libraries, tools};
 use super::{Runtime, image_file, prefixes};
 use crate::error::Error;
 use crate::glob::{Bindings, Glob, bind};
-use crate::packages::{self, Database};
+use crate::packages;
 use crate::path::RootfsPath;
 use crate::rootfs::Origin;
 use crate::runtime::{Rule, WordsOf};
@@ -71,8 +71,7 @@ impl Firing<'_, '_, '_> {
         let modules = globs(&self.rule.modules, &self.bindings);
         let exclude = globs(&self.rule.exclude, &self.bindings);
         let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
-        let database = runtime.database.get_or_insert_with(|| Database::open(view, runtime.machine));
-        let Some(database) = database else { return };
+        let Some(database) = runtime.installed.database(view) else { return };
         let Some(id) = database.owners(view, std::slice::from_ref(self.because))[0] else { return };
         let is_module = |path: &RootfsPath| modules.iter().any(|glob| glob.matches(path).is_some());
         for (id, files) in database.modules(view, id, is_module) {
