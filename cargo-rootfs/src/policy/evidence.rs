@@ -1,15 +1,20 @@
 //! Constants and packages as evidence: ELF files that need nothing else, paths that name nothing, files of packages that
 //! no root has a use for.
 
+use rustc_hash::FxHashMap;
+
 use crate::glob::{Bindings, Glob, bind};
 use crate::path::RootfsPath;
 use crate::rows::{Reader, embedded};
 
+/// Patterns by the text before their first wildcard: there are hundreds.
+type Names = FxHashMap<Box<[u8]>, Vec<Glob>>;
+
 /// The rows of `templates/policy/evidence.toml`, bound to one sysroot.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    self_contained: Vec<Glob>,
-    common: Vec<Glob>,
+    self_contained: Names,
+    common: Names,
     self_contained_packages: Vec<Glob>,
     general: Vec<Glob>,
     programs: Vec<Glob>,
@@ -25,11 +30,15 @@ impl Judge {
             let texts = lists.flat_map(|(key, datum)| reader.texts(key, datum)).flat_map(|text| bind(&text, bindings));
             texts.flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect::<Vec<_>>()
         };
-        let self_contained_packages = list("self-contained-packages");
+        let names = |key: &str| {
+            let mut names = Names::default();
+            list(key).into_iter().for_each(|glob| names.entry(glob.prefix().into()).or_default().push(glob));
+            names
+        };
         Self {
-            self_contained: list("self-contained"),
-            common: list("common"),
-            self_contained_packages,
+            self_contained: names("self-contained"),
+            common: names("common"),
+            self_contained_packages: list("self-contained-packages"),
             general: list("general"),
             programs: list("programs"),
             left_out: list("left-out"),
@@ -67,6 +76,7 @@ impl Judge {
     }
 }
 
-fn is_among(globs: &[Glob], name: &[u8]) -> bool {
-    globs.iter().any(|glob| name.starts_with(glob.prefix()) && glob.matches_name(name).is_some())
+fn is_among(names: &Names, name: &[u8]) -> bool {
+    let with = |length| names.get(&name[..length]).into_iter().flatten();
+    (0..=name.len()).flat_map(with).any(|glob| glob.matches_name(name).is_some())
 }
