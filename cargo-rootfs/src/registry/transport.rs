@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use ureq::config::ConfigBuilder;
 use ureq::http::{Method, Request, Response, Uri, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Body, SendBody};
 
 use super::answer::Refused;
@@ -53,7 +55,10 @@ impl Settings {
 
 /// The transport of one repository.
 pub(super) struct Transport<'i> {
-    agent: Agent,
+    plain: Agent,
+    /// The agent of https. To read the certificates that it trusts takes a while.
+    secure: OnceLock<Agent>,
+    is_insecure: bool,
     pub(super) reference: Reference,
     /// `https://HOST`
     base: String,
@@ -109,10 +114,11 @@ impl<'i> Transport<'i> {
     pub(super) fn connect(reference: &Reference, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
         let host = reference.api_host();
         let is_insecure = settings.insecure.iter().any(|insecure| insecure == host);
-        let agent = agent(is_insecure)?;
         let found = credentials::find(reference, &settings.credentials);
         let mut transport = Transport {
-            agent,
+            plain: configured().build().new_agent(),
+            secure: OnceLock::new(),
+            is_insecure,
             reference: reference.clone(),
             base: format!("https://{host}"),
             found,
@@ -129,15 +135,16 @@ impl<'i> Transport<'i> {
                 transport.base = format!("https://{host}");
             }
         }
-        let answer = plain.unwrap_or_else(|| transport.ping()).map_err(|error| unreachable_registry(host, error))?;
+        let mut answer =
+            plain.unwrap_or_else(|| transport.ping()).map_err(|error| unreachable_registry(host, error))?;
         match answer.status {
-            200..=299 => Ok(transport),
-            401 => {
-                transport.learn(&answer);
-                Ok(transport)
-            }
-            _ => Err(transport.error("use", &answer.refused())),
+            200..=299 => {}
+            401 => transport.learn(&answer),
+            _ => return Err(transport.error("use", &answer.refused())),
         }
+        // A connection is used again once the answer was read.
+        let _ = answer.bytes();
+        Ok(transport)
     }
 
     fn ping(&self) -> Result<Answer> {
@@ -253,21 +260,33 @@ impl<'i> Transport<'i> {
         }
         let malformed =
             |error| Error::failed(format!("cannot send a request to `{}`", without_query(url))).with_source(error);
+        let agent = self.agent(url)?;
         let sent = match content {
             Content::Nothing if matches!(*method, Method::POST | Method::PUT) => {
                 let request = request.header(header::CONTENT_LENGTH, "0").body(SendBody::none()).map_err(malformed)?;
-                self.agent.run(request)
+                agent.run(request)
             }
-            Content::Nothing => self.agent.run(request.body(()).map_err(malformed)?),
-            Content::Bytes(bytes) => self.agent.run(request.body(bytes).map_err(malformed)?),
+            Content::Nothing => agent.run(request.body(()).map_err(malformed)?),
+            Content::Bytes(bytes) => agent.run(request.body(bytes).map_err(malformed)?),
             Content::Stream(length, mut reader) => {
                 let request = request.header(header::CONTENT_LENGTH, length);
-                self.agent.run(request.body(SendBody::from_reader(&mut reader)).map_err(malformed)?)
+                agent.run(request.body(SendBody::from_reader(&mut reader)).map_err(malformed)?)
             }
         };
         let response = sent
             .map_err(|error| Error::failed(format!("cannot {method} `{}`", without_query(url))).with_source(error))?;
         Ok(Answer { status: response.status().as_u16(), response })
+    }
+
+    fn agent(&self, url: &str) -> Result<&Agent> {
+        if !url.starts_with("https://") {
+            return Ok(&self.plain);
+        }
+        if let Some(known) = self.secure.get() {
+            return Ok(known);
+        }
+        let agent = secure_agent(self.is_insecure)?;
+        Ok(self.secure.get_or_init(|| agent))
     }
 
     /// Returns whether `url` is of the registry itself, the only host that gets credentials.
@@ -354,7 +373,7 @@ impl<'i> Transport<'i> {
     }
 }
 
-fn agent(is_insecure: bool) -> Result<Agent> {
+fn secure_agent(is_insecure: bool) -> Result<Agent> {
     let mut tls = TlsConfig::builder().disable_verification(is_insecure);
     if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
         let pem = std::fs::read(&file).map_err(|error| Error::io("read", &file, error))?;
@@ -364,15 +383,17 @@ fn agent(is_insecure: bool) -> Result<Agent> {
         });
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates.collect::<Vec<_>>()));
     }
-    let config = Agent::config_builder()
+    Ok(configured().tls_config(tls.build()).build().new_agent())
+}
+
+fn configured() -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(concat!("cargo-rootfs/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_per_read(Some(Duration::from_secs(60)))
-        .tls_config(tls.build());
-    Ok(config.build().new_agent())
 }
 
 /// Returns whether a retry may help: after anything but a permanent refusal.

@@ -3,7 +3,7 @@
 //! A record is found by everything that the bytes of a layer depend on. It holds no bytes of the layer.
 
 use std::fs::{self, File, FileTimes};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -110,8 +110,10 @@ impl LayerCache {
 
     /// The layer that `key` stands for, if it was made before. A record that is damaged is none.
     pub(crate) fn find(&self, key: &LayerKey) -> Option<Layer> {
-        let file = File::open(self.directory.join(&key.hex)).ok()?;
-        let record: Value = serde_json::from_reader(&file).ok()?;
+        let mut file = File::open(self.directory.join(&key.hex)).ok()?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).ok()?;
+        let record: Value = serde_json::from_str(&text).ok()?;
         if record["check"] != check(&key.hex, &record["layer"]).as_str() {
             return None;
         }
