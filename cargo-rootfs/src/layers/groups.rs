@@ -14,7 +14,7 @@ const ALONE: usize = 3;
 const LARGE: u64 = 1 << 20;
 
 /// Layers that all other packages share: a package's is known by its name alone.
-const MERGED: u64 = 2;
+const MERGED: u64 = 3;
 
 /// The most names that a comment lists.
 const NAMED: usize = 12;
@@ -164,8 +164,8 @@ fn bucket(name: &str) -> u64 {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // The low bits alone are those of the letters.
-    (hash ^ (hash >> 32)) % MERGED
+    // The low bits are those of the last letters.
+    (hash >> 34) % MERGED
 }
 
 /// Returns whether the project itself names an entry.
