@@ -91,8 +91,12 @@ pub(super) fn first(bench: &Bench, table: &mut Table) -> Result<()> {
     let made = bench.tools(&tools, ["--oci", &layout], leaves);
     made.check()?;
     let ours = format!("{} rootfs --quiet index {}/ours/{NEW} {layout}", bench.ours, registry.host);
-    let theirs =
-        format!("skopeo copy --quiet --dest-tls-verify=false oci:{layout} docker://{}/theirs/{NEW}", registry.host);
+    // skopeo remembers where in the registry it has sent a blob to, and has it mounted: each run sends.
+    let forgetful = "export _CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d); trap 'rm -r $XDG_DATA_HOME' EXIT;";
+    let theirs = format!(
+        "{forgetful} skopeo copy --quiet --dest-tls-verify=false oci:{layout} docker://{}/theirs/{NEW}",
+        registry.host
+    );
     let shell = |name: &str, words: &str| Contender::new(name, Leaves::Nothing, ["sh", "-c", words]);
     let (ours, theirs) = (shell("cargo rootfs", &ours), shell("skopeo copy", &theirs));
     for contender in [&ours, &theirs] {
