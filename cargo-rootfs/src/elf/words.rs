@@ -56,13 +56,14 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
         let mut parts = [0_u8; BLOCK + 1];
         for (number, block) in text.chunks(BLOCK).enumerate() {
             parts[1..].iter_mut().zip(block).for_each(|(part, byte)| *part = u8::from((self.is_part)(*byte)));
+            parts[block.len() + 1..].fill(0);
             let mut begins = [0_u8; BLOCK];
-            for (at, begin) in begins.iter_mut().enumerate().take(block.len()) {
-                *begin = parts[at + 1] & !parts[at];
+            for ((begin, before), part) in begins.iter_mut().zip(&parts[..BLOCK]).zip(&parts[1..]) {
+                *begin = part & !before;
             }
-            parts[0] = parts[block.len()];
+            parts[0] = parts[BLOCK];
             for (eight, begins) in begins.chunks_exact(8).enumerate() {
-                let mut begins = begins.iter().rev().fold(0, |all, begin| all << 8 | u64::from(*begin));
+                let mut begins = u64::from_le_bytes(begins.try_into().unwrap_or_default());
                 while begins != 0 {
                     let start = number * BLOCK + eight * 8 + (begins.trailing_zeros() / 8) as usize;
                     begins &= begins - 1;
