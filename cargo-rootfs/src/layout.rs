@@ -294,7 +294,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     let template = Template::load(&content.template, Utf8Path::new("."))?;
     let policy = Arc::new(Policy::new(template.policy.iter().chain(&content.policy).cloned().collect()));
     let mut notices = Notices { warnings: template.warnings.clone(), faults: Vec::new() };
-    let installed = Installed::new(target.machine());
+    let installed = Installed::begin(&view, target.machine(), content);
     let brief = Brief { target, content, template: &template, policy: &policy, installed: &installed };
     let seeds = Seeds::find(&mut view, brief, artifacts, &mut notices)?;
     let gathered = seeds.gather(&mut view, brief, &mut notices)?;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::installed::Installed;
 use super::licenses::{self, Licenses};
@@ -152,14 +152,18 @@ impl<'d> Packed<'d> {
     /// The sums of the files that are there, by their paths in the rootfs: a package lists lib/x where a merged root has
     /// usr/lib/x.
     fn sums(&self, layout: &Layout<'_>, id: PackageId) -> Vec<u8> {
+        let files = || self.files.get(&id).into_iter().flatten();
+        let mut wanted: FxHashMap<RootfsPath, usize> = FxHashMap::default();
+        for (at, path) in files().enumerate().filter(|(_, path)| layout.rootfs.get(path).is_some_and(Entry::is_file)) {
+            wanted.extend(self.database.listed_as(id, path).into_iter().map(|name| (name, at)));
+        }
+        let wanted: FxHashMap<&[u8], usize> = wanted.iter().map(|(name, at)| (name.relative(), *at)).collect();
         let sums = self.database.sums(layout.view, id);
+        let found = sums.iter().filter_map(|(path, sum)| Some((*wanted.get(path)?, sum)));
+        let found: BTreeMap<usize, &str> = found.collect();
         let mut text = Vec::new();
-        for path in self.files.get(&id).into_iter().flatten() {
-            let is_file = layout.rootfs.get(path).is_some_and(Entry::is_file);
-            let names = self.database.listed_as(id, path);
-            if let Some(sum) = names.iter().find_map(|name| sums.get(name)).filter(|_| is_file) {
-                text.extend([sum.as_bytes(), b"  ", path.relative(), b"\n"].concat());
-            }
+        for (path, sum) in files().enumerate().filter_map(|(at, path)| Some((path, found.get(&at)?))) {
+            text.extend([sum.as_bytes(), b"  ", path.relative(), b"\n"].concat());
         }
         text
     }

@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use rustc_hash::FxHashMap;
-
 #[cfg(feature = "cli")]
 use super::About;
 use super::{Database, Format, LONGEST, Listing, Package, text};
@@ -14,6 +12,8 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 const FOLDER: &str = "/var/lib/dpkg";
+/// What is read of it whole.
+pub(super) const PLACES: [&str; 2] = ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d"];
 const ALTERNATIVES: &str = "/var/lib/dpkg/alternatives";
 
 /// A file that has another name for all packages but one.
@@ -159,6 +159,15 @@ fn field<'r>(record: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
     fields(record).find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]).map(move |end| {
+        let line = &bytes[start..end];
+        start = end + 1;
+        line
+    })
+}
+
 /// The paths of a `.list`, or of an `.md5sums` (`hash  usr/bin/x`).
 pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     let path = |line: &[u8]| {
@@ -169,26 +178,30 @@ pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
         (!path.contains(&0)).then(|| RootfsPath::root().join(path))
     };
     let is_safe = |path: &RootfsPath| path.components().all(|part| part != b"..") && path.components().next().is_some();
-    bytes.split(|byte| *byte == b'\n').filter_map(path).filter(is_safe).collect()
+    lines(bytes).filter_map(path).filter(is_safe).collect()
 }
 
 /// The paths of a list as [`files()`] has them, each as text without the first slash; none is checked.
 pub(super) fn listed(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|byte| *byte == b'\n').filter_map(|line| match line.strip_prefix(b"/") {
+    lines(bytes).filter_map(|line| match line.strip_prefix(b"/") {
         Some(path) => Some(path),
         None => line.get(32..)?.strip_prefix(b"  ").map(|path| path.strip_prefix(b"./").unwrap_or(path)),
     })
 }
 
-/// The sum of each path in an `.md5sums` (deb-md5sums(5)).
-pub(super) fn sums(bytes: &[u8]) -> FxHashMap<RootfsPath, Box<str>> {
-    let one = |line: &[u8]| {
-        let (sum, rest) = line.split_at_checked(32)?;
-        let path = rest.strip_prefix(b"  ").filter(|path| !path.contains(&0))?;
-        let is_sum = sum.iter().all(u8::is_ascii_hexdigit);
-        is_sum.then(|| (RootfsPath::root().join(path), String::from_utf8_lossy(sum).into()))
-    };
-    bytes.split(|byte| *byte == b'\n').filter_map(one).collect()
+/// The text of an `.md5sums` (deb-md5sums(5)).
+pub(crate) struct Sums(pub(super) Vec<u8>);
+
+impl Sums {
+    /// Each path with its sum.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &str)> {
+        lines(&self.0).filter_map(|line| {
+            let (sum, rest) = line.split_at_checked(32)?;
+            let path = rest.strip_prefix(b"  ").filter(|path| !path.contains(&0))?;
+            let sum = std::str::from_utf8(sum).ok().filter(|sum| sum.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+            Some((path.strip_prefix(b"./").unwrap_or(path), sum))
+        })
+    }
 }
 
 /// Fields for bills of materials; its files are its configuration files, which have no sums.

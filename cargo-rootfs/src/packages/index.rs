@@ -7,32 +7,39 @@ use std::hash::Hasher;
 
 use rustc_hash::{FxHashMap, FxHasher};
 
-use super::{Database, Format, LONGEST, Listing, PackageId, dpkg};
+use super::dpkg::{self, Diversion};
+use super::{Database, Format, LONGEST, Listing, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
 
-/// Hashes of listed paths, package by package.
-#[derive(Debug, Default)]
+/// Hashes of listed paths, each with the place of its package.
+#[derive(Debug)]
 pub(super) struct Index {
-    paths: Vec<u64>,
-    /// The end of each package's part of `paths`.
-    ends: Vec<usize>,
+    /// By the first bits of the hash, and then in the order of packages.
+    listed: Vec<(u64, u32)>,
+    /// The beginning of each group that has these bits in common, and the end of the last one.
+    groups: Vec<usize>,
+}
+
+/// The number of bits that a group has in common: on a machine with a thousand packages, a group has thirty paths.
+const BITS: u32 = 12;
+
+fn group(hash: u64) -> usize {
+    (hash >> (u64::BITS - BITS)) as usize
 }
 
 impl Index {
     /// Reads the lists of all packages of `database`. What is diverted is listed under the name that it has now.
     pub(super) fn new(database: &Database, view: &Sysroot) -> Self {
-        let mut index = Self::default();
+        let mut listed: Vec<(u64, u32)> = Vec::new();
         let mut lists = Lists::new(view);
-        let lost: FxHashMap<u64, Vec<usize>> = places(database.diversions.iter().map(|it| it.from.relative()));
-        let filter = Filter::new(lost.keys());
-        for (_, package) in database.packages() {
+        let mut lost: FxHashMap<u64, Vec<&Diversion>> = FxHashMap::default();
+        database.diversions.iter().for_each(|it| lost.entry(hash(it.from.relative())).or_default().push(it));
+        for (PackageId(place), package) in database.packages() {
             let mut add = |path: &[u8]| {
                 let hash = hash(path);
-                let diverted = if filter.may_have(hash) { lost.get(&hash) } else { None };
-                let diverted = diverted.into_iter().flatten().map(|at| &database.diversions[*at]);
-                let to = diverted.into_iter().find(|it| it.by != package.name);
-                index.paths.push(to.map_or(hash, |it| self::hash(it.to.relative())));
+                let diverted = lost.get(&hash).into_iter().flatten().find(|it| it.by != package.name);
+                listed.push((diverted.map_or(hash, |it| self::hash(it.to.relative())), place as u32));
             };
             match &package.listing {
                 Listing::None => {}
@@ -49,58 +56,38 @@ impl Index {
                     paths.iter().for_each(|path| add(path.relative()));
                 }
             }
-            index.ends.push(index.paths.len());
         }
-        index
+        Self::grouped(&listed)
     }
 
-    /// The packages that list each of `names`, which are without their first slash; each once, in order.
-    pub(super) fn packages<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<Vec<PackageId>> {
-        let wanted = places(names);
-        let filter = Filter::new(wanted.keys());
-        let mut found = vec![Vec::new(); wanted.values().map(Vec::len).sum()];
-        let mut start = 0;
-        for (place, end) in self.ends.iter().enumerate() {
-            let id = PackageId(place);
-            for hash in self.paths[start..*end].iter().filter(|hash| filter.may_have(**hash)) {
-                for at in wanted.get(hash).into_iter().flatten() {
-                    if found[*at].last() != Some(&id) {
-                        found[*at].push(id);
-                    }
-                }
-            }
-            start = *end;
+    fn grouped(listed: &[(u64, u32)]) -> Self {
+        let mut groups = vec![0; (1 << BITS) + 1];
+        listed.iter().for_each(|(hash, _)| groups[group(*hash) + 1] += 1);
+        for at in 1..groups.len() {
+            groups[at] += groups[at - 1];
         }
-        found
+        let (mut next, mut in_groups) = (groups.clone(), vec![(0, 0); listed.len()]);
+        for one in listed {
+            let place = &mut next[group(one.0)];
+            in_groups[*place] = *one;
+            *place += 1;
+        }
+        Self { listed: in_groups, groups }
     }
-}
 
-/// The places of paths, by their hashes.
-fn places<'n>(paths: impl Iterator<Item = &'n [u8]>) -> FxHashMap<u64, Vec<usize>> {
-    let mut places: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
-    paths.enumerate().for_each(|(at, path)| places.entry(hash(path)).or_default().push(at));
-    places
+    /// The packages that list `path`, which is without its first slash, in their order.
+    pub(super) fn packages(&self, path: &[u8]) -> impl Iterator<Item = PackageId> {
+        let wanted = hash(path);
+        let group = self.groups[group(wanted)]..self.groups[group(wanted) + 1];
+        let listed = self.listed[group].iter().filter(move |(hash, _)| *hash == wanted);
+        listed.map(|(_, place)| PackageId(*place as usize))
+    }
 }
 
 fn hash(path: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write(path);
     hasher.finish()
-}
-
-/// A set of hashes that may seem to have more than it has, and says so at once.
-struct Filter(Box<[u64; 1024]>);
-
-impl Filter {
-    fn new<'h>(hashes: impl Iterator<Item = &'h u64>) -> Self {
-        let mut bits = Box::new([0; 1024]);
-        hashes.for_each(|hash| bits[(hash >> 6 & 1023) as usize] |= 1 << (hash & 63));
-        Self(bits)
-    }
-
-    fn may_have(&self, hash: u64) -> bool {
-        self.0[(hash >> 6 & 1023) as usize] >> (hash & 63) & 1 == 1
-    }
 }
 
 /// A reader of lists, most of which are in one directory.
@@ -133,27 +120,25 @@ impl<'v> Lists<'v> {
 }
 
 impl Database {
+    /// Reads the lists of all packages, once.
+    pub(crate) fn read_lists(&self, view: &Sysroot) {
+        self.lists(view);
+    }
+
     fn lists(&self, view: &Sysroot) -> &Index {
         self.lists.get_or_init(|| Index::new(self, view))
     }
 
     /// The packages that list each of `paths`, which are real ones, under any of their names; each once, in order.
     pub(super) fn listing(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
-        let names: Vec<(usize, RootfsPath)> = (paths.iter().enumerate())
-            .flat_map(|(at, path)| self.names(path).into_iter().map(move |name| (at, name)))
-            .collect();
-        let mut found = vec![Vec::new(); paths.len()];
-        if names.is_empty() {
-            return found;
-        }
-        let packages = self.lists(view).packages(names.iter().map(|(_, name)| name.relative()));
-        for ((at, _), packages) in names.iter().zip(packages) {
-            found[*at].extend(packages);
-        }
-        for packages in &mut found {
+        let names = paths.iter().map(|path| self.names(path));
+        let packages = names.map(|names| {
+            let of_all = names.iter().flat_map(|name| self.lists(view).packages(name.relative()));
+            let mut packages: Vec<PackageId> = of_all.collect();
             packages.sort_unstable();
             packages.dedup();
-        }
-        found
+            packages
+        });
+        packages.collect()
     }
 }

@@ -22,7 +22,7 @@ use crate::target::Machine;
 use crate::wording::nearest;
 
 pub(crate) use apk::{FILES as APK_FILES, cut as cut_apk_record};
-pub(crate) use dpkg::cut as cut_dpkg_record;
+pub(crate) use dpkg::{Sums, cut as cut_dpkg_record};
 #[cfg(feature = "cli")]
 pub(crate) use hints::{ABOUT, is_provisioned};
 pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
@@ -175,6 +175,20 @@ impl Database {
         }
         database.index(machine.debian().filter(|_| database.format == Format::Dpkg));
         Some(database)
+    }
+
+    /// Looks at the places that [`open`](Self::open) looks at: they are inputs of a database that was read elsewhere.
+    pub(crate) fn look(view: &mut Sysroot) {
+        let at = |path: &str| RootfsPath::root().join(path.as_bytes());
+        for places in [&dpkg::PLACES[..], &apk::FILES, &[pacman::FOLDER]] {
+            let ends: Vec<End> = places.iter().map(|path| view.walk(&at(path)).end).collect();
+            if ends.iter().any(|end| matches!(end, End::File(_) | End::Dir(_))) {
+                break;
+            }
+        }
+        for folder in MERGED {
+            view.walk(&at(folder));
+        }
     }
 
     /// The path of rpm's database, which is not read.
@@ -407,12 +421,13 @@ impl Database {
         Some(list.parent()?.child(stem))
     }
 
-    /// The MD5 sum of each file of a dpkg package: of what is configuration, or was made when it was installed, there is
-    /// none.
-    pub(crate) fn sums(&self, view: &Sysroot, id: PackageId) -> FxHashMap<RootfsPath, Box<str>> {
-        let Some(stem) = self.stem(view, id) else { return FxHashMap::default() };
-        let file = stem.parent().unwrap_or_else(RootfsPath::root).child(&[stem.file_name(), b".md5sums"].concat());
-        dpkg::sums(&view.peek(&file, LONGEST).unwrap_or_default())
+    /// The MD5 sums that a dpkg package has, each with its path, which has no first slash: of what is configuration, or
+    /// was made when it was installed, there is none.
+    pub(crate) fn sums(&self, view: &Sysroot, id: PackageId) -> Sums {
+        let file = self.stem(view, id).map(|stem| {
+            stem.parent().unwrap_or_else(RootfsPath::root).child(&[stem.file_name(), b".md5sums"].concat())
+        });
+        Sums(file.and_then(|file| view.peek(&file, LONGEST)).unwrap_or_default())
     }
 
     /// The directory of a pacman package, and its list of files.
@@ -432,7 +447,7 @@ impl Database {
             Format::Pacman => pacman::about(self.record(id)),
         };
         let files = match self.format {
-            Format::Dpkg => self.sums(view, id).len() + about.files,
+            Format::Dpkg => self.sums(view, id).iter().count() + about.files,
             _ => {
                 let files = self.files(view, id);
                 let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();

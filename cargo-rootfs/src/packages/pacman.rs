@@ -5,7 +5,7 @@ use super::{Database, Format, LONGEST, Listing, Package, text};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
-const FOLDER: &str = "/var/lib/pacman/local";
+pub(super) const FOLDER: &str = "/var/lib/pacman/local";
 
 pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     let folder = view.walk(&RootfsPath::root().join(FOLDER.as_bytes())).path;

@@ -75,12 +75,12 @@ pub(crate) fn cores() -> usize {
 /// Gives this thread a table of file descriptors of its own. In one that is shared, opening and closing are done one
 /// after the other, and each read counts a reference. Where it is forbidden, that is so.
 #[cfg(feature = "cli")]
-fn take_own_descriptors() {
+pub(crate) fn take_own_descriptors() {
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
 }
 
 #[cfg(not(feature = "cli"))]
-fn take_own_descriptors() {}
+pub(crate) fn take_own_descriptors() {}
 
 /// Looks at one name.
 fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {

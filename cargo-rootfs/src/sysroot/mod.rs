@@ -28,8 +28,7 @@ mod files;
 mod nodes;
 mod way;
 
-#[cfg(feature = "cli")]
-pub(crate) use ahead::cores;
+pub(crate) use ahead::{cores, take_own_descriptors};
 pub(crate) use disk::Folder;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
