@@ -52,7 +52,7 @@ usage: cargo xtask TASK
   libraries [--quick] [FILTER]
                      Rust programs linked with native libraries that open data or plugins do their jobs, packed alone
   oracle BASE        answers and costs against BASE, the program of an earlier build
-  bench [--quick] [--strict]
+  bench [--quick] [--strict] [FILTER]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
                      from its reach fails)";
 
@@ -112,10 +112,10 @@ fn task(args: &[&str]) -> Option<Result<()>> {
         ("libraries", [], 0 | 1) => libraries::run(Tier::Full, filter),
         ("libraries", ["--quick"], 0 | 1) => libraries::run(Tier::Quick, filter),
         ("oracle", [], 1) => oracle::run(filter),
-        ("bench", [], 0) => bench::run(Tier::Full, Verdict::Printed),
-        ("bench", ["--quick"], 0) => bench::run(Tier::Quick, Verdict::Printed),
-        ("bench", ["--strict"], 0) => bench::run(Tier::Full, Verdict::Strict),
-        ("bench", ["--quick", "--strict"], 0) => bench::run(Tier::Quick, Verdict::Strict),
+        ("bench", [], 0 | 1) => bench::run(Tier::Full, Verdict::Printed, filter),
+        ("bench", ["--quick"], 0 | 1) => bench::run(Tier::Quick, Verdict::Printed, filter),
+        ("bench", ["--strict"], 0 | 1) => bench::run(Tier::Full, Verdict::Strict, filter),
+        ("bench", ["--quick", "--strict"], 0 | 1) => bench::run(Tier::Quick, Verdict::Strict, filter),
         _ => return None,
     };
     Some(done)

@@ -51,15 +51,38 @@ pub(super) fn large_by_elfpak(bench: &Bench, table: &mut Table) -> Result<()> {
         return cannot(format!("no {elfpak}: run `cargo xtask setup --all`"));
     }
     let tools = large_tools()?;
-    let ours = bench.tar(&tools);
-    let (out, leaves) = bench.file("elfpak.tar");
-    // Without the manifest that it would write beside: ours is not made either.
-    let argv = [elfpak.as_str(), "bundle", "--quiet", "--no-config", "--no-manifest", "--tar", &out];
-    let elfpak = Contender::new("elfpak bundle --tar", leaves, argv.into_iter().chain(tools.iter().copied()));
-    elfpak.check()?;
-    let [a, b] = measure::interleaved([&ours, &elfpak], bench.rounds(2, 5))?;
-    let work = format!("{} large tools to a tar", tools.len());
-    table.push(Row::new(&work, &elfpak.name, a, b, Unit::Time, 0.15));
+    let (archive, leaves) = bench.file("ours.oci.tar");
+    let archive = bench.tools(&tools, ["--oci-archive", &archive], leaves).with(["--compression", "none"]);
+    for (work, ours, flag, reach) in
+        [("a tar", bench.tar(&tools), "--tar", 0.15), ("an archive of a layout, none", archive, "--oci-archive", 0.3)]
+    {
+        let (out, leaves) = bench.file("elfpak.tar");
+        // Without the manifest that it would write beside: ours is not made either.
+        let argv = [elfpak.as_str(), "bundle", "--quiet", "--no-config", "--no-manifest", flag, &out];
+        let name = format!("elfpak bundle {flag}");
+        let elfpak = Contender::new(&name, leaves, argv.into_iter().chain(tools.iter().copied()));
+        elfpak.check()?;
+        let [a, b] = measure::interleaved([&ours, &elfpak], bench.rounds(2, 5))?;
+        let work = format!("{} large tools to {work}", tools.len());
+        table.push(Row::new(&work, &elfpak.name, a, b, Unit::Time, reach));
+    }
+    Ok(())
+}
+
+/// The cost of what tells of packages: bash and ls with all that comes by default, and without.
+pub(super) fn told(bench: &Bench, table: &mut Table) -> Result<()> {
+    let (out, leaves) = bench.file("ours.tar");
+    let bill = bench.dir.join("ours.spdx.json");
+    let argv = [bench.ours.as_str(), "rootfs", "--quiet", "--tools-only", "--with", "bash,ls", "--tar", &out];
+    let with =
+        |words: &[&str]| Contender::new("cargo rootfs", leaves.clone(), argv.into_iter().chain(words.iter().copied()));
+    let none = with(&["--records", "none", "--licenses", "none"]);
+    let (default, all) = (with(&[]), with(&["--sbom", &format!("spdx={bill}")]));
+    let [a, b, c] = measure::interleaved([&default, &all, &none], bench.rounds(31, 101))?;
+    let peer = "itself without both";
+    table.push(Row::new("bash and ls, with records and licences", peer, a, c, Unit::Time, 1.05));
+    table.push(Row::new("bash and ls, with records, licences and SBOM", peer, b, c, Unit::Time, 1.05));
+    let _ = std::fs::remove_file(bill);
     Ok(())
 }
 

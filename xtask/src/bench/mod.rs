@@ -35,6 +35,7 @@ const PARTS: &[Part] = &[
     ("trees of bash and ls, and of /usr/bin", tree::of_the_system),
     ("tree of the large tools", tree::of_large_tools),
     ("tar of bash and ls", archive::small),
+    ("records, licences and SBOM", archive::told),
     ("tar of the large tools", archive::large),
     ("tar of the large tools against elfpak", archive::large_by_elfpak),
     ("push of a project", layouts::of_a_project),
@@ -45,8 +46,9 @@ const PARTS: &[Part] = &[
     ("growth", growth::twice_the_files),
 ];
 
-/// `cargo xtask bench [--quick] [--strict]`: `tier` is how many rounds, [`Tier::Full`] enough of them to quote a figure.
-pub(crate) fn run(tier: Tier, verdict: Verdict) -> Result<()> {
+/// `cargo xtask bench [--quick] [--strict] [FILTER]`: `tier` is how many rounds, [`Tier::Full`] enough of them to quote a
+/// figure; only parts whose name contains `filter` run.
+pub(crate) fn run(tier: Tier, verdict: Verdict, filter: &str) -> Result<()> {
     let ours = crate::made::program(Tier::Full)?;
     let dir = host::cache_dir().join("bench");
     std::fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
@@ -54,7 +56,7 @@ pub(crate) fn run(tier: Tier, verdict: Verdict) -> Result<()> {
 
     let mut table = Table::default();
     let mut skipped = Vec::new();
-    for (name, part) in PARTS {
+    for (name, part) in PARTS.iter().filter(|(name, _)| name.contains(filter)) {
         match rows(&bench, name, *part) {
             Err(error) if error.is::<Skip>() => skipped.push(format!("skipped {name}: {error}")),
             ended => table.append(ended.with_context(|| (*name).to_owned())?),
