@@ -146,7 +146,9 @@ mod tests {
             }
             let used = one.text.split("][").skip(1).filter_map(|after| after.split(']').next());
             for name in used {
-                assert!(one.text.contains(&format!("\n[{name}]: {name}.md")), "{}: {name}", one.name);
+                let is_defined =
+                    ["md", "png"].iter().any(|it| one.text.contains(&format!("\n[{name}]: {name}.{it}\n")));
+                assert!(is_defined, "{}: {name}", one.name);
             }
         }
     }
