@@ -45,8 +45,18 @@ macro_rules! links {
     };
 }
 
+// A picture is a file in the text, and in the documentation, where no file lies beside a page, its bytes.
+macro_rules! picture {
+    ("debugging") => {
+        concat!("[report]: data:image/png;base64,", include_str!("report.base64"), "\n")
+    };
+    ($other:literal) => {
+        ""
+    };
+}
+
 macro_rules! pages {
-    ($($module:ident $name:literal $about:literal)*) => {
+    ($($module:ident $name:tt $about:literal)*) => {
         /// All pages, in the order in which a user meets them.
         pub const PAGES: &[Page] = &[$(Page {
             name: $name,
@@ -54,7 +64,7 @@ macro_rules! pages {
             text: include_str!(concat!($name, ".md")),
         }),*];
         $(
-            #[doc = concat!(links!(), include_str!(concat!($name, ".md")))]
+            #[doc = concat!(links!(), picture!($name), include_str!(concat!($name, ".md")))]
             pub mod $module {}
         )*
     };

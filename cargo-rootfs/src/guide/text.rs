@@ -2,7 +2,7 @@
 //!
 //! It reads the Markdown that the guide uses, and no more: headings, paragraphs, lists, tables, fenced blocks.
 
-/// The text for a terminal: Markdown without links to files, and without comments for the tests.
+/// The text for a terminal: Markdown without links to files, without pictures, and without comments for the tests.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut is_blank = false;
@@ -61,10 +61,11 @@ fn lines(text: &str) -> impl Iterator<Item = String> {
             is_code = !is_code;
             return Some(line.to_owned());
         }
-        let is_definition = line.starts_with('[') && line.ends_with(".md") && line.contains("]: ");
+        let is_definition =
+            line.starts_with('[') && [".md", ".png"].iter().any(|it| line.ends_with(it)) && line.contains("]: ");
         match line {
             _ if is_code => Some(line.to_owned()),
-            _ if is_definition || line.starts_with("<!--") => None,
+            _ if is_definition || line.starts_with("<!--") || line.starts_with("![") => None,
             _ => Some(without_links(line)),
         }
     })
