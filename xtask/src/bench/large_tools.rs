@@ -14,7 +14,7 @@ fn listed() -> Result<Vec<(&'static str, &'static str)>> {
 }
 
 /// The tools' paths.
-pub(super) fn paths() -> Result<Vec<&'static str>> {
+pub(crate) fn paths() -> Result<Vec<&'static str>> {
     Ok(listed()?.into_iter().map(|(path, _)| path).collect())
 }
 

@@ -69,9 +69,22 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}))?;
         }
-        let size = json!({"width": 1400, "height": 1000, "deviceScaleFactor": 1, "mobile": false});
-        browser.call("Emulation.setDeviceMetricsOverride", size)?;
+        browser.size(1400, 1000)?;
         Ok(browser)
+    }
+
+    /// Sets the size of the page, in pixels.
+    pub(super) fn size(&mut self, width: u32, height: u32) -> Result<()> {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", size).map(drop)
+    }
+
+    /// A picture of the page as a PNG file.
+    pub(super) fn picture(&mut self) -> Result<Vec<u8>> {
+        let picture = self.call("Page.captureScreenshot", json!({"format": "png"}))?;
+        let text = picture["data"].as_str().context("no picture")?.to_owned();
+        let decoded = duct::cmd!("base64", "--decode").stdin_bytes(text).stdout_capture().run();
+        Ok(decoded.context("decode the picture")?.stdout)
     }
 
     fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {

@@ -89,6 +89,7 @@ const SCENARIOS: &[Scenario] = &[
     ("sbom: licences with their texts", Tier::Full, sbom::licences),
     ("sbom: two releases, compared and proved", Tier::Full, sbom::releases),
     ("report: sums, clicks and keys in a browser", Tier::Full, report::in_a_browser),
+    ("report: of the bench's large tools, and a picture", Tier::Full, report::of_many_tools),
     ("build script: a tar is embedded and run", Tier::Quick, build_script::embed),
     ("workspace: packages, binaries and folders", Tier::Quick, workspace::selection),
     ("libraries: made by a build script", Tier::Full, libraries::of_a_build_script),

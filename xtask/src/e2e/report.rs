@@ -1,10 +1,15 @@
 //! The size report in a browser: sums, clicks and keys, and a console without complaints.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::browser::Browser;
 use super::lab::Lab;
+use crate::process::command;
+use crate::stage::need;
+use crate::{bench, host};
 
 /// Every grouping sums up to the image; tiles, tree, search and theme work by mouse and by keyboard alone.
 pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
@@ -76,5 +81,39 @@ pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
     browser.click("#theme")?;
     ensure!(browser.ask(paper)? == light, "the theme does not come back");
     ensure!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+    Ok(())
+}
+
+/// The report of the bench's large tools opens and sums up, in a time that is printed; a picture of a small one is the
+/// guide's, written anew by `SNAPSHOTS=overwrite`.
+pub(super) fn of_many_tools(lab: &Lab) -> Result<()> {
+    let (page, tools) = (lab.path("large.html"), bench::large_tools::paths()?);
+    for tool in &tools {
+        need(tool)?;
+    }
+    let words = ["report", "--tools-only", "--with", &tools.join(","), "--output", page.as_str()];
+    let binary = lab.path("bin/cargo-rootfs");
+    let report = |words: &[&str]| command([binary.as_str(), "rootfs"]).args(words.iter().copied()).run();
+    report(&words)?;
+    let mut browser = Browser::start(lab)?;
+    let begun = Instant::now();
+    browser.open(&page)?;
+    let bytes = std::fs::metadata(&page).with_context(|| format!("look at {page}"))?.len();
+    println!("    {} tools, a page of {bytes} bytes: open after {:.2} s", tools.len(), begun.elapsed().as_secs_f64());
+    let sum =
+        "[...document.querySelectorAll('#map > [data-top]')].reduce((sum, it) => sum + Number(it.dataset.bytes), 0)";
+    browser.holds(&format!("{sum} === Number(document.querySelector('#tiles dd[data-bytes]').dataset.bytes)"))?;
+    ensure!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+
+    let page = lab.path("small.html");
+    report(&["report", "--tools-only", "--with", "bash,curl,git,jq", "--output", page.as_str()])?;
+    browser.size(1100, 680)?;
+    browser.open(&page)?;
+    let picture = browser.picture()?;
+    ensure!(picture.starts_with(b"\x89PNG"), "no picture");
+    if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {
+        let path = host::repo().join("cargo-rootfs/src/guide/report.png");
+        std::fs::write(&path, picture).with_context(|| format!("write {path}"))?;
+    }
     Ok(())
 }
