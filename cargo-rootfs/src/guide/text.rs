@@ -128,6 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn pictures_are_for_the_documentation() {
+        assert_eq!(plain("a\n\n![b][c]\n\nd\n\n[c]: c.png\n"), "a\n\nd\n");
+    }
+
+    #[cfg(feature = "push")]
+    #[test]
+    fn the_documentation_has_the_picture_that_lies_beside_the_page() {
+        use base64::Engine;
+        let picture = base64::engine::general_purpose::STANDARD.encode(include_bytes!("report.png"));
+        assert!(picture == include_str!("report.base64"), "base64 -w0 report.png > report.base64");
+    }
+
+    #[test]
     fn a_manual_page_has_blocks_and_tables() {
         let roff = manual("x", "an-about", PAGE, "s");
         assert!(
