@@ -27,17 +27,37 @@ impl Named {
     }
 }
 
-/// The absolute paths in the text of a configuration, but for its comments.
-pub(super) fn of_configuration(text: &[u8]) -> BTreeSet<PathText> {
+/// Returns whether a file is configuration, by its path.
+pub(super) fn is_configuration(path: &RootfsPath) -> bool {
+    // Lists of drivers: glvnd's and Vulkan's, OpenCL's, p11-kit's.
+    const ENDINGS: [&[u8]; 6] = [b".conf", b".cfg", b".ini", b".icd", b".module", b".json"];
+    let name = path.file_name();
+    let is_of_a_list = || path.parent().is_some_and(|directory| directory.file_name().ends_with(b".d"));
+    path.components().next() == Some(b"etc")
+        || ENDINGS.iter().any(|ending| name.ends_with(ending) && (!name.ends_with(b".json") || is_of_a_list()))
+}
+
+/// The absolute paths in the text of a configuration, but for its comments, and the libraries in one of the directories
+/// `lib` that it names.
+pub(super) fn of_configuration(text: &[u8], lib: &[String]) -> BTreeSet<PathText> {
     let text = if text.contains(&0) { &[] } else { text };
     let is_comment =
         |line: &&[u8]| matches!(line.trim_ascii_start(), [b'#' | b';' | b'!', ..] | [b'/', b'/' | b'*', ..]);
     let words = text
         .split(|byte| *byte == b'\n')
         .filter(|line| !is_comment(line))
-        .flat_map(|line| line.split(|byte| byte.is_ascii_whitespace() || b"\"'=:,;()<>[]{}|".contains(byte)));
-    let paths = words.filter(|word| word.starts_with(b"/") && !word.iter().any(|byte| b"*$%\\".contains(byte)));
-    paths.map(|word| PathText { bytes: Bytes::from(word), is_whole: true, may_run_on: false }).collect()
+        .flat_map(|line| line.split(|byte| byte.is_ascii_whitespace() || b"\"'=:,;()<>[]{}|".contains(byte)))
+        .filter(|word| !word.iter().any(|byte| b"*$%\\".contains(byte)));
+    let mut paths: Vec<Vec<u8>> = Vec::new();
+    for word in words {
+        let is_library = || word.ends_with(b".so") || memchr::memmem::find(word, b".so.").is_some();
+        if word.starts_with(b"/") {
+            paths.push(word.to_vec());
+        } else if is_library() && !word.contains(&b'/') {
+            paths.extend(lib.iter().map(|directory| [directory.as_bytes(), b"/", word].concat()));
+        }
+    }
+    paths.into_iter().map(|path| PathText { bytes: Bytes::from(path), is_whole: true, may_run_on: false }).collect()
 }
 
 /// The shortest name that a text which runs on is cut down to: others begin too many words.

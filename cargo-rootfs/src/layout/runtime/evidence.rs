@@ -143,7 +143,7 @@ impl Weighing<'_, '_, '_, '_> {
                 Some(file) => self.worklist.view.path_texts(file),
                 None if subject.reach == Reach::Constants => {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
-                    constants::of_configuration(&text.unwrap_or_default())
+                    constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib)
                 }
                 None => continue,
             };
@@ -491,7 +491,7 @@ impl Weighing<'_, '_, '_, '_> {
     }
 }
 
-/// Longer files below /etc are tables.
+/// Longer ones are tables.
 const LONGEST_CONFIGURATION: usize = 1 << 16;
 
 /// Longer scripts are programs with all their data in them.

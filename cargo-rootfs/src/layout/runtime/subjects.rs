@@ -4,6 +4,7 @@
 use super::super::root::Root;
 use super::super::worklist::Worklist;
 use super::Runtime;
+use super::constants::is_configuration;
 use super::evidence::Evidence;
 use crate::path::RootfsPath;
 use crate::resolve::FileId;
@@ -81,7 +82,7 @@ impl Evidence {
         }
         for index in self.looked.2..runtime.taken.len() {
             let (path, origin) = runtime.taken.item(index);
-            if matches!(origin, Origin::Package { .. }) && path.components().next() == Some(b"etc") {
+            if matches!(origin, Origin::Package { .. }) && is_configuration(path) {
                 let name = path.to_string();
                 let (realpath, reach) = (worklist.view.walk(path).path, Reach::Constants);
                 subjects.push(Subject { file: None, realpath, name, reach, is_named: false });
