@@ -103,7 +103,7 @@ fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
         ensure!(packed.stderr.contains(told), "`{told}` is not told\n{}", packed.stderr.trim());
         packed = pack.args(told.split(' ')).run()?;
     }
-    let script = "mount -t proc proc \"$1/proc\" && mkdir -p \"$1/dev\" && mount --rbind /dev \"$1/dev\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
+    let script = "mount -t proc proc \"$1/proc\" && mkdir -p \"$1/dev\" \"$1/sys\" && mount --rbind /dev \"$1/dev\" && mount --rbind /sys \"$1/sys\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
     let inside = format!("/usr/local/bin/{}", row.name);
     let unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", root.as_str(), inside.as_str()];
     let there = command(unshare).finish()?;

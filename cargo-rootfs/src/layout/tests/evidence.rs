@@ -139,10 +139,11 @@ fn a_program_of_the_project_is_told_of_what_it_names() {
 /// A configuration that comes along names data as constants do, but for its comments.
 #[test]
 fn a_configuration_that_comes_along_is_read() {
-    let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\n";
-    let list = b"/.\n/usr/bin/quux\n/etc/quux.conf\n";
+    let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\ndriver = libdriver.so.1\n";
+    let list = b"/.\n/usr/bin/quux\n/etc/quux.conf\n/usr/lib/libdriver.so.1\n";
     let sysroot = Disk::merged()
         .elf("usr/bin/quux", tool())
+        .elf("usr/lib/libdriver.so.1", library("libdriver.so.1"))
         .bytes("etc/quux.conf", text, 0o644)
         .bytes("usr/share/far/data", b"x", 0o644)
         .bytes("usr/share/near/data", b"x", 0o644)
@@ -151,7 +152,9 @@ fn a_configuration_that_comes_along_is_read() {
         // A script of the package has made what is in it.
         .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n", 0o644);
     let assembly = Ask::tools(&["quux"]).assemble(&sysroot).unwrap();
-    assert!(has(&assembly.rootfs, "/etc/quux.conf"), "{}", assembly.rootfs.dump());
+    for at in ["/etc/quux.conf", "/usr/lib/libdriver.so.1"] {
+        assert!(has(&assembly.rootfs, at), "{at}\n{}", assembly.rootfs.dump());
+    }
     assert_eq!(
         said(&assembly),
         ["named by constants, and not packed: `/usr/share/far` (by `/etc/quux.conf`) \
