@@ -113,29 +113,6 @@ pub(crate) fn parse_pair(text: &str) -> Result<Pair, Error> {
     }
 }
 
-impl ValueEnum for Network {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Host, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Host => "host",
-            Self::None => "none",
-        }))
-    }
-}
-
-impl ValueEnum for Engine {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Docker, Self::Podman]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.program()))
-    }
-}
-
 /// A forge that runs pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Forge {
@@ -172,26 +149,6 @@ impl BuildWith {
     }
 }
 
-impl ValueEnum for Compression {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Gzip, Self::Zstd, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
-}
-
-impl ValueEnum for Layered {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Split, Self::Single]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
-}
-
 /// The listing of crates in executables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Auditable {
@@ -200,20 +157,6 @@ pub(crate) enum Auditable {
     Auto,
     Always,
     Never,
-}
-
-impl ValueEnum for Auditable {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::Always, Self::Never]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }))
-    }
 }
 
 /// `FORMAT[=FILE]` of `--sbom`.
@@ -235,70 +178,38 @@ pub(crate) fn parse_sbom(text: &str) -> Result<SbomArg, Error> {
     }
 }
 
-impl ValueEnum for BuildWith {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Cargo, Self::Zigbuild]
-    }
+/// Options of a few words: the values of each, and its function for their words.
+macro_rules! words {
+    ($($kind:ident [$($value:ident),+] $word:expr;)+) => {$(
+        impl ValueEnum for $kind {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$value),+]
+            }
 
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                let word: fn(&Self) -> &'static str = $word;
+                Some(PossibleValue::new(word(self)))
+            }
+        }
+    )+};
 }
 
-impl ValueEnum for Priority {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Required, Self::Recommended, Self::Suggested]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
-}
-
-impl ValueEnum for Runtime {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::Rules, Self::Packages, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
-}
-
-impl ValueEnum for Records {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Auto => "auto",
-            Self::None => "none",
-        }))
-    }
-}
-
-impl ValueEnum for Licenses {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(match self {
-            Self::Auto => "auto",
-            Self::None => "none",
-        }))
-    }
-}
-
-impl ValueEnum for Variants {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::None, Self::All]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.as_str()))
-    }
+words! {
+    Network [Host, None] |it| if *it == Self::Host { "host" } else { "none" };
+    Engine [Docker, Podman] |it| it.program();
+    Compression [Gzip, Zstd, None] |it| it.as_str();
+    Layered [Split, Single] |it| it.as_str();
+    Auditable [Auto, Always, Never] |it| match it {
+        Self::Auto => "auto",
+        Self::Always => "always",
+        Self::Never => "never",
+    };
+    BuildWith [Cargo, Zigbuild] |it| it.as_str();
+    Priority [Required, Recommended, Suggested] |it| it.as_str();
+    Runtime [Auto, Rules, Packages, None] |it| it.as_str();
+    Records [Auto, None] |it| if *it == Self::Auto { "auto" } else { "none" };
+    Licenses [Auto, None] |it| if *it == Self::Auto { "auto" } else { "none" };
+    Variants [None, All] |it| it.as_str();
 }
 
 #[cfg(test)]
