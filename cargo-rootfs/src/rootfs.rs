@@ -2,7 +2,9 @@
 //!
 //! It is data: it reads nothing (but see [`HostFile::open`]) and decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod reasons;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
+pub use reasons::Reasons;
 
 /// A root filesystem as it will be written: parents before children, in byte order of their paths.
 ///
@@ -35,7 +38,7 @@ pub struct Entry {
     /// The value of the extended attribute `security.capability` (capabilities(7)), as the kernel stores it.
     pub capability: Option<Arc<[u8]>>,
     /// The reasons for its presence; never empty.
-    pub origins: BTreeSet<Origin>,
+    pub origins: Reasons,
     /// The package of the sysroot's distribution that it belongs to, once it was looked up: for records of packages, or
     /// by [`crate::layout::Assembly::find_owners`].
     pub package: Option<Arc<OwningPackage>>,
@@ -319,7 +322,7 @@ impl Entry {
 
     /// An entry owned by 0:0, without capabilities.
     pub fn new(kind: Kind, mode: u32, origin: Origin) -> Self {
-        Self { kind, mode, uid: 0, gid: 0, capability: None, origins: BTreeSet::from([origin]), package: None }
+        Self { kind, mode, uid: 0, gid: 0, capability: None, origins: origin.into(), package: None }
     }
 
     /// Length of its body in bytes; 0 for all but regular files.
