@@ -35,10 +35,14 @@ impl Index {
         let mut lists = Lists::new(view);
         let mut lost: FxHashMap<u64, Vec<&Diversion>> = FxHashMap::default();
         database.diversions.iter().for_each(|it| lost.entry(hash(it.from.relative())).or_default().push(it));
+        // Few are, and most lines are known not to be by eight bits.
+        let mut may_be_lost = [false; 256];
+        lost.keys().for_each(|hash| may_be_lost[(hash & 255) as usize] = true);
         for (PackageId(place), package) in database.packages() {
             let mut add = |path: &[u8]| {
                 let hash = hash(path);
-                let diverted = lost.get(&hash).into_iter().flatten().find(|it| it.by != package.name);
+                let lost = if may_be_lost[(hash & 255) as usize] { lost.get(&hash) } else { None };
+                let diverted = lost.into_iter().flatten().find(|it| it.by != package.name);
                 listed.push((diverted.map_or(hash, |it| self::hash(it.to.relative())), place as u32));
             };
             match &package.listing {
