@@ -6,11 +6,9 @@ mod engine;
 mod load;
 mod sink;
 
-use std::fmt;
-
-use super::{Claim, EntryPlace, Intake, Job, Kind, Settings, Step};
+use super::places::EnginePlace;
+use super::{EntryPlace, Intake, Job, Kind, Step};
 use crate::error::Result;
-use crate::image::name::ImageName;
 use crate::write::Sink;
 pub(crate) use engine::Engine;
 pub(super) use load::LOAD;
@@ -26,36 +24,11 @@ pub(super) static IMPORT: Kind = Kind {
     is_image: true,
     step: Step::Engines,
     is_path: |_| false,
-    // What an engine would refuse only after the build.
-    parse: |name, settings: Settings<'_>| {
-        Ok(Box::new(Place { engine: settings.engine, name: ImageName::parse(name)? }))
-    },
+    parse: |name, settings| EnginePlace::boxed(name, settings, |place| Intake::Entries(place)),
 };
 
-#[derive(Debug)]
-struct Place {
-    engine: Engine,
-    name: ImageName,
-}
-
-impl super::Place for Place {
-    fn claim(&self) -> Claim {
-        Claim::Image { engine: self.engine.program(), name: self.name.to_string() }
-    }
-
-    fn intake(&self) -> Intake<'_> {
-        Intake::Entries(self)
-    }
-}
-
-impl EntryPlace for Place {
+impl EntryPlace for EnginePlace {
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>> {
         sink::import(self.engine, &self.name, &job.image, job.rootfs)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} into {}", self.name, self.engine.program())
     }
 }

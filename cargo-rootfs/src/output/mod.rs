@@ -12,6 +12,7 @@ mod layering;
 mod oci;
 mod oci_archive;
 mod placeholders;
+mod places;
 mod preview;
 #[cfg(feature = "push")]
 mod push;

@@ -1,17 +1,17 @@
 //! `--oci`: a directory that is an OCI image layout (image-layout.md), of one image or an index of several targets.
 
-use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::finished::{Content, FinishedImage, layout};
-use super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
+use super::places::DirectoryPlace;
+use super::{ImagePlace, Intake, Kind, Step};
 use crate::error::Result;
 use crate::write::Staged;
-use crate::write::dir::{BlobDirectory, Replace};
+use crate::write::dir::BlobDirectory;
 
 pub(super) static OCI: Kind = Kind {
     flag: "oci",
@@ -24,26 +24,10 @@ pub(super) static OCI: Kind = Kind {
     is_image: true,
     step: Step::Files,
     is_path: |_| true,
-    parse: |name, settings: Settings<'_>| Ok(Box::new(Place { path: name.into(), replace: settings.replace })),
+    parse: |name, settings| Ok(DirectoryPlace::boxed(name, settings, |place| Intake::Images(place))),
 };
 
-#[derive(Debug)]
-struct Place {
-    path: Utf8PathBuf,
-    replace: Replace,
-}
-
-impl super::Place for Place {
-    fn claim(&self) -> Claim {
-        Claim::Path(self.path.clone())
-    }
-
-    fn intake(&self) -> Intake<'_> {
-        Intake::Images(self)
-    }
-}
-
-impl ImagePlace for Place {
+impl ImagePlace for DirectoryPlace {
     fn directory(&self) -> Option<&Path> {
         self.path.parent().map(Utf8Path::as_std_path)
     }
@@ -55,11 +39,5 @@ impl ImagePlace for Place {
             Content::Layer(layer) => directory.adopt(name, size, layer.file()?),
         })?;
         directory.stage()
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path.fmt(f)
     }
 }

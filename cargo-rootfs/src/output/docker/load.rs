@@ -3,7 +3,6 @@
 //! Each platform is loaded by itself, since only Docker's containerd store keeps an index: the one that is named first
 //! gets the name, and the others the name with their architecture.
 
-use std::fmt;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::rc::Rc;
@@ -11,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::super::finished::FinishedImage;
 use super::super::oci_archive;
-use super::super::{Claim, ImagePlace, Intake, Kind, Settings, Step};
+use super::super::places::EnginePlace;
+use super::super::{ImagePlace, Intake, Kind, Step};
 use super::engine::Engine;
 use super::sink::{Untagged, id_in, inspect};
 use crate::error::{Error, Result};
@@ -32,28 +32,10 @@ pub(in crate::output) static LOAD: Kind = Kind {
     is_image: true,
     step: Step::Engines,
     is_path: |_| false,
-    parse: |name, settings: Settings<'_>| {
-        Ok(Box::new(Place { engine: settings.engine, name: ImageName::parse(name)? }))
-    },
+    parse: |name, settings| EnginePlace::boxed(name, settings, |place| Intake::Images(place)),
 };
 
-#[derive(Debug)]
-struct Place {
-    engine: Engine,
-    name: ImageName,
-}
-
-impl super::super::Place for Place {
-    fn claim(&self) -> Claim {
-        Claim::Image { engine: self.engine.program(), name: self.name.to_string() }
-    }
-
-    fn intake(&self) -> Intake<'_> {
-        Intake::Images(self)
-    }
-}
-
-impl ImagePlace for Place {
+impl ImagePlace for EnginePlace {
     fn directory(&self) -> Option<&Path> {
         None
     }
@@ -65,12 +47,6 @@ impl ImagePlace for Place {
             loaded.push(load(self.engine, name, image)?);
         }
         Ok(Box::new(Loaded(loaded)))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} into {}", self.name, self.engine.program())
     }
 }
 
