@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
+use super::schemas::Documents;
+
 /// A layout in a directory, all of whose digests and sizes were found true.
 pub(super) struct Layout {
     /// The digest that a name of it points to: of the manifest, or of the index.
@@ -30,7 +32,8 @@ pub(super) struct ImageRead {
 impl Layout {
     /// Reads and checks the layout in `directory`; blobs that nothing refers to are a fault too.
     pub(super) fn read(directory: &Utf8Path) -> Result<Layout> {
-        let mut reader = Reader { directory, seen: BTreeSet::new() };
+        let mut reader = Reader { directory, seen: BTreeSet::new(), documents: Documents::default() };
+        ["oci-layout", "index.json"].into_iter().for_each(|name| reader.documents.add(name, &directory.join(name)));
         let version = read_json(&directory.join("oci-layout"))?;
         ensure!(version["imageLayoutVersion"] == "1.0.0", "{version}");
         let index = read_json(&directory.join("index.json"))?;
@@ -66,6 +69,7 @@ impl Layout {
         for name in &names {
             ensure!(reader.seen.contains(name), "nothing refers to {name}");
         }
+        reader.documents.check()?;
         Ok(Layout { digest, images, referrers })
     }
 }
@@ -73,6 +77,7 @@ impl Layout {
 struct Reader<'l> {
     directory: &'l Utf8Path,
     seen: BTreeSet<String>,
+    documents: Documents,
 }
 
 impl Reader<'_> {
@@ -84,6 +89,7 @@ impl Reader<'_> {
         let size = fs::metadata(&file).with_context(|| format!("look at {file}"))?.len();
         ensure!(descriptor["size"] == size, "{digest} has {size} bytes: {descriptor}");
         self.seen.insert(digest.to_owned());
+        self.documents.add(descriptor["mediaType"].as_str().unwrap_or_default(), &file);
         Ok((digest.to_owned(), file))
     }
 

@@ -27,12 +27,14 @@ mod packages;
 mod pipeline;
 mod privileges;
 mod provisioned;
+mod proxy;
 mod push;
 mod readme;
 pub(crate) mod registry;
 mod report;
 mod runtime;
 mod sbom;
+mod schemas;
 mod stopped;
 mod tarball;
 mod ubuntu;
@@ -83,6 +85,7 @@ const SCENARIOS: &[Scenario] = &[
     ("images: two architectures in one archive, one layout, one engine", Tier::Full, images::two_architectures),
     ("push: two architectures to a registry, and nothing twice", Tier::Full, push::two_architectures),
     ("push: tokens and TLS", Tier::Full, push::tokens_and_tls),
+    ("push: through a proxy, and past it", Tier::Full, push::proxy),
     ("push: killed at any moment", Tier::Full, push::killed),
     ("verify and diff: images of a registry, of skopeo, and tampered with", Tier::Full, inspect::read_back),
     ("sbom: scanners, readers and validators agree", Tier::Full, sbom::scanners),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::arm64;
 use super::lab::Lab;
+use super::proxy::Proxy;
 use super::registry::Registry;
 use crate::host;
 use crate::process::{Command, command};
@@ -117,10 +118,30 @@ pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// Requests to a registry by https go through the proxy of HTTPS_PROXY, but for the hosts of NO_PROXY.
+pub(super) fn proxy(lab: &Lab) -> Result<()> {
+    let registry = Registry::with_tokens(lab)?;
+    let (docker, authority) = (registry.login(lab)?, registry.certificates.join("ca.pem"));
+    let proxy = Proxy::start()?;
+    let push = |tag: &str, not: &str| {
+        let name = format!("{}/me/tools:{tag}", registry.host);
+        let push = lab.tools(["--with", "true", "--push", &name]).env("DOCKER_CONFIG", docker.as_str());
+        let push = push.env("SSL_CERT_FILE", authority.as_str()).env("HTTPS_PROXY", format!("http://{}", proxy.host));
+        push.env("NO_PROXY", not).run()
+    };
+    push("1", "example.org")?;
+    let asked = proxy.asked();
+    ensure!(asked.contains(&registry.host), "the proxy was not asked for {}: {asked:?}", registry.host);
+    push("2", "example.org,127.0.0.1")?;
+    let asked = proxy.asked();
+    ensure!(asked.is_empty(), "in spite of NO_PROXY the proxy was asked for {asked:?}");
+    Ok(())
+}
+
 /// Pushes that are killed at any moment. The tag is the earlier image or the new one, each of them whole.
 pub(super) fn killed(lab: &Lab) -> Result<()> {
     /// Pushes that are killed, at moments that are spread over the time that one takes.
-    const KILLED: u32 = 24;
+    const KILLED: u32 = 100;
     need("skopeo")?;
     let (registry, name) = (Registry::start(lab)?, "me/tools:1");
     let (docker, name) = (registry.login(lab)?, format!("{}/{name}", registry.host));

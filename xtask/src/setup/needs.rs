@@ -48,6 +48,12 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("buildah", "buildah", Tier::Full),
     ("ctr", "containerd", Tier::Full),
     ("zstd", "zstd", Tier::Full),
+    // the schemas of images' documents
+    (
+        "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema/config-schema.json",
+        "golang-github-opencontainers-image-spec-dev",
+        Tier::Full,
+    ),
     // a browser for the report
     ("chromium", "chromium", Tier::Full),
     // the compiler of the minimum version
