@@ -11,6 +11,7 @@ mod image_file;
 mod left_out;
 mod offers;
 mod prefixes;
+mod programs;
 mod subjects;
 
 use std::collections::BTreeSet;
@@ -57,6 +58,8 @@ pub(super) struct Runtime<'t> {
     prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
     /// Files that a rule covers: no other evidence is asked for.
     covered: FxHashSet<RootfsPath>,
+    /// Scripts that a rule brings the modules of: their package is not asked for more.
+    modular: FxHashSet<RootfsPath>,
     /// The evidence for files that no rule covers.
     evidence: Option<Evidence>,
     /// The numbers of roots, others and taken files that were matched so far.
@@ -112,6 +115,7 @@ impl<'t> Runtime<'t> {
             rules,
             prefixed: FxHashSet::default(),
             covered: FxHashSet::default(),
+            modular: FxHashSet::default(),
             evidence,
             template,
             machine,
@@ -290,7 +294,8 @@ impl<'t> Runtime<'t> {
             return Vec::new();
         }
         if call.covers && !rule.partial {
-            self.covered.insert(call.because.clone());
+            let known = if rule.modules.is_empty() { &mut self.covered } else { &mut self.modular };
+            known.insert(call.because.clone());
         }
         if is_fired {
             return Vec::new();

@@ -19,6 +19,7 @@ pub(crate) struct Judge {
     general: Vec<Glob>,
     programs: Vec<Glob>,
     left_out: Vec<Glob>,
+    offered: Vec<Glob>,
 }
 
 impl Judge {
@@ -42,6 +43,7 @@ impl Judge {
             general: list("general"),
             programs: list("programs"),
             left_out: list("left-out"),
+            offered: list("offered"),
         }
     }
 
@@ -68,6 +70,11 @@ impl Judge {
     /// Judges a directory: programs in it do not come along unasked.
     pub(crate) fn has_programs(&self, directory: &RootfsPath) -> bool {
         self.programs.iter().any(|glob| glob.matches_name(directory.file_name()).is_some())
+    }
+
+    /// Judges a command that a script calls: it does not come along unasked.
+    pub(crate) fn is_offered(&self, name: &[u8]) -> bool {
+        self.offered.iter().any(|glob| glob.matches_name(name).is_some())
     }
 
     /// The files of packages that do not come along unasked.

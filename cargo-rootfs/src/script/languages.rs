@@ -41,6 +41,10 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
     let mut scan = Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new() };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
+    // It shows the script's documentation (Pod::Usage(3)).
+    if memchr::memmem::find(text, b"use Pod::Usage").is_some() {
+        names.insert("perldoc".to_owned());
+    }
     for variable in given {
         names.extend(assigned.get(variable).into_iter().flatten().cloned());
     }

@@ -89,6 +89,30 @@ pub(super) fn there(
     kept
 }
 
+/// The absolute paths in the text of a script, without its comments.
+pub(super) fn of_script(text: &[u8]) -> BTreeSet<PathText> {
+    /// Longer scripts are lists of files.
+    const MOST: usize = 4096;
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-@".contains(byte);
+    let mut texts = BTreeSet::new();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#"));
+    for line in lines {
+        for start in memchr::memchr_iter(b'/', line) {
+            let before = start.checked_sub(1).map_or(b' ', |at| line[at]);
+            // Otherwise it goes on behind a variable, a name or another slash.
+            let is_url = line[start..].starts_with(b"//");
+            if is_url || !before.is_ascii_whitespace() && !b"\"'=(:,[<>|{`".contains(&before) || texts.len() == MOST {
+                continue;
+            }
+            let length = line[start..].iter().take_while(|byte| is_part(byte)).count();
+            let after = line.get(start + length).copied().unwrap_or(b'\n');
+            let is_whole = after.is_ascii_whitespace() || b"\"':;,)]>|&}`".contains(&after);
+            texts.insert(PathText { bytes: line[start..start + length].into(), is_whole, may_run_on: false });
+        }
+    }
+    texts
+}
+
 fn longest(scout: &mut Sysroot, text: &PathText) -> Option<Named> {
     let mut bytes = &text.bytes[..];
     if memchr::memmem::find(bytes, b"//").is_some() || memchr::memmem::find(bytes, b"/..").is_some() {

@@ -4,13 +4,11 @@
 //! run before, and a file that a rule covers is skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
 use super::super::root::Root;
 use super::super::take::Taking;
-use super::super::tools;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
@@ -18,11 +16,10 @@ use super::offers::Offers;
 use super::prefixes::prefix_of;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
-use crate::elf::words_in;
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
-use crate::path::{RootfsPath, program_directories};
+use crate::path::RootfsPath;
 use crate::policy::Judge;
 use crate::resolve::FileId;
 use crate::rootfs::Origin;
@@ -45,7 +42,7 @@ pub(crate) enum Weigh {
 
 /// The state of the search for evidence.
 pub(super) struct Evidence {
-    weigh: Weigh,
+    pub(super) weigh: Weigh,
     pub(super) judge: Judge,
     /// The same sysroot once more: what is only looked for is no input.
     scout: Option<Sysroot>,
@@ -125,17 +122,22 @@ impl Evidence {
 }
 
 /// One look at new subjects.
-struct Weighing<'w, 'r, 't, 'l> {
-    evidence: &'w mut Evidence,
-    runtime: &'r mut Runtime<'t>,
-    worklist: &'w mut Worklist<'l>,
-    roots: &'w mut Vec<Root>,
+pub(super) struct Weighing<'w, 'r, 't, 'l> {
+    pub(super) evidence: &'w mut Evidence,
+    pub(super) runtime: &'r mut Runtime<'t>,
+    pub(super) worklist: &'w mut Worklist<'l>,
+    pub(super) roots: &'w mut Vec<Root>,
 }
 
 impl Weighing<'_, '_, '_, '_> {
     fn all(&mut self, mut subjects: Vec<Subject>, calls: &mut Vec<Call>) {
         if self.evidence.scout.is_none() {
             self.evidence.scout = Sysroot::open(self.worklist.view.root()).ok();
+        }
+        let scripts: Vec<usize> = (0..subjects.len()).filter(|at| subjects[*at].file.is_none()).collect();
+        for at in scripts {
+            let modules = self.modules(&subjects[at]);
+            subjects.extend(modules);
         }
         let mut named: Vec<(usize, Named)> = Vec::new();
         for (at, subject) in subjects.iter().enumerate() {
@@ -145,7 +147,7 @@ impl Weighing<'_, '_, '_, '_> {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
                     constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib)
                 }
-                None => continue,
+                None => constants::of_script(&self.text(&subject.realpath)),
             };
             self.mentions(&texts, subject, calls);
             let Some(scout) = &mut self.evidence.scout else { return };
@@ -176,9 +178,7 @@ impl Weighing<'_, '_, '_, '_> {
                 calls.extend(called.into_iter().map(|triggered| Call::new(triggered, &subject.realpath)));
             }
             self.packages(database, &subjects, holders);
-            for (subject, holders) in subjects.iter().zip(holders).filter(|(it, _)| it.reach == Reach::Package) {
-                self.programs(database, subject, holders);
-            }
+            self.programs(database, &subjects, holders);
             let rest = &holders[subjects.len()..];
             for ((at, named), holders_of_it) in named.iter().zip(rest) {
                 if subjects[*at].reach == Reach::Nothing {
@@ -312,7 +312,10 @@ impl Weighing<'_, '_, '_, '_> {
         if holders.is_empty() && is_file && named.is_made_by_nobody() || holders.len() > SHARED {
             return;
         }
-        let is_excluded = |path: &RootfsPath| self.evidence.exclude.iter().any(|glob| glob.matches(path).is_some());
+        let is_excluded = |path: &RootfsPath| {
+            let mut on_the_way = std::iter::successors(Some(path.clone()), RootfsPath::parent);
+            on_the_way.any(|it| self.evidence.exclude.iter().any(|glob| glob.matches(&it).is_some()))
+        };
         let has_programs = |path: &RootfsPath| self.evidence.judge.has_programs(path);
         if !is_file && (has_programs(&named.path) || has_programs(&named.real)) {
             return;
@@ -320,8 +323,13 @@ impl Weighing<'_, '_, '_, '_> {
         if !is_file && (is_excluded(&named.path) || is_excluded(&named.real)) {
             return;
         }
+        // Nobody depends on what every system has.
+        let core = database.core();
         let is_related = |owner: PackageId, holder: PackageId| {
-            owner == holder || database.are_of_one_source(owner, holder) || needs(database, owner).contains(&holder)
+            owner == holder
+                || database.are_of_one_source(owner, holder)
+                || needs(database, owner).contains(&holder)
+                || core.contains(&holder)
         };
         let related = owners.iter().find_map(|owner| holders.iter().find(|holder| is_related(*owner, **holder)));
         let first = related.or(holders.first());
@@ -345,7 +353,8 @@ impl Weighing<'_, '_, '_, '_> {
                     });
                 }
             }
-            _ if count == 0 => {}
+            // Modules name what their language knows anywhere.
+            _ if count == 0 || subject.reach == Reach::Module => {}
             _ => {
                 let is_first = subject.reach == Reach::Project;
                 // A package may have the directory, and a script of it have made what is in there.
@@ -359,73 +368,8 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Programs of packages that a subject's package depends on: those that its constants name.
-    fn programs(&mut self, database: &Database, subject: &Subject, owners: &[PackageId]) {
-        /// A compiler's packages depend on as many.
-        const MOST_NAMES: usize = 512;
-        let Some(&owner) = owners.first() else { return };
-        // The commands that a script calls, where its language is known.
-        let script = self.worklist.worked.scripts.iter().find(|script| script.realpath == subject.realpath);
-        let called: BTreeSet<Arc<str>> = script.iter().flat_map(|script| script.calls.iter().cloned()).collect();
-        // What every system has nobody depends on (Debian policy, 3.8), and scripts call it most.
-        let core = if called.is_empty() { Vec::new() } else { database.core() };
-        let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
-        let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
-        for id in needs(database, owner).into_iter().chain(core) {
-            if self.evidence.judge.is_self_contained_package(database.package(id).name.as_bytes()) {
-                continue;
-            }
-            files.extend(database.files(self.worklist.view, id).into_iter().map(|path| (path, id)));
-        }
-        let is_in_path =
-            |path: &RootfsPath| path.parent().is_some_and(|it| program_directories().any(|known| known == it));
-        let judge = &self.evidence.judge;
-        let is_program = |path: &RootfsPath| {
-            path.file_name().len() > 2 && path.parent().is_some_and(|directory| judge.has_programs(&directory))
-        };
-        for (path, id) in files.into_iter().filter(|(path, _)| is_program(path)).take(MOST_NAMES) {
-            let name: Box<[u8]> = path.file_name().into();
-            // An alternative leads to it, as /usr/bin/java.
-            let found = if is_in_path(&path) {
-                Some(path)
-            } else {
-                let view = &mut *self.worklist.view;
-                let link = std::str::from_utf8(&name).ok().and_then(|name| tools::by_name(view, name));
-                link.filter(|link| view.walk(link).path == view.walk(&path).path)
-            };
-            programs.extend(found.map(|path| (name, (path, id))));
-        }
-        let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
-        let words = match subject.file {
-            Some(file) => self.worklist.view.words_of(file, &names),
-            None if !called.is_empty() => {
-                let is_called = |name: &[u8]| std::str::from_utf8(name).is_ok_and(|name| called.contains(name));
-                (0..names.len()).filter(|at| is_called(&names[*at])).collect()
-            }
-            None => {
-                // A script.
-                let text = self.worklist.view.read_small(&subject.realpath, LONGEST_SCRIPT).unwrap_or_default();
-                words_in(&text, &names)
-            }
-        };
-        for at in words {
-            let (path, id) = &programs[&names[at]];
-            let real = self.worklist.view.walk(path).path;
-            if self.runtime.paths.contains(&real) || !tools::is_executable(self.worklist.view, path) {
-                continue;
-            }
-            let (package, (count, size)) = (&*database.package(*id).name, self.measure(&real));
-            self.evidence.brought.named(package, &subject.name, count, size);
-            if self.evidence.weigh == Weigh::Take {
-                let name = String::from_utf8_lossy(&names[at]).into_owned();
-                let origin = origin(package, &subject.name, "which runs it");
-                self.roots.push(Root::tool(name, origin, path.clone()).optional());
-            }
-        }
-    }
-
     /// The number and the length of the files at a path or below it.
-    fn measure(&mut self, path: &RootfsPath) -> (usize, u64) {
+    pub(super) fn measure(&mut self, path: &RootfsPath) -> (usize, u64) {
         /// Larger trees are beyond any bound.
         const MOST_FILES: usize = 100_000;
         let Some(scout) = &mut self.evidence.scout else { return (0, 0) };
@@ -494,19 +438,16 @@ impl Weighing<'_, '_, '_, '_> {
 /// Longer ones are tables.
 const LONGEST_CONFIGURATION: usize = 1 << 16;
 
-/// Longer scripts are programs with all their data in them.
-const LONGEST_SCRIPT: usize = 1 << 20;
-
 /// The packages that a package and its parts depend on, and what those do of which only the name matters, as of
 /// default-jre-headless.
-fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
+pub(super) fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
     let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
     let is_name_alone = |id: &&PackageId| database.package(**id).name.starts_with("default-");
     let behind: Vec<PackageId> = direct.iter().filter(is_name_alone).flat_map(|id| database.depends_on(*id)).collect();
     [direct, behind].concat()
 }
 
-fn origin(package: &str, subject: &str, how: &str) -> Origin {
+pub(super) fn origin(package: &str, subject: &str, how: &str) -> Origin {
     Origin::Package { name: package.into(), because: format!("{subject}, {how} (--runtime auto)").into() }
 }
 

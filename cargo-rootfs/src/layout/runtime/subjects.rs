@@ -29,6 +29,8 @@ pub(super) enum Reach {
     Package,
     /// Its constants, or the text of a configuration: it came along itself.
     Constants,
+    /// What it names and starts, of packages that its own depends on: a script with modules, and each of them.
+    Module,
     /// Nothing: a rule covers its package.
     Nothing,
 }
@@ -77,7 +79,9 @@ impl Evidence {
             let is_known = runtime.covered.contains(&realpath) || self.judge.is_self_contained(realpath.file_name());
             if !is_known && !worklist.view.is_outside(&realpath) && self.scripts.insert(realpath.clone()) {
                 let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
-                subjects.push(Subject { file: None, realpath, name, reach: Reach::Package, is_named: true });
+                let has_modules = runtime.modular.contains(&realpath);
+                let reach = if has_modules { Reach::Module } else { Reach::Package };
+                subjects.push(Subject { file: None, realpath, name, reach, is_named: true });
             }
         }
         for index in self.looked.2..runtime.taken.len() {

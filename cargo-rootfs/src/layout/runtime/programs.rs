@@ -1,0 +1,163 @@
+//! Programs that a packed file starts: those of its own package, of what that depends on, and of every system.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::root::Root;
+use super::super::tools;
+use super::evidence::{Weigh, Weighing, needs, origin};
+use super::subjects::{Reach, Subject};
+use crate::elf::words_in;
+use crate::packages::{Database, PackageId};
+use crate::path::{RootfsPath, program_directories};
+use crate::resolve::FileId;
+use crate::script::languages;
+use crate::sysroot::End;
+
+/// Longer scripts are programs with all their data in them.
+const LONGEST_SCRIPT: usize = 1 << 20;
+
+impl Weighing<'_, '_, '_, '_> {
+    /// Programs that subjects start: of their packages and those that they depend on. A script may call what every
+    /// system has as well, which nobody depends on (Debian policy, 3.8).
+    pub(super) fn programs(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
+        // The modules of one package as one, for each look at the database takes time.
+        let mut modules: BTreeMap<PackageId, (&Subject, BTreeSet<String>)> = BTreeMap::new();
+        for (subject, holders) in subjects.iter().zip(holders) {
+            let Some(&owner) = holders.first() else { continue };
+            let script = self.worklist.worked.scripts.iter().find(|script| script.realpath == subject.realpath);
+            let calls = script.into_iter().flat_map(|script| script.calls.iter().map(ToString::to_string));
+            let calls: BTreeSet<String> = calls.collect();
+            let found = match (subject.reach, subject.file) {
+                (Reach::Module, _) => {
+                    let calls = languages::commands(&self.text(&subject.realpath));
+                    modules.entry(owner).or_insert_with(|| (subject, BTreeSet::new())).1.extend(calls);
+                    continue;
+                }
+                (Reach::Package, Some(file)) => self.mentioned(database, Ok(file), owner),
+                (Reach::Package, None) if calls.is_empty() => self.mentioned(database, Err(&subject.realpath), owner),
+                (Reach::Package, None) => self.called(database, calls, owner),
+                _ => continue,
+            };
+            self.start(database, subject, found);
+        }
+        for (owner, (subject, calls)) in modules {
+            let found = self.called(database, calls, owner);
+            self.start(database, subject, found);
+        }
+    }
+
+    fn start(&mut self, database: &Database, subject: &Subject, found: Vec<(RootfsPath, PackageId)>) {
+        for (path, id) in found {
+            let walk = self.worklist.view.walk(&path);
+            // A program with the rights of another user does not come along unasked.
+            let is_usual = match walk.end {
+                End::File(file) => self.worklist.view.info(file).mode & 0o6111 == 0o111,
+                _ => false,
+            };
+            if !is_usual || walk.path == subject.realpath || self.runtime.paths.contains(&walk.path) {
+                continue;
+            }
+            let (package, (count, size)) = (&*database.package(id).name, self.measure(&walk.path));
+            self.evidence.brought.named(package, &subject.name, count, size);
+            if self.evidence.weigh == Weigh::Take {
+                let name = String::from_utf8_lossy(path.file_name()).into_owned();
+                let origin = origin(package, &subject.name, "which runs it");
+                self.roots.push(Root::tool(name, origin, path).optional());
+            }
+        }
+    }
+
+    /// The packages that programs of one start programs of.
+    fn related(database: &Database, owner: PackageId) -> Vec<PackageId> {
+        needs(database, owner).into_iter().chain(database.parts(owner)).collect()
+    }
+
+    /// Programs of packages that stand among the constants of a file by their names alone, or in the text of a script
+    /// whose language is not known.
+    fn mentioned(
+        &mut self,
+        database: &Database,
+        file: Result<FileId, &RootfsPath>,
+        owner: PackageId,
+    ) -> Vec<(RootfsPath, PackageId)> {
+        /// A compiler's packages depend on as many.
+        const MOST_NAMES: usize = 512;
+        let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
+        for id in Self::related(database, owner) {
+            if !self.evidence.judge.is_self_contained_package(database.package(id).name.as_bytes()) {
+                files.extend(database.files(self.worklist.view, id).into_iter().map(|path| (path, id)));
+            }
+        }
+        let judge = &self.evidence.judge;
+        let is_program = |path: &RootfsPath| {
+            path.file_name().len() > 2 && path.parent().is_some_and(|directory| judge.has_programs(&directory))
+        };
+        let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
+        for (path, id) in files.into_iter().filter(|(path, _)| is_program(path)).take(MOST_NAMES) {
+            let name: Box<[u8]> = path.file_name().into();
+            // An alternative leads to it, as /usr/bin/java.
+            let found = if path.parent().is_some_and(|it| program_directories().any(|known| known == it)) {
+                Some(path)
+            } else {
+                let view = &mut *self.worklist.view;
+                let link = std::str::from_utf8(&name).ok().and_then(|name| tools::by_name(view, name));
+                link.filter(|link| view.walk(link).path == view.walk(&path).path)
+            };
+            programs.extend(found.map(|path| (name, (path, id))));
+        }
+        let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
+        let words = match file {
+            Ok(file) => self.worklist.view.words_of(file, &names),
+            Err(script) => {
+                let text = self.text(script);
+                words_in(&text, &names)
+            }
+        };
+        words.into_iter().map(|at| programs[&names[at]].clone()).collect()
+    }
+
+    /// Programs of packages, and of every system, among the commands of a script or a module.
+    fn called(
+        &mut self,
+        database: &Database,
+        mut names: BTreeSet<String>,
+        owner: PackageId,
+    ) -> Vec<(RootfsPath, PackageId)> {
+        let packages = [Self::related(database, owner), database.core()].concat();
+        names.retain(|name| !self.evidence.judge.is_offered(name.as_bytes()));
+        let view = &mut *self.worklist.view;
+        let paths: Vec<RootfsPath> = names.iter().filter_map(|name| tools::find(view, name)).collect();
+        let real: Vec<RootfsPath> = paths.iter().map(|path| view.walk(path).path).collect();
+        let holders = database.holders(view, &real);
+        let held = paths.into_iter().zip(holders);
+        held.filter_map(|(path, holders)| {
+            let id = holders.into_iter().find(|holder| packages.contains(holder))?;
+            Some((path, id))
+        })
+        .collect()
+    }
+
+    /// The modules that rules took for a script, as subjects of their own.
+    pub(super) fn modules(&mut self, script: &Subject) -> Vec<Subject> {
+        /// Languages have one module a file, and large programs have a thousand.
+        const MOST_FILES: usize = 1000;
+        const ENDINGS: [&[u8]; 3] = [b".pm", b".pl", b".py"];
+        let is_module = |path: &&RootfsPath| ENDINGS.iter().any(|ending| path.as_bytes().ends_with(ending));
+        let taken = self.runtime.taken.because_of(&script.realpath).filter(is_module).take(MOST_FILES);
+        let new: Vec<RootfsPath> = taken.filter(|path| !self.evidence.scripts.contains(*path)).cloned().collect();
+        self.evidence.scripts.extend(new.iter().cloned());
+        let module = |realpath| Subject {
+            file: None,
+            realpath,
+            name: script.name.clone(),
+            reach: Reach::Module,
+            is_named: false,
+        };
+        new.into_iter().map(module).collect()
+    }
+
+    /// The text of a script or a module.
+    pub(super) fn text(&mut self, path: &RootfsPath) -> Vec<u8> {
+        self.worklist.view.read_small(path, LONGEST_SCRIPT).unwrap_or_default()
+    }
+}
