@@ -159,3 +159,18 @@ fn at(scout: &mut Sysroot, path: RootfsPath) -> Option<Named> {
     };
     Some(Named { path, real: walk.path, end: walk.end, is_executable })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::of_script;
+
+    #[test]
+    fn paths_of_a_script() {
+        let text = b"#!/bin/sh\n  # /usr/share/comment\n. /usr/lib/x/part\nd=/usr/share/x; $d/usr/no http://h/usr/no\n\
+            open('/etc/x.conf', \"/usr/lib/$arch/x\")\n";
+        let found: Vec<_> = of_script(text).into_iter().map(|it| (it.bytes.to_vec(), it.is_whole)).collect();
+        let expected: [(&[u8], bool); 4] =
+            [(b"/etc/x.conf", true), (b"/usr/lib/", false), (b"/usr/lib/x/part", true), (b"/usr/share/x", true)];
+        assert_eq!(found, expected.map(|(path, is_whole)| (path.to_vec(), is_whole)));
+    }
+}

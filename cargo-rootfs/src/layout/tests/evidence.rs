@@ -216,3 +216,67 @@ fn prefixes_other_than_usr() {
         assert!(!has(&rootfs, at), "{at}\n{}", rootfs.dump());
     }
 }
+
+const CORE: &str = "\
+Package: fizz
+Status: install ok installed
+Architecture: all
+Depends: fizz-lib
+
+Package: fizz-lib
+Status: install ok installed
+Architecture: all
+
+Package: base
+Status: install ok installed
+Essential: yes
+Architecture: amd64
+
+Package: far
+Status: install ok installed
+Architecture: all
+";
+
+/// A script of a package, a module that a rule takes for it, and a package that every system has.
+fn scripts() -> Disk {
+    let script = b"#!/usr/bin/perl\nsystem('sorter', 'x');\nsystem('stranger');\nopen(F, '/etc/base/conf');\n";
+    let module = b"package Fizz;\nmy $out = `lister`;\n# /etc/base/comment\nour $dir = '/etc/lib';\n";
+    Disk::merged()
+        .bytes("usr/bin/fizz", script, 0o755)
+        .bytes("usr/bin/helper", b"#!/usr/bin/perl\n", 0o755)
+        .elf("usr/bin/perl", tool())
+        .elf("usr/bin/sorter", tool())
+        .elf("usr/bin/lister", tool())
+        .elf("usr/bin/stranger", tool())
+        .elf("usr/bin/unasked", tool())
+        .bytes("usr/share/perl5/Fizz.pm", module, 0o644)
+        .bytes("etc/base/conf", b"x", 0o644)
+        .bytes("etc/base/comment", b"x", 0o644)
+        .bytes("etc/lib/x", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", CORE.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/fizz.list", b"/usr/bin/fizz\n", 0o644)
+        .bytes("var/lib/dpkg/info/fizz-lib.list", b"/usr/share/perl5/Fizz.pm\n/etc/lib\n/etc/lib/x\n", 0o644)
+        .bytes(
+            "var/lib/dpkg/info/base.list",
+            b"/usr/bin/sorter\n/usr/bin/lister\n/usr/bin/unasked\n/etc/base\n/etc/base/conf\n/etc/base/comment\n",
+            0o644,
+        )
+        .bytes("var/lib/dpkg/info/far.list", b"/usr/bin/stranger\n", 0o644)
+}
+
+/// A script and its modules start programs and name paths: those of what its package depends on, and of what every
+/// system has, come along.
+#[test]
+fn a_script_brings_what_it_and_its_modules_start_and_name() {
+    let assembly = Ask::tools(&["fizz"]).assemble(&scripts()).unwrap();
+    let rootfs = &assembly.rootfs;
+    for at in ["/usr/share/perl5/Fizz.pm", "/usr/bin/sorter", "/usr/bin/lister", "/etc/base/conf", "/etc/lib/x"] {
+        assert!(has(rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+    for at in ["/usr/bin/stranger", "/usr/bin/unasked", "/etc/base/comment"] {
+        assert!(!has(rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+    // A stranger's is offered.
+    let offered: Vec<_> = assembly.suggestions.iter().map(|it| it.tool.as_str()).collect();
+    assert_eq!(offered, ["stranger"]);
+}
