@@ -39,9 +39,9 @@ pub(crate) fn sysroot_tools_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-tools-arm64")
 }
 
-/// A Debian root of more than a thousand packages, made by `setup`.
+/// A Debian root of more than a thousand packages, made by the first sample.
 pub(crate) fn sysroot_sample() -> Utf8PathBuf {
-    cache_dir().join("sysroot-sample")
+    cache_dir().join("sysroot-installed")
 }
 
 /// The product's own cache for the tests, which outlives them, so that packages are fetched once.

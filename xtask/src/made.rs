@@ -15,8 +15,12 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     if host::in_ci() { cargo.env("CARGO_INCREMENTAL", "0") } else { cargo }
 }
 
-/// The binary of this checkout, built now: the one that `cargo test` has built for its own tests, or the release's.
+/// The binary of this checkout, built now: the one that `cargo test` has built for its own tests, or the release's. The
+/// variable `CARGO_ROOTFS` names another one.
 pub(crate) fn program(tier: Tier) -> Result<Utf8PathBuf> {
+    if let Some(given) = std::env::var("CARGO_ROOTFS").ok().filter(|it| !it.is_empty()) {
+        return Ok(given.into());
+    }
     let (build, profile) = match tier {
         Tier::Quick => (cargo(["test", "--no-run", "--quiet", "--locked", "--workspace"]), "debug"),
         Tier::Full => (cargo(["build", "--release", "--locked", "--package", "cargo-rootfs"]), "release"),

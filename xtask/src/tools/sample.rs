@@ -72,8 +72,21 @@ struct Ended {
     said: String,
     /// Paths that it opened, executed or looked at and found.
     found: BTreeSet<String>,
+    /// Those of them that it opened: files to read, directories to list.
+    opened: BTreeSet<String>,
     /// Those that it asked for and that were not there.
     absent: BTreeSet<String>,
+}
+
+impl Ended {
+    /// A directory on the way of a search that ended elsewhere: it has nothing, or was not listed and nothing below it
+    /// was found. ncurses looks for /etc/terminfo so, and Python for directories of modules.
+    fn got_nothing_of(&self, root: &Utf8Path, path: &str) -> bool {
+        let Ok(mut names) = root.join(path.trim_start_matches('/')).read_dir_utf8() else { return false };
+        let below = format!("{path}/");
+        let is_below = self.found.range(below.clone()..).next().is_some_and(|it| it.starts_with(&below));
+        names.next().is_none() || !self.opened.contains(path) && !is_below
+    }
 }
 
 /// The verdict on one command.
@@ -198,15 +211,18 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
     }
     room::prepare(&root)?;
     let ours = enter(&root, &folder, name, asked)?;
+    // Names are told between backticks, and in the lines to paste.
+    let words: BTreeSet<&str> = said.split(|c: char| c.is_whitespace() || "`,".contains(c)).collect();
     let is_told = |path: &str| {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|it| it.matches('/').count() > 2);
         let own = Utf8Path::new(path).file_name().unwrap_or(path);
-        parents.chain([path]).any(|it| said.contains(it)) || own.len() > 3 && said.contains(&format!("`{own}`"))
+        parents.chain([path]).any(|it| said.contains(it)) || own.len() > 1 && words.contains(own)
     };
     let lacks: Vec<&String> = whole
         .found
         .iter()
         .filter(|path| ours.absent.contains(*path) && !ours.found.contains(*path) && !noise.holds(path))
+        .filter(|path| !whole.got_nothing_of(full, path))
         .collect();
     let untold: Vec<&&String> = lacks.iter().filter(|path| !is_told(path)).collect();
     // A second look at the whole root tells what changes from run to run.
@@ -244,14 +260,15 @@ fn enter(root: &Utf8Path, folder: &Utf8Path, name: &str, option: &str) -> Result
     let cleaned = SET_BY_CARGO.iter().fold(expression, |it, name| it.env_remove(name));
     let ended = cleaned.run().context("start strace")?;
     let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-    let (found, absent) = calls(&fs::read_to_string(&log).unwrap_or_default());
+    let [found, opened, absent] = calls(&fs::read_to_string(&log).unwrap_or_default());
     let _ = fs::remove_file(Path::new(log.as_str()));
-    Ok(Ended { status: ended.status.code(), said, found, absent })
+    Ok(Ended { status: ended.status.code(), said, found, opened, absent })
 }
 
-/// The paths of a log of strace(1), from the change of the root on: those that were found, and those that were not.
-fn calls(log: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (mut found, mut absent) = (BTreeSet::new(), BTreeSet::new());
+/// The paths of a log of strace(1), from the change of the root on: those that were found, those of them that were
+/// opened, and those that were not there.
+fn calls(log: &str) -> [BTreeSet<String>; 3] {
+    let [mut found, mut opened, mut absent] = [const { BTreeSet::new() }; 3];
     let mut lines = log.lines().skip_while(|line| !line.contains(" chroot("));
     lines.next();
     for line in lines {
@@ -281,10 +298,13 @@ fn calls(log: &str) -> (BTreeSet<String>, BTreeSet<String>) {
         if ended.starts_with("-1 ENOENT") || ended.starts_with("-1 ENOTDIR") {
             absent.insert(path);
         } else if !ended.starts_with('-') && !ended.starts_with('?') {
+            if name.starts_with("open") {
+                opened.insert(path.clone());
+            }
             found.insert(path);
         }
     }
-    (found, absent)
+    [found, opened, absent]
 }
 
 #[cfg(test)]
@@ -298,7 +318,8 @@ mod tests {
                    8 openat(AT_FDCWD, \"/etc/a\", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)\n\
                    8 newfstatat(AT_FDCWD, \"/usr/share/b/\", {st_mode=S_IFDIR|0755, ...}, 0) = 0\n\
                    8 openat(AT_FDCWD, \"/tmp/new\", O_WRONLY|O_CREAT, 0666) = 3\n8 openat(3, \"c\", O_RDONLY) = 4\n";
-        let (found, absent) = calls(log);
+        let [found, opened, absent] = calls(log);
+        assert!(opened.is_empty(), "{opened:?}");
         assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["/usr/bin/x", "/usr/share/b"]);
         assert_eq!(absent.iter().map(String::as_str).collect::<Vec<_>>(), ["/etc/a"]);
     }
