@@ -38,7 +38,8 @@ pub(super) struct Facts {
 const TLS: [&str; 4] = ["rustls-native-certs", "rustls-platform-verifier", "openssl-sys", "native-tls"];
 
 /// Starts of names of crates that link nothing on Linux.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 13] = [
+    "dirs-",
     "windows",
     "winapi",
     "linux-raw",
@@ -57,6 +58,10 @@ const FOREIGN: [&str; 12] = [
 fn is_native(name: &str) -> bool {
     name.ends_with("-sys") && !FOREIGN.iter().any(|start| name.starts_with(start))
 }
+
+/// Programs that no image wants: Rust's own, which are for developers, and those of other systems.
+const NOT_MEANT: [&str; 9] =
+    ["cargo", "rustc", "rustup", "cmd", "cygpath", "powershell", "open", "osascript", "explorer.exe"];
 
 /// Files of sources that are read at most.
 const MOST: usize = 2000;
@@ -162,10 +167,10 @@ fn programs(text: &str) -> Vec<String> {
     let is_name = |name: &&str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+/".contains(&byte))
     };
-    // Rust's own tools are for developers, and a path of the project is no tool.
+    // A path of the project is no tool.
     names
         .filter(is_name)
-        .filter(|name| !matches!(*name, "cargo" | "rustc" | "rustup") && (!name.contains('/') || name.starts_with('/')))
+        .filter(|name| !NOT_MEANT.contains(name) && (!name.contains('/') || name.starts_with('/')))
         .map(str::to_owned)
         .collect()
 }

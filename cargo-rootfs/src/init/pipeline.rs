@@ -21,9 +21,21 @@ fn templates(forge: Forge) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// The repository of cargo rootfs itself, if the package names one.
-pub(super) fn repository() -> Option<&'static str> {
-    Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty())
+/// The repository of cargo rootfs itself: the one that its package names, or else the source of this program in the
+/// records of `cargo install --git`.
+pub(super) fn repository() -> Option<String> {
+    let named = Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty());
+    named.map(str::to_owned).or_else(|| {
+        let program = std::env::current_exe().ok()?;
+        recorded(&std::fs::read_to_string(program.parent()?.parent()?.join(".crates.toml")).ok()?)
+    })
+}
+
+/// The URL in a line such as `"cargo-rootfs 0.1.0 (git+https://host/cargo-rootfs?tag=v0.1.0#0123)" = ["cargo-rootfs"]`.
+fn recorded(crates: &str) -> Option<String> {
+    let start = concat!("\"cargo-rootfs ", env!("CARGO_PKG_VERSION"), " (git+");
+    let url = crates.lines().find_map(|line| line.strip_prefix(start))?.split(['?', '#', ')']).next()?;
+    url.starts_with("https://").then(|| url.to_owned())
 }
 
 /// The paths of the pipelines in a repository, and their texts.
@@ -33,7 +45,7 @@ pub(super) fn files(forge: Forge, facts: &Facts) -> Vec<(&'static str, String)> 
     let directory = facts.workspace_root.strip_prefix(&facts.repository).map_or("", |path| path.as_str());
     let name = &facts.packages[0];
     let words = [
-        ("git", repository().unwrap_or(UNKNOWN_REPOSITORY).to_owned()),
+        ("git", repository().unwrap_or_else(|| UNKNOWN_REPOSITORY.to_owned())),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("directory", if directory.is_empty() { ".".to_owned() } else { directory.to_owned() }),
         ("artifacts", if directory.is_empty() { "dist/".to_owned() } else { format!("{directory}/dist/") }),
