@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn started_programs_are_read_from_the_sources() {
         let text = "use std::process::Command;\nlet x = Command::new(\"git\");\n// Command::new(\"no\")\ncmd!(\"sh\", \"-c\");\nCommand::new(path);\n\
-                    Command::new(\"cargo\");\nCommand::new(\"./x\");\n#[cfg(test)]\nCommand::new(\"diff\")";
+                    Command::new(\"cargo\");\nCommand::new(\"cygpath\");\nCommand::new(\"./x\");\n#[cfg(test)]\nCommand::new(\"diff\")";
         assert_eq!(programs(text), ["git", "sh"]);
         assert!(programs("use clap::Command;\nCommand::new(\"app\").subcommand(Command::new(\"add\"))").is_empty());
     }
@@ -190,6 +190,6 @@ mod tests {
     #[test]
     fn native_crates_are_those_of_linux() {
         assert!(is_native("openssl-sys") && is_native("libz-sys"));
-        assert!(!is_native("windows-sys") && !is_native("web-sys") && !is_native("serde"));
+        assert!(!is_native("windows-sys") && !is_native("web-sys") && !is_native("dirs-sys") && !is_native("serde"));
     }
 }

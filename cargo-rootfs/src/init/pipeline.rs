@@ -64,6 +64,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_repository_is_read_from_the_records_of_cargo_install() {
+        let version = env!("CARGO_PKG_VERSION");
+        let record = |source: &str| format!("[v1]\n\"cargo-rootfs {version} ({source})\" = [\"cargo-rootfs\"]\n");
+        let url = |source: &str| recorded(&record(source));
+        assert_eq!(url("git+https://h/me/cargo-rootfs?tag=v1#0123").as_deref(), Some("https://h/me/cargo-rootfs"));
+        assert_eq!(url("git+https://h/me/cargo-rootfs#0123").as_deref(), Some("https://h/me/cargo-rootfs"));
+        assert_eq!(url("path+file:///home/me/cargo-rootfs"), None);
+        assert_eq!(url("registry+https://github.com/rust-lang/crates.io-index"), None);
+        assert_eq!(recorded("\"cargo-rootfs 0.0.9 (git+https://h/x#0)\" = []"), None, "another version");
+    }
+
+    #[test]
     fn no_pipeline_installs_the_other_program_of_crates_io() {
         for forge in [Forge::Github, Forge::Gitlab] {
             let lines = templates(forge).iter().flat_map(|(_, text)| text.lines());
