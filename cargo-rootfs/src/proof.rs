@@ -161,7 +161,9 @@ fn check(
         match view.find(name) {
             Find::File { file, .. } if Some(&view.inode(file)) == claim.mapped.first() => {}
             Find::File { .. } => {
-                return Err(Error::failed(format!("`{name}` would be another file in the rootfs than was asked for")));
+                return Err(Error::failed(format!(
+                    "`{name}` would be another file in the rootfs than the requested one"
+                )));
             }
             _ => return Err(Error::failed(format!("`{name}` would not be found in the rootfs"))),
         }

@@ -298,7 +298,7 @@ impl Checked<'_> {
         let needed: Vec<&Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).collect();
         let options = self.pasted()?;
         let verb = if tried.status == Status::Ok { "works" } else { "starts" };
-        let mut message = format!("`{}` {verb}, and asked for what the rootfs lacks", subject.shown);
+        let mut message = format!("`{}` {verb}, and requested files that the rootfs lacks", subject.shown);
         for line in lines(&needed) {
             message.push_str("\n  ");
             message.push_str(&line);

@@ -111,7 +111,7 @@ pub(crate) enum Command {
     /// asks for nothing new, and the options that add them are printed. Fails where a command failed; the project's
     /// binary fails as well where it ends with an error that is not about its use.
     Check(CheckArgs),
-    /// Run a command with the whole sysroot, and print what to pack for it, as metadata for Cargo.toml
+    /// Run a command with the whole sysroot, and print the files that it needs, as metadata for Cargo.toml
     ///
     /// The command and all its children are watched: the files of the sysroot that they open, load and execute, and
     /// that the rootfs would lack, are printed, those apart that are a machine's or a person's own. It runs here as
@@ -125,7 +125,7 @@ pub(crate) enum Command {
     /// sent. Prints `REF@sha256:...`.
     #[cfg(feature = "push")]
     Index(IndexArgs),
-    /// Make a page to look at: what the rootfs that the same options would write is made of, and why
+    /// Write one HTML page about the rootfs that the same options would write: sizes and reasons
     ///
     /// One HTML file that loads nothing: a treemap by layer, origin and package, the biggest additions, and who needs whom.
     Report(Box<ReportArgs>),
@@ -134,7 +134,7 @@ pub(crate) enum Command {
     /// Each is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, a root filesystem as an
     /// archive or a directory, or a `rootfs.lock`. Images of several platforms are compared platform by platform.
     Diff(DiffArgs),
-    /// Prove an image or a root filesystem that is there again, whoever made it
+    /// Prove an existing image or root filesystem again, whoever made it
     ///
     /// An image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem as an
     /// archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders; nothing is
@@ -247,7 +247,7 @@ pub(crate) struct IndexArgs {
     /// Write the digest of the index to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) digest_file: Option<Utf8PathBuf>,
-    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    /// Registry that may be reached by plain http, or without a valid certificate (repeatable)
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) insecure_registry: Vec<String>,
 }
@@ -423,7 +423,7 @@ pub(crate) struct CompilationArgs {
     /// Build with this profile; `release` unless given
     #[arg(long, value_name = "PROFILE-NAME", conflicts_with = "release")]
     pub(crate) profile: Option<String>,
-    /// Build with the `release` profile, as is done anyway
+    /// Build with the `release` profile (the default)
     #[arg(short, long)]
     pub(crate) release: bool,
     /// Build for this target triple (repeatable)
@@ -433,8 +433,7 @@ pub(crate) struct CompilationArgs {
     /// cargo]
     #[arg(long, value_name = "TOOL")]
     pub(crate) build_with: Option<BuildWith>,
-    /// Whether the binary lists its crates, for scanners: by cargo-auditable, where it is installed (`auto`) or in any
-    /// case [default: auto]
+    /// List of crates in the binary, for scanners, by cargo-auditable: `auto` is where it is installed [default: auto]
     #[arg(long, value_name = "WHEN")]
     pub(crate) auditable: Option<Auditable>,
     /// Directory for all generated artifacts
@@ -474,24 +473,24 @@ pub(crate) struct ContentArgs {
     /// packed nor missing; comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) allow_missing: Option<Vec<String>>,
-    /// Packages of the sysroot's distribution, whole and with what they depend on; comma-separated, repeatable
+    /// Packages of the sysroot's distribution, whole, with their dependencies; comma-separated, repeatable
     ///
     /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
     /// recommended.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     pub(crate) with_package: Option<Vec<String>>,
-    /// Packages of the sysroot's distribution that the build alone needs, as `libssl-dev`; comma-separated, repeatable
+    /// Packages of the sysroot's distribution for the build alone, such as `libssl-dev`; comma-separated, repeatable
     ///
     /// They are put into a sysroot that is made of packages, for headers and libraries to link with. They do not go into
     /// the rootfs.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), help_heading = "Compilation options")]
     pub(crate) build_package: Option<Vec<String>>,
-    /// Up to which priority to add what ELF files say they open at run time [default: recommended]
+    /// Least priority of the dlopen notes that are followed [default: recommended]
     ///
     /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
     #[arg(long, value_name = "PRIORITY")]
     pub(crate) dlopen: Option<Priority>,
-    /// Libraries for particular hardware besides those for all: every variant in glibc-hwcaps, or none [default: none]
+    /// Variants of libraries for particular hardware (glibc-hwcaps): all, or none [default: none]
     #[arg(long, value_name = "VARIANTS")]
     pub(crate) hwcaps: Option<Variants>,
     /// Source of files that tools need beyond their closures: `auto`, `rules`, `packages` or `none` [default: auto]
@@ -500,8 +499,8 @@ pub(crate) struct ContentArgs {
     /// `packages` each tool comes with the other files of its own package as well, but for documentation.
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<Runtime>,
-    /// Records of the packages that the files are of, for scanners: `auto` (where the sysroot has a database of
-    /// packages) or `none` [default: auto]
+    /// Records of the files' packages, for scanners: `auto` (where the sysroot has a database of packages) or `none`
+    /// [default: auto]
     ///
     /// Debian's and Ubuntu's lie in /var/lib/dpkg/status.d, each cut to the files that are there.
     #[arg(long, value_name = "RECORDS")]
@@ -518,7 +517,7 @@ pub(crate) struct ContentArgs {
     /// Rows of policy of the configuration, likewise.
     #[arg(skip)]
     pub(crate) policy: Vec<Row>,
-    /// A file or directory to put in, with what the ELF files in it need (repeatable)
+    /// File or directory to pack, with the needs of its ELF files (repeatable)
     ///
     /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
     /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
@@ -549,7 +548,7 @@ pub(crate) struct OutputArgs {
     /// The container engine [default: docker]
     #[arg(long, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
-    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    /// Registry that may be reached by plain http, or without a valid certificate (repeatable)
     #[cfg(feature = "push")]
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) insecure_registry: Option<Vec<String>>,
@@ -582,7 +581,7 @@ pub(crate) struct OutputArgs {
     /// Print the plan, and write nothing: entries, layers, sizes and settings; as JSON by --message-format json
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Make every layer anew, without the cache of what is known of layers
+    /// Make every layer anew: neither read nor write the records of layers
     #[arg(long)]
     pub(crate) no_cache: bool,
     /// Let --dir and --oci replace a directory that holds something else
@@ -597,7 +596,7 @@ pub(crate) struct ImageArgs {
     /// Command of the image; the project's binary unless given. Repeat it for each argument, or give a JSON array
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) entrypoint: Option<Vec<String>>,
-    /// Arguments that the image runs it with, until others are given; as --entrypoint
+    /// Default arguments of the entrypoint, in the same forms
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     pub(crate) cmd: Option<Vec<String>>,
     /// Environment variable of the image (repeatable) [default: PATH, with the usual directories]

@@ -65,7 +65,7 @@ pub(crate) struct InspectArgs {
     /// The same by a target triple
     #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) target: Option<String>,
-    /// Host of a registry to speak to in plain http, or without a valid certificate (repeatable)
+    /// Registry that may be reached by plain http, or without a valid certificate (repeatable)
     #[cfg(feature = "push")]
     #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) insecure_registry: Vec<String>,

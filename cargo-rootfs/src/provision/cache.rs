@@ -122,7 +122,7 @@ impl Cache {
         let failed = Error::io("write to the cache", path, error);
         match full {
             true => failed.help("make room: cargo rootfs sysroot prune --all"),
-            false => failed.help("name another folder: export CARGO_ROOTFS_CACHE=DIR"),
+            false => failed.help("name another directory: export CARGO_ROOTFS_CACHE=DIR"),
         }
     }
 

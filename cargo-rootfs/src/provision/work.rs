@@ -123,7 +123,7 @@ impl<'w, 'i> Work<'w, 'i> {
         if known.is_empty() && all.iter().any(|(_, candidates)| candidates.iter().any(is_base)) {
             let (suite, arch) = (&section.suite, &section.architecture);
             return Err(Error::failed(format!("{suite} has no packages for {arch}"))
-                .help("choose another suite, or pass a folder: --sysroot DIR"));
+                .help("choose another suite, or pass a directory: --sysroot DIR"));
         }
         let guess = |candidates: &[String]| candidates.iter().find(|name| known.contains(name)).cloned();
         let is_unknown = |want: &Want, candidates: &[String]| refuted.contains(want) || guess(candidates).is_none();

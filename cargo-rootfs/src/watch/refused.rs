@@ -20,7 +20,7 @@ fn explained(error: io::Error, scope: Option<&str>, seccomp: Option<&str>) -> Er
     let why = Error::failed("this machine does not let a command be watched").with_source(error);
     match (scope, seccomp) {
         (Some("3"), _) => why
-            .detail("the setting kernel.yama.ptrace_scope is 3: nobody may use ptrace")
+            .detail("the setting kernel.yama.ptrace_scope is 3: no process may use ptrace")
             .help("set kernel.yama.ptrace_scope=1 in /etc/sysctl.d, and restart: it cannot be lowered before"),
         (Some("2"), _) => why
             .detail("the setting kernel.yama.ptrace_scope is 2: only root may use ptrace")

@@ -39,7 +39,7 @@ pub(super) fn configuration(folder: &Path, architecture: &str) -> Result<String>
     let folder = folder.to_str().filter(|text| !text.contains(['"', '\n', ';']));
     let folder = folder.ok_or_else(|| {
         Error::failed("the cache directory's path cannot be written in apt's configuration")
-            .help("name another folder: export CARGO_ROOTFS_CACHE=DIR")
+            .help("name another directory: export CARGO_ROOTFS_CACHE=DIR")
     })?;
     // Without root there is nobody to change to; with it, `_apt` may not enter root's cache directory.
     Ok(format!(
