@@ -12,6 +12,7 @@ use camino::Utf8Path;
 use crate::e2e::arm64::{self, TRIPLE};
 use crate::e2e::chroot::Chroot;
 use crate::e2e::lab::Lab;
+use crate::process::command;
 use crate::stage::{self, Tier, need};
 use crate::{host, made};
 use table::{PROJECTS, Project};
@@ -33,6 +34,7 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     need("pkg-config")?;
     arm64::can_run()?;
     let folder = source::lay_out(project, lab)?;
+    begins(project, lab, &folder)?;
     let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     // What is compiled for one is there for the next: many have the same dependencies.
     let target_dir = host::cache_dir().join("projects");
@@ -54,6 +56,34 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     for arch in ["amd64", "arm64"] {
         works(project, &folder.join(format!("root-{arch}"))).with_context(|| format!("in the root for {arch}"))?;
     }
+    Ok(())
+}
+
+/// `init` writes a table, with which the project is packed, and pipelines for its version; of a crate without a binary it
+/// says so.
+fn begins(project: &Project, lab: &Lab, folder: &Utf8Path) -> Result<()> {
+    let init = |forge: &str| lab.rootfs(folder, ["init", "--ci", forge]);
+    if project.arguments.contains(&"--example") {
+        return init("github").fail(&[1])?.says(&["has a binary"]);
+    }
+    let written = [init("github").run()?, init("gitlab").run()?].map(|done| done.stdout).concat();
+    for file in
+        ["Cargo.toml", ".github/workflows/release.yml", ".github/workflows/release-native.yml", ".gitlab-ci.yml"]
+    {
+        ensure!(written.lines().any(|line| line.ends_with(file)), "init wrote no {file}:\n{written}");
+    }
+    let manifest = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+    for line in project.table {
+        ensure!(text.lines().any(|written| written == *line), "init did not write `{line}`:\n{text}");
+    }
+    // The pipeline asks cargo for the version that a tag must have, and jq for the package.
+    let pipeline = folder.join(".gitlab-ci.yml");
+    let pipeline = std::fs::read_to_string(&pipeline).with_context(|| format!("read {pipeline}"))?;
+    let version = pipeline.lines().find_map(|line| line.trim().strip_prefix("version=")).context("no version")?;
+    let asked = command(["sh", "-ec", &format!("v={version}; echo \"$v\"")]).dir(folder).run()?;
+    let is_known = project.crates.iter().any(|(_, version)| *version == asked.stdout.trim());
+    ensure!(is_known, "{}", asked.report("the version of the crate"));
     Ok(())
 }
 
