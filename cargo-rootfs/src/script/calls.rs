@@ -488,7 +488,7 @@ impl Scan {
                     Err(end) => {
                         let end = String::from_utf8_lossy(&end).into_owned();
                         let name = end.rsplit('/').next().unwrap_or_default().to_owned();
-                        if how != Use::Source {
+                        if how != Use::Source && end.starts_with('/') {
                             self.command(name.as_bytes(), how);
                         }
                         if !name.is_empty() {
@@ -534,9 +534,16 @@ impl Scan {
             self.spent.set(self.spent.get() + grown.len());
             texts = grown;
         }
-        texts.retain(|text| text.as_ref().map_or_else(|end| end.starts_with(b"/"), |text| !text.is_empty()));
+        // But the name of a program may follow a directory with its slash, as in `"${dir}"name`.
+        let is_end = |end: &Vec<u8>| end.starts_with(b"/") || depth == 0 && is_program_name(end);
+        texts.retain(|text| text.as_ref().map_or_else(is_end, |text| !text.is_empty()));
         texts
     }
+}
+
+fn is_program_name(text: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(byte);
+    text.len() > 1 && text[0].is_ascii_alphabetic() && text.iter().all(is_part)
 }
 
 #[cfg(test)]
