@@ -160,6 +160,7 @@ fn files_that_are_read() {
         ("here=$(dirname \"$0\"); . \"$here/../lib/y\"; \"${0%/*}/z\" a", "", "../lib/y z"),
         (". git-sh-setup", "", "git-sh-setup"),
         ("sh \"$dir/run.sh\" x; bash -x /opt/y.sh", "/opt/y.sh", "run.sh"),
+        ("dir=`echo $0 | sed 's,[^/]*$,,'`; exec \"${dir}\"ed --restricted", "", "ed"),
         ("echo . /x", "", ""),
     ] {
         let calls = commands(text.as_bytes());
