@@ -1,7 +1,7 @@
 //! The database of installed packages: read once a run, and only where something is asked of it.
 
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 
 use super::{Content, Licenses, Records};
 use crate::packages::Database;
@@ -9,12 +9,15 @@ use crate::runtime::Runtime;
 use crate::sysroot::{Sysroot, cores, take_own_descriptors};
 use crate::target::Machine;
 
+/// The way of a database that another thread reads.
+type Ahead = Receiver<Option<Arc<Database>>>;
+
 /// The packages of one sysroot.
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
     machine: Machine,
     database: Arc<OnceLock<Option<Arc<Database>>>>,
-    ahead: Arc<Mutex<Option<JoinHandle<Option<Database>>>>>,
+    ahead: Arc<Mutex<Option<Ahead>>>,
 }
 
 impl Installed {
@@ -36,30 +39,31 @@ impl Installed {
     pub(super) fn database(&self, view: &mut Sysroot) -> Option<Arc<Database>> {
         let open = || {
             let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let database = match ahead.map(JoinHandle::join) {
-                Some(Ok(database)) => {
+            match ahead.and_then(|ahead| ahead.recv().ok()) {
+                Some(database) => {
                     Database::look(view);
                     database
                 }
-                Some(Err(panic)) => std::panic::resume_unwind(panic),
-                None => Database::open(view, self.machine),
-            };
-            database.map(Arc::new)
+                None => Database::open(view, self.machine).map(Arc::new),
+            }
         };
         self.database.get_or_init(open).clone()
     }
 }
 
-/// Reads the database and all lists on a thread, which has a view of its own.
-fn read_ahead(view: &Sysroot, machine: Machine) -> Option<JoinHandle<Option<Database>>> {
+/// Reads the database on a thread, which has a view of its own, and then all lists: whoever asks for those before waits.
+fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
     let root = view.root().to_owned();
+    let (sender, receiver) = channel();
     let read = move || {
         take_own_descriptors();
-        let mut view = Sysroot::open(&root).ok()?;
-        let database = Database::open(&mut view, machine)?;
-        database.read_lists(&view);
-        Some(database)
+        let Ok(mut view) = Sysroot::open(&root) else { return };
+        let database = Database::open(&mut view, machine).map(Arc::new);
+        // A run that failed meanwhile asks for nothing.
+        if sender.send(database.clone()).is_ok() {
+            database.iter().for_each(|database| database.read_lists(&view));
+        }
     };
     // Without a thread it is read when it is asked for.
-    std::thread::Builder::new().name("packages".to_owned()).spawn(read).ok()
+    std::thread::Builder::new().name("packages".to_owned()).spawn(read).ok().map(|_| receiver)
 }

@@ -124,6 +124,43 @@ impl<'v> Lists<'v> {
 }
 
 impl Database {
+    /// The owner of each path, where the lists of those packages that likely have one say all of them: no other list is
+    /// read. Paths without an owner need all.
+    pub(super) fn likely_owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
+        /// More than every system has, and fewer than a small one.
+        const MOST: usize = 128;
+        if self.format != Format::Dpkg || self.lists.get().is_some() {
+            return None;
+        }
+        let mut owners = vec![None; paths.len()];
+        let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
+        let mut open = 0;
+        for (at, path) in paths.iter().enumerate() {
+            let names = self.names(path);
+            open += usize::from(!names.is_empty());
+            names.into_iter().for_each(|name| wanted.entry(name).or_default().push(at));
+        }
+        let by_name: FxHashMap<&[u8], &Vec<usize>> =
+            wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
+        let mut lists = Lists::new(view);
+        for id in self.likely_first(paths).take(MOST) {
+            if open == 0 {
+                break;
+            }
+            let package = self.package(id);
+            let Listing::Files(files) = &package.listing else { continue };
+            for path in dpkg::listed(lists.first(files)) {
+                let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
+                let path = diverted.map_or(path, |it| it.to.relative());
+                for at in by_name.get(path).copied().into_iter().flatten().copied() {
+                    open -= usize::from(owners[at].is_none());
+                    owners[at].get_or_insert(id);
+                }
+            }
+        }
+        (open == 0).then_some(owners)
+    }
+
     /// Reads the lists of all packages, once.
     pub(crate) fn read_lists(&self, view: &Sysroot) {
         self.lists(view);

@@ -382,6 +382,9 @@ impl Database {
     /// The package that each of `paths` belongs to, by the path that the database has it under, which in a merged /usr
     /// may be without `/usr`. Paths are real ones.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
+        if let Some(owners) = self.likely_owners(view, paths) {
+            return owners;
+        }
         let holders = self.listing(view, paths);
         let mut ranks = vec![usize::MAX; self.packages.len()];
         if holders.iter().any(|holders| holders.len() > 1) {
