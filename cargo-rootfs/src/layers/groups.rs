@@ -165,7 +165,7 @@ fn bucket(name: &str) -> u64 {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The low bits are those of the last letters.
-    (hash >> 34) % MERGED
+    (hash >> 49) % MERGED
 }
 
 /// Returns whether the project itself names an entry.
