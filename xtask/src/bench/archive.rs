@@ -53,14 +53,17 @@ pub(super) fn large_by_elfpak(bench: &Bench, table: &mut Table) -> Result<()> {
     let tools = large_tools()?;
     let (archive, leaves) = bench.file("ours.oci.tar");
     let archive = bench.tools(&tools, ["--oci-archive", &archive], leaves).with(["--compression", "none"]);
-    for (work, ours, flag, reach) in
-        [("a tar", bench.tar(&tools), "--tar", 0.15), ("an archive of a layout, none", archive, "--oci-archive", 0.3)]
-    {
+    // An image of several programs must have an entrypoint there.
+    let entrypoint: &[&str] = &["--entrypoint", "/bash"];
+    for (work, ours, flag, more, reach) in [
+        ("a tar", bench.tar(&tools), "--tar", &[][..], 0.15),
+        ("an archive of a layout, none", archive, "--oci-archive", entrypoint, 0.3),
+    ] {
         let (out, leaves) = bench.file("elfpak.tar");
         // Without the manifest that it would write beside: ours is not made either.
         let argv = [elfpak.as_str(), "bundle", "--quiet", "--no-config", "--no-manifest", flag, &out];
         let name = format!("elfpak bundle {flag}");
-        let elfpak = Contender::new(&name, leaves, argv.into_iter().chain(tools.iter().copied()));
+        let elfpak = Contender::new(&name, leaves, argv.into_iter().chain(more.iter().chain(&tools).copied()));
         elfpak.check()?;
         let [a, b] = measure::interleaved([&ours, &elfpak], bench.rounds(2, 5))?;
         let work = format!("{} large tools to {work}", tools.len());

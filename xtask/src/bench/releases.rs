@@ -41,7 +41,7 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
     for release in 1..=RELEASES {
         for (_, files) in CHANGES.iter().filter(|(at, _)| *at == release) {
             // A file of its own: the sysroot that it is a name of stays.
-            let script = "shopt -s failglob; for file in $(eval echo $1); do cp -p \"$file\" new; \
+            let script = "shopt -s failglob; eval \"files=($1)\"; for file in \"${files[@]}\"; do cp -p \"$file\" new; \
                           head -c 64 /dev/zero | tr '\\0' x >> new; mv new \"$file\"; done";
             command(["bash", "-ec", script, "-", files]).dir(&sysroot).run()?;
         }
