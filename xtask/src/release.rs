@@ -201,7 +201,7 @@ impl Release<'_> {
             mount -t proc proc "$1/proc"
             mount --rbind /dev "$1/dev"
             mount --bind "$2" "$1/opt/rust"
-            exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/bin:/usr/sbin sh -ec "$3""#;
+            exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/usr/sbin sh -ec "$3""#;
         const INSTALL: &str = r#"
             cd /root
             mkdir -p ~/.cargo/bin
