@@ -1,7 +1,7 @@
 //! `--dir`: a directory.
 
 use super::places::DirectoryPlace;
-use super::{EntryPlace, Intake, Job, Kind, Step};
+use super::{EntryPlace, Job, Kind, Step};
 use crate::error::Result;
 use crate::write::Sink;
 use crate::write::dir::Dir;
@@ -17,7 +17,7 @@ pub(super) static DIR: Kind = Kind {
     is_image: false,
     step: Step::Files,
     is_path: |_| true,
-    parse: |name, settings| Ok(DirectoryPlace::boxed(name, settings, |place| Intake::Entries(place))),
+    parse: |name, settings| Ok(DirectoryPlace::boxed(name, settings, false)),
 };
 
 impl EntryPlace for DirectoryPlace {

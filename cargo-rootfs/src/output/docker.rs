@@ -7,7 +7,7 @@ mod load;
 mod sink;
 
 use super::places::EnginePlace;
-use super::{EntryPlace, Intake, Job, Kind, Step};
+use super::{EntryPlace, Job, Kind, Step};
 use crate::error::Result;
 use crate::write::Sink;
 pub(crate) use engine::Engine;
@@ -24,7 +24,7 @@ pub(super) static IMPORT: Kind = Kind {
     is_image: true,
     step: Step::Engines,
     is_path: |_| false,
-    parse: |name, settings| EnginePlace::boxed(name, settings, |place| Intake::Entries(place)),
+    parse: |name, settings| EnginePlace::boxed(name, settings, false),
 };
 
 impl EntryPlace for EnginePlace {

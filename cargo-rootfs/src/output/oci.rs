@@ -8,7 +8,7 @@ use camino::Utf8Path;
 
 use super::finished::{Content, FinishedImage, layout};
 use super::places::DirectoryPlace;
-use super::{ImagePlace, Intake, Kind, Step};
+use super::{ImagePlace, Kind, Step};
 use crate::error::Result;
 use crate::write::Staged;
 use crate::write::dir::BlobDirectory;
@@ -24,7 +24,7 @@ pub(super) static OCI: Kind = Kind {
     is_image: true,
     step: Step::Files,
     is_path: |_| true,
-    parse: |name, settings| Ok(DirectoryPlace::boxed(name, settings, |place| Intake::Images(place))),
+    parse: |name, settings| Ok(DirectoryPlace::boxed(name, settings, true)),
 };
 
 impl ImagePlace for DirectoryPlace {

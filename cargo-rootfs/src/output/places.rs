@@ -15,16 +15,12 @@ use crate::write::dir::Replace;
 pub(super) struct DirectoryPlace {
     pub(super) path: Utf8PathBuf,
     pub(super) replace: Replace,
-    intake: for<'p> fn(&'p Self) -> Intake<'p>,
+    takes_images: bool,
 }
 
 impl DirectoryPlace {
-    pub(super) fn boxed(
-        name: &str,
-        settings: Settings<'_>,
-        intake: for<'p> fn(&'p Self) -> Intake<'p>,
-    ) -> Box<dyn Place> {
-        Box::new(Self { path: name.into(), replace: settings.replace, intake })
+    pub(super) fn boxed(name: &str, settings: Settings<'_>, takes_images: bool) -> Box<dyn Place> {
+        Box::new(Self { path: name.into(), replace: settings.replace, takes_images })
     }
 }
 
@@ -34,7 +30,7 @@ impl Place for DirectoryPlace {
     }
 
     fn intake(&self) -> Intake<'_> {
-        (self.intake)(self)
+        if self.takes_images { Intake::Images(self) } else { Intake::Entries(self) }
     }
 }
 
@@ -49,19 +45,15 @@ impl fmt::Display for DirectoryPlace {
 pub(super) struct EnginePlace {
     pub(super) engine: Engine,
     pub(super) name: ImageName,
-    intake: for<'p> fn(&'p Self) -> Intake<'p>,
+    takes_images: bool,
 }
 
 impl EnginePlace {
     /// # Errors
     ///
     /// A name that an engine would refuse after the build.
-    pub(super) fn boxed(
-        name: &str,
-        settings: Settings<'_>,
-        intake: for<'p> fn(&'p Self) -> Intake<'p>,
-    ) -> Result<Box<dyn Place>> {
-        Ok(Box::new(Self { engine: settings.engine, name: ImageName::parse(name)?, intake }))
+    pub(super) fn boxed(name: &str, settings: Settings<'_>, takes_images: bool) -> Result<Box<dyn Place>> {
+        Ok(Box::new(Self { engine: settings.engine, name: ImageName::parse(name)?, takes_images }))
     }
 }
 
@@ -71,7 +63,7 @@ impl Place for EnginePlace {
     }
 
     fn intake(&self) -> Intake<'_> {
-        (self.intake)(self)
+        if self.takes_images { Intake::Images(self) } else { Intake::Entries(self) }
     }
 }
 

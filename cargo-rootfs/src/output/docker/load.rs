@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use super::super::finished::FinishedImage;
 use super::super::oci_archive;
 use super::super::places::EnginePlace;
-use super::super::{ImagePlace, Intake, Kind, Step};
+use super::super::{ImagePlace, Kind, Step};
 use super::engine::Engine;
 use super::sink::{Untagged, id_in, inspect};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub(in crate::output) static LOAD: Kind = Kind {
     is_image: true,
     step: Step::Engines,
     is_path: |_| false,
-    parse: |name, settings| EnginePlace::boxed(name, settings, |place| Intake::Images(place)),
+    parse: |name, settings| EnginePlace::boxed(name, settings, true),
 };
 
 impl ImagePlace for EnginePlace {
