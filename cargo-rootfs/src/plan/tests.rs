@@ -101,9 +101,10 @@ fn placeholders_are_filled_for_each_target() {
     let expected = |triple: &str, arch: &str| {
         vec![
             format!("File(\"app-1.2.3-{triple}.tar\")"),
-            format!("Place {{ path: \"out/{arch}\", replace: Force }}"),
+            format!("DirectoryPlace {{ path: \"out/{arch}\", replace: Force, takes_images: false }}"),
             format!(
-                "Place {{ engine: Podman, name: ImageName {{ repository: \"reg.io:5000/app\", tag: \"{arch}\" }} }}"
+                "EnginePlace {{ engine: Podman, name: ImageName {{ repository: \"reg.io:5000/app\", tag: \"{arch}\" }}, \
+                 takes_images: false }}"
             ),
         ]
     };
