@@ -7,6 +7,7 @@ mod room;
 mod row;
 pub(crate) mod sample;
 mod servers;
+mod union;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -146,6 +147,9 @@ fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> 
     *bytes = packer::size(&root)?;
     if task.packer == Packer::Ours {
         readers::packages(&root, &task.sysroot.dir).context("the records of packages")?;
+        let layout = root.with_extension("layout");
+        union::check(&layout, &root).context("the layers of its image")?;
+        fs::remove_dir_all(&layout).with_context(|| format!("remove {layout}"))?;
     }
     room::prepare(&root)?;
     if task.packer == Packer::Provisioned {

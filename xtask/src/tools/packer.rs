@@ -57,10 +57,19 @@ impl Packer {
                 let named = row.with_packages.join(",");
                 let packages = ["--with-package", &named];
                 let packages = if self != Packer::Provisioned || named.is_empty() { &[][..] } else { &packages };
+                let layout = root.with_extension("layout");
+                let image = ["--oci", layout.as_str(), "--compression", "none"];
+                let image = if self == Packer::Ours { &image[..] } else { &[] };
                 let template = aside::template();
                 let template = ["--template", template.as_str()];
                 let template = if self == Packer::OursWithoutRules { &template[..] } else { &[] };
-                let words = fixed.iter().chain(&target).chain(packages).chain(template).map(|word| (*word).to_owned());
+                let words = fixed
+                    .iter()
+                    .chain(&target)
+                    .chain(image)
+                    .chain(packages)
+                    .chain(template)
+                    .map(|word| (*word).to_owned());
                 [ours.to_string()].into_iter().chain(words).collect()
             }
             Packer::Elfpak => {
