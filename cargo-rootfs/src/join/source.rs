@@ -93,8 +93,9 @@ impl<'i> Source<'i> {
             return Err(Error::failed(format!("`{}` has indexes inside indexes", self.name)));
         }
         for entry in entries(&manifest)? {
-            // What describes an image, such as buildkit's attestations, runs nowhere.
-            if entry["platform"]["architecture"] == "unknown" || entry["platform"]["os"] == "unknown" {
+            // What describes an image, such as buildkit's attestations and SBOMs, runs nowhere.
+            let is_of_none = entry["platform"]["architecture"] == "unknown" || entry["platform"]["os"] == "unknown";
+            if is_of_none || !entry["artifactType"].is_null() {
                 continue;
             }
             let manifest = self.manifest(&entry)?;
