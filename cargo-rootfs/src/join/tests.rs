@@ -97,6 +97,21 @@ fn images_of_a_registry_and_of_layouts_are_joined_by_digest() {
     assert!(!state.manifests.contains_key("1-arm64"), "only `--update` tags platforms");
 }
 
+/// As `oras attach` leaves it.
+#[test]
+fn a_document_that_a_layout_lists_is_no_image() {
+    let (fake, folder) = (Fake::start(Auth::None), tempfile::tempdir().unwrap());
+    layout(folder.path(), "arm64");
+    let path = folder.path().join("index.json");
+    let mut index: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let about =
+        json!({ "mediaType": MANIFEST, "digest": digest(b"sbom"), "size": 4, "artifactType": "application/spdx+json" });
+    index["manifests"].as_array_mut().unwrap().push(about);
+    std::fs::write(&path, index.to_string()).unwrap();
+    let joined = joined(&fake, &[folder.path().display().to_string()], Others::Replaced).unwrap();
+    assert_eq!(joined.platforms, ["linux/arm64"]);
+}
+
 #[test]
 fn without_update_a_name_has_the_platforms_of_the_sources_alone() {
     let fake = Fake::start(Auth::None);
