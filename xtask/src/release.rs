@@ -176,7 +176,10 @@ impl Release<'_> {
             let said = command([program.as_str(), "--version"]).run()?;
             ensure!(said.line()? == format!("cargo-rootfs {}", self.version), "{}", said.report("another version"));
             let tar = out.join("ls.tar");
-            command([program.as_str(), "rootfs", "--tools-only", "--with", "ls", "--tar", tar.as_str()]).run()?;
+            // The tools are this machine's, also of a program that runs through qemu-user.
+            let here = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+            let pack = command([program.as_str(), "rootfs", "--tools-only", "--with", "ls", "--target", &here]);
+            pack.args(["--tar", tar.as_str()]).run()?;
         }
         Ok(())
     }
