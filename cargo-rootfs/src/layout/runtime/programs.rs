@@ -28,6 +28,8 @@ impl Weighing<'_, '_, '_, '_> {
             let calls = script.into_iter().flat_map(|script| script.calls.iter().map(ToString::to_string));
             let calls: BTreeSet<String> = calls.collect();
             let found = match (subject.reach, subject.file) {
+                // Python's packages have much that no program of them reaches, and words that are commands by chance.
+                (Reach::Module, _) if !subject.is_named && subject.realpath.as_bytes().ends_with(b".py") => continue,
                 (Reach::Module, _) => {
                     let calls = languages::commands(&self.text(&subject.realpath));
                     modules.entry(owner).or_insert_with(|| (subject, BTreeSet::new())).1.extend(calls);
