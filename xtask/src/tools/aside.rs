@@ -1,7 +1,6 @@
-//! A template like `base`, with each rule that names tools put aside: `--runtime auto` is to do without them.
-//! Rules for libraries, functions and kinds of scripts stay.
+//! A template like `base`, in which no rule waits for a tool by its name: `--runtime auto` is to do without. What rules have
+//! for libraries, functions and kinds of scripts stays.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -27,21 +26,29 @@ pub(super) fn make() -> Result<()> {
     for entry in templates.join("runtime").read_dir_utf8().context("read the rules")? {
         let entry = entry.context("read the rules")?;
         let rules: toml::Table = toml::from_str(&fs::read_to_string(entry.path())?).context("read a rule")?;
-        for rule in rules["rule"].as_array().context("rules")?.iter().filter(|rule| names_tools(rule)) {
-            let name = rule["name"].as_str().context("a rule has a name")?;
-            // Writing to a string does not fail.
-            let _ = write!(text, "\n[[rule]]\nname = \"{name}\"\nwhy = \"put aside\"\nwhen = [\"/put/aside\"]\n");
+        for rule in rules["rule"].as_array().context("rules")? {
+            let mut rule = rule.as_table().context("a rule is a table")?.clone();
+            let Some(when) = rule.get_mut("when").and_then(toml::Value::as_array_mut) else { continue };
+            let before = when.len();
+            when.retain(|text| !text.as_str().is_some_and(names_tools));
+            if when.len() == before {
+                continue;
+            }
+            if when.is_empty() {
+                when.push("/put/aside".into());
+            }
+            let rules = toml::Table::from_iter([("rule".to_owned(), toml::Value::Array(vec![rule.into()]))]);
+            text.push('\n');
+            text.push_str(&toml::to_string(&rules).context("write a rule")?);
             count += 1;
         }
     }
-    ensure!(count > 50, "{count} rules are put aside");
-    println!("  {count} rules are put aside");
+    ensure!(count > 50, "{count} rules wait for tools");
+    println!("  {count} rules wait for no tool");
     fs::write(made.join("template.toml"), text).context("write the template")
 }
 
-/// Whether a rule waits for a file in a directory of programs, by more than `*`.
-fn names_tools(rule: &toml::Value) -> bool {
-    let when = rule.get("when").and_then(toml::Value::as_array);
-    let mut texts = when.into_iter().flatten().filter_map(toml::Value::as_str);
-    texts.any(|text| text.contains("bin") && text.starts_with('/') && !text.ends_with("/*"))
+/// Judges a pattern: a file in a directory of programs, by more than `*`.
+fn names_tools(pattern: &str) -> bool {
+    pattern.contains("bin") && pattern.starts_with('/') && !pattern.ends_with("/*")
 }
