@@ -36,6 +36,9 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
+/// The pauses before a manifest is put once more, where the registry lacks a part of it.
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+
 /// One repository of a registry.
 pub(crate) struct Client<'i> {
     pub(super) transport: Transport<'i>,
@@ -131,16 +134,26 @@ impl<'i> Client<'i> {
 
     /// Puts `manifest` under `version`: its own digest, or a tag.
     pub(crate) fn put(&self, manifest: &Manifest, version: &str) -> Result<()> {
-        self.store(manifest, version).map(drop)
+        self.store(manifest, version, || Ok(())).map(drop)
     }
 
-    /// The same, with the registry's answer.
-    pub(super) fn store(&self, manifest: &Manifest, version: &str) -> Result<Answer> {
+    /// The same, with the registry's answer. A registry may lack a part of the manifest for a moment, where another client
+    /// sends the same: after a pause it is asked again, once `mend` has seen to the parts.
+    pub(super) fn store(&self, manifest: &Manifest, version: &str, mend: impl Fn() -> Result<()>) -> Result<Answer> {
+        for pause in PAUSES {
+            match self.try_store(manifest, version)? {
+                Err(refused) if refused.has("MANIFEST_BLOB_UNKNOWN") => {
+                    self.pause(pause)?;
+                    mend()?;
+                }
+                answer => return answer.map_err(|refused| self.transport.error("push", &refused)),
+            }
+        }
         self.try_store(manifest, version)?.map_err(|refused| self.transport.error("push", &refused))
     }
 
-    /// The same; a refusal is a value.
-    pub(super) fn try_store(&self, manifest: &Manifest, version: &str) -> Result<std::result::Result<Answer, Refused>> {
+    /// One attempt; a refusal is a value.
+    fn try_store(&self, manifest: &Manifest, version: &str) -> Result<std::result::Result<Answer, Refused>> {
         let headers = vec![(header::CONTENT_TYPE, manifest.media_type.clone())];
         let ask = Ask { headers, ..self.ask(Method::PUT, self.transport.url(&format!("manifests/{version}"))) };
         let answer = self.transport.send(&ask, Some(&manifest.bytes))?;

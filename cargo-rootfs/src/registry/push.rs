@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
 
 use ureq::http::{Method, header};
 
@@ -17,9 +16,6 @@ use crate::image::manifest::Descriptor;
 
 /// Blobs that are sent at once.
 const AT_ONCE: usize = 4;
-
-/// The pauses before a manifest is put once more, where the registry lacks a blob of it.
-const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// A blob that can be read as often as it must be sent.
 pub(crate) trait Blob: Sync {
@@ -113,7 +109,8 @@ impl Push<'_> {
         let sent = blobs.iter().zip(were_sent).filter_map(|(blob, was_sent)| was_sent.then_some(blob.size()));
         let sent = sent.fold(Sent::default(), |sum, size| Sent { blobs: sum.blobs + 1, bytes: sum.bytes + size });
         for image in lacking {
-            put_image(client, image)?;
+            let again = || image.blobs.iter().try_for_each(|blob| ensure(client, *blob));
+            client.store(&image.manifest, &image.manifest.digest(), again)?;
         }
         if let Some(index) = &self.index {
             client.point(&index.digest(), index)?;
@@ -182,22 +179,6 @@ fn at_once<T: Send>(blobs: &[&dyn Blob], work: &Work<'_, T>, listener: &mut dyn 
     Error::all(errors)?;
     done.sort_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-/// Puts the manifest of an image whose blobs were sent. A registry may still lack one of them for a moment, where another
-/// client sends the same blob: after a pause it is asked for each blob again.
-fn put_image(client: &Client<'_>, image: &Image<'_>) -> Result<()> {
-    for pause in PAUSES {
-        match client.try_store(&image.manifest, &image.manifest.digest())? {
-            Err(refused) if refused.has("MANIFEST_BLOB_UNKNOWN") => {
-                client.pause(pause)?;
-                image.blobs.iter().try_for_each(|blob| ensure(client, *blob))?;
-            }
-            Err(refused) => return Err(client.transport.error("push", &refused)),
-            Ok(_) => return Ok(()),
-        }
-    }
-    client.put(&image.manifest, &image.manifest.digest())
 }
 
 /// Makes the registry have `blob`.

@@ -59,7 +59,7 @@ impl Client<'_> {
                 ensure(self, &InMemory::new(bytes))?;
             }
             // A registry that lists what refers to a manifest says so (distribution-spec, "Pushing Manifests with Subject").
-            self.store(&manifest, &digest)?.header("oci-subject").is_some()
+            self.store(&manifest, &digest, || Ok(()))?.header("oci-subject").is_some()
         };
         if !is_listed {
             self.list(&subject.digest, artifact.described(&manifest))?;
