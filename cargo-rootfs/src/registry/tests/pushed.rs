@@ -269,4 +269,10 @@ fn a_registry_that_lacks_a_blob_is_asked_once_more() {
     fake.state.lock().unwrap().manifests.clear();
     let error = push(&fake, &anonymous(), &[&blob]).unwrap_err().to_string();
     assert!(error.contains("MANIFEST_BLOB_UNKNOWN: blob unknown"), "{error}");
+    // A tag is put again as well, as an index and an SBOM are.
+    fake.fault("PUT /v2/me/app/manifests/1", What::Answer(400, "", lacks));
+    push(&fake, &anonymous(), &[&blob]).unwrap();
+    let requests = fake.requests();
+    let puts = requests.iter().filter(|line| line.starts_with("PUT /v2/me/app/manifests/1 ")).count();
+    assert_eq!(puts, 2, "{requests:#?}");
 }
