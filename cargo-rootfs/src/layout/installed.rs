@@ -64,6 +64,6 @@ fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
             database.iter().for_each(|database| database.read_lists(&view));
         }
     };
-    // Without a thread it is read when it is asked for.
+    // A machine that starts no thread reads it later, at the first question.
     std::thread::Builder::new().name("packages".to_owned()).spawn(read).ok().map(|_| receiver)
 }

@@ -58,7 +58,7 @@ pub(super) struct Runtime<'t> {
     prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
     /// Files that a rule covers: no other evidence is asked for.
     covered: FxHashSet<RootfsPath>,
-    /// Scripts that a rule brings the modules of: their package is not asked for more.
+    /// Scripts whose modules a rule brings: evidence adds nothing else of their package.
     modular: FxHashSet<RootfsPath>,
     /// The evidence for files that no rule covers.
     evidence: Option<Evidence>,

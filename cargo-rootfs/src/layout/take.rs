@@ -61,7 +61,7 @@ impl Taken {
         self.items.iter().map(|(path, _)| path)
     }
 
-    /// What rules took because of a file.
+    /// Paths that rules took because of a file.
     pub(super) fn because_of(&self, file: &RootfsPath) -> impl Iterator<Item = &RootfsPath> {
         let is_its = move |origin: &Origin| matches!(origin, Origin::Rule { because, .. } if because == file);
         self.items.iter().filter(move |(_, origin)| is_its(origin)).map(|(path, _)| path)

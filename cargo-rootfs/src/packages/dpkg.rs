@@ -12,7 +12,7 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 const FOLDER: &str = "/var/lib/dpkg";
-/// What is read of it whole.
+/// The parts of the database that are read whole.
 pub(super) const PLACES: [&str; 2] = ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d"];
 const ALTERNATIVES: &str = "/var/lib/dpkg/alternatives";
 

@@ -54,7 +54,7 @@ pub struct Package {
     pub licence: Option<Box<str>>,
     /// Its dependencies: one of each group is enough. Versions are left out.
     depends: Vec<Vec<Box<str>>>,
-    /// The same as dpkg has them, `Depends` and `Pre-Depends`: few packages are asked for them.
+    /// The same in dpkg's syntax, `Depends` and `Pre-Depends`: parsed on demand, since few are used.
     relations: Box<[u8]>,
     /// Other names that it answers to, without versions.
     provides: Vec<Box<str>>,
@@ -148,7 +148,7 @@ pub struct Database {
     diversions: Vec<dpkg::Diversion>,
     /// Directories that are links in the sysroot, and where they lead: a list may have a file under either.
     merged: Vec<(RootfsPath, RootfsPath)>,
-    /// What all lists have, once it was asked for.
+    /// The index of all lists, built on first use.
     lists: OnceLock<Index>,
 }
 

@@ -185,8 +185,8 @@ fn reference(text: &str) -> String {
 /// The name of the licence of a package whose copyright file is not for machines. Its text is that file.
 pub(crate) const COPYRIGHT: &str = "copyright file";
 
-/// What a copyright file of Debian says: the names of licences, and the texts that it has for names. One that is not for
-/// machines is the licence itself: nothing is read out of it.
+/// The licences of a Debian copyright file: their names, and the texts that it gives for names. A file that is not
+/// machine-readable is the licence itself, and gives neither.
 pub(crate) fn terms(copyright: &str) -> (Vec<String>, BTreeMap<String, String>) {
     let names = of_copyright(copyright);
     if names.is_empty() {

@@ -29,7 +29,7 @@ pub(super) enum Reach {
     Package,
     /// Its constants, or the text of a configuration: it came along itself.
     Constants,
-    /// What it names and starts, of packages that its own depends on: a script with modules, and each of them.
+    /// Paths and programs that it names, from packages that its own depends on: scripts with modules, and the modules.
     Module,
     /// Nothing: a rule covers its package.
     Nothing,
