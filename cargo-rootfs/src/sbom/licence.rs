@@ -186,7 +186,7 @@ fn reference(text: &str) -> String {
 pub(crate) const COPYRIGHT: &str = "copyright file";
 
 /// The licences of a Debian copyright file: their names, and the texts that it gives for names. A file that is not
-/// machine-readable is the licence itself, and gives neither.
+/// machine-readable is itself the one licence, with its whole text.
 pub(crate) fn terms(copyright: &str) -> (Vec<String>, BTreeMap<String, String>) {
     let names = of_copyright(copyright);
     if names.is_empty() {
