@@ -27,13 +27,14 @@
 //! | `byte_search` | searches in bytes | - |
 //! | `glob` | patterns of paths, and their placeholders | path |
 //! | `distro` | the distribution of a directory, by its os-release(5) | - |
+//! | `threads` | threads, their file descriptors and signals | - |
 //! | `programs` | programs of this machine, by PATH | - |
 //! | `target` | machines and target triples, one row a machine | error |
 //! | `shortage` | things that a sysroot is short of | error |
 //! | `elf` | bytes to the facts that a loader reads of them | byte_search target |
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
 //! | `rootfs` | the planned tree: entries with their origins | error path resolve |
-//! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob path resolve rootfs |
+//! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob path resolve rootfs threads |
 //! | `script` | scripts: interpreters, and the commands that they call | - |
 //! | `packages` | a distribution's database of packages | glob path rows sysroot target wording |
 //! | `runtime` | rules: files that belong with tools and libraries | glob path rows |
@@ -44,7 +45,7 @@
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
-//! | `layout` | seeds to gathered closures to entries | distro elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template wording |
+//! | `layout` | seeds to gathered closures to entries | distro elf error glob packages path policy proof report resolve rootfs runtime script shortage sysroot target template threads wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `sbom` | bills of materials: data to SPDX and CycloneDX | - |
@@ -52,7 +53,7 @@
 //! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error image |
 //! | `join` | images of several platforms under one name | error image registry target |
-//! | `pipeline` | the stages in order, for every target of a run | cargo elf error events image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template write |
+//! | `pipeline` | the stages in order, for every target of a run | cargo elf error events image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template threads write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error image path registry resolve rootfs |
 //! | `diff` | differences between two outputs, and what is forbidden of them | elf error inspect packages path resolve |
 //! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
@@ -208,6 +209,7 @@ pub mod sysroot;
 pub mod target;
 #[doc(hidden)]
 pub mod template;
+mod threads;
 #[cfg(feature = "cli")]
 mod trace;
 #[cfg(feature = "cli")]

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::{Content, Licenses, Records};
 use crate::packages::Database;
 use crate::runtime::Runtime;
-use crate::sysroot::{Sysroot, cores, take_own_descriptors};
+use crate::sysroot::Sysroot;
 use crate::target::Machine;
+use crate::threads::{cores, start_in_background, take_own_descriptors};
 
 /// The way of a database that another thread reads.
 type Ahead = Receiver<Option<Arc<Database>>>;
@@ -65,5 +66,5 @@ fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
         }
     };
     // A machine that starts no thread reads it later, at the first question.
-    std::thread::Builder::new().name("packages".to_owned()).spawn(read).ok().map(|_| receiver)
+    start_in_background("packages", read).ok().map(|()| receiver)
 }

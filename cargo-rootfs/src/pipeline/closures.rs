@@ -68,7 +68,7 @@ impl LooseFiles<'_> {
             }
             render(text, &self.files[index].to_string_lossy(), &closure);
         };
-        let is_worthwhile = paths.len() >= ENOUGH && crate::sysroot::cores() > 1;
+        let is_worthwhile = paths.len() >= ENOUGH && crate::threads::cores() > 1;
         let other = is_worthwhile.then(|| (resolver(), sysroot.twin()));
         let mut text = Vec::new();
         let here = |index| {

@@ -14,6 +14,7 @@ use super::{End, Sysroot, is_sibling};
 use crate::elf::{Buffers, Object};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, More};
+use crate::threads::{cores, take_own_descriptors};
 
 /// The number of waiting files from which a thread pays: starting one takes as long as reading five.
 const ENOUGH: usize = 24;
@@ -66,21 +67,6 @@ pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<
         ahead.share(&disk, &mut buffers);
     }
 }
-
-/// The number of cores available to this process.
-pub(crate) fn cores() -> usize {
-    rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
-}
-
-/// Gives this thread a table of file descriptors of its own. In one that is shared, opening and closing are done one
-/// after the other, and each read counts a reference. Where it is forbidden, that is so.
-#[cfg(feature = "cli")]
-pub(crate) fn take_own_descriptors() {
-    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
-}
-
-#[cfg(not(feature = "cli"))]
-pub(crate) fn take_own_descriptors() {}
 
 /// Looks at one name.
 fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {

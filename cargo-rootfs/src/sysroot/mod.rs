@@ -28,7 +28,6 @@ mod files;
 mod nodes;
 mod way;
 
-pub(crate) use ahead::{cores, take_own_descriptors};
 pub(crate) use disk::Folder;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};

@@ -1,0 +1,63 @@
+//! Threads: the number that pays, their file descriptors, and their signals.
+
+use std::io;
+
+/// The number of cores available to this process.
+pub(crate) fn cores() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
+}
+
+/// Gives this thread a table of file descriptors of its own. In one that is shared, opening and closing are done one
+/// after the other, and each read counts a reference. Where it is forbidden, that is so.
+#[cfg(feature = "cli")]
+pub(crate) fn take_own_descriptors() {
+    let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
+}
+
+#[cfg(not(feature = "cli"))]
+pub(crate) fn take_own_descriptors() {}
+
+/// Starts a thread that may outlive its caller, with all signals blocked.
+///
+/// A signal to the process is delivered to any one thread that does not block it (signal(7)). Code that blocks signals to
+/// read them, as `run` does to pass them on, would lose those that such a thread takes.
+pub(crate) fn start_in_background(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let start = || std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
+    with_signals_blocked(start)
+}
+
+/// Threads inherit the mask of the thread that starts them (pthread_create(3)).
+#[cfg(feature = "cli")]
+fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    use nix::sys::signal::SigSet;
+
+    let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK)?;
+    let started = start();
+    before.thread_set_mask()?;
+    started
+}
+
+/// Without the command nobody reads signals.
+#[cfg(not(feature = "cli"))]
+fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    start()
+}
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use nix::sys::signal::{SigSet, Signal};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_in_the_background_takes_no_signal_from_others() {
+        let before = SigSet::thread_get_mask().unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        start_in_background("test", move || sender.send(SigSet::thread_get_mask().unwrap()).unwrap()).unwrap();
+        let there = receiver.recv().unwrap();
+        for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1] {
+            assert!(there.contains(signal), "{signal}");
+        }
+        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+}
