@@ -135,14 +135,14 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
     for (number, visitor) in Visitor::all(lab)?.iter().enumerate() {
         for (round, (signal, code)) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)].into_iter().enumerate()
         {
-            // Seconds that nobody else sleeps.
-            let seconds = format!("{}", 7_130_000 + 10 * number + round);
+            // A time that nobody else sleeps, and that ends: a signal that was lost is then a wrong status, not a hang.
+            let seconds = format!("300.713{number}{round}");
             let status = killed(&visitor.run(lab, &["--", "sleep", &seconds]), signal, &seconds)?;
             ensure!(status.code() == code, "after SIG{signal} it ended with {status}");
             ensure!(visitor.left()?.is_empty(), "after SIG{signal} it left {:?}", visitor.left()?);
         }
-        visitor.script(lab, "sleep 7139999 & exit 0").run()?;
-        ensure!(!sleeps("7139999")?, "what the command started in the background has outlived it");
+        visitor.script(lab, "sleep 300.7139 & exit 0").run()?;
+        ensure!(!sleeps("300.7139")?, "what the command started in the background has outlived it");
     }
     Ok(())
 }
@@ -268,7 +268,7 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
             let kept = type_of_root(&short)?;
             ensure!(kept != "tmpfs" && kept != "overlay", "/ is {kept}, though memory is short");
             // Nobody but init is left to remove the folder.
-            let seconds = format!("{}", 7_140_000 + number);
+            let seconds = format!("300.714{number}");
             killed(&run(&short, &["sleep", &seconds]), "KILL", &seconds)?;
             until("no folder is left", || Ok(visitor.left()?.is_empty()))?;
         }

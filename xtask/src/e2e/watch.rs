@@ -53,9 +53,9 @@ pub(super) fn check(lab: &Lab) -> Result<()> {
         ensure!(!done.stderr.contains("missing at run time"), "{}", done.report("nothing is missing that they need"));
 
         // Slow ones are ended, with all that they have started; and what says nothing of itself is told so.
-        let slow = ["--timeout", "1", "--with", "sh,sleep", "--", "sh", "-c", "sleep 7150000 & sleep 7150001"];
+        let slow = ["--timeout", "1", "--with", "sh,sleep", "--", "sh", "-c", "sleep 300.7150 & sleep 300.7151"];
         ask(&visitor, lab, "check", &slow).fail(&[1])?.says(&["did not end in 1 seconds", "--timeout SECONDS"])?;
-        ensure!(!super::enter::sleeps("7150000")?, "what a slow command started is still there");
+        ensure!(!super::enter::sleeps("300.7150")?, "what a slow command started is still there");
         let json = ["--message-format", "json", "--with", "sh", "--", "sh", "-c", "kill -SEGV $$"];
         let done = ask(&visitor, lab, "check", &json).fail(&[1])?;
         let message = done.stdout.lines().next().unwrap_or_default();
