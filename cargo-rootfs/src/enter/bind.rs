@@ -1,4 +1,4 @@
-//! Files and directories of the host that are seen inside a rootfs.
+//! Host files and directories that are mounted into a rootfs.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use super::message;
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 
-/// A file or directory of the host that is seen inside.
+/// A host file or directory that is mounted into the rootfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bind {
-    /// Absolute, without links.
+    /// Absolute, without symlinks.
     #[serde(with = "message::path")]
     pub(crate) source: PathBuf,
     #[serde(with = "message::rootfs_path")]
@@ -28,7 +28,7 @@ pub(crate) enum Access {
 }
 
 impl Bind {
-    /// Finds `source` on the host; unless a destination is given, it is seen at its own path.
+    /// Finds `source` on the host. Without a destination, the rootfs has it at the same path.
     pub(crate) fn find(source: &Utf8Path, destination: Option<&RootfsPath>, access: Access) -> Result<Self> {
         let found = source.as_std_path().canonicalize().map_err(|error| Error::io("find", source, error))?;
         let destination = match destination {

@@ -1,6 +1,6 @@
-//! A socket between two processes of this program: messages as bytes, and open files beside them.
+//! A socket between two processes of this program: carries messages as bytes, and open files with them.
 //!
-//! The contents of messages are defined elsewhere.
+//! `message` defines the contents.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -13,31 +13,31 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// One end of the socket. The other end is gone when its process is.
+/// One end of the socket. It closes when its process ends.
 #[derive(Debug)]
 pub(super) struct Channel(UnixStream);
 
-/// Files that go with one message, at most.
+/// The maximum number of files in one message.
 const FILES: usize = 1;
 
 impl Channel {
-    /// This process's end, and the one to start another process with.
+    /// Makes a socket: this process's end, and the end for the process that is started next.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (here, there) = UnixStream::pair()?;
         Ok((Self(here), there.into()))
     }
 
-    /// The end that this process was started with, as its standard input: the one file whose number is known.
+    /// The end that this process got as its standard input, the only descriptor with a known number.
     pub(super) fn of_standard_input() -> io::Result<Self> {
         Ok(Self(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?)))
     }
 
-    /// Nothing more is said: the other end hears that this one is gone.
+    /// Closes the connection; the other end reads an end of file.
     pub(super) fn close(&self) {
         let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 
-    /// Sends one message, and a file with it.
+    /// Sends one message, with an optional file.
     pub(super) fn send(&self, message: &impl Serialize, file: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let body = written(message)?;
         let length = (body.len() as u64).to_ne_bytes();
@@ -47,12 +47,12 @@ impl Channel {
         if !files.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(&files));
         }
-        // Files travel with the first byte; eight bytes always fit into a socket that is being read.
+        // The file travels with the first byte. A socket that is being read always has room for eight bytes.
         rustix::net::sendmsg(&self.0, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
         (&self.0).write_all(&body)
     }
 
-    /// The next message, and the file that came with it; an error of kind `UnexpectedEof` where the other end is gone.
+    /// Receives one message and its file. The error has the kind `UnexpectedEof` if the other end is closed.
     pub(super) fn receive<M: DeserializeOwned>(&self) -> io::Result<(M, Option<OwnedFd>)> {
         let mut length = [0; 8];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
@@ -88,12 +88,12 @@ fn malformed() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a message between two parts of cargo rootfs makes no sense")
 }
 
-/// A message as bytes.
+/// Encodes a message.
 pub(super) fn written(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(message)?)
 }
 
-/// The message that was [`written`].
+/// Decodes a message from [`written`].
 pub(super) fn read<M: DeserializeOwned>(bytes: &[u8]) -> io::Result<M> {
     serde_json::from_slice(bytes).map_err(|_| malformed())
 }
@@ -109,7 +109,6 @@ mod tests {
 
     use super::*;
 
-    /// Any text.
     #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
     struct Text(OsString);
 
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn messages_arrive_one_by_one() {
         let (here, there) = pair();
-        // More than a socket holds (net.core.wmem_default), so that it arrives in pieces.
+        // More than a socket buffer holds (net.core.wmem_default), so the message arrives in pieces.
         let long = Text(OsString::from_vec(vec![b'x'; 1 << 20]));
         std::thread::scope(|scope| {
             scope.spawn(|| {

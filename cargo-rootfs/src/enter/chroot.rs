@@ -1,6 +1,6 @@
-//! chroot(2) into a directory on a disk, for root where neither namespaces nor mounts are allowed, as in a container.
+//! chroot(2) into a directory on a disk, for root in a container that forbids namespaces and mounts.
 //!
-//! There is no /proc then, and no network of its own; what is missing is said.
+//! Such a rootfs has no /proc and no network of its own; notes report both.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use super::leftover::Leftover;
 use super::message::{Emulator, Failure, FromInside, Orders, Place, ToInside};
 use super::mounts::{self, Furnished};
 
-/// Numbers of the devices that every program may have (Documentation/admin-guide/devices.txt).
+/// Device numbers of the standard devices (Documentation/admin-guide/devices.txt).
 const DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
@@ -42,13 +42,14 @@ pub(super) fn enter(channel: &Channel, orders: &Orders) -> Result<(Furnished, Le
     Ok((furnished, leftover))
 }
 
-/// Makes the devices in `dev`, and tries one: a file system may have them and not let them be opened (mount(8), nodev).
+/// Makes the devices in `dev` and opens one: a file system mounted `nodev` has devices that cannot be opened
+/// (mount(8)).
 fn devices(dev: &Path) -> io::Result<()> {
     fs::create_dir_all(dev)?;
     for (name, major, minor) in DEVICES {
         let (path, mode) = (dev.join(name), Mode::from_raw_mode(0o666));
         rustix::fs::mknodat(CWD, &path, FileType::CharacterDevice, mode, rustix::fs::makedev(major, minor))?;
-        // The umask may have taken some of it.
+        // The umask may have removed bits of the mode.
         rustix::fs::chmod(&path, mode)?;
     }
     fs::File::options().write(true).open(dev.join("null")).map(drop)

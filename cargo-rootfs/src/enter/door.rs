@@ -1,6 +1,6 @@
-//! The process between: it makes the namespaces, starts init in them and ends.
+//! The intermediate process: makes the namespaces, starts init in them and ends.
 //!
-//! A process is in a new PID namespace only when it was started after unshare(2), so this one never is.
+//! Only a child that is started after unshare(2) is in the new PID namespace, so this process is not in it.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -13,11 +13,11 @@ use super::channel::Channel;
 use super::message::{Failure, FromInside, ToInside};
 use super::{INIT, Way};
 
-/// The argument beside this process's name that requests a network of its own.
+/// The second argument of this process; it requests a separate network.
 pub(super) const OWN_NETWORK: &str = "own-network";
 
 pub(super) fn main(way: Way) -> ExitCode {
-    // Nobody can be told that nobody can be told.
+    // Without the channel there is no way to report the failure.
     let Ok(channel) = Channel::of_standard_input() else { return ExitCode::FAILURE };
     match open(way, &channel) {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,14 +51,14 @@ fn open(way: Way, channel: &Channel) -> Result<(), Failure> {
     channel.send(&FromInside::Passed(pid), None).map_err(|error| Failure::new("tell of it", error))
 }
 
-/// Root may have lost the capability (chroot(2)), and should know before anything is written.
+/// Checks for the capability that chroot(2) needs, before anything is written: root may lack it.
 fn may_chroot() -> bool {
     let sets = rustix::thread::capabilities(None);
     sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_CHROOT))
 }
 
 fn namespaces(way: Way, own_network: bool) -> CloneFlags {
-    // With an IPC namespace of its own, shared memory of System V is gone with the rest.
+    // The IPC namespace also removes System V shared memory at the end.
     let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWIPC;
     flags.set(CloneFlags::CLONE_NEWUSER, way == Way::User);
     flags.set(CloneFlags::CLONE_NEWNET, own_network);

@@ -1,6 +1,6 @@
-//! Programs for another machine: through the kernel's binfmt_misc, or a qemu-user that is found on the host.
+//! Programs for another machine: run by the kernel's binfmt_misc, or by a qemu-user found on the host.
 //!
-//! Nothing is registered for anybody but the rootfs that is entered, and nothing is installed.
+//! Registers an emulator for the entered rootfs only, and installs nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,13 +15,13 @@ use crate::target::Machine;
 /// The directory of the kernel's registrations (Documentation/admin-guide/binfmt-misc.rst).
 const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Beside those of PATH.
+/// Directories searched after those of PATH.
 const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
-/// Its path inside if the kernel cannot register it: in a /dev that is no part of the rootfs.
+/// The emulator's path inside if the kernel cannot register it: in /dev, which is not part of the rootfs.
 pub(super) const INSIDE: &str = "/dev/qemu";
 
-/// Finds the emulator that programs for `machine` need here.
+/// Finds the emulator that this host needs for programs of `machine`.
 pub(super) fn needed(machine: Machine) -> Result<Emulator> {
     let host = Machine::host();
     if machine == host {
@@ -32,7 +32,7 @@ pub(super) fn needed(machine: Machine) -> Result<Emulator> {
     let header = header(machine);
     let registration = registered.into_iter().find(|registration| registration.matches(&header));
     match registration {
-        // The kernel opened it when it was registered.
+        // With flag F the kernel opened the emulator when it was registered.
         Some(Registration { fixed: true, .. }) => return Ok(Emulator::Kernel),
         Some(Registration { program, .. }) if is_static(&program) => {
             let real = program.canonicalize().map_err(|error| Error::io("find", &program, error))?;
@@ -43,14 +43,14 @@ pub(super) fn needed(machine: Machine) -> Result<Emulator> {
     if let Some(program) = find(machine) {
         return Ok(Emulator::Registered { program, magic: header, mask: mask(machine) });
     }
-    // x86_64 kernels run i386 programs, and most aarch64 ones arm's; where not, execve(2) says so.
+    // x86_64 kernels run i386 programs, and most aarch64 kernels run arm programs; otherwise execve(2) reports it.
     if host.also_runs(machine) {
         return Ok(Emulator::Kernel);
     }
     Err(absent(machine))
 }
 
-/// The error where a program for `machine` does not run.
+/// The error for a host without an emulator for `machine`.
 pub(super) fn absent(machine: Machine) -> Error {
     let host = Machine::host();
     let error = Error::failed(format!("the rootfs is for {machine}, and this machine, {host}, cannot run it"));
@@ -61,7 +61,7 @@ pub(super) fn absent(machine: Machine) -> Error {
         .help("install it: `sudo apt install qemu-user-static`, or `sudo dnf install qemu-user-static` on Fedora")
 }
 
-/// A qemu-user that runs without a file beside it.
+/// Finds a statically linked qemu-user.
 fn find(machine: Machine) -> Option<PathBuf> {
     let qemu = machine.qemu()?;
     let path = programs::path();
@@ -71,7 +71,7 @@ fn find(machine: Machine) -> Option<PathBuf> {
     files.filter(|file| file.is_absolute()).find(|file| is_static(file)).and_then(|file| file.canonicalize().ok())
 }
 
-/// Returns whether it is an executable that needs no loader: inside, its loader and libraries would be missing.
+/// Returns whether `program` is an executable without a loader: the rootfs has neither its loader nor its libraries.
 fn is_static(program: &Path) -> bool {
     let Ok(file) = fs::File::open(program) else { return false };
     let read: std::result::Result<Object, ReadError> = Object::read(&file);
@@ -89,7 +89,7 @@ fn header(machine: Machine) -> Vec<u8> {
     bytes
 }
 
-/// Any OS ABI; and the type's last bit, so that position-independent executables (ET_DYN, 3) are meant as well.
+/// Accepts any OS ABI, and ignores the last bit of the type, so that ET_DYN (3, position-independent) matches too.
 fn mask(machine: Machine) -> Vec<u8> {
     let mut mask = vec![0xff; 20];
     mask[7] = 0;
@@ -97,7 +97,7 @@ fn mask(machine: Machine) -> Vec<u8> {
     mask
 }
 
-/// The line that registers `program`: flag F has the kernel open it now, so that it is there in any root.
+/// The line that registers `program`. With flag F the kernel opens the emulator now, so every root can use it.
 pub(super) fn line(program: &[u8], magic: &[u8], mask: &[u8]) -> Vec<u8> {
     let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
     let mut line = format!(":cargo-rootfs:M::{}:{}:", escaped(magic), escaped(mask)).into_bytes();
@@ -106,21 +106,22 @@ pub(super) fn line(program: &[u8], magic: &[u8], mask: &[u8]) -> Vec<u8> {
     line
 }
 
-/// The consequence of a kernel that cannot register `program`.
+/// The consequence for a rootfs if the kernel cannot register `program`.
 pub(super) fn unregistered(program: &Path) -> String {
     format!("programs that the command starts will not run: the kernel does not know of `{}`", program.display())
 }
 
-/// The command line that runs `word` by the emulator, which looks for no program itself: its PATH is `path`.
+/// The command line that runs `word` in the emulator. The emulator does not search for programs, so `path` is searched
+/// here.
 pub(super) fn command(emulator: &Path, word: &OsStr, path: &OsStr) -> std::process::Command {
     let program = if word.as_encoded_bytes().contains(&b'/') { None } else { programs::find(word, path) };
     let mut command = std::process::Command::new(emulator);
-    // -0: the program's own name for itself (`qemu-aarch64 --help`).
+    // -0 sets the program's argv[0] (`qemu-aarch64 --help`).
     command.arg("-0").arg(word).arg(program.unwrap_or_else(|| word.into()));
     command
 }
 
-/// One of the kernel's registrations.
+/// One registration of the kernel.
 #[derive(Debug, PartialEq, Eq)]
 struct Registration {
     program: PathBuf,
@@ -131,7 +132,7 @@ struct Registration {
 }
 
 impl Registration {
-    /// As the kernel shows it; `None` where it is switched off, or goes by the file's name.
+    /// Parses the kernel's text of one registration; `None` if it is disabled or matches by file extension.
     fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let bytes = |digits: &str| -> Option<Vec<u8>> {
@@ -162,7 +163,7 @@ mod tests {
         Target::parse(&format!("{arch}-unknown-linux-gnu")).unwrap().machine()
     }
 
-    /// As Debian 12 registers it, read from the kernel.
+    /// Debian 12's registration, read from the kernel.
     const AARCH64: &str = "enabled\ninterpreter /usr/libexec/qemu-binfmt/aarch64-binfmt-P\nflags: POCF\noffset 0\n\
         magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
 
@@ -184,7 +185,7 @@ mod tests {
         assert!(!Registration::parse(&AARCH64.replace("POCF", "OC")).unwrap().fixed);
     }
 
-    /// Documentation/admin-guide/binfmt-misc.rst, and qemu's scripts/qemu-binfmt-conf.sh for the bytes.
+    /// Authorities: Documentation/admin-guide/binfmt-misc.rst, and qemu's scripts/qemu-binfmt-conf.sh for the bytes.
     #[test]
     fn our_own_registration_has_the_bytes_of_qemu() {
         let line = |arch| String::from_utf8(line(b"/qemu", &header(machine(arch)), &mask(machine(arch)))).unwrap();

@@ -1,7 +1,7 @@
-//! The first process inside: it furnishes the rootfs, starts the command, reaps what is orphaned, passes signals on.
+//! The first process inside: furnishes the rootfs, starts the command, reaps orphans and passes signals on.
 //!
-//! With this process the namespaces end, and with them everything in them. The command is not it, because to
-//! PID 1 a signal without a handler does nothing, Ctrl-C not excepted (pid_namespaces(7)).
+//! When it ends, the kernel ends the namespaces and every process in them. The command is a child of it and not PID 1:
+//! PID 1 ignores each signal without a handler, Ctrl-C included (pid_namespaces(7)).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,7 @@ use super::mounts::Furnished;
 use super::{Command, Ended, Network, Way, chroot, emulator, mounts, network};
 
 pub(super) fn main() -> ExitCode {
-    // For ps(1) inside, which else shows the link `exe`.
+    // The name that ps(1) shows inside; without it, ps shows the link `exe`.
     let _ = rustix::thread::set_name(c"rootfs-init");
     let Ok(channel) = Channel::of_standard_input() else { return ExitCode::FAILURE };
     match live(&channel) {
@@ -34,7 +34,7 @@ pub(super) fn main() -> ExitCode {
 }
 
 fn live(channel: &Channel) -> Result<(), Failure> {
-    // What the terminal sends to the group is for the command.
+    // Signals that the terminal sends to the group are for the command.
     let signals = Signals::block().map_err(|error| Failure::new("wait for signals", error))?;
 
     let (ToInside::Orders(orders), _) = channel.receive().map_err(Failure::lost)? else {
@@ -43,7 +43,7 @@ fn live(channel: &Channel) -> Result<(), Failure> {
     let (furnished, leftover) = match orders.way {
         Way::User | Way::Root => enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
         Way::Chroot => chroot::enter(channel, &orders).map(|(furnished, left)| (furnished, Some(left)))?,
-        // What a command leaves behind here is its own affair.
+        // `Way::Here` does not remove what a command leaves on the host.
         Way::Here => (Furnished::default(), None),
     };
     channel.send(&FromInside::Furnished { notes: furnished.notes }, None).map_err(Failure::lost)?;
@@ -66,7 +66,7 @@ fn live(channel: &Channel) -> Result<(), Failure> {
     }
 }
 
-/// All signals are blocked here; of children that have changed there is a file to wait for.
+/// Blocks all signals and reads them; a separate file becomes readable when a child changes state.
 struct Signals {
     children: SignalFd,
     before: SigSet,
@@ -82,7 +82,7 @@ impl Signals {
         Ok(Self { children: SignalFd::with_flags(&children, flags)?, before })
     }
 
-    /// Starts a process with the signals blocked that were so before: it inherits them (execve(2)).
+    /// Starts a process with the previous signal mask: execve(2) passes the mask on.
     fn spawn(&self, process: &mut std::process::Command) -> io::Result<std::process::Child> {
         self.before.thread_set_mask()?;
         let child = process.spawn();
@@ -91,7 +91,7 @@ impl Signals {
     }
 }
 
-/// Into the namespaces' rootfs.
+/// Enters the rootfs in the namespaces.
 fn enter(channel: &Channel, orders: &Orders) -> Result<(Furnished, Leftover), Failure> {
     let base = mounts::base()?;
     let empty = FromInside::Empty { refers: mounts::refers() };
@@ -116,7 +116,7 @@ fn enter(channel: &Channel, orders: &Orders) -> Result<(Furnished, Leftover), Fa
     Ok((mounts::furnish(orders)?, leftover))
 }
 
-/// Starts the command; `None` where it cannot be executed, which is told.
+/// Starts the command. Reports a failed execve(2) to the host and returns `None`.
 fn start(
     channel: &Channel,
     signals: &Signals,
@@ -148,7 +148,7 @@ fn start(
     channel.send(&message, None).map_err(Failure::lost).map(|()| None)
 }
 
-/// Waits until `child` has ended, or the host's side is gone: then `None`.
+/// Waits until `child` ends; `None` if the host's side is gone.
 fn attend(channel: &Channel, signals: &Signals, child: Pid) -> Option<Ended> {
     loop {
         if let Some(ended) = reap(channel, child) {
@@ -170,7 +170,7 @@ fn attend(channel: &Channel, signals: &Signals, child: Pid) -> Option<Ended> {
     }
 }
 
-/// Everybody who has ended: the command, and whom others have left behind.
+/// Reaps every process that has ended: the command, and orphans of other processes.
 fn reap(channel: &Channel, child: Pid) -> Option<Ended> {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED;
     while let Ok(Some((pid, status))) = rustix::process::wait(options) {
@@ -183,7 +183,7 @@ fn reap(channel: &Channel, child: Pid) -> Option<Ended> {
         if let Some(signal) = status.terminating_signal() {
             return Some(Ended::Killed(signal));
         }
-        // Who shares the group of the outermost process is stopped together with that.
+        // The terminal stops a command of the outermost process's group together with that process.
         if status.stopped() && !shares_group(child) {
             let _ = channel.send(&FromInside::Stopped, None);
         }
@@ -191,7 +191,7 @@ fn reap(channel: &Channel, child: Pid) -> Option<Ended> {
     None
 }
 
-/// A signal of the terminal has gone to the whole group (termios(3), ISIG).
+/// Passes a signal on. The terminal has already sent its own signals to the whole group (termios(3), ISIG).
 fn pass_on(child: Pid, number: i32, by_terminal: bool) {
     if by_terminal && shares_group(child) {
         return;
@@ -201,8 +201,8 @@ fn pass_on(child: Pid, number: i32, by_terminal: bool) {
     }
 }
 
-/// Returns whether `child` is still in the process group that it was started in, which is this one's. In a PID
-/// namespace both are 0, since that group is outside.
+/// Returns whether `child` is still in this process's group. In a PID namespace both groups read as 0, because the
+/// group is outside.
 fn shares_group(child: Pid) -> bool {
     let child = nix::unistd::Pid::from_raw(child.as_raw_nonzero().get());
     nix::unistd::getpgid(Some(child)) == nix::unistd::getpgid(None)

@@ -1,9 +1,9 @@
-//! The selection of files that are not copied: an overlayfs reads their bytes from their places on the host.
+//! Selects the large files that are not copied: an overlayfs reads their bytes from the host's directories.
 //!
-//! Its lower layer has for each a file of the right size, owner and mode, and an extended attribute that
-//! says where the bytes are: a path in one of the data-only layers, directories of the host
-//! (Documentation/filesystems/overlayfs.rst, "Data-only lower layers"). With the attributes that users may
-//! set, the kernel follows it from Linux 6.16 on. Nothing is mounted here.
+//! The lower layer of the overlay has a placeholder for each: a file with the right size, owner and mode, and an
+//! extended attribute with the path of the bytes in a data-only layer, which is a directory of the host
+//! (Documentation/filesystems/overlayfs.rst, "Data-only lower layers"). From Linux 6.16 on, the kernel also follows
+//! attributes that users may set. This module mounts nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -14,13 +14,13 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Origin, Rootfs};
 use crate::write::dir::Hollow;
 
-/// A smaller file is copied in less time than it takes to refer to it and open it later.
+/// Copying a smaller file takes less time than a placeholder and a later open.
 const WORTH_IT: u64 = 64 << 10;
 
-/// The kernel takes 500 (`OVL_MAX_STACK`); a rootfs comes from few directories.
+/// The limit of layers here; the kernel's is 500 (`OVL_MAX_STACK`), and a rootfs comes from few directories.
 const LAYERS: usize = 16;
 
-/// The files that are referred to, and the directories that they are in.
+/// The referenced files, and the data-only layers that hold them.
 #[derive(Debug, Default)]
 pub(super) struct References {
     pub(super) layers: Vec<PathBuf>,
@@ -29,7 +29,7 @@ pub(super) struct References {
 }
 
 impl References {
-    /// Those of `rootfs`, on a host with these mount points.
+    /// Selects the files of `rootfs`; `mounts` are the host's mount points.
     pub(super) fn of(rootfs: &Rootfs, mounts: &[PathBuf]) -> Self {
         let mut folders = Folders { above_mounts: above(mounts), known: BTreeMap::new() };
         let mut references = Self::default();
@@ -43,10 +43,10 @@ impl References {
         references
     }
 
-    /// The path of `file` in its layer; `None` where it would not be the only one of that path.
+    /// The path of `file` in its layer; `None` if another layer has, or would have, the same path.
     ///
-    /// The kernel takes the first layer that has the path. A file that appears in another layer while the
-    /// command runs is as bad as one that changes under it.
+    /// The kernel takes the first layer that has the path. A file that appears in another layer while the command runs
+    /// has the same effect as a file that changes during the run.
     fn place(&mut self, file: &Path, layer: &Path) -> Option<Vec<u8>> {
         let within = file.strip_prefix(layer).ok()?;
         let is_there = |layer: &Path, within: &Path| layer.join(within).symlink_metadata().is_ok();
@@ -64,7 +64,7 @@ impl References {
     }
 }
 
-/// The attributes are those of the mount option `userxattr`: no bytes here, and where they are.
+/// The placeholder, with the attributes of the mount option `userxattr`: "no bytes here", and the path of the bytes.
 fn hollow(size: u64, within: Vec<u8>) -> Hollow {
     Hollow { size, attributes: vec![("user.overlay.metacopy", Vec::new()), ("user.overlay.redirect", within)] }
 }
@@ -73,21 +73,21 @@ fn redirect(hollow: &Hollow) -> &[u8] {
     &hollow.attributes[1].1
 }
 
-/// Directories of the host, each looked at once.
+/// Host directories, each inspected once.
 struct Folders {
     above_mounts: BTreeSet<PathBuf>,
     known: BTreeMap<PathBuf, Option<PathBuf>>,
 }
 
 impl Folders {
-    /// The topmost directory above `file` that can be a layer: not `/`, and in a user namespace no directory with a
+    /// The topmost directory above `file` that can be a layer: never `/`, and in a user namespace no directory with a
     /// mount below it (`has_locked_children` in the kernel's fs/namespace.c).
     fn layer_of(&mut self, file: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
         if let Some(known) = self.known.get(folder) {
             return known.clone();
         }
-        // In a data-only layer no link is followed (`ovl_lookup_data_layer` in fs/overlayfs/namei.c).
+        // The kernel follows no symlink in a data-only layer (`ovl_lookup_data_layer` in fs/overlayfs/namei.c).
         let is_real = folder.canonicalize().is_ok_and(|real| real == folder);
         let mut above: Vec<&Path> = folder.ancestors().collect();
         above.pop();
@@ -98,19 +98,20 @@ impl Folders {
     }
 }
 
-/// All directories that have one of `mounts` below them.
+/// All directories above at least one of `mounts`.
 fn above(mounts: &[PathBuf]) -> BTreeSet<PathBuf> {
     mounts.iter().flat_map(|mount| mount.ancestors().skip(1)).map(Path::to_owned).collect()
 }
 
-/// The host file behind `entry`, where it is large and not the project's: a build may replace that while it runs.
+/// The host file of `entry`, if it is large and does not belong to the project: a build may replace a project file
+/// during the run.
 fn stable(entry: &Entry) -> Option<&HostFile> {
     let Kind::File(Body::Host(file)) = &entry.kind else { return None };
     let is_projects = |origin: &Origin| matches!(origin, Origin::Binary(_) | Origin::Include(_));
     (file.size >= WORTH_IT && !entry.origins.iter().any(is_projects)).then_some(&**file)
 }
 
-/// The mount points of /proc/self/mountinfo (proc(5)), where spaces and their like are octal.
+/// The mount points of /proc/self/mountinfo (proc(5)), which writes spaces and similar characters in octal.
 pub(super) fn mount_points(mountinfo: &[u8]) -> Vec<PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
     lines.filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescaped).collect()
@@ -204,7 +205,7 @@ mod tests {
         let mounts = ["/".into(), root.join("elsewhere")];
         let both = rootfs(&[("/1", &root.join("a/same"), tool()), ("/2", &root.join("b/same"), tool())]);
         assert!(References::of(&both, &mounts).files.len() <= 1);
-        // The first would be found in the layer that the second one needs.
+        // The kernel would find the first file in the layer of the second one.
         let other = rootfs(&[("/1", &root.join("a/same"), tool()), ("/2", &root.join("b/other"), tool())]);
         assert_eq!(paths(&References::of(&other, &mounts)), ["/1"]);
     }

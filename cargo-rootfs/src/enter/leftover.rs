@@ -1,6 +1,6 @@
 //! Remains of a command that ended, or whose host side is gone: processes, and a directory on a disk.
 //!
-//! Of namespaces the kernel disposes when init ends; a directory, and the processes of a chroot, are left to us.
+//! The kernel removes namespaces when init ends. This module removes the directory, and the processes of a chroot.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -18,19 +18,20 @@ use crate::write::dir;
 /// The processes and the directory that must not outlive init.
 pub(super) struct Leftover {
     processes: Processes,
-    /// The directory by its parent and its name there.
+    /// The parent of the directory, and its name there.
     folder: Option<(OwnedFd, CString)>,
 }
 
 enum Processes {
-    /// All but init.
+    /// All processes but init.
     OfNamespace,
-    /// Init's children, by the kernel's list of them, where it has one (proc(5), CONFIG_PROC_CHILDREN).
+    /// Init's children, from the kernel's list (proc(5), CONFIG_PROC_CHILDREN); `None` without that list.
     Children(Option<File>),
 }
 
 impl Leftover {
-    /// Of a rootfs that was mounted from `place`; to be called while the host's tree is the one of `mounts`.
+    /// Records the leftovers of a rootfs mounted from `place`. Call it while the paths of the host are those of
+    /// `mounts`.
     pub(super) fn of_namespaces(place: &Place) -> Result<Self, Failure> {
         let folder = match place {
             Place::Folder(folder) => Some(named(&super::mounts::on_host(folder))?),
@@ -39,26 +40,26 @@ impl Leftover {
         Ok(Self { processes: Processes::OfNamespace, folder })
     }
 
-    /// Of a chroot to `folder`; to be called before it.
+    /// Records the leftovers of a chroot to `folder`. Call it before the chroot.
     pub(super) fn of_chroot(folder: &Path) -> Result<Self, Failure> {
-        // Whom others leave behind becomes a child of this process.
+        // Orphans become children of this process.
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|error| Failure::new("look after the processes in the rootfs", error))?;
         let list = PathBuf::from(format!("/proc/self/task/{}/children", nix::unistd::gettid()));
         Ok(Self { processes: Processes::Children(File::open(list).ok()), folder: Some(named(folder)?) })
     }
 
-    /// To be called when the command has ended; `host_is_gone` when nobody else is left to remove the directory.
+    /// Ends the processes after the command. If `host_is_gone`, it also removes the directory.
     pub(super) fn end(mut self, host_is_gone: bool) {
         match &mut self.processes {
-            // Where init is not the first process, -1 would be everybody on the machine.
+            // -1 means every process on the machine unless init is PID 1.
             Processes::OfNamespace if host_is_gone && rustix::process::getpid().is_init() => {
                 let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::SIGKILL);
                 while rustix::process::wait(WaitOptions::empty()).is_ok() {}
             }
             Processes::OfNamespace => {}
             Processes::Children(list) => {
-                // Each round takes those whose parents the last one has killed.
+                // Each round kills the orphans of the previous round.
                 while let Some(children) = list.as_mut().and_then(children).filter(|children| !children.is_empty()) {
                     for child in children {
                         let _ = rustix::process::kill_process(child, Signal::KILL);

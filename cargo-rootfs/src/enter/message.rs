@@ -1,4 +1,4 @@
-//! The messages between the two sides of the door, and their encoding.
+//! The messages between the host's side and the inside, and their encoding.
 //!
 //! Both ends are the same program, so the format has no versions.
 
@@ -13,7 +13,7 @@ use super::{Bind, Command, Ended, Network, Way};
 /// A failure inside: the error, and the object that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Failure {
-    /// As in "cannot <what>".
+    /// The rest of a sentence after "cannot".
     pub(super) what: String,
     pub(super) errno: i32,
 }
@@ -24,66 +24,66 @@ impl Failure {
         Self { what: what.into(), errno: error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()) }
     }
 
-    /// The host is no longer there to talk to.
+    /// The connection to the host's side is lost.
     pub(super) fn lost(error: io::Error) -> Self {
         Self::new("talk to cargo rootfs", error)
     }
 
-    /// It said what cannot be said now.
+    /// The other side sent a message that is invalid in this state.
     pub(super) fn nonsense() -> Self {
         Self::lost(io::ErrorKind::InvalidData.into())
     }
 }
 
-/// From inside to the host.
+/// Messages from inside to the host.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum FromInside {
-    /// The namespaces are there, and want to be told who is who in them.
+    /// The namespaces exist and need their user and group maps.
     Unshared,
-    /// This process is the first one in them.
+    /// Init has this process id.
     Passed(i32),
-    /// The directory that comes with it waits to be filled; whether large files may be referred to.
+    /// The directory sent with it is ready to be filled; `refers` is true if large files may be referenced.
     Empty { refers: bool },
-    /// The overlay cannot be had with these files referred to.
+    /// The overlay cannot be mounted with these references.
     NoOverlay,
-    /// Everything is in its place.
+    /// The rootfs is ready.
     Furnished { notes: Vec<String> },
-    /// The command runs.
+    /// The command is running.
     Started,
-    /// The command has stopped, and the processes of its own group with it.
+    /// The command has stopped, with all processes of its own group.
     Stopped,
     /// The command has ended.
     Ended(Ended),
-    /// Nothing more will come.
+    /// The last message: something failed.
     Failed(Failure),
-    /// The command could not be executed.
+    /// The command cannot be executed (errno).
     NotStarted(i32),
 }
 
-/// From the host to inside.
+/// Messages from the host to inside.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ToInside {
-    /// The users are mapped.
+    /// The user and group maps are written.
     Mapped,
     /// The tree to make, without its files.
     Orders(Orders),
-    /// The files are there.
+    /// The files are written.
     Filled(Place),
-    /// Run this, with the file that comes with it as its standard input.
+    /// Run this; the file sent with it is the command's standard input.
     Start(Command),
-    /// Pass a signal on; whether everybody in the terminal's foreground group has got it as well.
+    /// Pass a signal on; `by_terminal` is true if the whole foreground group has received it.
     Signal { number: i32, by_terminal: bool },
 }
 
-/// The properties of the inside.
+/// The requested properties of the rootfs and its mounts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Orders {
     pub(super) way: Way,
     pub(super) network: Network,
     pub(super) binds: Vec<Bind>,
-    /// For `/etc/resolv.conf`, where the rootfs has none.
+    /// The contents of `/etc/resolv.conf`, if the rootfs has none.
     pub(super) resolv_conf: Option<Vec<u8>>,
-    /// The device of the terminal.
+    /// The device of the controlling terminal.
     pub(super) terminal: Option<OsString>,
     pub(super) emulator: Emulator,
 }
@@ -91,25 +91,24 @@ pub(super) struct Orders {
 /// The location of the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Place {
-    /// In the directory `lower`; the large ones in these directories of the host.
+    /// In the directory `lower`; the large files are in these host directories.
     Overlay(Vec<OsString>),
-    /// In this directory beside it, all of them.
+    /// All in this directory of the tmpfs.
     Memory(String),
     /// In a directory of the host.
     Folder(#[serde(with = "path")] PathBuf),
-    /// In a directory of the host, which what is written inside does not change.
+    /// In a directory of the host, under an overlay that takes the writes.
     Below(#[serde(with = "path")] PathBuf),
 }
 
-/// The emulator that runs programs for another machine.
+/// The emulator for programs of another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Emulator {
-    /// The kernel runs them, or opens its emulator itself.
+    /// The kernel runs the programs, or opens its emulator itself.
     Kernel,
-    /// The kernel looks for its emulator, the first path, at the second one inside.
+    /// The kernel looks for its emulator inside: the first path is the host's, the second one is inside.
     Bound(#[serde(with = "path")] PathBuf, #[serde(with = "path")] PathBuf),
-    /// The kernel is to be told: with this emulator, for files that begin with the bytes of `magic` where `mask` has
-    /// ones.
+    /// Register `program` for files that begin with `magic`, compared where `mask` has ones.
     Registered {
         #[serde(with = "path")]
         program: PathBuf,
@@ -118,7 +117,7 @@ pub(super) enum Emulator {
     },
 }
 
-/// A host path as its bytes: serde's own form of it is text.
+/// Serializes a host path as bytes; serde's own form is text.
 pub(super) mod path {
     use std::ffi::{OsStr, OsString};
     use std::path::{Path, PathBuf};
@@ -135,7 +134,7 @@ pub(super) mod path {
     }
 }
 
-/// A path in the rootfs as its bytes.
+/// Serializes a rootfs path as bytes.
 pub(super) mod rootfs_path {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

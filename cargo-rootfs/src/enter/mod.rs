@@ -1,12 +1,11 @@
 //! Enters a planned rootfs and runs a command in it, without root's rights.
 //!
-//! It decides nothing about what the rootfs holds, and leaves nothing behind: no mount, no process, no file.
-//! It is no sandbox either: the command is the user's own, and can do to the user's files what the binds and
-//! the network let it do.
+//! It does not choose the contents of the rootfs, and leaves no mount, process or file behind. It is no sandbox: the
+//! command runs as the user, and can change the user's files as far as the binds and the network allow.
 //!
 //! # The processes
-//! The program starts itself twice more, each time as a fresh process with one thread, because only such a
-//! process may make a user namespace (unshare(2)), and because that needs no `fork`, so no `unsafe`:
+//! The program starts itself twice more. Each start is a fresh process with one thread: unshare(2) requires that for a
+//! user namespace, and it needs no `fork`, so no `unsafe`.
 //!
 //! ```text
 //! cargo rootfs run      builds, plans, fills the rootfs, passes signals on        `outside`
@@ -15,27 +14,27 @@
 //!     the command
 //! ```
 //!
-//! They talk over one socket (`channel`, `message`). When the outermost process is gone, by whatever signal, the socket
-//! is closed, init ends, and the kernel kills every process and drops every mount of the namespaces.
+//! They exchange messages over one socket (`channel`, `message`). When any signal ends the outermost process, the
+//! socket closes, init ends, and the kernel kills every process and drops every mount of the namespaces.
 //!
-//! # Where the files are
-//! In a tmpfs that exists in the mount namespace alone, so that nothing is left on a disk. There, directories, links
-//! and files below 64 KiB are real. Larger files of the sysroot are not copied where the kernel can do without
-//! (Linux 6.16 for users, see `layers`): the tmpfs is the lower layer of an overlayfs that takes their bytes from
-//! the sysroot itself, while owner, mode and writes are those of the overlay. Otherwise they are copied; where
-//! the copy would take more than half of the memory that is free, to a directory in the user's cache.
+//! # The place of the files
+//! The rootfs is a tmpfs in the mount namespace, so nothing is left on a disk. Directories, links and files below 64
+//! KiB are written there. The kernel reads larger files of the sysroot in place if it can (Linux 6.16 for users, see
+//! `layers`): the tmpfs is the lower layer of an overlayfs that takes their bytes from the sysroot, and their owner,
+//! mode and writes from the overlay. Otherwise the files are copied: into the tmpfs, or into a directory of the user's
+//! cache if the copy takes more than half of the available memory.
 //!
-//! Measured on two cores, warm cache, planning included, until `true` has ended: bash and ls take 10 ms either way;
-//! 48 large tools (392 files, 769 MB) 60 ms with references, 420 ms with copies into the tmpfs (without huge pages
-//! 750 ms), 1 s with `--dir`.
+//! Measured on two cores, warm cache, planning included, until `true` has ended: bash and ls take 10 ms either way; 48
+//! large tools (392 files, 769 MB) take 60 ms with references, 420 ms with copies into the tmpfs (750 ms without huge
+//! pages), 1 s with `--dir`.
 //!
-//! Dropped: bind mounts of single files (17 us each, which is quick, but root's files belong to nobody in a user
-//! namespace, none can be replaced, and an overlayfs does not see them); hard links (not allowed for files of
-//! others, fs.protected_hardlinks); a cache of written directories (disk, and one more thing to get stale).
+//! Rejected: bind mounts of single files (17 us each, but root's files belong to nobody(65534) in a user namespace, a
+//! bound file cannot be replaced, and an overlayfs does not see it); hard links (not allowed for files of other users,
+//! fs.protected_hardlinks); a cache of written directories (disk space, and a cache that can be stale).
 //!
-//! # What is different from a container
-//! All files belong to root, who is the user who started it; other owners exist only where root started it.
-//! A setuid bit has nobody to change to. Capabilities hold inside the namespaces only.
+//! # Differences from a container
+//! All files belong to root, which is the user who started the program; other owners exist only if root started it. A
+//! setuid bit has no effect on a user without a second identity. Capabilities hold inside the namespaces only.
 
 mod bind;
 mod channel;
@@ -70,26 +69,26 @@ pub(crate) use watched::{Output, Stdin, Watching};
 /// The command to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Command {
-    /// The program, looked up in the PATH of `env`, and its arguments; never empty.
+    /// The program, searched for in the PATH of `env`, and its arguments; never empty.
     pub(crate) words: Vec<OsString>,
-    /// The whole environment.
+    /// The complete environment.
     pub(crate) env: Vec<(OsString, OsString)>,
     #[serde(with = "message::rootfs_path")]
     pub(crate) workdir: RootfsPath,
-    /// User and group by number; root's where `None`.
+    /// User and group by number; `None` means root's.
     pub(crate) user: Option<(u32, u32)>,
 }
 
-/// The network that the command has.
+/// The network of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Network {
     /// The host's.
     Host,
-    /// One of its own, which has a loopback interface and nothing else.
+    /// A separate one with a loopback interface only.
     None,
 }
 
-/// The end of a command.
+/// The way in which a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ended {
     /// With this exit status.
@@ -108,34 +107,34 @@ impl Ended {
     }
 }
 
-/// The end of a watched command, and the calls seen of it.
+/// The end of a watched command, and its recorded calls.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) outcome: Outcome,
-    /// True if it was ended because it took too long.
+    /// True if it was ended after its time limit.
     pub(crate) timed_out: bool,
-    /// The last of what it printed, to both outputs, where they were read.
+    /// The end of its standard output and standard error, if they were read.
     pub(crate) output: Vec<u8>,
     pub(crate) seen: Seen,
 }
 
-/// By what a rootfs is entered.
+/// The mechanism that enters a rootfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Way {
     /// User, mount, PID and IPC namespaces.
     User,
-    /// The same without a user namespace, which root alone can have.
+    /// The same without a user namespace, for root only.
     Root,
-    /// chroot(2) and nothing else, for root where namespaces are forbidden.
+    /// chroot(2) only, for root where namespaces are forbidden.
     Chroot,
-    /// Nothing is entered: the command runs where this program runs, and is only watched.
+    /// No rootfs: the command runs among the host's files and is only watched.
     Here,
 }
 
 impl Way {
     const ALL: [Self; 4] = [Self::User, Self::Root, Self::Chroot, Self::Here];
 
-    /// The name by which the program is started again.
+    /// The name under which the program starts itself again.
     fn name(self) -> &'static str {
         match self {
             Self::User => "cargo-rootfs-door",
@@ -146,10 +145,10 @@ impl Way {
     }
 }
 
-/// The name by which the program is started as init.
+/// The name under which the program starts itself as init.
 const INIT: &str = "cargo-rootfs-init";
 
-/// Does the work of a process inside, where the program was started as one of those: to be asked first by `main`.
+/// Runs the work of an inner process if the program was started under one of their names. `main` calls it first.
 pub(crate) fn inside(name: &OsStr) -> Option<ExitCode> {
     if name == INIT {
         return Some(init::main());

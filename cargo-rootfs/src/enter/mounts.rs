@@ -1,8 +1,8 @@
-//! The mounts of a rootfs that is entered, made by init in a mount namespace of its own.
+//! The mounts of an entered rootfs, made by init in its mount namespace.
 //!
-//! First everything stands on a tmpfs, which becomes `/` with the host's tree in `/host`, so that no path of the
-//! host is hidden by it. Then the rootfs becomes `/`, and the tmpfs and the host are out of sight.
-//! Nothing is unmounted on the way out: the namespace takes all of it along.
+//! First a tmpfs becomes `/` with the host's tree in `/host`, so that it hides no path of the host. Then the rootfs
+//! becomes `/`, and the tmpfs and the host are detached. Nothing is unmounted at the end: the mounts end with the
+//! namespace.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,7 @@ use rustix::mount::{
 use super::message::{Emulator, Failure, Orders, Place};
 use super::{Access, Bind, Way, emulator, layers};
 
-/// Any directory will do: it is hidden for a moment only.
+/// Mount points of the first tmpfs: any existing directory will do, because it is hidden only for a moment.
 const ANY_FOLDER: [&str; 4] = ["/tmp", "/usr", "/etc", "/var"];
 
 /// The devices that a program may expect (runtime-spec, config-linux.md, "Default Devices").
@@ -29,15 +29,15 @@ const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const LINKS: [(&str, &str); 5] =
     [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
 
-/// The parts of /proc that concern the whole machine and can be written to, as in engines (runc's defaults).
+/// Writable parts of /proc that affect the whole machine; read-only here, as in engines (runc's defaults).
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// In the tmpfs, which is the current directory while there are mounts to be made.
+/// Names in the tmpfs, which is the current directory while mounts are made.
 const HOST: &str = "host";
 pub(super) const LOWER: &str = "/lower";
 const ROOT: &str = "/root";
 
-/// Makes the tmpfs the root, with the directory [`LOWER`] to be filled, and gives it.
+/// Makes the tmpfs the root, with an empty directory [`LOWER`], and opens it.
 pub(super) fn base() -> Result<OwnedFd, Failure> {
     let failed = |error| Failure::new("make a root in memory", error);
     private().and_then(|()| on_tmpfs()).map_err(failed)?;
@@ -57,7 +57,7 @@ fn private() -> SysResult<()> {
 
 fn on_tmpfs() -> SysResult<()> {
     let folder = ANY_FOLDER.into_iter().find(|folder| Path::new(folder).is_dir()).ok_or(Errno::NOENT)?;
-    // Large files get large pages, which halves the time to copy them; kernels without them refuse the word.
+    // Huge pages halve the time to copy large files; kernels without them refuse the option.
     tmpfs(folder, c"mode=0755,huge=within_size").or_else(|_| tmpfs(folder, c"mode=0755"))?;
     rustix::process::chdir(folder)?;
     rustix::fs::mkdir(HOST, Mode::from_raw_mode(0o755))?;
@@ -69,7 +69,7 @@ fn tmpfs(folder: &str, options: &std::ffi::CStr) -> SysResult<()> {
     rustix::mount::mount("rootfs", folder, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, options)
 }
 
-/// Returns whether the kernel follows references to data-only layers: it refuses the mount otherwise.
+/// Returns whether the kernel follows references to data-only layers: otherwise it refuses the mount.
 pub(super) fn refers() -> bool {
     let probe = || -> SysResult<()> {
         rustix::fs::mkdir("/probe", Mode::RWXU)?;
@@ -82,14 +82,14 @@ pub(super) fn refers() -> bool {
     probe().is_ok()
 }
 
-/// An overlayfs that is not mounted yet.
+/// Makes an overlayfs that is not mounted yet.
 fn overlay(lower: &Path, data: &[&Path], upper: &str, work: &str) -> SysResult<OwnedFd> {
     use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string};
     let overlay = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&overlay, "source", "rootfs")?;
     fsconfig_set_flag(&overlay, "userxattr")?;
     match fsconfig_set_string(&overlay, "lowerdir+", lower) {
-        // Before Linux 6.5 there is one key for all layers; a path with a colon in it means another thing then.
+        // Linux before 6.5 has one key for all layers, and splits its value at colons.
         Err(Errno::INVAL) if data.is_empty() => fsconfig_set_string(&overlay, "lowerdir", lower)?,
         result => result?,
     }
@@ -100,7 +100,7 @@ fn overlay(lower: &Path, data: &[&Path], upper: &str, work: &str) -> SysResult<O
     Ok(overlay)
 }
 
-/// Mounts what was filled at [`ROOT`].
+/// Mounts the filled tree at [`ROOT`].
 pub(super) fn place(place: &Place) -> Result<(), Failure> {
     match place {
         Place::Overlay(layers) => {
@@ -126,7 +126,7 @@ fn over(lower: &Path, layers: &[&Path]) -> SysResult<()> {
     rustix::mount::move_mount(&mount, "", CWD, ROOT, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// The path in the tmpfs of the host's `path`, which is absolute and without links.
+/// The path of the host's `path` in the tmpfs. `path` is absolute and without symlinks.
 pub(super) fn on_host(path: &Path) -> PathBuf {
     Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path))
 }
@@ -136,18 +136,18 @@ fn bind(source: &Path, destination: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("mount `{}`", shown(source)), error))
 }
 
-/// As the user knows it.
+/// The path as the user knows it.
 fn shown(path: &Path) -> std::path::Display<'_> {
     path.strip_prefix(HOST).unwrap_or(path).display()
 }
 
-/// Makes the rootfs the root, puts in what `orders` say, and lets go of the host. What could not be had as
-/// planned is said in the result.
+/// Makes the rootfs the root, adds the mounts of `orders`, and detaches the host. The result lists deviations from the
+/// plan.
 pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
     let failed = |error| Failure::new("make the rootfs the root", error);
     let outside = open("/").map_err(failed)?;
-    // pivot_root(2), "pivot_root(".", ".")": the tmpfs is then mounted over the rootfs's `/`, which paths do not
-    // see, and is the current directory: the host is at the relative path `host`.
+    // pivot_root(2), "pivot_root(".", ".")": the tmpfs is then mounted over the rootfs's `/`. Absolute paths do not see
+    // it, but it is the current directory, so the host is at the relative path `host`.
     rustix::process::chdir(ROOT).and_then(|()| rustix::process::pivot_root(".", ".")).map_err(failed)?;
     rustix::process::fchdir(&outside).map_err(failed)?;
 
@@ -169,12 +169,12 @@ pub(super) fn furnish(orders: &Orders) -> Result<Furnished, Failure> {
     Ok(furnished)
 }
 
-/// The properties of a rootfs that is ready to enter.
+/// The result of furnishing a rootfs.
 #[derive(Debug, Default)]
 pub(super) struct Furnished {
     /// Deviations from the plan, in sentences.
     pub(super) notes: Vec<String>,
-    /// The emulator that the command must be started with.
+    /// The emulator that must start the command.
     pub(super) emulator: Option<&'static Path>,
 }
 
@@ -182,8 +182,8 @@ fn proc(furnished: &mut Furnished) -> Result<(), Failure> {
     folder(Path::new("/proc"))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     match rustix::mount::mount("proc", "/proc", "proc", flags, None) {
-        // Where parts of the host's /proc are hidden, as in a container, the kernel allows no whole one
-        // (`mount_too_revealing` in fs/namespace.c).
+        // The kernel refuses a new /proc if parts of the host's are hidden, as in a container (`mount_too_revealing` in
+        // fs/namespace.c).
         Err(Errno::PERM) => {
             furnished.notes.push("/proc is that of the host, for the kernel allows no new one here".to_owned());
             bind(&on_host(Path::new("/proc")), Path::new("/proc"))
@@ -192,8 +192,7 @@ fn proc(furnished: &mut Furnished) -> Result<(), Failure> {
     }
 }
 
-/// Shows the devices of the machine, read-only, as engines do. No program needs them to start, so a reason why they cannot
-/// be shown is only a note.
+/// Mounts /sys of the machine read-only, as engines do. A failure is only a note: no program needs /sys to start.
 fn sys() -> Result<(), String> {
     let path = Path::new("/sys");
     let failed = |failure: Failure| format!("cannot {}: {}", failure.what, io::Error::from_raw_os_error(failure.errno));
@@ -202,7 +201,7 @@ fn sys() -> Result<(), String> {
     if rustix::mount::mount("sysfs", path, "sysfs", flags, None).is_ok() {
         return Ok(());
     }
-    // Only who owns the network's namespace may mount a new one (`sysfs_init_fs_context`, fs/sysfs/mount.c).
+    // Only the owner of the network namespace may mount a new one (`sysfs_init_fs_context`, fs/sysfs/mount.c).
     bind(&on_host(path), path).map_err(failed)?;
     read_only(path).map_err(|failure| {
         let _ = rustix::mount::unmount(path, UnmountFlags::DETACH);
@@ -219,7 +218,7 @@ fn read_only_proc(name: &str) -> Result<(), Failure> {
     read_only(&path)
 }
 
-/// A /dev of its own: the devices that any user may have, terminals of its own, shared memory.
+/// Makes a /dev with the devices for all users, a devpts and shared memory.
 fn devices(terminal: Option<&Path>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new("make /dev", error);
     folder(Path::new("/dev"))?;
@@ -240,7 +239,7 @@ fn devices(terminal: Option<&Path>) -> Result<(), Failure> {
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
     rustix::mount::mount("devpts", "/dev/pts", "devpts", flags, c"newinstance,ptmxmode=0666,mode=0620")
         .map_err(|error| Failure::new("mount /dev/pts", error))?;
-    // The terminal has no name in the new /dev/pts; by this one ttyname(3) finds it.
+    // The new /dev/pts has no name for the terminal; ttyname(3) finds it as /dev/console.
     match terminal {
         Some(terminal) => device(&on_host(terminal), "console"),
         None => Ok(()),
@@ -253,7 +252,7 @@ fn device(source: &Path, name: &str) -> Result<(), Failure> {
     bind(source, &path)
 }
 
-/// Lets the kernel find its emulator, or tells it of one; where it cannot be told, the command itself still runs.
+/// Makes the kernel's emulator visible, or registers one. If that fails, the emulator still starts the command itself.
 fn emulate(orders: &Orders, furnished: &mut Furnished) -> Result<(), Failure> {
     match &orders.emulator {
         Emulator::Kernel => Ok(()),
@@ -262,7 +261,7 @@ fn emulate(orders: &Orders, furnished: &mut Furnished) -> Result<(), Failure> {
             bind(&on_host(program), path)
         }
         Emulator::Registered { program, magic, mask } => {
-            // Without a user namespace it would be registered for the whole machine.
+            // Without a user namespace, the registration would affect the whole machine.
             if orders.way == Way::User && register(&on_host(program), magic, mask).is_ok() {
                 return Ok(());
             }
@@ -276,7 +275,7 @@ fn emulate(orders: &Orders, furnished: &mut Furnished) -> Result<(), Failure> {
     }
 }
 
-/// From Linux 6.7 on, a user namespace has registrations of its own, seen by nobody outside.
+/// Registers an emulator. From Linux 6.7 on, each user namespace has its own registrations.
 fn register(program: &Path, magic: &[u8], mask: &[u8]) -> io::Result<()> {
     const PATH: &str = "/proc/sys/fs/binfmt_misc";
     rustix::mount::mount("binfmt_misc", PATH, "binfmt_misc", MountFlags::empty(), None)?;
@@ -296,7 +295,7 @@ fn bind_for_user(one: &Bind) -> Result<(), Failure> {
     if one.access == Access::ReadOnly { read_only(&destination) } else { Ok(()) }
 }
 
-/// Makes the mounts at and below `path` read-only. Other flags stay: in a user namespace none may be taken away
+/// Makes the mounts at and below `path` read-only. Other flags stay: a user namespace may not clear them
 /// (mount_namespaces(7)).
 fn read_only(path: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(format!("make `{}` read-only", path.display()), error);
@@ -322,7 +321,7 @@ fn mount_flags(flags: StatVfsMountFlags) -> MountFlags {
     known.into_iter().filter(|(known, _)| flags.contains(*known)).map(|(_, flag)| flag).collect()
 }
 
-/// Lets go of all mounts but `/`: a directory that is mounted on cannot be removed in this namespace (rmdir(2)).
+/// Detaches all mounts but `/`: rmdir(2) fails on a mount point of this namespace.
 pub(super) fn detach_all() {
     let mountinfo = fs::read("/proc/self/mountinfo").unwrap_or_default();
     for mount in layers::mount_points(&mountinfo).into_iter().rev().filter(|mount| mount != Path::new("/")) {
@@ -330,13 +329,13 @@ pub(super) fn detach_all() {
     }
 }
 
-/// Engines put one in as well; a rootfs that brings its own keeps it.
+/// Writes `/etc/resolv.conf`, as engines do, unless the rootfs has one.
 pub(super) fn resolv_conf(orders: &Orders) -> Result<(), Failure> {
     let path = Path::new("/etc/resolv.conf");
     match &orders.resolv_conf {
         Some(bytes) if path.symlink_metadata().is_err() && Path::new("/etc").is_dir() => {
             match fs::write(path, bytes) {
-                // A sysroot of somebody else's.
+                // The directory belongs to another user.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
                 result => result.map_err(|error| Failure::new("write /etc/resolv.conf", error)),
             }
@@ -345,7 +344,7 @@ pub(super) fn resolv_conf(orders: &Orders) -> Result<(), Failure> {
     }
 }
 
-/// In the rootfs, whose links are followed inside it.
+/// Makes a directory in the rootfs, and follows symlinks inside it.
 fn folder(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(|error| Failure::new(format!("make the directory `{}`", path.display()), error))
 }

@@ -1,16 +1,16 @@
-//! A network namespace of its own begins with its loopback interface down: here it is set up.
+//! Brings up the loopback interface, which is down in a new network namespace.
 
 use std::io;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-/// linux/rtnetlink.h and linux/netlink.h
+/// Constants of linux/rtnetlink.h and linux/netlink.h.
 const RTM_NEWLINK: u16 = 16;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLMSG_ERROR: u16 = 2;
-/// linux/if.h
+/// Constant of linux/if.h.
 const IFF_UP: u32 = 1;
 /// The first interface of every network namespace (`LOOPBACK_IFINDEX` in the kernel's net/dev.h).
 const LOOPBACK: i32 = 1;
@@ -40,12 +40,12 @@ fn request() -> Vec<u8> {
     message.extend([0; 4]);
     message.extend(LOOPBACK.to_ne_bytes());
     message.extend(IFF_UP.to_ne_bytes());
-    // Which flags to change.
+    // The mask of flags to change.
     message.extend(IFF_UP.to_ne_bytes());
     message
 }
 
-/// The error of a `struct nlmsgerr`: 0, or the negative number.
+/// The error of a `struct nlmsgerr`: 0, or a negative errno.
 fn errno(answer: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
     let errno = i32::from_ne_bytes(*answer.get(16..)?.first_chunk()?);

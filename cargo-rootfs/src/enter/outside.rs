@@ -1,6 +1,6 @@
-//! The host's side: it starts the processes inside, fills the rootfs, and stays until the command has ended.
+//! The host's side: starts the inner processes, fills the rootfs, and waits until the command has ended.
 //!
-//! It changes nothing of its own process but which signals are held, and mounts nothing.
+//! It mounts nothing, and changes only the signal mask of its own process.
 
 use std::fs;
 use std::io;
@@ -34,7 +34,7 @@ pub(crate) struct Visit<'v> {
     pub(crate) binds: Vec<Bind>,
     /// The modification time of the files, in seconds since 1970.
     pub(crate) epoch: i64,
-    /// The destinations of the command's standard output and standard error.
+    /// The standard output and standard error of the command.
     pub(crate) outputs: Outputs,
 }
 
@@ -43,16 +43,16 @@ pub(crate) struct Visit<'v> {
 pub(crate) enum Files<'v> {
     /// A plan.
     Rootfs(&'v Rootfs),
-    /// A directory of the host with a root file system, absolute and without links: it stays as it is.
+    /// A host directory with a root file system, absolute and without symlinks; it stays unchanged.
     Folder(&'v Path),
 }
 
 /// The destination of standard output and standard error.
 #[derive(Debug)]
 pub(crate) enum Outputs {
-    /// The outputs of this process.
+    /// Those of this process.
     Own,
-    /// Both here.
+    /// Both into this file.
     To(OwnedFd),
 }
 
@@ -65,28 +65,28 @@ impl Outputs {
     }
 }
 
-/// A rootfs that stands ready. Dropping it takes it away.
+/// A rootfs that is ready for a command. Dropping it removes it.
 pub(crate) struct Entered {
     pub(super) inside: Inside,
     pub(super) signals: Signals,
-    /// Dropped after the processes that are in it.
+    /// Dropped after the processes that use it.
     pub(super) _folder: Option<Temporary>,
 }
 
-/// The outcome of a command.
+/// The outcome of a start.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It ran.
+    /// The command ran.
     Ended(Ended),
-    /// It could not be executed.
+    /// The command could not be executed.
     NotStarted(io::Error),
 }
 
-/// The reason for which a way in fails.
+/// The reason why one way of entering failed.
 enum Refusal {
-    /// It is closed, and another may be open.
+    /// This machine does not allow it; another way may succeed.
     Closed(Failure),
-    /// Something is wrong with what is to be entered.
+    /// The rootfs itself is faulty: no other way helps.
     Error(Error),
 }
 
@@ -96,11 +96,11 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Makes `visit` ready for a command. `observer` is told of bytes that are copied, and of what could not be had.
+/// Makes `visit` ready for a command. `observer` receives the number of copied bytes and the notes.
 ///
 /// # Errors
 ///
-/// No emulator for its machine; namespaces that are forbidden, with the setting's name; files that changed; no room.
+/// No emulator for the machine; forbidden namespaces, with the name of the setting; changed files; no space.
 pub(crate) fn enter(visit: &Visit<'_>, observer: &mut dyn Observer, interrupted: &AtomicBool) -> Result<Entered> {
     let emulator = emulator::needed(visit.machine)?;
     let mut closed = Vec::new();
@@ -118,11 +118,11 @@ pub(crate) fn enter(visit: &Visit<'_>, observer: &mut dyn Observer, interrupted:
     })
 }
 
-/// The best first.
+/// The ways of entering, the best one first.
 fn ways(visit: &Visit<'_>) -> impl Iterator<Item = Way> {
     let is_root = rustix::process::geteuid().is_root();
     let needs_mounts = visit.network == Network::None || !visit.binds.is_empty();
-    // A chroot would write into it.
+    // A chroot would write into the directory.
     let is_plan = matches!(visit.files, Files::Rootfs(_));
     Way::ALL.into_iter().filter(move |way| match way {
         Way::User => true,
@@ -132,7 +132,7 @@ fn ways(visit: &Visit<'_>) -> impl Iterator<Item = Way> {
     })
 }
 
-/// Makes ready for a command that is to run here, among the host's files.
+/// Prepares a command that runs among the host's files.
 pub(crate) fn stay(outputs: &Outputs) -> Result<Entered> {
     let inside = Inside::start(Way::Here, Network::Host, outputs).map_err(|failure| failed(&failure))?;
     let orders = Orders {
@@ -178,7 +178,7 @@ fn enter_by(
     let mut filling = Filling { visit, base, folder: None, observer, interrupted };
     let mut place = filling.fill(refers)?;
     let notes = loop {
-        // From here on a signal is the command's; one that came before has been heard.
+        // From here on signals belong to the command. An earlier one has been handled.
         inside.tell(&ToInside::Filled(place), None)?;
         match inside.hear()?.0 {
             FromInside::NoOverlay => place = filling.fill(false)?,
@@ -196,7 +196,7 @@ fn enter_by(
     Ok(Entered { inside, signals, _folder: folder })
 }
 
-/// The device of the terminal that the command will have.
+/// The device of the terminal that the command will use.
 fn terminal() -> Option<PathBuf> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let name = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()]
@@ -205,10 +205,10 @@ fn terminal() -> Option<PathBuf> {
     name.into_string().ok().map(PathBuf::from)
 }
 
-/// Puts the rootfs where it can be entered.
+/// Writes the rootfs to a place from which it can be entered.
 struct Filling<'v, 'o> {
     visit: &'v Visit<'v>,
-    /// The tmpfs; none where nothing can be mounted.
+    /// The tmpfs; `None` if mounts are not possible.
     base: Option<OwnedFd>,
     folder: Option<Temporary>,
     observer: &'o mut dyn Observer,
@@ -231,7 +231,7 @@ impl Filling<'_, '_> {
                 return Ok(Place::Overlay(layers.into_iter().map(Into::into).collect()));
             }
         }
-        // A copy must leave room for what the command itself needs.
+        // The command itself needs the other half.
         let available = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
         if available.is_some_and(|available| rootfs.size() > available / 2) {
             return self.on_disk(rootfs);
@@ -257,8 +257,8 @@ fn open_in(base: &OwnedFd, name: &str) -> Result<OwnedFd> {
     rustix::fs::openat(base, name, flags, Mode::empty()).map_err(|error| Error::io("open", name, error.into()))
 }
 
-/// The user's cache (XDG Base Directory Specification), which is rarely in memory, as /tmp may be; or else a directory
-/// from whose file system programs may be executed.
+/// The user's cache (XDG Base Directory Specification): unlike /tmp, it is rarely in memory. If its file system forbids
+/// to execute programs, another directory is taken.
 fn cache() -> PathBuf {
     let folder = |name: &str, below: &str| {
         std::env::var_os(name).map(|value| Path::new(&value).join(below)).filter(|path| path.is_absolute())
@@ -267,12 +267,12 @@ fn cache() -> PathBuf {
     let folders: Vec<PathBuf> = caches.into_iter().chain([PathBuf::from("/var/tmp"), std::env::temp_dir()]).collect();
     let lacks = |flags| folders.iter().find(move |folder| !has(folder, flags));
     let unfit = StatVfsMountFlags::NOEXEC | StatVfsMountFlags::RDONLY;
-    // Devices are needed in a chroot alone.
+    // Only a chroot needs devices.
     let best = lacks(unfit | StatVfsMountFlags::NODEV).or_else(|| lacks(unfit));
     best.unwrap_or(&folders[0]).join("cargo-rootfs")
 }
 
-/// Returns whether `folder`, or its future parent, is on a file system with one of these flags.
+/// Returns whether the file system of `folder`, or of its nearest existing ancestor, has one of these flags.
 fn has(folder: &Path, flags: StatVfsMountFlags) -> bool {
     let existing = folder.ancestors().find(|folder| folder.exists());
     existing.and_then(|folder| rustix::fs::statvfs(folder).ok()).is_none_or(|stat| stat.f_flag.intersects(flags))
@@ -284,7 +284,7 @@ fn available(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The processes inside. Dropping it ends them.
+/// The inner processes. Dropping it ends them.
 pub(super) struct Inside {
     pub(super) channel: Channel,
     pub(super) init: Option<Pid>,
@@ -293,7 +293,7 @@ pub(super) struct Inside {
 impl Inside {
     fn start(way: Way, network: Network, outputs: &Outputs) -> Result<Self, Failure> {
         let start = |error: io::Error| Failure::new("start the program again", error);
-        // The process between ends at once; then init is this one's child, and can be waited for.
+        // The intermediate process ends at once; then init becomes a child of this process and can be waited for.
         nix::sys::prctl::set_child_subreaper(true).map_err(|error| start(error.into()))?;
         let (channel, there) = Channel::pair().map_err(start)?;
         let mut door = std::process::Command::new("/proc/self/exe");
@@ -309,7 +309,7 @@ impl Inside {
         passed.map(|()| inside)
     }
 
-    /// Waits for the process `door` to have started init.
+    /// Waits until the process `door` has started init.
     fn pass(&mut self, door: u32) -> Result<(), Failure> {
         let lost = |error| Failure::new("start a process in namespaces", error);
         loop {
@@ -339,7 +339,7 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        // Init hears it, ends, and all in the namespaces with it.
+        // Init reads the end of file and ends, and with it all processes of the namespaces.
         self.channel.close();
         if let Some(init) = self.init {
             let wait = || rustix::process::waitpid(Some(init), WaitOptions::empty());
@@ -348,25 +348,25 @@ impl Drop for Inside {
     }
 }
 
-/// Makes the user root in the namespace of the process `door`; root is itself, and everybody else too.
+/// Maps the user to root in the namespace of the process `door`. For root, all users map to themselves.
 fn map_users(door: u32) -> io::Result<()> {
     let write = |file: &str, text: &str| fs::write(format!("/proc/{door}/{file}"), text);
     if rustix::process::geteuid().is_root() {
         let all = |file: &str| Ok::<_, io::Error>(identity(&fs::read_to_string(format!("/proc/self/{file}"))?));
         let map = || write("uid_map", &all("uid_map")?).and_then(|()| write("gid_map", &all("gid_map")?));
         match map() {
-            // Root without CAP_SETUID is as anybody.
+            // Without CAP_SETUID, root has only the rights of an ordinary user.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             result => return result,
         }
     }
-    // Who may not map others may not keep supplementary groups from counting either (user_namespaces(7)).
+    // A process without that right must also give up setgroups(2) (user_namespaces(7)).
     write("setgroups", "deny")?;
     write("uid_map", &format!("0 {} 1", rustix::process::geteuid().as_raw()))?;
     write("gid_map", &format!("0 {} 1", rustix::process::getegid().as_raw()))
 }
 
-/// The map of a namespace below one that has `map`, in which everybody keeps their number.
+/// A map for a namespace below one that has `map`: all users keep their numbers.
 fn identity(map: &str) -> String {
     let lines = map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace();
@@ -377,9 +377,9 @@ fn identity(map: &str) -> String {
 }
 
 impl Entered {
-    /// Runs `command` with this process's standard input and outputs, until it has ended.
+    /// Runs `command` with this process's standard streams until it ends.
     ///
-    /// Signals that come meanwhile are the command's.
+    /// Signals that arrive meanwhile go to the command.
     pub(crate) fn run(self, command: Command) -> Result<Outcome> {
         let foreground = Foreground::of_this_process();
         self.inside.tell(&ToInside::Start(command), Some(io::stdin().as_fd()))?;
@@ -396,23 +396,23 @@ impl Entered {
                 break outcome;
             }
         };
-        // A shell that has ended leaves the terminal to a group that is no more.
+        // A shell that has ended leaves the terminal to a group that no longer exists.
         foreground.and_then(|foreground| foreground.take_back());
         Ok(outcome)
     }
 
-    /// Passes on what signals have come, and says whether any has.
+    /// Passes pending signals on, and returns whether there was one.
     pub(super) fn pass_signals(&self) -> bool {
         let mut any = false;
         while let Some((number, by_terminal)) = self.signals.next() {
             any = true;
-            // Where init is gone, that is heard next.
+            // If init is gone, the next `hear` reports it.
             let _ = self.inside.tell(&ToInside::Signal { number, by_terminal }, None);
         }
         any
     }
 
-    /// Hears one thing of the command; what became of it where that is it.
+    /// Receives one message of the command; returns the outcome if the command has ended.
     pub(super) fn listen(&self, foreground: Option<&Foreground>) -> Result<Option<Outcome>> {
         match self.inside.hear()?.0 {
             FromInside::Started => {}
@@ -439,7 +439,7 @@ pub(super) fn failed(failure: &Failure) -> Error {
     Error::failed(format!("cannot {}", failure.what)).with_source(io::Error::from_raw_os_error(failure.errno))
 }
 
-/// The processes inside have no other reason to be gone.
+/// The inner processes are gone without a message.
 pub(super) fn lost(error: io::Error) -> Error {
     Error::failed("the processes in the rootfs are gone").with_source(error)
 }
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn root_keeps_the_numbers_that_it_has() {
         assert_eq!(identity("         0          0 4294967295\n"), "0 0 4294967295\n");
-        // As in a container of podman without root.
+        // The map of a rootless podman container.
         assert_eq!(identity("0 1000 1\n1 100000 65536\n"), "0 0 1\n1 1 65536\n");
     }
 }

@@ -1,6 +1,6 @@
-//! The command that is to run in a rootfs, and its end as an error with this program's exit code.
+//! The command to run in a rootfs, and its end as an error with this program's exit code.
 //!
-//! It is looked up in the plan of the rootfs, before anything is made.
+//! The command is looked up in the plan, before anything is made.
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
@@ -13,23 +13,23 @@ use crate::path::RootfsPath;
 use crate::rootfs::Rootfs;
 use crate::settings::{Found, account, look_up};
 
-/// A choice of what is to run.
+/// The program to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Program<'a> {
-    /// These words; where there are none, what an image would start.
+    /// These words; if empty, the program that an image would start.
     Words(&'a [OsString]),
     /// The shell.
     Shell,
 }
 
-/// As `SHELL` of images without one, the better one first.
+/// Shells, the preferred one first.
 const SHELLS: [&str; 2] = ["bash", "sh"];
 
-/// Makes `visit` ready for a command. Bytes that are copied, and what could not be had, go to `events`.
+/// Makes `visit` ready for a command. `events` receives the number of copied bytes and the notes.
 ///
 /// # Errors
 ///
-/// No emulator for its machine; namespaces that are forbidden, with the setting's name; files that changed; no room.
+/// No emulator for the machine; forbidden namespaces, with the name of the setting; changed files; no space.
 pub(crate) fn enter(visit: &Visit<'_>, events: &dyn Events) -> Result<Entered> {
     let size = match visit.files {
         Files::Rootfs(rootfs) => rootfs.size(),
@@ -38,7 +38,7 @@ pub(crate) fn enter(visit: &Visit<'_>, events: &dyn Events) -> Result<Entered> {
     outside::enter(visit, &mut *events.progress(size), events.interrupted())
 }
 
-/// Runs the command, and gives its exit code as the error's where it is not 0.
+/// Runs the command. A status other than 0 becomes an error with that exit code.
 pub(crate) fn run(command: Command, visit: &Visit<'_>, events: &dyn Events) -> Result<()> {
     let entered = enter(visit, events)?;
     let words: Vec<_> = command.words.iter().map(|word| word.to_string_lossy()).collect();
@@ -51,7 +51,7 @@ pub(crate) fn run(command: Command, visit: &Visit<'_>, events: &dyn Events) -> R
     }
 }
 
-/// The command with all that an engine would give it.
+/// The command with the environment, user and directory that an engine would set.
 pub(crate) fn command(
     program: Program<'_>,
     image: &ImageConfig,
@@ -105,7 +105,7 @@ fn shell(rootfs: &Rootfs, path: &str, workdir: &RootfsPath) -> Result<&'static s
     })
 }
 
-/// Fails where the command is not in the rootfs, before anything is made.
+/// Fails if the rootfs lacks the command, before anything is made.
 pub(crate) fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
     let path = command.env.iter().find(|(name, _)| name == "PATH").and_then(|(_, value)| value.to_str());
     let word = &command.words[0];
@@ -123,7 +123,7 @@ pub(crate) fn present(command: &Command, rootfs: &Rootfs) -> Result<()> {
     }
 }
 
-/// With the exit codes of shells (POSIX, Shell Command Language, 2.8.2).
+/// The error of a command that did not start, with the exit codes of shells (POSIX, Shell Command Language, 2.8.2).
 pub(crate) fn not_started(word: &OsStr, error: std::io::Error) -> Error {
     let shown = word.to_string_lossy();
     let message = format!("cannot run `{shown}`");

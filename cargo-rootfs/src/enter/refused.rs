@@ -1,4 +1,4 @@
-//! The reason for which this machine does not let anybody enter the rootfs, by the name of the setting that forbids it.
+//! Explains why this machine forbids to enter the rootfs, by the name of the setting.
 //!
 //! It changes no setting.
 
@@ -9,18 +9,18 @@ use super::Way;
 use super::message::Failure;
 use crate::error::Error;
 
-/// The settings that matter. `None` where the kernel has no such setting.
+/// The relevant settings. `None` if the kernel lacks the setting.
 #[derive(Debug, Default)]
 struct Settings {
-    /// user.max_user_namespaces and its like that are 0 (namespaces(7)).
+    /// Names of user.max_user_namespaces and similar limits that are 0 (namespaces(7)).
     none_allowed: Vec<String>,
-    /// kernel.unprivileged_userns_clone: Debian's and Arch's kernels have it.
+    /// kernel.unprivileged_userns_clone, of Debian's and Arch's kernels.
     clone: Option<String>,
-    /// kernel.apparmor_restrict_unprivileged_userns: Ubuntu's, from 23.10 on.
+    /// kernel.apparmor_restrict_unprivileged_userns, of Ubuntu from 23.10 on.
     apparmor: Option<String>,
-    /// The mode of seccomp(2) in /proc/self/status: 2 is a filter, as containers have.
+    /// The mode of seccomp(2) in /proc/self/status: 2 is a filter, as in containers.
     seccomp: Option<String>,
-    /// True if `/` is a mount point: in a chroot it is not, and user_namespaces(7) are refused.
+    /// True in a chroot, where `/` is no mount point: the kernel refuses user namespaces there (user_namespaces(7)).
     in_chroot: bool,
     is_root: bool,
     program: String,
@@ -48,7 +48,7 @@ impl Settings {
     }
 }
 
-/// The error if every way in failed: each that was tried, with its failure.
+/// The error after every way has failed: each attempt with its failure.
 pub(super) fn explain(tried: &[(Way, Failure)]) -> Error {
     explained(tried, &Settings::read())
 }
@@ -102,7 +102,7 @@ fn container(error: Error) -> Error {
     )
 }
 
-/// The command that lets `program` alone have user namespaces
+/// The command that allows user namespaces for `program` only
 /// (<https://ubuntu.com/blog/ubuntu-23-10-restricted-unprivileged-user-namespaces>).
 fn profile(program: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
-//! A command that is watched while it runs: what it touches, how long it takes, and what it prints last.
+//! A watched command: its file accesses, its time limit, and the end of its output.
 //!
-//! The observation itself is in [`crate::watch`], and its interpretation elsewhere.
+//! [`crate::watch`] records the calls; `check` and `trace` interpret them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,7 +24,7 @@ pub(crate) struct Watching {
     pub(crate) stdin: Stdin,
     /// The reader of the command's outputs.
     pub(crate) output: Option<Output>,
-    /// The time after which it is ended.
+    /// The time limit of the command.
     pub(crate) limit: Option<Duration>,
 }
 
@@ -36,14 +36,14 @@ pub(crate) enum Stdin {
     Nothing,
 }
 
-/// The end of a pipe where a command's outputs come out: the last of them is kept.
+/// The reading end of a pipe for a command's outputs; it keeps the last bytes.
 #[derive(Debug)]
 pub(crate) struct Output {
     pipe: File,
     kept: VecDeque<u8>,
 }
 
-/// So much of what is printed is kept.
+/// The number of bytes that are kept.
 const KEPT: usize = 16 << 10;
 
 impl Output {
@@ -55,10 +55,10 @@ impl Output {
         Ok((Self { pipe: File::from(read), kept: VecDeque::new() }, write))
     }
 
-    /// Reads what is there now.
+    /// Reads the available bytes.
     fn read(&mut self) {
         let mut part = [0; 4096];
-        // A command that prints for ever must not keep us here for ever.
+        // The limit keeps an endless printer from blocking this loop.
         for _ in 0..64 {
             match self.pipe.read(&mut part) {
                 Ok(0) | Err(_) => return,
@@ -71,16 +71,16 @@ impl Output {
     }
 }
 
-/// The interval between checks that something is left to watch.
+/// The interval between checks for remaining processes.
 const STEP: Duration = Duration::from_millis(50);
 
 impl Entered {
-    /// Runs `command` and watches it and all its children. Of a rootfs they all end with it; here it is waited for
-    /// those that it leaves behind, of which `left` is told once, until they end or a signal comes.
+    /// Runs `command` and watches it and all its children. In a rootfs, the children end with the command. On the host,
+    /// this waits for the remaining ones until they end or a signal arrives; `left` is called once with their number.
     ///
     /// # Errors
     ///
-    /// A machine that does not let it be watched, with the setting's name.
+    /// A machine that forbids ptrace(2), with the name of the setting.
     pub(crate) fn watch(self, command: Command, how: Watching, left: &mut dyn FnMut(usize)) -> Result<Watched> {
         let init = self.inside.init.map_or(0, |init| init.as_raw_nonzero().get());
         let watch = Watch::children_of(init).map_err(watch::explain)?;
@@ -108,7 +108,7 @@ impl Entered {
                 output.read();
             }
             if self.pass_signals() && limit.is_some() {
-                // Who gives a limit does not wait for the command, but for an answer.
+                // A time limit means that the caller waits for an answer and not for the command.
                 return Err(Error::interrupted());
             }
             if deadline.is_some_and(|deadline| deadline.is_zero()) {
@@ -126,7 +126,7 @@ impl Entered {
         foreground.and_then(|foreground| foreground.take_back());
         let output = output.map(|output| output.kept.into()).unwrap_or_default();
         let seen = if limit.is_some() {
-            // In a rootfs nobody outlives it.
+            // In a rootfs no process outlives it.
             drop(self);
             watch.finish()
         } else {
@@ -135,9 +135,9 @@ impl Entered {
         Ok(Watched { outcome: ended, timed_out, output, seen })
     }
 
-    /// Waits for those whom a command that has ended has left behind.
+    /// Waits for the processes that an ended command has left behind.
     fn outlived(self, watch: Watch, left: &mut dyn FnMut(usize)) -> watch::Seen {
-        // Who ends with the command is gone in a moment.
+        // Processes that end together with the command need a moment.
         std::thread::sleep(Duration::from_millis(2));
         if watch.watched() > 0 {
             std::thread::sleep(STEP);
@@ -159,7 +159,7 @@ impl Entered {
 }
 
 impl Watched {
-    /// Returns whether it ran and ended with 0.
+    /// Returns whether it ended with status 0, within its time limit.
     pub(crate) fn is_success(&self) -> bool {
         matches!(self.outcome, Outcome::Ended(Ended::Exited(0))) && !self.timed_out
     }
