@@ -1,6 +1,7 @@
-//! Help after a failed build: its words tell about things that are not installed, and commands install them.
+//! Help after a failed build: recognises missing programs and libraries in its output, and names the commands that
+//! install them.
 //!
-//! Cargo has told the error by then, and its exit code stands. Only help is added, and only where a cause is known.
+//! Cargo has already printed the error and set the exit code. This adds help for known causes only.
 
 use super::linker;
 use super::machine::{BuildMachine, Install};
@@ -12,18 +13,18 @@ use crate::target::{Machine, Target};
 /// A library that a build did not find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sought<'s> {
-    /// By the linker's name of it: `z` for `-lz`.
+    /// By the linker's name: `z` for `-lz`.
     Linked(&'s str),
-    /// By pkg-config's.
+    /// By pkg-config's name.
     PkgConfig(&'s str),
 }
 
-/// Names the package of a target's sysroot that has a library to build with; `None` where the sysroot is not made of
-/// packages, else the name, where an index tells it.
+/// Finds the package with which a library is built for a target. `None`: the sysroot is not made of packages.
+/// `Some(None)`: no index names such a package.
 pub(crate) type Packages<'p> = dyn Fn(&Target, Sought<'_>) -> Option<Option<String>> + 'p;
 
-/// One line of help for each thing, without a message: cargo's exit code is `code`. `foreign` are those of the targets
-/// that are not the host's.
+/// One line of help for each clue, without a message: cargo's exit code is `code`. `foreign` are the targets other than
+/// the host's.
 pub(super) fn after_failure(
     code: i32,
     clues: &[Clue],
@@ -51,9 +52,9 @@ pub(super) fn after_failure(
     Error::all(each).err().unwrap_or_else(|| Error::cargo(code, ""))
 }
 
-/// The action against one of them.
+/// The help for one clue.
 fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMachine) -> Option<String> {
-    // What it is missing for is not said: the first that is not the host's, for which the most is missing.
+    // Cargo's output does not name the target. The first foreign one is assumed, because it lacks most.
     let foreign = foreign.first().copied();
     let command = |install: Install| {
         let error = install.explain(Error::failed(""), machine.distribution);
@@ -107,13 +108,13 @@ fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMa
     }
 }
 
-/// The name of pkg-config's that a library has; the linker's own where there is no other.
+/// The library's name in pkg-config; the linker's name if pkg-config has no other.
 fn by_pkg_config(library: &str) -> &str {
     let known = [("ssl", "openssl"), ("crypto", "openssl"), ("pq", "libpq"), ("git2", "libgit2"), ("z", "zlib")];
     known.iter().find(|(name, _)| *name == library).map_or(library, |(_, name)| name)
 }
 
-/// The packages that a library is built with.
+/// Help with the packages that a library is built with.
 fn library_help(library: &str, foreign: Option<&Target>, machine: &BuildMachine) -> Option<String> {
     let (debian, arch) = pkg_config::packages(library).unzip();
     let install = match foreign {
@@ -196,7 +197,7 @@ mod tests {
         };
         assert_eq!(said(missing(), by_index), "the sysroot lacks libmagic-dev: --build-package libmagic-dev");
         assert!(said(missing(), &|_, _| Some(None)).ends_with("--build-package NAME"));
-        // A directory is filled by its owner.
+        // The user fills a directory sysroot.
         assert!(!said(Clue::LibraryUnknown("openssl".to_owned()), &|_, _| None).contains("--build-package"));
     }
 }

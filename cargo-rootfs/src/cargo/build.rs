@@ -1,7 +1,7 @@
-//! One call of `cargo build`, and what it left.
+//! One call of `cargo build`, and its results.
 //!
-//! Its progress and diagnostics go to standard error as they come: by cargo itself, or, where it builds for another
-//! machine, through a [relay](super::relay) that listens for what is missing.
+//! Its progress and diagnostics go to standard error as they come: directly from cargo, or, in a build for another
+//! machine, through a [relay](super::relay) that looks for missing programs and libraries.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,15 +19,16 @@ use crate::layout::Artifacts;
 use crate::plan::{Build, RootfsPlan};
 use crate::target::Target;
 
-/// The artifacts of a build for each of its targets, in their order.
+/// The artifacts of a build, one set for each target, in their order.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) artifacts: Vec<Artifacts>,
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Judges a variable that cargo sets for the program of `cargo run` and for build scripts (the Cargo book, "Environment
-/// variables Cargo sets for crates"). A build script that asks for one would run again, and all that needs it with it.
+/// Returns whether cargo sets this variable for the program of `cargo run` and for build scripts (the Cargo book,
+/// "Environment variables Cargo sets for crates"). A build script that reads such a variable would run again, and its
+/// dependents would be compiled again.
 fn is_of_one_package(name: &OsStr) -> bool {
     const NAMES: [&str; 6] = [
         "CARGO_BIN_NAME",
@@ -40,9 +41,9 @@ fn is_of_one_package(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| NAMES.contains(&name) || name.starts_with("CARGO_PKG_"))
 }
 
-/// Runs cargo, to its end even when the user interrupts: it ends by itself then.
+/// Runs cargo to its end. An interrupt ends cargo too, so it is waited for.
 ///
-/// `people` is where cargo's words go, where they do not go there by themselves.
+/// `people` receives cargo's standard error if cargo does not write to the terminal itself.
 pub(crate) fn build(
     build: &Build,
     targets: &[&RootfsPlan],
@@ -81,12 +82,12 @@ pub(crate) fn build(
         .collect::<Result<Vec<Findings>>>()?;
     for ((artifacts, plan), findings) in artifacts.iter_mut().zip(targets).zip(&findings) {
         artifacts.build_tree.extend(build.folders.clone());
-        // Not all of it: its `bin` may hold tools that are asked for.
+        // Only these two: its `bin` may hold requested tools.
         artifacts.build_tree.extend(cargo_home.iter().flat_map(|home| [home.join("registry"), home.join("git")]));
-        // `/` would be all of the rootfs.
+        // `/` would match every file of the rootfs.
         artifacts.build_tree.retain(|folder| folder.parent().is_some());
         let tree = artifacts.build_tree.clone();
-        // A directory of the system is the sysroot's to have, and here it is the host's.
+        // Directories of the host system are left out: the sysroot supplies those of the target.
         artifacts.library_dirs.retain(|folder| tree.iter().any(|within| folder.starts_with(within)));
         if findings.needs_libstd {
             let target = plan.cargo_target.as_deref().unwrap_or(plan.target.triple());
@@ -96,7 +97,7 @@ pub(crate) fn build(
     Ok(Built { artifacts, warnings: build_paths::warning(&findings).into_iter().collect() })
 }
 
-/// The end of cargo, and its messages until then.
+/// Cargo's messages and exit code.
 struct Ended {
     messages: Messages,
     code: i32,
@@ -120,7 +121,7 @@ fn heard(mut command: duct::Expression, build: &Build, people: impl Write + Send
     std::thread::scope(|scope| {
         let listener = scope.spawn(|| relay(File::from(ours), people));
         let ended = messages(&command, build);
-        // The listener ends with the last one that has cargo's end of the pipe, and this is one.
+        // The listener ends when the last copy of the pipe's writing end is closed; `command` holds one.
         drop(command);
         let clues = match listener.join() {
             Ok(clues) => clues,
@@ -131,8 +132,8 @@ fn heard(mut command: duct::Expression, build: &Build, people: impl Write + Send
     })
 }
 
-/// Variables that make cargo write to a pipe as it would to the terminal behind it: colours, and its progress bar,
-/// which needs a width then (<https://doc.rust-lang.org/cargo/reference/config.html#termprogresswhen>).
+/// Variables that make cargo write colours and its progress bar to a pipe as to a terminal; the bar also needs a width
+/// (<https://doc.rust-lang.org/cargo/reference/config.html#termprogresswhen>).
 fn as_on_a_terminal() -> Vec<(&'static str, String)> {
     let stderr = std::io::stderr();
     let size = stderr.is_terminal().then(|| rustix::termios::tcgetwinsize(&stderr).ok()).flatten();
@@ -154,7 +155,7 @@ fn as_on_a_terminal() -> Vec<(&'static str, String)> {
     variables
 }
 
-/// Cargo's messages to their end, and its exit code.
+/// Reads all messages of cargo, and its exit code.
 fn messages(command: &duct::Expression, build: &Build) -> Result<(Messages, i32)> {
     let mut messages = Messages::default();
     let reader = command.reader().map_err(|error| Error::io("run", super::program(), error))?;

@@ -1,7 +1,7 @@
-//! Executables that name the directory they were built in: other bytes on another machine.
+//! Finds executables that contain their build directory's path: their bytes differ on another machine.
 //!
-//! They are reported, never changed, and no flag is set for the user. The same pass over the bytes tells
-//! whether the standard library is linked dynamically, which is rare and costs a question to rustc.
+//! It reports them and changes neither the files nor rustc's flags. The same pass finds dynamically linked standard
+//! libraries; these are rare, and only then rustc is run for their directory.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use memchr::memmem::Finder;
 use crate::error::{Error, Result, Warning};
 use crate::layout::Executable;
 
-/// Bytes that are looked at at once; few in tests, which look at every edge.
+/// The size of a read; small in tests, which put matches at every edge.
 const WINDOW: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
 /// The findings in a target's executables.
@@ -24,7 +24,7 @@ pub(super) struct Findings {
     pub(super) needs_libstd: bool,
 }
 
-/// Reads each executable once, by windows.
+/// Reads each executable once, in windows.
 pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item = &'f Utf8PathBuf>) -> Result<Findings> {
     let folders: Vec<&Utf8PathBuf> = folders.filter(|folder| folder.parent().is_some()).collect();
     let mut needles: Vec<Needle> = folders.iter().map(|folder| Needle::path(folder)).collect();
@@ -46,18 +46,18 @@ pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item =
 /// A text to search for.
 struct Needle {
     bytes: Vec<u8>,
-    /// True if it counts only outside of longer names.
+    /// True if the text must not be part of a longer name.
     stands_alone: bool,
 }
 
 impl Needle {
-    /// Strings lie side by side in an executable, so what is around a path says nothing in general. But
-    /// `/app`, as containers have it, is in `text/application` too.
+    /// Makes a needle of a path. Strings are adjacent in an executable, so the bytes around a match say nothing in
+    /// general. But a short path such as `/app`, common in containers, is also part of `text/application`.
     fn path(folder: &Utf8Path) -> Self {
         Self { bytes: folder.as_str().as_bytes().to_vec(), stands_alone: folder.components().count() <= 2 }
     }
 
-    /// Returns whether it is in `window`. If the file goes on, a match at an edge is in the next window as a whole.
+    /// Returns whether the text is in `window`. A match at the edge of a window is whole in the next window.
     fn is_in(&self, finder: &Finder<'_>, window: &Window<'_>) -> bool {
         let Window { bytes, is_first, is_last } = *window;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -76,10 +76,10 @@ struct Window<'b> {
     is_last: bool,
 }
 
-/// Returns, for each of `needles`, whether it is in `bytes`.
+/// Returns for each of `needles` whether it is in `bytes`.
 fn find(mut bytes: impl Read, needles: &[Needle]) -> std::io::Result<Vec<bool>> {
     let finders: Vec<Finder<'_>> = needles.iter().map(|needle| Finder::new(&needle.bytes)).collect();
-    // With a byte on each side: what begins in one window is whole in the next.
+    // Includes one byte on each side: a match that starts in one window is whole in the next.
     let overlap = needles.iter().map(|needle| needle.bytes.len() + 2).max().unwrap_or(0);
     let mut found = vec![false; needles.len()];
     let mut buffer = vec![0; WINDOW + overlap];
@@ -103,7 +103,7 @@ fn find(mut bytes: impl Read, needles: &[Needle]) -> std::io::Result<Vec<bool>> 
     }
 }
 
-/// One warning for all of them.
+/// One warning for all findings.
 pub(super) fn warning(findings: &[Findings]) -> Option<Warning> {
     let named = || findings.iter().flat_map(|findings| &findings.named);
     let mut names: Vec<String> = named().map(|(name, _)| format!("`{name}`")).collect();
@@ -115,7 +115,7 @@ pub(super) fn warning(findings: &[Findings]) -> Option<Warning> {
     if names.is_empty() {
         return None;
     }
-    // The home of cargo is in nearly every binary that panics: a line that hides no other.
+    // Nearly every binary that can panic contains cargo's home, so this warning is short.
     if folders.iter().all(|folder| folder.file_name() == Some(".cargo")) {
         let folder = folders[0];
         let message =
@@ -135,7 +135,7 @@ pub(super) fn warning(findings: &[Findings]) -> Option<Warning> {
 mod tests {
     use super::*;
 
-    /// Gives one byte fewer than asked for at first, so that windows do not fall on round numbers.
+    /// Returns one byte fewer than requested on the first read, so that windows do not end at round numbers.
     struct Slow<'b>(&'b [u8]);
 
     impl Read for Slow<'_> {
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(find(Slow(b"/home/me/sr libst"), &needles()).unwrap(), [false; 3]);
         assert_eq!(find(Slow(b""), &needles()).unwrap(), [false; 3]);
 
-        // Wherever the edge of a window falls.
+        // A match at every position around a window's edge is found.
         for before in WINDOW - 40..WINDOW + 40 {
             let mut large = vec![b'.'; before];
             large.extend(b"/home/me/src /app/x ");

@@ -1,8 +1,8 @@
-//! Cross compilers that take headers and libraries from a sysroot: scripts beside what cargo builds.
+//! Cross compilers that take headers and libraries from a sysroot: scripts beside cargo's build output.
 //!
-//! Options of rustc would do as well, but they go into the names of symbols, and so the sysroot's path into the bytes of
-//! the executable. A script is seen by the linker alone. The other tools of the same compiler stand beside it as links,
-//! for build scripts look for `aarch64-linux-gnu-g++` and `-ar` where `aarch64-linux-gnu-gcc` is.
+//! Options of rustc would change the hashes in symbol names, so the sysroot's path would change the bytes of the
+//! executable. Only the linker sees a script. The other tools of the compiler are symlinks in the same directory: build
+//! scripts look for `aarch64-linux-gnu-g++` and `-ar` beside `aarch64-linux-gnu-gcc`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -15,23 +15,23 @@ use crate::error::{Error, Result};
 use crate::target::Target;
 use crate::wording::shell_word;
 
-/// Settings by which a target's programs are compiled and linked with the files of a sysroot.
+/// The settings with which a target's programs are compiled and linked with the files of a sysroot.
 #[derive(Debug)]
 pub(super) struct Driver {
     /// The script that links.
     pub(super) path: Utf8PathBuf,
-    /// The directory of all scripts, for PATH: none of them hides a program of this machine's own.
+    /// The directory of all scripts, for PATH. No name in it hides a program of the host's own.
     pub(super) programs: Option<Utf8PathBuf>,
     /// Options for compilers of C, as `CFLAGS` has them.
     pub(super) compile: String,
-    /// The file that says the same to cmake (cmake-toolchains(7)).
+    /// The same settings for cmake (cmake-toolchains(7)).
     pub(super) cmake: Utf8PathBuf,
 }
 
-/// The names of compiler drivers, each with that of its C++ compiler.
+/// The names of compiler drivers, each with the name of its C++ compiler.
 const DRIVERS: [(&str, &str); 3] = [("gcc", "g++"), ("clang", "clang++"), ("cc", "c++")];
 
-/// A compiler's file name in its parts: `aarch64-linux-gnu-`, `gcc`, `-12`.
+/// The parts of a compiler's file name: `aarch64-linux-gnu-`, `gcc`, `-12`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Name<'n> {
     prefix: &'n str,
@@ -41,7 +41,7 @@ struct Name<'n> {
 }
 
 impl<'n> Name<'n> {
-    /// `None` where it is no driver, but a linker, for one.
+    /// `None` for a name that is no compiler driver, such as a linker's.
     fn of(name: &'n str) -> Option<Self> {
         let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
         let plain = if plain.len() < name.len() { plain.strip_suffix('-').unwrap_or(name) } else { name };
@@ -56,7 +56,7 @@ impl<'n> Name<'n> {
         format!("{}{}{}", self.prefix, self.driver.1, self.version)
     }
 
-    /// True for a compiler of the same prefix, of whatever version.
+    /// True for a compiler with the same prefix, of any version.
     fn is_compiler(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(self.prefix) else { return false };
         let stem = rest.split('-').next().unwrap_or(rest);
@@ -66,7 +66,7 @@ impl<'n> Name<'n> {
     }
 }
 
-/// Writes the scripts into `folder`. `None` where the linker is no compiler driver, or its path no text.
+/// Writes the scripts into `folder`. `None` if the linker is no compiler driver, or if its path is not UTF-8.
 pub(super) fn write(
     target: &Target,
     linker: &OsStr,
@@ -74,7 +74,7 @@ pub(super) fn write(
     folder: &Utf8Path,
     machine: &BuildMachine,
 ) -> Result<Option<Driver>> {
-    // The script is called from anywhere, and stands in PATH before the compiler.
+    // The path must be absolute: the script runs in any directory, and hides the compiler in PATH.
     let linker = machine.find(linker).and_then(|path| std::path::absolute(path).ok());
     let Some(linker) = linker.and_then(|path| Utf8PathBuf::from_path_buf(path).ok()) else { return Ok(None) };
     let Some(name) = linker.file_name().and_then(Name::of) else { return Ok(None) };
@@ -85,7 +85,7 @@ pub(super) fn write(
     let (before, compile) = if has_libc {
         (option.clone(), option)
     } else {
-        // The C library is the compiler's own then.
+        // The compiler's own C library is used.
         let include = sysroot.join("usr/include").join(target.multiarch().unwrap_or_default());
         (String::new(), if include.is_dir() { format!("-idirafter {include}") } else { String::new() })
     };
@@ -119,7 +119,7 @@ pub(super) fn write(
     Ok(Some(Driver { path, programs, compile, cmake }))
 }
 
-/// The directories of a sysroot in which a linker looks for libraries.
+/// The directories of a sysroot in which a linker searches for libraries.
 fn library_folders(target: &Target, sysroot: &Utf8Path) -> Vec<Utf8PathBuf> {
     let multiarch = target.multiarch().unwrap_or_default();
     let own =
@@ -131,7 +131,7 @@ fn has_libc(folders: &[Utf8PathBuf]) -> bool {
     folders.iter().any(|folder| folder.join("crt1.o").is_file())
 }
 
-/// True where the sysroot has files that programs are linked with: a C library, an archive, or the link that `-l` follows.
+/// True if the sysroot has files for linking: a C library, an archive, or the symlink that `-l` follows.
 pub(super) fn links(target: &Target, sysroot: &Utf8Path) -> bool {
     let folders = library_folders(target, sysroot);
     let is_for_linking = |entry: std::fs::DirEntry| {
@@ -146,8 +146,9 @@ pub(super) fn links(target: &Target, sysroot: &Utf8Path) -> bool {
         })
 }
 
-/// A directory, made in `folder`, of the links whose absolute targets are meant inside the sysroot and lead out of it
-/// on this machine: a linker that follows one finds nothing, and takes the archive beside it.
+/// Makes a directory in `folder` with corrected copies of absolute symlinks: their targets are meant inside the
+/// sysroot, but lead out of it on the host. A linker that follows such a symlink finds nothing, and takes the archive
+/// beside it.
 fn inside(folders: &[Utf8PathBuf], sysroot: &Utf8Path, folder: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
     let mut links = Vec::new();
     for entry in folders.iter().filter_map(|folder| folder.read_dir_utf8().ok()).flatten().flatten() {
@@ -173,11 +174,11 @@ fn inside(folders: &[Utf8PathBuf], sysroot: &Utf8Path, folder: &Utf8Path) -> Res
     Ok((!links.is_empty()).then(|| folder.to_owned()))
 }
 
-/// The words that a script puts around those that it is given.
+/// A script that adds words to the command line of a compiler.
 struct Script {
-    /// Before them: a user's own word of this kind counts more, for it comes later.
+    /// Placed before the given words; a later word of the user overrides it.
     before: String,
-    /// The directory that is searched before all others.
+    /// The directory that is searched first.
     first: Option<Utf8PathBuf>,
     /// Directories that are searched after those of the command line.
     folders: Vec<Utf8PathBuf>,
@@ -189,10 +190,10 @@ impl Script {
         let before = if self.before.is_empty() { String::new() } else { word(&self.before) };
         let first = self.first.iter().map(|folder| word(&format!("-L{folder}"))).collect::<String>();
         let search = self.folders.iter().map(|folder| word(&format!("-L{folder}"))).collect::<String>();
-        // Libraries that the linked ones need (ld(1)).
+        // Libraries that the linked libraries need (ld(1)).
         let needed = self.folders.iter().map(|folder| word(&format!("-Wl,-rpath-link,{folder}"))).collect::<String>();
         let compiler = shell_word(compiler.as_str());
-        // clang warns of options for a linker that it does not call.
+        // clang warns about linker options if it does not link.
         format!(
             "#!/bin/sh\nfor word; do\n  case $word in -c|-E|-S|-M|-MM) exec {compiler}{before} \"$@\" ;; esac\ndone\n\
              exec {compiler}{before}{first} \"$@\"{search}{needed}\n"
@@ -200,10 +201,10 @@ impl Script {
     }
 }
 
-/// A toolchain file: what cmake finds in the sysroot comes before what it finds elsewhere.
+/// A toolchain file: cmake searches the sysroot before other places.
 fn toolchain(target: &Target, c: &Utf8Path, cpp: &Utf8Path, sysroot: &Utf8Path) -> String {
     let mut text = format!("set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_SYSTEM_PROCESSOR {})\n", target.gnu_arch());
-    // Where there is none for C++, it must not be this machine's own, and cmake says so.
+    // Without this line, cmake would take the host's C++ compiler; with it, cmake reports a missing one.
     text.push_str(&format!("set(CMAKE_C_COMPILER [[{c}]])\nset(CMAKE_CXX_COMPILER [[{cpp}]])\n"));
     if let Some(multiarch) = target.multiarch() {
         text.push_str(&format!("set(CMAKE_LIBRARY_ARCHITECTURE {multiarch})\n"));
@@ -212,7 +213,7 @@ fn toolchain(target: &Target, c: &Utf8Path, cpp: &Utf8Path, sysroot: &Utf8Path) 
     text
 }
 
-/// Writes a program whole under its name at once: another build may be running it. One that is the same stays.
+/// Writes a program and renames it to its name, because another build may be running it. An identical file stays.
 fn put(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("/"));
     if std::fs::read_to_string(path).is_ok_and(|known| known == text) {
@@ -238,7 +239,7 @@ fn link(path: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(to, path)
 }
 
-/// `PATH` with `folder` before all others.
+/// `PATH` with `folder` as its first directory.
 pub(super) fn path_with(folder: &Utf8Path, path: &OsStr) -> Option<OsString> {
     let folders = std::iter::once(folder.as_std_path().to_owned()).chain(std::env::split_paths(path));
     std::env::join_paths(folders).ok()
@@ -251,7 +252,8 @@ mod tests {
 
     const ARM: &str = "aarch64-linux-gnu";
 
-    /// A machine with a cross compiler that prints its words, and a sysroot with these files; `a -> b` is a link.
+    /// A machine with a cross compiler that prints its arguments, and a sysroot with these files; `a -> b` is a
+    /// symlink.
     struct Lab {
         _directory: tempfile::TempDir,
         path: Utf8PathBuf,
@@ -286,7 +288,7 @@ mod tests {
             write(&target, linker.as_ref(), &self.root, &self.path.join("linker"), &machine).unwrap().unwrap()
         }
 
-        /// The words that a script gives to its compiler, one a line.
+        /// The arguments that a script passes to its compiler, one a line.
         fn said(&self, driver: &Driver, tool: &str, words: &[&str]) -> String {
             let program = driver.path.with_file_name(format!("{ARM}-{tool}"));
             duct::cmd(program.as_std_path(), words).read().unwrap().replace(self.root.as_str(), "ROOT")
@@ -303,7 +305,7 @@ mod tests {
         for tool in ["gcc", "g++", "gcc-12"] {
             assert_eq!(lab.said(&driver, tool, &["-o", "a b"]), format!("{tool}\n--sysroot=ROOT\n-o\na b{search}"));
         }
-        // Nothing is linked.
+        // These calls do not link.
         assert_eq!(lab.said(&driver, "gcc", &["-c", "a.c"]), "gcc\n--sysroot=ROOT\n-c\na.c");
         assert_eq!(lab.said(&driver, "ar", &["rc"]), "ar\nrc");
         assert_eq!(driver.compile, format!("--sysroot={}", lab.root));
@@ -323,7 +325,7 @@ mod tests {
         assert_eq!(driver.compile, format!("-idirafter {}/usr/include/aarch64-linux-gnu", lab.root));
     }
 
-    /// As Debian 12 has libz.so and libdbus-1.so.
+    /// Debian 12 has libz.so and libdbus-1.so as such symlinks.
     #[test]
     fn absolute_links_lead_inside_the_sysroot() {
         let lib = "usr/lib/aarch64-linux-gnu";
@@ -342,7 +344,7 @@ mod tests {
         let names: Vec<_> = first.read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
         assert_eq!(names, ["libown.so"]);
         assert!(first.join("libown.so").exists());
-        // Where there are none any more, nothing of them is left.
+        // Without absolute symlinks in the sysroot, the corrected copies are removed.
         std::fs::remove_file(lab.root.join(lib).join("libown.so")).unwrap();
         lab.write();
         assert!(!first.exists());

@@ -1,6 +1,6 @@
-//! The linker of each target: what cross compilers are called, which one is here, and how one is installed.
+//! The linker of each target: the names of cross compilers, the installed one, and the commands that install one.
 //!
-//! Cargo's configuration has precedence, and nothing is changed but one variable of one build.
+//! Cargo's configuration has precedence. A linker is passed to one build in one variable.
 
 use std::ffi::OsStr;
 
@@ -11,15 +11,15 @@ use crate::target::{Machine, Target};
 /// The linker of a target.
 #[derive(Debug)]
 pub(super) enum Linker {
-    /// Nothing: there is one, or it is not known whether there is.
+    /// Nothing to do: a linker is configured or rustc's default works, or neither is known.
     Leave,
-    /// This one is there, and configured nowhere.
+    /// An installed linker that is not configured.
     Use(String),
-    /// The build could not end well.
+    /// Without a linker, the build would fail.
     Missing(Error),
 }
 
-/// Looks at what is configured, then at what is installed.
+/// Checks the configuration, then the installed programs.
 pub(super) fn choose(target: &Target, configured: Option<&OsStr>, libc: Libc, machine: &BuildMachine) -> Linker {
     if let Some(linker) = configured {
         return if is_there(linker, machine) {
@@ -38,18 +38,18 @@ pub(super) fn choose(target: &Target, configured: Option<&OsStr>, libc: Libc, ma
     }
 }
 
-/// The C library whose files a linker must have for a target's programs.
+/// The C library that a linker needs for a target's programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Libc {
     /// glibc's.
     Gnu,
-    /// None: Rust's own copy of musl, or all that it brings, is linked statically.
+    /// None: Rust's own static musl is linked.
     RustsMusl,
     /// musl's.
     Musl,
 }
 
-/// rustc finds `rust-lld` beside itself, where PATH does not lead.
+/// rustc finds `rust-lld` in its own directory, which is not in PATH.
 fn is_there(linker: &OsStr, machine: &BuildMachine) -> bool {
     linker == "rust-lld" || machine.find(linker).is_some()
 }
@@ -64,7 +64,7 @@ fn links_with_cc(target: &Target, libc: Libc, machine: &BuildMachine) -> bool {
         let is_for_musl = || machine.ask("cc", &["-dumpmachine"]).is_some_and(|tuple| tuple.contains("musl"));
         return libc != Libc::Musl || is_for_musl();
     }
-    // rustc gives `cc` the option -m32 for these.
+    // rustc passes -m32 to `cc` for these targets.
     if host.name() == "x86_64" && wanted.name() == "i686" {
         let found = machine.ask("cc", &["-m32", "-print-file-name=Scrt1.o"]);
         return found.is_some_and(|path| path.contains('/'));
@@ -73,9 +73,10 @@ fn links_with_cc(target: &Target, libc: Libc, machine: &BuildMachine) -> bool {
     Target::parse(&makes).is_ok_and(|makes| makes.machine() == wanted)
 }
 
-/// Returns whether a compiler is installed and has the start files of programs: Fedora's have no C library.
+/// Returns whether a compiler is installed with the start files of programs. Fedora's cross compilers have no C
+/// library.
 fn has_libc(name: &str, machine: &BuildMachine) -> bool {
-    // gcc(1): it prints the bare name where it does not find the file.
+    // gcc prints the bare name of a file that it does not find (gcc(1)).
     machine.ask(name, &["-print-file-name=crt1.o"]).is_some_and(|path| path.contains('/'))
 }
 
@@ -97,7 +98,7 @@ fn names(target: &Target, libc: Libc) -> Option<Vec<String>> {
     ];
     Some(match libc {
         Libc::Gnu => glibc.to_vec(),
-        // The host's own compiler, with musl's files (musl-gcc of musl itself).
+        // The host's compiler with musl's files (musl-gcc, of musl itself).
         Libc::Musl if target.machine() == Machine::host() => [musl.as_slice(), &["musl-gcc".to_owned()]].concat(),
         Libc::Musl => musl.to_vec(),
         Libc::RustsMusl => [musl.as_slice(), &glibc].concat(),
@@ -148,7 +149,7 @@ pub(super) fn install(target: &Target, libc: Libc) -> Install {
             anywhere: None,
         };
     }
-    // It has a C library of its own for each of them, which Fedora's cross compilers lack.
+    // zig has a C library for each target; Fedora's cross compilers have none.
     let zig = "pip install cargo-zigbuild, then cargo rootfs --build-with zigbuild".to_owned();
     let rust_lld = match libc {
         Libc::RustsMusl => Some(format!("export {}=rust-lld (where all of it is Rust)", variable(target))),
@@ -159,20 +160,20 @@ pub(super) fn install(target: &Target, libc: Libc) -> Install {
         return Install { anywhere, ..Install::default() };
     };
     let tuple = format!("{}-linux-gnu{abi}", target.gnu_arch());
-    // Debian has no underscores in names of packages, and the C library is only recommended by the compiler.
+    // Debian's package names have no underscores. The compiler only recommends the C library.
     let debian = target.debian().map(|debian| {
         let (gcc, libc) = (format!("gcc-{}", tuple.replace('_', "-")), format!("libc6-dev-{debian}-cross"));
         format!("apt-get install {gcc} {libc}")
     });
-    // The others that Arch has are in its user repository, where nothing is built.
+    // Arch's other cross compilers are in its user repository, which has no binary packages.
     let arch = target.is_cross_built_on_arch().then(|| format!("pacman -S {tuple}-gcc"));
     Install { debian, fedora: None, arch, anywhere }
 }
 
-/// The same for a compiler of C++.
+/// The commands that install a C++ compiler for the target.
 pub(super) fn install_for_cpp(target: &Target) -> Install {
     let of_c = install(target, Libc::Gnu);
-    // Arch's compilers of C have that of C++ with them.
+    // Arch's gcc packages include C++.
     Install {
         debian: of_c.debian.map(|command| command.replace("gcc", "g++")),
         fedora: of_c.fedora.map(|command| command.replace("gcc", "gcc-c++")),
@@ -190,7 +191,7 @@ mod tests {
 
     const ARM: &str = "aarch64-unknown-linux-gnu";
 
-    /// A compiler driver that has a C library, or none, and makes programs for `makes`.
+    /// Writes a compiler driver that makes programs for `makes`, with or without a C library.
     fn driver(folder: &Path, name: &str, makes: &str, libc: &str) {
         let script = format!(
             "#!/bin/sh\ncase $* in\n*-m32*) echo Scrt1.o;;\n-dumpmachine) echo {makes};;\n*crt1.o) echo {libc};;\nesac\n"
@@ -205,7 +206,7 @@ mod tests {
         choose(&Target::parse(triple).unwrap(), configured.map(OsStr::new), libc, &machine)
     }
 
-    /// A target that is not this machine.
+    /// A target other than the host's.
     fn foreign() -> (&'static str, &'static str) {
         match Machine::host().name().as_str() {
             "aarch64" => ("x86_64-unknown-linux-gnu", "x86_64-linux-gnu-gcc"),
@@ -220,12 +221,12 @@ mod tests {
         let (target, gcc) = foreign();
         driver(path, "cc", "the-host", "/usr/lib/crt1.o");
         assert!(matches!(chosen(target, None, Libc::Gnu, path), Linker::Missing(_)));
-        // Without a C library, as Fedora's, it links nothing.
+        // Without a C library, as Fedora's, the compiler links nothing.
         driver(path, gcc, "it", "crt1.o");
         assert!(matches!(chosen(target, None, Libc::Gnu, path), Linker::Missing(_)));
         driver(path, gcc, "it", "/usr/lib/it/crt1.o");
         assert!(matches!(chosen(target, None, Libc::Gnu, path), Linker::Use(name) if name == gcc));
-        // A static program of musl links with what Rust brings, one that loads musl needs musl's own files.
+        // A static musl program links with Rust's files; a dynamic one needs those of musl.
         let musl = target.replace("gnu", "musl");
         assert!(matches!(chosen(&musl, None, Libc::RustsMusl, path), Linker::Use(name) if name == gcc));
         assert!(matches!(chosen(&musl, None, Libc::Musl, path), Linker::Missing(_)));
@@ -283,7 +284,7 @@ mod tests {
         let arm = Target::parse("armv7-unknown-linux-gnueabihf").unwrap();
         assert_eq!(names(&arm, Libc::Musl).unwrap()[0], "arm-linux-musleabihf-gcc");
         assert_eq!(variable(&arm), "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER");
-        // rustc has linkers of its own for these.
+        // rustc has its own linkers for these targets.
         assert_eq!(names(&Target::parse("aarch64-unknown-linux-ohos").unwrap(), Libc::Gnu), None);
     }
 }

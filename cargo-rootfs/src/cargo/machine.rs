@@ -1,6 +1,6 @@
 //! The machine that builds: its distribution, and the programs in its PATH.
 //!
-//! It says what is there and how more is installed. What a build needs is for others to say.
+//! It answers whether a program is installed, and which command installs it. Callers know the requirements of a build.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::distro::OsRelease;
 use crate::error::Error;
 use crate::programs;
 
-/// Whose packages are installed here.
+/// The distribution whose packages are installed here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Distribution {
     Debian,
@@ -19,14 +19,14 @@ pub(super) enum Distribution {
     Unknown,
 }
 
-/// The machine, as it is or as a test has it.
+/// The machine, real or as a test sets it.
 #[derive(Debug, Default)]
 pub(super) struct BuildMachine {
     pub(super) distribution: Distribution,
     path: OsString,
 }
 
-/// The way to install one thing: a command for each distribution that has it, and one for all of them.
+/// The commands that install one thing: one for each distribution that has it, and one for all others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Install {
     pub(super) debian: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct Install {
 }
 
 impl BuildMachine {
-    /// This one.
+    /// The machine that runs this program.
     pub(super) fn this() -> Self {
         Self { distribution: distribution(&OsRelease::host()), path: programs::path() }
     }
@@ -46,12 +46,12 @@ impl BuildMachine {
         Self { distribution, path: path.into() }
     }
 
-    /// The path of the program of this name; a path stays as it is.
+    /// Finds the program of this name in PATH; a path stays unchanged.
     pub(super) fn find(&self, name: &OsStr) -> Option<PathBuf> {
         programs::find(name, &self.path)
     }
 
-    /// The answer of a compiler driver to one question, which takes it some milliseconds; `None` without an answer.
+    /// Runs a compiler driver, which takes some milliseconds, and returns its output; `None` if it fails.
     pub(super) fn ask(&self, program: &str, arguments: &[&str]) -> Option<String> {
         let program = self.find(program.as_ref())?;
         let answer = duct::cmd(program, arguments).stdin_null().stderr_null().read().ok()?;
@@ -59,7 +59,7 @@ impl BuildMachine {
     }
 }
 
-/// By its ID, or else by the first known one that it is like.
+/// The distribution by its ID, or by the first known entry of ID_LIKE.
 fn distribution(system: &OsRelease) -> Distribution {
     let known = |word| match word {
         "debian" | "ubuntu" => Some(Distribution::Debian),
@@ -71,7 +71,7 @@ fn distribution(system: &OsRelease) -> Distribution {
 }
 
 impl Install {
-    /// The command for one of them.
+    /// The command for one distribution.
     fn on(&self, distribution: Distribution) -> Option<&String> {
         match distribution {
             Distribution::Debian => self.debian.as_ref(),
@@ -81,7 +81,7 @@ impl Install {
         }
     }
 
-    /// The error with the command for this distribution as its help; where that is not known, with all of them.
+    /// Adds the command for this distribution as help; for an unknown distribution, all commands.
     pub(super) fn explain(&self, mut error: Error, distribution: Distribution) -> Error {
         if let Some(command) = self.on(distribution) {
             return error.help(command);

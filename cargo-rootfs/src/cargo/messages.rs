@@ -1,6 +1,6 @@
-//! Cargo's messages: executables, and the directories where their libraries may be.
+//! Cargo's messages: executables, and directories that may hold their libraries.
 //!
-//! It only listens: what cargo prints for people never comes here.
+//! It reads cargo's JSON only; text for the user takes another way.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Artifact, BuildScript, CrateType, Message, PackageId};
@@ -12,13 +12,13 @@ use crate::plan::{Build, Wanted};
 /// The messages so far.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    /// With the index of what was wanted.
+    /// Each with the index of the request it answers.
     executables: Vec<(usize, Utf8PathBuf)>,
-    /// Library directories of build scripts, each with the directory that cargo gave the script.
+    /// Library directories of build scripts, each with the script's OUT_DIR.
     native: Vec<(Utf8PathBuf, Utf8PathBuf)>,
     /// Directories of `dylib` and `cdylib` dependencies.
     dylibs: Vec<Utf8PathBuf>,
-    /// These libraries themselves.
+    /// The files of these libraries.
     shared: Vec<Utf8PathBuf>,
 }
 
@@ -55,7 +55,7 @@ impl Messages {
         let mut errors = Vec::new();
         let mut all = Vec::new();
         for triple in triples {
-            // A message does not say its target, but where one was chosen, cargo names a directory after it:
+            // A message does not name its target. If a target was chosen, cargo names a directory after it:
             // https://doc.rust-lang.org/cargo/reference/build-cache.html
             let is_for =
                 |path: &Utf8Path| !build.chosen_target || path.components().any(|part| part.as_str() == *triple);
@@ -71,7 +71,7 @@ impl Messages {
                     }
                 }
             }
-            // What build scripts of the host's own programs made is in directories of other names.
+            // Build scripts of the host's own programs use directories with other names.
             let native = self.native.iter().filter(|(_, out_dir)| is_for(out_dir)).map(|(folder, _)| folder);
             let dylibs = self.dylibs.iter().filter(|folder| is_for(folder));
             for folder in native.chain(dylibs) {

@@ -1,6 +1,6 @@
 //! `cargo metadata --no-deps`: the workspace's packages, their targets and tables.
 //!
-//! Dependencies are not asked for: that takes ten times as long, and nothing needs them.
+//! Dependencies are not requested: resolving them takes ten times as long.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
@@ -9,11 +9,11 @@ use crate::error::{Error, Result, exit_code};
 use crate::options::BuildArgs;
 use crate::plan::Build;
 
-/// Asks cargo about the project of the current directory, or of `--manifest-path`; with it comes the directory
-/// of intermediate files, where `build.build-dir` has one.
+/// Runs cargo for the project of the current directory or of `--manifest-path`. The path is the directory of
+/// intermediate files, if `build.build-dir` sets one.
 pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Metadata, Option<Utf8PathBuf>)> {
     let manifest = build.manifest.manifest_path.as_deref();
-    // Cargo looks for it in the same way; what it says when there is none helps only who wants to build.
+    // Cargo searches in the same way, but its message on a missing manifest helps only a user who wants to build.
     if manifest.is_none() && !current_dir.ancestors().any(|folder| folder.join("Cargo.toml").is_file()) {
         return Err(Error::usage(format!("`{current_dir}` is not in a Cargo project: there is no Cargo.toml in it or above"))
             .help("name one with `--manifest-path`, a prebuilt file with `--binary PATH`, or take only tools with `--tools-only`"));
@@ -35,7 +35,7 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Met
         .run()
         .map_err(|error| Error::io("run", super::program(), error))?;
     if !output.status.success() {
-        // It says why, and its warnings come again with the build.
+        // The message names the cause. The warnings are dropped: the build prints them again.
         let said = String::from_utf8_lossy(&output.stderr);
         let message = said.trim().strip_prefix("error: ").unwrap_or(said.trim());
         return Err(Error::cargo(output.status.code().unwrap_or(exit_code::FAILED), message));
@@ -46,8 +46,8 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Met
     Ok((project, build_directory(&text)))
 }
 
-/// Asks cargo for the dependencies of the project for one target, with their licences: a bill of materials lists them.
-/// `manifest` is that of the package that features are meant for.
+/// Runs cargo for the dependencies of the project for one target, with their licences, which a bill of materials lists.
+/// The features apply to the package of `manifest`.
 pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str) -> Result<serde_json::Value> {
     const FLAGS: [&str; 5] = ["--all-features", "--no-default-features", "--locked", "--offline", "--frozen"];
     const VALUES: [&str; 4] = ["--features", "--config", "-Z", "--manifest-path"];
@@ -75,7 +75,8 @@ pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str)
         .map_err(|error| Error::failed("cannot understand `cargo metadata`").with_source(error))
 }
 
-/// Cargo 1.91 and later say it; the cargo_metadata that our minimum Rust compiles does not know it.
+/// The build directory. Cargo 1.91 and later report it; the cargo_metadata that compiles with our minimum Rust version
+/// has no field for it.
 fn build_directory(text: &str) -> Option<Utf8PathBuf> {
     let project: serde_json::Value = serde_json::from_str(text).ok()?;
     project["build_directory"].as_str().map(Utf8PathBuf::from)

@@ -1,6 +1,6 @@
-//! Cargo, as the program that it is: what it knows of a project, what it is configured to do, what it builds.
+//! Calls of cargo: the project's metadata, the configuration, the build.
 //!
-//! Nothing here decides what is packaged. No path is guessed: they come from cargo's messages.
+//! It does not choose the contents of the rootfs. Paths come from cargo's messages and are never guessed.
 
 mod advice;
 mod build;
@@ -25,7 +25,7 @@ pub(crate) use metadata::{metadata, resolved};
 pub(crate) use prepare::{Preparation, prepare, without_build};
 pub(crate) use toolchain::Toolchain;
 
-/// The cargo that called this program, else the one on PATH
+/// The cargo that called this program, else the cargo in PATH
 /// (<https://doc.rust-lang.org/cargo/reference/environment-variables.html>).
 fn program() -> OsString {
     std::env::var_os("CARGO").filter(|cargo| !cargo.is_empty()).unwrap_or_else(|| "cargo".into())

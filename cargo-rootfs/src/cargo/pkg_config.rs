@@ -1,7 +1,9 @@
-//! Settings that make pkg-config answer for another machine: the `.pc` files of the sysroot, or the machine's own for it.
+//! Settings that make pkg-config answer for another machine, from the `.pc` files of the sysroot or from the host's
+//! files for that machine.
 //!
-//! Variables carry the target's name, so that build scripts' own dependencies, which are for this machine, ask as ever
-//! (<https://docs.rs/pkg-config/latest/pkg_config/#cross-compilation>). Where one of them is set, all is left as it is.
+//! The names of the variables end with the target, so that they do not affect the host's build dependencies
+//! (<https://docs.rs/pkg-config/latest/pkg_config/#cross-compilation>). If the user has set one of them, nothing is
+//! changed.
 
 use std::sync::OnceLock;
 
@@ -18,21 +20,21 @@ pub(super) struct PkgConfig {
     pub(super) from: From,
 }
 
-/// The source of its files.
+/// The source of the `.pc` files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum From {
     /// In the target's sysroot.
     Sysroot,
-    /// Here, in what this names: a program or a directory.
+    /// On the host: the program or directory of this name.
     Host(String),
 }
 
-/// The variables that are known to change its answers.
+/// The variables that change pkg-config's answers.
 const VARIABLES: [&str; 5] =
     ["PKG_CONFIG", "PKG_CONFIG_ALLOW_CROSS", "PKG_CONFIG_LIBDIR", "PKG_CONFIG_PATH", "PKG_CONFIG_SYSROOT_DIR"];
 
-/// For a target that is not the compiler's own; `sysroot` is absolute. `is_set` says which variables a build script
-/// would have anyway.
+/// Configures a target other than the compiler's own; `sysroot` is absolute. `is_set` returns whether a build script
+/// would already have a variable.
 pub(super) fn configure(
     target: &Target,
     sysroot: &Utf8Path,
@@ -58,7 +60,7 @@ pub(super) fn configure(
             from: From::Sysroot,
         });
     }
-    // A musl target has the same tuple as the glibc whose libraries these are.
+    // A musl target has the same tuple as glibc, and these libraries are linked with glibc.
     if !triple.contains("gnu") {
         return None;
     }
@@ -77,8 +79,8 @@ pub(super) fn configure(
     })
 }
 
-/// The names of a variable for one target, for all but the host, and for all, in the order in which the crates
-/// pkg-config and cc look for them.
+/// The names of a variable for one target, for all targets but the host, and for all, in the order of the crates
+/// pkg-config and cc.
 pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
     let underscored = triple.replace('-', "_");
     [
@@ -89,8 +91,8 @@ pub(super) fn names(variable: &str, triple: &str) -> [String; 4] {
     ]
 }
 
-/// The directories of a root's `.pc` files: Debian's, Fedora's and the common ones; none if only those for all machines
-/// exist.
+/// The directories of a root's `.pc` files: Debian's, Fedora's and the common ones; empty if the root has only those
+/// for all machines.
 fn folders(sysroot: &Utf8Path, multiarch: Option<&str>) -> Vec<Utf8PathBuf> {
     let multiarch = multiarch.map(|tuple| format!("usr/lib/{tuple}/pkgconfig"));
     let own = multiarch.into_iter().chain(["usr/lib64/pkgconfig", "usr/lib/pkgconfig"].map(str::to_owned));
@@ -106,14 +108,14 @@ fn has_pc(folder: &Utf8Path) -> bool {
     entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pc")))
 }
 
-/// Returns whether any dependency asks pkg-config, by the lock file; unknown without one.
+/// Returns whether a dependency uses pkg-config, by the lock file; true without a lock file.
 pub(super) fn is_asked(lock: Option<&str>) -> bool {
     lock.is_none_or(|lock| lock.lines().any(|line| line == "name = \"pkg-config\""))
 }
 
 const PACKAGES: &str = include_str!("../../templates/policy/pkg-config.toml");
 
-/// The packages of Debian and Arch that have `library`'s files, by pkg-config's name of it.
+/// The packages of Debian and Arch with `library`'s files, by its name in pkg-config.
 pub(super) fn packages(library: &str) -> Option<(&'static str, &'static str)> {
     static ROWS: OnceLock<Fields> = OnceLock::new();
     let row = table(ROWS.get_or_init(|| embedded(PACKAGES)), library)?;
@@ -127,7 +129,7 @@ mod tests {
     use super::super::machine::Distribution;
     use super::*;
 
-    /// A root with `.pc` files of these names.
+    /// Makes a root with `.pc` files of these names.
     fn root(files: &[&str]) -> (tempfile::TempDir, Utf8PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
@@ -145,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_files_of_the_sysroot_are_pointed_to() {
-        // A machine that this one does not have in its own multiarch directories.
+        // The host has no multiarch directories for this machine.
         let triple = "s390x-unknown-linux-gnu";
         let (_folder, path) = root(&["usr/lib/s390x-linux-gnu/pkgconfig/zlib.pc", "usr/share/pkgconfig/shared.pc"]);
         let found = configured(triple, &path, &[], "/nowhere".into()).unwrap();
@@ -159,7 +161,7 @@ mod tests {
                 variable("PKG_CONFIG_LIBDIR", &libdir),
             ]
         );
-        // A person has said how, in one of the ways that there are.
+        // The user has configured pkg-config in one of the possible ways.
         for name in ["PKG_CONFIG_PATH", "PKG_CONFIG_s390x-unknown-linux-gnu", "TARGET_PKG_CONFIG_ALLOW_CROSS"] {
             assert_eq!(configured(triple, &path, &[name], "/nowhere".into()), None, "{name}");
         }

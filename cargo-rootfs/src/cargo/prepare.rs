@@ -1,6 +1,7 @@
-//! The needs of a build for another machine, looked for before it: the standard library, a linker, pkg-config's files.
+//! Checks the requirements of a build for another machine before the build: the standard library, a linker,
+//! pkg-config's files.
 //!
-//! A certain lack ends the run before a build of minutes does. A likely one is left to the build.
+//! A certain lack ends the run at once, and not after minutes of building. The build itself reports a likely one.
 
 use std::ffi::{OsStr, OsString};
 
@@ -17,29 +18,29 @@ use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
 use crate::wording::nearest;
 
-/// The variables for one build, and the messages on them.
+/// The variables for one build, and messages about them.
 #[derive(Debug, Default)]
 pub(crate) struct Preparation {
     pub(crate) variables: Vec<(String, OsString)>,
-    /// One line for each thing that is used without having been configured.
+    /// One line for each thing that is used without being configured.
     pub(crate) notes: Vec<String>,
-    /// A line for what would do good.
+    /// One line of advice.
     pub(crate) hint: Option<&'static str>,
     is_auditable: bool,
-    /// The linkers, by the triple: configured, or found.
+    /// The configured or found linkers, by triple.
     linkers: Vec<(String, OsString)>,
     machine: BuildMachine,
-    /// True if a dependency asks pkg-config; `None` until it is needed.
+    /// True if a dependency uses pkg-config; computed on demand.
     asks_pkg_config: Option<bool>,
 }
 
-/// Looks for what each target needs that no sysroot has. Everything that is missing is told at once.
+/// Finds each target's tools on the host. Fails with everything that is missing.
 pub(crate) fn prepare(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
     let (preparation, errors) = look(build, plans, toolchain)?;
     Error::all(errors).map(|()| preparation)
 }
 
-/// The same where nothing is built: what the build would lack keeps nobody from anything.
+/// Prepares a run without a build: missing tools are no error.
 pub(crate) fn without_build(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<Preparation> {
     look(build, plans, toolchain).map(|(preparation, _)| preparation)
 }
@@ -56,14 +57,14 @@ fn look(build: &Build, plans: &[RootfsPlan], toolchain: &Toolchain) -> Result<(P
     for plan in plans {
         let target = &plan.target;
         let triple = target.triple();
-        // What a specification says of its linker is rustc's to read.
+        // rustc itself reads the linker of a target specification.
         if plan.cargo_target.as_deref().is_some_and(|name| Utf8Path::new(name).extension() == Some("json")) {
             continue;
         }
         let flags = toolchain.rustflags(triple, &overrides);
         let lacking = if toolchain.is_foreign(triple)? { without_std(target, toolchain, &machine) } else { None };
         if let Some(error) = lacking.filter(|_| !may_have_its_own_std(build, &flags, toolchain)) {
-            // Nobody can install what there is not, nor a linker for it.
+            // An unknown target has no standard library and no linker to install.
             if let Some(unknown) = unknown_target(triple, &toolchain.targets()) {
                 errors.push(unknown);
                 continue;
@@ -94,9 +95,9 @@ impl Preparation {
         auditable.into_iter().chain(build.arguments.iter().cloned()).collect()
     }
 
-    /// Decides whether cargo-auditable is called, which leaves the list of crates in what is built.
+    /// Decides whether to call cargo-auditable, which embeds the list of crates into the binaries.
     fn audit(&mut self, build: &Build, machine: &BuildMachine) -> Option<Error> {
-        // It takes the place of a wrapper that somebody has configured, so only by their word.
+        // cargo-auditable replaces a configured wrapper, so `auto` does not call it then.
         let is_free = std::env::var_os("RUSTC_WORKSPACE_WRAPPER").is_none();
         match build.auditable {
             Auditable::Never => {}
@@ -117,13 +118,13 @@ impl Preparation {
         None
     }
 
-    /// The program that links for a target, where it is known.
+    /// The program that links for a target, if known.
     pub(crate) fn linker(&self, triple: &str) -> Option<&OsStr> {
         self.linkers.iter().find(|(of, _)| of == triple).map(|(_, linker)| linker.as_os_str())
     }
 
-    /// Has the build link with the libraries of the target's sysroot, where it has any to link with, and points
-    /// pkg-config to them, where any dependency asks it.
+    /// Makes the build link with the libraries of the target's sysroot, if it has files for linking, and points
+    /// pkg-config to them, if a dependency uses pkg-config.
     pub(crate) fn add_libraries(
         &mut self,
         build: &Build,
@@ -146,7 +147,7 @@ impl Preparation {
         if let Some(From::Host(from)) = &from {
             self.notes.push(format!("the libraries that {from} has for {triple}"));
         }
-        // Not only where pkg-config is asked: a name alone (`#[link]`) is enough for the linker.
+        // Also without pkg-config: the linker needs only a name (`#[link]`).
         if from == Some(From::Sysroot) || sysroot.parent().is_some() && driver::links(target, &sysroot) {
             let why =
                 if from == Some(From::Sysroot) { "a dependency asks pkg-config" } else { "it has libraries to link" };
@@ -156,7 +157,7 @@ impl Preparation {
         Ok(())
     }
 
-    /// Has C compiled, and programs linked, with the headers and libraries of the sysroot, which pkg-config names.
+    /// Compiles C and links programs with the headers and libraries of the sysroot.
     fn compile_with(
         &mut self,
         build: &Build,
@@ -165,17 +166,17 @@ impl Preparation {
         toolchain: &Toolchain,
     ) -> Result<()> {
         let Some(linker) = self.linker(target.triple()) else { return Ok(()) };
-        // Beside the rootfs that are written unless there is another output.
+        // The directory is beside the default outputs.
         let folder = build.target_directory.join("rootfs/linker");
         let Some(driver) = driver::write(target, linker, sysroot, &folder, &self.machine)? else { return Ok(()) };
         self.set(linker::variable(target), driver.path.into());
         let underscored = target.triple().replace('-', "_");
         let is_set = |flags: &str| pkg_config::names(flags, target.triple()).iter().any(|name| toolchain.sets(name));
-        // The crate cmake has the variables of the crate cc.
+        // The crate cmake looks for the same variables as the crate cc.
         if !is_set("CMAKE_TOOLCHAIN_FILE") {
             self.set(format!("CMAKE_TOOLCHAIN_FILE_{underscored}"), driver.cmake.into());
         }
-        // For what calls the compiler by its name: a toolchain file of cmake, a cross file of meson.
+        // For programs that call the compiler by its name: a toolchain file of cmake, a cross file of meson.
         if let Some(programs) = &driver.programs {
             let known = self.variables.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
             let path = known.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
@@ -184,7 +185,8 @@ impl Preparation {
             }
         }
         for flags in ["CFLAGS", "CXXFLAGS"] {
-            // The crate cc takes the nearest of these (<https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>).
+            // The crate cc takes the most specific of these
+            // (<https://docs.rs/cc/latest/cc/#external-configuration-via-environment-variables>).
             if !is_set(flags) && !driver.compile.is_empty() {
                 self.set(format!("{flags}_{underscored}"), driver.compile.clone().into());
             }
@@ -198,7 +200,7 @@ impl Preparation {
     }
 }
 
-/// Returns whether the standard library may come from elsewhere than rustc's own directory.
+/// Returns whether the standard library may come from a place other than rustc's own directory.
 fn may_have_its_own_std(build: &Build, flags: &[String], toolchain: &Toolchain) -> bool {
     build.arguments.iter().any(|argument| argument.contains("build-std"))
         || flags.iter().any(|flag| flag.starts_with("--sysroot"))
@@ -207,7 +209,7 @@ fn may_have_its_own_std(build: &Build, flags: &[String], toolchain: &Toolchain) 
 
 /// The C library whose files the linker needs.
 fn libc(triple: &str, flags: &[String]) -> Libc {
-    // The last one counts, as for rustc. Rust's own musl is for static programs only
+    // The last flag counts, as in rustc. Rust's own musl is for static programs only
     // (<https://doc.rust-lang.org/reference/linkage.html#static-and-dynamic-c-runtimes>).
     let last = flags.iter().rev().find(|flag| flag.contains("crt-static"));
     match last {
@@ -226,7 +228,7 @@ fn absolute(folder: &Utf8Path) -> Utf8PathBuf {
     folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_owned())
 }
 
-/// The error where rustc's directory has no standard library for the target: rustc would say E0463.
+/// The error for a target without a standard library in rustc's directory; rustc would report E0463.
 fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -> Option<Error> {
     if toolchain.has_std_beside_rustc(target.triple()) {
         return None;
@@ -241,9 +243,9 @@ fn without_std(target: &Target, toolchain: &Toolchain, machine: &BuildMachine) -
     Some(missing_std(target, sysroot, rustc.is_some(), toolchain.host().ok()?, machine))
 }
 
-/// The error where rustc knows other targets, and not this one.
+/// The error for a target that rustc does not know.
 fn unknown_target(triple: &str, known: &[String]) -> Option<Error> {
-    // A specification may be found by its name alone (`rustc --print target-spec-json`).
+    // A name alone may refer to a target specification (`rustc --print target-spec-json`).
     if known.is_empty() || known.iter().any(|it| it == triple) || std::env::var_os("RUST_TARGET_PATH").is_some() {
         return None;
     }
@@ -269,7 +271,7 @@ fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str
             .detail(format!("/usr/bin/rustc has it; or {rustup}"))
             .help("RUSTC=/usr/bin/rustc cargo rootfs ...");
     }
-    // A distribution's own packages are of use to its own rustc alone.
+    // A distribution's standard library works with its own rustc only.
     let install = match sysroot.as_str() {
         "/usr" => Install { anywhere: Some(rustup), ..packaged_std(target) },
         _ => Install { anywhere: Some(rustup), ..Install::default() },
@@ -277,7 +279,8 @@ fn missing_std(target: &Target, sysroot: &Utf8Path, usr_has_it: bool, host: &str
     install.explain(error, machine.distribution)
 }
 
-/// The packages of distributions that have it: Debian's is that of the other architecture, Arch's are for this one.
+/// The distributions' packages with the standard library: Debian's belongs to the target's architecture, Arch's to the
+/// host's.
 fn packaged_std(target: &Target) -> Install {
     let triple = target.triple();
     let debian = target.debian().filter(|_| !triple.contains("musl"));
@@ -290,13 +293,13 @@ fn packaged_std(target: &Target) -> Install {
     }
 }
 
-/// Returns whether cargo finds the program of one of its commands: in PATH, or in its own directory of programs.
+/// Returns whether cargo finds the program of a subcommand: in PATH, or in cargo's own `bin`.
 fn has_command(program: &str, machine: &BuildMachine) -> bool {
     let in_home = super::cargo_home().map(|home| home.join("bin").join(program));
     machine.find(program.as_ref()).is_some() || in_home.is_some_and(|file| machine.find(file.as_os_str()).is_some())
 }
 
-/// The error where cargo has no command `zigbuild`.
+/// The error for a missing `cargo zigbuild`.
 fn without_zigbuild(machine: &BuildMachine) -> Option<Error> {
     if has_command("cargo-zigbuild", machine) {
         return None;
@@ -305,7 +308,7 @@ fn without_zigbuild(machine: &BuildMachine) -> Option<Error> {
     let error = if machine.distribution == Distribution::Unknown {
         error
     } else {
-        // PEP 668: pip leaves a distribution's own Python alone.
+        // PEP 668: pip does not change a distribution's own Python.
         error.detail("pip brings zig with it; where pip refuses, in an environment: python3 -m venv ~/zig && . ~/zig/bin/activate")
     };
     Some(error.help("pip install cargo-zigbuild (or: cargo install --locked cargo-zigbuild && pip install ziglang)"))
@@ -342,7 +345,7 @@ mod tests {
         assert!(debian.ends_with("apt-get install libstd-rust-dev:arm64"), "{debian}");
         let arch = explained("x86_64-unknown-linux-musl", "/usr", false, Distribution::Arch);
         assert!(arch.ends_with("help: pacman -S rust-musl"), "{arch}");
-        // Debian has none for musl, and Fedora none for other machines.
+        // Debian has none for musl, and Fedora has none for other machines.
         let musl = explained("x86_64-unknown-linux-musl", "/usr", false, Distribution::Debian);
         assert!(musl.ends_with("help: rustup target add x86_64-unknown-linux-musl"), "{musl}");
         let unknown = explained(ARM, "/usr", false, Distribution::Unknown);

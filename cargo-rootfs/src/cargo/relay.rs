@@ -1,43 +1,43 @@
-//! Cargo's standard error on its way to the terminal, listened to for what is missing.
+//! Relays cargo's standard error to the terminal, and looks for missing programs and libraries in it.
 //!
-//! Every byte goes on as it comes. What is heard is only looked for where the build has failed.
+//! Every byte is passed on at once. The clues are used only if the build fails.
 
 use std::io::{Read, Write};
 
 use memchr::memmem;
 
-/// Something that a failed build said. Each is a line of another program, and none is promised to stay as it is.
+/// A clue in the output of a failed build. Each is a line of another program, whose wording may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Clue {
     /// rustc: ``linker `x` not found``.
     NoLinker(String),
     /// rustc: ``can't find crate for `std` ``.
     NoStandardLibrary,
-    /// ld: it was given objects of another machine.
+    /// ld: the objects are for another machine.
     WrongLinker,
-    /// The crate pkg-config: nobody has said that it may answer for another machine.
+    /// The crate pkg-config: cross compilation is not configured.
     PkgConfigForeign,
-    /// The crate pkg-config: there is no such program.
+    /// The crate pkg-config: the program pkg-config is missing.
     PkgConfigAbsent,
-    /// The crate pkg-config: it does not know this library.
+    /// The crate pkg-config: this library is unknown.
     LibraryUnknown(String),
     /// ld: `cannot find -lx`.
     LibraryAbsent(String),
-    /// The crate cc: there is no compiler of this name.
+    /// The crate cc: the compiler of this name is missing.
     NoCompiler(String),
-    /// cargo-zigbuild: there is no zig.
+    /// cargo-zigbuild: zig is missing.
     NoZig,
 }
 
-/// Longer lines are not for people: what comes after is passed on and not looked at.
+/// The limit of an inspected line; the rest of a longer one is passed on without inspection.
 const LONGEST: usize = 1 << 16;
 
-/// Passes `from` on to `to`, to its end, and tells what was heard, each once.
+/// Passes `from` on to `to` until it ends, and returns the clues without duplicates.
 pub(super) fn relay(mut from: impl Read, mut to: impl Write) -> Vec<Clue> {
     let mut clues = Vec::new();
     let mut line: Vec<u8> = Vec::new();
     let mut buffer = [0; 1 << 13];
-    // Nobody can be told that cargo cannot be heard; that it failed is known from its status.
+    // A read error has no effect: cargo's exit status reports its failure.
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
@@ -83,7 +83,7 @@ fn clue(line: &[u8]) -> Option<Clue> {
     if has("The system library `") && has("was not found") {
         return after("The system library `", &['`']).map(Clue::LibraryUnknown);
     }
-    // Older versions of the crate pass on what pkg-config itself says.
+    // Older versions of the crate pass on pkg-config's own message.
     if has("No package '") && has("' found") {
         return after("No package '", &['\'']).map(Clue::LibraryUnknown);
     }
@@ -106,7 +106,7 @@ fn clue(line: &[u8]) -> Option<Clue> {
 mod tests {
     use super::*;
 
-    /// Gives a few bytes at a time.
+    /// Returns a few bytes at a time.
     struct Slow<'b>(&'b [u8]);
 
     impl Read for Slow<'_> {

@@ -1,7 +1,7 @@
 //! Facts about targets, from cargo's configuration and the compiler.
 //!
-//! Cargo reads its configuration again for itself; nothing found here is passed to it.
-//! [`prepare`](super::prepare) reports requirements that a build lacks.
+//! Cargo reads its configuration again itself; these facts are not passed to it. [`prepare`](super::prepare) reports
+//! the missing requirements of a build.
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
@@ -20,22 +20,22 @@ use crate::target::{Machine, Target};
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     config: Config,
-    /// As rustc names it; asked for where no target's architecture tells that it is another.
+    /// The host's triple from rustc; queried only if a target may be the host.
     host: OnceCell<String>,
-    /// True if rustc, and cargo with it, is a nightly; asked on demand.
+    /// True if rustc, and cargo with it, is a nightly; queried on demand.
     is_nightly: OnceCell<bool>,
-    /// The directory of rustc's own files; asked if there may be another target than the host.
+    /// The directory of rustc's own files; queried only if a target may not be the host.
     sysroot: OnceCell<Option<Utf8PathBuf>>,
 }
 
-/// A [`Toolchain`] that is being asked for while other work goes on.
+/// A query for a [`Toolchain`] that runs in the background.
 pub(crate) struct Asked(JoinHandle<Result<Toolchain>>);
 
 impl Toolchain {
-    /// Starts to ask: it runs a program, which takes as long as `cargo metadata`, or longer.
+    /// Starts the query, which runs a program and takes at least as long as `cargo metadata`.
     ///
-    /// `typed` are the targets of the command line. Where all are for machines that rustc cannot be running on, nothing
-    /// is asked before it is needed; where there are others, all that is needed of them is asked for in one breath.
+    /// `typed` are the targets of the command line. If rustc cannot run on any of their machines, nothing is queried in
+    /// advance; otherwise one call queries everything.
     pub(crate) fn ask(typed: &[String]) -> Asked {
         let typed = typed.to_vec();
         Asked(std::thread::spawn(move || {
@@ -54,8 +54,8 @@ impl Toolchain {
         }))
     }
 
-    /// Returns whether rustc has the standard library of `triple` beside itself, as rustup and distributions lay it
-    /// out. It looks without running rustc; if it finds none, [`Self::sysroot`] may still name another place.
+    /// Returns whether rustc has the standard library of `triple` in its own directory, as rustup and distributions
+    /// install it. It does not run rustc; if it returns false, [`Self::sysroot`] may still name another directory.
     pub(super) fn has_std_beside_rustc(&self, triple: &str) -> bool {
         let program = Rustc::of(&self.config).program();
         program.as_deref().and_then(|rustc| rustc.parent()?.parent()).is_some_and(|folder| has_std(folder, triple))
@@ -70,7 +70,7 @@ impl Toolchain {
         Self { config, host: OnceCell::new(), is_nightly: OnceCell::new(), sysroot: OnceCell::new() }
     }
 
-    /// The triple of the machine that builds, as rustc names it.
+    /// The triple of the host, from rustc.
     pub(crate) fn host(&self) -> Result<&str> {
         if let Some(host) = self.host.get() {
             return Ok(host);
@@ -80,13 +80,13 @@ impl Toolchain {
         Ok(self.host.get_or_init(|| host))
     }
 
-    /// Returns whether `triple` is another target than the host's.
+    /// Returns whether `triple` is a target other than the host.
     pub(super) fn is_foreign(&self, triple: &str) -> Result<bool> {
         Ok(is_for_another_machine(triple) || self.host()? != triple)
     }
 
     /// The targets that cargo builds for without `--target`: `--config`, CARGO_BUILD_TARGET, `build.target`, in this
-    /// order. Empty if none of these is set.
+    /// order. Empty if none is set.
     pub(crate) fn configured_targets(&self, overrides: &[String]) -> Result<Vec<String>> {
         if let Some(targets) = overrides.iter().rev().find_map(|text| strings_of(text, &["build", "target"])) {
             return Ok(targets);
@@ -97,13 +97,13 @@ impl Toolchain {
             .map_err(|error| Error::failed("cannot read `build.target` of cargo's configuration").with_source(error))
     }
 
-    /// Returns whether cargo is configured to do without the network (`net.offline`).
+    /// Returns whether cargo's configuration forbids the network (`net.offline`).
     pub(crate) fn is_offline(&self) -> bool {
         self.config.net.offline.unwrap_or(false)
     }
 
-    /// The program that links for `target`, where one is configured: `--config`, the environment, the files, and last
-    /// the flags of rustc, as cargo and rustc read them.
+    /// The configured linker for `target`, in the order of cargo and rustc: `--config`, the environment, the files,
+    /// rustc's flags.
     pub(crate) fn linker(&self, target: &str, overrides: &[String]) -> Option<OsString> {
         let typed = |text: &String| strings_of(text, &["target", target, "linker"])?.pop();
         if let Some(linker) = overrides.iter().rev().find_map(typed) {
@@ -116,7 +116,7 @@ impl Toolchain {
         flags.iter().find_map(|flag| flag.split_once("linker=").map(|(_, linker)| OsString::from(linker)))
     }
 
-    /// The flags that rustc gets for `target`, from wherever they are set.
+    /// The flags of rustc for `target`, from all sources.
     pub(super) fn rustflags(&self, target: &str, overrides: &[String]) -> Vec<String> {
         let configured = self.config.rustflags(target).ok().flatten().map(|flags| flags.flags).unwrap_or_default();
         let typed = |text: &String| {
@@ -126,13 +126,13 @@ impl Toolchain {
         configured.into_iter().chain(overrides.iter().flat_map(typed)).collect()
     }
 
-    /// Returns whether cargo takes unstable options (and so may build the standard library itself).
+    /// Returns whether cargo accepts unstable options, and so may build the standard library itself.
     pub(super) fn is_unstable(&self) -> bool {
         let is_nightly = || Rustc::of(&self.config).version().is_ok_and(|(_, is_nightly)| is_nightly);
         std::env::var_os("RUSTC_BOOTSTRAP").is_some() || *self.is_nightly.get_or_init(is_nightly)
     }
 
-    /// A variable that build scripts get: cargo's table `env`, or this program's environment
+    /// Returns whether build scripts get this variable: from cargo's table `env`, or from the environment
     /// (<https://doc.rust-lang.org/cargo/reference/config.html#env>).
     pub(super) fn sets(&self, variable: &str) -> bool {
         self.config.env.contains_key(variable) || std::env::var_os(variable).is_some()
@@ -143,29 +143,29 @@ impl Toolchain {
         Rustc::of(&self.config).print(&["target-libdir", "--target", target])
     }
 
-    /// All targets that rustc knows without a specification; none where it does not say.
+    /// All targets that rustc knows without a specification; empty if rustc does not print them.
     pub(super) fn targets(&self) -> Vec<String> {
         Rustc::of(&self.config).targets().unwrap_or_default()
     }
 }
 
-/// The compiler, with the wrapper that is configured.
+/// The compiler, with its configured wrapper.
 struct Rustc(Vec<OsString>);
 
 impl Rustc {
     fn of(config: &Config) -> Self {
         let rustc = config.rustc();
-        // As a string: duct takes a path to be relative to the current directory, not to be looked up in PATH.
+        // As a string: duct would take a path relative to the current directory, and not search PATH.
         Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
     }
 
-    /// Its file, without wrappers and links; `None` where there is none of this name.
+    /// The compiler's file, without wrappers and symlinks; `None` if it is missing.
     fn program(&self) -> Option<PathBuf> {
         BuildMachine::this().find(self.0.last()?)?.canonicalize().ok()
     }
 
-    /// The host, and whether it is a nightly. Cargo knows both as well, but looks for the name of the distribution
-    /// before it says so, by programs that take longer than all the rest (`cargo -vV`).
+    /// The host's triple, with true for a nightly. `cargo -vV` prints both too, but takes longer: it runs programs to
+    /// find the distribution's name.
     fn version(&self) -> Result<(String, bool)> {
         let cannot = || Error::failed("cannot ask rustc for the host's triple");
         let (program, before) = self.0.split_first().ok_or_else(cannot)?;
@@ -181,20 +181,20 @@ impl Rustc {
         self.print(&["sysroot"])
     }
 
-    /// Both by one call. `None` before Rust 1.84, which does not print `host-tuple`.
+    /// Both in one call. `None` before Rust 1.84, which does not print `host-tuple`.
     fn host_and_sysroot(&self) -> Option<(String, Utf8PathBuf)> {
         let said = self.print(&["host-tuple", "--print", "sysroot"])?;
         let (host, sysroot) = said.as_str().split_once('\n')?;
         Some((host.trim_end().to_owned(), Utf8PathBuf::from(sysroot)))
     }
 
-    /// All targets that it knows.
+    /// All targets that rustc knows.
     fn targets(&self) -> Option<Vec<String>> {
         let said = self.print(&["target-list"])?;
         Some(said.as_str().lines().map(|line| line.trim().to_owned()).collect())
     }
 
-    /// A path that it prints.
+    /// A path that rustc prints.
     fn print(&self, what: &[&str]) -> Option<Utf8PathBuf> {
         let (program, before) = self.0.split_first()?;
         let arguments = ["--print"].iter().chain(what).map(OsString::from);
@@ -213,7 +213,7 @@ impl Asked {
     }
 }
 
-/// Returns whether no rustc that runs here can be on a machine of this target.
+/// Returns whether this target's machine cannot run the same rustc as the host.
 fn is_for_another_machine(triple: &str) -> bool {
     Target::parse(triple).is_ok_and(|target| !target.machine().is_kin(Machine::host()))
 }
@@ -226,18 +226,18 @@ pub(super) fn has_std(sysroot: impl AsRef<Path>, triple: &str) -> bool {
     names.any(|name| name.starts_with("libcore-"))
 }
 
-/// Of what `rustc -vV` prints.
+/// Parses the output of `rustc -vV`.
 fn host_and_channel(said: &str) -> Option<(String, bool)> {
     let value = |name| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     let release = value("release")?;
     Some((value("host")?.to_owned(), release.ends_with("-nightly") || release.ends_with("-dev")))
 }
 
-/// The string, or the list of strings, at `path` in one `--config`, which is a file or TOML itself
+/// The string, or the list of strings, at `path` in one `--config`: a file, or TOML itself
 /// (<https://doc.rust-lang.org/cargo/reference/config.html#command-line-overrides>).
 fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
     let text = if Path::new(text).is_file() { std::fs::read_to_string(text).ok()? } else { text.to_owned() };
-    // What is wrong with it is cargo's to say.
+    // Cargo reports errors in it.
     let table = DeTable::parse(&text).ok()?;
     let (last, folders) = path.split_last()?;
     let mut within = table.get_ref();
