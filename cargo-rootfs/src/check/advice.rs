@@ -1,8 +1,8 @@
-//! Advice of `check`: additions that are tried in memory, in a rootfs of their own, until the command works or asks for
-//! nothing new.
+//! Advice of `check`: tries additions in memory, each time in a new rootfs, until the command works or requests nothing
+//! new.
 //!
-//! One run of a command shows a part of its needs, since one follows the other. Every addition is assembled and proved
-//! as it would be from the command line; those that cannot be packed are named.
+//! One run of a command shows only a part of its needs, so several runs follow. Every addition is assembled and proved
+//! as from the command line; an addition that cannot be packed is reported.
 
 use std::collections::BTreeSet;
 
@@ -17,23 +17,23 @@ use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::watch::{Access, Event, Outcome};
 
-/// The most runs until a command works.
+/// The limit of runs until a command works.
 const RUNS: usize = 16;
-/// The most runs that look for additions that nothing depends on.
+/// The limit of runs that try to leave additions out.
 const LEAVING_OUT: usize = 12;
-/// The growth of a rootfs from which on a package is worse than the files that were asked for.
+/// The growth of a rootfs in bytes above which a package is not taken in place of its requested files.
 const MUCH: u64 = 64 << 20;
-/// The most files of a directory that are counted.
+/// The limit of files counted in a directory.
 const COUNTED: usize = 4096;
 
-/// Additions to a rootfs, and what becomes of a command with them.
+/// Additions to a rootfs, and the result of a command with them.
 #[derive(Debug, Default)]
 pub(crate) struct Advice {
-    /// Each once, in the order in which they were asked for.
+    /// Without duplicates, in the order of the requests.
     pub(crate) add: Vec<Add>,
     /// True if the command works with them.
     pub(crate) works: bool,
-    /// The status of the last run with them, in words, where it does not.
+    /// The status of the last run, in words, if the command does not work.
     pub(crate) how: String,
     /// Additions that cannot be packed, with the reason.
     pub(crate) refused: Vec<String>,
@@ -48,10 +48,10 @@ pub(super) struct Trial<'t, 'c> {
     pub(super) events: &'t dyn Events,
 }
 
-/// The files of a directory that were used.
+/// The used files of a directory.
 struct Used {
     files: BTreeSet<RootfsPath>,
-    /// True where there are no others.
+    /// True if the directory has no other files.
     is_all: bool,
 }
 
@@ -62,8 +62,8 @@ struct Better {
 }
 
 impl Trial<'_, '_> {
-    /// Looks for additions that make up for what `first`, a run in the rootfs as it is, lacked. `known` are those that
-    /// other subjects need.
+    /// Finds additions for the missing files of `first`, a run without additions. `known` are the additions of other
+    /// subjects.
     pub(super) fn advise(&mut self, first: &Tried, known: &[Add]) -> Result<Advice> {
         let mut advice = Advice::default();
         let mut refused: BTreeSet<Add> = BTreeSet::new();
@@ -108,7 +108,7 @@ impl Trial<'_, '_> {
         Ok(advice)
     }
 
-    /// The rootfs with `known`, `added` and those of `new` that can be packed, and the latter.
+    /// The rootfs with `known`, `added` and each of `new` that can be packed; also returns the latter.
     fn with(
         &mut self,
         known: &[Add],
@@ -125,7 +125,7 @@ impl Trial<'_, '_> {
                 return Some((assembly, new.iter().map(|one| one.add.clone()).collect()));
             }
         }
-        // One after the other, for one of them cannot be packed, or brings too much.
+        // One by one, because one of them cannot be packed or adds too much.
         let (mut taken, mut best): (Vec<Add>, Option<Assembly>) = (Vec::new(), None);
         for one in new {
             let so_far = best.as_ref().map_or(size, |it| it.rootfs.size());
@@ -158,8 +158,8 @@ impl Trial<'_, '_> {
         best.map(|assembly| (assembly, taken))
     }
 
-    /// Puts the packages of the files that were used in the place of directories, or else the files, where those are
-    /// not all of the directory.
+    /// Replaces directories: by the packages of their used files, or by the used files themselves if the directory has
+    /// others.
     fn only_used_directories(&mut self, advice: &mut Advice, tried: &Tried, known: &[Add]) -> Result<()> {
         let events = &tried.watched.seen.events;
         let used: Vec<(Add, Option<Used>)> = advice
@@ -206,7 +206,7 @@ impl Trial<'_, '_> {
         Ok(())
     }
 
-    /// True where additions do not bring too much.
+    /// True if the additions stay within the limits.
     fn is_bounded(&self, add: &[Add], known: &[Add]) -> bool {
         let all: Vec<&Add> = known.iter().chain(add).collect();
         let base = self.check.rooted.assembly.rootfs.size();
@@ -216,7 +216,7 @@ impl Trial<'_, '_> {
         packages == 0 || self.assemble(&all).is_ok_and(|assembly| assembly.rootfs.size() <= without + MUCH)
     }
 
-    /// The files below a directory that were used; `None` for a file, and for a directory that is the project's.
+    /// The used files below a directory; `None` for a file, and for a directory of the project.
     fn used_below(&mut self, directory: &RootfsPath, events: &[Event]) -> Option<Used> {
         if self.check.is_projects(directory) {
             return None;
@@ -250,7 +250,7 @@ impl Trial<'_, '_> {
         Some(Used { is_all: used.len() >= files, files: used })
     }
 
-    /// Leaves additions out that were only looked for, and that the command does without.
+    /// Leaves out optional additions without which the command works.
     fn leave_out(&mut self, advice: &mut Advice, optional: &BTreeSet<Add>, known: &[Add]) -> Result<()> {
         let candidates: Vec<Add> = advice.add.iter().filter(|add| optional.contains(add)).cloned().collect();
         for candidate in candidates.into_iter().take(LEAVING_OUT) {
@@ -275,7 +275,7 @@ impl Trial<'_, '_> {
         self.check.tried(self.subject, self.command, assembly, self.sysroot, self.events)
     }
 
-    /// Secrets are no advice, and in a sysroot that is made of packages a path has no source that lasts.
+    /// Rejects secrets, and paths of a sysroot made of packages: such a path is in the cache and does not last.
     fn may_be_packed(&mut self, add: &Add) -> bool {
         let Add::Include(path) = add else { return true };
         if self.check.is_projects(path) {
@@ -285,7 +285,7 @@ impl Trial<'_, '_> {
         !self.check.is_provisioned() && secrets::of(self.sysroot, policy, path).is_none()
     }
 
-    /// The rootfs with additions; the reason in a line where it cannot be.
+    /// The rootfs with additions, or one line with the reason for the failure.
     fn assemble(&self, add: &[&Add]) -> Result<Assembly, String> {
         let rooted = self.check.rooted;
         let mut content: Content = rooted.plan.content.clone();
@@ -307,7 +307,7 @@ impl Trial<'_, '_> {
     }
 }
 
-/// The missing things of a run that are worth a trial: those that were needed, or else, of a command that failed, all.
+/// The missing files that are worth a trial: the needed ones, or, if a command fails without any, all.
 fn worth(tried: &Tried) -> Vec<Missing> {
     let needed: Vec<Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).cloned().collect();
     match needed.is_empty() && tried.status == Status::Failed {
@@ -317,7 +317,7 @@ fn worth(tried: &Tried) -> Vec<Missing> {
 }
 
 impl Tried {
-    /// True where the command did its job, and needed nothing that is not there.
+    /// True if the command succeeded without needing a missing file.
     fn is_content(&self) -> bool {
         self.status != Status::Failed && !self.missing.iter().any(|one| one.weight == Weight::Needed)
     }

@@ -1,8 +1,8 @@
-//! Additions to the table `rootfs` of a Cargo.toml, as an edit of its text: comments, order and layout stay.
+//! Adds names to the table `rootfs` of a Cargo.toml by editing its text: comments, order and layout stay.
 //!
-//! toml_edit would do it too, and was weighed: it is one more parser in every build, for one option of one subcommand.
-//! The parser that is there tells the places of values, which is all that an insertion needs; the result is parsed again,
-//! and an edit that does not give just the additions is refused.
+//! toml_edit does the same, but would be a second TOML parser in every build for one option of one subcommand. The
+//! present parser reports the positions of values, and an insertion needs no more. The result is parsed again, and an
+//! edit with any other effect is refused.
 
 use std::ops::Range;
 
@@ -11,14 +11,14 @@ use toml::de::{DeTable, DeValue};
 
 use crate::wording::toml_string;
 
-/// Names to add to one list: `with`, and the tools.
+/// A key and the names to add to its list, such as `with` and the tools.
 pub(crate) type Addition = (&'static str, Vec<String>);
 
-/// The longest line of a list that is written anew.
+/// The maximum width of a new list.
 const WIDTH: usize = 100;
 
-/// `text`, a Cargo.toml, with `additions` in `[<table>.metadata.rootfs]`; `table` is `package` or `workspace`. Names that
-/// are there already are not added again. `None` where the text is written in a way that no insertion fits.
+/// Returns `text`, a Cargo.toml, with `additions` in `[<table>.metadata.rootfs]`; `table` is `package` or `workspace`.
+/// Present names are not added again. `None` if the layout of the text allows no insertion.
 pub(crate) fn with_additions(text: &str, table: &str, additions: &[Addition]) -> Option<String> {
     let mut edited = text.to_owned();
     for (key, names) in additions {
@@ -40,7 +40,7 @@ pub(crate) fn with_additions(text: &str, table: &str, additions: &[Addition]) ->
     (expected == actual).then_some(edited)
 }
 
-/// The same addition on the values themselves.
+/// Makes the same addition to the parsed values.
 fn add(document: &mut Table, table: &str, key: &str, names: &[String]) -> Option<()> {
     if names.is_empty() {
         return Some(());
@@ -84,9 +84,9 @@ fn inserted(text: &str, table: &str, key: &str, names: &[&String]) -> Option<Str
     Some(edited)
 }
 
-/// The place for an addition.
+/// The position of an addition.
 enum Place {
-    /// A list that is there, and the end of its last element, where it has any.
+    /// An existing list, and the end of its last element, if any.
     List(Range<usize>, Option<usize>),
     /// A table with a header: the end of its last own value, or of the header.
     Table(usize),
@@ -109,13 +109,13 @@ fn places(text: &str, table: &str, key: &str) -> Option<Place> {
         return Some(Place::List(find(within, key)?, list.iter().map(|one| one.span().end).max()));
     }
     let header = header(text, table)?;
-    // Values of tables below this one have headers of their own, which come later.
+    // Values of subtables come later, under their own headers.
     let own = within.iter().filter(|(_, value)| !matches!(value.get_ref(), DeValue::Table(_)));
     let own = own.filter(|(_, value)| !is_array_of_tables(text, value.get_ref(), value.span()));
     Some(Place::Table(own.map(|(_, value)| value.span().end).max().unwrap_or(header).max(header)))
 }
 
-/// The end of the line that begins the table.
+/// The end of the header line of the table.
 fn header(text: &str, table: &str) -> Option<usize> {
     let wanted = format!("[{table}.metadata.rootfs]");
     let mut at = 0;
@@ -129,13 +129,13 @@ fn header(text: &str, table: &str) -> Option<usize> {
     None
 }
 
-/// True for `[[...]]`, which does not end where its value is written.
+/// True for `[[...]]`: the spans of its values do not end with the array.
 fn is_array_of_tables(text: &str, value: &DeValue<'_>, span: Range<usize>) -> bool {
     matches!(value, DeValue::Array(_))
         && !text.get(span).is_some_and(|text| text.starts_with('[') && !text.starts_with("[["))
 }
 
-/// The place and the text for more elements of a list.
+/// The position and the text of additional elements of a list.
 fn in_list(text: &str, list: &Range<usize>, last: Option<usize>, names: &[&String]) -> Option<(usize, String)> {
     let quoted: Vec<String> = names.iter().map(|name| toml_string(name)).collect();
     let inside = text.get(list.clone())?;
@@ -145,7 +145,7 @@ fn in_list(text: &str, list: &Range<usize>, last: Option<usize>, names: &[&Strin
     if !inside.contains('\n') {
         return Some((last, quoted.iter().map(|name| format!(", {name}")).collect()));
     }
-    // One a line, each as far in as the last one, and its comment stays beside it.
+    // One element a line, with the indentation of the last one; a comment after the last element stays with it.
     let rest = text.get(last..list.end)?;
     let comma = rest.trim_start().starts_with(',');
     let line_start = text[..last].rfind('\n').map_or(0, |at| at + 1);
@@ -158,7 +158,7 @@ fn in_list(text: &str, list: &Range<usize>, last: Option<usize>, names: &[&Strin
     Some((end, lines))
 }
 
-/// A list of its own, on one line or on one for each.
+/// A new list, on one line or with one element a line.
 fn list(key: &str, names: &[&String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| toml_string(name)).collect();
     let line = format!("{key} = [{}]\n", quoted.join(", "));
@@ -182,13 +182,13 @@ mod tests {
     #[test]
     fn comments_order_and_layout_stay() {
         for (text, expected) in [
-            // A table is made where there is none.
+            // A missing table is added.
             (
                 "[package]\nname = \"a\" # a\n",
                 "[package]\nname = \"a\" # a\n\n[package.metadata.rootfs]\nwith = [\"gzip\"]\n",
             ),
             ("[package]", "[package]\n\n[package.metadata.rootfs]\nwith = [\"gzip\"]\n"),
-            // A list is made in a table that is there, and other tables stay behind it.
+            // A missing list is added to an existing table, before other tables.
             (
                 "[package.metadata.rootfs] # own\ncmd = [\"x\"] # why\n\n[dependencies]\na = \"1\"\n",
                 "[package.metadata.rootfs] # own\ncmd = [\"x\"] # why\nwith = [\"gzip\"]\n\n[dependencies]\na = \"1\"\n",
@@ -197,7 +197,7 @@ mod tests {
                 "[package.metadata.rootfs]\n[[package.metadata.rootfs.rule]]\nname = \"x\"\n",
                 "[package.metadata.rootfs]\nwith = [\"gzip\"]\n[[package.metadata.rootfs.rule]]\nname = \"x\"\n",
             ),
-            // A list that is there goes on as it is written.
+            // An existing list keeps its layout.
             (
                 "[package.metadata.rootfs]\nwith = [ \"ls\" ] # x\n",
                 "[package.metadata.rootfs]\nwith = [ \"ls\", \"gzip\" ] # x\n",
@@ -212,7 +212,7 @@ mod tests {
                 "[package.metadata.rootfs]\nwith = [\n  \"ls\",\n  \"gzip\"\n]\n",
             ),
             ("[package]\nmetadata.rootfs.with = [\"ls\"]\n", "[package]\nmetadata.rootfs.with = [\"ls\", \"gzip\"]\n"),
-            // It is there.
+            // The name is present.
             ("[package.metadata.rootfs]\nwith = [\"gzip\"]\n", "[package.metadata.rootfs]\nwith = [\"gzip\"]\n"),
         ] {
             assert_eq!(edited(text, &[("with", &["gzip"])]).as_deref(), Some(expected), "{text}");

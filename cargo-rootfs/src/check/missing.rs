@@ -1,6 +1,6 @@
-//! Requests of a command that failed in a rootfs though the sysroot has the file, and the option that adds it.
+//! Finds failed requests of a command for files that the sysroot has, and the option that adds each.
 //!
-//! The caller sees whether the command did its job without it: [`Weight`] says what is worth a warning then.
+//! It does not judge the command: [`Weight`] says which of them deserve a warning if the command succeeded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,29 +11,29 @@ use crate::policy::is_rarely_opened;
 use crate::watch::{Access, Event, Outcome};
 use crate::wording::shell_word;
 
-/// Something that the sysroot has, and the rootfs lacks.
+/// A file of the sysroot that the rootfs lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
-    /// The path of the request, or of the directory that it is in.
+    /// The requested path, or its directory.
     pub(crate) path: RootfsPath,
-    /// The programs that asked.
+    /// The programs that requested it.
     pub(crate) by: BTreeSet<RootfsPath>,
     pub(crate) weight: Weight,
     pub(crate) add: Add,
-    /// The files behind a package.
+    /// The requested files, if a package is added for them.
     pub(crate) files: BTreeSet<RootfsPath>,
 }
 
-/// The meaning for a command that ended well.
+/// The importance for a command that ended with status 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
-    /// Nothing, as far as can be seen: it was only looked for, or is configuration.
+    /// None that is visible: the program only looked for it, or it is configuration.
     Optional,
-    /// Something was to be executed, loaded or read.
+    /// The program tried to execute, load or read it.
     Needed,
 }
 
-/// The option that adds it.
+/// The option that adds the file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Add {
     /// `--with`
@@ -46,8 +46,8 @@ pub(crate) enum Add {
     Include(RootfsPath),
 }
 
-/// Finds the requests of `events` that failed although the sysroot has the file. `said` is the output meanwhile: a
-/// shell that looks for a command and reports it as missing has needed it.
+/// Finds the failed requests among `events` whose file the sysroot has. `said` is the command's output: a shell that
+/// reports a command as missing needed it.
 pub(super) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Vec<Missing> {
     let found = Found::of(events);
     let mut all: BTreeMap<RootfsPath, Missing> = BTreeMap::new();
@@ -62,7 +62,7 @@ pub(super) fn missing(events: &[Event], said: &str, trees: &mut dyn Trees) -> Ve
 }
 
 fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) -> Option<Missing> {
-    // A script may be there, and its interpreter not: execve(2) has ENOENT for both.
+    // A packed script may lack its interpreter: execve(2) returns ENOENT for both.
     if event.access == Access::Execute && trees.is_packed(&event.path) {
         let interpreter = trees.interpreter(&event.path)?;
         let is_there = matches!(trees.sysroot(&interpreter), There::File(..)) && !trees.is_packed(&interpreter);
@@ -76,7 +76,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             files,
         });
     }
-    // A project may lie in a home, or in /tmp: what is asked for there is still the project's.
+    // A project may be in a home directory or in /tmp; its files count there too.
     let is_projects = trees.is_projects(&event.path);
     if !is_projects && trees.policy().is_noise(&event.path) || trees.is_packed(&event.path) {
         return None;
@@ -91,12 +91,12 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
     }
     let path = event.path.normalized();
     let is_folder = matches!(there, There::Folder(_));
-    // Who lists the directories of PATH wants a program, and not all of them.
+    // A program that lists a directory of PATH looks for one program and does not need all of them.
     if is_folder && (is_shared(&path) || is_shared(real) || is_of_programs(&path)) {
         return None;
     }
     let (weight, add) = match there {
-        // An executable file that was looked for beside others, as git's subcommands are, is a program all the same.
+        // An executable beside others, such as git's subcommands, is a program too.
         There::File(_, Execution::Allowed)
             if is_in_path(&path)
                 || event.access == Access::Execute
@@ -122,7 +122,7 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
             if found.data(event) {
                 return None;
             }
-            // To who lists it, a directory that is not there is one without files.
+            // For a program that lists directories, a missing directory is an empty one.
             let is_file = !is_folder && event.access == Access::Open;
             let is_read = is_file && !is_configuration(&path) && !is_configuration(real);
             let absent = if is_projects { path.clone() } else { trees.first_absent(&path) };
@@ -132,12 +132,12 @@ fn judge(event: &Event, found: &Found<'_>, said: &str, trees: &mut dyn Trees) ->
     Some(Missing { path, by: event.program.iter().cloned().collect(), weight, add, files: BTreeSet::new() })
 }
 
-/// True for a directory of programs, wherever it is.
+/// True for a directory of programs, at any path.
 fn is_of_programs(folder: &RootfsPath) -> bool {
     matches!(folder.file_name(), b"bin" | b"sbin" | b"games")
 }
 
-/// Packages in the place of their files. Configuration below /etc is a machine's own, and goes by its path.
+/// Replaces files by their packages. Files below /etc stay paths: they configure one machine.
 fn in_packages(mut all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     let is_of_package = |path: &RootfsPath, trees: &dyn Trees| !is_configuration(path) && !trees.is_projects(path);
     let included: Vec<(usize, RootfsPath)> = all
@@ -153,7 +153,7 @@ fn in_packages(mut all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     }
     let paths: Vec<RootfsPath> = included.iter().map(|(_, path)| path.clone()).collect();
     for ((at, path), package) in included.into_iter().zip(trees.packages(&paths)) {
-        // Many packages have a directory that is shared.
+        // A directory may belong to many packages.
         let is_file = matches!(trees.sysroot(&path), There::File(..));
         if let Some(package) = package.filter(|_| is_file) {
             all[at].add = Add::Package(package);
@@ -163,7 +163,7 @@ fn in_packages(mut all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     all
 }
 
-/// Judges configuration: programs ask for it, and have defaults.
+/// Returns whether the path is configuration: programs look for it and have defaults.
 fn is_configuration(path: &RootfsPath) -> bool {
     path.components().next() == Some(b"etc")
 }
@@ -178,11 +178,11 @@ fn library(path: &RootfsPath) -> Add {
     Add::Library(String::from_utf8_lossy(text).into_owned())
 }
 
-/// The files that each process found: a search through several directories ends where it succeeds.
+/// The files that each process found: a search through several directories ends at the first success.
 struct Found<'e> {
     programs: BTreeSet<(u32, &'e [u8])>,
     libraries: BTreeSet<(u32, &'e [u8])>,
-    /// By the last two names, for many directories have files of one name.
+    /// By the last two components: many directories have files with the same name.
     data: BTreeSet<(u32, &'e [u8])>,
 }
 
@@ -219,7 +219,7 @@ impl<'e> Found<'e> {
     }
 }
 
-/// The last two components, with the slash between.
+/// The last two components, with the slash between them.
 fn last_two(path: &RootfsPath) -> Option<&[u8]> {
     let bytes = path.as_bytes();
     let last = bytes.iter().rposition(|byte| *byte == b'/')?;
@@ -231,10 +231,10 @@ fn last_two(path: &RootfsPath) -> Option<&[u8]> {
 fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
     let mut tops: BTreeMap<RootfsPath, usize> = BTreeMap::new();
     let top_of = |one: &Missing, trees: &mut dyn Trees| match one.add {
-        // Files of the project are few, and its directory holds all of it.
+        // The project's files stay paths: they are few, and their directory is the whole project.
         Add::Include(ref path) if trees.is_projects(path) => None,
         Add::Include(ref path) => top(path, trees),
-        // What a directory of its own brings as well needs no option of its own.
+        // An option for a directory covers a library in it.
         Add::Library(ref name) if name.starts_with('/') => top(&one.path, trees),
         Add::Tool(_) | Add::Library(_) | Add::Package(_) => None,
     };
@@ -262,14 +262,14 @@ fn in_folders(all: Vec<Missing>, trees: &mut dyn Trees) -> Vec<Missing> {
             None => kept.push(one),
         }
     }
-    // What lies below a directory that is named comes with it.
+    // An option for a directory covers everything below it.
     kept.retain(|one| !folders.keys().any(|folder| matches!(&one.add, Add::Include(path) if path.is_within(folder))));
     kept.extend(folders.into_values());
     kept
 }
 
-/// The highest directory above `path`, or itself, that is not packed and belongs to one program alone: not one that
-/// all share, as `/usr/share` or `/usr/lib/x86_64-linux-gnu`.
+/// The highest directory above `path` that is not packed and belongs to one program, or `path` itself. Shared
+/// directories such as `/usr/share` and `/usr/lib/x86_64-linux-gnu` do not count.
 fn top(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     let mut top = match trees.sysroot(path) {
         There::Folder(_) => Some(path.clone()),
@@ -295,13 +295,13 @@ fn is_shared(folder: &RootfsPath) -> bool {
         [b"lib", triplet] => triplet.iter().filter(|byte| **byte == b'-').count() == 2,
         [b"usr", b"local", _] => true,
         [b"usr" | b"var", _] => true,
-        // Many packages put a file each there.
+        // Many packages have one file each in these.
         [b"usr", b"share", name] => matches!(name, b"misc" | b"mime" | b"icons" | b"fonts" | b"man" | b"doc"),
         _ => false,
     }
 }
 
-/// Keeps one finding for each option that adds something.
+/// Merges findings with the same option.
 fn once_each(all: Vec<Missing>) -> Vec<Missing> {
     let mut kept: Vec<Missing> = Vec::new();
     for one in all {
@@ -314,7 +314,7 @@ fn once_each(all: Vec<Missing>) -> Vec<Missing> {
             None => kept.push(one),
         }
     }
-    // What is needed first, then by path.
+    // Needed ones first, then by path.
     kept.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.path.cmp(&b.path)));
     kept
 }
@@ -335,7 +335,7 @@ impl Add {
         }
     }
 
-    /// The value of that option; `host` is the root of the sysroot on the host.
+    /// The value of the option; `host` is the root of the sysroot on the host.
     pub(crate) fn value(&self, host: &Path) -> String {
         match self {
             Self::Tool(name) | Self::Library(name) | Self::Package(name) => name.clone(),
@@ -344,7 +344,7 @@ impl Add {
     }
 }
 
-/// The options that add all of it, packages before paths, to be pasted; the second of a pair is the option's value.
+/// One line to paste with all options, packages before paths; the second of each pair is the option's value.
 pub(super) fn paste<'m>(all: impl IntoIterator<Item = (&'m Add, String)>) -> Option<String> {
     let (mut tools, mut libraries, mut packages, mut includes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (add, value) in all {

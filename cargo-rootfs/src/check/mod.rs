@@ -1,6 +1,6 @@
-//! `check`: runs the project's binary and every tool in the rootfs, and reports what they miss there.
+//! `check`: runs the project's binary and every tool in the rootfs, and reports the files that they miss.
 //!
-//! [`crate::enter`] enters it, and [`crate::watch`] watches the commands. The smoke tests of tools are data:
+//! [`crate::enter`] enters the rootfs, and [`crate::watch`] watches the commands. The smoke tests of tools are data:
 //! `templates/smoke.toml`.
 
 mod advice;
@@ -37,17 +37,17 @@ use advice::Trial;
 use missing::{Add, paste};
 use subjects::{Expects, subjects};
 
-/// The rootfs that is checked, and how.
+/// The checked rootfs, and the options of the check.
 pub(crate) struct Check<'c> {
     pub(crate) rooted: &'c Rooted,
-    /// A command in the place of the project's binary.
+    /// A command in place of the project's binary.
     pub(crate) words: &'c [OsString],
-    /// The time that each command may take, in seconds.
+    /// The time limit of each command, in seconds.
     pub(crate) timeout: u32,
     pub(crate) network: Network,
     pub(crate) binds: &'c [Bind],
     pub(crate) epoch: Epoch,
-    /// The database of the sysroot's packages, once it was asked.
+    /// The database of the sysroot's packages, read on demand.
     pub(crate) database: OnceCell<Option<Database>>,
 }
 
@@ -55,13 +55,13 @@ pub(crate) struct Check<'c> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Ok,
-    /// It started, and that is all that is known.
+    /// It started; more is not known.
     Starts,
     Failed,
 }
 
 impl Status {
-    /// The word for it, in JSON as well.
+    /// The word for it, also in JSON.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -71,10 +71,10 @@ impl Status {
     }
 }
 
-/// A subject that was run, and the additions that make up for what it lacked.
+/// A subject after its run, and the additions that it needs.
 pub(crate) struct Checked<'c> {
     pub(crate) subject: &'c Subject,
-    /// Its run in the rootfs as it is.
+    /// Its run without additions.
     pub(crate) tried: Tried,
     pub(crate) advice: Advice,
     check: &'c Check<'c>,
@@ -82,29 +82,29 @@ pub(crate) struct Checked<'c> {
     host: &'c Path,
 }
 
-/// A run of a subject, and what it says of the rootfs that it ran in.
+/// One run of a subject, and the findings about its rootfs.
 #[derive(Debug)]
 pub(crate) struct Tried {
     pub(crate) status: Status,
     pub(crate) watched: Watched,
-    /// Its output, standard output and standard error together.
+    /// Standard output and standard error together.
     pub(crate) said: String,
     pub(crate) missing: Vec<Missing>,
 }
 
-/// The outcome of all subjects.
+/// The results of all subjects.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// One error for each subject that failed.
+    /// One error for each failed subject.
     pub(crate) errors: Vec<Error>,
-    /// Additions for all subjects, for Cargo.toml.
+    /// Additions for all subjects, as keys of Cargo.toml.
     pub(crate) additions: Vec<Addition>,
     /// True if every subject works with the additions.
     pub(crate) is_remedied: bool,
 }
 
 impl Check<'_> {
-    /// Runs all subjects and hands on what became of each.
+    /// Runs all subjects, and passes each result to `each`.
     pub(crate) fn run(&self, events: &dyn Events, each: &mut dyn FnMut(&Checked<'_>) -> Result<()>) -> Result<Report> {
         let started = Instant::now();
         let assembly = &self.rooted.assembly;
@@ -152,7 +152,7 @@ impl Check<'_> {
         Ok(report)
     }
 
-    /// Runs a subject in `assembly`, and judges it.
+    /// Runs a subject in `assembly` and judges the result.
     fn tried(
         &self,
         subject: &Subject,
@@ -177,7 +177,7 @@ impl Check<'_> {
         Ok(Tried { status, watched, said, missing })
     }
 
-    /// Runs one command in a rootfs of its own.
+    /// Runs one command in a new rootfs.
     fn watch(&self, command: Command, rootfs: &Rootfs, events: &dyn Events) -> Result<Watched> {
         let (output, pipe) = Output::pipe()?;
         let visit = Visit {
@@ -193,12 +193,12 @@ impl Check<'_> {
         enter::enter(&visit, events)?.watch(command, how, &mut |_| {})
     }
 
-    /// True where the sysroot is made of packages: its directory is of the cache.
+    /// True if the sysroot is made of packages: its directory is in the cache.
     fn is_provisioned(&self) -> bool {
         packages::is_provisioned(self.rooted.sysroot().as_std_path())
     }
 
-    /// The directories of the project on this machine.
+    /// The directories of the project on the host.
     fn project(&self) -> Vec<RootfsPath> {
         let folders = self.rooted.artifacts.build_tree.iter().take(1);
         folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_str().as_bytes())).collect()
@@ -208,13 +208,13 @@ impl Check<'_> {
         self.project().iter().any(|project| path.is_within(project))
     }
 
-    /// The file on the host that an include takes.
+    /// The host file of an include.
     fn source(&self, path: &RootfsPath, sysroot: &Path) -> Utf8PathBuf {
         let root = if self.is_projects(path) { Path::new("/") } else { sysroot };
         Utf8PathBuf::from(path.below(root).to_string_lossy().into_owned())
     }
 
-    /// The value of an option that adds something.
+    /// The value of the option for an addition.
     fn value(&self, add: &Add, sysroot: &Path) -> String {
         match add {
             Add::Include(path) if self.is_projects(path) => format!("{path}:{path}"),
@@ -222,7 +222,7 @@ impl Check<'_> {
         }
     }
 
-    /// The additions as keys of configuration, with their values.
+    /// The additions as configuration keys with their values.
     fn additions(&self, all: &[Add], sysroot: &Path) -> Vec<Addition> {
         let keys = [Add::TOOL, Add::LIBRARY, Add::PACKAGE, Add::INCLUDE];
         let of = |flag: &'static str| {
@@ -246,8 +246,8 @@ impl Tried {
 }
 
 impl Checked<'_> {
-    /// Each thing that is missing, with the option that adds it and the option's value. A path of a sysroot that is made
-    /// of packages has none that lasts.
+    /// Each missing file with the option that adds it and the option's value. The value is `None` for a path of a
+    /// sysroot made of packages: that path does not last.
     pub(crate) fn options(&self) -> impl Iterator<Item = (&Missing, &'static str, Option<String>)> {
         let is_provisioned = self.check.is_provisioned();
         self.tried.missing.iter().map(move |one| {
@@ -256,12 +256,12 @@ impl Checked<'_> {
         })
     }
 
-    /// The options of the advice, to be pasted.
+    /// The options of the advice, in one line to paste.
     pub(crate) fn pasted(&self) -> Option<String> {
         paste(self.advice.add.iter().map(|add| (add, self.check.value(add, self.host))))
     }
 
-    /// The error of a subject that failed.
+    /// The error of a failed subject.
     fn failure(&self) -> Error {
         let Self { subject, tried, advice, .. } = self;
         let limit = self.check.timeout;
@@ -269,7 +269,7 @@ impl Checked<'_> {
         for line in last_lines(&tried.said) {
             error = error.detail(format!("| {line}"));
         }
-        // Where something was needed, what was only looked for is not why it failed.
+        // If a file was needed, the optional ones are not the cause.
         let needed: Vec<&Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).collect();
         let why: Vec<&Missing> = if needed.is_empty() { tried.missing.iter().collect() } else { needed };
         for line in lines(&why) {
@@ -292,7 +292,7 @@ impl Checked<'_> {
         }
     }
 
-    /// The warning of a subject that did its job without something that it needed.
+    /// The warning of a subject that succeeded without a needed file.
     fn warning(&self) -> Option<Warning> {
         let Self { subject, tried, .. } = self;
         let needed: Vec<&Missing> = tried.missing.iter().filter(|one| one.weight == Weight::Needed).collect();
@@ -314,16 +314,16 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
     if expects == Expects::Success {
         return Status::Failed;
     }
-    // Who waits for work has started.
+    // A program that waits for work has started.
     if watched.timed_out {
         return Status::Starts;
     }
     match &watched.outcome {
-        // What a shell has for a command that is not there, or cannot be executed; and ld.so for a library.
+        // Shells use these for a command that is missing or not executable, and ld.so uses 127 for a missing library.
         Outcome::Ended(Ended::Exited(126 | 127)) | Outcome::Ended(Ended::Killed(_)) | Outcome::NotStarted(_) => {
             Status::Failed
         }
-        // musl's loader ends with 127 as well; what it and glibc's say may come from a child.
+        // musl's loader ends with 127 too. A message of glibc's or musl's loader may come from a child process.
         Outcome::Ended(Ended::Exited(_)) if LOADERS.iter().any(|words| said.contains(words)) => Status::Failed,
         Outcome::Ended(Ended::Exited(PANICKED)) => Status::Failed,
         Outcome::Ended(Ended::Exited(_)) if missing.iter().any(|one| one.weight == Weight::Needed) => Status::Failed,
@@ -337,10 +337,10 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
 /// The exit code of a Rust program whose main thread panicked.
 const PANICKED: i32 = 101;
 
-/// Exit codes for errors of use: of clap, getopt and bash, and of sysexits.h.
+/// Exit codes for usage errors: of clap, getopt and bash, and of sysexits.h.
 const USAGE: [i32; 2] = [2, 64];
 
-/// Words by which programs refuse an argument, in small letters.
+/// Lower-case words by which programs reject an argument.
 const REFUSALS: [&str; 8] = [
     "usage",
     "--version",
@@ -352,7 +352,7 @@ const REFUSALS: [&str; 8] = [
     "invalid option",
 ];
 
-/// True where a program refused `--version`, which it need not know.
+/// True if the program rejected `--version`, which it need not support.
 fn is_usage_error(code: i32, said: &str) -> bool {
     let said = said.to_lowercase();
     USAGE.contains(&code) || REFUSALS.iter().any(|words| said.contains(words))
@@ -362,7 +362,7 @@ fn is_usage_error(code: i32, said: &str) -> bool {
 const LOADERS: [&str; 4] =
     ["error while loading shared libraries", "symbol lookup error", "Error loading shared library", "Error relocating"];
 
-/// The number of missing files that are named; the rest are counted.
+/// The number of missing files that are named; the others are counted.
 const NAMED: usize = 12;
 
 fn lines(missing: &[&Missing]) -> Vec<String> {
@@ -378,7 +378,7 @@ fn lines(missing: &[&Missing]) -> Vec<String> {
     lines
 }
 
-/// The number of last lines of a command's output that are shown.
+/// The number of shown last lines of a command's output.
 const SHOWN: usize = 6;
 
 fn last_lines(said: &str) -> Vec<&str> {

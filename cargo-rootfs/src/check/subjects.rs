@@ -1,4 +1,4 @@
-//! The commands that are tried in a rootfs, and what each of them must do.
+//! The commands that `check` runs in a rootfs, and the expected result of each.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -11,27 +11,27 @@ use crate::wording::shell_word;
 /// Smoke tests of tools, by name.
 const SMOKE: &str = include_str!("../../templates/smoke.toml");
 
-/// A command that is to be tried.
+/// A command to run.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// As in `ssh -V`.
+    /// The command in words, such as `ssh -V`.
     pub(crate) shown: String,
     pub(crate) words: Vec<OsString>,
     pub(super) expects: Expects,
 }
 
-/// The least that a subject must do.
+/// The minimum that a subject must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expects {
-    /// End with 0.
+    /// End with status 0.
     Success,
-    /// Start, and end with 0 or with an error about its use: the project's own, which need not know `--version`.
+    /// Start, and end with 0 or a usage error: the project's binary need not support `--version`.
     Own,
-    /// Start: whether it knows `--version` is not known.
+    /// Start: it is not known whether the tool supports `--version`.
     Start,
 }
 
-/// Everything that is to run: the project's part, or `given` in its place, then the tools in their order.
+/// All subjects: the project's binary, or `given` in its place, then the tools in their order.
 pub(super) fn subjects(given: &[OsString], assembly: &Assembly) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
     if given.is_empty() {
@@ -62,7 +62,7 @@ fn subject(path: &RootfsPath, arguments: Option<Vec<String>>) -> Subject {
     Subject { shown, words: words.collect(), expects }
 }
 
-/// The smoke test of a tool of this name: its arguments.
+/// The arguments of the smoke test for a tool of this name.
 fn smoke_test(smoke: &toml::Table, path: &RootfsPath) -> Option<Vec<String>> {
     let name = std::str::from_utf8(path.file_name()).ok()?;
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');

@@ -1,4 +1,4 @@
-//! Findings of `check`, by requests and trees in memory.
+//! Findings of `check` for requests and trees in memory.
 
 use super::*;
 use crate::findings::tests::{Memory, events, path};
@@ -49,7 +49,7 @@ fn what_the_sysroot_lacks_as_well_is_none() {
     for line in [
         "1 x open /usr/share/app/other absent",
         "1 x exec /usr/bin/none absent",
-        // It was to be made, or could not be read.
+        // The first was opened for writing, the second was not readable.
         "1 x write /usr/share/app/table absent",
         "1 x open /usr/share/app/table refused",
         "1 x open /usr/share/app/table found",
@@ -78,7 +78,7 @@ fn a_search_that_ends_well_is_none() {
     ] {
         assert_eq!(any(&lines, &mut trees), "", "{lines:?}");
     }
-    // Another process's luck is its own; and so is another file of that name.
+    // A success of another process does not count, nor does another file with the same name.
     for lines in [
         ["1 x open /lib/libz.so.1 absent", "2 y open /opt/lib/libz.so.1 found"],
         ["1 x open /usr/share/terminfo/x/xterm absent", "1 x open /usr/share/y/xterm found"],
@@ -99,7 +99,7 @@ fn what_was_only_looked_for_matters_where_a_shell_says_so() {
     assert_eq!(needed(&["1 x look /usr/share/app/table absent"], &mut trees), "");
 }
 
-/// The same table holds as for libraries that may be opened.
+/// The table of optional libraries applies to requests too.
 #[test]
 fn a_library_that_hardly_anybody_wants() {
     let mut trees = Memory::new(&["/usr/lib/libgpm.so.2"], &[]);
@@ -142,7 +142,7 @@ fn several_files_of_an_absent_folder_are_the_folder() {
         "1 python3 open /usr/lib/python3.11/lib-dynload/_ssl.so absent",
     ];
     assert_eq!(needed(&lines, &mut trees), "--include /usr/lib/python3.11:/usr/lib/python3.11");
-    // Others have files in this one.
+    // Other packages have files in this directory.
     let lines = ["1 x open /usr/share/misc/magic absent", "1 x open /usr/share/misc/usb.ids absent"];
     let all = needed(&lines, &mut trees);
     assert!(all.contains("/usr/share/misc/magic:") && all.contains("/usr/share/misc/usb.ids:"), "{all}");
@@ -187,7 +187,7 @@ fn a_package_comes_before_the_paths_of_its_files() {
     assert!(any(&lines, &mut trees).contains(" --include /etc/app.conf:/etc/app.conf"), "it is a machine's own");
 }
 
-/// The link is packed, with the directory that it is in, and its target is not.
+/// The symlink is packed with its directory; its target is not.
 #[test]
 fn a_link_that_leads_to_nothing_lacks_its_target() {
     let sysroot = ["/usr/share/boot/a.jar -> /usr/share/java/a.jar", "/usr/share/java/a.jar"];
@@ -198,7 +198,7 @@ fn a_link_that_leads_to_nothing_lacks_its_target() {
     assert_eq!(needed(&lines, &mut trees), "--include /usr/share/java/a.jar:/usr/share/java/a.jar");
 }
 
-/// In /tmp, where nothing else is worth a word.
+/// The project is in /tmp, where other files are noise.
 #[test]
 fn files_of_the_project_are_missing_wherever_it_lies() {
     let mut trees = Memory::new(&["/tmp/app/templates/a", "/tmp/app/templates/b", "/tmp/x"], &[]).project("/tmp/app");
