@@ -1,4 +1,4 @@
-//! The metadata that packs what was used: TOML for a project's manifest.
+//! The configuration that packs the used files: TOML for a project's manifest.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::runtime::Runtime;
 use crate::wording::toml_string;
 
 impl Worth<'_> {
-    /// TOML for Cargo.toml; empty where there is nothing to say.
+    /// TOML for Cargo.toml; empty if nothing is to be added.
     pub(super) fn metadata(&self, root: &Path) -> String {
         let mut text = String::new();
         let uses_rules = self.rooted.plan.content.runtime != Runtime::None;
@@ -52,7 +52,7 @@ impl Worth<'_> {
     }
 }
 
-/// A path as a glob that means it alone, on every machine that Debian has a triplet for.
+/// A glob that matches only this path, on every machine for which Debian has a multiarch tuple.
 fn pattern(path: &str, triplet: &str) -> String {
     let mut text = String::new();
     for part in path.split_inclusive('/') {
@@ -70,7 +70,7 @@ fn pattern(path: &str, triplet: &str) -> String {
     text
 }
 
-/// A line as wide as the rest of a manifest, or one for each.
+/// The maximum width of a list on one line.
 const WIDTH: usize = 100;
 
 fn list(text: &mut String, key: &str, items: &[String]) {

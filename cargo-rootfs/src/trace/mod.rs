@@ -1,7 +1,7 @@
-//! `trace`: runs a command with the whole sysroot, and turns what it uses that the rootfs lacks into metadata.
+//! `trace`: runs a command with the whole sysroot, and turns the used files that the rootfs lacks into configuration.
 //!
-//! [`crate::watch`] watches it. The tools and libraries that were found are packed, once each, so that files that their
-//! closures and rules bring are not named again.
+//! [`crate::watch`] watches the command. Used tools and libraries are packed, one by one, so that files of their
+//! closures and rules are not listed.
 
 mod metadata;
 mod used;
@@ -25,42 +25,42 @@ use crate::wording::shell_word;
 use used::Own;
 use worth::Worth;
 
-/// A command, and the rootfs that what it uses is compared with.
+/// A command, and the rootfs with which its used files are compared.
 pub(crate) struct Trace<'t> {
-    /// The command; the project's one executable where there are none.
+    /// The command; if empty, the project's only executable.
     pub(crate) words: &'t [OsString],
     pub(crate) rooted: &'t Rooted,
 }
 
-/// A command that has ended, and what to pack for it.
+/// The result of a command, and the files to pack for it.
 pub(crate) struct Traced {
     /// The exit code of the command.
     pub(crate) code: i32,
-    /// For `with`.
+    /// Values for `with`.
     pub(crate) with: Vec<String>,
-    /// For `with-lib`.
+    /// Values for `with-lib`.
     pub(crate) with_lib: Vec<String>,
-    /// Files, by the program that they belong with.
+    /// Files, each with the program to which it belongs.
     pub(crate) rules: Vec<Rule>,
-    /// TOML for Cargo.toml; empty where there is nothing to pack.
+    /// TOML for Cargo.toml; empty if nothing is to be packed.
     pub(crate) metadata: String,
 }
 
-/// Files that belong with a program.
+/// Files of one program.
 pub(crate) struct Rule {
     name: String,
     program: String,
-    /// The program's path in the image; none where there is no program in it to belong with.
+    /// The program's path in the image; `None` if the image has no program for them.
     pub(crate) when: Option<String>,
     pub(crate) take: Vec<String>,
-    /// Links that were read, with their targets.
+    /// Symlinks that the program read, with their targets.
     pub(crate) links: Vec<(String, String)>,
-    /// Directories that were listed, and of which nothing is taken.
+    /// Directories that the program listed, and of which no file is packed.
     pub(crate) folders: Vec<String>,
 }
 
 impl Traced {
-    /// Says how much is to be packed, and gives the command's exit code as the error's where it is not 0.
+    /// Reports the number of files to pack. A status other than 0 becomes an error with that exit code.
     pub(crate) fn end(&self, events: &dyn Events) -> Result<()> {
         let files = self.rules.iter().map(|rule| rule.take.len() + rule.links.len() + rule.folders.len());
         match self.with.len() + self.with_lib.len() + files.sum::<usize>() {
@@ -72,7 +72,7 @@ impl Traced {
 }
 
 impl Trace<'_> {
-    /// Runs it to its end.
+    /// Runs the command to its end.
     pub(crate) fn run(&self, events: &dyn Events) -> Result<Traced> {
         let mut sysroot = Sysroot::open(self.rooted.sysroot().as_std_path())?;
         let root = sysroot.root().to_owned();
@@ -103,7 +103,7 @@ impl Trace<'_> {
         Ok(Traced { code, with, with_lib, rules, metadata })
     }
 
-    /// Enters nothing: the command runs in this directory, with this environment.
+    /// Prepares a run on the host: in this directory, with this environment.
     fn here(&self) -> Result<(Entered, Command)> {
         let mut words = self.command(|index| self.rooted.artifacts.executables[index].path.as_os_str().to_owned())?;
         if let Some(path) = self.project_part(&words[0]) {
@@ -111,7 +111,7 @@ impl Trace<'_> {
         }
         let mut env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         if !self.rooted.artifacts.library_dirs.is_empty() {
-            // As `cargo run` does.
+            // `cargo run` sets this variable too.
             let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
             let dirs = self.rooted.artifacts.library_dirs.iter().map(|dir| dir.clone().into_std_path_buf());
             let all = std::env::join_paths(dirs.chain(std::env::split_paths(&before)));
@@ -155,7 +155,7 @@ impl Trace<'_> {
         Ok((enter::enter(&visit, events)?, command))
     }
 
-    /// The command, or the project's one executable.
+    /// The command, or the project's only executable.
     fn command(&self, executable: impl Fn(usize) -> OsString) -> Result<Vec<OsString>> {
         match (self.words, self.rooted.artifacts.executables.len()) {
             ([], 1) => Ok(vec![executable(0)]),
@@ -165,14 +165,14 @@ impl Trace<'_> {
         }
     }
 
-    /// The executable of the project that a word names: by its name alone, or by its path in the image.
+    /// The project's executable that a word names: by file name, or by path in the image.
     fn project_part(&self, word: &OsString) -> Option<usize> {
         let names = self.rooted.artifacts.executables.iter().zip(&self.rooted.assembly.executables);
         let mut names = names.map(|(executable, path)| (executable.name.as_bytes(), path.as_bytes()));
         names.position(|(name, path)| word.as_bytes() == name || word.as_bytes() == path)
     }
 
-    /// Directories whose files are the project's or the user's own.
+    /// Directories with files of the project or of the user.
     fn own(&self, root: &Path) -> Own {
         if root != Path::new("/") {
             return Own::default();
@@ -182,24 +182,24 @@ impl Trace<'_> {
         let tools =
             of(&["CARGO_HOME", "RUSTUP_HOME", "TMPDIR"]).into_iter().chain(trees).chain(std::env::current_dir());
         let homes = of(&["HOME"]);
-        // Where they are unless the variables say otherwise.
+        // Their default places, in addition to the variables.
         let usual = homes.iter().flat_map(|home| [".cargo", ".rustup"].map(|name| home.join(name))).collect::<Vec<_>>();
         let real = |folders: Vec<PathBuf>| {
             let folders = folders.into_iter().filter_map(|folder| folder.canonicalize().ok());
             let folders = folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_os_str().as_bytes()));
-            // In `/` or in `/usr`, nobody's files are the project's.
+            // A directory `/` or `/usr` is not the project's.
             folders
                 .filter(|folder| folder.components().next().is_some() && folder.as_bytes() != b"/usr")
                 .collect::<Vec<RootfsPath>>()
         };
         let (home, mut project) = (real(homes), real(tools.chain(usual).collect()));
-        // Who works in the home itself has a home there, not a project.
+        // If the current directory is the home itself, its files belong to the user, not to a project.
         project.retain(|folder| !home.contains(folder));
         Own { project, home }
     }
 }
 
-/// Standard output is for the metadata.
+/// Standard output is reserved for the configuration.
 fn outputs() -> Result<Outputs> {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned();
     stderr.map(Outputs::To).map_err(|error| Error::failed("cannot share standard error").with_source(error))

@@ -1,8 +1,7 @@
-//! Tools, libraries and files of a sysroot that a command used and that are not packed yet; files by the programs that
-//! opened them.
+//! Used tools, libraries and files of a sysroot that are not packed yet; files are grouped by the program that opened
+//! them.
 //!
-//! Files that a closure or a rule brings are packed already in the trees that are asked: the caller packs what is
-//! named, and asks again.
+//! Files of a closure or a rule count as packed in `trees`: the caller packs the found ones and calls again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,28 +9,28 @@ use crate::findings::{Execution, There, Trees, is_in_library_folder, is_in_path,
 use crate::path::RootfsPath;
 use crate::watch::{Access, Event, Outcome};
 
-/// Files that were used and are not packed.
+/// Used files that are not packed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Used {
-    /// For `with`.
+    /// Values for `with`.
     pub(crate) tools: Vec<String>,
-    /// For `with-lib`: sonames, and absolute paths of those that are in no directory of libraries. In the order in
-    /// which they were opened, so that a library comes before those that it needs.
+    /// Values for `with-lib`: sonames, and absolute paths of libraries outside of library directories. In the order of
+    /// their opening, so that a library comes before the ones it needs.
     pub(crate) libraries: Vec<String>,
-    /// Everything else.
+    /// All other files.
     pub(crate) groups: Vec<Group>,
-    /// Programs and libraries that were used and are the user's own.
+    /// Used programs and libraries that belong to the user.
     pub(crate) own: BTreeSet<RootfsPath>,
-    /// Files of a home that were read, and are left out.
+    /// Read files of a home directory, which are left out.
     pub(crate) of_home: BTreeSet<RootfsPath>,
 }
 
 /// Directories whose files are not the system's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Own {
-    /// Of the project and its tools, and of temporary files.
+    /// Directories of the project, its tools, and temporary files.
     pub(super) project: Vec<RootfsPath>,
-    /// Of the user.
+    /// Directories of the user.
     pub(super) home: Vec<RootfsPath>,
 }
 
@@ -48,13 +47,13 @@ impl Own {
 /// Files that one program opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
-    /// The path that was executed; `None` before anything was.
+    /// The executed path; `None` for files that were opened before the first execve(2).
     pub(crate) program: Option<RootfsPath>,
-    /// Files, and directories most of whose files it opened.
+    /// Files, and directories of which it opened most files.
     pub(crate) paths: Vec<RootfsPath>,
-    /// Links that it read, with their targets.
+    /// Symlinks that it read, with their targets.
     pub(crate) links: BTreeMap<RootfsPath, String>,
-    /// Directories that it listed, and of which nothing else is taken.
+    /// Directories that it listed, and of which no file is packed.
     pub(crate) listed: BTreeSet<RootfsPath>,
 }
 
@@ -64,7 +63,7 @@ impl Group {
     }
 }
 
-/// Finds the files of the sysroot that `events` used, but for those that are the user's `own`.
+/// Finds the used files of the sysroot among `events`, without those of `own`.
 pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
     let mut used = Used::default();
     let mut met = Met::default();
@@ -76,7 +75,7 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
     }
     let mut files: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     let mut looked: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
-    // The directories of what each program opened, packed or not.
+    // The directories of the files that each program opened, packed or not.
     let mut near: BTreeMap<Option<RootfsPath>, BTreeSet<RootfsPath>> = BTreeMap::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Found) {
         let asked = source_of(&event.path, trees).unwrap_or_else(|| event.path.clone());
@@ -110,7 +109,7 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
             }
             continue;
         }
-        // It is asked for by everybody, and is what the modules beside it are found by.
+        // Many programs open this cache, and it is needed to find the modules beside it.
         let is_list = path.file_name() == b"gconv-modules.cache";
         if !is_list && (trees.policy().is_noise(&path) || trees.policy().is_noise(&real)) {
             continue;
@@ -134,7 +133,7 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
             Access::Look | Access::Follow | Access::Write => continue,
         }
         if event.access == Access::Execute && execution == Execution::Allowed {
-            // A loader may be executed by its name, and comes with what it loads.
+            // A loader that is executed directly is packed with the objects that it loads.
             if !is_library(&real) && met.is_new(&path, real) {
                 used.tools.push(name_or_path(&path, is_in_path(&path)));
             }
@@ -146,8 +145,8 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
             files.entry(event.program.clone()).or_default().insert(path);
         }
     }
-    // That a file is there may be what a program goes by, as Python by `os.py`; but who lists directories looks at
-    // everything. Where it opened a file of the directory as well, the directory is one that it needs.
+    // The existence of a file may matter: Python searches for `os.py`. But a program that lists a directory checks
+    // every file in it. A file counts only if the program also opened a file of the same directory.
     for (program, paths) in looked {
         let Some(near) = near.get(&program) else { continue };
         let neighbours: Vec<_> =
@@ -161,7 +160,7 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
         let group = groups.entry(program.clone()).or_insert(Group { program, paths: Vec::new(), links, listed });
         group.paths = in_folders(paths, trees);
     }
-    // A directory comes with what is taken of it, by whatever program.
+    // A directory is packed with each of its files, whatever program opened them.
     let taken: Vec<RootfsPath> = groups.values().flat_map(|group| group.paths.iter().cloned()).collect();
     for group in groups.values_mut() {
         group.listed.retain(|folder| !taken.iter().any(|path| path.is_within(folder)));
@@ -170,8 +169,8 @@ pub(super) fn used(events: &[Event], own: &Own, trees: &mut dyn Trees) -> Used {
     used
 }
 
-/// Files that were executed or loaded already. Each name that leads to one counts: `ls` and `cat` of busybox, and
-/// `libx.so` that is opened where `libx.so.1` is loaded. The file itself comes with the first of them.
+/// Files that were already executed or loaded. Each name of a file counts: `ls` and `cat` of busybox, or `libx.so`
+/// opened after `libx.so.1` was loaded. The file itself comes with its first name.
 #[derive(Default)]
 struct Met {
     names: BTreeSet<RootfsPath>,
@@ -195,7 +194,7 @@ fn name_or_path(path: &RootfsPath, is_found_by_name: bool) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Removes `..`: the path of the request where that leads to the same file, else the real path.
+/// Removes `..`: returns the requested path without it if that leads to the same file, else the real path.
 fn plain(asked: RootfsPath, real: &RootfsPath, trees: &mut dyn Trees) -> RootfsPath {
     if !asked.components().any(|part| part == b"..") {
         return asked;
@@ -207,8 +206,8 @@ fn plain(asked: RootfsPath, real: &RootfsPath, trees: &mut dyn Trees) -> RootfsP
     }
 }
 
-/// The Python source that a cached file was made of (PEP 3147): where the cache is fresh the source is not opened, but
-/// without it the cache means nothing.
+/// The Python source of a cached file (PEP 3147). With a fresh cache Python does not open the source, but it ignores a
+/// cache without one.
 fn source_of(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     let folder = path.parent().filter(|folder| folder.file_name() == b"__pycache__")?;
     let name = path.file_name().strip_suffix(b".pyc")?;
@@ -217,7 +216,7 @@ fn source_of(path: &RootfsPath, trees: &mut dyn Trees) -> Option<RootfsPath> {
     matches!(trees.sysroot(&source), There::File(..)).then_some(source)
 }
 
-/// The least number of files that stand for their directory, if they are at least half of its files.
+/// The minimum number of used files for which their directory is taken, if they are at least half of its files.
 const MANY: usize = 4;
 
 fn in_folders(paths: BTreeSet<RootfsPath>, trees: &mut dyn Trees) -> Vec<RootfsPath> {
@@ -227,7 +226,7 @@ fn in_folders(paths: BTreeSet<RootfsPath>, trees: &mut dyn Trees) -> Vec<RootfsP
     }
     let mut kept: BTreeSet<RootfsPath> = BTreeSet::new();
     for (folder, files) in by_folder {
-        // `/usr/share` is nobody's own.
+        // Directories such as `/usr/share` belong to no single program.
         let is_own = folder.components().count() > 2;
         if is_own && files.len() >= MANY && files.len() * 2 >= trees.count(&folder) {
             kept.insert(folder);

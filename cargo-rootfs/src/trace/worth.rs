@@ -1,4 +1,4 @@
-//! Selection of what is worth packing: tools and libraries by packing them, other files by program.
+//! Selects the files that are worth packing: packs tools and libraries, and groups other files by program.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -29,7 +29,7 @@ impl<'p> Worth<'p> {
         Self { rooted, with, with_lib, rules, warnings }
     }
 
-    /// Packs what was used, one after the other, until nothing is left but files.
+    /// Packs used tools and libraries, one by one, until only files are left.
     pub(super) fn find(&mut self, events: &[Event], own: &Own, sysroot: &mut Sysroot) -> Result<()> {
         let Rooted { plan, assembly, artifacts, .. } = self.rooted;
         let mut content = plan.content.clone();
@@ -60,7 +60,7 @@ impl<'p> Worth<'p> {
                     break groups;
                 }
             };
-            // What is packed under another path than it was used by is not asked for twice.
+            // A file that is packed under another path is not tried twice.
             tried.insert(name.clone());
             if is_tool {
                 with.tools.push(name.clone())
@@ -90,7 +90,7 @@ impl<'p> Worth<'p> {
         Ok(layout::assemble(self.rooted.sysroot(), &plan.target, content, artifacts)?)
     }
 
-    /// Files that are neither tools nor libraries, by the programs that they belong with.
+    /// Groups files that are neither tools nor libraries by the program to which they belong.
     fn group(
         &mut self,
         mut groups: Vec<Group>,
@@ -136,7 +136,7 @@ impl<'p> Worth<'p> {
         }
     }
 
-    /// The path of a program in the image; of the project's, or the first tool, where it is not there.
+    /// The program's path in the image; if the image lacks it, that of the project's executable or of the first tool.
     fn in_image(&self, program: Option<RootfsPath>, sysroot: &mut Sysroot, assembly: &Assembly) -> Option<String> {
         let program = program.and_then(|program| {
             let built = self.rooted.artifacts.executables.iter().zip(&assembly.executables);
@@ -145,7 +145,7 @@ impl<'p> Worth<'p> {
                 return Some(path.clone());
             }
             let is_packed = !assembly.rootfs.way(&program).is_empty();
-            // By its real name it is one rule, by whatever name it was executed.
+            // The real name makes one rule for all names of a program.
             is_packed.then(|| sysroot.walk(&program).path)
         });
         let first = || assembly.executables.first().or(assembly.tools.first()).cloned();
@@ -153,10 +153,10 @@ impl<'p> Worth<'p> {
     }
 }
 
-/// The number of files of a home that are named.
+/// The number of files of a home directory that are named.
 const NAMED: usize = 6;
 
-/// The warning on files of a home that a traced command read: they are a person's own, and the command may still need
+/// The warning about files of a home directory that the command read: they are not packed, but the command may need
 /// them.
 fn left_in_a_home(files: &BTreeSet<RootfsPath>) -> Option<Warning> {
     let first = files.first()?;
