@@ -1,4 +1,4 @@
-//! Crates in ELF files: the section that cargo-auditable makes, `.dep-v0`, which is JSON under zlib.
+//! Crates in ELF files, from the section `.dep-v0` of cargo-auditable: zlib-compressed JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::elf::ReadAt;
 use crate::inspect::{Content, Programs, View};
 
-/// The most bytes of section headers, of their names, and of the list itself.
+/// The limit of bytes for section headers, for their names, and for the list.
 const MOST: u64 = 8 << 20;
 
-/// Versions by name, of all ELF files together. What only built them is left out.
+/// Versions by name, over all ELF files. Build dependencies are left out.
 pub(super) fn find(view: &View<'_>, programs: &Programs) -> BTreeMap<String, BTreeSet<String>> {
     let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let contents = programs.objects.iter().filter_map(|file| view.of(*file));

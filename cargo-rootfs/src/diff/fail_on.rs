@@ -3,12 +3,12 @@
 use super::{Change, Diff, Floor, size_text};
 use crate::error::Error;
 
-/// Something that may not happen.
+/// A forbidden difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Forbidden {
-    /// The size grows by more than parts of a hundred.
+    /// The size grows by more than this percentage.
     GrowPercent(f64),
-    /// The size grows by more than bytes.
+    /// The size grows by more than this number of bytes.
     GrowBytes(u64),
     /// A file gains set-ID bits or capabilities.
     Rights,
@@ -54,12 +54,12 @@ pub(crate) fn parse_forbidden(text: &str) -> Result<Forbidden, Error> {
     })
 }
 
-/// An error for each of `forbidden` that happened.
+/// One error for each of `forbidden` that occurred.
 pub(crate) fn violations(diff: &Diff, forbidden: &[Forbidden]) -> Vec<Error> {
     forbidden.iter().filter_map(|forbidden| violation(diff, *forbidden)).collect()
 }
 
-/// Names that an error lists.
+/// The number of names in an error.
 const NAMED: usize = 10;
 
 fn listed(message: &str, names: Vec<String>) -> Option<Error> {

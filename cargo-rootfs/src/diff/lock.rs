@@ -1,4 +1,4 @@
-//! `rootfs.lock` as a side: the packages that sysroots are made of, each sysroot a side of its own.
+//! `rootfs.lock` as a side of a comparison: the packages of each sysroot are one side.
 
 use serde::Deserialize;
 
@@ -26,12 +26,12 @@ struct Pinned {
     version: String,
 }
 
-/// True for the name of a lock.
+/// True for the file name of a lock.
 pub(crate) fn is_lock(name: &str) -> bool {
     name.ends_with(".lock")
 }
 
-/// The sysroots of a lock, each with `DISTRIBUTION:SUITE ARCHITECTURE` in the place of a platform.
+/// The sysroots of a lock, each with `DISTRIBUTION:SUITE ARCHITECTURE` as its platform.
 pub(crate) fn sides_of_lock(name: &str, text: &str) -> Result<Vec<Side>> {
     let written: Written = toml::from_str(text)
         .map_err(|error| Error::failed(format!("`{name}` is not a lock that this version reads")).with_source(error))?;

@@ -1,14 +1,14 @@
-//! A difference as Markdown that fits a comment on a pull request.
+//! Writes a difference as Markdown for a comment on a pull request.
 
 use std::fmt::Write as _;
 
 use super::text::{because, counts, parts};
 use super::{Both, Diff, Floor, Versioned, growth_text, percent_text, size_text};
 
-/// Rows of one table: a comment of GitHub's has at most 65,536 characters.
+/// The limit of rows in a table: a comment on GitHub has at most 65,536 characters.
 const ROWS: usize = 60;
 
-/// A comment. Names are code in which nothing is markup.
+/// A comment. Names are escaped code, so that they contain no markup.
 pub(crate) fn markdown(diff: &Diff) -> String {
     let mut out = String::new();
     let platform = diff.platform.as_ref().map(|it| format!(" ({})", code(it))).unwrap_or_default();
@@ -59,7 +59,7 @@ fn floor(out: &mut String, of: &str, (old, new): &Both<Option<Floor>>) {
     let _ = writeln!(out, "| {of} at least | {before} | {after} | {by} |");
 }
 
-/// Text as code, by HTML: a name may hold backticks, bars and tags.
+/// Text as an HTML `<code>` element: a name may contain backticks, bars and tags.
 fn code(text: &str) -> String {
     let mut out = String::from("<code>");
     for c in text.chars() {
@@ -67,7 +67,7 @@ fn code(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // Of Markdown, these mean something within HTML as well.
+            // Markdown interprets these within HTML too.
             '|' | '`' | '*' | '_' | '[' | ']' | '\\' | '@' | '#' | '~' | ':' => _ = write!(out, "&#{};", u32::from(c)),
             c if c.is_control() => out.extend(c.escape_default()),
             c => out.push(c),

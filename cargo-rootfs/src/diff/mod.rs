@@ -1,6 +1,6 @@
-//! Differences between two outputs: packages, crates, files, floors and sizes, and what a pipeline forbids of them.
+//! Differences between two outputs: packages, crates, files, floors and sizes, and violations of `--fail-on`.
 //!
-//! It compares what [`Side`] holds, which was read back or is a lock; text of it is made by `text`, `markdown` and `json`.
+//! It compares two [`Side`]s; `text`, `markdown` and `json` write the result.
 
 mod crates;
 mod fail_on;
@@ -49,43 +49,43 @@ impl Change {
     }
 }
 
-/// A package or crate whose version changed, or that is on one side alone.
+/// A package or crate with another version, or on one side only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versioned {
     pub(crate) name: String,
     pub(crate) change: Change,
     pub(crate) old: Option<String>,
     pub(crate) new: Option<String>,
-    /// Bytes of its files on either side; crates have none of their own.
+    /// The size of its files on each side; 0 for crates.
     pub(crate) size: (u64, u64),
 }
 
-/// A file that is on one side alone, or differs.
+/// A file that differs, or is on one side only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileChange {
     pub(crate) path: RootfsPath,
     pub(crate) old: Option<u64>,
     pub(crate) new: Option<u64>,
-    /// Differences besides the size, such as `mode 0755 -> 4755`.
+    /// Differences other than the size, such as `mode 0755 -> 4755`.
     pub(crate) notes: Vec<String>,
     pub(crate) package: Option<String>,
-    /// The reason for the file on the newer side that has it.
+    /// The reason for the file, from the newer side that has it.
     pub(crate) reason: Option<String>,
-    /// It runs with more rights than before.
+    /// True if it runs with more rights than before.
     pub(crate) gains_rights: bool,
 }
 
 impl FileChange {
-    /// By how many bytes it is larger.
+    /// The growth in bytes.
     pub(crate) fn growth(&self) -> i128 {
         i128::from(self.new.unwrap_or(0)) - i128::from(self.old.unwrap_or(0))
     }
 }
 
-/// Both values of something.
+/// The old and the new value.
 pub(crate) type Both<T> = (T, T);
 
-/// Everything that differs between two sides.
+/// All differences between two sides.
 #[derive(Debug, Clone)]
 pub(crate) struct Diff {
     pub(crate) names: Both<String>,
@@ -93,17 +93,17 @@ pub(crate) struct Diff {
     pub(crate) digests: Both<Option<String>>,
     pub(crate) packages: Vec<Versioned>,
     pub(crate) crates: Vec<Versioned>,
-    /// The largest change first.
+    /// Sorted by the size of the change, the largest first.
     pub(crate) files: Vec<FileChange>,
     /// `None` for locks, which have no files.
     pub(crate) totals: Option<Totals>,
 }
 
-/// Figures of whole images.
+/// Totals of whole images.
 #[derive(Debug, Clone)]
 pub(crate) struct Totals {
     pub(crate) size: Both<u64>,
-    /// Bytes of the layers as they are stored; 0 for what has none.
+    /// The size of the stored layers; 0 without layers.
     pub(crate) stored: Both<u64>,
     pub(crate) entries: Both<usize>,
     pub(crate) glibc: Both<Option<Floor>>,
@@ -111,7 +111,7 @@ pub(crate) struct Totals {
 }
 
 impl Diff {
-    /// True where nothing differs.
+    /// True without any difference.
     pub(crate) fn is_empty(&self) -> bool {
         let floors_differ = self.totals.as_ref().is_some_and(|totals| {
             let version = |floor: &Option<Floor>| floor.as_ref().map(|floor| floor.version.clone());
@@ -122,7 +122,7 @@ impl Diff {
     }
 }
 
-/// Compares two sides. Contents are read only where nothing else tells two files apart.
+/// Compares two sides. Reads contents only if kind, size and digest do not decide.
 pub(crate) fn compare(old: &Side, new: &Side) -> Result<Diff> {
     let totals = (!old.is_lock && !new.is_lock).then(|| Totals {
         size: (old.size, new.size),
@@ -167,7 +167,7 @@ fn packages(old: &Side, new: &Side) -> Vec<Versioned> {
     changed.collect()
 }
 
-/// A crate may be there in several versions: those on both sides are set aside, and the rest paired in order.
+/// A crate may have several versions: common ones are removed, and the others are paired in order.
 fn crates(old: &BTreeMap<String, BTreeSet<String>>, new: &BTreeMap<String, BTreeSet<String>>) -> Vec<Versioned> {
     let (none, mut changed) = (BTreeSet::new(), Vec::new());
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -204,7 +204,7 @@ fn files(old: &Side, new: &Side) -> Result<Vec<FileChange>> {
     Ok(changes)
 }
 
-/// Bits that let a program act as its owner or group.
+/// Bits with which a program runs as its owner or group.
 const SET_ID: u32 = 0o6000;
 
 fn file(path: &RootfsPath, old: Option<&Seen>, new: Option<&Seen>) -> Result<Option<FileChange>> {
@@ -220,7 +220,7 @@ fn file(path: &RootfsPath, old: Option<&Seen>, new: Option<&Seen>) -> Result<Opt
             }
             sizes.unwrap_or((new.size, new.size))
         }
-        // Directories come and go with what is in them.
+        // Directories appear and disappear with their files.
         (Some(seen), None) | (None, Some(seen)) if seen.kind == 'd' => return Ok(None),
         _ => (old.map_or(0, |it| it.size), new.map_or(0, |it| it.size)),
     };
@@ -240,7 +240,7 @@ fn file(path: &RootfsPath, old: Option<&Seen>, new: Option<&Seen>) -> Result<Opt
     }))
 }
 
-/// The sizes where contents differ, and all other differences in words.
+/// The sizes if the contents differ, and all other differences in words.
 fn differences(old: &Seen, new: &Seen) -> Result<(Option<Both<u64>>, Vec<String>)> {
     let mut notes = Vec::new();
     if old.kind != new.kind {
@@ -251,7 +251,7 @@ fn differences(old: &Seen, new: &Seen) -> Result<(Option<Both<u64>>, Vec<String>
         let text = |seen: &Seen| String::from_utf8_lossy(&seen.target).into_owned();
         notes.push(format!("target {} -> {}", text(old), text(new)));
     }
-    // The mode of a symlink means nothing.
+    // The mode of a symlink has no meaning.
     if old.mode != new.mode && old.kind != 'l' {
         notes.push(format!("mode {:04o} -> {:04o}", old.mode, new.mode));
     }
@@ -281,7 +281,7 @@ fn kind(letter: char) -> &'static str {
     }
 }
 
-/// A size for people: `1.40 MiB`.
+/// A readable size: `1.40 MiB`.
 pub(crate) fn size_text(size: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (size as f64, 0);
@@ -292,7 +292,7 @@ pub(crate) fn size_text(size: u64) -> String {
     if unit == 0 { format!("{size} B") } else { format!("{value:.2} {}", UNITS[unit]) }
 }
 
-/// A change of a size, with its sign: `+1.40 MiB`.
+/// A signed change of a size: `+1.40 MiB`.
 pub(crate) fn growth_text(old: u64, new: u64) -> String {
     match new.cmp(&old) {
         Ordering::Equal => "0 B".to_owned(),
@@ -301,7 +301,7 @@ pub(crate) fn growth_text(old: u64, new: u64) -> String {
     }
 }
 
-/// The same in parts of a hundred: `+2.1%`; nothing where there was nothing.
+/// The change in percent: `+2.1%`; empty if the old size is 0 or equal.
 pub(crate) fn percent_text(old: u64, new: u64) -> String {
     if old == 0 || old == new {
         return String::new();

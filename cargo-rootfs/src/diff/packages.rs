@@ -1,4 +1,4 @@
-//! Packages of a tree, by the records in it: dpkg's and distroless images', apk's and pacman's.
+//! Packages of a tree, from its records: dpkg's, distroless images', apk's and pacman's.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::inspect::{Found, NodeKind, Tree};
 use crate::packages::{Format, Package};
 use crate::path::RootfsPath;
 
-/// Longer files of a database are not read.
+/// The limit of bytes of a database file.
 const LONGEST: usize = 64 << 20;
 
-/// Versions by name, and the owner of each file.
+/// Versions by package name, and the owner of each file.
 pub(super) fn find(tree: &Tree) -> (BTreeMap<String, String>, FxHashMap<RootfsPath, String>) {
     let mut reading =
         Reading { tree, versions: BTreeMap::new(), owners: FxHashMap::default(), real: FxHashMap::default() };
@@ -25,7 +25,7 @@ struct Reading<'t> {
     tree: &'t Tree,
     versions: BTreeMap<String, String>,
     owners: FxHashMap<RootfsPath, String>,
-    /// Directories by the paths that lists have them under, in which there may be links.
+    /// Real directories by the listed ones, which may contain symlinks.
     real: FxHashMap<RootfsPath, Option<RootfsPath>>,
 }
 
@@ -34,7 +34,7 @@ fn at(path: &str) -> RootfsPath {
 }
 
 impl Reading<'_> {
-    /// Takes a package. Of two architectures of one, the second is told apart by its name.
+    /// Adds a package. A second architecture of the same package gets a name that shows it.
     fn add(&mut self, package: &Package) -> String {
         let (name, version) = (package.name.to_string(), package.version.to_string());
         let name = match self.versions.get(&name) {
@@ -79,7 +79,7 @@ impl Reading<'_> {
                 continue;
             }
             let Some(bytes) = self.tree.read(&record, LONGEST) else { continue };
-            // Distroless images leave the state out: a record that is there means a package that is.
+            // Records of distroless images have no state: their presence means that the package is installed.
             let has_state = bytes.starts_with(b"Status:") || memchr::memmem::find(&bytes, b"\nStatus:").is_some();
             let bytes = if has_state { bytes } else { [b"Status: install ok installed\n", &bytes[..]].concat() };
             let sums = parts.join(&[record.file_name(), b".md5sums"].concat());

@@ -1,4 +1,4 @@
-//! Reasons for files of an image that has no record of them: who maps them, and what a symlink leads to.
+//! Reasons for files of an image without a record of them: the programs that map them, and the targets of symlinks.
 
 use rustc_hash::FxHashMap;
 
@@ -7,7 +7,7 @@ use crate::inspect::{Found, NodeKind, Programs, View};
 use crate::path::RootfsPath;
 use crate::resolve::Resolver;
 
-/// Reasons by path, and the oldest releases that the programs run on.
+/// Reasons by path, and the oldest releases on which the programs run.
 pub(super) struct Reasons {
     pub(super) by_path: FxHashMap<RootfsPath, String>,
     pub(super) glibc: Option<Floor>,

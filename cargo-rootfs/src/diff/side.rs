@@ -1,4 +1,4 @@
-//! One side of a comparison: what an output holds, as far as it is compared.
+//! One side of a comparison: the compared contents of an output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) struct Side {
     pub(crate) name: String,
     pub(crate) platform: Option<String>,
     pub(crate) digest: Option<String>,
-    /// It is a lock: packages alone.
+    /// True for a lock, which has only packages.
     pub(crate) is_lock: bool,
     pub(super) packages: BTreeMap<String, PackageSeen>,
     /// Versions by name.
@@ -29,15 +29,15 @@ pub(crate) struct Side {
     pub(super) entries: usize,
 }
 
-/// A package that is there.
+/// An installed package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PackageSeen {
     pub(super) version: String,
-    /// Bytes of its files that are there, its record among them.
+    /// The size of its present files, including its record.
     pub(super) size: u64,
 }
 
-/// The oldest release that everything runs on, and a file that needs it.
+/// The oldest release on which all programs run, and a file that requires it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Floor {
     pub(crate) version: String,
@@ -45,7 +45,7 @@ pub(crate) struct Floor {
     pub(crate) by: RootfsPath,
 }
 
-/// An entry that is there.
+/// An entry of the tree.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// `f`, `d`, `l`, or `s` for a device.
@@ -53,7 +53,7 @@ pub(super) struct Seen {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// 0 for a further name of a file.
+    /// 0 for a further hard link of a file.
     pub(super) size: u64,
     pub(super) target: Arc<[u8]>,
     pub(super) capability: Option<Arc<[u8]>>,
@@ -63,7 +63,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// True for the same bytes, which are read where sizes are equal.
+    /// True for the same bytes; they are read only if the sizes are equal.
     pub(super) fn same_content(&self, other: &Self) -> Result<bool> {
         match (&self.content, &other.content) {
             (Some(one), Some(two)) if one.size == two.size => {
@@ -79,7 +79,7 @@ impl Seen {
 }
 
 impl Side {
-    /// Takes stock of an image.
+    /// Collects the contents of an image.
     pub(crate) fn new(name: &str, image: &Inspected) -> Self {
         let tree = &image.tree;
         let mut view = View::new(tree);

@@ -1,4 +1,4 @@
-//! Two releases of one small image, compared; the texts are golden files.
+//! Compares two releases of one small image; the texts are golden files.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::inspect::Limits;
 use crate::inspect::tests::{Layout, Made, read_with};
 
-/// An ELF file with nothing but the list of its crates.
+/// An ELF file that contains only its list of crates.
 fn auditable(crates: &[(&str, &str)]) -> Vec<u8> {
     let list: Vec<_> =
         crates.iter().map(|(name, version)| serde_json::json!({"name": name, "version": version})).collect();
@@ -57,7 +57,7 @@ fn side(name: &str, made: Made) -> Side {
     let layer = made.bytes();
     let layout = Layout::new(&[(layer.clone(), &layer)], serde_json::json!({}));
     let mut side = Side::new(name, &read_with(layout.name(), Limits::default()).unwrap());
-    // Digests of these layouts say nothing here.
+    // The digests of these layouts are not compared.
     (side.digest, side.stored) = (None, if name.ends_with('1') { 4096 } else { 5000 });
     side
 }

@@ -1,10 +1,10 @@
-//! A difference as text for a terminal.
+//! Writes a difference as text for a terminal.
 
 use std::fmt::Write as _;
 
 use super::{Both, Change, Diff, FileChange, Floor, Versioned, growth_text, percent_text, size_text};
 
-/// Text of lines; names are escaped, for they are somebody else's.
+/// The lines of the text. Names are escaped, because they come from the compared images.
 pub(crate) fn text(diff: &Diff) -> String {
     let mut out = String::new();
     let platform = diff.platform.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(crate) fn text(diff: &Diff) -> String {
     out
 }
 
-/// Characters that a terminal would take as commands, escaped.
+/// Escapes characters that a terminal would interpret as commands.
 pub(super) fn shown(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

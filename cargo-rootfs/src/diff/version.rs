@@ -1,8 +1,8 @@
-//! The order of versions: a distribution's, and those of crates.
+//! The order of versions: of a distribution's packages, and of crates.
 
 use std::cmp::Ordering;
 
-/// deb-version(7): epoch, version, revision. Versions of apk and pacman are close enough to be told up from down.
+/// deb-version(7): epoch, version, revision. It also orders most versions of apk and pacman correctly.
 pub(super) fn packages(one: &str, two: &str) -> Ordering {
     let parts = |text: &str| -> (u64, String, String) {
         let (epoch, rest) = text.split_once(':').unwrap_or(("0", text));
@@ -13,7 +13,7 @@ pub(super) fn packages(one: &str, two: &str) -> Ordering {
     one.0.cmp(&two.0).then_with(|| part(&one.1, &two.1)).then_with(|| part(&one.2, &two.2))
 }
 
-/// Runs of what is no digit and runs of digits in turn; `~` is before the end, letters are before the rest.
+/// Compares alternating runs of non-digits and digits; `~` comes first, letters come before other characters.
 fn part(one: &str, two: &str) -> Ordering {
     let (mut one, mut two) = (one.as_bytes(), two.as_bytes());
     let weight = |byte: Option<&u8>| match byte {
@@ -48,7 +48,7 @@ fn part(one: &str, two: &str) -> Ordering {
     Ordering::Equal
 }
 
-/// Semantic Versioning: a pre-release is before its release, and what builds add does not count.
+/// Semantic Versioning: a pre-release comes before its release, and build metadata does not count.
 pub(super) fn crates(one: &str, two: &str) -> Ordering {
     let parts = |text: &str| -> (String, Option<String>) {
         let text = text.split('+').next().unwrap_or_default();
