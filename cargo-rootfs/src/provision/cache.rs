@@ -1,6 +1,6 @@
-//! The user's cache directory: packages by their digest, sysroots by all that made them.
+//! The user's cache directory: packages by their digest, sysroots by the digest of their parts.
 //!
-//! Everything in it is complete, since each thing is renamed into its place. It fetches and extracts nothing.
+//! Everything in it is complete, because each item is renamed to its final name. It fetches and extracts nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -20,23 +20,23 @@ use crate::error::{Error, Result};
 use crate::packages::ABOUT;
 use crate::target::Machine;
 
-/// The file that lists its contents: see [`record`].
+/// The file that lists a sysroot's contents: see [`record`].
 pub(super) const CONTENTS: &str = "contents";
 /// The sysroot itself.
 pub(super) const ROOT: &str = "root";
-/// The directory of an unpacked package's files; its control file and the like are beside it.
+/// The directory of an unpacked package's files; its control file and records are beside it.
 pub(super) const FILES: &str = "root";
 pub(super) const CONTROL: &str = "control";
 
-/// The names of its files, as dpkg keeps them, beside what it says of itself.
+/// The names of a package's files, in the format of dpkg.
 pub(super) const NAMES: &str = "list";
-/// The owners of its set-ID files, if they could not be set.
+/// The owners of a package's set-ID files, if they could not be set.
 pub(super) const OWNERS: &str = "owners";
 
-/// The directory of unpacked packages, and of the lock that pruning holds alone.
+/// The directory of unpacked packages, and the name of the lock that pruning takes exclusively.
 pub(super) const UNPACKED: &str = "unpacked";
 
-/// Its place on the disk.
+/// The cache, by its path.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     root: PathBuf,
@@ -48,7 +48,7 @@ pub(super) struct Guard {
     _file: File,
 }
 
-/// A sysroot that is there. It is not pruned while this is held.
+/// A sysroot in the cache. It is not pruned while this value exists.
 #[derive(Debug)]
 pub(crate) struct Kept {
     /// The directory that holds the root file system.
@@ -58,21 +58,21 @@ pub(crate) struct Kept {
 
 #[cfg(test)]
 impl Kept {
-    /// One that no cache has.
+    /// A sysroot that is in no cache.
     pub(super) fn fake(root: PathBuf) -> Self {
         Self { root, _used: tempfile::tempfile().unwrap() }
     }
 }
 
-/// One sysroot as `sysroot list` shows it.
+/// One sysroot in the output of `sysroot list`.
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) folder: PathBuf,
     /// The directory that holds the root file system.
     pub(crate) root: PathBuf,
-    /// Its suite, architecture and packages; `None` where it is damaged.
+    /// Its suite, architecture and packages; `None` if its description is damaged.
     pub(crate) section: Option<Section>,
-    /// Of its files.
+    /// The size of its files.
     pub(crate) bytes: u64,
     /// The time of its last use by a run.
     pub(crate) used: SystemTime,
@@ -82,7 +82,7 @@ impl Cache {
     /// CARGO_ROOTFS_CACHE, else `cargo-rootfs` in the user's cache directory (XDG Base Directory Specification).
     pub(crate) fn locate() -> Result<Self> {
         let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        // A relative path in XDG_CACHE_HOME is to be ignored (the same specification).
+        // The specification says to ignore a relative path in XDG_CACHE_HOME.
         let absolute = |name: &str| folder(name).filter(|path| path.is_absolute());
         let root = match folder("CARGO_ROOTFS_CACHE") {
             Some(root) => std::path::absolute(&root).map_err(|error| Error::io("find", &root, error))?,
@@ -107,16 +107,16 @@ impl Cache {
         &self.root
     }
 
-    /// A directory of it, made where it is not there.
+    /// A directory of the cache; it is made if missing.
     pub(super) fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name);
-        // As the specification has it: for its owner alone, where it is new.
+        // The specification gives a new directory mode 0700.
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|error| self.unwritable(&folder, error))?;
         Ok(folder)
     }
 
-    /// The error of a path that cannot be written.
+    /// The error for a path that cannot be written.
     pub(super) fn unwritable(&self, path: &Path, error: io::Error) -> Error {
         let full = error.kind() == io::ErrorKind::StorageFull;
         let failed = Error::io("write to the cache", path, error);
@@ -126,7 +126,7 @@ impl Cache {
         }
     }
 
-    /// Takes the lock `name`; `waiting` is called where another process has it.
+    /// Takes the lock `name`; calls `waiting` if another process holds it.
     pub(super) fn lock(&self, name: &str, waiting: &mut dyn FnMut(), stop: Stop<'_>) -> Result<Guard> {
         let path = self.folder("locks")?.join(name);
         let opened = File::options().create(true).append(true).open(&path);
@@ -134,10 +134,10 @@ impl Cache {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(Guard { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => waiting(),
-            // A file system without locks: each writes to a directory of its own, and renames.
+            // The file system has no locks: each run writes to its own directory and renames that.
             Err(_) => return Ok(Guard { _file: file }),
         }
-        // A wait in the kernel would go on after Ctrl-C.
+        // A blocking flock(2) would not end on Ctrl-C.
         loop {
             pause(TICK, stop)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -148,12 +148,12 @@ impl Cache {
         }
     }
 
-    /// The file of a package, where it is there and whole.
+    /// The file of a package, if it exists and its digest is right.
     pub(super) fn deb(&self, package: &Package) -> Option<PathBuf> {
         let path = self.deb_path(&package.sha256);
         match sha256_of(&path) {
             Ok(digest) if digest == package.sha256 => Some(path),
-            // Whatever else it is now, it is of no use.
+            // A damaged file is of no use.
             Ok(_) => {
                 let _ = fs::remove_file(&path);
                 None
@@ -166,17 +166,17 @@ impl Cache {
         self.root.join("debs").join(format!("{sha256}.deb"))
     }
 
-    /// From now on, as long as it is held, no unpacked package is pruned.
+    /// Takes the shared lock that keeps unpacked packages from being pruned.
     pub(super) fn keep_all_unpacked(&self) -> Result<Guard> {
         let path = self.folder("locks")?.join(UNPACKED);
         let opened = File::options().create(true).append(true).open(&path);
         let file = opened.map_err(|error| self.unwritable(&path, error))?;
-        // A file system without locks: then nobody prunes at this very moment.
+        // On a file system without locks, a concurrent `prune` is not prevented.
         while let Err(rustix::io::Errno::INTR) = rustix::fs::flock(&file, FlockOperation::LockShared) {}
         Ok(Guard { _file: file })
     }
 
-    /// The directory of an unpacked package, where it is there and nothing of its files is missing.
+    /// The directory of an unpacked package, if it exists with all its files.
     pub(super) fn unpacked(&self, package: &Package, architecture: &str) -> Option<PathBuf> {
         let folder = self.unpacked_path(package, architecture);
         let contents = fs::read(folder.join(CONTENTS)).ok()?;
@@ -184,20 +184,20 @@ impl Cache {
     }
 
     fn unpacked_path(&self, package: &Package, architecture: &str) -> PathBuf {
-        // Only root's files keep their owners.
+        // Only root can set the owners of files.
         let owners = if rustix::process::geteuid().is_root() { "-owners" } else { "-noted" };
-        // Of a package for all architectures the links of a merged /usr are not the same.
+        // A package for all architectures has different /usr-merge symlinks on each.
         self.root.join(UNPACKED).join(format!("{}-{architecture}{owners}", package.sha256))
     }
 
-    /// A new directory for an unpacked package.
+    /// Makes a temporary directory for an unpacked package.
     pub(super) fn staged_package(&self) -> Result<tempfile::TempDir> {
         let folder = self.folder(UNPACKED)?;
         let staging = tempfile::Builder::new().prefix(".new.").tempdir_in(&folder);
         staging.map_err(|error| self.unwritable(&folder, error))
     }
 
-    /// Gives the directory of an unpacked package its name.
+    /// Renames the directory of an unpacked package to its final name.
     pub(super) fn keep_unpacked(
         &self,
         staging: tempfile::TempDir,
@@ -208,12 +208,12 @@ impl Cache {
         let contents = record(&root).map_err(|error| Error::io("read", &root, error))?;
         fs::write(path.join(CONTENTS), contents).map_err(|error| self.unwritable(&path, error))?;
         let folder = self.unpacked_path(package, architecture);
-        // One that is there is damaged, or of somebody who was quicker, and has the same in it.
+        // An existing one is either damaged, or another run made it with the same contents.
         if self.unpacked(package, architecture).is_none() {
             let _ = remove(&folder);
         }
         match fs::rename(&path, &folder) {
-            // It has another name now, and is not to be removed.
+            // The directory is renamed, so dropping it must not remove anything.
             Ok(()) => drop(staging.keep()),
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
                 let _ = remove(&path);
@@ -223,14 +223,14 @@ impl Cache {
         Ok(())
     }
 
-    /// Moves a downloaded package of this digest in.
+    /// Moves a downloaded package with this digest into the cache.
     pub(super) fn keep_deb(&self, file: &Path, sha256: &str) -> Result<()> {
         self.folder("debs")?;
         let path = self.deb_path(sha256);
         fs::rename(file, &path).map_err(|error| self.unwritable(&path, error))
     }
 
-    /// The key of this sysroot: a digest of everything that it is made of.
+    /// The key of a sysroot: a digest of all its parts.
     pub(super) fn key(section: &Section, recipe: &str) -> String {
         let mut sum = Sha256::new();
         let mut add = |text: &str| {
@@ -239,7 +239,7 @@ impl Cache {
         };
         add("cargo-rootfs sysroot 5");
         add(recipe);
-        // Only root's files keep their owners.
+        // Only root can set the owners of files.
         add(if rustix::process::geteuid().is_root() { "owners" } else { "no owners" });
         add(&section.suite.to_string());
         add(&section.architecture);
@@ -252,7 +252,7 @@ impl Cache {
         format!("{name}-{}-{}", section.architecture, &hexadecimal(&sum.finalize())[..16])
     }
 
-    /// The sysroot of this key, where it is there and nothing of it is missing.
+    /// The sysroot with this key, if it exists with all its files.
     pub(super) fn sysroot(&self, key: &str) -> Option<Kept> {
         let folder = self.root.join("sysroots").join(key);
         let used = File::open(folder.join(CONTENTS)).ok()?;
@@ -263,29 +263,29 @@ impl Cache {
         if !is_intact(&root, &contents) {
             return None;
         }
-        // In a cache of somebody else's there is nobody to tell.
+        // The cache may belong to another user; then its time of use is not recorded.
         let _ = used.set_modified(SystemTime::now());
         Some(Kept { root, _used: used })
     }
 
-    /// A new directory whose `root` is to be filled; what killed runs have left of this architecture goes.
-    /// The lock `name` must be held.
+    /// Makes a temporary directory whose `root` is to be filled, and removes those of killed runs for this
+    /// architecture. The caller must hold the lock `name`.
     pub(super) fn staging(&self, name: &str) -> Result<tempfile::TempDir> {
         let staging = self.temporary("sysroots", name)?;
         let root = staging.path().join(ROOT);
         fs::create_dir(&root)
-            // Whatever the umask is: it is the root of a file system.
+            // The root of a file system has mode 0755, with any umask.
             .and_then(|()| fs::set_permissions(&root, fs::Permissions::from_mode(0o755)))
             .map_err(|error| self.unwritable(&root, error))?;
         Ok(staging)
     }
 
-    /// A new directory for packages that are on their way. The lock `name` must be held.
+    /// Makes a temporary directory for downloads. The caller must hold the lock `name`.
     pub(super) fn fetching(&self, name: &str) -> Result<tempfile::TempDir> {
         self.temporary("debs", name)
     }
 
-    /// A new directory below `place`, whose name begins with that of the lock that must be held.
+    /// Makes a temporary directory below `place`; its name begins with that of the lock, which the caller must hold.
     fn temporary(&self, place: &str, name: &str) -> Result<tempfile::TempDir> {
         let place = self.folder(place)?;
         let prefix = format!(".{name}.");
@@ -298,7 +298,7 @@ impl Cache {
         made.map_err(|error| self.unwritable(&place, error))
     }
 
-    /// Gives what was staged its name.
+    /// Renames a staged sysroot to its final name.
     pub(super) fn keep_sysroot(&self, staging: tempfile::TempDir, key: &str, section: &Section) -> Result<Kept> {
         let (path, root) = (staging.path().to_owned(), staging.path().join(ROOT));
         let write = |name: &str, bytes: &[u8]| {
@@ -308,14 +308,14 @@ impl Cache {
         write(CONTENTS, &record(&root).map_err(|error| Error::io("read", &root, error))?)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| self.unwritable(&path, error))?;
         let folder = self.root.join("sysroots").join(key);
-        // One that is there is damaged, or it would have been taken.
+        // An existing one is damaged: an intact one would have been used.
         if folder.exists() {
             let aside = path.with_extension("damaged");
             fs::rename(&folder, &aside).map_err(|error| self.unwritable(&folder, error))?;
             let _ = remove(&aside);
         }
         fs::rename(&path, &folder).map_err(|error| self.unwritable(&folder, error))?;
-        // It has another name now, and is not to be removed.
+        // The directory is renamed, so dropping it must not remove anything.
         let _ = staging.keep();
         self.sysroot(key).ok_or_else(|| {
             Error::failed(format!("`{}` changes while it is made", folder.display()))
@@ -323,7 +323,7 @@ impl Cache {
         })
     }
 
-    /// All sysroots, by name.
+    /// All sysroots of the cache, by name.
     pub(crate) fn list(&self) -> Result<Vec<Listed>> {
         let folder = self.root.join("sysroots");
         let mut listed = Vec::new();
@@ -364,23 +364,23 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 impl Package {
-    /// Its architecture-free name and version, as apt takes them.
+    /// `name=version`, as apt accepts it.
     pub(super) fn spec(&self) -> String {
         format!("{}={}", self.name, self.version)
     }
 }
 
-/// The lock and the apt directory of one suite for one machine share a name.
+/// The common name of the lock and of the apt directory for one suite and one machine.
 pub(super) fn name(section: &Section) -> String {
     format!("{}-{}-{}", section.suite.distribution.id(), section.suite.name, section.architecture)
 }
 
-/// The same, of what is asked for.
+/// The same name, for a request.
 pub(super) fn name_of(suite: &Suite, machine: Machine) -> Result<String> {
     Ok(format!("{}-{}-{}", suite.distribution.id(), suite.name, architecture(machine)?))
 }
 
-/// Debian's name for the machine, or why there is none.
+/// Debian's name for the machine; an error if Debian has no such architecture.
 pub(super) fn architecture(machine: Machine) -> Result<&'static str> {
     machine.debian().ok_or_else(|| Error::failed(format!("no distribution has packages for {machine}")))
 }

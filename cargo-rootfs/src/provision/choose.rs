@@ -1,7 +1,7 @@
-//! `--sysroot auto`: what this machine has for another architecture already, the nearest first, and else a
+//! `--sysroot auto`: chooses a sysroot on the host for another architecture, the nearest first, and otherwise a
 //! distribution.
 //!
-//! It reads directories, and asks the linker for its own; what is missing in a candidate is said.
+//! It reads directories, and asks the linker for its sysroot. It reports why a candidate is rejected.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::resolve::{Files, Find, Loader};
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 
-/// One sysroot that may do.
+/// A possible sysroot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) place: Place,
-    /// The reason for the choice, as `the sysroot of aarch64-linux-gnu-gcc`; empty if it is obvious.
+    /// The reason for the choice, such as `the sysroot of aarch64-linux-gnu-gcc`; empty if it is obvious.
     pub(crate) why: String,
 }
 
@@ -37,18 +37,18 @@ pub(crate) enum Place {
 pub(crate) struct Asked<'a> {
     pub(crate) target: &'a Target,
     pub(crate) tools: &'a [String],
-    /// The program that links for the target, where one is known.
+    /// The program that links for the target, if known.
     pub(crate) linker: Option<&'a OsStr>,
-    /// The suite that the project's lock has for this architecture.
+    /// The suite in the project's lock for this architecture.
     pub(crate) locked: Option<&'a Suite>,
-    /// True if packages are requested by name, which only a distribution has.
+    /// True if packages are requested by name; only a distribution has them.
     pub(crate) packages: bool,
 }
 
-/// Candidates in their order, and beside it why others are none. An error where there is no candidate.
+/// The candidates in their order, and the reasons against rejected ones. Fails without a candidate.
 pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<String>)> {
     let (mut candidates, mut passed_over) = (Vec::new(), Vec::new());
-    // A lock that has one says that it was that one: the same for everybody, whatever compilers they have.
+    // If the lock has a sysroot for `auto`, all users get that one, whatever compilers they have.
     if asked.locked.is_none() && !asked.packages {
         for (folder, why) in folders(asked) {
             let is_known = candidates.iter().any(|known: &Candidate| known.place == Place::Folder(folder.clone()));
@@ -89,7 +89,7 @@ pub(crate) fn candidates(asked: &Asked<'_>) -> Result<(Vec<Candidate>, Vec<Strin
     Ok((candidates, passed_over))
 }
 
-/// Directories where compilers and distributions have libraries of other architectures, the nearest first.
+/// Directories in which compilers and distributions keep libraries of other architectures, the nearest first.
 fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
     let gnu = gnu_triple(asked.target);
     let gcc = format!("{gnu}-gcc");
@@ -98,7 +98,7 @@ fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
     if let Some(folder) = own_sysroot(linker) {
         folders.push((folder, format!("the sysroot of {}", linker.to_string_lossy())));
     }
-    // Fedora's, Arch's and crosstool's cross compilers have a whole root below it; Debian's is one itself.
+    // Cross compilers of Fedora, Arch and crosstool have a whole root below it; Debian's directory is a root itself.
     for folder in [format!("/usr/{gnu}/sys-root"), format!("/usr/{gnu}/sysroot"), format!("/usr/{gnu}")] {
         folders.push((folder.into(), format!("the libraries of {gnu} compilers")));
     }
@@ -107,7 +107,7 @@ fn folders(asked: &Asked<'_>) -> Vec<(Utf8PathBuf, String)> {
     folders
 }
 
-/// The answer to `-print-sysroot`. A compiler that was built for this machine's own root answers `/`, or nothing.
+/// The output of `-print-sysroot`. A compiler built for the host's own root prints `/` or nothing.
 fn own_sysroot(linker: &OsStr) -> Option<Utf8PathBuf> {
     let said = duct::cmd(linker.to_owned(), ["-print-sysroot"]).stdin_null().stderr_null().read().ok()?;
     let folder = Utf8PathBuf::from(said.trim());
@@ -115,13 +115,13 @@ fn own_sysroot(linker: &OsStr) -> Option<Utf8PathBuf> {
     (folder.is_absolute() && folder != "/").then_some(folder)
 }
 
-/// As GCC's and binutils' names begin: without the vendor, and with their spelling of the architecture.
+/// The prefix of GCC's and binutils' names: without the vendor, and with GNU's name of the architecture.
 fn gnu_triple(target: &Target) -> String {
     let rest: Vec<_> = target.triple().split('-').skip(1).filter(|part| !matches!(*part, "unknown" | "pc")).collect();
     format!("{}-{}", target.gnu_arch(), rest.join("-"))
 }
 
-/// The shortages of the directory, in words; `None` if it is not for the target at all.
+/// Fails with the directory's shortages in words; with `None` if it has nothing for the target.
 fn lacking(folder: &Utf8Path, asked: &Asked<'_>) -> std::result::Result<(), Option<String>> {
     let machine = asked.target.machine();
     let mut view = Sysroot::open(Path::new(folder)).map_err(|_| None)?;
@@ -140,7 +140,7 @@ fn lacking(folder: &Utf8Path, asked: &Asked<'_>) -> std::result::Result<(), Opti
         };
         match path.map(|path| view.find(&path)) {
             Some(Find::File { file, .. }) => {
-                // What cannot be read as ELF may be a script, which is for all machines.
+                // A file that is not ELF may be a script, which runs on every machine.
                 if view.object(file).is_ok_and(|object| object.machine != machine) {
                     foreign.push(tool.as_str());
                 }

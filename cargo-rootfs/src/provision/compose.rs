@@ -1,6 +1,6 @@
-//! From unpacked packages to a root file system, and to dpkg's records of it.
+//! Composes unpacked packages into a root file system with dpkg's records.
 //!
-//! Files are hard links to those of the cache: what changes one later must put another in its place.
+//! Files are hard links to those of the cache: a later change must replace the file and not write to it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -22,10 +22,10 @@ use crate::error::Result;
 /// The directory of dpkg's database (dpkg(1)).
 const ADMIN: &str = "var/lib/dpkg";
 
-/// Control files that say something of a package and do nothing to a system (deb-control(5) and its like).
+/// Control files that describe a package and run nothing (deb-control(5) and related pages).
 const RECORDS: [&str; 6] = ["md5sums", "conffiles", "shlibs", "symbols", "triggers", "templates"];
 
-/// Fills `root`, which is empty, with the packages of `section`; `unpacked` are their directories, in the same order.
+/// Fills the empty `root` with the packages of `section`; `unpacked` are their directories, in the same order.
 pub(super) fn compose(
     cache: &Cache,
     section: &Section,
@@ -64,14 +64,14 @@ pub(super) fn compose(
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    // What a script would have set is root's.
+    // Files whose set-ID bits a script would set belong to root.
     let by_scripts = recipe.set_id_files(root);
     owners.extend(by_scripts.iter().flat_map(|(path, mode)| format!("#0 #0 {mode:o} {path}\n").into_bytes()));
-    // As dpkg itself is told of owners that a package's file does not have (dpkg-statoverride(1)).
+    // The format in which dpkg records owners that differ from the package's (dpkg-statoverride(1)).
     fs::write(root.join(ADMIN).join("statoverride"), owners).map_err(failed)
 }
 
-/// The directory that packages are put into, one over the other. Links in it lead nowhere out of it.
+/// The directory that receives the packages, one over the other. Symlinks are resolved inside it.
 struct Root {
     handle: OwnedFd,
 }
@@ -82,13 +82,13 @@ impl Root {
         Ok(Self { handle })
     }
 
-    /// Adds all that is below `from`.
+    /// Adds everything below `from`.
     fn add(&self, from: &Path) -> io::Result<()> {
         self.add_folder(from, Path::new("."), self.folder(Path::new("."))?.as_fd())
     }
 
-    /// Makes absolute links of names for linking (`libz.so`) relative: on this machine, where a linker follows them, they
-    /// would lead out of the root, to nothing or to another library. In an image they mean the same as before.
+    /// Makes absolute symlinks of names for linking (`libz.so`) relative: a linker on the host would follow them out of
+    /// the root, to nothing or to another library. In an image their meaning does not change.
     fn lead_inside(&self) -> io::Result<()> {
         let lib = Path::new("usr/lib");
         let Ok(folder) = self.real_folder(lib) else { return Ok(()) };
@@ -119,19 +119,19 @@ impl Root {
         Ok(())
     }
 
-    /// The directory at `path`, which no link leads to.
+    /// Opens the directory at `path`, without following symlinks.
     fn real_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
-    /// The directory at `path`, behind links where some lead there.
+    /// Opens the directory at `path`, through symlinks inside the root.
     fn folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::openat2(&self.handle, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// `path` is where the directory is in the root, and `to` the same, opened.
+    /// Adds a directory: `path` is its path in the root, and `to` the same directory, opened.
     fn add_folder(&self, from: &Path, path: &Path, to: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -144,14 +144,14 @@ impl Root {
             let folder = match self.folder(&path) {
                 Ok(folder) => folder,
                 Err(_) => {
-                    // What stands there is no directory, and leads to none.
+                    // The existing entry is neither a directory nor a symlink to one.
                     remove(to, name.as_bytes())?;
                     rustix::fs::mkdirat(to, name.as_bytes(), Mode::RWXU)?;
                     self.folder(&path)?
                 }
             };
             self.add_folder(&from, &path, folder.as_fd())?;
-            // At last: it may be one that not even its owner writes to.
+            // Last, because the mode may forbid its owner to write.
             let metadata = entry.metadata()?;
             if rustix::process::geteuid().is_root() {
                 let owner = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
@@ -163,9 +163,9 @@ impl Root {
     }
 }
 
-/// Puts a file or a link at `name` in the directory `to`: a name more for the same, or a copy where that cannot be.
+/// Puts a file or a symlink at `name` in the directory `to`: as a hard link, or as a copy if that fails.
 fn put(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    // As dpkg has it: what is a directory stays one.
+    // As in dpkg, an existing directory stays.
     if !remove(to, name)? {
         return Ok(());
     }
@@ -191,11 +191,11 @@ fn copy(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<
     if metadata.is_symlink() {
         return Ok(());
     }
-    // After its owner: chown(2) takes set-ID bits away.
+    // After the owner: chown(2) clears set-ID bits.
     Ok(rustix::fs::chmodat(to, name, Mode::from_raw_mode(metadata.mode() & 0o7777), AtFlags::empty())?)
 }
 
-/// Removes `name`, and returns whether it is gone: a directory stays.
+/// Removes `name` and returns true; returns false for a directory, which stays.
 fn remove(folder: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
@@ -204,7 +204,7 @@ fn remove(folder: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// A package's paragraph in dpkg's status, where it is installed.
+/// A package's paragraph in dpkg's status file, as an installed package.
 fn stanza(fields: &str) -> Vec<u8> {
     let mut text = String::new();
     for line in fields.lines() {
@@ -247,7 +247,7 @@ mod tests {
         put_file(&one, "usr/share/real/x", "x");
         put_file(&one, "usr/share/both/folder", "kept");
         symlink("real", one.join("usr/share/near")).unwrap();
-        // As openssl's /usr/lib/ssl/certs: it leads into the root, not out of it.
+        // openssl's /usr/lib/ssl/certs is such a symlink: it leads into the root, not out of it.
         fs::create_dir_all(one.join(outside.strip_prefix("/").unwrap())).unwrap();
         symlink(&outside, one.join("usr/share/far")).unwrap();
         put_file(&two, "usr/bin/a", "two's");
@@ -266,14 +266,14 @@ mod tests {
         assert_eq!(fs::metadata(root.join("usr/share/real")).unwrap().mode() & 0o7777, 0o555);
         assert!(fs::read_dir(&outside).unwrap().next().is_none(), "a link led out of the root");
         assert_eq!(read(&format!("{}/z", outside.strip_prefix("/").unwrap().display())), "z");
-        // Another name for the same, and what is put over it leaves the other as it was.
+        // The file is a hard link; replacing its name in one root leaves the other unchanged.
         assert_eq!(fs::metadata(two.join("usr/bin/a")).unwrap().nlink(), 2);
         assert_eq!(fs::read_to_string(one.join("usr/bin/a")).unwrap(), "one's");
         fs::set_permissions(root.join("usr/share/real"), fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(two.join("usr/share/near"), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// As Debian 12's libz.so: a linker on this machine follows it to nothing, or to this machine's own library.
+    /// Debian 12's libz.so is such a symlink: a linker on the host follows it to nothing, or to the host's library.
     #[test]
     fn links_for_linking_lead_inside_the_root() {
         let temp = tempfile::tempdir().unwrap();
@@ -298,7 +298,7 @@ mod tests {
         }
         assert_eq!(to("aarch64-linux-gnu/libown.so"), "../../../usr/lib/aarch64-linux-gnu/libown.so.1");
         assert_eq!(to("aarch64-linux-gnu/libnear.so"), "libown.so.1");
-        // It is no name for linking, and the cache keeps what the package has.
+        // This name is not for linking. The cache keeps the package's own symlink.
         assert!(to("aarch64-linux-gnu/plugin.so").starts_with('/'));
         assert!(fs::read_link(package.join(lib).join("libown.so")).unwrap().is_absolute());
     }

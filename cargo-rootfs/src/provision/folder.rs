@@ -1,4 +1,4 @@
-//! Whole directories of the cache: what lies in them, whether all of it is there, and how they go.
+//! Directory trees of the cache: records of their contents, checks against the records, removal.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The paths in a directory, sorted; none if it does not exist.
+/// The paths in a directory, sorted; empty if it does not exist.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let found = match fs::read_dir(folder) {
         Ok(found) => found,
@@ -20,9 +20,8 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// A record for each file and link below `root`: `f` or `l`, size and time of change of eight bytes each, the path, a
-/// NUL.
-/// Directories are known by what is in them.
+/// A record for each file and symlink below `root`: `f` or `l`, size and modification time in eight bytes each, the
+/// path, a NUL. Directories have no record of their own.
 pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
     let mut contents = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -53,7 +52,7 @@ pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
 /// Kind, size, time and path.
 type Record<'c> = (u8, u64, i64, &'c [u8]);
 
-/// Each record.
+/// Iterates over the records.
 pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = Record<'_>> {
     std::iter::from_fn(move || {
         let (kind, rest) = contents.split_first()?;
@@ -65,8 +64,8 @@ pub(super) fn records(mut contents: &[u8]) -> impl Iterator<Item = Record<'_>> {
     })
 }
 
-/// Returns whether all recorded files exist and were not written to. Bytes are not compared: that would take longer
-/// than the rest of a run.
+/// Returns whether all recorded files exist unmodified, by size and time. Reading the bytes would take longer than the
+/// rest of a run.
 pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
     use rustix::fs::{AtFlags, FileType, Mode, OFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -80,7 +79,7 @@ pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
             is_link == (kind == b'l') && is_same
         })
     };
-    // Every run waits for this, and a sysroot has thousands of files.
+    // Every run waits for this check, and a sysroot has thousands of files, so two threads share it.
     let records: Vec<_> = records(contents).collect();
     let (here, there) = records.split_at(records.len() / 2);
     !records.is_empty()
@@ -90,7 +89,7 @@ pub(super) fn is_intact(root: &Path, contents: &[u8]) -> bool {
         })
 }
 
-/// Removes a tree, directories that their owner may not write to among it.
+/// Removes a tree, including directories without write permission for their owner.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -109,7 +108,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Of the files that have no other name, and are gone with this one.
+/// The size of the files that have no other hard link, and so are freed by a removal.
 pub(super) fn size_of(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
@@ -120,7 +119,7 @@ pub(super) fn size_of(path: &Path) -> u64 {
     }
 }
 
-/// Returns whether a run is making it, or a killed run left it.
+/// Returns whether the name is that of an unfinished directory: of a current run, or of a killed one.
 pub(super) fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"."))
 }

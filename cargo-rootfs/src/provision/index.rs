@@ -1,5 +1,5 @@
-//! The index of a suite's packages for one machine: which there are, what they need, and the files themselves.
-//! [`super::apt`] is the one of distributions; tests have one over packages of their own.
+//! The index of a suite's packages for one machine: names, dependencies, and the files themselves. [`super::apt`]
+//! implements it for distributions; tests have an index over their own packages.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use super::request::Network;
 use super::want::{Owners, Want};
 use crate::error::Result;
 
-/// Opens the index of a request; called once something must be chosen or fetched.
+/// Opens the index of a request; called when something must be chosen or fetched.
 pub(super) type Open<'o, 'i> = &'o (dyn Fn() -> Result<Box<dyn Index + 'i>> + 'o);
 
-/// An index, fetched or not.
+/// An index of packages, fetched or not.
 pub(super) trait Index {
     fn has_index(&self) -> bool;
 
@@ -21,24 +21,24 @@ pub(super) trait Index {
     /// Fetches the index.
     fn update(&self) -> Result<()>;
 
-    /// Does away with the index, and with all that was made of it.
+    /// Removes the index and everything derived from it.
     fn forget(&self);
 
-    /// Those of `names` that have a version to take.
+    /// The subset of `names` that have a candidate version.
     fn known(&self, names: &[String]) -> Result<Vec<String>>;
 
     /// Returns whether the index of all files was fetched recently.
     fn has_contents(&self, contents: Contents, network: Network) -> bool;
 
-    /// Fetches the index of all files. A mirror that has none is no failure.
+    /// Fetches the index of all files. A mirror without that index is no error.
     fn update_contents(&self, contents: Contents) -> Result<()>;
 
-    /// The owners of each of `wants`, as far as there is an index of files.
+    /// The owners of each of `wants`, as far as an index of files is present.
     fn owners(&self, contents: Contents, wants: &[&Want]) -> Result<Vec<Owners>>;
 
-    /// `specs` (a name, or `name=version`), and all that they need.
+    /// Resolves `specs` (a name, or `name=version`) with all their dependencies.
     fn resolve(&self, specs: &[String]) -> Result<Vec<Package>>;
 
-    /// Fetches these packages to `folder`, which is empty.
+    /// Fetches these packages into the empty `folder`.
     fn download(&self, packages: &[&Package], folder: &Path) -> Result<()>;
 }

@@ -1,11 +1,12 @@
-//! Java's own file of authorities, as ca-certificates-java makes it by keytool(1): certificates in a keystore of the
-//! type JKS, which every Java reads (`sun.security.provider.JavaKeyStore`).
+//! Java's certificate file, as ca-certificates-java makes it with keytool(1): a keystore of the type JKS, which every
+//! Java reads (`sun.security.provider.JavaKeyStore`).
 //!
-//! It looks at no disk.
+//! It only encodes and decodes bytes.
 
 use sha1::{Digest, Sha1};
 
-/// Everybody's, for there is no secret in it (keytool(1), "The cacerts Certificates File").
+/// The publicly known password; a keystore of certificates contains no secret (keytool(1), "The cacerts Certificates
+/// File").
 const PASSWORD: &str = "changeit";
 
 const MAGIC: u32 = 0xfeed_feed;
@@ -14,7 +15,7 @@ const VERSION: u32 = 2;
 /// The type of an entry without a private key.
 const TRUSTED: u32 = 2;
 
-/// A keystore of certificates in DER, each with its alias. None was added at any time.
+/// A keystore of DER certificates, each with its alias. Its creation times are all 0.
 pub(super) fn keystore<'c>(certificates: impl ExactSizeIterator<Item = (&'c str, &'c [u8])>) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend([MAGIC, VERSION, count(certificates.len())].map(u32::to_be_bytes).as_flattened());
@@ -34,7 +35,7 @@ pub(super) fn keystore<'c>(certificates: impl ExactSizeIterator<Item = (&'c str,
     bytes
 }
 
-/// The first certificate of a text in PEM (RFC 7468), in DER.
+/// The first certificate of a PEM text (RFC 7468), in DER.
 pub(super) fn certificate(pem: &str) -> Option<Vec<u8>> {
     let (_, text) = pem.split_once("-----BEGIN CERTIFICATE-----")?;
     let (text, _) = text.split_once("-----END CERTIFICATE-----")?;
@@ -58,7 +59,8 @@ pub(super) fn certificate(pem: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A text behind its length, as `DataOutput.writeUTF` has it; a file's name has no NUL, which would be another.
+/// A text after its length, as `DataOutput.writeUTF` encodes it. File names have no NUL, which that encodes
+/// differently.
 fn utf(bytes: &mut Vec<u8>, text: &str) {
     bytes.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
     bytes.extend(text.bytes());
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_sum_is_what_keytool_checks() {
-        // Of `keytool -importcert` and `-delete` with the storetype JKS: no entries.
+        // The digest of an empty keystore, made by `keytool -importcert` and `-delete` with the storetype JKS.
         let bytes = keystore([].into_iter());
         assert_eq!("e2686e45fb43dfa4d992dd41ceb6b21c6330d792", crate::provision::cache::hexadecimal(&bytes[12..]));
     }

@@ -1,6 +1,6 @@
-//! `rootfs.lock`: which packages, in which versions, a provisioned sysroot is made of.
+//! `rootfs.lock`: the packages of provisioned sysroots, with their versions and digests.
 //!
-//! It reads and writes text; where the file is, and when it may change, is for [`super`].
+//! It reads and writes text; [`super`] decides where the file is and when it may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -31,13 +31,14 @@ pub(crate) struct Lock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
     pub(crate) suite: Suite,
-    /// Debian's name for it.
+    /// Debian's name for the machine.
     pub(crate) architecture: String,
-    /// True if `--sysroot auto` means this one.
+    /// True if `--sysroot auto` uses this one.
     pub(crate) is_auto: bool,
-    /// The requests, each with the package that has it; an empty name if a recommended one is not available.
+    /// The requests, each with the package that satisfies it; the name is empty for a recommended package that is not
+    /// available.
     pub(crate) wants: BTreeMap<Want, String>,
-    /// The packages that these need, including themselves.
+    /// The packages of the requests, with all their dependencies.
     pub(crate) packages: Vec<Package>,
 }
 
@@ -46,12 +47,12 @@ pub(crate) struct Section {
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// Of the .deb file, in hexadecimal.
+    /// The SHA-256 digest of the .deb file, in hexadecimal.
     pub(crate) sha256: String,
 }
 
 impl Lock {
-    /// Reads the file; without one there is nothing in it.
+    /// Reads the file; a missing file is an empty lock.
     pub(super) fn read(path: &Path) -> Result<Self> {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
@@ -98,20 +99,20 @@ impl Lock {
         self.sections.iter().find(|section| section.suite == *suite && section.architecture == architecture)
     }
 
-    /// The suite that `--sysroot auto` means for this architecture, once it has meant one.
+    /// The suite that `--sysroot auto` uses for this architecture, if it has chosen one before.
     pub(crate) fn auto(&self, architecture: &str) -> Option<&Suite> {
         let auto = |section: &&Section| section.is_auto && section.architecture == architecture;
         self.sections.iter().find(auto).map(|section| &section.suite)
     }
 
-    /// Puts the section in the place of the one for the same suite and architecture.
+    /// Adds a section; it replaces the section of the same suite and architecture.
     pub(super) fn put(&mut self, section: Section) {
         self.sections.retain(|known| known.suite != section.suite || known.architecture != section.architecture);
         self.sections.push(section);
         self.sections.sort_by(|a, b| (&a.suite, &a.architecture).cmp(&(&b.suite, &b.architecture)));
     }
 
-    /// As it is written; the same lock is the same text.
+    /// The text of the lock; equal locks have equal texts.
     pub(super) fn text(&self) -> String {
         let mut text = format!("{HEAD}version = {VERSION}\n");
         for section in &self.sections {
@@ -123,13 +124,13 @@ impl Lock {
 }
 
 impl Section {
-    /// One in which nothing was asked for yet.
+    /// A section without requests.
     pub(super) fn new(suite: Suite, architecture: &str) -> Self {
         let architecture = architecture.to_owned();
         Self { suite, architecture, is_auto: false, wants: BTreeMap::new(), packages: Vec::new() }
     }
 
-    /// The packages that were asked for, each once.
+    /// The packages of the requests, each once.
     pub(super) fn asked(&self) -> BTreeSet<&str> {
         self.wants.values().map(String::as_str).filter(|name| !name.is_empty()).collect()
     }
@@ -138,7 +139,7 @@ impl Section {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// The requests that it does not satisfy.
+    /// The requests that the section does not satisfy.
     pub(super) fn lacking<'w>(&self, wants: &'w BTreeSet<Want>) -> Vec<&'w Want> {
         let has = |want: &&Want| {
             let package = self.wants.get(want);
@@ -185,13 +186,13 @@ impl Section {
     }
 }
 
-/// The part of a lock that all versions have.
+/// The part that every version of the format has.
 #[derive(Deserialize)]
 struct Version {
     version: Option<i64>,
 }
 
-/// A lock as its text says it.
+/// A lock as it is written in TOML.
 #[derive(Deserialize)]
 struct Written {
     #[serde(default)]
@@ -250,7 +251,7 @@ impl WrittenSection {
     }
 }
 
-/// Names and versions of packages become arguments of apt: they must be what Debian allows
+/// Checks a name or version before it becomes an argument of apt: it must have only the characters that Debian allows
 /// (<https://www.debian.org/doc/debian-policy/ch-controlfields.html>).
 fn checked(text: &str) -> std::result::Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.:~".contains(&byte);

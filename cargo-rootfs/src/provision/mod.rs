@@ -1,7 +1,7 @@
 //! Builds sysroots from a distribution's packages: fetches, verifies and extracts them.
 //!
-//! A lock says of which packages; the cache keeps what was made. It runs nothing of what it extracts, changes nothing
-//! of the system, and prints nothing: it tells of its [`Step`]s.
+//! A lock names the packages, and the cache keeps the sysroots. It runs no extracted program, changes nothing of the
+//! system, and prints nothing: it reports its [`Step`]s.
 
 mod apt;
 mod cache;
@@ -46,13 +46,13 @@ use lock::Section;
 use pin::{LOCK, Pin};
 use work::Work;
 
-/// A sysroot that is there.
+/// A provisioned sysroot.
 #[derive(Debug)]
 pub(crate) struct Provided {
     pub(crate) kept: Kept,
     /// The number of its packages.
     pub(crate) packages: usize,
-    /// The requests so far.
+    /// All requests that it answers.
     pub(crate) wants: BTreeSet<Want>,
 }
 
@@ -62,7 +62,7 @@ impl Provided {
     }
 }
 
-/// Gives the sysroot, made now where it is not there.
+/// Returns the sysroot of a request, and makes it if the cache lacks it.
 pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<Provided> {
     let cache = Cache::locate()?;
     let open =
@@ -70,7 +70,7 @@ pub(crate) fn provide(request: &Request, watch: &mut dyn Watch, stop: Stop<'_>) 
     provide_from(&open, &cache, request, watch, stop)
 }
 
-/// The package of the request's suite that has the first of `wants` that any has, by the index of all files.
+/// The package of the request's suite that has the first available of `wants`, by the index of all files.
 pub(crate) fn owner(
     request: &Request,
     wants: &[Want],
@@ -84,8 +84,8 @@ pub(crate) fn owner(
     Work::new(request, &cache, &open, watch, stop).package_with(wants)
 }
 
-/// The packages of this machine's own release that have these tools, as far as an index that was fetched before tells:
-/// nothing is fetched for a message.
+/// The packages of the host's own release with these tools, as far as a present index knows. Nothing is fetched for a
+/// message.
 pub(crate) fn packages_of_tools(tools: &[String], stop: Stop<'_>) -> Vec<(String, String)> {
     let Some(suite) = apt::host_suite().filter(|_| apt::missing().is_none()) else { return Vec::new() };
     let of = |tool: &String| {
@@ -104,14 +104,14 @@ pub(crate) fn packages_of_tools(tools: &[String], stop: Stop<'_>) -> Vec<(String
     tools.iter().filter_map(of).collect()
 }
 
-/// Says nothing of steps.
+/// Reports no steps.
 struct Silent;
 
 impl Watch for Silent {
     fn step(&mut self, _: Step<'_>) {}
 }
 
-/// The same from any index and cache.
+/// The same for any index and cache.
 fn provide_from(
     open: Open<'_, '_>,
     cache: &Cache,
@@ -120,7 +120,7 @@ fn provide_from(
     stop: Stop<'_>,
 ) -> Result<Provided> {
     let provided = find_or_make(open, cache, request, watch, stop);
-    // Ctrl-C has ended dpkg-deb and tar as well, and is why they failed.
+    // Ctrl-C also ends dpkg-deb and tar, so it is the cause of their failure.
     if provided.is_err() {
         stop()?;
     }
@@ -146,7 +146,7 @@ fn find_or_make(
 
     let mut work = Work::new(request, cache, open, watch, stop);
     let _guard = cache.lock(&cache::name(&known.section), &mut || work.watch.step(Step::Waiting), stop)?;
-    // Whoever had the lock may have done it all.
+    // The previous holder of the lock may have made this sysroot.
     let known = pin.read(request)?;
     let (chosen, kept) = match known.holding(request) {
         Some(section) => (section.clone(), work.have(section)?),
@@ -163,7 +163,7 @@ fn find_or_make(
     Ok(provided)
 }
 
-/// The lock of a project, where there is one.
+/// The lock of a project; empty without one.
 pub(crate) fn project_lock(pinned: &Pinned) -> Result<Lock> {
     match pinned {
         Pinned::Project(folder) => Lock::read(&folder.join(LOCK)),

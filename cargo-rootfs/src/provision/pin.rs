@@ -1,5 +1,4 @@
-//! The place where versions of a sysroot's packages are recorded: a project's lock, or the cache for a run without a
-//! project.
+//! The record of a sysroot's package versions: a project's lock, or the cache in a run without a project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,10 @@ use super::request::{Lockfile, Network, Pinned, Request};
 use super::want::Want;
 use crate::error::{Error, Result};
 
-/// The name of the lock, beside Cargo.lock.
+/// The file name of the lock, beside Cargo.lock.
 pub(super) const LOCK: &str = "rootfs.lock";
 
-/// The age up to which the answer to a request without a project is current.
+/// The maximum age of a current answer to a request without a project.
 const CURRENT: Duration = Duration::from_secs(24 * 3600);
 
 /// A lock on the disk.
@@ -33,7 +32,7 @@ impl Pin {
                 sum.update(request.suite.to_string());
                 sum.update(cache::architecture(request.machine)?);
                 for want in &request.wants {
-                    // What was found to be needed on the way is not what was asked for.
+                    // Libraries are found in the rounds; they are not part of the user's request.
                     if !matches!(want, Want::Library(_)) {
                         sum.update(format!("{want}\n"));
                     }
@@ -47,7 +46,7 @@ impl Pin {
 
     pub(super) fn read(&self, request: &Request) -> Result<Known> {
         let lock = match (Lock::read(&self.path), &request.pinned) {
-            // Nobody is asked to mend what is in the cache.
+            // A damaged lock in the cache is replaced without an error.
             (Err(_), Pinned::Nowhere) => Lock::default(),
             (lock, _) => lock?,
         };
@@ -57,7 +56,7 @@ impl Pin {
         Ok(Known { section, is_current: self.is_current(request) })
     }
 
-    /// A project's lock holds until it is renewed.
+    /// A project's lock is valid until it is renewed.
     fn is_current(&self, request: &Request) -> bool {
         if request.pinned != Pinned::Nowhere || request.may.network == Network::Unused {
             return true;
@@ -67,7 +66,7 @@ impl Pin {
     }
 
     pub(super) fn write(&self, request: &Request, section: Section, cache: &Cache) -> Result<()> {
-        // Another suite's section may have come in between.
+        // Another run may have added another suite's section.
         let mut lock = match request.pinned {
             Pinned::Project(_) => Lock::read(&self.path)?,
             Pinned::Nowhere => Lock::default(),
@@ -96,7 +95,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The section, where it answers the request as it stands.
+    /// The section, if it answers the request without a change.
     pub(super) fn holding(&self, request: &Request) -> Option<&Section> {
         let Self { section, is_current } = self;
         let holds = *is_current

@@ -1,4 +1,4 @@
-//! The choice of cached things to remove.
+//! Selects and removes cached items.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,14 +13,15 @@ use crate::error::{Error, Result};
 /// The scope of `sysroot prune`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Prune {
-    /// Everything that no run has used for this long.
+    /// All items that no run has used for this long.
     Unused(Duration),
-    /// All of it.
+    /// All items.
     All,
 }
 
 impl Cache {
-    /// Takes away what no run uses, and packages that no sysroot left is made of. Gives what went, and how much.
+    /// Removes unused sysroots, and packages that no remaining sysroot is made of. Returns the removed paths and their
+    /// size.
     pub(crate) fn prune(&self, what: Prune) -> Result<(Vec<PathBuf>, u64)> {
         let (mut removed, mut bytes) = (Vec::new(), 0);
         let mut needed = std::collections::BTreeSet::new();
@@ -36,7 +37,7 @@ impl Cache {
                 .as_ref()
                 .map_or(true, |used| rustix::fs::flock(used, FlockOperation::NonBlockingLockExclusive).is_ok());
             if goes && is_free {
-                // First from its name, so that nobody finds half of it.
+                // The rename comes first, so that no run finds a partly removed sysroot.
                 let aside = listed.folder.with_file_name(format!(
                     ".pruned-{}-{}",
                     std::process::id(),
@@ -50,7 +51,7 @@ impl Cache {
                 needed.extend(section.packages.into_iter().map(|package| package.sha256));
             }
         }
-        // Indexes are made again when they are needed; whoever uses them now holds their lock.
+        // Indexes are made again on demand. A run that uses one holds its lock.
         for folder in entries(&self.root().join("apt"))?.into_iter().chain(entries(&self.root().join("requests"))?) {
             let age =
                 fs::metadata(&folder).and_then(|it| it.modified()).ok().and_then(|it| now.duration_since(it).ok());
@@ -65,7 +66,7 @@ impl Cache {
                 removed.push(folder);
             }
         }
-        // Whoever makes a sysroot holds it, and counts on what it is made of.
+        // A run that makes a sysroot holds this lock, because it needs the unpacked packages.
         let path = self.root().join("locks").join(UNPACKED);
         let lock = File::open(path);
         let is_free = lock
@@ -74,7 +75,7 @@ impl Cache {
         for deb in entries(&self.root().join("debs"))?.into_iter().filter(|it| is_free && !is_temporary(it)) {
             let metadata = fs::symlink_metadata(&deb).map_err(|error| Error::io("read", &deb, error))?;
             let stem = deb.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            // A run that has just fetched it may be about to extract it.
+            // A run that has just fetched a package may still have to extract it.
             let age = metadata.modified().ok().and_then(|time| now.duration_since(time).ok()).unwrap_or_default();
             if !needed.contains(&stem) && (what == Prune::All || age > Duration::from_secs(3600)) {
                 fs::remove_file(&deb).map_err(|error| Error::io("remove", &deb, error))?;
@@ -160,7 +161,7 @@ mod tests {
         drop(guard);
         let (mut removed, bytes) = cache.prune(Prune::All).unwrap();
         removed.sort();
-        // The file, and the record of it: a letter, its size and time, its name and a NUL.
+        // The size of the file and of its record: a letter, size and time, the name and a NUL.
         assert_eq!((removed, bytes), (vec![temp.path().join("debs/x.deb"), folder], 5 + 22));
     }
 

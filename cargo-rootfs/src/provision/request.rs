@@ -1,4 +1,4 @@
-//! Requests to this room, and its reports on progress.
+//! Requests for sysroots, and reports on progress.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use super::want::Want;
 use crate::error::{Result, Warning};
 use crate::target::Machine;
 
-/// A sysroot that is to be had.
+/// A request for a sysroot.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) suite: Suite,
     pub(crate) machine: Machine,
     pub(crate) wants: BTreeSet<Want>,
-    /// The requests that are satisfied if any package has them.
+    /// Optional requests: satisfied if any package has them.
     pub(crate) hopes: BTreeSet<Want>,
     pub(crate) pinned: Pinned,
     pub(crate) may: May,
-    /// True if `--sysroot auto`, or no `--sysroot`, was given.
+    /// True with `--sysroot auto` or without `--sysroot`.
     pub(crate) is_auto: bool,
 }
 
@@ -31,16 +31,16 @@ impl Request {
     }
 }
 
-/// The place where versions are recorded.
+/// The place of the version record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pinned {
-    /// In `rootfs.lock` of this directory.
+    /// `rootfs.lock` in this directory.
     Project(PathBuf),
-    /// In the cache, for a day: there is no project.
+    /// In the cache, for a day: the run has no project.
     Nowhere,
 }
 
-/// The permissions that `--locked`, `--offline` and `--frozen` take away.
+/// The permissions that `--locked`, `--offline` and `--frozen` withdraw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct May {
     pub(crate) change_lock: Lockfile,
@@ -53,7 +53,7 @@ pub(crate) enum Lockfile {
     Grows,
     /// `--locked`
     Stays,
-    /// `sysroot update`: all versions are chosen anew.
+    /// `sysroot update`: all versions are chosen again.
     Renewed,
 }
 
@@ -68,38 +68,38 @@ pub(crate) enum Network {
 /// A step of the work.
 #[derive(Debug)]
 pub(crate) enum Step<'s> {
-    /// Another process makes one of the same suite.
+    /// Another process makes a sysroot of the same suite.
     Waiting,
     Updating(&'s Suite, &'static str),
-    /// In the index of all files.
+    /// The index of all files is searched.
     Searching(&'s Suite, &'static str),
-    /// So many packages.
+    /// The number of packages.
     Downloading(usize),
     Extracting(usize, &'s Suite, &'static str),
-    /// Files that this machine has no program to make, or an index that cannot be had.
+    /// A program is missing that makes files, or an index is not available.
     Lacking(&'s Warning),
-    /// Several packages have a tool, and one was taken: in words.
+    /// Several packages have a tool; this sentence names the chosen one.
     Chosen(&'s str),
     /// The lock was written.
     Locking(&'s Path),
-    /// A sysroot was chosen where nobody has named one; with the reasons.
+    /// A sysroot was chosen without a request of the user; with the reasons.
     Using(&'s str),
     /// A package of the suite and architecture has another version.
     Changed(&'s str, &'s Suite, &'s str),
 }
 
-/// Tells of steps.
+/// Receives steps.
 pub(crate) trait Watch {
     fn step(&mut self, step: Step<'_>);
 }
 
-/// Fails where it was asked to stop.
+/// Fails after an interruption.
 pub(crate) type Stop<'s> = &'s dyn Fn() -> Result<()>;
 
 /// The pause between checks for an interruption.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-/// Waits, as long as nobody asks to stop.
+/// Waits for `time`, or fails after an interruption.
 pub(super) fn pause(time: Duration, stop: Stop<'_>) -> Result<()> {
     let until = Instant::now() + time;
     loop {

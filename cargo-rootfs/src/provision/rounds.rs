@@ -1,10 +1,10 @@
-//! Rounds of provisioning: packages are added to a sysroot, or the next sysroot is tried, until nothing is short.
+//! Rounds of provisioning: adds packages to a sysroot, or tries the next candidate, until no shortage is left.
 //!
 //! # Termination
-//! Each round shrinks the first of these that it touches, and both are finite:
-//! 1. the candidates that are left: a directory that is short of something gives way to the next candidate, for good;
-//! 2. the packages of the suite that the sysroot does not have: requests to a suite only grow, packages that were
-//!    chosen stay chosen, and a round that leads to the same directory is the last.
+//! Each round shrinks one of two finite sets, and the first one never grows:
+//! 1. the remaining candidates: a directory with a shortage is replaced by the next candidate, and is not tried again;
+//! 2. the packages of the suite that the sysroot does not have: requests to a suite only grow, chosen packages stay
+//!    chosen, and a round that results in the same directory is the last.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ use crate::error::{Error, Result};
 use crate::shortage::Shortage;
 use crate::target::Target;
 
-/// Gives sysroots made of packages, and receives the steps meanwhile.
+/// Provides sysroots made of packages, and receives the steps.
 pub(crate) trait Packages: Watch {
     /// The sysroot that answers the request.
     fn provide(&mut self, request: &Request) -> Result<Provided>;
 
-    /// The package of the request's suite that has the first of `wants` that any has.
+    /// The package of the request's suite that has the first available of `wants`.
     fn owner(&mut self, request: &Request, wants: &[Want]) -> Result<Option<String>>;
 }
 
@@ -52,31 +52,31 @@ impl Packages for Distributions<'_> {
     }
 }
 
-/// The sysroot of one rootfs, round by round.
+/// The sysroot of one rootfs, over all rounds.
 pub(crate) struct Rounds {
     target: Target,
-    /// Requests to a suite that must succeed, and those that may fail.
+    /// Requests to a suite that must succeed; `hopes` may fail.
     wants: BTreeSet<Want>,
     hopes: BTreeSet<Want>,
     pinned: Pinned,
     may: May,
     is_auto: bool,
     candidates: std::vec::IntoIter<Candidate>,
-    /// Reasons against earlier candidates, for the line that names the one that was taken.
+    /// Reasons against earlier candidates, for the message that names the chosen one.
     passed_over: Vec<String>,
     current: Current,
-    /// The warnings that were given.
+    /// The warnings that have been reported.
     warned: BTreeSet<String>,
 }
 
-/// The candidate that is tried.
+/// The current candidate.
 #[derive(Default)]
 struct Current {
     directory: Utf8PathBuf,
     suite: Option<Suite>,
     /// The requests that its packages answer.
     wants: BTreeSet<Want>,
-    /// Held, so that it is not pruned.
+    /// Held to protect the sysroot from pruning.
     _kept: Option<Kept>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Start {
     pub(crate) passed_over: Vec<String>,
     pub(crate) pinned: Pinned,
     pub(crate) may: May,
-    /// True where no sysroot was named.
+    /// True if the user named no sysroot.
     pub(crate) is_auto: bool,
 }
 
@@ -108,13 +108,13 @@ impl Rounds {
         &self.current.directory
     }
 
-    /// True where no round can follow.
+    /// True if no round can follow.
     pub(crate) fn is_last(&self) -> bool {
         self.current.suite.is_none() && self.candidates.len() == 0
     }
 
-    /// Remedies shortages: a directory gives way to the next candidate, a suite adds packages. Returns whether the
-    /// directory is another one now.
+    /// Remedies shortages: replaces a directory by the next candidate, or adds packages of a suite. Returns whether the
+    /// directory has changed.
     pub(crate) fn supply(&mut self, short: &BTreeSet<Shortage>, packages: &mut dyn Packages) -> Result<bool> {
         if self.current.suite.is_some() {
             return self.hope(short.iter().filter_map(want), packages);
@@ -128,19 +128,19 @@ impl Rounds {
         Ok(true)
     }
 
-    /// Adds packages of a suite that have what may be missing. Returns whether the directory is another one now.
+    /// Adds packages of a suite with the `wishes`, if it has them. Returns whether the directory has changed.
     pub(crate) fn grant(&mut self, wishes: &BTreeSet<Shortage>, packages: &mut dyn Packages) -> Result<bool> {
         self.hope(wishes.iter().filter_map(want), packages)
     }
 
-    /// Adds packages that rules recommend to a suite. Returns whether the directory is another one now.
+    /// Adds packages of a suite that rules recommend. Returns whether the directory has changed.
     pub(crate) fn recommend(&mut self, names: &BTreeSet<String>, packages: &mut dyn Packages) -> Result<bool> {
         let wants = names.iter().cloned().map(Want::Recommended);
         let news: Vec<Want> = wants.filter(|want| !self.current.wants.contains(want)).collect();
         self.hope(news.into_iter(), packages)
     }
 
-    /// Asks the suite in use for more. Returns whether the directory is another one now.
+    /// Adds optional requests to the suite in use. Returns whether the directory has changed.
     fn hope(&mut self, hopes: impl Iterator<Item = Want>, packages: &mut dyn Packages) -> Result<bool> {
         let Some(suite) = self.current.suite.clone() else { return Ok(false) };
         let known = self.hopes.len();
@@ -179,13 +179,13 @@ impl Rounds {
         Ok(())
     }
 
-    /// The target that the sysroot is for.
+    /// The target of the sysroot.
     pub(crate) fn target(&self) -> &Target {
         &self.target
     }
 
-    /// The package of the suite in use that has the first of `wants` that any has, where an index tells it; `None` where
-    /// a directory is in use. An index that cannot be had tells nothing.
+    /// The package of the suite in use that has the first available of `wants`. `None` if a directory is in use;
+    /// `Some(None)` if no package has it, or no index is available.
     pub(crate) fn package_with(&self, wants: &[Want], packages: &mut dyn Packages) -> Option<Option<String>> {
         let request = self.request(self.current.suite.as_ref()?);
         Some(packages.owner(&request, wants).ok().flatten())
@@ -203,7 +203,7 @@ impl Rounds {
         }
     }
 
-    /// The sysroot that the suite has for all that is known by now, and the number of its packages.
+    /// The suite's sysroot for all present requests, and the number of its packages.
     fn provide(&mut self, suite: &Suite, packages: &mut dyn Packages) -> Result<(Current, usize)> {
         let Provided { kept, packages: count, wants } = packages.provide(&self.request(suite))?;
         for warning in Recipe::debian().lacks(&kept.root) {
@@ -221,7 +221,7 @@ impl Rounds {
 fn want(shortage: &Shortage) -> Option<Want> {
     match shortage {
         Shortage::Tool(name) => Some(Want::Tool(name.clone())),
-        // The interpreter is needed by its path.
+        // The shortage names an interpreter by its path.
         Shortage::Library(name) => Some(Want::Library(name.rsplit('/').next().unwrap_or(name).to_owned())),
         Shortage::Package(name) => Some(Want::Package(name.clone())),
         Shortage::Versions => None,
@@ -239,10 +239,10 @@ fn name(shortage: &Shortage) -> &str {
 mod tests {
     use super::*;
 
-    /// A suite in memory, in which the package of a thing is named after it and comes with what it depends on.
+    /// A suite in memory. Each package has the name of the thing it contains, and may have one dependency.
     #[derive(Default)]
     struct Fake {
-        /// Packages, each with the one that it depends on.
+        /// Packages, each with its dependency.
         packages: Vec<(&'static str, &'static str)>,
         /// The requests of each round.
         asked: Vec<Vec<String>>,
@@ -274,7 +274,7 @@ mod tests {
                 }
                 chosen.extend(more);
             }
-            // As the cache has it: one directory for one set of packages.
+            // As in the cache: one directory for one set of packages.
             let root = format!("/cache/{}", chosen.iter().copied().collect::<Vec<_>>().join("+"));
             Ok(Provided { kept: Kept::fake(root.into()), packages: chosen.len(), wants: all })
         }
@@ -315,7 +315,7 @@ mod tests {
             Fake { packages: vec![("app", ""), ("liba.so.1", "libb.so.1"), ("libb.so.1", "")], ..Fake::default() };
         let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
         assert_eq!(rounds.directory(), "/cache/app");
-        // The interpreter is named by its path.
+        // The shortage names the interpreter by its path.
         assert!(rounds.supply(&libraries(&["/lib/liba.so.1"]), &mut fake).unwrap());
         assert_eq!(rounds.directory(), "/cache/app+liba.so.1+libb.so.1");
         assert!(!rounds.is_last(), "packages can be added to a suite");
@@ -326,18 +326,18 @@ mod tests {
     fn a_round_that_changes_nothing_is_the_last() {
         let mut fake = Fake { packages: vec![("app", "libb.so.1"), ("libb.so.1", "")], ..Fake::default() };
         let mut rounds = start(&[SUITE], &["app"], &mut fake).unwrap();
-        // No package has it; one has it that is there.
+        // No package has the first; the second is in a package that is already installed.
         for short in ["libno.so.1", "libb.so.1"] {
             assert!(!rounds.supply(&libraries(&[short]), &mut fake).unwrap(), "{short}");
         }
         assert_eq!(fake.asked.len(), 3);
-        // The same again is not even asked for.
+        // The same shortage causes no further request.
         assert!(!rounds.supply(&libraries(&["libno.so.1"]), &mut fake).unwrap());
         assert!(!rounds.supply(&BTreeSet::from([Shortage::Versions]), &mut fake).unwrap());
         assert_eq!(fake.asked.len(), 3);
     }
 
-    /// Whatever a suite is short of, and for ever: the rounds end with its packages.
+    /// The rounds end when all packages are added, even if a shortage remains.
     #[test]
     fn rounds_are_no_more_than_packages() {
         const NAMES: [&str; 6] = ["app", "lib1", "lib2", "lib3", "lib4", "lib5"];

@@ -1,6 +1,6 @@
-//! The mirrors of a suite: the host's own ones of the distribution, or the public ones.
+//! The mirrors of a suite: the host's mirrors of the distribution, or the public ones.
 //!
-//! It turns the text of sources.list(5) files into another; reading them is for [`super::apt`].
+//! It transforms the text of sources.list(5) files; [`super::apt`] reads the files.
 
 use std::fmt::Write as _;
 
@@ -13,16 +13,16 @@ struct Entry {
     uris: Vec<String>,
     suites: Vec<String>,
     components: Vec<String>,
-    /// Fields in the deb822 spelling, as `Signed-By`; a value may have several lines.
+    /// Fields in the spelling of deb822, such as `Signed-By`; a value may have several lines.
     options: Vec<(String, String)>,
 }
 
-/// Options that decide whether and how a mirror is trusted and asked: they stay. Which architectures and languages
-/// the host takes from there is not for others.
+/// The kept options: those that decide whether and how apt trusts a mirror and sends requests to it. The host's choice
+/// of architectures and languages does not apply here.
 const KEPT: [&str; 6] = ["Signed-By", "Trusted", "Check-Valid-Until", "Valid-Until-Max", "Check-Date", "By-Hash"];
 
-/// The sources of `suite` for `machine`, as one deb822 text; `files` are the host's, each with its name, `host` its
-/// own suite. `keyring` is the distribution's, where it is installed.
+/// The sources of `suite` for `machine`, as one deb822 text. `files` are the host's, each with its name; `host` is the
+/// host's suite; `keyring` is the distribution's, if installed.
 pub(super) fn sources(
     suite: &Suite,
     machine: Machine,
@@ -41,7 +41,7 @@ pub(super) fn sources(
                 *uri = other.to_owned();
             }
         }
-        // Another suite may be signed with keys that the host's own needs not.
+        // Another suite may be signed with keys that the host's own suite does not need.
         if let Some(keyring) = keyring.filter(|_| !is_own) {
             entry.options.retain(|(key, _)| key != "Signed-By");
             entry.options.push(("Signed-By".to_owned(), keyring.to_owned()));
@@ -56,7 +56,7 @@ pub(super) fn sources(
     chosen.iter().map(written).collect::<Vec<_>>().join("\n")
 }
 
-/// The entry for `suite`, where it is one of the distribution's own archives.
+/// The entry for `suite`, if it belongs to the distribution's own archives.
 fn of_distribution(mut entry: Entry, suite: &Suite, host: Option<&Suite>) -> Option<Entry> {
     let Suite { distribution, name } = suite;
     let host = host.filter(|host| host.distribution == *distribution)?;
@@ -69,10 +69,10 @@ fn of_distribution(mut entry: Entry, suite: &Suite, host: Option<&Suite>) -> Opt
         let Some(pocket) = pocket(text, *distribution, &host.name) else { continue };
         let wanted = match pocket {
             "" => name.clone(),
-            // As it was spelled before Debian 11.
+            // The spelling before Debian 11.
             "/updates" => format!("{name}-security"),
             "-updates" | "-security" if !is_rolling(name) => format!("{name}{pocket}"),
-            // What is proposed or backported is not installed unasked, and so not here.
+            // Proposed updates and backports are opt-in, so they are left out.
             _ => continue,
         };
         if !suites.contains(&wanted) {
@@ -84,7 +84,7 @@ fn of_distribution(mut entry: Entry, suite: &Suite, host: Option<&Suite>) -> Opt
     (!entry.suites.is_empty()).then_some(entry)
 }
 
-/// The rest of a suite's name after that of the host's.
+/// The suffix of a suite's name after the host's suite name.
 fn pocket<'t>(text: &'t str, distribution: Distribution, host: &str) -> Option<&'t str> {
     let text = text.trim_end_matches('/');
     let names = std::iter::once(host).chain(distribution.aliases()).chain(["sid"]);
@@ -104,7 +104,7 @@ fn public(suite: &Suite, machine: Machine, keyring: Option<&str>) -> Vec<Entry> 
     sources.iter().map(entry).collect()
 }
 
-/// `deb [option=value ...] uri suite component ...`, one a line.
+/// `deb [option=value ...] uri suite component ...`, one entry a line.
 fn one_line(text: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     for line in text.lines() {
@@ -132,7 +132,7 @@ fn one_line(text: &str) -> Vec<Entry> {
 fn deb822(text: &str) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut fields: Vec<(String, String)> = Vec::new();
-    // An empty line ends a stanza, and so does the text.
+    // An empty line ends a stanza, and so does the end of the text.
     for line in text.lines().chain([""]) {
         if line.starts_with('#') {
             continue;
@@ -162,7 +162,7 @@ fn stanza(fields: Vec<(String, String)>) -> Option<Entry> {
     (!uris.is_empty()).then_some(Entry { uris, suites, components, options: fields })
 }
 
-/// Field names are without case: `signed-by` and `Signed-By` are one.
+/// Field names are case-insensitive: `signed-by` and `Signed-By` are the same.
 fn spelled(key: &str) -> String {
     let word = |word: &str| {
         let mut letters = word.chars();

@@ -1,6 +1,6 @@
-//! Distributions and their suites, as `--sysroot` names them, and the rows that `templates/policy/suites.toml` has of each.
+//! Distributions and their suites, as `--sysroot` names them, and their rows in `templates/policy/suites.toml`.
 //!
-//! It asks no mirror: whether a suite exists there is for apt to find out.
+//! It uses no network: apt finds out whether the mirror has a suite.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -18,7 +18,7 @@ pub(crate) enum Distribution {
     Ubuntu,
 }
 
-/// `debian:bookworm`
+/// A suite, such as `debian:bookworm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Suite {
     pub(crate) distribution: Distribution,
@@ -26,18 +26,18 @@ pub(crate) struct Suite {
     pub(crate) name: String,
 }
 
-/// One line of a distribution's sources: a mirror, and the pockets of a suite that it has.
+/// One line of a distribution's sources: a mirror, and the pockets of a suite on it.
 pub(super) struct DefaultSource {
     pub(super) mirror: &'static str,
     /// The suffixes of the suite's name.
     pub(super) pockets: Vec<&'static str>,
-    /// The end of its mirrors' names; a whole name where it begins with no dot.
+    /// The end of the host names of its mirrors; a complete name if it does not begin with a dot.
     domain: Option<&'static str>,
-    /// Empty for all that no other one has.
+    /// Empty for all architectures that no other mirror has.
     architectures: Vec<&'static str>,
 }
 
-/// Packages of every sysroot.
+/// The packages of every sysroot.
 pub(super) fn base() -> Vec<&'static str> {
     texts(data(), "base")
 }
@@ -51,7 +51,7 @@ fn data() -> &'static Fields {
 impl Distribution {
     const ALL: [Self; 2] = [Self::Debian, Self::Ubuntu];
 
-    /// As in the ID of os-release(5), and before the colon of `--sysroot`.
+    /// The ID of os-release(5), which is also the part of `--sysroot` before the colon.
     pub(crate) fn id(self) -> &'static str {
         match self {
             Self::Debian => "debian",
@@ -73,12 +73,12 @@ impl Distribution {
         (of("keyring"), of("keyring-package"))
     }
 
-    /// Components that are its own: others are somebody else's archive for it.
+    /// The components of its own archives; other components belong to third parties.
     pub(super) fn components(self) -> Vec<&'static str> {
         texts(self.row(), "components")
     }
 
-    /// The components that are free software.
+    /// The components with free software only.
     pub(super) fn free_components(self) -> Vec<&'static str> {
         texts(self.row(), "free")
     }
@@ -98,7 +98,7 @@ impl Distribution {
         items.iter().filter_map(source).collect()
     }
 
-    /// The public mirrors, for a host that has none of its own.
+    /// The public mirrors, for a host without configured ones.
     pub(super) fn default_sources(self, suite: &str, machine: Machine) -> Vec<DefaultSource> {
         let mut sources = self.sources();
         let is_for = |source: &DefaultSource| machine.debian().is_some_and(|arch| source.architectures.contains(&arch));
@@ -111,7 +111,7 @@ impl Distribution {
         sources
     }
 
-    /// The mirror that has `machine`, where `mirror` is the public one for other machines.
+    /// The mirror with `machine`, if `mirror` is the public one for other machines.
     pub(super) fn mirror_for(self, mirror: &str, machine: Machine) -> Option<&'static str> {
         let host = mirror.split_once("://")?.1.split('/').next()?;
         let is_of = |domain: &str| host == domain || (domain.starts_with('.') && host.ends_with(domain));
@@ -121,24 +121,24 @@ impl Distribution {
         (wanted.mirror != its.mirror).then_some(wanted.mirror)
     }
 
-    /// The suites of some years, by their code names: for near names, for a mirror may have others.
+    /// Code names of some years, for suggestions only: a mirror may have others.
     fn code_names(self) -> Vec<&'static str> {
         texts(self.row(), "suites")
     }
 
-    /// Names that a suite is also known by while it is the newest or the next: they move.
+    /// Names that move from suite to suite, such as the newest one and the next one.
     pub(super) fn aliases(self) -> Vec<&'static str> {
         texts(self.row(), "moving")
     }
 }
 
-/// Suites that are never released, and so have no updates beside them.
+/// Suites that are never released, and so have no pocket of updates.
 pub(super) fn is_rolling(suite: &str) -> bool {
     Distribution::ALL.into_iter().any(|distribution| texts(distribution.row(), "rolling").contains(&suite))
 }
 
 impl Suite {
-    /// `DISTRO:SUITE`
+    /// Parses `DISTRO:SUITE`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let known: Vec<_> = Distribution::ALL.iter().map(|it| it.id()).collect();
         let Some((distribution, name)) = text.split_once(':') else {
@@ -158,7 +158,7 @@ impl Suite {
         Ok(Self { distribution, name: name.to_owned() })
     }
 
-    /// The suite that was most likely meant, by this distribution or another, where there is none of this name.
+    /// The most similar known suite, of this distribution or another, if the name is unknown.
     pub(super) fn near(&self) -> Option<Self> {
         let others = Distribution::ALL.into_iter().filter(|other| *other != self.distribution);
         let mut exactly = others.filter(|other| other.code_names().contains(&self.name.as_str()));
@@ -182,7 +182,7 @@ pub(super) fn of_os_release(system: &OsRelease) -> Option<Suite> {
     let suite = |distribution, key| Some(Suite { distribution, name: system.value(key)?.to_owned() });
     match Distribution::of_id(system.ids().next()?) {
         Some(distribution) => suite(distribution, "VERSION_CODENAME"),
-        // Derivatives that say which of Ubuntu's suites they are built on have its mirrors among their sources.
+        // Derivatives that name their Ubuntu suite have its mirrors among their sources.
         None if system.ids().any(|id| id == Distribution::Ubuntu.id()) => {
             suite(Distribution::Ubuntu, "UBUNTU_CODENAME")
         }
@@ -201,7 +201,7 @@ mod tests {
             ("debian:noble", Some("ubuntu:noble")),
             ("ubuntu:trixie", Some("debian:trixie")),
             ("debian:stabel", Some("debian:stable")),
-            // It is one, and the mirror has it no more.
+            // This suite exists, but the mirror has it no more.
             ("debian:buster", None),
             ("ubuntu:zzzzzz", None),
         ] {

@@ -1,4 +1,4 @@
-//! The whole of it without a network: sysroots made of packages that a directory has, in the place of apt.
+//! Provisioning without a network: sysroots made of packages in a directory instead of apt's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -59,12 +59,12 @@ impl Deb {
     }
 }
 
-/// A mirror with the packages of every sysroot, empty, and a few more.
+/// A mirror with the packages of every sysroot, which are empty, and a few more.
 struct Mirror {
     debs: RefCell<Vec<Deb>>,
     is_fetched: Cell<bool>,
     has_contents: Cell<bool>,
-    /// The requests that it received.
+    /// The received requests.
     asked: RefCell<Vec<String>>,
     said: RefCell<Vec<String>>,
     cache: tempfile::TempDir,
@@ -89,7 +89,7 @@ impl Mirror {
         self.asked.borrow_mut().push(what.into());
     }
 
-    /// A sysroot with `wants` on arm64, of a project whose lock is in the mirror's directory.
+    /// Makes a sysroot with `wants` on arm64, for a project whose lock is in the mirror's directory.
     fn provide(&self, wants: &[Want], may: May) -> Result<Provided> {
         let request = Request {
             suite: Suite::parse("debian:bookworm").unwrap(),
@@ -117,7 +117,7 @@ impl Mirror {
     }
 }
 
-/// Keeps what is said of choices.
+/// Records the messages about choices.
 struct Choices<'m>(&'m RefCell<Vec<String>>);
 
 impl Watch for Choices<'_> {
@@ -207,7 +207,7 @@ fn tool(name: &str) -> Want {
     Want::Tool(name.to_owned())
 }
 
-/// Packages are unpacked by Debian's own tools.
+/// Packages are unpacked with Debian's own tools.
 #[allow(clippy::print_stderr)]
 fn is_debian() -> bool {
     let is_debian = apt::missing().is_none();
@@ -256,12 +256,12 @@ fn what_is_pinned_stays_until_it_is_renewed() {
     let error = mirror.provide(&[Want::Package("own-data".to_owned())], LOCKED).unwrap_err().to_string();
     assert!(error.contains("would have to change") && mirror.lock() == before, "{error}");
 
-    // Only what is new is fetched.
+    // Only new packages are fetched.
     mirror.asked();
     mirror.provide(&[Want::Package("own-data".to_owned())], May::default()).unwrap();
     assert_eq!(mirror.asked(), ["1 packages"]);
 
-    // The mirror goes on, and no longer has what the lock pins.
+    // The mirror is updated and no longer has the version in the lock.
     mirror.debs.borrow_mut().iter_mut().filter(|deb| deb.name == "libapp1").for_each(|deb| deb.version = "2");
     fs::remove_dir_all(mirror.cache.path().join("debs")).unwrap();
     fs::remove_dir_all(mirror.cache.path().join("unpacked")).unwrap();
@@ -273,7 +273,7 @@ fn what_is_pinned_stays_until_it_is_renewed() {
     assert_eq!(fs::read_to_string(made.kept.root.join("usr/lib/libapp.so.1")).unwrap(), "libapp1 2\n");
 }
 
-/// A package of the tool's name has another file, as Debian's `sendmail` and `uwsgi` have.
+/// The package with the tool's name does not contain the tool, as with Debian's `sendmail` and `uwsgi`.
 #[test]
 fn a_package_of_the_tools_name_is_taken_only_if_it_has_the_tool() {
     if !is_debian() {
@@ -289,7 +289,7 @@ fn a_package_of_the_tools_name_is_taken_only_if_it_has_the_tool() {
     let made = mirror.provide(&[tool("mailer"), tool("game")], May::default()).unwrap();
     assert!(made.kept.root.join("usr/sbin/mailer").exists());
     assert!(mirror.lock().contains("\"mailer\" = \"own-mta\""), "{}", mirror.lock());
-    // The layout says that it is in no PATH.
+    // The layout reports that the tool is in no directory of PATH.
     assert!(mirror.lock().contains("\"game\" = \"game\""), "{}", mirror.lock());
     let error = mirror.provide(&[tool("server")], May::default()).unwrap_err();
     assert!(error.to_string().contains("`server` has no such file"), "{error}");

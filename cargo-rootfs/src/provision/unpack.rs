@@ -1,6 +1,6 @@
-//! From the file of a package to a directory of the cache, once for all sysroots that it is part of.
+//! Unpacks the file of a package into a directory of the cache, once for all sysroots.
 //!
-//! dpkg-deb and tar unpack it; none of its scripts is kept, let alone run.
+//! dpkg-deb and tar unpack it. Its scripts are neither kept nor run.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 /// Set-user-ID and set-group-ID (inode(7)).
 const SET_ID: u32 = 0o6000;
 
-/// Unpacks `debs`, as many at once as there are cores; which error is told does not depend on who was first.
+/// Unpacks `debs`, as many at once as there are cores. The reported error is that of the first failed package in order,
+/// independent of timing.
 pub(super) fn unpack(cache: &Cache, architecture: &str, debs: &[(&Package, PathBuf)], stop: Stop<'_>) -> Result<()> {
     let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -35,7 +36,7 @@ pub(super) fn unpack(cache: &Cache, architecture: &str, debs: &[(&Package, PathB
                     let Some((package, deb)) = debs.get(index) else { return };
                     if let Err(error) = one(cache, architecture, package, deb) {
                         is_over.store(true, Ordering::Relaxed);
-                        // Who receives it outlives this thread.
+                        // The receiver outlives this thread.
                         let _ = send.send((index, error));
                     }
                 }
@@ -62,7 +63,7 @@ fn one(cache: &Cache, architecture: &str, package: &Package, deb: &Path) -> Resu
     match filled {
         Ok(()) => cache.keep_unpacked(staging, package, architecture),
         Err(error) => {
-            // What packages' directories do not let their owner remove, at least by himself.
+            // A package may have directories that forbid their owner to remove files.
             let _ = super::folder::remove(staging.path());
             Err(error)
         }
@@ -73,7 +74,7 @@ fn fill(cache: &Cache, architecture: &str, deb: &Path, staging: &Path) -> Result
     let failed = |error: std::io::Error| cache.unwritable(staging, error);
     let (root, control) = (staging.join(FILES), staging.join(CONTROL));
     fs::create_dir(&root).map_err(failed)?;
-    // Where packages still have /bin/x, it lands in /usr/bin.
+    // A file in /bin of a package gets into /usr/bin.
     Recipe::debian().before(&root, architecture).map_err(failed)?;
     let names = files(cache, deb, &root)?;
     let records = duct::cmd("dpkg-deb", [OsStr::new("--control"), deb.as_os_str(), control.as_os_str()]);
@@ -96,15 +97,15 @@ fn has_set_id(root: &Path, names: &[u8]) -> bool {
     })
 }
 
-/// The real path of `path` in the root, through the links of a merged /usr.
+/// The real path of `path` in the root, through the symlinks of a merged /usr.
 fn real(root: &Path, path: &str) -> Option<String> {
     let path = root.join(path);
     let folder = path.parent()?.canonicalize().ok()?.join(path.file_name()?);
     Some(format!("/{}", folder.strip_prefix(root.canonicalize().ok()?).ok()?.to_str()?))
 }
 
-/// Lines of dpkg's statoverride, `user group mode path`, of what `tar --list --verbose --numeric-owner` says of set-ID
-/// files: `-rwsr-xr-x 0/0  71912 2022-11-12 08:00 ./bin/su`.
+/// Lines of dpkg's statoverride, `user group mode path`, for the set-ID files in the output of `tar --list --verbose
+/// --numeric-owner`: `-rwsr-xr-x 0/0  71912 2022-11-12 08:00 ./bin/su`.
 fn owners(listed: &[u8], real: &dyn Fn(&str) -> Option<String>) -> String {
     let mut lines = String::new();
     for line in String::from_utf8_lossy(listed).lines() {
@@ -124,7 +125,7 @@ fn owners(listed: &[u8], real: &dyn Fn(&str) -> Option<String>) -> String {
     lines
 }
 
-/// The mode of a file, as `-rwsr-xr-x` has it; `None` where it is no file, or without set-ID bits.
+/// The mode of a file from text such as `-rwsr-xr-x`; `None` if it is no file, or has no set-ID bits.
 fn set_id_mode(text: &str) -> Option<u32> {
     let bits = text.strip_prefix('-')?;
     let bit = |(at, letter): (usize, char)| {
@@ -136,7 +137,8 @@ fn set_id_mode(text: &str) -> Option<u32> {
     (mode & SET_ID != 0).then_some(mode)
 }
 
-/// `dpkg-deb --extract` would put directories in the place of the links of a merged /usr. Gives the names.
+/// Extracts the files, and returns their names. `dpkg-deb --extract` is not used: it would replace the symlinks of a
+/// merged /usr by directories.
 fn files(cache: &Cache, deb: &Path, root: &Path) -> Result<Vec<u8>> {
     let archive = duct::cmd("dpkg-deb", [OsStr::new("--fsys-tarfile"), deb.as_os_str()]);
     let words = [
@@ -175,7 +177,7 @@ fn run(cache: &Cache, deb: &Path, command: duct::Expression) -> Result<Vec<u8>> 
     Err(said.lines().take(4).fold(error, |error, line| error.detail(line.to_owned())))
 }
 
-/// The names that tar prints, as dpkg keeps them: absolute, the root as `/.`, directories without a slash.
+/// The names that tar prints, in the format of dpkg: absolute, the root as `/.`, directories without a trailing slash.
 fn list(names: &[u8]) -> Vec<u8> {
     let mut list = Vec::new();
     for name in names.split(|byte| *byte == b'\n').filter(|name| !name.is_empty()) {

@@ -1,11 +1,11 @@
-//! Newer versions of what a project's lock pins.
+//! Updates the versions in a project's lock.
 
 use super::request::{May, Pinned, Request, Step, Stop, Watch};
 use super::{project_lock, provide};
 use crate::error::{Error, Result};
 use crate::target::Machine;
 
-/// Chooses the packages of all sysroots of a project anew, and makes these sysroots.
+/// Chooses the packages of all sysroots of a project again, and makes these sysroots.
 pub(crate) fn update(pinned: &Pinned, may: May, watch: &mut dyn Watch, stop: Stop<'_>) -> Result<()> {
     let lock = project_lock(pinned)?;
     if lock.sections.is_empty() {

@@ -1,7 +1,7 @@
-//! The things that a sysroot is to have, and the packages that may have them.
+//! Requests of a sysroot, and the packages that may satisfy them.
 //!
-//! Nothing here asks a package index: it gives candidates, the likeliest first, and [`super::apt`] knows which exist. Of the
-//! index of all files it reads the lines that it is given.
+//! It queries no package index: it returns candidates, the likeliest first, and [`super::apt`] knows which exist. It
+//! parses given lines of the index of all files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,21 +11,21 @@ use super::repair::Recipe;
 use crate::packages::{self, known_owner};
 use crate::target::Machine;
 
-/// One thing that a sysroot is to have.
+/// One requested thing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Want {
-    /// By name or absolute path.
+    /// A tool, by name or absolute path.
     Tool(String),
-    /// By soname.
+    /// A library, by soname.
     Library(String),
-    /// By its own name.
+    /// A package, by name.
     Package(String),
-    /// A package that belongs with others and is there where the suite has it, as a rule of `--runtime` says.
+    /// A package that a rule of `--runtime` recommends; it is added if the suite has it.
     Recommended(String),
 }
 
 impl Want {
-    /// The names of the tables that a lock has them in.
+    /// The names of the tables in a lock.
     pub(super) const KINDS: [&'static str; 4] = ["tools", "libraries", "with-packages", "recommended"];
 
     pub(super) fn kind(&self) -> &'static str {
@@ -47,7 +47,7 @@ impl Want {
         }
     }
 
-    /// Returns whether it may stay unsatisfied.
+    /// Returns whether it is optional.
     pub(crate) fn is_recommended(&self) -> bool {
         matches!(self, Self::Recommended(_))
     }
@@ -73,7 +73,7 @@ impl Want {
         Places { want: self, choices, finders }
     }
 
-    /// Returns whether a file of this path, without a leading slash, satisfies it.
+    /// Returns whether a file with this path, without a leading slash, satisfies the request.
     fn is_at(&self, path: &str) -> bool {
         let Some((folder, file)) = path.rsplit_once('/') else { return false };
         let merged = folder.strip_prefix("usr/").unwrap_or(folder);
@@ -81,7 +81,7 @@ impl Want {
             Self::Package(_) | Self::Recommended(_) => false,
             Self::Tool(tool) if tool.starts_with('/') => is_same(path, tool),
             Self::Tool(tool) => file == tool && matches!(merged, "bin" | "sbin"),
-            // Plugins of the same name lie deeper.
+            // Plugins with the same name are in subdirectories.
             Self::Library(soname) => {
                 let multiarch =
                     merged.strip_prefix("lib/").is_some_and(|arch| !arch.contains('/') && arch.contains("-linux-"));
@@ -90,13 +90,14 @@ impl Want {
         }
     }
 
-    /// The package of this machine that has the tool. Another release may have it elsewhere, so it is the last guess.
+    /// The host's package with the tool. It is the last guess: another release may have the tool in another package.
     pub(super) fn host_owner(&self, machine: Machine) -> Option<String> {
         let Self::Tool(tool) = self else { return None };
         packages::of_tool(file_name(tool), machine).map(|owner| without_architecture(&owner))
     }
 
-    /// Packages that may have it, the likeliest first. That of a tool is proved once its files are there.
+    /// Packages that may satisfy it, the likeliest first. A guess for a tool is checked once the package's files are
+    /// present.
     pub(super) fn candidates(&self, machine: Machine) -> Vec<String> {
         let mut names = match self {
             Self::Package(name) | Self::Recommended(name) => vec![name.clone()],
@@ -110,7 +111,7 @@ impl Want {
                 owner.map(|owner| without_architecture(&owner)).into_iter().chain(by_policy(soname)).collect()
             }
         };
-        // Rebuilt for 64-bit time, a library's package got another name (Debian 13, Ubuntu 24.04).
+        // The 64-bit time transition renamed packages of libraries (Debian 13, Ubuntu 24.04).
         if matches!(self, Self::Library(_)) {
             let renamed: Vec<String> = names.iter().map(|name| format!("{name}t64")).collect();
             names.extend(renamed);
@@ -122,23 +123,23 @@ impl Want {
     }
 }
 
-/// The answer of the index of all files to a want.
+/// The answer of the index of all files to a request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    /// Packages that have it, the best first.
+    /// Packages with the file, the best first.
     pub(super) packages: BTreeSet<Owner>,
-    /// Files that are not it and named like it, each with its package, such as `ctags.emacs`.
+    /// Other files with a similar name, each with its package, such as `ctags.emacs`.
     pub(super) like: BTreeSet<(String, String)>,
 }
 
-/// A package that has a file, in the order of preference.
+/// A package with the file, in the order of preference.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owner {
-    /// 0 for the file itself, else the place among the choices of its alternatives.
+    /// 0 for the file itself, else the position among the choices of its alternatives.
     choice: usize,
-    /// `golang-go` before `gccgo-go` for `go`: it begins like the tool.
+    /// Prefers a package name that begins like the tool: `golang-go` before `gccgo-go` for `go`.
     begins_otherwise: bool,
-    /// The least special one: `postfix` before `postfix-ldap`.
+    /// Prefers the least special package: `postfix` before `postfix-ldap`.
     length: usize,
     pub(super) package: String,
 }
@@ -150,7 +151,7 @@ impl Owner {
     }
 }
 
-/// The paths at which a package may have the request: itself, or the destination of an alternative.
+/// The paths at which a package may have the request: its own, or the targets of an alternative.
 pub(super) struct Places<'w> {
     want: &'w Want,
     choices: Vec<String>,
@@ -163,7 +164,7 @@ impl Places<'_> {
         self.finders.iter().any(|finder| finder.find(line).is_some())
     }
 
-    /// Notes what a line says: `usr/bin/rg   utils/ripgrep,universe/utils/other`.
+    /// Records the contents of a line: `usr/bin/rg   utils/ripgrep,universe/utils/other`.
     pub(super) fn note(&self, line: &str, owners: &mut Owners) {
         let Some((path, packages)) = line.trim_end().rsplit_once([' ', '\t']) else { return };
         let path = path.trim_end();
@@ -177,7 +178,7 @@ impl Places<'_> {
         }
     }
 
-    /// True for a tool whose name only goes on: `ctags.emacs`, `uwsgi-core`, `lastlog2`.
+    /// True for a tool whose name begins with the requested one: `ctags.emacs`, `uwsgi-core`, `lastlog2`.
     fn is_like(&self, path: &str) -> bool {
         let Want::Tool(tool) = self.want else { return false };
         let (Some((folder, file)), name) = (path.rsplit_once('/'), file_name(tool)) else { return false };
@@ -188,10 +189,10 @@ impl Places<'_> {
     }
 }
 
-/// The directories of tools that need no path.
+/// The directories of tools that are found without a path.
 const TOOL_FOLDERS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
 
-/// Returns whether a path of an index, without a leading slash, is `path` in a merged /usr.
+/// Returns whether `listed`, a path of an index without a leading slash, is `path` in a merged /usr.
 fn is_same(listed: &str, path: &str) -> bool {
     let merged = |path: &str| path.strip_prefix("usr/").unwrap_or(path).to_owned();
     merged(listed) == merged(path.trim_start_matches('/'))
@@ -211,8 +212,8 @@ impl fmt::Display for Want {
     }
 }
 
-/// The names of a library's package by its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in `libgtk-3-0`,
-/// `libbfd-2.40.so` in `libbfd-2.40` (<https://www.debian.org/doc/debian-policy/ch-sharedlibs.html>).
+/// The possible names of a library's package, from its soname: `libssl.so.3` is in `libssl3`, `libgtk-3.so.0` in
+/// `libgtk-3-0`, `libbfd-2.40.so` in `libbfd-2.40` (<https://www.debian.org/doc/debian-policy/ch-sharedlibs.html>).
 fn by_policy(soname: &str) -> Vec<String> {
     if let Some(known) = known_owner("libraries", soname) {
         return vec![known.to_owned()];
@@ -229,7 +230,7 @@ fn without_architecture(package: &str) -> String {
     package.split(':').next().unwrap_or(package).to_owned()
 }
 
-/// As Debian allows it: it becomes an argument of apt.
+/// Returns whether Debian allows this name; it becomes an argument of apt.
 pub(super) fn is_package_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
     name.len() > 1 && name.as_bytes()[0].is_ascii_alphanumeric() && name.bytes().all(plain)

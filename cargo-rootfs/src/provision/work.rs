@@ -1,4 +1,4 @@
-//! The work of one call under the suite's lock: choose packages, fetch them, unpack them, make the sysroot.
+//! The work of one request under the suite's lock: choose packages, fetch them, unpack them, make the sysroot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::wording::and_more;
 
-/// The number of files that are named in an error because their names are like that of an absent tool.
+/// The number of files that an error names because their names resemble a missing tool.
 const LIKE: usize = 4;
 
-/// The number of packages that are named besides the one that was taken.
+/// The number of packages that a message names besides the chosen one.
 const OTHERS: usize = 4;
 
-/// The work of one call, under the suite's lock.
+/// The work of one request, under the suite's lock.
 pub(super) struct Work<'w, 'i> {
     request: &'w Request,
     cache: &'w Cache,
@@ -44,7 +44,7 @@ impl<'w, 'i> Work<'w, 'i> {
         Self { request, cache, open, apt: None, watch, stop }
     }
 
-    /// A section that answers the request, and its sysroot. The package of a tool is one that has the file.
+    /// Returns a section that answers the request, and its sysroot. A tool's package is one that contains the file.
     pub(super) fn choose_and_have(&mut self, section: &Section) -> Result<(Section, Kept)> {
         let chosen = self.choose(section, &BTreeSet::new())?;
         let kept = self.have(&chosen)?;
@@ -52,13 +52,13 @@ impl<'w, 'i> Work<'w, 'i> {
         if refuted.is_empty() {
             return Ok((chosen, kept));
         }
-        // A name or a table has misled: the index of all files knows, and it is asked once.
+        // A guess by name or table was wrong. The index of all files is exact, so one more round is enough.
         let chosen = self.choose(section, &refuted)?;
         let kept = self.have(&chosen)?;
         Ok((chosen, kept))
     }
 
-    /// A section that answers the request: pinned packages stay pinned. Guesses that are `refuted` are not made again.
+    /// Chooses the packages of the request: pinned packages stay pinned, and `refuted` guesses are not repeated.
     fn choose(&mut self, section: &Section, refuted: &BTreeSet<Want>) -> Result<Section> {
         let Request { suite, may, hopes, .. } = self.request;
         let renewed = may.change_lock == Lockfile::Renewed || self.request.pinned == Pinned::Nowhere;
@@ -80,7 +80,7 @@ impl<'w, 'i> Work<'w, 'i> {
             asked.map(str::to_owned).chain(pinned).collect()
         };
         let resolved = match self.apt()?.resolve(&specs(&chosen)) {
-            // What is only recommended may be in conflict with what is needed.
+            // A recommended package may conflict with a required one.
             Err(_) if hopes.iter().any(Want::is_recommended) => {
                 let recommended = hopes.iter().filter(|hope| hope.is_recommended());
                 chosen.wants.extend(recommended.map(|hope| (hope.clone(), String::new())));
@@ -96,7 +96,8 @@ impl<'w, 'i> Work<'w, 'i> {
         Ok(chosen)
     }
 
-    /// Finds the package of each of `wants`; one error lists all that have none. Of `hopes` that is no failure.
+    /// Finds the package of each of `wants`; one error lists all without a package. A missing one of `hopes` is no
+    /// error.
     fn find_packages(
         &mut self,
         section: &mut Section,
@@ -109,7 +110,7 @@ impl<'w, 'i> Work<'w, 'i> {
         let names: BTreeSet<&String> = all.iter().flat_map(|(_, candidates)| candidates).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
         let known = match self.apt()?.known(&names) {
-            // Of a damaged index nothing can be known; it is had again.
+            // The index is damaged, so it is fetched again.
             Err(_) if self.request.may.network == Network::Used => {
                 (self.stop)()?;
                 self.apt()?.forget();
@@ -130,7 +131,7 @@ impl<'w, 'i> Work<'w, 'i> {
         let unknown: Vec<&Want> =
             all.iter().filter(|(want, candidates)| is_unknown(want, candidates)).map(|(want, _)| *want).collect();
         let owners = self.owners(&unknown)?;
-        // A package that is named, or pinned, is the one that is meant.
+        // A named or pinned package is preferred.
         let named = wants.iter().filter(|want| matches!(want, Want::Package(_))).map(|want| want.name().to_owned());
         let meant: BTreeSet<String> =
             named.chain(section.packages.iter().map(|package| package.name.clone())).collect();
@@ -144,7 +145,7 @@ impl<'w, 'i> Work<'w, 'i> {
                     Some(name) => Some(name),
                     None => self.host_owner(want)?,
                 },
-                // Where the tool lies in no PATH, the layout says so.
+                // The layout reports a tool that is in no directory of PATH.
                 None if !is_named_like => guess(candidates),
                 None => None,
             };
@@ -162,7 +163,7 @@ impl<'w, 'i> Work<'w, 'i> {
         Error::all(errors)
     }
 
-    /// The package that has the first of `wants` that any has, by the index of all files.
+    /// The package with the first available of `wants`, by the index of all files.
     pub(super) fn package_with(&mut self, wants: &[Want]) -> Result<Option<String>> {
         self.index(Age::Any)?;
         let owners = self.owners(&wants.iter().collect::<Vec<_>>())?;
@@ -170,7 +171,7 @@ impl<'w, 'i> Work<'w, 'i> {
         Ok(found.map(|owner| owner.package.clone()))
     }
 
-    /// The package of `owners` that is taken: one of `meant`, else the best one, which a line says.
+    /// Chooses a package of `owners`: one of `meant`, else the best one, which a message reports.
     fn owner(&mut self, want: &Want, owners: &Owners, meant: &BTreeSet<String>) -> Option<String> {
         let best = owners.packages.first()?;
         if let Some(owner) = owners.packages.iter().find(|owner| meant.contains(&owner.package)) {
@@ -187,14 +188,14 @@ impl<'w, 'i> Work<'w, 'i> {
         Some(best.package.clone())
     }
 
-    /// The package of this machine that has a tool, where no index knew one and the suite has that package.
+    /// The host's package with a tool, if no index knows the tool and the suite has that package.
     fn host_owner(&mut self, want: &Want) -> Result<Option<String>> {
         let Some(name) = want.host_owner(self.request.machine) else { return Ok(None) };
         Ok(self.apt()?.known(&[name])?.pop())
     }
 
-    /// The owners of those of `wants` that names did not tell, by the indexes of all files. They are large: the one of
-    /// scripts is only asked for where the other did not tell.
+    /// The owners of those of `wants` that no name reveals, by the indexes of all files. They are large: the index of
+    /// packages for all architectures is fetched only if the first one is not enough.
     fn owners(&mut self, wants: &[&Want]) -> Result<BTreeMap<Want, Owners>> {
         let mut found: BTreeMap<Want, Owners> = BTreeMap::new();
         for contents in [Contents::Architecture, Contents::All] {
@@ -214,7 +215,7 @@ impl<'w, 'i> Work<'w, 'i> {
                 self.watch.step(Step::Searching(suite, if contents == Contents::All { "all" } else { architecture }));
                 if let Err(error) = self.apt()?.update_contents(contents) {
                     (self.stop)()?;
-                    // Packages that names tell are proved by their files, so the run goes on without it.
+                    // The run continues without the index: guesses by name are checked by their files.
                     let details = error.details().iter().take(1).map(|line| format!("\n  {line}"));
                     let message = format!("{}{}", error.message(), details.collect::<String>());
                     let warning =
@@ -251,10 +252,10 @@ impl<'w, 'i> Work<'w, 'i> {
         }
     }
 
-    /// The sysroot of `section`.
+    /// Returns the sysroot of `section`.
     pub(super) fn have(&mut self, section: &Section) -> Result<Kept> {
         let (cache, key) = (self.cache, Cache::key(section, &repair::key()));
-        // Whoever had the lock may have made it.
+        // The previous holder of the lock may have made it.
         if let Some(kept) = cache.sysroot(&key) {
             return Ok(kept);
         }
@@ -274,14 +275,14 @@ impl<'w, 'i> Work<'w, 'i> {
         let staging = cache.staging(&cache::name(section))?;
         let filled = compose::compose(cache, section, &unpacked, &staging.path().join("root"), self.stop);
         if let Err(error) = filled {
-            // What packages' directories do not let their owner remove, at least by himself.
+            // A package may have directories that forbid their owner to remove files.
             let _ = super::folder::remove(staging.path());
             return Err(error);
         }
         cache.keep_sysroot(staging, &key, section)
     }
 
-    /// The files of these packages, in their order.
+    /// The files of these packages, in the same order.
     fn debs<'p>(&mut self, packages: &[&'p lock::Package]) -> Result<Vec<(&'p lock::Package, PathBuf)>> {
         let cache = self.cache;
         let lacking: Vec<_> = packages.iter().copied().filter(|package| cache.deb(package).is_none()).collect();
@@ -290,12 +291,12 @@ impl<'w, 'i> Work<'w, 'i> {
                 return Err(self.offline(lacking.iter().map(|package| package.spec()).collect()));
             }
             (self.stop)()?;
-            // apt fetches what its index has.
+            // apt fetches only packages that its index has.
             self.index(Age::Any)?;
             self.watch.step(Step::Downloading(lacking.len()));
             if self.download(&lacking).is_err() {
                 (self.stop)()?;
-                // The index may be of yesterday, and the packages of today.
+                // The mirror may have newer packages than the index.
                 self.apt = None;
                 self.index(Age::Newest)?;
                 let left: Vec<_> = lacking.into_iter().filter(|package| cache.deb(package).is_none()).collect();
@@ -332,7 +333,7 @@ impl<'w, 'i> Work<'w, 'i> {
         Ok(self.apt.as_deref().expect("it was just put there"))
     }
 
-    /// Has an index of this age at the most, where the network may be used.
+    /// Fetches the index if it is older than `age` and the network may be used.
     fn index(&mut self, age: Age) -> Result<()> {
         let Request { suite, machine, may, .. } = self.request;
         let architecture = cache::architecture(*machine)?;
@@ -362,7 +363,7 @@ impl<'w, 'i> Work<'w, 'i> {
     }
 }
 
-/// The tools of a section that its sysroot does not have.
+/// The tools of a section that its sysroot lacks.
 fn refuted(kept: &Kept, section: &Section) -> Result<BTreeSet<Want>> {
     let mut view = Sysroot::open(&kept.root)?;
     let mut lacks = |want: &&Want| {
@@ -375,7 +376,7 @@ fn refuted(kept: &Kept, section: &Section) -> Result<BTreeSet<Want>> {
     Ok(section.wants.keys().filter(|want| lacks(want)).cloned().collect())
 }
 
-/// The greatest age of an index.
+/// The maximum age of an index.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     Any,

@@ -1,9 +1,9 @@
-//! Readers of the texts that apt's programs print.
+//! Parsers of the output of apt's programs.
 
 use super::super::lock::Package;
 use crate::error::{Error, Result};
 
-/// The names in the output of `apt-cache policy` that have a version to take.
+/// The packages in the output of `apt-cache policy` that have a candidate version.
 pub(super) fn with_candidate(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut name = None;
@@ -19,7 +19,7 @@ pub(super) fn with_candidate(text: &str) -> Vec<String> {
     names
 }
 
-/// `'http://...' name_version_arch.deb 1234 SHA256:abc`, as `--print-uris` has it.
+/// Parses a line of `--print-uris`: `'http://...' name_version_arch.deb 1234 SHA256:abc`.
 pub(super) fn resolved(line: &str) -> Result<Package> {
     let not_understood = || Error::failed("cannot understand what apt prints").detail(line.to_owned());
     let rest = line.strip_prefix('\'').and_then(|rest| rest.split_once("' ")).ok_or_else(not_understood)?.1;
@@ -31,7 +31,7 @@ pub(super) fn resolved(line: &str) -> Result<Package> {
     };
     let sha256 = digest.and_then(|digest| digest.strip_prefix("SHA256:")).filter(|digest| digest.len() == 64);
     let sha256 = sha256.ok_or_else(not_understood)?;
-    // Of a file's name, an epoch's colon is the one character that is not as it is (apt's `QuoteString`).
+    // In a file name, apt escapes only the colon of an epoch (apt's `QuoteString`).
     let version = version.replace("%3a", ":").replace("%3A", ":");
     Ok(Package { name: name.to_owned(), version, sha256: sha256.to_owned() })
 }

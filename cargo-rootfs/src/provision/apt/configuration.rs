@@ -1,4 +1,4 @@
-//! Configuration of apt: a state of its own, the host's sources, proxies and certificates, and no hook of the host.
+//! apt's configuration: a separate state, the host's sources, proxies and certificates, and none of the host's hooks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// The paths of the host's sources (sources.list(5)).
 const SOURCES: (&str, &str) = ("/etc/apt/sources.list", "/etc/apt/sources.list.d");
 
-/// The texts of the host's sources.list(5) files, by name. Where they are, its apt is configured to say.
+/// The texts of the host's sources.list(5) files, by name. The host's apt configuration names their places.
 pub(super) fn host_sources() -> Result<Vec<(String, String)>> {
     let words = ["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"];
     let said = duct::cmd("apt-config", words).stdin_null().stderr_null().unchecked().read().unwrap_or_default();
@@ -18,7 +18,7 @@ pub(super) fn host_sources() -> Result<Vec<(String, String)>> {
     };
     let mut files = vec![place("LIST", SOURCES.0)];
     let parts = fs::read_dir(place("PARTS", SOURCES.1)).into_iter().flatten().flatten().map(|entry| entry.path());
-    // As apt reads them: by name, and only those that end so.
+    // apt reads the files in the order of their names, and only those with these extensions.
     let ends = |path: &PathBuf| path.extension().is_some_and(|end| end == "list" || end == "sources");
     let mut parts: Vec<_> = parts.filter(ends).collect();
     parts.sort();
@@ -34,14 +34,14 @@ pub(super) fn host_sources() -> Result<Vec<(String, String)>> {
     Ok(texts)
 }
 
-/// The host's proxies and certificates stay; its hooks, pins and further indexes do not (apt.conf(5)).
+/// Keeps the host's proxies and certificates, and drops its hooks, pins and further indexes (apt.conf(5)).
 pub(super) fn configuration(folder: &Path, architecture: &str) -> Result<String> {
     let folder = folder.to_str().filter(|text| !text.contains(['"', '\n', ';']));
     let folder = folder.ok_or_else(|| {
         Error::failed("the cache directory's path cannot be written in apt's configuration")
             .help("name another directory: export CARGO_ROOTFS_CACHE=DIR")
     })?;
-    // Without root there is nobody to change to; with it, `_apt` may not enter root's cache directory.
+    // Without root, apt cannot change to another user; with root, `_apt` may not enter root's cache directory.
     Ok(format!(
         "Dir::State \"{folder}\";\nDir::State::lists \"{folder}/lists\";\nDir::State::status \"/dev/null\";\n\
          Dir::State::extended_states \"{folder}/extended_states\";\n\
@@ -68,7 +68,8 @@ pub(super) fn configuration(folder: &Path, architecture: &str) -> Result<String>
     ))
 }
 
-/// One kind of index, as apt.conf(5) has it: of nothing but what `fallback_of` names where a mirror has none of that.
+/// One kind of index, as apt.conf(5) describes it. With `fallback_of`, apt fetches it only if the mirror lacks that
+/// index.
 fn index_of_files(name: &str, key: &str, fallback_of: &str) -> String {
     let fallback = if fallback_of.is_empty() { String::new() } else { format!("Fallback-Of \"{fallback_of}\";\n") };
     let identifier = if fallback_of.is_empty() { name } else { fallback_of };

@@ -1,7 +1,7 @@
-//! apt, with a state of its own: it knows which packages there are, what they need, and fetches them.
+//! Runs apt with a separate state: finds packages, resolves their dependencies and fetches them.
 //!
-//! It verifies every signature and digest. Nothing is installed: the system's own apt and dpkg are not touched,
-//! no hook and no maintainer script runs, and no right of root is needed.
+//! apt verifies every signature and digest. Nothing is installed: the system's apt and dpkg stay unchanged, no hook or
+//! maintainer script runs, and root's rights are not needed.
 
 mod answers;
 mod configuration;
@@ -35,15 +35,15 @@ use crate::error::{Error, Result};
 use crate::programs;
 use crate::target::Machine;
 
-/// The program that reads apt's own files, however they are compressed.
+/// The program that reads apt's own files in any compression.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// An index of all files, as apt's configuration names it here. It is large, and so not always asked for.
+/// An index of all files, by its name in this configuration. It is large, so it is fetched only on demand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Contents {
-    /// Of packages for the architecture.
+    /// Files of packages for one architecture.
     Architecture,
-    /// Of those for all of them: scripts, and three times as much documentation.
+    /// Files of packages for all architectures: scripts, and three times as much documentation.
     All,
 }
 
@@ -55,7 +55,7 @@ impl Contents {
         }
     }
 
-    /// The configuration that makes apt fetch it, and the substitute for a mirror that has none.
+    /// The configuration that makes apt fetch it, and a fallback for mirrors without it.
     fn enabled(self) -> Vec<String> {
         let fallback = (self == Self::Architecture).then_some(FALLBACK);
         let targets = std::iter::once(self.name()).chain(fallback);
@@ -63,23 +63,23 @@ impl Contents {
     }
 }
 
-/// Ubuntu's index of files, one for all components; packages for all architectures are in it (apt-file(1)).
+/// Ubuntu's index of files: one for all components, with the packages for all architectures (apt-file(1)).
 const FALLBACK: &str = "Contents-deb-legacy";
 
-/// The age up to which an index is current, if nothing else is configured.
+/// The maximum age of a current index.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// The file that says when the index of packages was fetched.
+/// The file whose modification time says when the index of packages was fetched.
 const UPDATED: &str = "updated";
 
-/// The pauses before each attempt at a mirror that answers with halves of an update; their number is the number of
-/// attempts.
+/// The pauses before each attempt to update from a mirror that is itself in the middle of an update; their number is
+/// the number of attempts.
 const TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
 
-/// The time that a mirror may send nothing of any package; apt itself waits longer than that for each.
+/// The time limit for a mirror that sends no byte of any package; apt alone waits longer for each request.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// One suite for one machine.
+/// apt for one suite and one machine.
 pub(super) struct Apt<'s> {
     suite: Suite,
     machine: Machine,
@@ -93,7 +93,7 @@ pub(crate) fn host_suite() -> Option<Suite> {
     suite::of_os_release(&OsRelease::host())
 }
 
-/// The reason for which apt cannot be used here; `None` if it can.
+/// The program without which apt cannot be used here; `None` if all are installed.
 pub(crate) fn missing() -> Option<&'static str> {
     ["apt-get", "apt-cache", "dpkg-deb"].into_iter().find(|program| !is_program(program))
 }
@@ -103,7 +103,7 @@ pub(super) fn is_program(name: &str) -> bool {
 }
 
 impl<'s> Apt<'s> {
-    /// Its directory is made in `cache`; the lock of the suite must be held.
+    /// Makes its directory in `cache`. The caller must hold the lock of the suite.
     pub(super) fn open(cache: &Cache, suite: &Suite, machine: Machine, stop: Stop<'s>) -> Result<Self> {
         let architecture = super::cache::architecture(machine)?;
         if let Some(program) = missing() {
@@ -115,7 +115,7 @@ impl<'s> Apt<'s> {
         let host = host_suite();
         let files = host_sources()?;
         let text = sources::sources(suite, machine, host.as_ref(), &files, installed);
-        // Without a key there is nothing to verify with, and apt would say so in worse words.
+        // Without a key apt cannot verify anything, and its own message does not name the missing package.
         if installed.is_none()
             && !text.contains("Signed-By:")
             && host.as_ref().is_none_or(|host| host.distribution != suite.distribution)
@@ -143,7 +143,7 @@ impl<'s> Apt<'s> {
         self.machine.debian().unwrap_or_default()
     }
 
-    /// The age of an index, if it exists; `mark` is the file that records it.
+    /// The age of an index, if it exists; `mark` is the file that records its time.
     fn age(&self, mark: &str) -> Option<Duration> {
         let updated = fs::metadata(self.folder.join(mark)).ok()?.modified().ok()?;
         SystemTime::now().duration_since(updated).ok()
@@ -175,12 +175,12 @@ impl Index for Apt<'_> {
         self.age(UPDATED).is_some_and(|age| age < FRESH)
     }
 
-    /// Retries an index that was caught in the middle of a mirror's own update.
+    /// Retries an update that met the mirror in the middle of its own update.
     fn update(&self) -> Result<()> {
         let mut last = None;
         for time in TRIES {
             pause(time, self.stop)?;
-            // By itself it takes what it could not fetch for a warning.
+            // Without this option, apt only warns about files that it could not fetch.
             let output =
                 self.run("apt-get", ["-q", "-o", "APT::Update::Error-Mode=any", "update"].map(String::from))?;
             if output.status.success() {
@@ -192,7 +192,7 @@ impl Index for Apt<'_> {
             if !again {
                 break;
             }
-            // What it has of the index belongs to two states of the mirror, or is damaged.
+            // The present index is damaged, or mixes two states of the mirror.
             self.forget();
         }
         let said = last.unwrap_or_default();
@@ -256,7 +256,7 @@ impl Index for Apt<'_> {
                     Err(error) => return Err(Error::io("read", file, error)),
                 }
                 for (places, owners) in places.iter().zip(&mut owners) {
-                    // Of a few hundred megabytes hardly a line has a name that is looked for.
+                    // Of a few hundred megabytes, hardly a line contains a searched name.
                     if places.may_be_in(&line) {
                         places.note(&String::from_utf8_lossy(&line), owners);
                     }
@@ -267,7 +267,7 @@ impl Index for Apt<'_> {
     }
 
     fn resolve(&self, specs: &[String]) -> Result<Vec<Package>> {
-        // The digest that a lock has, and no other.
+        // Only SHA256: the lock records this digest.
         let options = ["-qq", "--print-uris", "-o", "Acquire::ForceHash=SHA256", "install", "--"].map(String::from);
         let output = self.run("apt-get", options.into_iter().chain(specs.iter().cloned()))?;
         if !output.status.success() {
@@ -308,7 +308,7 @@ impl Index for Apt<'_> {
     }
 }
 
-/// Keeps those of `packages` that have come whole.
+/// Moves the completely downloaded files of `packages` into the cache.
 pub(super) fn keep_downloads(cache: &Cache, folder: &Path, packages: &[&Package]) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(|error| Error::io("read", folder, error))?.flatten() {
         let file = entry.path();

@@ -1,4 +1,4 @@
-//! Runs of apt's programs: to their end, until they are asked to stop, or until a mirror has sent nothing for too long.
+//! Runs apt's programs until they end, an interruption arrives, or a mirror sends nothing for too long.
 
 use std::cell::Cell;
 use std::fs;
@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal};
 use super::super::request::{Stop, TICK};
 use crate::error::{Error, Result};
 
-/// A directory that is filled from a mirror. apt gives up on each request after a while, and then makes the next: with
-/// many packages, and a mirror that takes requests and does not answer, that would be hours.
+/// A directory that is filled from a mirror. apt has a time limit for each request only: with many packages, and a
+/// mirror that accepts requests but sends nothing, it would run for hours.
 pub(super) struct Growth<'f> {
     folder: &'f Path,
     limit: Duration,
-    /// The number of bytes so far, and the time of the last change.
+    /// The number of bytes, and the time of their last change.
     last: Cell<(u64, Instant)>,
 }
 
@@ -26,7 +26,7 @@ impl<'f> Growth<'f> {
         Self { folder, limit, last: Cell::new((0, Instant::now())) }
     }
 
-    /// Fails where nothing has come for too long.
+    /// Fails if no byte has arrived within the limit.
     pub(super) fn goes_on(&self) -> Result<()> {
         let files = fs::read_dir(self.folder).into_iter().flatten().flatten();
         let bytes = files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum();
@@ -42,10 +42,10 @@ impl<'f> Growth<'f> {
     }
 }
 
-/// Runs it to its end, or until it was asked to stop.
+/// Runs the command until it ends or an interruption arrives.
 pub(super) fn run(command: duct::Expression, program: &str, stop: Stop<'_>) -> Result<Output> {
     let failed = |error| Error::io("run", program, error);
-    // A group of its own: apt's methods, which wait for a mirror, do not end with apt.
+    // A separate process group: apt's methods wait for a mirror and do not end together with apt.
     let command = command.before_spawn(|command| {
         command.process_group(0);
         Ok(())
@@ -88,7 +88,7 @@ mod tests {
             0 => Ok(()),
             _ => Err(Error::interrupted()),
         };
-        // It would not return before the last of those that write to its outputs.
+        // Waiting for the command includes waiting for the last process that holds its outputs.
         let folder = tempfile::tempdir().unwrap();
         let script = duct::cmd("sh", ["-c", "(sleep 60; echo >ended) & wait"]).dir(folder.path());
         let stopped = run(script, "sh", &stop).unwrap_err();

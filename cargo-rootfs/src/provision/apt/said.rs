@@ -1,4 +1,4 @@
-//! Messages of an apt that failed, and the reasons behind them.
+//! Messages of a failed apt, and their causes.
 
 use std::process::Output;
 
@@ -7,9 +7,9 @@ use crate::error::Error;
 /// The messages of a failed apt.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// Its errors and warnings, as they are, without a mark.
+    /// Its errors and warnings, without their prefix.
     lines: Vec<String>,
-    /// The reasons for failed fetches, which for a release are not in an error's text.
+    /// The causes of failed fetches; for a Release file, the error itself does not contain the cause.
     reasons: Vec<String>,
 }
 
@@ -25,24 +25,24 @@ impl Said {
             match marked.map(str::trim) {
                 Some(line) if lines.iter().any(|known| known == line) => {}
                 Some(line) => lines.push(line.to_owned()),
-                // What goes on with the line before it.
+                // A continuation of the previous line.
                 None => lines.last_mut().filter(|_| line.starts_with(' ')).into_iter().for_each(|last| {
                     last.push(' ');
                     last.push_str(line.trim());
                 }),
             }
         }
-        // What it did with all of it is no news.
+        // The summary adds no information.
         lines.retain(|line| {
             !line.starts_with("Some index files failed") && !line.starts_with("Unable to fetch some archives")
         });
-        // `Err:2 http://m bookworm Release`, and below it why.
+        // `Err:2 http://m bookworm Release`, with the cause on the next line.
         let pairs = progress.lines().zip(progress.lines().skip(1));
         let reasons = pairs.filter(|(line, why)| line.starts_with("Err:") && why.starts_with(' '));
         Self { lines, reasons: reasons.map(|(_, why)| why.trim().to_owned()).collect() }
     }
 
-    /// The reason for which the mirror cannot be reached, if that is the failure.
+    /// The cause if the mirror cannot be reached.
     fn unreachable(&self) -> Option<&str> {
         let words = [
             "Temporary failure resolving",
@@ -51,7 +51,7 @@ impl Said {
             "Cannot initiate the connection",
             "Network is unreachable",
             "connection timed out",
-            // Of one that takes a request, and then says nothing until apt has asked often enough.
+            // The mirror accepts the request and sends nothing until apt's last attempt has failed.
             "Connection failed",
             "Connection timed out",
             "Unable to connect",
@@ -64,7 +64,7 @@ impl Said {
         self.lines.iter().any(|line| words.iter().any(|word| line.contains(word)))
     }
 
-    /// Returns whether the mirror was caught between two states.
+    /// Returns whether the mirror was in the middle of an update.
     pub(super) fn is_halfway(&self) -> bool {
         self.says(&[
             "Hash Sum mismatch",
@@ -77,12 +77,12 @@ impl Said {
         ])
     }
 
-    /// Returns whether the apt of a killed run is still running: among all runs this one has the suite's lock.
+    /// Returns whether the apt of a killed run is still running: this run holds the suite's lock, so no other run does.
     pub(super) fn is_held(&self) -> bool {
         self.says(&["Could not get lock"])
     }
 
-    /// A package's name and the version of it that is not there.
+    /// The name and version of a package whose version is no longer available.
     pub(super) fn gone(&self) -> Option<(&str, &str)> {
         self.lines.iter().find_map(|line| {
             // Version '1.0' for 'bash' was not found
@@ -92,7 +92,7 @@ impl Said {
         })
     }
 
-    /// The name of a package that there is not.
+    /// The name of an unknown package.
     pub(super) fn unknown(&self) -> Option<&str> {
         self.lines.iter().find_map(|line| line.strip_prefix("Unable to locate package "))
     }
@@ -101,12 +101,12 @@ impl Said {
         self.says(&["does not have a Release file", "no longer has a Release file"])
     }
 
-    /// In words of ours where the reason is known, with apt's own below.
+    /// The error with a known cause in this program's words, and apt's messages as details.
     pub(super) fn error(&self, what: &str) -> Error {
         let (why, help) = if self.says(&["No space left on device", "enough free space"]) {
             ("the disk is full", Some("make room: cargo rootfs sysroot prune --all"))
         } else if self.unreachable().is_some() {
-            // A release that could not be fetched is to apt one that is not there.
+            // apt reports a Release file that it could not fetch as a missing one.
             ("the mirror cannot be reached", Some("use only what is there: --offline"))
         } else if self.says(&[
             "NO_PUBKEY",

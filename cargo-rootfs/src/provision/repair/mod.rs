@@ -1,6 +1,6 @@
-//! Files that maintainer scripts would have made: an interpreter of the rows in `templates/repair/`.
+//! Makes the files that maintainer scripts would have made: an interpreter of the rows in `templates/repair/`.
 //!
-//! No script is executed. A file that is there already stays as it is.
+//! It executes no script. An existing file stays unchanged.
 
 mod row;
 mod staged;
@@ -19,26 +19,26 @@ use crate::rows::{Fields, embedded, table, texts};
 use row::{Form, Kind, Row};
 use staged::Staged;
 
-/// The data, which is part of the key of every sysroot.
+/// The rows; they are part of every sysroot's cache key.
 const DATA: &str = concat!(
     include_str!("../../../templates/repair/debian.toml"),
     include_str!("../../../templates/repair/alternatives.toml"),
     include_str!("../../../templates/repair/plugins.toml")
 );
 
-/// The directory that links of alternatives lead through (update-alternatives(1)).
+/// The directory through which symlinks of alternatives lead (update-alternatives(1)).
 const ALTERNATIVES: &str = "/etc/alternatives";
 
-/// The mode of a file that is made.
+/// The mode of a new file.
 const READABLE: u32 = 0o644;
 
-/// The data, read.
+/// The parsed rows.
 pub(super) struct Recipe {
     fields: Fields,
     rows: Vec<Row>,
 }
 
-/// The data, and the programs of this machine that it has: all that a repaired sysroot depends on besides its packages.
+/// The rows, and the host programs that they use: everything besides the packages on which a repaired sysroot depends.
 pub(super) fn key() -> String {
     let recipe = Recipe::debian();
     let runs = recipe.of(Kind::Run).filter(|row| super::apt::is_program(&row.program));
@@ -57,7 +57,7 @@ impl Recipe {
         Self { fields, rows }
     }
 
-    /// Before extraction: the links of a merged /usr.
+    /// Before extraction: makes the symlinks of a merged /usr.
     pub(super) fn before(&self, root: &Path, architecture: &str) -> io::Result<()> {
         let also = table(&self.fields, "merged-for").into_iter().flat_map(|table| texts(table, architecture));
         for name in texts(&self.fields, "merged").into_iter().chain(also) {
@@ -67,7 +67,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// After extraction: each row, for each of its names and of the architectures that it has a place for.
+    /// After extraction: applies each row, for each of its names and of its architectures.
     pub(super) fn after(&self, root: &Path) -> io::Result<()> {
         let root = Staged::open(root)?;
         let triplets = root.triplets()?;
@@ -85,7 +85,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Programs that this machine lacked to make files of the sysroot at `root`.
+    /// Warns of programs that this machine lacks to make files of the sysroot at `root`.
     pub(super) fn lacks(&self, root: &Path) -> Vec<Warning> {
         let Ok(root) = Staged::open(root) else { return Vec::new() };
         let is_lacking = |row: &&Row| {
@@ -99,7 +99,7 @@ impl Recipe {
         self.of(Kind::Run).filter(is_lacking).map(warning).collect()
     }
 
-    /// Files that have set-ID bits now because scripts set them, and their modes.
+    /// Files whose set-ID bits a row has set, with their modes.
     pub(super) fn set_id_files(&self, root: &Path) -> Vec<(String, u32)> {
         let Ok(root) = Staged::open(root) else { return Vec::new() };
         let of = |entry: Entry<'_>| {
@@ -109,7 +109,7 @@ impl Recipe {
         self.of(Kind::Mode).flat_map(|row| entries(row, &[])).filter_map(of).collect()
     }
 
-    /// The possible targets of the link at `path`, the first existing one first.
+    /// The possible targets of the symlink at `path`, in order of preference.
     pub(super) fn choices(&self, path: &str) -> Vec<String> {
         let entries = self.of(Kind::Alternative).flat_map(|row| match row.names.is_empty() {
             true => vec![Entry { row, name: None, triplet: None }],
@@ -146,7 +146,7 @@ impl Entry<'_> {
         self.with_stars(text, &[])
     }
 
-    /// The same with what the stars of a pattern stood for.
+    /// Fills in the placeholders, including the matched stars of a pattern.
     fn with_stars(&self, text: &str, stars: &[String]) -> String {
         fill(text, |placeholder| match placeholder {
             "name" => self.name,
@@ -155,7 +155,7 @@ impl Entry<'_> {
         })
     }
 
-    /// The first of its choices that is there.
+    /// The first existing one of its choices.
     fn chosen(&self, root: &Staged) -> Option<String> {
         self.row.first_of.iter().map(|choice| self.text(choice)).find(|choice| root.exists(choice))
     }
@@ -169,7 +169,7 @@ fn alternative(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
     let path = entry.text(&entry.row.path);
     let Some(chosen) = entry.chosen(root).filter(|_| !root.is_there(&path)) else { return Ok(()) };
     let name = path.rsplit('/').next().unwrap_or(&path);
-    // As the alternatives of libraries for several architectures are named.
+    // The naming scheme of alternatives of libraries for several architectures.
     let name = entry.triplet.map_or_else(|| name.to_owned(), |triplet| format!("{name}-{triplet}"));
     let via = format!("{ALTERNATIVES}/{name}");
     root.link(&via, &chosen)?;
@@ -196,7 +196,7 @@ fn copy(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
 fn link(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
     if let Some(chosen) = entry.chosen(root) {
         let path = entry.text(&entry.row.path);
-        // Beside it, by name alone.
+        // A target in the same directory is named without its directory.
         let near = chosen.rsplit_once('/').filter(|(at, _)| path.rsplit_once('/').is_some_and(|it| it.0 == *at));
         root.link(&path, near.map_or(&*chosen, |(_, name)| name))?;
     }
@@ -213,7 +213,7 @@ fn link(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The number behind `before` at the beginning of a line; phpenmod(8) takes 20 where there is none.
+/// The number after `before` at the beginning of a line; without one 20, as in phpenmod(8).
 fn number(bytes: &[u8], before: &str) -> String {
     let text = String::from_utf8_lossy(bytes);
     let number = text.lines().find_map(|line| line.strip_prefix(before)).unwrap_or_default();
@@ -268,7 +268,8 @@ fn join(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
     root.write(&path, &joined, READABLE)
 }
 
-/// The program sees copies alone: no link of a package leads it out of the root, and it writes nothing there.
+/// Runs a program of the host on copies: no symlink of a package can lead it out of the root, and it writes nothing
+/// there.
 fn run(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
     let path = entry.text(&entry.row.path);
     let files = entry.found(root)?;
@@ -284,7 +285,7 @@ fn run(root: &Staged, entry: &Entry<'_>) -> io::Result<()> {
         fs::write(copy, root.read(&file)?)?;
     }
     let program = duct::cmd(&entry.row.program, [copies.path()]).stdin_null().stdout_null().stderr_null();
-    // Where it is not installed, or fails, `lacks` says so.
+    // `lacks` reports a missing program.
     let _ = program.env("LC_ALL", "C").unchecked().run();
     for name in &entry.row.makes {
         if let Ok(bytes) = fs::read(copies.path().join(name)) {

@@ -1,9 +1,9 @@
-//! One row of repair, from TOML.
+//! Parses one row of repair from TOML.
 
 use crate::glob::{Glob, unknown_placeholder};
 use crate::rows::{self, Datum, Fields, Problem, Reader, Value};
 
-/// The kinds of rows, in the order in which they are applied: each may use what an earlier one made.
+/// The kinds of rows, in the order of their application: a row may use results of earlier ones.
 pub(super) const KINDS: [(&str, Kind, &[&str]); 7] = [
     ("alternative", Kind::Alternative, &["path", "names", "first-of"]),
     ("copy", Kind::Copy, &["path", "from", "replace"]),
@@ -17,23 +17,23 @@ pub(super) const KINDS: [(&str, Kind, &[&str]); 7] = [
 /// The operation of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A link through /etc/alternatives to the first of `first-of` that is there.
+    /// A symlink through /etc/alternatives to the first existing one of `first-of`.
     Alternative,
     /// A copy of each file `from`, with words replaced.
     Copy,
-    /// A link to the first of `first-of`, or one to each file `from`.
+    /// A symlink to the first existing one of `first-of`, or one symlink to each file `from`.
     Link,
-    /// A file of parts, each of which is there if another file is.
+    /// A file made of parts; each part is included if another file exists.
     Text,
-    /// All files `from` in one.
+    /// All files `from` in one file.
     Join,
-    /// The files that a program of this machine makes of copies of the files `from`.
+    /// The files that a program of the host makes from copies of the files `from`.
     Run,
     /// The mode of a file.
     Mode,
 }
 
-/// A row. `templates/README.md` has the meaning of each key.
+/// A row. `templates/README.md` explains each key.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) kind: Kind,
@@ -42,7 +42,7 @@ pub(super) struct Row {
     pub(super) first_of: Vec<String>,
     pub(super) from: String,
     pub(super) condition: String,
-    /// Words and what takes their places, or files and the parts that stand for them; sorted.
+    /// Words and their replacements, or files and the parts that they enable; sorted.
     pub(super) pairs: Vec<(String, String)>,
     pub(super) number: String,
     pub(super) directory: String,
@@ -55,13 +55,13 @@ pub(super) struct Row {
     pub(super) releases: Vec<String>,
 }
 
-/// The form of joined files.
+/// The format of joined files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Form {
-    /// One after the other.
+    /// The contents one after the other.
     #[default]
     Lines,
-    /// A keystore of Java, of certificates.
+    /// A Java keystore of the certificates.
     Jks,
 }
 
@@ -69,7 +69,7 @@ fn is_placeholder(name: &str) -> bool {
     matches!(name, "triplet" | "name" | "number" | "file") || matches!(name.as_bytes(), [b'1'..=b'9'])
 }
 
-/// Reads the rows of a document, those of one kind after the other.
+/// Reads the rows of a document, grouped by kind.
 pub(super) fn read(fields: &Fields) -> Result<Vec<Row>, Vec<Problem>> {
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for (word, kind, keys) in KINDS {

@@ -1,4 +1,5 @@
-//! A root that is being made: every path, every absolute or `..` symlink, resolves inside it, for reading and for writing.
+//! A root that is being made: every path, and every absolute or `..` symlink, resolves inside it, for reading and for
+//! writing.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -29,17 +30,17 @@ impl Staged {
         rustix::fs::openat2(&self.handle, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// Returns whether there is anything at `path`, links followed.
+    /// Returns whether `path` exists after following symlinks.
     pub(super) fn exists(&self, path: &str) -> bool {
         self.at(path, OFlags::PATH).is_ok()
     }
 
-    /// Returns whether there is anything at `path`, including a link that leads nowhere.
+    /// Returns whether `path` exists, also as a dangling symlink.
     pub(super) fn is_there(&self, path: &str) -> bool {
         self.at(path, OFlags::PATH | OFlags::NOFOLLOW).is_ok()
     }
 
-    /// The permission bits of a regular file that is no link.
+    /// The permission bits of a regular file; `None` for a symlink.
     pub(super) fn mode(&self, path: &str) -> Option<u32> {
         let stat = rustix::fs::fstat(self.at(path, OFlags::PATH | OFlags::NOFOLLOW).ok()?).ok()?;
         (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(stat.st_mode & 0o7777)
@@ -51,10 +52,10 @@ impl Staged {
         Ok(bytes)
     }
 
-    /// The files that a pattern matches, sorted, with what its stars stood for; none of an empty one.
+    /// The files that match a pattern, sorted, each with the matched stars; empty for an empty pattern.
     pub(super) fn found(&self, pattern: &str) -> io::Result<Vec<(String, Vec<String>)>> {
         let mut found = Vec::new();
-        // A view remembers what it saw, and rows change it.
+        // A view caches its answers, and rows change the tree.
         let mut view = Sysroot::open(&self.path).map_err(io::Error::other)?;
         for glob in Glob::parse(pattern).unwrap_or_default() {
             for path in view.expand(&glob) {
@@ -66,7 +67,7 @@ impl Staged {
         Ok(found)
     }
 
-    /// The directories of /usr/lib for one architecture each.
+    /// The directories of /usr/lib that belong to one architecture each.
     pub(super) fn triplets(&self) -> io::Result<Vec<String>> {
         let mut view = Sysroot::open(&self.path).map_err(io::Error::other)?;
         let names = view.names(&RootfsPath::root().join(b"usr/lib"));
@@ -74,13 +75,13 @@ impl Staged {
         Ok(names.filter(|name| name.contains("-linux-gnu")).collect())
     }
 
-    /// The release's name (os-release(5)).
+    /// The release's code name (os-release(5)).
     pub(super) fn codename(&self) -> Option<String> {
         let text = String::from_utf8(self.read("/usr/lib/os-release").ok()?).ok()?;
         OsRelease::new(text).value("VERSION_CODENAME").map(str::to_owned)
     }
 
-    /// Makes a link, unless something is there.
+    /// Makes a symlink, unless `path` exists.
     pub(super) fn link(&self, path: &str, target: &str) -> io::Result<()> {
         if self.is_there(path) {
             return Ok(());
@@ -89,13 +90,13 @@ impl Staged {
         Ok(rustix::fs::symlinkat(target, directory, name)?)
     }
 
-    /// Writes a file in the place of what is there. What was there has other names, in the cache and in other sysroots.
+    /// Replaces a file. The old one must not be written to: it has hard links in the cache and in other sysroots.
     pub(super) fn write(&self, path: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
         let (directory, name) = self.place(path)?;
         self.replace(&directory, name, bytes, mode)
     }
 
-    /// Gives a regular file, where it is there, this mode.
+    /// Sets the mode of a regular file, if it exists.
     pub(super) fn set_mode(&self, path: &str, mode: u32) -> io::Result<()> {
         if self.mode(path).is_none() {
             return Ok(());
@@ -114,7 +115,7 @@ impl Staged {
         Ok(rustix::fs::renameat(directory, &staged, directory, name)?)
     }
 
-    /// The directory that `path` is in, made where it is not there, and the name in it.
+    /// Opens the directory of `path`, and makes it if missing; also returns the name in it.
     fn place<'p>(&self, path: &'p str) -> io::Result<(OwnedFd, &'p str)> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         match self.at(parent, OFlags::PATH | OFlags::DIRECTORY) {

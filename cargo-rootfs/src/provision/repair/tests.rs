@@ -14,7 +14,7 @@ fn inside(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-/// Each row is read, and says whatever its kind needs.
+/// Each row parses, and has the keys that its kind needs.
 #[test]
 fn every_table_of_the_recipe_is_understood() {
     let fields = embedded(DATA);
@@ -38,7 +38,7 @@ fn every_table_of_the_recipe_is_understood() {
     }
 }
 
-/// A fault of a row is reported.
+/// A faulty row is reported.
 #[test]
 fn what_no_row_can_be_is_said() {
     for (text, said) in [
@@ -98,7 +98,7 @@ fn what_scripts_would_have_made_is_there() {
     Recipe::debian().after(root).unwrap();
 }
 
-/// A root with these files, in which scripts' work was done.
+/// A root with these files, to which the rows have been applied.
 fn repaired(recipe: &Recipe, files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (path, text) in files {
@@ -228,7 +228,7 @@ fn modes_are_set_where_scripts_of_the_release_set_them() {
     }
 }
 
-/// A link that leads out of the root is one inside it.
+/// A symlink that leads out of the root is resolved inside it.
 #[test]
 fn links_of_packages_lead_nowhere_out_of_the_root() {
     let outside = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ fn links_of_packages_lead_nowhere_out_of_the_root() {
     assert!(inside(root.path(), outside.path().to_str().unwrap()).join("passwd").is_file());
 }
 
-/// A program of this machine is given copies, and what it makes is put into the root.
+/// A program of the host gets copies, and its results are put into the root.
 #[test]
 fn a_program_of_this_machine_makes_files_of_copies() {
     let recipe =
