@@ -122,7 +122,7 @@ impl Diff {
     }
 }
 
-/// Compares two sides. Reads contents only if kind, size and digest do not decide.
+/// Compares two sides. Reads the contents of two files only if their sizes are equal.
 pub(crate) fn compare(old: &Side, new: &Side) -> Result<Diff> {
     let totals = (!old.is_lock && !new.is_lock).then(|| Totals {
         size: (old.size, new.size),
