@@ -1,7 +1,7 @@
-//! Applies layers, or one archive, to a tree: whiteouts, links, and names that no archive should have.
+//! Applies layers, or one archive, to a tree: whiteouts, links, and invalid names.
 //!
-//! Nothing leads out of the tree. What a strict loader refuses is noted as an [`Oddity`], and passed over where it cannot
-//! be read safely; judging is for [`crate::verify`].
+//! No entry leaves the tree. An [`Oddity`] records each thing that a strict loader refuses; entries that cannot be read
+//! safely are skipped. [`crate::verify`] judges the oddities.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,46 +16,46 @@ use super::member::{Member, MemberKind, Members, malformed};
 use super::tree::{Found, Node, NodeKind, Place, Tree};
 use crate::path::RootfsPath;
 
-/// Something in an archive that some loader refuses.
+/// A defect of an archive that some loader refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Oddity {
-    /// The name begins with a slash. It is read as if it did not.
+    /// The name begins with a slash, which is ignored.
     Absolute,
-    /// The name holds `..`. The entry is passed over.
+    /// The name contains `..`. The entry is skipped.
     LeadsUp,
-    /// The target of a hard link holds `..`. The entry is passed over.
+    /// The target of a hard link contains `..`. The entry is skipped.
     LinkLeadsOut,
-    /// The target of a hard link is not there. The entry is passed over.
+    /// The target of a hard link does not exist. The entry is skipped.
     LinkToNothing,
     /// The target of a hard link is in another layer.
     LinkAcrossLayers,
     /// A hard link has a size.
     LinkWithSize,
-    /// A directory on the way is a symlink, which is followed inside of the tree.
+    /// A parent directory is a symlink, which is followed inside the tree.
     ThroughLink,
-    /// Something on the way is no directory. The entry is passed over.
+    /// A parent is not a directory. The entry is skipped.
     NotInDirectory,
-    /// A directory on the way is not in the layer.
+    /// A parent directory is not in the layer.
     ParentNotInLayer,
-    /// The layer, or the archive, has the name more than once. The last one counts.
+    /// The layer or archive has the name more than once. The last entry counts.
     Twice,
-    /// A device, FIFO or socket. It is listed, never made.
+    /// A device, FIFO or socket. It is listed but never made.
     Special,
     /// A directory of another file system, which is not read.
     Mount,
 }
 
 impl Oddity {
-    /// True where the entry is not in the tree.
+    /// True if the entry is not in the tree.
     pub(crate) fn is_passed_over(self) -> bool {
         matches!(self, Self::LeadsUp | Self::LinkLeadsOut | Self::LinkToNothing | Self::NotInDirectory)
     }
 }
 
-/// The oddities of a kind in one layer.
+/// The oddities of one kind in one layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Met {
-    /// The first few names.
+    /// The first names.
     pub(crate) names: Vec<String>,
     pub(crate) count: usize,
 }
@@ -63,23 +63,23 @@ pub(crate) struct Met {
 /// Oddities by layer and kind.
 pub(crate) type Oddities = BTreeMap<(usize, Oddity), Met>;
 
-/// Names of one kind that are kept.
+/// The number of kept names of each kind.
 const NAMES: usize = 3;
 
-/// A tree that is being read.
+/// A tree during reading.
 pub(super) struct Reading<'l> {
     pub(super) tree: Tree,
     pub(super) oddities: Oddities,
     limits: &'l Limits,
     stop: &'l AtomicBool,
-    /// Names mean whiteouts.
+    /// True if names may be whiteouts.
     is_layered: bool,
     layer: usize,
     /// The names of the current layer.
     seen: FxHashSet<RootfsPath>,
-    /// Bytes of names so far.
+    /// The total length of the names, in bytes.
     names: usize,
-    /// Bytes of files of the host so far, on their disk and by their sizes.
+    /// The total size of host files: their blocks on the disk, and their lengths.
     packed: u64,
     plain: u64,
     spool: Option<(Arc<File>, u64)>,
@@ -102,8 +102,8 @@ impl<'l> Reading<'l> {
         }
     }
 
-    /// Applies one archive. Its contents stay where they are, in `source` from an offset on, or else go to a temporary
-    /// file. Gives the reader back at its end.
+    /// Applies one archive, and returns its reader at the end. File contents stay in `source` from an offset on, or are
+    /// written to a temporary file.
     pub(super) fn archive<R: Read>(&mut self, reader: R, source: Option<(Arc<File>, u64)>) -> io::Result<R> {
         self.seen.clear();
         let mut members = Members::new(reader);
@@ -114,7 +114,7 @@ impl<'l> Reading<'l> {
         members.drain()
     }
 
-    /// The tree, in which there is a root directory in any case.
+    /// The tree; a missing root directory is added.
     pub(super) fn finish(mut self) -> (Tree, Oddities) {
         if self.tree.get(&RootfsPath::root()).is_none() {
             self.tree.insert(RootfsPath::root(), directory(0));
@@ -186,18 +186,19 @@ impl<'l> Reading<'l> {
         Ok(())
     }
 
-    /// Takes `path` for a deletion where it means one (image specification, layer.md). Only lower layers are affected.
+    /// Returns whether `path` is a whiteout, and applies it (image specification, layer.md). Whiteouts affect lower
+    /// layers only.
     fn is_whiteout(&mut self, path: &RootfsPath) -> bool {
         let Some(name) = path.file_name().strip_prefix(b".wh.") else { return false };
         let parent = path.parent().unwrap_or_else(RootfsPath::root);
-        // AUFS's own names mean nothing here, but for the opaque directory.
+        // AUFS's own names have no meaning here, except the opaque directory.
         if name == b".wh..opq" {
             self.hide_below(&parent);
         } else if !name.starts_with(b".wh.") && !name.is_empty() {
             let hidden = parent.join(name);
             if self.tree.get(&hidden).is_some_and(|node| node.layer < self.layer) {
                 self.hide_below(&hidden);
-                // What this layer has in it by now keeps its directory.
+                // The directory stays if this layer has already an entry in it.
                 if self.tree.below(&hidden).next().is_none() {
                     self.tree.remove(&hidden);
                 }
@@ -209,7 +210,7 @@ impl<'l> Reading<'l> {
     fn hide_below(&mut self, directory: &RootfsPath) {
         let below = self.tree.below(directory).filter(|(_, node)| node.layer < self.layer);
         let mut hidden: Vec<RootfsPath> = below.map(|(path, _)| path.clone()).collect();
-        // Directories that hold something of this layer stay.
+        // Directories with an entry of this layer stay.
         hidden.reverse();
         for path in hidden {
             if self.tree.below(&path).next().is_none() {
@@ -218,7 +219,8 @@ impl<'l> Reading<'l> {
         }
     }
 
-    /// The path free of links at which an entry is put; its directories are there after this. `None` where that cannot be.
+    /// The path without symlinks at which an entry is put; makes missing parent directories. `None` if that is
+    /// impossible.
     fn placed(&mut self, path: &RootfsPath, name: &[u8]) -> Option<RootfsPath> {
         let Some(parent) = path.parent() else { return Some(path.clone()) };
         if !self.seen.contains(&parent) && (self.is_layered || parent != RootfsPath::root()) {
@@ -262,7 +264,7 @@ impl<'l> Reading<'l> {
         Some(at.join(path.file_name()))
     }
 
-    /// The entry that a hard link is another name of.
+    /// The entry to which a hard link adds a name.
     fn linked(&mut self, member: &Member) -> Option<NodeKind> {
         let target = RootfsPath::root().join(&member.link);
         if member.link.contains(&0) || target.components().any(|part| part == b"..") {
@@ -288,7 +290,7 @@ impl<'l> Reading<'l> {
         Some(node.kind)
     }
 
-    /// Puts an entry in the place of what was there: of a directory, only another one leaves what is in it.
+    /// Replaces the entry at `path`. Only a new directory keeps the entries below it.
     pub(super) fn put(&mut self, path: RootfsPath, node: Node) {
         if !matches!(node.kind, NodeKind::Dir) {
             let below: Vec<RootfsPath> = match self.tree.get(&path).map(|node| &node.kind) {
@@ -302,7 +304,7 @@ impl<'l> Reading<'l> {
         self.tree.insert(path, node);
     }
 
-    /// The place of a file's bytes: the archive itself, or the temporary file. Holes stay holes there.
+    /// Stores a file's bytes: in the archive itself, or in the temporary file, which keeps holes.
     fn keep<R: Read>(
         &mut self,
         size: u64,
@@ -325,12 +327,12 @@ impl<'l> Reading<'l> {
     }
 }
 
-/// A directory that nothing describes.
+/// A directory without an entry of its own.
 fn directory(layer: usize) -> Node {
     Node { kind: NodeKind::Dir, mode: 0o755, uid: 0, gid: 0, capability: None, layer }
 }
 
-/// A file without a name. Large ones belong in /var/tmp, for /tmp may be in memory (hier(7)).
+/// A file without a name, for large data in /var/tmp: /tmp may be in memory (hier(7)).
 pub(super) fn spool() -> io::Result<File> {
     let is_chosen = std::env::var_os("TMPDIR").is_some();
     match tempfile::tempfile_in("/var/tmp") {
@@ -339,7 +341,7 @@ pub(super) fn spool() -> io::Result<File> {
     }
 }
 
-/// Copies `data` to `file` from `offset` on, and gives the end. Blocks of zeros are not written.
+/// Copies `data` to `file` from `offset` on, and returns the end. Blocks of zeros become holes.
 pub(super) fn copy(mut file: &File, offset: u64, data: &mut impl Read) -> io::Result<u64> {
     let mut buffer = vec![0; 128 << 10];
     let mut end = offset;
@@ -362,11 +364,12 @@ pub(super) fn copy(mut file: &File, offset: u64, data: &mut impl Read) -> io::Re
     Ok(end)
 }
 
-/// Numbers of files of the host that have several names.
+/// Host files with several hard links, by their inode numbers.
 pub(super) type Inodes = FxHashMap<(u64, u64), NodeKind>;
 
 impl Reading<'_> {
-    /// Counts a file of the host, of `packed` bytes on its disk: what is there may be large, and not made of holes.
+    /// Counts a host file of `packed` bytes on the disk against the limits. A large file is allowed; a sparse one with
+    /// a huge length is not.
     pub(super) fn spend(&mut self, packed: u64, plain: u64) -> io::Result<()> {
         self.packed += packed;
         self.plain += plain;

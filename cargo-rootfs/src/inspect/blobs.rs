@@ -1,6 +1,6 @@
-//! Places of blobs: a layout's directory, and an archive of one.
+//! Storage of blobs: the directory of a layout, or an archive of it.
 //!
-//! A blob is known by its path in a layout. Whether it has the bytes that its name says is for the reader to find out.
+//! A blob is identified by its path in a layout. The reader verifies its digest.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -13,18 +13,18 @@ use super::decode::Part;
 use super::member::{MemberKind, Members, malformed};
 use crate::error::{Error, Result};
 
-/// The most bytes of a manifest, an index or a configuration.
+/// The maximum size of a manifest, an index or a configuration.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 
-/// Files of an archive that are remembered.
+/// The maximum number of files listed from an archive.
 const MAX_FILES: usize = 100_000;
 
-/// A place of blobs.
+/// A store of blobs.
 pub(super) trait Blobs {
-    /// Opens the blob at its beginning; `None` where there is none.
+    /// Opens a blob at its beginning; `None` if it is missing.
     fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>>;
 
-    /// The bytes of a document.
+    /// Reads a document.
     fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let Some(blob) = self.open(path)? else { return Ok(None) };
         let mut bytes = Vec::new();
@@ -36,13 +36,13 @@ pub(super) trait Blobs {
         Ok(Some(bytes))
     }
 
-    /// The bytes of a manifest or an index, which a registry keeps in another place.
+    /// Reads a manifest or an index; a registry stores it apart from blobs.
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>> {
         self.document(path)
     }
 }
 
-/// Opens a regular file of the host: no device, no FIFO, nothing behind a link.
+/// Opens a regular file of the host. Refuses devices, FIFOs and symlinks.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
@@ -63,14 +63,14 @@ impl Blobs for LayoutDirectory {
     }
 }
 
-/// The files of an archive that is not compressed, or that is by now in a temporary file.
+/// The files of an uncompressed archive, or of one that was decompressed to a temporary file.
 pub(super) struct Archive {
     file: Arc<File>,
     files: BTreeMap<String, (u64, u64)>,
 }
 
 impl Archive {
-    /// Reads the names in the archive. Links among its files are followed: older archives of Docker have some.
+    /// Reads the names in the archive. Follows links between its files, which older archives of Docker have.
     pub(super) fn list(file: Arc<File>) -> io::Result<Self> {
         let length = file.metadata()?.len();
         let mut members = Members::new(Part { file: Arc::clone(&file), offset: 0, left: length });
@@ -106,7 +106,7 @@ impl Archive {
     }
 }
 
-/// A name without `.` and empty parts, `..` taken with the part before it; `None` where it leads out.
+/// Normalizes a name: removes `.`, empty parts, and `..` with the part before it. `None` if the name leads out.
 fn normal(name: &[u8]) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in std::str::from_utf8(name).ok()?.split('/') {
@@ -130,7 +130,7 @@ impl Blobs for Archive {
     }
 }
 
-/// The path in a layout of the blob with this digest; fails for anything but SHA-256.
+/// The path of a blob in a layout, from its digest; fails unless that is SHA-256.
 pub(super) fn blob_path(digest: &str) -> Result<String> {
     let hex = digest.strip_prefix("sha256:").filter(|hex| {
         hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

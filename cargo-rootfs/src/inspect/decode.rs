@@ -1,4 +1,4 @@
-//! From a blob to plain bytes: digests of both, decompression by what the bytes are, and a bound on what comes out.
+//! Decodes blobs: digests before and after decompression, detection of the compression, and a limit on the output.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::Limits;
 use super::member::malformed;
 
-/// The memory that a window of zstd may take: 2 to this power. The program itself has the same limit (zstd(1), --memory).
+/// The maximum window of zstd: 2 to this power, in bytes. The zstd program has the same limit (zstd(1), --memory).
 const ZSTD_WINDOW: u32 = 27;
 
-/// The compression of bytes, by their start.
+/// The compression of a blob, detected from its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coding {
     Plain,
@@ -34,7 +34,7 @@ impl Coding {
         }
     }
 
-    /// The word of media types.
+    /// The word for it in media types.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "tar",
@@ -44,27 +44,27 @@ impl Coding {
     }
 }
 
-/// A reader that digests and counts what goes by.
+/// A reader that computes the digest and the number of the bytes.
 pub(super) struct Summed<R> {
     reader: R,
     sha256: Sha256,
     count: Rc<Cell<u64>>,
-    /// It may not give more than this.
+    /// The maximum number of bytes.
     most: u64,
 }
 
 impl<R: Read> Summed<R> {
-    /// `most` is the size that the bytes should have; more is an error.
+    /// `most` is the expected size; a longer stream is an error.
     pub(super) fn new(reader: R, most: u64) -> Self {
         Self { reader, sha256: Sha256::new(), count: Rc::default(), most }
     }
 
-    /// The reader below, and the digest of all bytes read.
+    /// Returns the inner reader, and the digest of all bytes read.
     pub(super) fn into_inner_and_digest(self) -> (R, String) {
         (self.reader, format!("sha256:{:x}", self.sha256.finalize()))
     }
 
-    /// Reads the rest; the digest of all, as `sha256:` and 64 digits.
+    /// Reads the rest; returns the digest of all bytes as `sha256:` and 64 digits, and their number.
     pub(super) fn finish(mut self) -> io::Result<(String, u64)> {
         io::copy(&mut self, &mut io::sink())?;
         Ok((format!("sha256:{:x}", self.sha256.finalize()), self.count.get()))
@@ -83,7 +83,7 @@ impl<R: Read> Read for Summed<R> {
     }
 }
 
-/// A decompressor, or none.
+/// A decompressor, or a pass-through.
 pub(super) enum Decoder<R: Read> {
     Plain(BufReader<R>),
     Gzip(Box<MultiGzDecoder<BufReader<R>>>),
@@ -106,7 +106,7 @@ impl<R: Read> Decoder<R> {
         Ok((decoder, coding))
     }
 
-    /// The reader below.
+    /// Returns the inner reader.
     pub(super) fn into_inner(self) -> R {
         match self {
             Self::Plain(reader) => reader.into_inner(),
@@ -126,14 +126,14 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-/// Bytes of all layers of one image so far.
+/// The number of bytes of all layers of one image so far.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     pub(super) packed: u64,
     pub(super) plain: u64,
 }
 
-/// A reader that ends with an error where more comes out than a sound archive holds.
+/// A reader that fails if the output exceeds the limits of a plausible archive.
 pub(super) struct Bounded<'l, R: Read> {
     pub(super) decoder: Decoder<Summed<R>>,
     packed: Rc<Cell<u64>>,
@@ -149,7 +149,7 @@ impl<'l, R: Read> Bounded<'l, R> {
         Ok((Self { decoder, packed, plain: 0, before, limits }, coding))
     }
 
-    /// Ends it: what is left of the blob is read.
+    /// Reads the rest of the blob.
     pub(super) fn finish(self) -> io::Result<(String, u64)> {
         self.before.packed += self.packed.get();
         self.before.plain += self.plain;

@@ -1,4 +1,4 @@
-//! A directory of the host as a tree: nothing in it is followed, and other file systems in it are not entered.
+//! A directory of the host as a tree: follows no symlink and enters no other file system.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,8 +12,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::HostFile;
 
-/// Reads `root` into `reading`. What belongs to the owner of the directory itself belongs to root in the tree: that is
-/// who unpacked it.
+/// Reads `root` into `reading`. Files of the directory's owner belong to root in the tree: that user has unpacked it.
 pub(super) fn read(root: &Path, reading: &mut Reading<'_>) -> Result<()> {
     let failed = |path: &Path, error: io::Error| Error::io("read", path, error);
     let metadata = root.metadata().map_err(|error| failed(root, error))?;

@@ -1,6 +1,6 @@
 //! Images of a layout, an archive or a registry: from the index to each platform's manifest, configuration and layers.
 //!
-//! Every document is verified by its digest before it is believed.
+//! The digest of every document is verified before its contents are used.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -8,23 +8,23 @@ use sha2::{Digest, Sha256};
 use super::blobs::{Blobs, blob_path};
 use crate::error::{Error, Result};
 
-/// Indexes within indexes that are followed.
+/// The maximum depth of nested indexes.
 const DEPTH: usize = 4;
 
-/// Images that are listed.
+/// The maximum number of listed images.
 const MOST: usize = 256;
 
-/// Layers of one image that are read; the classic store of Docker takes 125.
+/// The maximum number of layers of one image; Docker's classic store allows 125.
 const MAX_LAYERS: usize = 1024;
 
 /// An image of one platform, before its layers are read.
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
-    /// `linux/arm64`, by its configuration.
+    /// The platform from its configuration, such as `linux/arm64`.
     pub(crate) platform: String,
-    /// Of the manifest; archives of Docker's own have none.
+    /// The digest of the manifest; `None` in Docker's own archives.
     pub(crate) digest: Option<String>,
-    /// The configuration, as it stands.
+    /// The configuration, verbatim.
     pub(crate) config: Value,
     pub(crate) layers: Vec<Blob>,
 }
@@ -61,7 +61,7 @@ impl<'v> Described<'v> {
         self.verified(blobs.document(&blob_path(self.digest)?)?)
     }
 
-    /// Fails where `bytes` are missing, or others than the descriptor says.
+    /// Returns `bytes`; fails if they are missing or do not match the descriptor.
     fn verified(&self, bytes: Option<Vec<u8>>) -> Result<Vec<u8>> {
         let bytes = bytes.ok_or_else(|| Error::failed(format!("the blob {} is missing", self.digest)))?;
         let found = format!("sha256:{:x}", Sha256::digest(&bytes));
@@ -77,7 +77,7 @@ impl<'v> Described<'v> {
     }
 }
 
-/// The images that `document`, an index or a manifest, leads to.
+/// The images that `document`, an index or a manifest, refers to.
 pub(super) fn images(blobs: &dyn Blobs, document: &[u8], digest: Option<&str>) -> Result<Vec<Listed>> {
     let mut images = Vec::new();
     follow(blobs, document, digest, 0, &mut images)?;
@@ -107,7 +107,7 @@ fn follow(
             return Err(Error::failed(format!("it holds more than {MOST} images")));
         }
         let reference = Described::of(described)?;
-        // A layout has an entry for each tag of one image.
+        // A layout has one entry for each tag of an image.
         if images.iter().any(|image| image.digest.as_deref() == Some(reference.digest)) {
             continue;
         }
@@ -124,7 +124,7 @@ fn is_of_an_image(described: &Value) -> bool {
         && described["annotations"]["vnd.docker.reference.type"].is_null()
 }
 
-/// The image of a manifest; `None` where it is something else, such as an SBOM.
+/// The image of a manifest; `None` for another artifact, such as an SBOM.
 fn image(blobs: &dyn Blobs, manifest: &Value, digest: Option<&str>) -> Result<Option<Listed>> {
     let media_type = manifest["config"]["mediaType"].as_str().unwrap_or_default();
     if !matches!(media_type, crate::image::manifest::CONFIG | "application/vnd.docker.container.image.v1+json") {
@@ -158,7 +158,7 @@ pub(super) fn docker_images(blobs: &dyn Blobs, list: &[u8]) -> Result<Vec<Listed
     let image = |image: &Value| {
         let path = image["Config"].as_str().unwrap_or_default();
         let bytes = blobs.document(path)?.ok_or_else(|| Error::failed(format!("`{path}` is missing")))?;
-        // It is named by its digest.
+        // Its file name is its digest.
         let hex = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
         if hex.len() == 64 && hex != format!("{:x}", Sha256::digest(&bytes)) {
             return Err(Error::failed(format!("`{path}` has other bytes than its name says")));
@@ -189,7 +189,7 @@ fn diff_ids(config: &Value) -> Vec<String> {
     ids.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// `OS/ARCH[/VARIANT]` of a configuration. 64-bit ARM's only variant goes without saying.
+/// `OS/ARCH[/VARIANT]` of a configuration. 64-bit ARM has one variant only, which is left out.
 fn platform(config: &Value) -> String {
     let field = |name: &str| config[name].as_str().unwrap_or_default();
     let (os, architecture, variant) = (field("os"), field("architecture"), field("variant"));

@@ -1,16 +1,16 @@
-//! Members of a tar archive from somebody else: headers of ustar, pax(1) and GNU, each within bounds.
+//! Reads members of an untrusted tar archive: headers of ustar, pax(1) and GNU, with limits.
 //!
-//! It reads a stream once and keeps no contents. What a name means for a tree is for [`super::apply`].
+//! It reads a stream once and keeps no contents. [`super::apply`] interprets the names.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use tar::Header;
 
-/// The unit of the format.
+/// The block size of the format.
 const BLOCK: usize = 512;
 
-/// Bytes of one extended header, or of one long name.
+/// The maximum size of one extended header or one long name.
 const MAX_EXTENDED: u64 = 1 << 20;
 
 /// The kind of a member.
@@ -20,22 +20,22 @@ pub(super) enum MemberKind {
     File,
     Symlink,
     Hardlink,
-    /// A device or FIFO, by that word.
+    /// A device or FIFO; the word names which.
     Special(&'static str),
 }
 
-/// The header of one member, extended headers applied.
+/// The header of one member, with extended headers applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
-    /// As it stands: it may be absolute, hold `..`, or end in a slash.
+    /// Verbatim: it may be absolute, contain `..`, or end in a slash.
     pub(super) name: Vec<u8>,
     pub(super) kind: MemberKind,
-    /// The target of either kind of link.
+    /// The target of a symlink or hard link.
     pub(super) link: Vec<u8>,
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// As the header has it, also where no data follows.
+    /// The size in the header, also for members without data.
     pub(super) size: u64,
     pub(super) capability: Option<Arc<[u8]>>,
 }
@@ -52,12 +52,12 @@ struct Extended {
     is_sparse: bool,
 }
 
-/// A reader of members; the data of the current one is what [`Read`] gives.
+/// A reader of members; its [`Read`] returns the data of the current one.
 pub(super) struct Members<R> {
     reader: R,
-    /// Bytes that were taken from `reader`.
+    /// The number of bytes taken from `reader`.
     position: u64,
-    /// Data of the current member that was not read yet.
+    /// The number of unread data bytes of the current member.
     left: u64,
     padding: u64,
     global: Extended,
@@ -68,18 +68,18 @@ impl<R: Read> Members<R> {
         Self { reader, position: 0, left: 0, padding: 0, global: Extended::default() }
     }
 
-    /// The offset in the archive of the next byte of data.
+    /// The offset of the next data byte in the archive.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Reads the stream to its end, and gives it back: digests are of all of it.
+    /// Reads the stream to its end and returns it: a digest covers the whole stream.
     pub(super) fn drain(mut self) -> io::Result<R> {
         io::copy(&mut self.reader, &mut io::sink())?;
         Ok(self.reader)
     }
 
-    /// Skips the rest of the current member, and reads the header of the next one; `None` at the end of the archive.
+    /// Skips the rest of the current member and reads the next header; `None` at the end of the archive.
     pub(super) fn next(&mut self) -> io::Result<Option<Member>> {
         self.skip(self.left + self.padding)?;
         (self.left, self.padding) = (0, 0);
@@ -115,7 +115,7 @@ impl<R: Read> Members<R> {
             return Err(malformed(&format!("`{}` is stored as a sparse file, which no layer holds", shown())));
         }
         let kind = match kind {
-            // Archives from before POSIX mark a directory by its name alone.
+            // Archives from before POSIX mark a directory only by the slash at the end of its name.
             b'0' | 0 | b'7' if name.ends_with(b"/") => MemberKind::Dir,
             b'0' | 0 | b'7' => MemberKind::File,
             b'1' => MemberKind::Hardlink,
@@ -145,7 +145,7 @@ impl<R: Read> Members<R> {
         Ok(Member { kind, link, mode, uid, gid, size, capability: own.capability, name })
     }
 
-    /// The content of a GNU long name, without its NUL.
+    /// The text of a GNU long name, without its NUL.
     fn text(&mut self, header: &Header) -> io::Result<Vec<u8>> {
         let mut text = self.extension(header)?;
         text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
@@ -164,7 +164,7 @@ impl<R: Read> Members<R> {
         Ok(bytes)
     }
 
-    /// The next block; `None` where the stream ends before it, as archives without an end do.
+    /// The next block; `None` if the stream ends before it, as in archives without an end marker.
     fn block(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
         let mut block = [0; BLOCK];
         let mut length = 0;
@@ -205,7 +205,7 @@ impl<R: Read> Read for Members<R> {
 }
 
 impl Extended {
-    /// Records of `LENGTH KEY=VALUE` and a newline, where the length counts itself.
+    /// Parses records of `LENGTH KEY=VALUE` and a newline; the length includes itself.
     fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
         let bad = || malformed("an extended header is malformed");
         let mut rest = bytes;
@@ -236,7 +236,8 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The sum of all bytes, those of the sum itself taken for blanks; some writers took bytes as signed.
+/// Checks the sum of all bytes, with the sum field itself read as blanks. Some writers summed signed bytes, which is
+/// accepted too.
 fn is_summed(header: &Header, block: &[u8; BLOCK]) -> bool {
     let Ok(expected) = header.cksum() else { return false };
     let byte = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { b' ' } else { *byte };

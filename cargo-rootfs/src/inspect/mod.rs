@@ -1,7 +1,7 @@
 //! Reads outputs back: an archive, a directory, a layout or an image in a registry as a tree of entries.
 //!
-//! Nothing is unpacked: contents are read where they are, or from a temporary file without a name. Input is untrusted,
-//! and [`Limits`] bounds it. Judging what was read is for [`crate::verify`].
+//! It unpacks nothing: contents are read in place, or from a temporary file without a name. Input is untrusted, and
+//! [`Limits`] bounds it. [`crate::verify`] judges the tree.
 
 mod apply;
 mod blobs;
@@ -25,18 +25,18 @@ pub(crate) use source::{Access, Inspected, Source};
 pub(crate) use tree::{Content, Found, NodeKind, Tree};
 pub(crate) use view::View;
 
-/// Bounds on what is read from somebody else.
+/// Limits for untrusted input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bytes that an image may have, uncompressed.
+    /// The maximum uncompressed size of an image.
     pub(crate) expanded: u64,
-    /// Bytes that may come out before they are compared with what went in.
+    /// The uncompressed size below which the ratio is not checked.
     pub(crate) slack: u64,
-    /// Bytes that may come out for each byte that went in. Real layers have 10 at the most; zstd can pass 10,000.
+    /// The maximum ratio of uncompressed to compressed bytes. Real layers reach 10; zstd can exceed 10,000.
     pub(crate) ratio: u64,
-    /// Entries of one tree.
+    /// The maximum number of entries of a tree.
     pub(crate) entries: usize,
-    /// Bytes of all names and link targets.
+    /// The maximum total length of all names and link targets.
     pub(crate) names: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Fails where `plain` bytes are too many, of themselves or for `packed` bytes.
+    /// Fails if `plain` bytes exceed the total limit, or the ratio to `packed` bytes.
     fn check(&self, packed: u64, plain: u64) -> io::Result<()> {
         if plain > self.expanded {
             return Err(member::malformed(&format!("it expands to more than {} bytes", self.expanded)));
@@ -55,7 +55,7 @@ impl Limits {
         self.check_ratio(packed, plain)
     }
 
-    /// Fails where `plain` bytes are too many for `packed` bytes.
+    /// Fails if `plain` bytes exceed the ratio to `packed` bytes.
     fn check_ratio(&self, packed: u64, plain: u64) -> io::Result<()> {
         let most = self.slack.saturating_add(packed.saturating_mul(self.ratio));
         if plain > most {

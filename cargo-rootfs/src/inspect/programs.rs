@@ -1,4 +1,4 @@
-//! Files of a tree that run: programs, libraries and scripts, by what they are and where.
+//! Finds files that run in a tree: programs, libraries and scripts, by their contents and places.
 
 use rustc_hash::FxHashSet;
 
@@ -7,20 +7,20 @@ use super::view::View;
 use crate::path::{RootfsPath, program_directories};
 use crate::resolve::{FileId, Files};
 
-/// Files that closures begin with, each once, by the first of its names.
+/// The roots of closures, each file once, by its first name.
 pub(crate) struct Programs {
-    /// ELF files that the kernel starts through an interpreter.
+    /// ELF files with an interpreter.
     pub(crate) programs: Vec<RootfsPath>,
     /// ELF files that others map or open.
     pub(crate) libraries: Vec<(RootfsPath, FileId)>,
-    /// In the directories of PATH alone: elsewhere, scripts are mostly examples and hooks.
+    /// Scripts in the directories of PATH only: elsewhere, scripts are mostly examples and hooks.
     pub(crate) scripts: Vec<RootfsPath>,
     /// All ELF files.
     pub(crate) objects: Vec<FileId>,
 }
 
 impl Programs {
-    /// Looks at the beginning of every file.
+    /// Reads the beginning of every file.
     pub(crate) fn find(view: &mut View<'_>) -> Self {
         let mut found = Self { programs: Vec::new(), libraries: Vec::new(), scripts: Vec::new(), objects: Vec::new() };
         let tree = view.tree;

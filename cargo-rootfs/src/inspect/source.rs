@@ -1,4 +1,4 @@
-//! From what was typed to a tree: which kind of output it is, its images, and one image's layers in order.
+//! Opens an output by its typed name: detects its kind, lists its images, and reads the layers of an image in order.
 
 use std::fmt;
 use std::fs::File;
@@ -17,20 +17,20 @@ use super::tree::Tree;
 use super::{Limits, directory};
 use crate::error::{Error, Result};
 
-/// The way to read outputs.
+/// The settings for reading outputs.
 pub(crate) struct Access<'a> {
     pub(crate) limits: Limits,
-    /// `OS/ARCH[/VARIANT]`; all unless given.
+    /// `OS/ARCH[/VARIANT]`; `None` selects all platforms.
     pub(crate) platform: Option<String>,
-    /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
+    /// Hosts of registries that may use plain http or an invalid certificate.
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
     pub(crate) insecure: Vec<String>,
     pub(crate) interrupted: &'a AtomicBool,
 }
 
-/// An output that was found.
+/// An opened output.
 pub(crate) struct Source<'a> {
-    /// As it was typed.
+    /// The name as typed.
     pub(crate) name: String,
     access: &'a Access<'a>,
     place: Place<'a>,
@@ -40,32 +40,32 @@ enum Place<'a> {
     Directory(PathBuf),
     /// A root filesystem as an archive.
     Archive(Arc<File>),
-    /// Images, of which those for the wanted platform are listed.
+    /// Images; only those of the requested platform are listed.
     Images(Box<dyn Blobs + 'a>, Vec<Listed>),
 }
 
-/// One image or root filesystem, read back.
+/// One image or root filesystem, after reading.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    /// `linux/arm64`; a plain archive and a directory have none.
+    /// The platform, such as `linux/arm64`; `None` for a plain archive and a directory.
     pub(crate) platform: Option<String>,
-    /// Of the manifest.
+    /// The digest of the manifest.
     pub(crate) digest: Option<String>,
-    /// The image's configuration, `null` where it is none.
+    /// The image's configuration; `null` if the output is no image.
     pub(crate) config: Value,
     pub(crate) layers: Vec<LayerRead>,
     pub(crate) tree: Tree,
     pub(crate) oddities: Oddities,
 }
 
-/// A layer whose digests were verified.
+/// A layer with verified digests.
 #[derive(Debug, Clone)]
 pub(crate) struct LayerRead {
     pub(crate) diff_id: String,
-    /// As it is stored, in bytes.
+    /// The stored size in bytes.
     pub(crate) size: u64,
     pub(crate) coding: Coding,
-    /// As the manifest has it; empty in Docker's own archives.
+    /// The media type in the manifest; empty in Docker's own archives.
     pub(crate) media_type: String,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Debug for Source<'_> {
 }
 
 impl<'a> Source<'a> {
-    /// Finds what `name` is: a path that exists, or else a reference.
+    /// Opens `name`: an existing path, or else a reference.
     pub(crate) fn open(name: &str, access: &'a Access<'a>) -> Result<Self> {
         let path = Path::new(name);
         let place = match path.metadata() {
@@ -92,7 +92,7 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    /// Keeps the images of the wanted platform.
+    /// Keeps the images of the requested platform.
     fn choose(&mut self) -> Result<()> {
         let (Place::Images(_, images), Some(wanted)) = (&mut self.place, &self.access.platform) else { return Ok(()) };
         let all: Vec<String> = images.iter().map(|image| image.platform.clone()).collect();
@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
             .detail(format!("it has {}", all.join(", "))))
     }
 
-    /// The number of images to read: one a platform.
+    /// The number of images, one for each platform.
     pub(crate) fn count(&self) -> usize {
         match &self.place {
             Place::Images(_, images) => images.len(),
@@ -205,7 +205,7 @@ impl Inspected {
     }
 }
 
-/// True for a name that can only be a path: references begin with no dot or slash, and have no such ends.
+/// True for a name that can only be a path: references do not begin with a dot or slash, and do not have these endings.
 fn is_path(name: &str) -> bool {
     let ends = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".lock"];
     name.starts_with(['/', '.']) || ends.iter().any(|end| name.ends_with(end))
@@ -219,10 +219,10 @@ fn layout(path: &Path) -> Result<Place<'static>> {
     Ok(Place::Images(Box::new(blobs), images))
 }
 
-/// An archive of a root filesystem, or of a layout.
+/// Opens an archive of a root filesystem, or of a layout.
 fn archive(path: &Path, access: &Access<'_>) -> Result<Place<'static>> {
     let failed = |error: io::Error| Error::io("read", path, error);
-    // A link that was typed is meant.
+    // A symlink in the typed name is followed.
     let real = path.canonicalize().map_err(failed)?;
     let file = Arc::new(open_file(&real).map_err(failed)?);
     if !is_of_images(&file, &access.limits).map_err(failed)? {
@@ -238,13 +238,13 @@ fn archive(path: &Path, access: &Access<'_>) -> Result<Place<'static>> {
     Ok(Place::Images(Box::new(archive), images))
 }
 
-/// Names that an archive of images has at its top.
+/// Names at the top of an archive of images.
 const MARKS: [&[u8]; 4] = [b"oci-layout", b"index.json", b"manifest.json", b"repositories"];
 
-/// Members that are looked at: an archive of images has few, mostly with the documents at either end.
+/// The number of members that are inspected: an archive of images has few, mostly with the documents at either end.
 const LOOKED_AT: usize = 4096;
 
-/// True where the archive is a layout, or Docker's own: by names at its top, for none of a root filesystem is such.
+/// True if the archive is a layout or Docker's own: it has top-level names that no root filesystem has.
 fn is_of_images(file: &Arc<File>, limits: &Limits) -> io::Result<bool> {
     let mut spent = Spent::default();
     let (bounded, _) = Bounded::new(Summed::new(whole(file)?, u64::MAX), &mut spent, limits)?;
@@ -269,7 +269,7 @@ fn whole(file: &Arc<File>) -> io::Result<Part> {
     Ok(Part { file: Arc::clone(file), offset: 0, left: file.metadata()?.len() })
 }
 
-/// The file itself, or a temporary one with what it is uncompressed.
+/// The file itself, or a temporary file with its uncompressed contents.
 fn uncompressed(file: Arc<File>, limits: &Limits) -> io::Result<Arc<File>> {
     let mut spent = Spent::default();
     let (mut bounded, coding) = Bounded::new(Summed::new(whole(&file)?, u64::MAX), &mut spent, limits)?;
@@ -281,7 +281,7 @@ fn uncompressed(file: Arc<File>, limits: &Limits) -> io::Result<Arc<File>> {
     Ok(Arc::new(spool))
 }
 
-/// Reads an archive of a root filesystem. Contents of one that is not compressed stay where they are.
+/// Reads an archive of a root filesystem. Contents of an uncompressed archive stay in it.
 fn plain(file: &Arc<File>, limits: &Limits, reading: &mut Reading<'_>) -> io::Result<()> {
     let mut beginning = [0; 4];
     let count = whole(file)?.read(&mut beginning)?;
@@ -314,7 +314,7 @@ fn registry<'a>(name: &str, _: &'a Access<'a>) -> Result<Place<'a>> {
         .detail("this build has no client for registries: it lacks the feature `push`"))
 }
 
-/// A repository as a place of blobs.
+/// A repository as a store of blobs.
 #[cfg(feature = "push")]
 struct Registry<'a>(crate::registry::Pull<'a>);
 

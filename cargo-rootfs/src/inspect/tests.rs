@@ -1,4 +1,4 @@
-//! Hostile input, each kind a test of its own; and layers, applied as loaders do.
+//! Hostile input, one test for each kind; and layers, applied in the way of loaders.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::RootfsPath;
 
-/// An archive that is made member by member, valid or not.
+/// An archive made member by member, valid or not.
 #[derive(Default)]
 pub(crate) struct Made(Vec<u8>);
 
@@ -71,13 +71,13 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A layout of one image, in a directory of its own.
+/// A layout of one image, in a temporary directory.
 pub(crate) struct Layout {
     pub(crate) folder: tempfile::TempDir,
 }
 
 impl Layout {
-    /// `layers` as they are stored, with what they are uncompressed; `config` may override its parts.
+    /// `layers` are stored bytes with their uncompressed form; `config` overrides parts of the configuration.
     pub(crate) fn new(layers: &[(Vec<u8>, &[u8])], config: serde_json::Value) -> Self {
         let layout = Self { folder: tempfile::TempDir::new().unwrap() };
         std::fs::create_dir_all(layout.folder.path().join("blobs/sha256")).unwrap();
@@ -139,7 +139,7 @@ fn read_tar(bytes: &[u8]) -> crate::Result<Inspected> {
     read_with(path.to_str().unwrap(), SMALL)
 }
 
-/// Layers that are not compressed.
+/// Reads uncompressed layers.
 fn read_layers(layers: &[Vec<u8>]) -> Inspected {
     let layers: Vec<(Vec<u8>, &[u8])> = layers.iter().map(|layer| (layer.clone(), &layer[..])).collect();
     read_with(Layout::new(&layers, json!({})).name(), SMALL).unwrap()
@@ -161,7 +161,7 @@ fn oddities(image: &Inspected) -> Vec<Oddity> {
     image.oddities.keys().map(|(_, oddity)| *oddity).collect()
 }
 
-/// Every cause of an error, in one text.
+/// All causes of an error, in one text.
 pub(crate) fn said(error: &crate::Error) -> String {
     let first: Option<&dyn std::error::Error> = Some(error);
     let causes = std::iter::successors(first, |cause| cause.source());
@@ -195,7 +195,7 @@ fn long_names_are_those_of_pax_and_of_gnu() {
 #[test]
 fn whiteouts_hide_what_lower_layers_have() {
     let lower = Made::new().dir("a/").file("a/gone", b"").file("a/kept", b"").dir("o/").file("o/x", b"").bytes();
-    // The opaque mark may come after what the layer has in the directory itself.
+    // The opaque mark may come after the layer's own entries of the directory.
     let upper = Made::new().dir("a/").file("a/.wh.gone", b"").dir("o/").file("o/new", b"").file("o/.wh..wh..opq", b"");
     let image = read_layers(&[lower, upper.bytes()]);
     assert_eq!(paths(&image), ["/a", "/a/kept", "/o", "/o/new"]);
@@ -228,7 +228,7 @@ fn hostile_absolute_names_stay_inside() {
 fn hostile_links_lead_nowhere_outside() {
     let made = Made::new().symlink("up", "../../../../etc").symlink("abs", "/etc").file("abs/passwd", b"mine");
     let image = read_tar(&made.hardlink("hard", "../../etc/passwd").hardlink("none", "absent").bytes()).unwrap();
-    // Both links lead to a directory that the tree lacks, and the file behind one is not made anywhere.
+    // Both links lead to a missing directory, and the file behind one of them is not made.
     assert_eq!(paths(&image), ["/abs", "/up"]);
     let met = [Oddity::LinkLeadsOut, Oddity::LinkToNothing, Oddity::NotInDirectory];
     assert!(met.iter().all(|oddity| oddities(&image).contains(oddity)), "{:?}", image.oddities);
@@ -335,7 +335,7 @@ fn tampered_blobs_are_refused() {
     assert!(said(&read_with(layout.name(), SMALL).unwrap_err()).contains("more than the"));
     std::fs::remove_file(layout.blob_of(&stored)).unwrap();
     assert!(said(&read_with(layout.name(), SMALL).unwrap_err()).contains("is missing"));
-    // A link is no blob, wherever it leads.
+    // A symlink is no blob, whatever its target.
     std::os::unix::fs::symlink("/etc/hostname", layout.blob_of(&stored)).unwrap();
     assert!(read_with(layout.name(), SMALL).is_err());
 }
@@ -386,7 +386,7 @@ fn an_archive_of_dockers_own_is_read_by_its_list() {
     let config = config.to_string();
     let name = format!("{}.json", digest(config.as_bytes()).trim_start_matches("sha256:"));
     let list = json!([{"Config": name, "Layers": ["one/layer.tar"], "RepoTags": ["a:b"]}]).to_string();
-    // Docker had links among layers, and hexadecimal directories; neither begins a root filesystem.
+    // Docker's archives had links among layers, and hexadecimal directories; no root filesystem begins with either.
     let made = |layer: &[u8]| {
         let made = Made::new().file("manifest.json", list.as_bytes());
         let long = made.member(b'L', "x", 0o644, "", format!("{name}\0").as_bytes());
@@ -430,7 +430,7 @@ fn an_index_of_several_platforms_is_read_image_by_image() {
             std::fs::write(layouts[0].folder.path().join("blobs/sha256").join(blob.file_name()), bytes).unwrap();
         }
     }
-    // As BuildKit lists what describes an image, and as a layout lists a second tag of one.
+    // BuildKit lists attestations in this way, and a layout lists a second tag of an image so.
     let mut attestation = manifests[0].clone();
     attestation["platform"] = json!({"os": "unknown", "architecture": "unknown"});
     manifests.extend([attestation, manifests[1].clone()]);

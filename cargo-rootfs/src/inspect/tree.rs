@@ -1,4 +1,4 @@
-//! A root filesystem that was read back: entries by their paths, and their contents on demand.
+//! A root filesystem that was read back: entries by path, with contents on demand.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,14 +11,14 @@ use crate::elf::ReadAt;
 use crate::path::RootfsPath;
 use crate::rootfs::HostFile;
 
-/// The most links that one path may lead through, as the kernel has it (path_resolution(7)).
+/// The maximum number of symlinks in the resolution of one path, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// A root filesystem that was read back: parents before children, in byte order of their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     entries: BTreeMap<RootfsPath, Node>,
-    /// Each regular file once, however many names it has.
+    /// Each regular file once, independent of the number of its names.
     files: Vec<Arc<Content>>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Node {
     pub(crate) gid: u32,
     /// The value of `security.capability`, as the kernel stores it.
     pub(crate) capability: Option<Arc<[u8]>>,
-    /// The layer that it is from, counted from 0.
+    /// The layer that contains it, counted from 0.
     pub(crate) layer: usize,
 }
 
@@ -41,42 +41,42 @@ pub(crate) enum NodeKind {
     Dir,
     File(Arc<Content>),
     Symlink(Arc<[u8]>),
-    /// A device, FIFO or socket, by that word.
+    /// A device, FIFO or socket; the word names which.
     Special(&'static str),
 }
 
-/// A regular file, the same for all its names.
+/// A regular file, shared by all its names.
 #[derive(Debug)]
 pub(crate) struct Content {
-    /// Its place among the files of the tree.
+    /// Its index among the files of the tree.
     pub(crate) number: usize,
     pub(crate) size: u64,
     place: Place,
     sha256: OnceLock<[u8; 32]>,
 }
 
-/// The place of bytes.
+/// The place of the bytes.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// In an archive, or in the temporary file that takes a compressed one's contents.
+    /// In an archive, or in the temporary file with the contents of a compressed one.
     Part { file: Arc<File>, offset: u64 },
     /// A file of the host.
     Host(HostFile),
 }
 
-/// The end of a path.
+/// The result of resolving a path.
 #[derive(Debug, Clone)]
 pub(crate) enum Found<'t> {
-    /// An entry that is no link, by its path without links.
+    /// An entry that is no symlink, with its path without symlinks.
     Node(RootfsPath, &'t Node),
     Absent,
-    /// Something on the way that should be a directory is none.
+    /// A parent in the path is not a directory.
     NotDir,
     Loop,
 }
 
 impl Tree {
-    /// The entry at `path`, which must be free of links and `..`.
+    /// The entry at `path`, which must have no symlinks and no `..`.
     pub(crate) fn get(&self, path: &RootfsPath) -> Option<&Node> {
         self.entries.get(path)
     }
@@ -91,12 +91,12 @@ impl Tree {
         self.entries.len()
     }
 
-    /// The regular files, in the order in which they were read.
+    /// The regular file of this index; files are numbered in the order of reading.
     pub(crate) fn file(&self, number: usize) -> Option<&Arc<Content>> {
         self.files.get(number)
     }
 
-    /// The bytes of all regular files that have a name, each once.
+    /// The size of all regular files with a name, each counted once.
     pub(crate) fn size(&self) -> u64 {
         let mut seen = vec![false; self.files.len()];
         let contents = self.entries.values().filter_map(Node::content);
@@ -119,7 +119,7 @@ impl Tree {
             })
     }
 
-    /// Follows `path`, and links at its end too, as the kernel does inside of a root directory.
+    /// Resolves `path`, including a symlink at its end, as the kernel does inside a root directory.
     pub(crate) fn find(&self, path: &RootfsPath) -> Found<'_> {
         let mut at = RootfsPath::root();
         let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
@@ -159,7 +159,7 @@ impl Tree {
         }
     }
 
-    /// The regular file that `path` leads to.
+    /// The regular file to which `path` resolves.
     pub(crate) fn content(&self, path: &RootfsPath) -> Option<(RootfsPath, &Node, &Arc<Content>)> {
         match self.find(path) {
             Found::Node(path, node) => node.content().map(|content| (path, node, content)),
@@ -167,7 +167,7 @@ impl Tree {
         }
     }
 
-    /// The bytes of the file that `path` leads to, where it has at most `limit`.
+    /// The bytes of the file to which `path` resolves, if it has at most `limit`.
     pub(crate) fn read(&self, path: &RootfsPath, limit: usize) -> Option<Vec<u8>> {
         self.content(path)?.2.read(limit).ok()
     }
@@ -196,7 +196,7 @@ impl Node {
         }
     }
 
-    /// True for a regular file that may be executed.
+    /// True for a regular file with an execute bit.
     pub(crate) fn is_executable(&self) -> bool {
         self.content().is_some() && self.mode & 0o111 != 0
     }
@@ -235,7 +235,7 @@ impl ReadAt for Opened<'_> {
 }
 
 impl Content {
-    /// Opens it; fails where a file of the host is another one by now.
+    /// Opens it; fails if a host file has been replaced.
     pub(crate) fn open(&self) -> io::Result<Opened<'_>> {
         let (file, offset) = match &self.place {
             Place::Part { file, offset } => (Handle::Shared(file), *offset),
@@ -244,7 +244,7 @@ impl Content {
         Ok(Opened { file, offset, size: self.size })
     }
 
-    /// Up to `length` bytes at `offset`.
+    /// Reads up to `length` bytes at `offset`.
     pub(crate) fn part(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length.min(left)];
@@ -262,7 +262,7 @@ impl Content {
         Ok(bytes)
     }
 
-    /// All of it; an error where it has more than `limit` bytes.
+    /// Reads the whole file; fails if it has more than `limit` bytes.
     pub(crate) fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
         match usize::try_from(self.size) {
             Ok(size) if size <= limit => self.part(0, size),

@@ -1,4 +1,4 @@
-//! A tree that was read back as files that loaders can be followed in.
+//! A tree as the [`Files`] in which the resolver follows loaders.
 
 use std::io;
 use std::sync::Arc;
