@@ -1,6 +1,6 @@
-//! Joins images of several platforms under one name of a registry: an index of what runners pushed, or left in layouts.
+//! Joins images of several platforms under one name of a registry: makes an index of images in registries and layouts.
 //!
-//! Images stay as they are, and keep their digests. Nothing is built here.
+//! The images keep their digests. Nothing is built here.
 
 mod source;
 mod update;
@@ -15,12 +15,12 @@ pub(crate) use crate::registry::Upload;
 use crate::registry::{Blob, Client, Image, Manifest, Push, Reference, Settings};
 use source::{Found, Source, StoredBlob};
 
-/// The treatment of platforms that the name has already.
+/// The treatment of platforms that the index already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
-    /// They go: the name has the platforms of the sources alone.
+    /// Removed: the index has the platforms of the sources only.
     Replaced,
-    /// They stay, but for those of the sources.
+    /// Kept, except for the platforms of the sources.
     Kept,
 }
 
@@ -32,18 +32,18 @@ pub(crate) struct Order<'o> {
     /// Names in registries, and directories with OCI image layouts.
     pub(crate) sources: &'o [String],
     pub(crate) others: Others,
-    /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
+    /// Hosts of registries that may use plain http or an invalid certificate.
     pub(crate) insecure: &'o [String],
 }
 
-/// An index that a tag points to.
+/// The index to which a tag points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
     /// `sha256:...`
     pub(crate) digest: String,
     /// The platforms of the index, such as `linux/arm64`.
     pub(crate) platforms: Vec<String>,
-    /// Bytes of blobs that the registry lacked.
+    /// The size of the uploaded blobs, in bytes.
     pub(crate) sent: u64,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Joined {
 ///
 /// # Errors
 ///
-/// A source that is not there or names no platform, two sources of one platform, a registry that refuses.
+/// A missing source, a source without a platform, two sources of one platform, a refusal of the registry.
 pub(crate) fn join(order: &Order<'_>, listener: &mut dyn Upload, interrupted: &AtomicBool) -> Result<Joined> {
     let settings = Settings::from_environment(order.insecure.to_vec());
     let reference = Reference::parse(order.name)?;
@@ -102,7 +102,7 @@ pub(crate) fn join(order: &Order<'_>, listener: &mut dyn Upload, interrupted: &A
     Ok(Joined { digest: index.digest(), platforms, sent: sent.bytes })
 }
 
-/// Fails where two images are of one platform.
+/// Fails if two images have the same platform.
 fn check(images: &[(&Source<'_>, Found)]) -> Result<()> {
     let mut errors = Vec::new();
     for (at, (source, image)) in images.iter().enumerate() {
@@ -121,7 +121,7 @@ fn check(images: &[(&Source<'_>, Found)]) -> Result<()> {
     Error::all(errors)
 }
 
-/// The index of `entries`, once each, with what `earlier` says of itself.
+/// The index of `entries` without duplicates, with the annotations of `earlier`.
 fn index(earlier: &Value, entries: &[Value]) -> Manifest {
     let mut unique: Vec<&Value> = Vec::new();
     entries.iter().for_each(|entry| {
@@ -136,14 +136,15 @@ fn index(earlier: &Value, entries: &[Value]) -> Manifest {
     Manifest { media_type: INDEX.to_owned(), bytes: text.to_string().into_bytes() }
 }
 
-/// The platform of an index's entry, such as `linux/arm/v7`.
+/// The platform of an index entry, such as `linux/arm/v7`.
 fn platform_name(entry: &Value) -> String {
     let (architecture, variant) = machine(entry);
     let parts = [entry["platform"]["os"].as_str().unwrap_or_default(), architecture, variant];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
 }
 
-/// The architecture of an index's entry, and its variant: arm64 has one alone, which some write and others leave out.
+/// The architecture of an index entry, and its variant. arm64 has one variant only, which some tools write and others
+/// leave out.
 fn machine(entry: &Value) -> (&str, &str) {
     let part = |key: &str| entry["platform"][key].as_str().unwrap_or_default();
     match (part("architecture"), part("variant")) {

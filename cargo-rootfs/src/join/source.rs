@@ -1,4 +1,4 @@
-//! Images that are there: in a registry, or in a directory with an OCI image layout.
+//! Existing images: in a registry, or in a directory with an OCI image layout.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::image::manifest::INDEX;
 use crate::registry::{Blob, Manifest, Pull, Reference, Settings};
 
-/// The largest document that is read (distribution-spec, "Pushing Manifests").
+/// The maximum size of a document (distribution-spec, "Pushing Manifests").
 const DOCUMENT: u64 = 4 << 20;
 
 /// The file that every layout has (image-layout.md).
@@ -20,7 +20,7 @@ const LAYOUT_FILE: &str = "oci-layout";
 /// The media type of docker's indexes.
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// Indexes inside indexes that are followed.
+/// The maximum depth of nested indexes.
 const DEPTH: usize = 3;
 
 /// A source of images.
@@ -44,7 +44,7 @@ pub(super) struct Found {
 }
 
 impl<'i> Source<'i> {
-    /// Opens what `name` names: a directory, or else an image in a registry.
+    /// Opens the source `name`: a directory with a layout, or else an image in a registry.
     pub(super) fn open(name: &str, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
         let is_layout = Path::new(name).join(LAYOUT_FILE).is_file();
         if !is_layout && (name.starts_with(['.', '/']) || Path::new(name).is_dir()) {
@@ -61,7 +61,7 @@ impl<'i> Source<'i> {
         Ok(Self { name: name.to_owned(), store })
     }
 
-    /// All of its images with a platform, each with that.
+    /// All images with a platform.
     pub(super) fn images(&self) -> Result<Vec<Found>> {
         let mut images = Vec::new();
         match &self.store {
@@ -93,7 +93,7 @@ impl<'i> Source<'i> {
             return Err(Error::failed(format!("`{}` has indexes inside indexes", self.name)));
         }
         for entry in entries(&manifest)? {
-            // What describes an image, such as buildkit's attestations and SBOMs, runs nowhere.
+            // Descriptions of images, such as BuildKit's attestations and SBOMs, have no platform.
             let is_of_none = entry["platform"]["architecture"] == "unknown" || entry["platform"]["os"] == "unknown";
             if is_of_none || !entry["artifactType"].is_null() {
                 continue;
@@ -116,7 +116,7 @@ impl<'i> Source<'i> {
         found.ok_or_else(|| self.damaged(&format!("the manifest {digest} is missing")))
     }
 
-    /// The bytes of a small blob, which are verified.
+    /// Reads and verifies a small blob.
     fn document(&self, digest: &str) -> Result<Vec<u8>> {
         let bytes = read(self.open_blob(digest)?, Path::new(&self.name))?;
         let document = Manifest { media_type: String::new(), bytes };
@@ -138,7 +138,7 @@ impl<'i> Source<'i> {
         }
     }
 
-    /// All blobs that the manifest of `image` names, for a push to `to`.
+    /// All blobs to which the manifest of `image` refers, for a push to `to`.
     pub(super) fn blobs<'s>(&'s self, image: &Found, to: &Reference) -> Result<Vec<StoredBlob<'s>>> {
         let parsed: Value = serde_json::from_slice(&image.manifest.bytes).unwrap_or_default();
         let layers = parsed["layers"].as_array().into_iter().flatten();
@@ -160,8 +160,8 @@ impl<'i> Source<'i> {
     }
 }
 
-/// The entry of `manifest` in an index, with the platform that its configuration says it is for; `None` where it says
-/// none. `document` reads a blob.
+/// The index entry of `manifest`, with the platform of its configuration; `None` if that has no platform. `document`
+/// reads a blob.
 pub(super) fn described(manifest: &Manifest, document: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Option<Value>> {
     let parsed: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
     let Some(config) = digest_of(&parsed["config"]) else { return Ok(None) };
@@ -193,7 +193,7 @@ pub(super) fn entries(index: &Manifest) -> Result<Vec<Value>> {
     parsed["manifests"].as_array().cloned().ok_or_else(damaged)
 }
 
-/// The digest of a descriptor, where it is one that a path can be made of.
+/// The digest of a descriptor, if it is valid as part of a path.
 fn digest_of(descriptor: &Value) -> Option<&str> {
     let digest = descriptor["digest"].as_str()?;
     let hex = digest.strip_prefix("sha256:")?;

@@ -1,4 +1,4 @@
-//! Joins in registries of this process, with other runs in between.
+//! Joins in registries of the test process, with concurrent runs.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use crate::registry::tests::fake::{Auth, Fake};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// `sha256:...`
+/// The digest, as `sha256:...`.
 fn digest(bytes: &[u8]) -> String {
     Manifest { media_type: String::new(), bytes: bytes.to_owned() }.digest()
 }
@@ -30,7 +30,7 @@ fn image(architecture: &str) -> [Vec<u8>; 3] {
     [manifest.to_string().into_bytes(), config, layer]
 }
 
-/// Puts an image into a registry, and gives its digest.
+/// Stores an image in a registry, and returns its digest.
 fn store(fake: &Fake, architecture: &str) -> String {
     let [manifest, config, layer] = image(architecture);
     let mut state = fake.state.lock().unwrap();
@@ -40,7 +40,7 @@ fn store(fake: &Fake, architecture: &str) -> String {
     digest(&manifest)
 }
 
-/// Puts an image into a layout.
+/// Stores an image in a layout.
 fn layout(directory: &Path, architecture: &str) {
     let blobs = directory.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -61,7 +61,7 @@ fn joined(fake: &Fake, sources: &[String], others: Others) -> Result<Joined> {
     join(&order, &mut (), &AtomicBool::new(false))
 }
 
-/// The name of an image of the repository, by digest.
+/// The name of an image by digest.
 fn by_digest(fake: &Fake, digest: &str) -> String {
     format!("{}/me/app@{digest}", fake.host)
 }
@@ -97,7 +97,7 @@ fn images_of_a_registry_and_of_layouts_are_joined_by_digest() {
     assert!(!state.manifests.contains_key("1-arm64"), "only `--update` tags platforms");
 }
 
-/// As `oras attach` leaves it.
+/// `oras attach` leaves a layout in this form.
 #[test]
 fn a_document_that_a_layout_lists_is_no_image() {
     let (fake, folder) = (Fake::start(Auth::None), tempfile::tempdir().unwrap());
@@ -121,7 +121,7 @@ fn without_update_a_name_has_the_platforms_of_the_sources_alone() {
     assert_eq!(platforms(&fake, "1").len(), 1);
     joined(&fake, &[by_digest(&fake, &one)], Others::Kept).unwrap();
     assert_eq!(platforms(&fake, "1").len(), 2);
-    // A platform that is pushed again takes the place of the earlier one.
+    // A new image of a platform replaces the earlier one.
     let [mut manifest, ..] = image("amd64");
     manifest.push(b'\n');
     let newer = digest(&manifest);
@@ -131,7 +131,7 @@ fn without_update_a_name_has_the_platforms_of_the_sources_alone() {
     assert_eq!(platforms(&fake, "1").len(), 2);
 }
 
-/// A name that is an image of one platform, and one of an index with more than images.
+/// The name is first an image of one platform, then an index with an entry that is no image.
 #[test]
 fn what_a_name_has_already_stays_but_for_what_runs_nowhere() {
     let fake = Fake::start(Auth::None);
@@ -158,8 +158,8 @@ fn what_a_name_has_already_stays_but_for_what_runs_nowhere() {
     assert_eq!(index["annotations"]["a"], "b");
 }
 
-/// The other run does all of its work before each of the requests of this one in turn: before it reads, between its
-/// reads, before and after it writes.
+/// The other run does all its work before one of this run's requests, for each request in turn: before the first read,
+/// between reads, before and after the write.
 #[test]
 fn a_run_in_the_middle_of_another_loses_no_platform() {
     let mut passed = 0;

@@ -1,8 +1,8 @@
-//! `index --update`: adds platforms to the index of a tag, while other runs add theirs.
+//! `index --update`: adds platforms to the index of a tag while other runs add theirs.
 //!
-//! The distribution specification has no compare-and-swap, so each run first tags its platform by itself, as
-//! `TAG-<architecture>`. These siblings are the truth: a run is done when it read the index, and then the siblings, and
-//! the index held them all. A run that overwrites the index of another reads the other's sibling, and writes it again.
+//! The distribution specification has no compare-and-swap, so each run first tags its platform separately, as
+//! `TAG-<architecture>`. These sibling tags are the truth. A run ends when the index that it read contains all siblings
+//! that it read afterwards. A run that overwrites another run's index also reads that run's sibling, and adds it again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,35 +15,35 @@ use crate::error::{Error, Result};
 use crate::registry::{Client, Manifest};
 use crate::target::Machine;
 
-/// Times that the index is written again, where others write it as well.
+/// The maximum number of writes of the index, while other runs write it too.
 const ATTEMPTS: u32 = 20;
 
-/// The pause before the index is written once more; each further one is longer by as much.
+/// The unit of the pauses before each retry: attempt n waits n times as long.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The tag of the platform of `entry` beside `tag`, such as `1.2-armv7`.
+/// The sibling tag for the platform of `entry`, such as `1.2-armv7`.
 pub(super) fn sibling(tag: &str, entry: &Value) -> String {
     let (architecture, variant) = machine(entry);
     format!("{tag}-{architecture}{variant}")
 }
 
-/// The tags of all platforms beside `tag`.
+/// The sibling tags of all platforms.
 fn siblings(tag: &str) -> impl Iterator<Item = String> {
     let all = Machine::image_platforms();
     all.map(move |(architecture, variant)| format!("{tag}-{architecture}{}", variant.unwrap_or_default()))
 }
 
-/// True where the platform of `entry` is one that every run looks for.
+/// True if every run looks for the platform of `entry`.
 pub(super) fn knows(entry: &Value) -> bool {
     let name = sibling("", entry);
     entry["platform"]["os"] == "linux" && siblings("").any(|known| known == name)
 }
 
-/// Makes `tag` an index of what it has already and of all siblings, until both agree. Gives the index.
+/// Makes `tag` an index of its present platforms and of all siblings, until both agree. Returns the index.
 pub(super) fn settle(client: &Client<'_>, tag: &str) -> Result<Manifest> {
     for attempt in 0..ATTEMPTS {
-        // In this order: a sibling that is not seen now was tagged after this index was read, by a run that reads both
-        // again.
+        // The index is read before the siblings: a sibling that is missing now was tagged later, and its run will read
+        // both again.
         let current = client.fetch(tag)?;
         let known = current.as_ref().map_or(Ok(Vec::new()), |current| platforms(client, current, &[]))?;
         let mut all: BTreeMap<String, Value> = BTreeMap::new();
@@ -65,8 +65,8 @@ pub(super) fn settle(client: &Client<'_>, tag: &str) -> Result<Manifest> {
         .help("run it again when fewer runs write it at the same time"))
 }
 
-/// The entries of an index that run somewhere, or the one entry of an image. `known` are entries that spare a look into
-/// its configuration.
+/// The entries of an index that have a platform, or the entry of a single image. `known` entries save reading its
+/// configuration.
 fn platforms(client: &Client<'_>, manifest: &Manifest, known: &[Value]) -> Result<Vec<Value>> {
     if is_index(&manifest.media_type) {
         let runs = |entry: &Value| entry["platform"]["architecture"].as_str().is_some_and(|it| it != "unknown");
