@@ -1,7 +1,6 @@
-//! The meaning of the options for this project: which executables, for which targets, from which sysroot, to which
-//! outputs.
+//! The meaning of the options for this project: executables, targets, sysroots and outputs.
 //!
-//! It is pure: cargo's metadata and the host's triple are handed in, and no file is looked at.
+//! It is pure: cargo's metadata and the host's triple are parameters, and it reads no file.
 
 mod content;
 mod image;
@@ -27,7 +26,7 @@ pub(crate) use image::ImagePlan;
 
 use select::Selection;
 
-/// Everything that was asked for, in full.
+/// The complete plan of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// The source of the project's executables.
@@ -43,9 +42,9 @@ pub(crate) struct Plan {
 pub(crate) enum Source {
     /// Cargo builds them.
     Cargo(Build),
-    /// They are there (`--binary`).
+    /// They exist (`--binary`).
     Prebuilt(Vec<Executable>),
-    /// There are none (`--tools-only`).
+    /// None (`--tools-only`).
     Nothing,
 }
 
@@ -54,23 +53,23 @@ pub(crate) enum Source {
 pub(crate) struct Build {
     /// The build tool.
     pub(crate) with: BuildWith,
-    /// The listing of crates in executables.
+    /// The setting for cargo-auditable.
     pub(crate) auditable: Auditable,
-    /// True if something is written of it, which scanners may see.
+    /// True if an output is written, which a scanner may read.
     pub(crate) is_written: bool,
     /// All arguments, cargo's command first.
     pub(crate) arguments: Vec<String>,
-    /// The artifacts to take, in the order in which they are packed.
+    /// The executables to take, in the order of packing.
     pub(crate) wanted: Vec<Wanted>,
     /// The directory of Cargo.lock.
     pub(crate) workspace_root: Utf8PathBuf,
-    /// The directory of cargo's results, absolute.
+    /// Cargo's target directory, absolute.
     pub(crate) target_directory: Utf8PathBuf,
-    /// Directories of the build, none of which belongs into a rootfs.
+    /// Directories of the build; their files never belong in a rootfs.
     pub(crate) folders: Vec<Utf8PathBuf>,
-    /// Shared libraries of the workspace, by the package that has each: file names and packages.
+    /// Shared libraries of the workspace: file names, each with its package.
     pub(crate) plugins: Vec<Plugin>,
-    /// True if a target was chosen: cargo then keeps its artifacts in a directory of the target's name.
+    /// True if a target was chosen: cargo then keeps its artifacts in a directory with the target's name.
     pub(crate) chosen_target: bool,
 }
 
@@ -95,7 +94,7 @@ pub(crate) struct Wanted {
 pub(crate) enum SysrootPlan {
     /// A directory of the host.
     Folder(Utf8PathBuf),
-    /// The nearest sysroot that exists for the target.
+    /// The nearest existing sysroot for the target.
     Auto,
     /// A distribution's packages.
     Suite(Suite),
@@ -104,31 +103,31 @@ pub(crate) enum SysrootPlan {
 /// One root filesystem.
 #[derive(Debug)]
 pub(crate) struct RootfsPlan {
-    /// Its name: the package, or a name for several.
+    /// Its name: the package's, or a common name for several.
     pub(crate) name: String,
     /// The machine it is for.
     pub(crate) target: Target,
-    /// The value of the target for cargo, if it was given: a triple, or the path of a specification.
+    /// The target as cargo's argument, if given: a triple, or the path of a specification.
     pub(crate) cargo_target: Option<String>,
     /// The source of libraries and tools.
     pub(crate) sysroot: SysrootPlan,
     /// True if the user named the sysroot.
     pub(crate) is_sysroot_named: bool,
-    /// The file that holds its configuration; absent where no project is looked at.
+    /// The file with its configuration; `None` in a run without a project.
     pub(crate) manifest: Option<Manifest>,
-    /// Packages of the sysroot that the build alone needs.
+    /// Packages of the sysroot that only the build needs.
     pub(crate) build_packages: Vec<String>,
     /// The contents.
     pub(crate) content: Content,
     /// The outputs; empty for a report.
     pub(crate) outputs: Vec<Output>,
-    /// Layers that the cache knows are not made anew.
+    /// True if layers in the cache are reused.
     pub(crate) uses_cache: bool,
-    /// How its images run.
+    /// The image configuration.
     pub(crate) image: ImagePlan,
     /// Other facts about the project.
     pub(crate) facts: Facts,
-    /// The bill of materials that outputs wait for, where any does.
+    /// The bill of materials for the outputs that need one.
     pub(crate) bill: Option<output::LateBill>,
 }
 
@@ -138,11 +137,11 @@ pub(crate) struct Facts {
     pub(crate) version: Option<String>,
     pub(crate) licence: Option<String>,
     pub(crate) authors: Vec<String>,
-    /// The manifest of the package that the rootfs is named for.
+    /// The manifest of the package that names the rootfs.
     pub(crate) manifest: Option<Utf8PathBuf>,
-    /// The package of each executable, as `cargo metadata` calls it.
+    /// The package of each executable, as `cargo metadata` names it.
     pub(crate) roots: Vec<String>,
-    /// `cargo metadata` with all dependencies, once it was asked.
+    /// `cargo metadata` with all dependencies, if it was queried.
     pub(crate) metadata: Option<Arc<Value>>,
 }
 
@@ -177,7 +176,7 @@ pub(crate) enum Purpose<'o> {
     Write(&'o OutputArgs, &'o ImageArgs),
     /// To be entered, as an image would be.
     Enter(&'o ImageArgs),
-    /// To be compared with what a command uses of the sysroot; it may be empty.
+    /// To be compared with the files that a command uses of the sysroot; it may be empty.
     Compare,
     /// To be reported on.
     Report,
@@ -194,23 +193,23 @@ impl Purpose<'_> {
     }
 }
 
-/// The environment against which the options are read.
+/// The environment in which the options are interpreted.
 pub(crate) struct Surroundings<'w> {
-    /// Absent where nothing is built.
+    /// `None` if nothing is built.
     pub(crate) project: Option<&'w Metadata>,
     /// The directory of cargo's intermediate files, if it is not the target directory.
     pub(crate) build_directory: Option<Utf8PathBuf>,
     /// The targets of cargo's configuration, for a run without `--target`.
     pub(crate) configured_targets: Vec<String>,
-    /// The triple of the compiler, which takes it a while to say: only asked for where no target is named.
+    /// The host's triple from the compiler. It is slow, so it is called only if no target is named.
     pub(crate) host: &'w dyn Fn() -> Result<String>,
-    /// CARGO_ROOTFS_SYSROOT: where what is for another machine comes from, if nothing else says so.
+    /// CARGO_ROOTFS_SYSROOT: the default sysroot for other machines than the host.
     pub(crate) foreign_sysroot: Option<String>,
     pub(crate) current_dir: &'w Utf8Path,
 }
 
 impl Plan {
-    /// Works out what the request means. Everything wrong in one stage is told at once.
+    /// Interprets the request. Reports all errors of a stage together.
     pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
         let (output, image) = request.purpose.typed();
         let typed = Layer { content: request.content.clone(), output, image };
@@ -314,7 +313,7 @@ fn one(
     })
 }
 
-/// The targets, each with how cargo was told of it.
+/// The targets, each with its spelling for cargo.
 fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Result<Vec<(Target, Option<String>)>> {
     let typed = &build.compilation.target;
     let chosen = if typed.is_empty() { &around.configured_targets } else { typed };
@@ -325,7 +324,7 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
     for name in chosen {
         let triple = without_glibc(triple_of(name, &host), with)?;
         let target = Target::parse(triple)?;
-        // One directory of cargo's has what is built for a triple, with whichever glibc.
+        // Cargo keeps the results of one triple in one directory, for every glibc version.
         if let Some((_, other)) = spelled.iter().find(|(known, other)| *known == triple && *other != name) {
             if with == BuildWith::Zigbuild {
                 return Err(Error::usage(format!(
@@ -345,10 +344,10 @@ fn targets(build: &BuildArgs, with: BuildWith, around: &Surroundings<'_>) -> Res
     Ok(targets)
 }
 
-/// Cargo's word for the host (`cargo build --help`).
+/// Cargo's name for the host (`cargo build --help`).
 const HOST_TUPLE: &str = "host-tuple";
 
-/// A target specification is named by its file's stem, as cargo names its directory.
+/// The triple of a target; for a specification, the stem of its file name, as in cargo's directory names.
 fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
     match Utf8Path::new(name) {
         _ if name == HOST_TUPLE => host,
@@ -357,7 +356,7 @@ fn triple_of<'n>(name: &'n str, host: &'n str) -> &'n str {
     }
 }
 
-/// The triple without the glibc that cargo-zigbuild takes after it, as in `aarch64-unknown-linux-gnu.2.17`.
+/// The triple without the glibc version that cargo-zigbuild accepts, as in `aarch64-unknown-linux-gnu.2.17`.
 fn without_glibc(name: &str, with: BuildWith) -> Result<&str> {
     match name.split_once('.') {
         Some((triple, version))
@@ -402,7 +401,7 @@ fn build(
     }
 }
 
-/// The shared libraries that packages of the workspace are built to.
+/// The shared libraries that packages of the workspace build.
 fn plugins(project: &Metadata) -> Vec<Plugin> {
     let is_shared = |kind: &CrateType| matches!(kind, CrateType::CDyLib | CrateType::DyLib);
     let targets = project.workspace_packages().into_iter().flat_map(|package| {
@@ -416,7 +415,7 @@ fn plugins(project: &Metadata) -> Vec<Plugin> {
     targets.collect()
 }
 
-/// The arguments of cargo: those typed for it as they were typed, then which executables.
+/// The arguments of cargo: the user's own, unchanged, then the selection of executables.
 fn cargo_arguments(request: &Request<'_>, selection: &Selection, with: BuildWith) -> Vec<String> {
     let BuildArgs { workspace, features, manifest, compilation, .. } = request.build;
     let mut arguments = Arguments(vec![with.command().to_owned()]);

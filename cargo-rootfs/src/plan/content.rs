@@ -1,4 +1,4 @@
-//! CONTENT: where libraries and tools come from, and what is taken.
+//! CONTENT: the source of libraries and tools, and the requested contents.
 
 use camino::Utf8PathBuf;
 
@@ -9,9 +9,9 @@ use crate::options::ContentArgs;
 use crate::provision::Suite;
 use crate::target::{Machine, Target};
 
-/// With defaults in the place of what was not given.
+/// The content, with defaults for missing options.
 pub(super) fn content(args: ContentArgs) -> Content {
-    // An empty text is no path; an empty element of one is the current directory (ld.so(8)).
+    // An empty text is no path; an empty element of a path is the current directory (ld.so(8)).
     let texts = args.library_path.unwrap_or_default().into_iter().filter(|text| !text.is_empty());
     let elements = texts.flat_map(|text| {
         let folder = |element: &str| if element.is_empty() { "." } else { element }.into();
@@ -38,11 +38,11 @@ pub(super) fn content(args: ContentArgs) -> Content {
     }
 }
 
-/// The sysroot that was given; else `/` for the host's machine, and for another what the environment says, or `auto`.
+/// The given sysroot; else `/` for the host's machine, and for another one the environment's value, or `auto`.
 pub(super) fn sysroot(args: &ContentArgs, target: &Target, foreign: Option<&str>) -> Result<SysrootPlan> {
     let is_host = target.machine() == Machine::host();
     match named_sysroot(args, target, foreign).unwrap_or("auto") {
-        // Programs of musl are static unless it is asked otherwise, and take nothing of it but the template's files.
+        // Programs for musl are static by default, and need no file of a sysroot except the template's.
         "auto" if target.is_musl() && takes_nothing(args) => Ok(SysrootPlan::Folder("/".into())),
         "auto" if is_host => Ok(SysrootPlan::Folder("/".into())),
         "auto" => Ok(SysrootPlan::Auto),
@@ -52,7 +52,7 @@ pub(super) fn sysroot(args: &ContentArgs, target: &Target, foreign: Option<&str>
     }
 }
 
-/// The sysroot that somebody has named, in the options or in the environment.
+/// The sysroot that the user named, in the options or in the environment.
 pub(super) fn named_sysroot<'a>(args: &'a ContentArgs, target: &Target, foreign: Option<&'a str>) -> Option<&'a str> {
     args.sysroot.as_deref().or(foreign.filter(|_| target.machine() != Machine::host()))
 }

@@ -1,4 +1,4 @@
-//! The configuration of an image, as far as it is known before the rootfs is laid out.
+//! The configuration of an image, as far as it is known before the layout.
 //!
 //! [`crate::image`] checks its syntax.
 
@@ -19,20 +19,20 @@ use crate::settings;
 use crate::target::Target;
 use crate::write::compress::Compression;
 
-/// The image's configuration, and what it starts: that depends on where the layout puts things.
+/// The image's configuration, and its command: the command's path is known only after the layout.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ImagePlan {
     pub(crate) config: ImageConfig,
     pub(crate) start: Start,
     pub(crate) layered: Layered,
     pub(crate) compression: Compression,
-    /// The workspace, whose state in git says the revision.
+    /// The workspace, whose git commit is the image's revision.
     pub(crate) workspace: Option<Utf8PathBuf>,
-    /// Labels and annotations that were dropped.
+    /// Labels and annotations that the user removed.
     dropped: Dropped,
 }
 
-/// Names that were given without a value.
+/// Names given without a value.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Dropped {
     labels: BTreeSet<String>,
@@ -42,7 +42,7 @@ struct Dropped {
 /// The command that an image starts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// Nothing of its own.
+    /// No command of its own.
     #[default]
     Nothing,
     /// This command line, as its entrypoint.
@@ -54,8 +54,8 @@ pub(crate) enum Start {
 }
 
 impl ImagePlan {
-    /// The configuration with the paths that the layout gave; `epoch` is when it was made, in seconds since 1970, and
-    /// `revision` the commit that the workspace is.
+    /// The configuration with the paths of the layout. `epoch` is the creation time in seconds since 1970, and
+    /// `revision` the commit of the workspace.
     pub(crate) fn config(&self, assembly: &Assembly, epoch: i64, revision: Option<&str>) -> ImageConfig {
         let mut config = self.config.clone();
         config.user = config.user.map(|user| settings::numeric(&user, &assembly.rootfs));
@@ -83,7 +83,7 @@ impl ImagePlan {
     }
 }
 
-/// The plan of one target's images. Warns of what has no effect.
+/// The plan of one target's images. Warns of options without effect.
 pub(super) fn image(
     args: ImageArgs,
     target: &Target,
@@ -155,8 +155,8 @@ pub(super) fn image(
     })
 }
 
-/// The words of a command: as they are, or those of the JSON array that is the only one, as in a Dockerfile.
-/// One empty word means none, as for `docker run --entrypoint ""`.
+/// The words of a command: verbatim, or the elements of a JSON array if that is the only word, as in a Dockerfile. A
+/// single empty word means none, as in `docker run --entrypoint ""`.
 fn words(given: Vec<String>) -> Result<Vec<String>> {
     match given.as_slice() {
         [only] if only.is_empty() => Ok(Vec::new()),
@@ -168,7 +168,7 @@ fn words(given: Vec<String>) -> Result<Vec<String>> {
     }
 }
 
-/// The first flag that was typed and is for images alone.
+/// The first typed flag that applies only to images.
 fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
     let flags = [
         ("engine", output.engine.is_some_and(|engine| engine != Engine::default())),

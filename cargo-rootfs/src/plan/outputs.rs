@@ -7,7 +7,7 @@ use crate::options::OutputArgs;
 use crate::output::{self, Claim, LateBill, Output, Placeholders, Settings};
 use crate::write::dir::Replace;
 
-/// The outputs that the options name. `target_dir` is where the default goes; without one, an output must be named.
+/// The outputs that the options name. The default output is below `target_dir`; without one, an output must be named.
 pub(super) fn outputs(
     args: &OutputArgs,
     names: &Placeholders<'_>,
@@ -33,13 +33,13 @@ pub(super) fn outputs(
     Ok(named)
 }
 
-/// The error of `--digest-file` where no output has a digest: an engine's own import stamps its clock.
+/// The error of `--digest-file` if no output has a digest: an engine's import adds the current time.
 fn without_digest() -> Error {
     Error::usage("`--digest-file` has no effect: no output is an image with a digest")
         .help("name one: --push REF or --oci-archive FILE")
 }
 
-/// The outputs, and behind them the bills of materials of `--sbom`, each beside the first output that is a path.
+/// The outputs, followed by the bills of materials of `--sbom`, each beside the first output that is a path.
 pub(super) fn with_sboms(
     mut outputs: Vec<Output>,
     args: &OutputArgs,

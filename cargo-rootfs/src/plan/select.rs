@@ -1,4 +1,4 @@
-//! The packages and executables of a workspace that the options select, by cargo's own rules.
+//! Selects packages and executables of a workspace by the options, with cargo's own rules.
 //!
 //! An ambiguous selection is an error that lists the choices.
 
@@ -12,26 +12,26 @@ use crate::options::{BuildArgs, SelectionArgs};
 use crate::options::{BuildKeys, Layer, Layers, Manifest, read};
 use crate::wording::nearest;
 
-/// The executables to pack, and the configuration that belongs to them.
+/// The executables to pack, and their configuration.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     /// The executables that cargo builds.
     pub(super) wanted: Vec<Wanted>,
-    /// The executables that exist.
+    /// The executables that exist already.
     pub(super) prebuilt: Vec<Executable>,
-    /// The one that an image runs, among either of these.
+    /// The index of the executable that an image runs, in one of these lists.
     pub(super) main: Option<usize>,
-    /// The name of the rootfs: the package, or a name for several.
+    /// The name of the rootfs: the package's, or a common name for several.
     pub(super) name: Option<String>,
-    /// The version, where there is one.
+    /// The version, if known.
     pub(super) version: Option<String>,
-    /// Labels of its images that Cargo.toml gives.
+    /// Labels of its images from Cargo.toml.
     pub(super) labels: Vec<(String, String)>,
     pub(super) workspace: Layers,
     pub(super) package: Layers,
-    /// The workspace's and package's keys about the build, as one.
+    /// The build keys of the workspace and the package, merged.
     pub(super) keys: BuildKeys,
-    /// The file that holds the nearest configuration.
+    /// The file with the nearest configuration.
     pub(super) manifest: Option<Manifest>,
 }
 
@@ -42,7 +42,7 @@ impl Selection {
     }
 }
 
-/// `--binary` and `--tools-only`: no project is looked at.
+/// `--binary` and `--tools-only`: no project is read.
 pub(super) fn without_project(build: &BuildArgs) -> Result<Selection> {
     let mut prebuilt: Vec<Executable> = Vec::new();
     for path in &build.selection.binary {
@@ -56,7 +56,7 @@ pub(super) fn without_project(build: &BuildArgs) -> Result<Selection> {
     Ok(Selection { prebuilt, main, ..Selection::default() })
 }
 
-/// The selection of the options from the workspace.
+/// The selection that the options make in the workspace.
 pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer) -> Result<Selection> {
     let packages = packages(project, build)?;
     let workspace = Manifest { path: project.workspace_root.join("Cargo.toml"), table: "workspace" };
@@ -66,7 +66,7 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
     let mut members = Vec::new();
     for package in packages {
         let manifest = Manifest { path: package.manifest_path.clone(), table: "package" };
-        // A package without metadata has `null`.
+        // The metadata of a package without a table is `null`.
         let layers =
             if package.metadata == Value::Null { Layers::default() } else { keep(read(&package.metadata, &manifest)) };
         members.push(Member { package, layers });
@@ -77,7 +77,7 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
     let wanted: Vec<Wanted> = chosen.iter().map(|chosen| chosen.wanted()).collect();
     let main = main(&chosen);
 
-    // Packages from which nothing is taken have no say.
+    // The configuration of packages without a selected executable is ignored.
     members.retain(|member| wanted.iter().any(|wanted| wanted.package == member.package.id));
     let main_one = main.and_then(|index| chosen.get(index));
     let (name, version) = names(project, &members, main_one);
@@ -92,13 +92,13 @@ pub(super) fn from_project(project: &Metadata, build: &BuildArgs, typed: &Layer)
     Ok(Selection { wanted, prebuilt: Vec::new(), main, name, version, labels, workspace, package, keys, manifest })
 }
 
-/// A package that may have what is wanted.
+/// A package that may have the requested executables.
 struct Member<'p> {
     package: &'p Package,
     layers: Layers,
 }
 
-/// An executable that is wanted.
+/// A selected executable.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Chosen<'p> {
     package: &'p Package,
@@ -132,13 +132,13 @@ impl<'p> Chosen<'p> {
     }
 }
 
-/// `-p`, `--workspace`, `--exclude`; else what cargo builds in the current directory.
+/// `-p`, `--workspace`, `--exclude`; else the packages that cargo builds in the current directory.
 fn packages<'p>(project: &'p Metadata, build: &BuildArgs) -> Result<Vec<&'p Package>> {
     let args = &build.workspace;
     let members = project.workspace_packages();
     let all = args.workspace || args.all;
     if !args.exclude.is_empty() && !all {
-        // As cargo has it.
+        // The text of cargo's own error.
         return Err(Error::usage("`--exclude` can only be used together with `--workspace`"));
     }
     if all {
@@ -157,7 +157,7 @@ fn packages<'p>(project: &'p Metadata, build: &BuildArgs) -> Result<Vec<&'p Pack
     Ok(members.into_iter().filter(|package| args.package.iter().any(|spec| is_spec_of(spec, package))).collect())
 }
 
-/// Returns whether a package ID specification (`cargo help pkgid`), or a pattern, matches this package.
+/// Returns whether a package ID specification (`cargo help pkgid`) or a pattern matches this package.
 fn is_spec_of(spec: &str, package: &Package) -> bool {
     if spec.contains("://") {
         let id = package.id.repr.as_str();
@@ -176,7 +176,7 @@ fn is_version_of(spec: &str, version: &str) -> bool {
     version.strip_prefix(spec).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '+']))
 }
 
-/// `*` and `?`, as cargo takes them in names of packages and targets.
+/// Matches `*` and `?` as cargo does in names of packages and targets.
 fn is_match(pattern: &str, name: &str) -> bool {
     let mut pattern_chars = pattern.chars();
     match pattern_chars.next() {
@@ -193,7 +193,7 @@ fn is_match(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The executables that were named, or the one of each package that is plainly meant.
+/// The named executables, or else the unambiguous one of each package.
 fn executables<'p>(members: &[Member<'p>], workspace: &Layers, build: &BuildArgs) -> Result<Vec<Chosen<'p>>> {
     let nothing = SelectionArgs::default();
     let mut chosen = Vec::new();
@@ -201,7 +201,7 @@ fn executables<'p>(members: &[Member<'p>], workspace: &Layers, build: &BuildArgs
         let packages: Vec<_> = members.iter().map(|member| member.package).collect();
         chosen = named(&packages, &build.selection)?;
     } else {
-        // Each package may have its own say, and the workspace has one for all others.
+        // A package's own configuration overrides that of the workspace.
         let (own, shared): (Vec<_>, Vec<_>) =
             members.iter().partition(|member| member.layers.build.selection != nothing);
         for member in own {
@@ -210,7 +210,8 @@ fn executables<'p>(members: &[Member<'p>], workspace: &Layers, build: &BuildArgs
         let shared: Vec<_> = shared.into_iter().map(|member| member.package).collect();
         if workspace.build.selection == nothing {
             let plain = plain(&shared, build);
-            // What a package's own configuration names is enough, unless the others were asked for too.
+            // The executables of packages with their own configuration are enough, unless the user selected the others
+            // too.
             let asked = build.workspace.workspace || build.workspace.all || !build.workspace.package.is_empty();
             if chosen.is_empty() || asked && shared.iter().any(|package| has_bins(package)) {
                 chosen.extend(plain?);
@@ -232,7 +233,7 @@ fn executables<'p>(members: &[Member<'p>], workspace: &Layers, build: &BuildArgs
     Ok(chosen)
 }
 
-/// Those that `--bin`, `--bins` and `--example` name. Each name must be there.
+/// The executables that `--bin`, `--bins` and `--example` name. Each must exist.
 fn named<'p>(packages: &[&'p Package], names: &SelectionArgs) -> Result<Vec<Chosen<'p>>> {
     let mut chosen: Vec<Chosen<'p>> = Vec::new();
     let mut errors = Vec::new();
@@ -262,7 +263,7 @@ fn named<'p>(packages: &[&'p Package], names: &SelectionArgs) -> Result<Vec<Chos
     Ok(once)
 }
 
-/// Each package's `default-run`, or else its only binary. Several packages must have been asked for.
+/// Each package's `default-run`, or else its only binary. Fails for several packages unless the user selected them.
 fn plain<'p>(packages: &[&'p Package], build: &BuildArgs) -> Result<Vec<Chosen<'p>>> {
     let with_bins: Vec<&'p Package> = packages.iter().copied().filter(|package| has_bins(package)).collect();
     let asked = build.workspace.workspace || build.workspace.all || !build.workspace.package.is_empty();
@@ -299,7 +300,7 @@ fn has_bins(package: &Package) -> bool {
     Chosen::all(package, Kind::Bin).next().is_some()
 }
 
-/// `app: server, admin`
+/// A package with its executables: `app: server, admin`.
 fn listed(package: &Package) -> String {
     let bins: Vec<&str> = Chosen::all(package, Kind::Bin).map(|bin| bin.name).collect();
     format!("{}: {}", package.name, bins.join(", "))
@@ -328,7 +329,7 @@ fn not_there(message: &str, typed: &str, flag: &str, known: &[&str]) -> Error {
     }
 }
 
-/// The only one; of several, the only one that is its package's `default-run`.
+/// The only executable; of several, the only one that is its package's `default-run`.
 fn main(chosen: &[Chosen<'_>]) -> Option<usize> {
     if chosen.len() == 1 {
         return Some(0);
@@ -341,8 +342,8 @@ fn main(chosen: &[Chosen<'_>]) -> Option<usize> {
     }
 }
 
-/// `{package}` and `{version}`: of the only package, else of the one whose binary is run, else the name of
-/// the workspace's directory and the version that all share.
+/// The values of `{package}` and `{version}`: of the only package, else of the package whose binary is run, else the
+/// name of the workspace's directory and the common version.
 fn names(project: &Metadata, members: &[Member<'_>], main: Option<&Chosen<'_>>) -> (Option<String>, Option<String>) {
     if let Some(package) = one(members, main) {
         return (Some(package.name.to_string()), Some(package.version.to_string()));
@@ -353,7 +354,7 @@ fn names(project: &Metadata, members: &[Member<'_>], main: Option<&Chosen<'_>>) 
     (project.workspace_root.file_name().map(str::to_owned), version)
 }
 
-/// The only package, else the one whose binary is run.
+/// The only package, else the package whose binary is run.
 fn one<'p>(members: &[Member<'p>], main: Option<&Chosen<'p>>) -> Option<&'p Package> {
     match members {
         [only] => Some(only.package),
@@ -361,17 +362,17 @@ fn one<'p>(members: &[Member<'p>], main: Option<&Chosen<'p>>) -> Option<&'p Pack
     }
 }
 
-/// Begins the names of labels and annotations that readers of images know (annotations.md of image-spec).
+/// The prefix of standard labels and annotations (annotations.md of image-spec).
 pub(super) const STANDARD: &str = "org.opencontainers.image.";
 
-/// The labels that a package's manifest gives to its image.
+/// The image labels from a package's manifest.
 fn labels(package: &Package) -> Vec<(String, String)> {
     let authors = (!package.authors.is_empty()).then(|| package.authors.join(", "));
     let fields = [
         ("authors", authors),
         ("description", package.description.clone()),
         ("documentation", package.documentation.clone()),
-        // Before SPDX expressions, Cargo had a slash for "or".
+        // Before SPDX expressions, Cargo wrote "or" as a slash.
         ("licenses", package.license.as_ref().map(|license| license.replace('/', " OR "))),
         ("source", package.repository.clone()),
         ("title", Some(package.name.to_string())),

@@ -8,7 +8,7 @@ use crate::options::Options;
 const ARM: &str = "aarch64-unknown-linux-gnu";
 const INTEL: &str = "x86_64-unknown-linux-gnu";
 
-/// A workspace at `/ws` whose members are given by name, binaries, and other fields of their metadata.
+/// A workspace at `/ws`; each member has a name, binaries, and other fields of its metadata.
 fn workspace(members: &[(&str, &[&str], Value)], metadata: Value) -> Metadata {
     let id = |name: &str| format!("path+file:///ws/{name}#1.2.3");
     let package = |(name, bins, more): &(&str, &[&str], Value)| {
@@ -245,12 +245,12 @@ fn images_have_a_path_unless_they_are_given_one() {
 fn flags_of_images_without_an_image_are_said() {
     let plan = plan(&app(json!({})), "--user nobody");
     assert_eq!(plan.warnings[0].message, "`--user` has no effect: no output is an image");
-    // Configured, they are for the runs that make one.
+    // Configured keys of images have no warning in a run without an image.
     let configured = app(json!({"metadata": {"rootfs": {"user": "nobody"}}}));
     assert!(super::tests::plan(&configured, "").warnings.is_empty());
 }
 
-/// As LD_LIBRARY_PATH: an empty element is the current directory, and an empty text is no path (ld.so(8)).
+/// The syntax of LD_LIBRARY_PATH: an empty element is the current directory, and an empty text is no path (ld.so(8)).
 #[test]
 fn a_library_path_is_taken_apart_as_the_variable_is() {
     let project = app(json!({}));
