@@ -1,4 +1,4 @@
-//! The bill of materials of a rootfs: gathered from its entries, the database of packages, the executables and cargo.
+//! Gathers the bill of materials of a rootfs from its entries, the package database, the executables and cargo.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,10 +13,10 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 use crate::sbom::{self, Bill, Crate, Distribution, Package};
 
-/// Longer lists of crates are none (cargo-auditable's own readers take 8 MiB).
+/// The maximum size of a list of crates (cargo-auditable's own readers accept 8 MiB).
 const LONGEST: u64 = 8 << 20;
 
-/// Gathers it. What cannot be known goes to `warn`.
+/// Gathers the bill. `warn` receives what cannot be found out.
 pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Bill> {
     one.assembly.find_owners()?;
     let (packed, distribution) = one.assembly.packed_packages()?;
@@ -56,7 +56,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
     let places: BTreeMap<*const OwningPackage, usize> =
         packed.iter().enumerate().map(|(index, it)| (Arc::as_ptr(&it.owner), index)).collect();
     for (path, entry) in rootfs.iter().filter(|(_, entry)| entry.is_file()) {
-        // A record is about its package, and not a file of it.
+        // A record describes its package and is not one of its files.
         let package = entry.package.as_ref().filter(|_| !is_ours(entry)).and_then(|it| places.get(&Arc::as_ptr(it)));
         bill.files.push(sbom::File {
             path: path.to_string(),
@@ -95,7 +95,7 @@ fn package(packed: &PackedPackage) -> Package {
     }
 }
 
-/// The crates that cargo-auditable left in a file.
+/// The crates that cargo-auditable embedded in a file.
 fn left_in(entry: &Entry) -> Option<Vec<Crate>> {
     let Kind::File(Body::Host(host)) = &entry.kind else { return None };
     if entry.mode & 0o111 == 0 {
@@ -107,7 +107,7 @@ fn left_in(entry: &Entry) -> Option<Vec<Crate>> {
     sbom::of_binary(&json)
 }
 
-/// Adds the crates of one executable, each once, and gives the place of its own.
+/// Adds the crates of one executable without duplicates; returns the index of the executable's own crate.
 fn add(all: &mut Vec<Crate>, crates: Vec<Crate>) -> Option<usize> {
     let place = |all: &mut Vec<Crate>, one: &Crate| {
         let is_same =

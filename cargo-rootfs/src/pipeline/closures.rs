@@ -1,6 +1,6 @@
 //! The closures of single files, without a plan and without a rootfs.
 //!
-//! Many files are done on two cores: one thread begins at the first file, one at the last, and they meet.
+//! Two threads share many files: one begins at the first file, one at the last, until they meet.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -14,35 +14,35 @@ use crate::path::RootfsPath;
 use crate::resolve::{Closure, LibraryPath, Priority, Resolver, Skipped, TargetLibraries};
 use crate::sysroot::Sysroot;
 
-/// Files whose closures are wanted, and where they are looked for.
+/// Files whose closures are requested, and the search settings.
 pub(crate) struct LooseFiles<'f> {
     pub(crate) sysroot: &'f Path,
     pub(crate) files: &'f [OsString],
-    /// Lists of directories, as in LD_LIBRARY_PATH.
+    /// Lists of directories, in the syntax of LD_LIBRARY_PATH.
     pub(crate) library_path: &'f [String],
     pub(crate) follows: Priority,
-    /// Libraries that the target has.
+    /// Libraries that the target provides.
     pub(crate) given: TargetLibraries,
     pub(crate) hwcaps: Variants,
-    /// Looks for libraries that may be opened at run time as well.
+    /// True to search also for libraries that may be opened at run time.
     pub(crate) may_open: bool,
 }
 
-/// Appends the report of one closure, by the name of its file.
+/// Appends the report of one closure; the text is its file's name.
 type Render<'r> = dyn Fn(&mut Vec<u8>, &str, &Result<Closure, Skipped>) + Sync + 'r;
 
-/// The least number of files that is worth another thread.
+/// The minimum number of files for a second thread.
 const ENOUGH: usize = 24;
-/// The size of the texts that the other thread keeps back until this one is done. One that keeps back more ends.
+/// The limit of text that the second thread buffers; it stops when it has more.
 const ENOUGH_TEXT: usize = 4 << 20;
 
 impl LooseFiles<'_> {
-    /// Finds the closure of each file, turns it into text by `render`, and hands the texts to `put` in the order of the
-    /// files. A bad file stops none of the rest. Returns whether all closures are complete.
+    /// Finds the closure of each file, renders it as text, and passes the texts to `put` in the order of the files. A
+    /// faulty file does not stop the others. Returns whether all closures are complete.
     pub(crate) fn each(&self, render: &Render<'_>, put: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<bool> {
         let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
         let mut sysroot = Sysroot::open(self.sysroot)?;
-        // Only where the tree is the host's own does the current directory mean anything in it.
+        // The current directory exists in the tree only if the tree is the host's own.
         let is_host = sysroot.root() == Path::new("/");
         let current = current_dir.to_str().filter(|_| is_host);
         let current = current.and_then(|folder| RootfsPath::from_bytes(folder.as_bytes()));
@@ -86,7 +86,7 @@ impl LooseFiles<'_> {
         Ok(is_complete.into_inner())
     }
 
-    /// The closure of one file, with the additions that were requested.
+    /// The closure of one file, with the requested additions.
     fn closure(&self, resolver: &mut Resolver, sysroot: &mut Sysroot, path: &RootfsPath) -> Result<Closure, Skipped> {
         let mut closure = resolver.closure(sysroot, path)?;
         if self.hwcaps == Variants::All {
@@ -100,7 +100,8 @@ impl LooseFiles<'_> {
     }
 }
 
-/// A library path for a sysroot, where paths start from its root as those of files do; an empty element is none.
+/// A library path for a sysroot: each element starts from the root, as the paths of files do. Empty elements are
+/// dropped.
 fn from_the_root(text: &str) -> String {
     let elements = text.split([':', ';']).filter(|element| !element.is_empty());
     let rooted = elements.map(|element| match element.as_bytes()[0] {
@@ -110,8 +111,8 @@ fn from_the_root(text: &str) -> String {
     rooted.collect::<Vec<String>>().join(":")
 }
 
-/// Calls `here` for the files from the first on, in this thread, while `there` does the last ones in another. Returns
-/// the texts of the latter, in the order of the files. An error ends this thread's part.
+/// Calls `here` in this thread for files from the first on, and `there` in another thread for files from the last on.
+/// Returns the texts of the latter, in the order of the files. An error ends this thread's part.
 fn meet<S: Send, E>(
     files: usize,
     other: Option<S>,

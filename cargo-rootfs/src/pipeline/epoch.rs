@@ -1,16 +1,16 @@
-//! The time stamp of everything that is written: SOURCE_DATE_EPOCH, read and checked in this one place.
+//! The time stamp of all written files: SOURCE_DATE_EPOCH, parsed and checked only here.
 
 use std::ffi::OsStr;
 
 use crate::error::{Error, Result};
 
-/// The time that files and images get: SOURCE_DATE_EPOCH, or 0
+/// The modification time of files and creation time of images: SOURCE_DATE_EPOCH, or 0
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Epoch(i64);
 
 impl Epoch {
-    /// The last second that the eleven octal digits of a tar header can name (tar(5)).
+    /// The last second that fits the eleven octal digits of a tar header (tar(5)).
     const LAST: Self = Self(0o77_777_777_777);
 
     /// The value of SOURCE_DATE_EPOCH in the environment of this process.

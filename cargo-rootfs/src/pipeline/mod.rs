@@ -1,10 +1,9 @@
 //! The stages from a plan to proved root filesystems, for every target of a run.
 //!
-//! It knows no terminal and no command line: what happens meanwhile goes to [`Events`]. The command and build scripts
-//! lay out and prove in the same place ([`prove()`]); they differ in where their sysroots come from
-//! ([`SysrootSource`]).
+//! It knows no terminal and no command line, and reports progress to [`Events`]. The command and build scripts share
+//! layout and proof ([`prove()`]); they differ in the source of their sysroots ([`SysrootSource`]).
 
-// Build scripts call a part of it.
+// Build scripts use a part of it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 #[cfg(feature = "cli")]

@@ -1,4 +1,4 @@
-//! Layout and proof: from the plan and the build of each target to its rootfs, side by side.
+//! Layout and proof: from the plan and the build of each target to its rootfs, in parallel.
 
 use std::thread::ScopedJoinHandle;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
 use crate::target::Target;
 
-/// The plan of one rootfs, as far as its content goes.
+/// The contents of one planned rootfs.
 pub(crate) trait Order: Sync {
     /// Its name in status lines.
     fn name(&self) -> &str;
@@ -17,17 +17,17 @@ pub(crate) trait Order: Sync {
     /// The machine that it is for.
     fn target(&self) -> &Target;
 
-    /// The content besides what was built.
+    /// The content besides the built executables.
     fn content(&self) -> &Content;
 
-    /// Fails where `assembly` is complete and still not what is meant.
+    /// Fails if `assembly` is complete but not what the user requested.
     fn accept(&self, assembly: &Assembly) -> Result<()> {
         let _ = assembly;
         Ok(())
     }
 }
 
-/// One target of a run, ready to be laid out.
+/// One target of a run, ready for its layout.
 pub(crate) struct Job<P> {
     pub(crate) plan: P,
     /// The results of its build.
@@ -39,13 +39,13 @@ pub(crate) struct Job<P> {
 pub(crate) struct Proved<P> {
     pub(crate) plan: P,
     pub(crate) artifacts: Artifacts,
-    /// Held, for the rootfs consists of files in it.
+    /// Held, because the rootfs refers to files in it.
     sysroot: Box<dyn SysrootSource>,
     pub(crate) assembly: Assembly,
 }
 
 impl<P> Proved<P> {
-    /// The directory that tools and libraries came from.
+    /// The directory of tools and libraries.
     pub(crate) fn sysroot(&self) -> &Utf8Path {
         self.sysroot.directory()
     }
@@ -53,8 +53,8 @@ impl<P> Proved<P> {
 
 /// Lays out and proves one rootfs for each job.
 ///
-/// Several are laid out side by side, for they share nothing but the disk. Events come in the order of the jobs, so
-/// that those of one rootfs stand together.
+/// Several are laid out in parallel: they share only the disk. Events come in the order of the jobs, so that those of
+/// one rootfs are adjacent.
 pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Result<Vec<Proved<P>>> {
     let results: Vec<Result<Assembly>> = std::thread::scope(|scope| {
         let started: Vec<_> = jobs
@@ -62,7 +62,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
             .enumerate()
             .map(|(index, Job { plan, artifacts, sysroot })| {
                 let (plan, artifacts, directory) = (&*plan, &*artifacts, sysroot.directory().to_owned());
-                // The first on this thread: for one, which is the usual number, none is started.
+                // The first job runs on this thread: a single one, the usual case, needs no other thread.
                 let thread = (index > 0).then(|| scope.spawn(move || assemble(plan, artifacts, &directory)));
                 (plan, artifacts, sysroot, thread)
             })
@@ -94,7 +94,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
             Err(error) => errors.push(error),
         }
     }
-    // One sysroot may lack the same for each of its targets.
+    // A sysroot may lack the same thing for several targets.
     errors.dedup_by_key(|error| error.to_string());
     events.stop()?;
     Error::all(errors)?;
@@ -110,10 +110,9 @@ fn assemble(plan: &impl Order, artifacts: &Artifacts, sysroot: &Utf8Path) -> Res
     layout::assemble(sysroot, plan.target(), plan.content(), artifacts)
 }
 
-/// Lays the rootfs out again as long as its source has something to put right; `tried` is the result of the first
-/// sysroot.
+/// Repeats the layout while the sysroot source remedies shortages; `tried` is the result of the first sysroot.
 ///
-/// It ends because each source ends: see [`SysrootSource::supply`].
+/// It terminates because each source does: see [`SysrootSource::supply`].
 fn until_complete(
     plan: &impl Order,
     artifacts: &Artifacts,

@@ -1,4 +1,4 @@
-//! The sysroot of a plan: a directory as it is, or one that is chosen and provisioned in rounds.
+//! The sysroot of a plan: a fixed directory, or one that is chosen and provisioned in rounds.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,14 +15,14 @@ use crate::provision::{self, Candidate, Distributions, May, Pinned, Place, Round
 use crate::shortage::Shortage;
 use crate::template::{Template, TemplateKind};
 
-/// The conditions of provisioning: the lock that pins versions, and the permissions of the run.
+/// The conditions of provisioning: the lock with the versions, and the permissions of the run.
 pub(super) struct Provisioning {
     pub(super) pinned: Pinned,
     pub(super) may: May,
 }
 
 impl Provisioning {
-    /// Takes the first sysroot that may do. `linker` is the program that links for the target, where one is known.
+    /// Takes the first candidate. `linker` is the program that links for the target, if known.
     pub(super) fn choose(
         &self,
         plan: &RootfsPlan,
@@ -30,7 +30,7 @@ impl Provisioning {
         events: &dyn Events,
     ) -> Result<Box<dyn SysrootSource>> {
         let content = &plan.content;
-        // Before anything is fetched for them, or written to a lock.
+        // Checked before anything is fetched, or written to a lock.
         Error::all(content.tools.iter().filter_map(|tool| layout::tools::check_name(tool).err()).collect())?;
         let (candidates, passed_over) = match &plan.sysroot {
             SysrootPlan::Folder(folder) => return Ok(Box::new(Directory::open(folder)?)),
@@ -64,13 +64,13 @@ impl Provisioning {
         Ok(Box::new(Rounds::start(start, &mut Distributions { watch: &mut Steps(events), stop: &stop })?))
     }
 
-    /// Chooses all packages of a project's sysroots anew.
+    /// Chooses the versions of all packages of a project's sysroots again.
     pub(super) fn update(&self, events: &dyn Events) -> Result<()> {
         provision::update(&self.pinned, self.may, &mut Steps(events), &|| events.stop())
     }
 }
 
-/// The packages that a template takes files of.
+/// The packages whose files a template takes.
 fn of_template(name: &str) -> Result<Vec<String>> {
     let template = Template::load(name, Utf8Path::new("."))?;
     let packages = template.entries.into_iter().filter_map(|entry| match entry.kind {
@@ -98,7 +98,7 @@ impl SysrootSource for Rounds {
     }
 
     fn builds_with(&self, sought: Sought<'_>, events: &dyn Events) -> Option<Option<String>> {
-        // Where the linker looks, and pkg-config.
+        // The files that the linker and pkg-config look for.
         let wants = match sought {
             Sought::Linked(name) => vec![Want::Library(format!("lib{name}.so")), Want::Library(format!("lib{name}.a"))],
             Sought::PkgConfig(name) => {
@@ -116,7 +116,7 @@ impl SysrootSource for Rounds {
     }
 }
 
-/// Hands steps of provisioning on as status lines.
+/// Reports steps of provisioning as status lines.
 struct Steps<'e>(&'e dyn Events);
 
 impl Watch for Steps<'_> {

@@ -1,14 +1,14 @@
-//! The commit that a workspace is, by git: for the label of an image.
+//! The git commit of a workspace, for the label of an image.
 
 use camino::Utf8Path;
 
-/// The commit of `workspace`, where git is there, knows it, and has nothing in it that is not committed.
+/// The commit of `workspace`; `None` without git, outside of a repository, or with uncommitted changes.
 pub(super) fn revision(workspace: &Utf8Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let asked = duct::cmd("git", arguments).dir(workspace).env("GIT_OPTIONAL_LOCKS", "0").stdin_null();
         asked.stderr_null().read().ok()
     };
-    // A program may hold what is not tracked, too.
+    // Untracked files count as changes: they may be compiled into a program.
     let changed = git(&["status", "--porcelain", "--", "."])?;
     let commit = git(&["rev-parse", "--verify", "HEAD"])?;
     changed.is_empty().then_some(commit)

@@ -28,7 +28,7 @@ use crate::write::Observer;
 use crate::write::compress::Compression;
 use crate::write::layer_cache::LayerCache;
 
-/// A run that is planned.
+/// A planned run.
 pub(crate) struct Session<'e> {
     executables: Executables,
     plans: Vec<RootfsPlan>,
@@ -41,7 +41,7 @@ pub(crate) struct Session<'e> {
 enum Executables {
     /// A call of cargo.
     Built(Build, Box<Toolchain>),
-    /// These, which are there already.
+    /// Existing executables.
     Prebuilt(Vec<Executable>),
 }
 
@@ -65,7 +65,7 @@ impl Order for RootfsPlan {
         if !self.is_sysroot_named {
             layout::check_tools(&self.target, &self.content.tools, assembly)?;
         }
-        // Nothing reads the settings of an image where none is written.
+        // The settings of an image matter only if an image is written.
         if !self.outputs.iter().any(|output| output.kind.is_image) {
             return Ok(());
         }
@@ -83,12 +83,12 @@ impl Rooted {
 }
 
 impl<'e> Session<'e> {
-    /// Asks cargo what must be known, where anything is to be built, and works out the plan.
+    /// Queries cargo if a build is needed, and makes the plan.
     pub(crate) fn new(request: &Request<'_>, events: &'e dyn Events) -> Result<Self> {
         let (Plan { source, rootfs: plans, warnings }, toolchain) = plan(request)?;
         let args = &request.build.compilation;
         let change_lock = if args.locked || args.frozen { Lockfile::Stays } else { Lockfile::Grows };
-        // As cargo has it; where nothing is built, the environment alone says so.
+        // Cargo's setting; without a build, only the environment is read.
         let configured = match &toolchain {
             Some(toolchain) => toolchain.is_offline(),
             None => std::env::var_os("CARGO_NET_OFFLINE").is_some_and(|value| value == "true"),
@@ -106,7 +106,7 @@ impl<'e> Session<'e> {
         Ok(Self { executables, plans, warnings, provisioning, events })
     }
 
-    /// The sysroot directory of each target. Nothing is built.
+    /// The sysroot directory of each target, without a build.
     pub(crate) fn sysroots(self) -> Result<Vec<(Target, Utf8PathBuf)>> {
         let preparation = match &self.executables {
             Executables::Built(build, toolchain) => cargo::without_build(build, &self.plans, toolchain)?,
@@ -116,13 +116,13 @@ impl<'e> Session<'e> {
         Ok(jobs.into_iter().map(|job| (job.plan.target, job.sysroot.directory().to_owned())).collect())
     }
 
-    /// The rootfs of each target, proved and not yet written.
+    /// The rootfs of each target, proved but not written.
     pub(crate) fn prove(self) -> Result<Vec<Rooted>> {
         let Self { executables, plans, warnings, provisioning, events } = self;
         warnings.iter().for_each(|warning| events.warning(warning));
         let jobs = match executables {
             Executables::Built(build, toolchain) => {
-                // Before a build of minutes, not after it.
+                // Checked before the build, which takes minutes.
                 let mut preparation = cargo::prepare(&build, &plans, &toolchain)?;
                 let mut jobs = choose(plans, &provisioning, &preparation, events)?;
                 find_tools(&jobs).inspect_err(|_| name_packages(&jobs, events))?;
@@ -145,18 +145,18 @@ impl<'e> Session<'e> {
     }
 }
 
-/// Writes every rootfs to each of its outputs. None has its name before all of them are complete.
+/// Writes every rootfs to each of its outputs. No output gets its name before all are complete.
 pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
     let (compression, uses_cache) = (compression(proved)?, proved.iter().all(|one| one.plan.uses_cache));
     find_owners(proved)?;
     for one in proved.iter_mut() {
         if let Some(late) = one.plan.bill.clone() {
             let bill = bill::gather(one, epoch, &mut |warning| events.warning(&warning))?;
-            // A run has one release.
+            // A run releases only once, so the bill is not set yet.
             let _ = late.set(bill);
         }
     }
-    // A user without a cache directory goes without.
+    // Without a cache directory, the run continues without a cache.
     let cache = if uses_cache { Cache::locate().ok() } else { None };
     let run = output::Run {
         listener: &events,
@@ -175,7 +175,7 @@ pub(crate) fn preview(proved: &mut [Rooted], epoch: Epoch) -> Result<Vec<serde_j
     with_jobs(proved, epoch, |jobs| jobs.iter().map(|job| output::preview(job, compression)).collect())
 }
 
-/// The compression of all layers: an index of several platforms has one.
+/// The compression of all layers: the platforms of an index share it.
 fn compression(proved: &[Rooted]) -> Result<Compression> {
     let mut all = proved.iter().map(|one| one.plan.image.compression);
     let first = all.next().unwrap_or_default();
@@ -189,7 +189,7 @@ fn compression(proved: &[Rooted]) -> Result<Compression> {
     }
 }
 
-/// Finds the packages that own the files, by which layers are made.
+/// Finds the packages that own the files: layers depend on them.
 fn find_owners(proved: &mut [Rooted]) -> Result<()> {
     for one in proved.iter_mut() {
         let has_layers = one.plan.outputs.iter().any(Output::has_layers);
@@ -225,7 +225,7 @@ impl output::Listener for &dyn Events {
     }
 }
 
-/// Chooses the packages of a project's sysroots anew, as `manifest` names the project.
+/// Chooses the packages of a project's sysroots again; `manifest` names the project.
 pub(crate) fn update_sysroots(manifest: &clap_cargo::Manifest, events: &dyn Events) -> Result<()> {
     let build = BuildArgs { manifest: manifest.clone(), ..BuildArgs::default() };
     let (project, _) = cargo::metadata(&build, &current_dir()?)?;
@@ -233,7 +233,7 @@ pub(crate) fn update_sysroots(manifest: &clap_cargo::Manifest, events: &dyn Even
     Provisioning { pinned: Pinned::Project(project.workspace_root.into()), may }.update(events)
 }
 
-/// Asks cargo what must be known, where anything is to be built, and works out the plan.
+/// Queries cargo if a build is needed, and makes the plan.
 fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
     let current_dir = current_dir()?;
     let foreign_sysroot = std::env::var("CARGO_ROOTFS_SYSROOT").ok().filter(|value| !value.is_empty());
@@ -269,7 +269,7 @@ fn current_dir() -> Result<Utf8PathBuf> {
         .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))
 }
 
-/// A job for each plan, with its first sysroot and nothing built yet.
+/// A job for each plan, with its first sysroot; nothing is built yet.
 fn choose(
     plans: Vec<RootfsPlan>,
     provisioning: &Provisioning,
@@ -286,7 +286,7 @@ fn choose(
     Error::all(errors).map(|()| jobs)
 }
 
-/// Fails where a sysroot lacks a tool, and nothing can be done about it.
+/// Fails if a final sysroot lacks a tool.
 fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
     let fixed = jobs.iter().filter(|job| job.sysroot.is_final());
     let found = fixed
@@ -296,7 +296,7 @@ fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
     Error::all(errors)
 }
 
-/// The tools that this machine lacks, where its own root is the sysroot.
+/// The tools that the host lacks, for jobs whose sysroot is `/`.
 fn absent_tools(jobs: &[Job<RootfsPlan>]) -> Vec<String> {
     let of_this_machine = jobs.iter().filter(|job| job.sysroot.is_final() && job.sysroot.directory() == "/");
     let tools: BTreeSet<&String> = of_this_machine.flat_map(|job| &job.plan.content.tools).collect();
@@ -309,7 +309,7 @@ fn name_packages(jobs: &[Job<RootfsPlan>], events: &dyn Events) {
     name_packages_of(&absent_tools(jobs), events);
 }
 
-/// Names the packages that have these tools, beside the error that they are not there.
+/// Reports the packages that contain missing tools.
 fn name_packages_of(tools: &[String], events: &dyn Events) {
     for (tool, package) in provision::packages_of_tools(tools, &|| events.stop()) {
         let warning = Warning::new(format!("`{tool}` is in the package {package}, which this machine does not have"));
@@ -317,7 +317,7 @@ fn name_packages_of(tools: &[String], events: &dyn Events) {
     }
 }
 
-/// Fails where a directory lacks a package that the build is to have: nothing can be added to it.
+/// Fails if a directory lacks a package for the build: it cannot be extended.
 fn find_build_packages(plan: &RootfsPlan, sysroot: &Utf8Path, is_final: bool) -> Result<()> {
     if !is_final || plan.build_packages.is_empty() {
         return Ok(());
@@ -356,7 +356,7 @@ fn make(
         job.sysroot.builds_with(sought, events)
     };
     let built = cargo::build(build, &plans, toolchain, preparation, events.relay(), &packages);
-    // Ctrl-C has ended cargo as well, and is why it failed.
+    // Ctrl-C also ends cargo, so it is the cause of the failure.
     events.stop()?;
     let built = built?;
     built.warnings.iter().for_each(|warning| events.warning(warning));

@@ -1,4 +1,4 @@
-//! The sysroot of one rootfs: a directory, which a better one may replace while the rootfs is laid out.
+//! The sysroot of one rootfs: a directory that may be replaced by a better one during the layout.
 
 use std::collections::BTreeSet;
 
@@ -8,41 +8,41 @@ use super::Events;
 use crate::error::{Error, Result};
 use crate::shortage::Shortage;
 
-/// Gives the directory that tools and libraries come from.
+/// A source of the directory with tools and libraries.
 ///
-/// The directory stays as long as its source is held.
+/// The directory exists as long as its source is held.
 pub(crate) trait SysrootSource {
     /// The directory in use.
     fn directory(&self) -> &Utf8Path;
 
-    /// True where the directory stays as it is, whatever it is short of.
+    /// True if the directory stays the same in spite of shortages.
     fn is_final(&self) -> bool;
 
-    /// Remedies shortages of the directory, by another one. Returns `false` where it stays; that must happen after
+    /// Remedies shortages of the directory by another directory. Returns `false` if it stays; this must happen after
     /// finitely many calls.
     fn supply(&mut self, short: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
 
-    /// Adds the packages that rules recommend, where it is made of packages, by another directory. Returns as
-    /// [`supply`](Self::supply) does.
+    /// Adds packages that rules recommend, if the sysroot is made of packages. Returns the same as
+    /// [`supply`](Self::supply).
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool>;
 
-    /// Adds things that may be missing, where it is made of packages that have them. Returns as [`supply`](Self::supply)
-    /// does.
+    /// Adds optional things, if the sysroot is made of packages that have them. Returns the same as
+    /// [`supply`](Self::supply).
     fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
 
-    /// The package that has a library to build with, where an index tells it; `None` where the directory is not made
-    /// of packages.
+    /// The package with the development files of a library. `None` if the sysroot is not made of packages; `Some(None)`
+    /// if no index knows it.
     #[cfg(feature = "cli")]
     fn builds_with(&self, _: crate::cargo::Sought<'_>, _: &dyn Events) -> Option<Option<String>> {
         None
     }
 }
 
-/// A directory of the host, as it is.
+/// A fixed directory of the host.
 pub(crate) struct Directory(Utf8PathBuf);
 
 impl Directory {
-    /// Fails where there is no such directory.
+    /// Fails if the directory does not exist.
     pub(crate) fn open(path: &Utf8Path) -> Result<Self> {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(Self(path.to_owned())),
