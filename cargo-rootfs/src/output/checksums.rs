@@ -11,14 +11,14 @@ use super::{Kind, Written};
 use crate::error::{Error, Result};
 use crate::write::StagedFile;
 
-/// A file of checksums that has no name yet.
+/// A file of checksums without its final name.
 pub(crate) struct Checksums {
     file: StagedFile,
     path: Utf8PathBuf,
 }
 
 impl Checksums {
-    /// Fails if none of the outputs that are named is an archive.
+    /// Fails if none of the named outputs is an archive.
     pub(crate) fn check<'n>(named: impl Iterator<Item = (&'static Kind, &'n String)>) -> Result<()> {
         let is_archive = |(kind, name): (&Kind, &String)| (kind.is_path)(name) && !DIRECTORIES.contains(&kind.flag);
         match named.map(is_archive).reduce(|one, other| one || other) {
@@ -27,12 +27,12 @@ impl Checksums {
         }
     }
 
-    /// Begins the file at `path`, before the archives have their names.
+    /// Starts the file for `path`, before the archives get their names.
     pub(crate) fn begin(path: &Utf8Path) -> Result<Self> {
         Ok(Self { file: StagedFile::create(path.as_std_path())?, path: path.to_owned() })
     }
 
-    /// Sums all archives of `written`, and gives the file its name.
+    /// Computes the checksums of all archives among `written`, and gives the file its name.
     pub(crate) fn commit(mut self, written: &[Written]) -> Result<Utf8PathBuf> {
         let directory = absolute(self.path.as_std_path())?.parent().map(Path::to_owned).unwrap_or_default();
         let mut lines = Vec::new();
@@ -61,7 +61,7 @@ fn none() -> Error {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    // By components, which drops each `.`.
+    // `components` drops each `.`.
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
     Ok(absolute.components().collect())
 }

@@ -1,4 +1,4 @@
-//! Names that outputs take for themselves, and which of them collide.
+//! Names that outputs claim, and their collisions.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::{Intake, Kind, Output};
 use crate::error::{Error, Result};
 use crate::target::Target;
 
-/// The place that an output claims: no other output of the run may claim it too.
+/// The place that an output claims; no other output of the run may claim it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// Standard output.
     Stdout,
-    /// A file or directory, with all below it.
+    /// A file or directory, with everything below it.
     Path(Utf8PathBuf),
-    /// A name in a registry, which holds several targets.
+    /// A name in a registry, which may have several targets.
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
     Reference(String),
     /// A name in an engine.
@@ -38,7 +38,8 @@ impl fmt::Display for Claim {
     }
 }
 
-/// No two outputs under one name, none in a directory that another one replaces, and one standard output.
+/// Checks that no two outputs have the same name, that none is inside a directory that another one replaces, and that
+/// only one uses standard output.
 pub(crate) fn check<'o>(
     outputs: impl Iterator<Item = (&'o Target, &'o Output)> + Clone,
     current_dir: &Utf8Path,
@@ -86,7 +87,7 @@ pub(crate) fn check<'o>(
     Error::all(errors)
 }
 
-/// `.` and `..` by their text: which file it is, symlinks considered, is for the writers to find out.
+/// Removes `.` and `..` textually. The writers resolve symlinks.
 fn normalized(path: &Utf8Path) -> Utf8PathBuf {
     let mut normalized = Utf8PathBuf::new();
     for component in path.components() {

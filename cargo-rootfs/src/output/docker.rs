@@ -1,4 +1,5 @@
-//! `--docker-import`: an image of one layer in docker or podman. `--docker-load`, with layers, is in `load`.
+//! `--docker-import`: an image of one layer in docker or podman. `--docker-load`, an image with several layers, is in
+//! `load`.
 
 mod archive;
 mod changes;

@@ -1,7 +1,6 @@
 //! Finished images: the layers of one platform, and the documents that refer to them by digest.
 //!
-//! Every output that is an image is made of these, so each layer is made once for all of them. Nothing is written or
-//! sent here.
+//! All image outputs use them, so each layer is made only once. Nothing is written or sent here.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -25,12 +24,12 @@ pub(crate) struct FinishedImage {
     pub(super) layers: Vec<FinishedLayer>,
     pub(super) config: Document,
     pub(super) manifest: Document,
-    /// As GOARCH has it, with the variant: `arm64`, `armv7`. It is the end of a tag.
+    /// GOARCH with the variant, such as `arm64` or `armv7`; the suffix of a tag.
     pub(super) architecture: String,
     /// The platform, as an index describes it.
     platform: Value,
     annotations: Annotations,
-    /// Documents about it.
+    /// Documents about the image.
     pub(super) attachments: Vec<Attachment>,
 }
 
@@ -40,7 +39,7 @@ pub(super) struct FinishedLayer {
     pub(super) descriptor: Descriptor,
     /// The digest of the uncompressed layer.
     pub(super) diff_id: String,
-    /// The contents, for the image's history.
+    /// The description of its contents, for the image's history.
     pub(super) comment: String,
     bytes: LayerBytes,
 }
@@ -57,12 +56,12 @@ impl FinishedLayer {
 pub(super) enum LayerBytes {
     /// A file, from its beginning.
     File(File),
-    /// Files that the layer can be made of.
+    /// The files from which the layer can be made.
     Unmade(Box<Unmade>),
 }
 
 impl LayerBytes {
-    /// The file with the bytes, from its beginning. A layer that is not there is made.
+    /// The file with the bytes, from its beginning. A missing layer is made.
     pub(super) fn file(&self) -> Result<&File> {
         match self {
             Self::File(file) => Ok(file),
@@ -83,14 +82,14 @@ impl Document {
         Self { descriptor: Descriptor { media_type, digest: digest_of(&text), size: text.len() as u64 }, text }
     }
 
-    /// A configuration that says nothing.
+    /// An empty configuration.
     fn empty() -> Self {
         Self { descriptor: manifest::empty(), text: manifest::EMPTY.to_owned() }
     }
 }
 
 impl FinishedImage {
-    /// The image of `config` whose layers are `layers`, the lowest first.
+    /// The image of `config` with these layers, the lowest first.
     pub(super) fn new(config: &ImageConfig, layers: Vec<FinishedLayer>) -> Self {
         let history: Vec<(&str, &str)> = layers.iter().map(|layer| (&*layer.diff_id, &*layer.comment)).collect();
         let described: Vec<Descriptor> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
@@ -111,7 +110,7 @@ impl FinishedImage {
         }
     }
 
-    /// Everything that its manifest refers to, and the manifest, each blob once: layers, configuration, manifest.
+    /// The blobs of the image without duplicates: layers, configuration, manifest.
     pub(super) fn blobs(&self) -> Vec<StoredBlob<'_>> {
         let layers = self
             .layers
@@ -122,7 +121,7 @@ impl FinishedImage {
         blobs.filter(|blob| known.insert(&*blob.descriptor.digest)).collect()
     }
 
-    /// The documents about it, each with the manifest that names the image as its subject.
+    /// The documents about the image, each with a manifest whose subject is the image.
     fn referrers(&self) -> Vec<Document> {
         let about = |Attachment { media_type, text }: &Attachment| {
             let document = Document::new(media_type, text.clone());
@@ -135,8 +134,8 @@ impl FinishedImage {
     }
 }
 
-/// The index of `images`, where they are of several platforms: what a name then points to. It has the annotations that
-/// all of them have.
+/// The index of `images`, if they are of several platforms; a name then points to it. It has the annotations that all
+/// images share.
 pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
     let described = images.iter().map(|image| (&image.manifest.descriptor, &image.platform));
     let mut annotations = images.first().map(|image| image.annotations.clone()).unwrap_or_default();
@@ -144,11 +143,11 @@ pub(super) fn index(images: &[Rc<FinishedImage>]) -> Option<Document> {
     (images.len() > 1).then(|| Document::new(manifest::INDEX, manifest::index(described, &annotations)))
 }
 
-/// Hands the files of the image layout of `images` to `add`, each with its name and size: blobs once, and then the
-/// files that make it a layout. Its `index.json` has one descriptor: the manifest, or an index of several platforms.
+/// Passes the files of the image layout of `images` to `add`, each with its name and size: each blob once, then the
+/// files of the layout itself. Its `index.json` has one descriptor: the manifest, or an index of several platforms.
 ///
-/// Documents about an image are blobs beside it, which nothing lists: of a layout whose index has a second entry, skopeo,
-/// buildah and syft read nothing ("more than one image in oci, choose an image").
+/// Documents about an image are blobs that no file lists: skopeo, buildah and syft reject a layout whose index has a
+/// second entry ("more than one image in oci, choose an image").
 pub(super) fn layout<E>(
     images: &[Rc<FinishedImage>],
     mut add: impl FnMut(&str, u64, Content<'_>) -> std::result::Result<(), E>,
@@ -177,7 +176,7 @@ pub(super) fn docker_manifest(images: &[Rc<FinishedImage>]) -> String {
     }))
 }
 
-/// A blob that can be read as often as it is asked for.
+/// A blob that can be read repeatedly.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StoredBlob<'i> {
     pub(super) descriptor: &'i Descriptor,
@@ -199,7 +198,7 @@ impl<'i> From<&'i Document> for StoredBlob<'i> {
 
 #[cfg(feature = "push")]
 impl<'i> StoredBlob<'i> {
-    /// A reader from its beginning, with a position of its own; a layer is made first if it is not there.
+    /// Opens a reader from the beginning, with its own position; a missing layer is made first.
     pub(super) fn open(&self) -> Result<Box<dyn Read + 'i>> {
         match self.content {
             Content::Layer(layer) => Ok(Box::new(At { file: layer.file()?, offset: 0 })),
@@ -209,7 +208,7 @@ impl<'i> StoredBlob<'i> {
 }
 
 impl<'i> Content<'i> {
-    /// A reader from its beginning, with a position of its own.
+    /// A reader from the beginning, with its own position.
     pub(super) fn reader(self) -> Box<dyn Read + 'i> {
         match self {
             Self::Text(text) => Box::new(text.as_bytes()),
@@ -219,7 +218,7 @@ impl<'i> Content<'i> {
     }
 }
 
-/// A reader of a file that others read too.
+/// A reader of a file that has several readers.
 struct At<'f> {
     file: &'f File,
     offset: u64,
@@ -233,7 +232,7 @@ impl Read for At<'_> {
     }
 }
 
-/// A reader of a layer that is made when it is read.
+/// A reader of a layer that is made at the first read.
 struct Late<'l> {
     unmade: &'l Unmade,
     offset: u64,

@@ -1,6 +1,6 @@
 //! The sink of images: the layers of one target, each in a file without a name, made in one pass for all outputs.
 //!
-//! Layers that the cache knows are not made, where no output needs their bytes.
+//! Layers in the cache are not made if no output needs their bytes.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -23,7 +23,7 @@ use crate::write::layer::{Layer, LayerWriter};
 use crate::write::layer_cache::{LayerCache, LayerKey};
 use crate::write::{self, Observer, Sink, Staged, Written, spool};
 
-/// Bytes of a layer that are written at once.
+/// The buffer size of a layer's file.
 const BUFFER: usize = 64 << 10;
 
 /// The layers of one image before they are made.
@@ -34,7 +34,7 @@ pub(super) struct LayerPlan<'j> {
     config: &'j ImageConfig,
     /// The cache, with the key of each layer.
     cached: Option<(&'j LayerCache, Vec<LayerKey>)>,
-    /// Layers that the cache knows and that are not made.
+    /// Cached layers, which are not made.
     known: Vec<Option<Layer>>,
 }
 
@@ -56,31 +56,31 @@ impl<'j> LayerPlan<'j> {
         Ok(plan)
     }
 
-    /// Leaves out layers that the cache knows.
+    /// Leaves out layers that are in the cache.
     pub(super) fn look_up(&mut self) {
         if let Some((cache, keys)) = &self.cached {
             self.known = keys.iter().map(|key| cache.find(key)).collect();
         }
     }
 
-    /// The part of the rootfs that is in layers to be made.
+    /// The part of the rootfs in layers that must be made.
     pub(super) fn to_be_made(&self) -> Rootfs {
         of(self.entries(|layer| self.known[layer].is_none()))
     }
 
-    /// The entries of the layers that `is_wanted` says.
+    /// The entries of the layers for which `is_wanted` is true.
     fn entries(&self, is_wanted: impl Fn(usize) -> bool) -> impl Iterator<Item = (&'j RootfsPath, &'j Entry)> {
         self.rootfs.iter().filter(move |(path, _)| self.partition.of(path).any(&is_wanted))
     }
 
-    /// Each layer's comment with its entries, the lowest first.
+    /// Each layer's comment and entries, the lowest layer first.
     pub(super) fn layers(&self) -> impl Iterator<Item = (&str, Rootfs)> {
         let comments = self.partition.comments().iter().enumerate();
         comments.map(|(layer, comment)| (comment.as_str(), of(self.entries(move |at| at == layer))))
     }
 
-    /// The sink of the layers that are to be made, which are kept in the directory `near` until their outputs have them.
-    /// `finished` gets the image.
+    /// The sink of the layers to be made, whose files are in the directory `near` until the outputs have them.
+    /// `finished` receives the image.
     pub(super) fn sink(self, near: &Path, finished: &Finished) -> Result<Box<dyn Sink>> {
         let mut layers = Vec::new();
         for (layer, comment) in self.partition.comments().iter().cloned().enumerate() {
@@ -119,7 +119,7 @@ fn of<'r>(entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>) -> Rootfs 
 pub(super) struct Layering {
     layers: Vec<Slot>,
     partition: Partition,
-    /// The layer of the regular file that is being written.
+    /// The layer of the current regular file.
     current: usize,
     config: ImageConfig,
     /// The time before the first file was read.
@@ -127,19 +127,19 @@ pub(super) struct Layering {
     finished: Finished,
 }
 
-/// An image, once its sink has finished.
+/// The image, set when its sink finishes.
 pub(super) type Finished = Rc<OnceCell<FinishedImage>>;
 
-/// A layer on its way.
+/// A layer of an unfinished image.
 enum Slot {
-    /// It is being written; with its comment, and where the cache is told of it.
+    /// A layer that is being written, its comment, and its cache entry to record.
     Open(Box<LayerWriter<BufWriter<File>>>, String, Option<(LayerCache, LayerKey)>),
     Known(FinishedLayer),
 }
 
 #[cfg(test)]
 impl Layering {
-    /// The sink of the image of `job`, of which all layers are made.
+    /// The sink of the image of `job`; it makes all layers.
     pub(super) fn start(job: &Job<'_>, near: &Path, finished: &Finished) -> Result<Box<dyn Sink>> {
         LayerPlan::new(job, Compression::Gzip, None)?.sink(near, finished)
     }
@@ -202,13 +202,13 @@ impl Staged for Nameless {
     }
 }
 
-/// A layer that the cache knows. It is made only where somebody lacks its bytes.
+/// A cached layer. It is made only if an output needs its bytes.
 #[derive(Debug)]
 pub(super) struct Unmade {
     rootfs: Rootfs,
     compression: Compression,
     near: PathBuf,
-    /// The digest that the cache has.
+    /// The digest in the cache.
     digest: String,
     cache: LayerCache,
     key: LayerKey,
@@ -217,11 +217,11 @@ pub(super) struct Unmade {
 }
 
 impl Unmade {
-    /// The file with its bytes, which is made at the first call.
+    /// The file with its bytes, made at the first call.
     ///
     /// # Errors
     ///
-    /// A file changed, or the cache had another digest. It has none then.
+    /// A file has changed, or the cache has another digest, whose record is then removed.
     pub(super) fn file(&self) -> Result<&File> {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = self.made.get() {
@@ -242,7 +242,7 @@ impl Unmade {
         let writer = LayerWriter::compressed(file, self.compression).map_err(failed)?;
         let made = Rc::new(OnceCell::new());
         let sink = Single { writer, made: Rc::clone(&made) };
-        // It has no name, so that an interrupt finds nothing half done.
+        // The file has no name, so an interrupt leaves nothing behind.
         write::stage(&self.rootfs, vec![Box::new(sink)], &mut (), &AtomicBool::new(false))?;
         let made = Rc::into_inner(made).and_then(OnceCell::into_inner);
         made.ok_or_else(|| Error::failed("a layer was not finished"))

@@ -1,7 +1,8 @@
-//! Kinds of output: one file a kind, and the table that lists them.
+//! Kinds of output: one file for each kind, and the table of all kinds.
 //!
-//! A kind names its option, its configuration key and its verb, and makes the sinks of its outputs. Options, help,
-//! configuration, collisions and messages are loops over [`KINDS`]. Bytes are [`crate::write`]'s; nothing is printed.
+//! A kind has its option, its configuration key and its verb, and makes the sinks of its outputs. Options, help,
+//! configuration, collisions and messages are loops over [`KINDS`]. [`crate::write`] writes the bytes; nothing is
+//! printed here.
 
 mod checksums;
 mod claim;
@@ -60,55 +61,57 @@ pub(crate) static KINDS: &[&Kind] = &[
 
 /// One kind of output.
 pub(crate) struct Kind {
-    /// Its option without the dashes, which is its configuration key as well.
+    /// Its option without the dashes, also its configuration key.
     pub(crate) flag: &'static str,
     /// The value of the option in the help.
     pub(crate) value: &'static str,
-    /// The help of the option: a line.
+    /// The help of the option, in one line.
     pub(crate) about: &'static str,
-    /// The paragraph that `--help` has below it.
+    /// A further paragraph of `--help`.
     pub(crate) more: Option<&'static str>,
-    /// The value of the option where it is suggested, if it is, to a run that names no output.
+    /// An example value, if this kind is suggested to a run that names no output.
     example: Option<&'static str>,
     /// The verb of its status line.
     verb: &'static str,
     /// Its name in JSON.
     json: &'static str,
-    /// True if it is an image, which the options of images are for.
+    /// True for an image, to which the options of images apply.
     pub(crate) is_image: bool,
     /// The step in which it gets its name.
     step: Step,
-    /// Returns whether the name of an output is a path of the host: in a manifest, it is relative to that.
+    /// Returns whether the name of an output is a path of the host; such a path in a manifest is relative to the
+    /// manifest.
     pub(crate) is_path: fn(&str) -> bool,
-    /// Parses the name of an output, placeholders filled. It looks at no file.
+    /// Parses the name of an output, with placeholders filled. It reads no file.
     parse: fn(&str, Settings<'_>) -> Result<Box<dyn Place>>,
 }
 
-/// The order in which outputs get their names, of all targets together. What can fail least is first.
+/// The order in which the outputs of all targets get their names. The step with the fewest possible failures comes
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    /// Files and directories of this machine.
+    /// Files and directories of the host.
     Files,
     /// Images in an engine.
     Engines,
-    /// Images in a registry, whose names are seen by others.
+    /// Images in a registry, whose names other users see.
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
     Registries,
 }
 
-/// Options that single kinds take into account.
+/// Options that some kinds use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings<'s> {
     /// The container engine.
     pub(crate) engine: Engine,
     /// The directories that may be replaced.
     pub(crate) replace: Replace,
-    /// Hosts of registries that are spoken to in plain http, or without a valid certificate.
+    /// Hosts of registries that may use plain http or an invalid certificate.
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
     pub(crate) insecure: &'s [String],
 }
 
-/// One output that was named.
+/// One named output.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) kind: &'static Kind,
@@ -117,19 +120,19 @@ pub(crate) struct Output {
 
 /// The destination of an output. Its [`Display`] follows the verb in a status line.
 pub(crate) trait Place: Debug + Display + Send + Sync {
-    /// The names that it takes for itself; paths as they were named.
+    /// The names that it claims; paths as the user named them.
     fn claim(&self) -> Claim;
 
     /// The form in which it takes a rootfs.
     fn intake(&self) -> Intake<'_>;
 
-    /// A document about the rootfs, once that was written: images in registries have it with them.
+    /// A document about the rootfs, available after it was written; it is attached to images in registries.
     fn attachment(&self) -> Option<Attachment> {
         None
     }
 }
 
-/// A document about an image, which goes with it.
+/// A document that is attached to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attachment {
     pub(crate) media_type: &'static str,
@@ -139,47 +142,48 @@ pub(crate) struct Attachment {
 /// The form in which an output takes a rootfs.
 #[derive(Clone, Copy)]
 pub(crate) enum Intake<'p> {
-    /// Entry by entry: one target a place.
+    /// Entry by entry; each place has one target.
     Entries(&'p dyn EntryPlace),
-    /// As the finished images of all targets that have its name.
+    /// As the finished images of all targets with its name.
     Images(&'p dyn ImagePlace),
 }
 
 /// A place that takes the entries of one target.
 pub(crate) trait EntryPlace {
-    /// Begins to write what `job` holds.
+    /// Starts to write the contents of `job`.
     fn sink(&self, job: &Job<'_>) -> Result<Box<dyn Sink>>;
 }
 
 /// A place that takes the images of one or more targets.
 pub(crate) trait ImagePlace {
-    /// A directory on the file system where it keeps the bytes of layers, if it keeps them on one.
+    /// A directory on the file system to which it writes layers, if it writes them to one.
     fn directory(&self) -> Option<&Path>;
 
-    /// Returns true where it may do without the bytes of layers, as it finds them elsewhere.
+    /// Returns true if it may not need the bytes of layers, because another store has them.
     fn may_lack_bytes(&self) -> bool {
         false
     }
 
-    /// Stages `images`, those of the first target first.
+    /// Stages `images`, in the order of the targets.
     fn stage<'a>(&self, images: &[Rc<FinishedImage>], interrupted: &'a AtomicBool) -> Result<Box<dyn Staged + 'a>>;
 
-    /// The same for a place that knows of the other places of a run.
+    /// The same for a place that uses the other places of a run.
     fn stage_in<'a>(&self, images: &[Rc<FinishedImage>], run: &Run<'a>) -> Result<Box<dyn Staged + 'a>> {
         self.stage(images, run.interrupted)
     }
 }
 
-/// The run that outputs are written in.
+/// The run that writes the outputs.
 #[cfg_attr(not(feature = "push"), allow(dead_code))]
 pub(crate) struct Run<'a> {
     pub(crate) listener: &'a dyn Listener,
     pub(crate) interrupted: &'a AtomicBool,
     /// The compression of layers.
     pub(crate) compression: Compression,
-    /// The cache of layers, where it is used.
+    /// The cache of layers, if used.
     pub(crate) cache: Option<LayerCache>,
-    /// Repositories that images were sent to, each with its host: others of the same host can have blobs from there.
+    /// Repositories to which images were sent, each with its host: other repositories of the host can mount blobs from
+    /// them.
     pub(crate) sent_to: SentTo,
 }
 
@@ -187,7 +191,7 @@ pub(crate) struct Run<'a> {
 pub(crate) type SentTo = Rc<RefCell<Vec<(String, String)>>>;
 
 impl Kind {
-    /// The output of this kind that `name` names.
+    /// Makes the output of this kind with this name.
     pub(crate) fn output(&'static self, name: &str, settings: Settings<'_>) -> Result<Output> {
         Ok(Output { kind: self, place: (self.parse)(name, settings)? })
     }
@@ -206,13 +210,13 @@ impl Debug for Kind {
     }
 }
 
-/// The output of a run that names none: an archive in the directory of cargo's results.
+/// The output of a run that names none: an archive in cargo's target directory.
 pub(crate) fn default(target_dir: &Utf8Path, names: &Placeholders<'_>) -> Result<Output> {
     let path: Utf8PathBuf = target_dir.join("rootfs").join(names.fill("{package}-{triple}.tar")?);
     Ok(Output { kind: &tar::TAR, place: Box::new(tar::Place::File(path)) })
 }
 
-/// The error of a run that names no output where there is no default.
+/// The error of a run that names no output and has no default.
 pub(crate) fn none_named() -> Error {
     let examples = KINDS.iter().filter_map(|kind| Some(format!("--{} {}", kind.flag, kind.example?)));
     let examples: Vec<String> = examples.collect();

@@ -1,4 +1,4 @@
-//! `--oci`: a directory that is an OCI image layout (image-layout.md), of one image or an index of several targets.
+//! `--oci`: a directory with an OCI image layout (image-layout.md), of one image or an index of several targets.
 
 use std::path::Path;
 use std::rc::Rc;

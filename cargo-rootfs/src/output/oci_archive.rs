@@ -1,6 +1,6 @@
 //! `--oci-archive`: an image as one tar that docker, podman, skopeo and containerd load.
 //!
-//! It is an OCI image layout, and has `manifest.json` besides, for readers that know Docker's own archives alone.
+//! It is an OCI image layout with an additional `manifest.json`, for readers that know only Docker's own archives.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -59,7 +59,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Writes the archive of `images` to `out`: their layout, and `manifest.json` besides.
+/// Writes the archive of `images` to `out`: their layout, and `manifest.json`.
 pub(super) fn write(images: &[Rc<FinishedImage>], out: &mut dyn Write) -> io::Result<()> {
     let mut archive = BlobArchive::new(out);
     let classic = docker_manifest(images);
@@ -137,7 +137,7 @@ mod tests {
         Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
     }
 
-    /// Each digest and size is computed anew from what is there, from the index down to the layer's bytes.
+    /// Recomputes each digest and size from the archive, from the index down to the layer's bytes.
     #[test]
     fn everything_is_what_refers_to_it() {
         let planned = some_of_everything();
@@ -240,11 +240,11 @@ mod tests {
         assert!(archived(&job, "/dev/null".into()).is_err(), "it is not a regular file");
     }
 
-    /// The engines say which image they took: it must be this one.
+    /// The engines report the id of the loaded image, which must be this one.
     #[test]
     fn engines_load_it() {
         let (_folder, path) = temp();
-        // Bytes of its own, so that no other test makes the same image.
+        // Unique bytes, so that no other test makes the same image.
         let planned = some_of_everything().file("/srv/id", 0o644, std::process::id().to_string().as_bytes());
         let target = Target::host();
         let image = ImageConfig::new(&target).unwrap();

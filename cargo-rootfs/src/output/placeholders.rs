@@ -12,7 +12,7 @@ pub(crate) struct Placeholders<'n> {
 }
 
 impl Placeholders<'_> {
-    /// Puts values in the places of `{package}`, `{version}`, `{triple}` and `{arch}`.
+    /// Replaces `{package}`, `{version}`, `{triple}` and `{arch}` by their values.
     pub(crate) fn fill(&self, template: &str) -> Result<String> {
         let mut filled = String::with_capacity(template.len());
         let mut rest = template;

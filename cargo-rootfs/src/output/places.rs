@@ -1,4 +1,4 @@
-//! Places that two kinds of output have: a directory, which takes entries or images, and a name in a container engine.
+//! Places that two kinds of output share: a directory, for entries or images, and a name in a container engine.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl fmt::Display for DirectoryPlace {
     }
 }
 
-/// A name in an engine, and the form in which that takes a rootfs.
+/// A name in an engine, and the form in which the engine takes a rootfs.
 #[derive(Debug)]
 pub(super) struct EnginePlace {
     pub(super) engine: Engine,
@@ -51,7 +51,7 @@ pub(super) struct EnginePlace {
 impl EnginePlace {
     /// # Errors
     ///
-    /// A name that an engine would refuse after the build.
+    /// A name that an engine would refuse, which is better reported before the build.
     pub(super) fn boxed(name: &str, settings: Settings<'_>, takes_images: bool) -> Result<Box<dyn Place>> {
         Ok(Box::new(Self { engine: settings.engine, name: ImageName::parse(name)?, takes_images }))
     }

@@ -1,4 +1,4 @@
-//! The plan of one target's outputs, for `--dry-run`: what would be written, without writing it.
+//! The plan of one target's outputs, for `--dry-run`; nothing is written.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::rootfs::{Kind, Rootfs};
 use crate::write::compress::Compression;
 use crate::write::layer::LayerWriter;
 
-/// The plan of `job`, as JSON: `target`, `entries`, `bytes`, `outputs` (each with `kind` and `name`) and `files`; where an
+/// The plan of `job`, as JSON: `target`, `entries`, `bytes`, `outputs` (each with `kind` and `name`) and `files`. If an
 /// output is an image, also `platform`, `config` (of the image specification), `compression` and `layers` (each with
-/// `comment`, `entries`, and the `bytes` of its archive before compression).
+/// `comment`, `entries`, and the uncompressed `bytes` of its archive).
 pub(crate) fn preview(job: &Job<'_>, compression: Compression) -> Result<Value> {
     let outputs =
         job.outputs.iter().map(|output| json!({ "kind": output.kind.json, "name": output.place.to_string() }));
@@ -36,8 +36,8 @@ pub(crate) fn preview(job: &Job<'_>, compression: Compression) -> Result<Value> 
     Ok(plan)
 }
 
-/// Each entry: `path`, `type` (`d`, `f`, `l` or `h`, as in a listing), `mode` in octal digits, `uid`, `gid`, `size`, and
-/// the `target` of a link.
+/// Each entry: `path`, `type` (`d`, `f`, `l` or `h`, as in a listing), `mode` in octal digits, `uid`, `gid`, `size`,
+/// and the `target` of a link.
 fn files(rootfs: &Rootfs) -> Value {
     let file = |(path, entry): (&crate::path::RootfsPath, &crate::rootfs::Entry)| {
         let (kind, target) = match &entry.kind {

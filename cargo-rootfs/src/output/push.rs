@@ -1,4 +1,4 @@
-//! `--push`: an image in a registry, by no engine. Several targets under one name are an index of platforms.
+//! `--push`: an image in a registry, without an engine. Several targets under one name become an index of platforms.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -96,7 +96,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Images for a name, which is not set yet.
+/// Images for a name that is not set yet.
 struct Ready<'a> {
     name: String,
     reference: Reference,
@@ -109,7 +109,7 @@ struct Ready<'a> {
 }
 
 impl Staged for Ready<'_> {
-    /// Sends everything but the tag: nobody sees it under a name.
+    /// Sends everything but the tag, so no name shows it yet.
     fn prepare(&mut self) -> Result<()> {
         let (host, repository) = (&self.reference.host, &self.reference.repository);
         let here = (host.clone(), repository.clone());
@@ -179,7 +179,7 @@ impl Blob for Sent<'_> {
     }
 }
 
-/// The way of an upload's progress to the listener.
+/// Reports an upload's progress to the listener.
 struct Bar<'a> {
     listener: Option<&'a dyn Listener>,
     observer: Option<Box<dyn Observer + 'a>>,

@@ -1,4 +1,4 @@
-//! Everything that a run writes: staged for all targets, then committed in one order.
+//! All outputs of a run: staged for all targets, then committed in one order.
 
 use std::cell::OnceCell;
 use std::fmt::Display;
@@ -19,14 +19,14 @@ use crate::rootfs::Rootfs;
 use crate::target::Target;
 use crate::write::{self, Observer, Staged};
 
-/// The rootfs of one target, and where it goes.
+/// The rootfs of one target, and its outputs.
 pub(crate) struct Job<'a> {
     pub(crate) target: &'a Target,
     pub(crate) rootfs: &'a Rootfs,
     /// The configuration of its image.
     pub(crate) image: ImageConfig,
     pub(crate) layered: Layered,
-    /// The directories that its files are from.
+    /// The directories of its source files.
     pub(crate) origins: Origins<'a>,
     /// The modification time of files outside of layers, in seconds since 1970.
     pub(crate) epoch: i64,
@@ -35,14 +35,14 @@ pub(crate) struct Job<'a> {
 
 /// The listener of a [`write()`].
 pub(crate) trait Listener {
-    /// An output begins: `Packing` and `target/rootfs/app.tar`.
+    /// An output starts: `Packing` and `target/rootfs/app.tar`.
     fn begins(&self, verb: &str, place: &dyn Display);
 
-    /// An observer of the next `size` bytes. It ends when it is dropped.
+    /// An observer of the next `size` bytes. Dropping it ends the progress.
     fn progress(&self, size: u64) -> Box<dyn Observer + '_>;
 }
 
-/// An output that has its name.
+/// An output with its final name.
 #[derive(Debug)]
 pub(crate) struct Written {
     kind: &'static Kind,
@@ -53,13 +53,14 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// The line of standard output: a path, or the id of an image. None of an archive that went there itself.
+    /// The line for standard output: a path, or the id of an image. `None` for an archive that was itself written
+    /// there.
     pub(crate) fn line(&self) -> Option<String> {
         match &self.name {
             write::Written::Tar(path) | write::Written::Dir(path) => Some(path.to_string_lossy().into_owned()),
             write::Written::Image { id, .. } => Some(id.clone()),
             write::Written::Pushed { name, digest, .. } => Some(format!("{name}@{digest}")),
-            // A run that prints an image's name prints that alone.
+            // A run that prints an image's name prints nothing else.
             write::Written::Beside(_) | write::Written::Stdout => None,
         }
     }
@@ -72,12 +73,13 @@ impl Written {
         }
     }
 
-    /// The digest of an image's manifest, or of the index of several platforms, where it has one outside of engines.
+    /// The digest of an image's manifest, or of the index of several platforms; `None` for images in engines without
+    /// one.
     pub(crate) fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
-    /// The same as JSON.
+    /// The output as JSON.
     pub(crate) fn json(&self) -> Option<Value> {
         let mut json = json!({"kind": self.kind.json, "target": self.triple});
         if let Some(digest) = &self.digest {
@@ -101,7 +103,7 @@ impl Written {
         Some(json)
     }
 
-    /// The name that it was given.
+    /// The final name.
     fn name(&self) -> String {
         match &self.name {
             write::Written::Image { name, .. } | write::Written::Pushed { name, .. } => name.clone(),
@@ -111,11 +113,11 @@ impl Written {
     }
 }
 
-/// Writes every rootfs to each of its outputs, and returns these in their order. None has its name before all of them
-/// are complete.
+/// Writes every rootfs to each of its outputs, and returns these in their order. No output gets its name before all are
+/// complete.
 pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
     let (listener, interrupted) = (run.listener, run.interrupted);
-    // Ctrl-C ends an engine that is asked, too.
+    // Ctrl-C also ends a running engine client.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
     let mut complete = Vec::new();
     let mut shared: Vec<Shared<'_>> = Vec::new();
@@ -142,7 +144,7 @@ pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
             count += 1;
         }
         let mut finished = Finished::default();
-        // Of layers that the cache knows and nobody needs the bytes of, no file is read.
+        // The files of cached layers are not read if no output needs their bytes.
         let mut part = None;
         if !takers.is_empty() {
             let near = takers.iter().find_map(|taker| shared[*taker].place.directory());
@@ -158,7 +160,7 @@ pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
         let mut observer = listener.progress(rootfs.size());
         let staged = write::stage(rootfs, sinks, &mut *observer, interrupted);
         drop(observer);
-        // That of the image is the last, and has no name.
+        // The image's own sink is the last one, and has no name.
         let alone = staged?.into_iter().zip(alone);
         let triple = job.target.triple();
         complete.extend(alone.map(|(staged, (at, kind))| Complete { staged, kind, triple, at, digest: None }));
@@ -177,14 +179,14 @@ pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
     commit(complete)
 }
 
-/// An output that takes the images of every target that names it.
+/// An output that takes the images of every target with its name.
 struct Shared<'a> {
     claim: Claim,
     place: &'a dyn ImagePlace,
     kind: &'static Kind,
     /// The first of its targets.
     triple: &'a str,
-    /// Its place among all outputs.
+    /// Its index among all outputs.
     at: usize,
     images: Vec<Rc<FinishedImage>>,
 }
@@ -193,13 +195,13 @@ struct Complete<'a> {
     staged: Box<dyn Staged + 'a>,
     kind: &'static Kind,
     triple: &'a str,
-    /// Its place among all outputs.
+    /// Its index among all outputs.
     at: usize,
-    /// Of an image.
+    /// The digest of an image.
     digest: Option<String>,
 }
 
-/// Gives all of them their names, step by step. Where one fails, the error lists those that have theirs.
+/// Gives all outputs their names, step by step. After a failure, the error lists those that have their names.
 fn commit(mut complete: Vec<Complete<'_>>) -> Result<Vec<Written>> {
     complete.sort_by_key(|one| (one.kind.step, one.at));
     let mut written: Vec<(usize, Written)> = Vec::new();
@@ -232,7 +234,7 @@ mod tests {
     use super::*;
     use crate::output::{dir, docker, tar};
 
-    /// Says when it was committed, and fails where it is to.
+    /// Records its commit, and fails if the test requests it.
     struct Fake {
         name: &'static str,
         fails: bool,

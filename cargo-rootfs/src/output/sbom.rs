@@ -1,4 +1,4 @@
-//! `--sbom`: a bill of materials beside the outputs. Digests come of the bytes that all outputs are given.
+//! `--sbom`: a bill of materials beside the outputs. Its digests are computed from the bytes that all outputs get.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::sbom::{Bill, Format};
 use crate::write::text_file::TextFile;
 use crate::write::{Observer, Sink, Staged};
 
-/// A kind that comes with others: it is not in the table, for it alone is no output.
+/// A kind that accompanies others. It is not in the table, because it is no output by itself.
 static SBOM: Kind = Kind {
     flag: "sbom",
     value: "FORMAT[=FILE]",
@@ -31,7 +31,7 @@ static SBOM: Kind = Kind {
     parse: |name, _: Settings<'_>| Err(Error::usage(format!("`{name}` has no format"))),
 };
 
-/// The bill of a target, once it is known.
+/// The bill of a target, set when it is known.
 pub(crate) type LateBill = Arc<OnceLock<Bill>>;
 
 /// A bill of materials at `path`.
@@ -44,7 +44,7 @@ struct Place {
     format: Format,
     path: Utf8PathBuf,
     bill: LateBill,
-    /// The text, once it is complete.
+    /// The text, set when it is complete.
     document: Arc<Mutex<Option<String>>>,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// SHA-1, which SPDX wants, and SHA-256 of a file.
+/// The digests of a file: SHA-1, which SPDX requires, and SHA-256.
 struct Sums {
     sha1: Sha1,
     sha256: Sha256,
@@ -95,7 +95,7 @@ impl Sums {
     }
 }
 
-/// A bill whose digests are being made.
+/// A bill whose digests are being computed.
 struct Listing {
     format: Format,
     bill: Bill,

@@ -29,7 +29,7 @@ pub(super) static TAR: Kind = Kind {
 /// The name of standard output.
 const STDOUT: &str = "-";
 
-/// Ends of names, and how what has them is compressed.
+/// Suffixes of names, and the compression of each.
 const COMPRESSED: [(&str, Compression); 4] = [
     (".gz", Compression::Gzip),
     (".tgz", Compression::Gzip),
@@ -37,7 +37,7 @@ const COMPRESSED: [(&str, Compression); 4] = [
     (".tzst", Compression::Zstd),
 ];
 
-/// Ends of names that ask for what is not there.
+/// Suffixes of unsupported compressions.
 const UNSUPPORTED: [&str; 4] = [".xz", ".txz", ".bz2", ".lz4"];
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Pushes of whole runs: what the cache of layers spares, and several names at once.
+//! Pushes of whole runs: savings by the cache of layers, and several names at once.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use crate::target::Target;
 use crate::write::Observer;
 use crate::write::tests::*;
 
-/// A listener of nothing.
+/// A listener without effect.
 struct Silent;
 
 impl Listener for Silent {
@@ -50,7 +50,7 @@ fn sent(written: &[Written]) -> u64 {
     written.iter().map(|one| one.json().unwrap()["sent"].as_u64().unwrap()).sum()
 }
 
-/// A rootfs of some files of the host, and their directory. The clock of the file system has gone on since.
+/// A rootfs of some host files, and their directory. The clock of the file system has advanced since.
 fn of_the_host(bytes: &[u8]) -> (tempfile::TempDir, Planned) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
@@ -73,13 +73,13 @@ fn a_layer_that_the_registry_has_is_not_read_again() {
     let first = push(&planned, &name, cache()).unwrap();
     assert!(sent(&first) > 0);
     fake.requests();
-    // Whoever reads it fails.
+    // A read of the file would fail.
     std::fs::rename(folder.path().join("file"), folder.path().join("aside")).unwrap();
     let again = push(&planned, &name, cache()).unwrap();
     assert_eq!((again[0].digest(), sent(&again)), (first[0].digest(), 0));
     assert!(fake.requests().iter().all(|line| line.starts_with("HEAD /v2/me/app/manifests/")));
     assert!(push(&planned, &name, None).is_err(), "without the cache it is read");
-    // Only the configuration differs, so that only the layer is asked for.
+    // Only the configuration differs, so only the layer is looked up.
     let other = [format!("{}/me/app:2", fake.host)];
     fake.state.lock().unwrap().manifests.clear();
     assert_eq!(sent(&push(&planned, &other, cache()).unwrap()), 0);
@@ -96,7 +96,7 @@ fn a_layer_that_the_registry_lacks_is_made_after_all() {
     assert!(one.blobs == two.blobs && one.manifests == two.manifests);
 }
 
-/// A record that is wrong in spite of its digest, as of a layer that was made by another compressor.
+/// A record with a valid checksum but a wrong digest, as after a change of the compressor.
 #[test]
 fn a_wrong_record_sends_nothing_and_is_forgotten() {
     let ((folder, planned), fake) = (of_the_host(&[7; 300_000]), Fake::start(Auth::None));
@@ -122,7 +122,8 @@ fn a_wrong_record_sends_nothing_and_is_forgotten() {
 fn several_names_get_blobs_once_and_their_tags_last() {
     let (fake, (_folder, planned)) = (Fake::start(Auth::None), of_the_host(b"1"));
     let names = ["me/app:1", "me/app:2", "you/other:3"].map(|name| format!("{}/{name}", fake.host));
-    // The fake has one store for all repositories: a look for what the other one has must miss.
+    // The fake registry has one store for all repositories, so the lookup of the other repository's blobs must be made
+    // to fail.
     for to in ["HEAD /v2/you/other/manifests/sha256", "HEAD /v2/you/other/blobs", "HEAD /v2/you/other/blobs"] {
         fake.fault(to, What::Answer(404, "", ""));
     }

@@ -1,7 +1,7 @@
-//! The archive that `docker load` takes, around one layer (image-spec of Docker, version 1.2).
+//! The archive around one layer that `docker load` accepts (image-spec of Docker, version 1.2).
 //!
-//! It is that of `docker save`: the layer, the image's configuration, `manifest.json`. The layer comes first, as its
-//! digest stands in the configuration and is known only when it has gone by.
+//! It has the order of `docker save`: the layer, the image's configuration, `manifest.json`. The layer comes first,
+//! because its digest is part of the configuration and is known only at its end.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub(super) fn head(length: u64) -> Vec<u8> {
     header
 }
 
-/// The rest after a layer: an image without a name. `image` is its configuration.
+/// The rest of the archive after a layer: an image without a name. `image` is its configuration.
 pub(super) fn tail(image: &str) -> Vec<u8> {
     let config = format!("{}.json", &digest_of(image)["sha256:".len()..]);
     let manifest = json!([{ "Config": config, "Layers": [LAYER], "RepoTags": null }]).to_string();

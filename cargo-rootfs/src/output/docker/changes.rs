@@ -1,16 +1,16 @@
 //! An image's configuration as the `--change` instructions of `docker import`.
 //!
-//! They are lines of a Dockerfile, with its quoting and its variables. What they cannot say
-//! exactly is not said at all: such an image is loaded instead.
+//! They are lines of a Dockerfile, with its quoting and its variables. An image whose configuration they cannot express
+//! exactly is loaded instead.
 
 use crate::image::ImageConfig;
 
-/// The instructions for `config`; `None` where one cannot be written.
+/// The instructions for `config`; `None` if one cannot be expressed.
 pub(super) fn changes(config: &ImageConfig) -> Option<Vec<String>> {
     let mut changes = Vec::new();
     for (instruction, arguments) in [("ENTRYPOINT", &config.entrypoint), ("CMD", &config.cmd)] {
         if !arguments.is_empty() {
-            // The form of a JSON array has neither quotes to be removed nor variables.
+            // A JSON array has no quotes to remove and no variables.
             changes.push(format!("{instruction} {}", serde_json::json!(arguments)));
         }
     }
@@ -32,18 +32,17 @@ pub(super) fn changes(config: &ImageConfig) -> Option<Vec<String>> {
     for volume in &config.volumes {
         changes.push(format!("VOLUME {}", serde_json::json!([volume])));
     }
-    // `docker import` takes no STOPSIGNAL.
+    // `docker import` does not accept STOPSIGNAL.
     config.stop_signal.is_none().then_some(changes)
 }
 
-/// A word that means itself without quotes.
+/// The word, if it needs no quotes.
 fn plain(word: &str) -> Option<&str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte);
     (!word.is_empty() && word.bytes().all(is_plain)).then_some(word)
 }
 
-/// A value between double quotes, in which a backslash takes the meaning of `"`, `$` and `\` away.
-/// A line's end ends the instruction in any quotes.
+/// A value in double quotes. A backslash escapes `"`, `$` and `\`. A newline ends the instruction even inside quotes.
 fn quoted(value: &str) -> Option<String> {
     if value.chars().any(char::is_control) {
         return None;

@@ -1,6 +1,6 @@
-//! Runs an engine's command-line client: short questions, and commands that are fed by a pipe.
+//! Runs an engine's command-line client: short queries, and commands that read from a pipe.
 //!
-//! The answers are interpreted elsewhere.
+//! Callers interpret the output.
 
 use std::fmt;
 use std::fs::File;
@@ -12,10 +12,10 @@ use duct::{Handle, cmd};
 use crate::error::{Error, Result};
 use crate::write::splice;
 
-/// Lines of an engine's complaint that are repeated.
+/// The number of shown lines of an engine's error message.
 const LINES: usize = 20;
 
-/// The engine that keeps and runs images.
+/// The engine that stores and runs images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Engine {
     /// Docker, by its client `docker`.
@@ -26,7 +26,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// The program to run, which is looked up in PATH.
+    /// The program, searched for in PATH.
     pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Docker => "docker",
@@ -34,7 +34,7 @@ impl Engine {
         }
     }
 
-    /// Runs a command to its end and gives what it said, trimmed.
+    /// Runs a command to its end, and returns its trimmed output.
     pub(super) fn ask(self, arguments: &[&str]) -> Result<String> {
         let output = cmd(self.program(), arguments)
             .stdin_null()
@@ -46,12 +46,12 @@ impl Engine {
         self.said(arguments, &output)
     }
 
-    /// Starts a command that reads from the pipe that is returned.
+    /// Starts a command that reads from the returned pipe.
     pub(super) fn feed(self, arguments: Vec<String>) -> Result<(Running, File)> {
         let (reader, writer) =
             splice::pipe().map_err(|error| Error::failed("cannot make a pipe").with_source(error))?;
-        // The expression goes at the end of this statement, and with it our copy of the reading end:
-        // were it kept, a write would not fail when the engine is gone.
+        // The end of this statement drops the expression with our copy of the reading end. With that copy, a write
+        // would not fail after the engine's end.
         let handle = cmd(self.program(), &arguments)
             .stdin_file(reader)
             .stdout_capture()
@@ -78,7 +78,7 @@ impl Engine {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
-        // `docker image inspect`, but `docker import`.
+        // Two words of `docker image inspect`, but one of `docker import`.
         let words = if arguments[0] == "image" { 2 } else { 1 };
         let mut error = Error::failed(format!("`{self} {}` failed: {}", arguments[..words].join(" "), output.status));
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -96,7 +96,8 @@ impl fmt::Display for Engine {
     }
 }
 
-/// A command that is being fed. Dropping it kills it, so that it never sees a stream that just ends.
+/// A command that reads from a pipe. Dropping it kills the command, so that it never sees a truncated stream end
+/// normally.
 pub(super) struct Running {
     engine: Engine,
     arguments: Vec<String>,
@@ -104,13 +105,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Waits for its end and gives what it said. The pipe must be closed.
+    /// Waits for the end of the command, and returns its output. The pipe must be closed.
     pub(super) fn finish(&self) -> Result<String> {
         let output = self.handle.wait().map_err(|error| self.engine.not_started(error))?;
         self.engine.said(&self.arguments.iter().map(String::as_str).collect::<Vec<_>>(), output)
     }
 
-    /// The error of a failed write to it: the reason of an engine that ended, or else `error`.
+    /// The error of a failed write to the command: the engine's message if it has ended, or else `error`.
     pub(super) fn broken(&self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::BrokenPipe {
             if let Err(said) = self.finish() {
@@ -123,7 +124,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It is not waited for: where the client is a script, what that has started still holds our pipes.
+        // Not waited for: if the client is a script, its children still hold our pipes.
         let _ = self.handle.kill();
     }
 }

@@ -1,7 +1,7 @@
 //! `--docker-load`: an image with its layers and digests in docker or podman.
 //!
-//! Each platform is loaded by itself, since only Docker's containerd store keeps an index: the one that is named first
-//! gets the name, and the others the name with their architecture.
+//! Each platform is loaded separately, because only Docker's containerd store keeps an index: the first named platform
+//! gets the name, and the others get the name with their architecture.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -52,8 +52,8 @@ impl ImagePlace for EnginePlace {
 
 /// Loads one image, without a name.
 fn load(engine: Engine, name: ImageName, image: &Rc<FinishedImage>) -> Result<Untagged> {
-    // The classic store and podman know an image by its configuration's digest, Docker's containerd store by its
-    // manifest's.
+    // The classic store and podman identify an image by the digest of its configuration, Docker's containerd store by
+    // that of its manifest.
     let digests = [&image.config.descriptor.digest, &image.manifest.descriptor.digest];
     let known = || digests.iter().find_map(|digest| inspect(engine, digest, "{{.Id}}").ok());
     engine.ask(&["version"])?;
@@ -63,7 +63,7 @@ fn load(engine: Engine, name: ImageName, image: &Rc<FinishedImage>) -> Result<Un
     oci_archive::write(std::slice::from_ref(image), &mut out)
         .and_then(|()| out.flush())
         .map_err(|error| running.broken(error))?;
-    // The pipe closes, which ends the archive.
+    // Dropping the writer closes the pipe, which ends the archive.
     drop(out);
     let said = running.finish()?;
     let id = known().or_else(|| id_in(&said));
@@ -71,14 +71,14 @@ fn load(engine: Engine, name: ImageName, image: &Rc<FinishedImage>) -> Result<Un
     Ok(Untagged { engine, id, name, is_new })
 }
 
-/// Images that lack their names.
+/// Loaded images without names.
 struct Loaded(Vec<Untagged>);
 
 impl Staged for Loaded {
     fn commit(self: Box<Self>) -> Result<Written> {
         let mut tagged: Vec<ImageName> = Vec::new();
         let mut written = None;
-        // The name that was typed comes last.
+        // The typed name comes last.
         for image in self.0.into_iter().rev() {
             let name = image.name.clone();
             let result = Box::new(image).commit().map_err(|error| {

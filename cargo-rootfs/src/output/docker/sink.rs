@@ -1,14 +1,13 @@
-//! The engine sink: a rootfs as an image of Docker or Podman, streamed into its client.
+//! The engine sink: a rootfs as an image of Docker or Podman, streamed into the client.
 //!
-//! It gets its name at the very end, so an earlier image of that name stays until then. What the
-//! image says of itself is `image`'s matter.
+//! The image gets its name at the very end, so an earlier image keeps the name until then. [`crate::image`] defines the
+//! configuration.
 //!
-//! There are two ways in. `docker import` takes the layer as it is, but gives the image the architecture of the
-//! engine: Docker 20.10 does so even where `--platform` asks for another. `docker load` takes a whole image, whose
-//! configuration says everything, at the price of a digest over the layer and of a second copy in
-//! the engine's own temporary directory. So the layer is imported where the architecture is the
-//! engine's and the configuration can be said in `--change` instructions; all else is loaded. Podman
-//! copies its input to a file in either case: there, images are always loaded.
+//! There are two ways. `docker import` takes the bare layer, but gives the image the engine's architecture: Docker
+//! 20.10 does so even with another `--platform`. `docker load` takes a whole image with its configuration, but needs a
+//! digest of the layer and a second copy in the engine's temporary directory. So the layer is imported if the
+//! architecture is the engine's and `--change` instructions express the configuration; otherwise the image is loaded.
+//! Podman copies its input to a file in both cases, so images are always loaded there.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -24,21 +23,21 @@ use crate::write::layer::{self, LayerWriter, digest_of};
 use crate::write::splice::PlainTar;
 use crate::write::{Observer, Sink, Splice, Staged, Written, encode};
 
-/// The way of an image into an engine.
+/// The way of transferring an image to an engine.
 enum Way {
     Import(Vec<String>),
     Load,
 }
 
-/// The layer on its way: bare for `import`, inside an archive for `load`.
+/// The layer during its transfer: bare for `import`, inside an archive for `load`.
 enum Layer {
     Bare(PlainTar),
     Archived(LayerWriter<File>),
 }
 
-/// An image that is being written.
+/// An image during its transfer.
 struct Image {
-    // The pipe is closed after the engine is stopped: it must not take a part for the whole.
+    // Dropped before the pipe: the engine must not take a truncated layer for a complete one.
     running: Running,
     layer: Layer,
     engine: Engine,
@@ -46,11 +45,11 @@ struct Image {
     config: ImageConfig,
 }
 
-/// The image of `rootfs` that `engine` will have under `name`.
+/// The image of `rootfs` that `engine` gets under `name`.
 ///
 /// # Errors
 ///
-/// `engine` is not installed, or does not answer; `config` says what no image can have.
+/// `engine` is not installed or does not answer; `config` has values that no image can have.
 pub(super) fn import(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs) -> Result<Box<dyn Sink>> {
     Ok(Box::new(start(engine, name, config, rootfs)?))
 }
@@ -81,12 +80,12 @@ fn start(engine: Engine, name: &ImageName, config: &ImageConfig, rootfs: &Rootfs
     Ok(Image { running, layer, engine, name: name.clone(), config: config.clone() })
 }
 
-/// Asks Docker for its architecture: the server's, for it may be another machine.
+/// Asks Docker for the server's architecture: the server may be another machine.
 fn choose(engine: Engine, config: &ImageConfig) -> Result<Way> {
     if engine == Engine::Podman {
         return Ok(Way::Load);
     }
-    // It is asked in any case: an engine that does not run is better known before the layer is made.
+    // Asked in any case: a stopped engine is reported before the layer is made.
     let own = engine.ask(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"])?;
     let is_own = own == format!("linux/{}", config.architecture);
     Ok(changes::changes(config).filter(|_| is_own).map_or(Way::Load, Way::Import))
@@ -130,7 +129,7 @@ impl Image {
         let Self { running, layer, engine, name, config } = self;
         let broken = |error: io::Error| running.broken(error);
         let is_new = match layer {
-            // The pipe closes at the end of this, which ends the archive.
+            // The pipe closes at the end of this block, which ends the archive.
             Layer::Bare(tar) => {
                 tar.into_inner().and_then(|mut pipe| pipe.write_all(&encode::END)).map_err(broken)?;
                 true
@@ -138,7 +137,7 @@ impl Image {
             Layer::Archived(layer) => {
                 let (layer, mut pipe) = layer.finish().map_err(broken)?;
                 let image = config.to_json(&[layer.diff_id]);
-                // The same rootfs makes the same image, which may be there from an earlier run.
+                // The same rootfs gives the same image, which may exist from an earlier run.
                 let is_new = inspect(engine, &digest_of(&image), "{{.Id}}").is_err();
                 pipe.write_all(&archive::tail(&image)).map_err(broken)?;
                 is_new
@@ -165,7 +164,7 @@ pub(super) fn inspect(engine: Engine, id: &str, format: &str) -> Result<String> 
     engine.ask(&["image", "inspect", "--format", format, id])
 }
 
-/// The image's id in what `import` and `load` say: `sha256:` and 64 digits.
+/// The image's id in the output of `import` and `load`: `sha256:` and 64 digits.
 pub(super) fn id_in(said: &str) -> Option<String> {
     let is_id = |word: &&str| {
         word.strip_prefix("sha256:")
@@ -174,7 +173,7 @@ pub(super) fn id_in(said: &str) -> Option<String> {
     said.split_whitespace().rev().find(is_id).map(str::to_owned)
 }
 
-/// An image without the name that it is to have. Dropping it removes it, where it was not there before.
+/// An image without its name. Dropping it removes the image, unless it existed before.
 pub(super) struct Untagged {
     pub(super) engine: Engine,
     pub(super) id: String,

@@ -1,4 +1,4 @@
-//! Against real engines, and against shell scripts that fail as real ones seldom do.
+//! Tests against real engines, and against shell scripts that simulate rare failures.
 
 use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
@@ -13,11 +13,11 @@ use crate::target::Target;
 use crate::write::tests::*;
 use crate::write::write;
 
-/// A name of its own for each test, and the images that had it, which go with it.
+/// A unique name for each test, and the images that had it, which are removed with it.
 struct Named(Engine, ImageName, RefCell<Vec<String>>);
 
 impl Named {
-    /// `None`, and that is said, where the engine is not there.
+    /// `None`, with a message, if the engine is not available.
     fn new(engine: Engine, test: &str) -> Option<Self> {
         if let Err(error) = engine.ask(&["version"]) {
             skip(&error.to_string());
@@ -30,7 +30,7 @@ impl Named {
     /// The engine's description of the image of that name.
     fn inspect(&self) -> Option<Value> {
         let json = inspect(self.0, &self.1.to_string(), "{{json .}}").ok()?;
-        // Podman gives an array of one.
+        // Podman returns an array with one element.
         match serde_json::from_str(&json).ok()? {
             Value::Array(mut images) => images.pop(),
             image => Some(image),
@@ -50,7 +50,7 @@ impl Named {
         }
     }
 
-    /// The names in the image, as a container of it has them.
+    /// The paths in the image, as a container of it has them.
     fn files(&self, id: &str) -> Vec<String> {
         let container = self.0.ask(&["create", id, "/none"]).unwrap();
         let program = self.0.program();
@@ -157,7 +157,7 @@ fn loads(image: &Named, config: &ImageConfig, length: usize) {
 fn a_failure_elsewhere_leaves_the_earlier_image_and_no_other() {
     let Some(image) = Named::new(Engine::Docker, "failure") else { return };
     for config in [config(&own()), config("riscv64gc-unknown-linux-gnu")] {
-        // Bytes of their own, so that no other test makes the same image.
+        // Unique bytes, so that no other test makes the same image.
         let file = Planned::new().file("/file", 0o644, format!("failure {}", std::process::id()).as_bytes());
         let more = file.clone().file("/more", 0o644, b"more");
         let earlier = image.import(&config, &file).unwrap();
@@ -179,8 +179,8 @@ fn a_failure_elsewhere_leaves_the_earlier_image_and_no_other() {
     }
 }
 
-/// Runs the test of this name again, as another process, which finds a shell script as `docker`.
-/// Says in that process that it is the one.
+/// Runs the test of this name again as another process, which finds a shell script as `docker`. Returns true in that
+/// process.
 fn with_fake_docker(test: &str, script: Option<&str>) -> bool {
     const AGAIN: &str = "CARGO_ROOTFS_TEST_FAKE_DOCKER";
     if std::env::var_os(AGAIN).is_some() {
@@ -261,12 +261,12 @@ fn an_image_of_another_architecture_is_an_error_and_removed() {
     }
 }
 
-/// The directory of the script that is `docker`.
+/// The directory of the script named `docker`.
 fn fake_folder() -> camino::Utf8PathBuf {
     std::env::var("PATH").unwrap().split(':').next().unwrap().into()
 }
 
-/// Files that go into the pipe as they are, their headers and padding around them.
+/// Host files go unchanged into the pipe, with their headers and padding around them.
 #[test]
 fn an_import_is_fed_what_a_tar_holds() {
     let script = r#"
@@ -292,7 +292,7 @@ fn an_import_is_fed_what_a_tar_holds() {
     }
 }
 
-/// The pages of a file that are in a pipe change with the file.
+/// Pages of a file in a pipe change with the file.
 #[test]
 fn a_file_that_changes_before_the_engine_has_read_it_fails_the_run() {
     let script = r#"
@@ -315,7 +315,7 @@ fn a_file_that_changes_before_the_engine_has_read_it_fails_the_run() {
     }
 }
 
-/// `docker` would take a stream that ends between two entries for a whole one.
+/// `docker` would accept a stream that ends between two entries as complete.
 #[test]
 fn an_abandoned_import_is_killed_before_its_input_ends() {
     let script = r#"
