@@ -1,4 +1,4 @@
-//! Refusals of registries, as errors that show the registry's own code and what to do.
+//! Refusals of registries, as errors that show the registry's own code and a remedy.
 
 use serde_json::Value;
 
@@ -6,19 +6,19 @@ use super::credentials::Found;
 use super::reference::Reference;
 use crate::error::Error;
 
-/// Characters of a registry's own words that are shown.
+/// The number of shown characters of a registry's own text.
 const WORDS: usize = 200;
 
-/// A response that is not what was asked.
+/// A response with an error status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) status: u16,
-    /// The codes of the specification, such as `NAME_UNKNOWN`, each with the registry's words.
+    /// The codes of the specification, such as `NAME_UNKNOWN`, each with the registry's text.
     pub(super) codes: Vec<(String, String)>,
 }
 
 impl Refused {
-    /// Reads the body of a response: the specification's JSON, or anything else, which then has no code.
+    /// Parses the body of a response: the specification's JSON, or any other text, which has no code.
     pub(super) fn new(status: u16, body: &str) -> Self {
         let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         let text = |value: &Value| value.as_str().unwrap_or_default().chars().take(WORDS).collect::<String>();
@@ -31,7 +31,7 @@ impl Refused {
         self.codes.iter().any(|(known, _)| known == code)
     }
 
-    /// An error that says `verb` failed for `reference`. `found` is the outcome of the search for credentials.
+    /// The error that `verb` failed for `reference`. `found` is the result of the search for credentials.
     pub(super) fn error(&self, verb: &str, reference: &Reference, found: &Found) -> Error {
         let host = &reference.host;
         let codes: Vec<String> = self.codes.iter().map(|(code, message)| format!("{code}: {message}")).collect();

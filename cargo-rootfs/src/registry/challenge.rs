@@ -1,6 +1,6 @@
-//! Challenges of `WWW-Authenticate` (RFC 9110, section 11.6.1), of which one header may hold several.
+//! Challenges of `WWW-Authenticate` (RFC 9110, section 11.6.1); one header may contain several.
 
-/// One way to authenticate that a server offers.
+/// One authentication scheme that a server offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     Basic,
@@ -12,14 +12,14 @@ pub(super) enum Challenge {
     },
 }
 
-/// Parses the values of all `WWW-Authenticate` headers; unknown schemes are passed over.
+/// Parses the values of all `WWW-Authenticate` headers; unknown schemes are ignored.
 pub(super) fn parse<'h>(headers: impl Iterator<Item = &'h str>) -> Vec<Challenge> {
     headers.flat_map(of_header).collect()
 }
 
 fn of_header(header: &str) -> Vec<Challenge> {
     let mut challenges = Vec::new();
-    // A scheme is a word that no `=` follows; its parameters come up to the next one.
+    // A scheme is a word without `=`; its parameters extend to the next scheme.
     let mut scheme: Option<(String, Vec<(String, String)>)> = None;
     for part in split(header) {
         let (first, rest) = match part.split_once(char::is_whitespace) {
@@ -39,7 +39,7 @@ fn of_header(header: &str) -> Vec<Challenge> {
     challenges
 }
 
-/// The parts between the commas that stand outside quotes.
+/// Splits at the commas outside of quotes.
 fn split(header: &str) -> Vec<&str> {
     let (mut parts, mut start, mut quoted, mut escaped) = (Vec::new(), 0, false, false);
     for (at, letter) in header.char_indices() {

@@ -12,7 +12,7 @@ use super::transport::{Answer, Ask, Settings, Transport};
 use crate::error::{Error, Result};
 use crate::image::manifest::{INDEX, MANIFEST};
 
-/// The kinds of manifests that are understood.
+/// The supported types of manifests.
 const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
                         application/vnd.docker.distribution.manifest.list.v2+json, \
                         application/vnd.docker.distribution.manifest.v2+json";
@@ -25,18 +25,18 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// `sha256:...` of the bytes.
+    /// The digest of the bytes, as `sha256:...`.
     pub(crate) fn digest(&self) -> String {
         digest(&self.bytes)
     }
 }
 
-/// `sha256:...` of `bytes`.
+/// The digest of `bytes`, as `sha256:...`.
 pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-/// The pauses before a manifest is put once more, where the registry lacks a part of it.
+/// The pauses before each retry of a manifest of which the registry lacks a part.
 const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// One repository of a registry.
@@ -61,7 +61,7 @@ impl<'i> Client<'i> {
         Ask { headers, ..self.ask(method, self.transport.url(&format!("manifests/{version}"))) }
     }
 
-    /// The digest of the manifest `version`, a tag or a digest; `None` where the registry has none.
+    /// The digest of the manifest `version`, a tag or a digest; `None` if the registry has none.
     pub(crate) fn find(&self, version: &str) -> Result<Option<String>> {
         let answer = self.transport.send(&self.manifest_ask(Method::HEAD, version), None)?;
         match answer.status {
@@ -71,7 +71,7 @@ impl<'i> Client<'i> {
                 None => Ok(self.fetch(version)?.map(|manifest| manifest.digest())),
             },
             404 => Ok(None),
-            // An answer to HEAD has no body, and so no code of the registry's.
+            // An answer to HEAD has no body, and so no error code; GET has one.
             _ => Err(match self.fetch(version) {
                 Err(error) => error,
                 Ok(_) => self.transport.error("look for", &answer.refused()),
@@ -79,7 +79,7 @@ impl<'i> Client<'i> {
         }
     }
 
-    /// The manifest `version`, a tag or a digest, which is then verified.
+    /// Fetches and verifies the manifest `version`, a tag or a digest.
     pub(crate) fn fetch(&self, version: &str) -> Result<Option<Manifest>> {
         let mut answer = self.transport.download(self.manifest_ask(Method::GET, version))?;
         match answer.status {
@@ -91,7 +91,8 @@ impl<'i> Client<'i> {
         let mut media_type = header.split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = answer.bytes()?;
         if media_type.is_empty() || !ACCEPTED.contains(&media_type) {
-            // Some answer with a type for all JSON, or with none; the document says its own, or shows it.
+            // Some registries answer with a generic JSON type or with none. The document contains its own type, or its
+            // structure shows it.
             let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let shown = if parsed["manifests"].is_array() { INDEX } else { MANIFEST };
             media_type = parsed["mediaType"].as_str().unwrap_or(shown).to_owned();
@@ -106,7 +107,7 @@ impl<'i> Client<'i> {
         Ok(Some(manifest))
     }
 
-    /// Makes `version`, a tag or the manifest's own digest, name `manifest`; nothing is sent where it does.
+    /// Makes `version`, a tag or the manifest's own digest, point to `manifest`; sends nothing if it does already.
     pub(crate) fn point(&self, version: &str, manifest: &Manifest) -> Result<()> {
         if self.find(version)?.as_ref() != Some(&manifest.digest()) {
             self.put(manifest, version)?;
@@ -114,7 +115,7 @@ impl<'i> Client<'i> {
         Ok(())
     }
 
-    /// The bytes of a small blob, such as a configuration. They are verified.
+    /// Fetches and verifies a small blob, such as a configuration.
     pub(crate) fn document(&self, of: &str) -> Result<Vec<u8>> {
         let mut answer = self.transport.download(self.ask(Method::GET, self.transport.url(&format!("blobs/{of}"))))?;
         if answer.status != 200 {
@@ -127,7 +128,7 @@ impl<'i> Client<'i> {
         Ok(bytes)
     }
 
-    /// Waits, unless the run is interrupted.
+    /// Waits, or fails after an interruption.
     pub(crate) fn pause(&self, time: Duration) -> Result<()> {
         self.transport.pause(time)
     }
@@ -137,8 +138,8 @@ impl<'i> Client<'i> {
         self.store(manifest, version, || Ok(())).map(drop)
     }
 
-    /// The same, with the registry's answer. A registry may lack a part of the manifest for a moment, where another client
-    /// sends the same: after a pause it is asked again, once `mend` has seen to the parts.
+    /// Puts a manifest, and returns the registry's answer. A registry may lack a part of the manifest for a moment,
+    /// while another client sends the same blobs: after a pause, `mend` sends missing parts and the request is retried.
     pub(super) fn store(&self, manifest: &Manifest, version: &str, mend: impl Fn() -> Result<()>) -> Result<Answer> {
         for pause in PAUSES {
             match self.try_store(manifest, version)? {
@@ -152,7 +153,7 @@ impl<'i> Client<'i> {
         self.try_store(manifest, version)?.map_err(|refused| self.transport.error("push", &refused))
     }
 
-    /// One attempt; a refusal is a value.
+    /// Makes one attempt and returns a refusal as a value.
     fn try_store(&self, manifest: &Manifest, version: &str) -> Result<std::result::Result<Answer, Refused>> {
         let headers = vec![(header::CONTENT_TYPE, manifest.media_type.clone())];
         let ask = Ask { headers, ..self.ask(Method::PUT, self.transport.url(&format!("manifests/{version}"))) };

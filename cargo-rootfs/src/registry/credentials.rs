@@ -1,6 +1,6 @@
-//! Credentials as `docker login` and `podman login` leave them: files, and helper programs that files name.
+//! Credentials in the files of `docker login` and `podman login`, and from the helper programs that these name.
 //!
-//! Secrets stay in values without `Debug` output, and go only to the host that they are for.
+//! Secrets have no `Debug` output, and are sent only to their own host.
 
 use std::env;
 use std::fmt;
@@ -30,18 +30,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The outcome of a search: what was found, and the files that were read for it.
+/// The result of a search: the credentials, and the files that were read.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) credentials: Option<Credentials>,
-    /// Files that exist, in the order of the search.
+    /// Existing files, in the order of the search.
     pub(super) read: Vec<PathBuf>,
-    /// Entries that could not be used, each a line without secrets.
+    /// Unusable entries, one line each, without secrets.
     pub(super) broken: Vec<String>,
 }
 
 impl Found {
-    /// The search in lines for an error: the file that had credentials for `host`, or the files that had none.
+    /// The search as lines for an error: the file with credentials for `host`, or the files without them.
     pub(super) fn lines(&self, host: &str) -> Vec<String> {
         let files: Vec<String> = self.read.iter().map(|file| format!("`{}`", file.display())).collect();
         let outcome = match (&self.credentials, files.split_last()) {
@@ -53,7 +53,7 @@ impl Found {
     }
 }
 
-/// The files in the order of containers-auth.json(5), and docker's after them.
+/// The files in the order of containers-auth.json(5), followed by docker's.
 pub(super) fn files() -> Vec<PathBuf> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = variable("HOME");
@@ -67,7 +67,7 @@ pub(super) fn files() -> Vec<PathBuf> {
     candidates.into_iter().flatten().collect()
 }
 
-/// Searches `files` for the credentials of `reference`. One broken entry or file does not hide a good one after it.
+/// Searches `files` for the credentials of `reference`. A broken entry or file does not hide a valid one after it.
 pub(super) fn find(reference: &Reference, files: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for file in files {
@@ -83,7 +83,7 @@ pub(super) fn find(reference: &Reference, files: &[PathBuf]) -> Found {
         match serde_json::from_str::<Value>(&text) {
             Ok(config) => found.credentials = in_file(&config, reference, &mut found.broken),
             Err(error) => {
-                // A position in the file, and none of its text.
+                // A position in the file, without any of its text.
                 found.broken.push(format!("`{}` is not JSON at line {}", file.display(), error.line()));
             }
         }
@@ -94,7 +94,7 @@ pub(super) fn find(reference: &Reference, files: &[PathBuf]) -> Found {
     found
 }
 
-/// In one file: a helper for the host, an entry, the helper for all hosts.
+/// The order in one file: a helper for the host, an entry, the helper for all hosts.
 fn in_file(config: &Value, reference: &Reference, broken: &mut Vec<String>) -> Option<Credentials> {
     let keys = reference.credential_keys();
     let helpers = config["credHelpers"].as_object();
@@ -114,7 +114,7 @@ fn in_file(config: &Value, reference: &Reference, broken: &mut Vec<String>) -> O
         for (name, entry) in matching {
             match of_entry(entry) {
                 Some(credentials) => return Some(credentials),
-                // An empty entry says that a helper has it.
+                // An empty entry means that a helper has the credentials.
                 None if entry.as_object().is_none_or(|entry| !entry.is_empty()) => {
                     broken.push(format!("the entry `{name}` holds no credentials"));
                 }
@@ -134,7 +134,7 @@ fn in_file(config: &Value, reference: &Reference, broken: &mut Vec<String>) -> O
     }
 }
 
-/// A key without scheme and trailing slash: older versions of docker wrote `https://HOST/v1/`.
+/// A key without its scheme and trailing slash: older versions of docker wrote `https://HOST/v1/`.
 fn normalized(key: &str) -> &str {
     let key = key.strip_prefix("https://").or(key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
@@ -154,7 +154,7 @@ fn of_entry(entry: &Value) -> Option<Credentials> {
     let decoded = STANDARD.decode(entry["auth"].as_str()?.trim()).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (user, password) = text.split_once(':')?;
-    // docker pads with NUL what it wrote on Windows.
+    // docker on Windows pads the password with NUL.
     let password = password.trim_end_matches('\0').to_owned();
     Some(Credentials::Password { user: user.to_owned(), password })
 }
@@ -164,7 +164,7 @@ fn program(helper: &str) -> String {
     format!("docker-credential-{helper}")
 }
 
-/// Asks `PROGRAM get` for the credentials of `server`: `Ok(None)` where it has none.
+/// Runs `PROGRAM get` for the credentials of `server`; `Ok(None)` if it has none.
 pub(super) fn ask(program: &str, server: &str) -> Result<Option<Credentials>, String> {
     let run = duct::cmd(program, ["get"]).stdin_bytes(server).stdout_capture().stderr_capture().unchecked().run();
     let output = run.map_err(|error| format!("cannot run `{program}`: {error}"))?;

@@ -1,7 +1,7 @@
-//! Client of the OCI distribution specification: finds credentials, asks for tokens, and sends and fetches blobs and
+//! Client of the OCI distribution specification: finds credentials, gets tokens, and sends and fetches blobs and
 //! manifests.
 //!
-//! It knows digests and bytes, and nothing of what an image holds.
+//! It handles digests and bytes, and does not interpret images.
 
 mod answer;
 mod challenge;

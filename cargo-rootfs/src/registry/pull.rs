@@ -1,4 +1,4 @@
-//! Pulls: a repository's manifests and blobs, which are verified by whoever reads them.
+//! Pulls a repository's manifests and blobs. The reader verifies the blobs.
 
 use std::io::{self, Read};
 use std::sync::atomic::AtomicBool;
@@ -10,19 +10,19 @@ use super::reference::Reference;
 use super::transport::{ATTEMPTS, Ask, Settings, Transport};
 use crate::error::{Error, Result};
 
-/// A repository that is read from.
+/// A repository to read from.
 pub(crate) struct Pull<'i> {
     client: Client<'i>,
 }
 
 impl<'i> Pull<'i> {
-    /// Connects to the registry of `reference`; what is asked for is to read, which many let anybody.
+    /// Connects to the registry of `reference` with the read scope, which many registries grant without credentials.
     pub(crate) fn connect(reference: &Reference, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
         let scope = format!("repository:{}:pull", reference.repository);
         Ok(Self { client: Client { transport: Transport::connect(reference, settings, interrupted)?, scope } })
     }
 
-    /// The manifest or index that the reference names.
+    /// The manifest or index of the reference.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let reference = &self.client.transport.reference;
         let version = reference.digest.as_ref().unwrap_or(&reference.tag);
@@ -34,7 +34,7 @@ impl<'i> Pull<'i> {
         self.client.fetch(version)
     }
 
-    /// The bytes of a blob, from its beginning; `None` where the registry has none.
+    /// Opens a blob at its beginning; `None` if the registry has none.
     pub(crate) fn blob(&self, digest: &str) -> Result<Option<Box<dyn Read + '_>>> {
         Ok(self.body(digest, 0)?.map(|body| {
             let blob = Blob { pull: self, digest: digest.to_owned(), body, offset: 0, attempts: 1 };
@@ -53,7 +53,7 @@ impl<'i> Pull<'i> {
             404 => return Ok(None),
             _ => return Err(transport.error("pull", &answer.refused())),
         };
-        // A server may ignore ranges (RFC 9110, section 14.2), and then begins anew.
+        // A server may ignore ranges (RFC 9110, section 14.2) and send the whole blob.
         if offset > 0 && answer.status == 200 {
             let skipped = io::copy(&mut (&mut body).take(offset), &mut io::sink());
             skipped.map_err(|error| Error::failed(format!("cannot pull the blob {digest}")).with_source(error))?;
@@ -62,7 +62,7 @@ impl<'i> Pull<'i> {
     }
 }
 
-/// A blob on its way. A connection that breaks is replaced, and the rest asked for.
+/// A blob during its download. After a broken connection, a new request fetches the rest.
 struct Blob<'p, 'i> {
     pull: &'p Pull<'i>,
     digest: String,

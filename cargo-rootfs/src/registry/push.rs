@@ -1,4 +1,4 @@
-//! Pushes images: what the registry has is not sent, blobs before manifests, tags last.
+//! Pushes images: sends only what the registry lacks, blobs before manifests, tags last.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -14,24 +14,24 @@ use super::transport::{Ask, Content, Settings, encoded};
 use crate::error::{Error, Result};
 use crate::image::manifest::Descriptor;
 
-/// Blobs that are sent at once.
+/// The number of parallel uploads.
 const AT_ONCE: usize = 4;
 
-/// A blob that can be read as often as it must be sent.
+/// A blob that can be read repeatedly.
 pub(crate) trait Blob: Sync {
-    /// `sha256:...`
+    /// The digest, as `sha256:...`.
     fn digest(&self) -> &str;
-    /// In bytes.
+    /// The size in bytes.
     fn size(&self) -> u64;
     /// Opens it at its beginning.
     fn open(&self) -> Result<Box<dyn Read + '_>>;
-    /// A repository of the same registry that is known to have it.
+    /// A repository of the same registry that has the blob.
     fn source(&self) -> Option<&str> {
         None
     }
 }
 
-/// One platform's image: its manifest, and all blobs that the manifest names.
+/// One platform's image: its manifest, and all blobs to which it refers.
 pub(crate) struct Image<'b> {
     pub(crate) manifest: Manifest,
     pub(crate) blobs: Vec<&'b dyn Blob>,
@@ -44,29 +44,29 @@ pub(crate) struct Push<'b> {
     pub(crate) index: Option<Manifest>,
 }
 
-/// Work that was done and work that was found done.
+/// The number and the size of the sent blobs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) blobs: usize,
     pub(crate) bytes: u64,
 }
 
-/// A push whose blobs and manifests are in the registry, and whose tags are not set yet.
+/// A push with its blobs and manifests in the registry, before its tags are set.
 pub(crate) struct Tagged<'i> {
     client: Client<'i>,
     top: Manifest,
-    /// The bytes that were sent.
+    /// The sent blobs.
     pub(crate) sent: Sent,
 }
 
-/// The listener of an upload. It is called on the thread that uploads.
+/// The listener of an upload, called on the uploading thread.
 pub(crate) trait Upload {
-    /// Blobs of so many bytes in all are to be sent.
+    /// Reports the total size of the blobs to be sent.
     fn begins(&mut self, bytes: u64) {
         let _ = bytes;
     }
 
-    /// So many bytes more of them were sent.
+    /// Reports a number of further bytes that were sent.
     fn sent(&mut self, bytes: u64) {
         let _ = bytes;
     }
@@ -75,7 +75,7 @@ pub(crate) trait Upload {
 impl Upload for () {}
 
 impl Push<'_> {
-    /// Connects to the registry of `reference`, and sends all but the tags.
+    /// Connects to the registry of `reference`, and sends everything but the tags.
     pub(crate) fn upload<'i>(
         &self,
         reference: &Reference,
@@ -90,7 +90,7 @@ impl Push<'_> {
         Ok(Tagged { client, top, sent })
     }
 
-    /// Sends all but the tags: what the registry lacks of the blobs, and then the manifests.
+    /// Sends everything but the tags: the missing blobs, then the manifests.
     pub(crate) fn send(&self, client: &Client<'_>, listener: &mut dyn Upload) -> Result<Sent> {
         let mut lacking = Vec::new();
         for image in &self.images {
@@ -120,25 +120,25 @@ impl Push<'_> {
 }
 
 impl Tagged<'_> {
-    /// Pushes `artifact` as a description of `subject`, one of the manifests or the index of this push. It is to be
-    /// called before [`tag`](Self::tag): who sees the tag then finds the description.
+    /// Pushes `artifact` as a description of `subject`, which is a manifest or the index of this push. Call it before
+    /// [`tag`](Self::tag), so that the description exists when the tag appears.
     #[allow(dead_code)]
     pub(crate) fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<String> {
         self.client.attach(subject, artifact)
     }
 
-    /// Points `tag` to the image, and says its digest.
+    /// Points `tag` to the image, and returns its digest.
     pub(crate) fn tag(&self, tag: &str) -> Result<String> {
         self.client.point(tag, &self.top)?;
         Ok(self.top.digest())
     }
 }
 
-/// The work on one blob, which reports bytes as they are sent.
+/// The work on one blob, which reports the sent bytes.
 type Work<'w, T> = dyn Fn(&dyn Blob, &Sender<u64>) -> Result<T> + Sync + 'w;
 
-/// Does `work` for each of `blobs`, a few at a time, and gives the results in their order. The first failure keeps further
-/// ones from beginning. Bytes that work reports go to `listener`.
+/// Does `work` for each of `blobs`, a few in parallel, and returns the results in order. After the first failure no
+/// further one starts. `listener` receives the reported bytes.
 fn at_once<T: Send>(blobs: &[&dyn Blob], work: &Work<'_, T>, listener: &mut dyn Upload) -> Result<Vec<T>> {
     let (next, failed) = (&AtomicUsize::new(0), &AtomicBool::new(false));
     let (progress, reports) = channel();
@@ -161,7 +161,7 @@ fn at_once<T: Send>(blobs: &[&dyn Blob], work: &Work<'_, T>, listener: &mut dyn 
             scope.spawn(move || worker(progress))
         };
         let workers: Vec<_> = (0..blobs.len().min(AT_ONCE)).map(start).collect();
-        // It ends when all workers have ended.
+        // The loop ends when all workers have ended.
         drop(progress);
         reports.iter().for_each(|bytes| listener.sent(bytes));
         let panicked = |_| Err(Error::failed("a thread that sent a blob panicked"));
@@ -174,14 +174,14 @@ fn at_once<T: Send>(blobs: &[&dyn Blob], work: &Work<'_, T>, listener: &mut dyn 
             Err(error) => errors.push(error),
         }
     }
-    // Threads that failed in the same way say it once.
+    // Several threads may have failed for the same reason.
     errors.dedup_by_key(|error| error.to_string());
     Error::all(errors)?;
     done.sort_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
-/// Makes the registry have `blob`.
+/// Sends `blob` unless the registry has it.
 pub(super) fn ensure(client: &Client<'_>, blob: &dyn Blob) -> Result<()> {
     if is_missing(client, blob)? {
         transfer(client, blob, &channel().0)?;
@@ -189,7 +189,7 @@ pub(super) fn ensure(client: &Client<'_>, blob: &dyn Blob) -> Result<()> {
     Ok(())
 }
 
-/// True where the registry does not have `blob` in this repository.
+/// True if this repository of the registry lacks `blob`.
 fn is_missing(client: &Client<'_>, blob: &dyn Blob) -> Result<bool> {
     let transport = &client.transport;
     let url = transport.url(&format!("blobs/{}", blob.digest()));
@@ -201,13 +201,13 @@ fn is_missing(client: &Client<'_>, blob: &dyn Blob) -> Result<bool> {
     }
 }
 
-/// Mounts or sends `blob`; true where its bytes were sent.
+/// Mounts or sends `blob`; returns true if its bytes were sent.
 fn transfer(client: &Client<'_>, blob: &dyn Blob, progress: &Sender<u64>) -> Result<bool> {
     let (transport, digest) = (&client.transport, blob.digest());
     // Bytes that are sent again are not counted again.
     let reported = &AtomicU64::new(0);
     let mut was_mounted = false;
-    // A whole blob is an attempt: an upload that broke begins with a session of its own.
+    // One attempt covers the whole blob: after a broken upload, a new session is needed.
     let answer = transport.attempts(|| {
         let mount = blob.source().map(|from| format!("?mount={}&from={}", encoded(digest), encoded(from)));
         let scope =
@@ -216,7 +216,7 @@ fn transfer(client: &Client<'_>, blob: &dyn Blob, progress: &Sender<u64>) -> Res
         let mut begun =
             transport.authorized(&Ask { scope: &scope, ..client.ask(Method::POST, url) }, || Content::Nothing)?;
         if blob.source().is_some() && (400..500).contains(&begun.status) && begun.status != 429 {
-            // Whoever may not read the other repository sends the blob.
+            // Without the right to read the other repository, the blob is sent.
             let url = transport.url("blobs/uploads/");
             begun = transport.authorized(&client.ask(Method::POST, url), || Content::Nothing)?;
         }
@@ -242,9 +242,9 @@ fn transfer(client: &Client<'_>, blob: &dyn Blob, progress: &Sender<u64>) -> Res
     }
 }
 
-/// Sends the bytes of `blob` in one request. A token that expired meanwhile is renewed by the attempt that follows.
+/// Sends the bytes of `blob` in one request. If the token expires meanwhile, the next attempt renews it.
 fn put(client: &Client<'_>, ask: &Ask<'_>, blob: &dyn Blob, report: &Report<'_>) -> Result<super::transport::Answer> {
-    // Opened before anything is sent: a file that cannot be read is no fault of the registry's.
+    // Opened first, so that an unreadable file is reported before anything is sent.
     drop(blob.open()?);
     client.transport.authorized(ask, || {
         let reader = Counted { reader: blob.open(), at: 0, report, client };
@@ -252,10 +252,10 @@ fn put(client: &Client<'_>, ask: &Ask<'_>, blob: &dyn Blob, report: &Report<'_>)
     })
 }
 
-/// The way of a blob's progress to the listener.
+/// Reports a blob's progress to the listener.
 struct Report<'c> {
     progress: &'c Sender<u64>,
-    /// Bytes of the blob that were reported, by the attempt that came farthest.
+    /// The number of reported bytes, by the attempt that sent most.
     reported: &'c AtomicU64,
 }
 
@@ -263,13 +263,13 @@ impl Report<'_> {
     fn reached(&self, at: u64) {
         let before = self.reported.fetch_max(at, Ordering::Relaxed);
         if at > before {
-            // Nobody listens after a failure elsewhere.
+            // After a failure in another thread, the receiver is gone.
             let _ = self.progress.send(at - before);
         }
     }
 }
 
-/// A reader that reports its bytes, and ends with an error where the run was interrupted.
+/// A reader that reports its bytes, and fails after an interruption.
 struct Counted<'c, 'i> {
     reader: Result<Box<dyn Read + 'c>>,
     at: u64,

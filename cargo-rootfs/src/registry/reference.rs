@@ -1,18 +1,18 @@
-//! References to images: `HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]`, as docker takes them.
+//! References to images: `HOST[:PORT]/REPOSITORY[:TAG][@DIGEST]`, in docker's syntax.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::image::name::ImageName;
 
-/// The host that names without one belong to, and the one that serves its interface.
+/// The host of names without a host, and the host of its API.
 const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
 /// A repository of a registry, and an image in it by tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Reference {
-    /// `HOST[:PORT]`, as it was typed; `docker.io` where none was.
+    /// `HOST[:PORT]` as typed; `docker.io` by default.
     pub(crate) host: String,
     /// The path below the host, such as `library/bash`.
     pub(crate) repository: String,
@@ -22,7 +22,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Parses a reference; the tag is `latest` where there is none.
+    /// Parses a reference; the default tag is `latest`.
     ///
     /// # Errors
     ///
@@ -46,13 +46,13 @@ impl Reference {
         Ok(Self { host: host.to_owned(), repository, tag: tag.to_owned(), digest })
     }
 
-    /// The host and port that requests go to.
+    /// The host and port for requests.
     pub(crate) fn api_host(&self) -> &str {
         if self.host == DOCKER_HUB { DOCKER_HUB_API } else { &self.host }
     }
 
-    /// The keys of a credentials file that may hold this reference's entry, most specific first: containers-auth.json(5)
-    /// has a path below the host, and `docker login` the first version of the interface for Docker Hub.
+    /// The keys of this reference's entry in a credentials file, most specific first: containers-auth.json(5) allows a
+    /// path below the host, and `docker login` writes the URL of API version 1 for Docker Hub.
     pub(crate) fn credential_keys(&self) -> Vec<String> {
         let path = format!("{}/{}", self.host, self.repository);
         let paths = std::iter::successors(Some(path.as_str()), |path| path.rsplit_once('/').map(|(parent, _)| parent));

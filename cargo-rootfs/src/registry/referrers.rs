@@ -1,7 +1,7 @@
-//! Artifacts that describe an image, such as its SBOM: manifests that name it as their subject (image-spec, manifest.md).
+//! Artifacts that describe an image, such as its SBOM: manifests whose subject is the image (image-spec, manifest.md).
 //!
 //! In a registry without the referrers API, such as GitHub's, the index under the tag `sha256-<hex>` lists them
-//! (distribution-spec, "Referrers Tag Schema"). An artifact's content is not looked at.
+//! (distribution-spec, "Referrers Tag Schema"). The content of an artifact is not interpreted.
 
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -11,20 +11,20 @@ use super::push::{Blob, ensure};
 use crate::error::{Error, Result};
 use crate::image::manifest::{self, Annotations, Descriptor, EMPTY, INDEX, MANIFEST};
 
-/// Times that the list of a registry without the referrers API is written again, where another run writes it as well.
+/// The maximum number of writes of the list, while other runs write it too.
 const ATTEMPTS: usize = 10;
 
 /// An artifact that describes an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Artifact {
-    /// The media type of what it is and of its content, such as `application/spdx+json`.
+    /// The media type of the artifact and of its content, such as `application/spdx+json`.
     pub(crate) artifact_type: String,
     pub(crate) content: Vec<u8>,
     pub(crate) annotations: Annotations,
 }
 
 impl Artifact {
-    /// Its manifest, whose subject is `subject`.
+    /// Its manifest, with the subject `subject`.
     fn manifest(&self, subject: &Descriptor) -> Manifest {
         let document = (&*self.artifact_type, &*digest(&self.content), self.content.len() as u64);
         let text = manifest::artifact(document, subject, &self.annotations);
@@ -47,8 +47,8 @@ impl Artifact {
 }
 
 impl Client<'_> {
-    /// Pushes `artifact` as a description of `subject`, a manifest or an index of this repository, and gives its digest.
-    /// Contents that the registry has are not sent again.
+    /// Pushes `artifact` as a description of `subject`, a manifest or an index of this repository, and returns its
+    /// digest. Content that the registry has is not sent again.
     pub(crate) fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<String> {
         let manifest = artifact.manifest(subject);
         let digest = manifest.digest();
@@ -58,7 +58,8 @@ impl Client<'_> {
             for bytes in [&*artifact.content, EMPTY.as_bytes()] {
                 ensure(self, &InMemory::new(bytes))?;
             }
-            // A registry that lists what refers to a manifest says so (distribution-spec, "Pushing Manifests with Subject").
+            // A registry that lists referrers answers with this header (distribution-spec, "Pushing Manifests with
+            // Subject").
             self.store(&manifest, &digest, || Ok(()))?.header("oci-subject").is_some()
         };
         if !is_listed {
@@ -67,15 +68,15 @@ impl Client<'_> {
         Ok(digest)
     }
 
-    /// True where the registry has the referrers API.
+    /// True if the registry has the referrers API.
     fn lists_referrers(&self, subject: &str) -> Result<bool> {
         let url = self.transport.url(&format!("referrers/{subject}"));
         Ok(self.transport.send(&self.ask(Method::GET, url), None)?.status == 200)
     }
 
-    /// Adds `entry` to the list under the tag of `subject`, and reads it again until the entry is there. The
-    /// specification has no compare-and-swap: of two runs that describe one image at the same time, the one that ends
-    /// first may be overwritten.
+    /// Adds `entry` to the list under the tag of `subject`, and reads the list again until it has the entry. The
+    /// specification has no compare-and-swap: if two runs describe one image at the same time, the one that ends first
+    /// may be overwritten.
     fn list(&self, subject: &str, entry: Value) -> Result<()> {
         let tag = subject.replace(':', "-");
         for _ in 0..ATTEMPTS {

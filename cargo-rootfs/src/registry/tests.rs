@@ -1,4 +1,4 @@
-//! The client against a registry in this process, which counts requests and fails as it is told to.
+//! The client against a registry in the test process, which counts requests and fails on demand.
 
 mod credentials;
 pub(crate) mod fake;

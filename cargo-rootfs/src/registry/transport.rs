@@ -1,4 +1,4 @@
-//! Requests to one registry: scheme, tokens, retries, and credentials that go to their own host alone.
+//! Requests to one registry: scheme, tokens, retries, and credentials for its own host only.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -22,32 +22,32 @@ use super::credentials::{self, Credentials, Found};
 use super::reference::Reference;
 use crate::error::{Error, Result};
 
-/// Attempts of one request, or of one blob.
+/// The maximum number of attempts of one request or one blob.
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// The first pause between two attempts; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The longest pause that a registry's `Retry-After` is followed for.
+/// The maximum pause by a registry's `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Bytes of a registry's answer that are kept: manifests have at most 4 MiB (distribution specification).
+/// The maximum size of an answer: manifests have at most 4 MiB (distribution specification).
 const ANSWER: u64 = 4 << 20;
 
-/// Redirects of one download.
+/// The maximum number of redirects of one download.
 const REDIRECTS: usize = 5;
 
-/// Surroundings of a client.
+/// The settings of a client.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// Hosts that may be spoken to in plain http, and whose certificates are not verified.
+    /// Hosts that may use plain http, and whose certificates are not verified.
     pub(crate) insecure: Vec<String>,
-    /// Files of credentials, in the order of the search.
+    /// Credentials files, in the order of the search.
     pub(crate) credentials: Vec<PathBuf>,
 }
 
 impl Settings {
-    /// The files that this user's environment names.
+    /// The files of this user's environment.
     pub(crate) fn from_environment(insecure: Vec<String>) -> Self {
         Self { insecure, credentials: credentials::files() }
     }
@@ -56,16 +56,16 @@ impl Settings {
 /// The transport of one repository.
 pub(super) struct Transport<'i> {
     plain: Agent,
-    /// The agent of https. To read the certificates that it trusts takes a while.
+    /// The agent for https, made on demand: loading the trusted certificates is slow.
     secure: OnceLock<Agent>,
     is_insecure: bool,
     pub(super) reference: Reference,
     /// `https://HOST`
     base: String,
     found: Found,
-    /// Values of `Authorization`, by scope; the empty scope is that of basic authentication.
+    /// Values of `Authorization`, by scope; basic authentication has the empty scope.
     tokens: Mutex<BTreeMap<String, String>>,
-    /// The ways that the registry offered to authenticate.
+    /// The authentication schemes that the registry offers.
     challenges: Mutex<Vec<Challenge>>,
     interrupted: &'i AtomicBool,
 }
@@ -81,7 +81,7 @@ impl Answer {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// The body, as far as it is an answer and no blob.
+    /// Reads the body of an answer that is no blob.
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>> {
         let read = self.response.body_mut().with_config().limit(ANSWER).read_to_vec();
         read.map_err(|error| Error::failed("cannot read a registry's answer").with_source(error))
@@ -93,11 +93,11 @@ impl Answer {
     }
 }
 
-/// The body of a request, which is opened anew at each attempt.
+/// The body of a request, opened again for each attempt.
 pub(super) enum Content<'c> {
     Nothing,
     Bytes(&'c [u8]),
-    /// Length in bytes, and a reader of exactly as many.
+    /// The length in bytes, and a reader of exactly that length.
     Stream(u64, Box<dyn Read + 'c>),
 }
 
@@ -110,7 +110,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'i> Transport<'i> {
-    /// Connects: finds the scheme, and the registry's way to authenticate (`GET /v2/`).
+    /// Connects: finds the scheme, and the registry's authentication (`GET /v2/`).
     pub(super) fn connect(reference: &Reference, settings: &Settings, interrupted: &'i AtomicBool) -> Result<Self> {
         let host = reference.api_host();
         let is_insecure = settings.insecure.iter().any(|insecure| insecure == host);
@@ -128,7 +128,8 @@ impl<'i> Transport<'i> {
         };
         let mut plain = None;
         if is_insecure || is_loopback(host) {
-            // A server of https answers plain http with 400, at once; the other way round some wait without end.
+            // An https server answers plain http with 400 at once; in the other direction, some servers wait without
+            // end.
             transport.base = format!("http://{host}");
             plain = Some(transport.ping()).filter(|ping| matches!(ping, Ok(answer) if answer.status != 400));
             if plain.is_none() {
@@ -142,7 +143,7 @@ impl<'i> Transport<'i> {
             401 => transport.learn(&answer),
             _ => return Err(transport.error("use", &answer.refused())),
         }
-        // A connection is used again once the answer was read.
+        // A connection is reused only after its answer was read.
         let _ = answer.bytes();
         Ok(transport)
     }
@@ -152,12 +153,12 @@ impl<'i> Transport<'i> {
         self.attempts(|| self.once(&Method::GET, &url, &[], None, Content::Nothing))
     }
 
-    /// The address of `rest` in this repository, such as `manifests/latest`.
+    /// The URL of `rest` in this repository, such as `manifests/latest`.
     pub(super) fn url(&self, rest: &str) -> String {
         format!("{}/v2/{}/{rest}", self.base, self.reference.repository)
     }
 
-    /// An address that the registry gave, absolute (RFC 9110, section 10.2.2: it may be relative).
+    /// The absolute form of a URL from the registry, which may be relative (RFC 9110, section 10.2.2).
     pub(super) fn absolute(&self, location: &str) -> String {
         if location.starts_with("http://") || location.starts_with("https://") {
             location.to_owned()
@@ -170,12 +171,12 @@ impl<'i> Transport<'i> {
         refused.error(verb, &self.reference, &self.found)
     }
 
-    /// Sends a request without a body, or with a small one, and repeats it where that may help.
+    /// Sends a request with a small body or none, with retries.
     pub(super) fn send(&self, ask: &Ask<'_>, body: Option<&[u8]>) -> Result<Answer> {
         self.attempts(|| self.authorized(ask, || body.map_or(Content::Nothing, Content::Bytes)))
     }
 
-    /// Sends a request once, and once more where the registry wants another token than the one that it was given.
+    /// Sends a request once, and again if the registry requires another token.
     pub(super) fn authorized<'c>(&self, ask: &Ask<'_>, content: impl Fn() -> Content<'c>) -> Result<Answer> {
         let is_own = self.is_own(&ask.url);
         let authorization = if is_own { self.authorization(ask.scope)? } else { None };
@@ -193,7 +194,7 @@ impl<'i> Transport<'i> {
         }
     }
 
-    /// Follows the redirects of a download, without credentials on other hosts.
+    /// Follows the redirects of a download; other hosts get no credentials.
     pub(super) fn download(&self, ask: Ask<'_>) -> Result<Answer> {
         let mut ask = ask;
         for _ in 0..REDIRECTS {
@@ -206,7 +207,7 @@ impl<'i> Transport<'i> {
         Err(Error::failed(format!("cannot fetch from {}: it redirects without end", self.reference.host)))
     }
 
-    /// Repeats `work` after a pause where it failed in a way that may pass: 408, 429, 5xx, and broken connections.
+    /// Retries `work` after temporary failures, with pauses: 408, 429, 5xx, and broken connections.
     pub(super) fn attempts(&self, mut work: impl FnMut() -> Result<Answer>) -> Result<Answer> {
         let mut pause = PAUSE;
         for attempt in 1.. {
@@ -289,7 +290,7 @@ impl<'i> Transport<'i> {
         Ok(self.secure.get_or_init(|| agent))
     }
 
-    /// Returns whether `url` is of the registry itself, the only host that gets credentials.
+    /// Returns whether `url` belongs to the registry itself, the only host that gets credentials.
     fn is_own(&self, url: &str) -> bool {
         url.strip_prefix(&self.base).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -302,9 +303,9 @@ impl<'i> Transport<'i> {
         }
     }
 
-    /// The value of `Authorization` for `scope`, where the registry wants one.
+    /// The value of `Authorization` for `scope`, if the registry requires one.
     fn authorization(&self, scope: &str) -> Result<Option<String>> {
-        // Held while a token is fetched: four uploads at once need one token.
+        // The lock is held while a token is fetched: four parallel uploads need only one token.
         let poisoned = |_| Error::failed("another thread failed while it fetched a token");
         let mut tokens = self.tokens.lock().map_err(poisoned)?;
         let challenges = self.challenges.lock().map(|challenges| challenges.clone()).unwrap_or_default();
@@ -314,7 +315,7 @@ impl<'i> Transport<'i> {
                 if let Some(token) = tokens.get(scope) {
                     return Ok(Some(token.clone()));
                 }
-                // Without a scope of its own, a registry may name what it wants.
+                // The registry's challenge may name the scope if the client has none.
                 let asked = if scope.is_empty() { wanted.as_deref().unwrap_or_default() } else { scope };
                 let token = format!("Bearer {}", self.token(realm, service.as_deref(), asked)?);
                 tokens.insert(scope.to_owned(), token.clone());
@@ -396,7 +397,7 @@ fn configured() -> ConfigBuilder<AgentScope> {
         .timeout_per_read(Some(Duration::from_secs(60)))
 }
 
-/// Returns whether a retry may help: after anything but a permanent refusal.
+/// Returns whether a retry may help: every error but a permanent refusal.
 fn is_passing(error: &Error) -> bool {
     use ureq::Error as E;
     let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<E>());
@@ -406,7 +407,7 @@ fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// True for a server whose certificate nobody vouches for: rustls says so while it reads.
+/// True for a server whose certificate has no trusted issuer: rustls reports that as a read error.
 fn is_untrusted(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::InvalidData && error.to_string().contains("certificate")
 }
@@ -432,12 +433,12 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name == "[::1]" || name.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// An address as errors may show it: a query can hold a signature.
+/// A URL for error messages: a query may contain a signature.
 fn without_query(url: &str) -> &str {
     url.split('?').next().unwrap_or(url)
 }
 
-/// A value of a query or a form (RFC 3986, unreserved characters stay).
+/// Encodes a value of a query or a form (RFC 3986; unreserved characters stay).
 pub(super) fn encoded(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()

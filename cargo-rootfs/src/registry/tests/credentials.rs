@@ -1,4 +1,4 @@
-//! Files of credentials as they are found in the wild.
+//! Credentials files as real tools write them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ fn pair(user: &str, password: &str) -> Option<(String, String)> {
 
 #[test]
 fn entries_have_hosts_schemes_paths_and_prefixes() {
-    // `me:secret`
+    // The encoded text is `me:secret`.
     for key in ["ghcr.io", "https://ghcr.io", "https://ghcr.io/v1/", "ghcr.io/me", "ghcr.io/me/app"] {
         let text = format!(r#"{{"auths":{{"{key}":{{"auth":"bWU6c2VjcmV0"}}}}}}"#);
         assert_eq!(found("ghcr.io/me/app", &[&text]).0, pair("me", "secret"), "{key}");
@@ -55,7 +55,7 @@ fn what_is_broken_does_not_hide_what_is_good() {
     ] {
         assert_eq!(found("ghcr.io/me/app", &[broken, good]), (pair("a", "b"), 1), "{broken}");
     }
-    // docker writes an empty entry beside a store.
+    // docker writes an empty entry if a credentials store has the secret.
     assert_eq!(found("ghcr.io/me/app", &[r#"{"auths":{"ghcr.io":{}}}"#, good]), (pair("a", "b"), 0));
 }
 

@@ -1,4 +1,4 @@
-//! A registry of the distribution specification on loopback: a log of requests, and faults that strike once.
+//! A registry of the distribution specification on loopback, with a log of requests and faults that occur once.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::registry::client::digest;
 
-/// The credentials that a registry with authentication takes.
+/// The accepted credentials of a registry with authentication.
 pub(crate) const USER: &str = "me:secret";
 const BASIC: &str = "Basic bWU6c2VjcmV0";
 
@@ -19,7 +19,7 @@ pub(crate) enum Auth {
     Token,
 }
 
-/// A fault that happens once, to the first request whose line contains `to`.
+/// A fault of the first request whose line contains `to`.
 pub(crate) struct Fault {
     pub(crate) to: &'static str,
     pub(crate) what: What,
@@ -28,22 +28,22 @@ pub(crate) struct Fault {
 pub(crate) enum What {
     /// A status, headers (each with its line end), and a body.
     Answer(u16, &'static str, &'static str),
-    /// The connection ends after so many bytes of the request's body.
+    /// The connection ends after this number of bytes of the request's body.
     Break(usize),
-    /// The connection ends after so many bytes of the response's body.
+    /// The connection ends after this number of bytes of the response's body.
     Cut(usize),
-    /// All tokens that were given lose their worth.
+    /// All issued tokens become invalid.
     Expire,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// Method, path and query of each request; ` +auth` where it had credentials.
+    /// Method, path and query of each request, with ` +auth` if it had credentials.
     pub(crate) log: Vec<String>,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     pub(crate) manifests: BTreeMap<String, Vec<u8>>,
     pub(crate) faults: Vec<Fault>,
-    /// The action before the request of this number.
+    /// An action before the request of this number.
     pub(crate) hook: Option<(usize, Box<dyn FnOnce() + Send>)>,
     /// True for a registry with the referrers API.
     pub(crate) referrers: bool,
@@ -54,7 +54,7 @@ pub(crate) struct State {
 pub(crate) struct Fake {
     pub(crate) host: String,
     auth: Auth,
-    /// A place for uploads on another host.
+    /// Another host for uploads.
     uploads: Option<String>,
     pub(crate) state: Arc<Mutex<State>>,
 }
@@ -89,7 +89,7 @@ impl Fake {
         self.state.lock().unwrap().faults.push(Fault { to, what });
     }
 
-    /// The requests since the last call, but for those that learn how to authenticate.
+    /// The requests since the last call, without those of the authentication.
     pub(crate) fn requests(&self) -> Vec<String> {
         let log = std::mem::take(&mut self.state.lock().unwrap().log);
         log.into_iter().filter(|line| !line.starts_with("GET /v2/ ") && !line.starts_with("GET /token")).collect()
@@ -229,7 +229,7 @@ fn head(reader: &mut impl BufRead) -> Option<Request> {
         match name.to_ascii_lowercase().as_str() {
             "authorization" => request.authorization = Some(value.to_owned()),
             "content-length" => request.length = value.parse().ok()?,
-            // Google's registry refuses them.
+            // Google's registry refuses chunked bodies.
             "transfer-encoding" => panic!("a chunked body"),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Pulls: what is requested, and that a connection which breaks costs nothing but the rest of a blob.
+//! Pulls: the requests, and the recovery from a broken connection by fetching the rest of a blob.
 
 use std::io::Read;
 use std::sync::atomic::AtomicBool;
@@ -49,7 +49,7 @@ fn manifests_and_blobs_are_read_with_each_kind_of_credentials() {
 #[test]
 fn a_blob_whose_connection_breaks_goes_on_where_it_was() {
     let fake = stocked(Auth::None);
-    // It does not know ranges: what was read is skipped.
+    // This registry ignores ranges, so the client skips the bytes it has read.
     fake.fault("GET /v2/me/app/blobs/", What::Cut(5));
     fake.fault("GET /v2/me/app/blobs/", What::Cut(9));
     assert_eq!(pulled(&fake).1.unwrap(), BLOB);

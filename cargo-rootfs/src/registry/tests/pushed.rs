@@ -1,4 +1,4 @@
-//! Pushes: the order of requests, what is not sent twice, and what each fault leads to.
+//! Pushes: the order of requests, the savings, and the effect of each fault.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -108,11 +108,11 @@ fn a_blob_of_a_known_repository_is_mounted() {
     fake.state.lock().unwrap().blobs.insert(blob.digest.clone(), blob.bytes.clone());
     assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent::default());
     assert!(fake.requests().iter().any(|line| line.contains("&from=me%2Fother")));
-    // Whoever may not read the other repository sends the blob.
+    // Without the right to read the other repository, the blob is sent.
     let fake = Fake::start(Auth::None);
     fake.fault("POST /v2/me/app/blobs/uploads/?mount", What::Answer(403, "", ""));
     assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent { blobs: 1, bytes: 9 });
-    // A registry that does not mount gives a place to upload to.
+    // A registry without mounts answers with an upload location.
     let fake = Fake::start(Auth::None);
     assert_eq!(push(&fake, &anonymous(), &[&blob]).unwrap().1, Sent { blobs: 1, bytes: 9 });
 }
@@ -209,7 +209,7 @@ fn a_registry_that_stores_other_bytes_is_an_error() {
     assert!(push(&fake, &anonymous(), &[&Bytes::new(b"layer")]).unwrap_err().to_string().contains("stored"));
 }
 
-/// Whatever is sent again, each byte counts once.
+/// Repeated bytes are counted once.
 #[test]
 fn progress_is_in_bytes_and_ends_at_all_of_them() {
     #[derive(Default)]
@@ -269,7 +269,7 @@ fn a_registry_that_lacks_a_blob_is_asked_once_more() {
     fake.state.lock().unwrap().manifests.clear();
     let error = push(&fake, &anonymous(), &[&blob]).unwrap_err().to_string();
     assert!(error.contains("MANIFEST_BLOB_UNKNOWN: blob unknown"), "{error}");
-    // A tag is put again as well, as an index and an SBOM are.
+    // Putting a tag, as for an index or an SBOM, is retried too.
     fake.fault("PUT /v2/me/app/manifests/1", What::Answer(400, "", lacks));
     push(&fake, &anonymous(), &[&blob]).unwrap();
     let requests = fake.requests();

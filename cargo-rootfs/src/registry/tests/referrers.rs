@@ -68,7 +68,7 @@ fn a_registry_without_the_api_gets_the_fallback_tag() {
     assert_eq!(list(&fake), [one.clone(), two.clone()]);
     attach(&fake, &artifact("1")).unwrap();
     assert_eq!(list(&fake), [one.clone(), two.clone()], "once each");
-    // A run that was killed before it wrote the list.
+    // The state after a run that was killed before it wrote the list.
     fake.state.lock().unwrap().manifests.remove(&subject().digest.replace(':', "-"));
     attach(&fake, &artifact("2")).unwrap();
     assert_eq!(list(&fake), [two]);
