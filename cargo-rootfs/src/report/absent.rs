@@ -1,4 +1,4 @@
-//! Files that are not in a rootfs although something names them.
+//! Errors for paths that are not in a rootfs, although an object refers to them.
 
 use camino::Utf8Path;
 
@@ -10,7 +10,7 @@ use crate::rootfs::Rootfs;
 /// The closure of each executable, by the name that requested it.
 type Closures = [(String, Closure)];
 
-/// The paths that `typed` means: itself where it is absolute, or else all entries of that name.
+/// The paths that `typed` means: itself if it is absolute, or else all entries with that file name.
 pub fn named(rootfs: &Rootfs, typed: &str) -> Vec<RootfsPath> {
     match RootfsPath::from_bytes(typed.as_bytes()) {
         Some(path) => Some(path).filter(|path| !rootfs.way(path).is_empty()).into_iter().collect(),
@@ -22,7 +22,7 @@ fn of_name<'r>(rootfs: &'r Rootfs, name: &str) -> impl Iterator<Item = &'r Rootf
     rootfs.iter().map(|(path, _)| path).filter(move |path| path.file_name() == name.as_bytes())
 }
 
-/// The error for a path or name that means nothing in the rootfs for `target`; it names the object that refers to it.
+/// The error for a path or name that is not in the rootfs for `target`; it names the object that refers to it.
 pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -> Error {
     let error = Error::failed(format!("`{typed}` is not in the rootfs for {target}"));
     let name = Utf8Path::new(typed).file_name().unwrap_or(typed);
@@ -49,13 +49,13 @@ pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -
     }
 }
 
-/// The dlopen note that names `soname` and was not followed to a library, and its object.
+/// The dlopen note that names `soname` without a packed library, and its object.
 fn left_out<'c>(closures: &'c Closures, soname: &str) -> Option<(&'c Noted, &'c RootfsPath)> {
     let mut noted = not_taken(closures);
     noted.find(|(noted, _)| noted.note.sonames.iter().any(|name| **name == *soname.as_bytes()))
 }
 
-/// All dlopen notes that were not followed to a library, each with its object.
+/// All dlopen notes without a packed library, each with its object.
 fn not_taken(closures: &Closures) -> impl Iterator<Item = (&Noted, &RootfsPath)> {
     let all = closures.iter().flat_map(|(_, closure)| closure.notes.iter().map(move |noted| (noted, closure)));
     all.filter(|(noted, _)| !matches!(noted.opening, Opening::Taken { .. }))
@@ -81,7 +81,7 @@ fn may_open<'c>(closures: &'c Closures, name: &str) -> Option<(String, &'c Rootf
     })
 }
 
-/// The dlopen notes of the object at `path` that were not followed to a library.
+/// The dlopen notes of the object at `path` without a packed library.
 pub fn left_out_by<'c>(closures: &'c Closures, path: &RootfsPath) -> Vec<&'c Note> {
     let mut notes: Vec<&Note> = Vec::new();
     for (noted, by) in not_taken(closures) {
@@ -92,7 +92,7 @@ pub fn left_out_by<'c>(closures: &'c Closures, path: &RootfsPath) -> Vec<&'c Not
     notes
 }
 
-/// The libraries of a note, any of which will do.
+/// The libraries of a note; any one of them suffices.
 pub fn sonames(note: &Note) -> String {
     note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(" or ")
 }

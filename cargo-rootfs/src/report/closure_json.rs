@@ -1,9 +1,9 @@
 //! One closure as one line of JSON, by the contract of `tree --message-format json`.
 //!
-//! Fields may be added, never changed. Added since: `glibc` and `kernel`, each null or
-//! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, where there is no `error`; and `may_open` and `opens_unnamed`, where
-//! libraries that no note names were looked for and there is something to say; and `allowed_missing`, where
-//! `--allow-missing` left libraries to the target.
+//! Fields may be added, never changed. Later additions: `glibc` and `kernel`, each null or
+//! `{"lowest":"2.34","needed_by":"/usr/bin/ls"}`, in objects without `error`; `may_open` and `opens_unnamed`, non-empty
+//! results of a search for libraries without a note; `allowed_missing`, the libraries that `--allow-missing` leaves to
+//! the target.
 
 use super::json_text::field;
 use super::runs_on;
@@ -62,7 +62,7 @@ fn loaded(out: &mut Vec<u8>, is_first: bool, object: &Loaded) {
     field(out, b",\"found_by\":", object.found_by.as_str().as_bytes());
 }
 
-/// The objects that dlopen notes add: for each the first object that needs it, and the note that names it, if any.
+/// The objects that dlopen notes add, each with the first object that needs it, and the note that names it, if any.
 fn opened(out: &mut Vec<u8>, closure: &Closure) {
     out.extend_from_slice(b"],\"dlopen\":[");
     let added = &closure.objects[closure.at_start..];
@@ -86,7 +86,7 @@ fn opened(out: &mut Vec<u8>, closure: &Closure) {
     }
 }
 
-/// Every dlopen note, and what came of it.
+/// Every dlopen note, and its result.
 fn notes(out: &mut Vec<u8>, closure: &Closure) {
     out.extend_from_slice(b"],\"dlopen_notes\":[");
     for (index, noted) in closure.notes.iter().enumerate() {
@@ -123,7 +123,8 @@ fn notes(out: &mut Vec<u8>, closure: &Closure) {
     out.push(b']');
 }
 
-/// The objects that better hardware maps besides; `hwcaps` is the subdirectory, null for needs of a variant alone.
+/// The additional objects that better hardware maps; `hwcaps` is the subdirectory, or null for an object that only a
+/// variant needs.
 fn variants(out: &mut Vec<u8>, closure: &Closure) {
     if closure.variants.is_empty() {
         return;
@@ -140,8 +141,8 @@ fn variants(out: &mut Vec<u8>, closure: &Closure) {
     out.push(b']');
 }
 
-/// The libraries that may be opened without a note, and the objects that call dlopen(3) and name nothing, if both were
-/// searched.
+/// The libraries that may be opened without a note, and the objects that call dlopen(3) without a known name, if both
+/// were searched.
 fn may_open(out: &mut Vec<u8>, closure: &Closure) {
     if !closure.may_open.is_empty() {
         out.extend_from_slice(b",\"may_open\":[");

@@ -1,8 +1,8 @@
-//! Bytes of names as text, and as strings of JSON.
+//! Converts names from bytes to text and to JSON strings.
 
 use std::borrow::Cow;
 
-/// As text; what is not UTF-8 becomes U+FFFD. Nearly every name is ASCII, which is seen faster.
+/// The text; invalid UTF-8 becomes U+FFFD. Nearly every name is ASCII, which is checked faster.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -10,17 +10,17 @@ pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A key, with the punctuation around it, and its string.
+/// Appends a key, with the punctuation around it, and its string.
 pub(super) fn field(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.extend_from_slice(key);
     string(out, value);
 }
 
-/// A JSON string (RFC 8259, section 7); bytes that are not UTF-8 become U+FFFD, for JSON has no others.
+/// Appends a JSON string (RFC 8259, section 7); invalid UTF-8 becomes U+FFFD.
 fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     let text = text(bytes);
-    // Nearly every string is plain; looking at all of its bytes at once is faster than at one after the other.
+    // Nearly every string needs no escape; one check of all bytes is faster than one for each byte.
     if text.bytes().fold(true, |all, byte| all & is_plain(byte)) {
         out.extend_from_slice(text.as_bytes());
         return out.push(b'"');

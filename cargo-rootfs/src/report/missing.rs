@@ -1,4 +1,4 @@
-//! The error for a library that is missing: what, who needs it, every place tried, what to install.
+//! The error for a missing library: its name, the objects that need it, every place tried, and the package to install.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -7,9 +7,10 @@ use crate::path::RootfsPath;
 use crate::resolve::{Attempt, FoundBy, Missing, hwcaps};
 use crate::target::Machine;
 
-/// One error for one missing name and all that need it; `remedy` is the way to get its package, as a help line begins.
+/// One error for one missing name and all objects that need it; `remedy` is the start of the help line that names its
+/// package.
 ///
-/// `users` are of one name, and not none. Those that looked in the same places stand together.
+/// `users` are of one name, and at least one. Those with the same search places are listed together.
 pub fn missing_error(users: &[&Missing], machine: Option<Machine>, remedy: &str) -> Error {
     let place = machine.map_or_else(String::new, |machine| format!(" for {machine}"));
     let name = users.first().map_or_else(Default::default, |first| String::from_utf8_lossy(&first.needed));
@@ -49,8 +50,8 @@ pub fn missing_error(users: &[&Missing], machine: Option<Machine>, remedy: &str)
     error.help(format!("{remedy}, or pass --library-path DIR"))
 }
 
-/// The missing names of several closures, grouped by name and fault, in the order of discovery; each object that needs
-/// one appears once, however many closures it is in.
+/// Groups the missing names of several closures by name and fault, in the order of discovery. Each object that needs a
+/// name appears once, also if it is in several closures.
 pub fn by_library<'m>(all: impl IntoIterator<Item = &'m Missing>) -> Vec<Vec<&'m Missing>> {
     let mut libraries: Vec<Vec<&Missing>> = Vec::new();
     let mut known = FxHashMap::default();
@@ -68,7 +69,7 @@ pub fn by_library<'m>(all: impl IntoIterator<Item = &'m Missing>) -> Vec<Vec<&'m
     libraries
 }
 
-/// The places that were tried, and who tried just these.
+/// The places that were tried, and the objects that tried exactly these.
 type Trail<'m> = (Vec<(FoundBy, String)>, Vec<&'m Missing>);
 
 fn by_trail<'m>(users: &[&'m Missing]) -> Vec<Trail<'m>> {
@@ -79,7 +80,7 @@ fn by_trail<'m>(users: &[&'m Missing]) -> Vec<Trail<'m>> {
             trails.push((trail, Vec::new()));
             trails.len() - 1
         });
-        // Nobody but the command line needs what `--with-lib` names.
+        // A library of `--with-lib` is requested on the command line; no object needs it.
         if missing.needed_by != RootfsPath::root() {
             trails[at].1.push(missing);
         }
@@ -107,7 +108,7 @@ fn grouped(tried: &[Attempt]) -> Vec<(FoundBy, String)> {
     lines
 }
 
-/// The field's own spelling.
+/// The spelling of the ELF specification.
 fn word(by: FoundBy) -> &'static str {
     match by {
         FoundBy::Rpath => "RPATH",

@@ -1,6 +1,6 @@
 //! Reports on closures and rootfs: trees, JSON, reasons for an entry.
 //!
-//! It formats what others found out, into a writer that it is given.
+//! It formats given data into a given writer.
 
 #[cfg(feature = "cli")]
 mod absent;

@@ -1,6 +1,6 @@
-//! The size report as one HTML page: data that was computed here, and a script that draws it.
+//! The size report as one HTML page: data computed here, and a script that draws it.
 //!
-//! The page loads nothing from anywhere, and the same rootfs gives the same bytes.
+//! The page loads no other resource, and the same rootfs gives the same bytes.
 
 use std::collections::BTreeSet;
 
@@ -16,21 +16,21 @@ const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// Reasons of one entry that are listed: a loader has one for every executable.
+/// The maximum number of listed reasons of one entry: a loader has one for every executable.
 const REASONS: usize = 40;
 
 /// One root filesystem of a report.
 #[derive(Debug)]
 pub struct Pictured<'r> {
-    /// As `app 1.0.0`.
+    /// The package and its version, such as `app 1.0.0`.
     pub name: String,
     /// The target triple.
     pub target: &'r str,
     /// The files, with their owners.
     pub rootfs: &'r Rootfs,
-    /// Layers in order, each with what it holds; every entry with bytes is in one of them.
+    /// The layers in order, each with its description and paths; every entry with bytes is in one of them.
     pub layers: Vec<(String, BTreeSet<RootfsPath>)>,
-    /// The closure of each executable, for what they run on.
+    /// The closure of each executable, for the oldest releases on which it runs.
     pub closures: &'r [(String, Closure)],
 }
 
@@ -38,7 +38,7 @@ pub struct Pictured<'r> {
 pub fn page(images: &[Pictured<'_>]) -> String {
     let generator = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
     let images: Vec<Value> = images.iter().map(image).collect();
-    // In a script element, nothing but its end tag means anything; it begins with this character.
+    // In a script element, only its end tag is markup; the escaped character begins it.
     let data = json!({ "generator": generator, "images": images }).to_string().replace('<', "\\u003c");
     let (head, rest) = PAGE.split_once("/*CSS*/").unwrap_or((PAGE, ""));
     let (body, rest) = rest.split_once("/*DATA*/").unwrap_or((rest, ""));
@@ -96,9 +96,9 @@ fn image(pictured: &Pictured<'_>) -> Value {
 struct Needs {
     /// The entries that each entry brings.
     brings: Vec<Vec<usize>>,
-    /// The entries that each request brings by itself.
+    /// The entries that each request brings directly.
     from: Vec<Vec<usize>>,
-    /// The requests that bring each entry, by whatever way.
+    /// The requests that bring each entry, directly or not.
     askers: Vec<BTreeSet<usize>>,
 }
 
@@ -135,7 +135,7 @@ impl Needs {
     }
 }
 
-/// An origin without the path that follows it.
+/// An origin without the path after it.
 fn label(origin: &Origin) -> String {
     match origin {
         Origin::NeededBy(_) => "needed by".to_owned(),
@@ -148,7 +148,7 @@ fn label(origin: &Origin) -> String {
     }
 }
 
-/// Packages, and names for what belongs to none.
+/// Packages, and names for entries without a package.
 #[derive(Default)]
 struct Packages {
     list: Vec<Value>,
@@ -169,7 +169,7 @@ impl Packages {
     }
 }
 
-/// The name of what is in no package, by why it is there.
+/// The group of an entry without a package, by its origin.
 fn unowned(entry: &Entry) -> &'static str {
     let has = |is: fn(&Origin) -> bool| entry.origins.iter().any(is);
     if has(|origin| matches!(origin, Origin::Binary(_))) {
@@ -185,7 +185,7 @@ fn unowned(entry: &Entry) -> &'static str {
     }
 }
 
-/// Facts of the whole, in words.
+/// Facts about the whole rootfs, in words.
 fn facts(pictured: &Pictured<'_>) -> Vec<(&'static str, String)> {
     let (entries, programs) = (pictured.rootfs.len().to_string(), pictured.closures.len().to_string());
     let mut facts = vec![("Entries", entries), ("Closures", programs)];

@@ -1,9 +1,9 @@
-//! The oldest glibc and Linux that a closure runs on, in a line of its tree and in its JSON.
+//! The oldest glibc and Linux on which a closure runs, as a line of its tree and in its JSON.
 
 use super::json_text::field;
 use crate::resolve::{Closure, RunsOn};
 
-/// `    runs on glibc >= 2.34 (needed by /usr/bin/ls), Linux >= 3.2.0`, or nothing where neither is known.
+/// Writes `    runs on glibc >= 2.34 (needed by /usr/bin/ls), Linux >= 3.2.0`, or nothing if neither is known.
 pub(super) fn line(out: &mut Vec<u8>, closure: &Closure) {
     let RunsOn { glibc, kernel } = closure.runs_on;
     let mut lead: &[u8] = b"    runs on ";
@@ -26,7 +26,7 @@ pub(super) fn line(out: &mut Vec<u8>, closure: &Closure) {
     }
 }
 
-/// The members `glibc` and `kernel`, each null where it is not known.
+/// Writes the members `glibc` and `kernel`; an unknown one is null.
 pub(super) fn members(out: &mut Vec<u8>, closure: &Closure) {
     let RunsOn { glibc, kernel } = closure.runs_on;
     out.extend_from_slice(b",\"glibc\":");
@@ -44,7 +44,7 @@ fn member(out: &mut Vec<u8>, closure: &Closure, lowest: Option<(&[u32], Option<u
     out.push(b'}');
 }
 
-/// Numbers with dots between them. Each file has one or two lines of this, so formatting them costs.
+/// Writes numbers with dots between them. Each file has one or two such lines, so the speed matters.
 fn numbers(out: &mut Vec<u8>, numbers: &[u32]) {
     for (index, &number) in numbers.iter().enumerate() {
         if index > 0 {

@@ -1,6 +1,6 @@
-//! The cost of each request, additions of rules, and files that run with more rights, computed from the origins.
+//! The cost of each request, the additions of rules, and the number of set-ID files, computed from the origins.
 //!
-//! Sizes are those of file bodies, each inode once, in bytes.
+//! Sizes are those of file contents in bytes; each inode is counted once.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,11 +12,11 @@ use crate::rootfs::{Origin, Rootfs};
 /// The cost of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
-    /// As `--with git` or `template base`.
+    /// The request, such as `--with git` or `template base`.
     pub of: String,
-    /// The bytes that no other request brings.
+    /// The bytes that only this request brings.
     pub alone: u64,
-    /// All that it brings.
+    /// All bytes that it brings.
     pub all: u64,
 }
 
@@ -25,16 +25,16 @@ pub struct Cost {
 pub struct Costs {
     /// The most expensive one first.
     pub each: Vec<Cost>,
-    /// The bytes that several of them bring.
+    /// The bytes that several requests bring.
     pub shared: u64,
-    /// All of it.
+    /// The size of the rootfs.
     pub total: u64,
 }
 
 /// The graph of entries that bring others.
 struct Graph {
     sizes: Vec<u64>,
-    /// The entries that each entry brings, and whether a rule does.
+    /// The entries that each entry brings, and whether by a need or by a rule.
     brings: Vec<Vec<(usize, Edge)>>,
     /// The entries that no other entry brings, by request.
     asked: BTreeMap<String, Vec<usize>>,
@@ -70,7 +70,7 @@ impl Graph {
         Self { sizes, brings, asked, names }
     }
 
-    /// All that some entries bring, these included.
+    /// The given entries, and all entries that they bring.
     fn reach(&self, from: &[usize], follows: impl Fn(Edge) -> bool) -> Vec<bool> {
         let mut reached = vec![false; self.sizes.len()];
         let mut left = from.to_vec();
@@ -83,7 +83,7 @@ impl Graph {
     }
 }
 
-/// The request behind an origin, in words. Records and licences are one request each, not one of every package.
+/// The request of an origin, in words. The records of all packages are one request, and the licences too.
 fn label(origin: &Origin) -> String {
     match origin {
         Origin::Record(_) | Origin::Distribution => "records of packages".to_owned(),
@@ -92,7 +92,7 @@ fn label(origin: &Origin) -> String {
     }
 }
 
-/// The bytes of licences that are there for nothing else.
+/// The size of licence files that have no other origin.
 pub fn licences(rootfs: &Rootfs) -> u64 {
     let is_licence = |origin: &Origin| matches!(origin, Origin::Licence(_));
     rootfs.iter().filter(|(_, entry)| entry.origins.iter().all(is_licence)).map(|(_, entry)| entry.size()).sum()
@@ -120,12 +120,12 @@ pub fn costs(rootfs: &Rootfs) -> Costs {
     Costs { each, shared: sum(&|entry| askers[entry] > 1), total: sum(&|_| true) }
 }
 
-/// The additions of rules to the bare closures, by the name of the file that fired them; the largest first.
+/// The additions of rules to the bare closures, by the name of the file for which they fired; the largest first.
 pub fn additions(rootfs: &Rootfs) -> Vec<(String, u64)> {
     let graph = Graph::new(rootfs);
     let from: Vec<usize> = graph.asked.values().flatten().copied().collect();
     let bare = graph.reach(&from, |edge| edge == Edge::Need);
-    // Who called for an entry: for what is needed by something that a rule took, who called for that.
+    // The file for which a rule added each entry; the needs of an added entry have the same one.
     let mut caller: Vec<Option<usize>> = vec![None; graph.sizes.len()];
     let mut left: VecDeque<usize> = (0..graph.sizes.len()).filter(|entry| bare[*entry]).collect();
     while let Some(entry) = left.pop_front() {
@@ -149,19 +149,19 @@ pub fn additions(rootfs: &Rootfs) -> Vec<(String, u64)> {
     sums
 }
 
-/// The number of files that run with the rights of their owner or group.
+/// The number of set-ID files.
 pub fn set_ids(rootfs: &Rootfs) -> usize {
     rootfs.iter().filter(|(_, entry)| entry.is_file() && entry.mode & 0o6000 != 0).count()
 }
 
-/// The bytes and the number of the files at `path` and below it.
+/// The size and the number of the files at `path` and below it.
 pub fn sum(rootfs: &Rootfs, path: &RootfsPath) -> (u64, usize) {
     let itself = rootfs.get(path).map(|entry| (path, entry));
     let files = itself.into_iter().chain(rootfs.below(path)).filter(|(_, entry)| entry.is_file());
     files.fold((0, 0), |(size, count), (_, entry)| (size + entry.size(), count + 1))
 }
 
-/// Writes a table for people.
+/// Writes a readable table.
 pub fn sizes(out: &mut Vec<u8>, costs: &Costs, size: impl Fn(u64) -> String) {
     let width = costs.each.iter().map(|cost| cost.of.chars().count()).max().unwrap_or(0).max("shared by several".len());
     let mut line = |of: &str, alone: &str, all: &str| {
@@ -193,7 +193,7 @@ mod tests {
         Origin::Rule { name: "r".into(), why: "y".into(), because: path(because) }
     }
 
-    /// Git and bash share libc; a rule brings helpers to git, one of which brings perl, which brings its modules.
+    /// Git and bash share libc; a rule brings helpers of git, one of which brings perl with its modules.
     fn rootfs() -> Rootfs {
         let mut rootfs = Rootfs::default();
         for (at, size, origins) in [

@@ -1,4 +1,4 @@
-//! A closure as a tree for people: who needs what, how it was found, what is missing.
+//! A closure as a readable tree: the needed objects, the way each was found, and the missing ones.
 
 use super::json_text::text;
 use super::runs_on;
@@ -8,9 +8,9 @@ use crate::resolve::{Closure, Find, Loaded, Opening, Skipped};
 /// The extent of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// Each library once, under the first that needs it.
+    /// Each library once, under the first object that needs it.
     Once,
-    /// Each library under all that need it, itself opened only the first time.
+    /// Each library under all objects that need it, with its own needs only the first time.
     All,
 }
 
@@ -59,13 +59,13 @@ fn put<const N: usize>(out: &mut Vec<u8>, parts: [&str; N]) {
     put_bytes(out, parts.map(str::as_bytes));
 }
 
-/// Names go out as they stand, UTF-8 or not.
+/// Writes names verbatim, UTF-8 or not.
 fn put_bytes<const N: usize>(out: &mut Vec<u8>, parts: [&[u8]; N]) {
     out.reserve(parts.iter().map(|part| part.len()).sum());
     parts.iter().for_each(|part| out.extend_from_slice(part));
 }
 
-/// The blanks before a line; a deeper one takes several.
+/// Blanks for the indentation; a deeper line takes several copies.
 const INDENT: &[u8] = &[b' '; 64];
 
 struct Printer<'a> {
@@ -76,7 +76,7 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    // Depth is bounded by the number of objects, which is bounded by nothing: no recursion.
+    // An explicit stack: the depth may be as large as the number of objects, which has no limit.
     fn print(&mut self) {
         let mut stack = vec![self.lines.first[0]];
         while let Some(next) = stack.last_mut() {
@@ -135,7 +135,7 @@ impl Printer<'_> {
         }
     }
 
-    /// Prints the outcome of a note; returns the object that it gives, if its needs are to be shown.
+    /// Prints the result of a note; returns its object if the needs of that are to be shown.
     fn note(&mut self, index: usize) -> Option<usize> {
         let noted = &self.closure.notes[index];
         let why = format!(" ({})", noted.note);
@@ -163,7 +163,7 @@ impl Printer<'_> {
         None
     }
 
-    /// Prints an object; returns whether this is its first appearance, at which its needs are shown.
+    /// Prints an object; returns whether it is the first time, when its needs are shown.
     fn object(&mut self, index: usize, why: &str) -> bool {
         let again = std::mem::replace(&mut self.opened[index], true);
         self.library(&self.closure.objects[index], why);
@@ -179,8 +179,8 @@ impl Printer<'_> {
     }
 }
 
-/// The lines below each object, the executable at 0: lists in one table, since there are many objects and most have few
-/// needs.
+/// The lines below each object, the executable at 0. All lists are in one table: there are many objects, and most have
+/// few needs.
 struct Lines {
     first: Vec<u32>,
     all: Vec<Line>,
@@ -192,7 +192,7 @@ struct Line {
     next: u32,
 }
 
-/// The kind of thing that the index of a line counts.
+/// The type of a line's index.
 #[derive(Clone, Copy)]
 enum What {
     Object,
@@ -208,12 +208,12 @@ enum What {
 const NONE: u32 = u32::MAX;
 
 impl Lines {
-    /// By [`Show::Once`] each object only where it was needed first.
+    /// With [`Show::Once`], each object is only under the first one that needs it.
     fn new(closure: &Closure, show: Show) -> Self {
         let count = closure.objects.len();
         let mut lines = Self { first: vec![NONE; count + 1], all: Vec::with_capacity(closure.edges.len()) };
         let mut last = vec![NONE; count + 1];
-        // Under which parent each object stood last.
+        // The last parent under which each object was listed.
         let mut parents = vec![NONE; count];
         for &(parent, child) in &closure.edges {
             let parent = parent.map_or(0, |parent| parent + 1);
@@ -222,7 +222,7 @@ impl Lines {
                 lines.add(&mut last, parent, child, What::Object);
             }
         }
-        // What a note does not find is said where the note is.
+        // The result of a note is shown at the note itself.
         for (index, item) in closure.missing.iter().enumerate().filter(|(_, item)| item.opened.is_none()) {
             let parent = closure.objects.iter().position(|object| object.path == item.needed_by);
             lines.add(&mut last, parent.map_or(0, |parent| parent + 1), index, What::Missing);
@@ -242,7 +242,7 @@ impl Lines {
     }
 
     fn add(&mut self, last: &mut [u32], parent: usize, index: usize, what: What) {
-        // No closure has four thousand million objects.
+        // No closure has 2^32 objects.
         let at = self.all.len() as u32;
         self.all.push(Line { index: index as u32, what, next: NONE });
         match std::mem::replace(&mut last[parent], at) {
@@ -256,7 +256,7 @@ fn names(names: &[Bytes]) -> String {
     names.iter().map(|name| text(name)).collect::<Vec<_>>().join(" or ")
 }
 
-/// The reason for which a file has no closure, in a phrase.
+/// The reason why a file has no closure, in a phrase.
 pub(super) fn skipped_text(skipped: &Skipped) -> String {
     match skipped {
         Skipped::Absent(Find::Absent | Find::NotDir) => "not found".to_owned(),

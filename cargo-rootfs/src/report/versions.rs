@@ -1,10 +1,11 @@
-//! The errors and warnings for symbol versions: which, who needs it, and which glibc that was linked for.
+//! Errors and warnings for symbol versions: the versions, the object that needs them, and the glibc for which it was
+//! linked.
 
 use crate::error::{Error, Warning};
 use crate::proposal;
 use crate::resolve::{Lack, Unsatisfied, Unversioned};
 
-/// One error for one object and one library. `os_release` is the sysroot's os-release(5), empty where it has none.
+/// One error for one object and one library. `os_release` is the sysroot's os-release(5); empty if missing.
 pub fn version_error(lacking: &Unsatisfied, os_release: &[u8]) -> Error {
     let object = &lacking.needed_by;
     match &lacking.why {
@@ -41,7 +42,7 @@ fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
     }
 }
 
-/// The source of a newer library: another sysroot, if glibc is too old.
+/// The source of a newer library; for an older glibc, it is another sysroot.
 fn newer(lacking: &Unsatisfied, os_release: &[u8]) -> String {
     let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
     match too_old.map(|glibc| proposal::suite_with(glibc, os_release)) {
@@ -50,7 +51,7 @@ fn newer(lacking: &Unsatisfied, os_release: &[u8]) -> String {
     }
 }
 
-/// In ld.so's own words, and what it does then where that is not to go on.
+/// ld.so's own text, and its reaction if it does not continue.
 pub fn unversioned_warning(pair: &Unversioned) -> Warning {
     let Unversioned { needed_by, library, is_bare } = pair;
     let ends = if *is_bare { "; ld.so ends where it looks up a symbol of it" } else { "" };

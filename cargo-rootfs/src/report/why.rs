@@ -6,14 +6,14 @@ use std::io::{self, Write};
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind, Origin, Rootfs};
 
-/// Writes the chains that lead to `path`; gives `false`, and writes nothing, where it is not in the rootfs.
+/// Writes the chains of origins of `path`; returns `false` and writes nothing if it is not in the rootfs.
 ///
-/// A `path` that leads through links of the rootfs is followed, each link with its own reasons.
+/// Symlinks in `path` are followed; each is shown with its own reasons.
 pub fn why(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath) -> io::Result<bool> {
     why_with(out, rootfs, path, &|_, _| Vec::new())
 }
 
-/// Lines about an entry, which stand before its reasons.
+/// Lines about an entry, printed before its reasons.
 pub type Facts<'f> = dyn Fn(&RootfsPath, &Entry) -> Vec<String> + 'f;
 
 /// The same as [`why`], with facts about each entry.
@@ -25,8 +25,7 @@ pub fn why_with(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, facts: 
     Ok(!way.is_empty())
 }
 
-/// The number of reasons of one entry that are shown before the rest are counted: the loader has one of every
-/// executable.
+/// The number of shown reasons of one entry; the rest is counted. A loader has one reason for every executable.
 const SHOWN: usize = 12;
 
 /// A line that is still to be written.
@@ -38,14 +37,14 @@ enum Line<'r> {
 /// The reasons of an entry, the last one first.
 fn reasons(entry: &Entry) -> impl Iterator<Item = Line<'_>> {
     let count = entry.origins.len();
-    // One that is left out would take as much room as the line that counts it.
+    // One hidden reason would take as much space as the line that counts it.
     let shown = if count > SHOWN + 1 { SHOWN } else { count };
     let more = (shown < count).then_some(Line::More(count - shown));
     let reasons: Vec<_> = entry.origins.iter().take(shown).map(Line::Reason).collect();
     more.into_iter().chain(reasons.into_iter().rev())
 }
 
-/// Writes why one entry is there.
+/// Writes the reasons for one entry.
 fn one(out: &mut dyn Write, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry, facts: &[String]) -> io::Result<()> {
     let arrow = match &entry.kind {
         Kind::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(target)),
