@@ -11,13 +11,13 @@ use super::staged_file::StagedFile;
 use super::{Staged, Written, encode};
 use crate::error::{Error, Result};
 
-/// The unit of a tar.
+/// The block size of a tar.
 const BLOCK: u64 = 512;
 
-/// A tar of blobs on its way to `W`.
+/// A tar of blobs, written to `W`.
 pub(crate) struct BlobArchive<W> {
     out: W,
-    /// Directories that it has, with a slash at the end.
+    /// The directories added so far, with a slash at the end.
     directories: BTreeSet<String>,
 }
 
@@ -26,7 +26,7 @@ impl<W: Write> BlobArchive<W> {
         Self { out, directories: BTreeSet::new() }
     }
 
-    /// Adds the `size` bytes of `content` under `name`, after the directories that this is in: syft makes none by itself.
+    /// Adds the `size` bytes of `content` under `name`, after its parent directories: syft does not make missing ones.
     pub(crate) fn add(&mut self, name: &str, size: u64, content: &mut dyn Read) -> io::Result<()> {
         let mut header = Vec::new();
         for (slash, _) in name.match_indices('/') {
@@ -45,14 +45,14 @@ impl<W: Write> BlobArchive<W> {
         self.out.write_all(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or_default()])
     }
 
-    /// Ends it, and gives back what it went to.
+    /// Writes the end, and returns the writer.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&encode::END)?;
         Ok(self.out)
     }
 }
 
-/// A regular file that `fill` writes, and that appears as `path` when it is committed.
+/// A regular file with the output of `fill`, which gets the name `path` when it is committed.
 pub(crate) fn stage_file(
     path: &Utf8Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -67,7 +67,7 @@ pub(crate) fn stage_file(
     Ok(Box::new(Complete { file, path: path.into() }))
 }
 
-/// A file that lacks only its name.
+/// A complete file without its name.
 struct Complete {
     file: StagedFile,
     path: std::path::PathBuf,

@@ -1,8 +1,8 @@
-//! Compression of what is written: the same bytes give the same bytes on any number of threads.
+//! Compression of archives: the same input gives the same output on any number of threads.
 //!
-//! The input is cut into blocks of one length, and each block is compressed by itself, as a member of gzip (RFC 1952,
-//! section 2.2) or a frame of zstd (RFC 8878, section 3): readers take several of them for one stream. The clock and
-//! names stay out of them.
+//! The input is split into blocks of one length. Each block is compressed separately, as a member of gzip (RFC 1952,
+//! section 2.2) or a frame of zstd (RFC 8878, section 3): decompressors read several of them as one stream. The output
+//! contains no time and no file name.
 
 mod pool;
 
@@ -24,8 +24,8 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// Bytes of a block. Longer blocks of gzip, whose window is 32 KiB, save 0.5% at most; those of zstd 1.5%, and take
-    /// twice the memory for it.
+    /// The size of a block in bytes. Longer blocks save at most 0.5% with gzip, whose window is 32 KiB, and 1.5% with
+    /// zstd, which then takes twice the memory.
     fn block(self) -> usize {
         match self {
             Self::Gzip => 256 << 10,
@@ -34,7 +34,7 @@ impl Compression {
         }
     }
 
-    /// The program that compresses: two that have one name make the same bytes.
+    /// The compressing library: two of the same name make the same bytes.
     pub(crate) fn maker(self) -> &'static str {
         match self {
             Self::Gzip => "libdeflate-sys 1.26.1, level 6, 256 KiB",
@@ -43,7 +43,7 @@ impl Compression {
         }
     }
 
-    /// The word of the command line.
+    /// The value of the command line option.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -53,10 +53,10 @@ impl Compression {
     }
 }
 
-/// The level at which zstd(1) compresses unless it is told otherwise.
+/// The default level of zstd(1).
 const ZSTD_LEVEL: i32 = 3;
 
-/// Blocks of one stream that are compressed, or wait for their turn to be written.
+/// The number of blocks of one stream that are being compressed or wait to be written.
 const AHEAD: usize = 4;
 
 /// Compresses blocks, one at a time.
@@ -69,11 +69,12 @@ pub(crate) enum Codec {
 impl Codec {
     fn new(compression: Compression) -> io::Result<Self> {
         Ok(match compression {
-            // The level of gzip(1), 6. libdeflate takes a third of the time of zlib for it, and makes no more bytes.
+            // The default level of gzip(1), 6. libdeflate takes a third of zlib's time for it, and its output is not
+            // larger.
             Compression::Gzip => Self::Gzip(libdeflater::Compressor::new(CompressionLvl::default())),
             Compression::Zstd => {
                 let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
-                // As zstd(1) has it: what is damaged is noticed.
+                // Like zstd(1): the checksum reveals damage.
                 compressor.include_checksum(true)?;
                 Self::Zstd(compressor)
             }
@@ -81,7 +82,7 @@ impl Codec {
         })
     }
 
-    /// Puts what `block` becomes into `out`, in the place of what is there.
+    /// Replaces the contents of `out` by the compressed `block`.
     fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Gzip(compressor) => {
@@ -100,18 +101,18 @@ impl Codec {
     }
 }
 
-/// The encoder of the bytes on their way to `W`.
+/// A compressing writer in front of `W`.
 ///
-/// A stream of one block is compressed where it is; a longer one on the threads of a [`Pool`]. At most [`AHEAD`] blocks
-/// of it are in memory besides the one that is being filled.
+/// A stream of one block is compressed on this thread; a longer one on the threads of a [`Pool`]. At most [`AHEAD`]
+/// blocks are in memory besides the one that is being filled.
 pub(crate) struct Compressor<W: Write> {
     out: W,
     compression: Compression,
     /// The block that is being filled.
     block: Vec<u8>,
-    /// Threads, once a second block has begun.
+    /// Set when the second block begins.
     pool: Option<Arc<Pool>>,
-    /// Blocks whose bytes are not written yet, in order.
+    /// Unwritten blocks, in order.
     pending: VecDeque<Compressed>,
 }
 
@@ -120,25 +121,25 @@ impl<W: Write> Compressor<W> {
         Ok(Self { out, compression, block: Vec::new(), pool: None, pending: VecDeque::new() })
     }
 
-    /// The same on a number of threads.
+    /// A compressor with this number of threads.
     #[cfg(test)]
     fn on(out: W, compression: Compression, threads: usize) -> io::Result<Self> {
         let pool = Some(Arc::new(Pool::start(threads)?));
         Ok(Self { pool, ..Self::new(out, compression)? })
     }
 
-    /// The writer below.
+    /// The inner writer.
     pub(crate) fn out(&self) -> &W {
         &self.out
     }
 
-    /// Ends the stream.
+    /// Ends the stream, and returns the inner writer.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         if self.pool.is_some() {
             self.submit()?;
             while self.write_first()? {}
         } else {
-            // An empty stream is an empty block.
+            // An empty stream is one empty block.
             let mut out = Vec::new();
             Codec::new(self.compression)?.compress(&self.block, &mut out)?;
             self.out.write_all(&out)?;
@@ -146,7 +147,7 @@ impl<W: Write> Compressor<W> {
         Ok(self.out)
     }
 
-    /// Gives the block to the pool.
+    /// Passes the block to the pool.
     fn submit(&mut self) -> io::Result<()> {
         if self.pending.len() == AHEAD {
             self.write_first()?;
@@ -159,7 +160,7 @@ impl<W: Write> Compressor<W> {
         Ok(())
     }
 
-    /// Writes the first block that is not written yet, if there is one.
+    /// Writes the first unwritten block; false if there is none.
     fn write_first(&mut self) -> io::Result<bool> {
         let Some(first) = self.pending.pop_front() else { return Ok(false) };
         self.out.write_all(&first.wait()?)?;
@@ -198,7 +199,7 @@ mod tests {
     use super::super::tests::*;
     use super::*;
 
-    /// The output of other programs' decompressors.
+    /// Decompresses with another program.
     fn decompressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
         match compression {
@@ -227,7 +228,7 @@ mod tests {
         assert_eq!(std::fs::read(path.join("one")).unwrap()[..4], [0x28, 0xb5, 0x2f, 0xfd], "RFC 8878");
     }
 
-    /// Bytes that compress, and differ from block to block.
+    /// Compressible bytes that differ from block to block.
     fn varied(length: usize) -> Vec<u8> {
         (0..length).map(|at| (at / 5 + at * at / 70_001) as u8).collect()
     }
@@ -252,7 +253,7 @@ mod tests {
         }
     }
 
-    /// Takes some bytes, and then is full.
+    /// A writer that is full after some bytes.
     struct Small(usize);
 
     impl Write for Small {
@@ -266,7 +267,7 @@ mod tests {
         }
     }
 
-    /// Or the writer would be held up for ever, or go on after a failure.
+    /// Otherwise the writer would block, or continue after a failure.
     #[test]
     fn a_failure_in_the_middle_ends_it() {
         for compression in [Compression::Gzip, Compression::Zstd] {
@@ -277,7 +278,7 @@ mod tests {
         }
     }
 
-    /// Members without names and times, whose places the format has.
+    /// The format has optional fields for both.
     #[test]
     fn the_header_of_gzip_names_neither_file_nor_time() {
         let compressor = Compressor::new(Vec::new(), Compression::Gzip).unwrap();

@@ -1,4 +1,4 @@
-//! Places that an archive goes to: a file that appears when it is complete, or what is no file.
+//! Destinations of an archive: a file that appears when it is complete, or a device, FIFO or pipe.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 /// The destination of an archive.
 pub(crate) enum Destination {
     Staged(StagedFile),
-    /// A device, a FIFO, standard output: it has no name that could be taken at the end.
+    /// A device, a FIFO, or standard output, written directly: there is no name to set at the end.
     Straight(File),
 }
 
 impl Destination {
-    /// Opens the destination that `path` names, and makes missing parent directories.
+    /// Opens the destination at `path`, and makes missing parent directories.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let metadata = match std::fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -38,7 +38,7 @@ impl Destination {
         }
     }
 
-    /// The file, of any kind.
+    /// The open file, of any kind.
     pub(super) fn file(&self) -> &File {
         match self {
             Self::Staged(file) => file.file(),

@@ -1,6 +1,6 @@
-//! Entries of a rootfs as the blocks of a POSIX tar (pax interchange format, pax(1)).
+//! Encodes entries of a rootfs as blocks of a POSIX tar (pax interchange format, pax(1)).
 //!
-//! The same entries give the same bytes: no clock, no names of users, no host path. It knows no files.
+//! The same entries give the same bytes: no clock, no user names, no host paths. It opens no files.
 
 use std::io::{self, IoSlice, Write};
 
@@ -9,21 +9,21 @@ use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind, Rootfs};
 use tar::{EntryType, Header};
 
-/// The unit of the format.
+/// The block size of the format.
 const BLOCK: usize = 512;
 
-/// Small pieces are gathered up to this before they are written.
+/// The size up to which small pieces are gathered before a write.
 pub(super) const GATHER: usize = 128 << 10;
 
-/// Writes end at a multiple of this. A page cache that knows large folios takes a write in as few of them as its
-/// offset's alignment lets it: on ext4 this saves a sixth of the writing, and larger multiples save little more.
+/// Writes end at a multiple of this. The page cache uses large folios for aligned writes: on ext4 this saves a sixth of
+/// the writing time, and larger multiples save little more.
 const ALIGN: usize = 64 << 10;
 
-/// The two zero blocks that end an archive. It is not padded to a record of 10240 bytes:
-/// that is a property of tapes, and every reader of files and pipes does without.
+/// The two zero blocks at the end of an archive. It is not padded to a tape record of 10240 bytes: readers of files and
+/// pipes do not need that.
 pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// The modification time for headers. SOURCE_DATE_EPOCH is not negative, as its specification has it.
+/// The modification time for headers. By its specification, SOURCE_DATE_EPOCH is not negative.
 pub(super) fn mtime(epoch: i64) -> Result<u64> {
     u64::try_from(epoch).map_err(|_| Error::usage(format!("a modification time of {epoch} is before 1970")))
 }
@@ -49,21 +49,21 @@ pub(super) fn headers(blocks: &mut Vec<u8>, path: &RootfsPath, entry: &Entry, mt
     member.append_to(blocks, mtime);
 }
 
-/// Appends the header of a regular file of root's to `blocks`, for archives that are no rootfs.
+/// Appends the header of a regular file owned by root to `blocks`, for archives that are no rootfs.
 #[cfg(feature = "cli")]
 pub(crate) fn file_header(blocks: &mut Vec<u8>, name: &str, size: u64, mtime: u64) {
     let kind = EntryType::Regular;
     Member { name, kind, mode: 0o644, uid: 0, gid: 0, size, target: b"", capability: None }.append_to(blocks, mtime);
 }
 
-/// Appends the header of a directory of root's, for the same archives.
+/// Appends the header of a directory owned by root, for the same archives.
 #[cfg(feature = "cli")]
 pub(crate) fn directory_header(blocks: &mut Vec<u8>, name: &str, mtime: u64) {
     let kind = EntryType::Directory;
     Member { name, kind, mode: 0o755, uid: 0, gid: 0, size: 0, target: b"", capability: None }.append_to(blocks, mtime);
 }
 
-/// The length of the whole archive of `rootfs`.
+/// The length of the complete archive of `rootfs`.
 pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
     let mut blocks = Vec::new();
     let mut length = END.len() as u64;
@@ -95,8 +95,8 @@ impl Member<'_> {
         header.set_mode(self.mode);
         header.set_mtime(mtime);
 
-        // A size past 8 GiB, or an id past 2 Mi, does not fit its octal digits. The header then has the
-        // number in base 256, which is all that some readers know, and pax's own record for the rest.
+        // A size above 8 GiB or an id above 2 Mi does not fit its octal digits. The header then has the number in base
+        // 256, which is the only form for some readers, and a pax record for the others.
         header.set_uid(self.uid.into());
         header.set_gid(self.gid.into());
         header.set_size(self.size);
@@ -116,7 +116,7 @@ impl Member<'_> {
         }
         if header.set_link_name_literal(self.target).is_err() {
             if std::str::from_utf8(self.target).is_err() {
-                // Values are UTF-8 unless this record says that they are not (pax(1)).
+                // Values are UTF-8 unless this record is present (pax(1)).
                 records.push("hdrcharset", b"BINARY");
             }
             records.push("linkpath", self.target);
@@ -132,7 +132,7 @@ impl Member<'_> {
     }
 }
 
-/// The name as archives have it: relative, a directory with a slash at its end, the root as `./`.
+/// The name in an archive: relative, a directory with a slash at its end, the root as `./`.
 fn name(path: &RootfsPath, entry: &Entry) -> String {
     let mut name = String::from_utf8_lossy(path.relative()).into_owned();
     if name.is_empty() {
@@ -144,7 +144,7 @@ fn name(path: &RootfsPath, entry: &Entry) -> String {
     name
 }
 
-/// As much of `value` as a field holds: for readers that do not know pax.
+/// Fills a field with the beginning of `value`, for readers without pax.
 fn fill(field: &mut [u8], value: &[u8]) {
     field.fill(0);
     let length = field.len().min(value.len());
@@ -157,7 +157,7 @@ struct Records(Vec<u8>);
 
 impl Records {
     fn push(&mut self, key: &str, value: &[u8]) {
-        // "%d %s=%s\n": the length counts its own digits (pax(1)).
+        // "%d %s=%s\n": the length includes its own digits (pax(1)).
         let rest = 1 + key.len() + 1 + value.len() + 1;
         let mut length = rest + 1;
         while length != rest + length.to_string().len() {
@@ -174,7 +174,7 @@ impl Records {
         }
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::XHeader);
-        // A reader that does not know pax makes a file of it: one that nothing mistakes for another.
+        // A reader without pax extracts the record as a file, so its name must be unique.
         let name = format!("PaxHeaders/{}", name.trim_end_matches('/').rsplit('/').next().unwrap_or_default());
         fill(&mut header.as_old_mut().name, name.as_bytes());
         header.set_mode(0o644);
@@ -185,16 +185,16 @@ impl Records {
         header.set_cksum();
         blocks.extend_from_slice(header.as_bytes());
         blocks.extend_from_slice(&self.0);
-        // Not by the length of `blocks`, which may begin in the middle of one.
+        // `blocks` may begin in the middle of a block, so its own length does not count.
         blocks.resize(blocks.len() + padding(self.0.len() as u64), 0);
     }
 }
 
-/// Writes the archive of a rootfs to `out`, piece by piece.
+/// Writes the archive of a rootfs to `out` in pieces.
 pub(super) struct Encoder<W> {
     out: W,
     mtime: u64,
-    /// Bytes not yet written: headers, padding, small files, and ends of large pieces.
+    /// Unwritten bytes: headers, padding, small files, and ends of large pieces.
     gathered: Vec<u8>,
     /// The number of missing bytes of the current file.
     left: u64,
@@ -211,7 +211,7 @@ impl<W: Write> Encoder<W> {
         &self.out
     }
 
-    /// The length that the whole archive of `rootfs` will have.
+    /// The length of the complete archive of `rootfs`.
     pub(super) fn length(&self, rootfs: &Rootfs) -> u64 {
         length(rootfs, self.mtime)
     }
@@ -231,8 +231,8 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    /// The writer below, after a flush, so that some of the current file can go there by other means.
-    /// [`passed`](Self::passed) must then report how much; from then on the boundaries of pieces do not matter.
+    /// Flushes and returns the inner writer, so that a part of the current file can be written by other means. Report
+    /// its length with [`passed`](Self::passed). Later writes are no longer aligned.
     pub(super) fn bypass(&mut self) -> io::Result<&mut W> {
         self.out.write_all(&self.gathered)?;
         self.gathered.clear();
@@ -250,15 +250,15 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Appends `bytes` to what is gathered. Where that is enough, all but an unaligned rest is written: what of it is
-    /// in `bytes` from where it is, in one system call with what stands before it.
+    /// Appends `bytes` to the gathered bytes. If there are enough, writes all but an unaligned rest: the gathered bytes
+    /// and those of `bytes` in one system call, without a copy.
     fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = self.gathered.len() + bytes.len();
         if length < GATHER {
             self.gathered.extend_from_slice(bytes);
             return Ok(());
         }
-        // What is gathered begins at a multiple, as all that was written before ends at one.
+        // The gathered bytes begin at a multiple, because all earlier writes ended at one.
         let whole = length - length % ALIGN;
         let gathered = whole.min(self.gathered.len());
         let (now, rest) = bytes.split_at(whole - gathered);
@@ -268,7 +268,7 @@ impl<W: Write> Encoder<W> {
         Ok(())
     }
 
-    /// Gives back `out`, which still lacks [`END`].
+    /// Returns `out`, which still lacks [`END`].
     pub(super) fn into_inner(mut self) -> io::Result<W> {
         self.out.write_all(&self.gathered)?;
         Ok(self.out)
@@ -284,7 +284,7 @@ fn padding(size: u64) -> usize {
 fn write_both(out: &mut impl Write, first: &[u8], second: &[u8]) -> io::Result<()> {
     let mut slices = [IoSlice::new(first), IoSlice::new(second)];
     let mut slices = &mut slices[..];
-    // Buffers that are empty from the start must not count as a write of nothing.
+    // Removes empty buffers: a write of nothing would count as a failure.
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
         match out.write_vectored(slices) {
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::rootfs::Body;
 
-    /// Takes all that it is given, and remembers in how large pieces.
+    /// A writer that accepts everything, and records the sizes of the pieces.
     #[derive(Default)]
     struct Pieces(Vec<u8>, Vec<usize>);
 
@@ -324,7 +324,7 @@ mod tests {
         }
     }
 
-    /// A write that begins and ends where large folios do costs a page cache the least.
+    /// Writes that begin and end at the boundaries of large folios are cheapest for a page cache.
     #[test]
     fn an_archive_is_written_in_aligned_pieces() {
         let lengths = [1, 300_000, 70_000, 0, 512, 262_144, 5, 200_001];

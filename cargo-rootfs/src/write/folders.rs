@@ -1,17 +1,17 @@
-//! The directories on the way to an output, which are made where they are missing.
+//! Makes the missing parent directories of an output.
 //!
-//! A failed run's directories are removed again. Nothing inside a rootfs is made here.
+//! Those of a failed run are removed again. Directories inside a rootfs are made elsewhere.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Directories that were not there before. Dropping it removes those that are still empty.
+/// New directories. Dropping this removes those that are still empty.
 pub(super) struct NewFolders(Vec<PathBuf>);
 
 impl NewFolders {
-    /// Makes `folder` and what it needs above it.
+    /// Makes `folder` and its missing parents.
     pub(super) fn create(folder: &Path) -> Result<Self> {
         let mut made = Self(Vec::new());
         let mut missing = Vec::new();
@@ -24,7 +24,7 @@ impl NewFolders {
         for ancestor in missing.into_iter().rev() {
             match std::fs::create_dir(ancestor) {
                 Ok(()) => made.0.push(ancestor.to_owned()),
-                // `a/./b`, `a/../a`, or another process was quicker.
+                // `a/./b`, `a/../a`, or another process has just made it.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && ancestor.is_dir() => {}
                 Err(error) => return Err(Error::io("create directory", ancestor, error)),
             }
@@ -32,7 +32,7 @@ impl NewFolders {
         Ok(made)
     }
 
-    /// They stay.
+    /// Keeps the directories.
     pub(super) fn keep(mut self) {
         self.0.clear();
     }
@@ -41,13 +41,13 @@ impl NewFolders {
 impl Drop for NewFolders {
     fn drop(&mut self) {
         for folder in self.0.iter().rev() {
-            // Whoever has put something there meanwhile keeps it.
+            // A directory with files of another process stays.
             let _ = std::fs::remove_dir(folder);
         }
     }
 }
 
-/// The directory that holds `path`, as something that can be opened.
+/// The parent directory of `path`, in a form that can be opened.
 pub(super) fn holding(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

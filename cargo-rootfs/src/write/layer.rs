@@ -1,6 +1,6 @@
-//! Layers of images: a tar of a rootfs and its digests. This is the one place that makes them.
+//! Makes layers of images: a tar of a rootfs and its digests. No other module makes layers.
 //!
-//! The same rootfs gives the same layer in every release: no file in it has a modification time.
+//! The same rootfs gives the same layer in every release: all files have the modification time 0.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Write};
@@ -12,24 +12,24 @@ use super::encode::{self, Encoder};
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind, Rootfs};
 
-/// The modification time of everything in a layer: SOURCE_DATE_EPOCH is for the image.
+/// The modification time of everything in a layer. SOURCE_DATE_EPOCH applies to the image only.
 pub(crate) const MTIME: u64 = 0;
 
-/// A layer that was written, as images refer to it.
+/// A written layer, with the properties to which images refer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// The digest of the archive, uncompressed: `sha256:` and 64 digits.
+    /// The digest of the uncompressed archive: `sha256:` and 64 digits.
     pub(crate) diff_id: String,
-    /// The digest of the blob, as it is compressed.
+    /// The digest of the compressed blob.
     pub(crate) digest: String,
     /// The length of the blob.
     pub(crate) size: u64,
-    /// The blob's, by the OCI image specification (layer.md).
+    /// The media type of the blob in the OCI image specification (layer.md).
     pub(crate) media_type: &'static str,
 }
 
 impl Layer {
-    /// The media type of layers that are compressed so.
+    /// The media type of layers with this compression.
     pub(crate) fn media_type(compression: Compression) -> &'static str {
         match compression {
             Compression::None => "application/vnd.oci.image.layer.v1.tar",
@@ -39,7 +39,7 @@ impl Layer {
     }
 }
 
-/// A layer on its way to `W`. Each of its entries is held against the rules that readers rely on.
+/// A layer that is written to `W`. Each entry is checked against the rules on which readers rely.
 pub(crate) struct LayerWriter<W: Write> {
     body: Body<W>,
     rules: Rules,
@@ -47,17 +47,17 @@ pub(crate) struct LayerWriter<W: Write> {
 
 enum Body<W: Write> {
     Plain(Encoder<Hashed<W>>),
-    /// Both digests come from one pass.
+    /// One pass computes both digests.
     Compressed(Encoder<Hashed<Compressor<Hashed<W>>>>, Compression),
 }
 
 impl<W: Write> LayerWriter<W> {
-    /// A layer that is not compressed.
+    /// An uncompressed layer.
     pub(crate) fn new(out: W) -> Self {
         Self { body: Body::Plain(Encoder::new(Hashed::new(out), MTIME)), rules: Rules::default() }
     }
 
-    /// A layer that is compressed, or not.
+    /// A layer with this compression.
     pub(crate) fn compressed(out: W, compression: Compression) -> io::Result<Self> {
         if compression == Compression::None {
             return Ok(Self::new(out));
@@ -67,7 +67,7 @@ impl<W: Write> LayerWriter<W> {
         Ok(Self { body, rules: Rules::default() })
     }
 
-    /// The length of the layer of `rootfs`, uncompressed.
+    /// The length of the uncompressed layer of `rootfs`.
     pub(crate) fn length(rootfs: &Rootfs) -> u64 {
         encode::length(rootfs, MTIME)
     }
@@ -87,7 +87,7 @@ impl<W: Write> LayerWriter<W> {
         }
     }
 
-    /// Ends the layer, and gives back what it went to.
+    /// Ends the layer, and returns the writer.
     pub(crate) fn finish(self) -> io::Result<(Layer, W)> {
         match self.body {
             Body::Plain(encoder) => {
@@ -109,8 +109,8 @@ impl<W: Write> LayerWriter<W> {
     }
 }
 
-/// The assumptions of every reader of layers: directories before their contents, nothing twice, no path through a
-/// symlink, a hard link's file before it in the same layer, and no name that means a deletion.
+/// The rules on which readers of layers rely: directories come before their contents; no name appears twice; no path
+/// leads through a symlink; the file of a hard link comes before it in the same layer; no name is a whiteout.
 #[derive(Default)]
 struct Rules(BTreeMap<RootfsPath, Held>);
 
@@ -146,7 +146,7 @@ impl Rules {
     }
 }
 
-/// The digest of `bytes`, as blobs are named by: `sha256:` and 64 digits.
+/// The digest of `bytes`, in the form of blob names: `sha256:` and 64 digits.
 pub(crate) fn digest_of(bytes: impl AsRef<[u8]>) -> String {
     digest(Sha256::new_with_prefix(bytes))
 }
@@ -155,7 +155,7 @@ fn digest(sha256: Sha256) -> String {
     sha256.finalize().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Digests and counts what goes by.
+/// A writer that computes the digest and the number of bytes.
 struct Hashed<W> {
     out: W,
     sha256: Sha256,

@@ -1,6 +1,6 @@
-//! The cache of layers: digests of layers whose files are as they were, so that nobody reads and compresses them again.
+//! The cache of layers: digests of layers whose files are unchanged, so that they are not read and compressed again.
 //!
-//! A record is found by everything that the bytes of a layer depend on. It holds no bytes of the layer.
+//! The key of a record covers everything that determines the bytes of a layer. The cache contains no bytes of layers.
 
 use std::fs::{self, File, FileTimes};
 use std::io::{Read, Write};
@@ -17,16 +17,16 @@ use super::layer::{Layer, MTIME, digest_of};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind};
 
-/// The most records there are; the quarter that was not used for longest goes first.
+/// The maximum number of records; beyond it, the least recently used quarter is removed.
 const MOST: usize = 2048;
 
-/// The format of records and of what they are found by; another one finds none of them.
+/// The format of records and keys; records of another format are not found.
 const FORMAT: &str = "cargo-rootfs layer 1";
 
-/// The least age of a file whose record is kept.
+/// The minimum age of a file for a record.
 ///
-/// A file that is written once more within the resolution of its times looks unchanged (git's racy-git). No file system
-/// is coarser than two seconds, FAT's.
+/// A file that is written twice within the resolution of its times looks unchanged (git's racy-git). The coarsest file
+/// system, FAT, has two seconds.
 const RESOLUTION: Duration = Duration::from_secs(2);
 
 /// Records of layers in a directory of the user's cache.
@@ -41,15 +41,15 @@ pub(crate) struct LayerCache {
 pub(crate) struct LayerKey {
     hex: String,
     compression: Compression,
-    /// The latest time of a file of the host, since 1970.
+    /// The latest time of a host file, since 1970.
     newest: Duration,
 }
 
 impl LayerKey {
-    /// The key of the layer that holds `entries` and is compressed so.
+    /// The key of the layer with `entries` and this compression.
     ///
-    /// It covers names, modes, owners and links as the layer has them, the bytes of files that are made here, and of
-    /// files of the host path, device, inode, size, and the times of change of content and inode in nanoseconds.
+    /// It covers names, modes, owners and links as the layer has them, the bytes of generated files, and for host files
+    /// the path, device, inode, size, and the mtime and ctime in nanoseconds.
     pub(crate) fn new<'r>(
         entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>,
         compression: Compression,
@@ -86,7 +86,7 @@ impl LayerKey {
         Self { hex: digest_hex(sha256), compression, newest }
     }
 
-    /// True where every later change of a file gives it another time than it has.
+    /// True if every later change of a file will give it a new time.
     fn is_settled(&self, began: SystemTime, resolution: Duration) -> bool {
         began.duration_since(UNIX_EPOCH).is_ok_and(|began| self.newest + resolution < began)
     }
@@ -102,13 +102,13 @@ impl LayerCache {
         Self { directory: root.join("layers"), resolution: RESOLUTION }
     }
 
-    /// One that trusts the clock of the file system to tell two writes apart.
+    /// A cache that assumes different times for any two writes.
     #[cfg(test)]
     pub(crate) fn eager(root: &Path) -> Self {
         Self { resolution: Duration::ZERO, ..Self::new(root) }
     }
 
-    /// The layer that `key` stands for, if it was made before. A record that is damaged is none.
+    /// The recorded layer for `key`. A damaged record is ignored.
     pub(crate) fn find(&self, key: &LayerKey) -> Option<Layer> {
         let mut file = File::open(self.directory.join(&key.hex)).ok()?;
         let mut text = String::new();
@@ -117,7 +117,7 @@ impl LayerCache {
         if record["check"] != check(&key.hex, &record["layer"]).as_str() {
             return None;
         }
-        // Records that are used stay.
+        // The new time protects the record from removal.
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
         let text = |key: &str| record["layer"][key].as_str().map(str::to_owned);
         let media_type = Layer::media_type(key.compression);
@@ -125,8 +125,8 @@ impl LayerCache {
         Some(Layer { diff_id: text("diffId")?, digest: text("digest")?, size, media_type })
     }
 
-    /// Records `layer`, whose files were read from `began` on. Where that is not safe, or cannot be written, nothing is
-    /// recorded, and the layer is made again the next time.
+    /// Records `layer`, whose files were read from `began` on. If that is not safe, or the record cannot be written,
+    /// the next run makes the layer again.
     pub(crate) fn record(&self, key: &LayerKey, layer: &Layer, began: SystemTime) {
         if key.is_settled(began, self.resolution) {
             let _ = self.write(key, layer);
@@ -144,7 +144,7 @@ impl LayerCache {
         self.prune()
     }
 
-    /// Takes the record away: it was wrong.
+    /// Removes a wrong record.
     pub(crate) fn forget(&self, key: &LayerKey) {
         let _ = fs::remove_file(self.directory.join(&key.hex));
     }
@@ -165,7 +165,7 @@ impl LayerCache {
     }
 }
 
-/// The digest over a record and its name: a damaged or misplaced one is not believed.
+/// The digest of a record and its name, which detects damaged and misplaced records.
 fn check(hex: &str, layer: &Value) -> String {
     digest_of(format!("{FORMAT}\n{hex}\n{layer}"))
 }
@@ -196,7 +196,7 @@ mod tests {
         SystemTime::now() + Duration::from_secs(3600)
     }
 
-    /// A rootfs of one file of the host.
+    /// A rootfs of one host file.
     fn planned(path: &Utf8Path) -> Planned {
         Planned::new().host("/a", 0o644, path.as_std_path())
     }
@@ -223,7 +223,7 @@ mod tests {
         assert!(others.iter().all(|key| cache.find(key).is_none()));
     }
 
-    /// Whoever changes a file and puts its time back changes its ctime, which nobody sets.
+    /// A change that restores the mtime still changes the ctime, which cannot be set.
     #[test]
     fn a_file_that_was_tampered_with_is_another_file() {
         let (_folder, path) = temp();
@@ -242,13 +242,13 @@ mod tests {
         let after = fs::metadata(&file).unwrap();
         assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
         assert_eq!(cache.find(&key(&planned(&file))), None);
-        // A file in the place of another, with the same bytes.
+        // Another file with the same bytes in its place.
         fs::rename(&file, path.join("b")).unwrap();
         fs::copy(path.join("b"), &file).unwrap();
         assert_ne!(key(&planned(&file)), known);
     }
 
-    /// git's rule for files that are racily clean.
+    /// git's rule for racily clean files.
     #[test]
     fn a_file_that_was_just_written_is_not_recorded() {
         let (_folder, path) = temp();
@@ -300,10 +300,10 @@ mod tests {
         assert_eq!(cache.find(&key(&Planned::new())), Some(layer()), "the newest stays");
     }
 
-    /// A digest that one version of the compressor gave is not another's.
+    /// A digest of one compressor version is not valid for another version.
     #[test]
     fn the_makers_are_the_versions_that_are_compiled() {
-        // The package has the lock beside its own manifest, the workspace above it.
+        // The package has the lock beside its own manifest, the workspace in the parent directory.
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let locks = [manifest.join("Cargo.lock"), manifest.join("../Cargo.lock")];
         let lock = locks.iter().find_map(|lock| fs::read_to_string(lock).ok()).unwrap();

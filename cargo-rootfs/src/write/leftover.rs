@@ -1,6 +1,7 @@
-//! Hidden names beside an output, under which it is made, and what killed runs left under them.
+//! Hidden names beside an output, under which it is made, and the leftovers of killed runs under such names.
 //!
-//! Whoever makes something there holds a lock on it (flock(2)), which ends with the process: no clock is asked.
+//! A run holds a lock (flock(2)) on its temporary file or directory. The lock ends with the process, so no age is
+//! needed.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,16 +13,16 @@ use rustix::io::Errno;
 use super::dir::remove;
 use super::folders::holding;
 
-/// `.NAME.cargo-rootfs-`, short enough for a random part to follow (NAME_MAX is 255).
+/// `.NAME.cargo-rootfs-`, short enough for a random suffix (NAME_MAX is 255).
 pub(super) fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!(".{}.cargo-rootfs-", name.chars().take(50).collect::<String>())
 }
 
-/// Locks what was just made at `path` and is open as `file`. False where another run took it for a leftover before it
-/// was locked, and removes it or has done so.
+/// Locks the new file or directory at `path`, open as `file`. Returns false if another run took it for a leftover
+/// before it was locked, and removes or has removed it.
 ///
-/// A file system without locks loses only the cleaning up after killed runs.
+/// Without locks on the file system, leftovers of killed runs are not removed.
 pub(super) fn lock(file: impl AsFd, path: &Path) -> bool {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => false,
@@ -29,7 +30,7 @@ pub(super) fn lock(file: impl AsFd, path: &Path) -> bool {
     }
 }
 
-/// Removes what killed runs left beside the output `path`. All of it is best effort.
+/// Removes leftovers of killed runs beside the output `path`; ignores errors.
 pub(super) fn remove(path: &Path) {
     let prefix = prefix(path);
     let Ok(entries) = std::fs::read_dir(holding(path)) else { return };

@@ -1,7 +1,7 @@
-//! From a [`Rootfs`] to bytes elsewhere: every file is read once and handed to every sink.
+//! Writes a [`Rootfs`]: reads every file once, and passes it to every sink.
 //!
-//! A sink is one destination: a tar, a directory, an engine. It writes beside its final name and
-//! takes that name only when every sink has all it needs. What goes into a rootfs is not decided here.
+//! A sink is one destination: a tar, a directory, an engine. It writes beside its final name, and gets that name only
+//! after all sinks are complete. The contents of the rootfs are decided elsewhere.
 
 #[cfg(feature = "cli")]
 pub(crate) mod blob_archive;
@@ -43,56 +43,56 @@ pub use splice::Splice;
 pub(crate) use staged_file::StagedFile;
 use taken::Taken;
 
-/// The most bytes that a sink is let take at once: so often is it told of, and may an interrupt be seen.
+/// The maximum number of bytes in one step of a sink: progress and interrupts are handled between steps.
 const STEP: u64 = 1 << 20;
 
 /// One destination while it is written. Dropping it discards what it has written.
 pub trait Sink {
-    /// Is told all that will come before any of it does, so that it can set room aside.
+    /// Announces the whole rootfs before its entries, so that the sink can reserve space.
     fn expect(&mut self, rootfs: &Rootfs) {
         let _ = rootfs;
     }
 
-    /// Begins the next entry, in the order of [`Rootfs::iter`]. For a regular file, calls of
-    /// [`data`](Sink::data) follow, whose lengths add up to [`Entry::size`].
+    /// Starts the next entry, in the order of [`Rootfs::iter`]. For a regular file, calls of [`data`](Sink::data)
+    /// follow, whose lengths add up to [`Entry::size`].
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()>;
 
-    /// The next bytes of the regular file begun last; never empty.
+    /// The next bytes of the current regular file; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// `Some` where it takes host files themselves, if it is the only sink.
+    /// `Some` if it can take host files themselves as the only sink.
     fn splice(&mut self) -> Option<&mut dyn Splice> {
         None
     }
 
-    /// The error for one of its [`Splice`].
+    /// The error for a failure of its [`Splice`].
     fn failed(&self, error: io::Error) -> Error {
         Error::failed("cannot write").with_source(error)
     }
 
-    /// Completes it, all but the name. What it could not do as planned goes to `observer`.
+    /// Completes the destination, except for its name. `observer` receives deviations from the plan.
     fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>>;
 }
 
-/// A complete destination that does not yet stand under its name. Dropping it discards it.
+/// A complete destination without its final name. Dropping it discards it.
 pub trait Staged {
-    /// Does what can be undone or is not seen yet, before any output of the same step has its name.
+    /// Does the work that can be undone or is not visible yet, before any output of the same step gets its name.
     fn prepare(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Puts it under its name and says what that is: a path, or the id that an engine reports.
+    /// Gives it its name, and returns that: a path, or the id that an engine reports.
     fn commit(self: Box<Self>) -> Result<Written>;
 }
 
-/// A listener to the progress of writing. `()` does not listen.
+/// A listener to the progress of writing. `()` ignores it.
 pub trait Observer {
-    /// So many bytes more of the rootfs's files ([`Rootfs::size`] in all) have gone to every sink.
+    /// Reports that all sinks have received this number of further file bytes, of [`Rootfs::size`] in total.
     fn wrote(&mut self, bytes: u64) {
         let _ = bytes;
     }
 
-    /// A sink could not do all that was planned.
+    /// Reports a deviation of a sink from the plan.
     fn warn(&mut self, warning: Warning) {
         let _ = warning;
     }
@@ -109,35 +109,35 @@ pub enum Written {
     Dir(std::path::PathBuf),
     /// An image in an engine, by the id that it reports, under this name.
     Image {
-        /// `sha256:...`
+        /// The id, as `sha256:...`.
         id: String,
-        /// As asked for, with the tag.
+        /// The requested name, with its tag.
         name: String,
     },
     /// An image in a registry.
     Pushed {
-        /// As it was named.
+        /// The requested name.
         name: String,
-        /// Of the manifest or index that the name's tag points to: `sha256:...`
+        /// The digest of the manifest or index to which the tag points: `sha256:...`.
         digest: String,
-        /// Bytes of blobs that the registry lacked.
+        /// The size of the blobs that the registry lacked.
         sent: u64,
     },
     /// A document about the other outputs, at this path.
     Beside(std::path::PathBuf),
-    /// The archive went to standard output, which therefore carries nothing else.
+    /// The archive went to standard output, which therefore contains nothing else.
     Stdout,
 }
 
-/// Writes `rootfs` to all of `sinks` and says what each became, in their order.
+/// Writes `rootfs` to all of `sinks`, and returns the result of each, in their order.
 ///
-/// Every host file is read once, by a thread that stays a few buffers ahead, or handed to a sink that takes files:
-/// memory does not grow with the rootfs. Names are taken only after every sink has finished: until then a failure,
-/// or `interrupted` becoming true, leaves every destination as it was.
+/// Every host file is read once: by a thread that stays a few buffers ahead, or by a sink that takes files. Memory does
+/// not grow with the rootfs. No sink gets its name before all have finished: until then, a failure or `interrupted`
+/// becoming true leaves every destination unchanged.
 ///
 /// # Errors
 ///
-/// A file that changed since it was planned, a sink that fails, an entry whose parent is not a directory.
+/// A file that changed since it was planned, a failure of a sink, an entry whose parent is not a directory.
 pub fn write(
     rootfs: &Rootfs,
     sinks: Vec<Box<dyn Sink>>,
@@ -147,19 +147,19 @@ pub fn write(
     stage(rootfs, sinks, observer, interrupted)?.into_iter().map(Staged::commit).collect()
 }
 
-/// The same without the names: what it gives is complete, and stands under its name once it is committed.
+/// The same without the names: the results are complete, and get their names when they are committed.
 pub fn stage(
     rootfs: &Rootfs,
     mut sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Vec<Box<dyn Staged>>> {
-    // Ctrl-C reaches an engine's process as well, and is the cause of whatever fails after it.
+    // Ctrl-C also reaches an engine's process, and causes the failures after it.
     let or_interrupted = |error| if interrupted.load(Ordering::Relaxed) { Error::interrupted() } else { error };
 
     check(rootfs)?;
-    // On failure they are dropped from the last to the first, as directories that one made for its output
-    // may hold a later one's.
+    // On failure they are dropped from last to first: a directory that one sink made may contain the output of a later
+    // one.
     sinks.reverse();
     let taken = stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
     let mut sinks = sinks.into_iter();
@@ -173,7 +173,7 @@ pub fn stage(
     Ok(staged)
 }
 
-/// Writes a file of a few bytes, which appears under its name complete.
+/// Writes a small file, which appears complete under its name.
 #[cfg(feature = "cli")]
 pub(crate) fn small_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
@@ -186,8 +186,8 @@ pub(crate) fn small_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Hands the files of `rootfs` on in its order, their bytes or the files themselves. Says which of the latter may still
-/// be unread.
+/// Passes the files of `rootfs` on in its order, as bytes or as the files themselves. Returns those of the latter that
+/// may still be unread.
 fn stream<'r>(
     rootfs: &'r Rootfs,
     sinks: &mut [Box<dyn Sink>],
@@ -225,7 +225,7 @@ fn stream<'r>(
     Ok(taken)
 }
 
-/// Gives the bytes of the next file to all sinks.
+/// Passes the bytes of the next file to all sinks.
 fn copy(
     file: &HostFile,
     reader: &mut Reader<'_>,
@@ -246,7 +246,7 @@ fn copy(
     Ok(())
 }
 
-/// Gives the file itself to a sink that takes files.
+/// Passes the file itself to a sink that takes files.
 fn hand_over<'r>(
     file: &'r HostFile,
     sink: &mut dyn Sink,
@@ -283,8 +283,8 @@ fn host_files(rootfs: &Rootfs) -> Vec<&HostFile> {
     files.collect()
 }
 
-/// Checks the assumptions of every sink: names that are text and stay inside, directories before their contents, hard
-/// links after the regular files that they link to.
+/// Checks the rules on which sinks rely: names are text and stay inside, directories come before their contents, hard
+/// links come after their regular files.
 fn check(rootfs: &Rootfs) -> Result<()> {
     let mut errors = Vec::new();
     for (path, entry) in rootfs.iter() {

@@ -1,6 +1,6 @@
-//! Reads host files for the sinks; where there is much to read, ahead of them in a thread of its own.
+//! Reads host files for the sinks; a thread reads ahead if there is much to read.
 //!
-//! It hands on the bytes of all files end to end: where one ends, the plan says. It writes nothing.
+//! It returns the bytes of all files without separators: the plan has their lengths. It writes nothing.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -10,18 +10,18 @@ use std::thread::Scope;
 use crate::error::{Error, Result};
 use crate::rootfs::HostFile;
 
-/// Bytes read and written at once. Measured on 700 MB of large files: from 256 KiB to 1 MiB the time
-/// is the same; GNU tar's 10 KiB take half as long again, and a few MiB fall out of the L2 cache.
+/// The size of a read and a write. Measured on 700 MB of large files: from 256 KiB to 1 MiB the time is the same; GNU
+/// tar's 10 KiB take 1.5 times as long, and a few MiB do not fit the L2 cache.
 const BLOCK: usize = 256 << 10;
 
-/// Blocks there are in all, which bounds memory. More save no time.
+/// The number of blocks, which limits the memory. More save no time.
 const BLOCKS: usize = 8;
 
-/// Reading and writing at the same time saves a quarter of the time, and starting the thread and
-/// waking it for each block costs as much as some MiB take to copy: bash and ls are quicker without.
+/// The minimum size for a thread. Parallel reading and writing saves a quarter of the time, but starting and waking the
+/// thread costs as much as copying some MiB: bash and ls are faster without it.
 const WORTH_A_THREAD: u64 = 16 << 20;
 
-/// A buffer and how much of it holds bytes. Its pages are not touched before they are read into.
+/// A buffer and the number of its valid bytes. Its pages are first touched by the read.
 struct Block {
     bytes: Box<[u8]>,
     filled: usize,
@@ -43,7 +43,7 @@ pub(super) struct Reader<'f> {
 
 enum Source<'f> {
     Here(Files<'f>),
-    /// Filled blocks come from the thread, and emptied ones go back. Dropping either end stops it.
+    /// The thread sends filled blocks and gets empty ones back. Dropping either end stops it.
     Thread {
         full: Receiver<Result<Block>>,
         empty: Sender<Block>,
@@ -51,7 +51,7 @@ enum Source<'f> {
 }
 
 impl<'f> Reader<'f> {
-    /// Begins to read `files` one after the other.
+    /// Starts to read `files` one after the other.
     pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, files: Vec<&'f HostFile>) -> Result<Self>
     where
         'f: 'scope,
@@ -62,7 +62,7 @@ impl<'f> Reader<'f> {
         Ok(Self { source, block: Block::new(), at: 0 })
     }
 
-    /// The next bytes: at least one, at most `limit`, which is what is left of the file.
+    /// The next bytes: at least one, at most `limit`, which is the rest of the file.
     pub(super) fn next(&mut self, limit: u64) -> Result<&[u8]> {
         if self.at == self.block.filled {
             self.refill()?;
@@ -76,7 +76,7 @@ impl<'f> Reader<'f> {
         Ok(bytes)
     }
 
-    /// Makes sure that the last file, too, was found unchanged. Everything must have been handed on.
+    /// Checks that the last file, too, is unchanged. All bytes must have been passed on.
     pub(super) fn finish(mut self) -> Result<()> {
         self.refill()
     }
@@ -87,7 +87,7 @@ impl<'f> Reader<'f> {
             Source::Here(files) => files.fill(&mut self.block),
             Source::Thread { full, empty } => {
                 let next = full.recv().map_err(|_| Error::failed("the thread that reads files stopped"))??;
-                // It takes none back after its last.
+                // After its last block, the thread receives none.
                 let _ = empty.send(std::mem::replace(&mut self.block, next));
                 Ok(())
             }
@@ -95,11 +95,11 @@ impl<'f> Reader<'f> {
     }
 }
 
-/// Starts the thread that fills blocks from `files`, in order, until one stays empty.
+/// Starts the thread that fills blocks from `files`, in order; an empty block is the last one.
 fn read_ahead<'scope, 'f: 'scope>(scope: &'scope Scope<'scope, '_>, mut files: Files<'f>) -> Result<Source<'f>> {
     let (filled, full) = sync_channel(BLOCKS);
     let (empty, emptied) = channel::<Block>();
-    // The reader itself holds one more, which comes back with the first exchange.
+    // The reader itself holds one more block, which the first exchange returns.
     for _ in 1..BLOCKS {
         empty.send(Block::new()).expect("its receiver is in this function");
     }
@@ -132,7 +132,7 @@ struct Open<'f> {
 }
 
 impl<'f> Files<'f> {
-    /// Reads until `block` is full or nothing is left. After the last file it stays empty.
+    /// Reads until `block` is full or no file is left; after the last file it stays empty.
     fn fill(&mut self, block: &mut Block) -> Result<()> {
         block.filled = 0;
         while block.filled < block.bytes.len() {
@@ -142,7 +142,7 @@ impl<'f> Files<'f> {
                 continue;
             };
             if current.left == 0 {
-                // A longer file has another size by now.
+                // A file that grew has another size now.
                 current.planned.unchanged(&current.file)?;
                 self.current = None;
                 continue;

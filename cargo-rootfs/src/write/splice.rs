@@ -1,7 +1,7 @@
-//! An uncompressed tar on its way to a file or a pipe: what is in host files goes there without a look at it, the pages
-//! themselves, by splice(2), where the file systems know how, and copies otherwise.
+//! An uncompressed tar into a file or a pipe. splice(2) moves the pages of host files without reading them, if the file
+//! systems support it; otherwise they are copied.
 //!
-//! A pipe holds the file's own pages, which change with it, until they are read.
+//! A pipe contains the file's own pages, which change with the file until they are read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,15 +17,15 @@ use crate::rootfs::{Entry, Rootfs};
 
 /// A sink that takes host files themselves, if it is the only one.
 pub trait Splice {
-    /// Of what it took, so many bytes at most are yet to be read.
+    /// The maximum number of taken bytes that are still unread.
     fn backlog(&self) -> u64;
 
-    /// Takes some of the next bytes of the regular file begun last, at most `limit`, from where `file` stands, and says
-    /// how many: 0 at the end of `file`.
+    /// Takes at most `limit` of the next bytes of the current regular file from the position of `file`; returns their
+    /// number, 0 at the end of `file`.
     fn take(&mut self, file: &File, limit: u64) -> io::Result<u64>;
 }
 
-/// An uncompressed tar, and the way of host files into it.
+/// An uncompressed tar, and the way in which host files get into it.
 pub(crate) struct PlainTar {
     encoder: Encoder<Destination>,
     way: Way,
@@ -33,25 +33,25 @@ pub(crate) struct PlainTar {
 
 /// The way of host files.
 enum Way {
-    /// Through a buffer, as all other bytes.
+    /// Through a buffer, like all other bytes.
     Copied,
-    /// From page to page of a regular file. A pipe of somebody else's may be read when nobody here looks any more whether
-    /// a file has changed.
+    /// From page to page of a regular file. It is not used for a foreign pipe: its reader may read after the check that
+    /// the file is unchanged.
     ToFile(Passage),
-    /// As their own pages, into a pipe of our own.
+    /// As their own pages, into a pipe of this process.
     #[cfg(feature = "cli")]
     ToPipe,
 }
 
 impl PlainTar {
-    /// A tar whose entries have the modification time `mtime`, to a file of any kind.
+    /// A tar to a file of any kind, whose entries have the modification time `mtime`.
     pub(crate) fn to_file(out: Destination, mtime: u64) -> Self {
         let is_file = out.file().metadata().is_ok_and(|metadata| metadata.is_file());
         let way = is_file.then(|| Passage::new().ok()).flatten().map_or(Way::Copied, Way::ToFile);
         Self { encoder: Encoder::new(out, mtime), way }
     }
 
-    /// The same to a pipe that is as large as [`PIPE`] and read by a child.
+    /// The same to a pipe with the capacity [`PIPE`], which a child reads.
     #[cfg(feature = "cli")]
     pub(crate) fn to_pipe(pipe: File, mtime: u64) -> Self {
         Self { encoder: Encoder::new(Destination::Straight(pipe), mtime), way: Way::ToPipe }
@@ -61,7 +61,7 @@ impl PlainTar {
         self.encoder.out()
     }
 
-    /// The length that the whole archive of `rootfs` will have.
+    /// The length of the complete archive of `rootfs`.
     pub(crate) fn length(&self, rootfs: &Rootfs) -> u64 {
         self.encoder.length(rootfs)
     }
@@ -79,7 +79,7 @@ impl PlainTar {
         !matches!(self.way, Way::Copied)
     }
 
-    /// Gives back what it went to, which still lacks `encode::END`.
+    /// Returns the destination, which still lacks `encode::END`.
     pub(crate) fn into_inner(self) -> io::Result<Destination> {
         self.encoder.into_inner()
     }
@@ -88,7 +88,7 @@ impl PlainTar {
 impl Splice for PlainTar {
     fn backlog(&self) -> u64 {
         match self.way {
-            // What was passed was read.
+            // The bytes were read when they were passed on.
             Way::Copied | Way::ToFile(_) => 0,
             #[cfg(feature = "cli")]
             Way::ToPipe => PIPE as u64,
@@ -108,30 +108,30 @@ impl Splice for PlainTar {
     }
 }
 
-/// As large as a user may make a pipe (pipe(7)): fewer changes between writer and reader.
+/// The maximum capacity of a user's pipe (pipe(7)), for fewer switches between writer and reader.
 const PIPE: usize = 1 << 20;
 
-/// Bytes that are copied at once where pages cannot be handed on.
+/// The size of one copy if pages cannot be moved.
 const COPY: u64 = 64 << 10;
 
-/// At most `limit` bytes from where `source` stands, to `pipe`; 0 at its end. No byte is copied.
+/// Moves at most `limit` bytes from the position of `source` to `pipe`, without a copy; returns 0 at its end.
 #[cfg(feature = "cli")]
 fn to_pipe(source: &File, mut pipe: &File, limit: u64) -> io::Result<u64> {
     match splice(source, None, pipe, None, room(limit), SpliceFlags::empty()) {
-        // Not every file system can.
+        // Not every file system supports it.
         Err(Errno::INVAL) => io::copy(&mut source.take(limit.min(COPY)), &mut pipe),
         done => Ok(done? as u64),
     }
 }
 
-/// A pipe, of which both ends are here: it is smaller where the user has many pipes already.
+/// Both ends of a new pipe; its capacity is smaller if the user has many pipes.
 pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let _ = fcntl_setpipe_size(&writer, PIPE);
     Ok((reader, writer))
 }
 
-/// The way from one file to another: a pipe that is empty before and after.
+/// The way from one file to another: a pipe that is empty before and after each call.
 struct Passage {
     reader: File,
     writer: OwnedFd,
@@ -143,8 +143,8 @@ impl Passage {
         Ok(Self { reader: reader.into(), writer })
     }
 
-    /// At most `limit` bytes from where `source` stands, to where `out` does; 0 at the end of `source`. Each byte is
-    /// copied once, from page to page, and not a second time by way of a buffer.
+    /// Moves at most `limit` bytes from the position of `source` to that of `out`; returns 0 at the end of `source`.
+    /// Each byte is copied once, from page to page, and not through a buffer.
     fn pass(&self, source: &File, mut out: &File, limit: u64) -> io::Result<u64> {
         let count = match splice(source, None, &self.writer, None, room(limit), SpliceFlags::empty()) {
             Err(Errno::INVAL) => return io::copy(&mut source.take(limit.min(COPY)), &mut out),
@@ -156,7 +156,7 @@ impl Passage {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(passed) => left -= passed,
                 Err(Errno::INTR) => {}
-                // Nor can a file that is appended to.
+                // A file in append mode does not support it either.
                 Err(Errno::INVAL) => {
                     let copied = io::copy(&mut (&self.reader).take(left as u64), &mut out)?;
                     left -= room(copied).min(left);
@@ -179,7 +179,7 @@ mod tests {
     use super::super::tests::temp;
     use super::*;
 
-    /// The contents of a file at `path`, opened by `options`, after `bytes` was passed to it twice.
+    /// The contents of a file at `path`, opened with `options`, after `bytes` was passed to it twice.
     fn passed(bytes: &[u8], options: &mut std::fs::OpenOptions) -> Vec<u8> {
         let (_folder, folder) = temp();
         let (from, to) = (folder.join("from"), folder.join("to"));
@@ -195,7 +195,7 @@ mod tests {
         std::fs::read(to).unwrap()
     }
 
-    /// A file that is appended to takes no pages: it gets copies.
+    /// A file in append mode takes no pages, so it gets copies.
     #[test]
     fn all_bytes_arrive_in_order_by_pages_and_by_copies() {
         let bytes: Vec<u8> = (0..3_000_001u32).map(|at| (at / 251) as u8).collect();

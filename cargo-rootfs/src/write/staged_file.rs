@@ -1,6 +1,6 @@
-//! A file that appears under its name complete, or never.
+//! A file that appears complete under its name, or never.
 //!
-//! It is not synced: what a crash of the machine leaves is for the file system to say, as for any build product.
+//! It is not synced: after a crash of the machine, its state depends on the file system, as for any build product.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -15,10 +15,10 @@ use super::folders::{NewFolders, holding};
 use super::leftover;
 use crate::error::{Error, Result};
 
-/// Mode of a new file before the umask, as for any other build product.
+/// The mode of a new file before the umask, as for any other build product.
 const MODE: u32 = 0o666;
 
-/// A file without its name. Dropping it leaves what stands under that name as it is.
+/// A file without its name. Dropping it leaves an existing file of that name unchanged.
 pub(crate) struct StagedFile {
     temporary: Temporary,
     path: PathBuf,
@@ -26,17 +26,18 @@ pub(crate) struct StagedFile {
 }
 
 enum Temporary {
-    /// Without any name (O_TMPFILE, open(2)): even a killed process leaves nothing behind.
+    /// Without a name (O_TMPFILE, open(2)): even a killed process leaves nothing behind.
     Unnamed(File),
-    /// A named temporary file, if the file system has no nameless ones, or no /proc is there to name them later.
+    /// A named temporary file, if the file system does not support O_TMPFILE, or /proc is missing, which is needed to
+    /// name the file later.
     Named(NamedTempFile),
 }
 
 impl StagedFile {
-    /// Will be the regular file `path`. Missing directories above it are made.
+    /// A file that will get the name `path`. Missing parent directories are made.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folders = NewFolders::create(holding(path))?;
-        // Only where a file is replaced may one without a name have left something.
+        // A nameless file leaves something behind only if it replaces another file.
         if path.symlink_metadata().is_ok() {
             leftover::remove(path);
         }
@@ -47,7 +48,7 @@ impl StagedFile {
         Ok(Self { temporary, path: path.to_owned(), folders })
     }
 
-    /// The same as on a file system that has only named files.
+    /// The same as on a file system without O_TMPFILE.
     #[cfg(test)]
     pub(super) fn named(path: &Path) -> Result<Self> {
         let folders = NewFolders::create(holding(path))?;
@@ -61,19 +62,18 @@ impl StagedFile {
         }
     }
 
-    /// Has the file system find room for `length` bytes at once: on ext4 this saves a quarter of the writing.
+    /// Reserves `length` bytes at once: on ext4 this saves a quarter of the writing time.
     ///
-    /// Not where a file is to be replaced: there ext4 allocates and writes the new one back before the rename, so that
-    /// a crash of the machine leaves one or the other (auto_da_alloc, ext4(5)), but does so only for what it has not
-    /// allocated yet.
+    /// Not for a file that replaces another one: ext4 writes the new file back before the rename, so that a crash of
+    /// the machine leaves one or the other (auto_da_alloc, ext4(5)), but only for blocks that are not allocated yet.
     pub(super) fn reserve(&self, length: u64) {
         if std::fs::symlink_metadata(&self.path).is_err() {
-            // Where it cannot, writing tells what matters.
+            // If it fails, the write reports any real problem.
             let _ = rustix::fs::fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, length);
         }
     }
 
-    /// Puts it under its name, over what may stand there.
+    /// Gives it its name, and replaces an existing file.
     pub(crate) fn persist(self) -> Result<()> {
         let Self { temporary, path, folders } = self;
         let named = match temporary {
@@ -88,7 +88,7 @@ impl StagedFile {
     }
 }
 
-/// A file in `folder` that has no name but can get one.
+/// A file in `folder` without a name, which can get one later.
 pub(super) fn unnamed(folder: &Path) -> Option<File> {
     let flags = i32::try_from(OFlags::TMPFILE.bits()).ok()?;
     let file = File::options().read(true).write(true).mode(MODE).custom_flags(flags).open(folder).ok()?;
@@ -98,7 +98,7 @@ pub(super) fn unnamed(folder: &Path) -> Option<File> {
 /// A file beside `path` that is removed when it is dropped.
 fn named(path: &Path) -> Result<NamedTempFile> {
     leftover::remove(path);
-    // Its own way to make files would put a path into the error that nobody asked for.
+    // `tempfile`'s own function would add a temporary path to the error.
     let create = |name: &Path| File::options().write(true).create_new(true).mode(MODE).open(name);
     loop {
         let made = tempfile::Builder::new().prefix(&leftover::prefix(path)).make_in(holding(path), create);
@@ -109,9 +109,9 @@ fn named(path: &Path) -> Result<NamedTempFile> {
     }
 }
 
-/// Gives `file` the name `path`; or, where that is taken, one beside it, since linkat(2) replaces nothing.
+/// Gives `file` the name `path`, or, if that exists, another one beside it, because linkat(2) replaces nothing.
 fn link(file: &File, path: &Path) -> io::Result<Option<TempPath>> {
-    // open(2) shows this way for O_TMPFILE; AT_EMPTY_PATH would need a privilege.
+    // The way of open(2) to name an O_TMPFILE file; AT_EMPTY_PATH needs a privilege.
     let link = |name: &Path| rustix::fs::linkat(CWD, magic_link(file), CWD, name, AtFlags::SYMLINK_FOLLOW);
     match link(path) {
         Ok(()) => Ok(None),
@@ -151,7 +151,7 @@ mod tests {
     use super::super::tests::temp;
     use super::*;
 
-    /// Replacing is left to what the file system does for it (auto_da_alloc of ext4(5)).
+    /// For a replaced file, the file system's own protection stays effective (auto_da_alloc of ext4(5)).
     #[test]
     fn room_is_set_aside_for_a_new_file_only() {
         let (_folder, folder) = temp();

@@ -1,6 +1,6 @@
-//! Files that a sink took as they are: each is looked at once more when its bytes must have been read.
+//! Files that a sink took themselves: each is checked again after its bytes must have been read.
 //!
-//! A pipe of a file holds the file's own pages, which change with it.
+//! A pipe of a file contains the file's own pages, which change with the file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,32 +8,32 @@ use std::fs::File;
 use crate::error::Result;
 use crate::rootfs::HostFile;
 
-/// The least of a pipe's capacity that a file's bytes take up, be it a single one: a page (pipe(7)).
+/// The minimum of a pipe's capacity that a file's bytes use, even a single one: a page (pipe(7)).
 const PAGE: u64 = 4096;
 
-/// Files that were taken and may still be unread, in the order in which they were taken.
+/// Taken files that may still be unread, in order.
 #[derive(Default)]
 pub(super) struct Taken<'f> {
     files: VecDeque<Unread<'f>>,
-    /// Bytes taken in all.
+    /// The number of all taken bytes.
     bytes: u64,
 }
 
 struct Unread<'f> {
     planned: &'f HostFile,
     file: File,
-    /// Of all bytes taken, how many there were at its end.
+    /// The number of all taken bytes at the end of this file.
     end: u64,
 }
 
 impl<'f> Taken<'f> {
-    /// So many bytes more were taken.
+    /// Adds a number of taken bytes.
     pub(super) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
     }
 
-    /// All of `file` was taken. Fails where it, or one before it that must have been read by now, is not as `planned`:
-    /// the sink's reader is at most `backlog` bytes behind.
+    /// Reports that all of `file` was taken. Fails if it differs from `planned`, or if an earlier file has changed that
+    /// must have been read by now: the sink's reader is at most `backlog` bytes behind.
     pub(super) fn end(&mut self, planned: &'f HostFile, file: File, backlog: u64) -> Result<()> {
         planned.unchanged(&file)?;
         if planned.size == 0 {
@@ -48,7 +48,7 @@ impl<'f> Taken<'f> {
         Ok(())
     }
 
-    /// The reader has ended: all was read.
+    /// Reports that the reader has ended, so all bytes were read.
     pub(super) fn finish(self) -> Result<()> {
         self.files.into_iter().try_for_each(Unread::look)
     }
@@ -71,7 +71,7 @@ mod tests {
     }
 
     /// Returns whether a change of the first of `count` files of `length` bytes each is noticed at the end of the last
-    /// one, and whether it is noticed at the end of all.
+    /// file, and whether it is noticed at the end of the stream.
     fn seen(count: usize, length: usize, backlog: u64) -> (bool, bool) {
         let (_folder, folder) = temp();
         let files: Vec<_> = (0..count).map(|at| host(&folder.join(at.to_string()), &vec![1; length])).collect();

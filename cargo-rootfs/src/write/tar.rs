@@ -1,6 +1,7 @@
-//! The tar sink: an archive as a file that appears when it is complete, or streamed to what is no file.
+//! The tar sink: an archive as a file that appears when it is complete, or streamed to a device, FIFO or standard
+//! output.
 //!
-//! Entries become bytes in `encode`, and are compressed in `compress`.
+//! `encode` turns entries into bytes, and `compress` compresses them.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -25,7 +26,7 @@ pub struct TarFile {
     written: Written,
 }
 
-/// An archive on its way.
+/// An archive during its writing.
 enum Archive {
     Plain(PlainTar),
     #[cfg(feature = "cli")]
@@ -65,15 +66,15 @@ impl Open {
 }
 
 impl TarFile {
-    /// An archive that will be at `path`, all of whose entries have the modification time `epoch`
-    /// (seconds since 1970).
+    /// An archive that will get the name `path`; all its entries have the modification time `epoch` (seconds since
+    /// 1970).
     ///
-    /// A regular file, or nothing, at `path` is replaced at the end in one step; a symlink to one stays and
-    /// its target is replaced. A device or FIFO is written straight. Missing directories are made.
+    /// A regular file at `path` is replaced at the end in one step; a symlink stays, and its target is replaced. A
+    /// device or FIFO is written directly. Missing parent directories are made.
     ///
     /// # Errors
     ///
-    /// `path` is a directory, cannot be written, or `epoch` is negative.
+    /// `path` is a directory or cannot be written; `epoch` is negative.
     pub fn create(path: &Utf8Path, epoch: i64) -> Result<Box<dyn Sink>> {
         let mtime = encode::mtime(epoch)?;
         let destination = Destination::open(path.as_std_path())?;
@@ -92,7 +93,7 @@ impl TarFile {
     }
 }
 
-/// An archive that goes to standard output as it is made. Its end is written when every other sink has finished.
+/// An archive that is streamed to standard output. Its end is written after all other sinks have finished.
 ///
 /// # Errors
 ///
@@ -104,7 +105,7 @@ pub fn stdout(epoch: i64) -> Result<Box<dyn Sink>> {
             Error::usage("an archive is not for a terminal").help("redirect standard output, or pass --tar FILE")
         );
     }
-    // Rust's own stdout gathers lines.
+    // Rust's own stdout is line-buffered.
     let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| failed(&Written::Stdout, error))?;
     let destination = Destination::Straight(File::from(stdout));
     Ok(Box::new(TarFile { archive: Archive::Plain(PlainTar::to_file(destination, mtime)), written: Written::Stdout }))
@@ -125,7 +126,7 @@ impl Sink for TarFile {
                     file.reserve(tar.length(rootfs));
                 }
             }
-            // How long it will be is not known.
+            // The compressed length is not known in advance.
             #[cfg(feature = "cli")]
             Archive::Compressed(_) => {}
         }
@@ -168,7 +169,8 @@ impl Sink for TarFile {
             Archive::Compressed(tar) => tar.into_inner().map(Open::Compressed),
         };
         let open = open.map_err(|error| failed(&written, error))?;
-        // Whoever reads a stream must not take it for complete while another sink can still fail.
+        // The end of a stream is written last: its reader must not see a complete archive while another sink can still
+        // fail.
         let complete = match open.destination() {
             Destination::Staged(_) => Complete::Ended(open.end().map_err(|error| failed(&written, error))?, written),
             Destination::Straight(_) => Complete::Open(open, written),
@@ -177,7 +179,7 @@ impl Sink for TarFile {
     }
 }
 
-/// An archive that is all there, but for its name or its end.
+/// An archive that lacks only its name or its end.
 enum Complete {
     Ended(Destination, Written),
     Open(Open, Written),

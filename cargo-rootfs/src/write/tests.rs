@@ -13,10 +13,10 @@ use super::tar::TarFile;
 use super::*;
 use crate::rootfs::Origin;
 
-/// `getcap` shows it as `cap_net_raw=ep` (the kernel's struct vfs_cap_data, revision 2).
+/// The value for which `getcap` prints `cap_net_raw=ep` (the kernel's struct vfs_cap_data, revision 2).
 pub(crate) const CAP_NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// A rootfs by its entries; directories above them are made with mode 0755.
+/// A rootfs made entry by entry; missing parent directories get the mode 0755.
 #[derive(Clone)]
 pub(crate) struct Planned(pub(crate) Rootfs);
 
@@ -73,7 +73,7 @@ fn origin() -> Origin {
     Origin::Generated("for a test".to_owned())
 }
 
-/// Some of everything.
+/// One entry of each kind.
 pub(crate) fn some_of_everything() -> Planned {
     Planned::new()
         .dir("/tmp", 0o1777)
@@ -101,7 +101,7 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says that a test was not run; in CI that is a failure.
+/// Reports that a test was skipped; fails in CI.
 #[allow(clippy::print_stderr)]
 pub(crate) fn skip(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must not skip: {why}");
@@ -114,7 +114,7 @@ pub(crate) fn tar_bytes(planned: &Planned, epoch: i64) -> Vec<u8> {
     std::fs::read(path.join("x.tar")).unwrap()
 }
 
-/// The tar crate's view of an archive: path, type, mode, length or target.
+/// The tar crate's list of an archive: path, type, mode, length or target.
 fn listed(bytes: &[u8]) -> Vec<String> {
     let mut archive = ::tar::Archive::new(bytes);
     let entries = archive.entries().unwrap().map(|entry| {
@@ -151,7 +151,7 @@ fn tar_has_every_entry_in_order() {
             "usr/bin/app-1.0 1 0755 usr/bin/app",
         ]
     );
-    // 13 headers, a body of one block and one of two, and the end.
+    // 13 headers, contents of one block and of two, and the end.
     assert_eq!(bytes.len(), (13 + 1 + 2 + 2) * 512);
 }
 
@@ -176,7 +176,7 @@ fn epochs_before_1970_are_refused() {
     assert_eq!(TarFile::create(&path.join("x"), -1).err().unwrap().exit_code(), 2);
 }
 
-/// Names around the limits of the header's fields: 100 bytes, 155 and 100 with a slash between, and more.
+/// Names around the limits of the header's fields: 100 bytes, and 155 and 100 with a slash between.
 #[test]
 fn long_names_and_targets_are_kept() {
     let name = |length: usize| "n".repeat(length);
@@ -229,7 +229,7 @@ fn gnu_tar_agrees(planned: &Planned, bytes: &[u8]) {
     assert_on_disk(planned, path.as_std_path(), 0);
 }
 
-/// Compares a directory with the plan: every entry as it should be, and nothing else.
+/// Compares a directory with the plan: it has every entry and no other.
 pub(crate) fn assert_on_disk(planned: &Planned, root: &Path, epoch: i64) {
     let mut expected = Vec::new();
     for (path, entry) in planned.0.iter() {
@@ -254,7 +254,7 @@ pub(crate) fn assert_on_disk(planned: &Planned, root: &Path, epoch: i64) {
             }
         }
         if !matches!(entry.kind, Kind::Symlink(_) | Kind::Hardlink(_)) {
-            // Whoever is not root cannot make a file that is setuid root; GNU tar makes one that is theirs.
+            // Without root, a file cannot be made setuid root; GNU tar makes it setuid to the user.
             let compared = if is_root() { 0o7777 } else { 0o1777 };
             assert_eq!(format!("{:o}", metadata.mode() & compared), format!("{:o}", entry.mode & compared), "{path}");
         }
@@ -311,8 +311,8 @@ fn capabilities_are_pax_records() {
     assert_eq!(records, [("SCHILY.xattr.security.capability", CAP_NET_RAW.to_vec())]);
 }
 
-/// Nine GiB that take no room: only the headers are written, and GNU tar skips over the hole.
-/// A large body is written past the buffer, which then begins with the padding behind it.
+/// A sparse file of nine GiB: only the headers are written, and GNU tar skips over the hole. Large contents bypass the
+/// buffer, which then begins with their padding.
 #[test]
 fn extended_headers_after_a_large_file_begin_and_end_with_blocks() {
     let long = format!("/{}", "n".repeat(300));
@@ -355,7 +355,7 @@ fn sizes_over_8_gib_and_large_owners() {
 #[test]
 fn host_files_are_read_whole_below_and_above_the_thread() {
     let (_folder, path) = temp();
-    // Around the length of a block, and enough in all for the thread to be worth while.
+    // Lengths around the size of a block, and enough in total for the thread.
     for lengths in [vec![0, 1, 511, 512, 513], vec![1 << 18, (1 << 18) - 1, 0, (1 << 18) + 1, 17 << 20, 3]] {
         let mut planned = Planned::new();
         for (index, length) in lengths.iter().enumerate() {
@@ -364,7 +364,7 @@ fn host_files_are_read_whole_below_and_above_the_thread() {
             std::fs::write(&host, bytes).unwrap();
             planned = planned.host(&format!("/file-{index}"), 0o644, host.as_std_path());
         }
-        // One archive gets the files themselves, two get what a reader read.
+        // A single archive takes the files themselves, two take bytes from a reader.
         let bytes = tar_bytes(&planned, 0);
         gnu_tar_agrees(&planned, &bytes);
         let two = ["a.tar", "b.tar"].map(|name| path.join(name));
@@ -392,7 +392,7 @@ fn the_observer_hears_of_every_byte() {
     assert_eq!(count.0, 700 + 1000 + 6);
 }
 
-/// The names in a directory, which show that nothing was left behind.
+/// The names in a directory, to check that nothing was left behind.
 pub(crate) fn names_in(folder: &Utf8Path) -> Vec<String> {
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
@@ -430,7 +430,7 @@ fn a_file_that_changes_after_it_was_planned_fails_the_run() {
     }
 }
 
-/// A sink that does something while the files are read.
+/// A sink that runs a function while the files are read.
 struct During<F>(F);
 
 impl<F: FnMut(&[u8]) -> Result<()>> Sink for During<F> {
@@ -475,7 +475,7 @@ fn another_name_is_no_change_and_a_write_with_a_forged_time_is_one() {
         std::fs::write(&host, vec![1; 1000]).unwrap();
         let metadata = std::fs::metadata(&host).unwrap();
         let file = HostFile::new(host.clone().into(), &metadata);
-        // Of a coarse clock, both would be at the same time.
+        // With a coarse clock, both would have the same time.
         std::thread::sleep(std::time::Duration::from_millis(20));
         change();
         file.open()
@@ -603,7 +603,7 @@ fn a_full_file_system_leaves_the_earlier_output() {
         assert_eq!(std::fs::read(&output).unwrap(), b"earlier");
         assert_eq!(names_in(&mounted.path), ["x.tar"]);
     }
-    // The room is there again.
+    // The space is available again.
     write_one(&some_of_everything(), TarFile::create(&output, 0)).unwrap();
 
     let output = mounted.path.join("dir");

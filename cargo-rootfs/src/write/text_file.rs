@@ -1,4 +1,4 @@
-//! A text of this program's own as one file, beside what it is about.
+//! A generated text as a file beside the outputs that it describes.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use super::staged_file::StagedFile;
 use super::{Staged, Written};
 use crate::error::{Error, Result};
 
-/// A text file that appears under its name complete, or never.
+/// A text file that appears complete under its name, or never.
 pub(crate) struct TextFile {
     file: StagedFile,
     path: PathBuf,
 }
 
 impl TextFile {
-    /// Will be the regular file `path`. Missing directories above it are made.
+    /// A file that will get the name `path`. Missing parent directories are made.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         Ok(Self { file: StagedFile::create(path)?, path: path.to_owned() })
     }
 
-    /// Writes the whole of it.
+    /// Writes the complete text.
     pub(crate) fn staged(self, text: &str) -> Result<Box<dyn Staged>> {
         let mut file = self.file.file();
         file.write_all(text.as_bytes()).map_err(|error| Error::io("write", &self.path, error))?;

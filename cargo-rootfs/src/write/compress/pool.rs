@@ -1,6 +1,6 @@
-//! Threads that compress blocks, one set of them for all streams of a run.
+//! Threads that compress blocks, shared by all streams of a run.
 //!
-//! Blocks that wait for a thread are bounded in number, and so in bytes. No thread outlives the pool.
+//! The number of waiting blocks is limited, and so is the memory. No thread outlives the pool.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,18 +9,18 @@ use std::thread::JoinHandle;
 
 use super::{Codec, Compression};
 
-/// More threads than these do not help: one thread reads, digests and writes for all of them.
+/// The maximum number of threads: one thread reads, digests and writes for all of them, so more do not help.
 const MOST_THREADS: usize = 8;
 
-/// The pool of this process, while a stream uses it.
+/// The pool of this process, alive while a stream uses it.
 static SHARED: Mutex<Weak<Pool>> = Mutex::new(Weak::new());
 
-/// Threads, and the queue that they take blocks from.
+/// The threads, and the queue from which they take blocks.
 pub(super) struct Pool {
     /// None only while the pool is dropped.
     queue: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
-    /// Buffers of blocks that were compressed.
+    /// Buffers for reuse.
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
@@ -30,18 +30,18 @@ struct Job {
     done: SyncSender<io::Result<Vec<u8>>>,
 }
 
-/// The result of one block, which may not be there yet.
+/// The future result of one block.
 pub(super) struct Compressed(Receiver<io::Result<Vec<u8>>>);
 
 impl Compressed {
-    /// The compressed block, once it is there.
+    /// Waits for the compressed block.
     pub(super) fn wait(self) -> io::Result<Vec<u8>> {
         self.0.recv().map_err(|_| io::Error::other("a thread that compresses has stopped"))?
     }
 }
 
 impl Pool {
-    /// The pool that all streams use: a thread for each core.
+    /// The pool of all streams, with one thread for each core.
     pub(super) fn shared() -> io::Result<Arc<Self>> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = shared.upgrade() {
@@ -56,7 +56,7 @@ impl Pool {
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let (queue, jobs) = sync_channel::<Job>(count);
         let (jobs, spare) = (Arc::new(Mutex::new(jobs)), Arc::new(Mutex::new(Vec::new())));
-        // Made first, so that threads that did start end with it where another does not.
+        // Made first: if a later thread cannot be started, dropping it ends the earlier ones.
         let mut pool = Self { queue: Some(queue), threads: Vec::new(), spare };
         for _ in 0..count {
             let (jobs, spare) = (Arc::clone(&jobs), Arc::clone(&pool.spare));
@@ -66,7 +66,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Takes the bytes of `block`, which is then empty; waits for a free place in the queue.
+    /// Takes the bytes of `block`, which is empty afterwards. Waits while the queue is full.
     pub(super) fn compress(&self, block: &mut Vec<u8>, compression: Compression) -> io::Result<Compressed> {
         let empty = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let (done, compressed) = sync_channel(1);
@@ -81,13 +81,13 @@ impl Drop for Pool {
     fn drop(&mut self) {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
-            // Its panic was printed, and whoever waited for it has failed.
+            // A panic was already printed, and the waiting stream has failed.
             let _ = thread.join();
         }
     }
 }
 
-/// Compresses blocks until there are no more.
+/// Compresses blocks until the queue is closed.
 fn work(jobs: &Mutex<Receiver<Job>>, spare: &Mutex<Vec<Vec<u8>>>) {
     let mut codec: Option<(Compression, Codec)> = None;
     loop {
@@ -96,7 +96,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, spare: &Mutex<Vec<Vec<u8>>>) {
         let result = compressed(&mut codec, compression, &block);
         block.clear();
         spare.lock().unwrap_or_else(PoisonError::into_inner).push(block);
-        // Whoever asked for it may have failed meanwhile.
+        // The stream may have failed meanwhile, and no longer wait.
         let _ = done.send(result);
     }
 }
@@ -109,7 +109,7 @@ fn compressed(codec: &mut Option<(Compression, Codec)>, compression: Compression
     if let Some((_, codec)) = codec {
         codec.compress(block, &mut out)?;
     }
-    // It waits for its turn at the length that it has.
+    // The block may wait long, so its buffer is shrunk.
     out.shrink_to_fit();
     Ok(out)
 }

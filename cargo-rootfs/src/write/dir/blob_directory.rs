@@ -1,6 +1,6 @@
 //! A directory of named blobs: the layout of an image.
 //!
-//! It appears complete, and replaces what a rootfs of `--dir` would.
+//! It appears complete, and replaces the same directories as `--dir` does.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -20,13 +20,13 @@ use crate::write::layer::MTIME;
 pub(crate) struct BlobDirectory(Output);
 
 impl BlobDirectory {
-    /// A directory that will be at `path`.
+    /// A directory that will get the name `path`.
     ///
     /// # Errors
     ///
-    /// As those of [`Dir::create`](super::Dir::create).
+    /// Those of [`Dir::create`](super::Dir::create).
     pub(crate) fn create(path: &Utf8Path, replace: Replace) -> Result<Self> {
-        // The time is not SOURCE_DATE_EPOCH: blobs that stay the same are the same files.
+        // Not SOURCE_DATE_EPOCH: unchanged blobs keep identical files.
         Output::begin(path, MTIME as i64, replace).map(Self)
     }
 
@@ -36,13 +36,13 @@ impl BlobDirectory {
         self.make(name).and_then(|mut file| file.write_all(bytes).and_then(|()| settle(&file))).map_err(failed)
     }
 
-    /// Adds the `size` bytes of `file`: itself, where it has no name yet and this is its file system, or a copy.
+    /// Adds the `size` bytes of `file`: by a hard link if it has no name and is on this file system, or by a copy.
     pub(crate) fn adopt(&self, name: &str, size: u64, mut file: &File) -> Result<()> {
         let failed = |error| Error::io("write", self.0.written.join(name), error);
         let mut adopted = || -> io::Result<()> {
             let path = self.place(name)?;
             if file.metadata()?.nlink() == 0 {
-                // open(2) shows this way for O_TMPFILE.
+                // The way of open(2) to name an O_TMPFILE file.
                 let link = format!("/proc/self/fd/{}", file.as_raw_fd());
                 if rustix::fs::linkat(CWD, link, CWD, &path, AtFlags::SYMLINK_FOLLOW).is_ok() {
                     return settle(file);
@@ -62,13 +62,13 @@ impl BlobDirectory {
         File::create_new(self.place(name)?)
     }
 
-    /// The path of a file, whose directories are made.
+    /// The path of a file; makes its parent directories.
     fn place(&self, name: &str) -> io::Result<std::path::PathBuf> {
         let root = self.0.staging.path();
         let above = Path::new(name).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty());
         for directory in above.collect::<Vec<_>>().into_iter().rev().map(|above| root.join(above)) {
             match DirBuilder::new().mode(0o755).create(&directory) {
-                // The umask may have taken some of it.
+                // The umask may have removed bits of the mode.
                 Ok(()) => std::fs::set_permissions(&directory, Permissions::from_mode(0o755))?,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -77,7 +77,7 @@ impl BlobDirectory {
         Ok(root.join(name))
     }
 
-    /// Completes it, all but the name.
+    /// Completes the directory, except for its name.
     pub(crate) fn stage(self) -> Result<Box<dyn Staged>> {
         let marked = self.0.mark()?;
         let opened = std::fs::set_permissions(self.0.staging.path(), Permissions::from_mode(0o755));
@@ -86,7 +86,7 @@ impl BlobDirectory {
     }
 }
 
-/// Gives a file the mode and the modification time that all have.
+/// Sets the mode and the modification time that all files share.
 fn settle(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o644))?;
     let time = Timespec { tv_sec: MTIME as i64, tv_nsec: 0 };

@@ -1,6 +1,6 @@
-//! A rootfs in a directory that is open already and never gets a name: to be entered, and gone afterwards.
+//! Writes a rootfs into an open directory that never gets a name, because it is entered and then removed.
 //!
-//! Some of its regular files may be hollow: of their length, without their bytes.
+//! Some regular files may be hollow: of their length, but without their bytes.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -23,19 +23,19 @@ use crate::write::{self, Observer, Sink, Staged, Written};
 pub(crate) struct Hollow {
     /// Its length.
     pub(crate) size: u64,
-    /// Extended attributes that say where the bytes are.
+    /// Extended attributes with the place of the bytes.
     pub(crate) attributes: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Makes the entries of `rootfs` in the empty directory that is open as `folder`, with the modification time
-/// `epoch`; those in `hollow` without their bytes.
+/// Makes the entries of `rootfs` in the empty directory `folder`, with the modification time `epoch`; the files in
+/// `hollow` without their bytes.
 ///
-/// Attributes that only root can set are left out for other users, without a message: whoever enters the directory is
-/// root in it.
+/// Attributes that only root can set are left out for other users, without a message: inside, all files belong to root
+/// anyway.
 ///
 /// # Errors
 ///
-/// As those of [`stage`](write::stage).
+/// Those of [`stage`](write::stage).
 pub(crate) fn fill(
     rootfs: &Rootfs,
     folder: BorrowedFd<'_>,
@@ -49,7 +49,7 @@ pub(crate) fn fill(
     for path in hollow.keys() {
         let Some(entry) = rootfs.get_mut(path) else { continue };
         if let Kind::File(Body::Host(file)) = &entry.kind {
-            // It fails where the file has changed since it was planned.
+            // Opening fails if the file has changed since it was planned.
             file.open()?;
         }
         entry.kind = Kind::File(Body::Bytes(Arc::from([])));
@@ -57,7 +57,7 @@ pub(crate) fn fill(
     write::stage(&rootfs, vec![Box::new(Filling { tree, hollow })], observer, interrupted).map(drop)
 }
 
-/// The name of the nameless root directory in errors.
+/// The name of the root directory in errors.
 const ROOT: &str = "/";
 
 struct Filling {
@@ -84,7 +84,7 @@ impl Sink for Filling {
     }
 }
 
-/// It has no name to get.
+/// A staged directory that gets no name.
 struct Filled;
 
 impl Staged for Filled {
@@ -93,11 +93,11 @@ impl Staged for Filled {
     }
 }
 
-/// A directory that is removed when this is dropped. One that a killed run has left goes at the next.
+/// A directory that is removed when this value is dropped. The next run removes one of a killed run.
 pub(crate) struct Temporary(Staging);
 
 impl Temporary {
-    /// A new one in `folder`, which is made where it is missing.
+    /// Makes a directory in `folder`, which is made too if missing.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         NewFolders::create(folder)?.keep();
         let beside: PathBuf = folder.join("entered");
@@ -110,13 +110,13 @@ impl Temporary {
         self.0.path()
     }
 
-    /// It, open.
+    /// The open directory.
     pub(crate) fn folder(&self) -> BorrowedFd<'_> {
         self.0.folder()
     }
 }
 
-/// Removes the directory `name` of the open directory `parent`, with all that it holds.
+/// Removes the directory `name` of the open directory `parent`, with its contents.
 pub(crate) fn remove_in(parent: &OwnedFd, name: &CStr) -> std::io::Result<()> {
     Ok(remove::tree_in(parent.as_fd(), name)?)
 }
@@ -143,7 +143,7 @@ mod tests {
         let mut rootfs = Rootfs::default();
         rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin()));
         let path = |text: &str| RootfsPath::parse(text).unwrap();
-        // Its owner may not write to it, and yet it gets its length and attributes.
+        // The mode forbids its owner to write, but the file gets its length and attributes.
         rootfs.insert(path("/hollow"), Entry::new(file.clone(), 0o444, origin()));
         rootfs.insert(path("/name"), Entry::new(Kind::Hardlink(path("/hollow")), 0o444, origin()));
         rootfs.insert(path("/whole"), Entry::new(file, 0o755, origin()));
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(&value[..length], b"value");
         assert_eq!(std::fs::read(into.join("whole")).unwrap(), std::fs::read(&host).unwrap());
 
-        // What was planned is what must be referred to.
+        // A changed file must not be referenced.
         std::fs::write(&host, "another").unwrap();
         let again = folder.path().join("again");
         std::fs::create_dir(&again).unwrap();

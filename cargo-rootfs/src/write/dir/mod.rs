@@ -1,6 +1,6 @@
-//! The directory sink: a rootfs as a tree on disk, built beside its name and swapped in when it is complete.
+//! The directory sink: a rootfs as a tree on disk, built beside its final name and renamed when it is complete.
 //!
-//! An existing directory is removed only if `standing` permits it.
+//! `standing` decides whether an existing directory may be removed.
 
 #[cfg(feature = "cli")]
 mod blob_directory;
@@ -29,12 +29,12 @@ use staging::Staging;
 use standing::Standing;
 use tree::Tree;
 
-/// The directories that may be replaced by a new one.
+/// The directories that may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace {
-    /// One that is empty, or was made by an earlier run and got no other files since.
+    /// An empty one, or one of an earlier run without files from elsewhere.
     OwnOnly,
-    /// Any, with all that it holds.
+    /// Any, with all its contents.
     Force,
 }
 
@@ -44,12 +44,12 @@ pub struct Dir {
     output: Output,
 }
 
-/// The final path of the directory, and its path until then.
+/// The final path of the directory, and its temporary one.
 struct Output {
     staging: Staging,
-    /// As asked for.
+    /// As the user typed it.
     written: PathBuf,
-    /// The same, without symlinks where it exists.
+    /// The same, without symlinks if it exists.
     path: PathBuf,
     replace: Replace,
     epoch: i64,
@@ -57,17 +57,16 @@ struct Output {
 }
 
 impl Dir {
-    /// A directory that will be at `path`, in which everything has the modification time `epoch`
-    /// (seconds since 1970). Missing directories above it are made.
+    /// A directory that will get the name `path`, in which everything has the modification time `epoch` (seconds since
+    /// 1970). Missing parent directories are made.
     ///
-    /// Modes are exact whatever the umask. Root makes everything with the entries' owners and
-    /// capabilities; anybody else owns it all, and [`Observer::warn`] hears of capabilities and
-    /// set-ID bits that could not be set.
+    /// Modes are exact with any umask. Root sets the entries' owners and capabilities. Any other user owns all files,
+    /// and [`Observer::warn`] receives the capabilities and set-ID bits that could not be set.
     ///
     /// # Errors
     ///
-    /// It fails if the directory at `path` may not be replaced, is a mount point or holds one; if nothing can be made
-    /// beside it; or if `epoch` is negative.
+    /// The directory at `path` may not be replaced, is a mount point or contains one; the directory beside it is not
+    /// writable; `epoch` is negative.
     pub fn create(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Box<dyn Sink>> {
         let output = Output::begin(path, epoch, replace)?;
         let failed = |error: rustix::io::Errno| Error::io("create", &output.written, error.into());
@@ -77,7 +76,7 @@ impl Dir {
 }
 
 impl Output {
-    /// An empty directory beside `path`.
+    /// Makes an empty directory beside `path`.
     fn begin(path: &Utf8Path, epoch: i64, replace: Replace) -> Result<Self> {
         encode::mtime(epoch)?;
         let written = path.as_std_path().to_owned();
@@ -96,7 +95,7 @@ impl Output {
         Ok(Self { staging, written, path, replace, epoch, folders })
     }
 
-    /// Marks it as made by this tool, or says that its file system cannot.
+    /// Marks the directory as made by this tool; returns false if its file system has no such attributes.
     fn mark(&self) -> Result<bool> {
         standing::mark(self.staging.folder(), self.epoch)
             .map_err(|error| Error::io("mark", &self.written, error.into()))
@@ -114,7 +113,7 @@ impl Sink for Dir {
 
     fn finish(self: Box<Self>, observer: &mut dyn Observer) -> Result<Box<dyn Staged>> {
         let Self { tree, output } = *self;
-        // Before the tree gets its final modes: only who may write to a directory may mark it (xattr(7)).
+        // Before the tree gets its final modes: a mark needs write permission on the directory (xattr(7)).
         let marked = output.mark()?;
         let lost = tree.finish().map_err(|failed| failed.below(&output.written))?;
         lost.warnings(&output.written).into_iter().for_each(|warning| observer.warn(warning));
@@ -124,7 +123,7 @@ impl Sink for Dir {
 
 struct Complete {
     output: Output,
-    /// True if it carries the mark itself, and so needs none beside it.
+    /// True if the directory itself has the mark, and needs no file beside it.
     marked: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Takes away a tree with all that it holds: no link is followed, and no mount is entered.
+//! Removes a tree: follows no symlink and enters no mount.
 //!
-//! It does not ask whether it may: that is for `standing`.
+//! `standing` decides whether the tree may be removed.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 
-/// Removes the directory `path`. Another process may do the same.
+/// Removes the directory `path`. Another process may remove it at the same time.
 pub(in crate::write) fn tree(path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
     tree_in(CWD, &name)
@@ -26,11 +26,11 @@ fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
     if rustix::fs::fstat(folder)?.st_dev != device {
         return Err(Errno::XDEV);
     }
-    // A rootfs has directories that their owner may not write to.
+    // A rootfs has directories without write permission for their owner.
     rustix::fs::fchmod(folder, Mode::RWXU)?;
     for name in names(folder)? {
         match rustix::fs::unlinkat(folder, &name, AtFlags::empty()) {
-            // EISDIR is what Linux says of a directory, EPERM what POSIX has for it.
+            // For a directory, Linux returns EISDIR and POSIX specifies EPERM.
             Err(Errno::ISDIR | Errno::PERM) => {
                 let inner = match open_inside(folder, &name) {
                     Err(Errno::NOENT) => continue,
@@ -45,12 +45,12 @@ fn empty(folder: BorrowedFd<'_>, device: u64) -> Result<()> {
     Ok(())
 }
 
-/// Accepts that a path is already gone, whoever removed it.
+/// Accepts a missing path: another process may have removed it.
 fn gone(result: Result<()>) -> Result<()> {
     if result == Err(Errno::NOENT) { Ok(()) } else { result }
 }
 
-/// The names in a directory, without itself and its parent.
+/// The names in a directory, without `.` and `..`.
 pub(super) fn names(folder: BorrowedFd<'_>) -> Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
@@ -67,8 +67,8 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Opens a directory of the same mount. A bind mount of the same device is caught only by a kernel
-/// that has openat2(2), Linux 5.6; `standing` has looked for mounts before.
+/// Opens a directory of the same mount. Only openat2(2), from Linux 5.6 on, detects a bind mount of the same device;
+/// `standing` has checked for mounts before.
 fn open_inside(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
@@ -78,7 +78,7 @@ fn open_inside(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     };
     match inside() {
         Err(Errno::ACCESS) => {
-            // It may not even be listed by its owner.
+            // Its owner may have no read permission.
             let is_folder = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
                 .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
             if is_folder {

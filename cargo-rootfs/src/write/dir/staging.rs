@@ -1,6 +1,6 @@
-//! The hidden directory beside the output in which a tree is built, and the ways to give it its name.
+//! The hidden directory beside the output in which a tree is built, and the renames to its final name.
 //!
-//! It knows nothing of what is inside.
+//! It does not know the contents.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::remove;
 use crate::write::folders::holding;
 use crate::write::leftover;
 
-/// A locked directory of a random name. Dropping it removes it with all that it holds.
+/// A locked directory with a random name. Dropping it removes it with its contents.
 pub(super) struct Staging {
     path: PathBuf,
     folder: OwnedFd,
@@ -20,7 +20,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// A new one beside `path`, which names a directory that need not exist.
+    /// Makes one beside `path`, which need not exist.
     pub(super) fn beside(path: &Path) -> Result<Self> {
         leftover::remove(path);
         loop {
@@ -28,9 +28,9 @@ impl Staging {
                 .prefix(&leftover::prefix(path))
                 .make_in(holding(path), |name| Ok(rustix::fs::mkdir(name, Mode::RWXU)?))
                 .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::EXIST))?;
-            // It would be removed as a file.
+            // `tempfile` would remove it as a file.
             let path = made.into_temp_path().keep().map_err(|_| Errno::IO)?;
-            // The umask may have taken even the owner's rights.
+            // The umask may have removed the owner's permissions.
             match rustix::fs::chmod(&path, Mode::RWXU).and_then(|()| open(&path)) {
                 Ok(folder) if leftover::lock(&folder, &path) => return Ok(Self { path, folder, kept: false }),
                 // Another run has just removed it.
@@ -49,7 +49,7 @@ impl Staging {
         self.folder.as_fd()
     }
 
-    /// Renames it to `path`, where nothing is.
+    /// Renames it to the unused name `path`.
     pub(super) fn rename_new(self, path: &Path) -> Result<()> {
         match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
             Ok(()) => {
@@ -61,14 +61,14 @@ impl Staging {
         }
     }
 
-    /// Renames it to `path`, where at most an empty directory is, which rename(2) replaces.
+    /// Renames it to `path`, where rename(2) replaces an empty directory.
     pub(super) fn rename_over(self, path: &Path) -> Result<()> {
         rustix::fs::rename(&self.path, path)?;
         self.keep();
         Ok(())
     }
 
-    /// Renames it to `path`, and what is there to what is returned.
+    /// Exchanges it with the directory at `path`, and returns the new path of that.
     pub(super) fn exchange(self, path: &Path) -> Result<PathBuf> {
         match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE) {
             Ok(()) => Ok(self.keep()),
@@ -95,13 +95,13 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.kept {
-            // Whatever made the run fail is what the user is told.
+            // The error that ended the run is more important.
             let _ = remove::tree(&self.path);
         }
     }
 }
 
-/// Returns whether the kernel or the file system does not know renameat2(2) or its flags.
+/// Returns whether the kernel or the file system does not support renameat2(2) or its flags.
 fn is_unknown(error: Errno) -> bool {
     matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
 }

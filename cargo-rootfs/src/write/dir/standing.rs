@@ -1,7 +1,7 @@
 //! The state of the destination of a directory, and permission to replace it.
 //!
-//! A directory that this tool made carries a mark: an extended attribute of its own, or, where the file
-//! system has none, a hidden file beside it; never a file inside. Nothing is removed here.
+//! A directory of this tool has a mark: an extended attribute, or, if the file system has none, a hidden file beside
+//! the directory, never inside it. This module removes nothing.
 
 use std::ffi::CStr;
 use std::io::Write;
@@ -18,16 +18,15 @@ use crate::error::{Error, Result};
 use crate::write::folders::holding;
 use crate::write::staged_file::StagedFile;
 
-/// Its value is a [`Mark`].
+/// The attribute; its value is a [`Mark`].
 const MARK: &str = "user.cargo-rootfs";
 
-/// Directories whose files are of no lasting value (hier(7)); and a chroot without devices turns `>/dev/null` into a
-/// file.
+/// Directories with temporary files only (hier(7)). A chroot without devices also turns `>/dev/null` into a file.
 const VOLATILE: &[&[u8]] = &[b"dev", b"proc", b"run", b"sys", b"tmp", b"var/tmp"];
 
-/// The mark of a directory that this tool made: no file in it is younger, or has another modification time.
+/// The mark of a directory that this tool made: all its files have this modification time, and none is younger.
 struct Mark {
-    /// The modification time that everything inside got.
+    /// The modification time of everything inside.
     epoch: i64,
     /// The time of its completion, since 1970.
     made: Duration,
@@ -49,8 +48,8 @@ impl Mark {
         Some(Self { epoch: epoch.parse().ok()?, made })
     }
 
-    /// Returns whether the file was there, unchanged, when the directory was complete. A copy that keeps its
-    /// modification time (`cp -a`) is recognised by its birth time, if the file system records it.
+    /// Returns whether the file existed unchanged when the directory was completed. The birth time, if recorded,
+    /// reveals a copy that keeps its modification time (`cp -a`).
     fn covers(&self, file: &Statx) -> bool {
         let since_1970 = Duration::from_secs(u64::try_from(file.stx_btime.tv_sec).unwrap_or_default())
             + Duration::from_nanos(file.stx_btime.tv_nsec.into());
@@ -65,12 +64,12 @@ pub(super) enum Standing {
     Absent,
     /// A directory without entries.
     Empty,
-    /// A directory to be removed with what it holds.
+    /// A directory to be removed with its contents.
     Full,
 }
 
 impl Standing {
-    /// Looks at `path`. Fails where something is there that must stay.
+    /// Inspects `path`. Fails if the existing object must stay.
     pub(super) fn at(path: &Path, replace: Replace) -> Result<Self> {
         let shown = path.display();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -110,8 +109,8 @@ impl Standing {
     }
 }
 
-/// A walk through a directory that is to go: for mounts, which must never be emptied with it, and for
-/// files that somebody else has put there.
+/// A walk through a directory to be removed. It looks for mounts, whose contents must never be removed, and for files
+/// from elsewhere.
 struct Survey<'a> {
     root: &'a Path,
     mark: Option<Mark>,
@@ -143,7 +142,7 @@ impl Survey<'_> {
                     Err(_) if self.replace == Replace::Force => {}
                     Err(error) => return Err(failed(&path, error)),
                 },
-                // Empty files are what container engines leave where they mounted something.
+                // Container engines leave empty files as mount points.
                 FileType::RegularFile | FileType::Symlink
                     if stat.stx_size > 0 && !is_volatile(&inner) && !self.is_own(&stat) =>
                 {
@@ -174,17 +173,18 @@ fn open(parent: BorrowedFd<'_>, name: &CStr) -> SysResult<OwnedFd> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Marks `folder` as made by this tool, or says that its file system cannot.
+/// Marks `folder` as made by this tool; returns false if its file system has no such attributes.
 pub(super) fn mark(folder: BorrowedFd<'_>, epoch: i64) -> SysResult<bool> {
     match rustix::fs::fsetxattr(folder, MARK, Mark::now(epoch).to_text().as_bytes(), XattrFlags::empty()) {
         Ok(()) => Ok(true),
-        // tmpfs has them from Linux 6.6; a full or old file system may have no room for them.
+        // tmpfs has them from Linux 6.6; a full or old file system may have no space for them.
         Err(Errno::OPNOTSUPP | Errno::PERM | Errno::NOSPC | Errno::NOSYS) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Writes the mark of `folder`, which will be at `path`, into a file beside it. What stands there now stays marked.
+/// Writes the mark of `folder`, which will get the name `path`, into a file beside it. The mark of the present
+/// directory stays valid.
 pub(super) fn mark_beside(path: &Path, folder: BorrowedFd<'_>, epoch: i64) -> Result<()> {
     let beside = beside(path);
     let identity = identity(folder).map_err(|error| Error::io("mark", path, error.into()))?;
@@ -197,7 +197,7 @@ pub(super) fn mark_beside(path: &Path, folder: BorrowedFd<'_>, epoch: i64) -> Re
     file.persist()
 }
 
-/// The mark of `folder` where this tool made it.
+/// The mark of `folder`, if this tool made it.
 fn mark_of(folder: &OwnedFd, path: &Path) -> Option<Mark> {
     let mut value = [0; 64];
     if let Ok(length) = rustix::fs::fgetxattr(folder, MARK, &mut value[..]) {
@@ -208,7 +208,7 @@ fn mark_of(folder: &OwnedFd, path: &Path) -> Option<Mark> {
     marks.lines().find_map(|line| line.strip_prefix(&identity)?.strip_prefix(' ').and_then(Mark::parse))
 }
 
-/// Device, inode and time of birth: no later directory has the same.
+/// Device, inode and birth time, which no later directory shares.
 fn identity(folder: BorrowedFd<'_>) -> SysResult<String> {
     let mask = StatxFlags::INO | StatxFlags::BTIME;
     let stat = rustix::fs::statx(folder, c"", AtFlags::EMPTY_PATH, mask)?;

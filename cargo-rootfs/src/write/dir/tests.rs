@@ -69,9 +69,9 @@ fn files_put_into_an_earlier_output_stay() {
             File::options().append(true).open(out.join("usr/bin/app")).unwrap().write_all(b"!").unwrap()
         }),
         ("srv/link", |out| symlink("own", out.join("srv/link")).unwrap()),
-        // As `cp -a` from another output does.
+        // `cp -a` from another output has this effect.
         ("srv/old", |out| {
-            // The kernel's clock for files has the steps of its timer.
+            // The kernel's clock for files has the resolution of its timer.
             std::thread::sleep(std::time::Duration::from_millis(30));
             std::fs::write(out.join("srv/old"), "own").unwrap();
             let file = File::options().write(true).open(out.join("srv/old")).unwrap();
@@ -161,14 +161,14 @@ fn a_mount_in_the_earlier_output_is_never_emptied() {
     for replace in [Replace::OwnOnly, Replace::Force] {
         let error = write_dir(&planned, &path.join("out"), replace).unwrap_err();
         assert!(error.message().ends_with("is mounted in it"), "{error}");
-        // Even if that had been overlooked.
+        // A second protection, in case the check missed it.
         assert_eq!(remove::tree(path.join("out").as_std_path()), Err(rustix::io::Errno::XDEV));
         assert_eq!(std::fs::read(outside.join("file")).unwrap(), b"kept");
     }
     assert!(Command::new("umount").arg(path.join("out/dev")).status().unwrap().success());
 }
 
-/// No user attributes: as on an old tmpfs, NFS or FAT.
+/// The file system has no user attributes, like an old tmpfs, NFS or FAT.
 #[test]
 fn without_attributes_the_mark_is_a_file_beside() {
     let (_folder, path) = temp();
@@ -182,7 +182,7 @@ fn without_attributes_the_mark_is_a_file_beside() {
         standing::mark_beside(out.as_std_path(), std::os::fd::AsFd::as_fd(&folder), 0).unwrap();
         assert_eq!(names_in(&path), [".out.cargo-rootfs", "out"]);
     }
-    // It is for that directory alone, and not for its name.
+    // The mark belongs to the directory, not to its name.
     std::fs::rename(&out, path.join("other")).unwrap();
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("file"), "kept").unwrap();
@@ -237,7 +237,7 @@ fn what_was_left_a_moment_ago_goes_with_files_of_its_kind() {
     drop(running);
 }
 
-/// Each may find the other's in the moment before it is locked.
+/// Each may find the other's directory in the moment before it is locked.
 #[test]
 fn runs_that_begin_at_once_do_not_take_each_others_for_leftovers() {
     let (_folder, path) = temp();
@@ -269,7 +269,7 @@ fn a_tar_and_a_folder_from_one_reading_are_equal() {
     assert_eq!(written, [Written::Tar(path.join("x.tar").into()), Written::Dir(path.join("out").into())]);
     let compared = Command::new("tar").args(["-df", "x.tar", "-C", "out"]).current_dir(&path).output().unwrap();
     let said = String::from_utf8_lossy(&compared.stderr).into_owned() + &String::from_utf8_lossy(&compared.stdout);
-    // As root it is equal in everything; as anybody else the owner differs, and with it the setuid bit.
+    // As root all attributes are equal; for another user, the owner and the setuid bit differ.
     let is_owners = |line: &&str| line.contains("id differs") || *line == "usr/bin/app: Mode differs";
     let differences = said.lines().filter(|line| is_root() || !is_owners(line)).collect::<Vec<_>>();
     assert!(differences.is_empty(), "{differences:?}");
@@ -298,7 +298,7 @@ fn root_keeps_owners_and_capabilities() {
     assert_eq!(value[..length], CAP_NET_RAW);
 }
 
-/// The result for an ordinary user with an umask that takes all rights: this test again, as another process.
+/// The result for an ordinary user with a umask that removes all permissions: this test again, as another process.
 #[test]
 fn an_ordinary_user_writes_and_replaces_unwritable_folders() {
     const AGAIN: &str = "CARGO_ROOTFS_TEST_AS_USER";
@@ -339,7 +339,7 @@ fn an_ordinary_user_writes_and_replaces_unwritable_folders() {
     let (_folder, path) = temp();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
     write_dir(&some_of_everything(), &path.join("roots"), Replace::OwnOnly).unwrap();
-    // Where the tests are may be closed to others.
+    // Other users may not enter the directory of the test program.
     let program = path.join("tests");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let name = "an_ordinary_user_writes_and_replaces_unwritable_folders";

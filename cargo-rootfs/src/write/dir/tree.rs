@@ -1,6 +1,6 @@
-//! Makes the entries of a rootfs below an open directory, with openat(2) and no symlink followed.
+//! Makes the entries of a rootfs below an open directory, with openat(2) and without following symlinks.
 //!
-//! The directory is private until it is complete: where it is, and what it replaces, is not known here.
+//! The directory is private until it is complete. Its path, and the directory that it replaces, are not known here.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,17 +19,17 @@ use crate::rootfs::{Entry, Kind};
 
 const CAPABILITY: &str = "security.capability";
 
-/// A tree that grows in the order of a rootfs.
+/// A tree that is written in the order of a rootfs.
 pub(super) struct Tree {
     root: OwnedFd,
     times: Timestamps,
-    /// Only root may give files away and set capabilities.
+    /// Only root may change owners and set capabilities.
     is_root: bool,
-    /// The directory used last; most entries follow others of their directory.
+    /// The last used directory; most entries follow others of the same directory.
     parent: Option<(RootfsPath, OwnedFd)>,
-    /// The regular file begun last, while some of it is missing.
+    /// The current regular file, while bytes of it are missing.
     file: Option<Growing>,
-    /// Directories get their modes at the end, when nothing more is put into them. The root is the first.
+    /// Directories get their modes at the end, after their entries. The root is the first.
     folders: Vec<(RootfsPath, Attributes)>,
     lost: Lost,
 }
@@ -59,17 +59,17 @@ impl From<&Entry> for Attributes {
     }
 }
 
-/// The entry that failed, and its error.
+/// The failed entry, and its error.
 pub(super) struct Failed(RootfsPath, std::io::Error);
 
 impl Failed {
-    /// As an error that names the file on the host.
+    /// An error that names the file on the host.
     pub(super) fn below(self, root: &Path) -> Error {
         Error::io("write", self.0.below(root), self.1)
     }
 }
 
-/// The attributes that only root can set, by the files that did not get them.
+/// Files without the attributes that only root can set.
 #[derive(Default)]
 pub(super) struct Lost {
     capabilities: Vec<RootfsPath>,
@@ -91,7 +91,8 @@ impl Lost {
 }
 
 impl Tree {
-    /// Begins below `root`, an empty directory with mode 0700; it becomes 0755 where the rootfs has no entry for it.
+    /// Starts below `root`, an empty directory with mode 0700. The mode becomes 0755 if the rootfs has no entry for its
+    /// root.
     pub(super) fn new(root: BorrowedFd<'_>, epoch: i64) -> SysResult<Self> {
         let time = Timespec { tv_sec: epoch, tv_nsec: 0 };
         Ok(Self {
@@ -128,7 +129,7 @@ impl Tree {
         match &entry.kind {
             Kind::Dir => {
                 rustix::fs::mkdirat(parent, name, Mode::RWXU)?;
-                // The umask may have taken even the owner's rights.
+                // The umask may have removed the owner's permissions.
                 rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
                 self.folders.push((path.clone(), attributes));
             }
@@ -159,7 +160,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes a regular file that has a length and no bytes, with these extended attributes.
+    /// Makes a regular file with a length but no bytes, and with these extended attributes.
     #[cfg(feature = "cli")]
     pub(super) fn hollow(&mut self, path: &RootfsPath, entry: &Entry, hollow: &Hollow) -> Result<(), Failed> {
         let mut make = || {
@@ -186,7 +187,7 @@ impl Tree {
         self.complete(growing).map_err(|error| Failed(path, error.into()))
     }
 
-    /// Sets last the attributes that a write would undo: chown(2) clears setuid bits and capabilities.
+    /// Sets last the attributes that a write would clear: chown(2) clears setuid bits and capabilities.
     fn complete(&mut self, growing: Growing) -> SysResult<()> {
         let Growing { path, file, attributes, capability, .. } = growing;
         if self.is_root {
@@ -207,7 +208,7 @@ impl Tree {
         rustix::fs::futimens(&file, &self.times)
     }
 
-    /// Gives the directories their modes and times, the deepest first.
+    /// Sets the modes and times of the directories, the deepest first.
     pub(super) fn finish(mut self) -> Result<Lost, Failed> {
         for (path, attributes) in std::mem::take(&mut self.folders).into_iter().rev() {
             self.settle(&path, attributes).map_err(|error| Failed(path, error.into()))?;
@@ -232,7 +233,7 @@ impl Tree {
         Ok(self.parent.insert((path, opened)).1.as_fd())
     }
 
-    /// Opens a directory of the tree, one component after the other, so that no symlink leads out of it.
+    /// Opens a directory of the tree component by component, so that no symlink leads out of it.
     fn open(&self, path: &RootfsPath) -> SysResult<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut folder = rustix::fs::openat(&self.root, c".", flags, Mode::empty())?;
@@ -248,8 +249,8 @@ fn create(parent: BorrowedFd<'_>, name: &[u8]) -> SysResult<File> {
     Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?))
 }
 
-/// Leaves to the caller what belongs to an account that its user namespace does not map (user_namespaces(7)): there, root
-/// can no more give a file away than other users can.
+/// Accepts that an owner cannot be set if the user namespace does not map it (user_namespaces(7)): there, root has no
+/// more rights than other users.
 fn as_far_as_mapped(changed: SysResult<()>) -> SysResult<()> {
     match changed {
         Err(Errno::INVAL) => Ok(()),
@@ -257,8 +258,8 @@ fn as_far_as_mapped(changed: SysResult<()>) -> SysResult<()> {
     }
 }
 
-/// The mode for `file`: a set-ID bit only where the file belongs to whom it was meant for. One that is
-/// setuid to whoever packs it would let everybody act as them.
+/// The mode for `file`: set-ID bits only if the file has its planned owner. A file that is setuid to the packing user
+/// would let everyone act as that user.
 fn without_set_ids(file: &File, attributes: Attributes) -> SysResult<Mode> {
     let stat = rustix::fs::fstat(file)?;
     let mut mode = attributes.mode;
