@@ -1,4 +1,4 @@
-//! Closures of everything in an image that runs, resolved inside of it, down to symbol versions.
+//! Resolves the closures of all programs in an image inside it, including symbol versions.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use crate::resolve::{Closure, FileId, Files, Find, Missing, Priority, Resolver, 
 use crate::script;
 use crate::target::Machine;
 
-/// Bytes that an os-release(5) may have.
+/// The maximum size of an os-release(5) file.
 const OS_RELEASE: usize = 64 << 10;
 
-/// Libraries without a program that are looked at: an image of a whole distribution has many modules.
+/// The maximum number of checked libraries without a program: an image of a whole distribution has many modules.
 const MAX_LIBRARIES: usize = 20_000;
 
-/// Objects that are named of all that need a library, and scripts of all that need an interpreter.
+/// The number of named objects that need a missing library, and of named scripts that need a missing interpreter.
 const USERS: usize = 8;
 
 pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
@@ -47,7 +47,8 @@ pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
     let unversioned = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unversioned));
     verified.warnings.extend(unversioned.map(unversioned_warning));
 
-    // A library alone may rely on search paths of the programs that open it, so what it lacks is a warning.
+    // A library without a program may rely on the search paths of the programs that open it, so a missing need of it is
+    // only a warning.
     let mut alone = Run { mapped: run.mapped, closures: Vec::new(), verdicts: Vec::new() };
     for (path, file) in candidates.libraries.iter().take(MAX_LIBRARIES) {
         if alone.mapped.contains(file) {
@@ -69,7 +70,7 @@ pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
     verified.errors.extend(scripts(view, &candidates.scripts));
 }
 
-/// One error a reason, with the scripts that would not start.
+/// One error for each reason, with the scripts that would not start.
 fn scripts(view: &mut View<'_>, scripts: &[RootfsPath]) -> Vec<Error> {
     let mut reasons: BTreeMap<String, Vec<&RootfsPath>> = BTreeMap::new();
     for path in scripts {
@@ -100,13 +101,13 @@ impl Run {
         self.mapped.extend(closure.objects.iter().map(|object| object.file));
         self.mapped.extend(closure.interpreter.iter().filter_map(|(_, found)| found.as_ref()).map(|(_, file)| *file));
         self.verdicts.push(versions.check(view, &closure));
-        // Thousands of programs: what is found is not needed any more.
+        // There may be thousands of programs, so only closures with missing objects are kept.
         if !closure.missing.is_empty() {
             self.closures.push(closure);
         }
     }
 
-    /// One error a library and machine.
+    /// One error for each missing library and machine.
     fn missing(&self) -> Vec<Error> {
         let mut of_machines: Vec<(Option<Machine>, Vec<&Missing>)> = Vec::new();
         for closure in &self.closures {
@@ -133,7 +134,7 @@ impl Run {
     }
 }
 
-/// Each once.
+/// Removes duplicates.
 fn distinct<'t, T: Eq + std::hash::Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
     let mut seen = FxHashSet::default();
     all.filter(move |one| seen.insert(*one))
@@ -144,8 +145,7 @@ fn os_release(view: &View<'_>) -> Vec<u8> {
     paths.filter_map(|path| view.tree.read(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 
-/// Fails, with the reason, where the program that runs a script is not in the image, or is not executable. What is no
-/// script passes.
+/// Fails with a reason if the interpreter of a script is missing or not executable. A file that is no script passes.
 pub(super) fn runs(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String> {
     let head = view.tree.content(path).and_then(|(_, _, content)| content.part(0, script::HEAD).ok());
     let Some(first) = script::read(&head.unwrap_or_default()) else { return Ok(()) };
@@ -168,7 +168,7 @@ pub(super) fn runs(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String>
     if found { Ok(()) } else { Err(format!("env does not find `{name}` in PATH")) }
 }
 
-/// Fails, with the reason, where `path` leads to nothing that may be executed.
+/// Fails with a reason if `path` does not lead to an executable.
 pub(super) fn is_program(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String> {
     match view.find(path) {
         Find::File { realpath, .. } => match view.tree.get(&realpath).is_some_and(|node| node.is_executable()) {

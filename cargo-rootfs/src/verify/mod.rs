@@ -1,6 +1,6 @@
-//! Proves an image that is there, whoever made it: closures, symbol versions, settings, and the rules of strict loaders.
+//! Proves an existing image, from any tool: closures, symbol versions, settings, and the rules of strict loaders.
 //!
-//! Digests were verified when it was read ([`crate::inspect`]). Nothing in it is executed.
+//! [`crate::inspect`] has verified the digests. Nothing of the image is executed.
 
 mod closures;
 mod rules;
@@ -11,22 +11,22 @@ mod tests;
 use crate::error::{Error, Warning};
 use crate::inspect::{Inspected, View};
 
-/// Everything that was found wrong with one image.
+/// All findings about one image.
 #[derive(Debug, Default)]
 pub(crate) struct Verified {
-    /// It would not load, or a program of it would not start.
+    /// Faults by which it would not load, or a program would not start.
     pub(crate) errors: Vec<Error>,
-    /// It may not do what it was made for.
+    /// Faults by which it may not do its job.
     pub(crate) warnings: Vec<Warning>,
-    /// Reasons why AWS Lambda refuses it, the strictest loader that is known.
+    /// Reasons why AWS Lambda, the strictest known loader, would refuse it.
     pub(crate) lambda: Vec<String>,
-    /// Programs and scripts whose closures were resolved.
+    /// The number of programs and scripts with a resolved closure.
     pub(crate) programs: usize,
-    /// Libraries that no program of the image maps, likewise.
+    /// The number of resolved libraries that no program of the image maps.
     pub(crate) libraries: usize,
 }
 
-/// Verifies `image`, of which there are `platforms` in its output.
+/// Verifies `image`; its output has images of this number of `platforms`.
 pub(crate) fn verify(image: &Inspected, platforms: usize) -> Verified {
     let mut verified = Verified::default();
     rules::check(image, platforms, &mut verified);

@@ -1,10 +1,10 @@
-//! Rules of loaders: what single ones refuse, so that an image that passes loads everywhere.
+//! Rules of single image loaders: an image that passes loads everywhere.
 
 use super::Verified;
 use crate::error::{Error, Warning};
 use crate::inspect::{Coding, Inspected, Met, Oddity};
 
-/// The most layers that Docker's classic store takes (layer/layer_store.go).
+/// The maximum number of layers in Docker's classic store (layer/layer_store.go).
 const MAX_LAYERS: usize = 125;
 
 pub(super) fn check(image: &Inspected, platforms: usize, verified: &mut Verified) {
@@ -19,7 +19,7 @@ pub(super) fn check(image: &Inspected, platforms: usize, verified: &mut Verified
         match weight {
             Weight::Error => verified.errors.push(Error::failed(format!("{names}{place} {says}"))),
             Weight::Warning => verified.warnings.push(Warning::new(format!("{names}{place} {says}"))),
-            // Of a plain archive, no loader is strict.
+            // No strict loader reads a plain archive.
             Weight::Lambda if image.platform.is_some() => verified.lambda.push(format!("{names}{place} {says}")),
             Weight::Lambda => {}
         }
@@ -57,7 +57,7 @@ fn layers(image: &Inspected, verified: &mut Verified) {
     }
 }
 
-/// AWS's documentation of images for functions, and what it refuses in the field.
+/// AWS's documentation of images for functions, and its refusals in practice.
 fn lambda(image: &Inspected, platforms: usize, verified: &mut Verified) {
     if platforms > 1 {
         verified.lambda.push(format!("it is an index of {platforms} platforms"));

@@ -1,4 +1,4 @@
-//! Settings of an image: its program, user and working directory are there, and the program is for its platform.
+//! Checks the settings of an image: its program, user and working directory exist, and the program is for its platform.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::inspect::{Found, Inspected, NodeKind, View};
 use crate::path::{DEFAULT_PATH, RootfsPath};
 use crate::resolve::{FileId, Files};
 
-/// The longest passwd or group that is read.
+/// The maximum size of a passwd or group file.
 const ACCOUNTS: usize = 1 << 20;
 
 pub(super) fn check(image: &Inspected, view: &mut View<'_>, verified: &mut Verified) {
@@ -59,7 +59,7 @@ fn program(config: &Value, workdir: &str, view: &mut View<'_>) -> Result<Option<
     found.map(Some).ok_or_else(|| failed(format!("`{word}` is in no directory of its PATH")))
 }
 
-/// Fails where the program is an ELF file for another architecture than the image says.
+/// Fails if the program is an ELF file for another architecture than the image's.
 fn is_for_platform(image: &Inspected, view: &mut View<'_>, path: &RootfsPath) -> Result<(), Error> {
     let Some((_, _, content)) = view.tree.content(path) else { return Ok(()) };
     let Ok(object) = view.object(FileId::new(content.number)) else { return Ok(()) };
@@ -72,7 +72,7 @@ fn is_for_platform(image: &Inspected, view: &mut View<'_>, path: &RootfsPath) ->
     }
 }
 
-/// Fails where `USER[:GROUP]` has a name that the image does not know; numbers need no entry.
+/// Fails if `USER[:GROUP]` has a name without an account in the image; numbers need no account.
 fn accounts(user: &str, view: &View<'_>) -> Result<(), Error> {
     let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
     for (name, file, what) in [(Some(user), "/etc/passwd", "user"), (group, "/etc/group", "group")] {

@@ -1,4 +1,4 @@
-//! Images with one thing wrong each; the tree of this machine's own programs is the end-to-end tests'.
+//! Images with one fault each; end-to-end tests verify the host's own programs.
 
 use serde_json::json;
 
