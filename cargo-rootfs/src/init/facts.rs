@@ -1,4 +1,4 @@
-//! The facts of a project that its starting files depend on.
+//! Facts of a project on which its starting files depend.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,31 +13,31 @@ use crate::error::{Error, Result};
 pub(super) struct Facts {
     /// The manifest that gets the table.
     pub(super) manifest: Utf8PathBuf,
-    /// True if that manifest is of a package, not of a workspace alone.
+    /// True if that manifest has a package, and not only a workspace.
     pub(super) is_package: bool,
-    /// True if the manifest has the table already.
+    /// True if the manifest already has the table.
     pub(super) has_table: bool,
     pub(super) workspace_root: Utf8PathBuf,
-    /// The root of the checkout: pipelines belong there.
+    /// The root of the checkout, which contains the pipelines.
     pub(super) repository: Utf8PathBuf,
     /// The packages with executables, by name.
     pub(super) packages: Vec<String>,
     /// The executables of all of them.
     pub(super) binaries: Vec<String>,
-    /// Targets of cargo's configuration, if they are of Linux.
+    /// The Linux targets in cargo's configuration.
     pub(super) targets: Vec<String>,
-    /// Programs that the sources start, each with the file that does.
+    /// Programs that the sources start, each with the first source file that does so.
     pub(super) starts: Vec<(String, Utf8PathBuf)>,
     /// Crates of the lock that link with a native library.
     pub(super) native: Vec<String>,
-    /// The crate of the lock that speaks TLS, if any.
+    /// The crate of the lock that uses TLS, if any.
     pub(super) tls: Option<String>,
 }
 
-/// Crates that speak TLS, or do so by the system's library: their programs look for certificates.
+/// Crates that use TLS with the system's certificates or library.
 const TLS: [&str; 4] = ["rustls-native-certs", "rustls-platform-verifier", "openssl-sys", "native-tls"];
 
-/// Starts of names of crates that link nothing on Linux.
+/// Prefixes of crates that link with nothing on Linux.
 const FOREIGN: [&str; 13] = [
     "dirs-",
     "windows",
@@ -59,11 +59,11 @@ fn is_native(name: &str) -> bool {
     name.ends_with("-sys") && !FOREIGN.iter().any(|start| name.starts_with(start))
 }
 
-/// Programs that no image wants: Rust's own, which are for developers, and those of other systems.
+/// Programs that belong in no image: Rust's developer tools, and programs of other systems.
 const NOT_MEANT: [&str; 9] =
     ["cargo", "rustc", "rustup", "cmd", "cygpath", "powershell", "open", "osascript", "explorer.exe"];
 
-/// Files of sources that are read at most.
+/// The maximum number of source files that are read.
 const MOST: usize = 2000;
 
 impl Facts {
@@ -92,7 +92,7 @@ impl Facts {
                 (name, shown)
             }));
         }
-        // clap's Command has the program's own name.
+        // clap's `Command::new` takes the program's own name.
         let is_own = |name: &String| {
             of_binaries
                 .iter()
@@ -133,7 +133,7 @@ fn locked(path: &Utf8Path) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Programs that the sources below `folder` start, each with the first file that does.
+/// Programs that the sources below `folder` start, each with the first source file that does so.
 fn started(folder: &Utf8Path) -> Vec<(String, Utf8PathBuf)> {
     let (mut found, mut left, mut read) = (Vec::new(), vec![folder.to_owned()], 0);
     while let Some(folder) = left.pop() {
@@ -153,10 +153,10 @@ fn started(folder: &Utf8Path) -> Vec<(String, Utf8PathBuf)> {
     found
 }
 
-/// The names in `Command::new("NAME")` and `cmd!("NAME"` of a source file, its comments and tests aside.
+/// The names in `Command::new("NAME")` and `cmd!("NAME"` of a source file, without its comments and tests.
 fn programs(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    // clap and others have commands too.
+    // Other crates, such as clap, have a `Command` too.
     if !["process", "duct", "xshell"].iter().any(|word| text.contains(word)) {
         return Vec::new();
     }
@@ -167,7 +167,7 @@ fn programs(text: &str) -> Vec<String> {
     let is_name = |name: &&str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+/".contains(&byte))
     };
-    // A path of the project is no tool.
+    // A path in the project is not a tool.
     names
         .filter(is_name)
         .filter(|name| !NOT_MEANT.contains(name) && (!name.contains('/') || name.starts_with('/')))

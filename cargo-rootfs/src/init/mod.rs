@@ -19,8 +19,8 @@ use crate::write::StagedFile;
 
 use facts::Facts;
 
-/// Writes the table and the pipeline of `forge`, and returns the paths of the files. Existing files stay, unless `force`
-/// is set: then the pipeline is replaced. A table that exists always stays.
+/// Writes the table and the pipeline of `forge`, and returns the paths of the files. Existing files stay; with `force`,
+/// the pipeline is replaced. An existing table always stays.
 pub(crate) fn init(
     build: &BuildArgs,
     forge: Option<Forge>,
@@ -56,7 +56,7 @@ pub(crate) fn init(
         events
             .warning(&Warning::new("there is no Cargo.lock").help("make one, and commit it: cargo generate-lockfile"));
     }
-    // All are complete before the first has its name.
+    // All files are complete before the first gets its name.
     let staged = files.iter().map(|(path, text)| {
         let mut file = StagedFile::create(path.as_std_path())?;
         file.write_all(text.as_bytes()).map_err(|error| Error::io("write", path, error))?;

@@ -1,13 +1,13 @@
-//! Pipelines of forges: `templates/pipelines/`, with the project's words in the places of `@word@`.
+//! Pipelines of forges: `templates/pipelines/`, with `@word@` replaced by the project's values.
 
 use super::facts::Facts;
 use crate::options::Forge;
 use crate::wording::shell_word;
 
-/// Stands for the repository of cargo rootfs while it has no public one.
+/// A placeholder for the repository of cargo rootfs, as long as it has no public one.
 pub(super) const UNKNOWN_REPOSITORY: &str = "https://github.com/OWNER/cargo-rootfs";
 
-/// Targets of a pipeline, if cargo's configuration names none.
+/// The targets of a pipeline if cargo's configuration names none.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// The files of a forge's pipelines: their paths in a repository, and their templates.
@@ -21,8 +21,7 @@ fn templates(forge: Forge) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// The repository of cargo rootfs itself: the one that its package names, or else the source of this program in the
-/// records of `cargo install --git`.
+/// The repository of cargo rootfs itself: from its package, or else from the records of `cargo install --git`.
 pub(super) fn repository() -> Option<String> {
     let named = Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty());
     named.map(str::to_owned).or_else(|| {

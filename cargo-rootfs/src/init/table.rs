@@ -3,7 +3,7 @@
 use super::facts::Facts;
 use crate::wording::toml_string;
 
-/// Tools that a comment names, before the rest are left out.
+/// The number of tools that a comment names.
 const NAMED: usize = 8;
 
 /// The text of the table.
