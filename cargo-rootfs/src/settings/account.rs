@@ -1,4 +1,4 @@
-//! Users and groups of a rootfs, by its own passwd(5) and group(5), and never by the host's.
+//! Users and groups of a rootfs, from its own passwd(5) and group(5), never from the host's.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -13,11 +13,11 @@ use crate::wording::and_more;
 pub(crate) struct Account {
     pub(crate) user: u32,
     pub(crate) group: u32,
-    /// The home directory; `/` where none is known.
+    /// The home directory; `/` if unknown.
     pub(crate) home: String,
 }
 
-/// The account that `USER[:GROUP]`, by names or numbers, is in `rootfs`; root where nobody is named.
+/// The account of `USER[:GROUP]`, by names or numbers, in `rootfs`; root by default.
 pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     let passwd = text(rootfs, "/etc/passwd");
     let (user, group) = match typed.unwrap_or("0").split_once(':') {
@@ -50,8 +50,7 @@ pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     })
 }
 
-/// The same for the user of an image, where an error says which accounts there are. `None` is root, whatever the rootfs
-/// knows.
+/// The same for the user of an image; its error lists the accounts. `None` is root, with or without an account.
 pub(super) fn named(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     account(typed, rootfs).map_err(|_| {
         let typed = typed.unwrap_or_default();
@@ -71,7 +70,7 @@ pub(super) fn named(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     })
 }
 
-/// The groups that an engine gives a process of `account`: those of group(5) as well where no group is named.
+/// The groups of a process of `account` in an engine; without a typed group, those of group(5) too.
 pub(super) fn groups(account: &Account, typed: Option<&str>, rootfs: &Rootfs) -> BTreeSet<u32> {
     let mut groups = BTreeSet::from([account.group]);
     let Some(user) = typed.filter(|typed| !typed.contains(':')) else { return groups };
@@ -91,8 +90,8 @@ pub(super) fn groups(account: &Account, typed: Option<&str>, rootfs: &Rootfs) ->
     groups
 }
 
-/// `USER[:GROUP]` by numbers, as far as `rootfs` knows the names. Kubernetes asks for a number where it is to see that
-/// the user is not root, and the groups of a user who is named alone stay those of the image.
+/// `USER[:GROUP]` with numbers in place of the names that `rootfs` knows. Kubernetes checks only a numeric user for not
+/// being root. A user without a typed group keeps the groups of the image.
 pub(crate) fn numeric(typed: &str, rootfs: &Rootfs) -> String {
     let number = |file: &str, name: &str| {
         let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
@@ -107,7 +106,7 @@ pub(crate) fn numeric(typed: &str, rootfs: &Rootfs) -> String {
     }
 }
 
-/// A file of the rootfs; empty where there is none.
+/// A file of the rootfs; empty if missing.
 fn text(rootfs: &Rootfs, path: &str) -> String {
     let Ok(path) = RootfsPath::parse(path) else { return String::new() };
     let way = rootfs.way(&path);
@@ -115,7 +114,7 @@ fn text(rootfs: &Rootfs, path: &str) -> String {
     match way.last().map(|(_, entry)| &entry.kind) {
         Some(Kind::File(Body::Bytes(body))) => bytes.extend_from_slice(body),
         Some(Kind::File(Body::Host(file))) => {
-            // Where it cannot be read, filling the rootfs fails and says so.
+            // If it cannot be read, filling the rootfs reports the error.
             let _ = file.open().map(|file| file.take(1 << 20).read_to_end(&mut bytes));
         }
         _ => {}
@@ -145,8 +144,8 @@ mod tests {
         Account { user, group, home: home.to_owned() }
     }
 
-    /// As `USER` of a Dockerfile: a user's group is the one of passwd, or root; a name must be known, a number need
-    /// not.
+    /// The rules of a Dockerfile's `USER`: a user's group comes from passwd, or is root; a name needs an account, a
+    /// number does not.
     #[test]
     fn names_and_numbers() {
         let rootfs = rootfs("root:x:0:0:root:/root:/bin/sh\napp:x:7:8::/srv:\n", "root:x:0:\nstaff:x:50:app\n");

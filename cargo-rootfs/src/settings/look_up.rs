@@ -1,4 +1,4 @@
-//! Looks up a command in a rootfs before anything is made: as execvp(3) does, but in the plan.
+//! Looks up a command in the plan of a rootfs as execvp(3) does on disk.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,14 +9,14 @@ use crate::rootfs::{Kind, Rootfs};
 /// The result of looking up a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A program, by its path free of symlinks.
+    /// A program, by its path without symlinks.
     Executable(RootfsPath),
-    /// Something that cannot be executed.
+    /// A file that is not executable.
     Plain,
     Absent,
 }
 
-/// Looks for `word` in the directories of `path`, a PATH, or from `workdir`.
+/// Searches for `word` in the directories of `path`, a PATH, or relative to `workdir`.
 pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &Rootfs) -> Found {
     let places: Vec<RootfsPath> = match word.as_bytes() {
         absolute @ [b'/', ..] => vec![RootfsPath::root().join(absolute)],
@@ -68,7 +68,7 @@ mod tests {
             ("bin/tool", "/", tool()),
             ("../bin/tool", "/opt", tool()),
             ("./tool", "/usr/bin", tool()),
-            // The first of a name that is not executable does not hide the next one.
+            // A file that is not executable does not hide a later executable one.
             ("plain", "/", plain()),
             ("/opt/plain", "/", Found::Plain),
             ("/usr/bin", "/", Found::Plain),

@@ -1,6 +1,6 @@
-//! The settings of an image, held against its rootfs: programs, accounts, directories and libraries that they name.
+//! Checks the settings of an image against its rootfs: programs, accounts, directories and preloaded libraries.
 //!
-//! It reads the plan of the rootfs alone. Settings that are malformed are [`crate::image`]'s to refuse.
+//! It reads only the plan of the rootfs. [`crate::image`] rejects malformed settings.
 
 mod account;
 mod look_up;
@@ -16,9 +16,9 @@ use crate::rootfs::{Entry, Kind, Rootfs};
 pub(crate) use account::{Account, account, numeric};
 pub(crate) use look_up::{Found, look_up};
 
-/// Finds the settings by which a container of this image could not start: each is an error.
+/// Finds settings with which a container of this image could not start: one error each.
 ///
-/// `closures` are those of the rootfs: they say where its loaders search.
+/// `closures` are those of the rootfs: they have the search paths of its loaders.
 pub(crate) fn prove(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Error> {
     let mut errors = Vec::new();
     let account = account::named(image.user.as_deref(), rootfs).map_err(|error| errors.push(error)).ok();
@@ -28,7 +28,7 @@ pub(crate) fn prove(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, C
     errors
 }
 
-/// Checks that the working directory is none but a directory. Engines make one that is not there.
+/// Checks that the working directory is a directory. Engines make a missing one.
 fn workdir(image: &ImageConfig, rootfs: &Rootfs) -> Option<Error> {
     let typed = image.workdir.as_deref()?;
     let mut at = RootfsPath::root();
@@ -45,7 +45,7 @@ fn workdir(image: &ImageConfig, rootfs: &Rootfs) -> Option<Error> {
     None
 }
 
-/// Checks that the image's program is there, and that its user may execute it.
+/// Checks that the image's program exists, and that its user may execute it.
 fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> Option<Error> {
     let (what, flag, words) = match image.entrypoint.is_empty() {
         false => ("entrypoint", "--entrypoint", &image.entrypoint),
@@ -85,7 +85,7 @@ fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> O
     }
 }
 
-/// The directory or file on the way to `path` that `account` may not pass; `None` where it may.
+/// The directory or file on the path to `path` that `account` may not pass; `None` if there is none.
 fn closed_to(account: &Account, typed: Option<&str>, rootfs: &Rootfs, path: &RootfsPath) -> Option<String> {
     let groups = account::groups(account, typed, rootfs);
     let way = std::iter::successors(Some(path.clone()), RootfsPath::parent).collect::<Vec<_>>();
@@ -97,7 +97,7 @@ fn closed_to(account: &Account, typed: Option<&str>, rootfs: &Rootfs, path: &Roo
     })
 }
 
-/// Execute or search permission, as the kernel decides it (path_resolution(7), "Permissions").
+/// Execute or search permission by the rules of the kernel (path_resolution(7), "Permissions").
 fn may_execute(entry: &Entry, user: u32, groups: &BTreeSet<u32>) -> bool {
     let bit = match () {
         () if entry.uid == user => 0o100,
@@ -107,7 +107,7 @@ fn may_execute(entry: &Entry, user: u32, groups: &BTreeSet<u32>) -> bool {
     entry.mode & bit != 0
 }
 
-/// Checks that the loader will find what LD_PRELOAD names (ld.so(8)).
+/// Checks that the loader will find the libraries of LD_PRELOAD (ld.so(8)).
 fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Error> {
     let loaders: Vec<_> = closures.iter().filter_map(|(_, closure)| closure.loader.as_ref()).collect();
     let Some(list) = image.env.get("LD_PRELOAD").filter(|_| !loaders.is_empty()) else { return Vec::new() };
@@ -121,7 +121,7 @@ fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]
     directories.extend(search.split([':', ';']).filter_map(|text| RootfsPath::from_bytes(text.as_bytes())));
     let is_found = |name: &str| match RootfsPath::from_bytes(name.as_bytes()) {
         Some(path) => is_file(&path),
-        // A token of ld.so(8) stands for what only the loader knows; a relative path is the user's.
+        // Only the loader knows the value of a token (ld.so(8)); a relative path is the user's decision.
         None if name.contains(['$', '/']) => true,
         None => {
             let is_requested = closures.iter().any(|(requested, _)| requested == name);

@@ -1,10 +1,10 @@
-//! Images that could not start, on planned rootfs.
+//! Planned rootfs with images that cannot start.
 
 use super::*;
 use crate::rootfs::{Body, Origin};
 use crate::target::Target;
 
-/// The rootfs of the base template's accounts with a program, a closed one, and a file.
+/// The accounts of the base template with a program, a program without execute permission, and a file.
 fn rootfs() -> Rootfs {
     let mut rootfs = Rootfs::default();
     let mut put = |path: &str, kind, mode| {
@@ -80,7 +80,7 @@ fn the_user_may_execute_the_program() {
         ("app", "/usr/bin/tool", ""),
         ("app", "/shut/tool", "the image's user `app` may not execute its entrypoint `/shut/tool`"),
         ("4711:4711", "/opt/own", "the image's user `4711:4711` may not execute its entrypoint `/opt/own`"),
-        // Whom passwd(5) does not know is of the group root.
+        // A user without an entry in passwd(5) has the group root.
         ("4711", "/opt/own", ""),
         ("4711:0", "/opt/own", ""),
     ] {
