@@ -1,7 +1,7 @@
 //! The configuration of an image, as data and as JSON.
 //!
-//! It is the `config` of the OCI image specification (config.md), which Docker's own archives have
-//! too. No engine is asked and no file is read here.
+//! It is the `config` of the OCI image specification (config.md), which Docker's own archives use too. It calls no
+//! engine and reads no file.
 
 pub(crate) mod manifest;
 pub(crate) mod name;
@@ -28,11 +28,11 @@ use crate::target::Target;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageConfig {
-    /// As GOARCH has it: `arm64`.
+    /// The architecture in the spelling of GOARCH, such as `arm64`.
     pub architecture: String,
-    /// Of the architecture, as `v7` of `arm`.
+    /// The variant of the architecture, such as `v7` of `arm`.
     pub variant: Option<String>,
-    /// The program and its first arguments; none where empty.
+    /// The program and its first arguments; empty for none.
     pub entrypoint: Vec<String>,
     /// Arguments that `docker run` can replace; without an entrypoint, the program too.
     pub cmd: Vec<String>,
@@ -48,16 +48,16 @@ pub struct ImageConfig {
     pub annotations: BTreeMap<String, String>,
     /// Directories for data that outlives a container, absolute.
     pub volumes: BTreeSet<String>,
-    /// The signal that asks the program to end, as `SIGTERM`.
+    /// The signal that ends the program, such as `SIGTERM`.
     pub stop_signal: Option<String>,
-    /// `8080/tcp`; see [`add_port`](Self::add_port).
+    /// The exposed ports, such as `8080/tcp`; see [`add_port`](Self::add_port).
     pub ports: BTreeSet<String>,
-    /// The time of its creation, in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
+    /// The creation time in seconds since 1970: SOURCE_DATE_EPOCH, or 0.
     pub created: i64,
 }
 
 impl ImageConfig {
-    /// The configuration of an image for `target` that says nothing but its PATH.
+    /// The configuration of an image for `target`, which sets only PATH.
     pub fn new(target: &Target) -> Result<Self> {
         let (architecture, variant) = target
             .machine()
@@ -80,7 +80,7 @@ impl ImageConfig {
         })
     }
 
-    /// Takes `NAME=VALUE`, over an earlier value.
+    /// Sets `NAME=VALUE`; replaces an earlier value.
     pub fn add_env(&mut self, text: &str) -> Result<()> {
         match text.split_once('=') {
             Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
@@ -91,7 +91,7 @@ impl ImageConfig {
         }
     }
 
-    /// Takes `NAME=VALUE`, or `NAME` for an empty value, over an earlier one.
+    /// Sets `NAME=VALUE`, or `NAME` with an empty value; replaces an earlier value.
     pub fn add_label(&mut self, text: &str) -> Result<()> {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         if name.is_empty() {
@@ -101,7 +101,7 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// Takes `PORT[-PORT][/tcp|/udp|/sctp]`, as a Dockerfile's EXPOSE does.
+    /// Adds `PORT[-PORT][/tcp|/udp|/sctp]`, in the syntax of a Dockerfile's EXPOSE.
     pub fn add_port(&mut self, text: &str) -> Result<()> {
         let refused = || {
             Error::usage(format!("`{text}` is not a port to expose"))
@@ -118,7 +118,7 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// Takes the name or number of a signal, as a Dockerfile's STOPSIGNAL does: `SIGTERM`, `TERM`, `15`.
+    /// Sets a signal by name or number, in the syntax of a Dockerfile's STOPSIGNAL: `SIGTERM`, `TERM`, `15`.
     pub fn set_stop_signal(&mut self, text: &str) -> Result<()> {
         let name = text.to_ascii_uppercase();
         let is_number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
@@ -132,7 +132,7 @@ impl ImageConfig {
         Ok(())
     }
 
-    /// `OS/ARCH[/VARIANT]`, as `--platform` takes it.
+    /// `OS/ARCH[/VARIANT]`, the syntax of `--platform`.
     pub fn platform(&self) -> String {
         let variant = self.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
         format!("linux/{}{variant}", self.architecture)
@@ -147,7 +147,7 @@ impl ImageConfig {
         platform
     }
 
-    /// Fails for what no image can have.
+    /// Fails for values that no image can have.
     pub fn check(&self) -> Result<()> {
         match &self.workdir {
             Some(workdir) if !workdir.starts_with('/') => {
@@ -157,7 +157,7 @@ impl ImageConfig {
         }
     }
 
-    /// The JSON of an image whose layers, uncompressed, have these digests (`sha256:...`).
+    /// The JSON of an image; `diff_ids` are the digests of its uncompressed layers (`sha256:...`).
     ///
     /// The same configuration gives the same bytes.
     pub fn to_json(&self, diff_ids: &[String]) -> String {
@@ -165,7 +165,7 @@ impl ImageConfig {
         self.json(diff_ids, json!([{ "created": created, "created_by": "cargo rootfs" }]))
     }
 
-    /// The same, where the image's history has an entry for each layer: its digest, uncompressed, and its comment.
+    /// The same with a history entry for each layer: the digest of the uncompressed layer, and its comment.
     pub(crate) fn to_json_with_history(&self, layers: &[(&str, &str)]) -> String {
         let created = rfc3339(self.created);
         let entry = |(_, comment): &(&str, &str)| json!({ "comment": comment, "created": created, "created_by": "cargo rootfs" });
@@ -212,7 +212,7 @@ impl ImageConfig {
     }
 }
 
-/// Names of signals that engines know (signal(7)).
+/// Names of signals that engines accept (signal(7)).
 const SIGNALS: &[&str] = &[
     "SIGABRT",
     "SIGALRM",
@@ -254,10 +254,10 @@ fn list(items: &[String]) -> Value {
     if items.is_empty() { Value::Null } else { json!(items) }
 }
 
-/// Seconds since 1970 as RFC 3339 has them, in UTC.
+/// The seconds since 1970 in the format of RFC 3339, in UTC.
 pub(crate) fn rfc3339(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years that begin in March, in eras of 400: "chrono-Compatible Low-Level Date Algorithms", H. Hinnant.
+    // Years begin in March, in eras of 400 years: "chrono-Compatible Low-Level Date Algorithms", H. Hinnant.
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_date() {
-        // date -u -d @N +%FT%TZ
+        // The expected values are those of `date -u -d @N +%FT%TZ`.
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),

@@ -11,7 +11,7 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of an index.
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// The content of a configuration that says nothing (manifest.md, "Guidance for an Empty Descriptor").
+/// The content of an empty configuration (manifest.md, "Guidance for an Empty Descriptor").
 pub(crate) const EMPTY: &str = "{}";
 
 /// The file `oci-layout` of a layout.
@@ -50,8 +50,8 @@ pub(crate) fn empty() -> Descriptor {
     Descriptor { media_type: "application/vnd.oci.empty.v1+json", digest, size: EMPTY.len() as u64 }
 }
 
-/// The manifest of a document about `subject`, such as its bill of materials, by media type, digest and size
-/// (manifest.md, "Guidelines for Artifact Usage").
+/// The manifest of a document about `subject`, such as its bill of materials. The document is given by media type,
+/// digest and size (manifest.md, "Guidelines for Artifact Usage").
 pub(crate) fn artifact(
     (media_type, digest, size): (&str, &str, u64),
     subject: &Descriptor,
@@ -78,7 +78,7 @@ fn annotated(mut document: Value, annotations: &Annotations) -> String {
     document.to_string()
 }
 
-/// The file `index.json` of a layout that holds `top` alone: a manifest, or an index of several platforms.
+/// The file `index.json` of a layout with one entry, `top`: a manifest, or an index of several platforms.
 pub(crate) fn layout_index(top: Option<&Descriptor>) -> String {
     let manifests: Vec<Value> = top.map(Descriptor::json).into_iter().collect();
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string()
@@ -98,8 +98,8 @@ pub(crate) fn index<'m>(
     annotated(json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }), annotations)
 }
 
-/// The file `manifest.json`, for readers that know Docker's archives (image-spec of Docker, version 1.2): an entry for
-/// each configuration with its layers, none of which has a name.
+/// The file `manifest.json`, for readers of Docker's archives (image-spec of Docker, version 1.2): one entry for each
+/// configuration with its layers, without names.
 pub(crate) fn docker_manifest<'m>(images: impl IntoIterator<Item = (&'m Descriptor, Vec<&'m Descriptor>)>) -> String {
     let entries = images.into_iter().map(|(config, layers)| {
         let layers: Vec<String> = layers.into_iter().map(Descriptor::path).collect();

@@ -1,12 +1,12 @@
-//! Names of images, as engines take them: `[HOST[:PORT]/]PATH[:TAG]`.
+//! Names of images in the syntax of engines: `[HOST[:PORT]/]PATH[:TAG]`.
 //!
-//! The grammar is that of distribution/reference; no registry is asked.
+//! The grammar is that of distribution/reference; no registry is contacted.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// A name with its tag. Its [`Display`](fmt::Display) is what engines are given.
+/// A name with its tag. Its [`Display`](fmt::Display) is the engines' syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageName {
     repository: String,
@@ -14,13 +14,13 @@ pub(crate) struct ImageName {
 }
 
 impl ImageName {
-    /// Takes `NAME[:TAG]`; the tag is `latest` where there is none. Anything else is a usage error.
+    /// Parses `NAME[:TAG]`; the default tag is `latest`. Anything else is a usage error.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| Error::usage(format!("`{text}` is not a name for an image: {why}"));
         if text.contains('@') {
             return Err(refused("a digest is not for the caller to choose"));
         }
-        // A colon before a slash is that of a port.
+        // A colon before a slash begins a port.
         let (repository, tag) = match text.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, tag),
             _ => (text, "latest"),
@@ -34,7 +34,7 @@ impl ImageName {
         }
         let misspelled = |why: &str| {
             let repaired = repaired(host, path, tag);
-            // What cannot be repaired is as it was, and is not parsed again.
+            // An unrepaired name is unchanged and not parsed again.
             match repaired != format!("{repository}:{tag}") && Self::parse(&repaired).is_ok() {
                 true => refused(why).help(repaired),
                 false => refused(why),
@@ -62,7 +62,7 @@ impl ImageName {
 }
 
 impl ImageName {
-    /// The name with `-` and `suffix` at its tag's end. Fails where that is too long for a tag.
+    /// The name with `-` and `suffix` at the end of its tag. Fails if the tag becomes too long.
     pub(crate) fn with_suffix(&self, suffix: &str) -> Result<Self> {
         Self::parse(&format!("{self}-{suffix}"))
     }
@@ -74,7 +74,7 @@ impl fmt::Display for ImageName {
     }
 }
 
-/// The name whose path has the words of `path`, in lower case, and separators that are known between them.
+/// A valid name from the words of `path`, in lower case, with valid separators between them.
 fn repaired(host: Option<&str>, path: &str, tag: &str) -> String {
     let is_word = |letter: &char| letter.is_ascii_alphanumeric();
     let component = |component: &str| {
@@ -103,7 +103,7 @@ fn is_host(host: &str) -> bool {
     name.split('.').all(is_label) && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
+/// Matches `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
 fn is_component(component: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let words_and_separators = component.as_bytes().chunk_by(|a, b| is_word(*a) == is_word(*b));
@@ -114,7 +114,7 @@ fn is_component(component: &str) -> bool {
     ends_are_words && separators_are_known
 }
 
-/// `[\w][\w.-]{0,127}`
+/// Matches `[\w][\w.-]{0,127}`.
 fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len())
         && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(ImageName::parse("MyApp:V1").unwrap_err().help_line(), Some("myapp:V1"));
     }
 
-    /// A help that is pasted works.
+    /// A pasted suggestion is a valid name.
     #[test]
     fn what_is_suggested_is_a_name() {
         for (typed, suggested) in [
