@@ -48,7 +48,7 @@ fn what_an_image_would_not_start_is_not_guessed() {
     workspace.run(&["run", "-q", "-p", "app", "--bins"]).fails(
         2,
         str![[r#"
-error: nothing says what to run: there are several binaries, or none
+error: no program to run is chosen: there are several binaries, or none
   help: name it: `cargo rootfs run ... -- /usr/local/bin/admin`
 
 "#]],

@@ -76,7 +76,7 @@ fn without_a_project_an_output_must_be_named() {
     Project::empty().run(&["--tools-only", "--with", "true"]).fails(
         2,
         str![[r#"
-error: nothing says where the rootfs goes, and there is no project to put it beside
+error: the rootfs has no destination: there is no project to put it beside
   help: name an output: --tar PATH, --dir PATH, --docker-import NAME or --oci-archive FILE
 
 "#]],

@@ -23,7 +23,7 @@ fn a_command_is_needed() {
     folder.run(&["trace", "-q", "--tools-only"]).fails(
         2,
         str![[r#"
-error: nothing says what to run: there are several binaries, or none
+error: no program to run is chosen: there are several binaries, or none
   help: name it: `cargo rootfs trace ... -- CMD`
 
 "#]],

@@ -254,7 +254,7 @@ fn unknown_target(triple: &str, known: &[String]) -> Option<Error> {
     let error = Error::usage(format!("rustc has no target `{triple}`"));
     Some(match meant {
         Some(meant) => error.help(format!("did you mean `{meant}`?")),
-        None => error.help("all that it has: rustc --print target-list"),
+        None => error.help("to list the targets: rustc --print target-list"),
     })
 }
 
@@ -361,7 +361,7 @@ mod tests {
             ("aarch64-unknown-linux", "did you mean `aarch64-unknown-linux-gnu`?"),
             ("x86_64-unknown-linux-msul", "did you mean `x86_64-unknown-linux-musl`?"),
             ("arm-linux-gnueabihf", "did you mean `armv7-unknown-linux-gnueabihf`?"),
-            ("riscv64-linux", "all that it has: rustc --print target-list"),
+            ("riscv64-linux", "to list the targets: rustc --print target-list"),
         ] {
             let told = unknown_target(triple, &known).unwrap();
             assert_eq!(told.to_string(), format!("rustc has no target `{triple}`\n  help: {help}"));

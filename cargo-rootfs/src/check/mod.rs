@@ -281,12 +281,12 @@ impl Checked<'_> {
         match self.pasted() {
             Some(options) if advice.works => error.help(format!("add what is missing: {options}")),
             Some(options) => {
-                let error = error.detail(format!("with what is missing it still fails: {}", advice.how));
+                let error = error.detail(format!("with these additions it still fails: {}", advice.how));
                 error.help(format!("add what is missing: {options}"))
             }
             None if tried.watched.timed_out => error.help("give it longer: --timeout SECONDS"),
             None if why.is_empty() => {
-                error.detail("every file that it looked for and did not find is missing in the sysroot too")
+                error.detail("each file that it did not find is missing from the sysroot too")
             }
             None => error,
         }

@@ -88,7 +88,7 @@ pub(crate) fn command(
 }
 
 fn nothing_to_run(rootfs: &Rootfs) -> Error {
-    let error = Error::usage("nothing says what to run: there are several binaries, or none");
+    let error = Error::usage("no program to run is chosen: there are several binaries, or none");
     let is_programs = |folder: &RootfsPath| matches!(folder.file_name(), b"bin" | b"sbin");
     let programs = rootfs.iter().filter(|(path, _)| path.parent().as_ref().is_some_and(is_programs));
     match programs.map(|(path, _)| path).next() {

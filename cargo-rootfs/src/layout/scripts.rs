@@ -95,7 +95,7 @@ impl Reading<'_> {
         let Shebang { interpreter, argument } = first.map_err(|bad| {
             let error = say(bad.to_string());
             match bad {
-                script::Bad::CarriageReturn => error.help(format!("mend its lines: sed -i 's/\\r$//' {source}")),
+                script::Bad::CarriageReturn => error.help(format!("convert its line ends: sed -i 's/\\r$//' {source}")),
                 _ => error,
             }
         })?;

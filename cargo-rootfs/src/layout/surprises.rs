@@ -85,12 +85,12 @@ impl Surprises {
         if let Some((first, _)) = self.held_back.first_key_value() {
             let all = self.held_back.iter().map(|(path, secret)| format!("`{path}` ({secret})"));
             let message = format!("left out: {}", and_more(all, NAMED));
-            let help = format!("what is wanted all the same is taken by its name: --include {first}:{first}");
+            let help = format!("to pack it anyway: --include {first}:{first}");
             warnings.push(Warning::new(message).help(help));
         }
         if !self.unreadable.is_empty() {
             let list = and_more(self.unreadable.iter().map(|path| format!("`{path}`")), NAMED);
-            warnings.push(Warning::new(format!("left out, for you may not read it in the sysroot: {list}")));
+            warnings.push(Warning::new(format!("left out, without permission to read it in the sysroot: {list}")));
         }
         warnings
     }
@@ -133,7 +133,7 @@ mod tests {
                 "2 files keep their file capabilities: `/usr/bin/su` (cap_net_raw), `/usr/bin/mount` (cap_net_raw)",
                 "left out: `/etc/0.key` (a private key), `/etc/1.key` (a private key), `/etc/2.key` (a private key), \
                  `/etc/3.key` (a private key), `/etc/4.key` (a private key), `/etc/5.key` (a private key) and 3 more",
-                "left out, for you may not read it in the sysroot: `/etc/sudoers`",
+                "left out, without permission to read it in the sysroot: `/etc/sudoers`",
             ]
         );
     }

@@ -221,6 +221,6 @@ pub(crate) fn none_named() -> Error {
     let examples = KINDS.iter().filter_map(|kind| Some(format!("--{} {}", kind.flag, kind.example?)));
     let examples: Vec<String> = examples.collect();
     let (last, others) = examples.split_last().expect("some are suggested");
-    Error::usage("nothing says where the rootfs goes, and there is no project to put it beside")
+    Error::usage("the rootfs has no destination: there is no project to put it beside")
         .help(format!("name an output: {} or {last}", others.join(", ")))
 }

@@ -66,7 +66,7 @@ pub(super) fn with_sboms(
             (None, Some(beside)) => format!("{beside}.{}", sbom.format.ending()).into(),
             (None, None) => {
                 let word = sbom.format.as_str();
-                return Err(Error::usage("nothing says where the bill of materials goes")
+                return Err(Error::usage("the bill of materials has no file")
                     .help(format!("name a file: --sbom {word}=sbom.{}", sbom.format.ending())));
             }
         };

@@ -422,7 +422,7 @@ fn unreachable_registry(host: &str, error: Error) -> Error {
     let failed = Error::failed(format!("cannot reach the registry {host}")).with_source(error);
     match untrusted {
         true => failed.help(format!(
-            "name the registry's authority, `export SSL_CERT_FILE=FILE`, or trust anybody: --insecure-registry {host}"
+            "name the registry's authority, `export SSL_CERT_FILE=FILE`, or skip the verification: --insecure-registry {host}"
         )),
         false => failed,
     }

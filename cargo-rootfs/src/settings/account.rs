@@ -26,7 +26,7 @@ pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     };
     let lines: Vec<Vec<&str>> = passwd.lines().map(|line| line.split(':').collect()).collect();
     let line = lines.iter().find(|fields| matches!(fields[..], [name, _, id, ..] if name == user || id == user));
-    let unknown = |what: &str, name: &str| Error::failed(format!("the rootfs knows no {what} `{name}`"));
+    let unknown = |what: &str, name: &str| Error::failed(format!("the rootfs has no {what} `{name}`"));
     let number = |field: Option<&&str>| field.and_then(|id| id.parse::<u32>().ok());
     let id = match line {
         Some(fields) => number(fields.get(2)),

@@ -159,7 +159,7 @@ impl Trace<'_> {
     fn command(&self, executable: impl Fn(usize) -> OsString) -> Result<Vec<OsString>> {
         match (self.words, self.rooted.artifacts.executables.len()) {
             ([], 1) => Ok(vec![executable(0)]),
-            ([], _) => Err(Error::usage("nothing says what to run: there are several binaries, or none")
+            ([], _) => Err(Error::usage("no program to run is chosen: there are several binaries, or none")
                 .help("name it: `cargo rootfs trace ... -- CMD`")),
             (words, _) => Ok(words.to_vec()),
         }

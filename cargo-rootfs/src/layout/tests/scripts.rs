@@ -102,7 +102,7 @@ fn what_cannot_run_is_told() {
         (
             "#!/bin/sh\r\n",
             "/usr/bin/tool begins with #!/bin/sh\n  it ends in a carriage return, which Linux takes for a part of the name\n  \
-             help: mend its lines: sed -i 's/\\r$//' /usr/bin/tool",
+             help: convert its line ends: sed -i 's/\\r$//' /usr/bin/tool",
         ),
         ("#!/usr/bin/gone\n", "/usr/bin/tool begins with #!/usr/bin/gone\n  `/usr/bin/gone` is not in the sysroot"),
         (

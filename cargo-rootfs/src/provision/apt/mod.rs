@@ -275,7 +275,7 @@ impl Index for Apt<'_> {
             if let Some(name) = said.unknown() {
                 return Err(Error::failed(format!("{} no longer has the package {name}", self.suite))
                     .detail("`rootfs.lock` asks for it")
-                    .help("choose anew what has the same tools: cargo rootfs sysroot update"));
+                    .help("choose other packages for the same tools: cargo rootfs sysroot update"));
             }
             if let Some(gone) = said.gone() {
                 return Err(Error::failed(format!("the mirror no longer has {} {}", gone.0, gone.1))
