@@ -285,9 +285,7 @@ impl Checked<'_> {
                 error.help(format!("add what is missing: {options}"))
             }
             None if tried.watched.timed_out => error.help("give it longer: --timeout SECONDS"),
-            None if why.is_empty() => {
-                error.detail("each file that it did not find is missing from the sysroot too")
-            }
+            None if why.is_empty() => error.detail("each file that it did not find is missing from the sysroot too"),
             None => error,
         }
     }

@@ -47,7 +47,7 @@ pub(crate) struct Joined {
     pub(crate) sent: u64,
 }
 
-/// Joins images under a name. The tag is set last.
+/// Joins images under a name. Documents about an image, such as its bill of materials, go with it. The tag is set last.
 ///
 /// # Errors
 ///
@@ -77,12 +77,19 @@ pub(crate) fn join(order: &Order<'_>, listener: &mut dyn Upload, interrupted: &A
 
     let client = Client::connect(&reference, &settings, interrupted)?;
     let blobs: Vec<Vec<StoredBlob<'_>>> =
-        images.iter().map(|(source, image)| source.blobs(image, &reference)).collect::<Result<_>>()?;
+        images.iter().map(|(source, image)| source.blobs(&image.manifest, &reference)).collect::<Result<_>>()?;
     let pushed = images.iter().zip(&blobs).map(|((_, image), blobs)| Image {
         manifest: image.manifest.clone(),
         blobs: blobs.iter().map(|blob| blob as &dyn Blob).collect(),
     });
     let sent = Push { images: pushed.collect(), index: None }.send(&client, listener)?;
+    for (source, image) in &images {
+        for manifest in source.referrers(image, &reference)? {
+            let blobs = source.blobs(&manifest, &reference)?;
+            let blobs: Vec<&dyn Blob> = blobs.iter().map(|blob| blob as &dyn Blob).collect();
+            client.refer(&image.manifest.digest(), &manifest, &blobs)?;
+        }
+    }
     let entries: Vec<Value> = images.iter().map(|(_, image)| image.entry.clone()).collect();
     let index = match order.others {
         Others::Replaced => {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::image::manifest::INDEX;
+use crate::image::manifest::{INDEX, MANIFEST};
 use crate::registry::{Blob, Manifest, Pull, Reference, Settings};
 
 /// The maximum size of a document (distribution-spec, "Pushing Manifests").
@@ -19,6 +19,9 @@ const LAYOUT_FILE: &str = "oci-layout";
 
 /// The media type of docker's indexes.
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The maximum size of a blob of a layout that may describe an image: a manifest of one document has 1 KiB.
+const REFERRER: u64 = 64 << 10;
 
 /// The maximum depth of nested indexes.
 const DEPTH: usize = 3;
@@ -138,9 +141,19 @@ impl<'i> Source<'i> {
         }
     }
 
-    /// All blobs to which the manifest of `image` refers, for a push to `to`.
-    pub(super) fn blobs<'s>(&'s self, image: &Found, to: &Reference) -> Result<Vec<StoredBlob<'s>>> {
-        let parsed: Value = serde_json::from_slice(&image.manifest.bytes).unwrap_or_default();
+    /// The manifests of documents about `image`, such as its bill of materials, that the repository of `to` may lack.
+    pub(super) fn referrers(&self, image: &Found, to: &Reference) -> Result<Vec<Manifest>> {
+        let digest = image.manifest.digest();
+        match &self.store {
+            Store::Registry(from, _) if (&from.host, &from.repository) == (&to.host, &to.repository) => Ok(Vec::new()),
+            Store::Registry(_, pull) => pull.referrers(&digest),
+            Store::Layout(directory) => referrers_in(directory, &digest),
+        }
+    }
+
+    /// All blobs to which `manifest` refers, for a push to `to`.
+    pub(super) fn blobs<'s>(&'s self, manifest: &Manifest, to: &Reference) -> Result<Vec<StoredBlob<'s>>> {
+        let parsed: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
         let layers = parsed["layers"].as_array().into_iter().flatten();
         let described = [&parsed["config"]].into_iter().chain(layers);
         let blobs = described.map(|blob| {
@@ -160,8 +173,32 @@ impl<'i> Source<'i> {
     }
 }
 
-/// The index entry of `manifest`, with the platform of its configuration; `None` if that has no platform. `document`
-/// reads a blob.
+/// The manifests in a layout whose subject is the manifest `subject`. The index need not list them: readers of layouts
+/// refuse one that has more than an image.
+fn referrers_in(directory: &Path, subject: &str) -> Result<Vec<Manifest>> {
+    let blobs = directory.join("blobs/sha256");
+    let failed = |error| Error::io("read", &blobs, error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&blobs).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.metadata().map_err(failed)?.len() > REFERRER {
+            continue;
+        }
+        let path = entry.path();
+        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let parsed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let manifest = Manifest { media_type: parsed["mediaType"].as_str().unwrap_or(MANIFEST).to_owned(), bytes };
+        let name = format!("sha256:{}", entry.file_name().to_string_lossy());
+        if parsed["subject"]["digest"] == subject && manifest.digest() == name {
+            found.push((name, manifest));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found.into_iter().map(|(_, manifest)| manifest).collect())
+}
+
+/// The entry of `manifest` in an index, with the platform that its configuration says it is for; `None` where it says
+/// none. `document` reads a blob.
 pub(super) fn described(manifest: &Manifest, document: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Option<Value>> {
     let parsed: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
     let Some(config) = digest_of(&parsed["config"]) else { return Ok(None) };

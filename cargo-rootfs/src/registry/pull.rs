@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// A repository to read from.
 pub(crate) struct Pull<'i> {
-    client: Client<'i>,
+    pub(super) client: Client<'i>,
 }
 
 impl<'i> Pull<'i> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::client::{Client, Manifest, digest};
+use super::pull::Pull;
 use super::push::{Blob, ensure};
 use crate::error::{Error, Result};
 use crate::image::manifest::{self, Annotations, Descriptor, EMPTY, INDEX, MANIFEST};
@@ -30,20 +31,6 @@ impl Artifact {
         let text = manifest::artifact(document, subject, &self.annotations);
         Manifest { media_type: MANIFEST.to_owned(), bytes: text.into_bytes() }
     }
-
-    /// Its entry in a list of referrers.
-    fn described(&self, manifest: &Manifest) -> Value {
-        let mut entry = json!({
-            "mediaType": manifest.media_type,
-            "digest": manifest.digest(),
-            "size": manifest.bytes.len(),
-            "artifactType": self.artifact_type,
-        });
-        if !self.annotations.is_empty() {
-            entry["annotations"] = json!(self.annotations);
-        }
-        entry
-    }
 }
 
 impl Client<'_> {
@@ -51,21 +38,26 @@ impl Client<'_> {
     /// digest. Content that the registry has is not sent again.
     pub(crate) fn attach(&self, subject: &Descriptor, artifact: &Artifact) -> Result<String> {
         let manifest = artifact.manifest(subject);
+        self.refer(&subject.digest, &manifest, &[&InMemory::new(&artifact.content), &InMemory::new(EMPTY.as_bytes())])?;
+        Ok(manifest.digest())
+    }
+
+    /// Pushes `manifest`, which names the manifest or index `subject` of this repository as its subject, after `blobs`, the
+    /// parts of it. Contents that the registry has are not sent again.
+    pub(crate) fn refer(&self, subject: &str, manifest: &Manifest, blobs: &[&dyn Blob]) -> Result<()> {
         let digest = manifest.digest();
         let is_listed = if self.find(&digest)?.is_some() {
-            self.lists_referrers(&subject.digest)?
+            self.lists_referrers(subject)?
         } else {
-            for bytes in [&*artifact.content, EMPTY.as_bytes()] {
-                ensure(self, &InMemory::new(bytes))?;
-            }
+            blobs.iter().try_for_each(|blob| ensure(self, *blob))?;
             // A registry that lists referrers answers with this header (distribution-spec, "Pushing Manifests with
             // Subject").
-            self.store(&manifest, &digest, || Ok(()))?.header("oci-subject").is_some()
+            self.store(manifest, &digest, || Ok(()))?.header("oci-subject").is_some()
         };
-        if !is_listed {
-            self.list(&subject.digest, artifact.described(&manifest))?;
+        match is_listed {
+            true => Ok(()),
+            false => self.list(subject, described(manifest)),
         }
-        Ok(digest)
     }
 
     /// True if the registry has the referrers API.
@@ -78,7 +70,7 @@ impl Client<'_> {
     /// specification has no compare-and-swap: if two runs describe one image at the same time, the one that ends first
     /// may be overwritten.
     fn list(&self, subject: &str, entry: Value) -> Result<()> {
-        let tag = subject.replace(':', "-");
+        let tag = tag_of(subject);
         for _ in 0..ATTEMPTS {
             let mut entries = match self.fetch(&tag)? {
                 None => Vec::new(),
@@ -101,6 +93,45 @@ impl Client<'_> {
         Error::failed(format!("the tag `{tag}` of {}/{} is not an index", reference.host, reference.repository))
             .help("remove the tag: registries without the referrers API list there what describes an image")
     }
+}
+
+impl Pull<'_> {
+    /// The manifests of this repository that name `subject` as theirs, by the referrers API or else by the list under the
+    /// tag.
+    pub(crate) fn referrers(&self, subject: &str) -> Result<Vec<Manifest>> {
+        let client = &self.client;
+        let url = client.transport.url(&format!("referrers/{subject}"));
+        let mut answer = client.transport.send(&client.ask(Method::GET, url), None)?;
+        let list = match answer.status {
+            200 => Some(Manifest { media_type: INDEX.to_owned(), bytes: answer.bytes()? }),
+            _ => client.fetch(&tag_of(subject))?,
+        };
+        let entries = list.as_ref().and_then(entries).unwrap_or_default();
+        let digests = entries.iter().filter_map(|entry| entry["digest"].as_str());
+        let fetched = digests.map(|digest| client.fetch(digest));
+        fetched.filter_map(Result::transpose).collect()
+    }
+}
+
+/// The tag of the list of what describes `subject`.
+fn tag_of(subject: &str) -> String {
+    subject.replace(':', "-")
+}
+
+/// The entry of `manifest` in a list of referrers (distribution-spec, "Listing Referrers").
+fn described(manifest: &Manifest) -> Value {
+    let parsed: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+    let artifact_type = [&parsed["artifactType"], &parsed["config"]["mediaType"]];
+    let mut entry = json!({
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest(),
+        "size": manifest.bytes.len(),
+        "artifactType": artifact_type.into_iter().find(|value| value.is_string()),
+    });
+    if parsed["annotations"].is_object() {
+        entry["annotations"] = parsed["annotations"].clone();
+    }
+    entry
 }
 
 fn entries(list: &Manifest) -> Option<Vec<Value>> {
