@@ -1,5 +1,6 @@
 //! Joins in registries of the test process, with concurrent runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -7,6 +8,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::image::manifest::{self, Descriptor, EMPTY};
 use crate::registry::tests::fake::{Auth, Fake};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -110,6 +112,50 @@ fn a_document_that_a_layout_lists_is_no_image() {
     std::fs::write(&path, index.to_string()).unwrap();
     let joined = joined(&fake, &[folder.path().display().to_string()], Others::Replaced).unwrap();
     assert_eq!(joined.platforms, ["linux/arm64"]);
+}
+
+/// The bill of materials of an image: its manifest and its text.
+fn bill(architecture: &str) -> [Vec<u8>; 2] {
+    let [image, ..] = image(architecture);
+    let subject = Descriptor { media_type: MANIFEST, digest: digest(&image), size: image.len() as u64 };
+    let text = format!("{{\"sbomOf\":\"{architecture}\"}}").into_bytes();
+    let document = ("application/spdx+json", &*digest(&text), text.len() as u64);
+    [manifest::artifact(document, &subject, &BTreeMap::new()).into_bytes(), text]
+}
+
+/// Layouts keep it beside the image and out of the index, which readers want to have one image alone.
+#[test]
+fn a_bill_of_materials_follows_its_image_out_of_a_layout_and_another_repository() {
+    let (fake, elsewhere, folder) = (Fake::start(Auth::None), Fake::start(Auth::None), tempfile::tempdir().unwrap());
+    layout(folder.path(), "arm64");
+    for bytes in bill("arm64").iter().map(Vec::as_slice).chain([EMPTY.as_bytes()]) {
+        let name = digest(bytes);
+        std::fs::write(folder.path().join("blobs/sha256").join(name.trim_start_matches("sha256:")), bytes).unwrap();
+    }
+    let there = store(&elsewhere, "s390x");
+    let [manifest, text] = bill("s390x");
+    {
+        let mut state = elsewhere.state.lock().unwrap();
+        let entry = json!({ "mediaType": MANIFEST, "digest": digest(&manifest), "size": manifest.len() });
+        let list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string().into_bytes();
+        state.manifests.insert(there.replace(':', "-"), list);
+        state.manifests.insert(digest(&manifest), manifest);
+        state.blobs.insert(digest(&text), text);
+        state.blobs.insert(digest(EMPTY.as_bytes()), EMPTY.into());
+    }
+    let sources = [folder.path().display().to_string(), format!("{}/you/other@{there}", elsewhere.host)];
+    joined(&fake, &sources, Others::Replaced).unwrap();
+    joined(&fake, &sources, Others::Replaced).unwrap();
+    let state = fake.state.lock().unwrap();
+    for architecture in ["arm64", "s390x"] {
+        let ([image, ..], [manifest, text]) = (image(architecture), bill(architecture));
+        assert_eq!(state.manifests[&digest(&manifest)], manifest);
+        assert_eq!(state.blobs[&digest(&text)], text);
+        let list: Value = serde_json::from_slice(&state.manifests[&digest(&image).replace(':', "-")]).unwrap();
+        let entry = json!({ "mediaType": MANIFEST, "digest": digest(&manifest), "size": manifest.len(),
+            "artifactType": "application/spdx+json" });
+        assert_eq!(list["manifests"], json!([entry]), "listed once, with its type");
+    }
 }
 
 #[test]
