@@ -1,4 +1,4 @@
-//! The group of each entry, and the layers that groups become.
+//! Assigns each entry to a group, and the groups to layers.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use super::{Origins, file_of};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 
-/// Packages that get a layer of their own, at most.
+/// The maximum number of packages with a separate layer.
 const ALONE: usize = 3;
 
-/// The least size that is worth a layer.
+/// The minimum size of a separate layer.
 const LARGE: u64 = 1 << 20;
 
-/// Layers that all other packages share: a package's is known by its name alone.
+/// The number of layers that all other packages share; a hash of its name selects the layer of a package.
 const MERGED: u64 = 3;
 
-/// The most names that a comment lists.
+/// The maximum number of names in a comment.
 const NAMED: usize = 12;
 
-/// Entries that stay together. The order is that of the layers.
+/// Entries that stay together, in the order of the layers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Group {
-    /// Directories that hold nothing, links of a merged /usr, and the files of the template.
+    /// Empty directories, links of a merged /usr, and the files of the template.
     Skeleton,
     /// The loader and the C library.
     Libc,
@@ -30,11 +30,11 @@ pub(super) enum Group {
     Kin,
     /// Files of packages of this source.
     Source(Box<str>),
-    /// Files of the sysroot, and links, that no package owns.
+    /// Files of the sysroot, and links, without a package.
     Unowned,
     /// Certificates, time zones, terminals, locales.
     Data,
-    /// Files that are made for this rootfs, such as the loader's cache.
+    /// Generated files, such as the loader's cache.
     Settings,
     /// Files of the project.
     Project,
@@ -49,7 +49,7 @@ pub(super) struct Groups {
 #[derive(Default)]
 struct Size {
     bytes: u64,
-    /// As the first owned entry's package has it.
+    /// The version of the first owned entry's package.
     version: Option<Box<str>>,
 }
 
@@ -63,7 +63,7 @@ impl Groups {
                 true => Group::Project,
                 false => group(&members, origins, &file, owned),
             };
-            // A directory is where its contents are; only an empty one is in the layer of its own group.
+            // A directory is in the layers of its contents; only an empty one is in the layer of its own group.
             if !matches!(entry.kind, Kind::Dir) || rootfs.below(path).next().is_none() {
                 let size = groups.sizes.entry(group.clone()).or_default();
                 size.bytes += entry.size();
@@ -79,14 +79,14 @@ impl Groups {
         &self.of[path]
     }
 
-    /// The comment of each layer, the lowest first, and the number of each group's.
+    /// The comment of each layer, the lowest first, and the layer of each group.
     pub(super) fn layers(&self) -> (Vec<String>, BTreeMap<&Group, usize>) {
         let sources = self.sizes.iter().filter_map(|(group, size)| match group {
             Group::Source(name) => Some((&**name, size.bytes)),
             _ => None,
         });
         let alone = alone(sources);
-        // A layer is one group, or those packages that share it.
+        // A layer is one group, or several packages that share it.
         let mut layers: BTreeMap<(Place, &str), Vec<&Group>> = BTreeMap::new();
         for group in self.sizes.keys() {
             let layer = match group {
@@ -125,7 +125,7 @@ impl Groups {
         }
     }
 
-    /// `bash 5.2.15-2+b7`; of the C library, ` 2.36-9+deb12u10`.
+    /// The package and its version, `bash 5.2.15-2+b7`; for the C library only ` 2.36-9+deb12u10`.
     fn named(&self, group: &Group) -> Option<String> {
         let version = self.sizes.get(group)?.version.as_deref();
         match group {
@@ -136,7 +136,7 @@ impl Groups {
     }
 }
 
-/// The place of a layer among the others.
+/// The order of the layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Skeleton,
@@ -150,8 +150,8 @@ enum Place {
     Project,
 }
 
-/// The packages that get a layer of their own: the largest. Sizes count by their power of two, and then the name does, so
-/// that a release which adds some bytes to one changes nothing.
+/// The packages with a separate layer: the largest ones. Sizes are compared by their power of two, and then by name, so
+/// that a release which adds some bytes to a package changes nothing.
 fn alone<'n>(sources: impl Iterator<Item = (&'n str, u64)>) -> Vec<&'n str> {
     let mut large: Vec<(u32, &str)> =
         sources.filter(|(_, bytes)| *bytes >= LARGE).map(|(name, bytes)| (bytes.leading_zeros(), name)).collect();
@@ -159,16 +159,16 @@ fn alone<'n>(sources: impl Iterator<Item = (&'n str, u64)>) -> Vec<&'n str> {
     large.into_iter().take(ALONE).map(|(_, name)| name).collect()
 }
 
-/// The layer of a small package, by its name: FNV-1a, which is the same everywhere.
+/// The layer of a small package, from its name by FNV-1a, which gives the same result on every machine.
 fn bucket(name: &str) -> u64 {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // The low bits are those of the last letters.
+    // The low bits depend mostly on the last letters.
     (hash >> 49) % MERGED
 }
 
-/// Returns whether the project itself names an entry.
+/// Returns whether the project itself requests an entry.
 fn is_named_by_project(entry: &Entry) -> bool {
     entry.origins.iter().any(|origin| matches!(origin, Origin::Binary(_) | Origin::Include(_)))
 }

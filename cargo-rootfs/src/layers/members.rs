@@ -1,4 +1,4 @@
-//! Groups whose members are known by name: rows of `templates/policy/layers.toml`.
+//! Groups whose members have known names: rows of `templates/policy/layers.toml`.
 
 use crate::glob::Glob;
 use crate::path::RootfsPath;
@@ -30,7 +30,7 @@ impl Members {
         }
     }
 
-    /// The loader, or the C library.
+    /// Returns whether the file is the loader or the C library.
     pub(super) fn is_libc_file(&self, path: &RootfsPath) -> bool {
         matches(&self.libc_files, path)
     }

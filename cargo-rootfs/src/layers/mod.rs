@@ -1,7 +1,7 @@
-//! Partition of a rootfs into the layers of an image.
+//! Partitions a rootfs into the layers of an image.
 //!
-//! Membership depends on names and sizes of packages alone, and on no earlier build: a file that stays the same stays in
-//! the same layer in every project and release. No bytes are read here.
+//! Membership depends on names and sizes of packages only, and not on earlier builds: an unchanged file stays in the
+//! same layer in every project and release. It reads no file contents.
 
 mod groups;
 mod members;
@@ -27,7 +27,7 @@ pub(crate) enum Layered {
 }
 
 impl Layered {
-    /// The word of the command line.
+    /// The value of the command line option.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -36,37 +36,37 @@ impl Layered {
     }
 }
 
-/// The host's directories that tell files of the project from files of the sysroot.
+/// Host directories by which files of the project differ from files of the sysroot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origins<'o> {
-    /// The workspace and the directory of cargo's results.
+    /// The workspace and cargo's target directory.
     pub(crate) project: &'o [PathBuf],
     pub(crate) sysroot: &'o Path,
 }
 
 impl Origins<'_> {
-    /// Returns whether a file of the host belongs to the project. A sysroot may be a directory of it, and is not its.
+    /// Returns whether a host file belongs to the project. A sysroot inside the project does not belong to it.
     fn is_project(&self, file: &Path) -> bool {
         let is_sysroot = self.sysroot != Path::new("/") && file.starts_with(self.sysroot);
         !is_sysroot && self.project.iter().any(|directory| file.starts_with(directory))
     }
 }
 
-/// A set of layers, by their numbers. Docker takes at most 125.
+/// A set of layer numbers. Docker allows at most 125 layers.
 type Set = u128;
 
-/// The layers of one image: which entries each holds.
+/// The layers of one image, with the entries of each.
 #[derive(Debug)]
 pub(crate) struct Partition {
     comments: Vec<String>,
     members: BTreeMap<RootfsPath, Set>,
 }
 
-/// The comment of a layer that is the only one.
+/// The comment of a single layer.
 const ALL: &str = "the root filesystem";
 
 impl Partition {
-    /// The layers of `rootfs`, whose entries know the packages that own them.
+    /// The layers of `rootfs`, whose entries have their owning packages.
     pub(crate) fn new(layered: Layered, rootfs: &Rootfs, origins: Origins<'_>) -> Self {
         match layered {
             Layered::Single => Self::single(rootfs),
@@ -83,7 +83,7 @@ impl Partition {
         let groups = Groups::new(rootfs, origins);
         let (comments, layer_of) = groups.layers();
         let mut members: BTreeMap<RootfsPath, Set> = BTreeMap::new();
-        // Children before parents: a directory is in the layers of all that it holds.
+        // Children before parents: a directory is in the layers of all its contents.
         for (path, entry) in rootfs.iter().rev() {
             let held = members.get(path).copied().unwrap_or_default();
             let is_parent = matches!(entry.kind, Kind::Dir) && held != 0;
@@ -101,14 +101,14 @@ impl Partition {
         &self.comments
     }
 
-    /// The layers that hold `path`, by their numbers: one, or for a directory any number.
+    /// The layers that contain `path`, by number: one, or any number for a directory.
     pub(crate) fn of(&self, path: &RootfsPath) -> impl Iterator<Item = usize> + use<> {
         let set = self.members.get(path).copied().unwrap_or_default();
         (0..Set::BITS as usize).take_while(move |at| set >> at != 0).filter(move |at| set >> at & 1 == 1)
     }
 
-    /// Fails where an image of these layers would be read otherwise than `rootfs` is. It looks at every layer as a
-    /// reader does, and not at how it came about.
+    /// Fails if an image of these layers would be read as another tree than `rootfs`. It checks every layer as a reader
+    /// does, independent of how the layer was made.
     pub(crate) fn check(&self, rootfs: &Rootfs) -> Result<(), Broken> {
         let broken = |path: &RootfsPath, why: &'static str| Err(Broken { path: path.clone(), why });
         if let Some(path) = self.members.keys().find(|path| rootfs.get(path).is_none()) {
@@ -149,7 +149,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// The file that an entry stands for: of another name of a file, that file; of a link that no package owns, its end.
+/// The file that decides the group of an entry: for a hard link its file; for a link without a package its target.
 fn file_of<'r>(rootfs: &'r Rootfs, path: &RootfsPath, entry: &'r Entry) -> (RootfsPath, &'r Entry) {
     let itself = (path.clone(), entry);
     match &entry.kind {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::rootfs::{Body, Origin, OwningPackage};
 
-/// A rootfs by its entries; directories above them are made.
+/// A rootfs made entry by entry, with missing parent directories.
 #[derive(Default)]
 struct Tree(Rootfs);
 
@@ -27,7 +27,7 @@ impl Tree {
         self
     }
 
-    /// A file of `kib` KiB of a package.
+    /// A file of `kib` KiB in a package.
     fn of(self, package: &str, source: &str, path: &str, kib: usize) -> Self {
         let tool = Origin::Tool("x".to_owned());
         self.add(path, file(kib), tool, Some((package, source)))
@@ -54,7 +54,7 @@ fn origins() -> Origins<'static> {
     Origins { project: &[], sysroot: Path::new("/") }
 }
 
-/// The comment of each layer with the paths, other than directories, that it holds.
+/// The comment and the paths of each layer, without directories.
 fn split(tree: &Tree) -> Vec<(String, Vec<String>)> {
     let partition = Partition::new(Layered::Split, &tree.0, origins());
     partition.check(&tree.0).unwrap();
@@ -73,7 +73,7 @@ fn comments(tree: &Tree) -> Vec<String> {
     split(tree).into_iter().map(|(comment, _)| comment).collect()
 }
 
-/// The layer that has `path`.
+/// The paths of the layer with `path`.
 fn layer(tree: &Tree, path: &str) -> Vec<String> {
     split(tree).into_iter().map(|(_, held)| held).find(|held| held.iter().any(|held| held == path)).unwrap()
 }
@@ -105,7 +105,7 @@ fn layers_go_from_what_seldom_changes_to_the_project() {
     assert_eq!(split(&tree), expected);
 }
 
-/// Other contents change neither the layers of the C library nor the choice of small packages that share one.
+/// Other contents change neither the layers of the C library nor the shared layer of a small package.
 #[test]
 fn a_layer_does_not_depend_on_the_others() {
     let small = |tree: Tree| {
@@ -136,7 +136,7 @@ fn many_packages_make_few_layers() {
     assert!(comments.iter().any(|comment| comment.contains(" and ")), "{comments:#?}");
 }
 
-/// A release that adds some bytes to a package moves no other.
+/// A release that adds some bytes to a package moves no other package.
 #[test]
 fn the_largest_are_alone() {
     let tree = |bash: usize| {
@@ -152,7 +152,7 @@ fn the_largest_are_alone() {
     assert_eq!(alone(900), ["/bin/curl", "/bin/git", "/bin/vim"], "too small for a layer");
 }
 
-/// Files of the same source stay together, of whatever package.
+/// Files of the same source stay together, also from different packages.
 #[test]
 fn a_source_is_one_group() {
     let tree = Tree::default()
@@ -179,7 +179,7 @@ fn links_are_with_their_files() {
     assert_eq!(layer(&tree, "/app"), ["/app", "/usr/bin/app"]);
 }
 
-/// A library that a build script made is the project's, wherever it goes; a sysroot inside the workspace is not.
+/// A library of a build script belongs to the project at any path; a sysroot inside the workspace does not.
 #[test]
 fn files_of_the_build_are_the_projects() {
     let directory = tempfile::tempdir().unwrap();
@@ -203,7 +203,7 @@ fn files_of_the_build_are_the_projects() {
     assert_ne!(of("/usr/lib/libother.so"), of("/app"));
 }
 
-/// Each fault that a reader of layers would stumble over is found.
+/// Each fault that a reader of layers would meet is found.
 #[test]
 fn a_broken_partition_is_refused() {
     let tree = Tree::default().libc().project("/usr/bin/app").add(
