@@ -1,7 +1,7 @@
-//! ld.so.cache: read as the loader reads it, and written for an image that needs one.
+//! ld.so.cache: read by the rules of the loader, and written for an image that needs one.
 //!
-//! The formats are those of glibc's sysdeps/generic/dl-cache.h; the order of the entries and the
-//! binary search over them are `_dl_cache_libcmp` and `search_cache` of elf/dl-cache.c.
+//! The formats are those of glibc's sysdeps/generic/dl-cache.h. The order of the entries and the binary search over
+//! them are `_dl_cache_libcmp` and `search_cache` of elf/dl-cache.c.
 
 #[cfg(test)]
 mod tests;
@@ -27,16 +27,16 @@ const EXTENSION: usize = 32;
 const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
 /// `cache_extension_tag_glibc_hwcaps`.
 const TAG_HWCAPS: u32 = 1;
-/// `DL_CACHE_HWCAP_EXTENSION`, and below it the bits of an ISA level: the lower half is then an index.
+/// `DL_CACHE_HWCAP_EXTENSION`, and below it the bits of an ISA level: with it, the lower half is an index.
 const HWCAP_EXTENSION: u64 = 1 << 62;
 const HWCAP_ISA_LEVEL: u64 = 0x3ff << 32;
 
-/// The longest cache that is read; a large desktop's has 200 KiB.
+/// The maximum size of a cache; that of a large desktop has 200 KiB.
 pub const MAX_LENGTH: usize = 64 << 20;
-/// The longest string in it: no longer path can be opened (PATH_MAX), and strings may overlap.
+/// The maximum length of a string in it: a longer path cannot be opened (PATH_MAX), and strings may overlap.
 const MAX_STRING: usize = 4096;
 
-/// A cache, as it stands in its file.
+/// A cache in the form of its file.
 #[derive(Debug, Clone)]
 pub struct Cache {
     bytes: Vec<u8>,
@@ -45,9 +45,9 @@ pub struct Cache {
     entries: usize,
     entry: usize,
     count: usize,
-    /// The position from which offsets of strings count.
+    /// The position to which the offsets of strings are relative.
     strings: usize,
-    /// The positions of the names of glibc-hwcaps subdirectories that entries refer to, by index.
+    /// The positions of the names of glibc-hwcaps subdirectories, by the index in an entry.
     hwcaps: Vec<u32>,
 }
 
@@ -58,12 +58,12 @@ pub struct Entry<'c> {
     pub name: &'c [u8],
     /// The path of the library.
     pub path: &'c [u8],
-    /// The glibc-hwcaps subdirectory that it is in, where it is in one.
+    /// The glibc-hwcaps subdirectory that contains it, if any.
     pub hwcaps: Option<&'c [u8]>,
 }
 
 impl Cache {
-    /// Takes a cache file's bytes for a loader of `machine`; `None` where the loader would ignore it.
+    /// Parses a cache file for a loader of `machine`; `None` if the loader would ignore it.
     pub fn parse(bytes: Vec<u8>, machine: Machine) -> Option<Self> {
         let endian = if machine.is_little_endian { Endian::Little } else { Endian::Big };
         if bytes.starts_with(NEW_MAGIC) {
@@ -98,7 +98,7 @@ impl Cache {
             return None;
         }
         let entries = start + NEW_HEADER;
-        // (Of one that follows the old format the loader does not look at the count, and may end for it.)
+        // After the old format, the loader does not check the count, and may crash.
         let room = bytes.len().checked_sub(entries)?;
         if (start == 0 && room == 0) || count.checked_mul(NEW_ENTRY)? > room {
             return None;
@@ -107,14 +107,14 @@ impl Cache {
         Some(Self { bytes, endian, entries, entry: NEW_ENTRY, count, strings: start, hwcaps })
     }
 
-    /// The file that the loader of `machine` takes for `name`, on the baseline of its architecture:
-    /// entries for particular hardware are passed over.
+    /// The file that the loader of `machine` finds for `name` on the baseline of its architecture: entries for
+    /// particular hardware are skipped.
     pub fn lookup(&self, name: &[u8], machine: Machine) -> Option<RootfsPath> {
         self.lookup_on(name, machine, &[], |hwcap| hwcap == 0).map(|(path, _)| path)
     }
 
-    /// The same where the glibc-hwcaps subdirectories `active` are searched, the best one first, and entries for
-    /// other hardware count by their bits; with the subdirectory that the file is in (`search_cache`).
+    /// The same with the glibc-hwcaps subdirectories `active`, the best one first; `accepts_hwcap` decides on entries
+    /// for other hardware. Also returns the subdirectory of the file (`search_cache`).
     pub fn lookup_on(
         &self,
         name: &[u8],
@@ -128,14 +128,14 @@ impl Cache {
             let middle = (left + right) / 2;
             match compare(name, self.key_on(middle)?) {
                 Ordering::Equal => break middle,
-                // The entries stand in descending order.
+                // The entries are in descending order.
                 Ordering::Less if middle < right => left = middle + 1,
                 Ordering::Greater if middle > left => right = middle - 1,
                 _ => return None,
             }
         };
         let first = (0..middle).rev().take_while(|index| is_equal(*index)).last().unwrap_or(middle);
-        // The file, and how good it is: the place of its subdirectory among the active ones.
+        // The file, and the rank of its subdirectory among the active ones.
         let mut best: Option<(&[u8], Option<usize>)> = None;
         for index in (first..=right).take_while(|index| is_equal(*index)) {
             let at = self.entries + index * self.entry;
@@ -153,7 +153,7 @@ impl Cache {
                 }
                 continue;
             }
-            // Those in subdirectories come first, and any of them is better than the rest.
+            // Entries for subdirectories come first, and each of them is better than the others.
             if best.is_some() && self.entry == NEW_ENTRY {
                 break;
             }
@@ -186,8 +186,8 @@ impl Cache {
         if self.entry == NEW_ENTRY { self.bytes.pread_with(at, self.endian).unwrap_or(0) } else { 0 }
     }
 
-    /// The subdirectory that an entry with this hwcap is for, where it is for any; `Some(None)` where its name is
-    /// not there (`dl_cache_hwcap_extension`).
+    /// The subdirectory of an entry with this hwcap, if it is for one; `Some(None)` if the subdirectory has no name
+    /// (`dl_cache_hwcap_extension`).
     fn subdirectory(&self, hwcap: u64) -> Option<Option<&[u8]>> {
         let high = hwcap & !HWCAP_ISA_LEVEL & !u64::from(u32::MAX);
         let index = (hwcap & u64::from(u32::MAX)) as usize;
@@ -198,7 +198,7 @@ impl Cache {
         self.string(self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?)
     }
 
-    /// The file from an entry's name on: to compare with it, its end need not be looked for.
+    /// The file's bytes from an entry's name on: a comparison needs no search for the end of the name.
     fn key_on(&self, index: usize) -> Option<&[u8]> {
         let offset: u32 = self.bytes.pread_with(self.entries + index * self.entry + 4, self.endian).ok()?;
         self.rest_at(self.strings.checked_add(offset as usize)?)
@@ -219,8 +219,8 @@ impl Cache {
     }
 }
 
-/// `_dl_cache_check_flags` (sysdeps/*/dl-cache.h): which entries the loader of this machine considers. On ARM a
-/// library that says nothing of its floating-point ABI is of either.
+/// Returns whether the loader of this machine accepts an entry with these flags (`_dl_cache_check_flags`,
+/// sysdeps/*/dl-cache.h). On ARM, a library without a floating-point ABI is accepted by both.
 fn accepts(flags: u32, machine: Machine) -> bool {
     let own = machine.cache_flags();
     flags == own
@@ -231,7 +231,7 @@ fn accepts(flags: u32, machine: Machine) -> bool {
         }
 }
 
-/// `_DL_CACHE_DEFAULT_ID`: the flags that no others are better than.
+/// The preferred flags (`_DL_CACHE_DEFAULT_ID`).
 fn default_id(machine: Machine) -> u32 {
     match machine.cache_flags() {
         0x0903 => 0x0003,
@@ -239,11 +239,11 @@ fn default_id(machine: Machine) -> u32 {
     }
 }
 
-/// `_dl_cache_libcmp`: runs of digits compare as numbers, so that `libfoo.so.10` follows `libfoo.so.9`.
-/// Both end at their first zero, where they have one.
+/// Compares names (`_dl_cache_libcmp`): runs of digits compare as numbers, so that `libfoo.so.10` follows
+/// `libfoo.so.9`. Each name ends at its first zero, if any.
 fn compare(left: &[u8], right: &[u8]) -> Ordering {
     let same = left.iter().zip(right).take_while(|(one, two)| one == two && **one != 0).count();
-    // A number that only begins the same is compared whole.
+    // Numbers with a common beginning are compared completely.
     let digits = left[..same].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (mut one, mut two) = (&left[same - digits..], &right[same - digits..]);
     loop {
@@ -271,12 +271,12 @@ fn number(text: &mut &[u8]) -> i32 {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (run, rest) = text.split_at(digits);
     *text = rest;
-    // The loader's int overflows likewise.
+    // The loader's int overflows in the same way.
     run.iter().fold(0i32, |value, digit| value.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')))
 }
 
-/// The glibc-hwcaps section, which the header at `start` leads to (`cache_extension_load`): where the names stand.
-/// All offsets here count from the file's beginning.
+/// The positions of the names in the glibc-hwcaps section of the header at `start` (`cache_extension_load`). All
+/// offsets here are relative to the file's beginning.
 fn hwcaps_section(bytes: &[u8], start: usize, endian: Endian) -> Option<Vec<u32>> {
     let word = |at: usize| bytes.pread_with::<u32>(at, endian).ok().map(|value| value as usize);
     let extension = word(start + EXTENSION)?;
@@ -287,7 +287,7 @@ fn hwcaps_section(bytes: &[u8], start: usize, endian: Endian) -> Option<Vec<u32>
     for section in 0..word(extension + 4)? {
         let at = section.checked_mul(16)?.checked_add(extension + 8)?;
         let (tag, offset, size) = (word(at)?, word(at + 8)?, word(at + 12)?);
-        // One that is past the end voids them all.
+        // A section past the end invalidates all sections.
         let array = bytes.get(offset..offset.checked_add(size)?)?;
         if tag == TAG_HWCAPS as usize && size > 0 && size % 4 == 0 && offset % 4 == 0 {
             names = Some((0..size).step_by(4).filter_map(|at| array.pread_with(at, endian).ok()).collect());
@@ -296,17 +296,17 @@ fn hwcaps_section(bytes: &[u8], start: usize, endian: Endian) -> Option<Vec<u32>
     names
 }
 
-/// A cache of the new format alone, which every glibc since 2.2 reads.
+/// Writes a cache in the new format only, which every glibc since 2.2 reads.
 pub fn write(machine: Machine, libraries: &[(Bytes, RootfsPath)]) -> Vec<u8> {
     let entry = |(name, path): &(Bytes, RootfsPath)| (name.clone(), None, path.clone());
     write_with_hwcaps(machine, &libraries.iter().map(entry).collect::<Vec<_>>())
 }
 
-/// The same where libraries may be for the hardware that a glibc-hwcaps subdirectory is for, as `x86-64-v3`. glibc
-/// reads those since 2.33, and passed over them before.
+/// The same for libraries that may belong to a glibc-hwcaps subdirectory, such as `x86-64-v3`. glibc reads those
+/// entries since 2.33; older releases skip them.
 pub fn write_with_hwcaps(machine: Machine, libraries: &[(Bytes, Option<Bytes>, RootfsPath)]) -> Vec<u8> {
     let mut sorted: Vec<_> = libraries.iter().collect();
-    // Of one name those in subdirectories come first, by the subdirectory (`compare` in elf/cache.c).
+    // For one name, entries for subdirectories come first, ordered by subdirectory (`compare` in elf/cache.c).
     sorted.sort_by(|a, b| {
         let by_hwcaps = || (a.1.is_none(), &a.1).cmp(&(b.1.is_none(), &b.1));
         compare(&b.0, &a.0).then_with(by_hwcaps).then_with(|| a.2.cmp(&b.2))

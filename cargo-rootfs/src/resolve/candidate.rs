@@ -1,6 +1,6 @@
-//! A loader's verdict on a file that it found: accept it, skip it, or give up.
+//! A loader's verdict on a file that it found: accept it, skip it, or fail.
 //!
-//! It knows nothing of search paths.
+//! Search paths are not known here.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::target::Machine;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Take,
-    /// It is passed over, being for another machine.
+    /// Skipped, because it is for another machine.
     Foreign(Machine),
-    /// It is passed over, as what may not be read is.
+    /// Skipped, because it is not readable.
     Unreadable(String),
-    /// The loader gives up, and why.
+    /// The loader fails, with this reason.
     Bad(String),
 }
 
@@ -37,7 +37,7 @@ pub(super) fn judge(object: &Result<Arc<Object>, BadObject>, loader: &Loader) ->
         Err(BadObject::Malformed(malformed)) => malformed.head.as_ref(),
         Err(BadObject::Unreadable(_)) => None,
     };
-    // musl maps whatever it finds first, so there is nothing to pass over.
+    // musl maps the first file that it finds, so it skips none.
     if let (Libc::Glibc, Some(head)) = (loader.libc, head) {
         match header(head, loader.machine, loader.is_debians()) {
             Verdict::Take => {}
@@ -49,7 +49,8 @@ pub(super) fn judge(object: &Result<Arc<Object>, BadObject>, loader: &Loader) ->
         Err(why) => return Verdict::Bad(why.to_string()),
     };
     if object.machine != loader.machine {
-        // It would be mapped, and the program not run: musl looks at no machine (`map_library`, ldso/dynlink.c).
+        // It would be mapped, and the program would not run: musl does not check the machine (`map_library`,
+        // ldso/dynlink.c).
         return Verdict::Bad(format!("it is for {:?}", object.machine));
     }
     if let (Libc::Glibc, Some(reason)) = (loader.libc, object.unmappable) {
@@ -66,10 +67,10 @@ pub(super) fn judge(object: &Result<Arc<Object>, BadObject>, loader: &Loader) ->
     }
 }
 
-/// The verdict by the ELF header alone (`open_verify`, elf/dl-load.c), in the order of its checks.
+/// The verdict on the ELF header (`open_verify`, elf/dl-load.c), in the order of the loader's checks.
 ///
-/// Debian's loaders, and those of its derivatives, look at the machine first where anything in `e_ident` is wrong
-/// (its patches unsubmitted-ldso-machine-mismatch.diff and arm/unsubmitted-ldso-multilib.diff).
+/// Loaders of Debian and its derivatives check the machine first if anything in `e_ident` is wrong (its patches
+/// unsubmitted-ldso-machine-mismatch.diff and arm/unsubmitted-ldso-multilib.diff).
 fn header(head: &Head, wanted: Machine, is_debians: bool) -> Verdict {
     let bad = |reason: &str| Verdict::Bad(reason.to_owned());
     let ident = head.ident();
@@ -110,12 +111,12 @@ fn header(head: &Head, wanted: Machine, is_debians: bool) -> Verdict {
     Verdict::Take
 }
 
-/// `elf_machine_matches_host` of each machine's dl-machine.h, on a header read in the loader's own byte order.
+/// `elf_machine_matches_host` of each machine's dl-machine.h, for a header read in the loader's byte order.
 fn is_for(head: &Head, wanted: Machine) -> bool {
     wanted.takes_flags(head.e_flags(wanted)) && head.e_machine(wanted.is_little_endian) == wanted.e_machine
 }
 
-/// `VALID_FLOAT_ABI` of the hard-float ABI of ARM (sysdeps/unix/sysv/linux/arm/ldsodefs.h): not EABI version 5 with
+/// `VALID_FLOAT_ABI` of the hard-float ABI of ARM (sysdeps/unix/sysv/linux/arm/ldsodefs.h): rejects EABI version 5 with
 /// the soft-float flag.
 fn has_right_float_abi(head: &Head, wanted: Machine) -> bool {
     let flags = head.e_flags(wanted);
@@ -147,7 +148,8 @@ mod tests {
         }
     }
 
-    /// The verdicts on a library for `of` with these bytes overwritten, by a loader for `wanted`: Debian's, and others.
+    /// The verdicts of two loaders for `wanted`, Debian's and another, on a library for `of` with these bytes
+    /// overwritten.
     fn come_of(of: &str, wanted: &str, changes: &[(usize, &[u8])]) -> [String; 2] {
         let mut bytes = Fixture::library().machine(machine(of)).build();
         for (at, value) in changes {
@@ -169,7 +171,7 @@ mod tests {
         }
     }
 
-    /// Class, then all of `e_ident`, then the version, then the machine; Debian's looks at the machine in between.
+    /// Class, then all of `e_ident`, then the version, then the machine; Debian's loader checks the machine in between.
     #[test]
     fn the_order_of_the_checks() {
         let foreign = "passed over";
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(with("armv7", 64, 1), "ELF file ABI version invalid");
     }
 
-    /// An ABI of the same machine is another machine.
+    /// Another ABI of the same machine counts as another machine.
     #[test]
     fn flags_tell_abis_apart() {
         let foreign = "passed over";
@@ -222,7 +224,7 @@ mod tests {
         assert_eq!(come_of("powerpc64", "powerpc64", &[(51, &[2])]), [foreign, foreign]);
     }
 
-    /// The header must be as long as that of the loader's class, whatever the file's is.
+    /// The header must have the length for the loader's class, independent of the file's class.
     #[test]
     fn a_header_of_the_other_class_may_be_too_short() {
         let bytes = Fixture::library().machine(machine("i686")).build();

@@ -14,52 +14,53 @@ use crate::path::RootfsPath;
 use crate::shortage::Shortage;
 use crate::target::Machine;
 
-/// All that gets mapped when one executable starts.
+/// The objects that are mapped for one executable.
 #[derive(Debug, Clone)]
 pub struct Closure {
-    /// The executable, by the path it was asked for.
+    /// The executable, by the requested path.
     pub file: RootfsPath,
-    /// The same without links.
+    /// Its path without symlinks.
     pub realpath: RootfsPath,
     /// Its file.
     pub id: FileId,
-    /// PT_INTERP as it stands, and where that leads.
+    /// PT_INTERP verbatim, and the file to which it leads.
     pub interpreter: Option<(RootfsPath, Option<(RootfsPath, FileId)>)>,
-    /// The loader that the rules were taken from; `None` for a static executable.
+    /// The loader whose rules were applied; `None` for a static executable.
     pub loader: Option<Arc<Loader>>,
-    /// Where nothing is mapped with it, what it carries inside.
+    /// The kind of embedded contents of an executable that maps nothing else.
     pub carrier: Option<Carrier>,
-    /// Shared objects in the order they are mapped, without the executable: those that the loader maps at
-    /// the start, then those that dlopen notes add.
+    /// Shared objects in the order of mapping, without the executable: those that the loader maps at the start, then
+    /// those that dlopen notes add.
     pub objects: Vec<Loaded>,
     /// The number of `objects` that are mapped at the start.
     pub at_start: usize,
     /// The dlopen notes of the executable and of the objects, each with its outcome.
     pub notes: Vec<Noted>,
-    /// The objects that glibc-hwcaps subdirectories add on other hardware, on request.
+    /// The objects that glibc-hwcaps subdirectories add on other hardware, if requested.
     pub variants: Vec<Loaded>,
-    /// Notes that cannot be read: whose (`None` is the executable's), and why.
+    /// Unreadable notes: the object (`None` is the executable), and the reason.
     pub bad_notes: Vec<(Option<usize>, String)>,
-    /// Libraries that may be opened though no note says so, where [`find_may_open`](super::Resolver::find_may_open) was asked.
+    /// Libraries that may be opened without a note, if [`find_may_open`](super::Resolver::find_may_open) was called.
     pub may_open: Vec<MayOpen>,
-    /// Likewise, what calls dlopen(3) without notes and names no library that is there besides; `None` is the executable.
+    /// The objects that call dlopen(3) without notes and name no further present library, if that was called; `None` is
+    /// the executable.
     pub opens_unnamed: Vec<Option<usize>>,
-    /// Names that were not found, or were found and cannot be loaded.
+    /// Names that were not found, or whose file cannot be loaded.
     pub missing: Vec<Missing>,
-    /// Names that were not searched, because the target has the library.
+    /// Names that were not searched for, because the target provides the library.
     pub given: Vec<Given>,
-    /// Candidates for another class or machine that the loader passes over, in order.
+    /// Candidates for another class or machine that the loader skips, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
-    /// Names of objects besides the one they were first needed by: what was found by them is an object already.
+    /// Further names of objects: searches for them led to an object that was already mapped.
     pub other_names: Vec<OtherName>,
     /// Edges from an object to one that it needs: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
-    /// The oldest glibc and Linux that it runs on.
+    /// The oldest glibc and Linux on which it runs.
     pub runs_on: RunsOn,
 }
 
 impl Closure {
-    /// The path by which the loader knows an object: by its index in `objects`, or the executable.
+    /// The loader's path of an object: by its index in `objects`, or of the executable.
     pub fn path(&self, object: Option<usize>) -> &RootfsPath {
         object.map_or(&self.realpath, |index| &self.objects[index].path)
     }
@@ -70,22 +71,22 @@ impl Closure {
 pub struct Loaded {
     /// The name by which it was first needed.
     pub needed: Bytes,
-    /// The path by which the loader knows it.
+    /// The loader's path of the object.
     pub path: RootfsPath,
-    /// The same without links.
+    /// The path without symlinks.
     pub realpath: RootfsPath,
     /// Its file.
     pub file: FileId,
     /// The source in which it was found.
     pub found_by: FoundBy,
-    /// The glibc-hwcaps subdirectory that it is in: what hardware it is for.
+    /// The glibc-hwcaps subdirectory that contains it, for particular hardware.
     pub hwcaps: Option<Bytes>,
 }
 
-/// A name that led to a file which was mapped already, or which stands for one that was.
+/// A name that led to an already mapped file.
 #[derive(Debug, Clone)]
 pub struct OtherName {
-    /// The name, and what it led to.
+    /// The name, and the file to which it led.
     pub found: Loaded,
     /// Its index in [`Closure::objects`].
     pub object: usize,
@@ -94,10 +95,10 @@ pub struct OtherName {
 }
 
 impl Loaded {
-    /// Returns whether the loader's configuration alone led to it: no default directory, and nothing in an ELF file.
+    /// Returns whether only the loader's configuration led to it: no default directory, and no path in an ELF file.
     pub fn is_searched(&self, loader: &Loader) -> bool {
         let folder = match &self.hwcaps {
-            // There it is found by the name that it is needed by, and by no other.
+            // There only the needed name finds it.
             Some(_) if self.path.file_name() == &*self.needed => hwcaps::above(&self.path),
             _ => self.path.parent(),
         };
@@ -106,7 +107,7 @@ impl Loaded {
     }
 }
 
-/// A name for which there is no library.
+/// A name without a library.
 #[derive(Debug, Clone)]
 pub struct Missing {
     /// The name, as in DT_NEEDED with its tokens replaced.
@@ -115,28 +116,28 @@ pub struct Missing {
     pub needed_by: RootfsPath,
     /// Every place tried, in order.
     pub tried: Vec<Attempt>,
-    /// The file that the loader takes and gives up on, and why.
+    /// The file that the loader accepts but cannot load, and the reason.
     pub bad: Option<(RootfsPath, String)>,
-    /// The dlopen note by which it is opened, where it is not needed at the start.
+    /// The dlopen note that opens it, if it is not needed at the start.
     pub opened: Option<Arc<Note>>,
-    /// The glibc-hwcaps subdirectory that has it, and that not all hardware uses.
+    /// The glibc-hwcaps subdirectory that has it, which only some hardware searches.
     pub only_for: Option<Box<Bytes>>,
 }
 
 impl Missing {
-    /// The library that the sysroot lacks; `None` where it has one that cannot be loaded.
+    /// The library that the sysroot lacks; `None` if it has one that cannot be loaded.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
         let name = || Shortage::Library(String::from_utf8_lossy(&self.needed).into_owned());
         self.bad.is_none().then(name)
     }
 }
 
-/// One entry of a dlopen note of an object in a closure, and what came of it.
+/// One entry of a dlopen note of an object in a closure, and its outcome.
 #[derive(Debug, Clone)]
 pub struct Noted {
     /// The note itself.
     pub note: Arc<Note>,
-    /// Whose it is: an index into the closure's objects; `None` is the executable.
+    /// The object with the note: an index into the closure's objects; `None` is the executable.
     pub by: Option<usize>,
     /// Its outcome.
     pub opening: Opening,
@@ -145,7 +146,7 @@ pub struct Noted {
 /// The outcome of an entry of a dlopen note.
 #[derive(Debug, Clone)]
 pub enum Opening {
-    /// It is there.
+    /// It is present.
     Taken {
         /// The index of the first soname that can be opened.
         soname: usize,
@@ -154,16 +155,16 @@ pub enum Opening {
     },
     /// Notes of its priority are not followed.
     LeftOut,
-    /// None of its sonames can be opened: what each lacks.
+    /// None of its sonames can be opened; the missing libraries of each.
     NotFound(Vec<Missing>),
 }
 
 /// A file that has no closure: not ELF, or not readable.
 #[derive(Debug, Clone)]
 pub enum Skipped {
-    /// Nothing is at the path, or not a regular file.
+    /// The path does not exist, or is no regular file.
     Absent(Find),
-    /// It is no ELF file that can be read.
+    /// It is not a readable ELF file.
     Bad {
         /// Its path without symlinks.
         realpath: RootfsPath,

@@ -1,18 +1,18 @@
-//! ld.so.conf with its includes: the directories that ldconfig(8) would have put into a cache.
+//! ld.so.conf with its includes: the directories that ldconfig(8) would put into a cache.
 //!
-//! The loader never reads it. It stands in where a sysroot, freshly extracted, has no cache yet.
+//! The loader never reads it. It is used for a freshly extracted sysroot without a cache.
 
 use rustc_hash::FxHashSet;
 
 use super::{FileId, Files, Find};
 use crate::path::RootfsPath;
 
-/// The longest configuration file that is read.
+/// The maximum size of a configuration file.
 const MAX_LENGTH: usize = 1 << 20;
-/// The most that is included, counted in patterns and in files that match them.
+/// The maximum number of includes: patterns, and files that match them.
 const MAX_INCLUDES: usize = 1024;
 
-/// The directories that `/etc/ld.so.conf` names, in order, each once.
+/// The directories in `/etc/ld.so.conf`, in order, without duplicates.
 pub(super) fn folders(files: &mut dyn Files) -> Vec<RootfsPath> {
     let mut reading = Reading { left: MAX_INCLUDES, ..Reading::default() };
     reading.file(files, &RootfsPath::root().join(b"etc/ld.so.conf"));
@@ -23,14 +23,14 @@ pub(super) fn folders(files: &mut dyn Files) -> Vec<RootfsPath> {
 struct Reading {
     found: Vec<RootfsPath>,
     known: FxHashSet<RootfsPath>,
-    /// Each file is read once: ldconfig would not end on one that includes itself, and there is nothing new
-    /// in one that comes again.
+    /// Each file is read once. ldconfig would not end on a file that includes itself, and a second reading adds
+    /// nothing.
     read: FxHashSet<FileId>,
     left: usize,
 }
 
 impl Reading {
-    /// Includes nest no deeper than there may be of them.
+    /// The number of includes limits their depth.
     fn file(&mut self, files: &mut dyn Files, path: &RootfsPath) {
         let Find::File { file, .. } = files.find(path) else { return };
         if !self.read.insert(file) {
@@ -42,7 +42,7 @@ impl Reading {
             if let Some(patterns) = directive(line, b"include") {
                 self.include(files, path, patterns);
             } else if directive(line, b"hwcap").is_none() {
-                // `/some/dir=libc6` is an old way to say which libc a directory is for.
+                // `/some/dir=libc6` is an old syntax for the libc of a directory.
                 let folder = line.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
                 if let Some(folder) = RootfsPath::from_bytes(folder) {
                     if self.known.insert(folder.clone()) {
@@ -82,7 +82,7 @@ fn directive<'l>(line: &'l [u8], word: &[u8]) -> Option<&'l [u8]> {
     rest.first()?.is_ascii_whitespace().then(|| rest.trim_ascii())
 }
 
-/// The paths that match `pattern`, sorted, with `*` and `?` in its last component (glob(7)).
+/// The paths that match `pattern`, sorted; `*` and `?` count in its last component (glob(7)).
 fn glob(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
     let name = pattern.file_name();
     if !name.iter().any(|byte| matches!(byte, b'*' | b'?')) {

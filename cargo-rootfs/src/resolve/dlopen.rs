@@ -1,6 +1,6 @@
-//! Dlopen notes: what files say that they open at run time.
+//! Dlopen notes: the libraries that files declare to open at run time.
 //!
-//! The notes are those of UAPI.12, dlopen() metadata for ELF files. Which of them are followed is for the caller.
+//! The format is UAPI.12, dlopen() metadata for ELF files. The caller decides which notes are followed.
 
 mod json;
 mod note;
@@ -14,15 +14,15 @@ use crate::elf::Object;
 
 pub use note::{Note, Priority};
 
-/// The entries of a file's notes; of a bad one, why it is bad.
+/// The entries of a file's notes; an error for a malformed one.
 pub(super) type Entries = Arc<[Result<Arc<Note>, String>]>;
 
-/// The notes of the files that have any.
+/// The notes of all files that have any.
 #[derive(Debug, Default)]
 pub(super) struct Notes(FxHashMap<FileId, Entries>);
 
 impl Notes {
-    /// The entries of all notes, in order, equal ones once.
+    /// The entries of all notes in order, without duplicates.
     pub(super) fn of(&mut self, file: FileId, object: &Object) -> Entries {
         let known = self.0.entry(file).or_insert_with(|| {
             let mut entries: Vec<Result<Arc<Note>, String>> = Vec::new();

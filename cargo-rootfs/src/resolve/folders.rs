@@ -1,7 +1,6 @@
-//! Lists of directories, as loaders make them of a search path's text.
+//! Lists of directories, as loaders make them from the text of a search path.
 //!
-//! Contents of directories are not looked at, except for the subdirectories for particular hardware, which come before
-//! them.
+//! The only contents considered are the subdirectories for particular hardware, which come before their directory.
 
 use std::sync::Arc;
 
@@ -14,10 +13,10 @@ use crate::path::RootfsPath;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Folder {
     pub(super) path: RootfsPath,
-    /// The length of its text with a final slash: the loader builds the paths that it opens from that.
+    /// The length of its text with a final slash, from which the loader builds the paths that it opens.
     pub(super) length: usize,
     pub(super) kind: Kind,
-    /// The glibc-hwcaps subdirectory that it is.
+    /// Its name as a glibc-hwcaps subdirectory, if it is one.
     pub(super) level: Option<Bytes>,
 }
 
@@ -25,38 +24,38 @@ pub(super) struct Folder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Absolute,
-    /// It starts from the current directory. glibc's loader never finds out that such a one is not there
+    /// Relative to the current directory. glibc's loader never remembers that such a directory is missing
     /// (`fillin_rpath`, elf/dl-load.c: the current directory might change).
     Relative,
-    /// One for particular hardware, below the next one of the list that is not.
+    /// For particular hardware, below the next directory of the list that is not.
     Hardware,
 }
 
-/// A list, shared by all that search it.
+/// A list, shared by all searches that use it.
 pub(super) type Folders = Arc<[Folder]>;
 
 impl Folder {
-    /// One that is not written anywhere.
+    /// A directory without a text of its own.
     pub(super) fn new(path: RootfsPath) -> Self {
         Self { length: path.as_bytes().len() + 1, path, kind: Kind::Absolute, level: None }
     }
 
-    /// The glibc-hwcaps subdirectory `level` of `folder`, where it is there.
+    /// The glibc-hwcaps subdirectory `level` of `folder`, if it exists.
     pub(super) fn of_level(files: &mut dyn Files, folder: &RootfsPath, level: &Bytes) -> Option<Self> {
         let path = hwcaps::below(folder, level);
         let is_there = files.find(&path) == Find::Dir;
         is_there.then(|| Self { kind: Kind::Hardware, level: Some(level.clone()), ..Self::new(path) })
     }
 
-    /// Returns whether it is written as `/` alone.
+    /// Returns whether its text is `/`.
     pub(super) fn is_root(&self) -> bool {
         self.kind == Kind::Absolute && self.length == 1
     }
 
-    /// An element of a path; `None` where it starts from a current directory that there is not.
+    /// An element of a path; `None` for a relative one without a current directory.
     fn element(text: &[u8], current: Option<&RootfsPath>) -> Option<Self> {
         let trimmed = text.len() - text.iter().rev().take_while(|byte| **byte == b'/').count();
-        // The root, and the current directory, have no slash of their own to be added.
+        // The root and the current directory get no additional slash.
         let length = if trimmed == 0 { text.len().min(1) } else { trimmed + 1 };
         match text.first() {
             Some(b'/') => Some(Self { length, ..Self::new(RootfsPath::from_bytes(text)?) }),
@@ -65,15 +64,15 @@ impl Folder {
     }
 }
 
-/// The directories of a search path between any of `separators`, tokens replaced. Empty and relative elements stand
-/// for the current directory (ld.so(8)); without one, as in an image, they stand for nothing.
+/// The directories of a search path, split at any of `separators`, with tokens replaced. Empty and relative elements
+/// mean the current directory (ld.so(8)); without one, as in an image, they are dropped.
 pub(super) fn elements(
     path: &[u8],
     separators: &[u8],
     tokens: &Tokens<'_>,
     current: Option<&RootfsPath>,
 ) -> Vec<Folder> {
-    // An empty path is no path, not one empty element (`decompose_rpath`).
+    // An empty path has no element, not one empty element (`decompose_rpath`).
     if path.is_empty() {
         return Vec::new();
     }
@@ -81,7 +80,7 @@ pub(super) fn elements(
     for element in path.split(|byte| separators.contains(byte)) {
         let Some(element) = expand(element, tokens) else { continue };
         let Some(folder) = Folder::element(&element, current) else { continue };
-        // One that comes twice costs time and nothing else, and so would looking for it among thousands.
+        // A duplicate only costs time, and so would a search for it among thousands.
         if !folders.iter().take(64).any(|known| *known == folder) {
             folders.push(folder);
         }
@@ -89,10 +88,10 @@ pub(super) fn elements(
     folders
 }
 
-/// The directories of a path of musl's (`path_open`): between colons and newlines, empty ones skipped.
+/// The directories of a musl path (`path_open`), split at colons and newlines; empty elements are dropped.
 pub(super) fn musl_elements(path: &[u8], current: Option<&RootfsPath>) -> Vec<Folder> {
     let elements = path.split(|byte| matches!(byte, b':' | b'\n')).filter(|element| !element.is_empty());
-    // A slash is put between, whatever the element ends with.
+    // musl always inserts a slash, also after an element that ends with one.
     let folder = |element: &[u8]| Some(Folder { length: element.len() + 1, ..Folder::element(element, current)? });
     elements.filter_map(folder).collect()
 }
@@ -102,7 +101,7 @@ mod tests {
     use super::{Folder, Kind, musl_elements};
     use crate::path::RootfsPath;
 
-    /// `fillin_rpath` takes the slashes off an element's end and puts one there.
+    /// `fillin_rpath` removes the slashes at an element's end and adds one.
     #[test]
     fn the_length_of_an_elements_text() {
         let current = RootfsPath::parse("/work").unwrap();

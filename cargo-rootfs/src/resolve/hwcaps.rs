@@ -1,5 +1,5 @@
-//! glibc-hwcaps: below each directory that glibc's loader searches, libraries for particular hardware may lie in a
-//! subdirectory of that name, as `glibc-hwcaps/x86-64-v3` (ld.so(8), since glibc 2.33).
+//! glibc-hwcaps: each directory that glibc's loader searches may have subdirectories with libraries for particular
+//! hardware, such as `glibc-hwcaps/x86-64-v3` (ld.so(8), since glibc 2.33).
 //!
 //! The hardware is unknown: an image runs on any machine of its architecture.
 
@@ -12,47 +12,46 @@ use crate::target::Machine;
 /// The subdirectory's name.
 const GLIBC_HWCAPS: &[u8] = b"glibc-hwcaps";
 
-/// The most subdirectories that a loader is taken to know, so that the sets of them can be counted; s390x has five.
+/// The maximum number of subdirectories of a loader, which limits the number of their sets; s390x has five.
 const MAX_LEVELS: usize = 6;
 
-/// A set of the subdirectories that a loader knows: what hardware can do, or what `--glibc-hwcaps-mask` of ld.so
-/// leaves of it.
+/// A set of a loader's subdirectories: those that the hardware supports, or that ld.so's `--glibc-hwcaps-mask` leaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hwcaps(u32);
 
 impl Hwcaps {
-    /// None of them: what any hardware of the architecture can do.
+    /// The empty set: any hardware of the architecture.
     pub const BASELINE: Self = Self(0);
 
-    /// Every set of some of `count` subdirectories, without the empty one.
+    /// All non-empty sets of `count` subdirectories.
     pub fn sets(count: usize) -> impl Iterator<Item = Self> {
         (1..1 << count.min(MAX_LEVELS)).map(Self)
     }
 
-    /// Those of `levels`, the best one first, that are in the set.
+    /// The elements of `levels` in the set, the best one first.
     pub(super) fn of(self, levels: &[Bytes]) -> Vec<Bytes> {
         levels.iter().enumerate().filter(|(index, _)| self.0 >> index & 1 == 1).map(|(_, name)| name.clone()).collect()
     }
 }
 
-/// The subdirectory of `folder` that holds the libraries for `level`.
+/// The subdirectory of `folder` with the libraries for `level`.
 pub(super) fn below(folder: &RootfsPath, level: &[u8]) -> RootfsPath {
     folder.join(GLIBC_HWCAPS).join(level)
 }
 
-/// The directory that `path` is searched for in, where it is in a subdirectory of it.
+/// The searched directory above `path`, if `path` is in a subdirectory for hardware.
 pub(crate) fn above(path: &RootfsPath) -> Option<RootfsPath> {
     let hwcaps = path.parent()?.parent()?;
     (hwcaps.file_name() == GLIBC_HWCAPS).then(|| hwcaps.parent())?
 }
 
-/// Returns whether `path` leads through a directory of this kind.
+/// Returns whether `path` contains such a subdirectory.
 pub(crate) fn is_in(path: &RootfsPath) -> bool {
     path.components().any(|part| part == GLIBC_HWCAPS)
 }
 
 impl Resolver {
-    /// The closure of the file at `path` on other hardware; then it is the baseline's turn again.
+    /// The closure of the file at `path` on other hardware; afterwards the resolver uses the baseline again.
     pub fn closure_on(&mut self, files: &mut dyn Files, hwcaps: Hwcaps, path: &RootfsPath) -> Result<Closure, Skipped> {
         self.set_hwcaps(hwcaps);
         let closure = self.closure(files, path);
@@ -60,8 +59,8 @@ impl Resolver {
         closure
     }
 
-    /// The closure of the same file on all hardware that is better than the baseline: one for each set of
-    /// subdirectories that its loader may search.
+    /// The closures of the same file on all hardware above the baseline: one for each set of subdirectories that its
+    /// loader may search.
     pub fn closures_above(&mut self, files: &mut dyn Files, baseline: &Closure) -> Vec<(Hwcaps, Closure)> {
         let levels = baseline.loader.as_ref().map_or(0, |loader| loader.levels.len());
         let above = Hwcaps::sets(levels);
@@ -70,7 +69,7 @@ impl Resolver {
 }
 
 impl Closure {
-    /// Returns whether the same files are mapped, by the same paths, and the same ones are missing.
+    /// Returns whether the same files are mapped by the same paths, and the same ones are missing.
     pub(crate) fn maps_as(&self, other: &Self) -> bool {
         let objects = |closure: &Self| -> Vec<_> {
             let others = closure.other_names.iter().map(|other| &other.found);
@@ -82,7 +81,7 @@ impl Closure {
         self.id == other.id && objects(self) == objects(other) && missing(self) == missing(other)
     }
 
-    /// Takes in what the closure on other hardware has besides: its objects, and what it misses.
+    /// Adds the further objects and the further missing names of the closure on other hardware.
     pub fn add_variant(&mut self, other: &Self) {
         for object in &other.objects {
             if !self.objects.iter().chain(&self.variants).any(|known| known.path == object.path) {
@@ -98,8 +97,8 @@ impl Closure {
     }
 }
 
-/// `_dl_hwcaps_subdirs` of glibc's sysdeps/*/dl-hwcaps-subdirs.c: what the loader of which `image` is a part knows,
-/// the best one first. Older loaders, and those of other architectures, have nothing of the kind.
+/// The subdirectories that the loader in `image` supports, the best one first (`_dl_hwcaps_subdirs` of glibc's
+/// sysdeps/*/dl-hwcaps-subdirs.c). Older loaders, and those of other architectures, have none.
 pub(super) fn levels(image: &[u8], machine: Machine) -> Vec<Bytes> {
     let Some((last, rare)) = machine.least_hwcaps() else { return Vec::new() };
     let lists = byte_search::places(image, last, rare);

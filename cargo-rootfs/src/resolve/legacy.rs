@@ -1,9 +1,9 @@
-//! The directories for particular hardware that glibc's loaders searched before 2.37: `tls`, `x86_64` and their kin,
-//! below each directory of a list and before it (`_dl_important_hwcaps`, elf/dl-hwcaps.c, and `search_cache`,
+//! The directories for particular hardware that glibc's loaders searched before 2.37: `tls`, `x86_64` and similar
+//! names, below each directory of a list and before it (`_dl_important_hwcaps`, elf/dl-hwcaps.c, and `search_cache`,
 //! elf/dl-cache.c, of those releases).
 //!
-//! An image must run on the baseline of its architecture, so it is the baseline's names that count, as they do for
-//! `$PLATFORM`: what a better processor would find first is not taken. glibc-hwcaps is another thing.
+//! An image must run on the baseline of its architecture, so only the baseline's names count, as for `$PLATFORM`; files
+//! that a better processor would find first are not taken. glibc-hwcaps is another mechanism.
 
 use super::{Files, Find};
 use crate::path::RootfsPath;
@@ -12,11 +12,11 @@ use crate::target::{LegacyHwcaps, Machine};
 /// The hardware names of a machine's baseline.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Legacy {
-    /// Paths below a directory, in the order in which they are searched.
+    /// Relative paths below a directory, in the order of the search.
     subfolders: Vec<Vec<u8>>,
-    /// Bits of a cache's entry that the baseline has.
+    /// The bits of a cache entry that the baseline supports.
     known: u64,
-    /// Bits for platforms: those of an entry are none, or the platform's.
+    /// The bits for platforms: an entry has none of them, or that of the platform.
     platforms: u64,
     platform: u64,
 }
@@ -25,12 +25,12 @@ pub(super) struct Legacy {
 const TLS: u64 = 1 << 63;
 
 impl Legacy {
-    /// Those of a machine.
+    /// The names of a machine.
     pub(super) fn of(machine: Machine) -> Self {
         let LegacyHwcaps { bits: hwcaps, platforms, platform } = machine.legacy_hwcaps();
         let name = Some(machine.elf_platform()).filter(|name| !name.is_empty());
         let names: Vec<&str> = hwcaps.iter().map(|(name, _)| *name).chain(name).chain(["tls"]).collect();
-        // Every subset of the names, the last one weighing most, both in the order and in the path.
+        // All subsets of the names. The last name has the highest weight, in the order and in the path.
         let subset = |members: usize| {
             let chosen = (0..names.len()).rev().filter(|index| members & (1 << index) != 0);
             chosen.map(|index| names[index]).collect::<Vec<_>>().join("/").into_bytes()
@@ -43,7 +43,7 @@ impl Legacy {
         }
     }
 
-    /// The directories that are searched before `folder`, of those that are there.
+    /// The existing directories that are searched before `folder`.
     pub(super) fn below(&self, files: &mut dyn Files, folder: &RootfsPath) -> Vec<RootfsPath> {
         let mut is_dir = |name: &[u8]| {
             let path = folder.join(name);
@@ -56,8 +56,8 @@ impl Legacy {
         self.subfolders.iter().filter_map(|name| is_dir(name)).collect()
     }
 
-    /// Returns whether an entry of ld.so.cache with this `hwcap` counts. Releases before 2.33 do not know the bit of
-    /// glibc-hwcaps, and skip entries that have it.
+    /// Returns whether an entry of ld.so.cache with this `hwcap` counts. Releases before 2.33 skip entries with the bit
+    /// of glibc-hwcaps, which they do not know.
     pub(super) fn accepts(&self, hwcap: u64) -> bool {
         let of_platforms = hwcap & self.platforms;
         hwcap & !(self.known | self.platforms) == 0 && (of_platforms == 0 || of_platforms == self.platform)
@@ -75,8 +75,8 @@ mod tests {
         texts.collect::<Vec<_>>().join(" ")
     }
 
-    /// As LD_DEBUG=libs shows them: of Debian 12's loaders, on the baseline (x86-64) and in qemu-user (the others, but
-    /// that it names no platform for POWER and z).
+    /// From LD_DEBUG=libs of Debian 12's loaders, on the baseline (x86-64) and in qemu-user (the others; qemu has no
+    /// platform for POWER and z).
     #[test]
     fn subfolders_in_the_loaders_order() {
         assert_eq!(subfolders("x86_64"), "tls/x86_64/x86_64 tls/x86_64 tls/x86_64 tls x86_64/x86_64 x86_64 x86_64");

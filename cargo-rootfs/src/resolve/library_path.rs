@@ -1,6 +1,6 @@
-//! `--library-path`: what LD_LIBRARY_PATH would say, before it is known to which program.
+//! `--library-path`: the equivalent of LD_LIBRARY_PATH, given before the program is known.
 //!
-//! The environment's own LD_LIBRARY_PATH is never read.
+//! The variable LD_LIBRARY_PATH itself is never read.
 
 use super::Files;
 use super::folders::{Folder, Folders, elements, musl_elements};
@@ -14,15 +14,14 @@ use crate::path::RootfsPath;
 pub enum LibraryPath {
     /// A directory.
     Folder(RootfsPath),
-    /// The text of a variable. What it means depends on the program: glibc separates its elements by `:` and by
-    /// `;`, an empty one is the current directory, and its tokens are the program's; musl separates them by `:` and
-    /// by newlines, drops empty ones and knows no tokens (ld.so(8); `path_open`, ldso/dynlink.c).
+    /// The text of a variable. Its meaning depends on the program: glibc splits it at `:` and `;`, an empty element is
+    /// the current directory, and tokens are those of the program; musl splits it at `:` and newlines, drops empty
+    /// elements and has no tokens (ld.so(8); `path_open`, ldso/dynlink.c).
     Text(Bytes),
 }
 
 impl LibraryPath {
-    /// Returns whether glibc's loader replaces a token in `text`, which then has no meaning before the program is
-    /// known.
+    /// Returns whether `text` has a token of glibc's loader, so that its meaning depends on the program.
     pub fn has_token(text: &str) -> bool {
         has_token(text.as_bytes())
     }
@@ -32,13 +31,13 @@ impl LibraryPath {
     }
 }
 
-/// Returns whether any part changes its meaning with the directory of the program.
+/// Returns whether any part depends on the directory of the program.
 pub(super) fn depends_on_origin(parts: &[LibraryPath]) -> bool {
     parts.iter().any(LibraryPath::depends_on_origin)
 }
 
-/// The directories of all parts, for a program in `origin` (`_dl_init_paths`, elf/dl-load.c: the tokens are those of
-/// the program, whoever needs the library).
+/// The directories of all parts, for a program in `origin`. Tokens are those of the program, also for needs of
+/// libraries (`_dl_init_paths`, elf/dl-load.c).
 pub(super) fn folders(
     files: &mut dyn Files,
     parts: &[LibraryPath],

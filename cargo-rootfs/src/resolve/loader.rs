@@ -1,4 +1,4 @@
-//! One dynamic loader of the tree: which libc's it is, and what it has built in or configured.
+//! One dynamic loader of the tree: its libc, its built-in directories and its configuration.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
-/// The C library that a loader belongs to.
+/// The C library to which a loader belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Libc {
     /// The GNU C library.
@@ -21,56 +21,56 @@ pub enum Libc {
     Musl,
 }
 
-/// A dynamic loader: what ld.so(8) knows before it sees a program.
+/// A dynamic loader, with everything that is independent of the program (ld.so(8)).
 #[derive(Debug, Clone)]
 pub struct Loader {
-    /// Its libc, told by its name.
+    /// Its libc, by its file name.
     pub libc: Libc,
-    /// The machine of the objects that it takes.
+    /// The machine of the objects that it accepts.
     pub machine: Machine,
     /// Its path, as PT_INTERP has it.
     pub path: RootfsPath,
-    /// The file that this path leads to, if it leads to one.
+    /// The file to which this path leads, if any.
     pub file: Option<(RootfsPath, FileId)>,
-    /// DT_SONAME of the loader, by which others need it.
+    /// The loader's DT_SONAME, by which objects need it.
     pub(super) soname: Option<Bytes>,
     /// The directories that it searches last.
     pub default_dirs: Vec<RootfsPath>,
-    /// The same as lists are.
+    /// The same as a list.
     pub(super) default_folders: Folders,
     /// The value of `$LIB`.
     pub(super) lib: Bytes,
-    /// `/etc/ld.so.cache`, where the loader would take it.
+    /// `/etc/ld.so.cache`, if the loader would accept it.
     pub(super) cache: Option<Arc<Cache>>,
-    /// Directories of ld.so.conf, as it writes them; empty where there is a cache.
+    /// Directories of ld.so.conf, verbatim; empty if there is a cache.
     conf_dirs: Vec<RootfsPath>,
     /// The list that is searched in place of a cache.
     pub(super) conf_folders: Folders,
-    /// The release of its libc; one of glibc before 2.33 does not say.
+    /// The release of its libc; unknown for glibc before 2.33.
     release: Option<(u32, u32)>,
-    /// The directories for particular hardware that it searches.
+    /// The legacy directories for particular hardware that it searches.
     legacy: Option<Legacy>,
     /// The names in `/etc/ld.so.preload`.
     pub(super) preload: Vec<Bytes>,
-    /// The glibc-hwcaps subdirectories that it knows, the best one first.
+    /// The glibc-hwcaps subdirectories that it supports, the best one first.
     pub levels: Vec<Bytes>,
-    /// Those of them that it searches on the hardware at hand.
+    /// Those of them that it searches on the current hardware.
     pub active: Vec<Bytes>,
 }
 
-/// The longest loader that is searched for its built-in directories; glibc's has 250 KiB, musl's 800.
+/// The maximum size of a loader that is searched for built-in directories; glibc's has 250 KiB, musl's 800.
 const MAX_LOADER: usize = 16 << 20;
 
-/// The longest `/etc/ld.so.preload` that is read.
+/// The maximum size of `/etc/ld.so.preload`.
 const MAX_PRELOAD: usize = 1 << 16;
 
 impl Loader {
-    /// The values of tokens, except for `$ORIGIN`, which each object has for itself.
+    /// The values of tokens, except `$ORIGIN`, which differs for each object.
     pub(super) fn tokens(&self) -> Tokens<'_> {
         Tokens { origin: None, lib: &self.lib, platform: self.machine.elf_platform().as_bytes() }
     }
 
-    /// The loader at `path`, for objects of `machine`, started in the directory `current`.
+    /// The loader at `path` for objects of `machine`, started in the directory `current`.
     pub(super) fn new(files: &mut dyn Files, path: RootfsPath, machine: Machine, current: Option<&RootfsPath>) -> Self {
         let libc = if path.file_name().starts_with(b"ld-musl-") { Libc::Musl } else { Libc::Glibc };
         let file = match files.find(&path) {
@@ -113,7 +113,7 @@ impl Loader {
         self.legacy = (!self.is_since(2, 37)).then(|| Legacy::of(self.machine));
         self.default_dirs = glibc_folders(&image).unwrap_or_else(|| usual_folders(self.machine));
         self.levels = hwcaps::levels(&image, self.machine);
-        // The cache takes its room, which is mapped already.
+        // The cache reuses the memory of the loader's image.
         drop(image);
         if let Some(first) = self.default_dirs.first() {
             let text = first.relative();
@@ -124,7 +124,7 @@ impl Loader {
                 let bytes = files.read(file, cache::MAX_LENGTH).ok();
                 self.cache = bytes.and_then(|bytes| Cache::parse(bytes, self.machine)).map(Arc::new);
             }
-            // One that is no good is ignored, and nothing takes its place.
+            // An invalid cache is ignored, and nothing replaces it.
             Find::Absent => self.conf_dirs = conf::folders(files),
             _ => {}
         }
@@ -142,8 +142,8 @@ impl Loader {
         loader
     }
 
-    /// A cache of the directories of ld.so.conf would list the glibc-hwcaps subdirectories of all of them, and of the
-    /// default ones, before the directories themselves.
+    /// Makes the lists. A cache of the directories of ld.so.conf would list the glibc-hwcaps subdirectories of all of
+    /// them, and of the default ones, before the directories themselves.
     fn make_lists(&mut self, files: &mut dyn Files) {
         let folders = |paths: &[RootfsPath]| paths.iter().cloned().map(Folder::new).collect::<Vec<_>>();
         self.default_folders = self.list(files, folders(&self.default_dirs));
@@ -158,7 +158,7 @@ impl Loader {
         self.conf_folders = conf.into();
     }
 
-    /// Returns whether it is present and is the object needed by this name.
+    /// Returns whether the loader is present and is the object with this needed name.
     pub(super) fn is_named(&self, name: &Bytes) -> bool {
         let is_named = match self.libc {
             Libc::Glibc => self.soname.as_ref() == Some(name),
@@ -168,8 +168,8 @@ impl Loader {
     }
 
     /// Returns whether musl's loader takes a file for a libc, and so for itself: it looks for two symbols that every
-    /// libc defines (`load_library`, ldso/dynlink.c). A library that needs nothing and has their names among its
-    /// strings is one.
+    /// libc defines (`load_library`, ldso/dynlink.c). Here, a library without needs that has both names among its
+    /// strings is a libc.
     pub(super) fn takes_for_itself(&self, files: &mut dyn Files, file: FileId, object: &Object) -> bool {
         let Some((_, own)) = self.file else { return false };
         if file == own || object.soname.as_ref().is_some_and(|soname| soname.starts_with(b"libc.")) {
@@ -182,32 +182,31 @@ impl Loader {
                 .is_ok_and(|bytes| names.iter().all(|name| memchr::memmem::find(&bytes, name).is_some()))
     }
 
-    /// Returns whether it is the loader of Debian or of a derivative. Their patch gives `$LIB` a value of two
-    /// components, the multiarch directory (local-ld-multiarch.diff).
+    /// Returns whether it is the loader of Debian or a derivative: their patch gives `$LIB` a value of two components,
+    /// the multiarch directory (local-ld-multiarch.diff).
     pub(super) fn is_debians(&self) -> bool {
         self.lib.contains(&b'/')
     }
 
-    /// The first path that it would try for a name without slashes, of what it has built in or configured.
+    /// The first path that it would try for a name without slashes, from its built-in and configured directories.
     pub(super) fn first_guess(&self, name: &[u8]) -> Option<RootfsPath> {
         let cached = self.cached(name, &[]).map(|(path, _)| path);
         let mut folders = self.conf_folders.iter().chain(self.default_folders.iter());
         cached.or_else(|| Some(folders.find(|folder| folder.kind != Kind::Hardware)?.path.join(name)))
     }
 
-    /// The file that ld.so.cache has for a name where the glibc-hwcaps subdirectories `active` are searched, with the
-    /// one that it is in.
+    /// The file that ld.so.cache has for a name, with its glibc-hwcaps subdirectory, which is one of `active` or none.
     pub(super) fn cached(&self, name: &[u8], active: &[Bytes]) -> Option<(RootfsPath, Option<Bytes>)> {
         let accepts = |hwcap| self.legacy.as_ref().map_or(hwcap == 0, |legacy| legacy.accepts(hwcap));
         self.cache.as_ref()?.lookup_on(name, self.machine, active, accepts)
     }
 
-    /// Returns whether it is of this release of glibc or of a later one.
+    /// Returns whether it belongs to this release of glibc or to a later one.
     pub(crate) fn is_since(&self, major: u32, minor: u32) -> bool {
         self.release.is_some_and(|release| release >= (major, minor))
     }
 
-    /// The list of these directories, each after those for particular hardware below it.
+    /// The list of these directories, each after its subdirectories for particular hardware.
     pub(super) fn list(&self, files: &mut dyn Files, folders: Vec<Folder>) -> Folders {
         if self.legacy.is_none() && self.active.is_empty() {
             return folders.into();
@@ -222,8 +221,8 @@ impl Loader {
         list.into()
     }
 
-    /// `/etc/ld-musl-ARCH.path` beside the loader's prefix, else what is built in (ldso/dynlink.c). One that is there
-    /// and cannot be read leaves no directories.
+    /// Reads `/etc/ld-musl-ARCH.path` beside the loader's prefix, else the built-in directories (ldso/dynlink.c). An
+    /// unreadable file results in no directories.
     fn musl(&mut self, files: &mut dyn Files, image: &[u8], current: Option<&RootfsPath>) {
         let built_in = || musl_folders(image).unwrap_or_else(|| b"/lib:/usr/local/lib:/usr/lib".to_vec());
         let text = match self.musl_path_file().map(|path| files.find(&path)) {
@@ -237,8 +236,8 @@ impl Loader {
         self.default_dirs = self.default_folders.iter().map(|folder| folder.path.clone()).collect();
     }
 
-    /// The file that names the directories of musl's loader: `<prefix>/etc/ld-musl-ARCH.path`, where the prefix is the
-    /// part before the loader's own directory.
+    /// The file with the directories of musl's loader: `<prefix>/etc/ld-musl-ARCH.path`; the prefix is the part before
+    /// the loader's own directory.
     pub fn musl_path_file(&self) -> Option<RootfsPath> {
         let name = self.path.file_name().strip_prefix(b"ld-musl-")?;
         let arch = name.split(|byte| *byte == b'.').next()?;
@@ -246,7 +245,7 @@ impl Loader {
         Some(prefix.join(b"etc").join(&[b"ld-musl-", arch, b".path"].concat()))
     }
 
-    /// The loader that objects of this machine expect where they do not name one.
+    /// The loader for objects of this machine that name none.
     pub(super) fn usual_path(object: &Object) -> RootfsPath {
         let is_musl = object
             .dependencies
@@ -262,14 +261,14 @@ impl Loader {
     }
 }
 
-/// musl answers `libc.so` and its kin itself (`load_library`, ldso/dynlink.c).
+/// Returns whether musl provides this library itself, such as `libc.so` (`load_library`, ldso/dynlink.c).
 fn is_musl_itself(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b"lib") else { return false };
     [&b"c."[..], b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."].iter().any(|own| rest.starts_with(own))
 }
 
-/// Debian's and Fedora's directories together, for a tree whose loader is absent: then nothing runs there
-/// anyway, but what else is missing can still be told.
+/// Debian's and Fedora's directories together, for a tree without its loader: nothing runs there, but other missing
+/// files can still be found.
 fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
     let triplet = machine.multiarch();
     let multiarch = [format!("lib/{triplet}"), format!("usr/lib/{triplet}")];
@@ -283,15 +282,15 @@ fn usual_folders(machine: Machine) -> Vec<RootfsPath> {
         .collect()
 }
 
-/// The names in the text of `/etc/ld.so.preload`: between blanks and colons, up to a `#` on each line
-/// (`dl_main`, elf/rtld.c).
+/// The names in the text of `/etc/ld.so.preload`: separated by blanks and colons, up to a `#` on each line (`dl_main`,
+/// elf/rtld.c).
 fn preloads(text: &[u8]) -> Vec<Bytes> {
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b'#').next());
     let names = lines.flat_map(|line| line.split(|byte| matches!(byte, b' ' | b'\t' | b':')));
     names.filter(|name| !name.is_empty()).map(Bytes::from).collect()
 }
 
-/// The release that glibc's loader is of, as `ld.so --version` has it since 2.33 (elf/dl-usage.c).
+/// The release of glibc's loader, from the text that `ld.so --version` prints since 2.33 (elf/dl-usage.c).
 pub(super) fn glibc_release(image: &[u8]) -> Option<(u32, u32)> {
     const BEFORE: &[u8] = b" release version ";
     let at = byte_search::places(image, BEFORE, b'v').next()? + BEFORE.len();
@@ -301,12 +300,12 @@ pub(super) fn glibc_release(image: &[u8]) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// `system_dirs` of glibc's elf/dl-load.c: strings that begin and end with a slash, one after another.
-/// The longest such run of the loader's bytes is taken.
+/// `system_dirs` of glibc's elf/dl-load.c: consecutive strings that begin and end with a slash. The longest such run in
+/// the loader is taken.
 fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     let mut best: Vec<std::ops::Range<usize>> = Vec::new();
     let mut run: Vec<std::ops::Range<usize>> = Vec::new();
-    // Few strings end with a slash, so their ends are looked for first.
+    // Few strings end with a slash, so the search starts at their ends.
     for end in byte_search::places(image, b"/\0", b'/').map(|slash| slash + 1) {
         let range = byte_search::begin(image, end)..end;
         let string = &image[range.clone()];
@@ -326,7 +325,7 @@ fn glibc_folders(image: &[u8]) -> Option<Vec<RootfsPath>> {
     (!folders.is_empty()).then_some(folders)
 }
 
-/// The `sys_path` of musl's ldso/dynlink.c: a string of absolute directories between colons.
+/// `sys_path` of musl's ldso/dynlink.c: a string of absolute directories, separated by colons.
 fn musl_folders(image: &[u8]) -> Option<Vec<u8>> {
     image
         .split(|byte| *byte == 0)

@@ -1,4 +1,4 @@
-//! From one executable to its closure: what gets mapped, and in which order, breadth first, each object once.
+//! Computes the closure of one executable: the mapped objects, in breadth-first order, each once.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::target::Machine;
 const USUAL: usize = 16;
 
 impl Process<'_> {
-    /// That what the object at `turn` needs led to the one at `at`.
+    /// Records that a need of the object at `turn` led to the object at `at`.
     fn add_other_name(&mut self, found: Loaded, turn: usize, at: usize) {
         if let Some(object) = self.mapped[at].listed {
             let needed_by = self.mapped[turn].listed;
@@ -33,7 +33,7 @@ impl Process<'_> {
         }
     }
 
-    /// That the loader gives up on the object at `bad`, which the one at `turn` needs by `name`.
+    /// The report that the loader fails on the object at `bad`, which the object at `turn` needs by `name`.
     fn refusal(&self, turn: usize, name: &Bytes, bad: usize, reason: String) -> Missing {
         let needed_by = self.mapped[turn].path.clone();
         let bad = Some((self.mapped[bad].path.clone(), reason));
@@ -42,7 +42,7 @@ impl Process<'_> {
 }
 
 impl Resolver {
-    /// The closure of the ELF file at `path`: an executable, or a shared object as if one were made of it.
+    /// The closure of the ELF file at `path`: an executable, or a shared object as if it were one.
     pub fn closure(&mut self, files: &mut dyn Files, path: &RootfsPath) -> Result<Closure, Skipped> {
         self.progress = Progress::default();
         let (realpath, id) = match files.find(path) {
@@ -80,7 +80,7 @@ impl Resolver {
             runs_on: RunsOn::default(),
         };
         if interpreter_path.is_none() && object.dependencies.is_empty() && object.dlopen_notes.is_empty() {
-            // Static, static-pie, or a library that needs nothing.
+            // Static, static-pie, or a library without needs.
             closure.carrier = Carrier::of(&files.part(id, 0, ENDS).unwrap_or_default(), &[]);
             closure.runs_on = self.releases.runs_on(files, &closure);
             return Ok(closure);
@@ -123,16 +123,16 @@ impl Resolver {
         Ok(closure)
     }
 
-    /// The program, and all that it needs.
+    /// Maps the program and all its needs.
     pub(super) fn map_all(&mut self, process: &mut Process<'_>, main: Arc<Object>) {
         let soname = main.soname.clone();
-        // Neither the program nor glibc's loader is known by device and inode: the kernel mapped them.
-        // The program's $ORIGIN comes from /proc/self/exe, which has no links in it.
+        // Neither the program nor glibc's loader is found again by device and inode: the kernel mapped them. The
+        // program's $ORIGIN comes from /proc/self/exe, which has no symlinks in it.
         let realpath = process.closure.realpath.clone();
         let mut program = self.mapped(process.files, &process.loader, realpath, main, None);
         if process.loader.libc == Libc::Glibc {
-            // The name of the program's link map is empty, and so names it (elf/rtld.c). No more is mapped for the
-            // kernel's own object, which is there already (`setup_vdso`, elf/setup-vdso.h).
+            // The program's link map has an empty name, which finds it (elf/rtld.c). The kernel's own object is already
+            // mapped (`setup_vdso`, elf/setup-vdso.h).
             let vdso = process.loader.machine.vdso();
             let names = [&b""[..], vdso.as_bytes()].map(|name| Some(self.names.id(&bytes(name))));
             program.names = [names[0], soname.map(|soname| self.names.id(&soname)), names[1]];
@@ -150,8 +150,8 @@ impl Resolver {
         self.map_queue(process, queue);
     }
 
-    /// Maps the objects of `/etc/ld.so.preload` before those that the program needs, as if the program needed them, and
-    /// ignores missing or bad ones. Tokens are replaced in paths alone (`do_preload`, elf/rtld.c).
+    /// Maps the objects of `/etc/ld.so.preload` before the program's needs, as if the program needed them; ignores
+    /// missing or bad ones. Only paths have tokens (`do_preload`, elf/rtld.c).
     fn preload(&mut self, process: &mut Process<'_>, queue: &mut Queue) {
         let loader = Arc::clone(&process.loader);
         for name in &loader.preload {
@@ -168,7 +168,7 @@ impl Resolver {
         }
     }
 
-    /// From now on `mapped[at]` answers to its names.
+    /// Makes `mapped[at]` known by its names.
     pub(super) fn make_known(&mut self, process: &Process<'_>, at: usize) {
         let mapped = &process.mapped[at];
         let mut names = mapped.names.iter().flatten();
@@ -181,14 +181,14 @@ impl Resolver {
         }
     }
 
-    /// Maps the objects needed by the one at `opened`, the last one mapped, after all before it have theirs.
+    /// Maps the needs of the object at `opened`, which was mapped last; those of all others are already mapped.
     pub(super) fn map_needed(&mut self, process: &mut Process<'_>, opened: usize) {
         if opened < process.mapped.len() {
             self.map_queue(process, Queue::beginning_at(opened));
         }
     }
 
-    /// Maps the objects needed by those in `queue`, and by these in turn: `_dl_map_object_deps` of elf/dl-deps.c.
+    /// Maps the needs of the objects in `queue`, and in turn their needs (`_dl_map_object_deps`, elf/dl-deps.c).
     fn map_queue(&mut self, process: &mut Process<'_>, mut queue: Queue) {
         while let Some(turn) = queue.next() {
             if let Err(refusal) = self.map_needs(process, &mut queue, turn) {
@@ -198,7 +198,7 @@ impl Resolver {
         }
     }
 
-    /// Maps what one object needs; an error is what ends all.
+    /// Maps the needs of one object; an error ends the whole process.
     fn map_needs(&mut self, process: &mut Process<'_>, queue: &mut Queue, turn: usize) -> Result<(), Missing> {
         let loader = Arc::clone(&process.loader);
         let object = Arc::clone(&process.mapped[turn].object);
@@ -209,7 +209,7 @@ impl Resolver {
         for (index, dependency) in object.dependencies.iter().enumerate() {
             let is_filtee = dependency.kind != DependencyKind::Needed;
             let is_auxiliary = dependency.kind == DependencyKind::Auxiliary;
-            // musl knows DT_NEEDED alone (`load_direct_deps`, ldso/dynlink.c).
+            // musl knows DT_NEEDED only (`load_direct_deps`, ldso/dynlink.c).
             if loader.libc == Libc::Musl && is_filtee {
                 continue;
             }
@@ -217,7 +217,7 @@ impl Resolver {
                 Some(names) => names[index],
                 None => match self.expanded(&loader, &process.mapped[turn], &dependency.name) {
                     Some(name) => name,
-                    // `expand_dst` of elf/dl-deps.c has it this way round.
+                    // `expand_dst` of elf/dl-deps.c fails for the auxiliary one and skips the other.
                     None if is_auxiliary => {
                         let reason = "empty dynamic string token substitution".to_owned();
                         return Err(process.refusal(turn, &dependency.name, turn, reason));
@@ -240,7 +240,7 @@ impl Resolver {
                         return Err(process.refusal(turn, self.names.text(name), at, reason));
                     }
                 }
-                // A missing auxiliary filtee is no error, and neither is a bad one.
+                // A missing or bad auxiliary filtee is no error.
                 Err(_) if is_auxiliary => {}
                 Err(_) if !missing_seen.insert(name) => {}
                 Err(outcome) => {
@@ -252,7 +252,7 @@ impl Resolver {
         Ok(())
     }
 
-    /// Returns whether the target has the library that the object at `turn` needs, and records that.
+    /// Returns whether the target provides the library that the object at `turn` needs, and records that.
     pub(super) fn is_given(&self, process: &mut Process<'_>, turn: usize, name: NameId) -> bool {
         let needed = self.names.text(name);
         if !self.given.has(needed) {
@@ -265,8 +265,8 @@ impl Resolver {
         true
     }
 
-    /// Finds the object that `name` means to the object at `turn`, and maps it if it is new: `_dl_map_object` of
-    /// elf/dl-load.c. It is loaded by `loaded_by`.
+    /// Finds the object that `name` means for the object at `turn`, and maps it if it is new (`_dl_map_object`,
+    /// elf/dl-load.c). `loaded_by` is its loader.
     pub(super) fn map_object(
         &mut self,
         process: &mut Process<'_>,
@@ -314,7 +314,7 @@ impl Resolver {
         mapping.file = Some(file);
         mapping.names = match loader.libc {
             Libc::Glibc => [Some(name), Some(hit.path_name), hit.soname],
-            // What was opened by its path has no name yet (`shortname`).
+            // musl gives no name to an object that was opened by its path (`shortname`).
             Libc::Musl => [Some(name).filter(|_| !is_path), None, None],
         };
         let objects = &mut process.closure.objects;
@@ -328,7 +328,7 @@ impl Resolver {
         Ok(at)
     }
 
-    /// The loader itself, which is mapped already: put into the closure when it is first needed.
+    /// Adds the already mapped loader itself to the closure when it is first needed.
     fn map_interpreter(&mut self, process: &mut Process<'_>, by: usize, name: NameId) -> Result<usize, Outcome> {
         let loader = Arc::clone(&process.loader);
         let Some((realpath, file)) = &loader.file else { return Err(Outcome::Missing) };
@@ -372,8 +372,8 @@ impl Resolver {
         Mapped { path, object, file: None, names: [None; 3], loaded_by, rpath, runpath, scope: None, listed: None }
     }
 
-    /// The name that `mapped[at]` is also known by, its file having been found by `name`. (musl gives it the name of
-    /// the file that it was opened as, if it has none yet: `load_library`, ldso/dynlink.c.)
+    /// A further name of `mapped[at]`, whose file was found by `name`. musl names an object without a name after the
+    /// file that it was opened as (`load_library`, ldso/dynlink.c).
     fn alias(&mut self, process: &Process<'_>, at: usize, name: NameId) -> Option<NameId> {
         if process.loader.libc == Libc::Glibc {
             return Some(name);
@@ -384,7 +384,7 @@ impl Resolver {
         (!has_name && !is_path).then(|| self.names.id(&bytes(mapped.path.file_name())))
     }
 
-    /// The report on a `name` that the object at `turn` does not get.
+    /// The report on a missing `name` of the object at `turn`.
     pub(super) fn missing(
         &mut self,
         process: &mut Process<'_>,
@@ -429,7 +429,7 @@ impl Resolver {
     }
 }
 
-/// The reason for which the kernel would not start the interpreter that is there (execve(2): EACCES, ELIBBAD).
+/// The reason why the kernel would not start the present interpreter (execve(2): EACCES, ELIBBAD).
 fn unusable_interpreter(files: &mut dyn Files, loader: &Loader, machine: Machine) -> Option<String> {
     let Some((_, file)) = &loader.file else {
         return match files.find(&loader.path) {

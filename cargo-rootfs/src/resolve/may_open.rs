@@ -1,7 +1,7 @@
-//! Libraries that the objects of a closure may open at run time though no note says so: their names stand in an
-//! object that calls dlopen(3), and they are there.
+//! Libraries that the objects of a closure may open at run time without a note: present libraries whose names are
+//! constants of an object that calls dlopen(3).
 //!
-//! They are guesses, to be offered: nothing is added to a closure by them.
+//! They are guesses for suggestions, and are never added to a closure.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::path::RootfsPath;
 /// A library that may be opened.
 #[derive(Debug, Clone)]
 pub struct MayOpen {
-    /// Whose constants name it: an index into the closure's objects; `None` is the executable.
+    /// The object whose constants name it: an index into the closure's objects; `None` is the executable.
     pub by: Option<usize>,
-    /// The library, as dlopen(3) of the name finds it.
+    /// The library that dlopen(3) finds by the name.
     pub library: Loaded,
 }
 
-/// The objects found by the names among a file's strings, by loader: many closures share libraries.
+/// The objects found by the names among a file's strings, by file and loader: many closures share libraries.
 pub(super) type Named = FxHashMap<(FileId, RootfsPath), Option<Arc<[Loaded]>>>;
 
 impl Resolver {
@@ -34,8 +34,8 @@ impl Resolver {
             callers.iter().filter_map(|(_, file)| Some((*file, files.object(*file).ok()?.soname.clone()?))).collect();
         for (by, file) in callers {
             let Some(libraries) = self.named_in(files, &loader, file) else { continue };
-            // A soname that is loaded is not searched for again (dlopen(3)), from wherever it was loaded; of a name among
-            // constants nobody knows where it ends, so the library's own soname counts as well.
+            // dlopen(3) does not search again for a loaded soname, wherever it was loaded from. The end of a name among
+            // constants is uncertain, so the library's own soname counts too.
             let is_loaded = |name: &Bytes| {
                 let is_it = |object: &Loaded| object.needed == *name || sonames.get(&object.file) == Some(name);
                 closure.objects.iter().any(is_it)
@@ -57,7 +57,7 @@ impl Resolver {
         }
     }
 
-    /// The libraries of which the names stand in `file`; `None` where it does not call dlopen(3), or has notes.
+    /// The libraries whose names are in `file`; `None` if it does not call dlopen(3), or has notes.
     fn named_in(&mut self, files: &mut dyn Files, loader: &Arc<Loader>, file: FileId) -> Option<Arc<[Loaded]>> {
         let key = (file, loader.path.clone());
         if let Some(known) = self.named.get(&key) {
@@ -69,13 +69,13 @@ impl Resolver {
         libraries
     }
 
-    /// The libraries of other names than `lib*` in the directories that a loader searches.
+    /// The libraries in a loader's search directories whose names do not begin with `lib`.
     fn plugins(&mut self, files: &mut dyn Files, loader: &Loader) -> Arc<[Bytes]> {
         let is_plugin = |name: &[u8]| {
             let is_library = name.starts_with(b"lib") || name.starts_with(b"ld-") || name.starts_with(b"ld.");
             let version = memchr::memmem::find(name, b".so").map(|at| &name[at + 3..]);
             let is_shared = version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'));
-            // A shorter name ends too many texts.
+            // A shorter name is the end of too many texts.
             is_shared && !is_library && name.len() > 6
         };
         self.plugins
@@ -91,7 +91,7 @@ impl Resolver {
             .clone()
     }
 
-    /// Each file once, by its soname where that is among the names.
+    /// Finds the libraries without duplicates; the name of each is its soname if that is among the names.
     fn libraries_named(&mut self, files: &mut dyn Files, loader: &Loader, names: &[Bytes]) -> Arc<[Loaded]> {
         let mut libraries: Vec<Loaded> = Vec::new();
         let (named, texts): (Vec<&Bytes>, Vec<&Bytes>) = names.iter().partition(|name| name.starts_with(b"lib"));

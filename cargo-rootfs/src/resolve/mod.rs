@@ -1,11 +1,10 @@
-//! The dynamic loader's rules: from an executable to everything that gets mapped with it.
+//! The dynamic loader's rules: from an executable to all objects that are mapped with it.
 //!
-//! It opens nothing itself: names and headers come through [`Files`], so that the same rules serve a
-//! sysroot, the planned rootfs, and a table in a test. Nothing here reads LD_LIBRARY_PATH or any
-//! other variable of the environment.
+//! It opens no file itself: names and headers come through [`Files`], so the same rules work on a sysroot, on the
+//! planned rootfs, and on a table in a test. It reads neither LD_LIBRARY_PATH nor any other environment variable.
 //!
-//! The rules are glibc's (ld.so(8), and elf/dl-load.c, dl-deps.c and dl-cache.c of its source) and
-//! musl's (ldso/dynlink.c).
+//! The rules are glibc's (ld.so(8), and elf/dl-load.c, dl-deps.c and dl-cache.c of its source) and musl's
+//! (ldso/dynlink.c).
 
 use std::fmt;
 use std::io;
@@ -57,7 +56,8 @@ pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 pub struct FileId(pub(crate) usize);
 
 impl FileId {
-    /// For who implements [`Files`]: small numbers, of which there are as many as files were met.
+    /// Makes an identifier in an implementation of [`Files`]. Numbers should be small: at most the number of files
+    /// looked up.
     pub fn new(number: usize) -> Self {
         Self(number)
     }
@@ -66,28 +66,28 @@ impl FileId {
 /// The result of looking up a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Find {
-    /// A regular file, by its path without links.
+    /// A regular file, by its path without symlinks.
     File {
-        /// Free of links and `..`.
+        /// The path without symlinks and `..`.
         realpath: RootfsPath,
-        /// The file that it leads to.
+        /// The file.
         file: FileId,
     },
     /// A directory.
     Dir,
-    /// A device, FIFO or socket, by that word.
+    /// A device, FIFO or socket; the word names which.
     Special(&'static str),
-    /// Nothing.
+    /// The path does not exist.
     Absent,
-    /// Nothing, for what should be a directory on the way, or at its end, is none.
+    /// A component that should be a directory is none.
     NotDir,
-    /// Too many links.
+    /// Too many symlinks.
     Loop,
-    /// It could not be looked at, and why.
+    /// The look-up failed, with this reason.
     Failed(String),
 }
 
-/// The reason for which a file that was found cannot be read as an ELF file.
+/// The reason why a found file cannot be read as an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadObject {
     /// The I/O error.
@@ -105,38 +105,38 @@ impl fmt::Display for BadObject {
     }
 }
 
-/// A tree of files, as the rules need to see one.
+/// A tree of files, as the rules access it.
 pub trait Files {
-    /// Looks up `path`, through any symlinks.
+    /// Looks up `path`, and follows symlinks.
     fn find(&mut self, path: &RootfsPath) -> Find;
     /// The ELF headers of a file.
     fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject>;
-    /// A file's bytes; an error where it has more than `limit`.
+    /// Reads a whole file; fails if it has more than `limit` bytes.
     fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>>;
-    /// Up to `length` of a file's bytes, those at `offset`.
+    /// Reads up to `length` bytes of a file at `offset`.
     fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = self.read(file, MAX_WHOLE)?;
         Ok(bytes.get(start..).unwrap_or_default().iter().take(length).copied().collect())
     }
-    /// A hint: `paths` will be asked for, each with its ELF headers, and so will what `more` names for
-    /// each of those files. Answers are the same without it, and may be slower.
+    /// A hint: `paths` will be looked up and their ELF headers read, and the same for the paths that `more` names for
+    /// each file. It affects only the speed.
     fn read_ahead(&mut self, _paths: &[RootfsPath], _more: &mut More<'_>) {}
-    /// The names of libraries that stand in a file which imports dlopen(3) and has no dlopen note that says what for,
-    /// sorted; `None` where it does not, or cannot be read.
+    /// The sorted names of libraries among the strings of a file that imports dlopen(3) without a dlopen note; `None`
+    /// for any other file.
     fn names_to_open(&mut self, _file: FileId) -> Option<Vec<Bytes>> {
         None
     }
-    /// The names in a directory, sorted; none where it is not one.
+    /// The sorted names in a directory; empty if it is none.
     fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>>;
-    /// Device and inode: what a file is, across two views of it.
+    /// Device and inode, which identify a file in two views.
     fn inode(&self, file: FileId) -> (u64, u64);
 }
 
-/// The longest file that is read whole for a part of it.
+/// The maximum size of a file that is read whole in order to return a part.
 const MAX_WHOLE: usize = 64 << 20;
 
-/// Names the paths that an object will make somebody ask for; see [`Files::read_ahead`].
+/// Names the paths that will be looked up because of an object; see [`Files::read_ahead`].
 pub type More<'m> = dyn FnMut(&mut dyn Files, &Object) -> Vec<RootfsPath> + 'm;
 
 /// The source in which a shared object was found.
@@ -150,7 +150,7 @@ pub enum FoundBy {
     LibraryPath,
     /// The loader's cache.
     Cache,
-    /// A directory that ld.so.conf names, in a sysroot that has no cache.
+    /// A directory of ld.so.conf, in a sysroot without a cache.
     Conf,
     /// The loader's default directories.
     Default,
@@ -158,7 +158,7 @@ pub enum FoundBy {
     Absolute,
     /// `/etc/ld.so.preload`.
     Preload,
-    /// It was there already: the interpreter.
+    /// Already mapped: the interpreter.
     Loaded,
 }
 
@@ -185,7 +185,7 @@ impl fmt::Display for FoundBy {
     }
 }
 
-/// A shared handle on some bytes that stand in a file.
+/// Copies bytes of a file into a shared handle.
 pub(crate) fn bytes(text: &[u8]) -> Bytes {
     Bytes::from(text)
 }

@@ -1,7 +1,7 @@
-//! Names as small numbers, and tables over small numbers that are emptied at no cost: a machine's
-//! executables need the same few hundred names tens of thousands of times.
+//! Names as small numbers, and tables over small numbers that are cleared at no cost: the executables of a machine need
+//! the same few hundred names tens of thousands of times.
 //!
-//! It does not know the rules by which names are looked up.
+//! The rules by which names are searched are not known here.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::elf::{Bytes, Object};
 
 pub(super) type NameId = usize;
 
-/// Every name that was met.
+/// All names so far.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     ids: FxHashMap<Bytes, NameId>,
     all: Vec<Bytes>,
-    /// The names that each file needs, if none of them has a token to replace.
+    /// The needed names of each file, if none of them has a token.
     needed: FxHashMap<FileId, Option<Arc<[NameId]>>>,
 }
 
@@ -26,8 +26,7 @@ impl Names {
         if let Some(&id) = self.ids.get(name) {
             return id;
         }
-        // A copy: the file that it stands in may be another resolver's too, in another thread, and names go from hand
-        // to hand.
+        // A copy, because another resolver in another thread may share the file's bytes, and names are passed on.
         let name = Bytes::from(&**name);
         self.all.push(name.clone());
         self.ids.insert(name, self.all.len() - 1);
@@ -38,8 +37,7 @@ impl Names {
         &self.all[id]
     }
 
-    /// The names of the file's dependencies, in order; `None` where one of them depends on where the
-    /// file was found.
+    /// The names of the file's dependencies, in order; `None` if one of them depends on the file's directory.
     pub(super) fn needed(&mut self, file: FileId, object: &Object) -> Option<Arc<[NameId]>> {
         if let Some(names) = self.needed.get(&file) {
             return names.clone();
@@ -59,7 +57,7 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Empties it.
+    /// Clears the table.
     pub(super) fn clear(&mut self) {
         self.round = self.round.wrapping_add(1);
         if self.round == 0 {
@@ -77,7 +75,7 @@ impl Marks {
         if key >= self.marks.len() {
             self.marks.resize((key + 1).next_power_of_two(), (0, 0));
         }
-        // One closure has no more objects than a file system has files with four-byte inode numbers.
+        // A closure has fewer than 2^32 objects.
         self.marks[key] = (self.round, value as u32);
     }
 

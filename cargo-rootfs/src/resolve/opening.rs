@@ -1,5 +1,5 @@
-//! Dlopen notes followed: what the objects of a process say that they open at run time, found as dlopen(3)
-//! would find it from them, with all that it needs and notes in turn.
+//! Follows dlopen notes: finds the libraries that the objects of a process declare to open, as dlopen(3) would find
+//! them from there, with all their needs and notes in turn.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,22 +12,21 @@ use super::resolver::{Mapped, Process, Resolver};
 use super::{FileId, FoundBy, Libc};
 use crate::elf::{Bytes, DF_1_NOOPEN};
 
-/// The most that is done for the notes of one process, counted in objects that are mapped or made known again.
-/// systemd has some 40 notes and 30 objects.
+/// The limit of work for the notes of one process, in objects that are mapped or made known again. systemd has about 40
+/// notes and 30 objects.
 const MAX_SPENT: usize = 1 << 20;
-/// Of how many missing names it is told where they were looked for; a note has two or three.
+/// The number of missing names whose search places are reported; a note has two or three names.
 const MAX_TOLD: usize = 16;
 
-/// Objects that come together: those of the start, or those that opening one library adds.
+/// Objects that are mapped together: at the start, or by opening one library.
 struct Group {
-    /// The group of the object whose note it was: that one is there, and so is whatever its own group came to.
+    /// The group of the object with the note, whose objects and their needs are present.
     opened_by: Option<usize>,
     mapped: Range<usize>,
     aliases: Range<usize>,
 }
 
-/// The most useful part of all that the sonames of a note lack: the needs of one that is present, or else the first
-/// one.
+/// The most useful part of the missing libraries of a note: the needs of a present soname, or else the first soname.
 fn worst(note: &Note, lacking: Vec<Missing>) -> Vec<Missing> {
     let is_there = |missing: &Missing| missing.bad.is_some() || !note.sonames.contains(&missing.needed);
     let (there, absent): (Vec<_>, Vec<_>) = lacking.into_iter().partition(is_there);
@@ -35,17 +34,18 @@ fn worst(note: &Note, lacking: Vec<Missing>) -> Vec<Missing> {
 }
 
 impl Resolver {
-    /// Opens what the notes of `process` say, and what the notes of what is opened say.
+    /// Opens the libraries in the notes of `process`, and in the notes of the opened libraries.
     ///
-    /// In which order a program opens its libraries, and which it never opens, is not known. So each is opened when
-    /// nothing is there but what is mapped at the start and what led to it: what it needs is never left to another.
+    /// The order in which a program opens its libraries is unknown, and it may never open some. So each library is
+    /// opened in a state with only the objects of the start and those that led to it: no need is left to another opened
+    /// library.
     pub(super) fn open_noted(&mut self, process: &mut Process<'_>) {
         let start = Group { opened_by: None, mapped: 0..process.mapped.len(), aliases: 0..process.aliases.len() };
         let mut groups = vec![start];
         let mut read: FxHashSet<FileId> = FxHashSet::default();
         let mut group = 0;
         while group < groups.len() {
-            // After the start, the names of this group's state are known only once it is set up.
+            // For every group but the start, the known names are restored on demand.
             let mut is_set = group == 0;
             for at in groups[group].mapped.clone() {
                 let by = process.mapped[at].listed;
@@ -112,7 +112,7 @@ impl Resolver {
         self.find_left_out(process);
     }
 
-    /// Makes known what is there when an object of `group` opens a library.
+    /// Makes the objects known that are present when an object of `group` opens a library.
     fn set_up(&mut self, process: &mut Process<'_>, groups: &[Group], group: usize) {
         self.known.clear();
         self.by_file.clear();
@@ -129,7 +129,7 @@ impl Resolver {
         }
     }
 
-    /// dlopen(3) of `soname`, called by the object at `at`; where that fails, nothing of it is left.
+    /// Does the dlopen(3) of `soname` by the object at `at`; after a failure nothing of it remains.
     fn open(
         &mut self,
         process: &mut Process<'_>,
@@ -138,9 +138,9 @@ impl Resolver {
         note: &Arc<Note>,
     ) -> Result<usize, Vec<Missing>> {
         let name = self.names.id(soname);
-        // glibc searches as for the object that calls (`dl_open_worker_begin`, elf/dl-open.c), musl as for the
-        // program (`dlopen`, ldso/dynlink.c). After that only the program's RPATH is inherited: `_dl_map_object`
-        // forgets who called, and then tries the executable's.
+        // glibc searches for the calling object (`dl_open_worker_begin`, elf/dl-open.c), musl for the program
+        // (`dlopen`, ldso/dynlink.c). For further needs, only the program's RPATH is inherited: `_dl_map_object` does
+        // not know the caller, and then tries the executable's.
         let searcher = if process.loader.libc == Libc::Glibc { at } else { 0 };
         let closure = &process.closure;
         let (mapped, aliases, objects) = (process.mapped.len(), process.aliases.len(), closure.objects.len());
@@ -190,8 +190,8 @@ impl Resolver {
         Err(lacking)
     }
 
-    /// Finds objects that were left out although they exist, if the loader's configuration leads to them from
-    /// everywhere.
+    /// Finds notes that are not followed although their library is present and the loader's configuration leads to it
+    /// from every object.
     fn find_left_out(&self, process: &mut Process<'_>) {
         let closure = &mut process.closure;
         let mut there = FxHashMap::default();

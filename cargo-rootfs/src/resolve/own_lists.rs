@@ -1,4 +1,4 @@
-//! The search paths that an object brings itself: DT_RPATH and DT_RUNPATH, as lists of directories.
+//! The search paths of an object itself: DT_RPATH and DT_RUNPATH, as lists of directories.
 
 use super::Files;
 use super::folders::{Folder, Folders, elements, musl_elements};
@@ -7,7 +7,7 @@ use super::tokens::Tokens;
 use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 
-/// DT_RPATH and DT_RUNPATH of one object, before it is known who loaded it.
+/// DT_RPATH and DT_RUNPATH of one object, independent of the object that loaded it.
 pub(super) fn own_lists(
     files: &mut dyn Files,
     loader: &Loader,
@@ -25,13 +25,13 @@ pub(super) fn own_lists(
         // ld.so ignores DT_RPATH when DT_RUNPATH is present (ld.so(8)).
         Libc::Glibc if object.runpath.is_some() => (none(), lists(object.runpath.as_ref())),
         Libc::Glibc => (lists(object.rpath.as_ref()), none()),
-        // musl treats both alike, as inherited; RUNPATH wins where both are there (`decode_dyn`).
+        // musl inherits both; RUNPATH takes precedence (`decode_dyn`).
         Libc::Musl => (musl_list(object.runpath.as_ref().or(object.rpath.as_ref()), &tokens, current).into(), none()),
     }
 }
 
-/// `fixup_rpath` of musl's ldso/dynlink.c: it knows `$ORIGIN` alone; any other token voids the path. What the
-/// token stands for may hold a separator too.
+/// `fixup_rpath` of musl's ldso/dynlink.c: only `$ORIGIN` is known, and any other token invalidates the path. The value
+/// of the token may contain a separator.
 fn musl_list(path: Option<&Bytes>, tokens: &Tokens<'_>, current: Option<&RootfsPath>) -> Vec<Folder> {
     let Some(path) = path else { return Vec::new() };
     let mut rest: &[u8] = path;

@@ -1,19 +1,19 @@
-//! Whose needs are seen to next: `_dl_map_object_deps` of glibc's elf/dl-deps.c.
+//! The order in which the needs of objects are mapped: `_dl_map_object_deps` of glibc's elf/dl-deps.c.
 //!
-//! That is the order in which objects were mapped, breadth first, but for filtees (DT_AUXILIARY and DT_FILTER), whose
-//! turn comes at once. What an object is, and where it is found, is not known here.
+//! It is breadth-first, except that filtees (DT_AUXILIARY and DT_FILTER) come at once. Objects are numbers here; their
+//! search is elsewhere.
 
-/// A filter is, over some steps, the filtee of its own filtee. The loader goes round until its stack is full.
+/// A filter is its own filtee, over some steps. The loader recurses until its stack is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Circle;
 
-/// Objects, by small numbers, in the order of the search list that the loader builds.
+/// Objects, by small numbers, in the order of the loader's search list.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     entries: Vec<Entry>,
-    /// The entry whose turn it is; what comes before is done.
+    /// The current entry; all earlier ones are done.
     turn: usize,
-    /// The entry of the object whose needs are seen to: filtees were put between `turn` and it.
+    /// The entry of the object whose needs are being mapped: filtees were inserted between `turn` and it.
     filter: usize,
     /// True for the numbers of objects that are entries (`l_reserved`).
     is_entry: Vec<bool>,
@@ -26,14 +26,14 @@ struct Entry {
 }
 
 impl Queue {
-    /// Holds that object, and none of those before it, whose turn was before.
+    /// A queue with this object only; all lower numbers are entries that are done.
     pub(super) fn beginning_at(object: usize) -> Self {
         let mut queue = Self { is_entry: vec![true; object], ..Self::default() };
         queue.append(object);
         queue
     }
 
-    /// The next object; the needs of each are asked for once.
+    /// The next object; each object is returned once.
     pub(super) fn next(&mut self) -> Option<usize> {
         while self.entries.get(self.turn)?.is_done {
             self.turn += 1;
@@ -44,20 +44,20 @@ impl Queue {
         Some(entry.object)
     }
 
-    /// Puts an object at the end, where it is not an entry yet.
+    /// Appends an object that is not an entry yet.
     pub(super) fn append(&mut self, object: usize) {
         if !self.enter(object) {
             self.entries.push(Entry { object, is_done: false });
         }
     }
 
-    /// Puts a filtee right before its filter, the object that [`Queue::next`] gave last: also where it was to have its
-    /// turn later, and not where it came earlier.
+    /// Inserts a filtee directly before its filter, the last result of [`Queue::next`]. A later entry of the filtee
+    /// moves there; an earlier one stays.
     pub(super) fn put_ahead(&mut self, object: usize) -> Result<(), Circle> {
         if self.enter(object) {
             let later = self.entries[self.filter + 1..].iter().position(|entry| entry.object == object);
             let Some(later) = later else { return Ok(()) };
-            // What is done and comes later is a filter that waits for this one, its filtee.
+            // A later entry that is done is a filter that waits for this one, its own filtee.
             if self.entries.remove(self.filter + 1 + later).is_done {
                 return Err(Circle);
             }
@@ -67,7 +67,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Marks it as an entry, and returns whether it was one.
+    /// Marks an object as an entry; returns whether it was one.
     fn enter(&mut self, object: usize) -> bool {
         if object >= self.is_entry.len() {
             self.is_entry.resize(object + 1, false);

@@ -1,13 +1,13 @@
-//! Releases of glibc, and of the kernel: the oldest that a closure runs on, by what its objects say.
+//! The oldest releases of glibc and of the kernel on which a closure runs, from the records of its objects.
 //!
-//! It does not check that the chosen libraries satisfy them: [`super::versions`] does.
+//! [`super::versions`] checks that the chosen libraries satisfy the versions.
 
 use std::fmt;
 
 use super::{Closure, FileId, Files};
 use crate::elf::Object;
 
-/// A release of glibc as versions name it: `2.34` of `GLIBC_2.34`, `2.2.5` of `GLIBC_2.2.5`.
+/// A release of glibc in the notation of versions: `2.34` of `GLIBC_2.34`, `2.2.5` of `GLIBC_2.2.5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Release([u32; 3]);
 
@@ -19,15 +19,15 @@ impl Release {
         Self([major, minor, 0])
     }
 
-    /// Two of them, or three where the third is not 0.
+    /// Two numbers, or three if the third is not 0.
     pub fn numbers(&self) -> &[u32] {
         if self.0[2] > 0 { &self.0 } else { &self.0[..2] }
     }
 
-    /// From a version's name; `None` where it names no release, as GLIBC_PRIVATE.
+    /// Parses the name of a version; `None` if it names no release, such as GLIBC_PRIVATE.
     pub fn of_version(name: &[u8]) -> Option<Self> {
         let text = name.strip_prefix(PREFIX)?;
-        // The loaders since this release know DT_RELR, and say so by this name (glibc 2.36's NEWS).
+        // Loaders since this release support DT_RELR, and define this name (glibc 2.36's NEWS).
         if text == b"ABI_DT_RELR" {
             return Some(Self::new(2, 36));
         }
@@ -47,13 +47,13 @@ impl Release {
         (at > 0 && !after_dot).then_some(Self(parts))
     }
 
-    /// The newest release that `object` needs, weak versions apart: those may be lacking.
+    /// The newest release that `object` needs, without weak versions, which may be missing.
     pub fn needed_by(object: &Object) -> Option<Self> {
         let versions = object.version_needs.iter().flat_map(|need| &need.versions);
         versions.filter(|version| !version.is_weak).filter_map(|version| Self::of_version(&version.name)).max()
     }
 
-    /// The newest release that `object` defines versions of.
+    /// The newest release of which `object` defines versions.
     pub fn defined_by(object: &Object) -> Option<Self> {
         object.version_definitions.iter().filter_map(|version| Self::of_version(&version.name)).max()
     }
@@ -67,18 +67,18 @@ impl fmt::Display for Release {
     }
 }
 
-/// The requirements of a closure on the system that it runs on. The first object with each requirement is an index into
+/// The requirements of a closure on its system. The first object with each requirement is an index into
 /// [`Closure::objects`], or `None` for the executable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunsOn {
-    /// The oldest glibc: the newest release that anything but glibc itself needs a version of.
+    /// The oldest glibc: the newest release of which any object outside of glibc needs a version.
     pub glibc: Option<(Release, Option<usize>)>,
-    /// The oldest Linux, of `.note.ABI-tag`.
+    /// The oldest Linux, from `.note.ABI-tag`.
     pub kernel: Option<((u32, u32, u32), Option<usize>)>,
 }
 
-/// Returns whether `object` is a part of glibc, and so comes with whichever release is installed: a library all of
-/// whose versions are glibc's. (libxcrypt's libcrypt.so.1 has some of them, and others of its own.)
+/// Returns whether `object` is a part of glibc, and so belongs to the installed release: a library that defines only
+/// glibc's versions. (libxcrypt's libcrypt.so.1 defines some of them, and others of its own.)
 fn is_glibc(object: &Object) -> bool {
     let mut defines = false;
     object.version_definitions.iter().all(|version| {
@@ -97,7 +97,7 @@ struct Needs {
     kernel: Option<(u32, u32, u32)>,
 }
 
-/// Finds the highest requirement of each kind. glibc's needs of itself count only if it is the subject.
+/// Finds the highest requirement of each kind. Needs of glibc itself count only if it is the subject.
 fn lowest(main: Needs, objects: impl Iterator<Item = Needs>) -> RunsOn {
     let mut lowest = RunsOn { glibc: main.glibc.map(|it| (it, None)), kernel: main.kernel.map(|it| (it, None)) };
     for (index, needs) in objects.enumerate() {
@@ -111,10 +111,10 @@ fn lowest(main: Needs, objects: impl Iterator<Item = Needs>) -> RunsOn {
     lowest
 }
 
-/// Looks at each file once, however many closures it is in.
+/// Reads each file once for all closures.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
-    /// By the numbers of files.
+    /// By the number of the file.
     known: Vec<Option<Needs>>,
 }
 

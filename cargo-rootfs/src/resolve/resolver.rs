@@ -1,4 +1,4 @@
-//! The resolver: computes closures, and reuses the facts of one program for the next.
+//! The resolver: computes closures, and reuses facts of one program for the next.
 
 use std::sync::Arc;
 
@@ -19,21 +19,21 @@ use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
-/// Computes closures, and remembers what executables have in common.
+/// Computes closures, and caches what executables share.
 #[derive(Debug)]
 pub struct Resolver {
     pub(super) library_path: Vec<LibraryPath>,
     pub(super) current: Option<RootfsPath>,
     pub(super) preloads: bool,
     pub(super) given: TargetLibraries,
-    /// The least priority of the dlopen notes that are followed.
+    /// The lowest priority of followed dlopen notes.
     pub(super) follows: Priority,
     pub(super) notes: Notes,
-    /// Of the closure at hand.
+    /// The progress of the current closure.
     pub(super) progress: Progress,
-    /// The directories of `library_path`, by loader and by the program's directory where they depend on it.
+    /// The directories of `library_path`, by loader, and by the program's directory if they depend on it.
     pub(super) library_folders: FxHashMap<(usize, Option<RootfsPath>), Folders>,
-    /// The subdirectories that the loaders search on the current hardware.
+    /// The subdirectories that loaders search on the current hardware.
     hwcaps: Hwcaps,
     loaders: FxHashMap<(RootfsPath, Machine, Hwcaps), (usize, Shared)>,
     pub(super) names: Names,
@@ -42,17 +42,17 @@ pub struct Resolver {
     pub(super) found: FxHashMap<(usize, usize, NameId), Hit>,
     pub(super) passed_over: FxHashMap<(usize, usize, NameId), Vec<(RootfsPath, Machine)>>,
     pub(super) no_folders: Folders,
-    /// The names of each object of the current closure: those it was needed by, its path, its soname.
+    /// The names of each object of the current closure: needed names, path, soname.
     pub(super) known: Marks,
     pub(super) by_file: Marks,
     pub(super) releases: Releases,
     /// The objects found by the names among the strings of files that call dlopen(3).
     pub(super) named: Named,
-    /// Libraries that are called otherwise than `lib*`, by the loader that finds them.
+    /// Libraries whose names do not begin with `lib`, by the loader that finds them.
     pub(super) plugins: FxHashMap<RootfsPath, Arc<[Bytes]>>,
 }
 
-/// The result of a search, with the names that the object has from then on.
+/// The result of a search, with the names that the object gets.
 #[derive(Debug, Clone)]
 pub(super) struct Hit {
     pub(super) outcome: Outcome,
@@ -61,26 +61,26 @@ pub(super) struct Hit {
     pub(super) object: Option<Arc<Object>>,
 }
 
-/// An object of the closure that is being computed; index 0 is the executable.
+/// An object of the current closure; index 0 is the executable.
 pub(super) struct Mapped {
     pub(super) path: RootfsPath,
     pub(super) object: Arc<Object>,
-    /// Its file; the executable's and glibc's loader's are not known by it.
+    /// Its file; `None` for the executable and glibc's loader, which are not found again by their files.
     pub(super) file: Option<FileId>,
-    /// Its names; later ones give way to others.
+    /// Its names; the later ones do not replace those of other objects.
     pub(super) names: [Option<NameId>; 3],
     /// The object that caused it to be loaded (`l_loader`).
     pub(super) loaded_by: Option<usize>,
-    /// Its own RPATH, tokens replaced; empty beside a RUNPATH.
+    /// Its own RPATH with tokens replaced; empty if it has a RUNPATH.
     pub(super) rpath: Folders,
-    /// Its own RUNPATH, likewise.
+    /// Its own RUNPATH with tokens replaced.
     pub(super) runpath: Folders,
     pub(super) scope: Option<usize>,
-    /// Its place in [`Closure::objects`].
+    /// Its index in [`Closure::objects`].
     pub(super) listed: Option<usize>,
 }
 
-/// The process whose closure is being computed.
+/// The process of the current closure.
 pub(super) struct Process<'a> {
     pub(super) files: &'a mut dyn Files,
     pub(super) loader: Shared,
@@ -88,19 +88,19 @@ pub(super) struct Process<'a> {
     /// `--library-path`, for its program.
     pub(super) library_path: Folders,
     pub(super) mapped: Vec<Mapped>,
-    /// Further names of objects: device and inode were known under another one.
+    /// Further names of objects that were known by device and inode.
     pub(super) aliases: Vec<(NameId, usize)>,
-    /// The positions of opened objects in their list, by name and path: one may be opened again when other objects are
-    /// mapped.
+    /// The indices of opened objects in their list, by name and path: an object may be opened again while other objects
+    /// are mapped.
     pub(super) opened: FxHashMap<(NameId, NameId), usize>,
-    /// The work done for the notes so far.
+    /// The work done for notes so far.
     pub(super) spent: usize,
     pub(super) closure: &'a mut Closure,
 }
 
 impl Resolver {
-    /// `library_path` comes where LD_LIBRARY_PATH would; `current` is the directory that relative paths
-    /// start from, `None` where there is none, as in an image.
+    /// Makes a resolver. `library_path` takes the place of LD_LIBRARY_PATH. `current` is the directory of relative
+    /// paths; `None` in an image, which has none.
     pub fn new(library_path: Vec<LibraryPath>, current: Option<RootfsPath>) -> Self {
         Self {
             library_path,
@@ -127,32 +127,31 @@ impl Resolver {
         }
     }
 
-    /// Counts what `/etc/ld.so.preload` names as mapped too, as where the tree is the one that a program
-    /// is started in. An image does not get that file from its sysroot.
+    /// Also maps the objects of `/etc/ld.so.preload`, for a tree in which programs are started. An image does not get
+    /// that file from its sysroot.
     pub fn preloading(mut self) -> Self {
         self.preloads = true;
         self
     }
 
-    /// Takes the libraries that the target has as given: they are neither searched nor missing.
+    /// Accepts that the target provides these libraries: they are neither searched for nor missing.
     pub fn allowing(mut self, given: TargetLibraries) -> Self {
         self.given = given;
         self
     }
 
-    /// Follows dlopen notes of this priority and of those that come before it; without it, those that are
-    /// recommended and required.
+    /// Follows dlopen notes of this priority and higher ones; the default is recommended.
     pub fn following(mut self, priority: Priority) -> Self {
         self.follows = priority;
         self
     }
 
-    /// From now on, resolves as on hardware of which loaders search these glibc-hwcaps subdirectories.
+    /// Resolves from now on for hardware on which loaders search these glibc-hwcaps subdirectories.
     pub fn set_hwcaps(&mut self, hwcaps: Hwcaps) {
         self.hwcaps = hwcaps;
     }
 
-    /// Forgets what was found; for when files have come into view since.
+    /// Clears all results, for use after files have been added.
     pub fn forget(&mut self) {
         self.library_folders.clear();
         self.loaders.clear();
@@ -162,7 +161,7 @@ impl Resolver {
         self.plugins.clear();
     }
 
-    /// The loader of `machine` at `path`, where there is one.
+    /// The loader of `machine` at `path`, if it exists.
     pub fn loader_at(&mut self, files: &mut dyn Files, path: &RootfsPath, machine: Machine) -> Option<Arc<Loader>> {
         let loader = self.shared_loader(files, path, machine).1;
         let file = loader.file.as_ref()?.1;
@@ -188,7 +187,7 @@ impl Resolver {
         shared
     }
 
-    /// Has the files of `paths`, and what they are likely to need, read before closures ask for them one by one.
+    /// Reads the files of `paths` and their likely needs before closures look them up one by one.
     pub fn read_ahead(&mut self, files: &mut dyn Files, paths: &[RootfsPath]) {
         let mut loaders: Vec<(Machine, Shared)> = Vec::new();
         let mut seen: FxHashSet<(Machine, NameId)> = FxHashSet::default();

@@ -1,4 +1,4 @@
-//! The places to look for a needed name, by the object that needs it; results are kept for the next program.
+//! The search places for a needed name, by the object that needs it; results are cached for the next program.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::path::RootfsPath;
 use crate::target::Machine;
 
 impl Resolver {
-    /// Looks for a library by name alone, as dlopen(3) from a program without search paths would.
+    /// Searches for a library by name only, as dlopen(3) from a program without search paths would.
     pub fn library(&mut self, files: &mut dyn Files, loader: &Loader, name: &[u8]) -> Result<Loaded, Missing> {
         let library_path = library_path::folders(files, &self.library_path, loader, None, self.current.as_ref());
         let scope = Scope { rpath: Vec::new(), library_path, runpath: Folders::from([]), no_default: false };
@@ -46,7 +46,7 @@ impl Resolver {
         }
     }
 
-    /// The search lists of what `mapped[at]` needs.
+    /// The search lists for the needs of `mapped[at]`.
     pub(super) fn scope(&mut self, process: &mut Process<'_>, at: usize) -> usize {
         let Process { loader, library_path, mapped, .. } = process;
         if let Some(scope) = mapped[at].scope {
@@ -57,10 +57,10 @@ impl Resolver {
         let (library_path, runpath) = (Arc::clone(library_path), Arc::clone(&self.no_folders));
         let mut scope = Scope { rpath: Vec::new(), library_path, runpath, no_default };
         if loader.libc == Libc::Glibc && object.runpath.is_some() {
-            // RUNPATH holds for the object's own needs alone, and shuts out every RPATH (ld.so(8)).
+            // RUNPATH applies only to the object's own needs, and disables every RPATH (ld.so(8)).
             scope.runpath = Arc::clone(&mapped[at].runpath);
         } else {
-            // RPATH is inherited from whoever loaded the object, up to the program. (musl: all paths are.)
+            // RPATH is inherited from the loading objects, up to the program. (In musl, all paths are.)
             let mut next = Some(at);
             while let Some(index) = next {
                 let folders = &mapped[index].rpath;
@@ -108,7 +108,7 @@ impl Resolver {
         };
         let soname = object.as_ref().and_then(|object| object.soname.as_ref()).map(|soname| self.names.id(soname));
         let hit = Hit { outcome, path_name, soname, object };
-        // What was given up for want of places is nothing to remember: the next program has places left.
+        // A search that ended at the limit of places is not cached: the next program has its own limit.
         if self.progress.places_left > 0 && !self.progress.met_root {
             self.found.insert((loader_id, scope, name), hit.clone());
         }
@@ -129,7 +129,7 @@ impl Resolver {
         (outcome, search.passed_over)
     }
 
-    /// Every place where `name` was looked for; only worth its time where it was not found.
+    /// Every place in which `name` was searched for; called only for names that were not found.
     pub(super) fn explain(
         &mut self,
         files: &mut dyn Files,
@@ -146,7 +146,7 @@ impl Resolver {
         tried
     }
 
-    /// The name of a dependency with its tokens replaced; `None` where one of them is not known.
+    /// The name of a dependency with its tokens replaced; `None` if a token is unknown.
     pub(super) fn expanded(&mut self, loader: &Loader, object: &Mapped, name: &Bytes) -> Option<NameId> {
         if loader.libc == Libc::Musl {
             return Some(self.names.id(name));
@@ -156,8 +156,8 @@ impl Resolver {
         expand(name, &tokens).map(|name| self.names.id(&name))
     }
 
-    /// The text to search for where `name` is needed. Tokens in a path are replaced once more, since a directory's own
-    /// name may hold one (`_dl_map_object`: "The path may contain dynamic string tokens").
+    /// The text to search for if `name` is needed. Tokens in a path are replaced again, since the name of a directory
+    /// may contain one (`_dl_map_object`: "The path may contain dynamic string tokens").
     pub(super) fn place(&mut self, loader: &Loader, object: &Mapped, name: NameId) -> Option<NameId> {
         let text = self.names.text(name);
         if text.contains(&b'$') && text.contains(&b'/') {
@@ -168,11 +168,11 @@ impl Resolver {
     }
 }
 
-/// The glibc-hwcaps subdirectory, of those that are not searched, that has what was not found.
+/// The glibc-hwcaps subdirectory with the missing library, of those that are not searched.
 pub(super) fn only_for(files: &mut dyn Files, loader: &Loader, tried: &[Attempt], name: &[u8]) -> Option<Box<Bytes>> {
     let is_folder = |attempt: &&Attempt| !matches!(attempt.by, FoundBy::Absolute | FoundBy::Cache);
     let folders = tried.iter().filter(is_folder).filter_map(|attempt| attempt.place.as_ref());
-    // Those that are asked of a hostile file are bounded as the names that it misses are.
+    // A hostile file has many names, so the number of its directories is limited.
     let folders: Vec<_> = folders.take(16).collect();
     let mut levels = loader.levels.iter().filter(|level| !loader.active.contains(level));
     let found = levels.find(|level| {

@@ -1,4 +1,4 @@
-//! The places where a loader looks for one name, in order: the search lists of glibc and of musl.
+//! The search for one name in the places of a loader, in order: the search lists of glibc and of musl.
 
 use crate::elf::{Bytes, DF_1_NODEFLIB, Object};
 use crate::path::RootfsPath;
@@ -17,33 +17,33 @@ pub(super) enum Outcome {
         realpath: RootfsPath,
         file: FileId,
         by: FoundBy,
-        /// The glibc-hwcaps subdirectory that it is in.
+        /// The glibc-hwcaps subdirectory that contains it.
         hwcaps: Option<Bytes>,
     },
     Missing,
-    /// The loader takes this file, finds it bad and gives up.
+    /// The loader accepts this file, but cannot load it, and fails.
     Bad {
         path: RootfsPath,
         reason: String,
     },
 }
 
-/// One place that was searched in vain, for the message that a library is missing.
+/// One place without the library, for the message about a missing library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// The source that the loader asked.
+    /// The source of the loader's search.
     pub by: FoundBy,
     /// The place tried: the directory, or the file itself if the name is a path or was in the cache. `None` if the
-    /// source has nothing under the name.
+    /// source has no entry for the name.
     pub place: Option<RootfsPath>,
-    /// The reason for which a file that was there was rejected.
+    /// The reason why a file was rejected.
     pub why_not: Option<String>,
 }
 
-/// The search lists that hold for what one object needs: equal for all objects that have the same.
+/// The search lists for the needs of one object; objects with the same lists share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Scope {
-    /// RPATH of the object, of the one that loaded it, and so on up to the program: each a list.
+    /// RPATH of the object, of the object that loaded it, and so on up to the program: each a list.
     pub(super) rpath: Vec<Folders>,
     /// The same for all objects of a closure.
     pub(super) library_path: Folders,
@@ -59,13 +59,13 @@ impl Scope {
     }
 }
 
-/// The most places that are searched for all names of one closure: a file can name more, though none does,
-/// in few bytes, because names can share theirs, and each is looked for in every directory of a path.
+/// The limit of places that are searched for all names of one closure. A hostile file can have a huge number of names
+/// in few bytes, because names can overlap, and each is searched for in every directory of a path.
 pub(super) const MAX_PLACES: usize = 1 << 20;
-/// The most places that are told of where a name was not found.
+/// The maximum number of reported places for a missing name.
 const MAX_TRAIL: usize = 1 << 10;
 
-/// limits.h.
+/// Constants of limits.h.
 const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 4096;
 
@@ -78,25 +78,26 @@ enum Errno {
 
 enum Candidate {
     Take(RootfsPath, FileId),
-    /// Search on.
+    /// The search continues.
     Pass(Option<String>),
-    /// It cannot be opened, and that it is not there or may not be read is not why.
+    /// It cannot be opened for a reason other than a missing file or missing permission.
     Fail(Errno, String),
     Bad(String),
 }
 
-/// The results of all searches for one program so far.
+/// The state of all searches for one program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     /// The number of places that may still be tried.
     pub(super) places_left: usize,
     root: RootFolder,
-    /// The last search came to the root directory, so that its outcome is this program's alone.
+    /// True if the last search reached the root directory, so that its result is valid for this program only.
     pub(super) met_root: bool,
 }
 
-/// Before glibc 2.38 the loader asks whether `/` is a directory by an empty name, and finds out that it is not (bug
-/// 30435): it takes what it finds there at first, and after the first name that is not there nothing any more.
+/// The state of the directory `/` in the loader before glibc 2.38. It checks by an empty name whether `/` is a
+/// directory, and wrongly concludes that it is not (bug 30435): it finds files in `/` at first, and none after the
+/// first missing name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RootFolder {
     Unknown,
@@ -114,21 +115,21 @@ pub(super) struct Search<'a> {
     pub(super) files: &'a mut dyn Files,
     pub(super) loader: &'a Loader,
     pub(super) current: Option<&'a RootfsPath>,
-    /// Every place tried is written down where somebody wants to know.
+    /// Receives every place tried, if requested.
     pub(super) trail: Option<&'a mut Vec<Attempt>>,
     pub(super) progress: &'a mut Progress,
-    /// Files of another class or machine that were passed over.
+    /// Files of another class or machine that were skipped.
     pub(super) passed_over: Vec<(RootfsPath, Machine)>,
 }
 
 impl Search<'_> {
-    /// Looks for `name`, which an object with these lists needs (`_dl_map_object`, elf/dl-load.c).
+    /// Searches for `name`, which an object with these lists needs (`_dl_map_object`, elf/dl-load.c).
     pub(super) fn run(&mut self, scope: &Scope, name: &[u8]) -> Outcome {
         if name.contains(&b'/') {
             return self.by_path(name);
         }
         if self.loader.libc == Libc::Musl {
-            // It looks for nothing that no directory can hold (`load_library`, ldso/dynlink.c).
+            // musl rejects names that no directory can contain (`load_library`, ldso/dynlink.c).
             if name.is_empty() {
                 return Outcome::Bad { path: RootfsPath::root(), reason: "a needed name is empty".to_owned() };
             }
@@ -158,14 +159,14 @@ impl Search<'_> {
         let path = match (name.first(), self.current) {
             (Some(b'/'), _) => RootfsPath::from_bytes(name),
             (_, Some(current)) => Some(current.join(name)),
-            // Relative to whatever directory the program is started in.
+            // Relative to the directory in which the program is started, which is unknown.
             (_, None) => None,
         };
         let Some(path) = path else {
             self.note(FoundBy::Absolute, None, Some("it is relative to the current directory".to_owned()));
             return Outcome::Missing;
         };
-        // A slash at its end asks for a directory.
+        // A slash at its end requests a directory.
         let asks_for_folder = name.ends_with(b"/") || name.ends_with(b"/.");
         match self.candidate(&path, asks_for_folder) {
             Candidate::Take(realpath, file) => {
@@ -209,7 +210,7 @@ impl Search<'_> {
                 self.progress.root = if is_there { RootFolder::There } else { RootFolder::Lost };
             }
             match candidate {
-                // A subdirectory that does not have the file is not worth a word.
+                // A subdirectory without the file is not reported.
                 Candidate::Pass(_) | Candidate::Fail(..) if folder.level.is_some() => {}
                 Candidate::Take(realpath, file) => {
                     let hwcaps = folder.level.clone();
@@ -243,14 +244,14 @@ impl Search<'_> {
         }
     }
 
-    /// Returns whether an error ends the search of the whole list: any but ENOENT and EACCES, in a directory that
-    /// exists (`open_path`, elf/dl-load.c). Since glibc 2.39 ENOTDIR does not either.
+    /// Returns whether an error ends the search of the whole list: any but ENOENT and EACCES, in an existing directory
+    /// (`open_path`, elf/dl-load.c). Since glibc 2.39, ENOTDIR does not end it either.
     fn ends_list(&mut self, folder: &Folder, errno: Errno) -> bool {
         if errno == Errno::NotDir && self.loader.is_since(2, 39) {
             return false;
         }
         match folder.kind {
-            // The error that counts is that of the last place, which is never one of these.
+            // Only the error in the last directory counts, and that is never a subdirectory.
             Kind::Hardware => false,
             Kind::Relative => true,
             Kind::Absolute if folder.is_root() && self.progress.root == RootFolder::Lost => false,
@@ -264,7 +265,7 @@ impl Search<'_> {
             self.note(FoundBy::Cache, None, None);
             return None;
         };
-        // With DF_1_NODEFLIB an entry that begins as a default directory does does not count either.
+        // With DF_1_NODEFLIB, a cache entry below a default directory does not count either.
         let by_default = self.loader.default_dirs.iter().any(|folder| path.is_within(folder));
         if scope.no_default && by_default {
             self.note(FoundBy::Cache, Some(path), Some("DF_1_NODEFLIB".to_owned()));
@@ -275,7 +276,7 @@ impl Search<'_> {
                 Some(Outcome::Found { path, realpath, file, by: FoundBy::Cache, hwcaps })
             }
             Candidate::Bad(reason) => Some(Outcome::Bad { path, reason }),
-            // A stale entry; the loader goes on with the default directories.
+            // A stale entry; the loader continues with the default directories.
             Candidate::Pass(why) => {
                 self.note(FoundBy::Cache, Some(path), Some(why.unwrap_or_else(|| "stale entry".to_owned())));
                 None
@@ -287,7 +288,7 @@ impl Search<'_> {
         }
     }
 
-    /// The loader's verdict on the file at `path`, or on the directory if its text asks for one.
+    /// The loader's verdict on the file at `path`, or on a directory if the text requests one.
     fn candidate(&mut self, path: &RootfsPath, asks_for_folder: bool) -> Candidate {
         let fail = |errno, why: &str| Candidate::Fail(errno, why.to_owned());
         let (realpath, file) = match self.files.find(path) {
@@ -296,7 +297,7 @@ impl Search<'_> {
             Find::Absent => return Candidate::Pass(None),
             Find::NotDir => return fail(Errno::NotDir, "not a directory"),
             Find::Dir => return Candidate::Bad("cannot read file data: is a directory".to_owned()),
-            // ENXIO; any other such file can be opened.
+            // ENXIO; other special files can be opened.
             Find::Special("socket") => return fail(Errno::Other, "it is a socket"),
             Find::Special(word) => return Candidate::Bad(format!("it is a {word}")),
             Find::Loop => return fail(Errno::Other, "too many levels of symbolic links"),

@@ -1,5 +1,5 @@
-//! Libraries that the target has itself, such as those of a driver that an engine mounts: named by the user, never
-//! searched, never packed.
+//! Libraries that the target provides, such as those of a driver that an engine mounts: named by the user, never
+//! searched for, never packed.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::path::RootfsPath;
 pub struct TargetLibraries(Arc<[Glob]>);
 
 impl TargetLibraries {
-    /// Reads sonames and patterns. An error says what is wrong with the first bad one.
+    /// Parses sonames and patterns. The error describes the first invalid one.
     pub fn parse(texts: &[String]) -> Result<Self, String> {
         let mut globs = Vec::new();
         for text in texts {
@@ -33,14 +33,14 @@ impl TargetLibraries {
         Ok(Self(globs.into()))
     }
 
-    /// Returns whether the target has a library of this name; of a path, the last component counts.
+    /// Returns whether the target provides a library of this name; for a path, by its last component.
     pub fn has(&self, needed: &[u8]) -> bool {
         let name = needed.rsplit(|byte| *byte == b'/').next().unwrap_or(needed);
         self.0.iter().any(|glob| glob.matches_name(name).is_some())
     }
 }
 
-/// A name for which no library is searched, because the target has it.
+/// A name that is not searched for, because the target provides the library.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Given {
     /// The name, as in DT_NEEDED with its tokens replaced.

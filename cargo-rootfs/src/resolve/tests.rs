@@ -1,4 +1,4 @@
-//! The loaders' rules, which are data (`tests/rules`), and what no table can say.
+//! The loaders' rules, which are data (`tests/rules`), and cases that no table can express.
 
 mod architectures;
 mod closures;

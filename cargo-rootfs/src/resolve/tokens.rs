@@ -5,11 +5,11 @@ use crate::elf::Bytes;
 /// The values of the tokens, for one object.
 #[derive(Debug, Clone)]
 pub(super) struct Tokens<'a> {
-    /// The directory of the object; unknown where `None`.
+    /// The directory of the object; `None` if unknown.
     pub(super) origin: Option<&'a [u8]>,
-    /// `lib`, `lib64`, `lib/x86_64-linux-gnu`.
+    /// A value such as `lib`, `lib64` or `lib/x86_64-linux-gnu`.
     pub(super) lib: &'a [u8],
-    /// Unknown where empty.
+    /// Empty if unknown.
     pub(super) platform: &'a [u8],
 }
 
@@ -19,9 +19,8 @@ pub(super) fn has_token(text: &[u8]) -> bool {
     afters.any(|after| matches!(token(after).0, b"ORIGIN" | b"LIB" | b"PLATFORM"))
 }
 
-/// Replaces the tokens of `text`; `None` where one of them is not known, which makes the loader
-/// drop the whole element (`_dl_dst_substitute` in glibc's elf/dl-load.c). What only looks like a
-/// token stays.
+/// Replaces the tokens of `text`; `None` if one is unknown, for which the loader drops the whole element
+/// (`_dl_dst_substitute` in glibc's elf/dl-load.c). Text that only resembles a token stays.
 pub(super) fn expand(text: &[u8], tokens: &Tokens<'_>) -> Option<Bytes> {
     if !text.contains(&b'$') {
         return Some(text.into());
@@ -54,7 +53,7 @@ pub(super) fn expand(text: &[u8], tokens: &Tokens<'_>) -> Option<Bytes> {
     Some(expanded.into())
 }
 
-/// The name that follows a `$`, and how many bytes it takes, braces included. Empty where none does.
+/// The name after a `$`, and its length in bytes with braces; empty if there is none.
 fn token(after: &[u8]) -> (&[u8], usize) {
     let word = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
     if after.first() == Some(&b'{') {

@@ -1,5 +1,5 @@
-//! Symbol versions: whether every version that an object needs is defined by the library that was
-//! chosen for it (`_dl_check_map_versions`, elf/dl-version.c).
+//! Symbol versions: checks that the library chosen for each need defines every needed version
+//! (`_dl_check_map_versions`, elf/dl-version.c).
 
 use std::sync::Arc;
 
@@ -10,25 +10,25 @@ use super::{Closure, FileId, Files, Libc, bytes};
 use crate::elf::{Bytes, DependencyKind, NeededVersion, Object, VersionNeed};
 use crate::path::RootfsPath;
 
-/// The messages of ld.so on the symbol versions of a closure.
+/// The messages of ld.so about the symbol versions of a closure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// It does not start the program.
+    /// Errors: ld.so does not start the program.
     pub unsatisfied: Vec<Unsatisfied>,
-    /// It warns, and goes on.
+    /// Warnings: ld.so continues.
     pub unversioned: Vec<Unversioned>,
 }
 
-/// The reason for which ld.so refuses to start a program.
+/// The reason why ld.so refuses to start a program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unsatisfied {
     /// The object at fault.
     pub needed_by: RootfsPath,
     /// The fault of the need, or of the library chosen for it.
     pub why: Lack,
-    /// The glibc that the object was linked for: the newest release that it needs.
+    /// The glibc for which the object was linked: the newest release that it needs.
     pub linked_for: Option<Release>,
-    /// The glibc that is there: the newest release that it defines versions of.
+    /// The present glibc: the newest release of which it defines versions.
     pub present: Option<Release>,
 }
 
@@ -37,51 +37,51 @@ pub struct Unsatisfied {
 pub enum Lack {
     /// The library has version definitions, and lacks these.
     Versions {
-        /// As `GLIBC_2.38`, in the order in which they are needed.
+        /// The missing versions, such as `GLIBC_2.38`, in the order of the needs.
         versions: Vec<Bytes>,
         /// The library that was chosen.
         library: RootfsPath,
     },
-    /// Versions are needed of a library that nothing is mapped by the name of.
+    /// Versions are needed of a library under a name that no mapped object has.
     Library {
         /// The name.
         name: Bytes,
         /// The first of the versions.
         version: Bytes,
     },
-    /// Version records of another revision than 1, which is all that there is.
+    /// Version records of a revision other than 1, the only valid one.
     Revision {
-        /// The file that has them.
+        /// The file with the records.
         file: RootfsPath,
         /// The revision.
         revision: u16,
     },
-    /// Compact relative relocations (DT_RELR) without the version GLIBC_ABI_DT_RELR, by which an older
-    /// loader would have refused them.
+    /// Compact relative relocations (DT_RELR) without a need for the version GLIBC_ABI_DT_RELR, which makes older
+    /// loaders refuse the object.
     Relr,
 }
 
-/// Versions are needed of a library that has no version definitions.
+/// Versions are needed of a library without version definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unversioned {
     /// The object that needs them.
     pub needed_by: RootfsPath,
     /// The library that was chosen.
     pub library: RootfsPath,
-    /// True if the object needs no versions either. The loader then continues only to the first of its symbols that it
-    /// looks up (an assertion in `check_match`, elf/dl-lookup.c).
+    /// True if the object itself has no version needs. The loader then continues only until it looks up the first of
+    /// its symbols (an assertion in `check_match`, elf/dl-lookup.c).
     pub is_bare: bool,
 }
 
-/// Checks pairs of objects, each once however many closures they are in.
+/// Checks pairs of objects, each pair once for all closures.
 #[derive(Debug, Default)]
 pub struct Versions {
-    /// The match of the need of this index of the first file with the second.
+    /// The result for the need at this index of the first file, and the second file.
     checked: FxHashMap<(FileId, usize, FileId), Match>,
     defined: FxHashMap<FileId, Definitions>,
 }
 
-/// The match of a need with a library.
+/// The result of checking a need against a library.
 #[derive(Debug, Clone)]
 enum Match {
     Satisfied,
@@ -91,7 +91,7 @@ enum Match {
 }
 
 impl Versions {
-    /// Checks the versions as ld.so does. musl has no symbol versions, and no verdict.
+    /// Checks the versions as ld.so does. musl has no symbol versions, so nothing is checked.
     pub fn check(&mut self, files: &mut dyn Files, closure: &Closure) -> Verdict {
         let mut verdict = Verdict::default();
         if closure.loader.as_ref().is_none_or(|loader| loader.libc == Libc::Musl) {
@@ -103,14 +103,15 @@ impl Versions {
             let Ok(object) = files.object(file) else { continue };
             let (mut wrong, mut bare) = (Vec::new(), Vec::new());
             for (index, need) in object.version_needs.iter().enumerate() {
-                // Of the first record alone the revision is looked at.
+                // The loader checks the revision of the first record only.
                 if index == 0 && need.revision != 1 {
                     wrong.push(Lack::Revision { file: closure.path(by).clone(), revision: need.revision });
                     break;
                 }
                 let chosen = match names.find(files, by, &need.file) {
                     Named::Object(chosen) => chosen,
-                    // It does not come to versions where a library is missing; what the target has is its own.
+                    // With a missing library the loader does not check versions; those of a library on the target are
+                    // unknown.
                     Named::Missing => continue,
                     Named::Nothing => {
                         let version = need.versions.first().map_or_else(|| bytes(b""), |first| first.name.clone());
@@ -161,12 +162,12 @@ impl Versions {
     }
 }
 
-/// The definitions of one library, to be looked up: a file may need as many as another defines.
+/// The definitions of one library, indexed: a file may need as many as another defines.
 #[derive(Debug, Default)]
 struct Definitions {
-    /// Hash, name, and which one it is in the file; sorted.
+    /// Hash, name, and index in the file; sorted.
     sorted: Vec<(u32, Bytes, usize)>,
-    /// The first of another revision.
+    /// The first definition of another revision.
     other_revision: Option<(usize, u16)>,
 }
 
@@ -180,7 +181,7 @@ impl Definitions {
         Self { sorted, other_revision: other.map(|(index, version)| (index, version.revision)) }
     }
 
-    /// `match_symbol`, for each version of one need.
+    /// Checks each version of one need (`match_symbol`).
     fn meet(&self, need: &VersionNeed) -> Match {
         if self.sorted.is_empty() {
             return Match::Unversioned;
@@ -197,8 +198,8 @@ impl Definitions {
         if lacking.is_empty() { Match::Satisfied } else { Match::Lacks(lacking) }
     }
 
-    /// Name and hash must be the same: the loader compares both, and computes neither. It goes through the
-    /// definitions in order, and one of another revision ends that.
+    /// Finds a definition with the same name and hash: the loader compares both, and computes neither. It reads the
+    /// definitions in order, and ends at one of another revision.
     fn define(&self, version: &NeededVersion) -> Result<bool, u16> {
         let at = self.sorted.partition_point(|(hash, name, _)| (*hash, name) < (version.hash, &version.name));
         let found = self.sorted.get(at).filter(|(hash, name, _)| (*hash, name) == (version.hash, &version.name));
@@ -216,8 +217,8 @@ fn libc(files: &mut dyn Files, closure: &Closure) -> Option<Arc<Object>> {
     files.object(libc.file).ok()
 }
 
-/// Returns whether an object with DT_RELR lacks the need GLIBC_ABI_DT_RELR that it must have. An object that does not
-/// need libc is exempt.
+/// Returns whether an object with DT_RELR lacks the mandatory need for GLIBC_ABI_DT_RELR. An object that does not need
+/// libc is exempt.
 fn needs_relr_version(object: &Object) -> bool {
     let mut versions = object.version_needs.iter().flat_map(|need| &need.versions);
     let mut dependencies = object.dependencies.iter();
@@ -226,7 +227,7 @@ fn needs_relr_version(object: &Object) -> bool {
         && !versions.any(|version| &*version.name == RELR)
 }
 
-/// Returns whether the loader checks that: since glibc 2.36, whose libc defines the version.
+/// Returns whether the loader checks this: since glibc 2.36, whose libc defines the version.
 fn knows_relr(files: &mut dyn Files, closure: &Closure) -> bool {
     libc(files, closure).is_some_and(|libc| libc.version_definitions.iter().any(|version| &*version.name == RELR))
 }
@@ -234,13 +235,14 @@ fn knows_relr(files: &mut dyn Files, closure: &Closure) -> bool {
 const LIBC: &[u8] = b"libc.so.";
 const RELR: &[u8] = b"GLIBC_ABI_DT_RELR";
 
-/// The object that the name in a need stands for (`find_needed`): one that was looked up by that name.
+/// Finds the object with the name in a need (`find_needed`): one that was searched for by that name.
 struct Names<'c> {
     closure: &'c Closure,
     by_name: FxHashMap<&'c [u8], Named>,
-    /// The libraries given to each object, where dlopen notes add two libraries of one name, which never coexist.
+    /// The libraries found for each object. It matters if dlopen notes add two libraries with the same name, which
+    /// never coexist.
     given: FxHashMap<(Option<usize>, &'c [u8]), usize>,
-    /// Names that no object was first found by; made when one is asked for, which is seldom.
+    /// Names by which no object was first found; made on demand, which is rare.
     others: Option<FxHashMap<Bytes, usize>>,
 }
 
@@ -284,18 +286,18 @@ impl<'c> Names<'c> {
         }
         let closure = self.closure;
         let others = self.others.get_or_insert_with(|| other_names(files, closure));
-        // The executable is index 0 here.
+        // The executable has the index 0 here.
         others.get(name).map_or(Named::Nothing, |index| Named::Object(index.checked_sub(1)))
     }
 }
 
-/// Other names of objects (`_dl_name_match_p`): the path, and the soname if any object needs it, since it counts from
-/// its first look-up.
+/// Further names of objects (`_dl_name_match_p`): the path, and the soname if any object needs it, because it counts
+/// from its first look-up.
 fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usize> {
     let ids = std::iter::once(closure.id).chain(closure.objects.iter().map(|object| object.file));
     let objects: Vec<_> = ids.map(|file| files.object(file).ok()).collect();
     let dependencies = objects.iter().flatten().flat_map(|object| &object.dependencies);
-    // What has tokens was looked up without them.
+    // Names with tokens were looked up after replacing them.
     let looked_up: FxHashSet<&Bytes> =
         dependencies.map(|dependency| &dependency.name).filter(|name| !name.contains(&b'$')).collect();
     let mut names = FxHashMap::default();
@@ -303,8 +305,8 @@ fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usi
         // The program's link map has no name (elf/rtld.c).
         if let Some(loaded) = index.checked_sub(1).map(|index| &closure.objects[index]) {
             names.entry(bytes(loaded.path.as_bytes())).or_insert(index);
-            // The loader is known by PT_INTERP and by its soname, but only where anything needs it by name:
-            // else it is taken out of the list of what is loaded (`dl_main`, elf/rtld.c).
+            // The loader is known by PT_INTERP and by its soname only if an object needs it by name; otherwise it is
+            // removed from the list of loaded objects (`dl_main`, elf/rtld.c).
             let loader = closure
                 .loader
                 .as_ref()

@@ -1,4 +1,4 @@
-//! Caches of every format, ours and those of ldconfig(8).
+//! Caches of every format, written here and by ldconfig(8).
 
 use super::*;
 use crate::target::Target;
@@ -85,7 +85,7 @@ fn found(machine: Machine, bytes: Vec<u8>, name: &str) -> Option<String> {
     cache.lookup(name.as_bytes(), machine).map(|path| path.to_string())
 }
 
-/// `search_cache`: the first entry that counts; on ARM one without a floating-point ABI does.
+/// `search_cache`: the first accepted entry is taken; on ARM an entry without a floating-point ABI is accepted.
 #[test]
 fn the_first_entry_that_counts_is_taken() {
     let x86 = machine("x86_64");
@@ -102,17 +102,17 @@ fn the_first_entry_that_counts_is_taken() {
     assert_eq!(found(x86, raw(x86, &either), "liba.so"), None);
 }
 
-/// The binary search takes the entries to be in order, and halves as the loader does where they are not.
+/// The binary search expects sorted entries; on unsorted ones, it must probe the same entries as the loader.
 #[test]
 fn entries_out_of_order_are_found_or_not_as_the_loader_does() {
     let x86 = machine("x86_64");
     let entries = ["libz.so", "liba.so", "libb.so", "libc.so"].map(|name| (0x0303, name, "/found", 0));
     let is_found = |name| found(x86, raw(x86, &entries), name).is_some();
-    // The middle of four is the second, and what is less comes after it.
+    // The middle of four entries is the second; lesser names are searched for after it.
     assert_eq!(["libz.so", "liba.so", "libb.so", "libc.so"].map(is_found), [true, true, false, false]);
 }
 
-/// The old format, alone and with the new one in it, where that is aligned as on the machine.
+/// The old format, alone and followed by the new one, with the alignment of the machine.
 #[test]
 fn old_formats() {
     for (name, flags, padding) in [("x86_64", 0x0303_u32, 4), ("i686", 3, 0)] {
@@ -130,7 +130,7 @@ fn old_formats() {
     }
 }
 
-/// `_dl_load_cache_lookup`: a cache must be longer than its header, and as long as its count says.
+/// `_dl_load_cache_lookup`: a cache must be longer than its header, and have the length for its count.
 #[test]
 fn caches_that_the_loader_ignores() {
     let x86 = machine("x86_64");
@@ -167,8 +167,8 @@ fn levels(names: &[&str]) -> Vec<Bytes> {
     names.iter().map(|name| Bytes::from(name.as_bytes())).collect()
 }
 
-/// `search_cache`: of the entries for subdirectories that are active the best one, whatever their order; else the
-/// one for all hardware; entries for others count for nothing.
+/// `search_cache`: the best entry for an active subdirectory is taken, in any order of the entries; otherwise the entry
+/// for all hardware; entries for inactive subdirectories do not count.
 #[test]
 fn the_best_active_subdirectory_is_taken() {
     let entry = |name: &str, hwcaps: Option<&str>, path: &str| {
@@ -204,7 +204,7 @@ fn the_best_active_subdirectory_is_taken() {
     }
 }
 
-/// Without subdirectories there is no extension, and the bytes are those that older glibc reads.
+/// Without subdirectories there is no extension, and older glibc reads the same bytes.
 #[test]
 fn without_subdirectories_there_is_no_extension() {
     let machine = Machine::host();
@@ -213,7 +213,7 @@ fn without_subdirectories_there_is_no_extension() {
     assert!(bytes.ends_with(b"/a/liba.so.1\0"));
 }
 
-/// `cache_extension_load`: what does not fit voids the extension, and the entries for subdirectories with it.
+/// `cache_extension_load`: an invalid value invalidates the extension, and the entries for subdirectories.
 #[test]
 fn an_extension_that_does_not_fit_is_none() {
     let machine = Target::parse("x86_64-unknown-linux-gnu").unwrap().machine();
@@ -226,7 +226,7 @@ fn an_extension_that_does_not_fit_is_none() {
         cache.lookup_on(b"liba.so.1", machine, &levels(&["x86-64-v3"]), |hwcap| hwcap == 0).is_some()
     };
     assert!(found(whole.clone()));
-    // Place, magic, count, tag, offset and size of the section.
+    // Position, magic, count, and the tag, offset and size of the section.
     for at in [EXTENSION, extension, extension + 4, extension + 8, extension + 16, extension + 20] {
         for value in [1u32, 2, 0xffff_fffc, 0xffff_ffff] {
             let mut changed = whole.clone();
@@ -239,9 +239,9 @@ fn an_extension_that_does_not_fit_is_none() {
     }
 }
 
-/// The output of ldconfig(8), in each of its formats, is read as ldconfig itself reads it. In the format for both old
-/// and new loaders the names of subdirectories are where no loader looks for them: `write_extensions` counts from the
-/// new header, `glibc_hwcaps_compare` from the file's beginning.
+/// The output of ldconfig(8), in each of its formats, is read as ldconfig itself reads it. In the format for old and
+/// new loaders, loaders do not find the names of subdirectories: `write_extensions` counts from the new header,
+/// `glibc_hwcaps_compare` from the file's beginning.
 #[test]
 fn what_ldconfig_writes_is_read() {
     use std::os::unix::fs::symlink;
@@ -287,7 +287,7 @@ fn what_ldconfig_writes_is_read() {
             .collect();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut ours: Vec<_> = parsed.entries().map(|entry| (text(entry.name), text(entry.path))).collect();
-        // With an odd number of entries the last one stands in the old format twice.
+        // With an odd number of entries, the old format has the last one twice.
         ours.dedup();
         assert_eq!(ours, listed, "{format}");
 
@@ -297,8 +297,8 @@ fn what_ldconfig_writes_is_read() {
         };
         let all = ["x86-64-v4", "x86-64-v3", "x86-64-v2"];
         let (v3, v2) = ("/opt/a/glibc-hwcaps/x86-64-v3/liba.so.1.3", "/opt/b/glibc-hwcaps/x86-64-v2/libb.so.9.2");
-        // On the baseline, and on the best hardware. The old format cannot say what an entry is for: it is the first
-        // that is taken, everywhere.
+        // On the baseline, and on the best hardware. The old format has no hwcaps: the first entry is taken on all
+        // hardware.
         let [on_all, on_best] = match format {
             "old" => [[v3, v2]; 2],
             "compat" => [["/opt/a/liba.so.1", "/opt/a/libb.so.9"]; 2],

@@ -1,6 +1,6 @@
-//! As much of JSON (RFC 8259) as notes are written in: texts, lists and tables.
+//! A parser for the subset of JSON (RFC 8259) that notes use: texts, lists and tables.
 //!
-//! The library for build scripts has no JSON of its own otherwise. What a value means is not known here.
+//! The library for build scripts has no other JSON parser. The meaning of values is not known here.
 
 /// The limit on the depth of nested lists and tables; a note needs three.
 const MAX_DEPTH: usize = 16;
@@ -10,13 +10,13 @@ const MAX_DEPTH: usize = 16;
 pub(super) enum Json {
     Text(String),
     List(Vec<Json>),
-    /// In order; a name that comes twice is there twice.
+    /// In order; a duplicate name is kept.
     Table(Vec<(String, Json)>),
     /// A number, `true`, `false` or `null`.
     Other,
 }
 
-/// Reads one value, which is all that `text` holds; an error is a phrase.
+/// Parses `text` as a single value; an error is a phrase.
 pub(super) fn parse(text: &str) -> Result<Json, &'static str> {
     let mut parser = Parser { rest: text };
     let value = parser.value(0)?;
@@ -33,7 +33,7 @@ impl Parser<'_> {
         self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
     }
 
-    /// Takes `character` where it comes next, blanks aside.
+    /// Consumes `character` if it comes next, after blanks.
     fn take(&mut self, character: char) -> bool {
         self.blanks();
         match self.rest.strip_prefix(character) {
@@ -61,7 +61,7 @@ impl Parser<'_> {
         let is_word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
         let end = self.rest.find(|character| !is_word(character)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
-        // Numbers are not told from one another: no key of a note has one.
+        // Numbers are not parsed: no key of a note has one.
         let is_number = word.starts_with(|first: char| first == '-' || first.is_ascii_digit());
         if matches!(word, "true" | "false" | "null") || is_number {
             self.rest = rest;
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Err(if self.rest.is_empty() { "it ends too early" } else { "a comma is missing" })
     }
 
-    /// The string that follows an opening quotation mark.
+    /// The string after its opening quotation mark.
     fn text(&mut self) -> Result<String, &'static str> {
         let mut text = String::new();
         let mut characters = self.rest.chars();
@@ -129,7 +129,7 @@ impl Parser<'_> {
                         let digits = characters.as_str().get(..4).ok_or("an escape does not end")?;
                         let code = u32::from_str_radix(digits, 16).map_err(|_| "an escape is not hexadecimal")?;
                         characters = characters.as_str()[4..].chars();
-                        // The halves of a pair of surrogates are no characters.
+                        // Halves of surrogate pairs are not characters.
                         char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
                     }
                     plain @ ('"' | '\\' | '/') => plain,
@@ -201,7 +201,7 @@ mod tests {
         }
     }
 
-    /// The reader calls itself for each list in a list, and a stack has an end.
+    /// The parser is recursive, and the stack is limited.
     #[test]
     fn depth_is_bounded() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

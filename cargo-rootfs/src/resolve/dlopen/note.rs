@@ -1,7 +1,8 @@
-//! One dlopen note: what an ELF file says of the libraries that it opens at run time.
+//! One dlopen note: the libraries that an ELF file declares to open at run time.
 //!
 //! The format is UAPI.12, dlopen() metadata for ELF files
-//! (<https://uapi-group.org/specifications/specs/elf_dlopen_metadata/>). Where the libraries are is not known here.
+//! (<https://uapi-group.org/specifications/specs/elf_dlopen_metadata/>). The files of the libraries are not searched
+//! here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use crate::elf::Bytes;
 pub enum Priority {
     /// Nothing works without it.
     Required,
-    /// It should be there in most cases. A note that gives no priority means this one.
+    /// It should be present in most cases; the default priority.
     #[default]
     Recommended,
-    /// Only a full installation has it.
+    /// Only a full installation needs it.
     Suggested,
 }
 
@@ -46,13 +47,13 @@ impl fmt::Display for Priority {
 /// One entry of a dlopen note.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Note {
-    /// The names that are opened, the most preferred first: any one of them will do. Never empty.
+    /// The names that are opened, the most preferred first; any one suffices. Never empty.
     pub sonames: Vec<Bytes>,
     /// The priority of the library.
     pub priority: Priority,
-    /// The feature that it serves, by a keyword.
+    /// A keyword for the feature that uses it.
     pub feature: Option<Arc<str>>,
-    /// A description of the feature, for people.
+    /// A readable description of the feature.
     pub description: Option<Arc<str>>,
 }
 
@@ -68,10 +69,10 @@ impl fmt::Display for Note {
     }
 }
 
-/// The entries of one note's text, or of each what is wrong with it.
+/// The entries of one note's text, each parsed or with its error.
 ///
-/// A lone object in the place of the list, and a lone string in the place of the sonames, are what notes had before
-/// the specification was settled. Keys that are not known are for others.
+/// Notes from before the final specification have a single object in place of the list, and a single string in place of
+/// the sonames. Unknown keys are ignored.
 pub(super) fn read(text: &[u8]) -> Vec<Result<Note, String>> {
     let Ok(text) = std::str::from_utf8(text) else { return vec![Err("it is not UTF-8".to_owned())] };
     match json::parse(text) {
@@ -110,7 +111,7 @@ fn soname(name: Json) -> Result<Bytes, String> {
     }
 }
 
-/// Text for a terminal, which must not be told to do anything by it.
+/// Removes control characters, which a terminal would interpret.
 fn shown(text: &str) -> Arc<str> {
     text.replace(char::is_control, "\u{fffd}").into()
 }
@@ -124,7 +125,7 @@ mod tests {
         Note { sonames, priority, feature: feature.map(Arc::from), description: description.map(Arc::from) }
     }
 
-    /// UAPI.12, well-known keys: soname is the only one that must be there, and what is not known is passed over.
+    /// UAPI.12, well-known keys: only soname is mandatory, and unknown keys are ignored.
     #[test]
     fn entries() {
         let text = r#"[{"soname":["libfoo.so.1","libfoo.so.0"],"feature":"foo","description":"Enables foo",
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(read(b"[]"), []);
     }
 
-    /// As systemd's first notes were written.
+    /// The form of systemd's first notes.
     #[test]
     fn a_lone_object_and_a_lone_soname() {
         let text = br#"{"soname":"libfoo.so.1","priority":"required"}"#;
@@ -179,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Strings of a hostile file are printed, and a terminal obeys escape sequences.
+    /// Strings of a hostile file are printed, and a terminal interprets escape sequences.
     #[test]
     fn texts_have_no_control_characters() {
         let found = read(br#"{"soname":"liba.so","feature":"a\u001b[2Jb","description":"\u009b1m"}"#);

@@ -1,4 +1,4 @@
-//! Architectures of which no distribution's packages can be had: what their loaders have built in, by files made for it.
+//! Architectures without available packages: the built-in directories of their loaders, tested with made-up files.
 
 use super::tree::{LOADER, Tree, library, lines, program, soname};
 use crate::elf::fixture::{Fixture, machine};
@@ -7,9 +7,9 @@ use crate::resolve::{Closure, Resolver, cache};
 
 /// glibc's sysdeps/unix/sysv/linux/loongarch/shlib-versions; lp64d is the ABI of Rust's target.
 const LOONGARCH: &str = "/lib64/ld-linux-loongarch-lp64d.so.1";
-/// Its configure script has `lib64` for the loader and for the libraries.
+/// glibc's configure script uses `lib64` for the loader and for the libraries.
 const LIB64: &[u8] = b"\0/lib64/\0/usr/lib64/\0";
-/// Debian's multiarch directories take the place of them.
+/// Debian's multiarch directories replace them.
 const MULTIARCH: &[u8] = b"\0/lib/loongarch64-linux-gnu/\0/usr/lib/loongarch64-linux-gnu/\0/lib/\0/usr/lib/\0";
 
 fn loongarch(file: Fixture) -> Fixture {
@@ -20,7 +20,7 @@ fn closure(tree: &mut Tree, file: &str) -> Closure {
     Resolver::new(Vec::new(), None).closure(tree, &RootfsPath::parse(file).unwrap()).unwrap()
 }
 
-/// A library in each of many directories, and which of them is found first.
+/// Puts a library into each of many directories, and returns the one that is found.
 fn searched_first(system_dirs: &[u8]) -> String {
     let folders = ["/lib64/lp64d", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/lib/loongarch64-linux-gnu"];
     let app = program().interpreter(LOONGARCH).needs("liba.so");
@@ -34,14 +34,14 @@ fn searched_first(system_dirs: &[u8]) -> String {
     lines(&closure).join("\n")
 }
 
-/// The directories are those that the loader itself has built in, upstream's or Debian's.
+/// The directories are built into the loader, upstream's or Debian's.
 #[test]
 fn loongarch64_has_the_folders_of_its_loader() {
     assert_eq!(searched_first(LIB64), "liba.so => /lib64/liba.so [default]");
     assert_eq!(searched_first(MULTIARCH), "liba.so => /usr/lib/loongarch64-linux-gnu/liba.so [default]");
 }
 
-/// A library names no interpreter: its machine's is taken. `$LIB` is what that was built with (ld.so(8)).
+/// A library names no interpreter, so its machine's is used. `$LIB` is that loader's built-in value (ld.so(8)).
 #[test]
 fn a_loongarch64_library_is_for_its_machines_loader() {
     let lib = |system_dirs, folder: &str| {
@@ -56,7 +56,7 @@ fn a_loongarch64_library_is_for_its_machines_loader() {
     assert_eq!(lib(MULTIARCH, debian), format!("liba.so => /opt/{debian}/liba.so [runpath]"));
 }
 
-/// Its libraries are FLAG_LARCH_FLOAT_ABI_DOUBLE in ld.so.cache; those of another ABI are passed over
+/// Its libraries have FLAG_LARCH_FLOAT_ABI_DOUBLE in ld.so.cache; entries of another ABI are skipped
 /// (`_dl_cache_check_flags`).
 #[test]
 fn loongarch64_takes_its_own_entries_of_the_cache() {
@@ -78,8 +78,8 @@ fn loongarch64_takes_its_own_entries_of_the_cache() {
     assert_eq!(found(0x0303), "liba.so missing for /bin/app");
 }
 
-/// A needed name with a token that has no value is skipped silently, and an auxiliary one ends everything
-/// (`expand_dst`; `fatal` is set for DT_AUXILIARY). The kernel names no platform on riscv64.
+/// A needed name with an unknown token is skipped silently, and an auxiliary one is fatal (`expand_dst`; `fatal` is set
+/// for DT_AUXILIARY). The kernel has no platform on riscv64.
 #[test]
 fn names_with_a_token_that_has_no_value() {
     let riscv = machine("riscv64gc");

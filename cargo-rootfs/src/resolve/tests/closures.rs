@@ -1,5 +1,5 @@
-//! The parts of a closure besides mapped objects: the interpreter, the places tried, and the edges. Also the results of
-//! one resolver for several programs.
+//! Parts of a closure besides mapped objects: the interpreter, the places tried, and the edges. Also the results of one
+//! resolver for several programs.
 
 use super::tree::{LOADER, Tree, library, lines, path, program};
 use crate::elf::fixture::{Fixture, machine};
@@ -7,7 +7,7 @@ use crate::elf::{Bytes, DF_1_NOOPEN};
 use crate::path::RootfsPath;
 use crate::resolve::{LibraryPath, Opening, Priority, Resolver, Skipped, cache};
 
-/// An interpreter that no one needs by name is none of the objects.
+/// An interpreter that no object needs by name is not among the objects.
 #[test]
 fn the_interpreter_is_an_object_only_where_it_is_needed() {
     let mut tree = Tree::glibc().elf("/bin/app", program().needs("liba.so")).elf("/lib/liba.so", library());
@@ -17,7 +17,7 @@ fn the_interpreter_is_an_object_only_where_it_is_needed() {
     assert_eq!((interpreter, found.map(|(real, _)| real)), (path(LOADER), Some(path(LOADER))));
 }
 
-/// Links on the interpreter's way are told apart from where it is.
+/// The closure has both the interpreter's path and its real path.
 #[test]
 fn the_interpreter_may_be_a_link() {
     let mut tree = Tree::glibc()
@@ -28,7 +28,7 @@ fn the_interpreter_may_be_a_link() {
     assert_eq!(closure.interpreter.unwrap().1.unwrap().0, path(LOADER));
 }
 
-/// A static executable maps nothing else.
+/// A static executable maps no other object.
 #[test]
 fn a_static_executable_has_no_closure() {
     let mut tree = Tree::glibc().elf("/bin/static", library().without_dynamic_section()).elf("/bin/pie", library());
@@ -39,7 +39,7 @@ fn a_static_executable_has_no_closure() {
     }
 }
 
-/// An interpreter that is not there is missing, and everything else is told all the same.
+/// A missing interpreter is reported, and everything else too.
 #[test]
 fn a_missing_interpreter_is_missing() {
     let mut tree = Tree::glibc()
@@ -53,7 +53,7 @@ fn a_missing_interpreter_is_missing() {
     assert_eq!(closure.interpreter.unwrap().1, None);
 }
 
-/// The kernel starts no interpreter for another machine, and none that is not ELF (execve(2): ELIBBAD).
+/// The kernel starts no interpreter that is for another machine or not ELF (execve(2): ELIBBAD).
 #[test]
 fn an_interpreter_that_cannot_be_started_is_bad() {
     let foreign = crate::elf::fixture::machine("aarch64");
@@ -70,7 +70,7 @@ fn an_interpreter_that_cannot_be_started_is_bad() {
     }
 }
 
-/// Every object that needs a missing name is told, each with every place that was tried, in order.
+/// Every object that needs a missing name is reported, each with every place tried, in order.
 #[test]
 fn missing_names_are_told_for_each_that_needs_them() {
     let mut tree = Tree::glibc()
@@ -105,7 +105,7 @@ fn missing_names_are_told_for_each_that_needs_them() {
     assert_eq!(tried[1], after(&["library-path /env", "runpath /lib/sub", "ld.so.cache -"]));
 }
 
-/// A file that is no executable has no closure, and why is said.
+/// A file that is no executable has no closure, but a reason.
 #[test]
 fn files_without_a_closure_are_skipped() {
     let mut tree = Tree::glibc()
@@ -135,7 +135,7 @@ fn foreign_candidates_are_told() {
     assert_eq!(closure.passed_over, [(path("/first/liba.so"), machine("aarch64"))]);
 }
 
-/// The kernel starts no program whose PT_INTERP has no end (execve(2): ENOEXEC).
+/// The kernel starts no program with an unterminated PT_INTERP (execve(2): ENOEXEC).
 #[test]
 fn an_interpreter_without_end() {
     let mut tree = Tree::glibc().elf("/bin/app", library().interpreter(&"i".repeat(5000)));
@@ -143,7 +143,7 @@ fn an_interpreter_without_end() {
     assert!(matches!(skipped, Err(Skipped::Bad { .. })));
 }
 
-/// They are named where a library was looked for in vain, if they are there.
+/// Existing directories for hardware are listed among the places tried.
 #[test]
 fn such_folders_are_told_of_where_they_are_there() {
     let mut tree = Tree::glibc().elf("/bin/app", program().needs("liba.so").runpath("/x:/y")).dir("/x/tls");
@@ -152,7 +152,7 @@ fn such_folders_are_told_of_where_they_are_there() {
     assert_eq!(places[..3], ["/x/tls", "/x", "/y"]);
 }
 
-/// A library that only some hardware finds is missing, and the report says for which.
+/// A library that only some hardware finds is missing, and the report names the hardware.
 #[test]
 fn what_only_a_subdirectory_has_is_missing() {
     let tree = || {
@@ -165,7 +165,7 @@ fn what_only_a_subdirectory_has_is_missing() {
         tree.closure("/app").missing.iter().map(|missing| missing.only_for.as_deref().map(text)).collect()
     };
     assert_eq!(only(tree()), [Some("x86-64-v3".to_owned()), None]);
-    // An entry of the cache that leads nowhere is for no hardware; one for a subdirectory tells which.
+    // A dangling cache entry counts for no hardware; an entry for a subdirectory names it.
     let entry = |name: &[u8], hwcaps: Option<&str>| {
         let hwcaps = hwcaps.map(|name| Bytes::from(name.as_bytes()));
         (Bytes::from(name), hwcaps, RootfsPath::parse("/gone").unwrap())
@@ -176,7 +176,7 @@ fn what_only_a_subdirectory_has_is_missing() {
     assert_eq!(only, [Some("x86-64-v3".to_owned()), Some("x86-64-v2".to_owned())]);
 }
 
-/// A name that is looked for without a program, as by `--with-lib`, has no `$ORIGIN`: such an element is dropped.
+/// A search without a program, as for `--with-lib`, has no `$ORIGIN`: elements with it are dropped.
 #[test]
 fn each_program_has_its_own_folders_and_no_program_has_none() {
     let mut tree = Tree::glibc()
@@ -196,7 +196,7 @@ fn each_program_has_its_own_folders_and_no_program_has_none() {
     assert_eq!(tried[0].place, Some(path("/none")));
 }
 
-/// Text that only starts like a token is no token, and does not have to wait for the program.
+/// Text that only begins like a token is no token, and does not depend on the program.
 #[test]
 fn tokens_are_told_from_text() {
     for text in ["$ORIGIN", "/x/${LIB}/y", "a$PLATFORM", "$$LIB"] {
@@ -207,7 +207,7 @@ fn tokens_are_told_from_text() {
     }
 }
 
-/// An object found in the root directory, before glibc 2.38, belongs to that program alone.
+/// Before glibc 2.38, an object found in the root directory is valid for that program only.
 #[test]
 fn what_came_of_the_root_folder_is_each_programs_own() {
     let app = |first: &str, then: &str| program().needs(first).needs(then).runpath("/");
@@ -222,7 +222,7 @@ fn what_came_of_the_root_folder_is_each_programs_own() {
     }
 }
 
-/// A diamond's foot is needed by both sides.
+/// Both sides of a diamond need its last object.
 #[test]
 fn edges_tell_who_needs_what() {
     let mut tree = Tree::glibc()

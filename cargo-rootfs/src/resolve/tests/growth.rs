@@ -1,10 +1,10 @@
-//! Chains, graphs that are exponential as a tree, and names without end: what grows, grows no faster than it must.
+//! Chains, exponential graphs, and huge numbers of names: the work stays bounded.
 
 use super::tree::{Tree, library, lines, program, soname};
 use crate::elf::fixture::Fixture;
 use crate::resolve::{Opening, Priority};
 
-/// 40 levels of two libraries that need both of the next: 2^40 paths, 80 objects.
+/// 40 levels of two libraries that both need both libraries of the next level: 2^40 paths, 80 objects.
 #[test]
 fn an_exponential_diamond_takes_bounded_time() {
     const LEVELS: usize = 40;
@@ -23,7 +23,7 @@ fn an_exponential_diamond_takes_bounded_time() {
     assert_eq!(closure.edges.len(), 2 + 4 * (LEVELS - 1));
 }
 
-/// Every library needs every other: as many edges as there are pairs, and no more work than that.
+/// Every library needs every other: the work is proportional to the number of edges.
 #[test]
 fn a_complete_graph_takes_bounded_time() {
     const SIZE: usize = 150;
@@ -37,7 +37,7 @@ fn a_complete_graph_takes_bounded_time() {
     assert_eq!((closure.objects.len(), closure.edges.len()), (SIZE, 1 + SIZE * SIZE));
 }
 
-/// A thousand search directories for a hundred names that are nowhere.
+/// A thousand search directories for a hundred missing names.
 #[test]
 fn many_folders_and_missing_names_take_bounded_time() {
     let folders: Vec<String> = (0..1000).map(|index| format!("/folder{index}")).collect();
@@ -52,12 +52,12 @@ fn many_folders_and_missing_names_take_bounded_time() {
     assert_eq!(lines(&closure)[99], "libgone99.so missing for /bin/app");
 }
 
-/// Notes that ask for these libraries.
+/// A note for these libraries.
 fn note(names: &[String]) -> String {
     format!("[{{\"soname\":[\"{}\"]}}]", names.join("\",\""))
 }
 
-/// Libraries that open one another in every order: each is read once, and opened from each that is there.
+/// Libraries that open one another in every order: each is read once, and opened from each present one.
 #[test]
 fn libraries_that_open_one_another_take_bounded_time() {
     const SIZE: usize = 60;
@@ -69,7 +69,7 @@ fn libraries_that_open_one_another_take_bounded_time() {
     assert_eq!(closure.notes.len(), SIZE * (SIZE + 1));
 }
 
-/// Names without end in a file that has many libraries: it is given up, and said.
+/// A file with a huge number of names is given up with a message.
 #[test]
 fn names_without_end_are_given_up() {
     let names: Vec<_> = (0..90_000).map(|index| format!("n{index}")).collect();

@@ -1,6 +1,7 @@
-//! The loader rules of `tests/rules`, on files in memory. `cargo xtask differential` asks the loaders themselves.
+//! The loader rules of `tests/rules`, on files in memory. `cargo xtask differential` compares with the loaders
+//! themselves.
 
-// Its other user needs the rest of it.
+// Another user of this file needs the rest of it.
 #[allow(dead_code)]
 #[path = "../../../../tests/rules/schema.rs"]
 mod schema;
@@ -23,7 +24,7 @@ fn rules_of_musl() {
     check("musl", &[schema::MUSL]);
 }
 
-/// Every rule of the directory `name` for each of the loaders; all that are wrong are told.
+/// Checks every rule of the directory `name` for each of the loaders, and reports all failures.
 fn check(name: &str, loaders: &[Loader]) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/rules").join(name);
     let rows = schema::rows(&dir).unwrap();
@@ -64,7 +65,7 @@ fn found(row: &Row, loader: &Loader) -> Vec<String> {
     found
 }
 
-/// The files of a rule, and a stand-in for its loader.
+/// The files of a rule, with a substitute for its loader.
 fn tree(row: &Row, loader: &Loader) -> Tree {
     let mut tree = stand_in(row, loader);
     let put = |tree: Tree, (at, body): (String, Body)| match body {
@@ -96,7 +97,7 @@ fn tree(row: &Row, loader: &Loader) -> Tree {
     tree
 }
 
-/// A tree with nothing but a loader, by the constants that it has built in.
+/// A tree with only a loader, made from its built-in constants.
 fn stand_in(row: &Row, loader: &Loader) -> Tree {
     let (soname, constants) = match loader.libc {
         Libc::Musl => ("libc.so", "/lib:/usr/local/lib:/usr/lib\0__libc_start_main\0stdin".to_owned()),

@@ -1,4 +1,4 @@
-//! A tree of files in memory, and what resolving in it must give.
+//! A tree of files in memory, and the expected results of resolving in it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,14 +11,14 @@ use crate::resolve::{
     BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, LibraryPath, Opening, Priority, Resolver, Verdict, Versions,
 };
 
-/// Files, links and directories by their paths; directories are made where they are needed.
+/// Files, symlinks and directories by path; missing parent directories are made.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) nodes: BTreeMap<RootfsPath, Node>,
     pub(super) bodies: Vec<Vec<u8>>,
     pub(super) library_path: Vec<String>,
     pub(super) current: Option<String>,
-    /// The glibc-hwcaps subdirectories that are searched; without it, what the hardware has of them is not told.
+    /// The glibc-hwcaps subdirectories that are searched; `None` is the baseline.
     pub(super) hwcaps: Option<Vec<String>>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn path(text: &str) -> RootfsPath {
     RootfsPath::parse(text).unwrap()
 }
 
-/// The directories built into Debian's loader; a test uses the last two.
+/// The directories built into Debian's loader; tests use the last two.
 pub(super) const SYSTEM_DIRS: &[u8] =
     b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/etc/ld.so.cache\0/lib/x86_64-linux-gnu/\0/usr/lib/x86_64-linux-gnu/\0\
       /lib/\0/usr/lib/\0";
@@ -51,18 +51,18 @@ pub(super) fn library() -> Fixture {
     Fixture::library()
 }
 
-/// A library with one.
+/// A library with a soname.
 pub(super) fn soname(name: &str) -> Fixture {
     Fixture::library().soname(name)
 }
 
 impl Tree {
-    /// A tree with nothing but glibc's loader, of no release that it tells.
+    /// A tree with only glibc's loader, without a release.
     pub(super) fn glibc() -> Self {
         Self::with_loader(LOADER, soname("ld-linux-x86-64.so.2").tail(SYSTEM_DIRS))
     }
 
-    /// A tree with nothing but this loader.
+    /// A tree with only this loader.
     pub(super) fn with_loader(at: &str, loader: Fixture) -> Self {
         let mut tree = Self::default();
         let node = Node::File(tree.body(loader.build()));
@@ -94,7 +94,7 @@ impl Tree {
         self.put(at, node)
     }
 
-    /// Another name of a file that is there.
+    /// A further name of an existing file.
     pub(super) fn same_file(self, at: &str, other: &str) -> Self {
         let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no file at {other}") };
         let node = Node::File(*body);
@@ -109,12 +109,12 @@ impl Tree {
         self.put(at, Node::Dir)
     }
 
-    /// A file of another kind, as a socket.
+    /// A special file, such as a socket.
     pub(super) fn special(self, at: &str, word: &'static str) -> Self {
         self.put(at, Node::Special(word))
     }
 
-    /// A file like another.
+    /// A copy of a file.
     pub(super) fn copy(self, at: &str, other: &str) -> Self {
         let Some(Node::File(body)) = self.nodes.get(&path(other)) else { panic!("no {other}") };
         let bytes = self.bodies[*body].clone();
@@ -144,7 +144,7 @@ impl Tree {
         self.resolver().closure(self, &path(file)).unwrap()
     }
 
-    /// The same with dlopen notes of this priority followed.
+    /// The closure with dlopen notes of this priority followed.
     pub(super) fn closure_following(&mut self, file: &str, priority: Priority) -> Closure {
         self.resolver().following(priority).closure(self, &path(file)).unwrap()
     }
@@ -209,7 +209,7 @@ fn notes(closure: &Closure) -> Vec<String> {
     noted.chain(bad).collect()
 }
 
-/// Real path and node, as path_resolution(7) has it.
+/// The result of a path resolution (path_resolution(7)): real path and node.
 enum End {
     At(RootfsPath),
     Absent,

@@ -1,5 +1,5 @@
-//! Version records that no row of a table can have: hashes and revisions that are written over (elf/dl-version.c). And
-//! the releases that a closure runs on.
+//! Version records that no table row can express: overwritten hashes and revisions (elf/dl-version.c). Also the
+//! releases on which a closure runs.
 
 use super::tree::{Tree, library, path, program, soname, verdict_lines};
 use crate::elf::fixture::{Fixture, elf_hash};
@@ -12,7 +12,7 @@ fn expect(mut tree: Tree, expected: &[&str]) {
     assert_eq!(verdict_lines(&tree.verdict(&closure)), expected);
 }
 
-/// The fixture with `value` written at `offset` from where the hash of the version `name` stands.
+/// The fixture with `value` written at `offset` from the hash of the version `name`.
 fn edited(file: &Fixture, name: &str, offset: isize, value: &[u8]) -> Vec<u8> {
     let mut bytes = file.build();
     let hash = elf_hash(name).to_le_bytes();
@@ -21,8 +21,7 @@ fn edited(file: &Fixture, name: &str, offset: isize, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Names and hashes are compared, and no hash is worked out: a name that was written over in a file is no
-/// version that anybody has.
+/// The loader compares names and hashes, and computes no hash: an overwritten name in one file matches no version.
 #[test]
 fn versions_are_compared_by_hash_and_name() {
     let app = program().needs("liba.so").needs_versions("liba.so", &["A_1"]);
@@ -32,12 +31,12 @@ fn versions_are_compared_by_hash_and_name() {
     let tree = |app: &[u8], liba: &[u8]| Tree::glibc().bytes("/bin/app", app).bytes("/lib/liba.so", liba);
     expect(tree(&edited(&app, "A_1", 0, &wrong), &liba.build()), &lacking);
     expect(tree(&app.build(), &edited(&liba, "A_1", 0, &wrong)), &lacking);
-    // Wrong in both, and so the same.
+    // The same wrong hash in both files matches.
     expect(tree(&edited(&app, "A_1", 0, &[9; 4]), &edited(&liba, "A_1", 0, &[9; 4])), &[]);
 }
 
-/// There is one revision of the records. Of the needs the first record is looked at; of the definitions each
-/// up to the one that is looked for.
+/// The records have one revision. For needs, the first record is checked; for definitions, each record up to the
+/// matching one.
 #[test]
 fn version_records_have_a_revision() {
     let app = program().needs("liba.so").needs_versions("liba.so", &["A_1"]);
@@ -51,8 +50,8 @@ fn version_records_have_a_revision() {
     expect(tree(&app.build(), &late), &[]);
 }
 
-/// The oldest glibc is the newest release that anything needs but glibc itself, which comes with it;
-/// compared as numbers, weak versions apart, by whoever needs it first.
+/// The oldest glibc is the newest release that any object outside of glibc needs, compared by number, without weak
+/// versions, with the first object that needs it.
 #[test]
 fn a_closure_runs_on_the_newest_release_that_it_needs() {
     let libc = || soname("libc.so.6").needs("ld-linux-x86-64.so.2");
@@ -73,11 +72,11 @@ fn a_closure_runs_on_the_newest_release_that_it_needs() {
     expect(&["GLIBC_2.34", "?GLIBC_2.36", "GLIBC_PRIVATE"], liba(&["GLIBC_2.34"]), Some("2.34 /bin/app"));
     expect(&["GLIBC_2.34", "GLIBC_ABI_DT_RELR"], liba(&[]), Some("2.36 /bin/app"));
     expect(&["GLIBC_PRIVATE"], library(), None);
-    // One with glibc's versions among its own is not glibc's.
+    // A library with versions of its own besides glibc's is not part of glibc.
     let own = |versions: &[&str]| liba(&["GLIBC_2.36"]).defines_versions(versions);
     expect(&["GLIBC_2.4"], own(&["base", "GLIBC_2.2.5", "OWN_1"]).soname("base"), Some("2.36 /lib/liba.so"));
     expect(&["GLIBC_2.4"], own(&["base", "GLIBC_2.2.5"]).soname("base"), Some("2.4 /bin/app"));
-    // What is asked about counts, be it glibc's.
+    // The requested file itself counts, even if it is glibc's.
     let mut tree = Tree::glibc().elf("/lib/libc.so.6", libc());
     let closure = tree.closure("/lib/libc.so.6");
     assert_eq!(closure.runs_on.glibc.unwrap().0.to_string(), "2.35");
