@@ -1,12 +1,12 @@
-//! The templates that come with the tool, embedded.
+//! The built-in templates, embedded.
 //!
-//! It is a table: what the files mean is for [`super::manifest`].
+//! [`super::manifest`] interprets their files.
 
 /// A template of the directory `templates/`.
 pub(super) struct BuiltIn {
     pub(super) name: &'static str,
     pub(super) manifest: &'static str,
-    /// Bodies by their paths in the template's directory.
+    /// File contents by their paths in the template's directory.
     pub(super) files: &'static [(&'static str, &'static [u8])],
 }
 
@@ -20,7 +20,7 @@ macro_rules! built_in {
     };
 }
 
-/// All of them; a test compares them with the directory.
+/// All built-in templates; a test compares them with the directory.
 pub(super) static ALL: &[BuiltIn] = &[
     built_in!("none":),
     built_in!("base": "etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/os-release", "etc/passwd"),

@@ -1,4 +1,4 @@
-//! The template `web` on the certificates of each family of distributions, laid out as their packages do it.
+//! The template `web` with the certificates of each family of distributions, in the layout of their packages.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -59,7 +59,7 @@ fn sysroot(layout: Layout) -> TempDir {
             None => fs::write(path, BUNDLE).unwrap(),
         }
     }
-    // Whatever the umask: others can read a sysroot.
+    // Independent of the umask, other users can read a sysroot.
     let readable = std::process::Command::new("chmod").args(["-R", "go=rX"]).arg(root.path()).status();
     assert!(readable.unwrap().success());
     root

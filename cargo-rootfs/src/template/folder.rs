@@ -1,6 +1,6 @@
-//! A directory of the user's that is a skeleton as it stands: modes and links kept, owned by root.
+//! A user's directory as a complete skeleton: modes and links are kept, the owner is root.
 //!
-//! It follows no link and opens no file.
+//! It follows no symlink and opens no file.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, HostFile};
 
-/// Everything below `root`, in no particular order; the directory itself is not an entry.
+/// Reads all entries below `root`, in no particular order; the directory itself is no entry.
 pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> Result<Vec<TemplateEntry>> {
     let template: Arc<str> = Arc::from(name);
     let mut entries = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> 
                 Err(path) => problems.push(Error::failed(format!("the name of `{}` is not UTF-8", path.display()))),
             }
         }
-        // Messages come in this order, whatever the file system's.
+        // Messages come in this order, independent of the file system.
         children.sort();
         for path in children {
             let metadata = fs::symlink_metadata(&path).map_err(|error| Error::io("read", &path, error))?;
@@ -50,7 +50,7 @@ pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> 
     Ok(entries)
 }
 
-/// `None` for what no rootfs can hold.
+/// The kind of an entry; `None` for a device, FIFO or socket.
 fn kind(path: &Utf8Path, metadata: &fs::Metadata) -> Result<Option<TemplateKind>> {
     let file_type = metadata.file_type();
     if file_type.is_dir() {
@@ -78,8 +78,7 @@ fn special(metadata: &fs::Metadata) -> &'static str {
     }
 }
 
-/// The mode as it is on disk. Everything becomes root's, and so setuid and setgid survive only
-/// where they were root's before.
+/// The mode on disk. All entries become root's, so set-ID bits are kept only if the file already belonged to root.
 fn mode(path: &Utf8Path, metadata: &fs::Metadata, warnings: &mut Vec<Warning>) -> u32 {
     if metadata.file_type().is_symlink() {
         return 0o777;

@@ -1,6 +1,6 @@
-//! `template.toml`, from text to entries: every mistake in it is reported, with its line.
+//! Parses `template.toml` into entries; reports every error with its line.
 //!
-//! It reads the bodies' metadata, not the bodies, and knows nothing of other templates.
+//! It reads the metadata of the referenced files but not their contents, and knows no other templates.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ use crate::wording::nearest;
 
 const TOP_KEYS: &[&str] = &["extends", "entry", "rule", "secret", "documentation", "noise"];
 
-/// The types of an entry, and the keys that each may have.
+/// The types of an entry, and the allowed keys of each.
 const TYPES: &[(&str, &[&str])] = &[
     ("dir", &["type", "path", "mode", "uid", "gid"]),
     ("file", &["type", "path", "mode", "uid", "gid", "source"]),
@@ -30,7 +30,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("sysroot", &["type", "path", "first-of", "also-at", "exclude", "or-join", "fallback", "required", "package"]),
 ];
 
-/// A manifest as it was written.
+/// A manifest in the form of its text.
 pub(super) struct Manifest {
     pub(super) extends: Option<String>,
     pub(super) entries: Vec<TemplateEntry>,
@@ -38,7 +38,7 @@ pub(super) struct Manifest {
     pub(super) policy: Vec<policy::Row>,
 }
 
-/// Reads `text`, the manifest of `folder`. The bodies that it names are added to `inputs`.
+/// Parses `text`, the manifest of `folder`. Adds the referenced files to `inputs`.
 pub(super) fn read(name: &str, folder: &Folder, text: &str, inputs: &mut Vec<Utf8PathBuf>) -> Result<Manifest> {
     let mut reader =
         Reader { template: Arc::from(name), folder, file: folder.show(MANIFEST), text, inputs, problems: Vec::new() };
@@ -59,13 +59,13 @@ pub(super) fn read(name: &str, folder: &Folder, text: &str, inputs: &mut Vec<Utf
     Ok(Manifest { extends, entries, rules, policy })
 }
 
-/// A table of the manifest, and where in the text it begins.
+/// A table of the manifest, and its position in the text.
 struct Table<'t> {
     fields: &'t DeTable<'t>,
     at: usize,
 }
 
-/// A value, and where in the text it begins.
+/// A value, and its position in the text.
 type At<T> = (T, usize);
 
 struct Reader<'r> {
@@ -132,7 +132,7 @@ impl Reader<'_> {
         entries
     }
 
-    /// `None` where something is wrong with it, which is then among the problems.
+    /// Parses an entry; `None` if it has an error, which is added to the problems.
     fn entry(&mut self, table: &Table<'_>) -> Option<TemplateEntry> {
         let (name, at) = self.required(table, "type", Self::string)?;
         let Some((name, keys)) = TYPES.iter().find(|(known, _)| *known == name) else {
@@ -235,7 +235,7 @@ impl Reader<'_> {
         excluded
     }
 
-    /// The body of a file: `source`, or what lies at the entry's own path in the template's directory.
+    /// The contents of a file: `source`, or the file at the entry's own path in the template's directory.
     fn file_body(&mut self, table: &Table<'_>, path: &RootfsPath, at: usize) -> Option<Body> {
         match self.string(table, "source") {
             Some((source, at)) => self.body(source, at),
@@ -282,7 +282,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A mode is a string of octal digits, as chmod(1) takes it: TOML would read 755 as a decimal number.
+    /// A mode is a string of octal digits, as in chmod(1): TOML would parse 755 as a decimal number.
     fn mode(&mut self, table: &Table<'_>) -> Option<u32> {
         let value = table.fields.get("mode")?;
         let at = value.span().start;
@@ -302,7 +302,7 @@ impl Reader<'_> {
     fn id(&mut self, table: &Table<'_>, key: &str) -> Option<u32> {
         let (value, at) =
             self.typed(table, key, "an integer", |value| value.as_integer().map(|i| (i.as_str(), i.radix())))?;
-        // The highest id means "no change" to chown(2).
+        // The highest id means "no change" in chown(2).
         let id = u32::from_str_radix(value.0, value.1).ok().filter(|id| *id != u32::MAX);
         if id.is_none() {
             self.problem(at, format_args!("`{key}` must be from 0 to {}", u32::MAX - 1));
@@ -361,7 +361,7 @@ impl Reader<'_> {
         got.map(|got| (got, at))
     }
 
-    /// The value of `key` by `get`; its absence is a problem.
+    /// The value of `key` by `get`; a missing key is a problem.
     fn required<'t, T>(
         &mut self,
         table: &Table<'t>,
@@ -394,15 +394,15 @@ impl Reader<'_> {
     }
 }
 
-/// The regular file behind `path`, links followed; `None` for what is not one.
+/// The regular file at `path`, with symlinks followed; `None` for any other file.
 fn host_file(path: &Utf8Path) -> io::Result<Option<HostFile>> {
-    // HostFile::open does not follow links.
+    // HostFile::open does not follow symlinks.
     let path = path.canonicalize()?;
     let metadata = fs::metadata(&path)?;
     Ok(metadata.is_file().then(|| HostFile::new(path, &metadata)))
 }
 
-/// `text` without empty and `.` components, where it stays inside the directory that it is relative to.
+/// `text` without empty and `.` components; `None` if it leads out of its directory.
 fn inside(text: &str) -> Option<String> {
     let mut inside = Utf8PathBuf::new();
     for part in Utf8Path::new(text).components() {

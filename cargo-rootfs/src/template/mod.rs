@@ -1,26 +1,26 @@
-//! Templates: skeletons of root filesystems (users, nsswitch, certificates, ...), read into entries.
+//! Templates: skeletons of root filesystems (users, nsswitch, certificates, ...), parsed into entries.
 //!
-//! It reads what a template says and the bodies beside it. Where an entry lies behind the links
-//! of the rootfs, and what the sysroot has of the files that it names, is for [`crate::layout`].
+//! It reads templates and the files beside them. [`crate::layout`] resolves entries through the links of the rootfs,
+//! and takes the named files of the sysroot.
 //!
-//! A template is a directory. Built in are `none`, `base` and `web`; a name with a slash is a directory of
-//! the user's. Without a `template.toml` its files are the skeleton as they stand. With one, only
-//! what that lists is taken, and modes and owners are what it says, not what the disk has:
+//! A template is a directory. Built in are `none`, `base` and `web`; a name with a slash is a directory of the user.
+//! Without a `template.toml`, its files are the complete skeleton. With one, only the listed entries are taken, and
+//! their modes and owners come from the list and not from the disk:
 //!
 //! ```toml
 //! extends = "base"               # optional: a built-in, or a directory beside this one (`../other`)
 //!
 //! [[entry]]
 //! path = "/var/spool/app"
-//! type = "dir"                   # mode "0755" unless given
+//! type = "dir"                   # default mode "0755"
 //! mode = "0700"
-//! uid = 65532                    # uid and gid are 0 unless given
+//! uid = 65532                    # default uid and gid 0
 //! gid = 65532
 //!
 //! [[entry]]
 //! path = "/etc/app.conf"
-//! type = "file"                  # mode "0644" unless given
-//! source = "app.conf"            # in this directory; `etc/app.conf` unless given
+//! type = "file"                  # default mode "0644"
+//! source = "app.conf"            # in this directory; default `etc/app.conf`
 //!
 //! [[entry]]
 //! path = "/etc/mtab"
@@ -28,21 +28,21 @@
 //! target = "/proc/self/mounts"
 //!
 //! [[entry]]
-//! type = "sysroot"               # a file or a whole directory of the sysroot, at the path it has there
+//! type = "sysroot"               # a file or a whole directory of the sysroot, at the same path
 //! first-of = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"]   # or path = "..."
-//! also-at = ["/usr/lib/ssl/cert.pem"]   # these become links to it, where nothing else stands
-//! exclude = []                   # of a directory: paths in it that are left out
-//! or-join = ["/usr/share/ca-certificates"]   # without any: the files below these, joined, make the first
-//! package = "ca-certificates"    # what to install where the sysroot has none of them
-//! required = true                # and then fail, instead of warning; or give a body: fallback = "ca.pem"
+//! also-at = ["/usr/lib/ssl/cert.pem"]   # symlinks to it at these paths, unless another entry is there
+//! exclude = []                   # for a directory: relative paths that are left out
+//! or-join = ["/usr/share/ca-certificates"]   # if all are missing: the files below these, joined, become the first
+//! package = "ca-certificates"    # the package to install if the sysroot has none of them
+//! required = true                # fail if missing, instead of a warning; or give contents: fallback = "ca.pem"
 //! ```
 //!
-//! An entry takes the place of one at the same path in what is extended. Of a directory of the sysroot, secrets
-//! and what is the machine's own are left out; each is taken where an entry names it.
+//! An entry replaces the entry at the same path in the extended template. Of a directory of the sysroot, secrets and
+//! files of one machine are left out, unless an entry names them.
 //!
-//! Tables `[[rule]]` say what belongs with what is in the rootfs: see [`crate::runtime`]. `[[secret]]`,
-//! `[[documentation]]` and `[[noise]]` add to [`crate::policy`]. A row takes the place of one of the same name in what
-//! is extended, or of a built-in one.
+//! Tables `[[rule]]` name files that belong with contents of the rootfs: see [`crate::runtime`]. `[[secret]]`,
+//! `[[documentation]]` and `[[noise]]` add to [`crate::policy`]. A row replaces a row of the same name in the extended
+//! template, or a built-in one.
 
 mod built_in;
 mod folder;
@@ -66,27 +66,27 @@ use built_in::BuiltIn;
 /// The file that makes a directory a listed template.
 const MANIFEST: &str = "template.toml";
 
-/// A skeleton, read and checked, with those that it extends merged in.
+/// A parsed and checked skeleton, merged with those that it extends.
 #[derive(Debug, Clone, Default)]
 pub struct Template {
-    /// As it was asked for.
+    /// The requested name.
     pub name: String,
-    /// In byte order of their paths, each path once.
+    /// The entries in byte order of their paths, each path once.
     pub entries: Vec<TemplateEntry>,
-    /// The rules for the contents of the rootfs, in the order in which they were read.
+    /// The rules for the contents of the rootfs, in the order of their reading.
     pub rules: Vec<Rule>,
-    /// Rows of policy, in the order in which they were read.
+    /// Rows of policy, in the order of their reading.
     pub policy: Vec<policy::Row>,
-    /// Files and directories of the host that were read: a build script must run again when they change.
+    /// Host files and directories that were read: a build script must run again when they change.
     pub inputs: Vec<Utf8PathBuf>,
     /// Warnings for the user.
     pub warnings: Vec<Warning>,
 }
 
-/// One file, directory or link that a template asks for.
+/// One file, directory or link of a template.
 #[derive(Debug, Clone)]
 pub struct TemplateEntry {
-    /// The path of the entry, free of `..`; for [`TemplateKind::FromSysroot`] the first of the candidates.
+    /// The path of the entry, without `..`; for [`TemplateKind::FromSysroot`] the first of the candidates.
     pub path: RootfsPath,
     /// The kind of entry.
     pub kind: TemplateKind,
@@ -96,14 +96,14 @@ pub struct TemplateEntry {
     pub uid: u32,
     /// Numeric group.
     pub gid: u32,
-    /// The template that it stands in, which may be one that the asked-for one extends.
+    /// The template with the entry, which may be an extended one.
     pub template: Arc<str>,
 }
 
 /// The kind of a [`TemplateEntry`].
 #[derive(Debug, Clone)]
 pub enum TemplateKind {
-    /// A directory, empty but for what other entries put there.
+    /// A directory, with only the contents of other entries.
     Dir,
     /// A regular file.
     File(Body),
@@ -113,38 +113,38 @@ pub enum TemplateKind {
     FromSysroot(FromSysroot),
 }
 
-/// A file or a directory that is taken from the sysroot, with the mode, and at the path, that it has there.
+/// A file or a directory of the sysroot, with the same mode and path.
 #[derive(Debug, Clone)]
 pub struct FromSysroot {
-    /// The first of these that exists is taken: a file with the links that lead to it, or a directory
-    /// with all that is in it. Never empty.
+    /// The candidates; the first existing one is taken: a file with the symlinks that lead to it, or a directory with
+    /// all its contents. Never empty.
     pub candidates: Vec<RootfsPath>,
-    /// Made links to the candidate that was taken, except where something stands already.
+    /// Paths of symlinks to the taken candidate, unless another entry is there.
     pub also_at: Vec<RootfsPath>,
-    /// Of a directory: the paths in it, relative, that are left out with all below them.
+    /// For a directory: relative paths that are left out, with everything below them.
     pub exclude: Vec<String>,
     /// The replacement for missing candidates: the files below these directories, joined in the order of their paths,
     /// become the first candidate.
     pub or_join: Vec<RootfsPath>,
-    /// The reaction if there is nothing to join either.
+    /// The reaction if there are no files to join either.
     pub missing: IfMissing,
-    /// The distribution package that has it.
+    /// The distribution package with the candidates.
     pub package: Option<String>,
 }
 
 /// The reaction if the sysroot has none of the candidates.
 #[derive(Debug, Clone)]
 pub enum IfMissing {
-    /// Put this at the first candidate's path.
+    /// Put these contents at the first candidate's path.
     Fallback(Body),
-    /// Stop, with [`FromSysroot::error`].
+    /// Fail with [`FromSysroot::error`].
     Fail,
-    /// Go on, with [`FromSysroot::warning`].
+    /// Continue with [`FromSysroot::warning`].
     Warn,
 }
 
 impl FromSysroot {
-    /// The error if the sysroot has none of the candidates and one is required.
+    /// The error for missing candidates of which one is required.
     pub fn error(&self, template: &str) -> Error {
         let mut error = Error::failed(self.message(template));
         for candidate in &self.candidates {
@@ -161,7 +161,7 @@ impl FromSysroot {
         }
     }
 
-    /// The warning if the sysroot has none of the candidates and none is required.
+    /// The warning for missing candidates of which none is required.
     pub fn warning(&self, template: &str) -> Warning {
         let warning = Warning::new(self.message(template));
         match &self.package {
@@ -215,7 +215,7 @@ enum Folder {
 }
 
 impl Folder {
-    /// `relative` in it, for a message.
+    /// `relative` in this location, for a message.
     fn show(&self, relative: &str) -> String {
         match self {
             Self::BuiltIn(template) => format!("templates/{}/{relative}", template.name),
@@ -224,7 +224,7 @@ impl Folder {
     }
 }
 
-/// A template while it is read, together with those that it extends.
+/// A template during its reading, with those that it extends.
 #[derive(Default)]
 struct Loading {
     entries: BTreeMap<RootfsPath, TemplateEntry>,
@@ -252,7 +252,7 @@ impl Loading {
             }
             Err(error) => return Err(Error::io("read template", &path, error)),
         }
-        // Two names of one directory are one template, or a cycle through a link would not end.
+        // Two names of one directory are one template; otherwise a cycle through a symlink would not end.
         let identity = path.canonicalize_utf8().map_err(|error| Error::io("read template", &path, error))?;
         self.enter(identity.as_str(), name)?;
 
@@ -269,7 +269,7 @@ impl Loading {
         }
     }
 
-    /// Fails where `identity` is already being extended.
+    /// Fails if `identity` is already being extended.
     fn enter(&mut self, identity: &str, name: &str) -> Result<()> {
         let cycle = self.chain.iter().any(|(known, _)| known == identity);
         self.chain.push((identity.to_owned(), name.to_owned()));
@@ -280,7 +280,7 @@ impl Loading {
         Ok(())
     }
 
-    /// A template with a list of its entries.
+    /// Reads a template with a list of its entries.
     fn listed(&mut self, name: &str, folder: &Folder, text: &str) -> Result<()> {
         let manifest = manifest::read(name, folder, text, &mut self.inputs)?;
         if let Some(extended) = &manifest.extends {
@@ -297,9 +297,9 @@ impl Loading {
         Ok(())
     }
 
-    /// A directory without a list: all that is in it.
+    /// Reads a directory without a list: all its contents.
     fn as_it_stands(&mut self, name: &str, path: &Utf8Path) -> Result<()> {
-        // Cargo looks into a directory that it is told to watch.
+        // Cargo watches the contents of a directory too.
         self.inputs.push(path.to_owned());
         for entry in folder::read(name, path, &mut self.warnings)? {
             self.entries.insert(entry.path.clone(), entry);
@@ -320,7 +320,7 @@ fn unknown_name(name: &str, base: &Utf8Path) -> Error {
     }
 }
 
-/// Fails where a file that comes from a template has another entry below it.
+/// Fails if a template has another entry below a file.
 fn parents_are_folders(name: &str, entries: &[TemplateEntry]) -> Result<()> {
     let files: BTreeMap<&RootfsPath, &TemplateEntry> =
         entries.iter().filter(|entry| matches!(entry.kind, TemplateKind::File(_))).map(|e| (&e.path, e)).collect();

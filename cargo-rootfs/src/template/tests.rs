@@ -32,7 +32,7 @@ impl Fixture {
         Template::load(name, self.root())
     }
 
-    /// The error of loading `name`, with the fixture's own directory taken out.
+    /// The error of loading `name`, without the path of the fixture.
     fn refused(&self, name: &str) -> String {
         let error = self.load(name).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
@@ -40,12 +40,12 @@ impl Fixture {
     }
 }
 
-/// The faults of one manifest, one line each.
+/// The errors of one manifest, one line each.
 fn problems(manifest: &str) -> String {
     Fixture::new().with("t/template.toml", manifest).with("t/here", "body\n").refused("./t")
 }
 
-/// One line an entry, as `Rootfs::dump` has them.
+/// One line for each entry, in the format of `Rootfs::dump`.
 fn dump(template: &Template) -> String {
     let mut text = String::new();
     for entry in &template.entries {
@@ -98,7 +98,7 @@ fn the_table_of_built_ins_has_every_file_of_the_folder() {
     let root = Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/templates"));
     let mut on_disk = BTreeSet::new();
     walk(root, root, &mut on_disk);
-    // Rules, rows, pipelines, licences and smoke tests are no templates: the rooms that read them have tests of their own for them.
+    // Rules, rows, pipelines, licences and smoke tests are not templates: the modules that read them test them.
     let is_data =
         |file: &str| ["runtime/", "policy/", "repair/", "pipelines/"].iter().any(|folder| file.starts_with(folder));
     on_disk.retain(|file| !is_data(file) && !["smoke.toml", "licences.toml", "README.md"].contains(&file.as_str()));
