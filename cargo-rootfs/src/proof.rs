@@ -1,8 +1,7 @@
 //! The proof that a planned rootfs is complete: every closure is resolved again inside it.
 //!
-//! It takes nothing from the first resolution but its result, to compare with: no `--library-path`,
-//! no sysroot, only the entries, links, cache and configuration of the rootfs itself. Headers that
-//! were parsed are not parsed again.
+//! It uses only the result of the first resolution, for comparison: no `--library-path` and no sysroot, only the
+//! entries, links, cache and configuration of the rootfs itself. Headers are not parsed again.
 
 use std::hash::Hash;
 use std::io;
@@ -25,14 +24,14 @@ use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{Sysroot, asks_for_folder};
 use crate::target::Machine;
 
-/// One purpose of the rootfs, which the proof must find in it again.
+/// One closure that the proof must find in the rootfs again.
 #[derive(Debug)]
 pub struct Claim {
-    /// The names under which the file must be found: as it was asked for, and its usrmerge twin.
+    /// The paths at which the file must be found: the requested one, and its alias of a merged /usr.
     pub names: Vec<RootfsPath>,
     /// The start of the closure: a path, or the soname of a library that is opened by name.
     pub start: Start,
-    /// The machine that all of it is for.
+    /// The machine of all its objects.
     pub machine: Machine,
     /// The glibc-hwcaps subdirectories that its loader searches.
     pub hwcaps: Hwcaps,
@@ -40,9 +39,9 @@ pub struct Claim {
     pub mapped: Vec<(u64, u64)>,
     /// The files that dlopen notes add.
     pub opened: Vec<(u64, u64)>,
-    /// The paths by which the loader knew its interpreter and its objects, which must lead to them still.
+    /// The loader's paths of its interpreter and its objects, which must still lead to them.
     pub paths: Vec<(RootfsPath, (u64, u64))>,
-    /// Names that the loader's configuration alone led to: they must be found by name alone.
+    /// Names to which only the loader's configuration led: a search by name must find them.
     pub searched: Vec<(Bytes, (u64, u64))>,
 }
 
@@ -51,14 +50,15 @@ pub struct Claim {
 pub enum Start {
     /// An executable or library at a path.
     Path(RootfsPath),
-    /// A library found by its name, as dlopen(3) does, by the loader at this path.
+    /// A library that the loader at this path finds by name, as dlopen(3) does.
     Library(Vec<u8>, RootfsPath),
-    /// A script at a path: what is mapped is the script, its interpreter, and what env(1) runs where it is that.
+    /// A script at a path: its files are the script, its interpreter, and the program that env(1) runs, if env is the
+    /// interpreter.
     Script(RootfsPath),
 }
 
 impl Claim {
-    /// The claim that `closure` makes, its files named by `files`.
+    /// The claim of `closure`, whose files are in `files`.
     pub fn new(closure: &Closure, start: Start, names: Vec<RootfsPath>, machine: Machine, files: &dyn Files) -> Self {
         let interpreter = closure.interpreter.iter().filter_map(|(path, found)| Some((path, found.as_ref()?.1)));
         let found = || closure.objects.iter().chain(closure.other_names.iter().map(|other| &other.found));
@@ -85,21 +85,22 @@ fn opened(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
     closure.objects[closure.at_start..].iter().map(|object| files.inode(object.file)).collect()
 }
 
-/// Bytes that an os-release(5) may have.
+/// The maximum size of an os-release(5) file.
 const OS_RELEASE: usize = 64 << 10;
 
 /// The result of a proof.
 #[derive(Debug, Default)]
 pub struct Proof {
-    /// All that is wrong.
+    /// All faults.
     pub(crate) faults: Vec<Fault>,
-    /// Symbol versions of which the loader will say that there is nothing to check them by.
+    /// Symbol versions about which the loader will warn, because the library has no versions.
     pub warnings: Vec<Warning>,
 }
 
-/// Checks every claim. Dlopen notes of the priority `follows` and above must hold; libraries of `given` are the target's.
+/// Checks every claim. Dlopen notes of the priority `follows` and above must be satisfied; the target provides the
+/// libraries in `given`.
 ///
-/// `sysroot` serves headers that are parsed already, by inode, and says for help lines whose release it is.
+/// `sysroot` supplies parsed headers by inode, and its release for help lines.
 pub fn prove(
     rootfs: &Rootfs,
     claims: &[Claim],
@@ -119,7 +120,7 @@ pub fn prove(
         }
         resolver.set_hwcaps(Hwcaps::BASELINE);
     }
-    // Variants that came in otherwise, as by an include: nothing says what they were in the sysroot.
+    // Variants without a claim, such as from an include, have no counterpart in the sysroot to compare with.
     let is_claimed = claims.iter().any(|claim| claim.hwcaps != Hwcaps::BASELINE);
     if faults.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
         for claim in claims {
@@ -136,14 +137,14 @@ pub fn prove(
     Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }
 }
 
-/// The text of its os-release(5): whose newer release may be named in a help line is nothing that is proved.
+/// The text of the sysroot's os-release(5), which names a release in help lines and is not part of the proof.
 fn os_release(sysroot: &Sysroot) -> Vec<u8> {
-    // The first place is mostly a link to the last.
+    // The first path is mostly a symlink to the last one.
     let places = distro::OS_RELEASE.iter().rev().filter_map(|path| RootfsPath::parse(path).ok());
     places.filter_map(|path| sysroot.peek(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 
-/// Each once: an object may be in many closures.
+/// Removes duplicates: an object may be in many closures.
 fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
     let mut seen = FxHashSet::default();
     all.filter(move |one| seen.insert(*one))
@@ -185,7 +186,7 @@ fn check(
         let mut now = mapped(&closure, view);
         let is_same = now == claim.mapped;
         now.extend(opened(&closure, view));
-        // More than was found in the sysroot may be opened: another's library may have come into reach.
+        // More objects may be opened than in the sysroot: a library of another closure may be reachable now.
         if !is_same || claim.opened.iter().any(|inode| !now.contains(inode)) {
             return Err(differs(view, &closure, claim, &now));
         }
@@ -208,7 +209,7 @@ fn check(
     Ok(())
 }
 
-/// The start of the closure, in the rootfs.
+/// The file that starts the closure, in the rootfs.
 fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<RootfsPath, Error> {
     match &claim.start {
         Start::Path(path) | Start::Script(path) => Ok(path.clone()),
@@ -224,8 +225,8 @@ fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<
     }
 }
 
-/// The interpreter must be where the first line of the script says, as it is in the rootfs, and so must be what env
-/// runs. Their own closures are claims of their own.
+/// Checks that the interpreter in the script's first line exists in the rootfs, and the program that env runs. Their
+/// closures are separate claims.
 fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), Error> {
     let head = match view.find(path) {
         Find::File { file, .. } => view.part(file, 0, script::HEAD).unwrap_or_default(),
@@ -266,7 +267,7 @@ fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), E
     Ok(())
 }
 
-/// Nothing may be missing on better hardware either.
+/// Checks that no library is missing on better hardware.
 fn complete_above(
     view: &mut View<'_>,
     resolver: &mut Resolver,
@@ -297,7 +298,7 @@ fn missing_here(missing: &Missing, machine: Option<Machine>, path: &RootfsPath) 
     Fault::short(error.detail(format!("in the planned rootfs, of {path}")), missing.shortage())
 }
 
-/// The loader would map other files in the image than it did in the sysroot.
+/// The error if the loader would map other files in the image than in the sysroot.
 fn differs(view: &View<'_>, closure: &Closure, claim: &Claim, now: &[(u64, u64)]) -> Error {
     let mut error = Error::failed(format!("`{}` would be given other libraries in the rootfs", closure.file));
     for object in &closure.objects {
@@ -314,7 +315,7 @@ fn differs(view: &View<'_>, closure: &Closure, claim: &Claim, now: &[(u64, u64)]
     error.help("two libraries of one soname cannot be told apart; package the executables separately")
 }
 
-/// A rootfs as files that can be resolved in.
+/// A rootfs as files for the resolver.
 struct View<'a> {
     rootfs: &'a Rootfs,
     sysroot: &'a mut Sysroot,
@@ -333,7 +334,7 @@ impl View<'_> {
         id
     }
 
-    /// Returns whether a path leads to a file that may be executed.
+    /// Returns whether a path leads to an executable file.
     fn is_executable(&mut self, path: &RootfsPath) -> bool {
         let Find::File { file, .. } = self.find(path) else { return false };
         self.rootfs.get(&self.paths[file.0]).is_some_and(|entry| entry.mode & 0o111 != 0)
@@ -348,7 +349,7 @@ impl View<'_> {
 }
 
 impl Files for View<'_> {
-    /// path_resolution(7), over the entries.
+    /// Resolves a path over the entries (path_resolution(7)).
     fn find(&mut self, path: &RootfsPath) -> Find {
         let mut at = RootfsPath::root();
         let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
@@ -441,7 +442,7 @@ impl Files for View<'_> {
     fn inode(&self, file: FileId) -> (u64, u64) {
         match self.body(file) {
             Some(Body::Host(host)) => host.inode,
-            // No device has the number of all ones.
+            // No device has this number.
             _ => (u64::MAX, file.0 as u64),
         }
     }
