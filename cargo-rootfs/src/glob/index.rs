@@ -1,4 +1,4 @@
-//! Many patterns at once: which of them match a path or a name.
+//! An index of many patterns, which finds those that match a path or a name.
 
 use std::sync::OnceLock;
 
@@ -6,31 +6,31 @@ use rustc_hash::FxHashMap;
 
 use super::{Captures, Glob};
 
-/// Patterns by the beginning of the last component of their paths.
+/// Patterns by the beginning of their last component.
 ///
-/// Each is parsed when a name begins so: of hundreds that are ready few are asked for.
+/// A pattern is parsed when a name has its beginning: of hundreds of patterns only few are needed.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     patterns: Vec<Pattern>,
-    /// By the first byte; each with the whole beginning.
+    /// By the first byte, each with its complete beginning.
     begin: FxHashMap<u8, Vec<Beginning>>,
-    /// Those that may end in anything.
+    /// Patterns whose last component has no fixed beginning.
     any: Vec<usize>,
 }
 
-/// The beginning of a last component, and which pattern that is.
+/// The beginning of a last component, and the index of its pattern.
 type Beginning = (Box<[u8]>, usize);
 
 #[derive(Debug)]
 struct Pattern {
     number: usize,
-    /// With its variables bound.
+    /// The text with its variables bound.
     text: String,
     globs: OnceLock<Vec<Glob>>,
 }
 
 impl Index {
-    /// Adds a pattern without variables, under a number of the caller's.
+    /// Adds a pattern without variables, under a number of the caller.
     pub(crate) fn add(&mut self, number: usize, text: String) {
         let pattern = self.patterns.len();
         match beginnings(&text) {
@@ -44,7 +44,8 @@ impl Index {
         self.patterns.push(Pattern { number, text, globs: OnceLock::new() });
     }
 
-    /// Hands to `found` each pattern that may end in `name` and that `matches`, by its number, in the order of [`Index::add`].
+    /// Calls `found` with the number of each pattern that may end in `name` and for which `matches` is true, in the
+    /// order of [`Index::add`].
     pub(crate) fn look_up(
         &self,
         name: &[u8],
@@ -67,7 +68,8 @@ impl Index {
 }
 
 impl Index {
-    /// Hands to `found` the number of each pattern that matches a path, by its components, or a directory that it is in.
+    /// Calls `found` with the number of each pattern that matches a path, given by its components, or one of its parent
+    /// directories.
     pub(crate) fn containing(&self, components: &[&[u8]], mut found: impl FnMut(usize)) {
         for end in 1..=components.len() {
             let matches = |glob: &Glob| glob.matches_components(&components[..end]);
@@ -76,12 +78,12 @@ impl Index {
     }
 }
 
-/// The texts that the last component of a pattern may begin with, none of them empty; `None` where only parsing tells.
+/// The possible beginnings of a pattern's last component, none of them empty; `None` if only parsing reveals them.
 fn beginnings(text: &str) -> Option<Vec<&[u8]>> {
     const SPECIAL: [char; 6] = ['*', '?', '{', '}', ',', '\\'];
     let plain = |text: &str| text.find(SPECIAL).unwrap_or(text.len());
     let last = text.rfind('/').map_or(text, |at| &text[at + 1..]);
-    // A slash among alternatives would have been taken for the last one.
+    // A slash among alternatives would have been mistaken for the last one of the path.
     if last.matches('{').count() != last.matches('}').count() || last.contains('\\') {
         return None;
     }

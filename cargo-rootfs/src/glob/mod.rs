@@ -1,9 +1,9 @@
-//! Globs over paths and names, as all data of this program has them, and the placeholders in their texts.
+//! Globs over paths and names, as used in all data of this program, and the placeholders in their texts.
 //!
-//! They compare bytes. `Sysroot::expand` finds the files that one matches.
+//! They compare bytes. `Sysroot::expand` finds the matching files.
 //!
-//! `*` is any part of a name, a leading dot included, `?` one byte, `**` any number of directories, `{a,b}` one of both.
-//! A backslash takes the meaning of the byte after it.
+//! `*` matches any part of a name, a leading dot included, `?` one byte, `**` any number of directories, `{a,b}` either
+//! of both. A backslash escapes the next byte.
 
 mod index;
 mod placeholders;
@@ -14,7 +14,7 @@ pub(crate) use index::Index;
 pub(crate) use placeholders::fill;
 pub(crate) use placeholders::{Bindings, bind, unknown_placeholder, unknown_variable};
 
-/// The most patterns that the braces of one may stand for.
+/// The maximum number of alternatives of one pattern.
 const MAX_ALTERNATIVES: usize = 256;
 
 /// One pattern, without braces.
@@ -28,11 +28,11 @@ pub struct Glob {
 /// The pattern between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// `**`: any number of components, none included.
+    /// `**`: any number of components, also none.
     Any,
-    /// No wildcard in it.
+    /// A component without wildcards.
     Text(Box<[u8]>),
-    /// One component.
+    /// A component with wildcards.
     Wild(Vec<Token>),
 }
 
@@ -45,15 +45,15 @@ pub(crate) enum Token {
     One,
 }
 
-/// The text that each `*` and `**` of a pattern matched, in order.
+/// The texts that each `*` and `**` of a pattern matched, in order.
 pub type Captures = Vec<Box<[u8]>>;
 
 impl Glob {
-    /// All that `text` stands for once its braces are taken apart. A backslash takes the meaning of what follows it.
+    /// Parses `text` and expands its braces. A backslash escapes the next byte.
     ///
     /// # Errors
     ///
-    /// The error is a sentence on the fault.
+    /// The error is a sentence about the fault.
     pub fn parse(text: &str) -> Result<Vec<Self>, &'static str> {
         let mut done = Vec::new();
         let mut left = vec![text.to_owned()];
@@ -103,12 +103,12 @@ impl Glob {
         }
     }
 
-    /// Matches a whole path. A pattern that is not absolute matches from any of its components on.
+    /// Matches a whole path. A relative pattern may match from any of its components on.
     pub fn matches(&self, path: &RootfsPath) -> Option<Captures> {
         self.matches_components(&path.components().collect::<Vec<_>>())
     }
 
-    /// The same of a path's components.
+    /// The same for a path's components.
     pub(crate) fn matches_components(&self, components: &[&[u8]]) -> Option<Captures> {
         let starts = if self.is_absolute { 0..=0 } else { 0..=components.len() };
         starts.into_iter().find_map(|start| {
@@ -117,12 +117,12 @@ impl Glob {
         })
     }
 
-    /// Matches a path or a directory that it is in.
+    /// Matches a path or one of its parent directories.
     pub(crate) fn contains(&self, components: &[&[u8]]) -> bool {
         (1..=components.len()).any(|end| self.matches_components(&components[..end]).is_some())
     }
 
-    /// Matches a name, by a pattern that is one.
+    /// Matches a name against a pattern without a slash.
     pub fn matches_name(&self, name: &[u8]) -> Option<Captures> {
         let mut captures = Vec::new();
         (self.is_name() && matches(&self.parts, &[name], &mut captures)).then_some(captures)
@@ -140,7 +140,7 @@ impl Part {
     }
 }
 
-/// A text in the place of a variable, in which nothing has a meaning.
+/// Escapes a value, so that none of its characters is special.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -152,7 +152,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// The text before the braces, the texts between their commas, and the text behind them.
+/// The text before the braces, the texts between their commas, and the text after them.
 type Braces<'t> = (&'t str, Vec<&'t str>, &'t str);
 
 /// The first braces of a text.
@@ -247,8 +247,8 @@ fn matches(parts: &[Part], components: &[&[u8]], captures: &mut Captures) -> boo
     false
 }
 
-/// Each star stands for as little as it can. Patterns come from rules, not from what is inspected, and names are
-/// short, so the backtracking is bounded by who writes the rule.
+/// Each star matches as little as possible. Patterns come from rules and not from inspected files, and names are short,
+/// so the author of a rule limits the backtracking.
 fn wild(tokens: &[Token], name: &[u8], captures: &mut Captures) -> bool {
     let Some((token, rest)) = tokens.split_first() else { return name.is_empty() };
     match token {

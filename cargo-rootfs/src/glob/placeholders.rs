@@ -1,6 +1,6 @@
 //! Placeholders in the texts of data: `{triplet}`, `{lib}`, `{prefix}`, `{dir}`, `{exec}`, `{1}` and `{}`.
 //!
-//! Values are passed in; a value never becomes a pattern.
+//! Values are parameters; a value never becomes a pattern.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::escape;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bindings<'b> {
     pub(crate) triplet: &'b str,
-    /// Each directory of libraries, as `/usr/lib64`.
+    /// The directories of libraries, such as `/usr/lib64`.
     pub(crate) lib: &'b [String],
-    /// The prefix of the tool that matched, where that is not /usr.
+    /// The prefix of the matching tool, unless it is /usr.
     pub(crate) prefix: Option<&'b str>,
-    /// The directory of what matched.
+    /// The directory of the match.
     pub(crate) dir: Option<&'b str>,
     /// The texts that the stars of the match stand for.
     pub(crate) captures: &'b [String],
@@ -23,13 +23,12 @@ pub(crate) struct Bindings<'b> {
     pub(crate) word: Option<&'b str>,
 }
 
-/// The names between braces that are variables.
+/// Returns whether a name between braces is a variable.
 fn is_variable(name: &str) -> bool {
     matches!(name, "" | "triplet" | "lib" | "prefix" | "dir" | "exec") || matches!(name.as_bytes(), [b'1'..=b'9'])
 }
 
-/// Every text that `text` stands for: more than one where it has `{lib}` in it, none where something in it stands for
-/// nothing.
+/// All values of `text`: several if it contains `{lib}`, none if one of its variables has no value.
 pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
     let mut texts = vec![String::new()];
     let mut rest = text;
@@ -54,7 +53,7 @@ pub(crate) fn bind(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
     texts
 }
 
-/// The text with a value in the place of each placeholder that `value` knows; others stay as they are.
+/// Replaces each placeholder that `value` knows; others stay.
 #[cfg(feature = "cli")]
 pub(crate) fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> String {
     let mut filled = String::with_capacity(text.len());
@@ -68,7 +67,7 @@ pub(crate) fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<&'v str>) -> S
     filled
 }
 
-/// The first placeholder of a text that `is_known`: the text before it, its name, the text behind it.
+/// The first placeholder of a text for which `is_known` is true: the text before it, its name, the text after it.
 fn placeholder(text: &str, is_known: impl Fn(&str) -> bool) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(open) = text[from..].find('{').map(|at| from + at) {
@@ -88,7 +87,7 @@ pub(crate) fn unknown_variable(text: &str) -> Option<&str> {
     unknown_placeholder(text, is_variable)
 }
 
-/// A name between braces, without a comma, that is not known.
+/// A name between braces, without a comma, that is unknown.
 pub(crate) fn unknown_placeholder(text: &str, is_known: impl Fn(&str) -> bool) -> Option<&str> {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
@@ -101,7 +100,7 @@ pub(crate) fn unknown_placeholder(text: &str, is_known: impl Fn(&str) -> bool) -
     None
 }
 
-/// Returns whether the braces that open at the start of `rest` hold one alternative.
+/// Returns whether the braces that open at the start of `rest` contain one alternative.
 fn is_alone(text: &str, rest: &str, end: usize) -> bool {
     let open = text.len() - rest.len();
     !text[..open - 1].ends_with('\\') && !rest[..end].contains(',')
