@@ -1,4 +1,4 @@
-//! Documentation: files of a package that no program needs to do its job.
+//! Documentation: files of a package that no program needs for its work.
 
 use super::row::Row;
 use super::table::{Table, below_share};
@@ -10,7 +10,7 @@ pub(super) fn is_documentation(table: &Table, package: &str, path: &RootfsPath) 
     table.first(path, is_meant).is_some()
 }
 
-/// Returns whether the file is in the directory of `share` that has the package's name.
+/// Returns whether the file is in the directory of `share` with the package's name.
 fn is_own(package: &str, path: &RootfsPath) -> bool {
     let components: Vec<&[u8]> = path.components().collect();
     below_share(&components).first().is_some_and(|name| *name == package.as_bytes())

@@ -1,5 +1,5 @@
-//! Constants and packages as evidence: ELF files that need nothing else, paths that name nothing, files of packages that
-//! no root has a use for.
+//! Exceptions to evidence from constants and packages: self-contained ELF files, general paths, and files of packages
+//! that no rootfs needs.
 
 use rustc_hash::FxHashMap;
 
@@ -47,37 +47,38 @@ impl Judge {
         }
     }
 
-    /// Judges an ELF file by its name: nothing beyond its closure belongs with it, but what rules say.
+    /// Returns whether an ELF file of this name needs nothing beyond its closure, except by rules.
     pub(crate) fn is_self_contained(&self, name: &[u8]) -> bool {
         is_among(&self.self_contained, name)
     }
 
-    /// Judges a library by its name: most programs that load it want nothing of its data, unless they are linked with it.
+    /// Returns whether a library of this name is common: most programs that load it use none of its data, unless they
+    /// are linked with it.
     pub(crate) fn is_common(&self, name: &[u8]) -> bool {
         is_among(&self.common, name)
     }
 
-    /// The same of a package.
+    /// The same for a package.
     pub(crate) fn is_self_contained_package(&self, name: &[u8]) -> bool {
         self.self_contained_packages.iter().any(|glob| glob.matches_name(name).is_some())
     }
 
-    /// Judges a path among constants: it stands in many files, and names nothing.
+    /// Returns whether a path among constants is too general: many files contain it without a use.
     pub(crate) fn is_general(&self, path: &RootfsPath) -> bool {
         self.general.iter().any(|glob| glob.matches(path).is_some())
     }
 
-    /// Judges a directory: programs in it do not come along unasked.
+    /// Returns whether a directory has programs that are not packed without a request.
     pub(crate) fn has_programs(&self, directory: &RootfsPath) -> bool {
         self.programs.iter().any(|glob| glob.matches_name(directory.file_name()).is_some())
     }
 
-    /// Judges a command that a script calls: it does not come along unasked.
+    /// Returns whether a command that a script calls is only suggested, and not packed without a request.
     pub(crate) fn is_offered(&self, name: &[u8]) -> bool {
         self.offered.iter().any(|glob| glob.matches_name(name).is_some())
     }
 
-    /// The files of packages that do not come along unasked.
+    /// The files of packages that are not packed without a request.
     pub(crate) fn left_out(&self) -> &[Glob] {
         &self.left_out
     }

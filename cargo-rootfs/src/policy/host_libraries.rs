@@ -1,4 +1,4 @@
-//! Libraries that the machine which runs an image has for its hardware.
+//! Libraries that the machine of an image provides for its hardware.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ struct HostLibraries {
     libraries: Vec<Glob>,
 }
 
-/// The reason why a library of this soname is the host's, in words that follow its name; `None` where it is not.
+/// The reason why the machine provides a library of this soname, in words after its name; `None` if it does not.
 pub(crate) fn is_of_host(soname: &[u8]) -> Option<&'static str> {
     let row = rows().iter().find(|row| row.libraries.iter().any(|glob| glob.matches_name(soname).is_some()))?;
     Some(&row.why)

@@ -1,9 +1,9 @@
-//! Policy as data: which files are secrets, documentation or noise, and which libraries are rarely opened.
+//! Policy as data: rows for secrets, documentation, noise, and rarely opened libraries.
 //!
-//! It judges by what it is given: paths, owners, modes, bytes. It looks at no disk.
+//! It judges given paths, owners, modes and bytes, and reads no disk.
 //!
-//! Built in are the files of `templates/policy/`. A `template.toml` and `[package.metadata.rootfs]` may add `[[secret]]`,
-//! `[[documentation]]` and `[[noise]]`; a row takes the place of an earlier one of its kind and name.
+//! Built in are the files of `templates/policy/`. A `template.toml` and `[package.metadata.rootfs]` may add
+//! `[[secret]]`, `[[documentation]]` and `[[noise]]`; a row replaces an earlier one of the same kind and name.
 
 mod documentation;
 mod evidence;
@@ -29,7 +29,7 @@ pub(crate) use row::{Kind, from_toml};
 pub(crate) use secrets::{LONGEST_KEY, Secret, Secrets};
 use table::Table;
 
-/// The rows at work on one rootfs. Each kind is read when it is first asked.
+/// The rows for one rootfs. Each kind is parsed on demand.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
     own: Vec<Row>,
@@ -39,12 +39,12 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// The built-in rows and `own`, of which a later one takes the place of an earlier one of its name.
+    /// The built-in rows and `own`; a later row replaces an earlier one of the same name.
     pub(crate) fn new(own: Vec<Row>) -> Self {
         Self { own, ..Self::default() }
     }
 
-    /// The built-in rows alone.
+    /// The built-in rows only.
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn built_in() -> &'static Self {
         static BUILT_IN: OnceLock<Policy> = OnceLock::new();
@@ -55,7 +55,7 @@ impl Policy {
         self.secrets.get_or_init(|| Secrets::new(&self.own))
     }
 
-    /// Judges a file of a package: one that is left out where the package is taken.
+    /// Returns whether a file of a package is documentation, which is left out of a packed package.
     pub(crate) fn is_documentation(&self, package: &str, path: &RootfsPath) -> bool {
         let table = self.documentation.get_or_init(|| {
             let text = include_str!("../../templates/policy/documentation.toml");
@@ -64,7 +64,8 @@ impl Policy {
         documentation::is_documentation(table, package, path)
     }
 
-    /// Judges a file that a program asked for: it says nothing that it is missing, or was used.
+    /// Returns whether a file is noise: programs look for it on every machine, so a request or a use of it is not
+    /// reported.
     pub(crate) fn is_noise(&self, path: &RootfsPath) -> bool {
         let table = self.noise.get_or_init(|| {
             Table::new(Kind::Noise, &embedded(include_str!("../../templates/policy/noise.toml")), &self.own)

@@ -1,4 +1,4 @@
-//! Libraries that are opened for features that hardly any root has a use for.
+//! Libraries that are opened for features that hardly any rootfs needs.
 
 use std::sync::OnceLock;
 
@@ -11,12 +11,12 @@ struct RarelyOpened {
     libraries: Vec<Glob>,
 }
 
-/// Judges a library that an object may open: it is in trees, and no warning names it.
+/// Returns whether an object rarely opens this library: trees show it, but no warning names it.
 pub(crate) fn is_rarely_opened_by(by: &[u8], soname: &[u8]) -> bool {
     rows().iter().any(|row| matches(&row.by, by) && matches(&row.libraries, soname))
 }
 
-/// The same of a library, whoever opens it.
+/// The same for any opening object.
 #[cfg(feature = "cli")]
 pub(crate) fn is_rarely_opened(soname: &[u8]) -> bool {
     rows().iter().any(|row| matches(&row.libraries, soname))

@@ -1,4 +1,4 @@
-//! One row of policy, from TOML or a manifest's metadata.
+//! Parses one row of policy from TOML or a manifest's metadata.
 
 use std::sync::Arc;
 
@@ -38,10 +38,10 @@ impl Kind {
     }
 }
 
-/// Begins the patterns of documentation that count from the first directory `share` of a path.
+/// The prefix of documentation patterns that are relative to the first directory `share` of a path.
 pub(super) const SHARE: &str = "{share}";
 
-/// A row of policy: files by their paths. `templates/README.md` has the meaning of each key.
+/// A row of policy: files by their paths. `templates/README.md` explains each key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub(super) kind: Kind,
@@ -49,7 +49,7 @@ pub struct Row {
     /// `None` for all files.
     pub(super) paths: Option<Vec<String>>,
     pub(super) except: Vec<String>,
-    /// Of names, without the dot; the empty one is that of names without.
+    /// Endings of names, without the dot; the empty one means names without an ending.
     pub(super) endings: Vec<String>,
     pub(super) secret: Secret,
     pub(super) holds_key: bool,
@@ -57,12 +57,12 @@ pub struct Row {
     pub(super) except_packages: Vec<String>,
 }
 
-/// Reads the array of tables of a kind in a TOML document.
+/// Parses the array of tables of a kind from a TOML document.
 pub(crate) fn from_toml(kind: Kind, value: &Spanned<DeValue<'_>>) -> Result<Vec<Row>, Vec<Problem>> {
     read(kind, &Datum::of_toml(value))
 }
 
-/// Reads the rows of a kind in the metadata of a manifest.
+/// Parses the rows of a kind from the metadata of a manifest.
 #[cfg(feature = "cli")]
 pub(crate) fn from_json(kind: Kind, value: &serde_json::Value) -> Result<Vec<Row>, Vec<Problem>> {
     read(kind, &Datum::of_json(value))
@@ -113,7 +113,7 @@ fn row(reader: &mut Reader, kind: Kind, name: &str, fields: &Fields, at: usize) 
     Some(row)
 }
 
-/// Reads patterns of paths: absolute ones, or a name anywhere.
+/// Reads patterns of paths: absolute ones, or a name in any directory.
 fn patterns(reader: &mut Reader, kind: Kind, key: &str, datum: &Datum) -> Vec<String> {
     let texts = reader.texts_at(key, datum);
     for (text, at) in &texts {
@@ -129,7 +129,7 @@ fn patterns(reader: &mut Reader, kind: Kind, key: &str, datum: &Datum) -> Vec<St
     texts.into_iter().map(|(text, _)| text.to_owned()).collect()
 }
 
-/// Reads patterns of packages' names.
+/// Reads patterns of package names.
 fn names(reader: &mut Reader, key: &str, datum: &Datum) -> Vec<String> {
     let texts = reader.texts_at(key, datum);
     for (text, at) in &texts {

@@ -1,4 +1,4 @@
-//! Secrets: files that nothing brings along but their own names, and what belongs to a user or to this one machine.
+//! Secrets: files that only their own name requests, and files of a user or of one machine.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use super::table::Table;
 use crate::path::RootfsPath;
 use crate::rows::{Reader, embedded};
 
-/// The reason why a file stays where it is.
+/// The reason why a file is not packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Secret {
-    /// shadow(5) and its like.
+    /// shadow(5) and similar files.
     Passwords,
     /// A private key, of a host or of anything else.
     Key,
     /// Tokens, and passwords for other machines.
     Credentials,
-    /// A home, or what may be known to hold a user's own files.
+    /// A home directory, or another directory of a user's files.
     Home,
-    /// A user's own, by its owner.
+    /// A file owned by this user.
     User(u32),
     /// The identity of the machine, or its changing state.
     Machine,
-    /// Closed to others by its mode, for whatever reason.
+    /// A file that others cannot read.
     Closed,
 }
 
 impl Secret {
-    /// The words of `is` in a row.
+    /// The values of `is` in a row.
     pub(super) const WORDS: [(&'static str, Self); 5] = [
         ("passwords", Self::Passwords),
         ("key", Self::Key),
@@ -51,14 +51,14 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Longer files are no keys.
+/// The maximum size of a key.
 pub(crate) const LONGEST_KEY: u64 = 64 << 10;
 
-/// The rows of secrets, and the lists that stand beside them.
+/// The rows of secrets, and the lists beside them.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     table: Table,
-    /// Directories where programs are installed: the owner of a file there is the installer, and says nothing.
+    /// Directories with installed programs: there the owner of a file is only the installer.
     programs: Vec<RootfsPath>,
     /// Texts that begin a private key.
     key_texts: Vec<String>,
@@ -81,29 +81,30 @@ impl Secrets {
         self.table.first(path, |row| !row.holds_key).map(|row| row.secret)
     }
 
-    /// Judges a file or directory of a project by its path: passwords, keys and credentials, wherever it goes.
+    /// Judges a file or directory of a project by its path: passwords, keys and credentials, at any destination.
     pub(crate) fn is_private(&self, path: &RootfsPath) -> Option<Secret> {
         let is_meant = |secret| matches!(secret, Secret::Passwords | Secret::Key | Secret::Credentials);
         self.table.first(path, |row| !row.holds_key && is_meant(row.secret)).map(|row| row.secret)
     }
 
-    /// Judges a file below the prefix of a tool that was named by its path: a home, or a directory of this machine alone,
-    /// is no reason there.
+    /// Judges a file below the prefix of a tool that was named by its path: there, a home or machine directory is no
+    /// reason.
     pub(crate) fn of_path_below_named(&self, path: &RootfsPath) -> Option<Secret> {
         let is_meant = |row: &Row| !row.holds_key && !matches!(row.secret, Secret::Home | Secret::Machine);
         self.table.first(path, is_meant).map(|row| row.secret)
     }
 
-    /// Judges a file by its owner: a user's own belongs to one who may log in, other than the owner of the sysroot.
+    /// Judges a file by its owner: a user's own file belongs to a login account other than the owner of the sysroot.
     pub(crate) fn of_owner(&self, path: &RootfsPath, uid: u32, root: u32) -> Option<Secret> {
-        // 65534 is what nobody is, and what the kernel shows where it cannot say (user_namespaces(7)).
+        // 65534 is nobody(65534), which the kernel also shows for unmapped users (user_namespaces(7)).
         let is_user = (1000..65534).contains(&uid) && uid != root;
         (is_user && !self.is_program(path)).then_some(Secret::User(uid))
     }
 
     /// Judges a file by its mode.
     pub(crate) fn of_mode(&self, path: &RootfsPath, mode: u32) -> Option<Secret> {
-        // A program for some users alone, as dbus-daemon-launch-helper (4754) and sudo (4711), holds no secret.
+        // A program that only some users may run, such as dbus-daemon-launch-helper (4754) and sudo (4711), contains no
+        // secret.
         let is_open = mode & 0o004 != 0 || (mode & 0o111 != 0 && self.is_program(path));
         (!is_open).then_some(Secret::Closed)
     }
@@ -112,14 +113,14 @@ impl Secrets {
         self.programs.iter().any(|directory| path.is_within(directory))
     }
 
-    /// Returns whether a file is worth reading: its name is usual for keys, or its directory holds files of any name.
+    /// Returns whether a file is worth reading: its name is usual for keys, or its directory has keys of any name.
     pub(crate) fn may_hold_key(&self, path: &RootfsPath) -> bool {
         self.table.first(path, |row| row.holds_key).is_some()
     }
 
     /// Judges a file by its bytes.
     pub(crate) fn is_key(&self, bytes: &[u8]) -> bool {
-        // Programs and scripts that read keys name what begins one.
+        // Programs and scripts that read keys contain these texts too.
         let is_program = bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"#!");
         !is_program && self.key_texts.iter().any(|text| memchr::memmem::find(bytes, text.as_bytes()).is_some())
     }
@@ -205,9 +206,9 @@ mod tests {
             ("/srv/notes", 1000, 0, Some(Secret::User(1000))),
             ("/srv/notes", 33, 0, None),
             ("/srv/notes", 65534, 0, None),
-            // Unpacked by a user, all of the sysroot is that user's.
+            // In a sysroot unpacked by a user, all files belong to that user.
             ("/etc/profile", 1000, 1000, None),
-            // Node's own archive has the uid of who packed it.
+            // Files of Node's own archive have the uid of its packager.
             ("/usr/local/lib/node_modules/npm/index.js", 1001, 0, None),
         ] {
             assert_eq!(secrets().of_owner(&path(text), uid, root), secret, "{text} {uid} {root}");

@@ -1,4 +1,4 @@
-//! The rows of one kind, compiled: which of them hold for a path.
+//! The compiled rows of one kind, which finds those that apply to a path.
 
 use std::sync::OnceLock;
 
@@ -24,7 +24,7 @@ struct Compiled {
     except: OnceLock<Vec<(Base, Glob)>>,
 }
 
-/// The directory that a pattern is relative to.
+/// The directory to which a pattern is relative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
     Root,
@@ -32,7 +32,7 @@ enum Base {
 }
 
 impl Table {
-    /// The rows of an embedded file, and those of `own` that are of this kind.
+    /// The rows of an embedded file, and those of `own` of this kind.
     pub(super) fn new(kind: Kind, fields: &Fields, own: &[Row]) -> Self {
         let built_in = fields.iter().filter(|(key, _)| key == kind.word());
         let built_in = built_in.flat_map(|(_, datum)| read(kind, datum).expect("a test reads each row"));
@@ -67,7 +67,7 @@ impl Table {
         self.rows.push(Compiled { row, except: OnceLock::new() });
     }
 
-    /// The first row that holds for a file, or for a directory that it is in, and that `is_meant`.
+    /// The first row that applies to a file or one of its parent directories, and for which `is_meant` is true.
     pub(super) fn first(&self, path: &RootfsPath, is_meant: impl Fn(&Row) -> bool) -> Option<&Row> {
         let components: Vec<&[u8]> = path.components().collect();
         let shared = below_share(&components);

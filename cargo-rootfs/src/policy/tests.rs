@@ -1,4 +1,4 @@
-//! Each embedded row is read; verdicts on noise.
+//! Every embedded row parses; verdicts on noise.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn what_every_program_asks_for_is_noise() {
     }
 }
 
-/// Each embedded row is well-formed, each of its patterns compiles, and no two of a kind have one name.
+/// Each embedded row is well-formed, each of its patterns compiles, and names are unique within a kind.
 #[test]
 fn every_embedded_row_is_read() {
     for (kind, text) in [
@@ -41,7 +41,7 @@ fn every_embedded_row_is_read() {
     assert!(!is_rarely_opened_by(b"libncursesw.so.6", b"libz.so.1"));
 }
 
-/// Each list of the evidence is read, and each of its patterns compiles.
+/// Each list of the evidence parses, and each of its patterns compiles.
 #[test]
 fn the_evidence_is_read() {
     let fields = embedded(include_str!("../../templates/policy/evidence.toml"));
