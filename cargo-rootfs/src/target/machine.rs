@@ -1,13 +1,14 @@
-//! An ELF machine, and the questions that rooms ask of its row.
+//! An ELF machine, and queries on its row.
 
 use std::fmt;
 
 use super::table::{LegacyHwcaps, ROWS, Row, UNKNOWN};
 
-/// An ELF machine: what the loader compares before it accepts a file (`e_machine`, EI_CLASS, EI_DATA).
+/// An ELF machine: the header fields that the loader compares before it accepts a file (`e_machine`, EI_CLASS,
+/// EI_DATA).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Machine {
-    /// `e_machine`, as `EM_AARCH64`.
+    /// `e_machine`, such as `EM_AARCH64`.
     pub e_machine: u16,
     /// True if EI_CLASS is ELFCLASS64.
     pub is_64: bool,
@@ -39,7 +40,7 @@ impl Machine {
         )
     }
 
-    /// Returns whether its processors may run programs of `other` too, as 64-bit x86 and ARM run 32-bit programs.
+    /// Returns whether its processors may also run programs of `other`: 64-bit x86 and ARM run 32-bit programs.
     #[cfg(feature = "cli")]
     pub(crate) fn also_runs(self, other: Self) -> bool {
         other.named().is_some() && self.row().narrow == Some(other.e_machine)
@@ -51,12 +52,12 @@ impl Machine {
         self.e_machine == other.e_machine || self.also_runs(other) || other.also_runs(self)
     }
 
-    /// Its name as in a triple: `aarch64`.
+    /// Its name in a triple, such as `aarch64`.
     pub fn name(self) -> String {
         self.named().map_or_else(|| format!("ELF machine {}", self.e_machine), |row| row.names[0].to_owned())
     }
 
-    /// The platforms of images of all machines that a triple can name: GOARCH and variant.
+    /// The image platforms of all machines that a triple can name: GOARCH and variant.
     #[cfg(feature = "push")]
     pub(crate) fn image_platforms() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
         let mut platforms: Vec<_> = ROWS.iter().filter(|row| !row.names.is_empty()).map(|row| row.platform).collect();
@@ -65,22 +66,22 @@ impl Machine {
         platforms.into_iter()
     }
 
-    /// Its directory of libraries below `/usr/lib` where each architecture has one, as `x86_64-linux-gnu`.
+    /// Its directory of libraries below `/usr/lib` on multiarch systems, such as `x86_64-linux-gnu`.
     pub(crate) fn multiarch(self) -> &'static str {
         self.row().multiarch
     }
 
-    /// Debian's name for it, as in `libssl3:arm64`.
+    /// Debian's name of it, as in `libssl3:arm64`.
     pub fn debian(self) -> Option<&'static str> {
         self.named().map(|row| row.debian)
     }
 
-    /// The machine that Debian calls so.
+    /// The machine with this name in Debian.
     pub fn of_debian(name: &str) -> Option<Self> {
         ROWS.iter().find(|row| !row.names.is_empty() && row.debian == name).map(|row| row.machine)
     }
 
-    /// The value of `$PLATFORM` on its baseline (ld.so(8)); empty where the kernel gives none.
+    /// The value of `$PLATFORM` on its baseline (ld.so(8)); empty if the kernel has none.
     pub fn elf_platform(self) -> &'static str {
         self.row().elf_platform
     }
@@ -90,7 +91,7 @@ impl Machine {
         self.row().vdso
     }
 
-    /// Architecture and variant, as the OCI image specification names them (GOARCH): `("arm", Some("v7"))`.
+    /// Architecture and variant in the OCI image specification (GOARCH): `("arm", Some("v7"))`.
     pub fn platform(self) -> Option<(&'static str, Option<&'static str>)> {
         self.named().map(|row| row.platform)
     }
@@ -100,7 +101,7 @@ impl Machine {
         self.named().map(|row| row.qemu)
     }
 
-    /// The usual paths of glibc's interpreter and musl's, without their first slash.
+    /// The usual paths of glibc's and musl's interpreters, without the leading slash.
     pub(crate) fn interpreters(self) -> [String; 2] {
         let row = self.row();
         [row.glibc.to_owned(), format!("lib/ld-musl-{}.so.1", row.musl)]
@@ -116,12 +117,13 @@ impl Machine {
         self.row().wide_alignment
     }
 
-    /// The least subdirectory of glibc-hwcaps that its loaders know, as `x86-64-v2` and a zero, and a rare byte of it.
+    /// The lowest glibc-hwcaps subdirectory of its loaders with a final zero, such as `x86-64-v2`, and a rare byte in
+    /// it.
     pub(crate) fn least_hwcaps(self) -> Option<(&'static [u8], u8)> {
         self.row().least_hwcaps
     }
 
-    /// The hardware names that its loaders searched for before glibc 2.37.
+    /// The hardware names for which its loaders searched before glibc 2.37.
     pub(crate) fn legacy_hwcaps(self) -> LegacyHwcaps {
         self.row().legacy
     }
@@ -132,12 +134,12 @@ impl Machine {
         values.contains(&(e_flags & mask))
     }
 
-    /// EI_OSABI that its loader takes beside those of none and GNU.
+    /// The EI_OSABI that its loader accepts besides those of none and GNU.
     pub(crate) fn os_abi(self) -> Option<u8> {
         self.row().os_abi
     }
 
-    /// The newest version of the GNU ABI that its loader takes.
+    /// The newest version of the GNU ABI that its loader accepts.
     pub(crate) fn newest_abi(self) -> u8 {
         self.row().newest_abi
     }
@@ -147,7 +149,7 @@ impl Machine {
         self.row().has_rel
     }
 
-    /// Returns whether words of its DT_HASH have eight bytes.
+    /// Returns whether the words of its DT_HASH have eight bytes.
     pub(crate) fn has_wide_hash(self) -> bool {
         self.row().has_wide_hash
     }

@@ -1,6 +1,6 @@
 //! The meaning of a target triple for a root filesystem: machine, libc, image platform.
 //!
-//! A table, not a probe: nothing here asks rustc, cargo or the host's files.
+//! It is a table: it queries neither rustc nor cargo nor the host's files.
 
 mod machine;
 mod table;
@@ -12,7 +12,7 @@ use table::{ROWS, Row};
 
 use crate::error::{Error, Result};
 
-/// A target by its triple, `aarch64-unknown-linux-gnu`, or by the file stem of a target specification.
+/// A target by its triple, such as `aarch64-unknown-linux-gnu`, or by the file stem of a target specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     triple: String,
@@ -20,13 +20,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Fails for a triple whose architecture is not known, or that is not for Linux.
+    /// Parses a triple; fails if its architecture is unknown, or if it is not for Linux.
     pub fn parse(triple: &str) -> Result<Self> {
         let arch = triple.split('-').next().unwrap_or_default();
         let unknown = || Error::usage(format!("target `{triple}` is not one that a rootfs can be made for"));
         if !triple.contains("linux") {
             let error = unknown().detail("it does not name Linux");
-            // As Debian, Docker or uname(1) name an architecture; a whole triple means another system.
+            // An architecture in the notation of Debian, Docker or uname(1); a complete triple means another system.
             let meant = (!triple.contains('-')).then(|| triple_like(triple)).flatten();
             return Err(match meant {
                 Some(meant) => error.help(format!("did you mean `{meant}`?")),
@@ -41,13 +41,13 @@ impl Target {
         Ok(Self { triple: triple.to_owned(), machine: found.machine })
     }
 
-    /// The triple of this program's own machine with GNU libc, for work that builds nothing.
+    /// The triple of the host with GNU libc, for work without a build.
     pub fn host() -> Self {
         let machine = Machine::host();
         Self { triple: format!("{machine}-unknown-linux-gnu"), machine }
     }
 
-    /// As given.
+    /// The triple as given.
     pub fn triple(&self) -> &str {
         &self.triple
     }
@@ -62,7 +62,7 @@ impl Target {
         self.triple.rsplit('-').next().is_some_and(|abi| abi.starts_with("musl"))
     }
 
-    /// The architecture as images name it, for `{arch}` in output names: `arm64`.
+    /// The architecture in image platforms, for `{arch}` in output names: `arm64`.
     pub fn arch(&self) -> &'static str {
         self.machine.platform().map_or("unknown", |(arch, _)| arch)
     }
@@ -84,7 +84,7 @@ impl Target {
         }
     }
 
-    /// Debian's directory of its libraries, as `arm-linux-gnueabi` for one without hardware floating point.
+    /// Debian's directory of its libraries, such as `arm-linux-gnueabi` for a triple without hardware floating point.
     #[cfg(feature = "cli")]
     pub(crate) fn multiarch(&self) -> Option<String> {
         let multiarch = self.machine.multiarch();
@@ -119,8 +119,7 @@ impl Target {
     }
 }
 
-/// The triple for Linux that somebody means who writes another name of its architecture: `arm64`, `linux/amd64`,
-/// `aarch64-linux-gnu`.
+/// The Linux triple for another name of its architecture, such as `arm64`, `linux/amd64` or `aarch64-linux-gnu`.
 pub(crate) fn triple_like(text: &str) -> Option<String> {
     let text = text.strip_prefix("linux/").unwrap_or(text);
     let (name, rest) = text.split_at(text.find(['-', '/']).unwrap_or(text.len()));

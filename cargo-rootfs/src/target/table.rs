@@ -1,19 +1,19 @@
-//! The table of machines: one row each, with every plain fact that the crate knows of it.
+//! The table of machines: one row each, with all plain facts that the crate uses.
 //!
-//! Code that a machine needs (registers, a float ABI's check) stays in its room; a new machine is a row here.
+//! Code for a machine (registers, the check of a float ABI) stays in its module; a new machine is a row here.
 
 use goblin::elf::header::{EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390, EM_X86_64};
 
 use super::Machine;
 
-/// EM_LOONGARCH of the gABI's registry of machine numbers; goblin has no name for it.
+/// EM_LOONGARCH in the gABI's registry of machine numbers; goblin has no constant for it.
 const EM_LOONGARCH: u16 = 258;
 
 /// The facts of one machine.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "some are for building and for running programs"))]
 pub(super) struct Row {
     pub(super) machine: Machine,
-    /// The spellings of a triple's first component, rustc's first; the row of an ABI without a Rust target has none.
+    /// The spellings of a triple's first component, rustc's first; empty for an ABI without a Rust target.
     pub(super) names: &'static [&'static str],
     /// The architecture in GNU tuples, as in `arm-linux-gnueabihf-gcc`.
     pub(super) gnu: &'static str,
@@ -21,53 +21,53 @@ pub(super) struct Row {
     pub(super) multiarch: &'static str,
     /// Debian's name, as in `libc6:arm64`.
     pub(super) debian: &'static str,
-    /// Debian's name for the ABI without hardware floating point, triples `*-gnueabi`.
+    /// Debian's name for the ABI without hardware floating point, of triples `*-gnueabi`.
     pub(super) debian_soft: Option<&'static str>,
-    /// Arch Linux has `<gnu>-linux-gnu-gcc` among its packages.
+    /// True if Arch Linux packages `<gnu>-linux-gnu-gcc`.
     pub(super) is_cross_built_on_arch: bool,
     /// Arch Linux's packages of Rust's standard library for another host: with glibc, with musl.
     pub(super) std_on_arch: [Option<&'static str>; 2],
-    /// GOARCH and variant, as the OCI image specification has them.
+    /// GOARCH and variant in the OCI image specification.
     pub(super) platform: (&'static str, Option<&'static str>),
     /// The suffix of the qemu-user program that runs it.
     pub(super) qemu: &'static str,
-    /// The machine of 32 bits whose programs this one's processors may run as well.
+    /// The 32-bit machine whose programs this one's processors may also run.
     pub(super) narrow: Option<u16>,
-    /// AT_PLATFORM of the baseline, which `$PLATFORM` stands for (getauxval(3)); empty where the kernel gives none.
+    /// AT_PLATFORM of the baseline, the value of `$PLATFORM` (getauxval(3)); empty if the kernel has none.
     pub(super) elf_platform: &'static str,
     /// The soname of the object that the kernel maps into every process (vdso(7)).
     pub(super) vdso: &'static str,
-    /// glibc's interpreter, without the first slash (glibc's sysdeps/*/shlib-versions).
+    /// glibc's interpreter, without the leading slash (glibc's sysdeps/*/shlib-versions).
     pub(super) glibc: &'static str,
     /// The architecture in musl's names, `ld-musl-<musl>.so.1`.
     pub(super) musl: &'static str,
     /// Flags of its entries in ld.so.cache (glibc's sysdeps/*/ldconfig.h).
     pub(super) cache_flags: u32,
-    /// Alignment of 64-bit members of structures, as of ld.so.cache's header.
+    /// Alignment of 64-bit members of structures, as in the header of ld.so.cache.
     pub(super) wide_alignment: usize,
-    /// The end of the loader's list of glibc-hwcaps (sysdeps/*/dl-hwcaps-subdirs.c), the least of them, and a byte of it
+    /// The end of the loader's list of glibc-hwcaps (sysdeps/*/dl-hwcaps-subdirs.c), its lowest name, and a byte of it
     /// that is rare in loaders.
     pub(super) least_hwcaps: Option<(&'static [u8], u8)>,
     /// Directories for hardware before glibc 2.37.
     pub(super) legacy: LegacyHwcaps,
-    /// Bits of `e_flags` that tell ABIs apart, and the values that its loader takes (`elf_machine_matches_host`).
+    /// Bits of `e_flags` that identify the ABI, and the values that its loader accepts (`elf_machine_matches_host`).
     pub(super) abi_flags: (u32, &'static [u32]),
-    /// EI_OSABI that its loader takes beside those of none and GNU (`VALID_ELF_OSABI`).
+    /// The EI_OSABI that its loader accepts besides those of none and GNU (`VALID_ELF_OSABI`).
     pub(super) os_abi: Option<u8>,
-    /// The newest version of the GNU ABI: LIBC_ABI_MAX less one, of the table libc-abis since glibc 2.28.
+    /// The newest version of the GNU ABI: LIBC_ABI_MAX minus one, from the table libc-abis since glibc 2.28.
     pub(super) newest_abi: u8,
-    /// Relocations without addends, DT_REL, beside those with.
+    /// True if it has relocations without addends, DT_REL, besides those with addends.
     pub(super) has_rel: bool,
-    /// Words of DT_HASH have eight bytes.
+    /// True if the words of DT_HASH have eight bytes.
     pub(super) has_wide_hash: bool,
 }
 
-/// The hardware names that glibc's loaders before 2.37 searched for on a machine's baseline (sysdeps/*/dl-procinfo.h).
+/// The hardware names for which glibc's loaders before 2.37 searched on a machine's baseline (sysdeps/*/dl-procinfo.h).
 #[derive(Clone, Copy)]
 pub(crate) struct LegacyHwcaps {
     /// Important bits of AT_HWCAP, by name.
     pub(crate) bits: &'static [(&'static str, u32)],
-    /// The first bit that stands for a platform, and the number of them.
+    /// The first bit that stands for a platform, and their number.
     pub(crate) platforms: (u32, u32),
     /// The baseline's own platform among them.
     pub(crate) platform: Option<u32>,
@@ -77,7 +77,7 @@ const fn machine(e_machine: u16, is_64: bool, is_little_endian: bool) -> Machine
     Machine { e_machine, is_64, is_little_endian }
 }
 
-/// The facts of a machine without a row, and the ones that most rows share.
+/// The facts of a machine without a row, which most rows share.
 pub(super) const UNKNOWN: Row = Row {
     machine: machine(0, false, true),
     names: &[],
@@ -207,7 +207,7 @@ pub(super) const ROWS: &[Row] = &[
         elf_platform: "power8",
         glibc: "lib64/ld64.so.2",
         musl: "powerpc64le",
-        // EF_PPC64_ABI: ELFv2, or either.
+        // EF_PPC64_ABI: ELFv2, or unspecified.
         abi_flags: (3, &[0, 2]),
         least_hwcaps: Some((b"power9\0", b'9')),
         ..POWER
@@ -223,7 +223,7 @@ pub(super) const ROWS: &[Row] = &[
         elf_platform: "power4",
         glibc: "lib64/ld64.so.1",
         musl: "powerpc64",
-        // ELFv1, or either.
+        // ELFv1, or unspecified.
         abi_flags: (3, &[0, 1]),
         newest_abi: 3,
         ..POWER
@@ -261,7 +261,7 @@ pub(super) const ROWS: &[Row] = &[
         cache_flags: 0x1203,
         ..UNKNOWN
     },
-    // x32: programs of 32 bits for x86_64.
+    // x32: 32-bit programs for x86_64.
     Row {
         machine: machine(EM_X86_64, false, true),
         glibc: "libx32/ld-linux-x32.so.2",
