@@ -1,4 +1,4 @@
-//! `check`: each command that was tried, as a line.
+//! `check`: prints each command with its result as a line.
 
 use std::cell::OnceCell;
 use std::io::Write;
@@ -36,7 +36,7 @@ pub(super) fn run(request: &Request<'_>, args: &CheckArgs, terminal: &Terminal) 
         };
         write(manifest, &report.additions)?;
         terminal.status("Writing", format_args!("{}", manifest.path));
-        // With what the file has now they work.
+        // With the additions that were just written, they work.
         if report.is_remedied { Ok(()) } else { Error::all(report.errors) }
     })
 }
@@ -49,7 +49,7 @@ fn manifest(manifest: Option<&Manifest>) -> Result<&Manifest> {
     })
 }
 
-/// Puts additions into a manifest, whole or not at all.
+/// Writes additions into a manifest, all or none.
 fn write(manifest: &Manifest, additions: &[Addition]) -> Result<()> {
     let path = &manifest.path;
     let failed = |error| Error::io("write", path, error);

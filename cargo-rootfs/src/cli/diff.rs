@@ -1,4 +1,4 @@
-//! `diff A B`: what changed between two outputs, and what of it is forbidden.
+//! `diff A B`: prints the changes between two outputs, and fails for forbidden ones.
 
 use super::terminal::{self, Terminal};
 use super::verify::access;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Warning};
 use crate::inspect::{Access, Source};
 use crate::options::{DiffArgs, DiffFormat, Format};
 
-/// The sides of one output: one a platform.
+/// The sides of one output, one for each platform.
 enum Sides<'a> {
     Lock(Vec<Side>),
     Images(Source<'a>),
@@ -78,12 +78,12 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Result<()> {
     Error::all(errors)
 }
 
-/// The pairs of sides to compare: two alone make one, others pair by platform.
+/// The pairs of sides to compare: two single sides are a pair, others are paired by platform.
 fn pairs(old: &[String], new: &[String], args: &DiffArgs, terminal: &Terminal) -> Result<Vec<(usize, usize)>> {
     if let ([_], [_]) = (old, new) {
         return Ok(vec![(0, 0)]);
     }
-    // A lock says `debian:bookworm arm64` where an image says `linux/arm64`.
+    // A lock has `debian:bookworm arm64` where an image has `linux/arm64`.
     let architecture = |name: &str| name.rsplit([' ', '/']).next().unwrap_or_default().to_owned();
     let mut pairs = Vec::new();
     for (at, name) in old.iter().enumerate() {

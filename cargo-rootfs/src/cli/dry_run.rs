@@ -8,7 +8,7 @@ use super::terminal::{Terminal, bytes, line};
 use crate::error::Result;
 use crate::options::Format;
 
-/// Prints `plans`, one of each target.
+/// Prints `plans`, one for each target.
 pub(super) fn print(plans: &[Value], terminal: &Terminal) -> Result<()> {
     for plan in plans {
         let text = match terminal.format() {
@@ -20,7 +20,7 @@ pub(super) fn print(plans: &[Value], terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-/// A summary in lines of `NAME: VALUE`, an empty line, and a line for each entry as ls(1) has them.
+/// A summary in lines of `NAME: VALUE`, an empty line, and a line for each entry in the style of ls(1).
 fn text(plan: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let size = |value: &Value| bytes(value.as_u64().unwrap_or_default()).to_string();

@@ -12,13 +12,13 @@ pub(super) fn run(request: &Request<'_>, program: Program<'_>, args: &EnterArgs,
         return Err(Error::usage("the command and `--message-format json` both claim standard output"));
     }
     let epoch = Epoch::from_environment()?;
-    // Before a build of minutes, not after it.
+    // Checked before the build, which takes minutes.
     let binds = binds(args)?;
     terminal.watch_signals()?;
     Session::new(request, terminal)?.prove()?.iter().try_for_each(|one| {
         let rootfs = &one.assembly.rootfs;
         let command = enter::command(program, &one.image(epoch), rootfs, terminal)?;
-        // What is bound may bring it.
+        // A bind may contain the command.
         if binds.is_empty() {
             enter::present(&command, rootfs)?;
         }
@@ -34,12 +34,12 @@ pub(super) fn run(request: &Request<'_>, program: Program<'_>, args: &EnterArgs,
     })
 }
 
-/// The options that an image has as well: they are merged with the configuration as for one.
+/// The options that images have too; they are merged with the configuration in the same way.
 pub(super) fn image_args(args: &EnterArgs) -> ImageArgs {
     ImageArgs { env: args.env.clone(), user: args.user.clone(), workdir: args.workdir.clone(), ..ImageArgs::default() }
 }
 
-/// Files of the host that are seen inside. Everything that is not there is reported at once.
+/// Host files that are mounted into the rootfs. All missing ones are reported together.
 pub(super) fn binds(args: &EnterArgs) -> Result<Vec<Bind>> {
     let found = args.bind.iter().map(|typed| Bind::find(&typed.source, typed.destination.as_ref(), typed.access));
     let (found, wrong): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);

@@ -17,7 +17,7 @@ fn is_github() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// Appends outputs of the step and a table of the run, where the environment names files for them.
+/// Appends outputs of the step and a table of the run to the files that the environment names.
 pub(super) fn results(written: &[Written]) -> Result<()> {
     if !is_github() {
         return Ok(());
@@ -55,7 +55,7 @@ fn outputs(written: &[Value]) -> String {
     }
     let archives: Vec<&str> = written.iter().filter_map(|one| one["path"].as_str()).collect();
     if !archives.is_empty() {
-        // No path has this line: a path has a letter or a slash.
+        // A path contains a letter or a slash, so it never equals this line.
         let _ = writeln!(text, "archives<<===\n{}\n===", archives.join("\n"));
     }
     text

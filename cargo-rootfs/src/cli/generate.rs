@@ -1,6 +1,6 @@
-//! Completion scripts and manual pages, from the same definitions as parsing.
+//! Completion scripts and manual pages, from the definitions of the options.
 //!
-//! They are made on demand, so that they are always those of the installed program.
+//! They are made on demand, so they always belong to the installed program.
 
 use clap::CommandFactory;
 
@@ -12,14 +12,14 @@ use crate::guide;
 /// The source that a manual page names.
 const SOURCE: &str = concat!("cargo-rootfs ", env!("CARGO_PKG_VERSION"));
 
-/// `completions SHELL`
+/// Runs `completions SHELL`.
 pub(super) fn completions(shell: clap_complete::Shell, terminal: &Terminal) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Options::command(), "cargo-rootfs", &mut script);
     terminal.result(&script)
 }
 
-/// `man [COMMAND|TOPIC]`
+/// Runs `man [COMMAND|TOPIC]`.
 pub(super) fn man(subcommand: Option<&str>, terminal: &Terminal) -> Result<()> {
     if let Some(page) = subcommand.and_then(guide::page) {
         return terminal.result(guide::manual(page.name, page.about, page.text, SOURCE).as_bytes());

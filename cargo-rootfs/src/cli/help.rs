@@ -1,4 +1,4 @@
-//! `help`: of the whole, of a command, and pages of the guide.
+//! `help`: of the program, of a command, and pages of the guide.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::guide;
 use crate::wording::nearest;
 
-/// Turns `help` and `help COMMAND` into `--help` and `COMMAND --help`, which clap answers.
+/// Replaces `help` and `help COMMAND` by `--help` and `COMMAND --help`, which clap handles.
 pub(super) fn of_a_command(command: &clap::Command, arguments: &mut Vec<OsString>) {
     if arguments.get(1).is_none_or(|first| first != "help") {
         return;
@@ -25,14 +25,14 @@ pub(super) fn of_a_command(command: &clap::Command, arguments: &mut Vec<OsString
     }
 }
 
-/// `help TOPIC`
+/// Runs `help TOPIC`.
 pub(super) fn run(words: &[String], terminal: &Terminal) -> Result<()> {
     let name = words.first().map_or("", String::as_str);
     let page = guide::page(name).ok_or_else(|| unknown(name))?;
     terminal.result(guide::plain(page.text).as_bytes())
 }
 
-/// The error of a word that is neither a command nor a topic.
+/// The error for a word that is neither a command nor a topic.
 pub(super) fn unknown(name: &str) -> Error {
     let command = Options::command();
     let commands = command.get_subcommands().map(clap::Command::get_name);

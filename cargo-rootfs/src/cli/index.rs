@@ -35,7 +35,7 @@ pub(super) fn run(args: &IndexArgs, terminal: &Terminal) -> Result<()> {
     terminal.result(text.as_bytes())
 }
 
-/// The bar of what is sent.
+/// The progress bar of the upload.
 struct Sending<'t> {
     terminal: &'t Terminal,
     observer: Option<Box<dyn Observer + 't>>,

@@ -58,25 +58,25 @@ use crate::plan::{Purpose, Request};
 use crate::rebuild::{self, Sources};
 use terminal::Terminal;
 
-/// The text that arguments lead to instead of a run: help, the version, or their errors.
+/// The text for arguments that start no run: help, the version, or errors.
 #[derive(Debug)]
 pub struct Answer(Box<clap::Error>);
 
 impl Answer {
     /// Prints it: help to standard output, errors to standard error.
     pub fn print(&self) -> ExitCode {
-        // A reader of the help that has gone away, as `head`, is no failure.
+        // A closed pipe, as with `head`, is no failure.
         let _ = self.0.print();
         process_code(self.0.exit_code())
     }
 }
 
-/// Does the work of a process inside a rootfs, where the program's name says that it is one.
+/// Runs the work of a process inside a rootfs, if the program's name identifies one.
 pub fn inside(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     crate::enter::inside(&arguments.next()?)
 }
 
-/// Reads the arguments, the program's name first. `rootfs` may follow it, as cargo passes it.
+/// Parses the arguments, which begin with the program's name. `rootfs` may follow it, as cargo passes it.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, Answer> {
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     // `cargo rootfs tree` runs `cargo-rootfs rootfs tree`.
@@ -92,7 +92,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     parsed.map_err(|error| Answer(Box::new(explain(&mut command, error))))
 }
 
-/// Runs one subcommand, which asks other rooms and prints their answer.
+/// Runs one subcommand: calls other modules and prints their result.
 pub fn run(options: &Options) -> crate::Result<()> {
     let terminal = &Terminal::new(options);
     let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
@@ -148,7 +148,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
     }
 }
 
-/// `--check-reproducible`
+/// Runs `--check-reproducible`.
 fn twice(options: &Options, terminal: &Terminal) -> crate::Result<()> {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let sources = if options.output.other_directory { Sources::Copied } else { Sources::Same };
@@ -156,7 +156,7 @@ fn twice(options: &Options, terminal: &Terminal) -> crate::Result<()> {
     rebuild::check(&words, &options.build, sources, terminal)
 }
 
-/// Prints an error that [`run`] gave, and says what to exit with.
+/// Prints an error of [`run`], and returns the exit code.
 pub fn fail(options: &Options, error: &Error) -> ExitCode {
     Terminal::new(options).error(error);
     process_code(error.exit_code())

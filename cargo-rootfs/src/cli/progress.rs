@@ -1,4 +1,4 @@
-//! The bar that shows how far a write is.
+//! The progress bar of a write.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use super::terminal::Terminal;
 use crate::error::Warning;
 use crate::write::Observer;
 
-/// A write that is over sooner shows no bar.
+/// A shorter write shows no bar.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// A bar on a terminal, for whoever waits long enough to wonder.
+/// A progress bar on a terminal, shown after a short delay.
 pub(super) struct Progress<'t> {
     terminal: &'t Terminal,
     bar: ProgressBar,
@@ -27,14 +27,14 @@ impl<'t> Progress<'t> {
         }
     }
 
-    /// As wide as cargo's.
+    /// The same width as cargo's.
     fn show(&self) {
         let template = "{prefix:>12.cyan.bold} [{bar:27}] {bytes}/{total_bytes} {bytes_per_sec}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style.progress_chars("=> "));
         }
         self.bar.set_prefix("Writing");
-        // indicatif draws nothing where standard error is no terminal.
+        // indicatif draws nothing if standard error is no terminal.
         self.bar.set_draw_target(ProgressDrawTarget::stderr());
     }
 }

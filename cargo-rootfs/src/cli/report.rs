@@ -1,4 +1,4 @@
-//! `report`: the sizes of the rootfs that the same options would write, as a page to look at.
+//! `report`: writes the sizes of the rootfs of the same options as a page.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -45,14 +45,14 @@ fn picture(one: &Rooted) -> Pictured<'_> {
     }
 }
 
-/// The layers of the image that the rootfs would become.
+/// The layers of the image of this rootfs.
 pub(super) fn partition(one: &Rooted) -> Partition {
     let project: Vec<PathBuf> = one.artifacts.build_tree.iter().map(|path| path.as_std_path().to_owned()).collect();
     let origins = Origins { project: &project, sysroot: one.sysroot().as_std_path() };
     Partition::new(Layered::Split, &one.assembly.rootfs, origins)
 }
 
-/// Each layer with what it holds.
+/// Each layer's description and paths.
 fn layers(one: &Rooted) -> Vec<(String, BTreeSet<RootfsPath>)> {
     let (rootfs, partition) = (&one.assembly.rootfs, partition(one));
     let mut layers: Vec<(String, BTreeSet<RootfsPath>)> =
@@ -65,13 +65,13 @@ fn layers(one: &Rooted) -> Vec<(String, BTreeSet<RootfsPath>)> {
     layers
 }
 
-/// Writes the page under its name when it is complete.
+/// Writes the complete page under its name.
 fn write(path: &Path, page: &[u8]) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".rootfs-report").tempfile_in(folder).map_err(failed)?;
     file.write_all(page).map_err(failed)?;
-    // A temporary file is its owner's alone; a page is to be shown.
+    // A temporary file has mode 0600, but other users may read the page.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     file.as_file().set_permissions(mode).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

@@ -1,10 +1,10 @@
-//! Lines of `tree` for scripts and for programs that are suggested: their interpreters and their callers.
+//! Lines of `tree` for scripts and for suggested programs: their interpreters and their callers.
 
 use std::collections::BTreeMap;
 
 use crate::layout::{Script, Suggestion};
 
-/// Writes a script with its interpreter and program, for people.
+/// Writes a script with its interpreter and program.
 pub(super) fn script(out: &mut Vec<u8>, script: &Script) {
     let Script { name, realpath, interpreter, program, .. } = script;
     let at = if *name == realpath.to_text() { String::new() } else { format!(" => {realpath}") };
@@ -12,7 +12,7 @@ pub(super) fn script(out: &mut Vec<u8>, script: &Script) {
     out.extend_from_slice(format!("{name}\n    script{at}, run by {interpreter}{runs}\n").as_bytes());
 }
 
-/// Writes the programs that are not packed, by the files that may run them, for people.
+/// Writes the programs that are not packed, by the files that may run them.
 pub(super) fn suggestions(out: &mut Vec<u8>, suggestions: &[Suggestion]) {
     let mut by: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for Suggestion { tool, by: path, rule } in suggestions {

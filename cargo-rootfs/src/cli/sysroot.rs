@@ -11,10 +11,10 @@ use crate::pipeline::{Session, update_sysroots};
 use crate::plan::Request;
 use crate::provision::{Cache, Prune};
 
-/// The time after which a sysroot that no run uses is removed.
+/// The time after which an unused sysroot is removed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// `sysroot list`
+/// Runs `sysroot list`.
 pub(super) fn list(terminal: &Terminal) -> Result<()> {
     for listed in Cache::locate()?.list()? {
         let (path, section) = (listed.root.to_string_lossy(), listed.section.as_ref());
@@ -44,7 +44,7 @@ pub(super) fn list(terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-/// `sysroot prune`
+/// Runs `sysroot prune`.
 pub(super) fn prune(all: bool, terminal: &Terminal) -> Result<()> {
     let what = if all { Prune::All } else { Prune::Unused(KEPT) };
     let (removed, size) = Cache::locate()?.prune(what)?;
@@ -60,7 +60,7 @@ pub(super) fn prune(all: bool, terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-/// `sysroot path`
+/// Runs `sysroot path`.
 pub(super) fn path(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
     for (target, folder) in Session::new(request, terminal)?.sysroots()? {
@@ -73,7 +73,7 @@ pub(super) fn path(request: &Request<'_>, terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-/// `sysroot update`
+/// Runs `sysroot update`.
 pub(super) fn update(manifest: &clap_cargo::Manifest, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
     update_sysroots(manifest, terminal)

@@ -1,6 +1,6 @@
-//! All that is printed: cargo's kind of status lines and errors for people, results for programs.
+//! Prints everything: status lines and errors in cargo's style for users, results for programs.
 //!
-//! Nobody else writes to standard output or standard error, but for the archive of `--tar -`.
+//! No other module writes to standard output or standard error, except for the archive of `--tar -`.
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Takes `--color`, or else CARGO_TERM_COLOR; NO_COLOR, CLICOLOR and whether it is a terminal count for `auto`.
+    /// Uses `--color`, or else CARGO_TERM_COLOR; for `auto`, NO_COLOR, CLICOLOR and the type of the output count.
     pub(super) fn new(options: &Options) -> Self {
         let configured = std::env::var("CARGO_TERM_COLOR").ok();
         let color = options.terminal.color.or(match configured.as_deref() {
@@ -54,12 +54,12 @@ impl Terminal {
         Self { quiet, verbose, format, interrupted: Arc::default() }
     }
 
-    /// True where status lines and progress are not wanted.
+    /// True if status lines and progress are suppressed.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// From now on Ctrl-C asks to stop, so that nothing is left half done; a second one does not ask.
+    /// From now on, the first Ctrl-C requests a clean stop, and a second one ends the process at once.
     pub(super) fn watch_signals(&self) -> Result<()> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         use signal_hook::flag;
@@ -77,14 +77,14 @@ impl Terminal {
         self.format
     }
 
-    /// `     Packing target/rootfs/app.tar`
+    /// Prints a status line, such as `     Packing target/rootfs/app.tar`.
     pub(super) fn status(&self, verb: &str, what: impl Display) {
         if !self.quiet {
             self.people(&format!("{STATUS}{verb:>12}{STATUS:#} {what}\n"));
         }
     }
 
-    /// A status line for `-v` alone.
+    /// Prints a status line only with `-v`.
     pub(super) fn detail(&self, verb: &str, what: impl Display) {
         if self.verbose {
             self.status(verb, what);
@@ -95,7 +95,7 @@ impl Terminal {
         if self.format == Format::Json {
             self.program(&line("rootfs-warning", &json!({"message": warning.message, "help": warning.help})));
         }
-        // As cargo: with -q, only errors.
+        // As in cargo, -q leaves only errors.
         if !self.quiet {
             let mut text = format!("{WARNING}warning{WARNING:#}: {}\n", warning.message);
             help(&mut text, warning.help.as_deref());
@@ -103,7 +103,7 @@ impl Terminal {
         }
     }
 
-    /// Each of the things that were wrong, with what to do. Nothing where cargo has said it.
+    /// Prints each of the errors with its help. Nothing is printed if cargo has already printed the error.
     pub(super) fn error(&self, error: &Error) {
         for error in error.each() {
             if self.format == Format::Json && !error.message().is_empty() {
@@ -130,7 +130,7 @@ impl Terminal {
         }
     }
 
-    /// Prints an output that was written: a path or an image's id, one line; nothing of an archive on standard output.
+    /// Prints an output as one line: a path or an image's id. An archive on standard output has no line.
     pub(super) fn written(&self, written: &Written) -> Result<()> {
         let line = match self.format {
             Format::Human => written.line().map(|text| format!("{text}\n")),
@@ -148,7 +148,7 @@ impl Terminal {
         self.result(line.as_bytes())
     }
 
-    /// Puts a result out as it is. A reader that has gone away, as `head`, has had enough.
+    /// Writes a result verbatim. A closed pipe, as with `head`, is no error.
     pub(super) fn result(&self, bytes: &[u8]) -> Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -159,12 +159,12 @@ impl Terminal {
         }
     }
 
-    /// Prints a JSON line beside a text for people; its loss is not worth a failure of its own.
+    /// Prints a JSON line beside a text for the user; a failure is ignored.
     fn program(&self, line: &str) {
         let _ = self.result(line.as_bytes());
     }
 
-    /// Prints a text for people. A failure to do so cannot be reported.
+    /// Prints a text for the user. A failure cannot be reported.
     fn people(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
     }
@@ -196,12 +196,12 @@ impl Events for Terminal {
     }
 }
 
-/// A size for people: `1.4 MiB`.
+/// A readable size: `1.4 MiB`.
 pub(super) fn bytes(size: u64) -> impl Display {
     indicatif::HumanBytes(size)
 }
 
-/// An object as a line, the reason first, as cargo's messages have it.
+/// An object as a line, with the reason first, as in cargo's messages.
 pub(super) fn line(reason: &str, fields: &Value) -> String {
     let fields = fields.to_string();
     format!("{{\"reason\":\"{reason}\",{}\n", fields.trim_start_matches('{'))

@@ -1,4 +1,4 @@
-//! `trace`: what a command used that the rootfs lacks, as metadata.
+//! `trace`: prints the used files that the rootfs lacks, as configuration.
 
 use serde_json::json;
 

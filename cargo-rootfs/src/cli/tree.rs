@@ -1,6 +1,6 @@
-//! `tree`: the closures of files, or of everything in a rootfs that runs.
+//! `tree`: prints the closures of files, or of all programs in a rootfs.
 //!
-//! [`crate::resolve`] finds them, and [`crate::report`] turns them into text.
+//! [`crate::resolve`] computes them, and [`crate::report`] formats them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::plan::Request;
 use crate::report::{self, Cost, Costs, Show};
 use crate::resolve::{Closure, Skipped, TargetLibraries};
 
-/// `tree FILE...`: one file after the other; a bad one stops none of the rest, but fails the run.
+/// Runs `tree FILE...`, one file after the other; a faulty one does not stop the others, but fails the run.
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let folder = args.content.sysroot.as_deref().unwrap_or("/");
     if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
@@ -44,7 +44,7 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
         page.put_if_full()
     })?;
     page.put()?;
-    // What is wrong has been shown where it is wrong.
+    // The faults were already shown in the trees.
     if is_complete { Ok(()) } else { Err(Error::failed("")) }
 }
 
@@ -56,7 +56,7 @@ fn add(text: &mut Vec<u8>, format: Format, show: Show, name: &str, closure: &Res
     }
 }
 
-/// `tree`: the closures of everything in each rootfs that runs.
+/// Runs `tree`: the closures of all programs in each rootfs.
 pub(super) fn run(request: &Request<'_>, args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
     let proved = Session::new(request, terminal)?.prove()?;
@@ -77,7 +77,7 @@ fn of_rootfs(assembly: Assembly, args: &TreeArgs, terminal: &Terminal) -> Result
     page.put()
 }
 
-/// A buffer of reports: a write for each of a thousand files would cost more than some of them.
+/// A buffer of reports: a write for each of a thousand files would cost more than some of the reports.
 struct Page<'t> {
     text: Vec<u8>,
     terminal: &'t Terminal,
@@ -91,7 +91,7 @@ impl Page<'_> {
         if self.text.len() < PAGE { Ok(()) } else { self.put() }
     }
 
-    /// Scripts, and who may run what is not packed.
+    /// Adds scripts, and the suggested programs with their callers.
     fn scripts(&mut self, scripts: &[Script], suggestions: &[Suggestion]) {
         if self.terminal.format() == Format::Human {
             scripts.iter().for_each(|script| scripts::script(&mut self.text, script));
@@ -117,7 +117,7 @@ impl Page<'_> {
         }
     }
 
-    /// Sizes of tools and executables.
+    /// Adds the sizes of tools and executables.
     fn sizes(&mut self, costs: &Costs) {
         if self.terminal.format() == Format::Human {
             return report::sizes(&mut self.text, costs, |size| bytes(size).to_string());

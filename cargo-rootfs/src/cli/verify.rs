@@ -1,4 +1,4 @@
-//! `verify OUTPUT`: each image that is there, proved again.
+//! `verify OUTPUT`: proves each existing image again.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::pipeline::Events;
 use crate::target::Target;
 use crate::verify::{Verified, verify};
 
-/// The way to read outputs, by `args`.
+/// The settings for reading outputs, from `args`.
 pub(super) fn access<'t>(args: &InspectArgs, terminal: &'t Terminal) -> Result<Access<'t>> {
     let platform = match (&args.platform, &args.target) {
         (Some(platform), _) if !platform.contains('/') => Some(format!("linux/{platform}")),

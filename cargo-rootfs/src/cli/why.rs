@@ -1,4 +1,4 @@
-//! `why PATH`: an absolute path, or a name that entries of the rootfs have.
+//! `why PATH`: an absolute path, or a file name in the rootfs.
 
 use serde_json::json;
 

@@ -26,7 +26,7 @@ pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Termina
     if output.dry_run {
         return dry_run::print(&preview(&mut proved, epoch)?, terminal);
     }
-    // Before anything has its name, so that a checksum file that cannot be made leaves nothing behind.
+    // Before any output gets its name, so that a failure to make the checksum file leaves nothing behind.
     let checksums = output.checksums.as_deref().map(Checksums::begin).transpose()?;
     let written = release(&mut proved, epoch, terminal)?;
     let summed = checksums.map(|checksums| checksums.commit(&written)).transpose()?;
@@ -44,14 +44,14 @@ pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Termina
     summed.iter().try_for_each(|path| terminal.path("checksums", path))
 }
 
-/// The least size that a rule must add to be named.
+/// The minimum size of a named addition.
 const LARGE: u64 = 1 << 20;
 
-/// The number of the largest that are named.
+/// The number of named additions.
 const NAMED: usize = 3;
 
-/// The largest additions of rules, by the name of the tool or library that called for them, the size of licences, and
-/// the number of files with set-ID bits: in parentheses, or nothing.
+/// The largest additions of rules, by the name of the tool or library for which they fired, the size of licences, and
+/// the number of set-ID files: in parentheses, or empty.
 fn largest<'r, R: Iterator<Item = &'r Rootfs>>(rootfs: impl Fn() -> R) -> String {
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
     for (name, size) in rootfs().flat_map(report::additions) {
