@@ -1,7 +1,7 @@
-//! The vocabulary in which [`crate::check`] and [`crate::trace`] judge what was seen of a command.
+//! The vocabulary in which [`crate::check`] and [`crate::trace`] judge the recorded calls of a command.
 //!
-//! It runs and prints nothing. A finding that is wrong is worse than one that is not made, so requests that programs
-//! make on every machine are passed over (noise).
+//! It runs and prints nothing. A wrong finding is worse than a missing one, so requests that programs make on every
+//! machine (noise) are ignored.
 
 mod trees;
 
@@ -10,41 +10,41 @@ use crate::policy::Policy;
 
 pub(crate) use trees::{Real, owners};
 
-/// The contents of a sysroot and of a rootfs, by paths that may lead through links.
+/// The contents of a sysroot and of a rootfs, by paths that may contain symlinks.
 pub(crate) trait Trees {
     /// Looks a path up in the sysroot.
     fn sysroot(&mut self, path: &RootfsPath) -> There;
-    /// True where the rootfs has an entry at the path.
+    /// True if the rootfs has an entry at the path.
     fn is_packed(&mut self, path: &RootfsPath) -> bool;
-    /// The first place on the way to the file at `path` that the rootfs has no entry for: a link, or the file itself.
+    /// The first path on the way to the file at `path` without an entry in the rootfs: a symlink, or the file itself.
     fn first_absent(&mut self, path: &RootfsPath) -> RootfsPath;
-    /// The target of the link at `path`, where the sysroot has one there and the rootfs has nothing.
+    /// The target of the symlink that the sysroot has at `path`, if the rootfs has no entry there.
     fn unpacked_link(&mut self, path: &RootfsPath) -> Option<String>;
-    /// The package of the sysroot that each of these belongs to, by its name.
+    /// The names of the sysroot's packages that own these paths.
     fn packages(&mut self, paths: &[RootfsPath]) -> Vec<Option<String>> {
         vec![None; paths.len()]
     }
-    /// True for a path of the project on this machine, which is no part of the sysroot.
+    /// True for a path of the project on the host, which is not part of the sysroot.
     fn is_projects(&self, _: &RootfsPath) -> bool {
         false
     }
-    /// The interpreter that the file there names, where it is a script.
+    /// The interpreter of the file at `path`, if it is a script.
     fn interpreter(&mut self, path: &RootfsPath) -> Option<RootfsPath>;
-    /// Counts the regular files right in a directory of the sysroot.
+    /// The number of regular files directly in a directory of the sysroot.
     fn count(&mut self, folder: &RootfsPath) -> usize;
-    /// The policy that says what is noise.
+    /// The policy for noise.
     fn policy(&self) -> &Policy {
         Policy::built_in()
     }
 }
 
-/// The file at a path, links followed.
+/// The file at a path, with symlinks followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum There {
     Nothing,
     /// A directory, by its real path.
     Folder(RootfsPath),
-    /// A regular file, by its real path, and whether it may be executed.
+    /// A regular file, with its real path and its permission to execute.
     File(RootfsPath, Execution),
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Execution {
     Forbidden,
 }
 
-/// True in a directory of programs, where a command is found by its name alone.
+/// True in a directory of programs, where a command is found by its name only.
 pub(crate) fn is_in_path(path: &RootfsPath) -> bool {
     path.parent().is_some_and(|folder| DEFAULT_PATH.split(':').any(|it| it.as_bytes() == folder.as_bytes()))
 }
@@ -66,7 +66,7 @@ pub(crate) fn is_library(path: &RootfsPath) -> bool {
     name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some()
 }
 
-/// True in a directory that loaders search by default, where a library is found by its name alone:
+/// True in a default search directory of loaders, where a library is found by its name only:
 /// `/usr/lib/x86_64-linux-gnu`.
 pub(crate) fn is_in_library_folder(path: &RootfsPath) -> bool {
     let parts: Vec<&[u8]> = path.components().collect();
@@ -89,8 +89,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::watch::{Access, Event, Outcome};
 
-    /// Trees in memory. A path of the sysroot that ends in a slash is a directory, in `*` an executable file; `a -> b`
-    /// is a link to the real path `b`.
+    /// Trees in memory. A sysroot path that ends in a slash is a directory, one that ends in `*` an executable file; `a
+    /// -> b` is a symlink to the real path `b`.
     #[derive(Default)]
     pub(crate) struct Memory {
         sysroot: BTreeMap<RootfsPath, There>,
@@ -137,19 +137,19 @@ pub(crate) mod tests {
             self
         }
 
-        /// The package that a file belongs to.
+        /// Sets the package that owns a file.
         pub(crate) fn package(mut self, file: &str, package: &str) -> Self {
             self.packages.insert(path(file), package.to_owned());
             self
         }
 
-        /// A link of the rootfs that leads to nothing in it.
+        /// Adds a dangling symlink to the rootfs.
         pub(crate) fn dangling(mut self, link: &str) -> Self {
             self.dangling.insert(path(link));
             self
         }
 
-        /// The directory of the project.
+        /// Sets the directory of the project.
         pub(crate) fn project(mut self, directory: &str) -> Self {
             self.project = Some(path(directory));
             self
@@ -210,7 +210,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// `PROCESS PROGRAM VERB PATH RESULT`, as `1 sh exec /bin/ls absent`.
+    /// Parses lines of `PROCESS PROGRAM VERB PATH RESULT`, such as `1 sh exec /bin/ls absent`.
     pub(crate) fn events(lines: &[&str]) -> Vec<Event> {
         lines
             .iter()

@@ -1,6 +1,6 @@
 //! A sysroot and a rootfs as sources of findings.
 //!
-//! Nothing here judges what is found in them.
+//! It does not judge the files.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -17,26 +17,26 @@ use crate::rootfs::{Body, Entry, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
-/// Both, as they are on this machine.
+/// A sysroot and a rootfs of this run.
 pub(crate) struct Real<'r> {
     pub(crate) sysroot: &'r mut Sysroot,
     pub(crate) rootfs: &'r Rootfs,
     pub(crate) policy: &'r Policy,
-    /// Directories of the project on this machine.
+    /// Directories of the project on the host.
     pub(crate) project: &'r [RootfsPath],
-    /// The database of the sysroot's packages, opened when it is asked.
+    /// The database of the sysroot's packages, opened on demand.
     pub(crate) database: &'r OnceCell<Option<Database>>,
     pub(crate) machine: Machine,
 }
 
-/// The greatest length of the line that names an interpreter (`BINPRM_BUF_SIZE`).
+/// The maximum length of a script's first line (`BINPRM_BUF_SIZE`).
 const LINE: u64 = 256;
 
-/// The package that each of these paths of a sysroot belongs to, by its name: that of a link itself, whose target its
-/// package depends on, before that of the target.
+/// The names of the packages that own these paths of a sysroot. The owner of a symlink comes before that of its target:
+/// the former depends on the latter.
 ///
-/// A package of which `rootfs` has a part is none: what is missing of libc6 are single files. In a sysroot that is made
-/// of packages it is one all the same, for there only a package can be asked for.
+/// A package of which `rootfs` has a part does not count, because only single files of it are missing, such as of
+/// libc6. In a sysroot made of packages it counts, because there only packages can be requested.
 pub(crate) fn owners(
     sysroot: &mut Sysroot,
     database: &OnceCell<Option<Database>>,
@@ -62,7 +62,7 @@ pub(crate) fn owners(
     owner.map(|owner| Some(database.package(owner.filter(&mut is_whole)?).name.to_string())).collect()
 }
 
-/// The file at a path of this machine.
+/// The file at a path of the host.
 fn on_this_machine(path: &RootfsPath) -> There {
     let host = path.below(Path::new("/"));
     match std::fs::metadata(&host) {
