@@ -12,16 +12,16 @@ pub(super) struct Paths<'p> {
     pub(super) build: &'p Utf8Path,
 }
 
-/// The characters of a text around a difference that are shown.
+/// The number of shown characters around a difference.
 const SHOWN: usize = 48;
 
-/// The characters in a row that make a text.
+/// The minimum number of consecutive characters of a text.
 const TEXT: usize = 6;
 
-/// The most characters of a text that are compared.
+/// The maximum number of compared characters of a text.
 const LONGEST: usize = 4096;
 
-/// The error of a file that differs.
+/// The error for a file that differs.
 pub(super) fn of_bodies(path: &str, one: &[u8], other: &[u8], paths: &Paths<'_>) -> Error {
     let at = first_difference(one, other);
     let length = if one.len() == other.len() {
@@ -37,7 +37,7 @@ pub(super) fn of_bodies(path: &str, one: &[u8], other: &[u8], paths: &Paths<'_>)
     error.help(help(one, other, shown, paths))
 }
 
-/// The action against the likely cause; `shown` are the offsets of the texts that differ.
+/// The remedy for the likely cause; `shown` are the offsets of the differing texts.
 fn help(one: &[u8], other: &[u8], shown: (usize, usize), paths: &Paths<'_>) -> String {
     if find(one, paths.source).is_some() && find(other, paths.copied).is_some() {
         let source = paths.source;
@@ -70,7 +70,8 @@ fn find(bytes: &[u8], path: &Utf8Path) -> Option<usize> {
     memmem::find(bytes, path.as_str().as_bytes())
 }
 
-/// The offsets of a text that differs: a path of the two builds, or the first other text of files of one length.
+/// The offsets of a differing text: a path of the two builds, or the first differing text of files with the same
+/// length.
 fn different_text(one: &[u8], other: &[u8], paths: &Paths<'_>) -> Option<(usize, usize)> {
     if let (Some(source), Some(copied)) = (find(one, paths.source), find(other, paths.copied)) {
         return Some((source, copied));
@@ -88,7 +89,7 @@ fn different_text(one: &[u8], other: &[u8], paths: &Paths<'_>) -> Option<(usize,
 
 fn first_difference(one: &[u8], other: &[u8]) -> usize {
     let common = one.iter().zip(other).position(|(a, b)| a != b).unwrap_or(one.len().min(other.len()));
-    // A build id is a hash of the rest: the cause is elsewhere.
+    // A build id is a hash of the rest, so the cause is elsewhere.
     match build_id(one) {
         Some(id) if id.contains(&common) => {
             let after = |bytes: &[u8]| bytes.get(id.end..).unwrap_or_default().to_vec();
@@ -104,8 +105,8 @@ fn only_build_id(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).enumerate().all(|(at, (a, b))| a == b || id.contains(&at))
 }
 
-/// The bytes of the build id: an ELF note has the sizes of its name and description, its type, `GNU`. xxhash has 8 bytes,
-/// MD5 and UUIDs 16, SHA-1 20.
+/// The range of the build id. Its ELF note has the sizes of name and description, its type, and `GNU`. xxhash has 8
+/// bytes, MD5 and UUIDs 16, SHA-1 20.
 fn build_id(file: &[u8]) -> Option<std::ops::Range<usize>> {
     let start = |size: u8, is_little: bool| {
         let word = |value: u8| if is_little { [value, 0, 0, 0] } else { [0, 0, 0, value] };
@@ -131,20 +132,21 @@ fn text(bytes: &[u8], at: usize) -> &[u8] {
     if after == 0 { &[] } else { bytes.get(at - before..at + after).unwrap_or_default() }
 }
 
-/// The bytes around an offset: printable characters as they are, others as dots.
+/// The bytes around an offset: printable characters verbatim, others as dots.
 fn around(bytes: &[u8], at: usize) -> String {
     let start = at.saturating_sub(SHOWN / 2);
     let shown = bytes.get(start..bytes.len().min(start + SHOWN)).unwrap_or_default();
     shown.iter().map(|byte| if is_printable(*byte) { char::from(*byte) } else { '.' }).collect()
 }
 
-/// The day of `date`, as `2026-11-30`, in an executable, as programs write it; both builds have it, and tomorrow's has not.
+/// The text of the day `date`, such as `2026-11-30`, in an executable, in a usual format. Both builds contain it, but
+/// one of tomorrow would not.
 pub(super) fn day(body: &[u8], date: &str) -> Option<String> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut parts = date.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let name = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    // The C compiler's __DATE__ has a space in the place of a zero.
+    // The C compiler's __DATE__ has a space in place of a leading zero.
     let padded = day.strip_prefix('0').map_or_else(|| day.to_owned(), |digit| format!(" {digit}"));
     let written = [
         date.to_owned(),

@@ -1,4 +1,4 @@
-//! Two directories of archives, compared entry by entry.
+//! Compares two directories of archives, entry by entry.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use super::cause::{self, Paths};
 use crate::error::{Error, Result};
 
-/// The entry of an archive that a comparison has reached.
+/// The current entry of an archive.
 struct Reached {
     path: String,
     header: Vec<u8>,
@@ -22,7 +22,7 @@ struct Reached {
 pub(super) struct Same {
     archives: usize,
     size: u64,
-    /// Executables with the date of this day, each with the text.
+    /// Executables that contain the current date, each with its text.
     pub(super) dated: BTreeMap<String, String>,
 }
 
@@ -34,8 +34,8 @@ impl fmt::Display for Same {
     }
 }
 
-/// Compares the archives of two runs. Fails with the first entry that differs. `date` is the day on which both were
-/// built, such as `2026-11-30`, if no executable is expected to contain it.
+/// Compares the archives of two runs. Fails with the first differing entry. `date` is the day of both builds, such as
+/// `2026-11-30`; `None` if executables may contain it.
 pub(super) fn directories(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>, date: Option<&str>) -> Result<Same> {
     let mut names: Vec<String> = one
         .read_dir_utf8()

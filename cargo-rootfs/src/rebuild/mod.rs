@@ -1,8 +1,9 @@
 //! `--check-reproducible`: builds and packs twice, and compares the archives.
 //!
-//! The second run is later, with another umask and number of jobs; its build directory has the same path, and so has its
-//! source directory, unless another one is requested. Each run is this program, started again. No user can change the
-//! date of a process (time namespaces shift the monotonic clock alone): executables are searched for the date instead.
+//! The second run is later, and has another umask and number of jobs. Its build directory has the same path, and so has
+//! its source directory, unless another one is requested. Each run is a new process of this program. A user cannot
+//! change the date of a process (time namespaces affect only the monotonic clock), so executables are searched for the
+//! date instead.
 
 mod cause;
 mod compare;
@@ -21,22 +22,22 @@ use crate::image::rfc3339;
 use crate::options::BuildArgs;
 use crate::output::KINDS;
 
-/// Options of the outer run that the two inner ones do not have, without dashes: each with a value.
+/// Options with a value, without dashes, that the inner runs do not get.
 const WITH_VALUE: [&str; 6] = ["checksums", "digest-file", "sbom", "target-dir", "jobs", "message-format"];
 
-/// The same, without a value.
+/// The same for options without a value.
 const WITHOUT_VALUE: [&str; 4] = ["check-reproducible", "other-directory", "dry-run", "no-cache"];
 
-/// The directory of the second run's sources.
+/// The source directory of the second run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sources {
     /// The project's own.
     Same,
-    /// A copy of the workspace, elsewhere.
+    /// A copy of the workspace in another directory.
     Copied,
 }
 
-/// Runs `words`, the arguments of this process without its name, twice. Fails with the first file that differs.
+/// Runs `words`, the arguments of this process without its name, twice. Fails with the first differing file.
 pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, events: &dyn Events) -> Result<()> {
     let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
     let current_dir = Utf8PathBuf::try_from(current_dir)
@@ -73,7 +74,7 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
     Ok(())
 }
 
-/// The date of this day, unless the epoch, which executables may well contain, is of this day too.
+/// The current date; `None` if the epoch, which executables may contain, is on the same day.
 fn today() -> Option<String> {
     let day = |seconds: i64| rfc3339(seconds).split('T').next().map(str::to_owned);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
@@ -100,7 +101,7 @@ impl Runs<'_> {
         self.work.join("elsewhere")
     }
 
-    /// The directory in which a run starts; the sources are copied where it is to have some of its own.
+    /// The working directory of a run; makes a copy of the sources if requested.
     fn directory(&self, sources: Sources, events: &dyn Events) -> Result<Utf8PathBuf> {
         if sources == Sources::Same || !self.builds {
             return Ok(self.current_dir.clone());
@@ -114,7 +115,7 @@ impl Runs<'_> {
 
     fn run(&self, number: usize, directory: &Utf8Path) -> Result<()> {
         let program = std::env::current_exe().map_err(|error| Error::io("find", "this program", error))?;
-        // Rights that one umask gives and another takes must not reach an archive.
+        // Permissions that only one of the umasks allows must not reach an archive.
         let umask = if number == 0 { "umask 022" } else { "umask 077" };
         let mut words: Vec<OsString> =
             vec!["-c".into(), format!("{umask}; exec \"$@\"").into(), "sh".into(), program.into()];
@@ -127,7 +128,7 @@ impl Runs<'_> {
             }
         }
         let expression = duct::cmd("sh", words).dir(directory.as_std_path()).stdout_null().unchecked();
-        // Results of these runs are none of the pipeline's.
+        // The results of these runs are not results of the forge's pipeline.
         let expression = ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"]
             .iter()
             .fold(expression, |expression, name| expression.env_remove(name));
@@ -137,13 +138,13 @@ impl Runs<'_> {
         }
         match output.status.code() {
             Some(0) => Ok(()),
-            // It has said why.
+            // The inner run has printed the reason.
             code => Err(Error::cargo(code.unwrap_or(crate::error::exit_code::FAILED), "")),
         }
     }
 }
 
-/// The arguments of an inner run: those of this one without outputs.
+/// The arguments of an inner run: those of this run without outputs.
 fn inner(words: &[OsString]) -> Vec<OsString> {
     let with_value = |name: &str| WITH_VALUE.contains(&name) || KINDS.iter().any(|kind| kind.flag == name);
     let mut kept = Vec::new();
@@ -171,7 +172,7 @@ fn inner(words: &[OsString]) -> Vec<OsString> {
     kept
 }
 
-/// Copies a tree of files, directories and symlinks; `wanted` is asked of each path.
+/// Copies the files, directories and symlinks of a tree for which `wanted` returns true.
 fn copy(from: &Utf8Path, to: &Utf8Path, wanted: &dyn Fn(&Utf8Path) -> bool) -> Result<()> {
     fs::create_dir_all(to).map_err(|error| Error::io("create", to, error))?;
     for entry in from.read_dir_utf8().map_err(|error| Error::io("read", from, error))? {
