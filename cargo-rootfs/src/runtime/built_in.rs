@@ -1,7 +1,7 @@
-//! The rules that come with the tool, embedded, and read only as far as they are asked for.
+//! The built-in rules, embedded, and parsed on demand.
 //!
-//! A hundred rules stand ready and few are used: their names and what they wait for are picked out of the text, which
-//! takes microseconds, and a rule is parsed when that is there.
+//! There are a hundred rules and few are used: their names and conditions are extracted from the text, which takes
+//! microseconds, and a rule is parsed when its condition matches.
 
 use toml::de::DeTable;
 
@@ -47,10 +47,10 @@ pub(super) static ALL: &[BuiltIn] = built_in!(
     "version-control"
 );
 
-/// A rule as it stands in its file.
+/// A rule as text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sketch {
-    /// From `[[rule]]` up to the next.
+    /// From `[[rule]]` to the next rule.
     pub(super) text: &'static str,
     pub(super) name: &'static str,
 }
@@ -62,10 +62,10 @@ pub(super) struct Waits {
     pub(super) mentions: Vec<&'static str>,
 }
 
-/// Each rule of a file, with what it waits for.
+/// Each rule of a file, with its conditions.
 pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Waits)> {
     let mut rest = file.text;
-    // Before the first one is a comment.
+    // A comment precedes the first rule.
     std::iter::from_fn(move || {
         let begin = at_line(rest, "[[rule]]")?;
         let text = &rest[begin..];
@@ -81,7 +81,7 @@ pub(super) fn sketches(file: &BuiltIn) -> impl Iterator<Item = (Sketch, Waits)> 
 }
 
 impl Sketch {
-    /// All of the rule. The tests have read every one.
+    /// Parses the rule. The tests have parsed every one.
     pub(super) fn parse(self) -> Option<Rule> {
         let document = DeTable::parse(self.text).ok()?;
         from_toml(document.get_ref().get("rule")?).ok()?.pop()
@@ -93,7 +93,7 @@ fn at_line(text: &str, line: &str) -> Option<usize> {
     memchr::memmem::find_iter(text.as_bytes(), line).find(|at| *at == 0 || text.as_bytes()[at - 1] == b'\n')
 }
 
-/// The strings of `key = "..."`, or of a list of them. Without escapes: the rules have none here, which a test sees to.
+/// The strings of `key = "..."`, or of a list. Escapes are not supported; a test checks that the rules have none.
 fn strings(text: &'static str, key: &str) -> Vec<&'static str> {
     let is_it = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
     let mut at = 0;
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(names.collect::<BTreeSet<_>>(), known);
     }
 
-    /// The sketches, picked out of the text, agree with the parsed TOML, and every rule is well-formed.
+    /// The extracted sketches agree with the parsed TOML, and every rule is well-formed.
     #[test]
     fn sketches_are_true_to_the_rules() {
         let mut names = BTreeSet::new();

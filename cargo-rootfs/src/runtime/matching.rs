@@ -1,6 +1,6 @@
-//! The rules that the contents of a rootfs fire.
+//! Finds the rules that the contents of a rootfs fire.
 //!
-//! Each file is looked at once, whatever the number of rules: by the last component of its names.
+//! Each file is looked up once for all rules, by the last component of its names.
 
 use std::sync::Arc;
 
@@ -14,22 +14,22 @@ use crate::path::RootfsPath;
 /// The prefix of a pattern of `when` that matches scripts by their interpreter.
 pub(super) const RUN_BY: &str = "#!";
 
-/// The beginning of a pattern of `when` that is for the packages of what is packed.
+/// The prefix of a pattern of `when` for the packages of packed files.
 pub(super) const PACKAGE: &str = "package:";
 
-/// All rules that may apply.
+/// All rules that may fire.
 #[derive(Default)]
 pub(crate) struct Rules {
     rules: Vec<Stored>,
     paths: Index,
     names: Index,
-    /// By what runs a script.
+    /// By the interpreter of a script.
     scripts: Index,
     /// By the package of a file.
     packages: Index,
     /// By the beginning of a path among constants.
     mentions: Vec<(Box<[u8]>, usize)>,
-    /// By the function that is imported.
+    /// By the imported function.
     calls: FxHashMap<Box<[u8]>, Vec<usize>>,
 }
 
@@ -38,7 +38,7 @@ enum Stored {
     Parsed(Arc<Rule>),
 }
 
-/// A rule that is called for, and by what its stars matched.
+/// A rule that fires, and the texts that its stars matched.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Triggered {
     pub(crate) rule: usize,
@@ -52,7 +52,7 @@ impl Triggered {
 }
 
 impl Rules {
-    /// The built-in ones and `own`, of which a later one takes the place of an earlier one of its name.
+    /// The built-in rules and `own`; a later rule replaces an earlier one of the same name.
     pub(crate) fn new(own: Vec<Rule>, bindings: &Bindings<'_>) -> Self {
         let mut rules = Self::default();
         let is_own = |name: &str| own.iter().any(|rule| *rule.name == *name);
@@ -98,7 +98,7 @@ impl Rules {
         }
     }
 
-    /// The rule, parsed where it was not.
+    /// Returns the rule, and parses it on demand.
     pub(crate) fn get(&mut self, rule: usize) -> Option<Arc<Rule>> {
         if let Stored::BuiltIn(sketch) = self.rules[rule] {
             self.rules[rule] = Stored::Parsed(Arc::new(sketch.parse()?));
@@ -109,23 +109,23 @@ impl Rules {
         }
     }
 
-    /// Adds the rules that a file at `path` calls for.
+    /// Adds the rules that a file at `path` fires.
     pub(crate) fn of_path(&self, path: &RootfsPath, triggered: &mut Vec<Triggered>) {
         self.paths.look_up(path.file_name(), |glob| glob.matches(path), Triggered::into(triggered));
     }
 
-    /// Adds the rules that a script which a program of this name runs calls for.
+    /// Adds the rules that a script fires whose interpreter has this name.
     pub(crate) fn of_interpreter(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
         self.scripts.look_up(name, |glob| glob.matches_name(name), Triggered::into(triggered));
     }
 
-    /// Hands over the rules that a packed file of this package calls for.
+    /// Passes the rules that a packed file of this package fires to `found`.
     pub(crate) fn of_package(&self, package: &[u8], found: &mut dyn FnMut(Triggered)) {
         let found = |rule, captures| found(Triggered { rule, captures });
         self.packages.look_up(package, |glob| glob.matches_name(package), found);
     }
 
-    /// Hands over the rules that a path among the constants of a packed file calls for.
+    /// Passes the rules that a path among the constants of a packed file fires to `found`.
     pub(crate) fn of_mention(&self, text: &[u8], found: &mut dyn FnMut(Triggered)) {
         let is_it = |begin: &[u8]| text.starts_with(begin);
         for (_, rule) in self.mentions.iter().filter(|(begin, _)| is_it(begin)) {
@@ -133,27 +133,27 @@ impl Rules {
         }
     }
 
-    /// The functions that some rule waits for.
+    /// The functions in the conditions of rules.
     pub(crate) fn calls(&self) -> Vec<Box<[u8]>> {
         let mut functions: Vec<_> = self.calls.keys().cloned().collect();
         functions.sort_unstable();
         functions
     }
 
-    /// Adds the rules that a call of `function` calls for.
+    /// Adds the rules that a call of `function` fires.
     pub(crate) fn of_call(&self, function: &[u8], triggered: &mut Vec<Triggered>) {
         let rules = self.calls.get(function).into_iter().flatten();
         triggered.extend(rules.map(|rule| Triggered { rule: *rule, captures: Captures::new() }));
     }
 
-    /// Adds the rules that an ELF file of this name, or soname, calls for.
+    /// Adds the rules that an ELF file with this name, or soname, fires.
     pub(crate) fn of_name(&self, name: &[u8], triggered: &mut Vec<Triggered>) {
         self.names.look_up(name, |glob| glob.matches_name(name), Triggered::into(triggered));
     }
 }
 
-/// A text of a rule with its variables bound.
+/// The values of a rule's text with its variables bound.
 fn bound(text: &str, bindings: &Bindings<'_>) -> Vec<String> {
-    // Nearly all have none.
+    // Nearly no text has variables.
     if text.contains('{') { bind(text, bindings) } else { vec![text.to_owned()] }
 }

@@ -1,6 +1,6 @@
-//! `[[rule]]`, from TOML or a manifest's metadata to [`Rule`]s: every mistake in it is reported.
+//! Parses `[[rule]]` from TOML or a manifest's metadata into [`Rule`]s; reports every error.
 //!
-//! It does not look at files.
+//! It reads no files.
 
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ const KEYS: [&str; 21] = [
 const FORMS: [(&str, Form); 4] =
     [("lines", Form::Lines), ("nsswitch", Form::Nsswitch), ("pam", Form::Pam), ("libraries", Form::Libraries)];
 
-/// The rules in the array of tables `rule` of a TOML document.
+/// Parses the array of tables `rule` of a TOML document.
 pub(crate) fn from_toml(value: &Spanned<DeValue<'_>>) -> Result<Vec<Rule>, Vec<Problem>> {
     rules(&Datum::of_toml(value))
 }
 
-/// The rules in the metadata of a manifest.
+/// Parses the rules in the metadata of a manifest.
 #[cfg(feature = "cli")]
 pub(crate) fn from_json(value: &serde_json::Value) -> Result<Vec<Rule>, Vec<Problem>> {
     rules(&Datum::of_json(value))
@@ -54,7 +54,7 @@ fn rules(datum: &Datum) -> Result<Vec<Rule>, Vec<Problem>> {
     rows::named("rule", datum, rule)
 }
 
-/// The form that a text must have.
+/// The required form of a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// A path, or a glob of paths.
@@ -189,7 +189,7 @@ fn release(reader: &mut Reader, key: &str, datum: &Datum) -> Option<(u32, u32)> 
     release
 }
 
-/// Reports a text that is no pattern, whatever its placeholders stand for.
+/// Reports a text that is no valid pattern with any values of its placeholders.
 fn check(reader: &mut Reader, key: &str, at: usize, text: &str, kind: Kind) {
     let (is_script, pattern) = match text.strip_prefix(RUN_BY) {
         Some(name) if kind == Kind::Trigger => (true, name),

@@ -1,23 +1,23 @@
-//! The words of configuration files that stand for plugins.
+//! The words of configuration files that mean plugins.
 //!
-//! The meaning of a word is defined by the rule.
+//! The rule defines the meaning of a word.
 
 use super::Form;
 
-/// The most words that are taken of one file; an nsswitch.conf has twenty.
+/// The maximum number of words of one file; an nsswitch.conf has twenty.
 const MAX_WORDS: usize = 4096;
 
 /// The words of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Read {
-    /// Each once, in order.
+    /// Without duplicates, in order.
     pub(crate) words: Vec<String>,
-    /// Files beside it that it includes, by name.
+    /// Files in the same directory that it includes, by name.
     pub(crate) includes: Vec<String>,
 }
 
 impl Form {
-    /// The words of a file. What is not text has none.
+    /// Extracts the words of a file; a file that is not text has none.
     pub(crate) fn read(self, bytes: &[u8]) -> Read {
         let mut read = Read::default();
         let Ok(text) = std::str::from_utf8(bytes) else { return read };
@@ -38,7 +38,7 @@ impl Form {
     }
 }
 
-/// `[NOTFOUND=return]` stands between services, and may hold blanks.
+/// `[NOTFOUND=return]` may appear between services, and may contain blanks.
 fn without_brackets(text: &str) -> String {
     let mut depth = 0_usize;
     let kept = text.chars().map(|character| match character {
@@ -71,7 +71,7 @@ fn pam(line: &str, read: &mut Read) {
     if matches!(control, "include" | "substack") { read.include(module) } else { read.word(module) }
 }
 
-/// Everything that looks like a shared library, whatever stands around it: ini, JSON, a name alone. `;` begins a comment.
+/// Finds all names of shared libraries, in any context: ini, JSON, a single name. `;` begins a comment.
 fn libraries(line: &str, read: &mut Read) {
     let line = line.split(';').next().unwrap_or_default();
     for word in line.split(|c: char| c.is_whitespace() || "=:,\"'[]{}()".contains(c)) {
@@ -97,7 +97,7 @@ impl Read {
     }
 }
 
-/// Returns whether it can be a part of a file's name, or its path.
+/// Returns whether the word is plausible as a part of a file name, or as its path.
 fn is_sane(word: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/');
     !word.is_empty() && word.len() <= 255 && word.bytes().all(is_plain) && !word.contains("..")
