@@ -1,7 +1,7 @@
-//! From what was asked for and what was built to a planned [`Rootfs`] that is proved complete.
+//! From the requested content and the build's artifacts to a planned [`Rootfs`] that is proved complete.
 //!
-//! It decides what goes where and why. It writes nothing, and reads the host only through
-//! [`Sysroot`] and [`Template`].
+//! It decides the place and the origin of every entry. It writes nothing, and reads the host only through [`Sysroot`]
+//! and [`Template`].
 
 mod accounts;
 mod build_paths;
@@ -79,25 +79,25 @@ pub use variants::Variants;
 pub struct Content {
     /// Tools by name or absolute path (`--with`).
     pub tools: Vec<String>,
-    /// Packages of the sysroot's distribution that are taken whole, with what they depend on (`--with-package`).
+    /// Packages of the sysroot's distribution that are taken whole, with their dependencies (`--with-package`).
     pub packages: Vec<String>,
     /// Sonames that are opened at run time (`--with-lib`).
     pub libraries: Vec<String>,
     /// Sonames, or patterns of them, that the target provides (`--allow-missing`).
     pub allow_missing: Vec<String>,
-    /// The least priority of the dlopen notes that are followed (`--dlopen`).
+    /// The lowest priority of followed dlopen notes (`--dlopen`).
     pub dlopen: Priority,
-    /// The library variants for particular hardware to pack besides those for all (`--hwcaps`).
+    /// The library variants for particular hardware to pack in addition (`--hwcaps`).
     pub hwcaps: Variants,
     /// The source of files that belong with tools and libraries (`--runtime`).
     pub runtime: Runtime,
-    /// Records of the packages that the files are of, for scanners (`--records`).
+    /// Records of the files' packages, for scanners (`--records`).
     pub records: Records,
     /// Licences of these packages (`--licenses`).
     pub licenses: Licenses,
-    /// Locales besides C.UTF-8, as setlocale(3) takes them (`--locale`).
+    /// Locales besides C.UTF-8, in the syntax of setlocale(3) (`--locale`).
     pub locales: Vec<String>,
-    /// Rules of one's own, besides those that are built in and those of the template.
+    /// Additional rules besides the built-in ones and the template's.
     pub rules: Vec<Rule>,
     /// Rows of policy besides the built-in ones and the template's.
     pub policy: Vec<policy::Row>,
@@ -112,7 +112,7 @@ pub struct Content {
 }
 
 impl Default for Content {
-    /// Nothing, on the template `base`; other than on the command line, without records and licences.
+    /// No content, on the template `base`. Unlike the command line's default, it has no records and licences.
     fn default() -> Self {
         Self {
             tools: Vec::new(),
@@ -130,20 +130,20 @@ impl Default for Content {
             includes: Vec::new(),
             template: "base".to_owned(),
             library_path: Vec::new(),
-            // Where `cargo install --root /usr/local` would put them too.
+            // The place that `cargo install --root /usr/local` would use too.
             install_dir: RootfsPath::root().join(b"usr/local/bin"),
         }
     }
 }
 
-/// `SRC:DST[:MODE[:UID:GID]]`
+/// `SRC:DST[:MODE[:UID:GID]]` of `--include`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Include {
-    /// On the host, already joined to its base directory.
+    /// The path on the host, already joined to its base directory.
     pub source: Utf8PathBuf,
-    /// In the image.
+    /// The path in the image.
     pub destination: RootfsPath,
-    /// Permission bits of the files; their own where `None`.
+    /// Permission bits of the files; `None` keeps their own.
     pub mode: Option<u32>,
     /// Owner and group.
     pub owner: Option<(u32, u32)>,
@@ -152,10 +152,10 @@ pub struct Include {
 /// The artifacts of a build: executables, and directories that may hold their libraries.
 #[derive(Debug, Clone, Default)]
 pub struct Artifacts {
-    /// Each goes to `<install-dir>/<name>`.
+    /// Each is installed as `<install-dir>/<name>`.
     pub executables: Vec<Executable>,
-    /// Native library directories that build scripts named, and directories of `dylib` dependencies and of
-    /// the toolchain's own libstd: host directories, in search order.
+    /// Native library directories from build scripts, directories of `dylib` dependencies, and that of the toolchain's
+    /// own libstd: host directories, in search order.
     pub library_dirs: Vec<Utf8PathBuf>,
     /// Libraries of the workspace that its programs may open.
     pub plugins: Vec<Plugin>,
@@ -163,14 +163,14 @@ pub struct Artifacts {
     pub build_tree: Vec<Utf8PathBuf>,
 }
 
-/// A shared library that a package of the workspace is built to (`cdylib`, `dylib`).
+/// A shared library that a package of the workspace builds (`cdylib`, `dylib`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plugin {
-    /// Its file name, as `libgreeter.so`.
+    /// Its file name, such as `libgreeter.so`.
     pub file: String,
     /// The package that has it.
     pub package: String,
-    /// Where the build put it; `None` where the build did not make it.
+    /// Its path in the build directory; `None` if the build did not make it.
     pub path: Option<Utf8PathBuf>,
 }
 
@@ -179,11 +179,11 @@ pub struct Plugin {
 pub struct Executable {
     /// Its name in the install dir.
     pub name: String,
-    /// The path at which cargo made it.
+    /// The path of cargo's artifact.
     pub path: Utf8PathBuf,
 }
 
-/// A rootfs that has been proved complete, and what is to be said about it.
+/// A rootfs that was proved complete, and the reports on it.
 #[derive(Debug)]
 pub struct Assembly {
     /// The rootfs to write.
@@ -194,36 +194,36 @@ pub struct Assembly {
     pub executables: Vec<RootfsPath>,
     /// Paths of the tools in the image, in the order of [`Content::tools`].
     pub tools: Vec<RootfsPath>,
-    /// Files that came along without a rule, for people: how many, and why.
+    /// A readable line about files that came without a rule: their number and the reason.
     pub brought: Option<String>,
-    /// Files that rules leave out of the directories that they take, for people.
+    /// A readable line about files that rules leave out of the directories that they take.
     pub left_out: Option<String>,
-    /// Tools that are there, that may be wanted, and that nobody asked for.
+    /// Available tools that may be useful but were not requested.
     pub suggestions: Vec<Suggestion>,
-    /// The packages that the rules at work name, whether the sysroot has them or not.
+    /// The packages in the rules that fired, also those that the sysroot lacks.
     pub recommended: BTreeSet<String>,
-    /// Things that the sysroot lacks, and that scripts of included directories would need to run.
+    /// Things that the sysroot lacks, and without which scripts of included directories cannot run.
     pub wishes: BTreeSet<Shortage>,
-    /// The scripts among all that is to be run, and what runs them.
+    /// The scripts among the programs, with their interpreters.
     pub scripts: Vec<Script>,
-    /// The closure of each executable, tool, included ELF file and library, by the name it was asked for.
+    /// The closure of each executable, tool, included ELF file and library, by its requested name.
     pub closures: Vec<(String, Closure)>,
-    /// Host files and links that were read: when one changes, so may the rootfs.
+    /// Host files and symlinks that were read: if one changes, the rootfs may change.
     pub inputs: Vec<PathBuf>,
-    /// Host paths where something was looked for that was not there: when one appears, so may the rootfs.
+    /// Missing host paths that were looked up: if one appears, the rootfs may change.
     pub absent: Vec<PathBuf>,
-    /// The sysroot, for what is asked of it later.
+    /// The sysroot, for later queries.
     sysroot: PathBuf,
     installed: Installed,
-    /// The rows of policy that were at work.
+    /// The rows of policy in use.
     #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
     pub(crate) policy: Arc<Policy>,
 }
 
 impl Assembly {
-    /// Looks up the package that each file of the rootfs belongs to ([`Entry::package`](crate::rootfs::Entry)).
+    /// Finds the package that owns each file of the rootfs ([`Entry::package`](crate::rootfs::Entry)).
     ///
-    /// That reads the lists of all packages that are installed in the sysroot, so only a consumer of owners calls it.
+    /// It reads the lists of all packages installed in the sysroot, so only a consumer of owners calls it.
     pub fn find_owners(&mut self) -> Result<()> {
         let mut sysroot = Sysroot::open(&self.sysroot)?;
         let has_owners = self.rootfs.iter().any(|(_, entry)| entry.package.is_some());
@@ -236,7 +236,7 @@ impl Assembly {
 
 #[cfg(feature = "cli")]
 impl Assembly {
-    /// The packages that files of the rootfs belong to, once owners were looked up; and ID, VERSION_ID and PRETTY_NAME of
+    /// The packages that own files of the rootfs, after the owners were found; and ID, VERSION_ID and PRETTY_NAME of
     /// their distribution.
     #[allow(clippy::type_complexity)]
     pub(crate) fn packed_packages(
@@ -246,10 +246,10 @@ impl Assembly {
     }
 }
 
-/// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host
-/// directory `sysroot`, and proves it complete.
+/// Plans the rootfs of `content` and `artifacts` for `target`, with tools and libraries from the host directory
+/// `sysroot`, and proves it complete.
 ///
-/// Everything that is wrong is reported at once. Exit code 2 is for what was typed, 1 for the rest.
+/// All errors are reported together. Exit code 2 is for wrong arguments, 1 for all other errors.
 pub fn assemble(
     sysroot: &Utf8Path,
     target: &Target,
@@ -264,8 +264,8 @@ pub fn assemble(
     Ok(planned.assembly)
 }
 
-/// Fails where a tool that is meant by its name alone is not in `sysroot`: what can be told of tools before a build,
-/// which may make what is meant by a path.
+/// Fails if `sysroot` lacks a tool that is given by name. It runs before a build, which may still make tools that are
+/// given by path.
 #[cfg(feature = "cli")]
 pub(crate) fn find_tools(sysroot: &Utf8Path, target: &Target, tools: &[String]) -> Result<()> {
     let mut view = Sysroot::open(sysroot.as_std_path())?;
@@ -275,13 +275,13 @@ pub(crate) fn find_tools(sysroot: &Utf8Path, target: &Target, tools: &[String]) 
     Ok(Refusal::all(faults)?)
 }
 
-/// A rootfs that is not proved yet.
+/// A rootfs before its proof.
 struct Planned {
     assembly: Assembly,
     claims: Vec<Claim>,
-    /// The dlopen notes that must hold in it.
+    /// The dlopen notes that must be satisfied in it.
     follows: Priority,
-    /// The libraries that the target has.
+    /// The libraries that the target provides.
     given: TargetLibraries,
     view: Sysroot,
 }
@@ -301,7 +301,7 @@ fn plan(sysroot: &Utf8Path, target: &Target, content: &Content, artifacts: &Arti
     gathered.lay_out(view, brief, notices)
 }
 
-/// The wishes for one rootfs, and the data that says what they mean.
+/// The request for one rootfs, and the data to interpret it.
 #[derive(Clone, Copy)]
 struct Brief<'b> {
     target: &'b Target,
@@ -311,10 +311,10 @@ struct Brief<'b> {
     installed: &'b Installed,
 }
 
-/// Things to tell, beside the stages: all of them in one run, not the first one.
+/// Reports from all stages, so that one run reports all of them.
 struct Notices {
     warnings: Vec<Warning>,
-    /// Reasons why there will be no rootfs.
+    /// Reasons against writing the rootfs.
     faults: Vec<Fault>,
 }
 

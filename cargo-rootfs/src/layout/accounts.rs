@@ -1,6 +1,8 @@
-//! System accounts with fixed numbers that packed files name: those of Debian's base-passwd, of which the template has none.
+//! Adds system accounts with fixed numbers that packed files name and the template lacks: those of Debian's
+//! base-passwd.
 //!
-//! Names in programs count where they look accounts up, and names in configuration where a user or group is expected.
+//! A name in a program counts if the program looks up accounts; a name in configuration counts where a user or group is
+//! expected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -17,22 +19,22 @@ use crate::sysroot::Sysroot;
 const PASSWD: &str = include_str!("../../templates/policy/base-passwd.passwd");
 const GROUP: &str = include_str!("../../templates/policy/base-passwd.group");
 
-/// Functions by which a program becomes another account.
+/// Functions that look up an account.
 const LOOKUPS: [&str; 5] = ["getpwnam", "getpwnam_r", "getgrnam", "getgrnam_r", "initgroups"];
 
-/// Names that are words of other things as well, such as facilities of syslog(3): alone they say nothing.
+/// Names that are also other words, such as facilities of syslog(3): alone they are no evidence.
 const WORDS: [&str; 25] = [
     "adm", "audio", "backup", "bin", "daemon", "dip", "disk", "fax", "floppy", "games", "irc", "list", "lp", "mail",
     "man", "news", "operator", "src", "sudo", "sys", "tape", "tty", "users", "video", "voice",
 ];
 
-/// The longest file of configuration that is read.
+/// The maximum size of a configuration file.
 const LONGEST: usize = 256 << 10;
 
-/// The accounts and groups that are named, each with the first file that names it.
+/// The named accounts and groups, each with the first file that names it.
 pub(super) type Accounts = BTreeMap<&'static str, RootfsPath>;
 
-/// Finds the accounts that packed programs and the files `taken` name.
+/// Finds the accounts that packed programs and the files in `taken` name.
 pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Accounts {
     let mut found = Accounts::new();
     let functions: Vec<Box<[u8]>> = LOOKUPS.iter().map(|name| Box::from(name.as_bytes())).collect();
@@ -62,7 +64,7 @@ pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Account
     found
 }
 
-/// Adds the accounts to the template's.
+/// Adds the accounts to those of the template.
 pub(super) fn lay_out(layout: &mut Layout<'_>, accounts: &Accounts) -> Result<()> {
     for (name, because) in accounts {
         let why = "the account or group that it names, as Debian's base-passwd has it";
@@ -94,7 +96,7 @@ fn is_libc(name: &[u8]) -> bool {
     name.starts_with(b"libc.") || name.starts_with(b"libc-") || name.starts_with(b"ld-")
 }
 
-/// The accounts that one text among constants names: it is such a name, or says that one is a user or group.
+/// The accounts in one text of the constants: the text is such a name, or names a user or group.
 fn in_constant(text: &Bytes) -> Vec<&'static str> {
     match account(text) {
         Some(name) if WORDS.contains(&name) => Vec::new(),
@@ -132,12 +134,12 @@ fn of_tmpfiles(line: &str) -> Vec<&'static str> {
     fields.filter_map(|field| account(field.as_bytes())).collect()
 }
 
-/// Names behind a word such as `user`, `Group=` or `chown`.
+/// The names after a word such as `user`, `Group=` or `chown`.
 fn in_line(line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'static str> {
     let is_between =
         |byte: &u8| matches!(byte, 0..=b' ' | b'=' | b':' | b';' | b'"' | b'\'' | b',' | b'(' | b')' | b'{' | b'}');
     let mut found = Vec::new();
-    // The number of words that the last such word is about.
+    // The number of following words to which the last such word applies.
     let mut reach: usize = 0;
     for word in line.as_ref().split(is_between).filter(|word| !word.is_empty()) {
         if reach > 0 {
@@ -148,7 +150,7 @@ fn in_line(line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'static str> {
     found
 }
 
-/// The number of words behind `word` of which each may be an account.
+/// The number of words after `word` that may each be an account.
 fn reach(word: &[u8]) -> usize {
     let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
     let ends_with = |end: &str| {

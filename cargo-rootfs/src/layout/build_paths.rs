@@ -1,5 +1,5 @@
-//! Paths of the build that stand in its ELF files: a library in OUT_DIR that is needed by its path, and directories of the
-//! project in an RPATH or RUNPATH. None of them is there in the image, so the libraries go to those of the build.
+//! Build paths in ELF files: a library in OUT_DIR that is needed by its path, and directories of the project in an
+//! RPATH or RUNPATH. The image has none of them, so the libraries go to the place of the build's libraries.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -16,14 +16,15 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 impl Project {
-    /// Shows the libraries that build paths lead to, of the executables and of all libraries that are found so.
+    /// Adds the libraries of build paths to the view, for the executables and for all libraries that are found in this
+    /// way.
     pub(super) fn graft_paths(
         &mut self,
         view: &mut Sysroot,
         artifacts: &Artifacts,
         warnings: &mut Vec<Warning>,
     ) -> Result<()> {
-        // With each file, whether it is opened by its path: what `$ORIGIN` means then is not there in the image.
+        // The second value is true if the file is opened by its path: its `$ORIGIN` then does not exist in the image.
         let mut left: Vec<(PathBuf, bool)> =
             artifacts.executables.iter().map(|it| (it.path.clone().into_std_path_buf(), false)).collect();
         let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
@@ -64,15 +65,15 @@ impl Project {
         Ok(())
     }
 
-    /// The host path that `text` of an ELF file is, where it lies in the build tree.
+    /// The host path in `text` of an ELF file, if it is in the build tree.
     fn built(&self, text: &[u8]) -> Option<PathBuf> {
         let path = Path::new(OsStr::from_bytes(text));
         let path = path.canonicalize().ok().filter(|_| text.starts_with(b"/"))?;
         self.is_built(&path).then_some(path)
     }
 
-    /// Shows a library that is needed by its path beside the executables, and a link to it at that path: a loader
-    /// opens the path as it stands (ld.so(8)).
+    /// Adds a library that is needed by its path beside the executables, and a symlink to it at that path: a loader
+    /// opens the path verbatim (ld.so(8)).
     fn plant_needed(
         &mut self,
         view: &mut Sysroot,

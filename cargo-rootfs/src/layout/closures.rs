@@ -1,6 +1,6 @@
-//! Closures in the rootfs: where their files go, and what must be found again there.
+//! Puts closures into the rootfs, and lists what the proof must find there again.
 //!
-//! The way to each object is not asked again: that is for the proof.
+//! It does not search for objects again; the proof does.
 
 use super::opened;
 use super::place::{IfThere, Layout};
@@ -14,7 +14,7 @@ use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// Lays out every closure, and says what must be found again in the result.
+/// Lays out every closure, and returns the claims for the proof.
 pub(super) fn lay_out(
     layout: &mut Layout<'_>,
     roots: &[Root],
@@ -33,7 +33,7 @@ pub(super) fn lay_out(
     Ok(claims)
 }
 
-/// Lays out the objects of a closure, each with the origins that `origin` gives it by who needs it.
+/// Lays out the objects of a closure; `origin` returns the origin of each from the object that needs it.
 pub(super) fn needs(
     layout: &mut Layout<'_>,
     closure: &Closure,
@@ -55,14 +55,14 @@ pub(super) fn needs(
     opened::lay_out(layout, closure)
 }
 
-/// Adds to each claim of a tool its second name (`/bin/sh` beside `/usr/bin/sh`) where the rootfs has that.
+/// Adds to each claim of a tool its second name (`/bin/sh` beside `/usr/bin/sh`), if the rootfs has it.
 pub(super) fn with_names(mut claims: Vec<Claim>, roots: &[Root], rootfs: &Rootfs, view: &mut Sysroot) -> Vec<Claim> {
     for (claim, root) in claims.iter_mut().zip(roots.iter()) {
         if !root.is_tool {
             continue;
         }
         if let Some(second) = second_name(&root.path) {
-            // Where the sysroot has another file there, both names were never one tool.
+            // If the sysroot has another file there, the names never meant the same tool.
             let same = match (view.find(&second), view.find(&root.path)) {
                 (Find::File { file: a, .. }, Find::File { file: b, .. }) => a == b,
                 (Find::Absent, _) => rootfs.get(&second).is_some(),

@@ -1,7 +1,7 @@
-//! Configuration of the image's loader: libraries outside its default directories, to which no RPATH or RUNPATH leads,
-//! are found by a generated cache (glibc) or a generated list of directories (musl).
+//! Configuration of the image's loader: a generated cache (glibc) or list of directories (musl) for libraries outside
+//! its default directories to which no RPATH or RUNPATH leads.
 //!
-//! It does not check that the loader then finds them: the proof does.
+//! It does not check that the loader then finds them; the proof does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::path::RootfsPath;
 use crate::resolve::{Closure, FoundBy, Libc, Loaded, Loader, cache};
 use crate::rootfs::{Body, Entry, Kind, Origin};
 
-/// A library that a loader found by searching, and will have to find again.
+/// A library that a loader found by searching, and must find again.
 struct Searched<'a> {
     loader: &'a Arc<Loader>,
     needed: Bytes,
     path: &'a RootfsPath,
     realpath: &'a RootfsPath,
     hwcaps: Option<&'a Bytes>,
-    /// True if the loader needs configuration to find it: its default directories do not lead there.
+    /// True if the loader's default directories do not lead to it, so that the loader needs configuration.
     is_far: bool,
 }
 
-/// Generates the configuration, where any is needed.
+/// Generates the configuration, if it is needed.
 pub(super) fn lay_out(
     layout: &mut Layout<'_>,
     roots: &[Root],
@@ -42,7 +42,7 @@ pub(super) fn lay_out(
         let name = &roots[variant.root].name;
         searched.extend(of_library(name, &variant.path, variant.opened.as_ref(), &variant.closure));
     }
-    // Whoever asks ldconfig(8) wants to know all.
+    // A user of ldconfig(8) expects a list of all libraries.
     let has_ldconfig = roots.iter().any(|root| root.path.file_name() == b"ldconfig");
     ld_so_cache(layout, &searched, if has_ldconfig && variants.is_empty() { closures } else { &[] })?;
     if has_ldconfig {
@@ -70,7 +70,7 @@ fn of_closure(closure: &Closure) -> Vec<Searched<'_>> {
     searched.collect()
 }
 
-/// Finds the library that `--with-lib` names.
+/// Finds the library of `--with-lib`.
 fn of_library<'a>(
     name: &str,
     path: &'a RootfsPath,
@@ -91,7 +91,7 @@ fn of_library<'a>(
     Some(Searched { loader, needed, path, realpath: &closure.realpath, hwcaps: hwcaps.as_ref(), is_far })
 }
 
-/// The directories that the cache leads to, for the next one that ldconfig(8) makes.
+/// Writes the directories of the cache for a later run of ldconfig(8).
 fn ld_so_conf(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()> {
     let far = searched.iter().filter(|library| library.is_far && library.loader.libc == Libc::Glibc);
     let directories: BTreeSet<RootfsPath> = far.filter_map(|library| library.path.parent()).collect();
@@ -103,11 +103,11 @@ fn ld_so_conf(layout: &mut Layout<'_>, searched: &[Searched<'_>]) -> Result<()> 
     generate(layout, &path, [lines.join(&b'\n'), b"\n".to_vec()].concat())
 }
 
-/// One cache for all: it has only what nothing else leads to, so that every entry is needed; besides, all libraries of the
-/// closures in `listed`.
+/// Writes one cache for all loaders: only libraries to which nothing else leads, so that every entry is needed, and
+/// also all libraries of the closures in `listed`.
 fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>], listed: &[Closure]) -> Result<()> {
     let all = || searched.iter().filter(|library| library.loader.libc == Libc::Glibc);
-    // How good a variant is, the best one first; what is for all hardware comes last.
+    // The rank of a variant, the best one first; a library for all hardware comes last.
     let rank = |library: &Searched<'_>| {
         let levels = &library.loader.levels;
         library.hwcaps.map_or(levels.len(), |name| levels.iter().position(|level| level == name).unwrap_or(0))
@@ -120,7 +120,7 @@ fn ld_so_cache(layout: &mut Layout<'_>, searched: &[Searched<'_>], listed: &[Clo
     let mut libraries: BTreeMap<(&Bytes, Option<&Bytes>), (&RootfsPath, &RootfsPath)> = BTreeMap::new();
     let mut machine = None;
     for library in all() {
-        // The cache comes before the default directories: with a worse one in it, a better one must be there as well.
+        // The cache precedes the default directories: if it has a worse variant, it must have the better ones too.
         let is_hidden = worst.get(&library.needed).is_some_and(|worst| rank(library) < *worst);
         if !library.is_far && !is_hidden {
             continue;
@@ -159,7 +159,7 @@ fn generate(layout: &mut Layout<'_>, path: &RootfsPath, bytes: Vec<u8>) -> Resul
     layout.put(path, entry, IfThere::Fail)
 }
 
-/// `/etc/ld-musl-ARCH.path` takes the place of the built-in directories, so it names those too.
+/// Writes `/etc/ld-musl-ARCH.path`. The file replaces the built-in directories, so it lists those too.
 fn musl_path_files(layout: &mut Layout<'_>, closures: &[Closure], searched: &[Searched<'_>]) -> Result<()> {
     let mut loaders: BTreeMap<RootfsPath, &Arc<Loader>> = BTreeMap::new();
     let of_closures = closures.iter().filter_map(|closure| closure.loader.as_ref());
@@ -180,7 +180,7 @@ fn musl_path_files(layout: &mut Layout<'_>, closures: &[Closure], searched: &[Se
             let lines: Vec<_> = folders.iter().map(RootfsPath::as_bytes).collect();
             generate(layout, &path, [lines.join(&b'\n'), b"\n".to_vec()].concat())?;
         } else if layout.exists(&path) {
-            // What the sysroot configures holds in the image too.
+            // The sysroot's configuration applies in the image too.
             layout.copy(&path, &Origin::NeededBy(loader.path.clone()), IfThere::Fail)?;
         }
     }

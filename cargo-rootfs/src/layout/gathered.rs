@@ -1,5 +1,5 @@
-//! The second stage: closures of the seeds, what rules and packages add to them, until nothing new comes; and the third:
-//! all of it at its place.
+//! The second stage computes closures of the seeds, and additions of rules and packages, until no new file appears. The
+//! third stage puts everything in its place.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub(super) struct Gathered<'b> {
     roots: Vec<Root>,
     closures: Vec<Closure>,
     variants: Vec<Variant>,
-    /// The roots without a closure of their own: scripts, and other names of roots that have one.
+    /// The roots without a closure of their own: scripts, and further names of roots that have one.
     others: Vec<Root>,
     scripts: Vec<Script>,
     wishes: BTreeSet<Shortage>,
@@ -44,7 +44,7 @@ pub(super) struct Gathered<'b> {
 }
 
 impl Seeds {
-    /// Works off the seeds. Fails with all faults so far: of seeds as well.
+    /// Computes everything that the seeds bring. Fails with all faults so far, including those of the seeds.
     pub(super) fn gather<'b>(
         mut self,
         view: &mut Sysroot,
@@ -120,7 +120,7 @@ impl Seeds {
     }
 }
 
-/// Executables whose needs are not seen.
+/// Warns of executables with embedded programs, whose needs are unknown.
 fn carriers(worklist: &mut Worklist<'_>) -> Vec<Warning> {
     let roots = worklist.worked.roots.iter().zip(&worklist.worked.closures);
     let asked = roots.filter(|(root, _)| root.is_tool || root.is_project);
@@ -134,7 +134,7 @@ fn carriers(worklist: &mut Worklist<'_>) -> Vec<Warning> {
     asked.into_iter().filter_map(warning).collect()
 }
 
-/// Files of other machines that a search met on its way.
+/// Warns of files for other machines that a search skipped.
 fn passed_over(closures: &[Closure], machine: Machine) -> impl Iterator<Item = Warning> {
     let all = closures.iter().flat_map(|closure| &closure.passed_over);
     let distinct: BTreeSet<_> = all.map(|(path, it)| (path, it.name())).collect();
@@ -143,14 +143,14 @@ fn passed_over(closures: &[Closure], machine: Machine) -> impl Iterator<Item = W
 }
 
 impl Gathered<'_> {
-    /// Puts everything at its place.
+    /// Puts everything in its place.
     pub(super) fn lay_out(mut self, mut view: Sysroot, brief: Brief<'_>, notices: Notices) -> Result<Planned, Refusal> {
         let Brief { target, content, template, policy, installed } = brief;
         let Notices { mut warnings, .. } = notices;
         let machine = target.machine();
         let Self { seeds, roots, closures, variants, .. } = &self;
         let mut layout = Layout::new(&mut view, policy);
-        // Includes first: a mode or an owner that was asked for holds for the file wherever else it is needed.
+        // Includes first: the mode and owner that the user requests apply to the file even if others need it.
         includes::lay_out(&mut layout, &seeds.includes)?;
         let mut claims = closures::lay_out(&mut layout, roots, closures, machine)?;
         self.others.iter().try_for_each(|other| layout.copy(&other.path, &other.origin, IfThere::Fail))?;
@@ -177,7 +177,7 @@ impl Gathered<'_> {
         let given = given(content)?;
         let claims = closures::with_names(claims, roots, &rootfs, &mut view);
         let (mut inputs, absent) = view.inputs();
-        // What is looked for now changes no entry.
+        // This search changes no entry.
         opened::find_may_open(&mut view, &mut self.seeds.resolvers, &self.roots, &mut self.closures, &rootfs);
         let left_out = self.rules.as_ref().and_then(|rules| rules.left_out(&view, &rootfs));
         let brought = self.rules.as_ref().and_then(Runtime::brought);

@@ -1,4 +1,4 @@
-//! `--include`: files and directories of the project, with closures for the ELF files and scripts among them.
+//! `--include`: files and directories of the project, with closures of the ELF files and scripts among them.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -29,9 +29,9 @@ pub(super) struct Item {
     mode: u32,
     owner: (u32, u32),
     origin: Origin,
-    /// The file's own owner, which decides over set-ID bits that were not asked for.
+    /// The file's own owner, which decides about set-ID bits that the user did not request.
     own: (u32, u32),
-    /// True if it came with a directory, not by its own name.
+    /// True if it came with a directory, and not by its own name.
     is_inside: bool,
 }
 
@@ -41,9 +41,10 @@ enum ItemKind {
     Link(Arc<[u8]>),
 }
 
-/// Reads what the includes name. Everything that is wrong is reported at once.
+/// Reads the includes. Reports all errors together.
 ///
-/// Modes depend on no umask: what has none of its own becomes what an installed file or directory has, but for secrets.
+/// Modes do not depend on the umask: a file or directory without a requested mode gets that of an installed one, except
+/// for secrets.
 pub(super) fn read(includes: &[Include], policy: &Policy, warnings: &mut Vec<Warning>) -> Result<Vec<Item>> {
     let mut errors = Vec::new();
     let mut reading = Reading { policy, items: Vec::new(), secrets: Vec::new() };
@@ -64,11 +65,11 @@ pub(super) fn read(includes: &[Include], policy: &Policy, warnings: &mut Vec<War
     Ok(reading.items)
 }
 
-/// Includes while they are read.
+/// The state while includes are read.
 struct Reading<'p> {
     policy: &'p Policy,
     items: Vec<Item>,
-    /// Secrets that keep their own modes: where each goes, its mode, and what it is.
+    /// Secrets that keep their own modes: destination, mode, and kind.
     secrets: Vec<(RootfsPath, u32, Secret)>,
 }
 
@@ -92,7 +93,7 @@ impl Reading<'_> {
         };
         if file_type.is_dir() {
             item.mode = match include.mode {
-                // Whoever may read the files may enter the directories.
+                // A user who may read the files may also enter the directories.
                 Some(mode) => (mode | (mode & 0o444) >> 2) & 0o3777,
                 None => self.mode(host, path, own_mode & 0o1777, 0o755),
             };
@@ -132,8 +133,8 @@ impl Reading<'_> {
         }
     }
 
-    /// The mode of what has been given none: `open`, whatever the umask was that made it. A secret that nobody but its
-    /// owner may read stays so.
+    /// The mode of an entry without a requested mode: `open`, independent of the umask. A secret that only its owner
+    /// may read stays closed.
     fn mode(&mut self, host: &Path, path: &RootfsPath, own: u32, open: u32) -> u32 {
         if own & 0o077 == 0 {
             if let Some(secret) = self.secret(host, path) {
@@ -157,7 +158,7 @@ impl Reading<'_> {
         })
     }
 
-    /// The warning about secrets that stayed closed.
+    /// The warning about secrets that stay closed.
     fn closed(&self) -> Option<Warning> {
         let (first, mode, _) = self.secrets.first()?;
         let all = self.secrets.iter().map(|(path, mode, secret)| format!("`{path}` ({secret}, {mode:04o})"));
@@ -167,14 +168,14 @@ impl Reading<'_> {
     }
 }
 
-/// The number of files in a warning before the rest are counted.
+/// The number of named files in a warning; the others are counted.
 const NAMED: usize = 6;
 
 /// Directories and files that engines and programs fill when a container starts.
 const FILLED_LATER: [&str; 8] =
     ["/proc", "/sys", "/dev", "/run", "/var/run", "/tmp", "/etc/resolv.conf", "/etc/hostname"];
 
-/// The warning about symlinks of included directories that lead nowhere in `rootfs`.
+/// The warning about symlinks of included directories that dangle in `rootfs`.
 pub(super) fn dangling(items: &[Item], rootfs: &Rootfs) -> Option<Warning> {
     let later = FILLED_LATER.map(|path| RootfsPath::root().join(path.as_bytes()));
     let goal = |item: &Item| {
@@ -196,8 +197,8 @@ pub(super) fn dangling(items: &[Item], rootfs: &Rootfs) -> Option<Warning> {
     }))
 }
 
-/// Shows the items at their places, so that what is among them is found there. One in the place of
-/// what was asked for by name is an error.
+/// Adds the items to the view, so that searches find them. An item in place of a file that was requested by name is an
+/// error.
 pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], faults: &mut Vec<Fault>) -> Result<()> {
     let taken: Vec<_> = roots.iter().map(|root| (view.walk(&root.path).path, root.origin.clone())).collect();
     for item in items {
@@ -220,8 +221,8 @@ pub(super) fn plant(view: &mut Sysroot, items: &[Item], roots: &[Root], faults: 
     Ok(())
 }
 
-/// The ELF files among the items that a loader would take, and the scripts that may be executed. The rest is data; where
-/// it looks as if it were meant to run, that is said.
+/// The ELF files among the items that a loader would accept, and the executable scripts. All others are data; a warning
+/// reports those that look like programs.
 pub(super) fn roots(
     view: &mut Sysroot,
     items: &[Item],
@@ -247,7 +248,7 @@ pub(super) fn roots(
                 item.host.display(),
                 malformed.reason
             ))),
-            // A script that is to be run; another is data.
+            // An executable script is a program, any other one is data.
             Err(_) if item.mode & 0o111 != 0 && view.head(file, 2) == b"#!" => {
                 let root = Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone());
                 roots.push(Root { is_stray: item.is_inside, ..root });

@@ -1,4 +1,4 @@
-//! The database of installed packages: read once a run, and only where something is asked of it.
+//! The database of installed packages, read once in a run, on demand.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,7 +10,7 @@ use crate::sysroot::Sysroot;
 use crate::target::Machine;
 use crate::threads::{cores, start_in_background, take_own_descriptors};
 
-/// The way of a database that another thread reads.
+/// The channel for a database that another thread reads.
 type Ahead = Receiver<Option<Arc<Database>>>;
 
 /// The packages of one sysroot.
@@ -22,8 +22,8 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// The packages of `view` for `machine`. Where `content` will ask about many files, all lists are read meanwhile: that
-    /// takes as long as the closures of a few tools.
+    /// The packages of `view` for `machine`. If `content` will query many files, a thread reads all lists meanwhile,
+    /// which takes as long as the closures of a few tools.
     pub(super) fn begin(view: &Sysroot, machine: Machine, content: &Content) -> Self {
         let needs_lists =
             (content.records, content.licenses) != (Records::None, Licenses::None) || content.runtime == Runtime::Auto;
@@ -31,12 +31,12 @@ impl Installed {
         Self { machine, database: Arc::default(), ahead: Arc::new(Mutex::new(ahead)) }
     }
 
-    /// The machine that the sysroot is for.
+    /// The machine of the sysroot.
     pub(super) fn machine(&self) -> Machine {
         self.machine
     }
 
-    /// The database of `view`; `None` where there is none of a known format.
+    /// The database of `view`; `None` if it has none of a known format.
     pub(super) fn database(&self, view: &mut Sysroot) -> Option<Arc<Database>> {
         let open = || {
             let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -52,7 +52,7 @@ impl Installed {
     }
 }
 
-/// Reads the database on a thread, which has a view of its own, and then all lists: whoever asks for those before waits.
+/// Reads the database and then all lists on a thread with a view of its own. A query before that waits.
 fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
     let root = view.root().to_owned();
     let (sender, receiver) = channel();
@@ -60,11 +60,11 @@ fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
         take_own_descriptors();
         let Ok(mut view) = Sysroot::open(&root) else { return };
         let database = Database::open(&mut view, machine).map(Arc::new);
-        // A run that failed meanwhile asks for nothing.
+        // A run that failed meanwhile has dropped the receiver.
         if sender.send(database.clone()).is_ok() {
             database.iter().for_each(|database| database.read_lists(&view));
         }
     };
-    // A machine that starts no thread reads it later, at the first question.
+    // If the thread cannot be started, the first query reads the database.
     start_in_background("packages", read).ok().map(|()| receiver)
 }

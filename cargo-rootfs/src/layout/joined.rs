@@ -1,4 +1,4 @@
-//! Files made of the text of others: several joined to one, or one with a line more.
+//! Files made from the text of others: several files joined, or one file with an additional line.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,11 +11,11 @@ use crate::resolve::Files;
 use crate::rootfs::{Body, Kind, Origin};
 use crate::sysroot::End;
 
-/// A directory of certificates has some 200 KiB; this is for a directory that is something else.
+/// The maximum size of joined files; a directory of certificates has about 200 KiB.
 const MAX_JOINED: usize = 16 << 20;
 
 impl Layout<'_> {
-    /// The files below `folders`, one after the other in the order of their paths; `None` where there are none.
+    /// The files below `folders`, joined in the order of their paths; `None` if there are none.
     pub(super) fn joined(&mut self, folders: &[RootfsPath]) -> Result<Option<Arc<[u8]>>> {
         let mut files = BTreeMap::new();
         let mut left = folders.to_vec();
@@ -42,7 +42,7 @@ impl Layout<'_> {
         Ok((!joined.is_empty()).then(|| Arc::from(joined)))
     }
 
-    /// Adds a line to the file at `path`, where a template put it, and no line begins like it up to its colon.
+    /// Adds a line to the template's file at `path`, unless a line of it has the same beginning up to the colon.
     pub(super) fn add_line(&mut self, path: &RootfsPath, line: &str, origin: &Origin) -> Result<()> {
         let place = self.view.place(path).path;
         let Some(entry) = self.rootfs.get_mut(&place) else { return Ok(()) };

@@ -1,13 +1,13 @@
-//! Checks that tools are linked with the C library that the target names.
+//! Checks that tools are linked with the target's C library.
 //!
-//! Both work side by side, each with its own loader; but nobody who asks for musl expects glibc with a tool.
+//! Both C libraries work side by side, each with its own loader, but a user of a musl target does not expect glibc.
 
 use super::Assembly;
 use crate::error::{Error, Result};
 use crate::target::Target;
 
-/// Fails for a musl target where any of `tools` is loaded by another loader than musl's. It is for a sysroot that
-/// nobody has named: one that was named is what was asked for.
+/// Fails for a musl target if any of `tools` uses another loader than musl's. The check applies only if the user has
+/// not named the sysroot.
 pub(crate) fn check_tools(target: &Target, tools: &[String], assembly: &Assembly) -> Result<()> {
     if !target.is_musl() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `--with-lib`: shared objects by the names that programs open them by.
+//! `--with-lib`: shared objects by the names with which programs open them.
 
 use super::root::{Opened, Root};
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::shortage::Fault;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// Finds each: by soname as dlopen(3) would, or by absolute path. What is wrong goes to `faults`.
+/// Finds each by soname as dlopen(3) would, or by absolute path. Errors are added to `faults`.
 pub(super) fn roots(
     view: &mut Sysroot,
     resolver: &mut Resolver,
@@ -38,7 +38,7 @@ pub(super) fn by_name(
     origin: Origin,
     machine: Machine,
 ) -> Result<Root, Fault> {
-    // Whichever loader of this machine the tree has; glibc's first.
+    // Any loader of this machine in the tree; glibc's first.
     let candidates = Loader::usual_paths(machine);
     let found = candidates.iter().find_map(|path| resolver.loader_at(view, path, machine));
     let Some(loader) = found else {

@@ -1,4 +1,4 @@
-//! Licences of packages: the text that each package has of its own, and the common ones that this names.
+//! Licences of packages: the text of each package, and the common licences to which it refers.
 //!
 //! Debian has the first in `/usr/share/doc/PACKAGE/copyright` (Debian policy, 12.5), Arch and Alpine in
 //! `/usr/share/licenses/PACKAGE`.
@@ -11,7 +11,7 @@ use crate::path::RootfsPath;
 use crate::resolve::{Files, Find};
 use crate::rootfs::Origin;
 
-/// The packing of licences of packages.
+/// The choice of packed licences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Licenses {
     /// None.
@@ -21,7 +21,7 @@ pub enum Licenses {
     Auto,
 }
 
-/// Longer ones are not searched for names of others: Debian's longest have 3 MB.
+/// The maximum size of a text that is searched for names of others: Debian's longest have 3 MB.
 const LONGEST: usize = 8 << 20;
 
 const COMMON: &str = "/usr/share/common-licenses/";

@@ -1,6 +1,6 @@
-//! `--locale`: what setlocale(3) of glibc opens for a name.
+//! `--locale`: the files that glibc's setlocale(3) opens for a name.
 //!
-//! It does not guess the locales of a program: it packs the names it is given.
+//! It packs only the given names, and does not guess the locales of a program.
 
 use super::place::{IfThere, Layout};
 use crate::error::{Error, Result};
@@ -13,17 +13,17 @@ use crate::sysroot::{End, Sysroot};
 /// The directory that glibc searches by default (`_nl_default_locale_path`, locale/findlocale.c).
 const FOLDER: &str = "/usr/lib/locale";
 
-/// All locales of a distribution in one file, which glibc asks first (locale/loadarchive.c).
+/// All locales of a distribution in one file, which glibc searches first (locale/loadarchive.c).
 const ARCHIVE: &str = "/usr/lib/locale/locale-archive";
 
 /// The number of bytes of the archive read at once.
 const CHUNK: usize = 1 << 20;
 
-/// The directories and archives of the locales; what is not there goes to `faults`.
+/// The directories and archives of the locales; missing ones are added to `faults`.
 pub(super) fn find(view: &mut Sysroot, names: &[String], faults: &mut Vec<Fault>) -> Vec<(RootfsPath, Origin)> {
     let mut found: Vec<(RootfsPath, Origin)> = Vec::new();
     for name in names {
-        // These two are no files: libc has them built in (locale(7)).
+        // libc has these two built in (locale(7)).
         if matches!(name.as_str(), "C" | "POSIX") {
             continue;
         }
@@ -49,8 +49,8 @@ fn one(view: &mut Sysroot, name: &str) -> Option<RootfsPath> {
     })
 }
 
-/// A name as it was given and with its codeset as glibc writes it: letters and digits, small (`_nl_normalize_codeset`,
-/// intl/l10nflist.c).
+/// The name as given, and with its codeset in glibc's normal form: only letters and digits, lower case
+/// (`_nl_normalize_codeset`, intl/l10nflist.c).
 fn spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![name.to_owned()];
     if let Some((language, rest)) = name.split_once('.') {
@@ -96,7 +96,7 @@ fn missing(view: &mut Sysroot, name: &str) -> Error {
     error.help(format!("make it there: localedef -i {language} -f UTF-8 {language}.UTF-8"))
 }
 
-/// Puts what was found.
+/// Puts the found files into the rootfs.
 pub(super) fn lay_out(layout: &mut Layout<'_>, found: &[(RootfsPath, Origin)]) -> Result<()> {
     found.iter().try_for_each(|(path, origin)| match matches!(layout.view.walk(path).end, End::Dir(_)) {
         true => layout.copy_tree(path, &[], origin),

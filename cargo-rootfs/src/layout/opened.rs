@@ -1,6 +1,6 @@
-//! Libraries opened at run time: the origins of those that dlopen notes add, and warnings on the rest.
+//! Libraries opened at run time: the origins of those that dlopen notes add, and warnings about the others.
 //!
-//! The choice of notes, the names that may be opened, and the search for the libraries are in [`crate::resolve`].
+//! [`crate::resolve`] chooses the notes, finds names that may be opened, and searches for the libraries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// The object that has the note.
+/// The object with the note.
 fn caller(closure: &Closure, by: Option<usize>) -> &RootfsPath {
     by.map_or(&closure.realpath, |by| &closure.objects[by].realpath)
 }
 
-/// Puts what the notes of a closure add.
+/// Puts the libraries of a closure's notes into the rootfs.
 pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> {
     for noted in &closure.notes {
         let Opening::Taken { object: Some(object), .. } = noted.opening else { continue };
@@ -32,7 +32,7 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> 
     Ok(())
 }
 
-/// Finds what the closures may open, each with the resolver that it was found with; what `rootfs` has anyway is none.
+/// Finds libraries that the closures may open, each with the resolver of its root; drops those that `rootfs` has.
 pub(super) fn find_may_open(
     view: &mut Sysroot,
     resolvers: &mut Resolvers,
@@ -46,10 +46,10 @@ pub(super) fn find_may_open(
     }
 }
 
-/// The number of names in a warning before the rest are counted.
+/// The number of names in a warning; the others are counted.
 const NAMED: usize = 6;
 
-/// One warning for all that the closures may open, to be told and not taken. `None` where there is nothing.
+/// One warning about all libraries that the closures may open but that are not packed. `None` if there are none.
 pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> Option<Warning> {
     let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -62,7 +62,7 @@ pub fn may_open_warning<'c>(closures: impl IntoIterator<Item = &'c Closure>) -> 
     offer(&named, "may be opened at run time", "--with-lib")
 }
 
-/// Offers what is not packed, each with who may use it, by the option that adds it.
+/// Suggests files that are not packed, each with the files that may use it, and the option that adds them.
 pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, option: &str) -> Option<Warning> {
     let one = |(name, by): (&String, &BTreeSet<String>)| {
         let by: Vec<_> = by.iter().map(|name| format!("`{name}`")).collect();
@@ -84,7 +84,8 @@ pub(super) fn offer(named: &BTreeMap<String, BTreeSet<String>>, how: &str, optio
     Some(Warning::new(message).help(format!("to pack {object}: {option} {}", names.join(","))))
 }
 
-/// The warnings on notes that are not satisfied, each once. A required library is an error of its own.
+/// The warnings about notes without a library, without duplicates. A missing required library is an error, reported
+/// elsewhere.
 pub(super) fn warnings(view: &Sysroot, closures: &[Closure], machine: Machine) -> Vec<Warning> {
     let mut said = BTreeSet::new();
     let mut warnings = Vec::new();

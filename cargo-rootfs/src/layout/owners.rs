@@ -1,6 +1,7 @@
-//! Owning packages: the package of the sysroot's distribution that each file and symlink of a rootfs belongs to.
+//! Owning packages: the package of the sysroot's distribution that owns each file and symlink of a rootfs.
 //!
-//! It asks the lists of every installed package, so it runs for a consumer that shows owners, never for an archive alone.
+//! It reads the lists of every installed package, so it runs only for outputs that show owners, and never for a plain
+//! archive.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use crate::sysroot::Sysroot;
 #[derive(Default)]
 pub(super) struct Owners {
     pub(super) known: BTreeMap<PackageId, Arc<OwningPackage>>,
-    /// Entries that were asked about.
+    /// Entries that were looked up.
     asked: FxHashSet<RootfsPath>,
 }
 
 impl Owners {
-    /// Sets the package of each entry that `sysroot` has at the same path; of others none is known. A directory belongs
-    /// to every package with a file in it, so it has none either. Gives the packages that were not known before.
+    /// Sets the package of each entry that `sysroot` has at the same path; no other entry has an owner. A directory
+    /// belongs to every package with a file in it, so it has no owner either. Returns the newly found packages.
     pub(super) fn find(&mut self, rootfs: &mut Rootfs, sysroot: &mut Sysroot, database: &Database) -> Vec<PackageId> {
         let paths: Vec<RootfsPath> = rootfs
             .iter()
@@ -46,13 +47,13 @@ impl Owners {
 
 fn owning(package: &Package) -> OwningPackage {
     let Package { name, version, architecture, source, .. } = package.clone();
-    // apk and pacman name the source of every package.
+    // apk and pacman record the source of every package.
     let source = source.filter(|source| *source != name);
     OwningPackage { name, version, architecture, source }
 }
 
-/// Returns whether the sysroot has this very file or symlink: an include, a file of the template or of the project may
-/// be at a path that a package lists.
+/// Returns whether the sysroot has this very file or symlink: an include, or a file of the template or of the project,
+/// may be at a path that a package lists.
 fn is_of(sysroot: &mut Sysroot, rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> bool {
     let body = match &entry.kind {
         Kind::Hardlink(first) => rootfs.get(first).map(|entry| &entry.kind),

@@ -1,7 +1,7 @@
-//! Packages of the sysroot's distribution: `--with-package`, whole and with what they depend on, and `--runtime packages`,
-//! each tool with the rest of its own.
+//! Packages of the sysroot's distribution: `--with-package` takes whole packages with their dependencies, and
+//! `--runtime packages` takes the rest of each tool's own package.
 //!
-//! The database is read by [`crate::packages`], and [`super::take`] decides which files get a closure.
+//! [`crate::packages`] reads the database, and [`super::take`] decides which files get a closure.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::sysroot::Sysroot;
 use crate::target::Machine;
 use crate::wording::and_more;
 
-/// The number of names in a line before the rest are counted.
+/// The number of names in a line; the others are counted.
 const NAMED: usize = 6;
 
 /// The files taken from packages.
@@ -33,14 +33,14 @@ pub(super) struct Packaged {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// A package to be taken, and what for.
+/// A requested package, and the reason.
 struct Wanted {
     id: PackageId,
     because: Arc<str>,
 }
 
-/// Takes the packages called `names` with what they depend on, and of each of `tools` (as typed, and its path) the rest
-/// of its own package, and of those that were split off it.
+/// Takes the packages called `names` with their dependencies, and for each of `tools` (as typed, and its path) the rest
+/// of its own package and of packages split from it.
 pub(super) fn take(
     view: &mut Sysroot,
     policy: &Arc<Policy>,
@@ -136,7 +136,7 @@ impl Packaged {
         real.extend(taken.into_iter().map(|path| (path, wanted)));
     }
 
-    /// The names that packages were given when they were installed, where they lead to what was taken.
+    /// The names that update-alternatives made at installation, if they lead to a taken file.
     fn alternatives(
         &mut self,
         view: &mut Sysroot,

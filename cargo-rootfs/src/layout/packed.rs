@@ -1,4 +1,4 @@
-//! Packages of a rootfs as a bill of materials lists them: what the database and their copyright files say.
+//! Packages of a rootfs for a bill of materials: facts from the database and from copyright files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,29 +21,29 @@ pub(crate) struct PackedPackage {
     pub(crate) owner: Arc<OwningPackage>,
     /// The type of its package URL.
     pub(crate) format: &'static str,
-    /// Name and version of its source, where either differs from its own.
+    /// Name and version of its source, if either differs from its own.
     pub(crate) source: Option<(String, String)>,
-    /// The licences that the database has.
+    /// The licences in the database.
     pub(crate) licences: Vec<String>,
     /// The text of its copyright file.
     pub(crate) copyright: Option<String>,
-    /// The common licences that this refers to.
+    /// The common licences to which it refers.
     pub(crate) common: Vec<String>,
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
     /// The packages of the same list that it depends on.
     pub(crate) depends: Vec<usize>,
-    /// The number of files that it has where it is installed.
+    /// The number of its files in the sysroot.
     pub(crate) files: usize,
 }
 
 /// ID, VERSION_ID and PRETTY_NAME of a distribution.
 type Named = (String, Option<String>, Option<String>);
 
-/// Longer copyright files are not read: Debian's longest have 3 MB.
+/// The maximum size of a copyright file: Debian's longest have 3 MB.
 const LONGEST: usize = 8 << 20;
 
-/// The packages, by name, and the distribution that they are of.
+/// The packages by name, and their distribution.
 pub(super) fn find(
     rootfs: &Rootfs,
     sysroot: &Path,

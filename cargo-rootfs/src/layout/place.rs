@@ -1,4 +1,4 @@
-//! Entries at their places: behind the sysroot's symlinks, with their parent directories, each once.
+//! Puts entries at their places: behind the sysroot's symlinks, with their parent directories, each once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::resolve::{FileId, Files};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
 use crate::sysroot::{End, Links, Sysroot, Walk};
 
-/// A rootfs that is being laid out.
+/// A rootfs during its layout.
 pub(super) struct Layout<'a> {
     pub(super) view: &'a mut Sysroot,
     policy: &'a Policy,
@@ -21,15 +21,15 @@ pub(super) struct Layout<'a> {
     pub(super) surprises: Surprises,
 }
 
-/// The rule for an entry whose place is taken. The same file, symlink or directory is never in the way: it gets one more
-/// origin.
+/// The rule for an entry whose place is taken by another one. The same file, symlink or directory is no conflict: it
+/// gets a further origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IfThere {
-    /// Fails: nobody can say which of the two was meant.
+    /// Fails: it is unknown which of the two is meant.
     Fail,
-    /// Keeps what is there; a directory takes the mode and the owner of the new one.
+    /// Keeps the present entry; a directory takes the mode and the owner of the new one.
     Adjust,
-    /// Keeps what is there, and what leads elsewhere on the way.
+    /// Keeps the present entry, and any entry on the path that leads elsewhere.
     Keep,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Layout<'a> {
         self.rootfs.get(&place).is_some()
     }
 
-    /// Puts an entry that is not the sysroot's: an include's, a template's, a rule's, or a generated one.
+    /// Puts an entry that is not from the sysroot: of an include, a template or a rule, or a generated one.
     pub(super) fn put(&mut self, path: &RootfsPath, entry: Entry, if_there: IfThere) -> Result<()> {
         let mut place = self.view.place(path);
         if if_there == IfThere::Keep {
@@ -60,7 +60,7 @@ impl<'a> Layout<'a> {
                 return Ok(());
             }
         } else if matches!(entry.kind, Kind::Dir) {
-            // A directory (`/bin`) that is a symlink to one in the sysroot is that one.
+            // A directory (`/bin`) that is a symlink to a directory in the sysroot means the latter.
             let walk = self.view.walk(path);
             place = if matches!(walk.end, End::Dir(_)) { walk } else { place };
         }
@@ -79,13 +79,13 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Puts a symlink to `target`, which is free of symlinks, where nothing is.
+    /// Puts a symlink to `target`, which has no symlinks in it, at an unused path.
     pub(super) fn symlink(&mut self, path: &RootfsPath, target: &RootfsPath, origin: &Origin) -> Result<()> {
         let target = relative(&self.view.place(path).path, target);
         self.put(path, Entry::new(Kind::Symlink(target), 0o777, origin.clone()), IfThere::Keep)
     }
 
-    /// Puts the file or directory that the sysroot has at `path`, with every symlink that leads to it.
+    /// Puts the sysroot's file or directory at `path`, with every symlink that leads to it.
     pub(super) fn copy(&mut self, path: &RootfsPath, origin: &Origin, if_there: IfThere) -> Result<()> {
         let walk = self.view.walk(path);
         if if_there != IfThere::Fail && self.is_taken(&walk) {
@@ -112,7 +112,7 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Returns whether the place of the end of `walk` is taken by another entry, or there is nothing to put there.
+    /// Returns whether another entry is at the end of `walk`, or nothing can be put there.
     fn is_taken(&self, walk: &Walk) -> bool {
         let is_other = match (walk.end.clone(), self.rootfs.get(&walk.path).map(|entry| &entry.kind)) {
             (End::File(_) | End::Dir(_), None) | (End::Dir(_), Some(Kind::Dir)) => false,
@@ -122,7 +122,8 @@ impl<'a> Layout<'a> {
         is_other || self.is_barred(&walk.links, &walk.path)
     }
 
-    /// Returns whether the rootfs has something else on the way to `path`: another symlink, or a file for a directory.
+    /// Returns whether the rootfs has a conflicting entry on the path to `path`: another symlink, or a file in place of
+    /// a directory.
     fn is_barred(&self, links: &Links, path: &RootfsPath) -> bool {
         let is_other = |(link, target): &(RootfsPath, Arc<[u8]>)| match self.rootfs.get(link).map(|entry| &entry.kind) {
             Some(Kind::Symlink(known)) => known != target,
@@ -137,7 +138,7 @@ impl<'a> Layout<'a> {
         folders.any(|folder| self.rootfs.get(&folder).is_some_and(|entry| !matches!(entry.kind, Kind::Dir)))
     }
 
-    /// Copies a directory with all that is below it but what `exclude` names, relative to it, and secrets.
+    /// Copies a directory with everything below it, without secrets and the relative paths in `exclude`.
     pub(super) fn copy_tree(&mut self, path: &RootfsPath, exclude: &[String], origin: &Origin) -> Result<()> {
         self.copy(path, origin, IfThere::Fail)?;
         let top = self.view.walk(path).path;
@@ -155,7 +156,7 @@ impl<'a> Layout<'a> {
                 }
                 let walk = self.view.walk(&child);
                 match walk.end {
-                    // A link to a directory of the same tree is met again as itself.
+                    // A link to a directory of the same tree: the directory itself is copied too.
                     End::Dir(_) if walk.links.is_empty() => {
                         self.directory(&child, origin)?;
                         left.push(child);
@@ -170,7 +171,7 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// Returns whether the current user may read the file. The kernel is asked only if others may not.
+    /// Returns whether the current user may read the file. The kernel is queried only if others may not.
     fn may_read(&self, file: FileId) -> bool {
         let info = self.view.info(file);
         info.mode & 0o004 != 0 || rustix::fs::access(&info.host.path, rustix::fs::Access::READ_OK).is_ok()
@@ -191,7 +192,8 @@ impl<'a> Layout<'a> {
         self.insert(path, Entry::new(Kind::Dir, mode, origin.clone()))
     }
 
-    /// Set-group-ID of a directory is a custom of its host (inode(7)), and its group is not kept.
+    /// The mode of a directory without set-group-ID: that is a convention of its host (inode(7)), and the group is not
+    /// kept.
     fn mode_of_directory(&mut self, path: &RootfsPath) -> u32 {
         match self.view.walk(path).end {
             End::Dir(mode) => mode & !(SETUID | SETGID),
@@ -231,7 +233,7 @@ impl<'a> Layout<'a> {
         self.parents(path)?;
         let info = Arc::clone(self.view.info(file));
         let mode = if self.view.is_outside(path) {
-            // What a build writes has the umask of that day in its mode; an installed file has not.
+            // A build output has the umask of its user in its mode; an installed file has not.
             if info.mode & 0o111 != 0 { 0o755 } else { 0o644 }
         } else {
             let (uid, gid) = self.owner(path, &info);
@@ -263,7 +265,7 @@ impl<'a> Layout<'a> {
             .help("give one of them another place"))
     }
 
-    /// The whole, with hard links told and every name checked.
+    /// Returns the rootfs, with hard links detected and every name checked.
     pub(super) fn finish(mut self) -> Result<Rootfs> {
         let mut errors = Vec::new();
         let mut first: BTreeMap<((u64, u64), u32, u32, u32), RootfsPath> = BTreeMap::new();
@@ -274,7 +276,7 @@ impl<'a> Layout<'a> {
             }
             let Kind::File(Body::Host(host)) = &entry.kind else { continue };
             if host.links > 1 {
-                // Two names with other owners or modes, by an include, are two files.
+                // An include may give two names different owners or modes, so they are two files.
                 let key = (host.inode, entry.mode, entry.uid, entry.gid);
                 match first.get(&key) {
                     Some(target) => links.push((path.clone(), target.clone())),
@@ -294,7 +296,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The text of a link at `from` that leads to `to`; both free of links.
+/// The relative target of a link at `from` that leads to `to`; neither has symlinks in it.
 fn relative(from: &RootfsPath, to: &RootfsPath) -> Arc<[u8]> {
     let here: Vec<_> = from.components().collect();
     let there: Vec<_> = to.components().collect();

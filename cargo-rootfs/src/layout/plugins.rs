@@ -1,4 +1,4 @@
-//! Libraries of the workspace that its executables open by name: packed where the build made them.
+//! Libraries of the workspace that its executables open by name, packed from the build directory.
 
 use super::libraries;
 use super::root::Root;
@@ -10,7 +10,8 @@ use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// Finds those that the executables, which are at `paths`, name among their constants. One that was not built is a warning.
+/// Finds the plugins that the executables, which are at `paths`, name among their constants. Warns of one that was not
+/// built.
 pub(super) fn roots(
     view: &mut Sysroot,
     resolver: &mut Resolver,

@@ -1,5 +1,5 @@
-//! The build's artifacts: executables at their place in the image, and libraries that only the build directory has, at
-//! the place where the moved executables will look for them.
+//! The build's artifacts: puts executables at their place in the image, and libraries that only the build directory has
+//! at a place where the moved executables search.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,15 +16,15 @@ use crate::sysroot::{End, Sysroot};
 /// The project's part of the image.
 pub(super) struct Project {
     executables: Vec<(String, RootfsPath)>,
-    /// `<install-dir>/../lib`, where libraries of the build go.
+    /// `<install-dir>/../lib`, the place of the build's libraries.
     library_dir: RootfsPath,
     has_libraries: bool,
     build_tree: Vec<PathBuf>,
 }
 
 impl Project {
-    /// Shows the executables at their place, and the files of the build's library directories at theirs. `tools` are
-    /// the paths of the sysroot's tools, none of which an executable may take.
+    /// Adds the executables and the files of the build's library directories to the view, at their places in the image.
+    /// `tools` are the paths of the sysroot's tools; an executable must not replace one.
     pub(super) fn plant(
         view: &mut Sysroot,
         content: &Content,
@@ -53,7 +53,7 @@ impl Project {
         }
         let build_tree =
             artifacts.build_tree.iter().filter_map(|folder| folder.as_std_path().canonicalize().ok()).collect();
-        // No component of it is a link yet: it is a text made of what was asked for.
+        // The path is textual: no component of it is a symlink yet.
         let library_dir = content.install_dir.join(b"../lib").normalized();
         let mut project = Self { executables, library_dir, has_libraries: false, build_tree };
         for folder in &artifacts.library_dirs {
@@ -63,7 +63,7 @@ impl Project {
         Ok(project)
     }
 
-    /// `<install-dir>/../lib`
+    /// The directory `<install-dir>/../lib`.
     pub(super) fn library_dir(&self) -> &RootfsPath {
         &self.library_dir
     }
@@ -89,14 +89,15 @@ impl Project {
         self.executables.iter().map(|(_, path)| path.clone()).collect()
     }
 
-    /// The directories that the executables' libraries are searched in first, as `cargo run` sets LD_LIBRARY_PATH.
+    /// The directories that are searched first for the executables' libraries, as with `cargo run`, which sets
+    /// LD_LIBRARY_PATH.
     pub(super) fn folders(&self) -> Vec<LibraryPath> {
         if self.has_libraries { vec![LibraryPath::Folder(self.library_dir.clone())] } else { Vec::new() }
     }
 
-    /// `--library-path`: an absolute directory is one of the sysroot; a relative one, and one in the build
-    /// tree, is the project's own, and its libraries go where those of the build go. What has a token in it is a
-    /// directory of the image, another for each program.
+    /// Interprets `--library-path`. An absolute directory belongs to the sysroot. A relative one, and one in the build
+    /// tree, belongs to the project: its libraries go to the place of the build's. One with a token is a directory of
+    /// the image that differs for each program.
     pub(super) fn library_path(
         &mut self,
         content: &Content,
@@ -123,8 +124,8 @@ impl Project {
         path
     }
 
-    /// Libraries beside the project's files: what `$ORIGIN` means where the build left them is shown
-    /// where `$ORIGIN` will mean it in the image. A library found so may have an `$ORIGIN` of its own.
+    /// Adds libraries beside the project's files to the view: the directory that `$ORIGIN` means in the build directory
+    /// appears where `$ORIGIN` leads in the image. Such a library may itself have an `$ORIGIN`.
     pub(super) fn graft_origins(&self, view: &mut Sysroot, resolver: &mut Resolver, roots: &[Root]) {
         let mut done: Vec<(RootfsPath, PathBuf)> = Vec::new();
         loop {

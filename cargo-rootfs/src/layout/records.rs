@@ -1,8 +1,9 @@
-//! Records of packages: what the sysroot's database says of every package with a file in the rootfs, cut to these files,
-//! where scanners and package managers look for it.
+//! Records of packages: the database's records of every package with a file in the rootfs, reduced to these files, at
+//! the place where scanners and package managers look for them.
 //!
-//! dpkg's lie in `/var/lib/dpkg/status.d`, as in distroless images: trivy, syft, grype and osv-scanner read that. With
-//! dpkg itself packed, which reads `status` alone, that takes their place. rpm's databases are not read.
+//! dpkg's records are in `/var/lib/dpkg/status.d`, as in distroless images: trivy, syft, grype and osv-scanner read
+//! that directory. If dpkg itself is packed, which reads only `status`, that file is written instead. rpm's databases
+//! are not read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +20,19 @@ use crate::packages::{self, Database, Format, PackageId};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 
-/// The packing of records of packages.
+/// The choice of packed records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Records {
     /// None.
     #[default]
     None,
-    /// One for each package with a file in the rootfs, where the sysroot has a database that can be read.
+    /// One for each package with a file in the rootfs, if the sysroot has a readable database.
     Auto,
 }
 
 const DPKG: &str = "/var/lib/dpkg";
 
-/// Longer os-release files are none.
+/// The maximum size of an os-release file.
 const LONGEST: usize = 64 << 10;
 
 /// Finds the owners of all files, and adds their records and licences.
@@ -50,7 +51,7 @@ pub(super) fn lay_out(
     }
     let mut owners = Owners::default();
     loop {
-        // A licence may be another package's, as that of libgcc-s1 is gcc-12-base's.
+        // A licence may belong to another package: that of libgcc-s1 is in gcc-12-base.
         let new = owners.find(&mut layout.rootfs, layout.view, &database);
         if licenses == Licenses::None || new.is_empty() {
             break;
@@ -63,7 +64,8 @@ pub(super) fn lay_out(
     }
 }
 
-/// Files by which scanners know the distribution: trivy asks for Debian's and Ubuntu's own, all others for os-release(5).
+/// Adds the files by which scanners identify the distribution: trivy reads Debian's and Ubuntu's own files, all others
+/// os-release(5).
 fn distribution(layout: &mut Layout<'_>) -> Result<()> {
     let at = |path: &str| RootfsPath::root().join(path.as_bytes());
     let text = OS_RELEASE.iter().find_map(|path| layout.view.read_small(&at(path), LONGEST)).unwrap_or_default();
@@ -79,7 +81,7 @@ fn distribution(layout: &mut Layout<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The packages of a rootfs, and what it has of each.
+/// The packages of a rootfs, and the packed files of each.
 struct Packed<'d> {
     database: &'d Database,
     owners: BTreeMap<PackageId, Arc<OwningPackage>>,
@@ -113,7 +115,7 @@ impl<'d> Packed<'d> {
         files.is_some_and(|files| files.iter().any(|path| path.file_name() == b"dpkg" && !path.is_within(&docs())))
     }
 
-    /// `status.d/PACKAGE`, and `PACKAGE.md5sums` beside it.
+    /// Writes `status.d/PACKAGE`, and `PACKAGE.md5sums` beside it.
     fn status_d(&self, layout: &mut Layout<'_>) -> Result<()> {
         let folder = RootfsPath::root().join(format!("{DPKG}/status.d").as_bytes());
         for (id, package) in &self.owners {
@@ -127,7 +129,7 @@ impl<'d> Packed<'d> {
         Ok(())
     }
 
-    /// `status`, with the lists beside it that dpkg itself reads.
+    /// Writes `status`, and the lists that dpkg itself reads.
     fn status(&self, layout: &mut Layout<'_>) -> Result<()> {
         let folder = RootfsPath::root().join(DPKG.as_bytes());
         let mut status = Vec::new();
@@ -149,7 +151,7 @@ impl<'d> Packed<'d> {
         packages::cut_dpkg_record(self.database.record(id), status)
     }
 
-    /// The sums of the files that are there, by their paths in the rootfs: a package lists lib/x where a merged root has
+    /// The sums of the packed files, by their paths in the rootfs: a package lists lib/x where a merged root has
     /// usr/lib/x.
     fn sums(&self, layout: &Layout<'_>, id: PackageId) -> Vec<u8> {
         let files = || self.files.get(&id).into_iter().flatten();
@@ -168,12 +170,12 @@ impl<'d> Packed<'d> {
         text
     }
 
-    /// The names under which a package's list may have what is there of it.
+    /// The names under which a package's list may have its packed files.
     fn names(&self, id: PackageId) -> FxHashSet<RootfsPath> {
         self.files.get(&id).into_iter().flatten().flat_map(|path| self.database.listed_as(id, path)).collect()
     }
 
-    /// apk has one file for all.
+    /// Writes apk's single file for all packages.
     fn apk(&self, layout: &mut Layout<'_>) -> Result<()> {
         let mut text = Vec::new();
         for id in self.owners.keys() {
@@ -187,7 +189,7 @@ impl<'d> Packed<'d> {
         path.map_or(Ok(()), |path| layout.put(&path, entry, IfThere::Keep))
     }
 
-    /// pacman has a directory for each.
+    /// Writes pacman's directory for each package.
     fn pacman(&self, layout: &mut Layout<'_>) -> Result<()> {
         for (id, package) in &self.owners {
             let Some((folder, list)) = self.database.pacman_list(layout.view, *id) else { continue };
@@ -199,7 +201,7 @@ impl<'d> Packed<'d> {
         Ok(())
     }
 
-    /// A record is its package's: it lies in the layer of that.
+    /// Puts a record as an entry that belongs to its package, so it gets into that package's layer.
     fn put(&self, layout: &mut Layout<'_>, of: &Arc<OwningPackage>, path: RootfsPath, bytes: Vec<u8>) -> Result<()> {
         let kind = Kind::File(Body::Bytes(bytes.into()));
         let mut entry = Entry::new(kind, 0o644, Origin::Record(of.name.as_ref().into()));

@@ -1,4 +1,4 @@
-//! The outcomes of [`assemble`](super::assemble) other than a rootfs.
+//! The failures of [`assemble`](super::assemble).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::shortage::{Fault, Shortage};
 /// The reason why there is no rootfs.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The sysroot is short of something: with another sysroot it may succeed.
+    /// The sysroot has shortages: another sysroot may succeed.
     Incomplete(Incomplete),
     /// No other sysroot would help.
     Failed(Error),
@@ -19,12 +19,12 @@ pub enum Refusal {
 pub struct Incomplete {
     /// The shortages of the sysroot; never empty.
     pub shortages: BTreeSet<Shortage>,
-    /// Everything that is wrong, for the user; not all of it need be a shortage.
+    /// All errors for the user; not all of them are shortages.
     pub report: Error,
 }
 
 impl Refusal {
-    /// `Ok` where there are no faults.
+    /// `Ok` without faults.
     pub(super) fn all(faults: Vec<Fault>) -> Result<(), Self> {
         let mut shortages = BTreeSet::new();
         let errors = faults.into_iter().map(|fault| {

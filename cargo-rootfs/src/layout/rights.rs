@@ -1,5 +1,4 @@
-//! Rights that a file gives to whoever runs it: set-ID bits and file capabilities, kept where they mean the same in the
-//! image.
+//! Rights that a file gives to its caller: set-ID bits and file capabilities, kept if they mean the same in the image.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use crate::sysroot::FileInfo;
 pub(super) const SETUID: u32 = 0o4000;
 pub(super) const SETGID: u32 = 0o2000;
 
-/// Owners and modes that files are to have, and the bytes that these notes may have.
+/// dpkg's notes of owners and modes, and their maximum size.
 const OVERRIDES: &str = "/var/lib/dpkg/statoverride";
 const OVERRIDES_LIMIT: usize = 1 << 20;
 
-/// The owner that `user group mode path` notes of this path; the last line counts. Names but root's would have to be
-/// looked up, and are nobody's here.
+/// The owner in the notes `user group mode path` for this path; the last line counts. Names other than root's are
+/// ignored, because they would have to be looked up.
 fn noted_owner(notes: &[u8], path: &RootfsPath) -> Option<(u32, u32)> {
     let id = |name: &str| if name == "root" { Some(0) } else { name.strip_prefix('#')?.parse().ok() };
     let text = String::from_utf8_lossy(notes);
@@ -29,8 +28,8 @@ fn noted_owner(notes: &[u8], path: &RootfsPath) -> Option<(u32, u32)> {
 }
 
 impl Layout<'_> {
-    /// The owner of a set-ID file of the sysroot. If all of the sysroot belongs to the user who unpacked it,
-    /// dpkg-statoverride(1) knows the owner.
+    /// The owner of a set-ID file of the sysroot. If the user who unpacked the sysroot owns all of it,
+    /// dpkg-statoverride(1) has the owner.
     pub(super) fn owner(&self, path: &RootfsPath, info: &FileInfo) -> (u32, u32) {
         let own = (info.uid, info.gid);
         if info.mode & (SETUID | SETGID) == 0 || info.uid == 0 || info.uid != self.view.owner() {
@@ -40,7 +39,7 @@ impl Layout<'_> {
         noted_owner(&notes.unwrap_or_default(), path).unwrap_or(own)
     }
 
-    /// The capabilities of the file `host`, where it can be executed.
+    /// The capabilities of the file `host`, if it is executable.
     pub(super) fn kept_capability(&mut self, path: &RootfsPath, mode: u32, host: &Path) -> Option<Arc<[u8]>> {
         let kept = if mode & 0o111 != 0 { capability::of_file(host) } else { None };
         if let Some(value) = &kept {
@@ -49,14 +48,14 @@ impl Layout<'_> {
         kept
     }
 
-    /// Everything becomes 0:0, so a set-ID bit survives only where it meant root before.
+    /// The kept mode. All files become 0:0, so a set-ID bit is kept only if it meant root before.
     pub(super) fn kept_mode(&mut self, path: &RootfsPath, mode: u32, uid: u32, gid: u32) -> u32 {
         let mut kept = mode;
         for (bit, owner, word) in [(SETUID, uid, "setuid"), (SETGID, gid, "setgid")] {
             if mode & bit == 0 {
                 continue;
             }
-            // Without execute permission for the group, set-group-ID once meant mandatory locking (inode(7)).
+            // Without execute permission for the group, set-group-ID meant mandatory locking (inode(7)).
             if owner == 0 {
                 self.surprises.keeps(path, word);
             } else {

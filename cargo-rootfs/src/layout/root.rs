@@ -1,6 +1,6 @@
 //! Roots of closures: executables, tools, libraries and plugins, which are run or opened and so bring more files.
 //!
-//! Their closures are computed in [`super::worklist`].
+//! [`super::worklist`] computes their closures.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use crate::proof::Start;
 use crate::resolve::{FoundBy, Loader};
 use crate::rootfs::Origin;
 
-/// One thing that was asked for, or belongs with what was, and gets a closure.
+/// A requested file, or a file that belongs to one, which gets a closure.
 pub(super) struct Root {
-    /// As it was asked for, for messages.
+    /// The requested name, for messages.
     pub(super) name: String,
     pub(super) origin: Origin,
     pub(super) start: Start,
-    /// The path whose closure it is.
+    /// The path of the file.
     pub(super) path: RootfsPath,
-    /// True if libraries of the build may serve it.
+    /// True if libraries of the build may satisfy its needs.
     pub(super) is_project: bool,
-    /// True if it is there to be executed by its name.
+    /// True if users execute it by its name.
     pub(super) is_tool: bool,
-    /// True if it is left out, with a warning, when it cannot work; otherwise that is an error.
+    /// True if it is left out with a warning when it cannot work; otherwise that is an error.
     pub(super) is_optional: bool,
-    /// True if it came with a directory that was taken whole: a script there may be data, and is packed with a warning
-    /// if nothing can run it.
+    /// True if it came with a whole directory: a script may then be data, and is packed with a warning if it has no
+    /// interpreter.
     pub(super) is_stray: bool,
     /// The way in which a library that is opened by name was found.
     pub(super) opened: Option<Opened>,
 }
 
-/// The way in which a library was found by its name alone.
+/// The way in which a library was found by its name only.
 pub(super) struct Opened {
     pub(super) by: FoundBy,
     /// The glibc-hwcaps subdirectory that it is in.
@@ -40,7 +40,7 @@ pub(super) struct Opened {
 }
 
 impl Root {
-    /// A file of the sysroot by its path; all else is as for a plugin that must work.
+    /// A file of the sysroot by its path, with the properties of a mandatory plugin.
     pub(super) fn new(name: impl Into<String>, origin: Origin, path: RootfsPath) -> Self {
         let start = Start::Path(path.clone());
         let name = name.into();
@@ -58,12 +58,12 @@ impl Root {
         Self { is_tool: true, ..Self::new(name, origin, path) }
     }
 
-    /// The same, left out where it cannot work.
+    /// The same, but left out if it cannot work.
     pub(super) fn optional(self) -> Self {
         Self { is_optional: true, ..self }
     }
 
-    /// Its kind, for a message.
+    /// Its kind and name, for a message.
     pub(super) fn what(&self) -> String {
         if self.is_tool { format!("tool `{}`", self.name) } else { format!("`{}`", self.name) }
     }

@@ -1,7 +1,7 @@
 //! Runtime files by the rules of [`crate::runtime`], found in the sysroot in rounds until no new file appears (a
 //! fixpoint).
 //!
-//! Rules are data of their own room; closures of the files are the worklist's.
+//! [`crate::runtime`] defines the rules; the worklist computes closures of the files.
 
 mod brought;
 mod constants;
@@ -42,23 +42,23 @@ use evidence::Evidence;
 pub(super) use evidence::Weigh;
 use firing::Firing;
 
-/// The limit on rounds: files that rules take are matched again, and no chain of rules is as long as this.
+/// The limit on rounds: files that rules take are matched again, and no chain of rules is this long.
 const MAX_ROUNDS: usize = 64;
 
-/// The rules at work on one rootfs.
+/// The rules of one rootfs.
 pub(super) struct Runtime<'t> {
     rules: Rules,
     template: &'t Template,
     machine: Machine,
     triplet: &'static str,
     lib: Vec<String>,
-    /// The rules that have done their work, each with what its stars stood for.
+    /// The rules that have fired, each with the texts of its stars.
     fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
-    /// Tools by their names below /usr, each with the prefix that it really is in.
+    /// Tools by their names below /usr, each with its real prefix.
     prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
-    /// Files that a rule covers: no other evidence is asked for.
+    /// Files that a rule covers: no other evidence is used for them.
     covered: FxHashSet<RootfsPath>,
-    /// Scripts whose modules a rule brings: evidence adds nothing else of their package.
+    /// Scripts whose modules a rule brings: evidence adds no other files of their package.
     modular: FxHashSet<RootfsPath>,
     /// The evidence for files that no rule covers.
     evidence: Option<Evidence>,
@@ -67,7 +67,7 @@ pub(super) struct Runtime<'t> {
     installed: &'t Installed,
     paths: FxHashSet<RootfsPath>,
     names: FxHashSet<Bytes>,
-    /// The functions of which no import was seen yet, and the files that were looked at for them.
+    /// The functions without an import so far, and the files that were searched for them.
     uncalled: Vec<Box<[u8]>>,
     read: FxHashSet<FileId>,
     taken: Taken,
@@ -77,23 +77,23 @@ pub(super) struct Runtime<'t> {
     faults: Vec<Fault>,
 }
 
-/// A rule that is called for, and the file that calls for it.
+/// A rule that fires, and the file for which it fires.
 struct Call {
     triggered: Triggered,
     because: RootfsPath,
-    /// The prefix that the rule's /usr stands for.
+    /// The prefix that replaces the rule's /usr.
     prefix: Option<RootfsPath>,
-    /// True if the rule is about the file itself, and not about a function or a path that it names.
+    /// True if the rule is about the file itself, and not about a function or a path in it.
     covers: bool,
 }
 
 impl Call {
-    /// A call by the name or the path of a file.
+    /// A rule fired by the name or the path of a file.
     fn new(triggered: Triggered, because: &RootfsPath) -> Self {
         Self { triggered, because: because.clone(), prefix: None, covers: true }
     }
 
-    /// A call by something in a file.
+    /// A rule fired by something in a file.
     fn by_part(triggered: Triggered, because: &RootfsPath) -> Self {
         Self { covers: false, ..Self::new(triggered, because) }
     }
@@ -134,7 +134,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Applies the rules to all that the worklist has worked off, and has it work off what that brings.
+    /// Applies the rules to the results of the worklist, and adds their files to the worklist.
     pub(super) fn run(&mut self, worklist: &mut Worklist<'_>, includes: &[RootfsPath]) {
         let mut calls = Vec::new();
         for (typed, path) in worklist.tools().iter().filter(|(typed, _)| typed.starts_with('/')) {
@@ -156,7 +156,7 @@ impl<'t> Runtime<'t> {
             let is_done = roots.is_empty() && self.looked.2 == self.taken.len();
             worklist.bring(roots);
             if is_done {
-                // What rules bring and cover is known by now.
+                // At this point all files that rules bring and cover are known.
                 let (called, roots) = self.weigh(worklist);
                 let is_done = called.is_empty() && roots.is_empty() && self.looked.2 == self.taken.len();
                 calls = called;
@@ -172,14 +172,14 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Looks at what is new.
+    /// Matches new files.
     fn meet(&mut self, worklist: &mut Worklist<'_>, calls: &mut Vec<Call>) {
         let (roots, others, taken) = self.looked;
         for index in roots..worklist.worked.roots.len() {
             let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
             self.meet_closure(worklist.view, closure, calls);
             let realpath = closure.realpath.clone();
-            // A library that is opened is known by its soname, which is a link's name.
+            // An opened library is known by its soname, which is the name of a symlink.
             self.meet_name(path.file_name(), &realpath, calls);
             self.meet_names(worklist.view, path, &realpath, calls);
         }
@@ -187,7 +187,7 @@ impl<'t> Runtime<'t> {
             let path = worklist.worked.others[index].path.clone();
             let realpath = worklist.view.walk(&path).path;
             self.meet_names(worklist.view, &path, &realpath, calls);
-            // What a rule takes may never be run.
+            // A script that a rule takes may never be run.
             if worklist.worked.others[index].is_tool || !worklist.worked.others[index].is_optional {
                 let script = worklist.worked.scripts.iter().find(|script| script.path == path);
                 script.into_iter().for_each(|script| self.meet_script(worklist.view, script, calls));
@@ -203,7 +203,7 @@ impl<'t> Runtime<'t> {
     fn meet_closure(&mut self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
         self.meet_name(closure.realpath.file_name(), &closure.realpath, calls);
         self.meet_imports(view, closure.id, &closure.realpath, calls);
-        // It has the C library in itself, and opens the same files.
+        // The program contains the C library, and opens the same files.
         if closure.loader.is_none() && view.is_static_glibc(closure.id) {
             self.meet_name(b"libc.so.6", &closure.realpath, calls);
         }
@@ -221,7 +221,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Records the functions that a file imports: each once, by the first file that does.
+    /// Matches the functions that a file imports; each function counts once, for the first file.
     fn meet_imports(&mut self, view: &mut Sysroot, file: FileId, path: &RootfsPath, calls: &mut Vec<Call>) {
         if self.uncalled.is_empty() || !self.read.insert(file) {
             return;
@@ -237,7 +237,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// A file by all the names that lead to it.
+    /// Matches a file by all its names.
     fn meet_names(&mut self, view: &mut Sysroot, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
         self.meet_path(path, realpath, calls);
         for (link, _) in view.walk(path).links {
@@ -247,7 +247,7 @@ impl<'t> Runtime<'t> {
         self.meet_prefixed(view, path, realpath, calls);
     }
 
-    /// A path, and the same as it would be in a merged /usr.
+    /// Matches a path, and the same path in a merged /usr.
     fn meet_path(&mut self, path: &RootfsPath, realpath: &RootfsPath, calls: &mut Vec<Call>) {
         if !self.paths.contains(path) && is_mergeable(path) {
             self.meet_path(&RootfsPath::root().join(b"usr").join(path.as_bytes()), realpath, calls);
@@ -259,7 +259,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// A script that was asked for, or that is a tool, by the names of what runs it.
+    /// Matches a requested script, or one that is a tool, by the names of its interpreters.
     fn meet_script(&self, view: &mut Sysroot, script: &Script, calls: &mut Vec<Call>) {
         let program = script.program.as_ref().unwrap_or(&script.interpreter);
         let mut triggered = Vec::new();
@@ -278,13 +278,13 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Does what a rule says, once for each thing that its stars stood for; gives what gets a closure.
+    /// Applies a rule once for each set of texts that its stars matched; returns the files that get a closure.
     fn fire(&mut self, worklist: &mut Worklist<'_>, call: &Call) -> Vec<Root> {
         let Some(rule) = self.rules.get(call.triggered.rule) else { return Vec::new() };
         let folder = call.because.parent().filter(|_| rule.uses(&["{dir}"]));
         let uses_captures = rule.uses(&["{1}", "{2}", "{3}", "{4}", "{5}", "{6}", "{7}", "{8}", "{9}"]);
         let captures = if uses_captures { call.triggered.captures.clone() } else { Captures::new() };
-        // Modules are those of the package of the file, and what a script becomes is its own.
+        // Modules depend on the file's package, and the programs in `exec` on the script.
         let is_of_file = !rule.modules.is_empty() || !rule.called.is_empty() || rule.uses(&["{exec}"]);
         let of = if is_of_file { Some(call.because.clone()) } else { folder.clone() };
         let of = call.prefix.clone().or(of);
@@ -336,7 +336,7 @@ impl<'t> Runtime<'t> {
         roots
     }
 
-    /// Returns whether the conditions of a rule besides `when` hold.
+    /// Returns whether the conditions of a rule other than `when` are met.
     fn holds(&self, rule: &Rule, worklist: &Worklist<'_>) -> bool {
         let bindings = Bindings { triplet: self.triplet, lib: &self.lib, ..Bindings::default() };
         let unless = rule.unless.iter().flat_map(|text| bind(text, &bindings));
@@ -358,24 +358,24 @@ impl<'t> Runtime<'t> {
         self.taken.paths()
     }
 
-    /// What is to be said before anything is laid out.
+    /// Adds the faults and warnings.
     pub(super) fn say(&mut self, faults: &mut Vec<Fault>, warnings: &mut Vec<Warning>) {
         faults.append(&mut self.faults);
         warnings.extend(self.taken.warnings());
     }
 
-    /// Files that came along without a rule, in a line.
+    /// A line about files that were added without a rule.
     pub(super) fn brought(&self) -> Option<String> {
         self.evidence.as_ref()?.line()
     }
 
-    /// Files that rules exclude of what they take, in a line.
+    /// A line about files that rules exclude from directories.
     pub(super) fn left_out(&self, view: &Sysroot, rootfs: &Rootfs) -> Option<String> {
         let lacking = self.taken.excluded.iter().filter(|path| rootfs.get(path).is_none());
         left_out::line(view.root(), lacking)
     }
 
-    /// Files that the constants and packages of what is packed lead to, and that `rootfs` has not.
+    /// Suggests files that the constants and packages of packed files name, and that `rootfs` lacks.
     pub(super) fn offers(&mut self, view: &mut Sysroot, rootfs: &Rootfs) -> Vec<Warning> {
         let Some(evidence) = &mut self.evidence else { return Vec::new() };
         evidence.offers.retain(|path| {
@@ -385,7 +385,7 @@ impl<'t> Runtime<'t> {
         evidence.warnings(view.root())
     }
 
-    /// Puts what was taken and made, where nothing else stands.
+    /// Puts the taken and made files into the rootfs, unless their paths are taken.
     pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
         self.taken.lay_out(layout)?;
         for (path, body, mode, origin) in &self.made {
@@ -411,14 +411,14 @@ impl<'t> Runtime<'t> {
         Ok(())
     }
 
-    /// The suggestions of the rules, available or not, and the packages that have the files they name.
+    /// The suggestions of the rules, available or not, and the packages with the files that they name.
     pub(super) fn advice(self) -> (BTreeSet<Suggestion>, BTreeSet<String>) {
         (self.suggestions, self.packages)
     }
 }
 
 impl Rule {
-    /// Returns whether it contains any of these variables: otherwise its meaning does not depend on them.
+    /// Returns whether the rule contains any of these variables, so that its meaning depends on them.
     fn uses(&self, variables: &[&str]) -> bool {
         let lists = [&self.take, &self.modules, &self.exclude, &self.tools, &self.libraries].into_iter().flatten();
         let words = self.words_of.iter();
@@ -429,14 +429,14 @@ impl Rule {
     }
 }
 
-/// Returns whether a path is in a directory that a merged /usr replaces with a link into /usr (file-hierarchy(7)).
+/// Returns whether a path is in a directory that a merged /usr replaces by a symlink into /usr (file-hierarchy(7)).
 fn is_mergeable(path: &RootfsPath) -> bool {
     let mut components = path.components();
     let top = components.next().unwrap_or_default();
     components.next().is_some() && (matches!(top, b"bin" | b"sbin") || top.starts_with(b"lib"))
 }
 
-/// The directories that hold libraries, each once.
+/// The directories of libraries, without duplicates.
 fn library_folders(view: &mut Sysroot, triplet: &str) -> Vec<String> {
     let mut real = Vec::new();
     let mut folders = Vec::new();
@@ -453,7 +453,7 @@ fn library_folders(view: &mut Sysroot, triplet: &str) -> Vec<String> {
     folders
 }
 
-/// The paths by which a template's entry may be found.
+/// The paths at which a template's entry may be found.
 fn template_paths(entry: &crate::template::TemplateEntry) -> Vec<&RootfsPath> {
     match &entry.kind {
         TemplateKind::File(_) => vec![&entry.path],

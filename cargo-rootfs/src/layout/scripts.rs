@@ -1,6 +1,6 @@
-//! Scripts: what runs one is found in the sysroot, and what its commands are is offered.
+//! Scripts: finds their interpreters in the sysroot, and suggests the commands that they call.
 //!
-//! The first line is parsed by [`crate::script`]; the closure of the interpreter is the worklist's.
+//! [`crate::script`] parses the first line; the worklist computes the closure of the interpreter.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,30 +19,30 @@ use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 
-/// A script, and what runs it.
+/// A script and its interpreter.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// As it was asked for.
+    /// The requested name.
     pub name: String,
-    /// The path it was asked for by.
+    /// The requested path.
     pub path: RootfsPath,
-    /// The same without links.
+    /// The path without symlinks.
     pub realpath: RootfsPath,
     /// The interpreter that its first line names.
     pub interpreter: RootfsPath,
-    /// The program that env(1) runs, if that is the interpreter.
+    /// The program that env(1) runs, if env is the interpreter.
     pub program: Option<RootfsPath>,
-    /// The commands of the sysroot that it seems to call; empty where no shell runs it.
+    /// The commands of the sysroot that it seems to call; empty if no shell runs it.
     pub calls: Vec<Arc<str>>,
-    /// The files that it reads as parts of itself.
+    /// The files that it sources.
     pub sources: Vec<RootfsPath>,
-    /// Those that it becomes, by `exec`.
+    /// The commands that replace it by `exec`.
     pub execs: Vec<Arc<str>>,
     /// The files themselves: the script, its interpreter, the program.
     files: Vec<FileId>,
 }
 
-/// Finds the interpreter of the file at `root`, which is no ELF file; fails if nothing can run it.
+/// Finds the interpreter of the file at `root`, which is no ELF file; fails if no program can run it.
 pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Result<(Script, Vec<Root>), Fault> {
     let Find::File { file, realpath } = view.find(&root.path) else {
         return Err(Error::failed(format!("{} cannot be packed", root.what())).into());
@@ -60,7 +60,7 @@ pub(super) fn follow(view: &mut Sysroot, root: &Root, machine: Machine) -> Resul
     Ok((script, roots))
 }
 
-/// The most files that one script is made of.
+/// The maximum number of sourced files of one script.
 const MOST_PARTS: usize = 32;
 
 /// Directories of installed files: configuration and state that a script reads belong to the machine.
@@ -73,10 +73,10 @@ struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// Reads a script, and those that run it, of which there may be a few in a row.
+    /// Reads a script, and the scripts that are its interpreters, up to a fixed depth.
     fn read(&mut self, file: FileId, realpath: RootfsPath, depth: usize) -> Result<Script, Fault> {
         let head = self.view.head(file, script::HEAD as u64);
-        // Its path on the host where that is another one.
+        // A file outside of the sysroot is named by its path on the host.
         let source = match self.view.is_outside(&realpath) {
             true => self.view.info(file).host.path.display().to_string(),
             false => realpath.to_string(),
@@ -160,7 +160,7 @@ impl Reading<'_> {
         Fault::short(error, Shortage::Tool(tool.to_owned()))
     }
 
-    /// The file at `path`, which is to run something.
+    /// The file at `path`, which is to be the interpreter.
     fn program(&mut self, path: &RootfsPath, say: &dyn Fn(String) -> Error, depth: usize) -> Result<FileId, Fault> {
         let walk = self.view.walk(path);
         let file = match walk.end {
@@ -185,7 +185,7 @@ impl Reading<'_> {
             Err(_) if depth == script::MAX_SCRIPTS => {
                 Err(say(format!("`{path}` is a script again, the sixth in a row; Linux runs five")).into())
             }
-            // A script runs it, which must be run by something itself.
+            // The interpreter is itself a script, and needs an interpreter.
             Err(_) => self.read(file, walk.path, depth + 1).map(|_| file),
         }
     }
@@ -195,8 +195,8 @@ impl Reading<'_> {
         names.into_iter().filter(|name| tools::find(self.view, name).is_some()).map(Arc::from).collect()
     }
 
-    /// The files that a shell script reads as parts of itself: `sourced` by absolute paths, and `ends` of paths that are
-    /// sought beside the script. What these call, and programs among them, is added to `all`.
+    /// The files that a shell script sources: `sourced` by absolute paths, and `ends` of paths relative to the script.
+    /// Their commands, and the programs among them, are added to `all`.
     fn parts(
         &mut self,
         script: &RootfsPath,
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 }
 
-/// The scripts' interpreters, which the proof must find again in the rootfs.
+/// The claims for the scripts' interpreters, which the proof must find in the rootfs.
 pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) -> Vec<Claim> {
     let claim = |script: &Script| Claim {
         names: vec![script.path.clone()],
@@ -247,7 +247,7 @@ pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) 
     scripts.iter().map(claim).collect()
 }
 
-/// Puts the files that scripts are made of.
+/// Puts the files that scripts source.
 pub(super) fn lay_out(layout: &mut Layout<'_>, scripts: &[Script]) -> Result<(), Error> {
     for script in scripts {
         let origin = Origin::NeededBy(script.realpath.clone());

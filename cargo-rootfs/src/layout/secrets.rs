@@ -1,20 +1,19 @@
-//! Secrets of a sysroot: files that are taken by their own names alone, never with the directory or the package that they
-//! are in.
+//! Secrets of a sysroot: files that are taken only by their own names, and never with their directory or package.
 //!
-//! It decides by path, owner and mode, and for keys by their bytes, as [`Policy`] has it. A file that ELF files need, or
-//! that was asked for by its path, is not asked about.
+//! [`Policy`] judges by path, owner and mode, and keys by their bytes. Files that ELF files need, or that were
+//! requested by path, are not judged.
 
 use crate::path::RootfsPath;
 pub(crate) use crate::policy::Secret;
 use crate::policy::{LONGEST_KEY, Policy};
 use crate::sysroot::{End, Sysroot};
 
-/// The reason why the file or directory at `path` of the sysroot, or what it leads to, is not taken along.
+/// The reason why the file or directory at `path` of the sysroot, or its target, is not packed.
 pub(crate) fn of(view: &mut Sysroot, policy: &Policy, path: &RootfsPath) -> Option<Secret> {
     judged(view, policy, path, &[])
 }
 
-/// The same of what belongs to tools below the prefixes `named`: those that were named by their paths.
+/// The same for files of tools below the prefixes `named`, which are those of tools named by path.
 pub(super) fn judged(view: &mut Sysroot, policy: &Policy, path: &RootfsPath, named: &[RootfsPath]) -> Option<Secret> {
     let secrets = policy.secrets();
     if named.iter().any(|prefix| path.is_within(prefix)) {
@@ -28,7 +27,7 @@ pub(super) fn judged(view: &mut Sysroot, policy: &Policy, path: &RootfsPath, nam
         return Some(secret);
     }
     let End::File(file) = walk.end else { return None };
-    // The project's own files are not the sysroot's.
+    // The project's files do not belong to the sysroot.
     if view.is_outside(&walk.path) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The first stage: what was asked for by name, found in the sysroot and in the project.
+//! The first stage: finds the files that were requested by name, in the sysroot and in the project.
 
 use super::includes::{self, Item};
 use super::project::Project;
@@ -10,7 +10,7 @@ use crate::resolve::{Resolver, TargetLibraries};
 use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 
-/// Everything that was asked for by name, and the rules by which closures start there.
+/// All files requested by name, and the resolvers of their closures.
 pub(super) struct Seeds {
     pub(super) project: Project,
     pub(super) includes: Vec<Item>,
@@ -22,7 +22,7 @@ pub(super) struct Seeds {
     pub(super) resolvers: Resolvers,
 }
 
-/// Search paths differ between the project's files and those of the sysroot.
+/// One resolver for the project's files and one for the sysroot's, because their search paths differ.
 pub(super) struct Resolvers {
     pub(super) project: Resolver,
     pub(super) tools: Resolver,
@@ -35,7 +35,7 @@ impl Resolvers {
 }
 
 impl Seeds {
-    /// Looks each of them up, once. The project's files are shown in `view` at their places in the image.
+    /// Looks up each of them once. The project's files are added to `view` at their places in the image.
     pub(super) fn find(
         view: &mut Sysroot,
         brief: Brief<'_>,
@@ -44,7 +44,7 @@ impl Seeds {
     ) -> Result<Self> {
         let Brief { target, content, policy, .. } = brief;
         let Notices { warnings, faults } = notices;
-        // What `--with` names is the sysroot's, whatever the project's executables are called.
+        // A name of `--with` means the sysroot's tool, whatever the names of the project's executables.
         let mut tool_roots = Vec::new();
         let tools = tools::roots(view, &content.tools, target, &mut tool_roots, faults);
         let mut project = Project::plant(view, content, artifacts, &tool_roots, warnings)?;
@@ -52,7 +52,7 @@ impl Seeds {
         let mut roots = Vec::new();
         project.roots(&mut roots);
         roots.extend(tool_roots);
-        // Tools first: an include in the place of one is a mistake, not the tool.
+        // Tools first: an include in the place of a tool is an error, and not the tool.
         includes::plant(view, &includes, &roots, faults)?;
         includes::roots(view, &includes, target.machine(), &mut roots, warnings);
 

@@ -1,6 +1,6 @@
-//! The requests of a template: entries of its own, and files that it takes of the sysroot.
+//! The requests of a template: its own entries, and files from the sysroot.
 //!
-//! [`crate::template`] has read and checked it.
+//! [`crate::template`] has parsed and checked it.
 
 use super::place::{IfThere, Layout};
 use crate::error::Warning;

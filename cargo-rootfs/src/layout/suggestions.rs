@@ -1,6 +1,6 @@
-//! Tools that may be wanted and that nobody asked for: rules name them, and scripts seem to call them.
+//! Available tools that may be useful but were not requested: rules name them, and scripts seem to call them.
 //!
-//! They are told, never packed for that.
+//! They are only suggested, never packed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::path::RootfsPath;
 use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
 
-/// A tool that is there, that may be wanted, and that nobody asked for.
+/// An available tool that may be useful but was not requested.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Suggestion {
     /// Its name, for `--with`.
     pub tool: String,
     /// The file that may run it.
     pub by: RootfsPath,
-    /// The rule that says so; `None` where it stands in a script.
+    /// The rule that names it; `None` if a script calls it.
     pub rule: Option<Arc<str>>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn find(
     all
 }
 
-/// One warning for all suggestions. `None` where there is none.
+/// One warning for all suggestions. `None` without suggestions.
 pub fn suggestion_warning<'s>(suggestions: impl IntoIterator<Item = &'s Suggestion>) -> Option<Warning> {
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for Suggestion { tool, by, .. } in suggestions {

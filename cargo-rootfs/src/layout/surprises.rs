@@ -1,7 +1,7 @@
-//! Reports that users should not first learn from the image: files with more rights than their caller, and files held
-//! back.
+//! Reports facts that users should know before they use the image: files that run with more rights than their caller,
+//! and files that were not packed.
 //!
-//! One line a kind, whatever the number of files; what is done with them was decided before.
+//! There is one line for each kind. The decisions were made elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,49 +10,49 @@ use crate::error::Warning;
 use crate::path::RootfsPath;
 use crate::wording::and_more;
 
-/// The number of names of held-back files in a warning before the rest are counted. All others are named.
+/// The number of named unpacked files in a warning; the others are counted. Files of the other kinds are all named.
 const NAMED: usize = 6;
 
-/// The reports, gathered while files are put into their places.
+/// The reports, collected while files are put into their places.
 #[derive(Default)]
 pub(super) struct Surprises {
-    /// Files that keep a set-ID bit, with its word.
+    /// Files that keep a set-ID bit, with the bit's name.
     kept: Vec<(RootfsPath, &'static str)>,
-    /// Files that lose one, with its word and whose rights it gave.
+    /// Files that lose one, with the bit's name and the owner whose rights it gave.
     lost: Vec<(RootfsPath, &'static str, u32)>,
     capabilities: Vec<(RootfsPath, String)>,
     held_back: BTreeMap<RootfsPath, Secret>,
-    /// Files that the sysroot does not let this user read.
+    /// Files of the sysroot that this user may not read.
     unreadable: BTreeSet<RootfsPath>,
 }
 
 impl Surprises {
-    /// A file runs as root, whoever starts it.
+    /// Reports a file that runs as root for every caller.
     pub(super) fn keeps(&mut self, path: &RootfsPath, word: &'static str) {
         self.kept.push((path.clone(), word));
     }
 
-    /// A file ran as `owner`, and no longer does.
+    /// Reports a file that ran as `owner` and no longer does.
     pub(super) fn loses(&mut self, path: &RootfsPath, word: &'static str, owner: u32) {
         self.lost.push((path.clone(), word, owner));
     }
 
-    /// A file has these capabilities, whoever starts it.
+    /// Reports a file that has these capabilities for every caller.
     pub(super) fn has_capabilities(&mut self, path: &RootfsPath, names: String) {
         self.capabilities.push((path.clone(), names));
     }
 
-    /// A file of a directory or a package that was taken stays where it is.
+    /// Reports an unpacked file of a taken directory or package.
     pub(super) fn held_back(&mut self, path: RootfsPath, secret: Secret) {
         self.held_back.insert(path, secret);
     }
 
-    /// The same where who runs this may not read it.
+    /// Reports a file that the current user may not read.
     pub(super) fn unreadable(&mut self, path: RootfsPath) {
         self.unreadable.insert(path);
     }
 
-    /// All of it, each kind once.
+    /// All warnings, one for each kind.
     pub(super) fn warnings(self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         match &self.kept[..] {

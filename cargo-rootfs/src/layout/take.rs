@@ -1,7 +1,7 @@
-//! Files and directories of the sysroot that a rule or a package takes: what of them is data, what gets a closure, and
-//! what stays out.
+//! Files and directories of the sysroot that a rule or a package takes: decides which of them are data, which get a
+//! closure, and which are left out.
 //!
-//! Places in the rootfs are chosen by [`super::place`].
+//! [`super::place`] chooses their places in the rootfs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Machine;
 use crate::wording::and_more;
 
-/// The data that was taken, in the order in which it was met.
+/// The taken data, in the order of taking.
 pub(super) struct Taken {
     pub(super) policy: Arc<Policy>,
     items: Vec<(RootfsPath, Origin)>,
     /// The items of a path: one for each rule or package.
     known: FxHashMap<RootfsPath, Vec<usize>>,
-    /// The files left out, by the taker and the reason.
+    /// The files left out, by taker and reason.
     left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
     held_back: BTreeMap<RootfsPath, Secret>,
-    /// Prefixes of tools that were named by their paths.
+    /// Prefixes of tools that were named by path.
     pub(super) named: Vec<RootfsPath>,
-    /// Files and directories that a rule excludes of what it takes.
+    /// Files and directories that a rule excludes.
     pub(super) excluded: BTreeSet<RootfsPath>,
     /// The files that the current user may not read.
     unreadable: BTreeSet<RootfsPath>,
@@ -102,7 +102,7 @@ impl Taken {
     }
 }
 
-/// One rule or package taking.
+/// The taking of files for one rule or package.
 pub(super) struct Taking<'t> {
     pub(super) view: &'t mut Sysroot,
     pub(super) taken: &'t mut Taken,
@@ -114,7 +114,7 @@ pub(super) struct Taking<'t> {
 }
 
 impl Taking<'_> {
-    /// A file, or a directory with all that is below it.
+    /// Takes a file, or a directory with everything below it.
     pub(super) fn path(&mut self, path: &RootfsPath) {
         let walk = self.view.walk(path);
         if self.is_excluded(path) || self.is_excluded(&walk.path) || self.is_secret(path) {
@@ -131,7 +131,7 @@ impl Taking<'_> {
         }
     }
 
-    /// A file, or a directory without what is in it.
+    /// Takes a file, or a directory without its contents.
     pub(super) fn one(&mut self, path: &RootfsPath) {
         match self.view.walk(path).end {
             End::Dir(_) => self.taken.add(path, self.origin),
@@ -140,10 +140,10 @@ impl Taking<'_> {
         }
     }
 
-    /// The files that a package of this name lists and the sysroot has, without documentation; returns their real
+    /// Takes the files that a package of this name lists and the sysroot has, without documentation; returns their real
     /// paths.
     pub(super) fn package(&mut self, name: &str, files: &[RootfsPath]) -> Vec<RootfsPath> {
-        // A directory that something is in comes with that; others are there to be written to.
+        // A directory with listed contents comes with them; only empty ones must be taken themselves.
         let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();
         let mut excluded = FxHashMap::default();
         let mut real = Vec::new();
@@ -166,7 +166,7 @@ impl Taking<'_> {
         real
     }
 
-    /// Returns whether it is excluded, or a directory above it is; each directory is asked once.
+    /// Returns whether it or a parent directory is excluded; each directory is checked once.
     fn is_below_excluded(&self, path: &RootfsPath, known: &mut FxHashMap<RootfsPath, bool>) -> bool {
         if self.exclude.is_empty() {
             return false;
@@ -204,7 +204,7 @@ impl Taking<'_> {
                         self.taken.add(&child, self.origin);
                         left.push(child);
                     }
-                    // A link to a directory of the same tree, which is met as itself.
+                    // A link to a directory of the same tree: the directory itself is taken too.
                     End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
                     End::File(file) => self.file(&child, file),
                     _ => {}
@@ -216,7 +216,7 @@ impl Taking<'_> {
     fn file(&mut self, path: &RootfsPath, file: FileId) {
         let info = self.view.info(file);
         let (mode, host) = (info.mode, info.host.path.clone());
-        // Nearly all is for everybody; of the rest it must be asked.
+        // Nearly all files are readable for everyone; for the others the kernel is queried.
         if mode & 0o004 == 0 && rustix::fs::access(&host, rustix::fs::Access::READ_OK).is_err() {
             self.taken.unreadable.insert(path.clone());
             return;
@@ -229,7 +229,7 @@ impl Taking<'_> {
         let head = self.view.head(file, 4);
         if head.starts_with(b"\x7fELF") {
             match self.view.object(file) {
-                // What is for no processor is data in an ELF file, as Guile's compiled modules are.
+                // An ELF file for no processor is data, such as Guile's compiled modules.
                 Ok(object) if !matches!(object.e_type, ET_DYN | ET_EXEC) || object.machine.e_machine == EM_NONE => {}
                 Ok(object) if object.machine != self.machine => {
                     return self.leave_out(path, "it is for another architecture");
@@ -257,8 +257,8 @@ impl Taking<'_> {
         self.taken.left_out.entry((by, why)).or_default().push(path.clone());
     }
 
-    /// No rule takes what is a secret or the machine's own, not even by its name, and no package: they are not the
-    /// user's word.
+    /// Returns whether a file is a secret or belongs to one machine. Neither a rule nor a package may take it, even by
+    /// name: they do not speak for the user.
     fn is_secret(&mut self, path: &RootfsPath) -> bool {
         let secret = secrets::judged(self.view, &self.taken.policy, path, &self.taken.named);
         if let Some(secret) = secret {
@@ -272,14 +272,15 @@ impl Taking<'_> {
     }
 }
 
-/// Returns whether a file that is not executable may be loaded all the same. Most files that rules take are none, and
-/// not worth opening.
+/// Returns whether a file without execute permission may be loaded. Most files that rules take may not, and are not
+/// worth opening.
 fn is_plugin(name: &[u8]) -> bool {
     const ENDINGS: [&[u8]; 5] = [b".so", b".node", b".cmxs", b".oct", b".dll"];
     ENDINGS.iter().any(|ending| name.ends_with(ending)) || memchr::memmem::find(name, b".so.").is_some()
 }
 
-/// Returns whether a script of this name is one that others load, whatever its mode: modules of Python and the like.
+/// Returns whether other scripts load a script of this name, independent of its mode: modules of Python and similar
+/// ones.
 fn is_source(name: &[u8]) -> bool {
     const ENDINGS: [&[u8]; 6] = [b".py", b".pm", b".pl", b".rb", b".tcl", b".js"];
     ENDINGS.iter().any(|ending| name.ends_with(ending))

@@ -12,7 +12,7 @@ use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
 use crate::wording::nearest;
 
-/// Looks every tool up; what is wrong goes to `faults`. Gives the path of each in the image.
+/// Looks up every tool; errors are added to `faults`. Returns the path of each in the image.
 pub(super) fn roots(
     view: &mut Sysroot,
     tools: &[String],
@@ -35,7 +35,7 @@ pub(super) fn roots(
     found
 }
 
-/// Returns an error for a name that no tool can have, wherever it is looked up.
+/// Fails for a name that no tool can have.
 pub(crate) fn check_name(tool: &str) -> Result<(), Error> {
     if tool.is_empty() {
         return Err(Error::usage("--with was given an empty name"));
@@ -83,7 +83,7 @@ pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
     places(tool).find(|path| is_executable(view, path))
 }
 
-/// Looks a command up: by its name in PATH, or by its absolute path.
+/// Looks up a command by its name in PATH, or by its absolute path.
 pub(super) fn find(view: &mut Sysroot, command: &str) -> Option<RootfsPath> {
     match RootfsPath::from_bytes(command.as_bytes()) {
         Some(path) => is_executable(view, &path).then_some(path),
@@ -91,13 +91,13 @@ pub(super) fn find(view: &mut Sysroot, command: &str) -> Option<RootfsPath> {
     }
 }
 
-/// Whether a path leads to a file that may be executed.
+/// Returns whether a path leads to an executable file.
 pub(super) fn is_executable(view: &mut Sysroot, path: &RootfsPath) -> bool {
     let End::File(file) = view.walk(path).end else { return false };
     view.info(file).mode & 0o111 != 0
 }
 
-/// The error for a name that exists and is no executable file.
+/// The error for a name that exists but is no executable file.
 fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     let (path, why) = places(tool).find_map(|path| {
         let why = match view.walk(&path).end {
@@ -113,7 +113,7 @@ fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
     Some(Error::failed(format!("tool `{tool}` cannot be packed")).detail(format!("{path}: {why}")))
 }
 
-/// The error for an unknown tool, with the package that has it where dpkg knows, or else the tool that was meant.
+/// The error for an unknown tool, with the package that contains it, if dpkg knows one, or else the most similar tool.
 fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     let name = tool.rsplit('/').next().unwrap_or(tool);
     let root = view.root().display().to_string();
@@ -143,10 +143,10 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     Fault::short(error, Shortage::Tool(tool.to_owned()))
 }
 
-/// The text on a link that leads nowhere.
+/// The text about a dangling symlink.
 fn dangling(view: &mut Sysroot, path: &RootfsPath) -> Option<String> {
     let walk = view.walk(path);
-    // Not of those that merge /usr.
+    // The symlinks of a merged /usr do not count.
     let is_link = walk.links.iter().any(|(link, _)| link.file_name() == path.file_name());
     let leads_nowhere = is_link && matches!(walk.end, End::Absent | End::NotDir);
     leads_nowhere.then(|| format!("{path} is a link that leads to {}, which is not there", walk.path))

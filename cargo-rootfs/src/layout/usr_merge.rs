@@ -1,4 +1,4 @@
-//! Symlinks by which a path works with /usr merged and without: `/bin/x` beside `/usr/bin/x`.
+//! Symlinks with which a path works with /usr merged and unmerged: `/bin/x` and `/usr/bin/x`.
 
 use super::place::Layout;
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::rootfs::{Entry, Kind, Origin};
 use crate::sysroot::End;
 
 impl Layout<'_> {
-    /// The links of a merged /usr, wherever the directory that they lead to is in the rootfs.
+    /// Adds the symlinks of a merged /usr whose target directories are in the rootfs.
     pub(super) fn top_links(&mut self) {
         for name in [&b"bin"[..], b"sbin", b"lib", b"lib32", b"lib64", b"libx32", b"usr/sbin"] {
             let path = RootfsPath::root().join(name);
@@ -15,13 +15,13 @@ impl Layout<'_> {
             let leads = walk.links.last().is_some_and(|(link, _)| *link == path || link.is_within(&path));
             let is_used = matches!(self.rootfs.get(&walk.path), Some(Entry { kind: Kind::Dir, .. }));
             if leads && is_used && self.rootfs.get(&path).is_none() {
-                // It cannot stand in anything's way: nothing is at the path.
+                // No conflict is possible: nothing is at the path.
                 let _ = self.links(&walk.links, &walk.path);
             }
         }
     }
 
-    /// In an unmerged sysroot, adds a symlink by which each tool answers to both `/bin/x` and `/usr/bin/x`.
+    /// In an unmerged sysroot, adds a symlink with which each tool has both names, `/bin/x` and `/usr/bin/x`.
     pub(super) fn second_names(&mut self, tools: &[RootfsPath]) -> Result<()> {
         for tool in tools {
             let Some(second) = second_name(tool) else { continue };

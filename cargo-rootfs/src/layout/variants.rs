@@ -1,7 +1,7 @@
-//! `--hwcaps all`: what the same programs map on better hardware, where a library has variants in glibc-hwcaps
+//! `--hwcaps all`: the objects that the same programs map on better hardware, if a library has variants in glibc-hwcaps
 //! subdirectories.
 //!
-//! The baseline is there whatever is asked for; variants are all there or none, so that no hardware finds half of them.
+//! The baseline is always packed. Variants are packed all or not at all, so that no hardware finds only some of them.
 
 use super::closures::needs;
 use super::place::{IfThere, Layout};
@@ -15,7 +15,7 @@ use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
-/// The choice of variants to pack.
+/// The choice of packed variants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Variants {
     /// None of them.
@@ -26,7 +26,7 @@ pub enum Variants {
 }
 
 impl Variants {
-    /// The word of the command line.
+    /// The value of the command line option.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -49,7 +49,7 @@ pub(super) struct Variant {
     pub(super) closure: Closure,
 }
 
-/// The roots on every hardware for which their loaders have subdirectories; none where nothing changes by it.
+/// The roots on all hardware for which their loaders have subdirectories; empty if the results do not differ.
 pub(super) fn find(
     view: &mut Sysroot,
     resolvers: &mut Resolvers,
@@ -82,7 +82,7 @@ pub(super) fn find(
     if differs { variants } else { Vec::new() }
 }
 
-/// Lays out what the variants add, and says what must be found again in the result.
+/// Lays out the additions of the variants, and returns the claims for the proof.
 pub(super) fn lay_out(
     layout: &mut Layout<'_>,
     roots: &[Root],

@@ -1,5 +1,5 @@
-//! The roots and all that they bring, worked off until nothing new comes: a root has a closure, and both may
-//! bring further roots, which have closures of their own.
+//! Worklist of roots: computes closures until no new file appears. A root has a closure, and both may bring further
+//! roots with closures of their own.
 //!
 //! The choice of roots, and the places of files, are elsewhere.
 
@@ -20,16 +20,16 @@ use crate::wording::and_more;
 /// The result for all roots.
 #[derive(Default)]
 pub(super) struct Worked {
-    /// ELF files, in the order in which they were met.
+    /// ELF files, in the order of processing.
     pub(super) roots: Vec<Root>,
     /// The closure of each.
     pub(super) closures: Vec<Closure>,
-    /// The roots without a closure of their own: scripts, and other names of roots that have one.
+    /// The roots without a closure of their own: scripts, and further names of roots that have one.
     pub(super) others: Vec<Root>,
     /// The scripts among these.
     pub(super) scripts: Vec<Script>,
     pub(super) faults: Vec<Fault>,
-    /// Things that would let idle scripts run.
+    /// Things with which scripts that cannot run now could run.
     pub(super) wishes: BTreeSet<Shortage>,
     left: BTreeMap<(Left, String, String), Vec<RootfsPath>>,
 }
@@ -42,7 +42,7 @@ pub(super) struct Worklist<'a> {
     /// The result so far.
     pub(super) worked: Worked,
     seen: BTreeSet<RootfsPath>,
-    /// The names of all files that are to be worked off, and were.
+    /// The names of all files in the worklist.
     names: BTreeSet<Box<[u8]>>,
 }
 
@@ -51,20 +51,20 @@ impl<'a> Worklist<'a> {
         Self { view, resolvers, target, worked: Worked::default(), seen: BTreeSet::new(), names: BTreeSet::new() }
     }
 
-    /// Works off what was asked for by name, in order, and whatever that brings behind it. It stays a root under each
-    /// name.
+    /// Processes roots that were requested by name, in order, and then everything that they bring. A file is a root
+    /// under each of its requested names.
     pub(super) fn ask(&mut self, first: Vec<Root>) {
         let asked = first.len();
         self.work(first, asked);
     }
 
-    /// The same for what belongs with it, of which one name is enough. Each file that was brought is met once, so it
-    /// ends with the sysroot's last file at the latest.
+    /// Processes files that belong to a root; one name of each is enough. Each file is processed once, so the work ends
+    /// at the latest with the last file of the sysroot.
     pub(super) fn bring(&mut self, more: Vec<Root>) {
         self.work(more, 0);
     }
 
-    /// The tools that were asked for, as typed, each with its path.
+    /// The requested tools as typed, each with its path.
     pub(super) fn tools(&self) -> Vec<(String, RootfsPath)> {
         let all = self.worked.roots.iter().chain(&self.worked.others);
         let asked = all.filter(|root| matches!(root.origin, Origin::Tool(_)));
@@ -119,7 +119,7 @@ impl<'a> Worklist<'a> {
                         self.worked.others.push(root);
                         more
                     }
-                    // Whoever takes it may only read it.
+                    // The file that takes it may only read it.
                     Err(fault) if (root.is_optional || root.is_stray) && !root.is_tool => {
                         self.worked.leave(&root, &fault.error, Left::Idle);
                         self.worked.wishes.extend(fault.shortage.filter(|_| root.is_stray));
@@ -145,7 +145,7 @@ impl Worklist<'_> {
     fn script(&mut self, root: &Root) -> Result<(Script, Vec<Root>), Fault> {
         let (script, more) = scripts::follow(self.view, root, self.target.machine())?;
         for brought in more.iter().filter(|brought| brought.is_optional) {
-            // Left out later, it would leave the script behind.
+            // Leaving the interpreter out later would leave the script behind.
             if let Ok(closure) = self.resolvers.of(brought).closure(self.view, &brought.path) {
                 if let Some(missing) = closure.missing.first() {
                     let name = String::from_utf8_lossy(&missing.needed);
@@ -157,16 +157,16 @@ impl Worklist<'_> {
     }
 }
 
-/// The reason for which an optional root was left out.
+/// The reason why an optional root was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Left {
     Out,
-    /// It is there, and cannot be run.
+    /// It is packed but cannot be run.
     Idle,
 }
 
 impl Worked {
-    /// A root that cannot work: the reason why nothing is written, or only why it is left out.
+    /// Records a root that cannot work: as an error, or as a root that is left out.
     fn refuse(&mut self, root: &Root, fault: impl Into<Fault>) {
         let fault = fault.into();
         if root.is_optional { self.leave(root, &fault.error, Left::Out) } else { self.faults.push(fault) }
@@ -178,7 +178,7 @@ impl Worked {
         self.left.entry((left, by, why)).or_default().push(root.path.clone());
     }
 
-    /// The warnings on optional roots that were left out, one for each reason.
+    /// The warnings about optional roots that were left out, one for each reason.
     pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
         self.left.iter().map(|((left, by, why), paths)| {
             let paths = and_more(paths.iter().map(|path| format!("`{path}`")), 1);
@@ -190,16 +190,17 @@ impl Worked {
     }
 }
 
-/// The needs of a plugin whose libraries are packed and which no search finds: the program that opens it has opened
-/// those by their paths, and a loaded soname is not searched for again (dlopen(3)), as with libjvm.so before the rest
-/// of a Java runtime. The order is unknown, so the plugin has no closure, but its other needs have.
+/// The needs of a plugin whose libraries are packed but which no search finds. The program that opens the plugin has
+/// opened these libraries by path before, and a loaded soname is not searched for again (dlopen(3)); libjvm.so comes
+/// before the rest of a Java runtime in this way. The order is unknown, so the plugin has no closure, but its other
+/// needs have.
 fn loaded_before(closure: &Closure) -> Vec<Root> {
     let origin = Origin::NeededBy(closure.realpath.clone());
     let root = |path: &RootfsPath| Root::new(path.to_string(), origin.clone(), path.clone()).optional();
     closure.objects.iter().map(|object| root(&object.path)).collect()
 }
 
-/// A tool or library of another architecture cannot work in the image.
+/// The error for a tool or library of another architecture, which cannot work in the image.
 fn other_machine(view: &mut Sysroot, root: &Root, closure: &Closure, target: &Target) -> Option<Error> {
     let machine = target.machine();
     let object = view.object(closure.id).ok().filter(|object| object.machine != machine)?;

@@ -1,18 +1,18 @@
-//! Files that came along by evidence: one line says how many, of which packages, and for which object.
+//! Files that were added by evidence: one line with their number, their packages, and the objects.
 
 use super::evidence::{Sums, Weigh};
 use crate::error::Warning;
 use crate::wording::{and_more, size};
 
-/// The number of packages in a line before the rest are counted.
+/// The number of packages in a line; the others are counted.
 const NAMED: usize = 6;
 
-/// The additions, made or possible.
+/// The additions, made or only possible.
 #[derive(Debug, Default)]
 pub(super) struct Brought {
-    /// By package: it belongs to that of an object.
+    /// By package: the package of an object.
     of: Sums,
-    /// By package: an object names it.
+    /// By package: a package with a file that an object names.
     named: Sums,
 }
 
@@ -32,7 +32,7 @@ impl Brought {
         Some(format!("{what}, {} without a rule: {list}; `--runtime rules` leaves them out", size(bytes)))
     }
 
-    /// The warning on additions that were left out.
+    /// The warning about additions that were not made.
     pub(super) fn warning(&self, weigh: Weigh) -> Option<Warning> {
         let (list, files, bytes) = self.list().filter(|_| weigh == Weigh::Tell)?;
         let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };

@@ -1,4 +1,5 @@
-//! Paths among constants, and in configuration, that the sysroot has: each text becomes the longest prefix that exists.
+//! Paths among constants, and in configuration, that exist in the sysroot: each text is reduced to its longest existing
+//! prefix.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,20 +9,19 @@ use crate::elf::{Bytes, PathText};
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 
-/// A path that an object names, and that is there.
+/// An existing path that an object names.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
-    /// As it stands in the object.
+    /// Verbatim from the object.
     pub(super) path: RootfsPath,
-    /// Free of links.
+    /// Without symlinks.
     pub(super) real: RootfsPath,
     pub(super) end: End,
     pub(super) is_executable: bool,
 }
 
 impl Named {
-    /// Returns whether it is a file that no package has and that a program may have left: not one that an administrator
-    /// installed.
+    /// Returns whether a file without a package was probably left by a program, and not installed by an administrator.
     pub(super) fn is_made_by_nobody(&self) -> bool {
         self.path.components().next() == Some(b"var")
     }
@@ -37,7 +37,7 @@ pub(super) fn is_configuration(path: &RootfsPath) -> bool {
         || ENDINGS.iter().any(|ending| name.ends_with(ending) && (!name.ends_with(b".json") || is_of_a_list()))
 }
 
-/// The absolute paths in the text of a configuration, but for its comments, and the libraries in one of the directories
+/// The absolute paths in the text of a configuration, without its comments, and the libraries in one of the directories
 /// `lib` that it names.
 pub(super) fn of_configuration(text: &[u8], lib: &[String]) -> BTreeSet<PathText> {
     let text = if text.contains(&0) { &[] } else { text };
@@ -60,11 +60,11 @@ pub(super) fn of_configuration(text: &[u8], lib: &[String]) -> BTreeSet<PathText
     paths.into_iter().map(|path| PathText { bytes: Bytes::from(path), is_whole: true, may_run_on: false }).collect()
 }
 
-/// The shortest name that a text which runs on is cut down to: others begin too many words.
+/// The minimum length of a name to which a text without an end is shortened: shorter names begin too many words.
 const SHORTEST: usize = 3;
 
-/// The paths in `scout` that `texts` name, each once and none below another; `is_general` tells paths that name
-/// nothing.
+/// The existing paths in `scout` that `texts` name, without duplicates and without paths below another one;
+/// `is_general` identifies paths that are no evidence.
 pub(super) fn there(
     scout: &mut Sysroot,
     texts: &BTreeSet<PathText>,
@@ -76,7 +76,7 @@ pub(super) fn there(
             found.insert(named.path.clone(), named);
         }
     }
-    // In a merged /usr the end of a path is a path: /lib/x of /usr/lib/x.
+    // With a merged /usr, the end of a path is itself a path: /lib/x of /usr/lib/x.
     let ends: FxHashSet<&[u8]> = found.keys().filter_map(|path| path.as_bytes().strip_prefix(b"/usr")).collect();
     let is_end = |path: &RootfsPath| ends.contains(path.as_bytes());
     let mut kept: Vec<Named> = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn there(
 
 /// The absolute paths in the text of a script, without its comments.
 pub(super) fn of_script(text: &[u8]) -> BTreeSet<PathText> {
-    /// Longer scripts are lists of files.
+    /// The maximum number of paths: a script with more is a list of files.
     const MOST: usize = 4096;
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-@".contains(byte);
     let mut texts = BTreeSet::new();
@@ -99,7 +99,7 @@ pub(super) fn of_script(text: &[u8]) -> BTreeSet<PathText> {
     for line in lines {
         for start in memchr::memchr_iter(b'/', line) {
             let before = start.checked_sub(1).map_or(b' ', |at| line[at]);
-            // Otherwise it goes on behind a variable, a name or another slash.
+            // Otherwise it continues a variable, a name or another slash.
             let is_url = line[start..].starts_with(b"//");
             if is_url || !before.is_ascii_whitespace() && !b"\"'=(:,[<>|{`".contains(&before) || texts.len() == MOST {
                 continue;
@@ -121,7 +121,7 @@ fn longest(scout: &mut Sysroot, text: &PathText) -> Option<Named> {
     if !text.is_whole {
         bytes = &bytes[..memchr::memrchr(b'/', bytes)?];
     }
-    // A sentence ends with a dot, a list of directories with a slash.
+    // A sentence may end with a dot, a list of directories with a slash.
     while let [rest @ .., b'/' | b'.'] = bytes {
         bytes = rest;
     }
@@ -141,7 +141,7 @@ fn longest(scout: &mut Sysroot, text: &PathText) -> Option<Named> {
     }
 }
 
-/// The longest name in a directory that `text` begins with.
+/// The longest name in a directory with which `text` begins.
 fn begun_by(scout: &mut Sysroot, folder: &RootfsPath, text: &[u8]) -> Option<Box<[u8]>> {
     if !matches!(scout.walk(folder).end, End::Dir(_)) {
         return None;

@@ -1,7 +1,7 @@
-//! Evidence of what no rule covers: paths among the constants of packed ELF files, and the packages that have them.
+//! Evidence for files without a rule: paths among the constants of packed ELF files, and the packages that own them.
 //!
-//! Files of the object's package, or of one that it depends on, are added within a bound; the rest is offered. Rules
-//! run before, and a file that a rule covers is skipped.
+//! Files of the object's package, or of its dependencies, are added up to a limit; the others are suggested. Rules run
+//! first, and a file that a rule covers is skipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,13 +25,13 @@ use crate::resolve::FileId;
 use crate::rootfs::Origin;
 use crate::sysroot::{End, Sysroot};
 
-/// The most bytes of one package, or of one path, that come along unasked.
+/// The maximum size of one package or path that is added without a request.
 pub(super) const MOST: u64 = 32 << 20;
 
-/// More packages than these in one directory: it belongs to none of them.
+/// A directory with more packages than this belongs to none of them.
 const SHARED: usize = 8;
 
-/// The effect of evidence: files, or a report alone.
+/// The effect of evidence: additional files, or only a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weigh {
     /// `--runtime auto`
@@ -44,15 +44,15 @@ pub(crate) enum Weigh {
 pub(super) struct Evidence {
     pub(super) weigh: Weigh,
     pub(super) judge: Judge,
-    /// The same sysroot once more: what is only looked for is no input.
+    /// A second view of the same sysroot: look-ups in it are no inputs of the rootfs.
     scout: Option<Sysroot>,
     /// The numbers of roots, others and taken files that were examined.
     pub(super) looked: (usize, usize, usize),
     pub(super) seen: FxHashSet<FileId>,
     pub(super) scripts: FxHashSet<RootfsPath>,
-    /// Packages and paths that a decision was made about.
+    /// Packages and paths with a decision.
     decided: BTreeSet<(PackageId, Option<RootfsPath>)>,
-    /// Packages that come along whole.
+    /// Packages that are added completely.
     whole: BTreeSet<PackageId>,
     exclude: Vec<Glob>,
     pub(super) brought: Brought,
@@ -77,12 +77,12 @@ impl Evidence {
         }
     }
 
-    /// The additions, as a step of the run.
+    /// The additions, as a status line of the run.
     pub(super) fn line(&self) -> Option<String> {
         if self.weigh == Weigh::Take { self.brought.line() } else { None }
     }
 
-    /// All that is to be said of it.
+    /// All reports.
     pub(super) fn warnings(&self, root: &std::path::Path) -> Vec<Warning> {
         let told = self.brought.warning(self.weigh);
         told.into_iter().chain(self.offers.warnings(root)).collect()
@@ -90,8 +90,8 @@ impl Evidence {
 }
 
 impl Runtime<'_> {
-    /// Looks at what is packed by now and was not looked at before. Gives the rules that its packages and constants call
-    /// for, and what gets a closure.
+    /// Examines files that were packed since the last call. Returns the rules that their packages and constants fire,
+    /// and the roots that get a closure.
     pub(super) fn weigh(&mut self, worklist: &mut Worklist<'_>) -> (Vec<Call>, Vec<Root>) {
         let Some(mut evidence) = self.evidence.take() else { return Default::default() };
         let subjects = evidence.subjects(self, worklist);
@@ -107,7 +107,7 @@ impl Runtime<'_> {
 }
 
 impl Evidence {
-    /// Returns whether the needs of a file alone are within the bound.
+    /// Returns whether the additional needs of a file are within the limit.
     fn is_within_bound(&mut self, worklist: &mut Worklist<'_>, root: &Root) -> bool {
         let Ok(closure) = worklist.resolvers.of(root).closure(worklist.view, &root.path) else { return true };
         let known: FxHashSet<FileId> =
@@ -121,7 +121,7 @@ impl Evidence {
     }
 }
 
-/// One look at new subjects.
+/// One examination of new subjects.
 pub(super) struct Weighing<'w, 'r, 't, 'l> {
     pub(super) evidence: &'w mut Evidence,
     pub(super) runtime: &'r mut Runtime<'t>,
@@ -165,7 +165,7 @@ impl Weighing<'_, '_, '_, '_> {
             database.holders(view, &paths.collect::<Vec<_>>())
         });
         if let (Some(database), Some(holders)) = (&opened, &holders) {
-            // What rules say of a package comes first: they may cover it.
+            // Rules about a package come first: they may cover it.
             for (subject, holders) in subjects.iter_mut().zip(holders).filter(|(it, _)| it.reach == Reach::Package) {
                 let mut called = Vec::new();
                 for &id in holders {
@@ -195,7 +195,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Rules that wait for a path among constants.
+    /// Fires rules for paths among constants.
     fn mentions(&mut self, texts: &BTreeSet<crate::elf::PathText>, subject: &Subject, calls: &mut Vec<Call>) {
         for text in texts {
             self.runtime.rules.of_mention(&text.bytes, &mut |triggered| {
@@ -204,7 +204,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Returns whether a path is neither packed nor one that no program misses.
+    /// Returns whether a path is not packed and may be missed by a program.
     fn is_open(&self, named: &Named) -> bool {
         let policy = &self.runtime.taken.policy;
         let is_packed = |path: &RootfsPath| self.runtime.paths.contains(path);
@@ -219,7 +219,7 @@ impl Weighing<'_, '_, '_, '_> {
             || self.evidence.judge.is_general(&named.real))
     }
 
-    /// The rest of the packages that subjects belong to.
+    /// Adds the rest of the packages that own subjects.
     fn packages(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
         for (subject, holders) in subjects.iter().zip(holders).filter(|(it, _)| it.reach == Reach::Package) {
             let Some(&owner) = holders.first() else {
@@ -242,7 +242,7 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 let name = &*package.name;
-                // Without its own files a tool that was named may not start at all.
+                // Without its own files, a named tool may not start at all.
                 let most = if subject.is_named { 2 * MOST } else { MOST };
                 if size > most {
                     self.evidence.offers.large(name, &subject.name, size);
@@ -255,7 +255,7 @@ impl Weighing<'_, '_, '_, '_> {
                 if self.evidence.weigh == Weigh::Take {
                     let origin = origin(name, &subject.name, "whose package it is");
                     self.taking(&origin, |taking| {
-                        // Those that are left out are none of these.
+                        // `wanted` has already removed the files that are left out.
                         taking.exclude = &[];
                         taking.package(name, &files);
                     });
@@ -264,12 +264,12 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// The useful files of a package, their number and length.
+    /// The useful files of a package, their number and size.
     fn wanted(&mut self, name: &str, files: Vec<RootfsPath>) -> (Vec<RootfsPath>, usize, u64) {
         let Some(scout) = &mut self.evidence.scout else { return Default::default() };
         let policy = &self.runtime.taken.policy;
         let exclude = &self.evidence.exclude;
-        // A list may have a file behind a link that merges /usr.
+        // A list may have a file behind a symlink of a merged /usr.
         let files: Vec<_> = files.into_iter().map(|path| (scout.place(&path).path, path)).collect();
         let folders: FxHashSet<RootfsPath> =
             files.iter().flat_map(|(real, _)| std::iter::successors(real.parent(), RootfsPath::parent)).collect();
@@ -299,7 +299,7 @@ impl Weighing<'_, '_, '_, '_> {
         (wanted, count, size)
     }
 
-    /// A path among the constants of a subject.
+    /// Decides about a path among the constants of a subject.
     fn named(
         &mut self,
         database: &Database,
@@ -323,7 +323,7 @@ impl Weighing<'_, '_, '_, '_> {
         if !is_file && (is_excluded(&named.path) || is_excluded(&named.real)) {
             return;
         }
-        // Nobody depends on what every system has.
+        // Packages of every system are not listed as dependencies.
         let core = database.core();
         let is_related = |owner: PackageId, holder: PackageId| {
             owner == holder
@@ -353,11 +353,11 @@ impl Weighing<'_, '_, '_, '_> {
                     });
                 }
             }
-            // Modules name what their language knows anywhere.
+            // Modules name paths that their language finds in any place.
             _ if count == 0 || subject.reach == Reach::Module => {}
             _ => {
                 let is_first = subject.reach == Reach::Project;
-                // A package may have the directory, and a script of it have made what is in there.
+                // A package may own the directory, while one of its scripts has made the contents.
                 let view = &mut *self.worklist.view;
                 let is_below =
                     |path: &RootfsPath| [&named.real, &named.path].iter().any(|it| path.is_within(it) && path != *it);
@@ -368,9 +368,9 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// The number and the length of the files at a path or below it.
+    /// The number and the size of the files at a path or below it.
     pub(super) fn measure(&mut self, path: &RootfsPath) -> (usize, u64) {
-        /// Larger trees are beyond any bound.
+        /// Larger trees exceed every limit.
         const MOST_FILES: usize = 100_000;
         let Some(scout) = &mut self.evidence.scout else { return (0, 0) };
         let (mut count, mut size, mut left) = (0, 0, vec![path.clone()]);
@@ -393,7 +393,7 @@ impl Weighing<'_, '_, '_, '_> {
         (count, size)
     }
 
-    /// A tool outside of packages: what lies beside it under its own name.
+    /// A tool outside of packages: adds the files beside it with its name.
     fn prefix(&mut self, subject: &Subject) {
         let Some(prefix) = prefix_of(&subject.realpath) else { return };
         let folders = ["lib", "libexec", "share", "etc"].map(|name| prefix.child(name.as_bytes()));
@@ -435,10 +435,10 @@ impl Weighing<'_, '_, '_, '_> {
     }
 }
 
-/// Longer ones are tables.
+/// The maximum size of a configuration file; larger ones are tables.
 const LONGEST_CONFIGURATION: usize = 1 << 16;
 
-/// The packages that a package and its parts depend on, and what those do of which only the name matters, as of
+/// The dependencies of a package and its parts, and of those dependencies that are only names, such as
 /// default-jre-headless.
 pub(super) fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
     let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
@@ -451,5 +451,5 @@ pub(super) fn origin(package: &str, subject: &str, how: &str) -> Origin {
     Origin::Package { name: package.into(), because: format!("{subject}, {how} (--runtime auto)").into() }
 }
 
-/// Sums by package, for lines that are short.
+/// Sums by package, for short lines.
 pub(super) type Sums = BTreeMap<String, (BTreeSet<String>, usize, u64)>;

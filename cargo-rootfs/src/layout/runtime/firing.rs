@@ -1,4 +1,4 @@
-//! One rule at work: what it names is taken, made or looked up.
+//! Applies one rule: takes, makes or looks up the files that it names.
 
 use super::super::root::Root;
 use super::super::take::Taking;
@@ -13,7 +13,7 @@ use crate::rootfs::Origin;
 use crate::runtime::{Rule, WordsOf};
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::End;
-/// One rule while it does its work.
+/// One rule during its application.
 pub(super) struct Firing<'f, 't, 'w> {
     pub(super) runtime: &'f mut Runtime<'t>,
     pub(super) worklist: &'f mut Worklist<'w>,
@@ -25,7 +25,7 @@ pub(super) struct Firing<'f, 't, 'w> {
 }
 
 impl Firing<'_, '_, '_> {
-    /// `take`, `first-of` and `files`.
+    /// Applies `take`, `first-of` and `files`.
     pub(super) fn files(&mut self) {
         let mut count = 0;
         for text in &self.rule.take {
@@ -62,9 +62,9 @@ impl Firing<'_, '_, '_> {
         }
     }
 
-    /// `modules`
+    /// Applies `modules`.
     pub(super) fn modules(&mut self) {
-        // No package has a file of the project.
+        // No package owns a file of the project.
         if self.rule.modules.is_empty() || self.worklist.view.is_outside(self.because) {
             return;
         }
@@ -89,7 +89,7 @@ impl Firing<'_, '_, '_> {
         }
     }
 
-    /// Takes what a pattern leads to; how much that was.
+    /// Takes the matches of a pattern; returns their number.
     fn take(&mut self, text: &str, bindings: &Bindings<'_>) -> usize {
         let exclude = globs(&self.rule.exclude, bindings);
         let text = &prefixes::below(text, bindings.prefix);
@@ -116,7 +116,7 @@ impl Firing<'_, '_, '_> {
         self.named(texts.iter().flat_map(|text| bind(text, bindings)).map(|text| unescape(&text)));
     }
 
-    /// Tools as `--with` looks them up, those that are there.
+    /// Adds the existing tools, looked up like those of `--with`.
     pub(super) fn named(&mut self, names: impl Iterator<Item = String>) {
         for name in names {
             let view = &mut *self.worklist.view;
@@ -138,7 +138,7 @@ impl Firing<'_, '_, '_> {
         }
     }
 
-    /// `words-of`
+    /// Applies `words-of`.
     pub(super) fn words(&mut self, words: &WordsOf) {
         for file in bind(&words.file, &self.bindings) {
             let Some(path) = RootfsPath::from_bytes(unescape(&file).as_bytes()) else { continue };
@@ -156,7 +156,7 @@ impl Firing<'_, '_, '_> {
                 self.libraries(&words.libraries, &bindings);
                 self.tools(&words.tools, &bindings);
                 for text in &words.take {
-                    // A module by its whole path, as pam.d(5) allows.
+                    // A module by its complete path, as pam.d(5) allows.
                     let text = if word.starts_with('/') && text.ends_with("/{}") { "{}" } else { text };
                     self.take(text, &bindings);
                 }
@@ -165,12 +165,12 @@ impl Firing<'_, '_, '_> {
     }
 }
 
-/// The patterns that texts of a rule stand for.
+/// The patterns of a rule's texts.
 fn globs(texts: &[String], bindings: &Bindings<'_>) -> Vec<Glob> {
     texts.iter().flat_map(|text| bind(text, bindings)).flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect()
 }
 
-/// The text of what has no wildcard.
+/// The text of a pattern without wildcards.
 fn unescape(text: &str) -> String {
     let mut characters = text.chars();
     let mut plain = String::with_capacity(text.len());

@@ -1,4 +1,4 @@
-//! Configuration as the image will have it, before it is laid out.
+//! Configuration that the image will have, read before the layout.
 
 use std::io::Read;
 
@@ -7,11 +7,11 @@ use crate::rootfs::Body;
 use crate::sysroot::Sysroot;
 use crate::template::{Template, TemplateKind};
 
-/// The longest file that is read for its words; an nsswitch.conf has 500 bytes.
+/// The maximum size of a file that is read for its words; an nsswitch.conf has 500 bytes.
 const MAX_LENGTH: usize = 1 << 20;
 
-/// The file at `path`: of an include, of the template, or, where it `is_taken`, of the sysroot. `None` where the image
-/// will have none.
+/// The file at `path`: of an include, of the template, or, if it `is_taken`, of the sysroot. `None` if the image will
+/// have none.
 pub(super) fn read(view: &mut Sysroot, template: &Template, is_taken: bool, path: &RootfsPath) -> Option<Vec<u8>> {
     let realpath = view.walk(path).path;
     if view.is_outside(&realpath) {

@@ -1,4 +1,4 @@
-//! Files that a rule excludes of the directories that it takes: one line says how many, and the option that adds them.
+//! Files that a rule excludes from its directories: one line with their number, and the option that adds them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,15 +7,15 @@ use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
 use crate::wording::{and_more, size};
 
-/// The number of names in a line before the rest are counted.
+/// The number of names in a line; the others are counted.
 const NAMED: usize = 6;
 
-/// Caches, which programs make for themselves.
+/// Caches, which programs write themselves.
 const CACHES: [&[u8]; 1] = [b"__pycache__"];
 
-/// `None` where nothing is left out.
+/// `None` if no file is left out.
 pub(super) fn line<'p>(root: &Path, paths: impl Iterator<Item = &'p RootfsPath>) -> Option<String> {
-    // What is only counted is no input.
+    // A separate view: counted files are no inputs of the rootfs.
     let mut scout = Sysroot::open(root).ok()?;
     let mut names: BTreeMap<String, (u64, RootfsPath)> = BTreeMap::new();
     let (mut files, mut bytes) = (0, 0);
@@ -36,9 +36,9 @@ pub(super) fn line<'p>(root: &Path, paths: impl Iterator<Item = &'p RootfsPath>)
     Some(format!("out {what}, {}, by rules: {list}; to add one: --include {first}:{first}", size(bytes)))
 }
 
-/// The files at a path or below it, and their length.
+/// The number and the size of the files at a path or below it.
 fn below(scout: &mut Sysroot, path: &RootfsPath) -> (usize, u64) {
-    /// No tree that a rule excludes has as many.
+    /// No excluded tree has as many files.
     const MOST: usize = 100_000;
     let (mut count, mut length, mut left) = (0, 0, vec![path.clone()]);
     while let Some(path) = left.pop().filter(|_| count < MOST) {

@@ -1,4 +1,4 @@
-//! Files that an object names and that stay out: told with the option that adds them.
+//! Files that an object names and that are not packed, suggested with the option that adds them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,23 +9,23 @@ use crate::path::{RootfsPath, program_directories};
 use crate::sysroot::End;
 use crate::wording::{and_more, size};
 
-/// The number of names in a warning before the rest are counted.
+/// The number of names in a warning; the others are counted.
 const NAMED: usize = 8;
 
-/// The offers.
+/// The suggestions.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     paths: BTreeMap<RootfsPath, Offer>,
-    /// Packages, and paths outside of packages, that are too large to come along.
+    /// Packages, and paths outside of packages, that are too large to be added.
     large: BTreeMap<String, (String, u64)>,
 }
 
 #[derive(Debug)]
 struct Offer {
-    /// As it was named.
+    /// Verbatim from the object.
     path: RootfsPath,
     by: BTreeSet<String>,
-    /// True if the project's own program names it: those come first.
+    /// True if the project's own program names it: such a path comes first.
     is_first: bool,
     package: Option<String>,
     is_program: bool,
@@ -34,7 +34,7 @@ struct Offer {
 }
 
 impl Offers {
-    /// A path of the sysroot, named by an object.
+    /// Adds a path of the sysroot that an object names.
     pub(super) fn path(&mut self, named: &Named, by: &str, is_first: bool, package: Option<&str>, bytes: u64) {
         let is_file = matches!(named.end, End::File(_));
         let offer = self.paths.entry(named.real.clone()).or_insert_with(|| Offer {
@@ -50,12 +50,12 @@ impl Offers {
         offer.is_first |= is_first;
     }
 
-    /// A package, or a path outside of packages, of an object that is too large.
+    /// Adds a package, or a path outside of packages, that is too large to be added for an object.
     pub(super) fn large(&mut self, name: &str, by: &str, bytes: u64) {
         self.large.entry(name.to_owned()).or_insert_with(|| (by.to_owned(), bytes));
     }
 
-    /// Forgets what is packed in the end.
+    /// Removes paths that are packed in the end.
     pub(super) fn retain(&mut self, mut is_lacking: impl FnMut(&RootfsPath) -> bool) {
         self.paths.retain(|path, _| is_lacking(path));
     }

@@ -1,11 +1,12 @@
-//! Tools below other prefixes than /usr: rules for /usr/bin/git hold for /usr/local/bin/git as well.
+//! Tools below other prefixes than /usr: rules for /usr/bin/git also apply to /usr/local/bin/git.
 
 use super::{Call, Runtime, is_mergeable};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 impl Runtime<'_> {
-    /// A tool by the name that it would have below /usr; a program of the project is none, whatever its name.
+    /// Matches a tool by the name that it would have below /usr. A program of the project does not count, whatever its
+    /// name.
     pub(super) fn meet_prefixed(
         &mut self,
         view: &Sysroot,
@@ -33,13 +34,13 @@ impl Runtime<'_> {
     }
 }
 
-/// The directory that a program was installed to: /usr/local of /usr/local/bin/git. `None` where it is in no bin or sbin.
+/// The prefix of an installed program: /usr/local of /usr/local/bin/git. `None` if it is in no bin or sbin.
 pub(super) fn prefix_of(program: &RootfsPath) -> Option<RootfsPath> {
     let folder = program.parent()?;
     matches!(folder.file_name(), b"bin" | b"sbin").then(|| folder.parent())?.filter(|prefix| prefix.parent().is_some())
 }
 
-/// A path of a rule, which are those of distributions, below a prefix.
+/// A path of a rule, which is a distribution's path, moved below a prefix.
 pub(super) fn below(text: &str, prefix: Option<&str>) -> String {
     let Some(prefix) = prefix else { return text.to_owned() };
     match text.strip_prefix("/usr/") {

@@ -1,4 +1,4 @@
-//! Programs that a packed file starts: those of its own package, of what that depends on, and of every system.
+//! Programs that a packed file starts: those of its own package, of its dependencies, and of every system.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,14 @@ use crate::resolve::FileId;
 use crate::script::languages;
 use crate::sysroot::End;
 
-/// Longer scripts are programs with all their data in them.
+/// The maximum size of a script; a larger one is a program with embedded data.
 const LONGEST_SCRIPT: usize = 1 << 20;
 
 impl Weighing<'_, '_, '_, '_> {
-    /// Programs that subjects start: of their packages and those that they depend on. A script may call what every
-    /// system has as well, which nobody depends on (Debian policy, 3.8).
+    /// Adds programs that subjects start: from their packages and the dependencies of these. A script may also call
+    /// programs of every system, which are not listed as dependencies (Debian policy, 3.8).
     pub(super) fn programs(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
-        // The modules of one package as one, for each look at the database takes time.
+        // The modules of one package are examined together, because each query of the database takes time.
         let mut modules: BTreeMap<PackageId, (&Subject, BTreeSet<String>)> = BTreeMap::new();
         for (subject, holders) in subjects.iter().zip(holders) {
             let Some(&owner) = holders.first() else { continue };
@@ -28,7 +28,8 @@ impl Weighing<'_, '_, '_, '_> {
             let calls = script.into_iter().flat_map(|script| script.calls.iter().map(ToString::to_string));
             let calls: BTreeSet<String> = calls.collect();
             let found = match (subject.reach, subject.file) {
-                // Python's packages have much that no program of them reaches, and words that are commands by chance.
+                // Python's packages have much code that none of their programs uses, and words that equal commands by
+                // chance.
                 (Reach::Module, _) if !subject.is_named && subject.realpath.as_bytes().ends_with(b".py") => continue,
                 (Reach::Module, _) => {
                     let calls = languages::commands(&self.text(&subject.realpath));
@@ -51,7 +52,7 @@ impl Weighing<'_, '_, '_, '_> {
     fn start(&mut self, database: &Database, subject: &Subject, found: Vec<(RootfsPath, PackageId)>) {
         for (path, id) in found {
             let walk = self.worklist.view.walk(&path);
-            // A program with the rights of another user does not come along unasked.
+            // A program that runs as another user is not added without a request.
             let is_usual = match walk.end {
                 End::File(file) => self.worklist.view.info(file).mode & 0o6111 == 0o111,
                 _ => false,
@@ -69,20 +70,20 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// The packages that programs of one start programs of.
+    /// The packages whose programs the programs of `owner` may start.
     fn related(database: &Database, owner: PackageId) -> Vec<PackageId> {
         needs(database, owner).into_iter().chain(database.parts(owner)).collect()
     }
 
-    /// Programs of packages that stand among the constants of a file by their names alone, or in the text of a script
-    /// whose language is not known.
+    /// Programs of packages whose names are among the constants of a file, or in the text of a script in an unknown
+    /// language.
     fn mentioned(
         &mut self,
         database: &Database,
         file: Result<FileId, &RootfsPath>,
         owner: PackageId,
     ) -> Vec<(RootfsPath, PackageId)> {
-        /// A compiler's packages depend on as many.
+        /// The maximum number of names; a compiler's packages have as many.
         const MOST_NAMES: usize = 512;
         let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
         for id in Self::related(database, owner) {
@@ -97,7 +98,7 @@ impl Weighing<'_, '_, '_, '_> {
         let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
         for (path, id) in files.into_iter().filter(|(path, _)| is_program(path)).take(MOST_NAMES) {
             let name: Box<[u8]> = path.file_name().into();
-            // An alternative leads to it, as /usr/bin/java.
+            // An alternative leads to it, such as /usr/bin/java.
             let found = if path.parent().is_some_and(|it| program_directories().any(|known| known == it)) {
                 Some(path)
             } else {
@@ -139,9 +140,9 @@ impl Weighing<'_, '_, '_, '_> {
         .collect()
     }
 
-    /// The modules that rules took for a script, as subjects of their own.
+    /// The modules that rules took for a script, as separate subjects.
     pub(super) fn modules(&mut self, script: &Subject) -> Vec<Subject> {
-        /// Languages have one module a file, and large programs have a thousand.
+        /// Languages have one module in a file, and large programs have a thousand.
         const MOST_FILES: usize = 1000;
         const ENDINGS: [&[u8]; 3] = [b".pm", b".pl", b".py"];
         let is_module = |path: &&RootfsPath| ENDINGS.iter().any(|ending| path.as_bytes().ends_with(ending));

@@ -1,5 +1,4 @@
-//! The packed files that evidence is asked about: those that no rule covers, each once, and the configuration that came
-//! along.
+//! The packed files that are examined for evidence: those without a rule, each once, and packed configuration.
 
 use super::super::root::Root;
 use super::super::worklist::Worklist;
@@ -23,27 +22,28 @@ pub(super) struct Subject {
 /// The extent of the search for a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {
-    /// A part of the project: it has no package.
+    /// A part of the project, which has no package.
     Project,
     /// Its constants and its package.
     Package,
-    /// Its constants, or the text of a configuration: it came along itself.
+    /// Only its constants, or the text of a configuration: it was itself added.
     Constants,
-    /// Paths and programs that it names, from packages that its own depends on: scripts with modules, and the modules.
+    /// Paths and programs that it names, from packages of its dependencies: scripts with modules, and the modules.
     Module,
-    /// Nothing: a rule covers its package.
+    /// None: a rule covers its package.
     Nothing,
 }
 
 impl Evidence {
-    /// The files that were packed since the last look, and that no rule covers.
+    /// The files that were packed since the last call, and that no rule covers.
     pub(super) fn subjects(&mut self, runtime: &Runtime<'_>, worklist: &mut Worklist<'_>) -> Vec<Subject> {
         let mut subjects = Vec::new();
         let worked = &worklist.worked;
         for (root, closure) in worked.roots.iter().zip(&worked.closures).skip(self.looked.0) {
             let is_covered = runtime.covered.contains(&closure.realpath)
                 || self.judge.is_self_contained(closure.realpath.file_name());
-            // Whoever wrote the rule of a tool has looked at what its libraries read for it, and at what it brings.
+            // The author of a tool's rule has considered the files that its libraries read, and those that the rule
+            // brings.
             if is_covered || matches!(root.origin, Origin::Rule { .. }) {
                 continue;
             }
@@ -66,7 +66,7 @@ impl Evidence {
                 if is_known || !self.seen.insert(file) {
                     continue;
                 }
-                // The project's libraries are its own as well.
+                // The project's libraries belong to the project too.
                 let reach = if worklist.view.is_outside(realpath) { Reach::Project } else { reach };
                 let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
                 let is_named = is_tool && file == closure.id;
@@ -97,7 +97,7 @@ impl Evidence {
     }
 }
 
-/// Returns whether a root was named, or a rule says that a tool calls it.
+/// Returns whether a root was named by the user, or a rule says that a tool calls it.
 fn is_asked(root: &Root) -> bool {
     matches!(root.origin, Origin::Tool(_) | Origin::Library(_) | Origin::InterpreterOf(_))
 }

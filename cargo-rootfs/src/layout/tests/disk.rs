@@ -1,4 +1,4 @@
-//! A sysroot on disk, and what is asked for of it.
+//! A sysroot on disk, and requests for files of it.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub(super) fn path(text: &str) -> RootfsPath {
     RootfsPath::parse(text).unwrap()
 }
 
-/// A tool that needs libc and nothing else.
+/// A tool that needs only libc.
 pub(super) fn tool() -> Fixture {
     Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["GLIBC_2.34"])
 }
@@ -31,7 +31,7 @@ pub(super) fn library(soname: &str) -> Fixture {
 /// The directories built into the fixtures' loader (/lib64 would be Fedora's).
 const SYSTEM_DIRS: &[u8] = b"\0x86-64-v4:x86-64-v3:x86-64-v2\0/lib/\0/usr/lib/\0";
 
-/// A directory of this machine that stands for a sysroot, or for a project.
+/// A directory of the host as a sysroot or a project.
 pub(super) struct Disk {
     folder: tempfile::TempDir,
 }
@@ -59,7 +59,7 @@ impl Disk {
             .elf("usr/bin/env", tool())
     }
 
-    /// The same with /bin and /usr/bin, /lib and /usr/lib apart.
+    /// The same with separate /bin and /usr/bin, /lib and /usr/lib.
     pub(super) fn unmerged() -> Self {
         Self::empty().libc("lib64", "lib").elf("bin/dash", tool()).link("bin/sh", "dash").elf("usr/bin/env", tool())
     }
@@ -129,7 +129,7 @@ impl Disk {
     }
 }
 
-/// Makes `at` and its parents, of a mode that does not depend on the umask.
+/// Makes `at` and its parents with a mode that does not depend on the umask.
 fn make_dirs(at: &Utf8Path) {
     let missing: Vec<&Utf8Path> = at.ancestors().take_while(|it| !it.exists()).collect();
     std::fs::create_dir_all(at).unwrap();
@@ -146,7 +146,7 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// These tools and nothing else, no template.
+    /// These tools only, without a template.
     pub(super) fn tools(names: &[&str]) -> Self {
         Self {
             content: Content {
@@ -248,7 +248,7 @@ impl Ask {
         Ok(assemble(sysroot.root(), &self.target, &self.content, &self.artifacts)?)
     }
 
-    /// The rootfs, of which all went well.
+    /// The rootfs of a successful layout.
     #[track_caller]
     pub(super) fn rootfs(&self, sysroot: &Disk) -> Rootfs {
         match self.assemble(sysroot) {
@@ -257,7 +257,7 @@ impl Ask {
         }
     }
 
-    /// The error where the layout failed.
+    /// The error of a failed layout.
     #[track_caller]
     pub(super) fn error(&self, sysroot: &Disk) -> Error {
         match self.assemble(sysroot) {
@@ -267,7 +267,7 @@ impl Ask {
     }
 }
 
-/// The dump without lengths and origins: what is where.
+/// The dump without lengths and origins.
 pub(super) fn shape(rootfs: &Rootfs) -> String {
     let mut text = String::new();
     for (path, entry) in rootfs.iter() {
@@ -284,7 +284,7 @@ pub(super) fn shape(rootfs: &Rootfs) -> String {
     text
 }
 
-/// Compares the whole picture, indented as the test is.
+/// Compares the whole shape; the expected text is indented with the test.
 #[track_caller]
 pub(super) fn expect_shape(rootfs: &Rootfs, expected: &str) {
     let expected: Vec<&str> = expected.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

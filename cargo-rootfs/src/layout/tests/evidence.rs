@@ -1,4 +1,4 @@
-//! Evidence where no rule speaks: paths among constants, packages, prefixes; what comes along, what is offered.
+//! Evidence without a rule: paths among constants, packages, prefixes; which files are packed, and which are suggested.
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::layout::Assembly;
@@ -26,7 +26,7 @@ Status: install ok installed
 Architecture: all
 ";
 
-/// A tool that names data of its dependency and of a stranger, a helper of its own, and a secret.
+/// A tool that names data of its dependency and of an unrelated package, a helper of its own, and a secret.
 fn sysroot() -> Disk {
     let constants =
         b"\0/usr/share/near\0/usr/share/far/data\0/etc/quux.key\0/usr/share\0/usr/share/nowhere\0/usr/lib/quux/%s.so\0";
@@ -95,7 +95,7 @@ fn a_file_that_a_rule_covers_brings_what_the_rule_says() {
     let assembly = Ask::tools(&["quux"]).rules(rule).assemble(&sysroot()).unwrap();
     assert!(has(&assembly.rootfs, "/usr/share/quux/table"));
     assert!(!has(&assembly.rootfs, "/usr/share/near"), "{}", assembly.rootfs.dump());
-    // One that is partial leaves the rest to the evidence.
+    // A partial rule leaves the rest to the evidence.
     let assembly = Ask::tools(&["quux"]).rules(&format!("{rule}partial = true\n")).assemble(&sysroot()).unwrap();
     assert!(has(&assembly.rootfs, "/usr/share/near"), "{}", assembly.rootfs.dump());
 }
@@ -121,8 +121,8 @@ fn a_rule_may_wait_for_a_package_or_a_path_among_constants() {
     assert!(!has(&Ask::tools(&["quuxctl"]).rules(rule).rootfs(&sysroot()), "/etc/made"));
 }
 
-/// The project's programs belong to no package: nothing comes along for them, and what they name is told first. Rust's
-/// literals have no end.
+/// The project's programs belong to no package: no files are added for them, and the files that they name are reported
+/// first. Rust's literals are not terminated.
 #[test]
 fn a_program_of_the_project_is_told_of_what_it_names() {
     let sysroot = sysroot();
@@ -136,7 +136,7 @@ fn a_program_of_the_project_is_told_of_what_it_names() {
     );
 }
 
-/// A configuration that comes along names data as constants do, but for its comments.
+/// A packed configuration file names data as constants do, except in its comments.
 #[test]
 fn a_configuration_that_comes_along_is_read() {
     let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\ndriver = libdriver.so.1\n";
@@ -149,7 +149,7 @@ fn a_configuration_that_comes_along_is_read() {
         .bytes("usr/share/near/data", b"x", 0o644)
         .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
         .bytes("var/lib/dpkg/info/quux.list", list, 0o644)
-        // A script of the package has made what is in it.
+        // A script of the package has made the contents of the directory.
         .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n", 0o644);
     let assembly = Ask::tools(&["quux"]).assemble(&sysroot).unwrap();
     for at in ["/etc/quux.conf", "/usr/lib/libdriver.so.1"] {
@@ -162,7 +162,7 @@ fn a_configuration_that_comes_along_is_read() {
     );
 }
 
-/// A library of most roots wants nothing beside it for a tool, and its package for a program that is linked with it.
+/// A common library brings nothing for a tool, but brings its package for a program that is linked with it.
 #[test]
 fn a_common_library_is_asked_for_the_program_that_is_linked_with_it() {
     let status = b"Package: libp11-kit0\nStatus: install ok installed\nArchitecture: amd64\n\n";
@@ -181,7 +181,7 @@ fn a_common_library_is_asked_for_the_program_that_is_linked_with_it() {
     assert!(!has(&Ask::tools(&["env"]).rootfs(&sysroot), "/usr/share/p11-kit"));
 }
 
-/// The name of the project's program says nothing of it.
+/// The name of the project's program is no evidence.
 #[test]
 fn a_program_of_the_project_has_the_name_of_a_tool() {
     let rule =
@@ -191,8 +191,8 @@ fn a_program_of_the_project_has_the_name_of_a_tool() {
     assert!(!has(&rootfs, "/usr/local/etc"), "{}", rootfs.dump());
 }
 
-/// A tool below another prefix has what lies beside it under its own name, and rules hold for it; below a home as well,
-/// where it was named by its path, but for keys.
+/// A tool below another prefix brings the files under its own name there, and rules apply to it. If it was named by
+/// path, this holds below a home directory too, except for keys.
 #[test]
 fn prefixes_other_than_usr() {
     let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/gut']\ntake = ['/usr/libexec/core', '{lib}/gut.d', '/etc/gut']\n";
@@ -264,8 +264,8 @@ fn scripts() -> Disk {
         .bytes("var/lib/dpkg/info/far.list", b"/usr/bin/stranger\n", 0o644)
 }
 
-/// A script and its modules start programs and name paths: those of what its package depends on, and of what every
-/// system has, come along.
+/// A script and its modules start programs and name paths: those of the package's dependencies, and of packages that
+/// every system has, are packed.
 #[test]
 fn a_script_brings_what_it_and_its_modules_start_and_name() {
     let assembly = Ask::tools(&["fizz"]).assemble(&scripts()).unwrap();
@@ -276,7 +276,7 @@ fn a_script_brings_what_it_and_its_modules_start_and_name() {
     for at in ["/usr/bin/stranger", "/usr/bin/unasked", "/etc/base/comment"] {
         assert!(!has(rootfs, at), "{at}\n{}", rootfs.dump());
     }
-    // A stranger's is offered.
+    // A program of an unrelated package is suggested.
     let offered: Vec<_> = assembly.suggestions.iter().map(|it| it.tool.as_str()).collect();
     assert_eq!(offered, ["stranger"]);
 }

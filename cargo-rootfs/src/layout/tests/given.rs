@@ -40,7 +40,7 @@ fn what_the_target_provides_is_not_missing() {
     );
 }
 
-/// The target's is another one than the sysroot's, which is not packed.
+/// The target's library replaces the sysroot's, which is not packed.
 #[test]
 fn what_the_target_provides_is_not_packed() {
     let sysroot = sysroot()
@@ -59,7 +59,7 @@ fn what_a_note_requires_may_be_the_targets() {
     assert!(matches!(assembly.closures[0].1.notes[0].opening, Opening::LeftOut));
 }
 
-/// Only for what is known to be the host's does the error name the option.
+/// The error names the option only for libraries that are known to be the host's.
 #[test]
 fn the_error_names_the_option_for_libraries_of_the_host() {
     let error = ask(&[]).error(&sysroot());

@@ -1,5 +1,5 @@
-//! Whole root filesystems, one line an entry with its origins, compared with the files of `tests/golden/`.
-//! `SNAPSHOTS=overwrite cargo test --package cargo-rootfs golden` writes those files anew, to be read as a diff.
+//! Whole root filesystems, one line for each entry with its origins, compared with the files of `tests/golden/`.
+//! `SNAPSHOTS=overwrite cargo test --package cargo-rootfs golden` rewrites those files; review the diff.
 
 use snapbox::data::DataFormat;
 use snapbox::{Data, assert_data_eq};
@@ -9,8 +9,8 @@ use crate::elf::fixture::{Fixture, machine};
 use crate::resolve::Priority;
 use crate::target::Target;
 
-/// Compares the dump of the rootfs with `tests/golden/NAME.dump`. The temporary directories of the test have names that
-/// differ in each run: `project` stands as `PROJECT`.
+/// Compares the dump of the rootfs with `tests/golden/NAME.dump`. Temporary directories have different names in each
+/// run, so that of `project` is written as `PROJECT`.
 #[track_caller]
 fn golden(name: &str, ask: &Ask, sysroot: &Disk, project: &Disk) {
     let dump = ask.rootfs(sysroot).dump();

@@ -1,4 +1,4 @@
-//! `--include`: files, directories, modes, owners, and what is among them.
+//! `--include`: files, directories, modes, owners, and the programs among them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +7,7 @@ use super::disk::{Ask, Disk, expect_shape, library, path, shape, tool};
 use super::planned::{is_root, skip};
 use crate::rootfs::Kind;
 
-/// As an installed file, whatever the umask was that made it.
+/// The result is an installed file, independent of the umask.
 #[test]
 fn a_file_becomes_roots_and_readable() {
     let project = Disk::empty().bytes("app.toml", b"x = 1\n", 0o640);
@@ -20,7 +20,7 @@ fn a_file_becomes_roots_and_readable() {
     );
 }
 
-/// Of all that a umask of 077 made, what looks like a secret stays closed, and that is said.
+/// After a umask of 077, only files that look like secrets stay closed, with a warning.
 #[test]
 fn secrets_stay_closed() {
     let key = b"-----BEGIN PRIVATE KEY-----\n";
@@ -54,12 +54,12 @@ fn secrets_stay_closed() {
         "only root may read what keeps its own mode: `/srv/app/.env` (credentials, 0400), `/srv/app/.ssh` (a private \
          key, 0700), `/srv/app/.ssh/config` (a private key, 0600), `/srv/app/tls.pem` (a private key, 0600)"
     );
-    // With a mode all is as it was asked for.
+    // An explicit mode is applied without a change.
     let asked = Ask::nothing().include_as(project.at("etc/tls.pem"), "/etc/tls.pem", Some(0o600), Some((7, 7)));
     assert!(asked.assemble(&Disk::merged()).unwrap().warnings.is_empty());
 }
 
-/// MODE holds for directories, the sticky bit and set-group-ID included.
+/// MODE applies to directories too, including the sticky bit and set-group-ID.
 #[test]
 fn a_mode_is_that_of_directories_as_well() {
     let project = Disk::empty().bytes("spool/a", b"", 0o600).mode("spool", 0o700);
@@ -73,7 +73,7 @@ fn a_mode_is_that_of_directories_as_well() {
     }
 }
 
-/// Links that lead nowhere in the image are said; what an engine puts there later is somewhere.
+/// Symlinks that dangle in the image are reported, except those into paths that an engine fills later.
 #[test]
 fn links_that_lead_nowhere_are_said() {
     let project = Disk::empty()
@@ -98,7 +98,7 @@ fn links_that_lead_nowhere_are_said() {
     assert_eq!(assembly.warnings[0].help.as_deref(), Some(&help[..]));
 }
 
-/// In a directory that is taken whole a script may be data; by its own name it is meant to run.
+/// In an included directory, a script may be data; a script included by name must run.
 #[test]
 fn a_stray_script_is_packed_and_said() {
     let project = Disk::empty()
@@ -136,7 +136,7 @@ fn a_mode_and_an_owner_are_taken_as_given() {
     );
 }
 
-/// A directory with all that is below it; directories of a mode for files can be entered by who may read them.
+/// A directory with everything below it; directories are executable for users who may read the files.
 #[test]
 fn a_folder_comes_with_all_below_it() {
     let project = Disk::empty()
@@ -172,7 +172,7 @@ fn a_folder_comes_with_all_below_it() {
     );
 }
 
-/// A directory `bin` of the project's, where the sysroot has a link to `usr/bin`.
+/// A directory `bin` of the project, where the sysroot has a symlink to `usr/bin`.
 #[test]
 fn folders_of_an_include_or_a_template_join_those_that_links_lead_to() {
     let project = Disk::empty()
@@ -195,7 +195,7 @@ fn folders_of_an_include_or_a_template_join_those_that_links_lead_to() {
     expect_shape(&template.rootfs(&Disk::merged()), expected);
 }
 
-/// A source that is a link is what it leads to.
+/// For a source that is a symlink, its target is packed.
 #[test]
 fn a_source_that_is_a_link_is_what_it_leads_to() {
     let project = Disk::empty().bytes("real.txt", b"x", 0o644).link("alias", "real.txt");
@@ -203,7 +203,7 @@ fn a_source_that_is_a_link_is_what_it_leads_to() {
     assert!(matches!(rootfs.get(&path("/etc/alias")).unwrap().kind, Kind::File(_)));
 }
 
-/// An ELF file among them comes with its closure, libraries beside it by `$ORIGIN` too.
+/// An ELF file in an include brings its closure, also libraries beside it by `$ORIGIN`.
 #[test]
 fn an_elf_file_comes_with_its_closure() {
     let project = Disk::empty()
@@ -216,7 +216,7 @@ fn an_elf_file_comes_with_its_closure() {
     }
 }
 
-/// A library beside it that is part of the same directory is packed once, as it stands there.
+/// A library in the same directory is packed once, at its place there.
 #[test]
 fn a_folder_of_an_executable_and_its_library_is_packed_as_it_stands() {
     let project = Disk::empty()
@@ -236,7 +236,7 @@ fn a_folder_of_an_executable_and_its_library_is_packed_as_it_stands() {
     }
 }
 
-/// A file that only looks executable is packed, with a warning.
+/// A file that only looks executable is packed with a warning.
 #[test]
 fn broken_elf_files_are_packed_and_said() {
     let project = Disk::empty()
@@ -258,7 +258,7 @@ fn broken_elf_files_are_packed_and_said() {
     );
 }
 
-/// Links of the sysroot on the way to the destination are followed.
+/// Symlinks of the sysroot in the destination path are followed.
 #[test]
 fn a_destination_behind_a_link_of_the_sysroot_is_put_where_it_leads() {
     let project = Disk::empty().bytes("tool", b"data", 0o755);
@@ -272,7 +272,7 @@ fn a_destination_behind_a_link_of_the_sysroot_is_put_where_it_leads() {
     );
 }
 
-/// A file of the sysroot's own can be included under another name, and keeps what it is there.
+/// A file of the sysroot can be included under another name, and its own entry is unchanged.
 #[test]
 fn an_include_of_a_file_of_the_sysroot_changes_nothing_of_it_there() {
     if !is_root() {
@@ -285,7 +285,7 @@ fn an_include_of_a_file_of_the_sysroot_changes_nothing_of_it_there() {
     assert_eq!((mode("/usr/bin/su"), mode("/opt/su")), (0o4711, 0o750));
 }
 
-/// A template's file gives way to one that was asked for.
+/// An include replaces a template's file.
 #[test]
 fn an_include_takes_the_place_of_a_templates_file() {
     let project = Disk::empty().bytes("passwd", b"me:x:0:0::/:\n", 0o600);
@@ -302,7 +302,7 @@ fn a_destination_with_dotdot_is_refused() {
     assert_eq!((error.exit_code(), error.message()), (2, "the destination `/etc/../../a` of --include has `..` in it"));
 }
 
-/// Everything that is wrong is said at once.
+/// All errors are reported together.
 #[test]
 fn sources_that_cannot_be_packed_are_refused() {
     let project = Disk::empty().fifo("folder/fifo").bytes("folder/ok", b"", 0o644);
@@ -329,16 +329,16 @@ fn two_sources_for_one_place_are_refused() {
     assert_eq!(twice.error(&Disk::merged()).message(), "two sources for `/etc/x`");
     let file_and_folder = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("c"), "/etc/x");
     assert_eq!(file_and_folder.error(&Disk::merged()).message(), "two sources for `/etc/x`");
-    // By another way to the same place.
+    // The same destination by another path.
     let merged = Ask::nothing().include(project.at("a"), "/bin/x").include(project.at("b"), "/usr/bin/x");
     assert_eq!(merged.error(&Disk::merged()).message(), "two sources for `/usr/bin/x`");
     let below = Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("b"), "/etc/x/y");
     assert_eq!(below.error(&Disk::merged()).message(), "`/etc/x` would be a file and the directory of `/etc/x/y`");
-    // The same file twice is one.
+    // The same file twice is no conflict.
     Ask::nothing().include(project.at("a"), "/etc/x").include(project.at("a"), "/etc/x").rootfs(&Disk::merged());
 }
 
-/// An include may be the library that a closure needs, and is held to what the closure needs of it.
+/// An include may be the library of a closure, and must satisfy the closure's needs.
 #[test]
 fn an_include_in_the_place_of_a_library_must_serve() {
     let libc = |version| library("libc.so.6").defines_versions(&["libc.so.6", version]);
@@ -360,14 +360,14 @@ fn an_include_in_the_place_of_a_tool_or_of_a_folder_is_refused() {
     }
 }
 
-/// A name that is no UTF-8 is an error where it would be packed.
+/// A name that is not UTF-8 is an error if it would be packed.
 #[test]
 fn names_that_are_not_utf_8_are_refused() {
     let project = Disk::empty().dir("folder");
     std::fs::write(project.at("folder").as_std_path().join(OsStr::from_bytes(b"bad\xff")), b"").unwrap();
     let error = Ask::nothing().include(project.at("folder"), "/srv").error(&Disk::merged());
     assert_eq!(error.message(), "`/srv/bad\u{fffd}` has a name that is not UTF-8");
-    // Elsewhere it is nobody's business.
+    // In other directories it has no effect.
     let sysroot = Disk::merged();
     std::fs::write(sysroot.at("usr/bin").as_std_path().join(OsStr::from_bytes(b"bad\xff")), b"").unwrap();
     Ask::tools(&["sh"]).rootfs(&sysroot);

@@ -1,4 +1,4 @@
-//! Dlopen notes in a rootfs: what they add and why, what is said of the rest, and that it is proved.
+//! Dlopen notes in a rootfs: their additions and origins, the reports about the others, and the proof.
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::error::Warning;
@@ -14,8 +14,8 @@ fn note(priority: &str, sonames: &str, feature: &str) -> String {
     )
 }
 
-/// A tool that opens three libraries: one is there by its second name and needs another, one is only suggested, one
-/// is not there; and a note that is none.
+/// A tool that opens three libraries: one is present under its second name and needs another one, one is only
+/// suggested, one is missing; and a malformed note.
 fn sysroot() -> Disk {
     let opens = tool()
         .note(&note("recommended", "libzip.so.5 libzip.so.4", "zip"))
@@ -45,7 +45,7 @@ fn why(assembly: &Assembly, at: &str) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// The additions of a note are shown below it, and so are the libraries that it leaves out or does not find.
+/// The additions of a note are shown below it, and so are libraries that are left out or missing.
 #[test]
 fn a_tree_shows_what_notes_add_and_leave_out() {
     let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
@@ -65,7 +65,7 @@ opens
     assert_eq!(tree(&assembly), expected);
 }
 
-/// `objects` is what is mapped at the start, as ever; what notes add is in `dlopen`.
+/// `objects` has the objects mapped at the start, as before; additions of notes are in `dlopen`.
 #[test]
 fn json_has_what_notes_add_apart() {
     let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
@@ -88,7 +88,7 @@ fn json_has_what_notes_add_apart() {
     assert_eq!(String::from_utf8(text).unwrap(), expected + "\n");
 }
 
-/// A library is there because of the note, and the note because of the object that has it.
+/// A library is present because of the note, and the note because of its object.
 #[test]
 fn why_leads_through_notes() {
     let assembly = Ask::tools(&["opens"]).assemble(&sysroot()).unwrap();
@@ -102,7 +102,7 @@ fn why_leads_through_notes() {
     assert_eq!(why(&assembly, "/usr/lib/libdeep.so"), expected);
 }
 
-/// A missing recommended library is worth a line, a missing suggested one is not.
+/// A missing recommended library is reported, a missing suggested one is not.
 #[test]
 fn what_is_recommended_and_not_found_is_a_warning() {
     let warnings = |disk: &Disk, ask: Ask| ask.assemble(disk).unwrap().warnings;
@@ -126,7 +126,7 @@ fn what_is_recommended_and_not_found_is_a_warning() {
     assert!(rootfs.get(&path("/usr/lib/liba.so")).is_none(), "{}", rootfs.dump());
 }
 
-/// A missing required library is an error, like a library that is needed at the start.
+/// A missing required library is an error, like a missing library that is needed at the start.
 #[test]
 fn what_is_required_and_not_found_is_an_error() {
     let opens = tool().note(&note("required", "libgone.so.3 libgone.so.2", "gone"));
@@ -140,8 +140,8 @@ fn what_is_required_and_not_found_is_an_error() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// A library whose name stands in what calls dlopen may be opened: that is told, and it is not added. Notes say more
-/// than names do, and what is there already is no suggestion.
+/// A library whose name is in an object that calls dlopen may be opened: it is reported but not added. A note has
+/// precedence over names, and a present library is not suggested.
 #[test]
 fn libraries_that_are_named_and_not_noted_are_offered() {
     let names = b"\0libone.so.1\0libone.so\0libtwo.so.2:libnone.so.3\0libc.so.6\0libtool.so.1\0";
@@ -189,7 +189,7 @@ fn libraries_that_are_named_and_not_noted_are_offered() {
     assert_eq!(warning(&asked), None);
 }
 
-/// The library that libselinux opens to load policies is of no use to ls, and many libraries are counted.
+/// The library that libselinux opens to load policies is useless for ls; and many libraries are counted.
 #[test]
 fn what_is_rarely_wanted_is_no_warning_and_many_are_counted() {
     let libraries: Vec<String> = (0..9).map(|index| format!("libn{index}.so.1")).collect();
@@ -210,7 +210,7 @@ fn what_is_rarely_wanted_is_no_warning_and_many_are_counted() {
     assert!(tree(&assembly).contains("may open libsepol.so.2"));
 }
 
-/// By priority: what is suggested comes when it is asked for.
+/// By priority: suggested libraries are packed on request.
 #[test]
 fn what_is_suggested_comes_when_it_is_asked_for() {
     let has = |priority| {
@@ -222,14 +222,14 @@ fn what_is_suggested_comes_when_it_is_asked_for() {
     assert_eq!(has(Priority::Suggested), [true, true]);
 }
 
-/// The notes of a library that `--with-lib` names are followed as well.
+/// The notes of a library of `--with-lib` are followed too.
 #[test]
 fn notes_of_a_library_asked_for_by_name_are_followed() {
     let rootfs = Ask::nothing().library("libhelp.so").rootfs(&sysroot());
     assert!(rootfs.get(&path("/usr/lib/libdeep.so")).is_some(), "{}", rootfs.dump());
 }
 
-/// A soname that is loaded is not searched for again, so the system's library of that name is none that may be opened.
+/// A loaded soname is not searched for again, so the system's library of that name is not suggested.
 #[test]
 fn a_soname_that_is_loaded_is_not_offered_from_elsewhere() {
     let sysroot = Disk::merged()
@@ -244,7 +244,7 @@ fn a_soname_that_is_loaded_is_not_offered_from_elsewhere() {
     assert_eq!(names, [b"libw.so.1".to_vec()]);
 }
 
-/// A plugin need not be called `lib*`, and Rust puts constants one behind the other.
+/// A plugin need not be called `lib*`, and Rust's constants are not separated.
 #[test]
 fn a_plugin_of_any_name_is_offered() {
     let sysroot = Disk::merged()
@@ -257,7 +257,7 @@ fn a_plugin_of_any_name_is_offered() {
     assert_eq!(names, [b"mod_spatial.so".to_vec()]);
 }
 
-/// A cdylib of the workspace that its program opens is packed where the build made it, and else said.
+/// A cdylib of the workspace that its program opens is packed if it was built, and otherwise reported.
 #[test]
 fn a_plugin_of_the_workspace_is_packed_where_it_was_built() {
     let opens = tool().imports("dlopen").tail(b"\0libgreeter.so\0");

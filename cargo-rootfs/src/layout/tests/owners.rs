@@ -1,4 +1,4 @@
-//! Owning packages, from a forged database of each kind.
+//! Owning packages, from a made-up database of each kind.
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::report;
@@ -131,7 +131,7 @@ fn pacman_knows_the_owner() {
     );
 }
 
-/// More paths than are looked for in the text of a list.
+/// More paths than are searched for in the text of a list.
 #[test]
 fn many_files_find_their_owners_in_lists_that_are_taken_apart() {
     let names: Vec<String> = (0..40).map(|number| format!("tool{number}")).collect();

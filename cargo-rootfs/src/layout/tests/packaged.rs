@@ -1,4 +1,4 @@
-//! Packages in a rootfs: what of them is taken and why, what is left out, and what is said.
+//! Packages in a rootfs: the taken files and their origins, the files left out, and the reports.
 
 use super::disk::{Ask, Disk, library, path, tool};
 use crate::report;
@@ -60,7 +60,7 @@ fn a_package_comes_with_what_it_depends_on() {
         "/usr/bin/app l0777 0:0 -> /etc/alternatives/app [leads to /usr/bin/app.real]",
         "/usr/lib/app/plugin.so f0755 0:0",
         "/usr/lib/libdeep.so f0755 0:0",
-        // Whoever opens it has opened libhost.so before.
+        // The program that opens it has opened libhost.so before.
         "/usr/lib/app/second.so f0755 0:0 402 [package app, for --with-package app]",
         "/usr/lib/libfar.so f0755 0:0 349 [needed by /usr/lib/app/second.so]",
         "/usr/share/app/data f0644 0:0 1 [package app, for --with-package app]",
@@ -86,7 +86,7 @@ fn a_package_comes_with_what_it_depends_on() {
     );
 }
 
-/// With `--runtime packages`, a tool has the rest of its own package, and not what that depends on.
+/// With `--runtime packages`, a tool brings the rest of its own package, without its dependencies.
 #[test]
 fn a_tool_comes_with_its_own_package() {
     let ask = Ask::tools(&["app", "env"]).runtime(Runtime::Packages);
@@ -96,7 +96,7 @@ fn a_tool_comes_with_its_own_package() {
     assert!(!dump.contains("[package libapp1"), "{dump}");
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(said[0], "no package of the sysroot has `env`: what belongs with it is not known");
-    // The same without, and what stays out is said.
+    // Without it, the files that are left out are reported.
     let assembly = Ask::tools(&["app"]).runtime(Runtime::Rules).assemble(&sysroot()).unwrap();
     assert!(assembly.rootfs.get(&path("/usr/share/app/data")).is_none());
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
@@ -104,7 +104,7 @@ fn a_tool_comes_with_its_own_package() {
     assert!(said[0].ends_with(": app (of `app.real`)"), "{said:?}");
 }
 
-/// All errors at once, each with the package that was meant.
+/// All errors together, each with the likely package.
 #[test]
 fn packages_that_are_not_there() {
     let error = Ask::nothing().package("ap").package("libapp").package("").error(&sysroot());
@@ -126,7 +126,7 @@ fn sysroot_name(text: &str) -> &str {
     text.split("sysroot `").nth(1).unwrap().split('`').next().unwrap()
 }
 
-/// A list that leads out of the sysroot, to what is no file, and round in circles.
+/// A list with paths that lead out of the sysroot, to no file, and in circles.
 #[test]
 fn a_hostile_list_takes_nothing_from_elsewhere() {
     let sysroot = Disk::merged()

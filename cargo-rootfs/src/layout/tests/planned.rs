@@ -9,7 +9,7 @@ use crate::resolve::FoundBy;
 use crate::resolve::cache::{self, Cache};
 use crate::rootfs::{Body, Kind, Rootfs};
 
-/// With a merged /usr its links are kept: `/bin/sh` and `/usr/bin/sh` are one.
+/// The symlinks of a merged /usr are kept: `/bin/sh` and `/usr/bin/sh` are one file.
 #[test]
 fn a_merged_sysroot_stays_merged() {
     let assembly = Ask::tools(&["sh", "env"]).assemble(&Disk::merged()).unwrap();
@@ -33,7 +33,7 @@ fn a_merged_sysroot_stays_merged() {
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
 
-/// Without, /bin and /usr/bin stay apart, and each tool answers to both.
+/// Without a merged /usr, /bin and /usr/bin stay separate, and each tool has both names.
 #[test]
 fn an_unmerged_sysroot_stays_unmerged_and_tools_answer_to_both_paths() {
     expect_shape(
@@ -54,7 +54,7 @@ fn an_unmerged_sysroot_stays_unmerged_and_tools_answer_to_both_paths() {
     );
 }
 
-/// Two different files at both paths stay as they are.
+/// Two different files at both paths stay unchanged.
 #[test]
 fn two_tools_of_one_name_in_an_unmerged_sysroot_are_not_linked() {
     let sysroot = Disk::unmerged().elf("bin/env", tool().needs("libx.so")).elf("lib/libx.so", library("libx.so"));
@@ -62,12 +62,12 @@ fn two_tools_of_one_name_in_an_unmerged_sysroot_are_not_linked() {
     for at in ["/bin/env", "/usr/bin/env"] {
         assert!(matches!(rootfs.get(&path(at)).unwrap().kind, Kind::File(_)), "{}", shape(&rootfs));
     }
-    // Asked for by name it is the one of /usr/bin, which comes first in PATH; the other is not packed for it.
+    // The name means the tool in /usr/bin, which comes first in PATH; the other one is not packed for it.
     let rootfs = Ask::tools(&["env"]).rootfs(&sysroot);
     assert!(rootfs.get(&path("/bin/env")).is_none(), "{}", shape(&rootfs));
 }
 
-/// The interpreter's path exists as PT_INTERP has it, through whatever links the sysroot has.
+/// The interpreter is at the path of PT_INTERP, through the symlinks of the sysroot.
 #[test]
 fn the_interpreter_is_at_its_path_verbatim() {
     let sysroot = Disk::unmerged()
@@ -79,7 +79,7 @@ fn the_interpreter_is_at_its_path_verbatim() {
     assert!(rootfs.get(&path("/lib64/ld-linux-x86-64.so.2")).is_some());
 }
 
-/// Chains of links stay chains: `vim -> /etc/alternatives/vim -> /usr/bin/vim.basic`.
+/// Chains of symlinks stay chains: `vim -> /etc/alternatives/vim -> /usr/bin/vim.basic`.
 #[test]
 fn chains_of_links_stay_chains() {
     let sysroot = Disk::merged()
@@ -92,7 +92,7 @@ fn chains_of_links_stay_chains() {
     }
 }
 
-/// A set-ID bit survives where its owner is root, for all becomes root's; what survives is said.
+/// A set-ID bit is kept only if its owner is root, because all files become root's; kept bits are reported.
 #[test]
 fn set_id_bits_survive_only_where_they_mean_root() {
     if !is_root() {
@@ -129,7 +129,7 @@ fn set_id_bits_survive_only_where_they_mean_root() {
     );
 }
 
-/// File capabilities are kept byte for byte, and said.
+/// File capabilities are kept verbatim and reported.
 #[test]
 fn capabilities_are_kept() {
     if !is_root() {
@@ -151,13 +151,13 @@ fn capabilities_are_kept() {
     assert_eq!(included.warnings[0].message, "`/opt/ping` keeps its file capabilities: cap_net_raw");
 }
 
-/// Two names of one file stay two names of one file.
+/// Two names of one file stay hard links.
 #[test]
 fn hard_links_are_kept() {
     let sysroot = Disk::merged().elf("usr/bin/gunzip", tool()).hard_link("usr/bin/gzip", "usr/bin/gunzip");
     let text = shape(&Ask::tools(&["gzip", "gunzip"]).rootfs(&sysroot));
     assert!(text.contains("/usr/bin/gunzip f0755\n/usr/bin/gzip h0755 = /usr/bin/gunzip\n"), "{text}");
-    // One of the names alone is a file.
+    // A single name is an ordinary file.
     let text = shape(&Ask::tools(&["gzip"]).rootfs(&sysroot));
     assert!(text.contains("/usr/bin/gzip f0755\n") && !text.contains("gunzip"), "{text}");
 }
@@ -174,7 +174,7 @@ fn cache_of(rootfs: &Rootfs) -> Vec<String> {
     cache.entries().map(line).collect()
 }
 
-/// Libraries outside the default directories that only the sysroot's cache led to get a cache of their own.
+/// Libraries outside the default directories to which only the sysroot's cache led get a generated cache.
 #[test]
 fn a_cache_is_made_for_what_only_a_cache_led_to() {
     let entries = [
@@ -187,11 +187,11 @@ fn a_cache_is_made_for_what_only_a_cache_led_to() {
         .elf("opt/libother.so", library("libother.so"))
         .elf("usr/bin/deep", tool().needs("libdeep.so.1"));
     assert_eq!(cache_of(&Ask::tools(&["deep"]).rootfs(&sysroot)), ["libdeep.so.1 => /usr/lib/deep/libdeep.so.1"]);
-    // And none where nothing needs one, though the sysroot has one.
+    // Without a need there is no cache, even if the sysroot has one.
     assert!(cache_of(&Ask::tools(&["sh"]).rootfs(&sysroot)).is_empty());
 }
 
-/// Whoever has ldconfig asks it what there is, or makes the cache anew.
+/// ldconfig in the image prints or rewrites the cache.
 #[test]
 fn with_ldconfig_the_cache_lists_all_libraries() {
     let sysroot = Disk::merged()
@@ -206,7 +206,7 @@ fn with_ldconfig_the_cache_lists_all_libraries() {
     assert!(rootfs.get(&path("/etc/ld.so.conf.d/rootfs.conf")).is_some());
 }
 
-/// The same where a sysroot without a cache has an ld.so.conf.
+/// The same for a sysroot without a cache but with an ld.so.conf.
 #[test]
 fn a_cache_is_made_for_what_ld_so_conf_led_to() {
     let sysroot = Disk::merged()
@@ -217,7 +217,7 @@ fn a_cache_is_made_for_what_ld_so_conf_led_to() {
     assert_eq!(cache_of(&Ask::tools(&["deep"]).rootfs(&sysroot)), ["libdeep.so.1 => /usr/lib/deep/libdeep.so.1"]);
 }
 
-/// `--library-path` names a directory of the sysroot, or one of the project.
+/// `--library-path` names a directory of the sysroot or of the project.
 #[test]
 fn a_library_path_leads_to_libraries_of_the_sysroot_and_of_the_project() {
     let sysroot = Disk::merged().elf("usr/bin/tool", tool().needs("libx.so")).elf("opt/x/libx.so", library("libx.so"));
@@ -230,7 +230,7 @@ fn a_library_path_leads_to_libraries_of_the_sysroot_and_of_the_project() {
     assert_eq!(cache_of(&ask.rootfs(&sysroot)), ["libx.so => /usr/local/lib/libx.so"]);
 }
 
-/// Its tokens are those of each program, in the image (ld.so(8)); what is found so is found there by the cache.
+/// Its tokens are those of each program in the image (ld.so(8)); the cache finds such libraries there.
 #[test]
 fn a_library_path_with_a_token_is_another_folder_for_each_program() {
     let sysroot = Disk::merged()
@@ -243,7 +243,7 @@ fn a_library_path_with_a_token_is_another_folder_for_each_program() {
     assert!(error.contains("library-path") && error.contains("/opt/b\n"), "{error}");
 }
 
-/// One that is nowhere is said.
+/// A missing directory is reported.
 #[test]
 fn a_library_path_that_is_nowhere_is_said() {
     let assembly = Ask::tools(&["sh"]).library_path("/nowhere").assemble(&Disk::merged()).unwrap();
@@ -310,7 +310,8 @@ fn the_install_dir_moves_the_libraries_as_well() {
     assert!(rootfs.get(&path("/srv/app/bin/app")).is_some());
 }
 
-/// A library beside the binary, found by `$ORIGIN`, goes to the place that `$ORIGIN` will mean, and needs no cache.
+/// A library beside the binary, found by `$ORIGIN`, goes to the place that `$ORIGIN` means in the image, and needs no
+/// cache.
 #[test]
 fn libraries_beside_the_binary_keep_their_place_beside_it() {
     let project = Disk::empty()
@@ -327,7 +328,7 @@ fn libraries_beside_the_binary_keep_their_place_beside_it() {
     no_entry_of_the_build_tree(&rootfs, &project);
 }
 
-/// The mode of what was built is not the umask of that day.
+/// The mode of a built file does not depend on the umask of the build.
 #[test]
 fn built_files_have_the_modes_of_installed_ones() {
     let project = Disk::empty()
@@ -341,7 +342,7 @@ fn built_files_have_the_modes_of_installed_ones() {
     assert_eq!((mode("/usr/local/bin/app"), mode("/usr/local/lib/liba.so")), (0o755, 0o644));
 }
 
-/// Cargo's hard link of `target/release/app` and `deps/app-hash` is one file here.
+/// Cargo's hard links `target/release/app` and `deps/app-hash` are one file here.
 #[test]
 fn cargos_hard_links_do_not_come_along() {
     let project = Disk::empty().elf("deps/app-0123", tool()).hard_link("app", "deps/app-0123");
@@ -373,7 +374,7 @@ fn a_library_that_is_needed_by_its_path_in_the_build_lands_beside_the_binary() {
     );
 }
 
-/// A RUNPATH into the build tree leads nowhere in the image, so what it leads to goes where libraries of the build go.
+/// A RUNPATH into the build tree leads nowhere in the image, so its libraries go to the place of the build's libraries.
 #[test]
 fn a_library_of_an_absolute_runpath_into_the_project_lands_beside_the_binary() {
     for is_runpath in [true, false] {
@@ -392,7 +393,7 @@ fn a_library_of_an_absolute_runpath_into_the_project_lands_beside_the_binary() {
     }
 }
 
-/// Whatever the project's executable is called, `--with` means the sysroot's tool.
+/// `--with` means the sysroot's tool, whatever the name of the project's executable.
 #[test]
 fn a_tool_is_the_sysroots_and_not_the_projects_of_its_name() {
     let project = Disk::empty().elf("target/env", tool());
@@ -407,7 +408,7 @@ fn a_tool_is_the_sysroots_and_not_the_projects_of_its_name() {
     assert_eq!(error.details(), ["the project's binary `env` and the sysroot's tool `env`"]);
 }
 
-/// `--with-lib` finds what dlopen(3) would, with all that it needs.
+/// `--with-lib` finds the library of dlopen(3), with all its needs.
 #[test]
 fn a_library_asked_for_by_soname_comes_with_its_closure() {
     let sysroot = Disk::merged()
@@ -432,7 +433,7 @@ fn a_library_asked_for_by_soname_comes_with_its_closure() {
     assert_eq!(assembly.closures[0].1.objects[0].found_by, FoundBy::Default);
 }
 
-/// One of glibc opens what glibc opens.
+/// A static executable with glibc opens the files that glibc opens.
 #[test]
 fn a_static_executable_of_glibc_gets_what_glibc_opens() {
     let constants = b"\0/usr/lib/gconv/gconv-modules.cache\0/etc/services\0";
@@ -447,7 +448,7 @@ fn a_static_executable_of_glibc_gets_what_glibc_opens() {
     assert!(text.contains("/etc/services f0644") && text.contains("/usr/lib/locale/C.utf8/LC_CTYPE"), "{text}");
 }
 
-/// What a compressed executable needs nobody sees.
+/// The needs of a compressed executable are unknown.
 #[test]
 fn an_executable_that_carries_another_one_is_said() {
     let mut bytes = Fixture::library().without_dynamic_section().build();
@@ -461,7 +462,7 @@ fn an_executable_that_carries_another_one_is_said() {
     assert_eq!(warning.message, expected);
 }
 
-/// Accounts that a program becomes are in the image.
+/// Accounts that a program looks up are in the image.
 #[test]
 fn an_account_that_a_program_names_is_added() {
     let sysroot = Disk::merged()
@@ -492,7 +493,7 @@ fn a_static_executable_brings_nothing() {
     );
 }
 
-/// Links of the sysroot mean what they mean inside it: absolute ones, and ones that climb too far.
+/// Symlinks of the sysroot are resolved inside it: absolute ones, and ones with too many `..`.
 #[test]
 fn links_of_the_sysroot_stay_inside() {
     let sysroot = Disk::merged()
@@ -502,11 +503,11 @@ fn links_of_the_sysroot_stay_inside() {
         .link("usr/bin/hosts", "/etc/hosts");
     let rootfs = Ask::tools(&["absolute", "climb"]).rootfs(&sysroot);
     assert!(rootfs.get(&path("/opt/real/climb")).is_some(), "{}", shape(&rootfs));
-    // /etc/hosts is on this machine, and not in the sysroot.
+    // /etc/hosts exists on the host, but not in the sysroot.
     assert!(Ask::tools(&["/usr/bin/hosts"]).error(&sysroot).message().contains("not found"));
 }
 
-/// The order of what is asked for changes nothing but the order of the answers.
+/// The order of the requests changes only the order of the answers.
 #[test]
 fn the_order_of_tools_changes_nothing_of_the_rootfs() {
     let sysroot = Disk::merged();
@@ -516,7 +517,7 @@ fn the_order_of_tools_changes_nothing_of_the_rootfs() {
     assert_eq!(two.tools, [path("/usr/bin/env"), path("/usr/bin/sh")]);
 }
 
-/// A build script learns of every file that was read, and of every path that was missing.
+/// A build script gets every file that was read, and every missing path.
 #[test]
 fn inputs_and_absences_are_told() {
     let sysroot = Disk::merged();
@@ -532,7 +533,7 @@ fn inputs_and_absences_are_told() {
     assert!(has(&assembly.absent, "etc"), "{:?}", assembly.absent);
 }
 
-/// The `base` template beside a closure, and `none` without.
+/// The template `base` together with a closure, and `none` with the closure only.
 #[test]
 fn templates_stand_beside_the_closure() {
     let sysroot = Disk::merged();
@@ -543,7 +544,7 @@ fn templates_stand_beside_the_closure() {
     }
     let none = Ask::tools(&["sh"]).template("none").rootfs(&sysroot);
     assert!(none.get(&path("/etc")).is_none());
-    // All that is without is also with.
+    // All entries of `none` are also in `base`.
     for (at, entry) in none.iter() {
         assert!(rootfs.get(at).is_some_and(|with| with.kind_word() == entry.kind_word()), "{at}");
     }
@@ -569,7 +570,7 @@ pub(super) fn is_root() -> bool {
 }
 
 pub(super) fn skip(what: &str) {
-    // As root, who owns CI, the one test that is for others has nothing to test.
+    // In CI, which runs as root, this test for other users has nothing to check.
     assert!(is_root() || std::env::var_os("CI").is_none(), "CI must not skip: {what}");
     #[allow(clippy::print_stderr)]
     {

@@ -1,4 +1,4 @@
-//! The proof: take anything away from what it holds for, or change it, and it must fail.
+//! The proof fails for every removal or change of a file on which it depends.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ fn fails(planned: &mut Planned, rootfs: &Rootfs) -> bool {
     !prove(rootfs, &planned.claims, planned.follows, &planned.given, &mut planned.view).faults.is_empty()
 }
 
-/// Proves `planned`, and that no entry of it, of its cache or path file can be spared.
+/// Proves `planned`, and checks that the proof fails without any single entry, or entry of its cache or path file.
 #[track_caller]
 fn every_removal_fails(mut planned: Planned) {
     let whole = planned.assembly.rootfs.clone();
@@ -92,8 +92,8 @@ fn planned(ask: &Ask, sysroot: &Disk) -> Planned {
     }
 }
 
-/// A sysroot with all that may lead to a file: alternatives, links in the library directories, a RUNPATH
-/// through a link, a cache that names a directory of its own, and libraries that need one another.
+/// A sysroot with all kinds of paths to a file: alternatives, symlinks in the library directories, a RUNPATH through a
+/// symlink, a cache with a separate directory, and libraries that need one another.
 fn winding() -> Disk {
     let entries = [(Bytes::from(&b"libdeep.so.1"[..]), path("/usr/lib/deep/libdeep.so.1"))];
     Disk::merged()
@@ -180,7 +180,7 @@ fn nothing_that_a_dlopen_note_adds_can_be_spared() {
     every_removal_fails(planned);
 }
 
-/// Variants are proved on each hardware: no file, link or cache entry of theirs can be spared either.
+/// Variants are proved on each hardware: none of their files, symlinks or cache entries can be removed either.
 #[test]
 fn nothing_of_variants_can_be_spared() {
     let sysroot = super::variants::cached();
@@ -190,7 +190,7 @@ fn nothing_of_variants_can_be_spared() {
     every_removal_fails(planned);
 }
 
-/// A file that is needed under two names must be found under both, by whatever leads to each.
+/// A file that is needed under two names must be found under both.
 #[test]
 fn nothing_of_a_library_with_two_names_can_be_spared() {
     let sysroot = Disk::merged()
@@ -207,7 +207,7 @@ fn nothing_of_a_library_with_two_names_can_be_spared() {
     }
 }
 
-/// musl takes a libc for itself by what is in the file, so the file must be there.
+/// musl recognises a libc by the contents of the file, so the file must be present.
 #[test]
 fn nothing_of_a_second_libc_can_be_spared() {
     let loader = Fixture::library().tail(b"\0/lib:/usr/local/lib:/usr/lib\0");
@@ -248,7 +248,7 @@ fn nothing_of_a_musl_rootfs_can_be_spared() {
     every_removal_fails(planned(&Ask::tools(&["sh", "tool"]).library_path("/opt/far"), &sysroot));
 }
 
-/// Neither what runs a script, nor a link on the way to it.
+/// Neither an interpreter of a script nor a symlink to it can be removed.
 #[test]
 fn nothing_that_runs_scripts_can_be_spared() {
     let sysroot = Disk::merged()
@@ -278,17 +278,17 @@ fn nothing_that_runs_scripts_can_be_spared() {
     assert!(!fails(&mut planned, &changed), "one that cannot be executed does not");
 }
 
-/// The machine's own files, and the loader's own rules.
+/// The host's own files, with the rules of its loader.
 #[test]
 fn nothing_of_this_machines_tools_can_be_spared() {
-    // What rules take is no part of any closure, and can be spared.
+    // Files that rules take belong to no closure and can be removed.
     let ask = Ask::tools(&["bash", "ls"]).runtime(Runtime::None);
     let target = crate::target::Target::host();
     let planned = super::super::plan("/".into(), &target, &ask.content, &ask.artifacts).unwrap();
     every_removal_fails(planned);
 }
 
-/// Every link's target, changed to what is not there or to another file, is another rootfs.
+/// A symlink with another target, missing or present, makes another rootfs.
 #[test]
 fn a_link_that_leads_elsewhere_fails() {
     let mut planned = planned(&Ask::tools(&["vim", "sh"]), &winding());
@@ -312,7 +312,7 @@ fn a_link_that_leads_elsewhere_fails() {
     }
 }
 
-/// Any two files that change places.
+/// Any two files that are exchanged.
 #[test]
 fn two_files_that_are_swapped_fail() {
     let mut planned = planned(&Ask::tools(&["vim", "sh", "env"]), &winding());
@@ -329,7 +329,7 @@ fn two_files_that_are_swapped_fail() {
     }
 }
 
-/// A second library of the name, where it is searched for first.
+/// A second library of the same name in a directory that is searched earlier.
 #[test]
 fn a_library_that_comes_before_another_fails() {
     let mut planned = planned(&Ask::tools(&["vim", "sh"]), &winding());
@@ -345,14 +345,14 @@ fn a_library_that_comes_before_another_fails() {
         let changed = decoy(&format!("/srv/lib/{name}"), library(name).defines_versions(&["base", "GLIBC_2.34"]));
         assert!(fails(&mut planned, &changed), "{name}");
         let foreign = decoy(&format!("/srv/lib/{name}"), library(name).machine(machine("aarch64")));
-        // One for another machine is passed over, unless it is the very file.
+        // A library for another machine is skipped, unless it replaces the file itself.
         assert_eq!(fails(&mut planned, &foreign), name == "librun.so", "{name}");
     }
     let nowhere = decoy("/usr/lib/libunasked.so", library("libunasked.so"));
     assert!(!fails(&mut planned, &nowhere));
 }
 
-/// A library that lacks a version, though it has the name.
+/// A library with the right name that lacks a version.
 #[test]
 fn a_library_that_lacks_a_version_fails() {
     let sysroot = Disk::merged()
@@ -363,13 +363,14 @@ fn a_library_that_lacks_a_version_fails() {
     let linked_for = "linked for glibc 2.99 or newer; the sysroot has versions up to 2.34";
     assert_eq!(error.details(), ["needed by /usr/bin/new", linked_for]);
     assert_eq!(error.help_line().unwrap(), "take libraries of a newer release: --sysroot debian:sid");
-    // A weak one may be lacking.
+    // A weak version may be missing.
     let sysroot = Disk::merged()
         .elf("usr/bin/new", Fixture::program().needs("libc.so.6").needs_versions("libc.so.6", &["?GLIBC_2.99"]));
     Ask::tools(&["new"]).rootfs(&sysroot);
 }
 
-/// Two tools, and a library of both: what each lacks is told once, and the suite is one that has the newest.
+/// Two tools, and a library of both: each missing version is reported once, and the suggested suite has the newest
+/// version.
 #[test]
 fn lacking_versions_are_told_once_for_each_object() {
     let libc = ["GLIBC_2.2.5", "GLIBC_2.38", "GLIBC_2.40"];
@@ -394,7 +395,7 @@ fn lacking_versions_are_told_once_for_each_object() {
     assert!(help[1].ends_with("--sysroot DIR"), "{help:?}");
 }
 
-/// Faults for which a loader gives up: objects that nothing loads, unreadable records, relocations unknown to older
+/// Faults for which a loader fails: objects that cannot be loaded, unreadable records, relocations unknown to older
 /// loaders.
 #[test]
 fn what_a_loader_ends_for_fails() {
@@ -415,7 +416,7 @@ fn what_a_loader_ends_for_fails() {
     );
 }
 
-/// A library without versions, of which some are needed, is what ld.so warns of.
+/// ld.so warns of a library without versions if some are needed.
 #[test]
 fn a_library_without_versions_is_a_warning() {
     let needs = |file: Fixture| file.needs("libbare.so").needs_versions("libbare.so", &["BARE_1", "BARE_2"]);
@@ -430,12 +431,12 @@ fn a_library_without_versions_is_a_warning() {
     };
     let of = |user: &str| format!("`/lib/libbare.so`: no version information available (required by {user})");
     assert_eq!(warnings(&sysroot), [of("/usr/bin/one"), of("/lib/libuser.so")]);
-    // One that has no version of anything is where the loader ends, later.
+    // Without versions in both objects, the loader fails later.
     sysroot = sysroot.elf("usr/lib/libbare.so", library("libbare.so"));
     assert!(warnings(&sysroot)[0].ends_with("; ld.so ends where it looks up a symbol of it"));
 }
 
-/// The same library twice under one inode is no swap; another file of equal bytes is one.
+/// Two names of one inode are no exchange; another file with equal bytes is one.
 #[test]
 fn equal_bytes_are_not_the_same_file() {
     let sysroot = Disk::merged().elf("usr/bin/twin", tool());

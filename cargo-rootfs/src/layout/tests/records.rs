@@ -1,4 +1,4 @@
-//! Records and licences of packages, from forged databases.
+//! Records and licences of packages, from made-up databases.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ impl Ask {
     }
 }
 
-/// The text of a file of the rootfs; none where it is not there.
+/// The text of a file of the rootfs; `None` if missing.
 fn text(rootfs: &Rootfs, at: &str) -> Option<String> {
     let bytes = match &rootfs.get(&path(at))?.kind {
         Kind::File(Body::Bytes(bytes)) => bytes.to_vec(),
@@ -37,7 +37,7 @@ fn names(rootfs: &Rootfs, folder: &str) -> Vec<String> {
     rootfs.below(&path(folder)).map(|(path, _)| String::from_utf8_lossy(path.file_name()).into_owned()).collect()
 }
 
-/// The sum of each file that the host has at one of these places.
+/// The sum of each file, which the host has at one of these places.
 fn md5(files: &[String]) -> Vec<String> {
     let output = Command::new("md5sum").args(files).output().expect("md5sum(1) runs");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -46,8 +46,8 @@ fn md5(files: &[String]) -> Vec<String> {
     sums
 }
 
-/// A package of a forged database: its fields, and its files by the paths that it lists, with a mark where no sum is to
-/// be had.
+/// A package of a made-up database: its fields, and its files by their listed paths, with a mark for files without a
+/// sum.
 struct Package {
     name: &'static str,
     fields: &'static str,
@@ -59,7 +59,7 @@ fn package(name: &'static str, fields: &'static str, files: &[&str]) -> Package 
     Package { name, fields, files: files.iter().map(file).collect() }
 }
 
-/// Writes what dpkg would have written of `packages`, whose files are there.
+/// Writes the records that dpkg would write for `packages`, whose files exist.
 fn dpkg(mut disk: Disk, packages: &[Package]) -> Disk {
     let mut status = String::new();
     for Package { name, fields, files } in packages {
@@ -82,8 +82,8 @@ fn dpkg(mut disk: Disk, packages: &[Package]) -> Disk {
 
 const AMD64: &str = "Architecture: amd64\nVersion: 1:2.0-1\n";
 
-/// A program with data, of which another package diverted one; a library that lists /lib; configuration; a licence that
-/// is another package's, and a common one.
+/// A program with data, of which another package diverted one file; a library that lists /lib; configuration; a licence
+/// in another package, and a common one.
 fn debian() -> Disk {
     let disk = Disk::merged()
         .elf("usr/bin/app", tool())
@@ -138,7 +138,7 @@ fn debian() -> Disk {
     dpkg(disk, &packages).bytes("var/lib/dpkg/diversions", b"/usr/bin/app\n/usr/bin/app.distrib\nother\n", 0o644)
 }
 
-/// Every file of a package is in one record, with the sum that it has, by its path in the rootfs; and nothing else is.
+/// Every file of a package is in exactly one record, with its sum, by its path in the rootfs; no other file is.
 #[track_caller]
 fn sums_hold(rootfs: &Rootfs, without_sum: &[&str]) {
     let mut listed: BTreeMap<RootfsPath, (String, String)> = BTreeMap::new();
@@ -228,7 +228,7 @@ fn neither_is_there_unless_it_is_asked() {
     assert!(rootfs.get(&path("/var")).is_none() && rootfs.get(&path("/usr/share/doc/app/copyright")).is_some());
 }
 
-/// It reads `status` alone.
+/// dpkg reads `status` only.
 #[test]
 fn with_dpkg_packed_its_own_files_take_the_place_of_records() {
     let disk = Disk::merged().elf("usr/bin/dpkg", tool());
@@ -277,7 +277,7 @@ fn without_a_database_there_are_no_records() {
     assert!(rootfs.get(&path("/var")).is_none());
 }
 
-/// Packages of all shapes: merged paths or not, hard links, configuration, some of their files packed.
+/// Packages of all shapes: merged paths or not, hard links, configuration, only some files packed.
 #[test]
 fn records_equal_the_files_of_any_rootfs() {
     let mut seed = 7_u64;

@@ -1,4 +1,4 @@
-//! Requests that cannot be satisfied: each has an error that gives the reason.
+//! Requests that cannot be satisfied: each has an error with the reason.
 
 use super::disk::{Ask, Disk, library, tool};
 use crate::elf::fixture::{Fixture, machine};
@@ -18,7 +18,7 @@ fn an_unknown_tool_comes_with_the_one_that_was_meant() {
     assert_eq!(error.exit_code(), 1);
 }
 
-/// As an alternative whose package has gone.
+/// An alternative after its package was removed.
 #[test]
 fn a_tool_that_is_a_link_to_nothing_is_told_with_where_it_leads() {
     let sysroot = Disk::merged()
@@ -33,7 +33,7 @@ fn a_tool_that_is_a_link_to_nothing_is_told_with_where_it_leads() {
     }
 }
 
-/// All that is wrong with all tools, at once.
+/// All errors of all tools together.
 #[test]
 fn every_tool_that_is_wrong_is_told() {
     let sysroot = Disk::merged()
@@ -57,7 +57,7 @@ fn every_tool_that_is_wrong_is_told() {
             "tool `/usr/bin/fifo` is a FIFO",
             "--with was given an empty name",
             "tool `a/b` is neither a name nor an absolute path",
-            // What was found is looked into after the looking up.
+            // Found tools are inspected after all look-ups.
             "tool `script` cannot be run",
             "tool `text` cannot be packed",
             "tool `half` cannot be packed",
@@ -81,7 +81,7 @@ fn a_binary_of_another_architecture_is_told_with_both() {
     assert_eq!(error.message(), "`app` is for riscv64gc, not for x86_64");
 }
 
-/// Every library that is missing once, with all that need it; those that looked in the same places together.
+/// Every missing library once, with all objects that need it; those with the same search places are grouped.
 #[test]
 fn missing_libraries_are_all_told() {
     let sysroot = Disk::merged()
@@ -101,7 +101,7 @@ fn missing_libraries_are_all_told() {
     assert!(error.each().all(|it| it.help_line().is_some()));
 }
 
-/// A library that is no good is told once as well, and apart from one that is not there.
+/// An invalid library is reported once too, separate from a missing one.
 #[test]
 fn a_library_that_is_no_good_is_told_once() {
     let sysroot = Disk::merged()
@@ -155,7 +155,7 @@ fn two_executables_of_one_name_are_refused() {
     assert_eq!(error.message(), "two executables would be `/usr/local/bin/app`");
 }
 
-/// Two libraries of one soname that one cache could not tell apart.
+/// Two libraries with the same soname, which one cache cannot distinguish.
 #[test]
 fn two_libraries_of_one_soname_are_refused() {
     let project = Disk::empty().elf("app", tool().needs("libx.so")).elf("libs/libx.so", library("libx.so"));
@@ -170,7 +170,7 @@ fn two_libraries_of_one_soname_are_refused() {
     assert_eq!(error.details(), ["/usr/local/lib/libx.so and /opt/x/libx.so"]);
 }
 
-/// The project's one comes by a cache, which the tool would be given as well in place of the system's.
+/// The project's library is found by a cache, which would give it to the tool too, in place of the system's.
 #[test]
 fn a_library_that_would_take_the_place_of_anothers_is_refused() {
     let project = Disk::empty().elf("app", tool().needs("libx.so")).elf("libs/libx.so", library("libx.so"));
@@ -217,14 +217,14 @@ fn a_sysroot_that_is_not_there_is_told() {
     assert_eq!(error.message(), "cannot open the sysroot `/no/such/sysroot`");
 }
 
-/// An unreadable mode of a template is no panic.
+/// The name of an unknown template is an error, and not a panic.
 #[test]
 fn an_unknown_template_is_told() {
     let error = Ask::tools(&["sh"]).template("bsae").error(&Disk::merged());
     assert!(error.to_string().contains("base"), "{error}");
 }
 
-/// The shortages are those of everything that is missing; with none, no other sysroot would help.
+/// The shortages are all missing things; without shortages, no other sysroot would help.
 #[test]
 fn shortages_are_told_apart_from_other_faults() {
     use super::super::{Incomplete, Refusal, Shortage, assemble};

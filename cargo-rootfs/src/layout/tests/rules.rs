@@ -1,4 +1,4 @@
-//! Rules at work: what they take, tell and leave alone.
+//! Rules: the files that they take, suggest and leave alone.
 
 use super::disk::{Ask, Disk, expect_shape, library, path, tool};
 use crate::elf::fixture::machine;
@@ -8,7 +8,7 @@ use crate::report;
 use crate::rootfs::{Origin, Rootfs};
 use crate::runtime::Runtime;
 
-/// A tool with helpers, data, a plugin and a link to each kind.
+/// A tool with helpers, data, a plugin, and a symlink to each kind.
 fn sysroot() -> Disk {
     Disk::merged()
         .elf("usr/bin/gut", tool())
@@ -102,7 +102,7 @@ fn without_runtime_no_rule_is_used() {
     assert!(!has(&rootfs, "/usr/lib/gut-core") && !has(&rootfs, "/usr/bin/less"));
 }
 
-/// Any name that leads to a file calls for a rule, a soname or file name of a library too.
+/// Any name of a file fires a rule, also a soname or file name of a library.
 #[test]
 fn a_rule_is_called_for_by_any_name() {
     let sysroot = Disk::merged()
@@ -156,7 +156,7 @@ take = ["/opt/{1}/lib/python{2}", "{dir}/pyvenv.cfg"]
     assert!(!has(&rootfs, "/opt/py/lib/python3.12"));
 }
 
-/// Files that a rule takes fire other rules, and a circle of rules ends.
+/// Files that a rule takes fire other rules, and a cycle of rules ends.
 #[test]
 fn rules_call_for_rules() {
     let sysroot = sysroot()
@@ -200,7 +200,7 @@ fn unless_and_before_glibc_hold_a_rule_back() {
         ("unless = ['/usr/bin/less']", true),
         ("unless = ['/usr/bin/sh', '/usr/bin/gut']", false),
         ("unless = ['libc.so.*']", false),
-        // Loaders of fixtures do not say their release, as those before 2.33 do not.
+        // Loaders of fixtures have no release, like those before 2.33.
         ("before-glibc = '2.34'", true),
     ] {
         assert_eq!(has(&Ask::tools(&["gut"]).rules(&rule(more)).rootfs(&sysroot()), "/usr/share/a"), takes, "{more}");
@@ -263,7 +263,7 @@ fn what_is_required_and_not_there_is_an_error() {
     );
 }
 
-/// Words come from the file as the image has it: of an include first, then of the template, then of a rule.
+/// Words come from the file that the image will have: first of an include, then of the template, then of a rule.
 #[test]
 fn words_of_configuration_stand_for_plugins() {
     let plugin = |name: &str| format!("usr/lib/libnss_{name}.so.2");
@@ -320,7 +320,7 @@ words-of = { file = "/etc/pam.d/{1}", form = "pam", take = ["{lib}/security/{}"]
     assert!(!has(&rootfs, "/etc/pam.d/sudo") && !has(&rootfs, "/usr/lib/security/pam_other.so"));
 }
 
-/// Nothing takes the place of what an include or the template puts there.
+/// A rule does not replace a file of an include or of the template.
 #[test]
 fn rules_take_nobodys_place() {
     let sysroot = Disk::merged()
@@ -360,7 +360,7 @@ files = [
     }
 }
 
-/// Not even by its name: a rule is not the user's word.
+/// Not even by name: a rule does not speak for the user.
 #[test]
 fn rules_take_no_secrets() {
     let sysroot = Disk::merged()
@@ -381,7 +381,7 @@ fn rules_take_no_secrets() {
     assert_eq!(warning.message, format!("left out: {all}"));
 }
 
-/// A rule of a template, and one of the same name in the place of a built-in.
+/// A rule of a template, and one with the name of a built-in rule, which it replaces.
 #[test]
 fn templates_have_rules_and_names_are_replaced() {
     let template = Disk::empty().bytes(
@@ -401,8 +401,8 @@ fn templates_have_rules_and_names_are_replaced() {
     assert!(has(&own, "/usr/share/a/data") && !has(&own, "/usr/share/terminfo"));
 }
 
-/// A script's modules are those of its package, and of what that depends on: not of a program's, a module's, or of a
-/// script that no package has.
+/// A script's modules belong to its package and to its dependencies: not to the package of a program or of another
+/// module, nor to a script without a package.
 #[test]
 fn a_script_brings_the_modules_of_its_package() {
     let record = |name: &str, depends: &str| {
@@ -457,12 +457,12 @@ fn a_script_brings_the_modules_of_its_package() {
         let rootfs = Ask::tools(&[other]).rules(rules).rootfs(&sysroot);
         assert!(!has(&rootfs, "/usr/lib/snake"), "{other}");
     }
-    // Each script has its own package, and one of two names of it is enough.
+    // Each script has its own package, and one of its two names is enough.
     let both = Ask::tools(&["/usr/local/bin/own", "play.real", "play"]).rules(rules).rootfs(&sysroot);
     assert!(has(&both, "/usr/lib/snake/book/fast.so"));
 }
 
-/// A list may name what no file system has: it takes no more time or stack than its length.
+/// A list may contain names that no file system has: the time and stack are bounded by its length.
 #[test]
 fn a_hostile_list_of_modules_ends() {
     let deep = |length: usize| format!("/usr/lib/snake/{}x\n", "a/".repeat(length));

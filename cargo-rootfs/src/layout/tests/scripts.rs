@@ -1,4 +1,4 @@
-//! Scripts as tools and includes: what runs them comes along, and what cannot run is told.
+//! Scripts as tools and includes: their interpreters are packed, and scripts that cannot run are reported.
 
 use super::disk::{Ask, Disk, expect_shape, library, path, tool};
 use crate::elf::fixture::machine;
@@ -48,7 +48,7 @@ fn a_script_brings_its_interpreter_by_the_path_that_it_names() {
     assert_eq!(assembly.tools, [path("/usr/bin/which")]);
 }
 
-/// An interpreter may be a script, up to five in a row.
+/// An interpreter may be a script, up to five levels.
 #[test]
 fn scripts_run_by_scripts() {
     let chain = |length: usize| {
@@ -89,7 +89,7 @@ fn env_brings_what_it_runs() {
     }
 }
 
-/// Each in words that say what to mend.
+/// Each error names the remedy.
 #[test]
 fn what_cannot_run_is_told() {
     let sysroot = || {
@@ -159,7 +159,7 @@ fn what_a_shell_script_calls_is_offered() {
     assert_eq!(warning.help.as_deref(), Some("to pack them: --with own-tee,own-zip"));
 }
 
-/// A script that becomes another program is nothing without it: with what that needs in turn, each script by its own.
+/// A script that replaces itself by another program needs that program and its needs, at each level.
 #[test]
 fn what_a_shell_script_becomes_comes_along() {
     let sysroot = script(Disk::merged(), "own-cat", "#!/bin/sh\nexec own-zip -cd | own-tee x; sed y\n")
@@ -169,7 +169,7 @@ fn what_a_shell_script_becomes_comes_along() {
         .elf("usr/bin/own-tee", tool());
     let sysroot = script(sysroot, "own-again", "#!/bin/sh\nexec own-cat; exec absent\n");
     let assembly = Ask::tools(&["own-again"]).assemble(&sysroot).unwrap();
-    // What every system has comes along as well.
+    // Programs that every system has are packed too.
     for there in ["/usr/bin/sed", "/usr/bin/own-cat", "/usr/bin/own-zip", "/usr/lib/libzip.so"] {
         assert!(has(&assembly.rootfs, there), "{there}");
     }
@@ -178,7 +178,7 @@ fn what_a_shell_script_becomes_comes_along() {
     assert!(has(&bare, "/usr/bin/dash") && !has(&bare, "/usr/bin/own-cat") && !has(&bare, "/usr/bin/sed"));
 }
 
-/// A container's entry point is a script of the project; where it is not executable, it is data.
+/// A container's entry point is a script of the project; if it is not executable, it is data.
 #[test]
 fn an_included_script_brings_what_it_becomes_and_what_every_system_has() {
     let sysroot = Disk::merged().elf("usr/bin/mkdir", tool()).elf("usr/bin/own-zip", tool());
@@ -190,7 +190,7 @@ fn an_included_script_brings_what_it_becomes_and_what_every_system_has() {
     }
 }
 
-/// A script of a rule's is data where nothing runs it; it may be read by another.
+/// A script of a rule without an interpreter is data; another script may read it.
 #[test]
 fn a_script_that_a_rule_takes_may_be_idle() {
     let sysroot = Disk::merged()
@@ -219,7 +219,7 @@ fn a_script_that_a_rule_takes_may_be_idle() {
     assert_eq!(suggested(&assembly), "env by /usr/lib/tool/runs");
 }
 
-/// Files that a script reads with `.` are parts of it, wherever it looks for them.
+/// Files that a script sources are parts of it, wherever it searches for them.
 #[test]
 fn a_script_brings_the_files_that_it_reads() {
     let text = "#!/bin/sh\nhere=$(dirname \"$0\")\n. \"$here/../share/tool/common.sh\"\n. /usr/lib/tool/more.sh\n\
@@ -242,7 +242,7 @@ fn a_script_brings_the_files_that_it_reads() {
     }
 }
 
-/// What a script calls by a path is offered by that path.
+/// A command that a script calls by path is suggested by that path.
 #[test]
 fn commands_by_paths_are_offered_by_their_paths() {
     let sysroot = script(Disk::merged(), "tool", "#!/bin/sh\nD=/opt/x\n$D/run y\n").elf("opt/x/run", tool());

@@ -9,7 +9,7 @@ fn template(body: &str) -> (tempfile::TempDir, String) {
     (folder, name)
 }
 
-/// /etc as a whole comes without what is secret or this machine's own, whatever it is called, and behind links too.
+/// /etc without secrets and files of one machine, whatever their names, and behind symlinks too.
 #[test]
 fn a_folder_comes_without_its_secrets() {
     let key = b"-----BEGIN PRIVATE KEY-----\n";
@@ -44,7 +44,7 @@ fn a_folder_comes_without_its_secrets() {
     );
 }
 
-/// A file named by its own path is meant.
+/// A file that is named by its own path is taken.
 #[test]
 fn a_secret_is_taken_by_its_own_name() {
     let sysroot = Disk::empty().bytes("etc/shadow", b"root:*:1::::::", 0o600);
@@ -54,7 +54,7 @@ fn a_secret_is_taken_by_its_own_name() {
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
 
-/// A template adds rows, and a row without paths turns a built-in one off.
+/// A template adds rows, and a row without paths disables a built-in one.
 #[test]
 fn a_template_says_what_is_secret_too() {
     let sysroot = Disk::empty()

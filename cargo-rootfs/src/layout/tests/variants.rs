@@ -1,4 +1,4 @@
-//! Libraries for particular hardware in a rootfs: all of them or none, and that each hardware finds all it needs.
+//! Libraries for particular hardware in a rootfs: all of them or none, and all hardware finds all its needs.
 
 use super::disk::{Ask, Disk, expect_shape, library, path, shape, tool};
 use crate::elf::Bytes;
@@ -11,7 +11,8 @@ use crate::rootfs::{Body, Kind, Rootfs};
 const V3: &str = "usr/lib/glibc-hwcaps/x86-64-v3";
 const V2: &str = "usr/lib/glibc-hwcaps/x86-64-v2";
 
-/// A library for all hardware and for two levels; what the better one needs is there for all and for the other level.
+/// A library for all hardware and for two levels; the needs of the better variant exist for all hardware and for the
+/// other level.
 fn sysroot() -> Disk {
     Disk::merged()
         .elf("usr/bin/app", tool().needs("libsum.so.1"))
@@ -23,15 +24,15 @@ fn sysroot() -> Disk {
         .elf(&format!("{V2}/libfast.so"), library("libfast.so"))
 }
 
-/// Without the flag the image is the baseline's.
+/// Without the flag, the image has only the baseline.
 #[test]
 fn no_variants_unless_they_are_asked_for() {
     let text = shape(&Ask::tools(&["app"]).rootfs(&sysroot()));
     assert!(!text.contains("glibc-hwcaps") && !text.contains("libfast") && text.contains("libsum.so.1 f"), "{text}");
 }
 
-/// With it every variant comes, with what it needs, and that for every set of levels: with `x86-64-v3` alone, as
-/// `--glibc-hwcaps-mask` may have it, the variant needs the libfast.so that is for all hardware.
+/// With it, every variant is packed with its needs, for every set of levels: with `x86-64-v3` only, which
+/// `--glibc-hwcaps-mask` may select, the variant needs the libfast.so for all hardware.
 #[test]
 fn all_variants_come_with_what_they_need() {
     let rootfs = Ask::tools(&["app"]).hwcaps().rootfs(&sysroot());
@@ -66,7 +67,7 @@ fn all_variants_come_with_what_they_need() {
     assert_eq!(origins("/usr/lib/glibc-hwcaps/x86-64-v2/libfast.so"), [format!("needed on x86-64-v2 by {at}")]);
 }
 
-/// A sysroot without variants gives the same rootfs.
+/// Without variants in the sysroot, the flag changes nothing.
 #[test]
 fn without_variants_the_flag_changes_nothing() {
     let one = Ask::tools(&["sh", "env"]).rootfs(&Disk::merged());
@@ -74,7 +75,7 @@ fn without_variants_the_flag_changes_nothing() {
     assert_eq!(one.dump(), other.dump());
 }
 
-/// A library that is opened by name is another one on other hardware.
+/// A library that is opened by name has variants on other hardware.
 #[test]
 fn a_library_asked_for_by_name_has_variants() {
     let text = shape(&Ask::nothing().library("libsum.so.1").hwcaps().rootfs(&sysroot()));
@@ -94,8 +95,8 @@ fn cache_of(rootfs: &Rootfs) -> Vec<String> {
     cache.entries().map(line).collect()
 }
 
-/// A sysroot whose cache leads to a directory of its own, to variants in it, and to one in a default directory by
-/// another name than its soname.
+/// A sysroot whose cache leads to a separate directory, to variants in it, and to a variant in a default directory
+/// whose name is not its soname.
 pub(super) fn cached() -> Disk {
     let entry = |name: &str, hwcaps: Option<&str>, at: &str| {
         let hwcaps = hwcaps.map(|name| Bytes::from(name.as_bytes()));
@@ -117,8 +118,8 @@ pub(super) fn cached() -> Disk {
         .elf("usr/lib/glibc-hwcaps/x86-64-v2/libdeep.so.1", library("libdeep.so.1"))
 }
 
-/// A cache for a library also lists its better variants: hardware that they are for would otherwise use the library in
-/// the cache. Libraries that default directories lead to are not in it.
+/// A cache with a library also lists its better variants: otherwise their hardware would use the library in the cache.
+/// Libraries in default directories are not in it.
 #[test]
 fn the_cache_has_the_variants_of_what_it_has() {
     let rootfs = Ask::tools(&["app"]).hwcaps().rootfs(&cached());
@@ -134,7 +135,7 @@ fn the_cache_has_the_variants_of_what_it_has() {
     assert_eq!(cache_of(&Ask::tools(&["app"]).rootfs(&cached())), ["libdeep.so.1 => /opt/deep/libdeep.so.1"]);
 }
 
-/// A missing need of a variant fails the run; without variants it does not matter.
+/// A missing need of a variant is an error; without variants it does not matter.
 #[test]
 fn what_only_a_variant_misses_is_an_error() {
     let sysroot = || {
@@ -153,7 +154,7 @@ fn what_only_a_variant_misses_is_an_error() {
     Ask::tools(&["app"]).rootfs(&sysroot());
 }
 
-/// The image must run on all hardware, so what only some would find is missing.
+/// The image must run on all hardware, so a library that only some hardware finds is missing.
 #[test]
 fn a_library_that_only_some_hardware_finds_is_missing() {
     let sysroot = Disk::merged()
@@ -172,8 +173,8 @@ fn a_library_that_only_some_hardware_finds_is_missing() {
     assert!(error.contains("only glibc-hwcaps/x86-64-v3 has it"), "{error}");
 }
 
-/// A variant that comes in by an include is found by the hardware that it is for, whatever `--hwcaps` says: with it
-/// nothing may be missing there either, and no symbol version.
+/// The hardware of an included variant finds it, independent of `--hwcaps`, so its needs and symbol versions must be
+/// satisfied too.
 #[test]
 fn an_included_variant_must_be_complete() {
     let sysroot = || {
