@@ -1,9 +1,9 @@
-//! The commands that a shell script calls, guessed from its text: to be offered. Which of them are packed is for rules to
-//! say.
+//! The commands that a shell script calls, guessed from its text, for suggestions. Rules decide which of them are
+//! packed.
 //!
-//! What is a command in the end only a shell can say; this reads words where a command begins, and knows quotes, comments,
-//! here-documents, `case` and the assignments of the script well enough not to take prose for commands. What is there is
-//! for others to look up.
+//! Only a shell can determine all commands. This parser reads words at the beginnings of commands, and knows quotes,
+//! comments, here-documents, `case` and the script's assignments well enough not to mistake prose for commands. Callers
+//! look up the commands.
 
 mod pieces;
 mod runners;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use runners::Runner;
 use words::{Piece, Word, here_document, is_assignment, matching, next};
 
-/// The longest script that is looked through.
+/// The maximum size of a script.
 pub(crate) const MAX_LENGTH: usize = 1 << 20;
 
 /// Returns whether an interpreter of this name runs scripts in the shell's language.
@@ -23,11 +23,11 @@ pub(crate) fn is_shell(name: &[u8]) -> bool {
     matches!(name, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh" | b"yash" | b"busybox" | b"rbash")
 }
 
-/// Words of the language behind which another command begins.
+/// Words of the language that are followed by another command.
 const BEFORE: [&[u8]; 12] =
     [b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"time", b"builtin", b"coproc"];
 
-/// What shells do themselves, and words of their language.
+/// Built-in commands of shells, and words of their language.
 const BUILT_IN: [&str; 76] = [
     "alias",
     "bg",
@@ -107,17 +107,17 @@ const BUILT_IN: [&str; 76] = [
     "]]",
 ];
 
-/// The commands of a script, without those that the shell has itself and its own functions.
+/// The commands of a script, without the shell's own and the script's functions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Calls {
-    /// The names of all, and the paths of those that are called by one and lie in no directory of programs.
+    /// The names of all commands, and the paths of those called by path outside the directories of programs.
     pub(crate) all: BTreeSet<String>,
-    /// Of those behind `exec`, in the place of which the script goes on.
+    /// The commands after `exec`, which replace the script.
     pub(crate) execs: BTreeSet<String>,
-    /// Files that it reads with `.` or `source`, or calls, by a path of which only the end is known: as `lib/x.sh` of
-    /// `. "$dir/lib/x.sh"`.
+    /// Files that it sources or calls by a path of which only the end is known, such as `lib/x.sh` of `.
+    /// "$dir/lib/x.sh"`.
     pub(crate) ends: BTreeSet<String>,
-    /// Files that it reads with `.` or `source`, by absolute paths.
+    /// Files that it sources by absolute paths.
     pub(crate) sourced: BTreeSet<String>,
 }
 
@@ -132,17 +132,17 @@ pub(crate) fn commands(text: &[u8]) -> Calls {
 struct Scan {
     calls: Calls,
     functions: BTreeSet<String>,
-    /// The values that are assigned somewhere in the script.
+    /// The values that are assigned anywhere in the script.
     values: BTreeMap<Vec<u8>, Vec<Word>>,
-    /// Commands that a variable stands for, or begins.
+    /// Commands that are a variable, or begin with one.
     computed: Vec<(Word, Use)>,
-    /// How many substitutions it is in.
+    /// The depth of the current substitution.
     depth: usize,
-    /// How many values were put together.
+    /// The number of expanded values.
     spent: Cell<usize>,
 }
 
-/// What is done with a word that is a command, or a file that is read.
+/// The use of a word: a called command, or a sourced file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Call,
@@ -150,13 +150,13 @@ enum Use {
     Source,
 }
 
-/// As deep as substitutions are looked into; nobody writes deeper ones.
+/// The maximum depth of substitutions; real scripts are less deep.
 const MAX_DEPTH: usize = 16;
-/// The most values of one variable, and of all words together.
+/// The maximum number of values of one variable, and of all words together.
 const MAX_VALUES: usize = 64;
 const MAX_SPENT: usize = 1 << 16;
 
-/// Where a `case` is that is not over.
+/// The position in an open `case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Case {
     /// Before its `in`.
@@ -165,27 +165,27 @@ enum Case {
     Commands,
 }
 
-/// What the next word is, on one level of the script.
+/// The meaning of the next word, on one level of the script.
 struct State {
-    /// It begins a command.
+    /// True if it begins a command.
     begins: bool,
     how: Use,
-    /// A program was called that runs another one.
+    /// The program that runs another one, if such a program was called.
     runner: Option<Runner>,
     cases: Vec<Case>,
-    /// The variable of a `for`, whose words come next.
+    /// The variable of a `for` whose words follow.
     list: Option<Vec<u8>>,
-    /// The next word is the variable of a `for`.
+    /// True if the next word is the variable of a `for`.
     is_variable: bool,
-    /// The words of `[[ ... ]]`.
+    /// True for the words of `[[ ... ]]`.
     is_test: bool,
-    /// The next word is a function's name.
+    /// True if the next word is a function's name.
     is_function: bool,
-    /// `export`, `local` and their like, whose words may be assignments.
+    /// True after `export`, `local` and similar words, whose arguments may be assignments.
     declares: bool,
-    /// How many of the next words are texts of scripts: those of `eval` and `trap`.
+    /// The number of following words that are texts of scripts, after `eval` and `trap`.
     texts: usize,
-    /// Words such as `-exec` come before a command.
+    /// True if words such as `-exec` precede a command.
     finds: bool,
 }
 
@@ -206,7 +206,7 @@ impl State {
         }
     }
 
-    /// Another command begins.
+    /// Starts another command.
     fn restart(&mut self) {
         (self.begins, self.how, self.runner) = (true, Use::Call, None);
         (self.list, self.is_variable, self.declares) = (None, false, false);
@@ -266,7 +266,7 @@ impl Scan {
                         ends.push(end);
                         at = behind;
                     } else {
-                        // What follows is a file; `>&2` is none.
+                        // A file follows, but not after `>&2`.
                         at += text[at..].iter().take_while(|byte| matches!(byte, b'<' | b'>' | b'&' | b'|')).count();
                         at += text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
                         at = self.word(text, at).1;
@@ -281,7 +281,7 @@ impl Scan {
         }
     }
 
-    /// The patterns of a `case` up to the parenthesis behind them, or its end.
+    /// Reads the patterns of a `case` up to the closing parenthesis, or the end of the `case`.
     fn patterns(&mut self, text: &[u8], mut at: usize, state: &mut State) -> usize {
         let mut is_first = true;
         while at < text.len() {
@@ -312,7 +312,7 @@ impl Scan {
         at
     }
 
-    /// Takes one word; gives the place where it goes on.
+    /// Handles one word; returns the position after it.
     fn take(&mut self, word: Word, text: &[u8], at: usize, state: &mut State) -> usize {
         let literal = word.literal();
         let rest = &text[at..];
@@ -347,7 +347,7 @@ impl Scan {
         if matches!(rest.first(), Some(b'<' | b'>'))
             && literal.as_ref().is_some_and(|it| it.iter().all(u8::is_ascii_digit))
         {
-            // A descriptor that is redirected.
+            // A redirected file descriptor.
             return at;
         }
         if state.begins && (rest.starts_with(b"()") || rest.starts_with(b" ()")) {
@@ -385,7 +385,7 @@ impl Scan {
         at
     }
 
-    /// Takes a word that begins a command.
+    /// Handles a word that begins a command.
     fn begin(&mut self, word: Word, literal: Option<Vec<u8>>, state: &mut State) {
         let how = state.how;
         let Some(name) = literal else {
@@ -418,11 +418,11 @@ impl Scan {
         }
     }
 
-    /// `NAME=VALUE`, `NAME=(...)`; gives the place where it goes on.
+    /// Handles `NAME=VALUE` or `NAME=(...)`; returns the position after it.
     fn assignment(&mut self, word: Word, text: &[u8], at: usize) -> usize {
         let Some((name, value)) = word.split_assignment() else { return at };
         if value.pieces.is_empty() && text.get(at) == Some(&b'(') {
-            // An array, of which the first is a command where it is called.
+            // An array; its first element is a command if the array is called.
             let end = matching(text, at + 1, b'(', b')');
             let mut inside = at + 1;
             while inside < end && matches!(text[inside], b' ' | b'\t' | b'\n') {
@@ -445,7 +445,7 @@ impl Scan {
         }
     }
 
-    /// Notes a command down, by its name or its path.
+    /// Records a command, by its name or its path.
     fn command(&mut self, word: &[u8], how: Use) {
         let is_name =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'[' | b'@');
@@ -474,12 +474,12 @@ impl Scan {
         self.calls.all.insert(name.to_owned());
     }
 
-    /// Resolves what variables stand for, by all that is assigned to them anywhere.
+    /// Expands variables, with all values that are assigned to them anywhere.
     fn finish(mut self) -> Calls {
         for (word, how) in std::mem::take(&mut self.computed) {
             for value in self.expand(&word, 0) {
                 match value {
-                    // A value may have arguments.
+                    // A value may contain arguments.
                     Ok(text) => {
                         let first = text.split(u8::is_ascii_whitespace).find(|part| !part.is_empty());
                         let whole = if how == Use::Source { Some(&text[..]) } else { first };
@@ -500,11 +500,11 @@ impl Scan {
         }
         let Self { mut calls, functions, .. } = self;
         calls.all.retain(|name| !functions.contains(name));
-        // A function is none to exec: it is looked up in PATH.
+        // exec does not call functions: it searches PATH.
         calls
     }
 
-    /// The texts that a word may be; an error is the end of one that begins with something unknown.
+    /// The possible texts of a word; an error is the known end of a text with an unknown beginning.
     fn expand(&self, word: &Word, depth: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
         let mut texts: Vec<Result<Vec<u8>, Vec<u8>>> = vec![Ok(Vec::new())];
         for piece in &word.pieces {
@@ -523,7 +523,7 @@ impl Scan {
                 for value in values.iter().take(MAX_VALUES) {
                     grown.push(match (text, value) {
                         (Ok(text), Ok(value)) => Ok([&text[..], value].concat()),
-                        // Only an end that begins with a slash says anything.
+                        // Only an end that begins with a slash is useful.
                         (Ok(_), Err(end)) => Err(end.clone()),
                         (Err(end), Ok(value)) => Err([&end[..], value].concat()),
                         (Err(_), Err(end)) => Err(end.clone()),
@@ -534,7 +534,7 @@ impl Scan {
             self.spent.set(self.spent.get() + grown.len());
             texts = grown;
         }
-        // But the name of a program may follow a directory with its slash, as in `"${dir}"name`.
+        // The name of a program may follow a directory with its slash, as in `"${dir}"name`.
         let is_end = |end: &Vec<u8>| end.starts_with(b"/") || depth == 0 && is_program_name(end);
         texts.retain(|text| text.as_ref().map_or_else(is_end, |text| !text.is_empty()));
         texts

@@ -1,4 +1,4 @@
-//! `#!/usr/bin/env`: the program that env(1) runs, with its options, its assignments and the quoting of `-S`.
+//! `#!/usr/bin/env`: the program that env(1) runs, from its options, assignments and the quoting of `-S`.
 //!
 //! The rules are those of GNU's env (src/env.c of coreutils, and "env invocation" in its manual).
 
@@ -7,25 +7,25 @@
 pub(crate) struct Program {
     /// A name, or a path.
     pub(crate) name: Vec<u8>,
-    /// The PATH that is set for it.
+    /// The PATH that env sets for it.
     pub(crate) path: Option<Vec<u8>>,
 }
 
-/// Options that take the word behind them where it is not in the same one.
+/// Options that take the next word if their own word has no value.
 const WITH_VALUE: [&[u8]; 6] = [b"-u", b"--unset", b"-C", b"--chdir", b"-a", b"--argv0"];
 
-/// The program that env runs, of which `argument` is the only argument, as a first line gives it.
+/// The program that env runs with the single argument `argument`, as in the first line of a script.
 ///
 /// # Errors
 ///
-/// The error is the reason for which nobody can know, in words.
+/// The reason why the program cannot be determined, in words.
 pub(crate) fn program_of_env(argument: Option<&[u8]>) -> Result<Program, String> {
     let mut words: Vec<Vec<u8>> = argument.iter().map(|word| word.to_vec()).collect();
     words.reverse();
     let (mut path, mut is_over) = (None, false);
     while let Some(word) = words.pop() {
         if let Some(text) = split_string(&word).filter(|_| !is_over) {
-            // `-S` alone takes the next word.
+            // A single `-S` takes the next word.
             let text = if text.is_empty() { words.pop().unwrap_or_default() } else { text };
             words.extend(split(&text)?.into_iter().rev());
             continue;
@@ -58,7 +58,7 @@ pub(crate) fn program_of_env(argument: Option<&[u8]>) -> Result<Program, String>
     Err("env is given no program".to_owned())
 }
 
-/// The text that `-S` or `--split-string` splits, including after other short options, as in `-vS`.
+/// The text that `-S` or `--split-string` splits, also after other short options, as in `-vS`.
 fn split_string(word: &[u8]) -> Option<Vec<u8>> {
     if let Some(rest) = word.strip_prefix(b"--split-string") {
         return match rest {
@@ -72,7 +72,7 @@ fn split_string(word: &[u8]) -> Option<Vec<u8>> {
     (short[at] == b'S').then(|| short[at + 1..].to_vec())
 }
 
-/// Takes a text apart as `-S` does.
+/// Splits a text by the rules of `-S`.
 fn split(text: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;

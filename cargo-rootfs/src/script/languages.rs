@@ -1,18 +1,18 @@
-//! The commands that a script of Perl or Python calls, guessed from its text, as [`super::calls`] does for shells.
+//! The commands that a script of Perl or Python calls, guessed from its text, as in [`super::calls`] for shells.
 //!
-//! Only strings count that are given to a function which runs commands, that name a program by its path, or that are
-//! assigned to a variable which is given to such a function.
+//! A string counts only if it is an argument of a function that runs commands, if it names a program by path, or if it
+//! is assigned to a variable that is such an argument.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls;
 
-/// Whether an interpreter of this name takes scripts of one of these languages.
+/// Returns whether an interpreter of this name runs one of these languages.
 pub(crate) fn is_known(name: &[u8]) -> bool {
     name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy")
 }
 
-/// Functions that run a command, by the last part of their names.
+/// Functions that run a command, by the last component of their names.
 const RUN: [&str; 17] = [
     "run",
     "call",
@@ -33,15 +33,15 @@ const RUN: [&str; 17] = [
     "command",
 ];
 
-/// Parts of the names of others, as `spawnvp`, `execlp`, `run_command`.
+/// Parts of the names of other such functions, such as `spawnvp`, `execlp`, `run_command`.
 const RUN_PARTS: [&str; 6] = ["exec", "spawn", "popen", "system", "_command", "_cmd"];
 
-/// What the script `text` calls: names, and paths of what lies in no directory of programs.
+/// The commands in the script `text`: names, and paths outside the directories of programs.
 pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
     let mut scan = Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new() };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
-    // It shows the script's documentation (Pod::Usage(3)).
+    // This module shows the script's documentation (Pod::Usage(3)).
     if memchr::memmem::find(text, b"use Pod::Usage").is_some() {
         names.insert("perldoc".to_owned());
     }
@@ -54,13 +54,13 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
 struct Scan<'t> {
     text: &'t [u8],
     names: BTreeSet<String>,
-    /// What the strings that are assigned to each variable call.
+    /// The commands in the strings that are assigned to each variable.
     assigned: BTreeMap<&'t [u8], BTreeSet<String>>,
-    /// Variables that are given to functions which run commands.
+    /// Variables that are arguments of functions which run commands.
     given: BTreeSet<&'t [u8]>,
 }
 
-/// The longest string that is looked at.
+/// The maximum length of a string.
 const MAX_STRING: usize = 4096;
 
 impl<'t> Scan<'t> {
@@ -81,7 +81,7 @@ impl<'t> Scan<'t> {
                     let end = memchr::memmem::find(&text[at + 3..], &[byte; 3]);
                     at = end.map_or(text.len(), |end| at + 3 + end + 3);
                 }
-                // `$'` and `$"` are variables of Perl's.
+                // `$'` and `$"` are variables of Perl.
                 b'"' | b'\'' | b'`' if at > 0 && text[at - 1] == b'$' => at += 1,
                 b'"' | b'\'' | b'`' => {
                     let end = end_of_string(text, at);
@@ -97,7 +97,7 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// A word: a function that is given a variable, or `qx`.
+    /// Handles a word: a function with a variable as its argument, or `qx`.
     fn word(&mut self, start: usize, end: usize) -> usize {
         let text = self.text;
         let word = &text[start..end];
@@ -127,7 +127,7 @@ impl<'t> Scan<'t> {
         end
     }
 
-    /// A string from one quote to the next.
+    /// Handles a string between two quotes.
     fn string(&mut self, start: usize, end: usize, is_command: bool) {
         let text = &self.text[(start + 1).min(end)..end];
         if text.is_empty() || text.len() > MAX_STRING {
@@ -142,7 +142,7 @@ impl<'t> Scan<'t> {
         };
         let called = || calls::commands(text).all;
         let trimmed = text.trim_ascii();
-        // open(F, "command |") and open(F, "| command") of Perl's.
+        // open(F, "command |") and open(F, "| command") of Perl.
         let piped = trimmed.strip_suffix(b"|").or_else(|| trimmed.strip_prefix(b"|")).filter(|rest| rest.len() > 1);
         if let Some(piped) = piped {
             self.names.extend(calls::commands(piped).all);
@@ -161,11 +161,11 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// What stands before a string.
+/// The text before a string.
 enum Context<'t> {
     /// A function that runs commands.
     Run,
-    /// A variable that it is assigned to.
+    /// The variable to which the string is assigned.
     Assigned(&'t [u8]),
     None,
 }
@@ -190,14 +190,14 @@ fn trim_end(text: &[u8], is_dropped: impl Fn(u8) -> bool) -> &[u8] {
     &text[..text.len() - length]
 }
 
-/// Whether a function of this name runs commands.
+/// Returns whether a function of this name runs commands.
 fn runs(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let name = name.to_ascii_lowercase();
     RUN.contains(&name.as_str()) || RUN_PARTS.iter().any(|part| name.contains(part))
 }
 
-/// The name of a program that a string gives by its path in a directory of programs.
+/// The name of a program in a string that is its path in a directory of programs.
 fn program(text: &[u8]) -> Option<String> {
     let is_path = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/');
     if !text.starts_with(b"/") || !text.iter().all(is_path) {
@@ -214,7 +214,7 @@ fn end_of_line(text: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &text[at.min(text.len())..]).map_or(text.len(), |end| at + end)
 }
 
-/// Where the quote is that ends the string which begins at `at`, or its line.
+/// The position of the quote that ends the string at `at`, or of the end of its line.
 fn end_of_string(text: &[u8], at: usize) -> usize {
     let quote = text[at];
     let mut end = at + 1;

@@ -1,6 +1,6 @@
-//! Scripts: what runs one, as its first line says, by the rules of Linux.
+//! Scripts: the interpreter in the first line, by the rules of Linux.
 //!
-//! Bytes in, names out: where the names lead is for [`crate::layout`], and for [`crate::proof`] again.
+//! Its input is bytes and its output is names; [`crate::layout`] and [`crate::proof`] look them up.
 
 pub(crate) mod calls;
 mod env;
@@ -10,21 +10,21 @@ pub(crate) use env::{Program, program_of_env};
 
 use std::fmt;
 
-/// The number of bytes that the kernel reads of a file to recognise it (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
+/// The number of bytes that the kernel reads of a file to identify it (BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h).
 pub(crate) const HEAD: usize = 256;
 
-/// The number of scripts in a row that may be run by scripts (`exec_binprm`, fs/exec.c).
+/// The maximum chain of scripts as interpreters of scripts (`exec_binprm`, fs/exec.c).
 pub(crate) const MAX_SCRIPTS: usize = 5;
 
 /// The first line of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shebang {
     pub(crate) interpreter: Box<[u8]>,
-    /// All that follows, as one argument.
+    /// The rest of the line, as one argument.
     pub(crate) argument: Option<Box<[u8]>>,
 }
 
-/// The reason for which a first line leads to no interpreter.
+/// The reason why a first line has no usable interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bad {
     Empty,
@@ -44,15 +44,15 @@ impl fmt::Display for Bad {
     }
 }
 
-/// Reads the beginning of a file, of which [`HEAD`] bytes matter; `None` where it is no script.
+/// Parses the beginning of a file, of which [`HEAD`] bytes count; `None` if it is no script.
 ///
-/// As `load_script` does (fs/binfmt_script.c): blanks around both parts are dropped, and an argument that goes on behind
-/// what was read is cut off there.
+/// By the rules of `load_script` (fs/binfmt_script.c): blanks around both parts are dropped, and an argument is cut off
+/// at the end of the buffer.
 pub(crate) fn read(head: &[u8]) -> Option<Result<Shebang, Bad>> {
     let head = &head[..head.len().min(HEAD)];
     let rest = head.strip_prefix(b"#!")?;
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    // What is shorter than the buffer ends in zeros.
+    // The kernel pads a shorter file with zeros.
     let end = rest.iter().position(|byte| matches!(byte, b'\n' | 0));
     let is_whole = end.is_some() || head.len() < HEAD;
     let line = &rest[..end.unwrap_or(rest.len())];
@@ -114,7 +114,7 @@ mod tests {
             ("#!", "Empty"),
             ("#!  \nx", "Empty"),
             ("#!/bin/sh\r\n", "CarriageReturn"),
-            // A shell takes it for its argument, and fails with it.
+            // The shell gets it as its argument, and fails.
             ("#!/bin/sh -e\r\n", "/bin/sh|-e\r"),
             ("#!bin/sh\n", "Relative"),
             ("#/bin/sh\n", "none"),

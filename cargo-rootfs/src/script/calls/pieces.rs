@@ -1,10 +1,10 @@
-//! Words of a shell script as they are read: quotes, variables and substitutions. What is run to compute one is looked into.
+//! Reads the words of a shell script: quotes, variables and substitutions. Commands in substitutions are scanned too.
 
 use super::words::{Piece, Word, matching, next};
 use super::{MAX_DEPTH, Scan};
 
 impl Scan {
-    /// A word, and where it ends. What is run to compute it is looked into.
+    /// Reads a word; returns it with the position after it. Commands in its substitutions are scanned too.
     pub(super) fn word(&mut self, text: &[u8], mut at: usize) -> (Word, usize) {
         let mut word = Word::default();
         while at < text.len() {
@@ -19,7 +19,7 @@ impl Scan {
                     word.push(text.get(at + 1..at + 2).filter(|byte| byte != b"\n").unwrap_or_default());
                     at += 2;
                 }
-                // `$'...'`, in which a backslash keeps what follows it.
+                // In `$'...'`, a backslash escapes the next byte.
                 b'$' if text.get(at + 1) == Some(&b'\'') => {
                     word.pieces.push(Piece::Unknown);
                     at += 2;
@@ -40,9 +40,9 @@ impl Scan {
         (word, at.min(text.len()))
     }
 
-    /// Adds what double quotes hold; gives the place behind them.
+    /// Adds the contents of double quotes; returns the position after them.
     fn quoted(&mut self, text: &[u8], mut at: usize, word: &mut Word) -> usize {
-        // An empty text is one, too.
+        // An empty text is a text too.
         word.push(b"");
         while at < text.len() {
             match text[at] {
@@ -59,7 +59,7 @@ impl Scan {
                 }
             }
         }
-        // It does not end, so nobody knows what it is.
+        // Without its end, the text is unknown.
         word.pieces.push(Piece::Unknown);
         text.len()
     }
@@ -71,7 +71,7 @@ impl Scan {
         end + 1
     }
 
-    /// Adds `$name`, `${...}` or `$(...)`, into the last of which it looks; gives the place behind it.
+    /// Adds `$name`, `${...}` or `$(...)`, and scans the last one; returns the position after it.
     fn dollar(&mut self, text: &[u8], at: usize, word: &mut Word) -> usize {
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let name = |from: usize| text[from..].iter().take_while(|byte| is_name(byte)).count();
@@ -133,7 +133,7 @@ impl Scan {
                 word.pieces.push(Piece::Unknown);
                 at + 2
             }
-            // No more than a dollar.
+            // Only a dollar sign.
             _ => {
                 word.push(b"$");
                 at + 1

@@ -1,17 +1,17 @@
-//! Programs that run another one, which their command line names: where in it that is.
+//! Programs that run another program, and its position in their command line.
 
 /// A program that runs another one.
 pub(super) struct Runner {
     row: &'static Row,
-    /// Arguments that still come before the command.
+    /// The number of arguments that still precede the command.
     left: usize,
-    /// The next word is the value of an option.
+    /// True if the next word is the value of an option.
     is_value: bool,
-    /// The next word is a script.
+    /// True if the next word is a script.
     is_text: bool,
 }
 
-/// What a word is to a runner.
+/// The meaning of a word for a runner.
 pub(super) enum Next {
     /// An option, its value, or another argument.
     Argument,
@@ -23,12 +23,12 @@ pub(super) enum Next {
     File,
 }
 
-/// How a runner's command line is read.
+/// The command line syntax of a runner.
 struct Row {
     names: &'static [&'static [u8]],
-    /// Options that take the next word.
+    /// Options that take the next word as their value.
     with_value: &'static [&'static [u8]],
-    /// Arguments before the command.
+    /// The number of arguments before the command.
     arguments: usize,
     kind: Kind,
 }
@@ -36,19 +36,19 @@ struct Row {
 #[derive(PartialEq, Eq)]
 enum Kind {
     Command,
-    /// A shell: a file, or a text behind `-c`.
+    /// A shell: a file, or a text after `-c`.
     Shell,
-    /// A user's shell: a text behind `-c`, and nothing else.
+    /// A user's shell: only a text after `-c`.
     User,
     /// `.` and `source`.
     Source,
 }
 
-/// Words of find(1) and start-stop-daemon(8) that a command follows.
+/// Options of find(1) and start-stop-daemon(8) before a command.
 pub(super) const BEFORE_COMMAND: [&[u8]; 8] =
     [b"-exec", b"-execdir", b"-ok", b"-okdir", b"--exec", b"-x", b"--startas", b"-a"];
 
-/// Programs that take them.
+/// Programs with these options.
 pub(super) const FINDERS: [&[u8]; 3] = [b"find", b"start-stop-daemon", b"/sbin/start-stop-daemon"];
 
 const fn plain(names: &'static [&'static [u8]], with_value: &'static [&'static [u8]], arguments: usize) -> Row {
@@ -103,13 +103,13 @@ static ROWS: [Row; 22] = [
 ];
 
 impl Runner {
-    /// The runner of this name, where it is one.
+    /// The runner of this name, if it is one.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         let row = ROWS.iter().find(|row| row.names.contains(&name))?;
         Some(Self { row, left: row.arguments, is_value: false, is_text: false })
     }
 
-    /// Takes the next word of its command line; `None` is one that is computed.
+    /// Handles the next word of its command line; `None` is a computed word.
     pub(super) fn take(&mut self, word: Option<&[u8]>, is_assignment: bool) -> Next {
         if std::mem::take(&mut self.is_value) {
             return Next::Argument;

@@ -1,4 +1,4 @@
-//! Scripts, and what they call.
+//! Scripts, and the commands in them.
 
 use super::*;
 
@@ -58,7 +58,7 @@ fn commands_where_they_begin() {
     }
 }
 
-/// By all that is assigned anywhere in the script.
+/// Variables have all values that are assigned anywhere in the script.
 #[test]
 fn commands_that_variables_stand_for() {
     for (text, expected) in [
@@ -86,7 +86,7 @@ fn commands_that_variables_stand_for() {
     }
 }
 
-/// Programs that run others, each with options of its own.
+/// Programs that run others, each with its own options.
 #[test]
 fn commands_behind_runners() {
     for (text, expected) in [
@@ -169,7 +169,7 @@ fn files_that_are_read() {
     }
 }
 
-/// Values of values are put together only as far as they say something.
+/// The number of combined values is limited.
 #[test]
 fn many_values_are_bounded() {
     let mut text = String::new();
@@ -182,7 +182,7 @@ fn many_values_are_bounded() {
     let _ = commands(text.as_bytes());
 }
 
-/// Whatever is in it, it ends.
+/// The scan ends for any text.
 #[test]
 fn odd_texts_end() {
     for text in [

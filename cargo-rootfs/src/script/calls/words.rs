@@ -1,6 +1,6 @@
-//! Words of a shell script, as far as their text is known; and the places where longer things end.
+//! Words of a shell script with their known texts, and the ends of longer constructs.
 
-/// A word, in the pieces that it is put together of.
+/// A word as a list of pieces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) pieces: Vec<Piece>,
@@ -10,9 +10,9 @@ pub(super) struct Word {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
     Text(Vec<u8>),
-    /// A variable by its name, and the word that stands for it where it is not set.
+    /// A variable by its name, and the default value if it is unset.
     Variable(Vec<u8>, Option<Box<Word>>),
-    /// Something computed.
+    /// A computed text.
     Unknown,
 }
 
@@ -24,7 +24,7 @@ impl Word {
         }
     }
 
-    /// The text of a word that is known whole.
+    /// The text of a completely known word.
     pub(super) fn literal(&self) -> Option<Vec<u8>> {
         match &self.pieces[..] {
             [] => Some(Vec::new()),
@@ -55,13 +55,13 @@ pub(super) fn is_assignment(word: &Word) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// The name of a program that a path leads to in a directory of PATH.
+/// The name of a program whose path is in a directory of PATH.
 pub(super) fn in_program_directory(path: &str) -> Option<&str> {
     let directories = ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
     directories.iter().find_map(|directory| path.strip_prefix(directory)).filter(|name| !name.contains('/'))
 }
 
-/// Where the bracket is that closes what opened before `at`, by counting: quotes among it are told apart.
+/// The position of the bracket that closes the one before `at`, by counting, with quotes taken into account.
 pub(super) fn matching(text: &[u8], mut at: usize, open: u8, close: u8) -> usize {
     let mut depth = 1;
     while at < text.len() {
@@ -82,18 +82,18 @@ pub(super) fn matching(text: &[u8], mut at: usize, open: u8, close: u8) -> usize
     text.len()
 }
 
-/// Where it goes on behind `((...))`, of which `at` is inside.
+/// The position after `((...))`; `at` is inside.
 pub(super) fn behind_sum(text: &[u8], at: usize) -> usize {
     let end = matching(text, at, b'(', b')');
     (end + 2).min(text.len())
 }
 
-/// Where `byte` is from `at` on, or the end.
+/// The position of `byte` from `at` on, or the end.
 pub(super) fn next(text: &[u8], at: usize, byte: u8) -> usize {
     text.get(at..).and_then(|rest| memchr::memchr(byte, rest)).map_or(text.len(), |found| at + found)
 }
 
-/// The word that ends the here-document that `<<` begins at `at`, and where it goes on in the line.
+/// The word that ends the here-document of the `<<` at `at`, and the position after it in the line.
 pub(super) fn here_document(text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     let rest = text[at..].strip_prefix(b"<<").filter(|rest| !rest.starts_with(b"<"))?;
     let rest = rest.strip_prefix(b"-").unwrap_or(rest);
@@ -105,7 +105,7 @@ pub(super) fn here_document(text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> 
     (!word.is_empty()).then_some((word, behind))
 }
 
-/// Where the line begins behind the one that is `end`, which may have tabs before it.
+/// The position of the line after the line `end`, which may begin with tabs.
 pub(super) fn behind_document(text: &[u8], mut at: usize, end: &[u8]) -> usize {
     while at < text.len() {
         let stop = next(text, at, b'\n');
