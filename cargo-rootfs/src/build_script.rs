@@ -52,7 +52,7 @@ impl Default for Userland {
 }
 
 impl Userland {
-    /// Nothing yet, on the template `none`, for TARGET.
+    /// Empty contents on the template `none`, for TARGET.
     pub fn new() -> Self {
         Self {
             content: Content { template: "none".to_owned(), ..Content::default() },
@@ -63,50 +63,50 @@ impl Userland {
         }
     }
 
-    /// A tool, by name or by absolute path in the sysroot, with all that it needs (`--with`).
+    /// Adds a tool by name or by absolute path in the sysroot, with all its needs (`--with`).
     #[must_use]
     pub fn with(mut self, tool: impl Into<String>) -> Self {
         self.content.tools.push(tool.into());
         self
     }
 
-    /// A shared object that is opened at run time, by its soname (`--with-lib`).
+    /// Adds a shared object that is opened at run time, by its soname (`--with-lib`).
     #[must_use]
     pub fn with_lib(mut self, soname: impl Into<String>) -> Self {
         self.content.libraries.push(soname.into());
         self
     }
 
-    /// A package of the sysroot's distribution, whole and with what it depends on (`--with-package`).
+    /// Adds a package of the sysroot's distribution, with its dependencies (`--with-package`).
     #[must_use]
     pub fn with_package(mut self, package: impl Into<String>) -> Self {
         self.content.packages.push(package.into());
         self
     }
 
-    /// Takes a library that the target provides (`--allow-missing`), by soname or pattern, as given: it is neither packed
-    /// nor missing.
+    /// Accepts that the target provides a library (`--allow-missing`), by soname or pattern: it is neither packed nor
+    /// missing.
     pub fn allow_missing(mut self, soname: impl Into<String>) -> Self {
         self.content.allow_missing.push(soname.into());
         self
     }
 
-    /// Sets the priority of libraries that ELF files say they open at run time (`--dlopen`): those of this priority and
-    /// above are packed; [`Priority::Recommended`] unless given.
+    /// Sets the lowest priority of packed libraries that ELF files declare to open at run time (`--dlopen`). The
+    /// default is [`Priority::Recommended`].
     #[must_use]
     pub fn dlopen(mut self, priority: Priority) -> Self {
         self.content.dlopen = priority;
         self
     }
 
-    /// Libraries for particular hardware, in glibc-hwcaps subdirectories, come along as well (`--hwcaps all`).
+    /// Adds libraries for particular hardware, from glibc-hwcaps subdirectories (`--hwcaps all`).
     #[must_use]
     pub fn with_hwcaps(mut self) -> Self {
         self.content.hwcaps = Variants::All;
         self
     }
 
-    /// A locale besides C.UTF-8, as `de_DE.UTF-8` (`--locale`).
+    /// Adds a locale besides C.UTF-8, such as `de_DE.UTF-8` (`--locale`).
     #[must_use]
     pub fn locale(mut self, name: impl Into<String>) -> Self {
         self.content.locales.push(name.into());
@@ -120,15 +120,15 @@ impl Userland {
         self
     }
 
-    /// Records of the packages that the files are of come along, and the licences of these packages (`--records auto
-    /// --licenses auto`). Unless asked for they do not: no scanner looks into a tar that a program embeds.
+    /// Adds records and licences of the files' packages (`--records auto --licenses auto`). The default is none: no
+    /// scanner reads an embedded tar.
     #[must_use]
     pub fn with_records(mut self) -> Self {
         (self.content.records, self.content.licenses) = (Records::Auto, Licenses::Auto);
         self
     }
 
-    /// A file or directory, relative to CARGO_MANIFEST_DIR, at `destination` in the image (`--include`).
+    /// Adds a file or directory, relative to CARGO_MANIFEST_DIR, at `destination` in the image (`--include`).
     #[must_use]
     pub fn include(mut self, source: impl Into<Utf8PathBuf>, destination: &str) -> Self {
         match RootfsPath::parse(destination) {
@@ -141,7 +141,7 @@ impl Userland {
         self
     }
 
-    /// A prebuilt executable, relative to CARGO_MANIFEST_DIR; it goes to `/usr/local/bin` (`--binary`).
+    /// Adds a prebuilt executable, relative to CARGO_MANIFEST_DIR, to `/usr/local/bin` (`--binary`).
     #[must_use]
     pub fn binary(mut self, path: impl Into<Utf8PathBuf>) -> Self {
         let path = path.into();
@@ -152,41 +152,40 @@ impl Userland {
         self
     }
 
-    /// The skeleton: `none`, `base`, `web`, or a directory, which has a slash in it (`--template`).
+    /// Sets the skeleton: `none`, `base`, `web`, or a directory, which is a value with a slash (`--template`).
     #[must_use]
     pub fn template(mut self, template: impl Into<String>) -> Self {
         self.content.template = template.into();
         self
     }
 
-    /// An extra directory of the sysroot where libraries are searched (`--library-path`).
+    /// Adds a directory of the sysroot in which libraries are searched for (`--library-path`).
     #[must_use]
     pub fn library_path(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
         self.content.library_path.push(folder.into());
         self
     }
 
-    /// Sets the source of tools and libraries (`--sysroot`). Unless given, it is `/`, and only if TARGET has this
-    /// machine's architecture.
+    /// Sets the source of tools and libraries (`--sysroot`). The default is `/`, if TARGET has the host's architecture.
     #[must_use]
     pub fn sysroot(mut self, folder: impl Into<Utf8PathBuf>) -> Self {
         self.sysroot = Some(folder.into());
         self
     }
 
-    /// Another target than TARGET.
+    /// Sets another target than TARGET.
     #[must_use]
     pub fn target(mut self, triple: impl Into<String>) -> Self {
         self.target = Some(triple.into());
         self
     }
 
-    /// Packs it all as `<OUT_DIR>/<name>`. A tar that is there and has the same bytes is left alone, so
-    /// that what embeds it is not compiled again.
+    /// Packs everything as `<OUT_DIR>/<name>`. An existing tar with the same bytes is left unchanged, so that the code
+    /// that embeds it is not compiled again.
     ///
     /// # Errors
     ///
-    /// Missing tools and libraries, and all else that makes a rootfs incomplete; OUT_DIR or TARGET not set; I/O.
+    /// Missing tools and libraries, and all other faults of an incomplete rootfs; OUT_DIR or TARGET not set; I/O.
     pub fn write_tar(&self, name: &str) -> Result<Packed> {
         let out_dir =
             env::var_os("OUT_DIR").ok_or_else(|| Error::failed("OUT_DIR is not set: this is for build.rs"))?;
@@ -194,7 +193,7 @@ impl Userland {
         self.write_tar_to(&path)
     }
 
-    /// The same with a path of one's own.
+    /// The same with any path.
     pub fn write_tar_to(&self, path: &Utf8Path) -> Result<Packed> {
         Error::all(self.errors.iter().map(Error::usage).collect())?;
         let epoch = Epoch::from_environment()?;
@@ -250,7 +249,7 @@ impl Userland {
     }
 }
 
-/// A userland as the pipeline sees it.
+/// A userland as a plan for the pipeline.
 struct Wanted {
     target: Target,
     content: Content,
@@ -270,7 +269,7 @@ impl Order for Wanted {
     }
 }
 
-/// Keeps warnings; a build script shows no progress and is not asked to stop.
+/// Collects warnings; a build script shows no progress and is not interrupted.
 #[derive(Default)]
 struct Gathered {
     warnings: RefCell<Vec<Warning>>,
@@ -297,7 +296,7 @@ impl Observer for &Gathered {
     }
 }
 
-/// A tar that was written, and what cargo must watch.
+/// A written tar, and the inputs that cargo must watch.
 #[derive(Debug, Clone)]
 pub struct Packed {
     path: Utf8PathBuf,
@@ -306,7 +305,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// The tar.
+    /// The path of the tar.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
@@ -316,12 +315,11 @@ impl Packed {
         &self.warnings
     }
 
-    /// The lines that make cargo run the build script again when an input changes, or when one appears
-    /// where it was looked for in vain.
+    /// The lines that make cargo run the build script again when an input changes, or when a missing path appears.
     ///
-    /// Every file, each link that led to it and, for a path that was absent, the nearest directory that is there: cargo
-    /// would take an absent path for one that has always just changed. dpkg's and apk's records are watched too: they
-    /// stand for what is not there yet of the packages' own directories, and may give a new file an old date.
+    /// They name every file, each symlink that led to it and, for a missing path, its nearest existing directory: cargo
+    /// treats a missing path as always changed. dpkg's and apk's records are watched too: they stand for new files in
+    /// the directories of packages, and such a file may have an old date.
     pub fn directives(&self) -> impl Iterator<Item = String> {
         let files = self.watched.iter().map(|path| format!("cargo::rerun-if-changed={}", path.display()));
         files.chain(["cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH".to_owned()])
@@ -336,14 +334,13 @@ impl Packed {
     }
 }
 
-/// Directories that belong to a distribution's packages, but for /usr/local (hier(7)): what appears there is in the
-/// package manager's record, which is watched, so that cargo need not walk all of /usr/lib for a library that was
-/// looked for.
+/// Directories that belong to a distribution's packages, except /usr/local (hier(7)). The package manager's record
+/// shows new files in them and is watched, so that cargo need not walk all of /usr/lib for a missing library.
 const PACKAGED: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTreeSet<PathBuf> {
-    // Cargo walks what is behind a link to a directory too: all of /usr/lib for /lib. If such a link changes, the files
-    // that were reached through it are gone or others.
+    // For a symlink to a directory, cargo walks the directory: all of /usr/lib for /lib. If such a symlink changes, the
+    // files behind it are gone or different.
     let leads_to_folder = |path: &PathBuf| path.is_symlink() && path.is_dir();
     let mut watched: BTreeSet<PathBuf> = inputs.into_iter().filter(|path| !leads_to_folder(path)).collect();
     let records =
@@ -356,7 +353,7 @@ fn watched(sysroot: &Utf8Path, inputs: Vec<PathBuf>, absent: &[PathBuf]) -> BTre
     };
     for path in absent.iter().filter(|path| !comes_with_packages(path)) {
         let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
-        // Cargo walks a directory whole, so none of the top ones is watched: what appears there is not a file.
+        // Cargo walks a whole directory, so the top-level ones are not watched: a new entry there is no file.
         watched.extend(folder.filter(|folder| folder.components().count() > 2).map(Path::to_owned));
     }
     watched.extend(records);
@@ -415,7 +412,7 @@ mod tests {
         assert!(userland.write_tar_to("x.tar".into()).unwrap_err().message().contains("no sysroot"));
     }
 
-    /// Cargo walks each directory that is named at every build.
+    /// Cargo walks each watched directory in every build.
     #[test]
     fn folders_of_packages_are_watched_by_their_record() {
         let folder = tempfile::tempdir().unwrap();
