@@ -1,11 +1,11 @@
-//! apk's database: one file with a record for each package, fields of one letter, files among them (apk-tools,
+//! apk's database: one file with a record for each package, with one-letter fields and file lists (apk-tools,
 //! `src/database.c`).
 
 use super::{Database, Format, LONGEST, Listing, Package, text};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
-/// The second from apk-tools 3 on, where /lib is merged.
+/// apk-tools 3 and later use the second path, with a merged /lib.
 pub(crate) const FILES: [&str; 2] = ["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 
 pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
@@ -45,7 +45,7 @@ fn package(record: &[u8]) -> Option<Package> {
             b"o:" => package.source = text(value),
             b"D:" => package.depends.extend(words().map(|name| vec![name])),
             b"p:" => package.provides.extend(words()),
-            // What follows are files.
+            // The following fields are files.
             b"F:" => break,
             _ => {}
         }
@@ -53,13 +53,13 @@ fn package(record: &[u8]) -> Option<Package> {
     (!package.name.is_empty()).then_some(package)
 }
 
-/// The name in `so:libz.so.1=1.3`, `musl>=1.2`, `foo~1`, `foo@edge`; none of a conflict, `!foo`.
+/// The name in `so:libz.so.1=1.3`, `musl>=1.2`, `foo~1`, `foo@edge`; `None` for a conflict, `!foo`.
 fn relation(word: &[u8]) -> Option<Box<str>> {
     let name = word.split(|byte| b"<>=~@".contains(byte)).next()?;
     if name.starts_with(b"!") { None } else { text(name) }
 }
 
-/// `F:` is a directory, and each `R:` after it a file in it.
+/// The paths of a record: `F:` is a directory, and each `R:` after it a file in it.
 pub(super) fn files(record: &[u8]) -> Vec<RootfsPath> {
     let mut files = Vec::new();
     let mut folder = None;
@@ -89,10 +89,10 @@ pub(super) fn about(record: &[u8]) -> super::About {
     super::About { licences, maintainer: value(b"m:"), homepage: value(b"U:"), ..super::About::default() }
 }
 
-/// A record with the files alone that `is_there` finds at their place, and the directories that these are in.
+/// A record with only the files that `is_there` finds in place, and their directories.
 pub(crate) fn cut(record: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.len());
-    // The lines of a directory wait for its first file; what is said of a file comes after its name.
+    // The lines of a directory are kept back until its first file; the fields of a file come after its name.
     let (mut folder, mut waiting, mut is_kept) = (None, Vec::new(), true);
     for line in record.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let Some((field, value)) = line.split_at_checked(2) else { continue };

@@ -1,5 +1,5 @@
-//! dpkg's database: `/var/lib/dpkg/status`, the lists beside it, diversions and alternatives; and what distroless images
-//! have of it, `status.d`.
+//! dpkg's database: `/var/lib/dpkg/status`, the lists beside it, diversions and alternatives; and the `status.d` of
+//! distroless images.
 //!
 //! Formats: deb822(5), deb-control(5), dpkg-divert(1), update-alternatives(1).
 
@@ -12,16 +12,16 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 const FOLDER: &str = "/var/lib/dpkg";
-/// The parts of the database that are read whole.
+/// The parts of the database that are read completely.
 pub(super) const PLACES: [&str; 2] = ["/var/lib/dpkg/status", "/var/lib/dpkg/status.d"];
 const ALTERNATIVES: &str = "/var/lib/dpkg/alternatives";
 
-/// A file that has another name for all packages but one.
+/// A file that is renamed for all packages but one.
 #[derive(Debug, Clone)]
 pub(super) struct Diversion {
     pub(super) from: RootfsPath,
     pub(super) to: RootfsPath,
-    /// The package that keeps the name; `:` where the administrator diverted it.
+    /// The package that keeps the name; `:` for a diversion by the administrator.
     pub(super) by: Box<str>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
             let list = |name: String| info.join(format!("{name}.list").as_bytes());
             let mut lists =
                 vec![list(format!("{}:{}", package.name, package.architecture)), list(package.name.to_string())];
-            // Files have an architecture in their names where several may be installed (deb-control(5), Multi-Arch).
+            // Names of list files contain the architecture if several may be installed (deb-control(5), Multi-Arch).
             lists.rotate_left(usize::from(!package.is_of_several));
             Package { listing: Listing::Files(lists), ..package }
         }));
@@ -67,10 +67,10 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     Some(database)
 }
 
-/// The packages of a status file whose files are there.
+/// The packages of a status file whose files are installed.
 pub(super) fn packages(bytes: &[u8]) -> Vec<Package> {
-    // `install ok installed`: the last word is what is, the first what is wanted. Unpacked is what mmdebstrap and
-    // `dpkg --unpack` leave, and the files are there.
+    // `install ok installed`: the first word is the wanted state, the last one the present state. mmdebstrap and `dpkg
+    // --unpack` leave packages unpacked, with their files installed.
     let is_there = |record: &[u8]| {
         let status = field(record, b"Status").unwrap_or_default();
         let is = status.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
@@ -80,7 +80,7 @@ pub(super) fn packages(bytes: &[u8]) -> Vec<Package> {
     installed.filter_map(|(range, text)| Some(Package { record: range, ..package(text)? })).collect()
 }
 
-/// Each record with its place.
+/// Each record with its position.
 fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
     let mut next = 0;
     std::iter::from_fn(move || {
@@ -94,7 +94,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
     })
 }
 
-/// Fields in one go: most of a record is nobody's business.
+/// Parses all fields in one pass; most of a record is not needed.
 fn package(record: &[u8]) -> Option<Package> {
     let mut package = Package::default();
     let mut relations = Vec::new();
@@ -103,7 +103,7 @@ fn package(record: &[u8]) -> Option<Package> {
             b"Package" => package.name = text(value)?,
             b"Version" => package.version = text(value).unwrap_or_default(),
             b"Architecture" => package.architecture = text(value).unwrap_or_default(),
-            // `glibc (2.36-9)` where versions differ.
+            // `glibc (2.36-9)` if the versions differ.
             b"Source" => package.source = relation(value),
             b"Multi-Arch" => package.is_of_several = value == b"same",
             b"Essential" => package.is_core |= value == b"yes",
@@ -117,21 +117,21 @@ fn package(record: &[u8]) -> Option<Package> {
     (!package.name.is_empty()).then_some(package)
 }
 
-/// The names in relations: one of each group is enough.
+/// The names in relations: one of each group suffices.
 pub(super) fn groups(relations: &[u8]) -> Vec<Vec<Box<str>>> {
     let group = |group: &[u8]| group.split(|byte| *byte == b'|').filter_map(relation).collect::<Vec<_>>();
     relations.split(|byte| *byte == b',').map(group).filter(|group| !group.is_empty()).collect()
 }
 
-/// The name in a relation: `perl:any (>= 5.36) <!nocheck>` is `perl`. One for another architecture than the package's
-/// own (`:arm64`) keeps that.
+/// The name in a relation: `perl:any (>= 5.36) <!nocheck>` is `perl`. An architecture other than the package's own
+/// (`:arm64`) stays in the name.
 fn relation(bytes: &[u8]) -> Option<Box<str>> {
     let name = bytes.trim_ascii().split(|byte| b" (<[\t\n".contains(byte)).next()?;
     let name = name.strip_suffix(b":any").or_else(|| name.strip_suffix(b":native")).unwrap_or(name);
     text(name)
 }
 
-/// Names and values; a value that goes on in further lines has them.
+/// Names and values; a value includes its continuation lines.
 fn fields(record: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = record;
     std::iter::from_fn(move || {
@@ -181,7 +181,7 @@ pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     lines(bytes).filter_map(path).filter(is_safe).collect()
 }
 
-/// The paths of a list as [`files()`] has them, each as text without the first slash; none is checked.
+/// The paths of a list as in [`files()`], each as text without the leading slash and without checks.
 pub(super) fn listed(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines(bytes).filter_map(|line| match line.strip_prefix(b"/") {
         Some(path) => Some(path),
@@ -217,10 +217,10 @@ pub(super) fn about(record: &[u8]) -> About {
     About { source, licences: Vec::new(), maintainer, homepage, files }
 }
 
-/// Fields of a record that tell of a system, and not of the package: its state, and sums of configuration files.
+/// Fields about a system and not about the package: its state, and sums of configuration files.
 const OF_A_SYSTEM: [&[u8]; 5] = [b"Status", b"Conffiles", b"Config-Version", b"Triggers-Pending", b"Triggers-Awaited"];
 
-/// A record with `status`, without what tells of the system that it is from, and with no field twice.
+/// A record with `status`, without fields about its system, and without duplicate fields.
 pub(crate) fn cut(record: &[u8], status: Option<&str>) -> Vec<u8> {
     let mut text = Vec::with_capacity(record.len());
     let mut seen: Vec<&[u8]> = OF_A_SYSTEM.to_vec();
@@ -237,7 +237,7 @@ pub(crate) fn cut(record: &[u8], status: Option<&str>) -> Vec<u8> {
     text
 }
 
-/// Three lines each: from, to, by.
+/// Three lines for each diversion: from, to, by.
 fn diversions(bytes: &[u8]) -> Vec<Diversion> {
     let lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
     let one = |three: &[&[u8]]| {
@@ -247,7 +247,8 @@ fn diversions(bytes: &[u8]) -> Vec<Diversion> {
     lines.chunks_exact(3).filter_map(one).collect()
 }
 
-/// Each file: a word, the link; then a name and a link for each that goes with it, an empty line, and the choices.
+/// The links of alternatives. Each file has a word, the link, then a name and a link for each companion, an empty line,
+/// and the choices.
 pub(super) fn alternatives(view: &mut Sysroot) -> Vec<RootfsPath> {
     let folder = view.walk(&at(ALTERNATIVES)).path;
     let mut links = Vec::new();

@@ -1,6 +1,6 @@
-//! The package that has a missing library or tool, by dpkg's own files of the sysroot or of this host.
+//! The package with a missing library or tool, from dpkg's files of the sysroot or of the host.
 //!
-//! For help lines only: nothing is decided by it, and where there is no dpkg it knows nothing.
+//! It is for help lines only: no decision depends on it, and without dpkg it returns nothing.
 
 use std::fs;
 use std::path::Path;
@@ -10,19 +10,19 @@ use crate::target::Machine;
 
 const INFO: &str = "var/lib/dpkg/info";
 
-/// The record beside the root directory of a sysroot that is made of packages.
+/// The record beside the root directory of a sysroot made of packages.
 pub(crate) const ABOUT: &str = "about.toml";
 
-/// True where the sysroot is made of packages for this program: nobody installs anything in it.
+/// True if the sysroot was made of packages by this program: users do not install packages in it.
 pub(crate) fn is_provisioned(sysroot: &Path) -> bool {
     sysroot.parent().is_some_and(|directory| directory.join(ABOUT).is_file())
 }
 
-/// The way to get a package into a sysroot, as a help line begins: `install libssl3 in the sysroot`.
+/// The way to get a package into a sysroot, as the beginning of a help line: `install libssl3 in the sysroot`.
 pub(crate) fn remedy(sysroot: &Path, package: Option<&str>) -> String {
     match (package, is_provisioned(sysroot)) {
         (Some(package), true) => {
-            // Of a package for another machine the sysroot has no other.
+            // The sysroot has only packages of its own machine.
             format!("add it: --with-package {}", package.split(':').next().unwrap_or(package))
         }
         (Some(package), false) => format!("install {package} in the sysroot"),
@@ -31,11 +31,11 @@ pub(crate) fn remedy(sysroot: &Path, package: Option<&str>) -> String {
     }
 }
 
-/// The package that has the library `soname`, as `libssl3:arm64`: by the shlibs files (deb-shlibs(5))
-/// of the sysroot, else of the host.
+/// The package with the library `soname`, such as `libssl3:arm64`, from the shlibs files (deb-shlibs(5)) of the
+/// sysroot, else of the host.
 pub(crate) fn of_library(sysroot: &Path, soname: &[u8], machine: Machine) -> Option<String> {
     let soname = std::str::from_utf8(soname).ok()?;
-    // `libfoo.so.1` is `libfoo 1` there, `libfoo-1.2.so` is `libfoo 1.2`.
+    // The files write `libfoo.so.1` as `libfoo 1`, and `libfoo-1.2.so` as `libfoo 1.2`.
     let (library, version) = match soname.split_once(".so.") {
         Some(parts) => parts,
         None => soname.strip_suffix(".so")?.rsplit_once('-')?,
@@ -46,7 +46,7 @@ pub(crate) fn of_library(sysroot: &Path, soname: &[u8], machine: Machine) -> Opt
                 let mut words = line.split_whitespace().skip_while(|word| word.ends_with(':'));
                 let is_it = words.next() == Some(library) && words.next() == Some(version);
                 let package = words.next().filter(|_| is_it)?;
-                // A cross compiler's copy says which architecture it stands in for.
+                // The copy for a cross compiler names its architecture.
                 let (package, architecture) = package.split_once(':').map_or((package, None), |(a, b)| (a, Some(b)));
                 (architecture.is_none() || architecture == machine.debian()).then(|| package.to_owned())
             })
@@ -55,7 +55,7 @@ pub(crate) fn of_library(sysroot: &Path, soname: &[u8], machine: Machine) -> Opt
     Some(with_architecture(&package, machine))
 }
 
-/// The package of the host that has a tool of this name, as `coreutils:arm64`.
+/// The package of the host with a tool of this name, such as `coreutils:arm64`.
 pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
     let endings = [format!("/bin/{name}"), format!("/sbin/{name}")];
     let package = in_files(Path::new("/"), ".list", |file, text| {
@@ -65,13 +65,13 @@ pub(crate) fn of_tool(name: &str, machine: Machine) -> Option<String> {
     Some(with_architecture(&package, machine))
 }
 
-/// The package that has a tool of this name in Debian, for a sysroot that dpkg fills; this machine need not have it.
+/// Debian's package with a tool of this name, for a sysroot with dpkg's database; the host need not have the tool.
 pub(crate) fn of_tool_in_debian(sysroot: &Path, name: &str, machine: Machine) -> Option<String> {
     let package = known_owner("tools", name).filter(|_| sysroot.join(INFO).is_dir())?;
     Some(with_architecture(package, machine))
 }
 
-/// The path of a tool of this name that is in no PATH of the sysroot, as `/usr/lib/postgresql/15/bin/postgres`.
+/// The path of a tool of this name outside the sysroot's PATH, such as `/usr/lib/postgresql/15/bin/postgres`.
 pub(crate) fn elsewhere(sysroot: &Path, name: &str) -> Option<String> {
     let endings = ["bin", "sbin", "games"].map(|folder| format!("/{folder}/{name}"));
     in_files(sysroot, ".list", |_, text| {
@@ -86,7 +86,7 @@ fn with_architecture(package: &str, machine: Machine) -> String {
     }
 }
 
-/// Asks `pick` of each file with this ending, in order of names; it is given the name without the ending.
+/// Calls `pick` for each file with this ending, in the order of names, with the name without the ending.
 fn in_files(root: &Path, ending: &str, pick: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
     let mut names: Vec<_> = fs::read_dir(root.join(INFO))
         .ok()?
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::target::Target;
 
-    /// Nobody can install anything in a sysroot of the cache, and there an architecture is no part of a name.
+    /// Packages cannot be installed in a sysroot of the cache, and its package names have no architecture.
     #[test]
     fn a_package_comes_into_a_sysroot_in_one_of_two_ways() {
         let cache = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
 impl Database {
-    /// The packages that list each of `paths`, which are real ones: of a directory all that have something in it.
+    /// The packages that list each of `paths`, which are real ones; for a directory, all packages with a file in it.
     pub fn holders(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
         let is_ours = |id: &PackageId| self.is_ours(self.package(*id));
         let mut holders = self.listing(view, paths);
@@ -13,17 +13,17 @@ impl Database {
         holders
     }
 
-    /// The packages that `id` depends on itself: of alternatives the first that is installed.
+    /// The direct dependencies of `id`; of alternatives, the first installed one.
     pub fn depends_on(&self, id: PackageId) -> Vec<PackageId> {
         self.needed(id).filter_map(Result::ok).collect()
     }
 
-    /// The packages that every system has.
+    /// The packages of every system.
     pub fn core(&self) -> Vec<PackageId> {
         self.packages().filter(|(_, package)| package.is_core).map(|(id, _)| id).collect()
     }
 
-    /// Whether two packages were made of one source.
+    /// Returns whether two packages have the same source.
     pub fn are_of_one_source(&self, one: PackageId, other: PackageId) -> bool {
         self.source(one) == self.source(other)
     }

@@ -1,7 +1,7 @@
-//! The index of the lists of all packages: each list is read once, however many questions are asked of them.
+//! The index of the lists of all packages: each list is read once for all queries.
 //!
-//! It holds hashes and no paths: a machine with a thousand packages has a hundred thousand lines. Two paths whose 64 bits
-//! are the same would be taken for one.
+//! It has hashes in place of paths: a machine with a thousand packages has a hundred thousand lines. Two paths with the
+//! same 64-bit hash would be taken for one.
 
 use std::hash::Hasher;
 
@@ -12,16 +12,16 @@ use super::{Database, Format, LONGEST, Listing, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
 
-/// Hashes of listed paths, each with the place of its package.
+/// Hashes of listed paths, each with the index of its package.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// By the first bits of the hash, and then in the order of packages.
+    /// Sorted by the first bits of the hash, then by package.
     listed: Vec<(u64, u32)>,
-    /// The beginning of each group that has these bits in common, and the end of the last one.
+    /// The beginning of each group with the same first bits, and the end of the last group.
     groups: Vec<usize>,
 }
 
-/// The number of bits that a group has in common: on a machine with a thousand packages, a group has thirty paths.
+/// The number of common bits in a group: on a machine with a thousand packages, a group has thirty paths.
 const BITS: u32 = 12;
 
 fn group(hash: u64) -> usize {
@@ -29,13 +29,13 @@ fn group(hash: u64) -> usize {
 }
 
 impl Index {
-    /// Reads the lists of all packages of `database`. What is diverted is listed under the name that it has now.
+    /// Reads the lists of all packages of `database`. A diverted file is listed under its present name.
     pub(super) fn new(database: &Database, view: &Sysroot) -> Self {
         let mut listed: Vec<(u64, u32)> = Vec::new();
         let mut lists = Lists::new(view);
         let mut lost: FxHashMap<u64, Vec<&Diversion>> = FxHashMap::default();
         database.diversions.iter().for_each(|it| lost.entry(hash(it.from.relative())).or_default().push(it));
-        // Few are, and most lines are known not to be by eight bits.
+        // Few paths are diverted, and eight bits of the hash exclude most lines.
         let mut may_be_lost = [false; 256];
         lost.keys().for_each(|hash| may_be_lost[(hash & 255) as usize] = true);
         for (PackageId(place), package) in database.packages() {
@@ -47,7 +47,7 @@ impl Index {
             };
             match &package.listing {
                 Listing::None => {}
-                // No line is made a path.
+                // Lines are not converted to paths, for speed.
                 Listing::Files(files) if database.format == Format::Dpkg => {
                     dpkg::listed(lists.first(files)).for_each(&mut add);
                 }
@@ -79,7 +79,7 @@ impl Index {
         Self { listed: in_groups, groups }
     }
 
-    /// The packages that list `path`, which is without its first slash, in their order.
+    /// The packages that list `path`, which has no leading slash, in order.
     pub(super) fn packages(&self, path: &[u8]) -> impl Iterator<Item = PackageId> {
         let wanted = hash(path);
         let group = self.groups[group(wanted)]..self.groups[group(wanted) + 1];
@@ -106,7 +106,7 @@ impl<'v> Lists<'v> {
         Self { view, folder: None, bytes: Vec::new() }
     }
 
-    /// The bytes of the first of these files that is there.
+    /// The bytes of the first existing file.
     fn first(&mut self, files: &[RootfsPath]) -> &[u8] {
         self.bytes.clear();
         for file in files {
@@ -124,10 +124,10 @@ impl<'v> Lists<'v> {
 }
 
 impl Database {
-    /// The owner of each path, where the lists of those packages that likely have one say all of them: no other list is
-    /// read. Paths without an owner need all.
+    /// The owner of each path, if the lists of a few likely packages have all of them; then no other list is read.
+    /// Paths without an owner need all lists.
     pub(super) fn likely_owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
-        /// More than every system has, and fewer than a small one.
+        /// More packages than every system has, but fewer than a small system has.
         const MOST: usize = 128;
         if self.format != Format::Dpkg || self.lists.get().is_some() {
             return None;
@@ -170,7 +170,8 @@ impl Database {
         self.lists.get_or_init(|| Index::new(self, view))
     }
 
-    /// The packages that list each of `paths`, which are real ones, under any of their names; each once, in order.
+    /// The packages that list each of `paths`, which are real ones, under any of their names; without duplicates, in
+    /// order.
     pub(super) fn listing(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
         let names = paths.iter().map(|path| self.names(path));
         let packages = names.map(|names| {

@@ -1,4 +1,4 @@
-//! Tools and libraries that are not named after their package: rows of `templates/policy/owners.toml`.
+//! Tools and libraries whose package has another name: rows of `templates/policy/owners.toml`.
 //!
 //! A row is a guess until a package index or the files themselves confirm it.
 
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use crate::glob::Glob;
 use crate::rows::{Datum, Fields, Value, embedded, table};
 
-/// The package of a tool or a library (`kind` is the table's name) that is not named after it.
+/// The package of a tool or a library with another name; `kind` is the name of the table.
 pub(crate) fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
     static OWNERS: OnceLock<Fields> = OnceLock::new();
     let owners = OWNERS.get_or_init(|| embedded(include_str!("../../templates/policy/owners.toml")));

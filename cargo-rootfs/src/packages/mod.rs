@@ -1,7 +1,7 @@
-//! The package database of a sysroot: what is installed, which files belong to it, what depends on what.
+//! The package database of a sysroot: the installed packages, their files and their dependencies.
 //!
-//! It reads the database's own files, as dpkg, apk and pacman write them, and executes nothing. rpm's are not read: they
-//! are SQLite or Berkeley DB files. What of a package goes into an image is for [`crate::layout`].
+//! It reads the database files of dpkg, apk and pacman, and executes nothing. Those of rpm are not read: they are
+//! SQLite or Berkeley DB files. [`crate::layout`] chooses the files of a package for an image.
 
 mod apk;
 mod dpkg;
@@ -30,48 +30,48 @@ use index::Index;
 pub(crate) use known::known_owner;
 pub(crate) use pacman::cut as cut_pacman_list;
 
-/// Longer files of a database are not read: Debian's whole archive is 40 MB.
+/// The maximum size of a database file: Debian's whole archive has 40 MB.
 const LONGEST: usize = 64 << 20;
 
-/// Bytes of the longest path that a system call takes, with a NUL at its end (linux/limits.h).
+/// The maximum length of a path in a system call, with its NUL (linux/limits.h).
 const PATH_MAX: usize = 4096;
 
-/// The directories that distributions merge with others, one before the other.
+/// The directories that distributions merge with others.
 const MERGED: [&str; 8] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr/sbin", "usr/lib64"];
 
 /// The record of one installed package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
-    /// As `libssl3`.
+    /// The name, such as `libssl3`.
     pub name: Box<str>,
-    /// As the distribution writes it: `3.0.17-1~deb12u2`.
+    /// The distribution's version, such as `3.0.17-1~deb12u2`.
     pub version: Box<str>,
-    /// As the distribution calls it: `amd64`, `x86_64`, `all`, `any`.
+    /// The distribution's architecture: `amd64`, `x86_64`, `all`, `any`.
     pub architecture: Box<str>,
-    /// The source package, where it has another name.
+    /// The source package, if its name differs.
     pub source: Option<Box<str>>,
-    /// The licence, where the database has it: dpkg's has not.
+    /// The licence, if the database has it; dpkg's does not.
     pub licence: Option<Box<str>>,
-    /// Its dependencies: one of each group is enough. Versions are left out.
+    /// Its dependencies, without versions: one of each group suffices.
     depends: Vec<Vec<Box<str>>>,
     /// The same in dpkg's syntax, `Depends` and `Pre-Depends`: parsed on demand, since few are used.
     relations: Box<[u8]>,
-    /// Other names that it answers to, without versions.
+    /// Other names that it provides, without versions.
     provides: Vec<Box<str>>,
-    /// True if every system has it: its files are likely to be met.
+    /// True if every system has it, so that its files are likely to be queried.
     is_core: bool,
     /// True if it may be installed for several architectures.
     is_of_several: bool,
-    /// The bytes of its record in [`Database::bytes`].
+    /// The range of its record in [`Database::bytes`].
     record: std::ops::Range<usize>,
-    /// The position of its list of files, in the meaning of its format.
+    /// The place of its list of files, which depends on the format.
     listing: Listing,
 }
 
 /// The place of a package's list of files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Listing {
-    /// At one of these, in the database's directory, in its format: dpkg's `.list` and `.md5sums`, pacman's `files`.
+    /// One of these files in the database's directory, in its format: dpkg's `.list` and `.md5sums`, pacman's `files`.
     #[default]
     None,
     Files(Vec<RootfsPath>),
@@ -79,7 +79,7 @@ enum Listing {
     Record,
 }
 
-/// The package manager that keeps a database.
+/// The package manager of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Debian, Ubuntu, and distroless images.
@@ -91,7 +91,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The packages in `bytes`, the whole or a part of such a database: `/var/lib/dpkg/status`,
+    /// The packages in `bytes`, which is a complete database file or a part of one: `/var/lib/dpkg/status`,
     /// `/lib/apk/db/installed`, `desc` in a directory of `/var/lib/pacman/local`. Unreadable records are skipped.
     pub fn packages(self, bytes: &[u8]) -> Vec<Package> {
         match self {
@@ -102,8 +102,8 @@ impl Format {
     }
 
     /// The paths in `bytes`, a list of files of this format: `.list` or `.md5sums`, a record of
-    /// `/lib/apk/db/installed`, `files` in a directory of `/var/lib/pacman/local`. None has a `..` in it, or is longer
-    /// than a path may be.
+    /// `/lib/apk/db/installed`, `files` in a directory of `/var/lib/pacman/local`. Paths with `..`, and those longer
+    /// than PATH_MAX, are left out.
     pub fn files(self, bytes: &[u8]) -> Vec<RootfsPath> {
         let mut files = match self {
             Self::Dpkg => dpkg::files(bytes),
@@ -115,21 +115,21 @@ impl Format {
     }
 }
 
-/// Fields of a package that bills of materials have.
+/// Fields of a package for bills of materials.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(not(feature = "cli"), allow(dead_code))]
 pub(crate) struct About {
-    /// Name and version of its source, where either differs from its own.
+    /// Name and version of its source, if either differs from its own.
     pub(crate) source: Option<(String, String)>,
     pub(crate) licences: Vec<String>,
     /// `Name <address>`
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
-    /// The number of its regular files; of apk and pacman, of its files and links.
+    /// The number of its regular files; with apk and pacman, of its files and symlinks.
     pub(crate) files: usize,
 }
 
-/// A package of a [`Database`], by its place.
+/// A package of a [`Database`], by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackageId(usize);
 
@@ -137,33 +137,33 @@ pub struct PackageId(usize);
 #[derive(Debug)]
 pub struct Database {
     format: Format,
-    /// In order of names.
+    /// Sorted by name.
     packages: Vec<Package>,
-    /// The architecture that names without one mean, besides `all`; any where `None`.
+    /// The architecture of names without one, besides `all`; `None` means any.
     architecture: Option<&'static str>,
-    /// Those that answer to a name that is not theirs.
+    /// The packages that provide a name other than their own.
     providers: FxHashMap<Box<str>, Vec<PackageId>>,
-    /// The records of all packages, one after the other: apk's file, dpkg's `status` and what `status.d` has, each `desc`.
+    /// The records of all packages, concatenated: apk's file, dpkg's `status` and the files of `status.d`, each `desc`.
     bytes: Vec<u8>,
     diversions: Vec<dpkg::Diversion>,
-    /// Directories that are links in the sysroot, and where they lead: a list may have a file under either.
+    /// Directories that are symlinks in the sysroot, with their targets: a list may have a file under either.
     merged: Vec<(RootfsPath, RootfsPath)>,
-    /// The index of all lists, built on first use.
+    /// The index of all lists, built on demand.
     lists: OnceLock<Index>,
 }
 
-/// Packages, and what they depend on.
+/// Packages with their dependencies.
 #[derive(Debug, Clone, Default)]
 pub struct Dependencies {
-    /// Each once, after what it was wanted by, with the place in what was asked for that led to it.
+    /// Without duplicates, after the package that depends on it; the number is the index of the request that led to it.
     pub packages: Vec<(PackageId, usize)>,
-    /// The dependencies that are not installed: the package, and its alternatives, as `mawk | gawk`.
+    /// Dependencies that are not installed: the package, and the alternatives, such as `mawk | gawk`.
     pub missing: Vec<(PackageId, String)>,
 }
 
 impl Database {
-    /// Reads the database of `view`; packages for another machine than `machine` are found by qualified names alone.
-    /// `None` where there is none of a known format.
+    /// Reads the database of `view`. Packages for another machine than `machine` are found only by qualified names.
+    /// `None` if there is no database of a known format.
     pub fn open(view: &mut Sysroot, machine: Machine) -> Option<Self> {
         let mut database = dpkg::open(view).or_else(|| apk::open(view)).or_else(|| pacman::open(view))?;
         for folder in MERGED {
@@ -177,7 +177,7 @@ impl Database {
         Some(database)
     }
 
-    /// Looks at the places that [`open`](Self::open) looks at: they are inputs of a database that was read elsewhere.
+    /// Looks up the paths of [`open`](Self::open), so that they are inputs of a database that was read elsewhere.
     pub(crate) fn look(view: &mut Sysroot) {
         let at = |path: &str| RootfsPath::root().join(path.as_bytes());
         for places in [&dpkg::PLACES[..], &apk::FILES, &[pacman::FOLDER]] {
@@ -200,7 +200,7 @@ impl Database {
             .find(|path| matches!(view.walk(path).end, End::File(_)))
     }
 
-    /// These packages, of which all are for the same machine.
+    /// A database of these packages, which are all for the same machine.
     pub fn new(format: Format, packages: Vec<Package>) -> Self {
         let mut database = Self::unindexed(format, packages);
         database.index(None);
@@ -232,12 +232,12 @@ impl Database {
         self.providers = providers;
     }
 
-    /// Returns whether a name without an architecture may mean a package.
+    /// Returns whether a name without an architecture may mean this package.
     fn is_ours(&self, package: &Package) -> bool {
         self.architecture.is_none_or(|ours| [ours, "all"].contains(&&*package.architecture))
     }
 
-    /// The package of this very name, as `libssl3` or `libssl3:arm64`.
+    /// The package with exactly this name, such as `libssl3` or `libssl3:arm64`.
     fn named(&self, name: &str) -> Option<PackageId> {
         let (plain, architecture) = name.split_once(':').map_or((name, None), |(plain, of)| (plain, Some(of)));
         let start = self.packages.partition_point(|package| &*package.name < plain);
@@ -249,7 +249,7 @@ impl Database {
         place.map(|place| PackageId(start + place))
     }
 
-    /// The packages that a package depends on: of each group the one that is installed, by its own name before one that
+    /// The direct dependencies of a package: of each group the installed one, by its own name before a package that
     /// provides it, or the group itself.
     fn needed(&self, id: PackageId) -> impl Iterator<Item = Result<PackageId, String>> {
         let package = self.package(id);
@@ -274,45 +274,45 @@ impl Database {
         &self.packages[id.0]
     }
 
-    /// All that is installed, in order of names.
+    /// All installed packages, sorted by name.
     pub fn packages(&self) -> impl Iterator<Item = (PackageId, &Package)> {
         self.packages.iter().enumerate().map(|(place, package)| (PackageId(place), package))
     }
 
-    /// The package of this name (as `libssl3` or `libssl3:arm64`), or one that provides it.
+    /// The package of this name (such as `libssl3` or `libssl3:arm64`), or one that provides it.
     pub fn find(&self, name: &str) -> Option<PackageId> {
         self.named(name).or_else(|| self.providers.get(name)?.first().copied())
     }
 
-    /// The installed package that `name` was most likely meant to be: `libssl3` for `libsls3`, and for `ssl`.
+    /// The most similar installed package: `libssl3` for `libsls3`, and for `ssl`.
     pub fn near(&self, name: &str) -> Option<&str> {
         let known = || self.packages.iter().map(|package| &*package.name);
         let has_it = |known: &&str| name.len() > 2 && known.contains(name);
         nearest(name, known()).or_else(|| known().filter(has_it).min_by_key(|known| known.len()))
     }
 
-    /// `wanted`, and whatever they depend on, and so on. Of alternatives the first that is installed is meant, by its
-    /// own name before one that provides it. What is only recommended is left out.
+    /// `wanted` with all dependencies. Of alternatives, the first installed one is taken, by its own name before a
+    /// package that provides it. Recommended packages are left out.
     pub fn dependencies(&self, wanted: &[PackageId]) -> Dependencies {
         self.reach(wanted, |_, _| true)
     }
 
-    /// The source package that it was made of.
+    /// The name of its source package.
     fn source(&self, id: PackageId) -> &str {
         let package = self.package(id);
         package.source.as_deref().unwrap_or(&package.name)
     }
 
-    /// `id`, and of what it depends on the packages that were made of the same source, as `file` is split into `file`,
-    /// `libmagic1` and `libmagic-mgc`.
+    /// `id` and those of its dependencies that have the same source: `file` is split into `file`, `libmagic1` and
+    /// `libmagic-mgc`.
     pub fn parts(&self, id: PackageId) -> Vec<PackageId> {
         let found = self.reach(&[id], |_, needed| self.source(needed) == self.source(id));
         found.packages.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// `id`, and of what it depends on the packages that hold a file for which `is_module` is true, and those that were
-    /// made of the same source, as data of their own; and so on from all these, and from packages of programs that `id`
-    /// itself depends on. Each comes with its files.
+    /// `id`, and those of its dependencies that have a file for which `is_module` is true, or that have the same
+    /// source, such as their data packages; in turn those of all these, and of packages with programs on which `id`
+    /// itself depends. Each is returned with its files.
     pub fn modules(
         &self,
         view: &Sysroot,
@@ -339,7 +339,7 @@ impl Database {
         found.packages.into_iter().map(|(id, _)| id).filter_map(of).collect()
     }
 
-    /// The dependencies, as far as `goes_on` allows from one package to another.
+    /// The dependencies, followed only from packages to packages for which `goes_on` is true.
     fn reach(&self, wanted: &[PackageId], mut goes_on: impl FnMut(PackageId, PackageId) -> bool) -> Dependencies {
         let mut found = Dependencies::default();
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
@@ -364,8 +364,8 @@ impl Database {
         found
     }
 
-    /// The paths that the database lists for a package: files, links, and mostly directories, in its order; not
-    /// resolved through links of the sysroot. Paths that no longer exist are included.
+    /// The paths that the database lists for a package: files, symlinks, and mostly directories, in its order. They are
+    /// not resolved through the sysroot's symlinks, and may no longer exist.
     pub fn files(&self, view: &Sysroot, id: PackageId) -> Vec<RootfsPath> {
         let package = self.package(id);
         let files = match &package.listing {
@@ -379,8 +379,8 @@ impl Database {
         }
     }
 
-    /// The package that each of `paths` belongs to, by the path that the database has it under, which in a merged /usr
-    /// may be without `/usr`. Paths are real ones.
+    /// The package that owns each of `paths`, which are real ones. A database may list a path without `/usr` if /usr is
+    /// merged.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
         if let Some(owners) = self.likely_owners(view, paths) {
             return owners;
@@ -393,8 +393,8 @@ impl Database {
         holders.into_iter().map(|holders| holders.into_iter().min_by_key(|id| ranks[id.0])).collect()
     }
 
-    /// All packages: those that the names of `paths` lead to, those that each system has, then the rest; of two
-    /// architectures that share a file the one first that a name without its architecture means.
+    /// All packages: first those that the names of `paths` suggest, then those of every system, then the others. Of two
+    /// architectures that share a file, the one that a name without an architecture means comes first.
     fn likely_first(&self, paths: &[RootfsPath]) -> impl Iterator<Item = PackageId> {
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         let named = paths.iter().flat_map(guesses).filter_map(|name| self.named(&name));
@@ -406,7 +406,7 @@ impl Database {
         likely.into_iter()
     }
 
-    /// The names under which the list of a package, or its sums, may have what is really at `path`.
+    /// The names under which the list of a package, or its sums, may have the file with the real path `path`.
     pub(crate) fn listed_as(&self, id: PackageId, path: &RootfsPath) -> Vec<RootfsPath> {
         let mut names = self.names(path);
         let by = &self.package(id).name;
@@ -415,7 +415,7 @@ impl Database {
         names
     }
 
-    /// The path without its ending of a dpkg package's files beside the status: `/var/lib/dpkg/info/libc6:amd64`.
+    /// The path, without its ending, of a dpkg package's files beside the status: `/var/lib/dpkg/info/libc6:amd64`.
     pub(crate) fn stem(&self, view: &Sysroot, id: PackageId) -> Option<RootfsPath> {
         let Listing::Files(lists) = &self.package(id).listing else { return None };
         let list = lists.iter().find(|list| view.has(list))?;
@@ -424,8 +424,8 @@ impl Database {
         Some(list.parent()?.child(stem))
     }
 
-    /// The MD5 sums that a dpkg package has, each with its path, which has no first slash: of what is configuration, or
-    /// was made when it was installed, there is none.
+    /// The MD5 sums of a dpkg package, each with its path without the leading slash. Configuration files, and files
+    /// made at installation, have none.
     pub(crate) fn sums(&self, view: &Sysroot, id: PackageId) -> Sums {
         let file = self.stem(view, id).map(|stem| {
             stem.parent().unwrap_or_else(RootfsPath::root).child(&[stem.file_name(), b".md5sums"].concat())
@@ -440,7 +440,7 @@ impl Database {
         Some((file.parent()?, view.peek(file, LONGEST)?))
     }
 
-    /// Fields that are for bills of materials alone.
+    /// Fields that only bills of materials need.
     #[cfg(feature = "cli")]
     pub(crate) fn about(&self, view: &Sysroot, id: PackageId) -> About {
         let package = self.package(id);
@@ -466,21 +466,21 @@ impl Database {
         About { source: source.filter(|source| !is_own(source)), files, ..about }
     }
 
-    /// The installed packages that a package itself depends on: of alternatives the first.
+    /// The direct, installed dependencies of a package; of alternatives, the first.
     #[cfg(feature = "cli")]
     pub(crate) fn needs(&self, id: PackageId) -> Vec<PackageId> {
         let found = self.reach(&[id], |by, _| by == id);
         found.packages.into_iter().map(|(needed, _)| needed).filter(|needed| *needed != id).collect()
     }
 
-    /// The text of a package's record, as the database has it.
+    /// The text of a package's record, verbatim.
     pub(crate) fn record(&self, id: PackageId) -> &[u8] {
         self.bytes.get(self.package(id).record.clone()).unwrap_or_default()
     }
 
-    /// The paths under which a database may have what is really at `path`.
+    /// The paths under which a database may have the file with the real path `path`.
     fn names(&self, path: &RootfsPath) -> Vec<RootfsPath> {
-        // Every package with a file in it lists a merged directory, as the directory that it once was.
+        // Every package with a file in a merged directory lists it, as the directory that it was before.
         if self.merged.iter().any(|(link, _)| link == path) {
             return Vec::new();
         }
@@ -501,8 +501,8 @@ impl Database {
         }
     }
 
-    /// The names that update-alternatives(1) made: links that choose among files of packages. Whether one leads to a
-    /// file of a package is for the sysroot to say.
+    /// The names made by update-alternatives(1): symlinks that choose among files of packages. The sysroot resolves
+    /// them.
     pub fn alternatives(&self, view: &mut Sysroot) -> Vec<RootfsPath> {
         if self.format == Format::Dpkg { dpkg::alternatives(view) } else { Vec::new() }
     }
@@ -532,15 +532,15 @@ fn is_program(path: &RootfsPath) -> bool {
     bytes.ends_with(b"/bin") || bytes.ends_with(b"/sbin")
 }
 
-/// The first of these files that is there.
+/// Reads the first existing file.
 fn read_first(view: &Sysroot, files: &[RootfsPath]) -> Option<Vec<u8>> {
     files.iter().find_map(|file| view.peek(file, LONGEST))
 }
 
-/// A word or a line of a database, where it can be shown.
+/// A word or a line of a database, if it is printable.
 fn text(bytes: &[u8]) -> Option<Box<str>> {
     let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
-    // A name goes into messages and documents: what a terminal would take as a command does not.
+    // A name appears in messages and documents, so it must not contain terminal commands.
     let is_printable = |byte: u8| matches!(byte, b' '..=b'~');
     let is_plain = text.bytes().all(is_printable) || !text.contains(char::is_control);
     let is_plain = !text.is_empty() && text.len() <= 256 && is_plain;

@@ -55,7 +55,7 @@ fn values(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Relative, directories with a slash at the end.
+/// Relative paths; directories end with a slash.
 pub(super) fn files(bytes: &[u8]) -> Vec<RootfsPath> {
     let listed = values(bytes).filter(|(section, _)| *section == b"%FILES%").map(|(_, path)| path);
     let is_safe = |path: &&[u8]| !path.contains(&0) && path.split(|byte| *byte == b'/').all(|part| part != b"..");
@@ -73,7 +73,7 @@ pub(super) fn about(desc: &[u8]) -> super::About {
     super::About { licences: all(b"%LICENSE%").collect(), maintainer, homepage, ..super::About::default() }
 }
 
-/// A list with the files alone that `is_there` finds at their place.
+/// A list with only the files that `is_there` finds in place.
 pub(crate) fn cut(list: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = b"%FILES%\n".to_vec();
     for (_, path) in values(list).filter(|(section, _)| *section == b"%FILES%") {

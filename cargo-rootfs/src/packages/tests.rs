@@ -1,10 +1,10 @@
-//! Databases of each format, as their owners write them, and questions to them.
+//! Databases of each format, as their package managers write them, and queries.
 
 use std::fs;
 
 use super::*;
 
-/// A sysroot of these files; a body that begins with `-> ` is a link.
+/// A sysroot of these files; a body that begins with `-> ` is a symlink.
 fn sysroot(files: &[(&str, &str)]) -> (tempfile::TempDir, Sysroot) {
     let folder = tempfile::tempdir().unwrap();
     for (at, body) in files {
@@ -127,12 +127,12 @@ fn what_dpkg_knows() {
     assert_eq!(database.parts(tools), [tools, database.find("libcurl4").unwrap()]);
     assert_eq!(shown(&database.files(&view, curl)), "/usr /usr/bin /usr/bin/curl /usr/share/man/sh.1");
     let libc = database.find("libc6").unwrap();
-    // Where curl diverted it.
+    // The path after curl's diversion.
     assert_eq!(shown(&database.files(&view, libc)), "/lib /lib/libc.so.6 /usr/share/man/sh.distrib.1");
     assert_eq!(shown(&database.alternatives(&mut view)), "/usr/bin/awk /usr/share/man/awk.1");
 }
 
-/// By the path of the list, the real one where a directory is merged, and where it was diverted to; never by a part.
+/// By the listed path, by the real one in a merged directory, and by the diverted one; never by a part of a path.
 #[test]
 fn owners_of_paths() {
     let (_folder, mut view) = debian();
@@ -185,7 +185,7 @@ fn what_apk_knows() {
     assert_eq!(names(&database, &found.packages), "zsh musl less");
     assert_eq!(found.missing, [(zsh, "gone".to_owned())]);
     assert_eq!(database.package(database.find("musl").unwrap()).licence.as_deref(), Some("MIT"));
-    // What would lead out of the sysroot is passed over.
+    // A path out of the sysroot is skipped.
     assert_eq!(shown(&database.files(&view, zsh)), "/bin /bin/zsh");
     assert_eq!(database.owners(&view, &[path("/usr/bin/less")]), [database.find("less")]);
 }
@@ -223,14 +223,14 @@ fn rpm_is_known_by_its_files_alone() {
     assert_eq!(Database::rpm(&mut view), Some(path("/usr/lib/sysimage/rpm/rpmdb.sqlite")));
 }
 
-/// A database that leads out of the sysroot is one of the sysroot all the same, or none.
+/// A database behind symlinks that lead out of the sysroot is resolved inside it.
 #[test]
 fn a_database_behind_links_stays_inside() {
     let (_folder, mut view) = sysroot(&[("var/lib/dpkg", "-> ../../../../../../../../../../../../var/lib/dpkg")]);
     assert!(Database::open(&mut view, machine()).is_none());
 }
 
-/// This machine's own, where it has one: each package's files belong to it, and quickly so.
+/// The host's own database, if it has one: each package owns its files, and the queries are fast.
 #[test]
 fn this_machine() {
     let mut view = Sysroot::open("/".as_ref()).unwrap();
@@ -247,7 +247,7 @@ fn this_machine() {
     assert!(database.owners(&view, &[realpath])[0].is_some());
 }
 
-/// Modules are of packages that have some, as far as one depends on the other; what others have does not count.
+/// Modules belong to packages that have some, along their dependencies; files of other packages do not count.
 #[test]
 fn modules_of_a_package_and_of_what_it_depends_on() {
     let record = |name: &str, depends: &str| {
