@@ -1,8 +1,7 @@
-//! Reading ahead: files that will be asked for are looked at and parsed on every core, and what was
-//! seen is put where [`Sysroot`] would have remembered it.
+//! Reads ahead: all cores look up and parse files that will be needed, and the results are stored in [`Sysroot`]'s own
+//! caches.
 //!
-//! It changes no answer, only when the system calls are made: what it does not foresee is looked at
-//! when it is asked for.
+//! It changes no answer, only the time of the system calls: a file that was not foreseen is read on demand.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -16,24 +15,24 @@ use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, More};
 use crate::threads::{cores, take_own_descriptors};
 
-/// The number of waiting files from which a thread pays: starting one takes as long as reading five.
+/// The minimum number of waiting files for a thread: starting one takes as long as reading five files.
 const ENOUGH: usize = 24;
-/// More threads wait for each other rather than for the disk.
+/// The maximum number of threads: more would wait for each other.
 const MAX_THREADS: usize = 4;
-/// The number of files that a thread takes at a time, since each take has its cost.
+/// The number of files that a thread takes together, since each exchange has a cost.
 const BATCH: usize = 16;
-/// The number of links in one directory that the looker follows; the rest are left to the sysroot.
+/// The limit of symlinks within one directory that are followed here; the sysroot follows the others.
 const MAX_SIBLINGS: usize = 8;
 
 type Parsed = Result<Arc<Object>, BadObject>;
 
-/// A name to look at, in a directory that is known.
+/// A name to look up in a known directory.
 struct Job {
     parent: NodeId,
     path: RootfsPath,
 }
 
-/// The object at a path; if it is a link in the directory, also the link's destination.
+/// The object at a path; for a symlink within the directory, also the object at its target.
 struct Answer {
     job: Job,
     seen: Vec<(RootfsPath, Seen)>,
@@ -53,7 +52,7 @@ pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<
     };
     paths.iter().for_each(|path| ahead.ask(path));
     ahead.hear_known();
-    // Few files are read sooner than a thread starts.
+    // Reading few files is faster than starting a thread.
     let mut buffers = Buffers::default();
     while let Some(job) = ahead.fresh.pop() {
         if ahead.fresh.len() >= ENOUGH {
@@ -68,7 +67,7 @@ pub(super) fn read(sysroot: &mut Sysroot, paths: &[RootfsPath], more: &mut More<
     }
 }
 
-/// Looks at one name.
+/// Looks up one name.
 fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
     let (mut seen, mut object) = (Vec::with_capacity(2), None);
     let mut path = job.path.clone();
@@ -94,18 +93,18 @@ fn answer(disk: &Disk, job: Job, buffers: &mut Buffers) -> Answer {
 struct Ahead<'s, 'm> {
     sysroot: &'s mut Sysroot,
     more: &'s mut More<'m>,
-    /// Directories as they were named, where they can be looked into.
+    /// Directories by their requested paths; `None` for those that cannot be read here.
     folders: FxHashMap<Box<[u8]>, Option<NodeId>>,
-    /// Names that were asked for.
+    /// The requested names.
     asked: FxHashSet<(NodeId, Box<[u8]>)>,
     fresh: Vec<Job>,
-    /// Objects that were parsed, and what follows from them not yet asked for.
+    /// Parsed objects whose dependencies are not requested yet.
     known: Vec<FileId>,
     heard: FxHashSet<FileId>,
 }
 
 impl Ahead<'_, '_> {
-    /// Makes a job of a path whose end is not known yet.
+    /// Adds a job for a path that is not resolved yet.
     fn ask(&mut self, path: &RootfsPath) {
         let bytes = path.as_bytes();
         let name = path.file_name();
@@ -128,8 +127,8 @@ impl Ahead<'_, '_> {
         }
     }
 
-    /// A directory that can be looked into from here. In a grafted one, a hidden one, and one that is not on the
-    /// host, the sysroot looks itself.
+    /// A directory that can be read here. The sysroot itself reads grafted and hidden directories, and those that are
+    /// not on the host.
     fn folder(&mut self, folder: &[u8]) -> Option<NodeId> {
         let sysroot = &mut *self.sysroot;
         let (real, End::Dir(_)) = sysroot.follow(&RootfsPath::from_bytes(folder)?, None) else { return None };
@@ -138,7 +137,7 @@ impl Ahead<'_, '_> {
         (is_plain && !sysroot.hidden.contains(&real)).then_some(node)
     }
 
-    /// Records an object whose path is known or can be followed, if more will be asked of it.
+    /// Records an object with a known path, if its dependencies are needed.
     fn see(&mut self, node: NodeId, path: &RootfsPath) {
         let file = match self.sysroot.nodes[node].kind {
             Kind::File(file) => file,
@@ -153,7 +152,7 @@ impl Ahead<'_, '_> {
         }
     }
 
-    /// Puts an answer where the sysroot will find it, and asks for what follows from it.
+    /// Stores an answer in the sysroot, and adds jobs for its dependencies.
     fn hear(&mut self, answer: Answer) {
         let Answer { job, seen, object } = answer;
         let mut last = None;
@@ -187,13 +186,13 @@ impl Ahead<'_, '_> {
         }
     }
 
-    /// Lets other threads do their part, until nothing is left to ask.
+    /// Shares the jobs with other threads until none is left.
     fn share(&mut self, disk: &Disk, buffers: &mut Buffers) {
         let cores = cores();
         let desk = Desk::default();
         std::thread::scope(|scope| {
             for _ in 1..cores.min(MAX_THREADS) {
-                // Without a thread it is only slower.
+                // If the thread cannot be started, the work is only slower.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, || {
                     take_own_descriptors();
                     desk.serve(disk);
@@ -215,7 +214,7 @@ impl Ahead<'_, '_> {
     }
 }
 
-/// The place for jobs and their answers.
+/// The shared queue of jobs and answers.
 #[derive(Default)]
 struct Desk {
     papers: Mutex<Papers>,
@@ -227,9 +226,10 @@ struct Desk {
 struct Papers {
     jobs: Vec<Job>,
     answers: Vec<Answer>,
-    /// Jobs that are being done by others.
+    /// The number of jobs that threads are working on.
     taken: usize,
-    /// Threads that wait for jobs and were not called. To wake one that does not wait is a system call for nothing.
+    /// The number of waiting threads without a wake-up. Waking a thread that does not wait would be a wasted system
+    /// call.
     idle: usize,
     /// True while a thread waits for answers.
     is_awaited: bool,
@@ -237,7 +237,7 @@ struct Papers {
 }
 
 impl Papers {
-    /// Some jobs, of which as many are left for the others.
+    /// Takes some jobs, and leaves as many for the other threads.
     fn take(&mut self) -> Vec<Job> {
         let count = self.jobs.len().div_ceil(2).min(BATCH);
         self.jobs.split_off(self.jobs.len() - count)
@@ -246,11 +246,11 @@ impl Papers {
 
 impl Desk {
     fn papers(&self) -> MutexGuard<'_, Papers> {
-        // Nothing is left half done under the lock.
+        // No panic leaves an inconsistent state under the lock.
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives new jobs and gets answers, and jobs where there are any; neither when everything is done.
+    /// Adds new jobs, and takes answers and further jobs. Both are empty when everything is done.
     fn exchange(&self, fresh: &mut Vec<Job>) -> (Vec<Job>, Vec<Answer>) {
         let mut papers = self.papers();
         papers.jobs.append(fresh);
@@ -263,7 +263,7 @@ impl Desk {
         let jobs = papers.take();
         let wake = papers.idle > 0 && !papers.jobs.is_empty();
         if wake {
-            // They take a while to come, and need not be called twice.
+            // Woken threads take a while to arrive, and need no second wake-up.
             papers.idle = 0;
         }
         drop(papers);
@@ -273,7 +273,7 @@ impl Desk {
         (jobs, answers)
     }
 
-    /// Does jobs until the desk is closed.
+    /// Works on jobs until the queue is closed.
     fn serve(&self, disk: &Disk) {
         let mut buffers = Buffers::default();
         let mut papers = self.papers();

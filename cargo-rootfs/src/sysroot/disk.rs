@@ -1,7 +1,6 @@
 //! Access to the host: the system calls behind a [`Sysroot`](super::Sysroot).
 //!
-//! Nothing is remembered here, so that several threads can look at once. Paths come free of links:
-//! which link leads where is for the sysroot to say.
+//! It caches nothing, so that several threads can use it. Paths have no symlinks: the sysroot follows them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,7 +20,7 @@ use crate::path::RootfsPath;
 use crate::resolve::BadObject;
 use crate::rootfs::HostStat;
 
-/// A directory of the host, opened.
+/// An open directory of the host.
 #[derive(Debug)]
 pub(super) struct Disk {
     root: PathBuf,
@@ -31,7 +30,7 @@ pub(super) struct Disk {
 /// The object at a path.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// With its mode.
+    /// A directory with its mode.
     Dir(u32),
     Link(Arc<[u8]>),
     File(HostStat),
@@ -45,7 +44,7 @@ impl Disk {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::open(root, flags, Mode::empty())
             .map_err(|error| Error::io("open the sysroot", root, error.into()))?;
-        // `/` has no links, and is what is nearly always asked for.
+        // `/` has no symlinks, and is the usual directory.
         let root = match root.as_os_str().as_bytes() {
             b"/" => root.to_owned(),
             _ => root.canonicalize().map_err(|error| Error::io("open the sysroot", root, error))?,
@@ -68,10 +67,10 @@ impl Disk {
         rustix::fs::fstat(&self.handle).map_or(0, |stat| stat.st_uid)
     }
 
-    /// Examines `path`; only its last component may be a link.
+    /// Looks up `path`; only its last component may be a symlink.
     pub(super) fn look(&self, path: &RootfsPath) -> Seen {
         let relative = OsStr::from_bytes(path.relative());
-        // `libfoo.so.1` is nearly always a link: one question instead of two.
+        // `libfoo.so.1` is nearly always a symlink: one system call in place of two.
         if is_soname(path.file_name()) {
             if let link @ Seen::Link(_) = self.link(relative) {
                 return link;
@@ -122,12 +121,12 @@ impl Disk {
 
     /// Opens the regular file at `path` for reading.
     pub(super) fn file(&self, path: &RootfsPath) -> io::Result<File> {
-        // The path is free of links; should one have come in its place, it stays inside.
+        // The path has no symlinks; if one replaces a component meanwhile, it is resolved inside the root.
         let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let relative = OsStr::from_bytes(path.relative());
         match rustix::fs::openat2(&self.handle, relative, flags(), Mode::empty(), how) {
             Ok(file) => Ok(File::from(file)),
-            // Kernels before 5.6, and sandboxes that do not know the call.
+            // Kernels before 5.6, and sandboxes without the call.
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => outside(&path.below(&self.root)),
             Err(error) => Err(error.into()),
         }
@@ -139,7 +138,7 @@ impl Disk {
 pub(crate) struct Folder(OwnedFd);
 
 impl Folder {
-    /// Appends the bytes of a regular file, of at most `limit` bytes, to `into`; false where there is none.
+    /// Appends the bytes of a regular file, at most `limit`, to `into`; returns false if there is none.
     pub(crate) fn read(&self, name: &[u8], limit: usize, into: &mut Vec<u8>) -> bool {
         if name.contains(&b'/') || matches!(name, b"" | b"." | b"..") {
             return false;
@@ -162,12 +161,12 @@ fn is_soname(name: &[u8]) -> bool {
     number > 0 && name[..name.len() - number].ends_with(b".so.")
 }
 
-/// Opens a regular file of the host, wherever it is.
+/// Opens a regular file anywhere on the host.
 pub(super) fn outside(path: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags().bits() as i32).open(path)
 }
 
-// A FIFO in the file's place must not block, nor a link be followed.
+// A FIFO in the file's place must not block, and a symlink must not be followed.
 fn flags() -> OFlags {
     OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC
 }

@@ -1,14 +1,14 @@
-//! The paths of a sysroot that a glob matches.
+//! The paths of a sysroot that match a glob.
 
 use super::{End, Sysroot};
 use crate::glob::{Glob, Part};
 use crate::path::RootfsPath;
 
-/// The most paths that one pattern may lead to.
+/// The maximum number of paths for one pattern.
 const MAX_PATHS: usize = 1 << 20;
 
 impl Sysroot {
-    /// The files and directories that an absolute pattern matches, sorted, each once.
+    /// The files and directories that match an absolute pattern, sorted, without duplicates.
     pub(crate) fn expand(&mut self, glob: &Glob) -> Vec<RootfsPath> {
         let mut found = Vec::new();
         if glob.is_absolute {
@@ -40,7 +40,7 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
         Part::Wild(_) => {
             for name in view.names(&at) {
                 let next = at.child(&name);
-                // A name that is in the directory is there, unless a link leads nowhere.
+                // A listed name exists, except for a dangling symlink.
                 if part.matches(&name) && (rest.is_empty() || matches!(view.walk(&next).end, End::Dir(_))) {
                     below(view, next, rest, found);
                 }
@@ -52,7 +52,7 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
                 let next = at.child(&name);
                 let walk = view.walk(&next);
                 match walk.end {
-                    // Links to directories could lead round in circles.
+                    // Symlinks to directories could form cycles.
                     End::Dir(_) if walk.links.is_empty() => below(view, next, parts, found),
                     End::File(_) if rest.is_empty() => found.push(next),
                     _ => {}

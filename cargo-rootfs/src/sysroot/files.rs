@@ -10,13 +10,13 @@ use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 
 impl Sysroot {
-    /// The indices of those of `functions` that the file imports; none for a file that is not ELF.
+    /// The indices of the elements of `functions` that the file imports; empty for a file that is not ELF.
     pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let Ok(handle) = self.open_file(file) else { return Vec::new() };
         let imports = object.imports_of(&handle, functions).unwrap_or_default();
         if imports.is_empty() && object.is_static_glibc(&handle).unwrap_or(false) {
-            // A tool's author knows what it wants; of the project's own program nobody else does.
+            // The author of a tool knows its needs; for the project's own stripped program, calls must be assumed.
             let is_own = matches!(self.files[file.0].place, super::Place::Outside(_));
             let stripped = if is_own { Stripped::Calls } else { Stripped::CallsNothing };
             return object.static_calls(&handle, functions, stripped).unwrap_or_default();
@@ -24,39 +24,40 @@ impl Sysroot {
         imports
     }
 
-    /// Whether a file is a program that has glibc in itself.
+    /// Returns whether a file is a program with glibc linked statically.
     pub(crate) fn is_static_glibc(&mut self, file: FileId) -> bool {
         let Ok(object) = self.object(file) else { return false };
         self.open_file(file).and_then(|handle| object.is_static_glibc(&handle)).unwrap_or(false)
     }
 
-    /// The texts among the file's constants that hold one of `words` whole; none for a file that is not ELF.
+    /// The texts among the file's constants that contain one of `words` as a whole word; empty for a file that is not
+    /// ELF.
     pub(crate) fn constants_with(&mut self, file: FileId, words: &[&[u8]]) -> Vec<Bytes> {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let texts = self.open_file(file).and_then(|handle| object.constants_with(&handle, words));
         texts.unwrap_or_default().into_iter().collect()
     }
 
-    /// The program that an executable carries inside.
+    /// The kind of an executable with an embedded program.
     pub(crate) fn carrier(&mut self, file: FileId) -> Option<Carrier> {
         let head = self.head(file, ENDS as u64);
         let from = self.files[file.0].stat.size.saturating_sub(ENDS as u64);
         Carrier::of(&head, &self.part(file, from, ENDS).unwrap_or_default())
     }
 
-    /// The indices of those of `words` that stand alone among the constants of a file; none for a file that is not ELF.
+    /// The indices of the elements of `words` that are whole constants of a file; empty for a file that is not ELF.
     pub(crate) fn words_of(&mut self, file: FileId, words: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let handle = self.open_file(file);
         handle.and_then(|handle| object.words_of(&handle, words)).unwrap_or_default()
     }
 
-    /// The absolute paths among the constants of a file; none of what is no ELF file.
+    /// The absolute paths among the constants of a file; empty for a file that is not ELF.
     pub(crate) fn path_texts(&mut self, file: FileId) -> BTreeSet<PathText> {
         let Ok(object) = self.object(file) else { return BTreeSet::new() };
         let handle = self.open_file(file);
         let mut texts = handle.and_then(|handle| object.path_texts(&handle)).unwrap_or_default();
-        // What the loader reads stands among them.
+        // The constants include the loader's own search paths.
         let lists = [&object.rpath, &object.runpath].into_iter().flatten();
         let own: Vec<&[u8]> =
             lists.flat_map(|list| list.split(|byte| *byte == b':')).chain(object.interpreter.as_deref()).collect();

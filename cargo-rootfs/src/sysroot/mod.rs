@@ -1,9 +1,7 @@
-//! A directory of the host seen as a root file system: every path, every absolute or `..` symlink,
-//! resolves inside it.
+//! A directory of the host as a root file system: every path, and every absolute or `..` symlink, resolves inside it.
 //!
-//! It reads names, links and ELF headers, each once, and remembers them; it writes nothing and
-//! executes nothing. Files that are not in the directory but will be in the image (the project's own)
-//! can be planted into the view.
+//! It reads names, symlinks and ELF headers, each once, and caches them; it writes nothing and executes nothing. Files
+//! that the image will have but the directory has not (the project's own) can be added to the view.
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -33,7 +31,7 @@ use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
 use way::Way;
 
-/// The most links that one path may lead through, as the kernel has it (path_resolution(7)).
+/// The maximum number of symlinks in the resolution of one path, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// A directory of the host as a root file system.
@@ -44,24 +42,24 @@ pub struct Sysroot {
     nodes: Nodes,
     files: Vec<FileRecord>,
     by_inode: FxHashMap<(u64, u64), FileId>,
-    /// The destinations of paths of directories, each with a final slash.
+    /// The resolved directories of paths, each with a final slash.
     folders: FxHashMap<Box<[u8]>, Reached>,
-    /// Host directories whose files appear in one of the sysroot, before its own.
+    /// Host directories whose files appear in a directory of the sysroot, before its own.
     grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
 }
 
-/// The destination of a path, and the number of links on the way.
+/// The result of resolving a path, and the number of symlinks on the way.
 type Reached = (NodeId, usize);
 
-/// A regular file that was met.
+/// A known regular file.
 #[derive(Debug)]
 struct FileRecord {
     place: Place,
     stat: HostStat,
     info: OnceCell<Arc<FileInfo>>,
     object: Option<std::result::Result<Arc<Object>, BadObject>>,
-    /// True if the object also belongs to another view, which another thread has.
+    /// True if another view, used by another thread, shares the object.
     is_shared: bool,
 }
 
@@ -69,37 +67,37 @@ struct FileRecord {
 #[derive(Debug)]
 enum Place {
     Inside(RootfsPath),
-    /// On the host, planted or grafted.
+    /// On the host, added by `plant` or `graft`.
     Outside(PathBuf),
 }
 
 /// A regular file of the sysroot, or of the project.
 #[derive(Debug, Clone)]
 pub struct FileInfo {
-    /// Its location on the host, and its state when it was examined.
+    /// Its path on the host, and its state when it was looked up.
     pub host: Arc<HostFile>,
     /// Permission bits, `0o7777`.
     pub mode: u32,
-    /// Its owner there.
+    /// Its owner on the host.
     pub uid: u32,
-    /// Its group there.
+    /// Its group on the host.
     pub gid: u32,
 }
 
-/// The destination of a path.
+/// The result of resolving a path.
 #[derive(Debug)]
 pub struct Walk {
-    /// The symlinks it led through, in order: each link's own real path and its target.
+    /// The symlinks on the way, in order: each with its own real path and its target.
     pub links: Links,
-    /// The directories that a `..` led out of: they must be there for the path to work.
+    /// The directories that a `..` left: the path works only if they exist.
     pub passed: Vec<RootfsPath>,
-    /// The real path it ended at, free of links; of something that may be absent.
+    /// The real path at the end, without symlinks; the object may be absent.
     pub path: RootfsPath,
     /// The object at the end.
     pub end: End,
 }
 
-/// Links on a way: each by its own real path, with its target.
+/// Symlinks on a path: each with its own real path and its target.
 pub type Links = Vec<(RootfsPath, Arc<[u8]>)>;
 
 /// The kind of object at the end of a [`Walk`].
@@ -109,15 +107,15 @@ pub enum End {
     File(FileId),
     /// A directory, with its mode.
     Dir(u32),
-    /// A device, FIFO or socket, by that word.
+    /// A device, FIFO or socket; the word names which.
     Special(&'static str),
-    /// Nothing.
+    /// The path does not exist.
     Absent,
-    /// Nothing, for what should be a directory on the way, or at its end, is none.
+    /// A component that should be a directory is none.
     NotDir,
-    /// More than 40 links.
+    /// More than 40 symlinks.
     Loop,
-    /// It could not be looked at.
+    /// The look-up failed.
     Failed(Arc<io::Error>),
 }
 
@@ -137,8 +135,8 @@ impl Sysroot {
         })
     }
 
-    /// Another view of the same directory, which has seen the same and goes on by itself: for another thread. What both
-    /// would count references to is made twice, for two cores that do so wait for each other at each step.
+    /// A copy of this view for another thread, with the same cached results. Reference-counted data is copied: two
+    /// cores that change the same count wait for each other.
     #[cfg(feature = "cli")]
     pub(crate) fn twin(&self) -> Self {
         let file = |record: &FileRecord| {
@@ -166,7 +164,7 @@ impl Sysroot {
         }
     }
 
-    /// The directory on the host, with its own links resolved.
+    /// The directory on the host, without symlinks.
     pub fn root(&self) -> &Path {
         self.disk.root()
     }
@@ -176,8 +174,8 @@ impl Sysroot {
         self.disk.owner()
     }
 
-    /// Makes a host directory invisible where it lies in the sysroot, so that nothing in it can be found
-    /// by its path there. The sysroot itself is never hidden.
+    /// Hides a host directory inside the sysroot, so that no path finds a file in it. The sysroot itself is never
+    /// hidden.
     pub fn hide(&mut self, folder: &Path) {
         let Ok(folder) = folder.canonicalize() else { return };
         let Ok(inside) = folder.strip_prefix(self.root()) else { return };
@@ -196,7 +194,7 @@ impl Sysroot {
             return;
         }
         grafts.push(host);
-        // What was found before, unless it was planted, may be another file now.
+        // Cached results, except planted files, may now be another file.
         let children = self.nodes.iter_mut().filter(|child| child.parent == node && !child.is_outside);
         for child in children.filter(|child| !matches!(child.kind, Kind::Dir(_))) {
             child.kind = Kind::Unknown;
@@ -205,7 +203,7 @@ impl Sysroot {
 
     /// Makes the host's regular file `host` appear at `path`.
     pub fn plant(&mut self, path: &RootfsPath, host: &Path) -> Result<FileId> {
-        // A link may be what is named; what is opened is the file (and its directory is what `$ORIGIN` means).
+        // The path may be a symlink; the real file counts (and its directory is the value of `$ORIGIN`).
         let host = &host.canonicalize().map_err(|error| Error::io("read", host, error))?;
         let metadata = host.metadata().map_err(|error| Error::io("read", host, error))?;
         if !metadata.is_file() {
@@ -227,13 +225,12 @@ impl Sysroot {
         self.nodes[node].is_outside = true;
     }
 
-    /// Returns whether the object at `realpath`, the end of a walk, was added by `plant` or `graft` and is no part of
-    /// the sysroot.
+    /// Returns whether the object at `realpath`, the end of a walk, was added by `plant` or `graft`.
     pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
         self.nodes.find(realpath).is_some_and(|node| self.nodes[node].is_outside)
     }
 
-    /// Up to `length` bytes of the file's beginning; none where it cannot be read.
+    /// Up to `length` bytes from the beginning of the file; empty if it cannot be read.
     pub fn head(&self, file: FileId, length: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         if let Ok(handle) = self.open_file(file) {
@@ -255,15 +252,15 @@ impl Sysroot {
         })
     }
 
-    /// Follows `path` to its end.
+    /// Resolves `path`.
     pub fn walk(&mut self, path: &RootfsPath) -> Walk {
         let (mut links, mut passed) = (Vec::new(), Vec::new());
         let (path, end) = self.follow(path, Some((&mut links, &mut passed)));
         Walk { links, passed, path, end }
     }
 
-    /// Follows the directory part of `path` and gives the real path that `path` then has; its last
-    /// component is not followed, and need not exist.
+    /// Resolves the directory part of `path`, and returns the real path of `path`; its last component is not followed,
+    /// and need not exist.
     pub fn place(&mut self, path: &RootfsPath) -> Walk {
         let Some(parent) = path.parent() else { return self.walk(path) };
         let mut walk = self.walk(&parent);
@@ -271,17 +268,17 @@ impl Sysroot {
         walk
     }
 
-    /// The file of this device and inode, where it was met.
+    /// The file with this device and inode, if it is known.
     pub fn by_inode(&self, inode: (u64, u64)) -> Option<FileId> {
         self.by_inode.get(&inode).copied()
     }
 
-    /// Returns whether `path` is in a directory that was hidden.
+    /// Returns whether `path` is in a hidden directory.
     pub fn is_hidden(&self, path: &RootfsPath) -> bool {
         self.hidden.iter().any(|hidden| path.is_within(hidden))
     }
 
-    /// The names in the directory at `path`, sorted; none where it is not a directory.
+    /// The sorted names in the directory at `path`; empty if it is no directory.
     pub fn names(&mut self, path: &RootfsPath) -> Vec<Box<[u8]>> {
         let (path, End::Dir(_)) = self.follow(path, None) else { return Vec::new() };
         let Ok(entries) = std::fs::read_dir(path.below(self.root())) else { return Vec::new() };
@@ -291,17 +288,16 @@ impl Sysroot {
         names
     }
 
-    /// Reads a small file of the sysroot whole; `None` where it is absent, too long or unreadable.
+    /// Reads a small file of the sysroot; `None` if it is absent, too long or unreadable.
     pub fn read_small(&mut self, path: &RootfsPath, limit: usize) -> Option<Vec<u8>> {
         let (_, End::File(file)) = self.follow(path, None) else { return None };
         self.read(file, limit).ok()
     }
 
-    /// The same of a path that is free of links, without the file becoming one that was looked at: what is only searched
-    /// for something is no input.
+    /// Reads a file at a path without symlinks, and does not record it as an input.
     pub(crate) fn peek(&self, path: &RootfsPath, limit: usize) -> Option<Vec<u8>> {
         let file = self.disk.file(path).ok()?;
-        // With room for all and one more, the end is seen without growing.
+        // With room for one more byte, the end of the file is noticed without a reallocation.
         let length = file.metadata().map_or(0, |metadata| metadata.len()).min(limit as u64);
         let mut bytes = Vec::with_capacity(length as usize + 32);
         file.take(limit as u64 + 1).read_to_end(&mut bytes).ok()?;
@@ -318,7 +314,7 @@ impl Sysroot {
         self.disk.file(path).is_ok()
     }
 
-    /// The host paths that were looked at: those that were there, and those that were not.
+    /// The looked-up host paths: the existing ones, and the missing ones.
     pub fn inputs(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (mut present, mut absent) = (Vec::new(), Vec::new());
         for node in self.nodes.iter() {
@@ -334,7 +330,7 @@ impl Sysroot {
 
     fn follow(&mut self, path: &RootfsPath, record: Option<(&mut Links, &mut Vec<RootfsPath>)>) -> (RootfsPath, End) {
         let end = match record {
-            // What stands on the way is to be told of, so the whole way is gone.
+            // A caller that wants the symlinks needs the complete resolution.
             Some(_) => self.go((ROOT, 0), path.as_bytes(), record),
             None => {
                 let (folder, name) = self.folder_of(path);
@@ -344,8 +340,8 @@ impl Sysroot {
         end.map_or_else(|lost| lost, |(node, _)| (self.nodes[node].path.clone(), self.end(node)))
     }
 
-    /// The directory part of a path where that leads to a directory, else the root; and what is left of the path.
-    /// The same few directories are asked for again and again.
+    /// The directory part of a path if it resolves to a directory, else the root; and the rest of the path. The same
+    /// few directories are requested repeatedly.
     fn folder_of<'p>(&mut self, path: &'p RootfsPath) -> (Reached, &'p [u8]) {
         let (folder, name) = path.as_bytes().split_at(path.as_bytes().len() - path.file_name().len());
         if let Some(&known) = self.folders.get(folder) {
@@ -360,7 +356,7 @@ impl Sysroot {
         }
     }
 
-    /// Goes on from a directory; to what may be absent, or to a path that lies below what is no directory.
+    /// Continues from a directory. The result may be absent, or below an object that is no directory.
     fn go(
         &mut self,
         (mut node, mut met): Reached,
@@ -381,7 +377,7 @@ impl Sysroot {
                     end @ (End::Failed(_) | End::Absent) => end,
                     _ => End::NotDir,
                 };
-                // Below what is not there nothing is a link.
+                // Below a missing object there are no symlinks.
                 return Err((lost.normalized(), end));
             }
             if part == b".." {
@@ -426,7 +422,7 @@ impl Sysroot {
         }
     }
 
-    /// The node of `name` in the directory `parent`, examined if it is new.
+    /// The node of `name` in the directory `parent`, looked up if it is new.
     fn child(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
         if let Some(known) = self.nodes.get(parent, name) {
             if !matches!(self.nodes[known].kind, Kind::Unknown) {
@@ -461,8 +457,8 @@ impl Sysroot {
         };
     }
 
-    /// A grafted directory shows its regular files. A link to a name in the same directory stays one; any
-    /// other leads through the host's paths, which mean nothing in the image, so the file stands for it.
+    /// Looks up a name in a grafted directory, which shows its regular files. A symlink to a name in the same directory
+    /// stays a symlink; for any other one, the file itself is shown, because host paths have no meaning in the image.
     fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<Kind> {
         let host = graft.join(OsStr::from_bytes(name));
         let metadata = host.symlink_metadata().ok()?;
@@ -488,9 +484,9 @@ impl Sysroot {
         })
     }
 
-    /// The directory at `path`, made up where it is not there.
+    /// The directory at `path`, added if it does not exist.
     fn make_dir(&mut self, path: &RootfsPath) -> NodeId {
-        // Whoever makes one is about to change what paths lead to.
+        // A new directory changes the results of cached paths.
         self.folders.clear();
         let mut node = ROOT;
         let mut met = 0;
@@ -529,12 +525,12 @@ impl Sysroot {
     }
 }
 
-/// Returns whether a link's target is a name in the same directory.
+/// Returns whether a symlink's target is a name in the same directory.
 fn is_sibling(target: &[u8]) -> bool {
     !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
 }
 
-/// Returns whether a link with this target leads to directories alone (path_resolution(7), "trailing slashes").
+/// Returns whether a symlink with this target can only lead to a directory (path_resolution(7), "trailing slashes").
 pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
     target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
 }
@@ -560,7 +556,7 @@ mod tests {
         chain("e", 16);
         symlink("d25/f", root.path().join("e0")).unwrap();
         let mut sysroot = Sysroot::open(root.path()).unwrap();
-        // 25 links of the directory, 16 and one more before it.
+        // 25 symlinks in the directory, after 16 and one more.
         let mut find = |path: &str| sysroot.find(&RootfsPath::parse(path).unwrap());
         assert!(matches!(find("/d25/f"), Find::File { .. }));
         assert!(matches!(find("/d25/../e14"), Find::Loop), "25 and 15 and 25");

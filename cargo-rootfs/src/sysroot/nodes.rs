@@ -1,6 +1,6 @@
-//! The known part of a tree: one node a name, directories known by their children.
+//! The known part of a tree: one node for each name, with a hash table for children.
 //!
-//! It asks nobody: [`disk`](super::disk) looks, and the sysroot follows links.
+//! It makes no system calls: [`disk`](super::disk) looks up names, and the sysroot follows symlinks.
 
 use std::hash::Hasher;
 use std::io;
@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 use crate::path::RootfsPath;
 use crate::resolve::FileId;
 
-/// A name in a directory. Small, for a machine has many.
+/// The identifier of a name in a directory; small, because a machine has many.
 pub(super) type NodeId = u32;
 
 /// The top.
@@ -20,7 +20,7 @@ pub(super) const ROOT: NodeId = 0;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) parent: NodeId,
-    /// Free of links.
+    /// The path without symlinks.
     pub(super) path: RootfsPath,
     pub(super) kind: Kind,
     /// True if it was added by `plant` or `graft`.
@@ -29,21 +29,21 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// With its mode; `None` where it is not on the host.
+    /// A directory with its mode; `None` if it is not on the host.
     Dir(Option<u32>),
     Link(Arc<[u8]>),
     File(FileId),
     Special(&'static str),
     Absent,
     Failed(Arc<io::Error>),
-    /// It is to be looked at, again.
+    /// It must be looked up (again).
     Unknown,
 }
 
 #[derive(Debug)]
 pub(super) struct Nodes {
     all: Vec<Node>,
-    /// By the hash of parent and name; of several with the same hash, the others follow at the next numbers.
+    /// By the hash of parent and name; further nodes with the same hash have the next numbers.
     by_name: FxHashMap<u64, NodeId>,
 }
 
@@ -53,7 +53,7 @@ impl Nodes {
         Self { all: vec![top], by_name: FxHashMap::default() }
     }
 
-    /// The same, with paths of its own.
+    /// A copy with separately allocated paths.
     #[cfg(feature = "cli")]
     pub(super) fn copy(&self) -> Self {
         let copy = |node: &Node| Node { path: node.path.copy(), kind: node.kind.clone(), ..*node };
@@ -78,7 +78,7 @@ impl Nodes {
         realpath.components().try_fold(ROOT, |node, part| self.get(node, part))
     }
 
-    /// Puts `name` into a directory, in the place of what was known of it.
+    /// Puts `name` into a directory, and replaces a known node.
     pub(super) fn put(&mut self, parent: NodeId, name: &[u8], kind: Kind) -> NodeId {
         if let Some(known) = self.get(parent, name) {
             self[known].kind = kind;
@@ -89,7 +89,7 @@ impl Nodes {
             hash = hash.wrapping_add(1);
         }
         let path = self[parent].path.child(name);
-        // Names take more than a byte of memory each, so there are fewer than four thousand million.
+        // Each name takes more than a byte of memory, so there are fewer than 2^32.
         let id = self.all.len() as NodeId;
         self.by_name.insert(hash, id);
         self.all.push(Node { parent, path, kind, is_outside: false });

@@ -1,14 +1,14 @@
-//! The way along a path and the links on it, component by component.
+//! The remaining components of a path during its resolution, including those of symlinks.
 
 use std::sync::Arc;
 
 use crate::byte_search;
 
-/// The components that are still to be followed: of the path, and of links that were met on it.
+/// The components that are still to be followed: of the path, and of symlinks on it.
 pub(super) struct Way<'p> {
     now: Text<'p>,
     at: usize,
-    /// The rest of earlier texts, the last one first, each with the position up to which it is read.
+    /// The rest of earlier texts, the last one first, each with the position up to which it was read.
     rest: Vec<(Text<'p>, usize)>,
 }
 
@@ -34,7 +34,7 @@ impl<'p> Way<'p> {
         Self { now: Text::Path(path), at: 0, rest: Vec::new() }
     }
 
-    /// Goes on with a link's target, and then with what is left.
+    /// Continues with a symlink's target, and then with the rest.
     pub(super) fn turn(&mut self, target: Arc<[u8]>) {
         let before = std::mem::replace(&mut self.now, Text::Link(target));
         let at = std::mem::take(&mut self.at);
