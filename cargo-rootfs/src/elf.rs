@@ -1,8 +1,8 @@
-//! From the bytes of an ELF file to an [`Object`]: what a dynamic loader would look at, and no more.
+//! Parses an ELF file into an [`Object`]: the parts that a dynamic loader reads.
 //!
-//! It reads the ELF header, the program headers, the dynamic section and the strings that it names,
-//! through PT_DYNAMIC, so section headers may be stripped. It resolves nothing, and accepts any input:
-//! time and memory are bounded by the constants below, whatever the file claims.
+//! It reads the ELF header, the program headers, the dynamic section and its strings, all through PT_DYNAMIC, so
+//! section headers may be stripped. It resolves nothing. It accepts any input: the constants below limit time and
+//! memory.
 
 mod bytes;
 mod carried;
@@ -48,11 +48,11 @@ pub(crate) use sections::section;
 use segments::PAGE;
 pub use static_libc::Stripped;
 
-/// The most entries of a dynamic section, version needs or version definitions that are read.
+/// The maximum number of entries of a dynamic section, of version needs, and of version definitions.
 const MAX_ENTRIES: usize = 1 << 16;
-/// The most bytes that all strings of one file may have together.
+/// The maximum total size of the strings of one file.
 const MAX_STRINGS: usize = 1 << 22;
-/// The most bytes of one string (a search path, the longest there is, is bounded by no rule).
+/// The maximum size of one string. The longest ones are search paths, which have no limit of their own.
 const MAX_STRING: usize = 1 << 17;
 
 /// The parts of an ELF file that a dynamic loader reads.
@@ -60,16 +60,15 @@ const MAX_STRING: usize = 1 << 17;
 pub struct Object {
     /// Machine, class and byte order.
     pub machine: Machine,
-    /// The ELF header, of which a loader judges more.
+    /// The ELF header, in which a loader checks further fields.
     pub head: Head,
-    /// ET_EXEC, ET_DYN, or another type that no loader takes.
+    /// ET_EXEC, ET_DYN, or another type that no loader accepts.
     pub e_type: u16,
-    /// PT_INTERP, byte for byte; the first one, as the kernel has it.
+    /// PT_INTERP verbatim; the first one, as in the kernel.
     pub interpreter: Option<Bytes>,
-    /// The reason for which the kernel does not start it as a program (execve(2): ENOEXEC). Loaders of libraries ignore
-    /// it.
+    /// The reason why the kernel does not start it as a program (execve(2): ENOEXEC). Loaders of libraries ignore it.
     pub unstartable: Option<&'static str>,
-    /// The reason for which glibc's loader accepts the file as a library and then fails to map it.
+    /// The reason why glibc's loader accepts the file as a library and then fails to map it.
     pub unmappable: Option<&'static str>,
     /// True if there is a PT_DYNAMIC. A file without one is static, or not for a loader.
     pub is_dynamic: bool,
@@ -77,7 +76,7 @@ pub struct Object {
     pub soname: Option<Bytes>,
     /// DT_NEEDED, DT_AUXILIARY and DT_FILTER, in order.
     pub dependencies: Vec<Dependency>,
-    /// DT_RPATH, as it stands: also where DT_RUNPATH is there too.
+    /// DT_RPATH verbatim, also beside DT_RUNPATH.
     pub rpath: Option<Bytes>,
     /// DT_RUNPATH.
     pub runpath: Option<Bytes>,
@@ -85,17 +84,17 @@ pub struct Object {
     pub flags_1: u64,
     /// Symbol versions that it needs, by file (DT_VERNEED).
     pub version_needs: Vec<VersionNeed>,
-    /// Symbol versions that it defines (DT_VERDEF), the base version, its own name, among them.
+    /// Symbol versions that it defines (DT_VERDEF), including the base version, which is its own name.
     pub version_definitions: Vec<VersionDefinition>,
     /// True if relative relocations are in the compact form (DT_RELR).
     pub has_relr: bool,
-    /// The oldest Linux kernel that it runs on (`.note.ABI-tag`; LSB core specification, 10.3).
+    /// The oldest Linux kernel on which it runs (`.note.ABI-tag`; LSB core specification, 10.3).
     pub kernel: Option<(u32, u32, u32)>,
-    /// Offset and length of the last segment that is neither written nor executed, where a linker puts constants.
+    /// Offset and length of the last segment without write and execute permission, where linkers put constants.
     pub constants: Option<(u64, u64)>,
-    /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), as they stand.
+    /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), verbatim.
     pub dlopen_notes: Vec<Bytes>,
-    /// The position of its dynamic symbols, which are read on request alone.
+    /// The position of its dynamic symbols, which are read only on request.
     pub symbols: Option<Symbols>,
 }
 
@@ -104,7 +103,7 @@ pub struct Object {
 pub struct Dependency {
     /// The kind of this entry.
     pub kind: DependencyKind,
-    /// The name, as it stands: tokens are not replaced.
+    /// The name verbatim: tokens are not replaced.
     pub name: Bytes,
 }
 
@@ -119,14 +118,14 @@ pub enum DependencyKind {
     Filter,
 }
 
-/// The versions that are needed of one file (`Elf64_Verneed`).
+/// The needed versions of one file (`Elf64_Verneed`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionNeed {
     /// The soname, as in DT_NEEDED.
     pub file: Bytes,
-    /// `vn_version`: 1 is all that there is.
+    /// `vn_version`; 1 is the only valid revision.
     pub revision: u16,
-    /// The versions, as `GLIBC_2.34`.
+    /// The versions, such as `GLIBC_2.34`.
     pub versions: Vec<NeededVersion>,
 }
 
@@ -135,7 +134,7 @@ pub struct VersionNeed {
 pub struct NeededVersion {
     /// Its name.
     pub name: Bytes,
-    /// The hash of its name, as it stands.
+    /// The hash of its name, verbatim.
     pub hash: u32,
     /// VER_FLG_WEAK: it may be missing.
     pub is_weak: bool,
@@ -146,20 +145,20 @@ pub struct NeededVersion {
 pub struct VersionDefinition {
     /// Its name.
     pub name: Bytes,
-    /// The hash of its name, as it stands.
+    /// The hash of its name, verbatim.
     pub hash: u32,
-    /// `vd_version`: 1 is all that there is.
+    /// `vd_version`; 1 is the only valid revision.
     pub revision: u16,
 }
 
-/// The reason for which a file cannot be read as an ELF file.
+/// The reason why a file cannot be read as an ELF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
-    /// The ELF header, where there is one.
+    /// The ELF header, if present.
     pub head: Option<Head>,
     /// A lower-case phrase: `invalid ELF header`.
     pub reason: String,
-    /// True if the file does not even start as an ELF file does.
+    /// True if the file has no ELF magic number.
     pub not_elf: bool,
 }
 
@@ -168,7 +167,7 @@ pub struct Malformed {
 pub enum ReadError {
     /// The file could not be read.
     Io(io::Error),
-    /// It could, and is no good.
+    /// The file was read but is malformed.
     Malformed(Malformed),
 }
 
@@ -183,13 +182,13 @@ const EHDR_64: usize = header::header64::SIZEOF_EHDR;
 const EHDR_32: usize = header::header32::SIZEOF_EHDR;
 
 impl Object {
-    /// Reads what a loader would. It refuses what nobody could read; what one loader minds and another does not
-    /// is noted.
+    /// Reads the parts that a loader reads. Fails for a file that no loader accepts; faults that only one loader
+    /// refuses are recorded.
     pub fn read<F: ReadAt + ?Sized>(file: &F) -> Result<Self, ReadError> {
         Self::read_in(file, &mut Buffers::default())
     }
 
-    /// The same in buffers that may have served other files.
+    /// The same with reused buffers.
     pub fn read_in<F: ReadAt + ?Sized>(file: &F, buffers: &mut Buffers) -> Result<Self, ReadError> {
         let (mut reader, raw) = buffers.start(file);
         let (header, head) = elf_header(reader.at(0, EHDR_64)?).map_err(ReadError::Malformed)?;
@@ -202,7 +201,7 @@ impl Object {
     }
 }
 
-/// Checks the ELF header alone.
+/// Checks only the ELF header.
 fn elf_header(first: &[u8]) -> Result<(Header, Head), Malformed> {
     let head = Head::of(first);
     let malformed =
@@ -277,7 +276,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                 Some(offset) => self.reader.exactly(offset, size)?,
                 None => None,
             };
-            // The type is the first word of either class.
+            // The type is the first word in both classes.
             let (Some(bytes), Some(Ok(kind))) = (bytes, bytes.map(|bytes| bytes.pread_with::<u32>(0, ctx.le))) else {
                 return Err(self.malformed("program headers past the end of the file"));
             };
@@ -300,7 +299,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
                         object.unstartable = Some("the program interpreter's path does not end");
                     }
                 }
-                // An empty one is that of a debug file that was split off (`_dl_map_object_from_fd`).
+                // A separate debug file has an empty one (`_dl_map_object_from_fd`).
                 program_header::PT_DYNAMIC if segment.p_filesz == 0 => has_empty_dynamic = true,
                 program_header::PT_DYNAMIC => dynamic = Some(segment.p_vaddr),
                 program_header::PT_NOTE => {
@@ -327,7 +326,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(object)
     }
 
-    /// The text of a PT_INTERP; whether the kernel would read it (`load_elf_binary`, fs/binfmt_elf.c).
+    /// Reads the text of a PT_INTERP; returns whether the kernel would accept it (`load_elf_binary`, fs/binfmt_elf.c).
     fn interpreter(&mut self, segment: &ProgramHeader) -> Result<bool, ReadError> {
         const PATH_MAX: u64 = 4096;
         if !(2..=PATH_MAX).contains(&segment.p_filesz) {
@@ -342,18 +341,18 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(true)
     }
 
-    /// The string that was put to the others of the file last.
+    /// The span of the string that was added last.
     fn since(&self, start: usize) -> Result<Span, ReadError> {
         self.raw.since(start).ok_or_else(|| self.malformed("its strings are too long"))
     }
 
-    /// The notes of one PT_NOTE segment (elf(5)). A note that does not fit ends them: what they say is
-    /// advice, and no loader refuses a file for it.
+    /// Reads the notes of one PT_NOTE segment (elf(5)). A note that does not fit ends them: they are hints, and no
+    /// loader refuses a file because of them.
     fn notes(&mut self, object: &mut Object, offset: u64, length: u64, align: u64) -> Result<(), ReadError> {
         let align = if align == 8 { 8 } else { 4 };
         let end = offset.saturating_add(length);
         let mut at = offset;
-        // Segments may overlap, so the file's notes are counted, and not each segment's.
+        // Segments may overlap, so the limit counts the notes of the file, and not of each segment.
         while self.notes_left > 0 {
             self.notes_left -= 1;
             let Some(head) = self.record(Some(at), 12)? else { return Ok(()) };
@@ -382,7 +381,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(())
     }
 
-    /// A note's text up to its zero, or as much of it as is read: what then does not end is told as such.
+    /// A note's text up to its zero, or up to the limit; a text without an end is reported elsewhere.
     fn note_text(&mut self, at: u64, length: u64) -> Result<Span, ReadError> {
         let start = self.raw.text.len();
         let room = MAX_NOTE_TEXT.saturating_sub(start);
@@ -401,13 +400,13 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         self.since(start)
     }
 
-    /// A fixed-size record, as a process sees it: zeros fill up the last page of a file (mmap(2)).
+    /// A fixed-size record as a process sees it: zeros fill the last page of a file (mmap(2)).
     fn record(&mut self, offset: Option<u64>, length: usize) -> Result<Option<Record>, ReadError> {
         let Some(offset) = offset else { return Ok(None) };
         let mut record = Record { bytes: [0; 20], endian: self.ctx.le };
         let bytes = self.reader.from(offset, length)?;
         if let Some(whole) = bytes.first_chunk() {
-            // To copy more than was asked for is faster than to count it.
+            // Copying more bytes than needed is faster than counting them.
             record.bytes = *whole;
             return Ok(Some(record));
         }
@@ -418,7 +417,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(is_there.then_some(record))
     }
 
-    /// Returns whether the file's last page covers `length` bytes from `offset`, where the file itself has ended.
+    /// Returns whether the last page covers `length` bytes from `offset` on, which is past the end of the file.
     fn is_padded(&mut self, offset: u64, length: usize) -> Result<bool, ReadError> {
         let inside = offset % PAGE;
         Ok(PAGE - inside >= length as u64 && !self.reader.at(offset - inside, 1)?.is_empty())
@@ -445,12 +444,12 @@ fn offset_by(at: Option<u64>, by: u32) -> Option<u64> {
     at?.checked_add(u64::from(by))
 }
 
-/// The kinds of segments that say anything here.
+/// The relevant types of segments.
 const LOOKED_AT: [u32; 4] =
     [program_header::PT_LOAD, program_header::PT_DYNAMIC, program_header::PT_INTERP, program_header::PT_NOTE];
-/// The most notes of a file that are looked at; systemd has some 50.
+/// The maximum number of notes of a file; systemd has about 50.
 const MAX_NOTES: usize = 4096;
-/// The most bytes that the texts of a file's notes have together.
+/// The maximum total size of the texts of a file's notes.
 const MAX_NOTE_TEXT: usize = 1 << 20;
 const NT_GNU_ABI_TAG: u32 = 1;
 const ELF_NOTE_OS_LINUX: u32 = 0;

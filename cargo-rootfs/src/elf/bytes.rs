@@ -1,6 +1,6 @@
-//! [`Bytes`]: text of an ELF file, shared.
+//! [`Bytes`]: shared text of an ELF file.
 //!
-//! It knows nothing of what the text says.
+//! It does not interpret the text.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that stand in an ELF file: a soname, a search path, a version. Not necessarily UTF-8.
+/// Bytes of an ELF file: a soname, a search path, a version. Not necessarily UTF-8.
 ///
-/// All strings of one file share one allocation, for a file has dozens and a machine thousands of
-/// files. Cloning is cheap; two are equal when their bytes are.
+/// All strings of one file share one allocation: a file has dozens, and a machine thousands of files. Cloning is cheap;
+/// two values are equal if their bytes are.
 #[derive(Clone)]
 pub struct Bytes {
     text: Arc<[u8]>,
@@ -51,7 +51,7 @@ impl Borrow<[u8]> for Bytes {
 
 impl From<&[u8]> for Bytes {
     fn from(text: &[u8]) -> Self {
-        // Names in ELF files are bounded far below this; see `MAX_STRINGS`.
+        // Names in ELF files are limited far below this; see `MAX_STRINGS`.
         let end = u32::try_from(text.len()).unwrap_or(u32::MAX);
         Self { text: Arc::from(&text[..end as usize]), start: 0, end }
     }

@@ -1,28 +1,28 @@
-//! Executables that carry another one inside: what that one needs is not in their headers.
+//! Executables with an embedded program, whose needs are not in the headers.
 
 use std::fmt;
 
 /// The kind of an executable that unpacks another one when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Carrier {
-    /// Compressed by UPX, in memory.
+    /// Compressed by UPX, and unpacked in memory.
     Upx,
-    /// An AppImage: a file system that its beginning mounts.
+    /// An AppImage, which mounts a file system contained in the file.
     AppImage,
-    /// A program in Python with its interpreter, by PyInstaller.
+    /// A Python program with its interpreter, made by PyInstaller.
     PyInstaller,
-    /// A program with its libraries, by staticx.
+    /// A program with its libraries, made by staticx.
     Staticx,
 }
 
-/// The bytes of the beginning and of the end of a file that [`Carrier::of`] wants.
+/// The number of bytes at the beginning and at the end of a file that [`Carrier::of`] needs.
 pub const ENDS: usize = 4096;
 
-/// What a PyInstaller archive ends with (`PYI_ARCHIVE_COOKIE`, bootloader/src/pyi_archive.h).
+/// The end of a PyInstaller archive (`PYI_ARCHIVE_COOKIE`, bootloader/src/pyi_archive.h).
 const COOKIE: &[u8] = b"MEI\x0c\x0b\x0a\x0b\x0e";
 
 impl Carrier {
-    /// Recognises one by its first and its last [`ENDS`] bytes.
+    /// Identifies the kind by the first and the last [`ENDS`] bytes.
     pub fn of(head: &[u8], tail: &[u8]) -> Option<Self> {
         let has = |bytes: &[u8], what: &[u8]| memchr::memmem::find(bytes, what).is_some();
         if !head.starts_with(b"\x7fELF") {
@@ -32,7 +32,7 @@ impl Carrier {
         if matches!(head.get(8..11), Some(b"AI\x01" | b"AI\x02")) {
             return Some(Self::AppImage);
         }
-        // `l_info` behind the program headers, and `PackHeader` at the end (UPX, src/stub/src/include/linux.h).
+        // `l_info` after the program headers, and `PackHeader` at the end (UPX, src/stub/src/include/linux.h).
         if has(&head[..head.len().min(512)], b"UPX!") || has(&tail[tail.len().saturating_sub(64)..], b"UPX!") {
             return Some(Self::Upx);
         }
@@ -42,7 +42,7 @@ impl Carrier {
         has(tail, b".staticx.archive").then_some(Self::Staticx)
     }
 
-    /// The way to a file whose needs can be seen.
+    /// The way to get a file with visible needs.
     pub fn help(self, name: &str) -> String {
         match self {
             Self::Upx => format!("package it uncompressed (upx -d {name}), or name what it needs: --with-lib LIST"),
@@ -90,7 +90,7 @@ mod tests {
             (plain.clone(), [&[0; 100][..], b"UPX!", &[0; 28]].concat(), Some(Carrier::Upx)),
             (plain.clone(), [&[0; 100][..], COOKIE, &[0; 80]].concat(), Some(Carrier::PyInstaller)),
             (plain.clone(), b"\0.staticx.archive\0".to_vec(), Some(Carrier::Staticx)),
-            // The program itself names it.
+            // The program UPX itself contains the name.
             (elf(560, b"UPX!"), [&b"UPX!"[..], &[0; 100]].concat(), None),
             (b"UPX!".to_vec(), b"UPX!".to_vec(), None),
         ] {

@@ -1,4 +1,4 @@
-//! Texts among the constants of an ELF file that hold one of several words.
+//! Texts among the constants of an ELF file that contain one of several words.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,20 +10,20 @@ use super::words::Words;
 use super::{Bytes, Object, ReadAt};
 
 const CHUNK: usize = 64 << 10;
-/// The most bytes of one file that are looked through.
+/// The maximum number of searched bytes of one file.
 const MOST: u64 = 64 << 20;
-/// The most bytes of a text before and behind the word.
+/// The maximum number of bytes of a text before and after the word.
 const AROUND: usize = 128;
-/// The most texts of one file.
+/// The maximum number of texts of one file.
 const MANY: usize = 1 << 10;
 
 impl Object {
-    /// The texts in `file`, of which this was read, that hold one of `words` whole: each from the NUL before it to the one
-    /// behind, as far as it is printable.
+    /// The texts in `file`, which this object was read from, that contain one of `words` as a whole word. Each extends
+    /// from the NUL before the word to the one after it, as far as it is printable.
     ///
     /// # Errors
     ///
-    /// Those of reading.
+    /// I/O errors.
     pub fn constants_with<F: ReadAt + ?Sized>(&self, file: &F, words: &[&[u8]]) -> io::Result<BTreeSet<Bytes>> {
         let words = Words::new(words.iter().copied(), is_part);
         let mut texts = BTreeSet::new();

@@ -1,7 +1,7 @@
-//! The dynamic section and the strings that it names, found by their addresses and read to their own ends, as a
-//! loader reads them: sizes in the file, DT_STRSZ among them, are nothing to it.
+//! The dynamic section and its strings, found by their addresses and read to their own ends, as a loader reads them:
+//! sizes in the file, such as DT_STRSZ, are ignored.
 //!
-//! Entries are not interpreted here: the search does that.
+//! It does not interpret entries; the search does.
 
 use goblin::elf::dynamic::{self, Dyn};
 use scroll::{Endian, Pread};
@@ -12,7 +12,7 @@ use super::{DependencyKind, MAX_ENTRIES, MAX_STRING, Object, Parse, ReadAt, Read
 use crate::byte_search;
 use crate::target::Machine;
 
-/// The values of a dynamic section that matter, strings still as offsets.
+/// The relevant values of a dynamic section, with strings as offsets.
 #[derive(Default)]
 pub(super) struct Entries {
     strtab: Option<u64>,
@@ -26,7 +26,7 @@ pub(super) struct Entries {
     symtab: Option<u64>,
     hash: Option<u64>,
     gnu_hash: Option<u64>,
-    /// DT_RELA, DT_REL and DT_RELR: whether they are there, and the size of their entries.
+    /// Presence and entry size of DT_RELA, DT_REL and DT_RELR.
     tables: [(bool, Option<u64>); 3],
     plt_kind: Option<u64>,
 }
@@ -41,7 +41,7 @@ impl Entries {
             dynamic::DT_FLAGS_1 => self.flags_1 = value,
             dynamic::DT_VERNEED => self.verneed = Some(value),
             dynamic::DT_VERDEF => self.verdef = Some(value),
-            // What the loader does without, and who counts symbols does not.
+            // The loader does not need these; counting the symbols does.
             dynamic::DT_STRSZ => self.strsz = value,
             dynamic::DT_SYMTAB => self.symtab = Some(value),
             dynamic::DT_HASH => self.hash = Some(value),
@@ -57,7 +57,7 @@ impl Entries {
         }
     }
 
-    /// The assertion of glibc's loader that fails (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
+    /// The failed assertion of glibc's loader (`elf_get_dynamic_info`, elf/get-dynamic-info.h).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         let has_rel = machine.has_rel();
         let word = if machine.is_64 { 8 } else { 4 };
@@ -87,7 +87,7 @@ fn pair(entry: &[u8], endian: Endian) -> (u64, u64) {
 /// The position of the string table.
 pub(super) struct Strtab {
     address: u64,
-    /// The bytes at its start, and their number: nearly always the whole table.
+    /// The bytes at its start, and their number; nearly always the whole table.
     stretch: (Run, u64),
 }
 
@@ -111,7 +111,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             None => return Err(self.malformed("the dynamic section is in no segment")),
         };
         let mut entries = Entries::default();
-        // What comes after the run is zero, or not there.
+        // After the run, the memory is zero or not mapped.
         let (count, mut index) = (length / size, 0);
         while index < count {
             if index as usize >= MAX_ENTRIES {
@@ -154,7 +154,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         let stretch = |address| Some(Strtab { address, stretch: self.raw.segments.stretch(address)? });
         let strtab = match entries.strtab.and_then(stretch) {
             Some(strtab) => strtab,
-            // Without strings there must be nothing that names one.
+            // Without a string table, no entry may refer to a string.
             None if self.raw.entries.is_empty() && entries.soname.is_none() => return Ok(()),
             None => return Err(self.malformed("no string table for the dynamic section")),
         };
@@ -166,7 +166,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             names,
             names_size: entries.strsz,
         });
-        // Linkers put these names one after another, in any order; from the first one on they are read at once.
+        // Linkers put these names together in any order; all are read together from the first one on.
         let first = self.raw.entries.iter().map(|(_, index)| *index).chain(entries.soname).min();
         if let Some(Run::File(offset, _)) = first.and_then(|first| strtab.at(first, &self.raw.segments)) {
             self.reader.from(offset, 1)?;
@@ -208,7 +208,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
             None => return Err(self.malformed("a string of the dynamic section is in no segment")),
         };
         while left > 0 {
-            // Mostly the end is in what is there already.
+            // The end is mostly in the bytes already read.
             let chunk = self.reader.from(offset, 1)?;
             let chunk = &chunk[..chunk.len().min(left)];
             if let Some(end) = byte_search::find(0, chunk) {
@@ -230,7 +230,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
     }
 }
 
-// goblin has no names for these four (elf.h).
+// goblin has no constants for these four (elf.h).
 const DT_RELR: u64 = 36;
 const DT_RELRENT: u64 = 37;
 pub(super) const DT_AUXILIARY: u64 = 0x7fff_fffd;

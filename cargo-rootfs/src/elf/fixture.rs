@@ -1,6 +1,6 @@
-//! ELF files for tests, by the forge that the loader rules share with `cargo xtask differential`.
+//! ELF files for tests, made by the forge that loader rules and `cargo xtask differential` share.
 
-// Each of its users needs a part of it.
+// Each user needs only a part of it.
 #[allow(dead_code)]
 #[path = "../../../tests/rules/forge.rs"]
 pub(crate) mod forge;
@@ -9,7 +9,7 @@ pub(crate) use forge::{BASE, Fixture, elf_hash};
 
 use crate::target::{Machine, Target};
 
-/// The machine of this name as in a triple: `aarch64`.
+/// The machine of this name in a triple: `aarch64`.
 pub(crate) fn machine(name: &str) -> Machine {
     Target::parse(&format!("{name}-unknown-linux-gnu")).unwrap().machine()
 }

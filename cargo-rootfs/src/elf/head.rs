@@ -1,23 +1,22 @@
-//! The ELF header as it stands, for whoever must judge it: a loader refuses files for bytes of it that say nothing
-//! about what they need.
+//! The ELF header verbatim: a loader may refuse a file for header bytes that are irrelevant to its needs.
 //!
-//! It does not judge them: the kernel, glibc and musl do not agree on which are wrong.
+//! It does not judge the header: the kernel, glibc and musl differ in the bytes they refuse.
 
 use goblin::elf::header::{self, header32, header64};
 
 use crate::target::Machine;
 
-/// The first bytes of a file that begins as an ELF file does.
+/// The first bytes of a file with an ELF magic number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Up to `e_flags` of either class.
+    /// The bytes up to `e_flags` of either class.
     bytes: [u8; header32::SIZEOF_EHDR],
-    /// The number of bytes present of the longer header.
+    /// The number of present bytes of the longer header.
     length: u8,
 }
 
 impl Head {
-    /// Of the first bytes of a file; `None` where they are not an ELF file's, or too few to tell its machine.
+    /// Parses the first bytes of a file; `None` if they are not ELF, or too few to contain the machine.
     pub(super) fn of(first: &[u8]) -> Option<Self> {
         if first.len() < header32::SIZEOF_EHDR || !first.starts_with(header::ELFMAG) {
             return None;
@@ -27,7 +26,7 @@ impl Head {
         Some(Self { bytes, length: first.len().min(header64::SIZEOF_EHDR) as u8 })
     }
 
-    /// Returns whether the file is as long as the ELF header of a class.
+    /// Returns whether the file has the length of the ELF header of a class.
     pub fn is_whole(&self, is_64: bool) -> bool {
         usize::from(self.length) >= if is_64 { header64::SIZEOF_EHDR } else { header32::SIZEOF_EHDR }
     }
@@ -37,8 +36,8 @@ impl Head {
         &self.bytes[..header::SIZEOF_IDENT]
     }
 
-    /// Class, byte order and `e_machine`. Of another class than the two there are it is no machine's; in another byte
-    /// order than the two there are it is read as little-endian.
+    /// Class, byte order and `e_machine`. An unknown class matches no machine; an unknown byte order is read as
+    /// little-endian.
     pub fn machine(&self) -> Machine {
         let is_little_endian = self.bytes[header::EI_DATA] != header::ELFDATA2MSB;
         match self.bytes[header::EI_CLASS] {
@@ -51,22 +50,22 @@ impl Head {
         }
     }
 
-    /// `e_type`, read in a byte order.
+    /// `e_type`, read in this byte order.
     pub fn e_type(&self, is_little_endian: bool) -> u16 {
         self.half(16, is_little_endian)
     }
 
-    /// `e_machine`, read in a byte order.
+    /// `e_machine`, read in this byte order.
     pub fn e_machine(&self, is_little_endian: bool) -> u16 {
         self.half(18, is_little_endian)
     }
 
-    /// `e_version`, read in a byte order.
+    /// `e_version`, read in this byte order.
     pub fn e_version(&self, is_little_endian: bool) -> u32 {
         self.word(20, is_little_endian)
     }
 
-    /// `e_flags`, as a loader for `machine` reads it.
+    /// `e_flags`, as read by a loader for `machine`.
     pub fn e_flags(&self, machine: Machine) -> u32 {
         self.word(if machine.is_64 { 48 } else { 36 }, machine.is_little_endian)
     }

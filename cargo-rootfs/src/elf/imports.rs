@@ -1,7 +1,7 @@
-//! Imports of an ELF file, such as dlopen(3), by its dynamic symbols. No loader needs them to find libraries, so they
-//! are read on request alone.
+//! Imports of an ELF file, such as dlopen(3), from its dynamic symbols. The search for libraries does not need them, so
+//! they are read only on request.
 //!
-//! Versions of symbols, and the objects that define them, are not looked at.
+//! Versions of symbols, and the objects that define them, are ignored.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -25,22 +25,22 @@ pub struct Symbols {
     pub names_size: u64,
 }
 
-/// The number of bytes read at once, as small as in `strings`.
+/// The size of a read, as small as in `strings`.
 const CHUNK: usize = 32 << 10;
-/// The most symbols that are looked at; LLVM imports a thousand.
+/// The maximum number of symbols; LLVM imports a thousand.
 const MAX_SYMBOLS: u64 = 1 << 20;
-/// The most bytes of names that are looked through; LLVM's have 5 MB.
+/// The maximum size of the names; LLVM's have 5 MB.
 const MAX_NAMES: u64 = 64 << 20;
 
 impl Object {
-    /// Returns whether `file`, of which this was read, has an undefined dynamic symbol `dlopen` or `dlmopen`.
+    /// Returns whether `file`, which this object was read from, has an undefined dynamic symbol `dlopen` or `dlmopen`.
     ///
     /// # Errors
     ///
-    /// Those of reading. A table that is not where it should be has no symbols.
+    /// I/O errors. A table outside the file counts as empty.
     pub fn imports_dlopen<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<bool> {
         let Some(symbols) = &self.symbols else { return Ok(false) };
-        // Few files have the name at all, and to look for it takes less than to look at the symbols.
+        // Few files contain the name, and searching for it is faster than reading the symbols.
         let places = places(file, symbols)?;
         if places.is_empty() {
             return Ok(false);
@@ -53,12 +53,12 @@ impl Object {
         Ok(is_found)
     }
 
-    /// The indices of those of `names` that are undefined dynamic symbols of `file`, of which this was read; in no
-    /// order.
+    /// The indices of the elements of `names` that are undefined dynamic symbols of `file`, which this object was read
+    /// from; unordered.
     ///
     /// # Errors
     ///
-    /// Those of reading. A table that is not where it should be has no symbols.
+    /// I/O errors. A table outside the file counts as empty.
     pub fn imports_of<F: ReadAt + ?Sized>(&self, file: &F, names: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
         let Some(symbols) = &self.symbols else { return Ok(Vec::new()) };
         let mut table = vec![0; usize::try_from(symbols.names_size.min(MAX_NAMES)).unwrap_or_default()];
@@ -74,7 +74,7 @@ impl Object {
         Ok(found)
     }
 
-    /// Gives `each` the place of every undefined symbol's name, until it breaks off.
+    /// Calls `each` with the position of every undefined symbol's name until it breaks.
     fn undefined<F: ReadAt + ?Sized>(
         &self,
         file: &F,
@@ -115,13 +115,13 @@ impl Object {
     ) -> io::Result<u64> {
         let mut header = [0; 16];
         if let Some(gnu_hash) = symbols.gnu_hash {
-            // Its second word is the index of the first symbol in it, and undefined ones are not in it.
+            // Its second word is the index of the first symbol in the table; undefined ones come before.
             let length = fill(file, &mut header, gnu_hash)?;
             return Ok(header[..length].pread_with::<u32>(4, endian).map_or(0, u64::from));
         }
         if let Some(hash) = symbols.hash {
-            // nchain, the second word, is the number of symbols (gABI, hash table). Words have eight bytes on
-            // the 64-bit s390 (its ABI supplement).
+            // nchain, the second word, is the number of symbols (gABI, hash table). Words have eight bytes on 64-bit
+            // s390 (its ABI supplement).
             let length = fill(file, &mut header, hash)?;
             let words = &header[..length];
             return Ok(if self.machine.has_wide_hash() {
@@ -130,12 +130,12 @@ impl Object {
                 words.pread_with::<u32>(4, endian).map_or(0, u64::from)
             });
         }
-        // Every linker puts the names behind the symbols.
+        // Every linker puts the names after the symbols.
         Ok(symbols.names.saturating_sub(symbols.table) / size)
     }
 }
 
-/// The offsets in the string table at which `dlopen` or `dlmopen` begins, the ends of longer names included: linkers
+/// The offsets in the string table at which `dlopen` or `dlmopen` begins, also as the end of a longer name: linkers
 /// keep one string for both.
 fn places<F: ReadAt + ?Sized>(file: &F, symbols: &Symbols) -> io::Result<Vec<u64>> {
     const OVERLAP: usize = b"dlmopen\0".len() - 1;
@@ -151,7 +151,7 @@ fn places<F: ReadAt + ?Sized>(file: &F, symbols: &Symbols) -> io::Result<Vec<u64
             let before = [&b"dl"[..], b"dlm"].into_iter().find(|start| chunk[..end].ends_with(start));
             places.extend(before.map(|start| at + (end - start.len()) as u64));
         }
-        // As many as no string table has.
+        // More than any real string table has.
         if length <= OVERLAP || length < wanted || at + length as u64 == size || places.len() > 128 {
             break;
         }
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    /// Linkers let a name be the end of a longer one.
+    /// Linkers may store a name as the end of a longer one.
     #[test]
     fn a_name_may_be_the_end_of_another() {
         let file = Fixture::program().imports("my_dlopen").build();
@@ -225,7 +225,7 @@ mod tests {
         assert!(imports(&shared) && !imports(&file));
     }
 
-    /// Names and symbols by the hundred thousand are read in pieces; where one ends is no matter.
+    /// Hundreds of thousands of names and symbols are read in pieces; the boundaries do not matter.
     #[test]
     fn names_between_two_pieces_are_found() {
         for length in CHUNK - 10..CHUNK + 3 {
@@ -236,7 +236,7 @@ mod tests {
         assert!(!imports(&many.build()) && imports(&many.imports("dlopen").build()));
     }
 
-    /// With DT_GNU_HASH alone, as linkers do by default, and without any hash table.
+    /// With DT_GNU_HASH only, the default of linkers, and without any hash table.
     #[test]
     fn the_number_of_symbols_comes_from_whichever_table_there_is() {
         let file = Fixture::program().imports("a").imports("dlopen");
@@ -264,7 +264,7 @@ mod tests {
         assert!(!imports(&lost));
     }
 
-    /// This machine's own files, where they are those of Debian 12.
+    /// The host's own files, if it is Debian 12.
     #[test]
     fn real_files() {
         for (path, expected) in [("/bin/bash", true), ("/bin/true", false), ("/lib/x86_64-linux-gnu/libc.so.6", false)]

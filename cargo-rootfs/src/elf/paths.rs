@@ -1,7 +1,7 @@
-//! Absolute paths among the constants of an ELF file: files and directories that its code may ask for.
+//! Absolute paths among the constants of an ELF file: files and directories that its code may open.
 //!
-//! Existence in a sysroot is not checked here. The dynamic loader's own strings (needed names, search paths) are not told
-//! apart from others: a directory of libraries names nothing by itself.
+//! It does not check that they exist in a sysroot. The loader's own strings (needed names, search paths) are included:
+//! a directory of libraries is no evidence by itself.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,33 +13,34 @@ use super::strings::{CHUNK, MAX_BYTES, parts};
 use super::words::Words;
 use super::{Bytes, Object, ReadAt};
 
-/// The longest path; those that programs have compiled in are shorter by far.
+/// The maximum length of a path; compiled-in paths are far shorter.
 const MAX_PATH: usize = 256;
-/// The most paths of one file; a libwireshark has 300.
+/// The maximum number of paths of one file; libwireshark has 300.
 const MAX_PATHS: usize = 1 << 12;
 
-/// Directories at the top of a root that programs and their data are installed below.
+/// Top-level directories below which programs and their data are installed.
 const TOPS: [&[u8]; 12] =
     [b"usr", b"etc", b"lib", b"lib64", b"lib32", b"libx32", b"opt", b"var", b"srv", b"bin", b"sbin", b"nix"];
 
 /// A text that begins like an absolute path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PathText {
-    /// From the slash up to the first byte that paths hardly ever have.
+    /// From the slash to the first byte that is rare in paths.
     pub bytes: Bytes,
-    /// True if it ends there: at a NUL, a blank, a quote or a separator. Otherwise its last name goes on, as before
+    /// True if it ends there: at a NUL, a blank, a quote or a separator. Otherwise its last name continues, as before
     /// `%s`.
     pub is_whole: bool,
-    /// True if other text may touch it: Rust and Go put constants one behind the other, without an end.
+    /// True if other text may touch it: Rust and Go do not terminate constants.
     pub may_run_on: bool,
 }
 
 impl Object {
-    /// The texts that begin like absolute paths in what `file`, of which this was read, has in memory besides its code.
+    /// The texts that begin like absolute paths in the mapped bytes of `file`, which this object was read from, without
+    /// its code.
     ///
     /// # Errors
     ///
-    /// Those of reading. Segments that are not where they should be have no paths.
+    /// I/O errors. A segment outside the file has no paths.
     pub fn path_texts<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<PathText>> {
         let mut texts = BTreeSet::new();
         let mut left = MAX_BYTES;
@@ -54,14 +55,14 @@ impl Object {
 }
 
 impl Object {
-    /// The indices of those of `words` that stand alone in the memory of `file`, of which this was read, outside of its
-    /// code. One may follow `%s`, as in `%sxkbcomp`.
+    /// The indices of the elements of `words` that are whole words in the mapped bytes of `file`, which this object was
+    /// read from, without its code. A word may follow `%s`, as in `%sxkbcomp`.
     ///
     /// # Errors
     ///
-    /// Those of reading.
+    /// I/O errors.
     pub fn words_of<F: ReadAt + ?Sized>(&self, file: &F, words: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
-        /// Larger files are interpreters and compilers with all their libraries in them.
+        /// Larger files are interpreters and compilers with embedded libraries.
         const MOST: u64 = 16 << 20;
         let words = programs(words);
         let mut found = BTreeSet::new();
@@ -76,7 +77,7 @@ impl Object {
                 if is_last {
                     break;
                 }
-                // A word that is cut off is looked at in the next chunk.
+                // A word at the boundary is found in the next chunk.
                 at += (filled - 2 * MAX_PATH) as u64;
             }
         }
@@ -84,14 +85,14 @@ impl Object {
     }
 }
 
-/// The indices of those of `words` that stand alone in a text.
+/// The indices of the elements of `words` that are whole words in a text.
 pub(crate) fn words_in(text: &[u8], words: &[Box<[u8]>]) -> Vec<usize> {
     let mut found = BTreeSet::new();
     find(&programs(words), text, true, true, &mut found);
     found.into_iter().collect()
 }
 
-/// Words that are names of programs; of another form than [`is_part`] has it hardly any is.
+/// Names of programs as words; hardly any name has bytes other than those of [`is_part`].
 fn programs<'w>(words: &'w [Box<[u8]>]) -> Words<'w, impl Fn(u8) -> bool + Copy> {
     Words::new(words.iter().map(|word| &**word), is_part).or_behind(b's')
 }
@@ -102,7 +103,7 @@ fn is_part(byte: u8) -> bool {
     letter | (byte.wrapping_sub(b'0') < 10) | (byte == b'_') | (byte == b'-') | (byte == b'.') | (byte == b'+')
 }
 
-/// Adds the words that stand alone in a part of a text, which may be its first and its last one, to `found`.
+/// Adds the whole words in a part of a text to `found`; the part may be the first or the last one.
 fn find(
     words: &Words<'_, impl Fn(u8) -> bool + Copy>,
     text: &[u8],
@@ -122,7 +123,7 @@ fn find(
     });
 }
 
-/// Looks through a part of the file.
+/// Searches a part of the file.
 fn scan<F: ReadAt + ?Sized>(
     file: &F,
     offset: u64,
@@ -137,7 +138,7 @@ fn scan<F: ReadAt + ?Sized>(
         let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
         let is_last = filled < wanted || at + filled as u64 == length;
         let text = &chunk[..filled];
-        // A path that may go on in the next chunk is looked at there.
+        // A path at the boundary is found in the next chunk.
         let until = if is_last { filled } else { filled - 2 * MAX_PATH };
         for place in memchr_iter(b'/', text).take_while(|place| *place < until) {
             if begins(&text[place + 1..]) && texts.len() < MAX_PATHS {
@@ -147,7 +148,7 @@ fn scan<F: ReadAt + ?Sized>(
         if is_last {
             break;
         }
-        // One byte before the next path tells whether it touches other text.
+        // The byte before the next path shows whether other text touches it.
         at += (until - 1) as u64;
     }
     Ok(())

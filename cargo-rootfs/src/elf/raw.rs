@@ -1,7 +1,7 @@
-//! The data of one file before it becomes an [`Object`](super::Object): strings by their positions in one text, lists
-//! in memory that served other files.
+//! The data of one file before it becomes an [`Object`](super::Object): strings by their positions in one text, and
+//! lists in reused memory.
 //!
-//! Meaning is decided by whoever puts data here.
+//! The code that adds the data interprets it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(super) struct Raw {
     pub(super) segments: Segments,
     /// Offset, length and alignment of the PT_NOTE segments.
     pub(super) note_segments: Vec<(u64, u64, u64)>,
-    /// Dependencies as they stand in the dynamic section: offsets in its string table.
+    /// Dependencies as offsets in the string table of the dynamic section.
     pub(super) entries: Vec<(DependencyKind, u64)>,
     /// All strings, one after another.
     pub(super) text: Vec<u8>,
@@ -23,9 +23,9 @@ pub(super) struct Raw {
     pub(super) rpath: Option<Span>,
     pub(super) runpath: Option<Span>,
     pub(super) dependencies: Vec<(DependencyKind, Span)>,
-    /// By file: its name, `vn_version`, and how many of `versions` are its.
+    /// For each file: its name, `vn_version`, and the number of its `versions`.
     pub(super) needs: Vec<(Span, u16, usize)>,
-    /// Name, hash, and whether it is weak.
+    /// Name, hash, and true for a weak version.
     pub(super) versions: Vec<(Span, u32, bool)>,
     /// Name, hash, `vd_version`.
     pub(super) definitions: Vec<(Span, u32, u16)>,
@@ -48,11 +48,11 @@ impl Raw {
 
     /// The text added since it had `start` bytes; `None` if it is too long.
     pub(super) fn since(&self, start: usize) -> Option<Span> {
-        // MAX_STRINGS is far below what the offsets can hold.
+        // MAX_STRINGS is far below the limit of the offsets.
         (self.text.len() <= MAX_STRINGS).then_some((start as u32, self.text.len() as u32))
     }
 
-    /// Gives the object its strings, all in one allocation.
+    /// Gives the object its strings in a single allocation.
     pub(super) fn settle(&self, object: &mut Object) {
         let text: Arc<[u8]> = Arc::from(&self.text[..]);
         let part = |span: Span| Bytes::part(&text, span);

@@ -1,5 +1,4 @@
-//! A file read in a few windows, because what a loader looks at lies apart: headers, dynamic section,
-//! strings.
+//! Reads a file in a few windows, because headers, dynamic section and strings are far apart.
 //!
 //! It does not interpret bytes.
 
@@ -8,7 +7,7 @@ use std::io;
 
 use super::raw::Raw;
 
-/// Bytes that can be read at an offset; a file, or a slice in tests.
+/// Bytes that can be read at an offset: a file, or a slice in tests.
 pub trait ReadAt {
     /// Reads up to `buffer.len()` bytes at `offset`; 0 is the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -16,7 +15,7 @@ pub trait ReadAt {
 
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        // The C library's looks on the way in and out whether the thread is to be cancelled.
+        // The C library's pread checks twice for a cancellation of the thread.
         Ok(rustix::io::pread(self, buffer, offset)?)
     }
 }
@@ -30,7 +29,7 @@ impl ReadAt for [u8] {
     }
 }
 
-/// The room that reading a file takes, to be used again for the next one.
+/// Memory for reading a file, reused for the next one.
 #[derive(Debug, Default)]
 pub struct Buffers {
     windows: Windows,
@@ -44,17 +43,16 @@ struct Windows([Window; 5]);
 struct Window {
     offset: u64,
     length: usize,
-    /// True if the file ends where the window does.
+    /// True if the window ends at the end of the file.
     is_last: bool,
     bytes: Vec<u8>,
 }
 
-/// The longest part that is read at once.
+/// The maximum length of one read part.
 pub(super) const MAX_PART: usize = 8 << 10;
-/// The number of bytes read at the beginning: the headers, and of most programs the strings as well.
+/// The size of the first read: the headers, and of most programs also the strings.
 const FIRST: usize = 4 << 10;
-/// The number of bytes read elsewhere. At the positions that matter in real files, a larger copy takes longer than a
-/// second read.
+/// The size of other reads. At the relevant positions of real files, a larger copy takes longer than a second read.
 const WINDOW: usize = 2 << 10;
 
 impl Default for Windows {
@@ -64,13 +62,13 @@ impl Default for Windows {
 }
 
 impl Window {
-    /// The position of a part in the window, if the window has all of it that the file has.
+    /// The position of a part in the window, if the window has all bytes of it that the file has.
     fn holds(&self, offset: u64, length: usize) -> Option<usize> {
         let start = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
         (start < self.length && (start + length <= self.length || self.is_last)).then_some(start)
     }
 
-    /// Fills it from `offset` on, with `length` bytes at the least, fewer only where the file ends.
+    /// Fills it from `offset` on with at least `length` bytes; fewer only at the end of the file.
     fn fill<F: ReadAt + ?Sized>(&mut self, file: &F, offset: u64, length: usize) -> io::Result<()> {
         (self.offset, self.length, self.is_last) = (offset, 0, false);
         let room = length.max(if offset == 0 { FIRST } else { WINDOW });
@@ -91,17 +89,17 @@ impl Window {
     }
 }
 
-/// A file read through a few windows, because headers, dynamic section and strings lie apart.
+/// A file read through a few windows, because headers, dynamic section and strings are far apart.
 pub(super) struct Reader<'f, F: ReadAt + ?Sized> {
     file: &'f F,
     windows: &'f mut [Window; 5],
-    /// The window that was looked into last: mostly the one for the next part, too.
+    /// The last used window, which mostly has the next part too.
     last: usize,
     turn: usize,
 }
 
 impl Buffers {
-    /// For a file of which nothing is read yet.
+    /// Starts with a new file.
     pub(super) fn start<'f, F: ReadAt + ?Sized>(&'f mut self, file: &'f F) -> (Reader<'f, F>, &'f mut Raw) {
         let windows = &mut self.windows.0;
         for window in windows.iter_mut() {
@@ -113,7 +111,7 @@ impl Buffers {
 }
 
 impl<F: ReadAt + ?Sized> Reader<'_, F> {
-    /// Up to `length` bytes at `offset`, at most [`MAX_PART`]; fewer only where the file ends.
+    /// Up to `length` bytes at `offset`, at most [`MAX_PART`]; fewer only at the end of the file.
     pub(super) fn at(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let bytes = self.from(offset, length)?;
         Ok(&bytes[..bytes.len().min(length)])
@@ -130,7 +128,7 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
         Ok(&window.bytes[start..window.length])
     }
 
-    /// Takes the window that holds a part, and says where.
+    /// Selects a window with this part, and returns the position in it.
     fn turn_to(&mut self, offset: u64, length: usize) -> io::Result<usize> {
         self.last = match self.windows.iter().position(|window| window.holds(offset, length).is_some()) {
             Some(index) => index,
@@ -145,7 +143,7 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
         Ok(window.holds(offset, length).unwrap_or(window.length))
     }
 
-    /// Exactly `length` bytes, or `None` where the file is shorter.
+    /// Exactly `length` bytes, or `None` if the file is shorter.
     pub(super) fn exactly(&mut self, offset: u64, length: usize) -> io::Result<Option<&[u8]>> {
         let bytes = self.at(offset, length)?;
         Ok((bytes.len() == length).then_some(bytes))

@@ -1,19 +1,18 @@
-//! One section of a file, by its name. Loaders do not look at sections, and stripped files keep those of data.
+//! One section of a file, by name. Loaders ignore sections, and stripped files keep those with data.
 //!
-//! It reads the section header table, the table of its names, and the section; each within a bound.
+//! It reads the section header table, the table of names, and the section, each up to a limit.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use super::Head;
 
-/// The most section headers that are read: a file with more has none that is looked for.
+/// The maximum number of section headers; files with more are ignored.
 const MAX_SECTIONS: u64 = 4096;
-/// The longest table of names that is read.
+/// The maximum size of the table of names.
 const MAX_NAMES: u64 = 1 << 20;
 
-/// The bytes of the section called `name`; `None` where there is none, it has more than `limit` bytes, or the file is no
-/// ELF file.
+/// The bytes of the section `name`; `None` if it is missing or has more than `limit` bytes, or if the file is not ELF.
 pub(crate) fn section(file: &File, name: &[u8], limit: u64) -> Option<Vec<u8>> {
     let length = file.metadata().ok()?.len();
     let read = |offset: u64, size: u64| {

@@ -1,5 +1,5 @@
-//! The PT_LOAD segments, and which bytes of the file a process sees at an address: whole pages are mapped, a later
-//! segment over an earlier one, and what a segment has in memory alone is zero (`_dl_map_segments`,
+//! The PT_LOAD segments, and the bytes of the file that a process sees at an address: whole pages are mapped, a later
+//! segment over an earlier one, and the part of a segment that exists only in memory is zero (`_dl_map_segments`,
 //! elf/dl-map-segments.h; `map_library` of musl's ldso/dynlink.c; `elf_map` of Linux's fs/binfmt_elf.c).
 //!
 //! It reads nothing.
@@ -8,7 +8,7 @@ use goblin::elf::program_header::ProgramHeader;
 
 use crate::target::Machine;
 
-/// The smallest page of any machine here: what is amiss with it is amiss on all.
+/// The smallest page of all machines here: a fault with this size is a fault with any size.
 pub(super) const PAGE: u64 = 0x1000;
 
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub(super) struct Segments(Vec<Segment>);
 /// The memory that a process sees from an address on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
-    /// So many bytes of the file, from an offset on.
+    /// Offset and number of bytes of the file.
     File(u64, u64),
     Zeros,
 }
@@ -57,7 +57,7 @@ impl Segments {
             if address < start || address >= end.max(page_up(all_end)) {
                 return None;
             }
-            // The rest of its last page is cleared where the segment goes on in memory.
+            // The rest of its last page is cleared if the segment is larger in memory.
             let file_end = if all_end > data_end { data_end } else { end };
             if address >= file_end {
                 return Some(Run::Zeros);
@@ -67,7 +67,7 @@ impl Segments {
         })
     }
 
-    /// The same, and for how many addresses from there on it is the same run: a later segment may lie over its end.
+    /// The same, and the number of addresses with the same run: a later segment may overlap its end.
     pub(super) fn stretch(&self, address: u64) -> Option<(Run, u64)> {
         let run = self.at(address)?;
         let Run::File(_, length) = run else { return Some((run, 1)) };
@@ -76,16 +76,16 @@ impl Segments {
         Some((run, length.min(until - address)))
     }
 
-    /// The reason for which glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
+    /// The reason why glibc's loader does not map them (`_dl_map_object_from_fd`, elf/dl-load.c).
     pub(super) fn refusal(&self, machine: Machine) -> Option<&'static str> {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
             return Some("object file has no loadable segments");
         };
-        // The offset need not be on a page, but as far from one as the address.
+        // The offset need not be page-aligned, but must be congruent to the address.
         if self.0.iter().any(|segment| segment.vaddr.wrapping_sub(segment.offset) % PAGE != 0) {
             return Some("ELF load command address/offset not page-aligned");
         }
-        // It takes them to be in the order of their addresses, and asks for room for all at once.
+        // The loader assumes that they are sorted by address, and maps the whole range first.
         let length = last.vaddr.wrapping_add(last.memsz).wrapping_sub(page(first.vaddr));
         let room = if machine.is_64 { 1 << 47 } else { 1 << 32 };
         (length == 0 || length >= room).then_some("failed to map segment from shared object")

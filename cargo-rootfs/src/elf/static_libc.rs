@@ -1,7 +1,7 @@
-//! Programs that glibc is linked into statically: they open the same files at run time as others, and import nothing.
+//! Programs with glibc linked statically: they open the same files at run time as others, but import nothing.
 //!
-//! Whether one calls a function is seen by its table of symbols; where that is stripped, by the files that the function
-//! opens, which stand among the constants.
+//! The table of symbols shows whether one calls a function. In a stripped program, the function's files among the
+//! constants show it.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use super::imports::fill;
 use super::strings::parts;
 use super::{EHDR_64, Object, ReadAt, elf_header};
 
-/// The constant that each program with glibc's gconv has; the C library itself has it too, and needs a loader.
+/// A constant of every program with glibc's gconv; the C library itself has it too, but needs a loader.
 const MARK: &[u8] = b"/gconv/gconv-modules";
 
 /// Files, and the functions that open them.
@@ -25,28 +25,28 @@ const OPENED: [(&[u8], &[&[u8]]); 2] = [
     (b"/etc/protocols\0", &[b"getprotobyname", b"getprotobynumber"]),
 ];
 
-/// Functions that every program of a project may call; of a stripped one nobody can tell.
+/// Functions that every program of a project may call; a stripped one does not show it.
 const USUAL: [&[u8]; 2] = [b"iconv_open", b"setlocale"];
 
-/// The most bytes of constants, symbols or names that are looked through.
+/// The maximum size of searched constants, symbols or names.
 const MOST: u64 = 64 << 20;
 const CHUNK: usize = 64 << 10;
 
-/// What is to be assumed of a program without a table of symbols.
+/// The assumption about a program without a table of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stripped {
     /// It calls the usual functions.
     Calls,
-    /// It calls what its constants say.
+    /// It calls only functions that its constants show.
     CallsNothing,
 }
 
 impl Object {
-    /// Whether `file`, of which this was read, is a program that has glibc in itself.
+    /// Returns whether `file`, which this object was read from, is a program with glibc linked statically.
     ///
     /// # Errors
     ///
-    /// Those of reading.
+    /// I/O errors.
     pub fn is_static_glibc<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<bool> {
         if self.interpreter.is_some() || !self.dependencies.is_empty() {
             return Ok(false);
@@ -54,11 +54,12 @@ impl Object {
         Ok(found(file, &[MARK])?[0])
     }
 
-    /// Which of `functions` the program in `file` calls, which has glibc in itself: indices, in order.
+    /// The sorted indices of the elements of `functions` that the program in `file` calls, which has glibc linked
+    /// statically.
     ///
     /// # Errors
     ///
-    /// Those of reading. A table that is not where it should be has no symbols.
+    /// I/O errors. A table outside the file counts as empty.
     pub fn static_calls<F: ReadAt + ?Sized>(
         &self,
         file: &F,
@@ -80,7 +81,7 @@ impl Object {
     }
 }
 
-/// Which of `texts` stand among the constants.
+/// Returns for each of `texts` whether it is among the constants.
 fn found<F: ReadAt + ?Sized>(file: &F, texts: &[&[u8]]) -> io::Result<Vec<bool>> {
     let finders: Vec<_> = texts.iter().map(Finder::new).collect();
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or_default();
@@ -99,14 +100,14 @@ fn found<F: ReadAt + ?Sized>(file: &F, texts: &[&[u8]]) -> io::Result<Vec<bool>>
             if filled < CHUNK {
                 break;
             }
-            // So that a text between two chunks is in the next one whole.
+            // A text at the boundary is whole in the next chunk.
             at += (filled - longest) as u64;
         }
     }
     Ok(found)
 }
 
-/// Gives `each` the name of each symbol that the file defines; `false` where it has no table of them.
+/// Calls `each` with the name of each symbol that the file defines; returns `false` if it has no table of them.
 fn defined<F: ReadAt + ?Sized>(file: &F, each: &mut impl FnMut(&[u8])) -> io::Result<bool> {
     let mut first = [0; EHDR_64];
     let length = fill(file, &mut first, 0)?;
@@ -134,7 +135,7 @@ fn defined<F: ReadAt + ?Sized>(file: &F, each: &mut impl FnMut(&[u8])) -> io::Re
     Ok(!symbols.is_empty())
 }
 
-/// Up to [`MOST`] bytes.
+/// Reads up to [`MOST`] bytes.
 fn read<F: ReadAt + ?Sized>(file: &F, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
     let length = length.min(MOST);

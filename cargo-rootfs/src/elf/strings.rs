@@ -1,7 +1,7 @@
-//! Names of shared libraries among the constants of an ELF file: what a program that calls dlopen(3) may give it.
+//! Names of shared libraries among the constants of an ELF file: possible arguments of dlopen(3).
 //!
-//! It goes by the program headers, for section headers may be stripped. Whether there is such a library, and
-//! whether the name is used at all, is not known here.
+//! It uses the program headers, because section headers may be stripped. It does not check that a library exists, or
+//! that the name is used.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,24 +14,24 @@ use scroll::{Endian, Pread};
 use super::imports::fill;
 use super::{Bytes, EHDR_64, Object, ReadAt, elf_header};
 
-/// The number of bytes read at once: few enough to stay in the nearest cache, and to touch few new pages.
+/// The size of a read: small enough for the nearest cache, and for few new pages.
 pub(super) const CHUNK: usize = 32 << 10;
-/// The most bytes of one file; LLVM's constants have 60 MB.
+/// The maximum number of searched bytes of one file; LLVM's constants have 60 MB.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
-/// The longest name.
+/// The maximum length of a name.
 const MAX_NAME: usize = 128;
-/// The most names of one file; an SDL that loads everything has 40.
+/// The maximum number of names of one file; an SDL that loads everything has 40.
 const MAX_NAMES: usize = 1 << 10;
 
 impl Object {
-    /// The texts of the form `libNAME.so` or `libNAME.so.N` in what `file`, of which this was read, has in memory
-    /// besides its code. Go and Rust put constants one behind the other, so where a name begins and ends is not
-    /// always certain: then each that it may be is among them. Of another name than `lib*` the whole text is, which may
-    /// begin earlier.
+    /// The texts of the form `libNAME.so` or `libNAME.so.N` in the mapped bytes of `file`, which this object was read
+    /// from, without its code. Go and Rust do not terminate constants, so the ends of a name may be uncertain: then all
+    /// possible names are returned. For a name without the prefix `lib`, the whole text is returned, which may begin
+    /// too early.
     ///
     /// # Errors
     ///
-    /// Those of reading. Segments that are not where they should be have no names.
+    /// I/O errors. A segment outside the file has no names.
     pub fn library_names<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<Bytes>> {
         let mut names = BTreeSet::new();
         let mut left = MAX_BYTES;
@@ -45,8 +45,8 @@ impl Object {
     }
 }
 
-/// Offset and length of what is mapped and not executed, in order and apart. Old linkers put constants between the
-/// instructions: where nothing is mapped to be read alone, all is.
+/// Offset and length of the mapped bytes without execute permission, sorted and disjoint. Old linkers put constants
+/// between the instructions: if no segment is read-only, all bytes are returned.
 pub(super) fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>> {
     let mut first = [0; EHDR_64];
     let length = fill(file, &mut first, 0)?;
@@ -67,7 +67,7 @@ pub(super) fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>>
     wanted.sort_unstable();
     let mut parts: Vec<(u64, u64)> = Vec::new();
     for (offset, length) in wanted {
-        // Segments may overlap, and no byte is to be read twice.
+        // Segments may overlap, and no byte is read twice.
         let end = parts.last().map_or(0, |(offset, length)| offset.saturating_add(*length));
         let start = offset.max(end);
         parts.push((start, offset.saturating_add(length).saturating_sub(start)));
@@ -75,7 +75,7 @@ pub(super) fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>>
     Ok(parts)
 }
 
-/// Looks through a part of the file.
+/// Searches a part of the file.
 fn scan<F: ReadAt + ?Sized>(
     file: &F,
     offset: u64,
@@ -91,7 +91,7 @@ fn scan<F: ReadAt + ?Sized>(
         let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
         let is_last = filled < wanted || at + filled as u64 == length;
         let text = &chunk[..filled];
-        // What may go on in the next chunk is looked at there.
+        // A name at the boundary is found in the next chunk.
         let until = if is_last { filled } else { filled - 2 * MAX_NAME };
         for place in finder.find_iter(text).take_while(|place| *place < until) {
             around(text, place, names);
@@ -99,7 +99,7 @@ fn scan<F: ReadAt + ?Sized>(
         if is_last {
             break;
         }
-        // So that a name that ends in the next chunk is in it whole.
+        // A name that ends in the next chunk is whole in it.
         at += (until - MAX_NAME) as u64;
     }
     Ok(())
@@ -111,7 +111,7 @@ fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
     let before = text[..place].iter().rev().take(MAX_NAME).take_while(|byte| is_name(byte)).count();
     let mut ends = vec![place + 3];
     let mut at = place + 3;
-    // `.1`, `.1.2`: each may be the end, and so may each digit.
+    // `.1`, `.1.2`: each component and each digit may be the end.
     while text.get(at) == Some(&b'.') {
         let digits = text[at + 1..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
         ends.extend((1..=digits).map(|digits| at + 1 + digits));
@@ -123,13 +123,14 @@ fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
     let start = place - before;
     let mut is_library = false;
     for begin in memchr::memmem::find_iter(&text[start..place], b"lib").map(|begin| start + begin) {
-        // `lib.so` is no name, and of texts one behind the other the last one begins last.
+        // `lib.so` is no name, and of adjacent texts the last `lib` begins the name.
         if begin + 3 < place && names.len() < MAX_NAMES {
             names.extend(ends.iter().map(|end| Bytes::from(&text[begin..*end])));
             is_library = true;
         }
     }
-    // Of a plugin, such as `mod_x.so`, nobody knows where its name begins: where the text does, at the latest.
+    // The beginning of a plugin's name, such as `mod_x.so`, is uncertain: the beginning of the text is the earliest
+    // one.
     let is_loader = text[start..place].starts_with(b"ld-");
     if !is_library && !is_loader && before > 2 && names.len() < MAX_NAMES {
         names.extend(ends.iter().map(|end| Bytes::from(&text[start..*end])));
@@ -146,7 +147,7 @@ mod tests {
         names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
     }
 
-    /// With `text` in a segment.
+    /// A file with `text` in a segment.
     fn with(text: &[u8]) -> Vec<u8> {
         Fixture::program().tail(text).build()
     }
@@ -161,7 +162,7 @@ mod tests {
         assert!(of(&with(b"libfoo.s\0o .so libfoo. so")).is_empty());
     }
 
-    /// As Go and Rust have them, and lists with colons.
+    /// Constants of Go and Rust, and lists with colons.
     #[test]
     fn names_one_behind_the_other() {
         let names = of(&with(b"failedlibX11.so.6libX11.so10 times"));

@@ -1,4 +1,4 @@
-//! The reader on files made for it, on broken ones, and on real ones.
+//! The reader on made files, on broken ones, and on real ones.
 
 use std::cell::Cell;
 
@@ -26,7 +26,7 @@ fn text(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
-/// Every architecture of target.rs, and one that has 32 bits and is big-endian.
+/// Every architecture of target.rs, and a 32-bit big-endian one.
 fn machines() -> Vec<Machine> {
     let names = ["x86_64", "aarch64", "i686", "armv7", "riscv64gc", "powerpc64le", "powerpc64", "s390x", "loongarch64"];
     let mips = Machine { e_machine: header::EM_MIPS, is_64: false, is_little_endian: false };
@@ -97,8 +97,8 @@ fn a_static_executable_has_no_interpreter_and_no_dynamic_section() {
     }
 }
 
-/// A file made by `objcopy --only-keep-debug` has a PT_DYNAMIC without bytes, which `_dl_map_object_from_fd` treats as
-/// no dynamic section.
+/// A file of `objcopy --only-keep-debug` has a PT_DYNAMIC without bytes, which `_dl_map_object_from_fd` treats as no
+/// dynamic section.
 #[test]
 fn a_detached_debug_file_has_no_dynamic_section() {
     let mut file = Fixture::library().soname("liba.so").needs("libb.so").build();
@@ -120,7 +120,7 @@ fn this_test_reads_itself_as_readelf_does() {
     assert!(libc.versions.iter().any(|version| version.name.starts_with(b"GLIBC_2")), "{libc:?}");
 }
 
-/// A note of the name GNU and the type 1: the system, 0 for Linux, and three numbers of the oldest kernel.
+/// A note with the name GNU and the type 1: the system, 0 for Linux, and three numbers of the oldest kernel.
 #[test]
 fn the_abi_tag_says_which_kernel() {
     let kernel = |name: &str, system: u32, kind: u32| {
@@ -132,7 +132,7 @@ fn the_abi_tag_says_which_kernel() {
         };
         let words = |words: &[u32]| words.iter().flat_map(|word| order(*word)).collect::<Vec<u8>>();
         let note = [words(&[4, 16, kind]), b"GNU\0".to_vec(), words(&[system, 3, 10, 2])].concat();
-        // One that is not looked at comes first.
+        // An irrelevant note comes first.
         let note = [words(&[4, 4, 3]), b"GNU\0abcd".to_vec(), note].concat();
         let mut file = Fixture::program().machine(machine).tail(&note).build();
         // The first of its program headers, PT_PHDR, becomes PT_NOTE.
@@ -163,8 +163,8 @@ fn what_is_not_elf_says_so() {
     }
 }
 
-/// The machine must be known of a file that is wrong in another way: glibc's `open_verify` passes over what is for
-/// another machine, whatever else is wrong with it.
+/// The machine must be known even if the file is invalid: glibc's `open_verify` skips a file for another machine,
+/// whatever its other faults.
 #[test]
 fn the_machine_is_known_of_files_that_cannot_be_read() {
     let file = whole().machine(machine("aarch64")).build();
@@ -176,7 +176,7 @@ fn the_machine_is_known_of_files_that_cannot_be_read() {
     }
 }
 
-/// A fault that one loader objects to does not make a file unreadable: the kernel starts it.
+/// A fault that only one loader refuses does not make a file unreadable: the kernel starts it.
 #[test]
 fn versions_of_the_header_are_noted_not_judged() {
     for (at, value) in [(header::EI_VERSION, 7), (header::EI_OSABI, 7), (9, 1), (20, 7)] {
@@ -186,10 +186,10 @@ fn versions_of_the_header_are_noted_not_judged() {
     }
 }
 
-/// DT_STRSZ is nothing to a loader; a string begins wherever its offset says that is mapped, and ends at a zero.
+/// A loader ignores DT_STRSZ; a string may begin at any mapped offset, and ends at a zero.
 #[test]
 fn strings_are_read_by_their_addresses() {
-    // Who looks through the names of symbols takes it for what it is.
+    // The search of symbol names does use the size.
     let object = |fixture: Fixture| Object { symbols: None, ..read(&fixture.build()).unwrap() };
     for size in [0, 1, u64::MAX] {
         assert_eq!(object(whole().patch(DT_STRSZ, size)), object(whole()), "{size}");
@@ -209,7 +209,7 @@ fn strings_are_read_by_their_addresses() {
     assert_eq!(reason(&open), "a string of the dynamic section does not end");
 }
 
-/// PT_DYNAMIC's address tells where it is, its offset and its size tell nobody.
+/// PT_DYNAMIC is found by its address; its offset and its size are ignored.
 #[test]
 fn the_dynamic_section_is_found_by_its_address_and_ends_at_its_end() {
     let file = whole().build();
@@ -225,8 +225,8 @@ fn the_dynamic_section_is_found_by_its_address_and_ends_at_its_end() {
     assert_eq!(reason(&nowhere), "the dynamic section is in no segment");
 }
 
-/// `elf_get_dynamic_info` of elf/get-dynamic-info.h asserts the kind of the PLT's relocations, and the sizes of
-/// entries. i386 and ARM have relocations of either kind.
+/// `elf_get_dynamic_info` of elf/get-dynamic-info.h asserts the kind of the PLT's relocations and the sizes of entries.
+/// i386 and ARM have relocations of both kinds.
 #[test]
 fn what_glibcs_loader_asserts_is_noted() {
     let of = |name, patches: &[(u64, u64)]| {
@@ -285,7 +285,7 @@ fn vernaux(next: u32) -> Vec<u8> {
     bytes
 }
 
-/// A file that counts what is read of it.
+/// A file that counts the bytes read of it.
 struct Counted<'a> {
     bytes: &'a [u8],
     read: Cell<usize>,
@@ -299,7 +299,7 @@ impl ReadAt for Counted<'_> {
     }
 }
 
-/// The file gets an answer, and no more is read of it than a few times its length.
+/// Checks that the file gets a result, and that the number of bytes read is limited by a few times its length.
 fn answer_is_bounded(bytes: &[u8]) -> Result<Object, ReadError> {
     let counted = Counted { bytes, read: Cell::new(0) };
     let answer = Object::read(&counted);
@@ -307,8 +307,8 @@ fn answer_is_bounded(bytes: &[u8]) -> Result<Object, ReadError> {
     answer
 }
 
-/// The chain goes by `vn_next`, as `_dl_check_map_versions` (elf/dl-version.c) follows it, whatever
-/// DT_VERNEEDNUM and DT_VERDEFNUM say.
+/// The chain follows `vn_next`, as `_dl_check_map_versions` (elf/dl-version.c) does, and ignores DT_VERNEEDNUM and
+/// DT_VERDEFNUM.
 #[test]
 fn version_chains_are_followed_to_their_end_not_by_their_count() {
     for count in [0, 1, u64::MAX] {
@@ -321,7 +321,7 @@ fn version_chains_are_followed_to_their_end_not_by_their_count() {
 
 #[test]
 fn version_chains_without_an_end_get_an_answer() {
-    // Records that overlap, each one byte or one record after the other, to the file's end.
+    // Overlapping records, at a distance of one byte or of one record, up to the file's end.
     for stride in [1, 16] {
         let endless = [verneed(stride, stride), vernaux(stride).repeat(4000)].concat();
         assert!(answer_is_bounded(&with_records(DT_VERNEED, DT_VERNEEDNUM, u64::MAX, &endless)).is_err());
@@ -370,7 +370,7 @@ fn many_long_strings_have_a_limit() {
     assert_eq!(reason(&endless.build()), "the dynamic section has no end");
 }
 
-/// The positions of the fields that hold offsets of `word` bytes, for both classes.
+/// All fields with offsets of `word` bytes, for both classes.
 #[test]
 fn headers_that_lie_get_an_answer() {
     for machine in machines() {
@@ -417,8 +417,8 @@ fn program_headers_of_a_wrong_size_or_past_the_end_are_an_error() {
     }
 }
 
-/// The kernel takes the first PT_INTERP, of at most PATH_MAX bytes and with a zero at its end; a loader that was given
-/// the file for a library does not look at it (`load_elf_binary`, fs/binfmt_elf.c).
+/// The kernel takes the first PT_INTERP, which must have at most PATH_MAX bytes and end with a zero; a loader that maps
+/// the file as a library ignores it (`load_elf_binary`, fs/binfmt_elf.c).
 #[test]
 fn an_interpreter_without_end_is_the_kernels_concern() {
     let unstartable = Some("the program interpreter's path does not end");
@@ -428,13 +428,13 @@ fn an_interpreter_without_end_is_the_kernels_concern() {
     let object = read(&Fixture::program().interpreter(&longest).build()).unwrap();
     assert_eq!((object.unstartable, object.interpreter.as_ref().map(text)), (None, Some(&longest[..])));
     assert_eq!(read(&Fixture::program().interpreter("").build()).unwrap().unstartable, unstartable);
-    // p_filesz of the third program header: one byte less, and the zero is not in it.
+    // p_filesz of the third program header: one byte less excludes the zero.
     let mut short = Fixture::program().build();
     short[64 + 2 * 56 + 32] -= 1;
     assert_eq!(read(&short).unwrap().unstartable, unstartable);
 }
 
-/// UAPI.12: one note a dependency, or one for all, however long; each ends at its zero.
+/// UAPI.12: one note for each dependency, or one for all, of any length; each ends at its zero.
 #[test]
 fn dlopen_notes_are_read_whole() {
     let long = format!("[{{\"description\":\"{}\"}}]", "x".repeat(100_000));
@@ -445,7 +445,7 @@ fn dlopen_notes_are_read_whole() {
     }
 }
 
-/// Notes are advice: no loader refuses a file for them.
+/// Notes are hints: no loader refuses a file because of them.
 #[test]
 fn notes_without_end_are_cut() {
     let text = "x".repeat(700_000);
@@ -455,7 +455,7 @@ fn notes_without_end_are_cut() {
     assert!(lengths[1] < text.len() && lengths[2] == 0, "{lengths:?}");
 }
 
-/// Every prefix of a file: an answer, no panic, and never more than there is.
+/// Every prefix of a file gets a result, without a panic or unlimited reads.
 #[test]
 fn every_prefix_gets_an_answer() {
     for machine in machines() {
@@ -467,7 +467,7 @@ fn every_prefix_gets_an_answer() {
     }
 }
 
-/// Many single-byte changes of fixtures and of real files: an answer, no panic, and soon.
+/// Many single-byte changes of fixtures and of real files get a result, without a panic or long work.
 #[test]
 fn hostile_bytes_get_an_answer() {
     let mut files: Vec<Vec<u8>> = machines().into_iter().map(|machine| whole().machine(machine).build()).collect();
@@ -512,7 +512,7 @@ fn a_read_that_fails_is_an_error_of_its_own() {
     assert!(matches!(Object::read(&Failing), Err(ReadError::Io(_))));
 }
 
-/// Windows must give the same bytes whatever the order of the reads and however short each one is.
+/// Windows must return the same bytes for any order and length of the reads.
 #[test]
 fn short_reads_change_nothing() {
     struct Short<'a>(&'a [u8]);

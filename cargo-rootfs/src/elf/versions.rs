@@ -1,7 +1,6 @@
-//! The version sections, found through DT_VERNEED and DT_VERDEF: chains of records, followed as the
-//! loader follows them.
+//! The version sections, found through DT_VERNEED and DT_VERDEF: chains of records, followed in the way of the loader.
 //!
-//! It does not check that a needed version is defined anywhere.
+//! It does not check that any file defines a needed version.
 
 use super::dynamic_section::Strtab;
 use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, offset_by};
@@ -9,8 +8,8 @@ use super::{MAX_ENTRIES, Parse, ReadAt, ReadError, offset_by};
 pub(super) const VER_FLG_WEAK: u16 = 2;
 
 impl<F: ReadAt + ?Sized> Parse<'_, F> {
-    /// The chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The
-    /// loader follows it to its end and never looks at DT_VERNEEDNUM (`_dl_check_map_versions`).
+    /// Reads the chain of `Elf64_Verneed` (the same for both classes; LSB core specification, 10.7.2). The loader
+    /// follows it to its end and ignores DT_VERNEEDNUM (`_dl_check_map_versions`).
     pub(super) fn version_needs(&mut self, strtab: &Strtab, address: u64) -> Result<(), ReadError> {
         let mut budget = MAX_ENTRIES;
         let mut at = self.file_offset(address);
@@ -47,7 +46,7 @@ impl<F: ReadAt + ?Sized> Parse<'_, F> {
         Ok(())
     }
 
-    /// The chain of `Elf64_Verdef`: of each its first name, which is the version's own.
+    /// Reads the chain of `Elf64_Verdef`: of each record the first name, which is the version's own.
     pub(super) fn version_definitions(&mut self, strtab: &Strtab, address: u64) -> Result<(), ReadError> {
         let mut at = self.file_offset(address);
         loop {

@@ -1,22 +1,22 @@
-//! Words of a text: many are looked for in one pass, which costs what one does.
+//! Finds many words in a text in one pass, at the cost of one.
 
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-/// The bytes that are classified at once, which compilers make few instructions of.
+/// The number of bytes that are classified together, which compilers vectorize.
 const BLOCK: usize = 256;
 
-/// Words, each with its place among all, and the class of bytes that words are made of.
+/// Words, each with its index, and the class of bytes in words.
 pub(super) struct Words<'w, C> {
     places: FxHashMap<&'w [u8], usize>,
-    /// The pairs of bytes that one of them begins with.
+    /// The pairs of bytes with which a word begins.
     pairs: Box<[u64; 1 << 10]>,
     is_part: C,
 }
 
 impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
-    /// These words, of which each has only bytes for which `is_part` is true. Others are never found.
+    /// A finder of these words. Words with bytes for which `is_part` is false are never found.
     pub(super) fn new(words: impl Iterator<Item = &'w [u8]>, is_part: C) -> Self {
         let places: FxHashMap<&[u8], usize> = words.enumerate().map(|(place, word)| (word, place)).collect();
         let mut words = Self { pairs: Box::new([0; 1 << 10]), is_part, places: FxHashMap::default() };
@@ -30,7 +30,7 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
         Self { places, ..words }
     }
 
-    /// The same, with runs of bytes that are `before` and a word.
+    /// Also finds words after the byte `before`.
     pub(super) fn or_behind(mut self, before: u8) -> Self {
         let firsts: Vec<u8> = self.places.keys().filter_map(|word| word.first().copied()).collect();
         firsts.into_iter().for_each(|first| self.may_begin(before, first));
@@ -46,12 +46,12 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
         self.places.len()
     }
 
-    /// The place of a word.
+    /// The index of a word.
     pub(super) fn place(&self, word: &[u8]) -> Option<usize> {
         self.places.get(word).copied()
     }
 
-    /// Gives `each` the runs of bytes in `text` that may be one of the words, and most likely are none.
+    /// Calls `each` with the runs of bytes in `text` that may be one of the words; most are none.
     pub(super) fn runs(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
         let mut parts = [0_u8; BLOCK + 1];
         for (number, block) in text.chunks(BLOCK).enumerate() {
