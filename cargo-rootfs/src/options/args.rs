@@ -1,6 +1,6 @@
-//! The arguments as they were typed: the definitions behind parsing, `--help`, completions and the man page.
+//! The typed arguments: the definitions for parsing, `--help`, completions and the man page.
 //!
-//! Parsing reads no file and no environment; defaults and meaning are [`crate::plan`]'s.
+//! Parsing reads no file and no environment; [`crate::plan`] applies defaults and interprets the values.
 
 use std::ffi::OsString;
 
@@ -334,7 +334,7 @@ pub(crate) struct InitArgs {
     pub(crate) manifest: clap_cargo::Manifest,
 }
 
-/// The surroundings of a command in the rootfs, besides the files.
+/// The environment of a command in the rootfs, besides the files.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Inside")]
 pub(crate) struct EnterArgs {
@@ -391,7 +391,7 @@ pub(crate) struct SelectionArgs {
     pub(crate) tools_only: bool,
 }
 
-/// The options that have no meaning if nothing is built.
+/// The options without a meaning if nothing is built.
 const BUILDING: [&str; 21] = [
     "package",
     "workspace",
@@ -514,7 +514,7 @@ pub(crate) struct ContentArgs {
     /// Rules of the configuration; the command line has none.
     #[arg(skip)]
     pub(crate) rules: Option<Vec<Rule>>,
-    /// Rows of policy of the configuration, likewise.
+    /// Rows of policy of the configuration; the command line has none.
     #[arg(skip)]
     pub(crate) policy: Vec<Row>,
     /// File or directory to pack, with the needs of its ELF files (repeatable)
@@ -665,7 +665,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// As cargo takes it.
+    /// The value for cargo.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -685,7 +685,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Options of the default command stand behind a subcommand, not before it, where they would be lost.
+/// Options of the default command must come after a subcommand; before it, they would be ignored.
 pub(crate) fn refuse_options_before_subcommand(
     command: &mut clap::Command,
     matches: &clap::ArgMatches,

@@ -1,6 +1,6 @@
-//! `[package.metadata.rootfs]` and its like: from tables to layers of options, and layers to one.
+//! `[package.metadata.rootfs]` and related tables: from tables to layers of options, and from layers to one.
 //!
-//! It reads no file: the tables come with cargo's metadata, and each knows the manifest that holds it.
+//! It reads no file: cargo's metadata contains the tables, each with its manifest.
 
 mod read;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 pub(crate) use read::{Manifest, read};
 
-/// One table of configuration, or the command line: what is set there, and nothing else.
+/// The settings of one table of configuration, or of the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub(crate) content: ContentArgs,
@@ -20,7 +20,7 @@ pub(crate) struct Layer {
     pub(crate) image: ImageArgs,
 }
 
-/// A manifest's table, with what it holds for single targets alone.
+/// A manifest's table, with its tables for single targets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layers {
     pub(crate) build: BuildKeys,
@@ -28,7 +28,7 @@ pub(crate) struct Layers {
     pub(crate) target: BTreeMap<String, Layer>,
 }
 
-/// Keys of configuration that say what is built. One build serves all targets, so they cannot depend on one.
+/// Configuration keys for the build. One build serves all targets, so they cannot depend on a target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct BuildKeys {
     pub(crate) selection: SelectionArgs,
@@ -43,13 +43,13 @@ pub(crate) struct BuildKeys {
 /// The effect of a nearer layer's list on a farther one's.
 #[derive(Clone, Copy)]
 enum Lists {
-    /// The command line to the configuration, and a target's table to the one it is in.
+    /// The command line extends the configuration, and a target's table extends its parent.
     Extend,
-    /// A package to its workspace.
+    /// A package replaces the workspace's list.
     Replace,
 }
 
-/// The options that hold for the target `triple`: the package's over the workspace's, the command line's over both.
+/// The options for the target `triple`: the package's override the workspace's, and the command line's override both.
 pub(crate) fn merge(workspace: &Layers, package: &Layers, command_line: Layer, triple: &str) -> Layer {
     let workspace = workspace.for_target(triple);
     let package = package.for_target(triple);
@@ -57,8 +57,8 @@ pub(crate) fn merge(workspace: &Layers, package: &Layers, command_line: Layer, t
 }
 
 impl Layers {
-    /// The tables of several packages that go into one rootfs. Their lists add up; their values must agree
-    /// where the command line, `typed`, does not set them.
+    /// Merges the tables of several packages in one rootfs. Their lists are concatenated; their values must agree
+    /// unless the command line, `typed`, sets them.
     pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, building: &CompilationArgs) -> Result<Self> {
         let mut sum = Self::default();
         let mut errors = Vec::new();
@@ -110,7 +110,7 @@ impl Layers {
 }
 
 impl BuildKeys {
-    /// The package's keys over the workspace's. Executables are one choice: named nearer, all of it is replaced.
+    /// The package's keys over the workspace's. Executables are one choice: a nearer one replaces all of it.
     pub(crate) fn over(self, far: Self) -> Self {
         let chosen = self.selection != SelectionArgs::default();
         Self {
@@ -126,7 +126,7 @@ impl BuildKeys {
 }
 
 impl Layer {
-    /// This package's layer beside another one's: outputs add up as other lists do.
+    /// Merges this package's layer with another one's: outputs are concatenated like other lists.
     fn beside(self, other: Self) -> Self {
         let named = self.output.named.clone().after(other.output.named.clone());
         let mut both = self.over(other, Lists::Extend);
@@ -134,7 +134,7 @@ impl Layer {
         both
     }
 
-    /// The keys whose single values differ, but for those that the command line sets.
+    /// The keys with different values, except those that the command line sets.
     fn clashes(&self, other: &Self, typed: &Self) -> Vec<&'static str> {
         fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>, typed: &Option<T>) -> bool {
             typed.is_none() && one.is_some() && other.is_some() && one != other
@@ -186,7 +186,7 @@ impl ContentArgs {
             licenses: self.licenses.or(far.licenses),
             locale: list(far.locale, self.locale, lists),
             rules: list(far.rules, self.rules, lists),
-            // Each row has a name: a nearer one takes the place of a farther one.
+            // Each row has a name: a nearer one replaces a farther one.
             policy: [far.policy, self.policy].concat(),
             include: list(far.include, self.include, lists),
             template: self.template.or(far.template),
@@ -199,7 +199,7 @@ impl ContentArgs {
 
 impl OutputArgs {
     fn over(self, far: Self) -> Self {
-        // Outputs are one choice: whoever names any nearer means these and no others.
+        // Outputs are one choice: nearer ones replace all others.
         let named = if self.named.any() { self.named } else { far.named };
         Self {
             named,
@@ -207,7 +207,7 @@ impl OutputArgs {
             #[cfg(feature = "push")]
             insecure_registry: self.insecure_registry.or(far.insecure_registry),
             checksums: self.checksums.or(far.checksums),
-            // Where each goes is one choice, as the outputs are.
+            // The files are one choice too.
             sbom: self.sbom.or(far.sbom),
             check_reproducible: self.check_reproducible || far.check_reproducible,
             other_directory: self.other_directory || far.other_directory,
@@ -222,7 +222,7 @@ impl OutputArgs {
 impl ImageArgs {
     fn over(self, far: Self, lists: Lists) -> Self {
         Self {
-            // A command and its arguments make one value.
+            // A command and its arguments are one value.
             entrypoint: self.entrypoint.or(far.entrypoint),
             cmd: self.cmd.or(far.cmd),
             env: list(far.env, self.env, lists).map(last_of_each),
@@ -249,7 +249,7 @@ fn list<T>(far: Option<Vec<T>>, near: Option<Vec<T>>, lists: Lists) -> Option<Ve
     }
 }
 
-/// A name that is set twice has its last value, in its first place.
+/// Keeps the last value of a duplicate name, at its first position.
 fn last_of_each(pairs: Vec<Pair>) -> Vec<Pair> {
     let mut kept: Vec<Pair> = Vec::with_capacity(pairs.len());
     for pair in pairs {

@@ -1,4 +1,4 @@
-//! Arguments of the commands that look at outputs: `verify`, `diff` and `report`.
+//! Arguments of the commands that read outputs: `verify`, `diff` and `report`.
 
 use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
@@ -39,7 +39,7 @@ pub(crate) struct DiffArgs {
     pub(crate) inspect: InspectArgs,
 }
 
-/// The text of a difference.
+/// The format of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiffFormat {
     Text,
@@ -56,7 +56,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) inspect: InspectArgs,
 }
 
-/// The way to read outputs back.
+/// The settings for reading outputs.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Read only the image for this platform, such as `linux/arm64` [default: all]

@@ -1,4 +1,4 @@
-//! Names of outputs: one option and one key for each kind that [`crate::output`] lists.
+//! Names of outputs: one option and one key for each kind in [`crate::output`].
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl NamedOutputs {
         KINDS.iter().copied().flat_map(|kind| self.of(kind.flag).iter().map(move |name| (kind, name)))
     }
 
-    /// The names behind one option.
+    /// The values of one option.
     pub(crate) fn of(&self, flag: &str) -> &[String] {
         self.0.get(flag).map_or(&[], Vec::as_slice)
     }
@@ -31,7 +31,7 @@ impl NamedOutputs {
         self.0.insert(kind.flag, names);
     }
 
-    /// These after `first`.
+    /// Appends these to `first`.
     pub(super) fn after(self, mut first: Self) -> Self {
         for (flag, names) in self.0 {
             first.0.entry(flag).or_default().extend(names);

@@ -1,18 +1,18 @@
-//! Names that are promised and not there yet: told so, and not taken for a typing error.
+//! Reserved names of later versions: reported as not supported yet, and not as typing errors.
 //!
-//! They stand in no help text and no completion until they work.
+//! Help and completion do not show them.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Flags of later versions, without dashes.
 const FLAGS: &[&str] = &["cpio", "squashfs"];
 
-/// Returns whether a later version has the flag, and so the configuration key, of this name.
+/// Returns whether a later version will have the flag, and so the configuration key, of this name.
 pub(crate) fn is_flag(name: &str) -> bool {
     FLAGS.contains(&name)
 }
 
-/// Puts "not supported yet" in the place of "unexpected argument" where that is the case.
+/// Replaces "unexpected argument" by "not supported yet" for a reserved flag.
 pub(crate) fn explain(command: &mut clap::Command, error: clap::Error) -> clap::Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

@@ -21,7 +21,7 @@ use crate::write::compress::Compression;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BindArg {
     pub(crate) source: Utf8PathBuf,
-    /// The source's own, made absolute, where `None`.
+    /// `None` means the source's own path, made absolute.
     pub(crate) destination: Option<RootfsPath>,
     pub(crate) access: Access,
 }
@@ -54,7 +54,7 @@ pub(crate) fn parse_include(text: &str) -> Result<Include, Error> {
     } else {
         folder
     };
-    // An empty MODE leaves each file its own, where only an owner is wanted.
+    // With an empty MODE, each file keeps its own, and only the owner is set.
     let mode = mode.filter(|mode| !mode.is_empty()).map(parse_mode).transpose()?;
     let owner = owner.map(|(uid, gid)| Ok::<_, Error>((parse_id(uid)?, parse_id(gid)?))).transpose()?;
     Ok(Include { source, destination, mode, owner })
@@ -72,7 +72,7 @@ pub(super) fn parse_bind(text: &str) -> Result<BindArg, Error> {
     if source.is_empty() {
         return Err(Error::usage(format!("`{text}` has no SRC")));
     }
-    // As `--bind data::ro`.
+    // Accepts `--bind data::ro`.
     let destination = destination.filter(|text| !text.is_empty()).map(parse_folder).transpose()?;
     if destination.as_ref().is_some_and(|path| path.parent().is_none()) {
         return Err(Error::usage(format!("`{text}` would hide the whole rootfs")));
@@ -88,14 +88,14 @@ fn parse_mode(text: &str) -> Result<u32, Error> {
 }
 
 fn parse_id(text: &str) -> Result<u32, Error> {
-    // The highest is (uid_t) -1, which chown(2) takes for "leave it".
+    // The highest one is (uid_t) -1, which means "no change" in chown(2).
     match text.parse() {
         Ok(id) if id != u32::MAX => Ok(id),
         _ => Err(Error::usage(format!("`{text}` is not a user's or group's number"))),
     }
 }
 
-/// A path in the image that stays in it.
+/// Parses a path that stays inside the image.
 pub(crate) fn parse_folder(text: &str) -> Result<RootfsPath, Error> {
     let path = RootfsPath::parse(text)?;
     if path.components().any(|part| part == b"..") {
@@ -108,7 +108,7 @@ pub(crate) fn parse_folder(text: &str) -> Result<RootfsPath, Error> {
 pub(crate) fn parse_pair(text: &str) -> Result<Pair, Error> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok(Pair { name: name.to_owned(), value: value.to_owned() }),
-        // docker would take the value from the environment; then the image depended on who made it.
+        // docker would take the value from the environment; then the image would depend on the environment.
         _ => Err(Error::usage(format!("`{text}` is not NAME=VALUE"))),
     }
 }
@@ -128,7 +128,7 @@ pub(crate) enum BuildWith {
     /// `cargo build`
     #[default]
     Cargo,
-    /// `cargo zigbuild`, whose linker and C compiler for every target is zig.
+    /// `cargo zigbuild`, which uses zig as the linker and C compiler for every target.
     Zigbuild,
 }
 
@@ -149,7 +149,7 @@ impl BuildWith {
     }
 }
 
-/// The listing of crates in executables.
+/// The setting for cargo-auditable, which embeds the list of crates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Auditable {
     /// With cargo-auditable, if it is installed.
@@ -163,11 +163,11 @@ pub(crate) enum Auditable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SbomArg {
     pub(crate) format: Format,
-    /// Beside the first output where it is `None`.
+    /// `None` means beside the first output.
     pub(crate) file: Option<String>,
 }
 
-/// `FORMAT[=FILE]`
+/// Parses `FORMAT[=FILE]`.
 pub(crate) fn parse_sbom(text: &str) -> Result<SbomArg, Error> {
     let (word, file) = text.split_once('=').map_or((text, None), |(word, file)| (word, Some(file)));
     let format = Format::ALL.into_iter().find(|format| format.as_str() == word);
@@ -178,7 +178,7 @@ pub(crate) fn parse_sbom(text: &str) -> Result<SbomArg, Error> {
     }
 }
 
-/// Options of a few words: the values of each, and its function for their words.
+/// Options with a few words: the values of each, and the function with their words.
 macro_rules! words {
     ($($kind:ident [$($value:ident),+] $word:expr;)+) => {$(
         impl ValueEnum for $kind {

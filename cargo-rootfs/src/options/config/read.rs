@@ -1,6 +1,6 @@
-//! One manifest's table, key by key.
+//! Parses one manifest's table, key by key.
 //!
-//! Everything wrong with it is told at once. What a value means beyond its type is not looked at.
+//! All errors are reported together. It checks types, and does not interpret values.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ValueEnum;
@@ -55,7 +55,7 @@ fn keys() -> Vec<&'static str> {
     KEYS.into_iter().chain(outputs).chain(MORE_KEYS.iter().copied()).collect()
 }
 
-/// Options that only the command line has, and what to say of them.
+/// Options that only the command line has, each with the reason.
 const COMMAND_LINE_ONLY: [(&str, &str); 24] = [
     ("check-reproducible", "it is for one run"),
     ("other-directory", "it is for one run"),
@@ -108,7 +108,8 @@ pub(crate) fn read(metadata: &Value, manifest: &Manifest) -> Result<Layers> {
     Error::all(reader.errors).map(|()| layers)
 }
 
-/// crates.io has a cargo-rootfs 0.2.2, unrelated, whose configuration is `[[package.metadata.rootfs]]`.
+/// The error for a table of another cargo-rootfs: crates.io has an unrelated version 0.2.2, whose configuration is
+/// `[[package.metadata.rootfs]]`.
 fn other_cargo_rootfs(reader: &Reader<'_>) -> Error {
     Error::usage(format!("`[[{}]]` in `{}` is an array of tables, not a table", reader.at, reader.manifest.path))
         .detail(
@@ -170,7 +171,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// `None` where the key is none of these.
+    /// `None` for any other key.
     fn build_key(&self, key: &str, value: &Value, keys: &mut BuildKeys) -> Option<Result<()>> {
         Some(match key {
             "bin" => self.list(key, value).map(|names| keys.selection.bin = names),
@@ -222,7 +223,7 @@ impl Reader<'_> {
             "sysroot" => content.sysroot = Some(self.path_or_word(self.text(key, value)?)),
             "library-path" => {
                 let folders = self.split(key, value, ':')?;
-                // What a token begins is no path of the manifest's.
+                // A path that begins with a token is not relative to the manifest.
                 let folder = |text: String| if text.starts_with('$') { text } else { self.joined(text).into() };
                 content.library_path = Some(folders.into_iter().map(folder).collect());
             }
@@ -277,10 +278,10 @@ impl Reader<'_> {
         }
     }
 
-    /// A path as it is written in this manifest.
+    /// A path relative to this manifest.
     fn joined(&self, path: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         let folder = self.manifest.path.parent().unwrap_or(Utf8Path::new("/"));
-        // By components, which drops each `.`.
+        // `components` drops each `.`.
         folder.join(path).components().collect()
     }
 
@@ -289,7 +290,7 @@ impl Reader<'_> {
         if text.contains('/') { self.joined(text).into() } else { text }
     }
 
-    /// A string, not empty.
+    /// A non-empty string.
     fn text(&self, key: &str, value: &Value) -> Result<String> {
         match value {
             Value::String(text) if !text.is_empty() => Ok(text.clone()),
@@ -302,7 +303,7 @@ impl Reader<'_> {
         value.as_bool().ok_or_else(|| self.wrong_type(key, value, "true or false"))
     }
 
-    /// A list of strings, or a string of several with commas.
+    /// A list of strings, or one string with commas.
     fn list(&self, key: &str, value: &Value) -> Result<Vec<String>> {
         self.split(key, value, ',')
     }
@@ -313,7 +314,7 @@ impl Reader<'_> {
         Ok(trimmed.filter(|part| !part.is_empty()).map(str::to_owned).collect())
     }
 
-    /// A list of strings, or one string as it is.
+    /// A list of strings, or one string verbatim.
     fn lines(&self, key: &str, value: &Value) -> Result<Vec<String>> {
         let wrong = || self.wrong_type(key, value, "a string or a list of strings");
         match value {
@@ -325,7 +326,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Ports may be numbers as well.
+    /// Ports may also be numbers.
     fn ports(&self, key: &str, value: &Value) -> Result<Vec<String>> {
         let text = |item: &Value| if item.is_u64() { Value::String(item.to_string()) } else { item.clone() };
         match value {
@@ -405,7 +406,7 @@ fn parse_runtime(text: &str) -> Result<Runtime> {
         .ok_or_else(|| Error::usage(format!("`{text}` is none of `auto`, `rules`, `packages` and `none`")))
 }
 
-/// One of the words of a type.
+/// Parses one of the words of a type.
 fn parse_word<T: ValueEnum>(text: &str) -> Result<T> {
     T::from_str(text, false).map_err(|_| {
         let all = T::value_variants().iter().filter_map(|it| Some(format!("`{}`", it.to_possible_value()?.get_name())));
