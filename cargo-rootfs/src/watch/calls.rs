@@ -1,6 +1,6 @@
-//! The system calls that take a path, by their numbers: which argument it is, and what it is asked for.
+//! The system calls with a path, by number: the position of the path, and the purpose of the call.
 //!
-//! Left out are those that make, change or remove names, and sockets: nothing that they name could have been packed.
+//! Calls that make, change or remove names, and sockets, are left out: no such path could be packed.
 
 use super::Access;
 
@@ -16,16 +16,16 @@ pub(super) enum Abi {
     Generic,
 }
 
-/// The effect of a call on its path.
+/// The action of a call on its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
-    /// open(2), with the argument that holds its flags.
+    /// open(2), with the argument of its flags.
     Open(Flags),
     Look,
     /// readlink(2)
     Follow,
     Execute,
-    /// Makes it the root.
+    /// Makes the path the root.
     Root,
 }
 
@@ -38,11 +38,11 @@ pub(super) enum Flags {
     At(usize),
 }
 
-/// A call, by the places of its arguments.
+/// A call, by the positions of its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) verb: Verb,
-    /// The directory that a relative path starts from; the current one where `None`.
+    /// The directory of a relative path; `None` means the current one.
     pub(super) folder: Option<usize>,
     pub(super) path: usize,
 }
@@ -51,15 +51,15 @@ const fn plain(verb: Verb) -> Call {
     Call { verb, folder: None, path: 0 }
 }
 
-/// One of the family that ends in `at`.
+/// A call whose name ends in `at`.
 const fn at(verb: Verb) -> Call {
     Call { verb, folder: Some(0), path: 1 }
 }
 
-/// Not among these calls.
+/// The number of a call that does not exist.
 const NONE: u64 = u64::MAX;
 
-/// By [`Abi`]; names are for people.
+/// By [`Abi`]; names are for readers.
 const CALLS: &[(&str, [u64; 3], Call)] = &[
     ("open", [2, 5, NONE], plain(Verb::Open(Flags::In(1)))),
     ("openat", [257, 295, 56], at(Verb::Open(Flags::In(2)))),
@@ -81,13 +81,13 @@ const CALLS: &[(&str, [u64; 3], Call)] = &[
     ("chroot", [161, 61, 51], plain(Verb::Root)),
 ];
 
-/// The call of this number, where it takes a path.
+/// The call with this number, if it has a path.
 pub(super) fn find(abi: Abi, number: u64) -> Option<Call> {
     let found = CALLS.iter().find(|(_, numbers, _)| numbers[abi as usize] == number && number != NONE);
     found.map(|(_, _, call)| *call)
 }
 
-/// open(2), the same for all [`Abi`]s.
+/// Constants of open(2), the same for all [`Abi`]s.
 const ACCESS_MODE: u64 = 0o3;
 const READ_ONLY: u64 = 0o0;
 const CREATE: u64 = 0o100;
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// The host's own numbers are those that its C library has.
+    /// The host's numbers must equal those of its C library.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[test]
     fn numbers_are_those_of_the_c_library() {

@@ -1,20 +1,20 @@
-//! Watches a process's children, and theirs: which files they open, look at and execute, and which they ask for in vain.
+//! Watches the descendants of a process: the files that they open, look up and execute, with or without success.
 //!
-//! Interpretation is elsewhere ([`crate::check`], [`crate::trace`]): this room lists the calls in order, each thing
-//! once.
+//! It lists the calls in order, each distinct one once; [`crate::check`] and [`crate::trace`] interpret them.
 //!
-//! # How
-//! By ptrace(2), of which the kernel asks no privilege for one's own processes. The parent is seized before it starts
-//! anything, so that its children are watched from their first instruction on; it is let go as soon as it has a child.
-//! All threads, forks and executed programs follow. A path is read when a system call begins, and what became of it
-//! when the call ends, from the registers of the machine (`registers`) by a table of the calls that take paths (`calls`).
+//! # Mechanism
+//! ptrace(2) needs no privilege for one's own processes. The parent is seized before it starts any process, so that its
+//! children are watched from their first instruction on; it is released as soon as it has a child. All threads, forks
+//! and executed programs are followed. The path is read at the start of a system call, and the result at its end, from
+//! the registers of the machine (`registers`), by a table of the calls with a path (`calls`).
 //!
-//! The kernel opens a script's interpreter and a program's loader itself, and no call says so: who is executed is looked
-//! up in /proc afterwards.
+//! The kernel itself opens the interpreter of a script and the loader of a program, without a call. The executed file
+//! is read from /proc afterwards.
 //!
-//! # What is different for who is watched
-//! Programs run slower: each system call stops twice. Measured on two busy cores: `find /usr/share` takes 1.6 s for
-//! 0.7 s. Job control by SIGSTOP does not stop them, and a setuid program gets no other user, unless root watches.
+//! # Effects on watched processes
+//! Programs run slower: each system call stops twice. Measured on two busy cores: `find /usr/share` takes 1.6 s instead
+//! of 0.7 s. SIGSTOP does not stop them for job control, and a setuid program does not change its user, unless root
+//! watches.
 
 mod calls;
 mod refused;
@@ -26,15 +26,15 @@ use crate::path::RootfsPath;
 pub(crate) use refused::explain;
 pub(crate) use tracer::Watch;
 
-/// Something that a process asked the kernel for, by a path.
+/// A system call with a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// Equal for the threads of one process, and for the programs that it becomes by execve(2).
+    /// Equal for the threads of one process, also after execve(2).
     pub(crate) process: u32,
     /// The path by which the process's program was executed.
     pub(crate) program: Option<RootfsPath>,
     pub(crate) access: Access,
-    /// Absolute, seen from the root of the first process. A `..` stays, and links are not resolved.
+    /// Absolute, from the root of the first process. `..` and symlinks are not resolved.
     pub(crate) path: RootfsPath,
     pub(crate) outcome: Outcome,
 }
@@ -42,11 +42,11 @@ pub(crate) struct Event {
 /// The purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
-    /// To be read, or a directory to be listed.
+    /// To read a file or list a directory.
     Open,
-    /// To be made or written.
+    /// To make or write a file.
     Write,
-    /// To ask for its existence or its kind.
+    /// To check its existence or its type.
     Look,
     /// To read the target of a symlink.
     Follow,
@@ -57,17 +57,17 @@ pub(crate) enum Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Found,
-    /// Nothing is there (ENOENT, ENOTDIR).
+    /// The path does not exist (ENOENT, ENOTDIR).
     Absent,
-    /// Anything else, as EACCES.
+    /// Any other error, such as EACCES.
     Refused,
 }
 
-/// The calls seen of a parent's children.
+/// The recorded calls of a parent's descendants.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// In order, each thing once for each process.
+    /// In order, each distinct one once for each process.
     pub(crate) events: Vec<Event>,
-    /// The reasons for which some calls were not seen, in sentences.
+    /// The reasons why some calls were not recorded, in sentences.
     pub(crate) notes: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The reason for which this machine lets nobody watch a process, by the name of the setting that forbids it.
+//! Explains why this machine forbids to watch processes, by the name of the setting.
 //!
 //! It changes no setting.
 

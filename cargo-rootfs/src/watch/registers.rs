@@ -1,29 +1,29 @@
-//! The system call of a stopped thread, as its registers describe it.
+//! The system call of a stopped thread, from its registers.
 //!
-//! Machines whose registers the crate `nix` does not read cannot watch anybody: [`of`] says so.
+//! On machines whose registers the crate `nix` does not read, processes cannot be watched: [`of`] reports that.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::calls::Abi;
 
-/// A system call, at its beginning or at its end.
+/// A system call, at its start or at its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Registers {
     pub(super) abi: Abi,
     pub(super) number: u64,
-    /// At the beginning of the call.
+    /// Valid at the start of the call.
     pub(super) arguments: [u64; 6],
-    /// At the end of the call: what it gives, a negated errno where it failed.
+    /// Valid at the end of the call: the result, or a negated errno.
     pub(super) result: i64,
 }
 
 impl Registers {
-    /// Returns whether this may be the start of a call; at its end some machines have another result than they start
-    /// with.
+    /// Returns whether this may be the start of a call, by the value of the result register on machines where that
+    /// differs from the end.
     pub(super) fn may_begin(&self) -> bool {
         match self.abi {
-            // arch/x86/entry: the result is ENOSYS until there is another one.
+            // arch/x86/entry: the result is ENOSYS until the call ends.
             Abi::X86_64 | Abi::X86 => self.result == -(Errno::ENOSYS as i64),
             Abi::Generic => true,
         }
@@ -32,12 +32,12 @@ impl Registers {
 
 #[cfg(target_arch = "x86_64")]
 pub(super) fn of(task: Pid) -> nix::Result<Registers> {
-    /// The code segment of programs with 32 bits (arch/x86/include/asm/segment.h, `__USER32_CS`).
+    /// The code segment of 32-bit programs (arch/x86/include/asm/segment.h, `__USER32_CS`).
     const USER32_CS: u64 = 0x23;
     let all = nix::sys::ptrace::getregs(task)?;
     Ok(if all.cs == USER32_CS {
         let arguments = [all.rbx, all.rcx, all.rdx, all.rsi, all.rdi, all.rbp].map(|value| value & 0xffff_ffff);
-        // The upper half is nobody's: the sign is bit 31.
+        // The upper half is undefined: the sign is bit 31.
         let result = i64::from(all.rax as u32 as i32);
         Registers { abi: Abi::X86, number: all.orig_rax & 0xffff_ffff, arguments, result }
     } else {
@@ -53,7 +53,7 @@ pub(super) fn of(task: Pid) -> nix::Result<Registers> {
     Ok(Registers { abi: Abi::X86, number: u64::from(all.orig_eax as u32), arguments, result: i64::from(all.eax) })
 }
 
-/// A thread with 32 bits (arm) is not told apart: nothing that it does is seen.
+/// A 32-bit thread (arm) is not recognised, and its calls are not recorded.
 #[cfg(target_arch = "aarch64")]
 pub(super) fn of(task: Pid) -> nix::Result<Registers> {
     let all = nix::sys::ptrace::getregs(task)?;

@@ -1,13 +1,14 @@
-//! The thread that watches: from stops of the watched to [`Event`]s.
+//! The watching thread, which turns stops of watched threads into [`Event`]s.
 //!
-//! All of ptrace(2) is for the thread that attached, so everything here happens in one, which waits for nobody else's
-//! children. Other threads of the program must not wait for one who is watched: they would take what is said here.
+//! ptrace(2) requires that the attaching thread does everything, so one thread does, and it waits only for its own
+//! tracees. Other threads of the program must not wait for a watched process: they would take the status of its stops.
 //!
 //! # Real-time signals
-//! The crate `nix` has no name for them, so none can be passed on, and who waits for one would wait for ever: the C
-//! library's threads, to change their user. But a thread that ends lets go of all whom it watched, and each goes on
-//! with the signal that it stopped for, as long as no wait has taken its status (`do_wait`, kernel/exit.c). So at such
-//! a signal the thread ends, and the next one seizes them all again: a few hundred microseconds are not seen.
+//! The crate `nix` has no names for real-time signals, so they cannot be passed on, and their receivers would wait for
+//! ever: the C library's threads use one to change their user. But a thread that ends releases its tracees, and each
+//! continues with the signal that stopped it, as long as no wait has taken the status (`do_wait`, kernel/exit.c). So at
+//! such a signal the thread ends, and the next one seizes all tracees again: calls of a few hundred microseconds are
+//! not recorded.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -33,13 +34,13 @@ use super::registers::{self, Registers};
 use super::{Access, Event, Outcome, Seen};
 use crate::path::RootfsPath;
 
-/// A watch that goes on until none of the watched is left.
+/// A watch that continues until no watched process is left.
 pub(crate) struct Watch {
     thread: JoinHandle<Seen>,
     shared: Arc<Shared>,
 }
 
-/// The state that both threads see.
+/// The state that both threads share.
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
@@ -47,7 +48,7 @@ struct Shared {
 }
 
 impl Watch {
-    /// Watches all that the process `parent` starts from now on.
+    /// Watches all processes that `parent` starts from now on.
     pub(crate) fn children_of(parent: i32) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (ready, seized) = std::sync::mpsc::channel();
@@ -59,21 +60,21 @@ impl Watch {
         Ok(Self { thread, shared })
     }
 
-    /// The number of threads that are watched.
+    /// The number of watched threads.
     pub(crate) fn watched(&self) -> usize {
         self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Waits until nobody is left, and says what was seen.
+    /// Waits until no watched process is left, and returns the recorded calls.
     pub(crate) fn finish(self) -> Seen {
         self.thread.join().unwrap_or_default()
     }
 
-    /// Lets go of those who are left, and says what was seen.
+    /// Releases the remaining processes, and returns the recorded calls.
     pub(crate) fn stop(self) -> Seen {
         self.shared.stop.store(true, Ordering::Relaxed);
         while !self.thread.is_finished() {
-            // Somebody must stop for the thread to wake; for who is not stopped this signal means nothing.
+            // A stop wakes the thread; a process that is not stopped ignores this signal.
             let watched = self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner).first().copied();
             if let Some(pid) = watched {
                 let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGCONT);
@@ -88,7 +89,7 @@ fn watch(parent: i32, ready: &Sender<io::Result<()>>, shared: &Shared) -> Seen {
     let mut tracer = Tracer::new(shared);
     let mut first = true;
     loop {
-        // Each round is a thread of its own, whose end is what lets go.
+        // Each round is a separate thread, whose end releases the tracees.
         let end = std::thread::scope(|scope| {
             let tracer = &mut tracer;
             let round = scope.spawn(move || {
@@ -121,7 +122,7 @@ fn watch(parent: i32, ready: &Sender<io::Result<()>>, shared: &Shared) -> Seen {
     }
 }
 
-/// The events to report of every child.
+/// The reported events of every child.
 const OPTIONS: Options = Options::PTRACE_O_TRACESYSGOOD
     .union(Options::PTRACE_O_TRACEFORK)
     .union(Options::PTRACE_O_TRACEVFORK)
@@ -130,18 +131,18 @@ const OPTIONS: Options = Options::PTRACE_O_TRACESYSGOOD
 
 /// The end of a round.
 enum End {
-    /// Nobody is left, or nobody is to be watched any more.
+    /// No watched process is left, or the watch was stopped.
     Over,
-    /// A signal came that cannot be passed on by us.
+    /// A signal arrived that cannot be passed on.
     LetGo,
 }
 
-/// The time limit for a thread to let go of processes that the next one is to seize.
+/// The time limit for a thread to release processes that the next one must seize.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Tracer<'s> {
     shared: &'s Shared,
-    /// The process that is to start the first one, until it has.
+    /// The process that will start the first watched one, until it has done so.
     parent: Option<Pid>,
     tasks: BTreeMap<i32, Task>,
     processes: BTreeMap<i32, Process>,
@@ -165,7 +166,7 @@ struct Task {
 enum State {
     #[default]
     Outside,
-    /// In a system call, one that matters where there is something to be said of it.
+    /// In a system call; `None` if the call is irrelevant.
     Inside(Option<Asked>),
 }
 
@@ -181,7 +182,7 @@ struct Asked {
 struct Process {
     number: u32,
     program: Option<RootfsPath>,
-    /// The prefix of paths whose root is below that of the first process.
+    /// The prefix of paths if its root is below that of the first process.
     root: Vec<u8>,
 }
 
@@ -199,7 +200,7 @@ impl<'s> Tracer<'s> {
         }
     }
 
-    /// Goes on until nobody is left.
+    /// Runs until no watched process is left.
     fn run(&mut self) -> End {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         loop {
@@ -209,7 +210,7 @@ impl<'s> Tracer<'s> {
             match waitid(Id::All, flags | WaitPidFlag::WNOWAIT) {
                 Ok(status) => self.stopped(status),
                 Err(Errno::EINTR) => {}
-                // A signal that nix cannot name.
+                // A signal without a name in nix.
                 Err(Errno::EINVAL) => return End::LetGo,
                 Err(_) => return End::Over,
             }
@@ -231,7 +232,7 @@ impl<'s> Tracer<'s> {
                 let _ = waitpid(task, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG));
                 self.forget(task);
             }
-            // It has left the stop meanwhile, by SIGKILL.
+            // SIGKILL has ended the stop meanwhile.
             _ => {}
         }
     }
@@ -240,7 +241,7 @@ impl<'s> Tracer<'s> {
         if Some(task) == self.parent {
             let is_child =
                 matches!(event, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE);
-            // The child is known, even where its own first stop has not been seen.
+            // The child is recorded even if its own first stop has not arrived yet.
             if is_child && ptrace::detach(task, None).is_ok() {
                 self.parent = None;
             } else {
@@ -250,13 +251,14 @@ impl<'s> Tracer<'s> {
         }
         self.meet(task);
         if matches!(event, libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE) {
-            // Its parent may end before its own first stop, and then it is the only one who is left. One who has ended
-            // already, while its parent was late, is forgotten.
+            // Its parent may end before the first stop of the child, which is then the only remaining process. A child
+            // that has already ended is dropped.
             let child = ptrace::getevent(task).ok().and_then(|child| i32::try_from(child).ok());
             self.watched().extend(child.filter(|child| is_alive(Pid::from_raw(*child))));
         }
         if event == libc::PTRACE_EVENT_EXEC {
-            // Whichever thread executes a program, the first one's number is kept (ptrace(2), "execve(2) under ptrace").
+            // Whichever thread executes a program, the number of the first thread is kept (ptrace(2), "execve(2) under
+            // ptrace").
             if let Ok(former) = ptrace::getevent(task) {
                 let former = i32::try_from(former).unwrap_or_default();
                 if let Some(state) = (former != task.as_raw()).then(|| self.tasks.remove(&former)).flatten() {
@@ -271,7 +273,7 @@ impl<'s> Tracer<'s> {
         self.shared.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gets to know a thread at its first stop.
+    /// Records a thread at its first stop.
     fn meet(&mut self, task: Pid) {
         if Some(task) == self.parent || self.tasks.contains_key(&task.as_raw()) {
             return;
@@ -309,7 +311,7 @@ impl<'s> Tracer<'s> {
         }
     }
 
-    /// A system call begins or ends.
+    /// Handles the start or the end of a system call.
     fn at_call(&mut self, task: Pid) {
         self.meet(task);
         let Ok(registers) = registers::of(task) else { return };
@@ -323,7 +325,7 @@ impl<'s> Tracer<'s> {
                     task.call = State::Inside(asked);
                 }
             }
-            // The end of a call whose beginning was not seen.
+            // The end of a call whose start was not recorded.
             State::Outside => {}
         }
     }
@@ -351,13 +353,13 @@ impl<'s> Tracer<'s> {
         Some(Asked { verb, access, path })
     }
 
-    /// `text` from the root of the first process.
+    /// `text` as a path from the root of the first process.
     fn absolute(&self, task: Pid, folder: Option<u64>, text: &[u8]) -> Option<RootfsPath> {
         if text.starts_with(b"/") {
             let root = self.process(task).map_or(&[][..], |process| &process.root);
             return RootfsPath::from_bytes(&[root, text].concat());
         }
-        // Only the lower half of the argument is the number of a file.
+        // Only the lower half of the argument is the file descriptor.
         let from = match folder.map(|folder| folder as u32 as i32) {
             None | Some(libc::AT_FDCWD) => format!("/proc/{task}/cwd"),
             Some(file) => format!("/proc/{task}/fd/{file}"),
@@ -366,7 +368,7 @@ impl<'s> Tracer<'s> {
         Some(RootfsPath::from_bytes(&folder)?.join(text))
     }
 
-    /// A path as /proc shows it, from the root of the first process.
+    /// A path of /proc, relative to the root of the first process.
     fn inside(&self, shown: &[u8]) -> Vec<u8> {
         let inside = shown.strip_prefix(&self.root[..]).filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
         match inside {
@@ -395,7 +397,7 @@ impl<'s> Tracer<'s> {
         self.note(task, access, path.clone(), outcome);
         match verb {
             Verb::Execute if outcome == Outcome::Found => {
-                // What the kernel executed in the end: the interpreter of a script, or an emulator.
+                // The file that the kernel executed in the end: the interpreter of a script, or an emulator.
                 let shown = fs::read_link(format!("/proc/{task}/exe")).ok();
                 let real = shown.and_then(|real| RootfsPath::from_bytes(&self.inside(real.as_os_str().as_bytes())));
                 if let Some(process) = self.process_mut(task) {
@@ -422,7 +424,7 @@ impl<'s> Tracer<'s> {
         }
     }
 
-    /// Seizes all that the last thread has let go of, and whom they have started since.
+    /// Seizes all tracees that the last thread released, and the processes that they have started since.
     fn seize_again(&mut self) {
         let mut seized = BTreeSet::new();
         let mut ahead: Vec<i32> = self.tasks.keys().copied().collect();
@@ -437,7 +439,7 @@ impl<'s> Tracer<'s> {
             self.tasks.entry(task).or_default().call = State::Outside;
             ahead.extend(relatives(task));
         }
-        // Those who are new are met at their first stop.
+        // New ones are recorded at their first stop.
         self.tasks.retain(|_, task| task.group != 0);
     }
 }
@@ -453,12 +455,12 @@ fn relatives(task: i32) -> Vec<i32> {
     children.chain(siblings.iter().copied()).collect()
 }
 
-/// Seizes a thread that another one may not have let go of yet.
+/// Seizes a thread that another thread may not have released yet.
 fn seize_late(task: Pid) -> bool {
     let started = Instant::now();
     loop {
         match ptrace::seize(task, OPTIONS) {
-            // From its next stop on its calls are watched.
+            // Its calls are watched from its next stop on.
             Ok(()) => return ptrace::interrupt(task).is_ok(),
             Err(Errno::EPERM) if started.elapsed() < PATIENCE && is_alive(task) => {
                 std::thread::sleep(Duration::from_micros(50));
@@ -483,18 +485,18 @@ fn is(result: i64, errno: Errno) -> bool {
     result == -(errno as i64)
 }
 
-/// Until the next call; who has been killed meanwhile is heard of later.
+/// Continues to the next call; a process that was killed meanwhile is reported later.
 fn go_on(task: Pid, signal: Option<Signal>) {
     let _ = ptrace::syscall(task, signal);
 }
 
-/// The text at `address` up to the NUL; `None` where it cannot be read, or is longer than any path.
+/// The text at `address` up to the NUL; `None` if it is unreadable, or longer than any path.
 fn text(task: Pid, address: u64) -> Option<Vec<u8>> {
     const PAGE: u64 = 4096;
     let mut text = Vec::new();
     let mut address = address;
     while text.len() < libc::PATH_MAX as usize {
-        // The next page may not be there.
+        // The next page may not be mapped.
         let mut part = [0; 256];
         let length = part.len().min((PAGE - address % PAGE) as usize);
         let count = read(task, address, &mut part[..length])?;
@@ -519,14 +521,14 @@ mod tests {
 
     use super::*;
 
-    /// The calls seen of `script`, run by a shell that is itself a child of the parent.
+    /// The recorded calls of `script`, run by a shell that is itself a child of the parent.
     #[allow(clippy::print_stderr)]
     fn seen(script: &str) -> Option<Vec<Event>> {
         let outer = format!("read -r line; sh -c '{script}'; :");
         let mut parent = Command::new("sh").args(["-c", &outer]).stdin(Stdio::piped()).spawn().unwrap();
         let watch = Watch::children_of(parent.id() as i32);
         drop(parent.stdin.take());
-        // Before the parent is waited for: a wait in another thread of this process would take the stops' statuses.
+        // Before waiting for the parent: a wait in another thread of this process would take the status of stops.
         let seen = watch.map(Watch::finish);
         parent.wait().unwrap();
         match seen {
@@ -560,7 +562,7 @@ mod tests {
         assert!(by.program.as_ref().unwrap().file_name() == b"cat", "{by:?}");
     }
 
-    /// SIGRTMIN + 3 of the kernel; a shell handles it by its number alone.
+    /// SIGRTMIN + 3 of the kernel; a shell handles it only by number.
     #[test]
     fn real_time_signals_arrive_and_the_watch_goes_on() {
         let handled = "trap \"read -r line < /etc/hostname; handled=yes\" 37; kill -37 $$; sleep 0.3; \
