@@ -1,4 +1,4 @@
-//! Crates of an executable: from what cargo-auditable left in it, else from what cargo says of the project.
+//! Crates of an executable: from the list that cargo-auditable embeds, else from cargo's metadata of the project.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ pub(crate) struct Crate {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) source: CrateSource,
-    /// As its Cargo.toml has it.
+    /// The licence field of its Cargo.toml.
     pub(crate) licence: Option<String>,
-    /// The crates of the same list that it depends on.
+    /// Its dependencies in the same list.
     pub(crate) depends: Vec<usize>,
     /// True if it is the package of the executable.
     pub(crate) is_root: bool,
@@ -23,16 +23,16 @@ pub(crate) struct Crate {
 pub(crate) enum CrateSource {
     #[default]
     CratesIo,
-    /// A repository, as cargo names it.
+    /// A repository, in cargo's notation.
     Git(String),
-    /// Another registry; empty where it is not known which.
+    /// Another registry; empty if unknown.
     Registry(String),
     /// A directory.
     Local,
 }
 
 impl CrateSource {
-    /// From the words of cargo-auditable and of cargo's metadata.
+    /// Parses the sources of cargo-auditable and of cargo's metadata.
     fn parse(text: Option<&str>) -> Self {
         const CRATES_IO: [&str; 3] =
             ["crates.io", "registry+https://github.com/rust-lang/crates.io-index", "sparse+https://index.crates.io/"];
@@ -50,8 +50,8 @@ impl CrateSource {
     }
 }
 
-/// The crates that `.dep-v0` lists, without those that only the build used
-/// (<https://github.com/rust-secure-code/cargo-auditable/blob/master/PARSING.md>); `None` where it is not what it says.
+/// The crates in `.dep-v0`, without build dependencies
+/// (<https://github.com/rust-secure-code/cargo-auditable/blob/master/PARSING.md>); `None` if the document is invalid.
 pub(crate) fn of_binary(json: &[u8]) -> Option<Vec<Crate>> {
     let document: Value = serde_json::from_slice(json).ok()?;
     let listed = document["packages"].as_array()?;
@@ -75,8 +75,8 @@ pub(crate) fn of_binary(json: &[u8]) -> Option<Vec<Crate>> {
     meant.iter().map(one).collect()
 }
 
-/// The crates that `cargo metadata` says the package `root` is compiled of: neither those of its build, nor of its
-/// tests, nor macros, which are gone when it is compiled.
+/// The crates that are compiled into the package `root`, from `cargo metadata`: without those of its build, its tests,
+/// and macros, which are not in the executable.
 pub(crate) fn of_metadata(metadata: &Value, root: &str) -> Option<Vec<Crate>> {
     let packages: BTreeMap<&str, &Value> =
         metadata["packages"].as_array()?.iter().filter_map(|it| Some((it["id"].as_str()?, it))).collect();
@@ -116,7 +116,7 @@ pub(crate) fn of_metadata(metadata: &Value, root: &str) -> Option<Vec<Crate>> {
     ids.iter().map(one).collect()
 }
 
-/// Adds the licences that `cargo metadata` knows.
+/// Adds the licences from `cargo metadata`.
 pub(crate) fn licences(crates: &mut [Crate], metadata: &Value) {
     let packages = metadata["packages"].as_array().into_iter().flatten();
     let known =

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::licence::Licence;
 use super::{Bill, CrateSource, File, object, person, purl, sha256, time};
 
-/// Names of the properties that are ours.
+/// Names of this program's own properties.
 const REASON: &str = "cargo-rootfs:reason";
 const FILES: &str = "cargo-rootfs:files";
 const COMMON: &str = "cargo-rootfs:common-licence";
@@ -65,7 +65,7 @@ fn package(bill: &Bill, index: usize) -> Value {
     let mut properties = vec![json!({"name": FILES, "value": bill.part(index)})];
     properties.extend(package.common.iter().map(|name| json!({"name": COMMON, "value": name})));
     if let Some((name, version)) = &package.source {
-        // As trivy has it.
+        // The property names of trivy.
         properties.push(json!({"name": "aquasecurity:trivy:SrcName", "value": name}));
         properties.push(json!({"name": "aquasecurity:trivy:SrcVersion", "value": version}));
     }
@@ -121,7 +121,7 @@ fn authors(bill: &Bill) -> Value {
     if authors.is_empty() { Value::Null } else { authors.into() }
 }
 
-/// One licence of SPDX's list by its id, one that it does not have by its name, several as an expression.
+/// A licence of SPDX's list by its id, another one by its name, several as an expression.
 fn licences(licence: Option<Licence>) -> Value {
     let Some(licence) = licence else { return Value::Null };
     match (licence.single(), licence.references().next()) {
@@ -159,7 +159,7 @@ fn package_reference(bill: &Bill, index: usize) -> String {
     purl::of_package(&bill.packages[index], bill.distribution.as_ref())
 }
 
-/// Two crates of one name and version may come from two places.
+/// Two crates with the same name and version may have different sources.
 fn crate_reference(bill: &Bill, index: usize) -> String {
     format!("crate-{index}:{}", purl::of_crate(&bill.crates[index]))
 }
@@ -168,7 +168,7 @@ fn file_reference(file: &File) -> String {
     format!("file:{}", file.path)
 }
 
-/// A UUID of a digest, of the version that is free for that (RFC 9562, 5.8).
+/// A UUID from a digest, of the version for custom use (RFC 9562, 5.8).
 fn serial_number(digest: &str) -> String {
     let part = |from: usize, to: usize| &digest[from..to];
     format!("urn:uuid:{}-{}-8{}-8{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))

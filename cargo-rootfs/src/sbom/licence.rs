@@ -1,4 +1,4 @@
-//! Licences: from what crates and packages say to expressions of SPDX (annex D of SPDX 2.3).
+//! Licences: from the texts of crates and packages to expressions of SPDX (annex D of SPDX 2.3).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -7,15 +7,15 @@ use serde::Deserialize;
 
 use super::sha256;
 
-/// An expression that is valid.
+/// A valid expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Licence {
     expression: String,
-    /// Ids in it that SPDX's list does not have, with the names that they stand for.
+    /// Ids in it that SPDX's list does not have, with their names.
     references: BTreeMap<String, String>,
-    /// The texts of these, where they are known.
+    /// The texts of these, if known.
     texts: BTreeMap<String, String>,
-    /// True if it is one licence.
+    /// True for a single licence.
     is_single: bool,
 }
 
@@ -34,13 +34,13 @@ fn table() -> &'static Table {
 }
 
 impl Licence {
-    /// The licence of a crate, as its Cargo.toml has it: an expression, in old ones with slashes
+    /// The licence of a crate from its Cargo.toml: an expression, with slashes in old ones
     /// (<https://doc.rust-lang.org/cargo/reference/manifest.html#the-license-and-license-file-fields>).
     pub(super) fn of_crate(text: &str) -> Self {
         Self::parse(&text.replace('/', " OR ")).unwrap_or_else(|| Self::named(text))
     }
 
-    /// The licences of a package, all of which apply; none where it says nothing.
+    /// The licences of a package, which all apply; `None` without any.
     pub(super) fn of_package(licences: &[String]) -> Option<Self> {
         let mut parts: BTreeSet<String> = BTreeSet::new();
         let mut references = BTreeMap::new();
@@ -49,7 +49,7 @@ impl Licence {
             references.extend(named);
             match expression.contains(" OR ") {
                 true => drop(parts.insert(format!("({expression})"))),
-                // Without alternatives, what is in parentheses applies like the rest.
+                // Without alternatives, the parts in parentheses apply like the others.
                 false => parts.extend(expression.replace(['(', ')'], "").split(" AND ").map(str::to_owned)),
             }
         }
@@ -58,8 +58,8 @@ impl Licence {
         (!expression.is_empty()).then_some(Self { expression, references, texts: BTreeMap::new(), is_single })
     }
 
-    /// The same with the texts of licences, by their names. A reference to a text ends in the beginning of its digest, so that
-    /// packages that mean the same text share it, and those that call two texts by one name do not.
+    /// Adds the texts of licences, by their names. The id of a text ends with the beginning of its digest: packages
+    /// with the same text share it, and two texts with the same name have different ids.
     pub(super) fn with_texts(mut self, texts: &BTreeMap<String, String>) -> Self {
         for (id, name) in std::mem::take(&mut self.references) {
             let Some(text) = texts.get(&name) else {
@@ -82,7 +82,7 @@ impl Licence {
         &self.expression
     }
 
-    /// The licences that SPDX's list does not have: ids and names.
+    /// The ids and names of licences that SPDX's list does not have.
     pub(super) fn references(&self) -> impl Iterator<Item = (String, &str)> {
         self.references.iter().map(|(id, name)| (id.clone(), name.as_str()))
     }
@@ -92,12 +92,12 @@ impl Licence {
         self.texts.get(id).map(String::as_str)
     }
 
-    /// The id, where it is one licence.
+    /// The id of a single licence.
     pub(super) fn single(&self) -> Option<&str> {
         self.is_single.then_some(self.expression.as_str())
     }
 
-    /// A licence that is known by its name alone.
+    /// A licence that is known only by its name.
     fn named(text: &str) -> Self {
         let id = reference(text);
         Self {
@@ -108,12 +108,12 @@ impl Licence {
         }
     }
 
-    /// An expression, in which names that are not known are references; `None` where it is none.
+    /// Parses an expression; unknown names become references. `None` if it is no expression.
     fn parse(text: &str) -> Option<Self> {
         let spaced = text.replace('(', " ( ").replace(')', " ) ").replace(',', " ");
         let mut tokens = spaced.split_whitespace().peekable();
         let (mut words, mut references, mut depth, mut ids) = (Vec::new(), BTreeMap::new(), 0_usize, 0);
-        // An operand or a parenthesis that opens is next, or an operator or one that closes.
+        // Next comes an operand or an opening parenthesis, or else an operator or a closing one.
         let (mut wants_operand, mut operand) = (true, "");
         while let Some(token) = tokens.next() {
             match (token, wants_operand) {
@@ -135,7 +135,7 @@ impl Licence {
                         words.extend(["WITH".to_owned(), known.clone()]);
                         continue;
                     }
-                    // Debian's are named `GPL-2+ with OpenSSL exception`: a licence of that name.
+                    // Debian writes `GPL-2+ with OpenSSL exception`: a licence of that name.
                     let mut name = format!("{operand} {with} {exception}");
                     while !name.to_ascii_lowercase().ends_with("exception") {
                         name = format!("{name} {}", tokens.next()?);
@@ -167,7 +167,7 @@ impl Licence {
     }
 }
 
-/// The id of a licence that SPDX's list has, by that or by Debian's name for it.
+/// The id of a licence in SPDX's list, from the id or Debian's name.
 fn known(name: &str) -> Option<String> {
     let table = table();
     let of_list = table.ids.iter().find(|id| id.eq_ignore_ascii_case(name));
@@ -175,18 +175,18 @@ fn known(name: &str) -> Option<String> {
     of_list.or_else(of_debian).cloned()
 }
 
-/// An id for what is not on the list (annex D.2).
+/// An id for a licence that is not on the list (annex D.2).
 fn reference(text: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
     let id: String = text.replace('+', "-or-later").chars().map(plain).collect();
     format!("LicenseRef-{}", id.trim_matches('-'))
 }
 
-/// The name of the licence of a package whose copyright file is not for machines. Its text is that file.
+/// The name of the licence of a package without a machine-readable copyright file. Its text is that file.
 pub(crate) const COPYRIGHT: &str = "copyright file";
 
-/// The licences of a Debian copyright file: their names, and the texts that it gives for names. A file that is not
-/// machine-readable is itself the one licence, with its whole text.
+/// The licences of a Debian copyright file: their names, and the texts by name. A file that is not machine-readable is
+/// itself the one licence, with its whole text.
 pub(crate) fn terms(copyright: &str) -> (Vec<String>, BTreeMap<String, String>) {
     let names = of_copyright(copyright);
     if names.is_empty() {
@@ -198,7 +198,7 @@ pub(crate) fn terms(copyright: &str) -> (Vec<String>, BTreeMap<String, String>) 
 
 fn is_for_machines(copyright: &str) -> bool {
     let format = copyright.lines().take(3).find(|line| line.starts_with("Format"));
-    // Before it was final, it had other addresses.
+    // The drafts of the format had other URLs.
     format.is_some_and(|line| ["copyright-format", "dep5", "dep/web/deps"].iter().any(|it| line.contains(it)))
 }
 
@@ -210,7 +210,7 @@ fn texts(copyright: &str) -> BTreeMap<String, String> {
         let Some(name) = line.strip_prefix("License:").map(str::trim) else { continue };
         let mut text = String::new();
         while let Some(line) = lines.next_if(|line| line.starts_with([' ', '\t'])) {
-            // An empty line is a dot.
+            // A dot is an empty line.
             let line = line.get(1..).unwrap_or_default();
             text.push_str(if line.trim() == "." { "" } else { line });
             text.push('\n');
@@ -222,7 +222,7 @@ fn texts(copyright: &str) -> BTreeMap<String, String> {
     texts
 }
 
-/// The licences that a copyright file of Debian names, where it is one for machines
+/// The licences in a machine-readable copyright file of Debian
 /// (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
 pub(crate) fn of_copyright(text: &str) -> Vec<String> {
     if !is_for_machines(text) {

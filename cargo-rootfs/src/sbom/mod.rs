@@ -1,6 +1,7 @@
-//! Bills of materials: what is in a rootfs, as SPDX 2.3 and CycloneDX 1.6.
+//! Bills of materials: the contents of a rootfs in SPDX 2.3 and CycloneDX 1.6.
 //!
-//! Pure functions from data to text: the same bill gives the same bytes. It reads nothing; the pipeline gathers the data.
+//! Pure functions from data to text: the same bill gives the same bytes. It reads nothing; the pipeline gathers the
+//! data.
 
 mod crates;
 mod cyclonedx;
@@ -32,7 +33,7 @@ impl Format {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::Spdx, Self::CycloneDx];
 
-    /// Its word on the command line.
+    /// Its value on the command line.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Spdx => "spdx",
@@ -40,7 +41,7 @@ impl Format {
         }
     }
 
-    /// The ending of its files, by which tools know them.
+    /// The ending of its files, by which tools identify the format.
     pub(crate) fn ending(self) -> &'static str {
         match self {
             Self::Spdx => "spdx.json",
@@ -72,22 +73,22 @@ impl Format {
 /// The contents of one rootfs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bill {
-    /// The name of the project, or of what stands for it.
+    /// The name of the project, or its substitute.
     pub(crate) name: String,
     /// The version of the project.
     pub(crate) version: Option<String>,
     /// The target triple.
     pub(crate) triple: String,
-    /// The licence of the project, as Cargo.toml has it.
+    /// The licence field of the project's Cargo.toml.
     pub(crate) licence: Option<String>,
     /// The authors of the project: `Name <address>`.
     pub(crate) authors: Vec<String>,
-    /// Seconds since 1970.
+    /// The creation time, in seconds since 1970.
     pub(crate) created: i64,
     pub(crate) distribution: Option<Distribution>,
     /// Packages with a file in the rootfs.
     pub(crate) packages: Vec<Package>,
-    /// Crates that the executables were compiled of.
+    /// Crates that were compiled into the executables.
     pub(crate) crates: Vec<Crate>,
     /// Regular files, in order.
     pub(crate) files: Vec<File>,
@@ -109,36 +110,36 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) architecture: String,
-    /// The source package and its version, where either differs.
+    /// The source package and its version, if either differs.
     pub(crate) source: Option<(String, String)>,
-    /// The licences that it says it has, as it spells them; all of them apply.
+    /// Its licences verbatim; all of them apply.
     pub(crate) licences: Vec<String>,
-    /// The texts that it has of these, by their names.
+    /// The texts of these, by their names.
     pub(crate) texts: BTreeMap<String, String>,
-    /// Common licences of the distribution that its copyright file refers to, where that is not for machines.
+    /// Common licences of the distribution to which its copyright file refers, if that is not machine-readable.
     pub(crate) common: Vec<String>,
     /// The maintainer: `Name <address>`.
     pub(crate) maintainer: Option<String>,
     pub(crate) homepage: Option<String>,
-    /// The packages of the bill that it depends on.
+    /// Its dependencies in the bill.
     pub(crate) depends: Vec<usize>,
-    /// The number of files that it has where it is installed.
+    /// The number of its files in the sysroot.
     pub(crate) files: usize,
 }
 
 /// A regular file of the rootfs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Absolute, in the rootfs.
+    /// The absolute path in the rootfs.
     pub(crate) path: String,
     /// Hexadecimal digits; empty until it was read.
     pub(crate) sha1: String,
     pub(crate) sha256: String,
-    /// The package that it belongs to.
+    /// The package that owns it.
     pub(crate) package: Option<usize>,
     /// The reasons for its presence, one sentence each.
     pub(crate) reasons: Vec<String>,
-    /// The crate that it was compiled of, as the root of its dependencies.
+    /// The crate of the executable, which is the root of its dependencies.
     pub(crate) compiled_of: Option<usize>,
 }
 
@@ -149,7 +150,7 @@ impl Package {
 }
 
 impl Bill {
-    /// The files of a package that are in the rootfs.
+    /// The files of a package in the rootfs.
     fn files_of(&self, package: usize) -> impl Iterator<Item = &File> {
         self.files.iter().filter(move |file| file.package == Some(package))
     }
@@ -162,7 +163,7 @@ impl Bill {
     }
 }
 
-/// A time as both formats have it (RFC 3339, in UTC).
+/// A time in the notation of both formats (RFC 3339, in UTC).
 fn time(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Civil from days (Howard Hinnant, chrono-compatible low-level date algorithms).
@@ -183,7 +184,7 @@ fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A name and an address of `Name <address>`.
+/// The name and the address in `Name <address>`.
 fn person(text: &str) -> (&str, Option<&str>) {
     match text.split_once('<') {
         Some((name, address)) => (name.trim().trim_matches('"'), Some(address.trim_end_matches('>').trim())),
@@ -191,7 +192,7 @@ fn person(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// An object of these fields, without those that are null.
+/// An object with these fields, without null ones.
 fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
     let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())

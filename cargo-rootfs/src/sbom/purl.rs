@@ -2,7 +2,8 @@
 
 use super::{Crate, CrateSource, Distribution, Package};
 
-/// The URL of a distribution's package, as `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12&upstream=glibc`.
+/// The URL of a distribution's package, such as
+/// `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12&upstream=glibc`.
 pub(super) fn of_package(package: &Package, distribution: Option<&Distribution>) -> String {
     let Package { kind, name, version, architecture, source, .. } = package;
     let unknown = Distribution::default();
@@ -18,14 +19,14 @@ pub(super) fn of_package(package: &Package, distribution: Option<&Distribution>)
         let release = distribution.version.iter().map(|version| format!("-{version}")).collect::<String>();
         qualifiers.push(("distro", format!("{}{release}", distribution.id)));
     }
-    // As syft and grype have it: advisories are for sources.
+    // The qualifier of syft and grype: advisories are about sources.
     if let Some((source, of)) = source {
         qualifiers.push(("upstream", if of == version { source.clone() } else { format!("{source}@{of}") }));
     }
     url(kind, Some(namespace), name, version, &qualifiers)
 }
 
-/// The URL of a crate, as `pkg:cargo/serde@1.0.219`.
+/// The URL of a crate, such as `pkg:cargo/serde@1.0.219`.
 pub(super) fn of_crate(one: &Crate) -> String {
     let qualifiers = match &one.source {
         CrateSource::CratesIo | CrateSource::Local => Vec::new(),
@@ -44,7 +45,7 @@ fn url(kind: &str, namespace: Option<&str>, name: &str, version: &str, qualifier
     format!("pkg:{kind}/{namespace}{}{version}{query}", encoded(name))
 }
 
-/// All but unreserved characters and colons in percents, as the specification has it.
+/// Percent-encodes all but unreserved characters and colons, as the specification requires.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

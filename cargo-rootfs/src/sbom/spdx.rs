@@ -35,7 +35,7 @@ pub(super) fn document(bill: &Bill) -> Value {
         "hasExtractedLicensingInfos": extracted,
         "relationships": writer.relationships,
     });
-    // A document of other contents has another name, and the same contents have the same.
+    // The name depends on the contents: equal contents have equal names.
     let digest = sha256(&document.to_string());
     document["documentNamespace"] = format!("https://spdx.org/spdxdocs/{}-{digest}", id_of(&name)).into();
     document
@@ -53,7 +53,7 @@ impl Writer<'_> {
         self.relationships.push(json!({"spdxElementId": from, "relationshipType": what, "relatedSpdxElement": to}));
     }
 
-    /// An expression, whose own licences are listed.
+    /// An expression; adds its own licences to the list.
     fn licence(&mut self, licence: Option<Licence>) -> String {
         let Some(licence) = licence else { return NOTHING.to_owned() };
         for (id, name) in licence.references() {
@@ -65,7 +65,7 @@ impl Writer<'_> {
         licence.expression().to_owned()
     }
 
-    /// The rootfs itself, which holds the files that belong to no package.
+    /// The rootfs itself, which contains the files without a package.
     fn rootfs(&mut self) -> Value {
         self.relate("SPDXRef-DOCUMENT", "DESCRIBES", ROOT);
         let bill = self.bill;
@@ -194,7 +194,7 @@ impl Writer<'_> {
     }
 }
 
-/// The verification code of a package (clause 7.9); null where it has no files.
+/// The verification code of a package (clause 7.9); null without files.
 fn verification(files: &[&File]) -> Value {
     if files.is_empty() {
         return Value::Null;
@@ -211,7 +211,7 @@ fn reference(purl: &str) -> Value {
 }
 
 fn agent(kind: &str, text: &str) -> String {
-    // Parentheses are for the address.
+    // Parentheses enclose the address.
     let (name, address) = person(text);
     let name = name.replace(['(', ')'], "");
     let name = if name.is_empty() { address.unwrap_or("unknown") } else { name.as_str() };
@@ -231,12 +231,12 @@ fn file_id(file: &File) -> String {
     format!("SPDXRef-File-{}", &sha256(&file.path)[..32])
 }
 
-/// The characters that an id may have (clause 3.2).
+/// Replaces characters that an id may not have (clause 3.2).
 fn id_of(text: &str) -> String {
     text.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }).collect()
 }
 
-/// A repository as clause 7.7 has it: `git+https://host/path@commit`.
+/// A repository in the notation of clause 7.7: `git+https://host/path@commit`.
 fn git(url: &str) -> String {
     let (url, commit) = url.split_once('#').map_or((url, None), |(url, commit)| (url, Some(commit)));
     let url = url.split('?').next().unwrap_or(url);

@@ -1,5 +1,5 @@
-//! Documents of one bill, compared with the files of `tests/golden/`, and where the crates in it come from.
-//! `SNAPSHOTS=overwrite cargo test --package cargo-rootfs sbom` writes those files anew, to be read as a diff.
+//! Documents of one bill, compared with the files of `tests/golden/`, and the sources of its crates.
+//! `SNAPSHOTS=overwrite cargo test --package cargo-rootfs sbom` rewrites those files; review the diff.
 
 use serde_json::json;
 use snapbox::data::DataFormat;
@@ -18,7 +18,7 @@ fn file(path: &str, package: Option<usize>, reason: &str) -> File {
     }
 }
 
-/// A program of two crates, libc of which a part is packed, and a file of the project.
+/// A program of two crates, a partly packed libc, and a file of the project.
 fn bill() -> Bill {
     let text = |text: &str| Some(text.to_owned());
     let libc = Package {
@@ -84,7 +84,7 @@ fn documents() {
     for format in Format::ALL {
         let path = format!("{}/../tests/golden/sbom.{}", env!("CARGO_MANIFEST_DIR"), format.ending());
         let expected = Data::read_from(path.as_ref(), Some(DataFormat::Text)).raw();
-        // The version of this program is in them.
+        // The documents contain the version of this program.
         let document = format.document(&bill()).replace(env!("CARGO_PKG_VERSION"), "VERSION");
         let digest = |line: &&str| line.contains("documentNamespace") || line.contains("serialNumber");
         let without: String = document.lines().filter(|line| !digest(line)).flat_map(|line| [line, "\n"]).collect();
