@@ -1,18 +1,19 @@
 //! Searches the contents of files for a byte or a string.
 //!
-//! The meaning of what is found is the caller's.
+//! Callers interpret the results.
 //!
-//! memchr's own searchers would be faster, and ask the processor first what it can do. Where that is a virtual one,
-//! each such question (CPUID) stops it for 8 us, and there are eight: as long as to read as many files.
+//! memchr's own searchers would be faster, but first query the processor's features. On a virtual machine, each of
+//! these eight queries (CPUID) takes 8 us, and together as long as reading that many files.
 
 use memchr::arch::all::memchr::One;
 
-/// The first place of `byte`.
+/// The first position of `byte`.
 pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
     One::new(byte).find(text)
 }
 
-/// The places of `text` in `image`; `rare` is a byte of it that few texts have, and is searched for.
+/// The positions of `text` in `image`; `rare` is a byte of `text` that few other texts have, which is searched for
+/// first.
 pub(crate) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iterator<Item = usize> + 'i {
     let before = find(rare, text).unwrap_or(0);
     let rare = One::new(rare);
@@ -29,7 +30,7 @@ pub(crate) fn places<'i>(image: &'i [u8], text: &'i [u8], rare: u8) -> impl Iter
     })
 }
 
-/// The start of the zero-terminated string that `at` is in.
+/// The start of the zero-terminated string around `at`.
 pub(crate) fn begin(image: &[u8], at: usize) -> usize {
     image[..at].iter().rposition(|byte| *byte == 0).map_or(0, |nul| nul + 1)
 }

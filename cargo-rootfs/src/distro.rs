@@ -1,11 +1,11 @@
-//! Reads os-release(5): the distribution of a system, and those that it is like.
+//! Parses os-release(5): the distribution of a system, and its relatives.
 //!
-//! Conclusions from it (a suite, a package manager) are the caller's.
+//! Callers derive suites and package managers from it.
 
-/// The places of the file, the one that counts first; mostly it is a link to the other.
+/// The places of the file, the preferred one first; it is mostly a symlink to the other one.
 pub(crate) const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 
-/// The assignments of one file; none where a system has no such file.
+/// The assignments of one file; empty if a system has no such file.
 #[derive(Debug, Default)]
 pub(crate) struct OsRelease(String);
 
@@ -14,19 +14,19 @@ impl OsRelease {
         Self(text.into())
     }
 
-    /// That of the system that this program runs on.
+    /// The file of the host.
     #[cfg(feature = "cli")]
     pub(crate) fn host() -> Self {
         Self(OS_RELEASE.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default())
     }
 
-    /// The value of `key`, without its quotes; `None` where it is empty.
+    /// The value of `key`, without its quotes; `None` if it is empty.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let line = self.0.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
         Some(line.trim().trim_matches(['"', '\''])).filter(|value| !value.is_empty())
     }
 
-    /// Its ID, and then the IDs of what it is like, the nearest first.
+    /// Its ID, followed by the IDs of ID_LIKE, the nearest first.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
         ["ID", "ID_LIKE"].into_iter().filter_map(|key| self.value(key)).flat_map(str::split_whitespace)
     }

@@ -1,29 +1,29 @@
 //! The one error type of the crate, its exit codes, and warnings.
 //!
-//! It says what went wrong and what to do; printing it is for `cli` alone.
+//! An error has the fault and the remedy; only `cli` prints it.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// The exit codes of `cargo rootfs`. When the build fails it is cargo's own code instead; when `run` or `shell` has
-/// run a command it is the command's, or 128 + n where signal n ended it.
+/// The exit codes of `cargo rootfs`. If the build fails, it is cargo's own code; after `run` or `shell` has run a
+/// command, it is the command's, or 128 + n if signal n ended it.
 pub mod exit_code {
-    /// Everything asked for was written.
+    /// Everything requested was written.
     pub const DONE: i32 = 0;
     /// Missing libraries, unsatisfied symbol versions, I/O.
     pub const FAILED: i32 = 1;
     /// The command line or the configuration is wrong.
     pub const USAGE: i32 = 2;
-    /// `run`: the command is in the rootfs and cannot be executed, as in shells.
+    /// `run`: the command is in the rootfs but cannot be executed, as in shells.
     pub const NOT_EXECUTABLE: i32 = 126;
     /// `run`: the command is not in the rootfs, as in shells.
     pub const NOT_FOUND: i32 = 127;
-    /// Interrupted by SIGINT (128 + 2, as shells have it).
+    /// Interrupted by SIGINT (128 + 2, as in shells).
     pub const INTERRUPTED: i32 = 130;
 }
 
-/// The kinds of [`struct@Error`], each with the exit code that it has.
+/// The kinds of [`struct@Error`], each with its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -33,7 +33,7 @@ pub enum ErrorKind {
     Usage,
     /// The build failed: cargo's own exit code.
     Cargo,
-    /// A command in the rootfs failed, or could not be run: its exit code.
+    /// A command in the rootfs failed or could not be run: its exit code.
     Command,
     /// The user interrupted the run ([`exit_code::INTERRUPTED`]).
     Interrupted,
@@ -41,9 +41,9 @@ pub enum ErrorKind {
 
 /// A failure: a lower-case message, indented details, and at most one `help:` line.
 ///
-/// Its [`Display`](fmt::Display) is the message with details and help, one a line, without an
-/// `error:` prefix; the cause is in [`source`](std::error::Error::source) and not repeated.
-/// Several faults found at once are one error; [`Error::each`] gives them one by one.
+/// Its [`Display`](fmt::Display) is the message with details and help, one a line, without an `error:` prefix; the
+/// cause is in [`source`](std::error::Error::source) and not repeated. Several faults found together are one error;
+/// [`Error::each`] returns them one by one.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -74,32 +74,32 @@ impl Error {
         }))
     }
 
-    /// The work failed: exit code 1.
+    /// A failure of the work: exit code 1.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, exit_code::FAILED, message)
     }
 
-    /// The arguments or the configuration are wrong: exit code 2.
+    /// Wrong arguments or configuration: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, exit_code::USAGE, message)
     }
 
-    /// Cargo failed and has said why: nothing more is printed where `message` is empty.
+    /// A failure of cargo, which has printed its message: an empty `message` prints nothing more.
     pub fn cargo(exit_code: i32, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Cargo, exit_code, message)
     }
 
-    /// The command of `run` ended with this code, or could not be run: nothing is printed where `message` is empty.
+    /// The end of the command of `run` with this code, or its failure to start: an empty `message` prints nothing.
     pub fn command(exit_code: i32, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Command, exit_code, message)
     }
 
-    /// The user pressed Ctrl-C.
+    /// An interruption by Ctrl-C.
     pub fn interrupted() -> Self {
         Self::new(ErrorKind::Interrupted, exit_code::INTERRUPTED, "interrupted; nothing was written")
     }
 
-    /// An I/O failure: `verb` is what was tried (`read`, `create`), as in ``cannot read `a/b` ``.
+    /// An I/O failure: `verb` is the failed action (`read`, `create`), as in ``cannot read `a/b` ``.
     pub fn io(verb: &str, path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::failed(format!("cannot {verb} `{}`", path.as_ref().display())).with_source(source)
     }
@@ -111,7 +111,7 @@ impl Error {
         self
     }
 
-    /// Sets the `help:` line: one thing to do, best one that can be pasted.
+    /// Sets the `help:` line: one remedy, preferably one that can be pasted.
     #[must_use]
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.0.help = Some(line.into());
@@ -125,7 +125,7 @@ impl Error {
         self
     }
 
-    /// All of `errors` as one, or `Ok` where there is none. Kind and exit code are those of the highest exit code.
+    /// Combines `errors` into one; `Ok` if there are none. Kind and exit code are those of the highest exit code.
     pub fn all(errors: Vec<Error>) -> Result<()> {
         let mut errors = errors.into_iter();
         let Some(mut first) = errors.next() else { return Ok(()) };
@@ -138,7 +138,7 @@ impl Error {
         Err(first)
     }
 
-    /// Each of the things that were wrong, in order.
+    /// Each of the combined errors, in order.
     pub fn each(&self) -> impl Iterator<Item = &Error> {
         let mut flat = Vec::new();
         self.flatten(&mut flat);
@@ -152,12 +152,12 @@ impl Error {
         }
     }
 
-    /// Its kind, for whoever handles some errors and passes others on.
+    /// Its kind, for callers that handle only some errors.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The process's exit code, one of [`exit_code`] or cargo's own.
+    /// The process's exit code: one of [`exit_code`], or cargo's own.
     pub fn exit_code(&self) -> i32 {
         self.0.exit_code
     }
@@ -200,12 +200,12 @@ impl std::error::Error for Error {
     }
 }
 
-/// Something that the user should know and that stops nothing.
+/// A message for the user about something that does not stop the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// One lower-case line.
     pub message: String,
-    /// An action that helps, if there is one.
+    /// A remedy, if there is one.
     pub help: Option<String>,
 }
 
@@ -215,7 +215,7 @@ impl Warning {
         Self { message: message.into(), help: None }
     }
 
-    /// Adds what to do.
+    /// Adds a remedy.
     #[must_use]
     pub fn help(mut self, line: impl Into<String>) -> Self {
         self.help = Some(line.into());

@@ -1,8 +1,8 @@
-//! The listener of a run: told what happens, and asked whether to stop.
+//! The listener of a run: receives its events, and can stop it.
 //!
 //! It knows no terminal and no stage.
 
-// Build scripts tell of less.
+// Build scripts use only a part of it.
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 use std::fmt::Display;
@@ -12,33 +12,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result, Warning};
 use crate::write::Observer;
 
-/// Receives what happens during a run, in order, and says when to stop.
+/// Receives the events of a run in order, and can stop it.
 pub(crate) trait Events {
-    /// A step begins: a verb and its object, as in `Packing target/rootfs/app.tar`.
+    /// Reports that a step begins: a verb and its object, as in `Packing target/rootfs/app.tar`.
     fn status(&self, verb: &str, what: &dyn Display) {
         let _ = (verb, what);
     }
 
-    /// A step begins that is of interest to few.
+    /// Reports that a step begins that is shown only on request.
     fn detail(&self, verb: &str, what: &dyn Display) {
         let _ = (verb, what);
     }
 
-    /// Something that the user should know and that stops nothing.
+    /// Reports a warning.
     fn warning(&self, warning: &Warning);
 
-    /// An observer of one write of `size` bytes in all; it ends when it is dropped.
+    /// An observer of one write of `size` bytes; dropping it ends the progress.
     fn progress(&self, size: u64) -> Box<dyn Observer + '_>;
 
-    /// The destination of what programs that are called have to say to people.
+    /// The destination of messages that child processes print for the user.
     fn relay(&self) -> Box<dyn io::Write + Send> {
         Box::new(io::sink())
     }
 
-    /// Becomes true when the run is to stop, as by Ctrl-C.
+    /// A flag that is true when the run must stop, such as after Ctrl-C.
     fn interrupted(&self) -> &AtomicBool;
 
-    /// Fails where the run is to stop.
+    /// Fails if the run must stop.
     fn stop(&self) -> Result<()> {
         if self.interrupted().load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
     }

@@ -1,11 +1,10 @@
-//! The `cargo-rootfs` binary: parse, run, exit code, and nothing else.
+//! The `cargo-rootfs` binary: only parse, run, exit code.
 
 use std::process::ExitCode;
 
 use cargo_rootfs::cli;
 
-// The whole policy on exit codes stands here; which error has which is said where it is made
-// (see `cargo_rootfs::exit_code`).
+// The complete policy on exit codes; each error gets its code where it is made (see `cargo_rootfs::exit_code`).
 fn main() -> ExitCode {
     // `run` and `shell` start this program again, inside the rootfs's namespaces.
     if let Some(code) = cli::inside(std::env::args_os()) {

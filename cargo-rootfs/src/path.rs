@@ -1,7 +1,6 @@
-//! Paths inside the image: [`RootfsPath`], absolute, and never to be confused with a host path.
+//! Paths inside the image: [`RootfsPath`] is absolute, and a type other than that of host paths.
 //!
-//! Nothing here touches a disk: what a path means in a directory of the host, symlinks and `..`
-//! included, is for [`crate::sysroot`] to say.
+//! It reads no disk: [`crate::sysroot`] resolves paths with symlinks and `..` in a directory of the host.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -10,10 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The PATH of a root login and of images whose configuration has no other, where tools are looked up by name.
+/// The PATH of a root login, and of images without a configured one, in which tools are looked up by name.
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The directories of [`DEFAULT_PATH`], in its order.
+/// The directories of [`DEFAULT_PATH`], in order.
 pub(crate) fn program_directories() -> impl Iterator<Item = RootfsPath> {
     DEFAULT_PATH.split(':').map(|folder| RootfsPath::root().join(folder.as_bytes()))
 }
@@ -39,13 +38,13 @@ impl RootfsPath {
         Self(Arc::from(&b"/"[..]))
     }
 
-    /// Takes text that a user typed. Fails where it is not absolute or holds a NUL.
+    /// Parses text of a user. Fails if it is not absolute or contains a NUL.
     pub fn parse(text: &str) -> Result<Self, crate::Error> {
         Self::from_bytes(text.as_bytes())
             .ok_or_else(|| crate::Error::usage(format!("`{text}` is not an absolute path inside the rootfs")))
     }
 
-    /// Takes bytes as they stand in an ELF file or a link; `None` where they are not absolute or hold a NUL.
+    /// Parses bytes of an ELF file or a symlink; `None` if they are not absolute or contain a NUL.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.first() != Some(&b'/') || bytes.contains(&0) {
             return None;
@@ -53,7 +52,7 @@ impl RootfsPath {
         Some(Self::root().join(bytes))
     }
 
-    /// Appends `relative` (one or more components). An absolute one is appended too, below `self`.
+    /// Appends `relative` (one or more components). An absolute one is appended below `self` too.
     #[must_use]
     pub fn join(&self, relative: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(self.0.len() + relative.len() + 1);
@@ -72,20 +71,20 @@ impl RootfsPath {
         Self(Arc::from(bytes))
     }
 
-    /// Appends one component, which holds no slash and is not `.`.
+    /// Appends one component, which has no slash and is not `.`.
     pub(crate) fn child(&self, name: &[u8]) -> Self {
         let folder = if self.0.len() > 1 { &self.0[..] } else { &[] };
-        // An iterator that knows its length: one allocation, not one for the bytes and one to share them.
+        // An iterator with a known length: one allocation instead of two.
         Self(folder.iter().chain(b"/").chain(name).copied().collect())
     }
 
-    /// The same path in memory of its own, which no other thread counts references to.
+    /// A copy in separate memory, so that threads do not share a reference count.
     #[cfg(feature = "cli")]
     pub(crate) fn copy(&self) -> Self {
         Self(Arc::from(&self.0[..]))
     }
 
-    /// The directory that holds it; `None` for `/`.
+    /// The parent directory; `None` for `/`.
     pub fn parent(&self) -> Option<Self> {
         let cut = self.0.iter().rposition(|byte| *byte == b'/')?;
         match (cut, self.0.len()) {
@@ -95,31 +94,31 @@ impl RootfsPath {
         }
     }
 
-    /// Its last component; empty for `/`.
+    /// The last component; empty for `/`.
     pub fn file_name(&self) -> &[u8] {
         let cut = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         &self.0[cut + 1..]
     }
 
-    /// Its components, in order; none for `/`.
+    /// The components in order; none for `/`.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
     }
 
-    /// Returns whether it is `folder` or lies below it, by its text alone.
+    /// Returns whether the text of the path is `folder` or below it.
     pub fn is_within(&self, folder: &Self) -> bool {
         folder.0.len() == 1
             || (self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/')))
     }
 
-    /// Returns whether it is directly in `folder`, by its text alone.
+    /// Returns whether the text of the path is directly in `folder`.
     pub(crate) fn is_child_of(&self, folder: &Self) -> bool {
         let text = &self.0[..self.0.len() - self.file_name().len()];
         self.0.len() > 1 && (text == &folder.0[..] || text.strip_suffix(b"/") == Some(&folder.0[..]))
     }
 
-    /// The same path with each `..` taken together with the component before it, as if no
-    /// component were a symlink. Only for directories that are known to hold none.
+    /// Removes each `..` with the component before it, as if no component were a symlink. Use it only for paths without
+    /// symlinks.
     #[must_use]
     pub fn normalized(&self) -> Self {
         let mut parts: Vec<&[u8]> = Vec::new();
@@ -133,29 +132,29 @@ impl RootfsPath {
         Self::root().join(&parts.join(&b'/'))
     }
 
-    /// Its bytes, with the leading slash.
+    /// The bytes with the leading slash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Its bytes without the leading slash, as archives store them; empty for `/`.
+    /// The bytes without the leading slash, as in archives; empty for `/`.
     pub fn relative(&self) -> &[u8] {
         &self.0[1..]
     }
 
-    /// As text, where it is UTF-8.
+    /// The text; `None` if it is not UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
 
-    /// As text for a message, with replacement characters where it is not UTF-8.
+    /// The text for a message, with replacement characters for invalid UTF-8.
     pub fn to_text(&self) -> Cow<'_, str> {
-        // Nearly every path is UTF-8, which is seen faster than it is repaired.
+        // Nearly every path is UTF-8, which is checked faster than repaired.
         self.as_str().map_or_else(|| String::from_utf8_lossy(&self.0), Cow::Borrowed)
     }
 
-    /// The host path of the same name below the directory `root`. It follows nothing: use it for
-    /// paths whose symlinks are resolved.
+    /// The host path of the same name below the directory `root`. It follows no symlinks: use it only for resolved
+    /// paths.
     pub fn below(&self, root: &Path) -> PathBuf {
         root.join(OsStr::from_bytes(self.relative()))
     }

@@ -1,4 +1,4 @@
-//! Programs of this machine, by their names and a PATH.
+//! Finds programs of the host by name in a PATH.
 //!
 //! Programs of an image are looked up in its rootfs, elsewhere.
 
@@ -11,7 +11,7 @@ pub(crate) fn path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-/// The file that `name` means in the directories of `path`; one with a slash is a path itself (execvp(3)).
+/// The file of `name` in the directories of `path`; a name with a slash is itself a path (execvp(3)).
 pub(crate) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     if name.as_encoded_bytes().contains(&b'/') {
         return Some(PathBuf::from(name)).filter(|file| is_executable(file));

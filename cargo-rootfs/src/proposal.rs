@@ -1,13 +1,13 @@
-//! The release of a distribution that has a new enough glibc, for help lines.
+//! The release of a distribution with a new enough glibc, for help lines.
 
 use crate::distro::OsRelease;
 use crate::resolve::Release;
 
-/// The facts about a distribution that are built in.
+/// Built-in facts about a distribution.
 struct Distribution {
     /// Its ID (os-release(5)).
     id: &'static str,
-    /// Releases that are kept for years, and the glibc that each has.
+    /// Long-lived releases, each with its glibc.
     suites: &'static [(&'static str, (u32, u32))],
     /// The version after the last of them.
     newest: &'static str,
@@ -18,8 +18,8 @@ const DEBIAN: Distribution =
 const UBUNTU: Distribution =
     Distribution { id: "ubuntu", suites: &[("jammy", (2, 35)), ("noble", (2, 39))], newest: "devel" };
 
-/// The first release that has this glibc, as `--sysroot` takes it: Ubuntu's where the sysroot's os-release(5) says that
-/// it is of its family, and else Debian's.
+/// The first release with this glibc, as a value of `--sysroot`: Ubuntu's if the sysroot's os-release(5) belongs to its
+/// family, otherwise Debian's.
 pub(crate) fn suite_with(glibc: Release, os_release: &[u8]) -> String {
     let system = OsRelease::new(String::from_utf8_lossy(os_release));
     let is_ubuntu = system.ids().any(|id| id == UBUNTU.id);

@@ -1,29 +1,29 @@
-//! Rows of data, from TOML or from a manifest's metadata: typed access that reports every mistake, with its row and key.
+//! Rows of data from TOML or a manifest's metadata: typed access that reports every error with its row and key.
 //!
-//! It knows no kind of row; each room says which keys its rows have.
+//! It knows no kind of row; callers define the keys of their rows.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::wording::nearest;
 
-/// A mistake in a row, and its place in the text.
+/// An error in a row, and its position in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// In bytes from the start; 0 where there is no text.
+    /// In bytes from the start; 0 without a text.
     pub(crate) at: usize,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
 }
 
-/// A value of TOML or JSON, and where it begins.
+/// A value of TOML or JSON, and its position.
 #[derive(Debug)]
 pub(crate) struct Datum {
     pub(crate) at: usize,
     pub(crate) value: Value,
 }
 
-/// The types that rows have.
+/// The types of values in rows.
 #[derive(Debug)]
 pub(crate) enum Value {
     Text(String),
@@ -71,7 +71,7 @@ fn fields_of(table: &DeTable<'_>) -> Fields {
     table.iter().map(field).collect()
 }
 
-/// The keys of a document that comes with the program. A test reads each.
+/// The keys of an embedded document. A test parses each.
 pub(crate) fn embedded(text: &str) -> Fields {
     fields_of(DeTable::parse(text).expect("embedded data is TOML, which a test reads").get_ref())
 }
@@ -100,7 +100,7 @@ pub(crate) fn texts<'f>(fields: &'f Fields, key: &str) -> Vec<&'f str> {
     items.iter().filter_map(text).collect()
 }
 
-/// Reads the array of tables `kind`, whose rows have names of their own: each once.
+/// Reads the array of tables `kind`, whose rows have unique names.
 pub(crate) fn named<T>(
     kind: &'static str,
     datum: &Datum,
@@ -149,15 +149,15 @@ pub(crate) fn tables<T>(
     if reader.problems.is_empty() { Ok(rows) } else { Err(reader.problems) }
 }
 
-/// Reads the values of one row, and collects the mistakes of all.
+/// Reads the values of one row, and collects the errors of all rows.
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
-    /// The row at hand, as messages name it: "rule `git`".
+    /// The current row in messages: "rule `git`".
     pub(crate) row: String,
 }
 
 impl Reader {
-    /// A reader of values that are in no row.
+    /// A reader of values outside of rows.
     pub(crate) fn of(document: &str) -> Self {
         Self { problems: Vec::new(), row: document.to_owned() }
     }
@@ -193,7 +193,7 @@ impl Reader {
         read
     }
 
-    /// Reads a list of texts, each with its place.
+    /// Reads a list of texts, each with its position.
     pub(crate) fn texts_at<'d>(&mut self, key: &str, datum: &'d Datum) -> Vec<(&'d str, usize)> {
         let Value::List(items) = &datum.value else {
             self.wrong(key, datum, "a list of strings");

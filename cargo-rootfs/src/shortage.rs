@@ -1,6 +1,6 @@
 //! Shortages: things that a sysroot lacks, and that another sysroot may have.
 //!
-//! An [`Error`] says what is wrong to the user; a shortage says to the program what would put it right.
+//! An [`Error`] describes the fault to the user; a shortage tells the program how to remedy it.
 
 use crate::error::Error;
 
@@ -13,11 +13,11 @@ pub enum Shortage {
     Library(String),
     /// A file of this package of a distribution.
     Package(String),
-    /// Newer versions of a library that is there.
+    /// Newer versions of a present library.
     Versions,
 }
 
-/// One error, and the shortage behind it where there is one.
+/// One error, and the shortage that causes it, if any.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) error: Error,
@@ -25,7 +25,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// An error that goes away where the sysroot has what `shortage` names.
+    /// An error that a sysroot with `shortage` would not have.
     pub(crate) fn short(error: Error, shortage: impl Into<Option<Shortage>>) -> Self {
         Self { error, shortage: shortage.into() }
     }

@@ -1,4 +1,4 @@
-//! Threads: the number that pays, their file descriptors, and their signals.
+//! Threads: the useful number, their file descriptors, and their signals.
 
 use std::io;
 
@@ -7,8 +7,8 @@ pub(crate) fn cores() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize)
 }
 
-/// Gives this thread a table of file descriptors of its own. In one that is shared, opening and closing are done one
-/// after the other, and each read counts a reference. Where it is forbidden, that is so.
+/// Gives this thread a separate table of file descriptors. In a shared table, opening and closing are serialized, and
+/// each read counts a reference. A failure has no other effect.
 #[cfg(feature = "cli")]
 pub(crate) fn take_own_descriptors() {
     let _ = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
@@ -37,7 +37,7 @@ fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()
     started
 }
 
-/// Without the command nobody reads signals.
+/// Without the command, no code reads signals.
 #[cfg(not(feature = "cli"))]
 fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     start()

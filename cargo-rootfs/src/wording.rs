@@ -1,13 +1,13 @@
-//! Text that more than one room writes: a guess at a misspelt name, a shortened list, quoted words.
+//! Text for messages of several modules: a suggestion for a misspelt name, a shortened list, quoted words.
 //!
-//! Whole messages are the caller's.
+//! Callers write the complete messages.
 
 use std::fmt::Display;
 
-/// The one of `known` that `typed` was most likely meant to be: `bash` for `bahs`.
+/// The most similar one of `known` to `typed`: `bash` for `bahs`.
 ///
-/// A neighbour swapped, a letter more, less or another counts one each; one such edit is allowed, two from six letters
-/// on. Where nothing is spelt that nearly, the shortest that goes on where `typed` ends: `docker-import` for `docker`.
+/// A swapped neighbour, and an inserted, missing or different letter count one edit each; one edit is allowed, two from
+/// six letters on. Without such a name, it is the shortest one that begins with `typed`: `docker-import` for `docker`.
 pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let length = typed.chars().count();
     let allowed = (length / 3).clamp(1, 2);
@@ -17,7 +17,7 @@ pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
         if length > 2 && word.starts_with(typed) && longer.is_none_or(|best| word.len() < best.len()) {
             longer = Some(word);
         }
-        // No distance is less than this difference, and it is cheaper.
+        // The distance is never less than this difference, which is cheaper to compute.
         if word.len().abs_diff(typed.len()) > 4 * allowed {
             continue;
         }
@@ -25,7 +25,7 @@ pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
         if distance > allowed || distance >= length.max(1) {
             continue;
         }
-        // Of words as far away, the one with swapped letters, and then the one that begins alike.
+        // Of equally distant words, one with swapped letters is preferred, then one with the same beginning.
         let swaps = strsim::levenshtein(typed, word) - distance;
         let likeness = swaps as f64 + strsim::jaro_winkler(typed, word);
         let is_nearer = |(best, best_likeness, _)| distance < best || distance == best && likeness > best_likeness;
@@ -43,7 +43,7 @@ pub(crate) fn and_more<T: Display>(items: impl ExactSizeIterator<Item = T>, most
     if others == 0 { named } else { format!("{named} and {others} more") }
 }
 
-/// A length in bytes for people: `1.4 MiB`.
+/// A readable size: `1.4 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
@@ -52,7 +52,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// A word as a shell reads it back, quoted where it must be.
+/// A word in the syntax of a shell, quoted if necessary.
 #[cfg(feature = "cli")]
 pub(crate) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);

@@ -9,7 +9,7 @@ pub(crate) use text::{manual, plain};
 /// One page.
 #[derive(Debug)]
 pub struct Page {
-    /// The topic, as it is typed.
+    /// The topic as typed.
     pub name: &'static str,
     /// Its contents, in a line.
     pub about: &'static str,
@@ -23,7 +23,7 @@ pub fn page(name: &str) -> Option<&'static Page> {
     PAGES.iter().find(|page| page.name == name)
 }
 
-// Links between pages are links to files in the text, and to modules in the documentation: the first definition counts.
+// Links between pages lead to files in the text, and to modules in the documentation: the first definition counts.
 macro_rules! links {
     () => {
         "\
@@ -45,7 +45,7 @@ macro_rules! links {
     };
 }
 
-// A picture is a file in the text, and in the documentation, where no file lies beside a page, its bytes.
+// A picture is a file in the text. The documentation has no files beside a page, so there it is embedded.
 macro_rules! picture {
     ("debugging") => {
         concat!("[report]: data:image/png;base64,", include_str!("report.base64"), "\n")
@@ -57,7 +57,7 @@ macro_rules! picture {
 
 macro_rules! pages {
     ($($module:ident $name:tt $about:literal)*) => {
-        /// All pages, in the order in which a user meets them.
+        /// All pages, in the order in which a user needs them.
         pub const PAGES: &[Page] = &[$(Page {
             name: $name,
             about: $about,

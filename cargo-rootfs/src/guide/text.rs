@@ -1,6 +1,6 @@
 //! Pages as plain text for a terminal, and as manual pages.
 //!
-//! It reads the Markdown that the guide uses, and no more: headings, paragraphs, lists, tables, fenced blocks.
+//! It supports only the Markdown that the guide uses: headings, paragraphs, lists, tables, fenced blocks.
 
 /// The text for a terminal: Markdown without links to files, without pictures, and without comments for the tests.
 pub(crate) fn plain(text: &str) -> String {
@@ -36,13 +36,13 @@ pub(crate) fn manual(name: &str, about: &str, text: &str, source: &str) -> Strin
         } else if let Some(heading) = line.strip_prefix("## ") {
             roff.push_str(&format!(".SH {}\n", escaped(&heading.to_uppercase())));
         } else if line.starts_with("# ") {
-            // The name says it already.
+            // The title already contains the name.
         } else if line.is_empty() {
             roff.push_str(".PP\n");
         } else if let Some(item) = line.strip_prefix("- ") {
             roff.push_str(&format!(".IP \\(bu 2\n{}\n", escaped(item)));
         } else if line.starts_with("| ---") {
-            // The rule below the head of a table.
+            // The line below a table's head.
         } else if let Some(row) = line.strip_prefix('|') {
             let cells: Vec<&str> = row.trim_end_matches('|').split(" | ").map(str::trim).collect();
             roff.push_str(&format!(".TP\n{}\n{}\n", escaped(cells[0]), escaped(&cells[1..].join(" | "))));
@@ -53,7 +53,7 @@ pub(crate) fn manual(name: &str, about: &str, text: &str, source: &str) -> Strin
     roff
 }
 
-/// The lines of a page that are for readers.
+/// The lines of a page that readers see.
 fn lines(text: &str) -> impl Iterator<Item = String> {
     let mut is_code = false;
     text.lines().filter_map(move |line| {
@@ -101,12 +101,12 @@ fn without_links(line: &str) -> String {
     out
 }
 
-/// Prose for roff: the marks around code are left out.
+/// Prose for roff, without the marks around code.
 fn escaped(text: &str) -> String {
     verbatim(&text.replace('`', ""))
 }
 
-/// Text that roff prints as it is.
+/// Text that roff prints verbatim.
 fn verbatim(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
     if text.starts_with('.') { format!("\\&{text}") } else { text }
