@@ -1,5 +1,5 @@
-//! A tar of tools: against GNU tar, which is spared to find the files, a shell script, and elfpak.
-//! Each side writes a new file on the same disk.
+//! A tar of tools, against GNU tar with a given list of files, a shell script, and elfpak. Each side writes a new file
+//! on the same disk.
 
 use anyhow::{Result, ensure};
 
@@ -10,7 +10,7 @@ use crate::host;
 use crate::process::command;
 use crate::stage::{cannot, need};
 
-/// What a careful person writes by hand.
+/// A shell script as a careful person writes it.
 const CAREFUL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bench/careful.sh");
 
 pub(super) fn small(bench: &Bench, table: &mut Table) -> Result<()> {
@@ -53,14 +53,14 @@ pub(super) fn large_by_elfpak(bench: &Bench, table: &mut Table) -> Result<()> {
     let tools = large_tools()?;
     let (archive, leaves) = bench.file("ours.oci.tar");
     let archive = bench.tools(&tools, ["--oci-archive", &archive], leaves).with(["--compression", "none"]);
-    // An image of several programs must have an entrypoint there.
+    // elfpak requires an entrypoint for an image of several programs.
     let entrypoint: &[&str] = &["--entrypoint", "/bash"];
     for (work, ours, flag, more, reach) in [
         ("a tar", bench.tar(&tools), "--tar", &[][..], 0.15),
         ("an archive of a layout, none", archive, "--oci-archive", entrypoint, 0.3),
     ] {
         let (out, leaves) = bench.file("elfpak.tar");
-        // Without the manifest that it would write beside: ours is not made either.
+        // Without elfpak's manifest: our side writes none either.
         let argv = [elfpak.as_str(), "bundle", "--quiet", "--no-config", "--no-manifest", flag, &out];
         let name = format!("elfpak bundle {flag}");
         let elfpak = Contender::new(&name, leaves, argv.into_iter().chain(more.iter().chain(&tools).copied()));
@@ -72,7 +72,7 @@ pub(super) fn large_by_elfpak(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// The cost of what tells of packages: bash and ls with all that comes by default, and without.
+/// The cost of records, licences and `--runtime auto`: bash and ls with the defaults, and without them.
 pub(super) fn told(bench: &Bench, table: &mut Table) -> Result<()> {
     let (out, leaves) = bench.file("ours.tar");
     let bill = bench.dir.join("ours.spdx.json");
@@ -97,7 +97,7 @@ fn gnu_tar(bench: &Bench, flags: &[&str], files: &[String]) -> Contender {
     Contender::new(&name, leaves, argv.chain(files.iter().map(String::as_str)))
 }
 
-/// The regular files that `ours` packs: the list that the peers are spared to find.
+/// The regular files that `ours` packs: the list that peers are given.
 fn regular_files(bench: &Bench, ours: &Contender) -> Result<Vec<String>> {
     ours.check()?;
     let (out, _) = bench.file("ours.tar");

@@ -1,5 +1,5 @@
-//! Whether twice the files take twice the time: programs that share nothing but libc, each with two libraries of its own.
-//! All of them are copies, so that the files differ in number and in nothing else.
+//! The growth of time with the number of files: twice the files must take at most about twice the time. The programs
+//! are copies of one program, with two libraries of its own each; they share only libc.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ use super::table::{Row, Table, Unit};
 use crate::process::command;
 use crate::stage::need;
 
-/// Programs on the longer side.
+/// Number of programs on the larger side.
 const PROGRAMS: usize = 1000;
 
-/// More than twice, for the clock's sake.
+/// A little more than twice, because the clock is noisy.
 const REACH: f64 = 2.05;
 
 pub(super) fn twice_the_files(bench: &Bench, table: &mut Table) -> Result<()> {
@@ -35,7 +35,7 @@ pub(super) fn twice_the_files(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Each in a folder of its own in `dir`, with what it needs.
+/// Makes the programs, each in a directory of its own in `dir`, with its libraries.
 fn programs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     need("cc")?;
     let made = |folder: &str| -> Result<Utf8PathBuf> {
@@ -59,7 +59,7 @@ fn programs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(programs)
 }
 
-/// Libraries are found beside the file that needs them.
+/// Compiles a file that finds libraries in its own directory.
 fn compile(folder: &Utf8Path, source: &str, args: &[&str]) -> Result<()> {
     let cc = command(["cc", "-x", "c", "-", "-x", "none", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed"]);
     cc.args(args.iter().copied()).dir(folder).stdin(source).run().map(drop)

@@ -1,5 +1,5 @@
-//! Large tools into Docker, against `docker import` of a tar that is finished already.
-//! Each image is removed before the next one is made.
+//! Large tools into Docker, against `docker import` of a finished tar. Each image is removed before the next one is
+//! made.
 
 use anyhow::Result;
 

@@ -1,5 +1,4 @@
-//! The list of large tools, which is data: `large-tools.txt` beside this file.
-//! It installs nothing; `setup --all` does.
+//! The list of large tools, which is data: `large-tools.txt` beside this file. `setup --all` installs them.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -18,7 +17,7 @@ pub(crate) fn paths() -> Result<Vec<&'static str>> {
     Ok(listed()?.into_iter().map(|(path, _)| path).collect())
 }
 
-/// The packages of the tools that are not here, once each.
+/// The packages of the tools that are missing here, once each.
 pub(crate) fn missing_packages() -> Result<Vec<String>> {
     let missing = listed()?.into_iter().filter(|(path, _)| !Utf8Path::new(path).exists());
     let mut packages: Vec<String> = missing.map(|(_, package)| package.to_owned()).collect();

@@ -1,5 +1,5 @@
-//! Images to a registry on loopback and to layouts: against the build alone, skopeo, sha256sum, tar, zstd and pigz.
-//! Each push of something new goes to a repository of its own.
+//! Images to a registry on loopback and to layouts, against the build alone, skopeo, sha256sum, tar, zstd and pigz.
+//! Each push of a new image goes to a repository of its own.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
@@ -26,16 +26,16 @@ impl Project {
         Ok(Project { manifest: lab.file(&format!("{name}/Cargo.toml"), manifest)?, source })
     }
 
-    /// A shell's words that change what it prints.
+    /// A shell command that changes the printed text.
     fn changed(&self) -> String {
         format!("echo \"fn main() {{ println!(\\\"$(date +%s%N)\\\") }}\" > {}", self.source)
     }
 }
 
-/// A name in the registry that no earlier run has had, for a shell.
+/// A new name in the registry for each run, for a shell.
 const NEW: &str = "n$(date +%s%N):1";
 
-/// What a push costs beyond the build: unchanged, and after a changed line.
+/// The cost of a push beyond the build: unchanged, and after a changed line.
 pub(super) fn of_a_project(bench: &Bench, table: &mut Table) -> Result<()> {
     let lab = Lab::new(&bench.ours)?;
     let registry = Registry::open(&lab)?;
@@ -50,7 +50,7 @@ pub(super) fn of_a_project(bench: &Bench, table: &mut Table) -> Result<()> {
 
     let unchanged = shell("cargo rootfs", &push);
     let build_alone = shell("cargo build, and 50 ms", &build);
-    // Files that were written a moment ago are not taken from the cache of layers.
+    // Files written a moment ago are not taken from the cache of layers.
     unchanged.check()?;
     std::thread::sleep(std::time::Duration::from_secs(3));
     unchanged.check()?;
@@ -82,7 +82,7 @@ fn plus(measured: Measured, seconds: f64) -> Measured {
     Measured { median: measured.median + seconds, best: measured.best + seconds }
 }
 
-/// Large tools, whose layers are compressed already, to a registry.
+/// Large tools, with already compressed layers, to a registry.
 pub(super) fn first(bench: &Bench, table: &mut Table) -> Result<()> {
     need("skopeo")?;
     let lab = Lab::new(&bench.ours)?;
@@ -91,7 +91,7 @@ pub(super) fn first(bench: &Bench, table: &mut Table) -> Result<()> {
     let made = bench.tools(&tools, ["--oci", &layout], leaves);
     made.check()?;
     let ours = format!("{} rootfs --quiet index {}/ours/{NEW} {layout}", bench.ours, registry.host);
-    // skopeo remembers where in the registry it has sent a blob to, and has it mounted: each run sends.
+    // skopeo remembers the repositories that have a blob, and mounts it from there; without its memory each run sends.
     let forgetful = "export _CONTAINERS_ROOTLESS_UID=1 XDG_DATA_HOME=$(mktemp -d); trap 'rm -r $XDG_DATA_HOME' EXIT;";
     let theirs = format!(
         "{forgetful} skopeo copy --quiet --dest-tls-verify=false oci:{layout} docker://{}/theirs/{NEW}",
@@ -108,7 +108,7 @@ pub(super) fn first(bench: &Bench, table: &mut Table) -> Result<()> {
     made.clear()
 }
 
-/// Large tools to a layout, against programs that are given the finished tar.
+/// Large tools to a layout, against programs that read the finished tar.
 pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
     for tool in ["zstd", "pigz", "time"] {
         need(tool)?;
@@ -154,7 +154,7 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
     finished.clear()
 }
 
-/// The words of GNU tar, which packs what `tar` holds to `out`.
+/// The arguments for GNU tar to pack the contents of `tar` to `out`.
 fn unpacked(bench: &Bench, tar: &str, out: &str) -> Result<String> {
     let directory = bench.dir.join("unpacked");
     std::fs::create_dir_all(&directory).with_context(|| format!("make {directory}"))?;

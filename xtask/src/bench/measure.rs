@@ -1,5 +1,4 @@
-//! Runs contenders in turn and takes the median and the best of the wall clock.
-//! It judges nothing: that is the table's.
+//! Runs contenders in turn, and takes the median and the best of the wall clock. The table judges the figures.
 
 use std::process::{self, Stdio};
 use std::time::Instant;
@@ -16,10 +15,10 @@ pub(super) struct Contender {
     leaves: Leaves,
 }
 
-/// What a run leaves, which is taken away again outside the time.
+/// The output of a run, which is removed outside the measured time.
 #[derive(Clone, Debug)]
 pub(super) enum Leaves {
-    /// Nothing: it answers on standard output. The answer may be that something is missing: each exit code is a result.
+    /// Nothing: the answer is on standard output. It may report a missing file, so each exit code is accepted.
     Nothing,
     File(Utf8PathBuf),
     Directory(Utf8PathBuf),
@@ -27,16 +26,16 @@ pub(super) enum Leaves {
     Image(String),
 }
 
-/// What several runs of one side took, in seconds, or held, in bytes.
+/// The seconds of several runs of one side, or its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
     pub(super) median: f64,
-    /// The run that the rest of the machine disturbed least.
+    /// The run with the least disturbance by other processes.
     pub(super) best: f64,
 }
 
 impl Measured {
-    /// What is the same at every run.
+    /// A value that every run has.
     pub(super) fn exactly(value: f64) -> Measured {
         Measured { median: value, best: value }
     }
@@ -47,7 +46,7 @@ impl Measured {
     }
 }
 
-/// How often each side runs.
+/// The number of runs of each side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounds {
     pub(super) warm: usize,
@@ -65,7 +64,7 @@ impl Contender {
         self
     }
 
-    /// Runs it once with its outputs kept, so that a failure tells why. What it leaves stays.
+    /// Runs it once and keeps its outputs, so that the error of a failure has them. Its files stay.
     pub(super) fn check(&self) -> Result<Done> {
         let done = command(&self.argv).finish()?;
         ensure!(self.is_result(done.code), "{}", done.report("expected success"));
@@ -76,7 +75,7 @@ impl Contender {
         if matches!(self.leaves, Leaves::Nothing) { code.is_some() } else { code == Some(0) }
     }
 
-    /// Takes away what a run left. Neither freeing that, nor writing back what is left dirty, is the next run's work.
+    /// Removes the files of a run and writes dirty pages back, so that the next run does neither.
     pub(super) fn clear(&self) -> Result<()> {
         match &self.leaves {
             Leaves::Nothing => return Ok(()),
@@ -101,7 +100,7 @@ impl Contender {
 
     /// Seconds of one run, its start included.
     fn time(&self) -> Result<f64> {
-        // Not by duct, whose own work counts where a process takes a millisecond.
+        // Not through duct, whose own work is noticeable for a process of one millisecond.
         let mut process = process::Command::new(&self.argv[0]);
         process.args(&self.argv[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         for name in SET_BY_CARGO {
@@ -118,12 +117,12 @@ impl Contender {
 
 impl Drop for Contender {
     fn drop(&mut self) {
-        // Only a failed run still has anything, and has its own error.
+        // Only a failed run has left anything, and its own error is reported.
         let _ = self.clear();
     }
 }
 
-/// Has written what was not yet: by earlier runs, or for the contenders to read.
+/// Writes dirty pages of earlier runs and prepared files to disk.
 fn sync() -> Result<()> {
     duct::cmd!("sync").run().context("run sync").map(drop)
 }

@@ -19,16 +19,16 @@ use crate::stage::{Skip, Tier, cannot};
 use measure::{Contender, Leaves, Rounds};
 use table::Table;
 
-/// The use of the verdict on the figures.
+/// The use of the verdict on figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is printed: whether a machine is fast or busy says nothing of the program.
+    /// It is printed only: the speed and load of a machine say nothing about the program.
     Printed,
-    /// A figure far from its reach fails the run as well.
+    /// A figure far from its aim fails the run.
     Strict,
 }
 
-/// Rows of the table that need the same things of the machine.
+/// Rows of the table with the same requirements.
 type Part = (&'static str, fn(&Bench, &mut Table) -> Result<()>);
 
 const PARTS: &[Part] = &[
@@ -46,8 +46,8 @@ const PARTS: &[Part] = &[
     ("growth", growth::twice_the_files),
 ];
 
-/// `cargo xtask bench [--quick] [--strict] [FILTER]`: `tier` is how many rounds, [`Tier::Full`] enough of them to quote a
-/// figure; only parts whose name contains `filter` run.
+/// Runs `cargo xtask bench [--quick] [--strict] [FILTER]`: `tier` sets the number of rounds, [`Tier::Full`] enough of
+/// them to quote a figure. Only parts whose name contains `filter` run.
 pub(crate) fn run(tier: Tier, verdict: Verdict, filter: &str) -> Result<()> {
     let ours = crate::made::program(Tier::Full)?;
     let dir = host::cache_dir().join("bench");
@@ -74,8 +74,8 @@ pub(crate) fn run(tier: Tier, verdict: Verdict, filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// The rows of a part. A figure far from its reach is measured once more: a regression is there the second time too, and
-/// what else a shared machine did is not.
+/// The rows of a part. A figure far from its aim is measured again: a regression repeats, a disturbance by another
+/// process does not.
 fn rows(bench: &Bench, name: &str, part: fn(&Bench, &mut Table) -> Result<()>) -> Result<Table> {
     let mut first = Table::default();
     part(bench, &mut first)?;
@@ -88,25 +88,25 @@ fn rows(bench: &Bench, name: &str, part: fn(&Bench, &mut Table) -> Result<()>) -
 
 struct Bench {
     ours: Utf8PathBuf,
-    /// Where the contenders write.
+    /// The directory of the contenders' outputs.
     dir: Utf8PathBuf,
     tier: Tier,
 }
 
 impl Bench {
-    /// `quick` rounds, or `full` for figures to be quoted, after a few that are not counted.
+    /// `quick` rounds, or `full` for figures to be quoted, after a few that are discarded.
     fn rounds(&self, quick: usize, full: usize) -> Rounds {
         let timed = if self.tier == Tier::Full { full } else { quick };
         Rounds { warm: timed / 10 + 1, timed }
     }
 
-    /// `cargo rootfs tree ARGS`, which answers on standard output.
+    /// `cargo rootfs tree ARGS`, with the answer on standard output.
     fn tree(&self, name: &str, args: &[&str]) -> Contender {
         let argv = [self.ours.as_str(), "rootfs", "tree"].into_iter().chain(args.iter().copied());
         Contender::new(name, Leaves::Nothing, argv)
     }
 
-    /// `cargo rootfs` of `tools`, and of nothing more: the peers pack no skeleton either, and know of no rules.
+    /// `cargo rootfs` with `tools` alone: the peers pack no skeleton and have no rules either.
     fn tools(&self, tools: &[&str], output: [&str; 2], leaves: Leaves) -> Contender {
         let nothing_more =
             ["--tools-only", "--template", "none", "--runtime", "none", "--records", "none", "--licenses", "none"];
@@ -134,7 +134,7 @@ impl Bench {
     }
 }
 
-/// The large tools' paths, all of which are here.
+/// The large tools' paths, if all exist.
 fn large_tools() -> Result<Vec<&'static str>> {
     let missing = large_tools::missing_packages()?;
     if missing.is_empty() {

@@ -1,6 +1,6 @@
-//! Ten releases of a project, one of which comes with another C library and two with another library: what a registry
-//! stores of their images, by packages and in one layer each.
-//! The packages are Debian's with other contents: real point versions would need ten archives of the past.
+//! The bytes that a registry stores for ten releases of a project, with layers by packages and with one layer. One
+//! release comes with another C library, and two with another library. The packages are Debian's with changed contents:
+//! real point versions would need ten archives of the past.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::stage::cannot;
 
 const RELEASES: usize = 10;
 
-/// The releases that come with other packages, and the files that these packages have in the image: globs of the shell.
+/// The releases with changed packages, and the files of these packages in the image, as shell globs.
 const CHANGES: &[(usize, &str)] = &[
     (3, "usr/lib/x86_64-linux-gnu/libselinux.so.1"),
     (
@@ -40,7 +40,7 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
     let mut stored = [("split", BTreeMap::new()), ("single", BTreeMap::new())];
     for release in 1..=RELEASES {
         for (_, files) in CHANGES.iter().filter(|(at, _)| *at == release) {
-            // A file of its own: the sysroot that it is a name of stays.
+            // A new file, because the old one is a hard link to the sysroot's.
             let script = "shopt -s failglob; eval \"files=($1)\"; for file in \"${files[@]}\"; do cp -p \"$file\" new; \
                           head -c 64 /dev/zero | tr '\\0' x >> new; mv new \"$file\"; done";
             command(["bash", "-ec", script, "-", files]).dir(&sysroot).run()?;
@@ -65,7 +65,7 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// The program of a release: one of half a MiB, and never the same.
+/// The program of a release: half a MiB, different in each.
 fn program(dir: &Utf8Path, sysroot: &Utf8Path, release: usize) -> Result<Utf8PathBuf> {
     let program = dir.join("app");
     let mut bytes = fs::read(sysroot.join("usr/bin/find")).context("read a program")?;

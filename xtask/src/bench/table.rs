@@ -1,5 +1,5 @@
-//! The result as a Markdown table, and the verdict on it.
-//! A ratio of medians over its reach is a miss; far over it, and that of the best runs too, a failure of the figure.
+//! The result as a Markdown table, and its verdict. A ratio of medians over the aim is a miss. A ratio far over it is a
+//! failure if the best runs have it too.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// How far over its reach a ratio may be without failing the run: a shared machine's clock is noisy, its memory is not.
+    /// The tolerance over the aim before a run fails: a shared machine's clock is noisy, its memory is not.
     fn noise(self) -> f64 {
         match self {
             Unit::Time => 1.5,
@@ -41,9 +41,9 @@ pub(super) struct Row {
     ours: Measured,
     theirs: Measured,
     unit: Unit,
-    /// The ratio, ours by theirs, to be reached.
+    /// The ratio to reach, ours by theirs.
     reach: f64,
-    /// The ratio that fails the run, where the reach is not come near to yet: so that it gets no worse.
+    /// The ratio that fails the run where the aim is still far, so that the figure gets no worse.
     guard: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ impl Row {
         Row { work: work.to_owned(), peer: peer.to_owned(), ours, theirs, unit, reach, guard: None }
     }
 
-    /// With a ratio of its own that fails the run.
+    /// Sets the ratio that fails the run.
     pub(super) fn guarded(self, guard: f64) -> Row {
         Row { guard: Some(guard), ..self }
     }
@@ -88,7 +88,7 @@ impl Table {
         self.0.extend(other.0);
     }
 
-    /// Fails where a ratio is far over its reach.
+    /// Fails if a ratio is far over its aim.
     pub(super) fn judge(&self) -> Result<()> {
         let failed = self.0.iter().filter(|row| row.fails());
         let failed: Vec<_> =

@@ -1,5 +1,4 @@
-//! `cargo rootfs tree` against libtree, and its JSON against its text.
-//! Both sides answer to /dev/null; nothing is written.
+//! `cargo rootfs tree` against libtree, and its JSON against its text. Both sides write to /dev/null.
 
 use std::path::Path;
 
@@ -11,11 +10,11 @@ use super::{Bench, large_tools};
 use crate::differential::header;
 use crate::stage::need;
 
-/// All paths, and the objects that are left out by default with what they need in turn: what our tree shows always.
+/// All paths, and the objects that libtree leaves out by default, with their own needs: our tree always shows them.
 const LIBTREE: [&str; 2] = ["libtree", "-pvv"];
 
-/// How near to libtree's time a tree may come: ours reads ahead on a second core, which on some machines is half of one,
-/// and which other work may have.
+/// The ratio to libtree's time that fails the run. Our side reads ahead on a second core, which is half a core on some
+/// machines, and which other processes may use.
 const GUARD: f64 = 0.75;
 
 pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
@@ -24,7 +23,7 @@ pub(super) fn of_the_system(bench: &Bench, table: &mut Table) -> Result<()> {
     let files = ["/usr/bin/bash", "/usr/bin/ls"];
     let [ours, libtree] = contenders(bench, &files)?;
     let [a, b] = measure::interleaved([&ours, &libtree], bench.rounds(51, 301))?;
-    // What a dynamic executable costs to start, and what defining the options does: 1 ms of 2.4.
+    // The start of a dynamic executable and the definition of options take 1 ms of 2.4.
     table.push(Row::new("tree of bash and ls", &libtree.name, a, b, Unit::Time, 2.0));
 
     let files = programs()?;
@@ -52,7 +51,7 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Both sides of a tree, each of which answers for every file.
+/// Both sides of a tree. Each answers for every file.
 fn contenders(bench: &Bench, files: &[&str]) -> Result<[Contender; 2]> {
     let argv = LIBTREE.into_iter().chain(files.iter().copied());
     let libtree = Contender::new(&LIBTREE.join(" "), Leaves::Nothing, argv);
@@ -66,7 +65,7 @@ fn contenders(bench: &Bench, files: &[&str]) -> Result<[Contender; 2]> {
     Ok(both)
 }
 
-/// The dynamic ELF files of the folders of programs, without links to them.
+/// The dynamic ELF files of the program directories, without links to them.
 fn programs() -> Result<Vec<String>> {
     let folders = ["/usr/bin", "/usr/sbin"];
     let files: Vec<_> = folders.iter().flat_map(|folder| header::walk(Path::new(folder), &|_| true)).collect();
