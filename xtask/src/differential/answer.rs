@@ -1,5 +1,5 @@
-//! What gets mapped when a file is loaded: the loader's answer, ours, and whether they are the same.
-//! It reads what the programs printed; it starts none of them.
+//! The files that are mapped when a file is loaded: the loader's answer, ours, and their comparison. It parses printed
+//! texts, and starts no program.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,19 +9,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// The files that are mapped with one file, and the names for which there is none.
+/// The files that are mapped with a file, and the names that were not found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// Paths without links. The loader's own is among them wherever anything is needed at all.
+    /// Paths without links. The loader itself is listed if the file needs any library.
     pub(super) files: BTreeSet<String>,
     /// Names that were not found.
     pub(super) missing: BTreeSet<String>,
-    /// Why the file, or one that it needs, cannot be loaded. The rest then only tells how far the search had come.
+    /// The reason why the file, or one that it needs, cannot be loaded. The other fields are then incomplete.
     pub(super) refusal: Option<String>,
 }
 
 impl Answer {
-    /// Whether two answers say the same.
+    /// Compares two answers.
     pub(super) fn agrees(&self, other: &Answer) -> bool {
         match (&self.refusal, &other.refusal) {
             (Some(_), Some(_)) => true,
@@ -30,7 +30,7 @@ impl Answer {
         }
     }
 
-    /// What `self` has and `other` has not, in one line.
+    /// The entries that `self` has and `other` lacks, in one line.
     pub(super) fn beyond(&self, other: &Answer) -> String {
         let files = self.files.difference(&other.files).cloned();
         let missing = self.missing.difference(&other.missing).map(|name| format!("{name} not found"));
@@ -39,8 +39,8 @@ impl Answer {
         if all.is_empty() { "nothing more".to_owned() } else { all.join(", ") }
     }
 
-    /// From the words of a loader that only says what it would map (ld.so(8), LD_TRACE_LOADED_OBJECTS; musl's `--list`).
-    /// `real` finds a path's real one.
+    /// Reads the text of a loader that only lists the files that it would map (ld.so(8), LD_TRACE_LOADED_OBJECTS;
+    /// musl's `--list`). `real` resolves the links of a path.
     pub(super) fn of_loader(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
         let mut answer = Answer::default();
         for line in printed.stdout.lines().filter_map(|line| line.strip_prefix('\t')) {
@@ -55,7 +55,7 @@ impl Answer {
                 Some((_, path)) => {
                     answer.files.insert(real(path));
                 }
-                // The kernel's own, which is no file (vdso(7)).
+                // The kernel's vDSO, which is no file (vdso(7)).
                 None if line.starts_with("linux-vdso") || line.starts_with("linux-gate") => {}
                 None if is_mapped => {
                     answer.files.insert(real(line));
@@ -100,7 +100,7 @@ impl Answer {
     }
 }
 
-/// What musl's loader says of a library that it cannot find, or cannot open: strerror(3) of what came last.
+/// musl's messages for a library that it cannot find or open: strerror(3) of the last error.
 const NOT_FOUND: &[&str] = &[
     "No such file or directory",
     "Not a directory",
@@ -115,7 +115,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Runs it, without telling, for there are thousands; one that does not end in time is as good as one that fails.
+/// Runs it without a status line, because there are thousands. A process that exceeds the timeout counts as failed.
 pub(super) fn finish(process: &duct::Expression, timeout: Duration) -> Result<Printed> {
     let process = process.stdout_capture().stderr_capture().unchecked();
     let handle = process.start().with_context(|| format!("start {process:?}"))?;
@@ -126,7 +126,7 @@ pub(super) fn finish(process: &duct::Expression, timeout: Duration) -> Result<Pr
     Ok(Printed { stderr: format!("did not end within {} s", timeout.as_secs()), ..Printed::default() })
 }
 
-/// What a process left behind.
+/// The output and status of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Printed {
     pub(super) success: bool,
@@ -150,7 +150,7 @@ impl Printed {
         Ok(Printed { success, stdout, stderr })
     }
 
-    /// Why it failed: its last words.
+    /// The reason of its failure: its last words.
     pub(super) fn why(&self) -> String {
         let words = self.stderr.lines().chain(self.stdout.lines()).map(str::trim).find(|line| !line.is_empty());
         words.unwrap_or("failed without a word").to_owned()

@@ -1,5 +1,6 @@
-//! Debian's packages of other architectures: everything in them resolves, in the folders that their loader has built in.
-//! They are only extracted; where qemu-user is here, their loader is asked as well, and it runs nothing of them.
+//! Debian's packages of other architectures: every file in them resolves, in the directories that their loader has
+//! built in. The packages are only extracted. If qemu-user is installed, their loader answers too; it executes none of
+//! the files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -20,20 +21,20 @@ use crate::stage::{cannot, need};
 
 /// One of Debian's architectures.
 struct Architecture {
-    /// Its name there.
+    /// Debian's name for it.
     name: &'static str,
     /// Rust's name for it.
     triple: &'static str,
-    /// Suites that have it, the best first.
+    /// Suites with the architecture, the best first.
     suites: &'static [&'static str],
     triplet: &'static str,
     interpreter: &'static str,
-    /// What qemu calls it.
+    /// qemu's name for it.
     qemu: &'static str,
 }
 
-/// loongarch64 is not served by the mirrors yet. The ELF reader and the loader's folders are tested on files made for it
-/// (`resolve/tests/architectures.rs`).
+/// The mirrors do not serve loongarch64 yet. The ELF reader and the loader's directories are tested with files made for
+/// it (`resolve/tests/architectures.rs`).
 const ARCHITECTURES: [Architecture; 6] = [
     Architecture {
         name: "arm64",
@@ -85,18 +86,18 @@ const ARCHITECTURES: [Architecture; 6] = [
     },
 ];
 
-/// Of libc-bin, ldconfig makes the caches of the rules for arm64.
+/// ldconfig of libc-bin makes the caches of the rules for arm64.
 const PACKAGES: &str = "bash,coreutils,libc-bin,libstdc++6,openssl";
 
-/// How many files a loader is asked about in one go.
+/// The number of files in one run of a loader.
 const BATCH: usize = 50;
 
-/// Compares what the mirror serves of them.
+/// Compares the packages that the mirror serves.
 pub(super) fn compare(ours: &Utf8Path) -> Result<()> {
     need("mmdebstrap")?;
     let mut served = 0;
     let mirror = mirror()?;
-    // Most of the time apt waits, or one processor unpacks.
+    // apt mostly waits, or one processor unpacks.
     let roots = in_parallel(&ARCHITECTURES, |architecture| Ok(architecture.root(mirror.as_deref())))?;
     for (architecture, root) in ARCHITECTURES.iter().zip(roots) {
         match root {
@@ -104,14 +105,14 @@ pub(super) fn compare(ours: &Utf8Path) -> Result<()> {
                 served += 1;
                 architecture.compare(ours, &root).with_context(|| architecture.name.to_owned())?;
             }
-            // Mirrors are out of step with themselves for hours at times, and that is no fault of ours.
+            // A mirror can be inconsistent for hours, which is no fault of ours.
             Err(error) => println!("  {}: SKIPPED, not served today: {error:#}", architecture.name),
         }
     }
     if served == 0 { cannot("no mirror serves any architecture") } else { Ok(()) }
 }
 
-/// The ldconfig(8) of arm64, which is static, so that qemu needs no root for it.
+/// The ldconfig(8) of arm64. It is static, so qemu needs no root for it.
 pub(crate) fn ldconfig_arm64() -> Result<Utf8PathBuf> {
     need("mmdebstrap")?;
     let [arm64, ..] = &ARCHITECTURES;
@@ -123,8 +124,8 @@ pub(crate) fn ldconfig_arm64() -> Result<Utf8PathBuf> {
     places.into_iter().find(|path| path.exists()).with_context(|| format!("no ldconfig in {root}"))
 }
 
-/// Where this machine's own packages come from, updates and fixes left out: those are not served for every
-/// architecture at all times. None where apt has no such source; then mmdebstrap knows one.
+/// The mirror of this machine's packages without updates and fixes, which not every architecture has at all times.
+/// `None` if apt has no such source; mmdebstrap then uses its own.
 fn mirror() -> Result<Option<String>> {
     let sources = command(["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages"]).run()?;
     let main = sources.stdout.lines().find(|site| !site.contains("security"));
@@ -132,7 +133,7 @@ fn mirror() -> Result<Option<String>> {
 }
 
 impl Architecture {
-    /// The packages, extracted, without the files that tell ldconfig(8) of more folders.
+    /// The extracted packages, without the files that add directories for ldconfig(8).
     fn root(&self, mirror: Option<&str>) -> Result<Utf8PathBuf> {
         let dir = host::cache_dir().join("architectures");
         let root = dir.join(self.name);
@@ -149,7 +150,7 @@ impl Architecture {
             }
             let extract = command(["mmdebstrap", "--quiet", "--variant=extract"])
                 .args([format!("--arch={}", self.name), format!("--include={PACKAGES}")])
-                // Old packages are as good for this as new ones, and a mirror's `sid` can be weeks behind.
+                // Old packages are as good here as new ones, and a mirror's `sid` can be weeks behind.
                 .args(["--aptopt=Acquire::Retries \"3\"", "--aptopt=Acquire::Check-Valid-Until \"false\""])
                 .args([suite, root.as_str()])
                 .args(mirror);
@@ -201,7 +202,7 @@ impl Architecture {
         Ok(())
     }
 
-    /// A library that is nowhere is looked for in the folders of Debian's loader, and in no other's.
+    /// Checks that a missing library is searched for in the directories of Debian's loader, and in no others.
     fn default_folders(&self, ours: &Utf8Path, root: &Utf8Path) -> Result<()> {
         let (from, to) = (root.join("bin/bash"), root.join("lacking/bash"));
         let mut bytes = fs::read(&from).with_context(|| format!("read {from}"))?;
@@ -225,7 +226,7 @@ impl Architecture {
         Ok(())
     }
 
-    /// What the loader itself makes of the files.
+    /// Compares with the loader's own answers.
     fn judge(&self, root: &Utf8Path, asked: &[(PathBuf, Answer)]) -> Result<String> {
         let Some(qemu) = host::find(&format!("qemu-{}-static", self.qemu)).filter(|_| host::is_root()) else {
             return Ok("its loader is not asked: that wants qemu-user and root".to_owned());

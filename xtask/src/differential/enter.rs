@@ -1,5 +1,5 @@
-//! Starts a program in another root, as a loader must be that is to answer for it.
-//! The root is a folder with the empty folders `.host` and `proc`; nothing is left mounted there.
+//! Starts a program in another root, as a loader requires. The root is a directory with the empty directories `.host`
+//! and `proc`; no mount stays behind.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -11,12 +11,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::{Printed, finish};
 
-/// Where the host is seen in a root.
+/// The path of the host's files in a root.
 pub(super) const HOST: &str = "/.host";
 
 const FAILED: &str = "cannot enter";
 
-/// Runs `argv` in the folder `current` of `root`, with `env` as its whole environment. It wants root's rights.
+/// Runs `argv` in the directory `current` of `root`, with only the variables `env`. It requires root's rights.
 pub(super) fn in_root(
     root: &Utf8Path,
     current: &str,
@@ -27,8 +27,8 @@ pub(super) fn in_root(
     entered(root, [current.to_owned()].into_iter().chain(env.to_vec()), argv, timeout)
 }
 
-/// The same for each of `files`, which is the last word of `argv` in its turn; what they printed, in order. To enter a
-/// root takes as long as to ask a loader there, and here it is done once.
+/// Runs `argv` with each of `files` as its last word, and returns the outputs in order. Entering a root takes as long
+/// as one answer of a loader, so it is entered once.
 pub(super) fn each_in_root(
     root: &Utf8Path,
     env: &[String],
@@ -45,7 +45,7 @@ pub(super) fn each_in_root(
     Ok(all)
 }
 
-/// Before the seconds that each may take, and how many of the last words are files.
+/// Prefix of the seconds for each file, and of the number of files at the end of the words.
 const EACH: &str = "--each=";
 
 fn entered(
@@ -65,14 +65,14 @@ fn entered(
     Ok(printed)
 }
 
-/// `cargo xtask in-root ROOT FOLDER [--each=SECONDS:COUNT] NAME=VALUE... -- PROGRAM WORD...`: what `in_root` starts, this
-/// program once more. It returns only where it failed, or after all with `--each`. The variables are set last, for they
-/// are not meant for the programs before.
+/// Runs `cargo xtask in-root ROOT FOLDER [--each=SECONDS:COUNT] NAME=VALUE... -- PROGRAM WORD...`: the process that
+/// `in_root` starts is this program again. It returns only on failure, or at the end with `--each`. The variables are
+/// set last, so that the programs before do not see them.
 pub(crate) fn enter(root: &str, folder: &str, rest: &[&str]) -> Result<()> {
     let Some(at) = rest.iter().position(|word| *word == "--") else { bail!("{FAILED}: no `--` before the program") };
     let [program, words @ ..] = &rest[at + 1..] else { bail!("{FAILED}: no program after `--`") };
     let env = rest[..at].iter().filter(|word| !word.starts_with(EACH)).filter_map(|word| word.split_once('='));
-    // There may be none in the root.
+    // The root may have no /dev/null.
     let nothing = fs::File::open("/dev/null").context(FAILED)?;
     std::os::unix::fs::chroot(root).with_context(|| format!("{FAILED} {root}"))?;
     std::env::set_current_dir(folder).with_context(|| format!("{FAILED} {folder} of {root}"))?;
@@ -92,7 +92,7 @@ pub(crate) fn enter(root: &str, folder: &str, rest: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Where `path` leads in `root`, through any links: by the rules of path_resolution(7), with `root` as `/`.
+/// The path that `path` leads to in `root`, through any links, by the rules of path_resolution(7), with `root` as `/`.
 pub(crate) fn real(root: &Utf8Path, path: &str) -> String {
     let mut done: Vec<String> = Vec::new();
     let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();

@@ -1,5 +1,5 @@
-//! The little of an ELF file that the tasks need to know: its machine, whether it is dynamic, and for which loader.
-//! It is no part of the product's reader, so that a mistake there cannot hide itself.
+//! The part of an ELF header that the tasks need: the machine, whether the file is dynamic, and its loader. It shares
+//! no code with the product's reader, so a mistake there cannot hide itself.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::parallel::in_parallel;
 
-/// A file with a PT_DYNAMIC that a loader could be given.
+/// A file with a PT_DYNAMIC that a loader can load.
 #[derive(Debug)]
 pub(crate) struct Dynamic {
     pub(crate) path: PathBuf,
@@ -28,13 +28,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// That of this program: both hosts of the project are 64-bit and little-endian. EM_X86_64, EM_AARCH64.
+    /// The machine of this program: both hosts of the project are 64-bit and little-endian. EM_X86_64, EM_AARCH64.
     pub(super) const HOST: Machine =
         Machine { is_64: true, is_big: false, number: if cfg!(target_arch = "aarch64") { 183 } else { 62 } };
 }
 
-/// The regular files in a folder and below it, on one file system, but for folders that `leave_out` wants out.
-/// What may not be read has nothing that this user could load.
+/// The regular files in and below a directory, on one file system, except in directories that `leave_out` rejects.
+/// Unreadable directories are skipped: this user could not load their files.
 pub(crate) fn walk(folder: &Path, leave_out: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     if let Ok(meta) = fs::symlink_metadata(folder) {
@@ -62,7 +62,7 @@ fn is_on(device: u64, folder: &Path) -> bool {
     fs::symlink_metadata(folder).is_ok_and(|meta| meta.dev() == device)
 }
 
-/// Those of the files that are dynamic ELF files, in their order.
+/// The dynamic ELF files among `files`, in their order.
 pub(crate) fn dynamic(files: &[PathBuf]) -> Result<Vec<Dynamic>> {
     let read = in_parallel(files, |path| Ok(read(path).ok().flatten()))?;
     Ok(read.into_iter().flatten().collect())
@@ -74,7 +74,7 @@ const PT_DYNAMIC: u64 = 2;
 const PT_INTERP: u64 = 3;
 const SHT_DYNAMIC: u64 = 6;
 
-/// Reads the file; `None` where it is not a dynamic one, or the debug half of one.
+/// Reads the file; `None` if it is not dynamic, or is the debug half of one.
 fn read(path: &Path) -> io::Result<Option<Dynamic>> {
     let mut file = File::open(path)?;
     let mut head = Vec::with_capacity(64);
@@ -109,7 +109,7 @@ fn read(path: &Path) -> io::Result<Option<Dynamic>> {
             _ => {}
         }
     }
-    // objcopy(1), --only-keep-debug: the segments are still told of, but SHT_DYNAMIC has become SHT_NOBITS.
+    // objcopy(1), --only-keep-debug: the segments are still listed, but SHT_DYNAMIC has become SHT_NOBITS.
     let sections = table(&file, sections_at, section_size, sections)?;
     let type_of = |section: &Vec<u8>| Fields { bytes: section, is_big }.get((4, 4));
     let is_split_off = !sections.is_empty() && !sections.iter().any(|section| type_of(section) == SHT_DYNAMIC);
@@ -118,7 +118,7 @@ fn read(path: &Path) -> io::Result<Option<Dynamic>> {
     Ok((is_dynamic && !is_split_off).then_some(found))
 }
 
-/// The entries of a header table; none where the file ends before.
+/// The entries of a header table; none if the file ends before its end.
 fn table(file: &File, offset: u64, size: u64, count: u64) -> io::Result<Vec<Vec<u8>>> {
     let (size, count) = (usize::try_from(size).unwrap_or(0), usize::try_from(count).unwrap_or(0));
     let mut bytes = vec![0; size * count];
@@ -138,7 +138,7 @@ struct Fields<'b> {
 }
 
 impl Fields<'_> {
-    /// The number of `width` bytes at `at`; 0 where there are none.
+    /// The number of `width` bytes at `at`; 0 beyond the end.
     fn get(&self, (at, width): (usize, usize)) -> u64 {
         let bytes = self.bytes.get(at..at + width).unwrap_or_default();
         let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);

@@ -1,5 +1,5 @@
-//! Every dynamic ELF file of this machine: our closure against what its own loader says it would map.
-//! Nothing but loaders is started, and they map a file to tell what it needs, without running it.
+//! Every dynamic ELF file of this machine: our closure against the list of its own loader. Only loaders are started;
+//! they map a file to list its needs, and do not run it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -20,17 +20,17 @@ use crate::stage::{Tier, cannot};
 const LOADER: &str =
     if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
 
-/// Makes glibc's loader answer for the baseline of its architecture, on which an image must run: it then knows of no
-/// glibc-hwcaps folder, and $PLATFORM is not named for the processor at hand (glibc manual, "Hardware Capability
+/// Makes glibc's loader answer for the baseline of its architecture, on which an image must run: it then searches no
+/// glibc-hwcaps directory, and $PLATFORM does not name the processor at hand (glibc manual, "Hardware Capability
 /// Tunables"; the names with `_Usable` are those before 2.33).
 pub(super) const BASELINE: (&str, &str) =
     ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX2,-POPCNT,-SSE4_2,-AVX512CD,-AVX2_Usable,-AVX512F_Usable");
 
-/// How long one loader may take.
+/// The time limit of one loader.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How many files one of our processes is given.
+/// The number of files for one of our processes.
 const BATCH: usize = 500;
-/// The most divergences that are printed whole.
+/// The number of divergences that are printed in full.
 const SHOWN: usize = 40;
 
 struct Subject {
@@ -65,23 +65,23 @@ pub(super) fn compare(ours: &Utf8Path, tier: Tier) -> Result<()> {
     tally.tell(subjects.len())
 }
 
-/// What is none of the machine's: kernel file systems, places where others are at work, and caches, by their own word
-/// for what can be made anew (<https://bford.info/cachedir/>; Cargo's target directories are such).
+/// Directories that are not compared: kernel file systems, directories that other processes change, and caches that are
+/// tagged as such (<https://bford.info/cachedir/>; Cargo's target directories are).
 fn is_left_out(folder: &Path) -> bool {
     const LEFT_OUT: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var"];
-    // What a fuzz target starts from is broken on purpose, and was never made to be loaded.
+    // The corpus of fuzz targets is broken on purpose.
     let is_corpus = folder.ends_with("tests/fuzz/corpus");
     is_corpus || LEFT_OUT.iter().any(|it| folder == Path::new(it)) || folder.join("CACHEDIR.TAG").exists()
 }
 
-/// A library names no loader: it is that of the libc whose folder it is in.
+/// The loader for a library, which names none: that of the libc in the same directory.
 fn usual_loader(path: &Path) -> String {
     let musl = format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH);
     let is_musl = path.components().any(|part| part.as_os_str().as_bytes().ends_with(b"-linux-musl"));
     if is_musl && Path::new(&musl).exists() { musl } else { LOADER.to_owned() }
 }
 
-/// Our answers for files, in their order; `words` stand before them.
+/// Our answers for files, in their order, with `words` before the files.
 pub(super) fn ask_us(ours: &Utf8Path, words: &[&str], files: &[PathBuf]) -> Result<Vec<Answer>> {
     let batches: Vec<&[PathBuf]> = files.chunks(BATCH).collect();
     let answers = in_parallel(&batches, |batch| {
@@ -113,21 +113,21 @@ fn run(program: &OsStr, words: impl Iterator<Item = OsString>, env: &[(&str, &st
     finish(&duct::cmd(program, words).full_env(env).dir("/").stdin_null(), TIMEOUT)
 }
 
-/// The score.
+/// The counts of a comparison.
 #[derive(Default)]
 struct Tally {
     same: usize,
-    /// How much the loader said: files, and names that were not found.
+    /// The size of the loader's answers: files, and names that were not found.
     mapped: usize,
     missing: usize,
-    /// Those of them that both will not load, by the loader's words.
+    /// The files that both refuse, by the loader's message.
     refused: BTreeMap<String, usize>,
     diverged: Vec<String>,
 }
 
 impl Tally {
     fn count(&mut self, subject: &Subject, our: &Answer, their: &Answer) {
-        // Ours lists the loader where it is needed by name, the trace lists it always.
+        // Our list has the loader only if it is needed by name; the trace always has it.
         let loader = fs::canonicalize(&subject.loader).map(|it| it.to_string_lossy().into_owned());
         let (mut our, mut their) = (our.clone(), their.clone());
         for answer in [&mut our, &mut their] {
@@ -160,12 +160,12 @@ impl Tally {
     }
 }
 
-/// A loader's message without the names of files, which come before its last colons.
+/// A loader's message without the file names before its last colons.
 fn reason(words: &str) -> String {
     words.rsplit(": ").find(|part| part.contains(' ')).unwrap_or(words).to_owned()
 }
 
-/// Rounded down, so that one divergence never reads as 100%.
+/// A percentage, rounded down so that one divergence never reads as 100%.
 pub(super) fn percent(part: usize, whole: usize) -> String {
     let hundredths = part * 10_000 / whole.max(1);
     format!("{}.{:02}%", hundredths / 100, hundredths % 100)

@@ -1,5 +1,5 @@
-//! Whether our closures are the dynamic loader's own: on every ELF file of the machine, on programs built to exercise
-//! one rule each, and on the packages of other architectures. The loader is the judge; nothing else is run of them.
+//! Compares our closures with the dynamic loader's: for every ELF file of the machine, for programs that exercise one
+//! rule each, and for packages of other architectures. The loader is the judge; no other program is run.
 
 mod answer;
 mod architectures;
@@ -17,7 +17,7 @@ use crate::stage::{self, Tier};
 pub(crate) use architectures::ldconfig_arm64;
 pub(crate) use enter::{enter, real};
 
-/// A comparison's name, the tier from which on it is made, and the comparison.
+/// A comparison's name, its first tier, and the comparison.
 type Comparison = (&'static str, Tier, fn(&Utf8Path, Tier) -> Result<()>);
 
 const COMPARISONS: &[Comparison] = &[

@@ -1,4 +1,4 @@
-//! Makes the files of a rule on disk, for the loader that is to judge.
+//! Makes the files of a rule on disk, for the loader.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use camino::Utf8Path;
 use super::Flavor;
 use super::schema::{Body, Row};
 
-/// Makes them in `root`, with the flavor's loader.
+/// Makes the files in `root`, with the flavor's loader.
 pub(super) fn make(row: &Row, flavor: &Flavor, root: &Utf8Path) -> Result<()> {
     for folder in ["proc", "etc", ".host", "r"] {
         fs::create_dir_all(root.join(folder)).with_context(|| format!("make {root}/{folder}"))?;
@@ -62,7 +62,7 @@ fn put(path: &str, body: &Body, flavor: &Flavor, root: &Utf8Path) -> Result<()> 
     made.with_context(|| format!("make {path}"))
 }
 
-/// Runs a tool without telling: there are many.
+/// Runs a tool without a status line, because there are many.
 fn run(tool: &[String], words: &[&str]) -> Result<()> {
     let output = duct::cmd(&tool[0], tool[1..].iter().map(String::as_str).chain(words.iter().copied()));
     let output = output.stdout_capture().stderr_capture().unchecked().run();

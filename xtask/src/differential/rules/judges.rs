@@ -1,5 +1,5 @@
-//! Asks the loader, ourselves and other tools about a program in its root, and reads what they say.
-//! All see the same root, as `/`; the tools' own files come from the host, which is mounted in it.
+//! Gets the answers of the loader, our program and other tools about a program in its root. All see the same root as
+//! `/`; the tools' own files come from the host, which is mounted in it.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::schema::{Libc, Row};
 use super::{Flavor, versions};
 use crate::host;
 
-/// How long anybody may think about one program. (There are tools that follow every path of a graph.)
+/// The time limit of one answer. Some tools follow every path of a graph.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Somebody who says what a program needs.
+/// A program that lists the needs of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judge {
     Loader,
@@ -41,7 +41,7 @@ impl Judge {
     }
 }
 
-/// A root that was made, and who can be asked about it.
+/// A prepared root, and the judges that can answer about it.
 pub(super) struct Court<'c> {
     pub(super) flavor: &'c Flavor,
     pub(super) root: &'c Utf8Path,
@@ -49,9 +49,9 @@ pub(super) struct Court<'c> {
 }
 
 impl Court<'_> {
-    /// What `judge` says; `None` where it is not on this machine.
+    /// The answer of `judge`; `None` if this machine lacks it.
     pub(super) fn ask(&self, judge: Judge, row: &Row) -> Result<Option<Answer>> {
-        // Ours answers for the baseline here, and the others for no hardware at all.
+        // Our program answers for the baseline here, and other tools know no hardware levels.
         if judge != Judge::Loader && row.on.as_ref().is_some_and(|levels| !levels.is_empty()) {
             return Ok(None);
         }
@@ -80,7 +80,7 @@ impl Court<'_> {
                 if row.on.is_none() {
                     env.push(format!("{}={}", BASELINE.0, BASELINE.1));
                 }
-                // A processor without ARMv8.1's atomics, which have a folder of their own (qemu-user's -cpu).
+                // A processor without ARMv8.1's atomics, which have a directory of their own (qemu-user's -cpu).
                 env.push("QEMU_CPU=cortex-a57".to_owned());
                 let interpreter = self.flavor.loader.interpreter;
                 match (self.flavor.loader.libc, self.flavor.emulator, &row.on) {
@@ -109,7 +109,7 @@ impl Court<'_> {
             }
             Judge::Lddtree => {
                 let Some(lddtree) = host::find("lddtree") else { return Ok(None) };
-                // Debian's package brings what it imports for Debian's Python, whatever else is in PATH.
+                // Debian's package imports modules of Debian's Python, so another Python in PATH would not do.
                 let mut argv = self.of_host("/usr/bin/python3".into())?;
                 argv.extend(words(&[&format!("{HOST}{lddtree}"), program]));
                 env.push(format!("PYTHONHOME={HOST}/usr"));
@@ -132,7 +132,7 @@ impl Court<'_> {
         in_root(self.root, row.current.as_deref().unwrap_or("/"), &env, &argv, TIMEOUT).map(Some)
     }
 
-    /// What the loader does, and what of it is not what the rule says.
+    /// The loader's answer, and its difference from the rule, if any.
     pub(super) fn judge(&self, row: &Row) -> Result<(Answer, Option<String>)> {
         let expected = self.expected(row);
         if let Some(lines) = row.versions(&self.flavor.loader) {
@@ -148,7 +148,7 @@ impl Court<'_> {
         Ok((their, differs))
     }
 
-    /// What the loader does, as the rule has it.
+    /// The answer that the rule expects.
     fn expected(&self, row: &Row) -> Answer {
         let mut answer = Answer::default();
         for line in row.then(&self.flavor.loader) {
@@ -163,7 +163,7 @@ impl Court<'_> {
         self.of_interest(answer, row)
     }
 
-    /// The loader is mapped always, and listed by some; so is the program.
+    /// Removes the loader, which is always mapped but listed by some only, and the program.
     fn of_interest(&self, mut answer: Answer, row: &Row) -> Answer {
         answer.files.remove(&real(self.root, self.flavor.loader.interpreter));
         answer.files.remove(&self.real(row, &self.program(row)));
@@ -176,12 +176,12 @@ impl Court<'_> {
         answer
     }
 
-    /// What is started.
+    /// The program to start.
     fn program(&self, row: &Row) -> String {
         row.text(&row.run, &self.flavor.loader)
     }
 
-    /// The words before those of a program of the host: its loader and libraries are the host's too.
+    /// The words before a program of the host: the host's loader and library path.
     fn of_host(&self, program: &Utf8Path) -> Result<Vec<String>> {
         let canonical = |path: &Utf8Path| path.canonicalize_utf8().with_context(|| format!("find {path}"));
         let loader = canonical(Utf8Path::new(HOST_LOADER))?;
@@ -200,7 +200,7 @@ impl Court<'_> {
 const HOST_LOADER: &str =
     if cfg!(target_arch = "aarch64") { "/lib/ld-linux-aarch64.so.1" } else { "/lib64/ld-linux-x86-64.so.2" };
 
-/// `libtree -pvv`: one line an object, indented by lines; after one that is missing, where it was looked for.
+/// `libtree -pvv`: one line per object, indented by lines; a missing one is followed by the searched directories.
 fn of_libtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
     let mut answer = Answer::default();
     for line in printed.stdout.lines().skip(1).filter(|line| !line.contains('┊')) {
@@ -215,7 +215,7 @@ fn of_libtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
             }
         }
     }
-    // It says so at its end where anything was missing, too.
+    // libtree also fails at its end if a library is missing.
     answer.refusal = (!printed.success && answer.missing.is_empty()).then(|| printed.why());
     answer
 }
@@ -228,7 +228,7 @@ fn of_lddtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
             Some((name, "None")) => {
                 answer.missing.insert(name.to_owned());
             }
-            // It says `!!! circular loop !!!` of what it is about.
+            // lddtree prints `!!! circular loop !!!` for the current file.
             Some((_, path)) if path.starts_with('/') || path.starts_with('.') => {
                 answer.files.insert(real(path));
             }
@@ -239,7 +239,7 @@ fn of_lddtree(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
     answer
 }
 
-/// `elfpak inspect --json`; where anything is missing it names that, and nothing else.
+/// `elfpak inspect --json`; if a library is missing it prints only that.
 fn of_elfpak(printed: &Printed, real: &dyn Fn(&str) -> String) -> Answer {
     let mut answer = Answer::default();
     let all = format!("{}\n{}", printed.stdout, printed.stderr);

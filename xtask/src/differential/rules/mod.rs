@@ -1,8 +1,8 @@
-//! The rules of `tests/rules`, each judged by its loader: for us, and for other tools.
-//! The files are made anew every time and are never run; their roots stay in the cache folder for looking into.
+//! The rules of `tests/rules`, each judged by its loader, for our program and for other tools. The files are made anew
+//! every time and are never executed; their roots stay in the cache directory for inspection.
 
 mod disk;
-// Its other user needs the rest of them.
+// The other user of this file needs the rest.
 #[allow(dead_code)]
 #[path = "../../../../tests/rules/forge.rs"]
 mod forge;
@@ -27,20 +27,20 @@ use crate::stage::{cannot, need};
 use judges::{Court, Judge};
 use schema::{Libc, Loader, Row};
 
-/// A loader, and what there is to ask it with.
+/// A loader, and the tools to run it with.
 #[derive(Debug)]
 struct Flavor {
     name: &'static str,
     loader: Loader,
     /// The loader's file.
     file: Utf8PathBuf,
-    /// Runs programs for this machine, where the host's is another.
+    /// Runs programs of another machine.
     emulator: Option<&'static str>,
-    /// The ldconfig(8) that makes caches for the loader.
+    /// The ldconfig(8) that makes the loader's caches.
     ldconfig: Vec<String>,
 }
 
-/// This machine's glibc, and who else answers for it.
+/// This machine's glibc, with all judges.
 pub(super) fn glibc(ours: &Utf8Path) -> Result<()> {
     only_here()?;
     let flavor = Flavor {
@@ -73,7 +73,7 @@ pub(super) fn glibc_arm64(ours: &Utf8Path) -> Result<()> {
     judge(&flavor, ours, &Judge::TOOLS[..1])
 }
 
-/// Debian's musl. The cache that ldconfig(8) makes is nothing to it.
+/// Debian's musl. It does not read the cache of ldconfig(8).
 pub(super) fn musl(ours: &Utf8Path) -> Result<()> {
     only_here()?;
     let file = Utf8PathBuf::from(schema::MUSL.interpreter);
@@ -89,7 +89,7 @@ fn ldconfig() -> Vec<String> {
 }
 
 impl Flavor {
-    /// The rules that its loader can be asked about.
+    /// The rules that apply to its loader.
     fn rows(&self) -> Result<Vec<Row>> {
         let dir = host::repo().join("tests/rules").join(if self.loader.libc == Libc::Musl { "musl" } else { "glibc" });
         let (release, is_debians, help) = (release(&self.file), is_debians(&self.file), self.help());
@@ -109,7 +109,7 @@ impl Flavor {
         Ok(rows.into_iter().filter(is_asked).collect())
     }
 
-    /// What the loader says of the hardware, where it is this machine's own.
+    /// The loader's list of hardware levels, if it is this machine's.
     fn help(&self) -> String {
         let help = duct::cmd!(self.file.as_str(), "--help").stdout_capture().stderr_capture().unchecked().run();
         help.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
@@ -128,14 +128,15 @@ fn numbers(text: &str) -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Whether a loader has Debian's patches, as those of its derivatives have: it says so in `ld.so --version`.
+/// Returns whether a loader has Debian's patches, as those of derivatives have: `ld.so --version` names the
+/// distribution.
 fn is_debians(loader: &Utf8Path) -> bool {
     let image = fs::read(loader).unwrap_or_default();
     let has = |text: &str| image.windows(text.len()).any(|window| window == text.as_bytes());
     has("ld.so (Debian GLIBC") || has("ld.so (Ubuntu GLIBC")
 }
 
-/// The roots hold this machine's tools, and chroot(2) and mounts are root's.
+/// The roots hold this machine's tools, and chroot(2) and mounts require root.
 fn only_here() -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         return cannot("the programs are built for and judged on x86_64");
@@ -186,8 +187,8 @@ fn judge(flavor: &Flavor, ours: &Utf8Path, tools: &[Judge]) -> Result<()> {
     Ok(())
 }
 
-/// We are held to the loader's every word. Of others it is enough that they say something is wrong where it gives up;
-/// and one that tells of nothing else where a library is missing is asked for no more.
+/// Compares a tool's answer. Ours must equal the loader's. For others an error is enough where the loader gives up; and
+/// if a library is missing, a tool that lists only missing ones need not list more.
 fn tool_agrees(tool: Judge, answer: &Answer, their: &Answer) -> bool {
     if tool == Judge::Ours {
         return answer.agrees(their);
@@ -200,7 +201,7 @@ fn tool_agrees(tool: Judge, answer: &Answer, their: &Answer) -> bool {
     answer.missing == their.missing && answer.refusal.is_none() && (!tells_all || answer.files == their.files)
 }
 
-/// Rules by tools.
+/// The rules, by tools.
 struct Table<'r> {
     tools: Vec<Judge>,
     rows: Vec<(&'r str, Vec<Option<bool>>)>,
@@ -215,13 +216,13 @@ impl<'r> Table<'r> {
         self.rows.push((rule, verdicts));
     }
 
-    /// How many rules a tool has as the loader has them, of those that it was asked about.
+    /// The number of rules for which a tool agrees with the loader, and the number that it was judged by.
     fn score(&self, column: usize) -> (usize, usize) {
         let asked = self.rows.iter().filter_map(|(_, verdicts)| verdicts[column]);
         asked.fold((0, 0), |(right, all), is_right| (right + usize::from(is_right), all + 1))
     }
 
-    /// In Markdown.
+    /// The table in Markdown.
     fn show(&self) -> String {
         let mut text = String::from("| rule |");
         let names = self.tools.iter().map(|tool| format!(" {} |", tool.name()));

@@ -1,21 +1,22 @@
-//! What glibc's loader says of symbol versions (elf/dl-version.c), against what a rule says that it does.
+//! Compares the messages of glibc's loader about symbol versions (elf/dl-version.c) with a rule.
 
 use std::collections::BTreeSet;
 
 use super::super::answer::Printed;
 
-/// What the loader says otherwise than a rule, if it does. `lines` are the rule's, `file` is what was started.
+/// The difference between the loader's messages and a rule, if any. `lines` are the rule's; `file` is the started
+/// program.
 pub(super) fn differ(lines: &[String], printed: &Printed, file: &str) -> Option<String> {
     let expected: BTreeSet<String> = lines.iter().flat_map(|line| complaints(line)).collect();
     let found = found(printed, file);
-    // At these it ends, and gets no further; of the others it tells all.
+    // The loader ends at these, and prints all others.
     let ends = |line: &String| line.contains(", not loaded,") || line.starts_with("GLIBC_ABI_DT_RELR needed");
     let is_right =
         if lines.iter().any(ends) { !found.is_empty() && found.is_subset(&expected) } else { found == expected };
     (!is_right).then(|| format!("\n    rule:   {expected:?}\n    loader: {found:?}"))
 }
 
-/// The loader's words for a line of a rule.
+/// The loader's messages for a line of a rule.
 fn complaints(line: &str) -> Vec<String> {
     if let Some((library, object)) = line.strip_prefix("any of ").and_then(|rest| rest.split_once(" for ")) {
         return vec![format!("{library}: no version information available (required by {object})")];
@@ -33,7 +34,7 @@ fn complaints(line: &str) -> Vec<String> {
     }
 }
 
-/// Its words without what stands before them. A weak version that is lacking is told of in this mode alone.
+/// The loader's messages without their prefixes. A missing weak version is reported in this mode only.
 fn found(printed: &Printed, file: &str) -> BTreeSet<String> {
     let is_complaint = |line: &&str| ["version", "DT_RELR", "failed!"].iter().any(|word| line.contains(word));
     let lines = printed.stderr.lines().chain(printed.stdout.lines()).filter(is_complaint);
