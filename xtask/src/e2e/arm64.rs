@@ -12,7 +12,7 @@ use crate::{host, made};
 
 pub(crate) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
-/// The arguments that make `cargo rootfs` a cross one.
+/// The arguments of a cross build.
 pub(super) fn target() -> Result<[String; 4]> {
     let sysroot = host::sysroot_arm64();
     if !sysroot.join("bin/bash").exists() {
@@ -39,7 +39,7 @@ pub(crate) fn can_run() -> Result<()> {
     cannot("aarch64 programs do not run here: run `cargo xtask setup`")
 }
 
-/// A program that is built already, and tools, from the sysroot alone.
+/// A prebuilt program and tools, from the sysroot alone.
 pub(super) fn without_rust(lab: &Lab) -> Result<()> {
     can_run()?;
     let program = lab.path("program");
@@ -78,7 +78,7 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// One call of cargo builds for both machines, and each has its own root, whose programs run.
+/// One call of cargo builds for both machines. Each has a root of its own, with programs that run.
 pub(super) fn beside_native(lab: &Lab) -> Result<()> {
     can_run()?;
     let hello = lab.fixture("hello")?;
@@ -101,7 +101,7 @@ pub(super) fn beside_native(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A cross linker that is installed and configured nowhere is used, for this build, and said.
+/// An installed cross linker without configuration is used for this build, and a status line names it.
 pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
     can_run()?;
     need("aarch64-linux-gnu-gcc")?;
@@ -112,13 +112,13 @@ pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
     ensure!(done.stderr.matches(&note).count() == 1, "{}", done.report(&note));
     let said = Chroot::new(hello.join("root"))?.run(&["/usr/local/bin/hello"])?;
     ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("hello from aarch64"));
-    // What is configured is used, and nothing is said.
+    // A configured linker is used without a status line.
     let done = with_compilers(rootfs)?.run()?;
     ensure!(!done.stderr.contains("Using "), "{}", done.report("no note"));
     Ok(())
 }
 
-/// zig links for a glibc of 2012, and without any cross compiler of the system.
+/// zig links for a glibc of 2012, without any cross compiler of the system.
 pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
     can_run()?;
     let bin = host::zigbuild().join("bin");
@@ -142,7 +142,8 @@ pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Without a sysroot and a network, exit 1 with what is lacking; with the host's, both architectures are named.
+/// Without a sysroot and a network the run exits with 1 and lists what is missing; with the host's sysroot the error
+/// names both architectures.
 pub(super) fn refused(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     let offline = ["--target", TRIPLE, "--with", "bash", "--offline"];
@@ -150,7 +151,7 @@ pub(super) fn refused(lab: &Lab) -> Result<()> {
     rootfs.fail(&[1])?.says(&["sysroot", "index", "arm64", "--offline"])?;
     let rootfs = lab.rootfs(&hello, ["--target", TRIPLE, "--sysroot", "/", "--with", "bash"]);
     with_compilers(rootfs)?.fail(&[1])?.says(&["x86_64", "aarch64"])?;
-    // Neither the target nor the linker is installed: the commands that install them are said.
+    // If neither the target nor the linker is installed, the error has the commands that install them.
     let target = target()?;
     let rootfs = lab.rootfs(&hello, ["--target", "riscv64gc-unknown-linux-gnu", "--sysroot", &target[3]]);
     rootfs.fail(&[1])?.says(&["rustup target add riscv64gc-unknown-linux-gnu", "gcc-riscv64-linux-gnu"])?;

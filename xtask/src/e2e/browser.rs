@@ -1,4 +1,5 @@
-//! A headless Chromium, spoken to through pipes in the DevTools protocol: pages, clicks, keys, and what the console said.
+//! A headless Chromium, driven through pipes by the DevTools protocol: pages, clicks, keys, and messages of the
+//! console.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +14,7 @@ use super::lab::Lab;
 use crate::process::{command, until};
 use crate::stage::need;
 
-/// The time that an answer may take on a busy machine.
+/// The time limit of an answer on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page. It ends with its scenario.
@@ -23,7 +24,7 @@ pub(super) struct Browser {
     from: Receiver<Value>,
     session: Option<String>,
     last: u64,
-    /// Errors of the console, and requests for anything but the page itself.
+    /// Errors of the console, and requests beyond the page itself.
     pub(super) complaints: Vec<String>,
 }
 
@@ -38,7 +39,7 @@ impl Browser {
         need("chromium")?;
         let (to, from, profile) = (lab.path("to-browser"), lab.path("from-browser"), lab.folder("profile")?);
         command(["mkfifo", to.as_str(), from.as_str()]).run()?;
-        // Both ends in one open: neither waits for the other.
+        // Each end is opened for reading and writing, so that neither open blocks.
         let open = |path: &Utf8Path| {
             OpenOptions::new().read(true).write(true).open(path).with_context(|| format!("open {path}"))
         };
@@ -145,7 +146,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Clicks in the middle of the first element that the selector means.
+    /// Clicks in the middle of the first element that the selector matches.
     pub(super) fn click(&mut self, selector: &str) -> Result<()> {
         let place = format!(
             "(() => {{ const it = document.querySelector({}); it.scrollIntoView({{ block: 'center' }}); \
@@ -182,7 +183,7 @@ impl Browser {
         Ok(())
     }
 
-    /// Types a text into what has the focus.
+    /// Types a text into the focused element.
     pub(super) fn write(&mut self, text: &str) -> Result<()> {
         self.call("Input.insertText", json!({"text": text})).map(drop)
     }

@@ -43,11 +43,11 @@ pub(super) fn embed(lab: &Lab) -> Result<()> {
     }
     let other = printed.stdout.lines().find(|line| !line.starts_with("cargo::rerun-if-"));
     ensure!(other.is_none(), "{}", printed.report("more is printed than what to watch"));
-    // cargo walks each folder that is named, at every build, and runs the script again for any change in it.
+    // cargo walks each named directory at every build, and runs the script again after any change in it.
     let walked = command(["find", "-L"]).args(watched).args(["-maxdepth", "9"]).finish()?.stdout.lines().count();
     ensure!(walked < 10_000, "cargo has to look at {walked} files at every build: {}", printed.stdout);
 
-    // Nothing changed: the build script does not run again. An input did: it does.
+    // After no change the build script does not run again; after a changed input it does.
     let again = build(lab, &project)?;
     ensure!(!again.stderr.contains("Compiling") && !again.stderr.contains("Dirty"), "{}", again.report("built again"));
     lab.file("embed/files/note", "Another input.\n")?;
@@ -62,6 +62,6 @@ pub(super) fn embed(lab: &Lab) -> Result<()> {
 }
 
 fn build(lab: &Lab, project: &Utf8Path) -> Result<Done> {
-    // The library is the cold part; its objects are kept beside the other tasks' for the next run.
+    // Compiling the library takes longest; its objects stay in the tasks' cache for the next run.
     lab.cargo(project, ["build", "--release"]).run()
 }

@@ -1,4 +1,4 @@
-//! The generated `/etc/ld.so.cache`, read by the loader that the root itself has, on both architectures that run here.
+//! The generated `/etc/ld.so.cache`, read by the root's own loader, on both architectures that run here.
 
 use std::fs;
 
@@ -23,9 +23,9 @@ pub(super) fn accepted_arm64(lab: &Lab) -> Result<()> {
     leads_to_the_library(lab, "aarch64-linux-gnu-gcc", &arm64::target()?, &[ldconfig.into_string()])
 }
 
-/// A library outside the default directories, which only a cache leads to.
+/// A library outside the default directories, which only a cache finds.
 fn leads_to_the_library(lab: &Lab, compiler: &str, target: &[String], ldconfig: &[String]) -> Result<()> {
-    // A sysroot of our own, whose ld.so.conf names the folder: the one that it is made of is left alone.
+    // A sysroot of our own, whose ld.so.conf names the directory: the original sysroot stays unchanged.
     let sysroot = lab.path("sysroot");
     lab.tools(target.iter().cloned()).args(["--with", "bash,ls", "--dir", sysroot.as_str()]).run()?;
     let target = target.iter().take(2).cloned().chain(["--sysroot".to_owned(), sysroot.to_string()]);
@@ -51,7 +51,7 @@ fn leads_to_the_library(lab: &Lab, compiler: &str, target: &[String], ldconfig: 
         let root = Chroot::new(&dir)?;
         let said = root.run(&["/usr/bin/uses-deep"])?;
         ensure!(said.line()? == "deep 7", "{}", said.report("another library"));
-        // It was the cache that led there.
+        // Without the cache the library is not found.
         fs::remove_file(&cache).with_context(|| format!("remove {cache}"))?;
         root.command(&["/usr/bin/uses-deep"]).fail(&[127])?.says(&["libdeep.so.1"])?;
     }
@@ -59,7 +59,7 @@ fn leads_to_the_library(lab: &Lab, compiler: &str, target: &[String], ldconfig: 
     Ok(())
 }
 
-/// The same by --library-path, from a folder that is no folder of any root's.
+/// The same by --library-path, from a directory outside of any root.
 pub(super) fn of_a_library_path(lab: &Lab) -> Result<()> {
     let beside = lab.path("beside");
     let (library, program) = (beside.join("libdeep.so.1"), lab.path("uses-deep"));

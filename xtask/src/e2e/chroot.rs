@@ -1,5 +1,4 @@
-//! Runs programs in an unpacked root, with nothing of the host's environment.
-//! Without root's rights it takes a user namespace's.
+//! Runs programs in an unpacked root, without the host's environment. Without root's rights it uses a user namespace.
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};

@@ -1,4 +1,4 @@
-//! Same files in, same bytes out.
+//! The same files give the same bytes.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -9,11 +9,11 @@ use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
 
-/// Umask, time zone, locale, clock, folder and user must not be seen in the tar, nor in the image.
+/// Umask, time zone, locale, clock, directory and user change neither the tar nor the image.
 pub(super) fn same_bytes(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     lab.cargo(&hello, ["build", "--release"]).run()?;
-    // Files of the project, as a checkout with another umask and at another time has them.
+    // Files of the project, as in a checkout with another umask and at another time.
     let program = hello.join("target/release/hello");
     let note = lab.file("note", "a note\n")?;
     let include = format!("{note}:/etc/note");
@@ -57,7 +57,7 @@ pub(super) fn same_bytes(lab: &Lab) -> Result<()> {
     same(&theirs.join("out.tar"), "the user")
 }
 
-/// Every mtime is SOURCE_DATE_EPOCH; what is no number is an error.
+/// Every mtime is SOURCE_DATE_EPOCH; a value that is no number is an error.
 pub(super) fn source_date_epoch(lab: &Lab) -> Result<()> {
     let tar = lab.path("out.tar");
     let dir = lab.path("out");

@@ -1,4 +1,4 @@
-//! What a program opens at run time: by its notes, compiled into it, and what is said where it has none.
+//! Libraries that a program opens at run time: with compiled-in notes, and the suggestions without notes.
 
 use anyhow::{Result, ensure};
 
@@ -7,7 +7,7 @@ use super::lab::Lab;
 use super::tarball;
 use crate::process::command;
 
-/// Libraries in a folder of the program's RUNPATH, in one that only ld.so.conf names, and in a default one.
+/// Libraries in a directory of the program's RUNPATH, in one that only ld.so.conf names, and in a default one.
 pub(super) fn noted(lab: &Lab) -> Result<()> {
     let sysroot = lab.path("sysroot");
     lab.tools(["--with", "bash,ls", "--dir", sysroot.as_str()]).run()?;
@@ -39,7 +39,8 @@ pub(super) fn noted(lab: &Lab) -> Result<()> {
         ensure!(said.stdout == expected, "{}", said.report(&expected));
     }
 
-    // Without notes nothing is added, and what stands among the constants is offered. It works when it is taken.
+    // Without notes nothing is added, and libraries among the constants are suggested. The program works with the
+    // suggestion.
     let tar = lab.path("silent.tar");
     let args = ["--sysroot", sysroot.as_str(), "--with", "silent,names,ls", "--tar", tar.as_str()];
     let done = lab.tools(args).run()?;
@@ -59,7 +60,7 @@ pub(super) fn noted(lab: &Lab) -> Result<()> {
         ensure!(said.stdout == format!("{cached} 7\n"), "{}", said.report("the library that was named"));
     }
 
-    // What is required is an error where it is not there, and nothing is written.
+    // A missing required library is an error, and nothing is written.
     std::fs::remove_file(sysroot.join("opt/deep/lib/libdeep.so.1"))?;
     let tar = lab.path("missing.tar");
     let args = ["--sysroot", sysroot.as_str(), "--with", "opens", "--tar", tar.as_str()];

@@ -1,5 +1,4 @@
-//! Importing into Docker and Podman, and running what was imported.
-//! Containers get no network, and images are removed again.
+//! Imports into Docker and Podman, and runs the images. Containers get no network, and images are removed again.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -17,13 +16,13 @@ pub(super) struct Image<'a> {
 
 impl Drop for Image<'_> {
     fn drop(&mut self) {
-        // An image that outlives its test is litter, and no reason to fail it.
+        // A leftover image is litter, but no reason for the test to fail.
         let _ = duct::cmd!(self.engine, "rmi", "--force", &self.id).stdout_null().stderr_null().unchecked().run();
     }
 }
 
 impl<'a> Image<'a> {
-    /// Takes the id that an import printed, and nothing else may be there.
+    /// Takes the id that an import printed; standard output must have nothing else.
     pub(super) fn of(engine: &'a str, done: &Done) -> Result<Image<'a>> {
         let id = done.line()?.to_owned();
         let hex = id.trim_start_matches("sha256:");
@@ -48,10 +47,10 @@ impl<'a> Image<'a> {
     }
 }
 
-/// `engine run` of a container that is gone afterwards, and has no network.
+/// `engine run` of a temporary container without a network.
 pub(super) fn run_by(engine: &str) -> Command {
-    // podman would take crun where that is installed, which knows no hybrid cgroups, and raises these limits, which not
-    // every machine lets it do.
+    // podman prefers crun where that is installed, which does not support hybrid cgroups, and raises these limits,
+    // which some machines forbid.
     let (runtime, limits): (&[&str], &[&str]) = match engine {
         "podman" => (&["--runtime", "runc"], &["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]),
         _ => (&[], &[]),
@@ -60,12 +59,12 @@ pub(super) fn run_by(engine: &str) -> Command {
     run.args(limits.iter().copied())
 }
 
-/// `engine run`, its image and arguments yet to be added.
+/// `engine run`, without image and arguments.
 fn run(engine: &str, flags: &[&str]) -> Command {
     run_by(engine).args(flags.iter().copied())
 }
 
-/// Fails where `engine` cannot be used.
+/// Fails if `engine` cannot be used.
 pub(crate) fn ready(engine: &str) -> Result<()> {
     need(engine)?;
     let answers = duct::cmd!(engine, "info").stdout_null().stderr_null().unchecked().run();
@@ -160,14 +159,14 @@ fn foreign(engine: &str, lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// An engine that is not there, or that fails half way, is exit 1 and no image.
+/// A missing engine, or one that fails half way, is exit 1 and no image.
 pub(super) fn failed_import(lab: &Lab) -> Result<()> {
     ready("docker")?;
     let name = "cargo-rootfs-e2e:failed";
     let nowhere = format!("unix://{}", lab.path("no.sock"));
     import(lab, "docker", name)?.env("DOCKER_HOST", nowhere).fail(&[1])?.says(&["docker"])?;
 
-    // It reads a little and ends: the client dies while the tar is still written to it.
+    // The client reads a little and ends while the tar is still written to it.
     let shim = lab.file("shim/docker", "#!/bin/sh\ncase $1 in import|load) head -c 100000 >/dev/null; echo 'no space' >&2; exit 1;; *) exec /usr/bin/docker \"$@\";; esac\n")?;
     command(["chmod", "755", shim.as_str()]).run()?;
     let path = format!("{}:{}:{}", lab.path("shim"), lab.path("bin"), std::env::var("PATH").unwrap_or_default());
@@ -175,7 +174,7 @@ pub(super) fn failed_import(lab: &Lab) -> Result<()> {
     let left = command(["docker", "image", "inspect", name]).finish()?;
     ensure!(left.code != Some(0), "{}", left.report("a failed import left an image"));
 
-    // No engine at all. cargo itself is called by its full path.
+    // No engine in PATH. cargo itself is called by its full path.
     let cargo_only = format!("{}:{}", lab.path("bin"), lab.folder("empty")?);
     let tools = lab.tools(["--with", "/usr/bin/ls", "--docker-import", name]).env("PATH", cargo_only);
     tools.fail(&[1])?.says(&["docker"])?;

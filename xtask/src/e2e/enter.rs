@@ -1,5 +1,5 @@
-//! `cargo rootfs run` and `shell`, as root and as somebody without rights: the command has what it should have,
-//! and nothing of it is left.
+//! `cargo rootfs run` and `shell`, as root and as a user without rights: the command's surroundings are complete, and
+//! no file or process stays behind.
 
 use std::fs;
 use std::process::ExitStatus;
@@ -14,15 +14,15 @@ use crate::host;
 use crate::process::{Command, command, until};
 use crate::stage::{cannot, need};
 
-/// Somebody who enters a rootfs.
+/// A user who enters a rootfs.
 pub(super) struct Visitor {
-    /// What makes a command theirs.
+    /// Words before a command that run it as this user.
     before: Vec<String>,
     home: Utf8PathBuf,
 }
 
 impl Visitor {
-    /// Whoever runs this; root also as nobody.
+    /// The current user, and nobody(65534) if that is root.
     pub(super) fn all(lab: &Lab) -> Result<Vec<Visitor>> {
         let own = Visitor { before: Vec::new(), home: lab.folder("home")? };
         if !host::is_root() {
@@ -60,10 +60,10 @@ impl Visitor {
 
 const TOOLS: &str = "sh,cat,ls,id,stat,wc,head,sleep,rm";
 
-/// The type of the file system that `/` is, as the last line.
+/// Prints the type of the file system of `/` as the last line.
 const TYPE_OF_ROOT: &str = "while read -r from at type rest; do [ $at != / ] || echo $type; done < /proc/mounts";
 
-/// What a command sees and leaves.
+/// The files that a command sees and leaves.
 pub(super) fn inside(lab: &Lab) -> Result<()> {
     for visitor in Visitor::all(lab)? {
         let done = visitor.script(lab, "echo out; echo err >&2; cat; exit 7").stdin("in").finish()?;
@@ -87,7 +87,7 @@ pub(super) fn inside(lab: &Lab) -> Result<()> {
         let said = visitor.script(lab, sys).run()?;
         ensure!(said.stdout == "sysfs ro\n", "{}", said.report("/sys"));
 
-        // What is written, taken away or replaced is so for one run.
+        // Written, removed and replaced files are so for one run only.
         let change = "echo x >> /etc/passwd && rm /usr/bin/ls && echo new > /usr/bin/stat && ! ls";
         let before = fs::read("/usr/bin/stat").context("read /usr/bin/stat")?;
         visitor.script(lab, change).run()?;
@@ -130,12 +130,13 @@ pub(super) fn outside_world(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT reach the command; after SIGKILL, and after its end, nothing of it is there.
+/// SIGTERM and SIGINT reach the command; after SIGKILL, and after its end, no process or file of it remains.
 pub(super) fn signals(lab: &Lab) -> Result<()> {
     for (number, visitor) in Visitor::all(lab)?.iter().enumerate() {
         for (round, (signal, code)) in [("TERM", Some(143)), ("INT", Some(130)), ("KILL", None)].into_iter().enumerate()
         {
-            // A time that nobody else sleeps, and that ends: a signal that was lost is then a wrong status, not a hang.
+            // A duration that no other process sleeps, and that ends, so that a lost signal is a wrong status and not a
+            // hang.
             let seconds = format!("300.713{number}{round}");
             let status = killed(&visitor.run(lab, &["--", "sleep", &seconds]), signal, &seconds)?;
             ensure!(status.code() == code, "after SIG{signal} it ended with {status}");
@@ -147,7 +148,7 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Starts what comes to `sleep SECONDS`, signals it then, and sees that the sleep ends.
+/// Starts a command that becomes `sleep SECONDS`, then signals it, and checks that the sleep ends.
 fn killed(command: &Command, signal: &str, seconds: &str) -> Result<ExitStatus> {
     let handle = command.start()?;
     let pid = handle.pids().first().copied().context("no process")?.to_string();
@@ -158,7 +159,7 @@ fn killed(command: &Command, signal: &str, seconds: &str) -> Result<ExitStatus> 
     Ok(status)
 }
 
-/// Whether there is a process `sleep SECONDS`.
+/// Returns whether a process `sleep SECONDS` runs.
 pub(super) fn sleeps(seconds: &str) -> Result<bool> {
     for entry in fs::read_dir("/proc").context("read /proc")? {
         let words = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
@@ -169,13 +170,13 @@ pub(super) fn sleeps(seconds: &str) -> Result<bool> {
     Ok(false)
 }
 
-/// A shell on a terminal: job control, Ctrl-C for what it runs and not for itself, a name for the terminal.
+/// A shell on a terminal: job control, Ctrl-C for its child and not for itself, a name for the terminal.
 pub(super) fn terminal(lab: &Lab) -> Result<()> {
     need("script")?;
     for visitor in Visitor::all(lab)? {
         let binary = lab.path("bin/cargo-rootfs");
         let shell = format!("{binary} rootfs shell -q --tools-only --with bash,tty,sleep");
-        // Typed slowly, as by a person: what is typed before the shell reads is not lost, but Ctrl-C would be.
+        // Typed slowly, as by a person: text typed before the shell reads is kept, but Ctrl-C would be lost.
         let typed = "(sleep 1; echo 'tty; echo flags $-'; echo 'sleep 1000'; sleep 1; printf '\\003'; sleep 0.5; \
                      echo 'echo code $?'; echo 'exit 5') | script -qec \"$0\" /dev/null";
         let done = visitor.command(["sh", "-c", typed, &shell]).env("TERM", "dumb").finish()?;
@@ -189,7 +190,7 @@ pub(super) fn terminal(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Another machine's programs: by the host's registration, by one of its own, and explained where there is none.
+/// Programs of another machine: by the host's registration, by one of its own, and an explained error without any.
 pub(super) fn foreign(lab: &Lab) -> Result<()> {
     arm64::can_run()?;
     let target = arm64::target()?;
@@ -201,7 +202,7 @@ pub(super) fn foreign(lab: &Lab) -> Result<()> {
         let done = visitor.command(run.clone()).run()?;
         ensure!(done.stdout == "aarch64\n/usr/bin/ls\n", "{}", done.report("by the host's registration"));
 
-        // In a user namespace with a table of its own, which is empty (Linux 6.7).
+        // A user namespace with its own empty table (Linux 6.7).
         let alone = |script: &str| {
             let script = format!("mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || exit 77; {script} exec \"$@\"");
             let words = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned);
@@ -218,7 +219,7 @@ pub(super) fn foreign(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Where user namespaces are forbidden the setting is named; root's rights over mounts do without them.
+/// If user namespaces are forbidden the error names the setting; root's rights over mounts work without them.
 pub(super) fn forbidden(lab: &Lab) -> Result<()> {
     for visitor in Visitor::all(lab)? {
         let without = |last: &[&str]| {
@@ -237,10 +238,10 @@ pub(super) fn forbidden(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Where no file can be referred to all are copied, into memory, or to a disk where memory is short.
+/// If files cannot be referred to, all are copied, into memory, or to a disk if memory is short.
 pub(super) fn copies(lab: &Lab) -> Result<()> {
     let meminfo = lab.file("meminfo", "MemAvailable: 100 kB\n")?;
-    // A folder that something is mounted below is no layer of an overlay.
+    // A directory with a mount below it cannot be a layer of an overlay.
     let apart = "for folder in /usr/bin /usr/lib/x86_64-linux-gnu; do \
                  file=$(find $folder -maxdepth 1 -type f | head -n 1); mount --bind $file $file || exit 9; done; ";
     let short = format!("{apart} mount --bind {meminfo} /proc/meminfo; ");
@@ -251,7 +252,7 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
             let unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"];
             let binary = lab.path("bin/cargo-rootfs");
             let run = [binary.as_str(), "rootfs", "run", "-q", "--tools-only", "--with", TOOLS];
-            // What rules take lies in other folders, and can be referred to.
+            // Rules take files of other directories, which can be referred to.
             let bare = ["--runtime", "none", "--"];
             visitor.command([&unshare[..], &run, &bare, words].concat())
         };
@@ -267,7 +268,7 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
         if on_disk != "tmpfs" {
             let kept = type_of_root(&short)?;
             ensure!(kept != "tmpfs" && kept != "overlay", "/ is {kept}, though memory is short");
-            // Nobody but init is left to remove the folder.
+            // Only init is left to remove the directory.
             let seconds = format!("300.714{number}");
             killed(&run(&short, &["sleep", &seconds]), "KILL", &seconds)?;
             until("no folder is left", || Ok(visitor.left()?.is_empty()))?;
@@ -277,7 +278,8 @@ pub(super) fn copies(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// In a container that may neither make namespaces nor mount, root gets a chroot, and somebody else an explanation.
+/// In a container without the rights for namespaces and mounts, root gets a chroot, and another user an explained
+/// error.
 pub(super) fn container(lab: &Lab) -> Result<()> {
     engine::ready("docker")?;
     let binary = lab.path("bin/cargo-rootfs");

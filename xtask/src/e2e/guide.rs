@@ -27,12 +27,12 @@ struct Block {
     steps: Vec<(String, String)>,
 }
 
-/// Blocks that need neither an engine of another architecture nor a registry nor the network.
+/// The blocks of `cargo xtask test`.
 pub(super) fn cheap(lab: &Lab) -> Result<()> {
     run(lab, Tier::Quick)
 }
 
-/// All other blocks.
+/// The other blocks, of `cargo xtask acceptance`.
 pub(super) fn dear(lab: &Lab) -> Result<()> {
     run(lab, Tier::Full)
 }
@@ -127,7 +127,7 @@ fn session(lab: &Lab, at: usize, block: &Block) -> Result<()> {
             "docker" => super::ready("docker")?,
             "arm64" => arm64::can_run()?,
             "registry" => registry = Some(Registry::start(lab)?),
-            // The mirror of packages.
+            // The mirror of packages is used as it is.
             "network" => {}
             tool => need(tool)?,
         }
@@ -137,7 +137,7 @@ fn session(lab: &Lab, at: usize, block: &Block) -> Result<()> {
     let host = registry.as_ref().map(|registry| registry.host.clone());
     let mut script = String::from("exec 2>&1\n");
     for (command, _) in &block.steps {
-        // A registry of this run stands in for the one that is shown.
+        // A registry of this run replaces the one in the text.
         let command = host.as_ref().map_or_else(|| command.clone(), |host| command.replace("ghcr.io", host));
         script.push_str(&format!("{command}\n__status=$?; printf '\\036'; (exit $__status)\n"));
     }
@@ -163,7 +163,7 @@ fn session(lab: &Lab, at: usize, block: &Block) -> Result<()> {
     Ok(())
 }
 
-/// Makes the project of a block, and returns the directory in which it is typed.
+/// Makes the project of a block, and returns the working directory of its commands.
 fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     let myapp = home.join("myapp");
     if name == "new" {
@@ -193,7 +193,7 @@ fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
              std::fs::read_to_string(name).expect(\"the greeting\");\n    println!(\"{} lines\", \
              text.lines().count());\n}\n",
         )?,
-        // A program with two libraries that are gone.
+        // A program with two missing libraries.
         "missing" => {
             for library in ["a", "b"] {
                 lab.file("lib.c", &format!("int {library}(void) {{ return 0; }}\n"))?;
@@ -212,7 +212,7 @@ fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     Ok(myapp)
 }
 
-/// The lines of an output, with wildcards in the places of sizes, times, digests and counts.
+/// The lines of an output, with wildcards for sizes, times, digests and counts.
 fn lines(text: &str) -> Vec<String> {
     text.lines()
         .map(|line| line.split(' ').map(|word| wildcard(word).to_owned()).collect::<Vec<_>>().join(" "))

@@ -1,4 +1,5 @@
-//! Libraries for particular hardware: which of them the loader of the root takes, on this machine and on lesser ones.
+//! Libraries for particular hardware, and the choice of the root's loader among them, on this machine and on lesser
+//! ones.
 
 use anyhow::{Result, ensure};
 
@@ -10,7 +11,7 @@ use crate::stage::cannot;
 
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
-/// One library in a default folder and one that only a cache leads to, each for all hardware and for two levels.
+/// One library in a default directory and one that only a cache finds, each for all hardware and for two levels.
 pub(super) fn variants(lab: &Lab) -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         return cannot("glibc-hwcaps are tried on x86_64");
@@ -32,7 +33,7 @@ pub(super) fn variants(lab: &Lab) -> Result<()> {
     let help = command([LOADER, "--help"]).run()?.stdout;
     let can = |level: &str| help.lines().any(|line| line.trim_start().starts_with(&format!("{level} (supported")));
     let best = if can("x86-64-v3") { 3 } else { 1 + i32::from(can("x86-64-v2")) };
-    // Without a cache in the sysroot, and with the one that ldconfig(8) makes.
+    // Without a cache in the sysroot, and with the cache that ldconfig(8) makes.
     for cached in ["no-cache", "cache"] {
         if cached == "cache" {
             command(["/sbin/ldconfig", "-r", sysroot.as_str()]).run()?;
@@ -45,7 +46,7 @@ pub(super) fn variants(lab: &Lab) -> Result<()> {
             for program in ["/usr/bin/near", "/usr/bin/far"] {
                 says(&root, &[program], best)?;
                 for (mask, level) in [("none", 1), ("x86-64-v2", 2), ("x86-64-v3", 3), ("x86-64-v3:x86-64-v2", 3)] {
-                    // What a mask leaves out is not taken; what it leaves in, where this machine can do it.
+                    // The loader takes the best level that the mask keeps and this machine has.
                     let level = if hwcaps == "none" || (level == 3 && !mask.contains("v2") && best < 3) {
                         1
                     } else {
@@ -53,7 +54,7 @@ pub(super) fn variants(lab: &Lab) -> Result<()> {
                     };
                     says(&root, &[LOADER, "--glibc-hwcaps-mask", mask, program], level)?;
                 }
-                // As on hardware without AVX2, which x86-64-v3 has.
+                // Simulates hardware without AVX2, which x86-64-v3 requires.
                 let tunable = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2";
                 let said = root.with(&[tunable], &[program]).run()?;
                 ensure!(said.stdout == format!("deep {}\n", best.min(2)), "{}", said.report("without AVX2"));
@@ -61,7 +62,7 @@ pub(super) fn variants(lab: &Lab) -> Result<()> {
         }
     }
 
-    // What only some hardware would find is missing.
+    // A library that only some hardware would find is missing.
     std::fs::remove_file(sysroot.join("usr/lib/libnear.so.1"))?;
     let args = ["--sysroot", sysroot.as_str(), "--with", "near", "--tar", "x.tar"];
     lab.tools(args).fail(&[1])?.says(&["`libnear.so.1` not found", "only glibc-hwcaps/x86-64-v3 has it"])?;

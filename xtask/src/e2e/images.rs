@@ -1,5 +1,5 @@
-//! Images in the hands of those who read them: docker, podman, skopeo, umoci, buildah and containerd load what one run
-//! wrote, run it, and say by which digest they know it.
+//! Images in other readers: docker, podman, skopeo, umoci, buildah and containerd load the output of one run, run it,
+//! and report its digest.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -23,14 +23,14 @@ impl Drop for Images<'_> {
     }
 }
 
-/// Runs the program in `image`, whose first line is as the architecture's.
+/// Runs the program in `image`; its first line must name the machine.
 fn runs(engine: &str, image: &str, platform: &str, machine: &str) -> Result<()> {
     let said = super::engine::run_by(engine).args(["--platform", platform, image]).run()?;
     ensure!(said.stdout.starts_with(&format!("hello from {machine}\n")), "{}", said.report(machine));
     Ok(())
 }
 
-/// The line of standard output that an engine gives for `{{.Id}}` and the architecture.
+/// The engine's output for `{{.Id}}` and the architecture.
 fn known(engine: &str, image: &str) -> Result<String> {
     let asked = command([engine, "image", "inspect", "--format", "{{.Id}} {{.Architecture}}", image]).run()?;
     Ok(asked.line()?.trim_start_matches("sha256:").to_owned())
@@ -47,14 +47,14 @@ pub(super) fn every_reader(lab: &Lab) -> Result<()> {
     ["skopeo", "umoci", "buildah", "runc", "ctr"].into_iter().try_for_each(need)?;
     let (hello, name) = (lab.fixture("hello")?, "cargo-rootfs-e2e/images:1");
     let native = format!("linux/{}", if std::env::consts::ARCH == "aarch64" { "arm64" } else { "amd64" });
-    // A bill of materials goes with it, and nobody trips over that.
+    // A bill of materials is attached, which no reader may reject.
     let outputs = ["--oci-archive", "hello.tar", "--oci", "layout", "--docker-load", name, "--with", "bash"];
     let outputs = [&outputs[..], &["--sbom", "spdx"]].concat();
     let written = lab.rootfs(&hello, outputs).run()?;
     let _docker = Images("docker", vec![name.to_owned()]);
     let (archive, directory) = (hello.join("hello.tar"), hello.join("layout"));
 
-    // Every digest anew, and the archive holds the same image.
+    // Every digest is computed again, and the archive holds the same image.
     let layout = Layout::read(&directory)?;
     let [image] = &layout.images[..] else { anyhow::bail!("not one image") };
     ensure!(image.layers.len() > 4, "{:?}", image.layers);
@@ -99,7 +99,7 @@ pub(super) fn every_reader(lab: &Lab) -> Result<()> {
     let said = command(["runc", "run", "--bundle", bundle.as_str(), "cargo-rootfs-e2e-images"]).run()?;
     ensure!(said.stdout.starts_with(&format!("hello from {}\n", std::env::consts::ARCH)), "{}", said.report("in runc"));
 
-    // buildah, which makes a name of the path: one without capital letters.
+    // buildah makes a name of the path, so the path has no capital letters.
     let pulled = command(["buildah", "pull", "--quiet", "oci:layout"]).dir(&hello).run()?;
     ensure!(pulled.line()? == id(image), "{}", pulled.report(&image.id));
     containerd(lab, &archive, image)
@@ -115,7 +115,7 @@ fn labelled(image: &ImageRead) -> Result<()> {
     Ok(())
 }
 
-/// A container that no terminal is given to.
+/// Disables the terminal in a container configuration.
 fn without_terminal(config: &Utf8Path) -> Result<()> {
     let text = std::fs::read_to_string(config).with_context(|| format!("read {config}"))?;
     let mut spec: Value = serde_json::from_str(&text).context("the bundle's JSON")?;
@@ -123,7 +123,7 @@ fn without_terminal(config: &Utf8Path) -> Result<()> {
     std::fs::write(config, spec.to_string()).with_context(|| format!("write {config}"))
 }
 
-/// A containerd of this scenario takes the archive, and knows the image by its manifest.
+/// A containerd of this scenario loads the archive, and reports the image's manifest.
 fn containerd(lab: &Lab, archive: &Utf8Path, image: &ImageRead) -> Result<()> {
     need("containerd")?;
     let (root, state, socket) = (lab.folder("containerd/root")?, lab.folder("containerd/state")?, lab.path("c.sock"));
@@ -161,7 +161,7 @@ fn containerd(lab: &Lab, archive: &Utf8Path, image: &ImageRead) -> Result<()> {
     done
 }
 
-/// Two architectures in one archive and one layout; an engine has both under names of their own.
+/// Two architectures in one archive and one layout; an engine has both under separate names.
 pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
     arm64::can_run()?;
     super::ready("docker")?;
@@ -187,7 +187,7 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
         runs(engine, name, "linux/amd64", "x86_64")?;
         runs(engine, &arm, "linux/arm64", "aarch64")?;
         if engine == "podman" {
-            // It takes the platform of its own machine from the index.
+            // podman takes the platform of its own machine from the index.
             let loaded = command(["podman", "load", "--quiet", "--input", hello.join("two.tar").as_str()]).run()?;
             ensure!(loaded.stdout.contains(id(first)), "{}", loaded.report(&first.id));
         }

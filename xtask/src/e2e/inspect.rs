@@ -1,4 +1,4 @@
-//! Images that are there are read back: from Debian's registry, and as skopeo stores them; proved, tampered with, compared.
+//! Reads existing images back, from Debian's registry and as skopeo stores them: proved, tampered with, and compared.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::registry::Registry;
 use crate::process::{Command, command};
 use crate::stage::need;
 
-/// An image in a registry, its copies in other formats, and what was changed in it.
+/// An image in a registry, its copies in other formats, and changed copies.
 pub(super) fn read_back(lab: &Lab) -> Result<()> {
     need("skopeo")?;
     let registry = Registry::start(lab)?;
@@ -25,7 +25,7 @@ pub(super) fn read_back(lab: &Lab) -> Result<()> {
     let binary = lab.path("bin/cargo-rootfs");
     let rootfs = |words: &[&str]| with_login(command([binary.as_str(), "rootfs"]).args(words.iter().copied()));
 
-    // By tag and by digest, and the digest is the registry's.
+    // By tag and by digest; the digest must be the registry's.
     for reference in [&name("1"), &one] {
         let done = rootfs(&["verify", reference]).run()?;
         ensure!(done.stdout.starts_with(&one), "{}", done.report(&one));
@@ -33,7 +33,7 @@ pub(super) fn read_back(lab: &Lab) -> Result<()> {
     let without = rootfs(&["verify", &one]).env("DOCKER_CONFIG", lab.folder("nobody")?.as_str()).fail(&[1])?;
     without.says(&["UNAUTHORIZED"])?;
 
-    // As skopeo makes layouts and archives of it.
+    // Layouts and archives that skopeo makes of it.
     let from = format!("docker://{}", name("1"));
     for (place, path) in [("oci:", "layout"), ("oci-archive:", "oci.tar"), ("docker-archive:", "docker.tar")] {
         let path = lab.path(path);
@@ -54,7 +54,7 @@ pub(super) fn read_back(lab: &Lab) -> Result<()> {
     ensure!(libraries > 0, "{}", done.report("its libraries have their reason"));
     rootfs(&["diff", &one, &two, "--fail-on", "grow:0%"]).fail(&[1])?.says(&["the size grew by"])?;
 
-    // A byte of the largest blob is another one.
+    // One byte of the largest blob is changed.
     let stored = lab.path("registry/docker/registry/v2/blobs/sha256");
     let listed = command(["find", stored.as_str(), "-name", "data", "-size", "+100k"]).run()?;
     for blob in listed.stdout.lines() {

@@ -1,4 +1,4 @@
-//! A write that does not come to its end: the earlier output stays, and nothing is left beside it.
+//! An interrupted write: the earlier output stays, and no other file is left beside it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::stage::cannot;
 /// Bytes written before the signal: past any header, far from the end.
 const MIDDLE: u64 = 64 << 20;
 
-/// SIGINT and SIGKILL, for a tar and for a folder.
+/// SIGINT and SIGKILL, for a tar and for a directory.
 pub(super) fn signals(lab: &Lab) -> Result<()> {
     let out = lab.folder("out")?;
     let big = big_file(lab)?;
@@ -33,7 +33,7 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Starts it, signals it in the middle of its write, and sees what is left in `out`.
+/// Starts it, signals it in the middle of its write, and checks the files in `out`.
 fn killed(tools: &Command, signal: &str, out: &Utf8Path) -> Result<()> {
     let before = names(out)?;
     let (handle, pid) = started(tools)?;
@@ -42,7 +42,7 @@ fn killed(tools: &Command, signal: &str, out: &Utf8Path) -> Result<()> {
     ensure!(!status.success(), "it ended with {status}");
     let after = names(out)?;
     if signal == "KILL" {
-        // Nothing cleans up after SIGKILL: what it leaves must not have an output's name, and is one thing at most.
+        // Nothing cleans up after SIGKILL: at most one file is left, without an output's name.
         let left: Vec<_> = after.difference(&before).collect();
         ensure!(left.len() <= 1, "it left {left:?}");
         for name in left {
@@ -87,14 +87,14 @@ pub(super) fn changed_input(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Sparse: read as 1 GiB of zeros, it takes long enough to write and no disk to keep.
+/// A sparse file: read as 1 GiB of zeros, it takes long to write and no disk space.
 fn big_file(lab: &Lab) -> Result<Utf8PathBuf> {
     let big = lab.file("big", "")?;
     fs::File::options().write(true).open(&big).and_then(|file| file.set_len(1 << 30)).context("make a big file")?;
     Ok(big)
 }
 
-/// `--tar -` into a pipe whose reader goes away: exit 1 with a word, and no panic.
+/// `--tar -` into a pipe whose reader exits: exit 1 with a message, and no panic.
 pub(super) fn closed_pipe(lab: &Lab) -> Result<()> {
     let tools = format!("{} rootfs --tools-only --with bash --tar -", lab.path("bin/cargo-rootfs"));
     let script = format!("set -o pipefail; {tools} | head -c 100 >/dev/null");
@@ -103,8 +103,8 @@ pub(super) fn closed_pipe(lab: &Lab) -> Result<()> {
     done.says(&["standard output"])
 }
 
-/// Bytes the process wrote, from proc(5): what write(2) was given, or how far the furthest of its files got.
-/// `wchar` does not count splice(2).
+/// Bytes that the process wrote, from proc(5): the count of write(2), or the furthest offset of its files. `wchar` does
+/// not count splice(2).
 fn written(pid: &str) -> u64 {
     let proc = Utf8PathBuf::from("/proc").join(pid);
     let count = |text: &str, name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
@@ -119,7 +119,7 @@ fn names(dir: &Utf8Path) -> Result<BTreeSet<String>> {
     entries.map(|entry| Ok(entry?.file_name().to_owned())).collect()
 }
 
-/// A file system without room: an error that says so, the earlier output as it was.
+/// A full file system: an error that says so, and the earlier output unchanged.
 pub(super) fn full_disk(lab: &Lab) -> Result<()> {
     if !host::is_root() {
         return cannot("only root can mount a small file system");
@@ -140,7 +140,7 @@ fn on_full_disk(lab: &Lab, disk: &Utf8Path) -> Result<()> {
         ensure!(names(disk)? == before, "it left {:?}", names(disk)?);
         ensure!(fs::read_to_string(&tar).is_ok_and(|text| text == "earlier"), "the earlier {tar} is gone");
     }
-    // Two outputs, one of which fails: neither appears.
+    // Of two outputs one fails: neither appears.
     let good = lab.path("good.tar");
     lab.tools(["--with", "bash,ls", "--tar", good.as_str(), "--dir", dir.as_str()]).fail(&[1])?;
     ensure!(!good.exists(), "{good} was put under its name though {dir} failed");

@@ -1,5 +1,5 @@
-//! A scenario's temporary folder, with the product installed beside it.
-//! It is readable by other users, and gone when the scenario ends.
+//! A scenario's temporary directory, with the product installed beside it. Other users can read it, and it is removed
+//! at the end of the scenario.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,14 +12,14 @@ use crate::host;
 use crate::process::{Command, command};
 use crate::stage::need;
 
-/// Where one scenario works.
+/// The working directory of one scenario.
 pub(crate) struct Lab {
     _temp: TempDir,
     dir: Utf8PathBuf,
 }
 
 impl Lab {
-    /// A new folder, `binary` in its `bin`.
+    /// Makes a new directory, with `binary` in its `bin`.
     pub(crate) fn new(binary: &Utf8Path) -> Result<Lab> {
         let temp = tempfile::Builder::new().prefix("cargo-rootfs-e2e.").tempdir().context("make a temporary folder")?;
         let dir = Utf8PathBuf::from_path_buf(temp.path().to_owned());
@@ -54,7 +54,7 @@ impl Lab {
         Ok(file)
     }
 
-    /// A copy of the fixture `name`, without what was built in it by hand.
+    /// A copy of the fixture `name`, without files built in it by hand.
     pub(crate) fn fixture(&self, name: &str) -> Result<Utf8PathBuf> {
         let to = self.path(name);
         let from = host::repo().join("tests/fixtures").join(name);
@@ -66,7 +66,7 @@ impl Lab {
         Ok(to)
     }
 
-    /// `cargo ARGS` in `dir`, as a person with the product installed has it.
+    /// `cargo ARGS` in `dir`, as for a user with the product installed.
     pub(crate) fn cargo<I: IntoIterator<Item: Into<String>>>(&self, dir: &Utf8Path, args: I) -> Command {
         let path = format!("{}:{}", self.path("bin"), std::env::var("PATH").unwrap_or_default());
         command([host::cargo()]).args(args).dir(dir).env("PATH", path)
@@ -77,7 +77,7 @@ impl Lab {
         self.cargo(dir, ["rootfs"]).args(args)
     }
 
-    /// `cargo-rootfs rootfs --tools-only ARGS`, without cargo, in the lab's folder.
+    /// `cargo-rootfs rootfs --tools-only ARGS`, without cargo, in the lab's directory.
     pub(crate) fn tools<I: IntoIterator<Item: Into<String>>>(&self, args: I) -> Command {
         let binary = self.path("bin/cargo-rootfs");
         command([binary.as_str(), "rootfs", "--tools-only"]).args(args).dir(&self.dir)

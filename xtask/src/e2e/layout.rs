@@ -1,4 +1,4 @@
-//! An image layout as others would read it: with sha256sum, gzip and tar, and no code of the product.
+//! An image layout as other readers see it: with sha256sum, gzip and tar, and no code of the product.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::schemas::Documents;
 
-/// A layout in a directory, all of whose digests and sizes were found true.
+/// A layout in a directory. All its digests and sizes have been verified.
 pub(super) struct Layout {
-    /// The digest that a name of it points to: of the manifest, or of the index.
+    /// The digest that its name points to: of the manifest, or of the index.
     pub(super) digest: String,
     pub(super) images: Vec<ImageRead>,
-    /// Documents about them, which their manifests refer to them by: media type and content.
+    /// Documents whose manifests have an image as subject: media type and content.
     pub(super) referrers: Vec<(String, Vec<u8>)>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct ImageRead {
 }
 
 impl Layout {
-    /// Reads and checks the layout in `directory`; blobs that nothing refers to are a fault too.
+    /// Reads and checks the layout in `directory`; an unreferenced blob is an error.
     pub(super) fn read(directory: &Utf8Path) -> Result<Layout> {
         let mut reader = Reader { directory, seen: BTreeSet::new(), documents: Documents::default() };
         ["oci-layout", "index.json"].into_iter().for_each(|name| reader.documents.add(name, &directory.join(name)));
@@ -81,7 +81,7 @@ struct Reader<'l> {
 }
 
 impl Reader<'_> {
-    /// The file of a descriptor, whose digest and size are true.
+    /// The file of a descriptor, after its digest and size are verified.
     fn blob(&mut self, descriptor: &Value) -> Result<(String, Utf8PathBuf)> {
         let digest = descriptor["digest"].as_str().with_context(|| format!("no digest in {descriptor}"))?;
         let file = self.directory.join("blobs").join(digest.replace(':', "/"));
@@ -148,8 +148,8 @@ impl Reader<'_> {
     }
 }
 
-/// Holds a layer, as tar lists it, against the rules of AWS Lambda, the strictest reader: all directories above each
-/// file, each described the same in all layers; each path once; hard links of no size, to files before them.
+/// Checks a layer, as tar lists it, by the rules of AWS Lambda, the strictest reader: every directory above a file,
+/// with the same description in all layers; each path once; hard links of size 0, to earlier files.
 fn strict(listed: &str, directories: &mut BTreeMap<String, String>, files: &mut BTreeSet<String>) -> Result<()> {
     let (mut own_directories, mut own_files) = (BTreeSet::new(), BTreeSet::new());
     for line in listed.lines() {

@@ -1,4 +1,4 @@
-//! Shared objects that cargo built: they are not in the sysroot, and must be found and moved with the binary.
+//! Shared objects that cargo built: they are not in the sysroot, and are packed with the binary.
 
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +15,7 @@ pub(super) fn of_a_build_script(lab: &Lab) -> Result<()> {
     let entries = runs(lab, &project, &lab.rootfs(&project, ["--with", "ls"]), "shared-library", "greet 42\n")?;
     tarball::at(&entries, "/usr/local/lib/libgreet.so.1")?;
 
-    // An absolute RUNPATH into the build tree resolves here, and must not be what the root relies on.
+    // An absolute RUNPATH into the build tree resolves here, but the root must not need it.
     let own = "-Clink-arg=-Wl,-rpath,$ORIGIN/../lib".to_owned();
     let build_tree = format!("-Clink-arg=-Wl,-rpath,{project}/target/release/build");
     for flags in [own, build_tree] {
@@ -37,7 +37,7 @@ pub(super) fn of_rust(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Packs the project, runs it in a chroot, and sees that no path of the build tree is in the root.
+/// Packs the project, runs it in a chroot, and checks that the root has no path of the build tree.
 fn runs(lab: &Lab, project: &Utf8Path, rootfs: &Command, name: &str, says: &str) -> Result<Vec<tarball::Entry>> {
     let done = rootfs.run()?;
     let tar = Utf8PathBuf::from(done.line()?);

@@ -1,4 +1,4 @@
-//! `[package.metadata.rootfs]`: the flags' names as keys, extended and overridden by the command line.
+//! `[package.metadata.rootfs]`: keys named like the flags, extended and overridden by the command line.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
@@ -9,7 +9,7 @@ use super::tarball;
 
 pub(super) fn configured(lab: &Lab) -> Result<()> {
     let project = lab.fixture("metadata")?;
-    // From another folder: paths in metadata are relative to the manifest.
+    // Run in another directory: paths in metadata are relative to the manifest.
     let tar = Utf8PathBuf::from(lab.rootfs(&project.join("src"), ["--with", "/usr/bin/env"]).run()?.line()?);
     let entries = tarball::list(&tar)?;
     for path in ["/usr/bin/bash", "/usr/bin/ls", "/usr/bin/env", "/opt/metadata/bin/metadata"] {
@@ -27,7 +27,7 @@ pub(super) fn configured(lab: &Lab) -> Result<()> {
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
     lab.file("metadata/Cargo.toml", &text.replace("install-dir", "instal-dir"))?;
     lab.rootfs(&project, [""; 0]).fail(&[1, 2])?.says(&["instal-dir", "install-dir"])?;
-    // The unrelated cargo-rootfs 0.2.2 of crates.io has an array of tables there.
+    // The unrelated cargo-rootfs 0.2.2 of crates.io has an array of tables under this key.
     lab.file("metadata/Cargo.toml", &text.replace("[package.metadata.rootfs]", "[[package.metadata.rootfs]]"))?;
     lab.rootfs(&project, [""; 0]).fail(&[1, 2])?.says(&["package.metadata.rootfs", "0.2.2"])?;
     Ok(())

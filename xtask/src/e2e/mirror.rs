@@ -1,5 +1,5 @@
-//! A mirror of a few packages on the loopback interface, which breaks when it is told to.
-//! It is signed with a key of its own, and apt is told of it by APT_CONFIG.
+//! A mirror of a few packages on the loopback interface, which breaks on request. It has a signing key of its own, and
+//! APT_CONFIG makes apt use it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -17,12 +17,12 @@ use crate::stage::need;
 /// One suite of one archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dist {
-    /// Where its URI leads, below the mirror.
+    /// The path of its URI below the mirror.
     pub(super) archive: &'static str,
     pub(super) suite: &'static str,
     pub(super) components: &'static [&'static str],
     pub(super) architecture: &'static str,
-    /// Whether one index beside the suite tells of all files of an architecture, as Ubuntu has it.
+    /// Whether one index beside the suite lists all files of an architecture, as Ubuntu has it.
     pub(super) has_contents: bool,
 }
 
@@ -31,13 +31,13 @@ const DEBIAN: Dist =
     Dist { archive: "debian", suite: "bookworm", components: &["main"], architecture: "arm64", has_contents: false };
 
 impl Dist {
-    /// Where the packages of a component are.
+    /// The directory of a component's packages.
     pub(super) fn pool(&self, component: &str) -> String {
         format!("{}/pool/{}/{component}", self.archive, self.suite)
     }
 }
 
-/// Makes the index of one suite, in the archive's folder: `SUITE HAS_CONTENTS COMPONENTS ARCHITECTURE`.
+/// Makes the index of one suite, in the archive's directory: `SUITE HAS_CONTENTS COMPONENTS ARCHITECTURE`.
 const INDEX: &str = r#"set -e
 fields() { # of the packages of component $1, each as an index has it
     for deb in pool/$suite/$1/*.deb; do
@@ -72,29 +72,29 @@ indexes=$(find * -type f | sort)
 } >Release
 rm -f Contents-$architecture"#;
 
-/// What it does wrong.
+/// A fault of the mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
-    /// Packages end in their middle.
+    /// Packages are truncated.
     HalfOfPackages,
-    /// So many times, the index is not the one that the signature is for.
+    /// For this many requests, the index does not match the signature.
     OtherIndex(u32),
-    /// Nothing is signed.
+    /// The index has no signature.
     Unsigned,
-    /// Of what ends so, half is sent, and nothing more as long as this lasts.
+    /// Of files with this ending half is sent, and nothing more while the fault lasts.
     Stall(&'static str),
 }
 
-/// What the server and the scenario both know.
+/// State that the server and the scenario share.
 struct Shared {
     fault: Fault,
-    /// Answers that were begun and stall.
+    /// The number of answers that stall.
     stalled: usize,
     asked: Vec<String>,
 }
 
-/// A server of the folder `mirror` of a lab. It ends with the process.
+/// A server of the directory `mirror` of a lab. It ends with the process.
 pub(super) struct Mirror {
     root: Utf8PathBuf,
     keys: Utf8PathBuf,
@@ -105,7 +105,7 @@ pub(super) struct Mirror {
 }
 
 impl Mirror {
-    /// Serves the .deb files in `debs`, of arm64 or of all architectures, as Debian's.
+    /// Serves the .deb files in `debs`, of arm64 or of all architectures, as a mirror of Debian.
     pub(super) fn new(lab: &Lab, debs: &[Utf8PathBuf]) -> Result<Mirror> {
         let mirror = Mirror::empty(lab)?;
         let pool = lab.folder(&format!("mirror/{}", DEBIAN.pool("main")))?;
@@ -120,7 +120,7 @@ impl Mirror {
         Ok(mirror)
     }
 
-    /// A server of nothing yet.
+    /// A server without packages.
     pub(super) fn empty(lab: &Lab) -> Result<Mirror> {
         need("gpg")?;
         let root = lab.folder("mirror")?;
@@ -139,14 +139,14 @@ impl Mirror {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (known, served) = (Arc::clone(&known), served.clone());
-                // A client that goes away is no failure of the mirror.
+                // A client that disconnects is no failure of the mirror.
                 std::thread::spawn(move || answer(stream, &served, &known));
             }
         });
         Ok(Mirror { root, keys, keyring, port, conf: lab.path("apt.conf"), shared })
     }
 
-    /// Makes the configuration of apt, by which `sources` are the host's, and what it asks of `hosts` comes here.
+    /// Makes an apt configuration in which `sources` are the host's, and requests to `hosts` go to this mirror.
     pub(super) fn configure(&self, lab: &Lab, sources: &str, hosts: &[&str]) -> Result<()> {
         let list = lab.file("sources.list", sources)?;
         let parts = lab.folder("sources.list.d")?;
@@ -159,12 +159,12 @@ impl Mirror {
         lab.file("apt.conf", &conf).map(drop)
     }
 
-    /// What APT_CONFIG must be.
+    /// The value for APT_CONFIG.
     pub(super) fn conf(&self) -> &str {
         self.conf.as_str()
     }
 
-    /// The key that it signs with.
+    /// The file of its signing key.
     pub(super) fn keyring(&self) -> &Utf8Path {
         &self.keyring
     }
@@ -180,7 +180,7 @@ impl Mirror {
         until("the mirror is asked for what it does not answer", || Ok(self.shared().stalled > 0))
     }
 
-    /// What it was asked for since the last time, as paths below it.
+    /// The requests since the last call, as paths below the mirror.
     pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.shared().asked)
     }
@@ -189,7 +189,7 @@ impl Mirror {
         self.shared.lock().expect("nobody panics with it")
     }
 
-    /// Makes the index of what is there now, and signs it.
+    /// Makes and signs the index of the current packages.
     pub(super) fn publish(&self, dist: &Dist) -> Result<()> {
         let archive = self.root.join(dist.archive);
         fs::create_dir_all(&archive).with_context(|| format!("make {archive}"))?;
@@ -202,7 +202,7 @@ impl Mirror {
         gpg(&self.keys, &["--clear-sign", "--output", signed.as_str(), plain.as_str()])
     }
 
-    /// Puts a newer version of the package in the place of the one that is there.
+    /// Replaces the package by a newer version.
     pub(super) fn renew(&self, lab: &Lab, package: &str) -> Result<()> {
         let deb = self.deb(package)?;
         let work = lab.folder("renewed")?;
@@ -228,7 +228,7 @@ impl Mirror {
     }
 }
 
-/// One request, and its answer.
+/// Answers one request.
 fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
@@ -238,7 +238,7 @@ fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std
         line.clear();
     }
     let uri = request.split(' ').nth(1).unwrap_or_default().replace("%2b", "+");
-    // Who takes it for a proxy names a host: its folder is among ours.
+    // A client that uses it as a proxy names a host: the host's directory is below ours.
     let path = uri.trim_start_matches("http://").trim_start_matches('/').to_owned();
     let mut bytes = fs::read(root.join(&path)).ok();
     let mut sent = usize::MAX;
@@ -248,7 +248,7 @@ fn answer(mut stream: TcpStream, root: &Utf8Path, shared: &Mutex<Shared>) -> std
         Fault::HalfOfPackages if path.ends_with(".deb") => sent = bytes.as_ref().map_or(0, |bytes| bytes.len() / 2),
         Fault::OtherIndex(times) if path.ends_with("/Packages") && times > 0 => {
             known.fault = Fault::OtherIndex(times - 1);
-            // As long as the right one, and another.
+            // Of the right length, but with another content.
             if let Some(first) = bytes.as_mut().and_then(|bytes| bytes.first_mut()) {
                 *first = b'p';
             }

@@ -1,5 +1,5 @@
-//! Runs `cargo rootfs` for real, and then runs what it made: in a chroot, through qemu-user, in containers.
-//! Each scenario works in a temporary folder of its own on a copy of a fixture; the checkout stays as it is.
+//! Runs `cargo rootfs` for real, and then its results: in a chroot, through qemu-user, in containers. Each scenario
+//! works on a copy of a fixture in its own temporary directory; the checkout does not change.
 
 pub(crate) mod arm64;
 mod browser;
@@ -51,7 +51,7 @@ use lab::Lab;
 pub(crate) use arm64::can_run as can_run_arm64;
 pub(crate) use engine::ready;
 
-/// A scenario's name, the tier from which on it runs, and what it does.
+/// A scenario's name, its first tier, and its function.
 type Scenario = (&'static str, Tier, fn(&Lab) -> Result<()>);
 
 const SCENARIOS: &[Scenario] = &[

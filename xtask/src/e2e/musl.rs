@@ -7,13 +7,13 @@ use super::lab::Lab;
 use super::tarball;
 use crate::process::command;
 
-/// A root of musl's own, as Alpine's is: a program that loads musl and a tool that does. Nothing of the host's glibc
-/// comes with them; with the host's tools nothing is written, unless its root is named.
+/// A musl root like Alpine's: a program that loads musl and a musl tool. No glibc of the host is packed; with the
+/// host's tools nothing is written, unless their root is named.
 pub(super) fn sysroot(lab: &Lab) -> Result<()> {
     let (program, tool) = (lab.path("in/program"), lab.path("alpine/bin/tool"));
     lab.cc("musl-gcc", "hello.c", &program, &[])?;
     lab.cc("musl-gcc", "hello.c", &tool, &[])?;
-    // As Debian's package of musl has it: it is loader and libc in one file.
+    // As in Debian's package of musl, one file is both loader and libc.
     let loader = format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH);
     lab.folder("alpine/lib")?;
     command(["cp", "-L", &loader, lab.path("alpine").join(loader.trim_start_matches('/')).as_str()]).run()?;
@@ -33,20 +33,20 @@ pub(super) fn sysroot(lab: &Lab) -> Result<()> {
         let said = chroot.run(&[path])?;
         ensure!(said.line()? == "hello from C", "{}", said.report("the program says something else"));
     }
-    // Without the loader it is told where one is.
+    // Without the loader the error names a place to get it.
     std::fs::remove_file(alpine.join(loader.trim_start_matches('/')))?;
     let args = ["--binary", program.as_str(), "--target", &target, "--dir", "other", "--sysroot", alpine.as_str()];
     lab.rootfs(&away, args).fail(&[1])?.says(&[&loader, "take musl's from a root that has it"])?;
     Ok(())
 }
 
-/// A static program that is a position-independent one is a root of its own, without a sysroot of its machine.
+/// A static position-independent program is a root of its own, without a sysroot of its machine.
 pub(super) fn static_pie(lab: &Lab) -> Result<()> {
     let program = lab.path("in/pie");
     lab.cc("aarch64-linux-gnu-gcc", "hello.c", &program, &["-static-pie"])?;
     let away = lab.folder("away")?;
     let args = ["--binary", program.as_str(), "--target", "aarch64-unknown-linux-musl", "--template", "none"];
-    // What else a program of glibc opens is no part of this.
+    // The other files of glibc programs are not tested here.
     let args = args.into_iter().chain(["--runtime", "none", "--records", "none", "--licenses", "none"]);
     let done = lab.rootfs(&away, args).args(["--dir", "root"]).run()?;
     ensure!(!done.stderr.contains("Extracting"), "{}", done.report("packages for a static program"));
@@ -57,7 +57,7 @@ pub(super) fn static_pie(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A static program needs nothing, one that is linked with musl needs musl's loader, which is its libc too.
+/// A static program needs nothing. One linked with musl needs musl's loader, which is also its libc.
 pub(super) fn programs(lab: &Lab) -> Result<()> {
     let (fixed, dynamic) = (lab.path("in/static"), lab.path("in/dynamic"));
     lab.cc("musl-gcc", "hello.c", &fixed, &["-static"])?;

@@ -8,7 +8,7 @@ use super::lab::Lab;
 use super::tarball;
 use crate::process::command;
 
-/// What bash is asked in the root and on the host.
+/// The commands that bash runs in the root and on the host.
 pub(super) const SCRIPT: &str =
     "echo $((6*7)) {a..c} ${BASH_VERSION}; printf '%s\\n' \"$(ls /usr/local/bin/hello)\"; exit 3";
 
@@ -26,7 +26,7 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     ensure!(tarball::at(&entries, "/usr/local/bin/hello")?.mode == "-rwxr-xr-x", "the binary's mode");
     ensure!(tarball::at(&entries, "/tmp")?.mode == "drwxrwxrwt", "the mode of /tmp");
     for entry in &entries {
-        // The template gives the user nonroot a home that it can write to.
+        // The template gives the user nonroot a writable home.
         let owner = if entry.path == "/home/nonroot" { "65532/65532" } else { "0/0" };
         ensure!(entry.owner == owner && entry.mtime == "1970-01-01 00:00:00", "not {owner}'s, or not at 0: {entry:?}");
     }
@@ -49,7 +49,7 @@ pub(super) fn chroot(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// `--tar`, `--dir` and `--tar -` of one plan hold the same; `--dir` replaces only what it made.
+/// `--tar`, `--dir` and `--tar -` of one plan have the same contents; `--dir` replaces only a directory that it made.
 pub(super) fn outputs(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     let (tar, dir) = (lab.path("out-{package}-{version}-{triple}-{arch}.tar"), lab.path("out"));
@@ -67,7 +67,7 @@ pub(super) fn outputs(lab: &Lab) -> Result<()> {
     command(["diff", "-r", "--no-dereference", unpacked.as_str(), dir.as_str()]).run()?;
     Chroot::new(&dir)?.run(&["/usr/local/bin/hello"])?;
 
-    // A second run replaces its own folder; a stranger's it leaves.
+    // A second run replaces its own directory, and refuses another one.
     lab.rootfs(&hello, ["--dir", dir.as_str()]).run()?;
     ensure!(!dir.join("usr/bin/ls").exists(), "{dir} still holds what the earlier run put there");
     let strange = lab.file("strange/keep", "mine")?;
@@ -102,7 +102,7 @@ pub(super) fn without_a_project(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// What cannot be done is said, with the right exit code, and nothing is written.
+/// Each impossible request is an error with the right exit code, and nothing is written.
 pub(super) fn bad_input(lab: &Lab) -> Result<()> {
     let away = lab.folder("away")?;
     let hello = lab.fixture("hello")?;
@@ -144,7 +144,7 @@ pub(super) fn bad_input(lab: &Lab) -> Result<()> {
     lab.file("hello/src/main.rs", "fn main() { nonsense }\n")?;
     lab.rootfs(&hello, tar).fail(&[101])?.says(&["nonsense"])?;
 
-    // A missing library names who needs it; an earlier output outlives the failure.
+    // The error for a missing library names the files that need it; an earlier output outlives the failure.
     lab.cc("cc", "deep.c", &lab.path("lib/libdeep.so"), &["-shared", "-fPIC", "-Wl,-soname,libdeep.so"])?;
     let (program, dir) = (lab.path("uses-deep"), format!("-L{}", lab.path("lib")));
     lab.cc("cc", "uses-deep.c", &program, &[&dir, "-ldeep"])?;

@@ -1,4 +1,4 @@
-//! Sysroots without the network, of users without rights, and of several who want one at once.
+//! Sysroots without the network, for users without rights, and for several runs at once.
 
 use anyhow::{Result, ensure};
 
@@ -10,10 +10,10 @@ use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
 
-/// In a network namespace of its own, which has not even a loopback interface that is up.
+/// Starts a command in a network namespace, in which even the loopback interface is down.
 const CUT_OFF: [&str; 2] = ["unshare", "--net"];
 
-/// What is in the cache is packed as before; what is not is said.
+/// Cached packages are packed as before; others are an error.
 pub(super) fn without_network(lab: &Lab) -> Result<()> {
     if !host::is_root() {
         return cannot("only root can take the network away, and stay who it is");
@@ -31,7 +31,7 @@ pub(super) fn without_network(lab: &Lab) -> Result<()> {
     let again = it.path("cache", &["--with", "bash,ls"]).by(CUT_OFF).run()?;
     ensure!(again.line()? == path.line()?, "{}", again.report("another sysroot"));
 
-    // A lock that says of which packages, and none of them there; and neither, with the system's own sources.
+    // With a lock but without its packages; and with neither, from the system's own sources.
     let words = ["the mirror cannot be reached", "--offline"];
     let locked = it.path("cold", &["--with", "bash,ls"]).by(CUT_OFF).fail(&[1])?;
     locked.says(&words)?;
@@ -40,11 +40,11 @@ pub(super) fn without_network(lab: &Lab) -> Result<()> {
     ensure!(it.made("cold").is_empty() && it.made("own").is_empty(), "it left something");
     ensure!(it.mirror.asked().is_empty(), "there was a network");
     ensure!(!lab.path("c.tar").exists(), "it was written");
-    // The network is there again.
+    // With the network again.
     it.path("cold", &["--with", "bash,ls"]).run().map(drop)
 }
 
-/// Who has no rights packs from the same versions what root packs.
+/// A user without rights packs from the same versions the same bytes as root.
 pub(super) fn unprivileged(lab: &Lab) -> Result<()> {
     if !host::is_root() {
         return cannot("only root can be somebody else");
@@ -60,7 +60,7 @@ pub(super) fn unprivileged(lab: &Lab) -> Result<()> {
     command(["cp", "-R", lab.path("cache/requests").as_str(), theirs.as_str()]).run()?;
     command(["chown", "-R", "65532:65532", home.as_str()]).run()?;
 
-    // With what a user's shell has, and no variable of ours.
+    // With the variables of a user's shell, and none of ours.
     let user =
         ["setpriv", "--reuid", "65532", "--regid", "65532", "--clear-groups", "env", "--unset=CARGO_ROOTFS_CACHE"];
     let packed = pack("home/user.tar", cache).by(user).env("HOME", home.as_str()).run()?;

@@ -1,4 +1,4 @@
-//! Packages of this machine's distribution, whole or as far as a tool's own: what is packed does its job.
+//! Packages of this machine's distribution, whole or the rest of a tool's own: the packed tools do their jobs.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::chroot::Chroot;
 use super::lab::Lab;
 use crate::stage::cannot;
 
-/// A job for perl-base, which every Debian has: modules in Perl, and plugins that they open.
+/// A job for perl-base, which every Debian has: Perl modules, and plugins that they open.
 const JOB: &str = "use Socket; use File::Spec; print File::Spec->catfile(inet_ntoa(inet_aton('127.0.0.1')), 6 * 7)";
 const DONE: &str = "127.0.0.1/42";
 
@@ -22,17 +22,17 @@ pub(super) fn whole_and_own(lab: &Lab) -> Result<()> {
     ] {
         let root = lab.path(name);
         lab.tools(content.iter().copied().chain(["--dir", root.as_str()])).run()?;
-        // From a file: for words of the command line it opens /dev/null.
+        // From a file, because perl opens /dev/null for a program on the command line.
         lab.file(&format!("{name}/job.pl"), JOB)?;
         let said = Chroot::new(&root)?.run(&["/usr/bin/perl", "/job.pl"])?;
         ensure!(said.stdout == DONE, "{}", said.report(DONE));
-        // The licence alone comes along.
+        // Of the documentation only the licence is packed.
         let documentation = fs::read_dir(root.join("usr/share/doc/perl-base"))?;
         let names: Vec<_> = documentation.map(|file| file.map(|file| file.file_name())).collect::<Result<_, _>>()?;
         ensure!(names == ["copyright"], "documentation in {root}: {names:?}");
     }
 
-    // What it depends on as well: converters are libc6's.
+    // Its dependencies too: the converters are libc6's.
     let root = lab.path("converters");
     lab.tools(["--with-package", "libc-bin", "--dir", root.as_str()]).run()?;
     let said = Chroot::new(&root)?.run(&["/usr/bin/iconv", "-f", "UTF-8", "-t", "UTF-16BE//TRANSLIT", "/etc/hosts"])?;

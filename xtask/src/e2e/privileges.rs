@@ -1,4 +1,4 @@
-//! File capabilities and the bits that change who a program runs as: kept or dropped, and said out loud.
+//! File capabilities and set-ID bits: each is kept or dropped, and reported.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! Sysroots that are made of packages: from the distribution's mirrors, and from one of our own that breaks and forgets.
+//! Sysroots made of packages: from the distribution's mirrors, and from one of our own that breaks and loses packages.
 
 use std::fs;
 
@@ -23,13 +23,13 @@ pub(super) fn can_provision() -> Result<()> {
     }
 }
 
-/// The command as it stands in the README, on a machine that has a cross compiler and apt.
+/// The README's command, on a machine with a cross compiler and apt.
 pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     can_provision()?;
     arm64::can_run()?;
     let hello = lab.fixture("hello")?;
     let cache = host::packages();
-    // Only packages are kept from an earlier run.
+    // Only packages of an earlier run are kept.
     for made in ["sysroots", "unpacked"] {
         let _ = fs::remove_dir_all(cache.join(made));
     }
@@ -62,7 +62,7 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A native image of another release than the machine's.
+/// A native image of another release than this machine's.
 pub(super) fn native(lab: &Lab) -> Result<()> {
     can_provision()?;
     let tar = lab.path("out.tar");
@@ -75,8 +75,8 @@ pub(super) fn native(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Tools whose packages neither their names nor this machine's packages tell: one is a script, in a package for all
-/// architectures, and one the link of an alternative, which no package has.
+/// Tools whose packages can be found neither by name nor in this machine's databases: a script in a package for all
+/// architectures, and a link of an alternative, which no package has.
 pub(super) fn by_index(lab: &Lab) -> Result<()> {
     can_provision()?;
     let tar = lab.path("out.tar");
@@ -90,19 +90,19 @@ pub(super) fn by_index(lab: &Lab) -> Result<()> {
     let said = root.run(&["/usr/bin/ctags", "--version"])?;
     ensure!(said.stdout.starts_with("Universal Ctags"), "{}", said.report("not ctags"));
     let said = root.run(&["/usr/bin/chkstow", "--target", "/usr/bin", "--list"])?;
-    // What links lead to, which for it are packages.
+    // It looks up the targets of links, which are packages in this case.
     ensure!(said.stdout == "dash\n", "{}", said.report("it did not look at the link sh"));
 
     let before = fs::read(&tar).context("read the tar")?;
-    // The indexes are there: what none of them has is told without the network as well.
+    // The indexes are cached, so a tool that none of them has is reported without the network too.
     let refused = rootfs("no-such-tool,chkstow", &["--offline"]).fail(&[1])?;
     refused.says(&["no-such-tool", "--with-package"])?;
     ensure!(fs::read(&tar).context("read the tar again")? == before, "the earlier tar was touched");
     Ok(())
 }
 
-/// A library is linked by its name alone, in a second run as in the first; what it is built with stays out of the rootfs,
-/// and a build without it is told the package.
+/// A library is linked by its bare name, in a second run as in the first. The packages of the build stay out of the
+/// rootfs, and the error of a build without it names the package.
 pub(super) fn linking(lab: &Lab) -> Result<()> {
     can_provision()?;
     arm64::can_run()?;
@@ -126,7 +126,7 @@ pub(super) fn linking(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Packages that nothing depends on and rules name: they are there, or the lock says that the suite has none.
+/// Packages that rules recommend and nothing depends on: they are added, or the lock records that the suite has none.
 pub(super) fn recommended(lab: &Lab) -> Result<()> {
     can_provision()?;
     arm64::can_run()?;
@@ -162,7 +162,7 @@ pub(super) fn recommended(lab: &Lab) -> Result<()> {
     rootfs(&["--locked", "--runtime", "none"])?.run().map(drop)
 }
 
-/// What a mirror, a cache and a lock can do wrong.
+/// A project with a mirror, a cache and a lock, to try their faults.
 pub(super) struct Try<'l> {
     pub(super) lab: &'l Lab,
     pub(super) mirror: Mirror,
@@ -172,7 +172,7 @@ pub(super) struct Try<'l> {
 impl<'l> Try<'l> {
     pub(super) fn new(lab: &'l Lab) -> Result<Try<'l>> {
         can_provision()?;
-        // The real packages, from the distribution once, and from here on from our own mirror.
+        // The real packages come from the distribution once, and then from our own mirror.
         let cache = host::packages();
         let project = lab.fixture("hello")?;
         let words = ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls,gzip"];
@@ -187,7 +187,7 @@ impl<'l> Try<'l> {
         Ok(Try { lab, mirror, project })
     }
 
-    /// `sysroot path`, which builds nothing, in the project.
+    /// `sysroot path` in the project, which builds nothing.
     pub(super) fn path(&self, cache: &str, words: &[&str]) -> Command {
         let words =
             ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:bookworm"].iter().chain(words).copied();
@@ -204,13 +204,13 @@ impl<'l> Try<'l> {
     }
 }
 
-/// All names, kinds, modes and bytes of a folder, as text.
+/// All names, types, modes and bytes in a directory, as text.
 fn everything(folder: &str) -> Result<String> {
     let listing = "find . -printf '%p %y %m %l\\n' | sort; find . -type f -print0 | sort -z | xargs -0 sha256sum";
     Ok(command(["sh", "-c", listing]).dir(folder).env("LC_ALL", "C").run()?.stdout)
 }
 
-/// The same lock gives the same bytes; it is kept until it is renewed, and what a mirror has forgotten is told.
+/// The same lock gives the same bytes. It is kept until an update; packages that the mirror has lost are reported.
 pub(super) fn locked(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
     let lock = it.project.join("rootfs.lock");
@@ -228,7 +228,7 @@ pub(super) fn locked(lab: &Lab) -> Result<()> {
     ensure!(name(&first)?.replace("one/", "") == name(&second)?.replace("two/", ""), "the keys differ");
     ensure!(read()? == text, "--locked changed the lock");
 
-    // What is asked for besides comes in; what was there stays as it was.
+    // An additional tool is added; the others stay unchanged.
     it.path("two", &["--with", "gzip"]).run()?;
     let grown = read()?;
     ensure!(grown.contains("\"gzip\" = \"gzip\""), "{grown}");
@@ -245,13 +245,13 @@ pub(super) fn locked(lab: &Lab) -> Result<()> {
     ensure!(read()? != grown && read()?.contains("+newer"), "the lock was not renewed");
     it.path("three", &["--with", "bash", "--locked"]).run()?;
 
-    // Both sides of a merge.
+    // Both sides of a merge conflict.
     let section = text.find("[[sysroot]]").map(|at| &text[at..]).context("no section")?;
     fs::write(&lock, format!("{text}\n{section}")).context("write the lock")?;
     it.path("two", &["--with", "bash"]).fail(&[1])?.says(&["rootfs.lock", "debian:bookworm for arm64 twice"])
 }
 
-/// A mirror that lies, breaks off, or is in the middle of an update.
+/// A mirror with wrong contents, a broken connection, or an update in progress.
 pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
     it.mirror.set(Fault::Unsigned);
@@ -262,7 +262,7 @@ pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
     it.path("cache", &["--with", "bash"]).fail(&[1])?.says(&["cannot fetch packages"])?;
     ensure!(it.made("cache").is_empty(), "it left {:?}", it.made("cache"));
     ensure!(!it.project.join("rootfs.lock").exists(), "a failed run wrote the lock");
-    // Asked again, it has the right index.
+    // At a second request it has the right index.
     it.mirror.set(Fault::OtherIndex(1));
     it.path("another", &["--with", "bash"]).run()?;
     it.mirror.set(Fault::None);
@@ -270,12 +270,12 @@ pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
     it.path("cache", &["--with", "bash,no-such-tool"]).fail(&[1])?.says(&["no-such-tool", "bookworm", "arm64"])?;
     let suite = ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:trixie"];
     it.with(lab.rootfs(&it.project, suite), "cache").fail(&[1])?.says(&["does not have this suite", "trixie"])?;
-    // Another machine's libraries are not there.
+    // Libraries of another machine are missing.
     let suite = ["sysroot", "path", "--target", "s390x-unknown-linux-gnu", "--sysroot", "debian:bookworm"];
     it.with(lab.rootfs(&it.project, suite), "cache").fail(&[1])?.says(&["no packages for s390x"])
 }
 
-/// Makes a program that needs another version where `program` needs glibc 2.34.
+/// Makes a program that needs another version instead of glibc 2.34.
 pub(super) fn needs_newer(program: &Utf8Path, to: &Utf8Path, version: &[u8; 10]) -> Result<()> {
     let mut bytes = fs::read(program).with_context(|| format!("read {program}"))?;
     let old = b"GLIBC_2.34";
@@ -285,7 +285,7 @@ pub(super) fn needs_newer(program: &Utf8Path, to: &Utf8Path, version: &[u8; 10])
     fs::write(to, bytes).with_context(|| format!("write {to}"))
 }
 
-/// A cache that is damaged, full, not to be written to, or wanted by two.
+/// A cache that is damaged, full, read-only, or used by two runs.
 pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
     let made = it.path("cache", &["--with", "bash"]).run()?;
@@ -298,7 +298,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     for deb in lab.path("cache/debs").read_dir_utf8()? {
         fs::write(deb?.path(), "damaged").context("damage a package")?;
     }
-    // A file of the sysroot is one of the unpacked package too.
+    // A file of the sysroot is a hard link to the unpacked package's.
     fs::write(root.join("usr/bin/bash"), "damaged").context("damage it")?;
     let again = it.path("cache", &["--with", "bash"]).run()?;
     again.says(&["downloading 1 package", "extracting"])?;
@@ -308,7 +308,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     it.path("cache", &["--with", "bash"]).run()?.says(&["downloading", "extracting"])?;
     ensure!(everything(root.as_str())? == before, "it was not made again");
 
-    // Two want the same: one makes it, and both have it.
+    // Two runs need the same sysroot: one makes it, and both use it.
     let both = [it.path("both", &["--with", "bash"]).start()?, it.path("both", &["--with", "bash"]).start()?];
     for handle in both {
         let output = handle.wait()?;
@@ -316,7 +316,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
         ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
     }
     ensure!(it.made("both").len() == 1, "it left {:?}", it.made("both"));
-    // Two want different things of it: the lock has both, whoever was first.
+    // Two runs need different tools: the lock has both, in either order.
     let both = [it.path("both", &["--with", "grep"]).start()?, it.path("both", &["--with", "sed"]).start()?];
     for handle in both {
         let output = handle.wait()?;
@@ -326,7 +326,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     let lock = fs::read_to_string(it.project.join("rootfs.lock")).context("read the lock")?;
     ensure!(["bash", "grep", "sed"].iter().all(|tool| lock.contains(&format!("\"{tool}\" = "))), "{lock}");
 
-    // The binary is linked for a newer libc than the suite has.
+    // The binary is linked for a newer libc than the suite's.
     let binary = lab.path("newer");
     needs_newer(&root.join("usr/bin/bash"), &binary, b"GLIBC_2.41")?;
     let words = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--binary", binary.as_str(), "--tar", "x.tar"];
@@ -357,7 +357,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     full?;
     ensure!(left.is_empty(), "it left {left:?}");
 
-    // Somebody else: with a cache of his own, and with one that he may only read.
+    // Another user, with a cache of his own, and with one that he may only read.
     let nobody = |cache: &str, words: &[&str]| {
         let command = command(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
         let binary = lab.path("bin/cargo-rootfs");

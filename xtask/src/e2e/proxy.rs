@@ -1,4 +1,4 @@
-//! A proxy on loopback that knows CONNECT (RFC 9110, 9.3.6), and remembers what it was asked for.
+//! A proxy on loopback that supports CONNECT (RFC 9110, 9.3.6), and records the requested targets.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,7 +22,7 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let asked = Arc::clone(&known);
-                // A connection that breaks is its client's matter.
+                // A broken connection is reported by its client.
                 thread::spawn(move || drop(serve(client, &asked)));
             }
         });

@@ -1,4 +1,4 @@
-//! Pushing to Debian's docker-registry, with passwords and tokens, and running what is pulled from it.
+//! Pushes to Debian's docker-registry with passwords and tokens, and runs the pulled images.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
         arm64::with_compilers(rootfs)
     };
 
-    // Without credentials nothing is sent, and the error says where they were looked for.
+    // Without credentials nothing is sent, and the error lists the searched files.
     let refused = push(&[])?.env("DOCKER_CONFIG", lab.folder("nobody")?.as_str()).fail(&[1])?;
     refused.says(&["UNAUTHORIZED", &format!("docker login {}", registry.host)])?;
     registry.requests()?;
@@ -78,7 +78,7 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A registry whose tokens another server gives, both by https with a certificate of an authority of their own.
+/// A registry that takes the tokens of another server, both by https with certificates of their own authority.
 pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
     need("skopeo")?;
     let registry = Registry::with_tokens(lab)?;
@@ -118,7 +118,7 @@ pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Requests to a registry by https go through the proxy of HTTPS_PROXY, but for the hosts of NO_PROXY.
+/// Requests to a registry by https go through the proxy of HTTPS_PROXY, except to the hosts of NO_PROXY.
 pub(super) fn proxy(lab: &Lab) -> Result<()> {
     let registry = Registry::with_tokens(lab)?;
     let (docker, authority) = (registry.login(lab)?, registry.certificates.join("ca.pem"));
@@ -138,9 +138,9 @@ pub(super) fn proxy(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Pushes that are killed at any moment. The tag is the earlier image or the new one, each of them whole.
+/// Pushes that are killed at any moment. The tag has the earlier image or the new one, each complete.
 pub(super) fn killed(lab: &Lab) -> Result<()> {
-    /// Pushes that are killed, at moments that are spread over the time that one takes.
+    /// The number of killed pushes, at moments spread over the duration of one.
     const KILLED: u32 = 100;
     need("skopeo")?;
     let (registry, name) = (Registry::start(lab)?, "me/tools:1");

@@ -1,4 +1,4 @@
-//! What the README promises, from a clone with nothing of this checkout in it.
+//! The README's promises, from a clone that contains nothing else of this checkout.
 
 use anyhow::{Result, ensure};
 use camino::Utf8PathBuf;
@@ -20,7 +20,7 @@ pub(super) fn flow(lab: &Lab) -> Result<()> {
         &clone,
         ["install", "--debug", "--locked", "--offline", "--path", "cargo-rootfs", "--root", root.as_str()],
     );
-    // What the tests built of the dependencies is taken as it is, and a debug build is made in a quarter of the time.
+    // Dependencies that the tests built are reused, and a debug build takes a quarter of the time.
     install.env("CARGO_TARGET_DIR", host::target_dir().as_str()).run()?;
 
     let work = lab.folder("work")?;

@@ -1,4 +1,4 @@
-//! Debian's docker-registry on loopback, for one scenario: with a password, or with tokens and TLS made on the spot.
+//! Debian's docker-registry on loopback for one scenario: with a password, or with tokens and TLS made for it.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ const AUTH: &str = "bWU6c2VjcmV0";
 /// A server of tokens.
 const TOKENS: &str = include_str!("token_server.py");
 
-/// A registry that ends with its scenario.
+/// A registry that ends with the scenario.
 pub(crate) struct Registry {
     processes: Vec<duct::Handle>,
     pub(crate) host: String,
@@ -37,18 +37,19 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    /// Starts it on a free port of loopback, for `me` with the password `secret`, in plain http.
+    /// Starts it on a free port of loopback, for `me` with the password `secret`, by plain http.
     pub(crate) fn start(lab: &Lab) -> Result<Registry> {
         let passwords = lab.file("passwords", PASSWORDS)?;
         Registry::serve(lab, "", &format!("htpasswd: {{ realm: 'here, and there', path: {passwords} }}"))
     }
 
-    /// For anybody.
+    /// Starts it without credentials.
     pub(crate) fn open(lab: &Lab) -> Result<Registry> {
         Registry::serve(lab, "", "")
     }
 
-    /// With tokens of another server, both by https, whose certificates `ca.pem` in `certificates` vouches for.
+    /// Starts it with tokens of another server, both by https with certificates of the authority `ca.pem` in
+    /// `certificates`.
     pub(crate) fn with_tokens(lab: &Lab) -> Result<Registry> {
         need("openssl")?;
         need("python3")?;
@@ -86,7 +87,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Credentials as `docker login` leaves them, in the directory that is returned.
+    /// Writes credentials as `docker login` does, and returns their directory.
     pub(crate) fn login(&self, lab: &Lab) -> Result<Utf8PathBuf> {
         let text = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"{AUTH}\"}}}}}}", self.host);
         lab.file("docker/config.json", &text).map(|file| file.with_file_name(""))
@@ -110,7 +111,7 @@ impl Registry {
     }
 }
 
-/// An address on loopback that nobody listens on.
+/// A free address on loopback.
 fn free() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).context("find a port")?.to_string())
 }
@@ -125,7 +126,7 @@ fn listening(host: &str) -> Result<()> {
     anyhow::bail!("nothing listens on {host} after a minute")
 }
 
-/// An authority `ca.pem`, a certificate of it for 127.0.0.1, and one that tokens are signed with.
+/// Makes an authority `ca.pem`, its certificate for 127.0.0.1, and one that signs tokens.
 fn certificates(lab: &Lab) -> Result<Utf8PathBuf> {
     let directory = lab.folder("certificates")?;
     lab.file("certificates/ext", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")?;

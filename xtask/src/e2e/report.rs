@@ -1,4 +1,4 @@
-//! The size report in a browser: sums, clicks and keys, and a console without complaints.
+//! The size report in a browser: sums, clicks and keys, and no messages on the console.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::process::command;
 use crate::stage::need;
 use crate::{bench, host};
 
-/// Every grouping sums up to the image; tiles, tree, search and theme work by mouse and by keyboard alone.
+/// Every grouping sums up to the image; tiles, tree, search and theme work by mouse, and by keyboard alone.
 pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     let page = lab.path("report.html");
@@ -52,7 +52,7 @@ pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
     browser.holds("document.activeElement.closest('#map') !== null")?;
     browser.press("Escape")?;
 
-    // A file tells what it is, and leads on to what needs it.
+    // A file's page describes it, and leads to the files that need it.
     browser.click("#files tbody button")?;
     browser.holds("document.querySelector('#detail h3').textContent === document.querySelector('#files tbody button').textContent")?;
     browser.holds("document.querySelector('#detail ol li') !== null")?;
@@ -84,8 +84,8 @@ pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The report of the bench's large tools opens and sums up, in a time that is printed; a picture of a small one is the
-/// guide's, written anew by `SNAPSHOTS=overwrite`.
+/// The report of the bench's large tools opens and sums up, in a printed time. A picture of a small report is in the
+/// guide; `SNAPSHOTS=overwrite` writes it anew.
 pub(super) fn of_many_tools(lab: &Lab) -> Result<()> {
     let (page, tools) = (lab.path("large.html"), bench::large_tools::paths()?);
     for tool in &tools {

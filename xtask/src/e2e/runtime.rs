@@ -1,4 +1,4 @@
-//! What tools need beyond their closures: scripts, names through alternatives, and what rules bring.
+//! Needs of tools beyond their closures: scripts, names through alternatives, and files of rules.
 
 use anyhow::{Result, ensure};
 
@@ -31,7 +31,7 @@ pub(super) fn scripts(lab: &Lab) -> Result<()> {
         ensure!(said.stdout == expected, "{}", said.report(expected));
     }
 
-    // What a script calls comes along where every system has it; the rest is offered, and not packed.
+    // Commands of a script are packed if every system has them; others are suggested.
     lab.file(
         "project/run",
         "#!/bin/sh\nprintf 'b\\na\\n' | sort | awk '{ print $1 $1 }'\nfalse && git gc | perl\nexec cat\n",
@@ -45,7 +45,7 @@ pub(super) fn scripts(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Converters and terminals: with rules each works, without them none does.
+/// Converters and terminals work with rules, and fail without them.
 pub(super) fn rules(lab: &Lab) -> Result<()> {
     lab.file("text", "\u{e4}\u{20ac}\n")?;
     let include = format!("{}:/srv/text", lab.path("text"));

@@ -1,5 +1,5 @@
-//! An image and its bill of materials in the hands of a security team: its scanner, syft, the readers of other scanners'
-//! rules, and the validators of both formats. The project is a published one, built through cargo-auditable.
+//! An image and its bill of materials, as a security team reads them: by syft, by readers with the rules of other
+//! scanners, and by validators of both formats. The project is a published one, built through cargo-auditable.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,8 +47,8 @@ fn packing(lab: &Lab, project: &Utf8Path, words: &[&str]) -> Command {
     rootfs.env("PATH", path).env("CARGO_PROFILE_DEV_DEBUG", "0")
 }
 
-/// The crates that cargo says the project is compiled of. cargo-auditable may list more: `cargo metadata`, which it asks,
-/// takes the features of all targets together.
+/// The crates that cargo compiles for the project. cargo-auditable may list more: `cargo metadata`, which it calls,
+/// joins the features of all targets.
 fn compiled(project: &Utf8Path) -> Result<BTreeSet<Named>> {
     let words = ["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe"];
     let said = command([host::cargo()]).args(words).dir(project).run()?;
@@ -59,7 +59,7 @@ fn compiled(project: &Utf8Path) -> Result<BTreeSet<Named>> {
     Ok(said.stdout.lines().filter_map(named).collect())
 }
 
-/// The packages and the crates that syft finds, each as often as it lists it.
+/// The packages and crates that syft finds, as often as it lists each.
 fn scanned(source: &str) -> Result<(Vec<Package>, Vec<Named>)> {
     let done =
         client("syft").args(["scan", source, "--quiet", "--output", "json"]).env("SYFT_CHECK_FOR_APP_UPDATE", "false");
@@ -109,7 +109,7 @@ fn of_purls<'v>(purls: impl Iterator<Item = &'v str>) -> Result<(BTreeSet<Named>
     Ok((packages, crates))
 }
 
-/// Image, layout, archive and directory have what their records say, by everybody's account; and so have the documents.
+/// Every reader finds in image, layout, archive and directory the packages of the records; the documents have the same.
 pub(super) fn scanners(lab: &Lab) -> Result<()> {
     ready()?;
     let project = projects::lay_out_crate("b3sum", "1.5.5", lab)?;
@@ -143,7 +143,7 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
         lists(&source, &packages, &crates)?;
     }
 
-    // A record less, and everybody misses it.
+    // Without one record every reader lacks that package.
     let records = root.join("var/lib/dpkg/status.d");
     fs::remove_file(records.join("libc6")).context("remove a record")?;
     let missed = readers::packages(&root, &host::sysroot_tools()).err().context("a record less goes unnoticed")?;
@@ -153,7 +153,7 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
     documents(&project, &packages, &crates)?;
     attached(&layout, &project)?;
 
-    // With dpkg itself, its own file takes the place of records.
+    // If dpkg itself is packed, its `status` replaces the records.
     let sysroot = host::sysroot_tools();
     lab.tools(["--with", "dpkg", "--sysroot", sysroot.as_str(), "--dir", "own"]).run()?;
     let root = lab.path("own");
@@ -161,7 +161,7 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
     lists(&format!("dir:{root}"), &readers::packages(&root, &sysroot)?, &BTreeSet::new())
 }
 
-/// Of this machine's own packages, whose copyright files are there, every licence is known: by its id or by its text.
+/// Every licence of this machine's own packages, with their copyright files, has an id or a text.
 pub(super) fn licences(lab: &Lab) -> Result<()> {
     ready()?;
     let (spdx, cyclonedx) = (lab.path("sbom.spdx.json"), lab.path("sbom.cdx.json"));
@@ -196,7 +196,7 @@ fn json(path: &Utf8Path) -> Result<Value> {
     serde_json::from_slice(&fs::read(path).with_context(|| format!("read {path}"))?).context("JSON")
 }
 
-/// Both documents are valid and have the same packages and crates; one that is not valid is refused.
+/// Both documents are valid and have the same packages and crates; an invalid one is refused.
 fn documents(project: &Utf8Path, packages: &[Package], crates: &BTreeSet<Named>) -> Result<()> {
     let (spdx, cyclonedx) = (project.join("sbom.spdx.json"), project.join("sbom.cdx.json"));
     valid_spdx(&spdx).run()?;
@@ -216,7 +216,7 @@ fn documents(project: &Utf8Path, packages: &[Package], crates: &BTreeSet<Named>)
     let (listed, compiled) = of_purls(components.iter().filter_map(|component| component["purl"].as_str()))?;
     ensure!(listed == expected && compiled == *crates, "CycloneDX has {listed:#?} and {compiled:#?}");
 
-    // What each of the three must notice.
+    // Faults that each of the three validators must find.
     let put = |name: &str, document: &Value| -> Result<Utf8PathBuf> {
         let path = project.join(name);
         fs::write(&path, document.to_string()).with_context(|| format!("write {path}"))?;
@@ -245,7 +245,7 @@ fn attached(layout: &Utf8Path, project: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// What a reviewer is shown of a release: the crates, packages and files that it changes; and both are proved again.
+/// The comparison of two releases lists the changed crates, packages and files; `verify` proves both.
 pub(super) fn releases(lab: &Lab) -> Result<()> {
     ready()?;
     for (version, tools) in [("1.5.4", "bash"), ("1.5.5", "bash,jq")] {
@@ -272,7 +272,8 @@ pub(super) fn releases(lab: &Lab) -> Result<()> {
     rootfs(&["diff", "1.5.4.tar", "1.5.5.tar", "--fail-on", "package"]).fail(&[1])?.says(&["jq"])
 }
 
-/// A comparison without what the next update of Debian or of Rust changes: sizes, versions of packages, of glibc and Linux.
+/// A comparison without sizes and versions of packages, glibc and Linux, which change with the next update of Debian or
+/// Rust.
 fn lasting(text: &str) -> String {
     let line = |line: &str| {
         let is_of_the_system =

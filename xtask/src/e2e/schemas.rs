@@ -29,7 +29,7 @@ impl Documents {
         self.0.entry(schema).or_default().push(path.to_owned());
     }
 
-    /// Fails where one does not follow its schema, or where a schema lets a wrong document pass.
+    /// Fails if a document does not follow its schema, or if a schema accepts a wrong document.
     pub(super) fn check(&self) -> Result<()> {
         let check = host::schemas().join("bin/check-jsonschema");
         if !check.exists() || !Utf8Path::new(FOLDER).exists() {

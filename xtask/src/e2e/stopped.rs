@@ -1,4 +1,4 @@
-//! Sysroots whose making is stopped: nothing half made stays, nothing goes on, and the next run makes it.
+//! Interrupted making of sysroots: nothing half made stays, no process continues, and the next run makes the sysroot.
 
 use std::fs;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::process::{Command, command, until};
 /// The name of the suite's lock.
 const LOCK: &str = "cache/locks/debian-bookworm-arm64";
 
-/// Who gets the signal.
+/// The receiver of the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
-    /// As a terminal sends it.
+    /// The process group, as a terminal does it.
     Group,
-    /// As kill(1) does.
+    /// The process, as kill(1) does it.
     Process,
 }
 
-/// Where it is stopped.
+/// The step at which it is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Index,
@@ -34,7 +34,7 @@ enum At {
     Waiting,
 }
 
-/// Signals at each step that takes long, and then a run that nobody stops.
+/// Signals at each long step, each followed by a run to the end.
 pub(super) fn signals(lab: &Lab) -> Result<()> {
     let stopped = Stopped { it: Try::new(lab)?, tar: lab.file("out/rootfs.tar", "earlier")? };
     let Stopped { it, tar } = &stopped;
@@ -54,7 +54,7 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
     stopped.rootfs()?.run()?;
     ensure!(fs::metadata(tar).is_ok_and(|it| it.len() > 1 << 20), "{tar} was not written");
 
-    // With a lock, and all packages to be fetched again.
+    // With a lock, and all packages to fetch again.
     let lock = it.project.join("rootfs.lock");
     let read = || fs::read(&lock).with_context(|| format!("read {lock}"));
     let before = read()?;
@@ -80,7 +80,7 @@ impl Stopped<'_> {
         Ok(self.it.with(arm64::with_compilers(rootfs)?, "cache"))
     }
 
-    /// The apt of a killed run has the lock of the index until it ends: the next run has patience.
+    /// The apt of a killed run holds the lock of the index until it ends; the next run waits.
     fn waits_for(&self, killed: &str) -> Result<()> {
         let it = &self.it;
         ensure!(running(killed, "apt-get")? > 0, "apt has ended with the run");
@@ -88,7 +88,7 @@ impl Stopped<'_> {
         let session = next.pids().first().copied().context("no process")?.to_string();
         let held = it.lab.path(LOCK);
         until("it opens the lock", || Ok(has_open(&session, &held)))?;
-        // Its own apt is refused at once.
+        // A second apt is refused at once.
         std::thread::sleep(Duration::from_secs(1));
         it.mirror.set(Fault::None);
         let output = next.wait()?;
@@ -97,7 +97,7 @@ impl Stopped<'_> {
         Ok(())
     }
 
-    /// Starts it, signals it there, and sees how it ends and what it leaves.
+    /// Starts it, signals it at that step, and checks its end and its files.
     fn signal(&self, at: At, signal: &str, to: To) -> Result<()> {
         let Stopped { it, tar } = self;
         let held = it.lab.path(LOCK);
@@ -110,7 +110,7 @@ impl Stopped<'_> {
             At::Packages => Fault::Stall(".deb"),
             At::Extraction | At::Waiting => Fault::None,
         });
-        // Its process id is the session's, and the group's as well: cargo makes way for the product.
+        // Its process id is also the session's and the group's: cargo replaces itself by the product.
         let handle = self.rootfs()?.by(["setsid"]).start()?;
         let session = handle.pids().first().copied().context("no process")?.to_string();
         match at {
@@ -122,7 +122,7 @@ impl Stopped<'_> {
         ensure!(apt > 0 || !matches!(at, At::Index | At::Packages), "apt does not run");
         let whom = if to == To::Group { format!("-{session}") } else { session.clone() };
         command(["kill", "-s", signal, "--", &whom]).run()?;
-        // The mirror stalls as long as it runs: one that did not stop would go on for ever.
+        // The mirror stalls during the test: a run that did not stop would run for ever.
         until("it stops", || Ok(handle.try_wait()?.is_some()))?;
         let output = handle.wait()?;
         if let Some(other) = other {
@@ -135,7 +135,7 @@ impl Stopped<'_> {
         }
         it.mirror.set(Fault::None);
         if signal == "KILL" {
-            // Nothing cleans up after SIGKILL; it must only not be in anybody's way.
+            // Nothing cleans up after SIGKILL; the rest must only not disturb the next run.
             until("apt ends", || Ok(running(&session, "")? == 0))?;
             return Ok(());
         }
@@ -162,22 +162,22 @@ fn hidden(folder: &Utf8Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_owned()).filter(|name| name.starts_with('.')).collect()
 }
 
-/// How many processes of the session have `name` in theirs.
+/// The number of the session's processes whose name contains `name`.
 fn running(session: &str, name: &str) -> Result<usize> {
     let processes = fs::read_dir("/proc").context("read /proc")?.flatten();
     let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
     let is_one = |stat: &str| {
-        // `pid (name) state ppid pgrp session ...` (proc(5)); a name may have anything in it.
+        // `pid (name) state ppid pgrp session ...` (proc(5)); a name may contain any character.
         let (head, rest) = stat.rsplit_once(')')?;
         let mut words = rest.split_whitespace();
         let (state, of) = (words.next()?, words.nth(2)?);
-        // What has ended and was not waited for does nothing.
+        // A zombie does nothing.
         Some(of == session && state != "Z" && head.contains(name))
     };
     Ok(stats.filter(|stat| is_one(stat) == Some(true)).count())
 }
 
-/// Whether the process has the file open.
+/// Returns whether the process has the file open.
 fn has_open(process: &str, file: &Utf8Path) -> bool {
     let open = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|to| to == file.as_std_path())

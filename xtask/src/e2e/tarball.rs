@@ -1,5 +1,4 @@
-//! What a written tar holds, as GNU tar reads it, and unpacking it.
-//! It shares no code with the product's writer.
+//! The entries of a written tar, as GNU tar reads it, and unpacking. It shares no code with the product's writer.
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,9 +16,9 @@ pub(super) struct Entry {
     pub(super) owner: String,
     /// Such as `1970-01-01 00:00:00`, in UTC.
     pub(super) mtime: String,
-    /// Absolute, a folder without a slash at its end.
+    /// The absolute path; that of a directory has no slash at its end.
     pub(super) path: String,
-    /// Where a link points.
+    /// The target of a link.
     pub(super) target: Option<String>,
 }
 
@@ -45,14 +44,14 @@ fn entry(line: &str) -> Option<Entry> {
     Some(Entry { mode, owner, mtime: format!("{date} {time}"), path: format!("/{name}"), target })
 }
 
-/// The entry at `path`, which must be there.
+/// The entry at `path`, which must exist.
 pub(super) fn at<'a>(entries: &'a [Entry], path: &str) -> Result<&'a Entry> {
     let found = entries.iter().find(|entry| entry.path == path);
     let paths = || entries.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>().join("\n");
     found.with_context(|| format!("no {path} among\n{}", paths()))
 }
 
-/// Fails where an entry's name or link target leads to the host's `folder`.
+/// Fails if an entry's name or link target leads to the host's `folder`.
 pub(super) fn never_names(entries: &[Entry], folder: &Utf8Path) -> Result<()> {
     let folder = folder.as_str().trim_matches('/');
     for entry in entries {
@@ -62,7 +61,7 @@ pub(super) fn never_names(entries: &[Entry], folder: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks `tar` into a new folder of the lab, owners and extended attributes as root may.
+/// Unpacks `tar` as root into a new directory of the lab, with owners and extended attributes.
 pub(super) fn unpack(lab: &Lab, tar: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     let dir = lab.folder(name)?;
     let args =

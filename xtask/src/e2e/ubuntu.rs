@@ -1,5 +1,5 @@
-//! Ubuntu's suites, from a mirror laid out as Ubuntu's two archives are: one for amd64, and one for all others.
-//! The packages are small ones of our own, and the machine takes itself for the system that the scenario wants.
+//! Ubuntu's suites, from a mirror with Ubuntu's two archives: one for amd64, and one for all other architectures. The
+//! packages are small ones of our own, and the machine appears as the system of the scenario.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ const ARCHIVE: &str = "archive.ubuntu.com/ubuntu";
 const SECURITY: &str = "security.ubuntu.com/ubuntu";
 const PORTS: &str = "ports.ubuntu.com/ubuntu-ports";
 
-/// What is in every sysroot, and is in these packages of no weight.
+/// Packages of every sysroot, which are empty here.
 const EMPTY: [&str; 19] = [
     "base-passwd",
     "bash",
@@ -44,7 +44,7 @@ const EMPTY: [&str; 19] = [
     "util-linux",
 ];
 
-/// One machine that packages are for.
+/// A machine with packages.
 #[derive(Clone, Copy)]
 struct Machine {
     triple: &'static str,
@@ -52,7 +52,7 @@ struct Machine {
     archive: &'static str,
     multiarch: &'static str,
     compiler: &'static str,
-    /// As programs name it, and where it is from there.
+    /// The loader's path in programs, and the target of that link.
     loader: [&'static str; 2],
 }
 
@@ -75,12 +75,12 @@ const MACHINES: [Machine; 2] = [
     },
 ];
 
-/// A system that the product finds itself on.
+/// The system that the product runs on.
 struct System<'s> {
     name: &'s str,
     os: &'s str,
     sources: &'s str,
-    /// A folder in the place of the one with the distributions' keys.
+    /// A directory that replaces the one with the distributions' keys.
     keyrings: &'s str,
 }
 
@@ -92,7 +92,7 @@ struct Try<'l> {
     mirror: Mirror,
 }
 
-/// Both archives, from a Debian system and from one of Ubuntu.
+/// Both archives, from a Debian system and from an Ubuntu one.
 pub(super) fn archives(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
     let debian = System { name: "debian", os: DEBIAN, sources: "", keyrings: "with-keys" };
@@ -123,14 +123,14 @@ impl<'l> Try<'l> {
         };
         for machine in &MACHINES {
             let Machine { archive, architecture, .. } = *machine;
-            // All pockets that the public sources name.
+            // All pockets of the public sources.
             let [noble, updates, security] =
                 ["noble", "noble-updates", "noble-security"].map(|suite| dist(archive, suite, architecture));
             packages(lab, machine, &noble, &updates)?;
             [noble, updates, security].iter().try_for_each(|dist| mirror.publish(dist))?;
         }
         mirror.publish(&dist(SECURITY, "noble-security", "amd64"))?;
-        // An older release: here it has the same packages.
+        // An older release, with the same packages here.
         let pools = lab.path("mirror").join(PORTS).join("pool");
         command(["cp", "-R", pools.join("noble").as_str(), pools.join("jammy").as_str()]).run()?;
         ["jammy", "jammy-updates", "jammy-security"]
@@ -142,7 +142,7 @@ impl<'l> Try<'l> {
         Ok(Try { lab, mirror })
     }
 
-    /// `command`, as on that system.
+    /// Runs `command` as on that system.
     fn on(&self, system: &System<'_>, command: Command, cache: &str) -> Result<Command> {
         let Try { lab, mirror } = self;
         mirror.configure(lab, system.sources, &["archive.ubuntu.com", "security.ubuntu.com", "ports.ubuntu.com"])?;
@@ -159,7 +159,7 @@ impl<'l> Try<'l> {
         self.on(system, tools, &format!("cache-{}-{}", machine.architecture, system.name))
     }
 
-    /// Fails unless all that was asked for since the last time is of this archive; gives it, without the archive.
+    /// Fails unless all requests since the last call were to this archive; returns their paths in it.
     fn asked(&self, archive: &str, done: &Done) -> Result<Vec<String>> {
         let asked = self.mirror.asked();
         let of = |path: &String| path.strip_prefix(archive).map(|path| path.trim_start_matches('/').to_owned());
@@ -188,7 +188,7 @@ impl<'l> Try<'l> {
         ensure!(unasked.is_none(), "{unasked:?} is large, and was not needed");
         ensure!(asked.iter().any(|path| path.ends_with("greet_2.deb")), "not the update's greet: {asked:#?}");
 
-        // One is in universe, and one a script of a package for all architectures.
+        // One tool is in universe, and one is a script of a package for all architectures.
         let found = rootfs("greet,uses-deep,say-deep", &[])?.run()?;
         found.says(&[&format!("files of ubuntu:noble for {architecture}")])?;
         let asked = self.asked(archive, &found)?;
@@ -213,7 +213,7 @@ impl<'l> Try<'l> {
         Ok(())
     }
 
-    /// What there is not, and what is too old.
+    /// Errors for missing and for too old packages.
     fn refused(&self, debian: &System<'_>) -> Result<()> {
         let arm64 = &MACHINES[1];
         let tar = self.lab.path("refused.tar");
@@ -235,7 +235,7 @@ impl<'l> Try<'l> {
         Ok(())
     }
 
-    /// Where Ubuntu is the system's own, its sources and keys are taken, and for another machine the other archive.
+    /// On Ubuntu itself its sources and keys are used, and for another machine the other archive.
     fn on_ubuntu(&self) -> Result<()> {
         let key = self.mirror.keyring();
         let own = format!(
@@ -256,14 +256,14 @@ impl<'l> Try<'l> {
             ] {
                 ensure!(asked.contains(&index), "{}", done.report(&format!("{index} is not among {asked:#?}")));
             }
-            // It has no updates among its sources.
+            // Its sources have no updates.
             ensure!(asked.iter().any(|path| path.ends_with("greet_1.deb")), "not the suite's own greet: {asked:#?}");
         }
         Ok(())
     }
 }
 
-/// The packages for one machine, those of noble and an update of one.
+/// Makes the packages for one machine: those of noble, and an update of one.
 fn packages(lab: &Lab, machine: &Machine, noble: &Dist, updates: &Dist) -> Result<()> {
     let Machine { architecture, multiarch, compiler, loader: [loader, behind], .. } = *machine;
     let work = lab.folder(&format!("packages-{architecture}"))?;
@@ -316,7 +316,7 @@ fn packages(lab: &Lab, machine: &Machine, noble: &Dist, updates: &Dist) -> Resul
 }
 
 impl Machine {
-    /// A root with its C library.
+    /// A root with the machine's C library.
     fn system(&self) -> Utf8PathBuf {
         if self.triple == NATIVE { "/".into() } else { host::sysroot_arm64() }
     }

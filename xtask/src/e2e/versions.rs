@@ -1,4 +1,5 @@
-//! Symbol versions of real programs: what the loader of the root refuses is not written, and what it warns of is warned of.
+//! Symbol versions of real programs: a root that its loader refuses is not written, and each warning of the loader is a
+//! warning of ours.
 
 use std::fs;
 
@@ -9,7 +10,7 @@ use super::chroot::Chroot;
 use super::lab::Lab;
 use super::tarball;
 
-/// A program linked with one library, and started with others of its name.
+/// A program that is linked with one library and started with others of that name.
 pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
     let sysroot = lab.path("sysroot");
     lab.tools(["--with", "bash,ls", "--dir", sysroot.as_str()]).run()?;
@@ -26,7 +27,7 @@ pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
     ensure!(root.run(&["/usr/bin/uses-deep"])?.line()? == "deep 7", "another library");
     let inside = dir.join("usr/lib/libdeep.so.1");
 
-    // Without definitions of versions: both say the same words.
+    // Without version definitions both print the same words.
     let words = "no version information available (required by /usr/bin/uses-deep)";
     library_of(lab, "deep-of-libc.c", &library, &[])?;
     pack.run()?.says(&["warning: ", words])?;
@@ -35,13 +36,13 @@ pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
     ensure!(said.line()? == "deep 7", "{}", said.report("another library"));
     said.says(&[words])?;
 
-    // Without any version, of libc's either: the loader goes on, as far as the symbol.
+    // Without any version, not even libc's: the loader continues until the symbol is missing.
     library_of(lab, "deep.c", &library, &["-nostdlib"])?;
     pack.run()?.says(&["warning: ", words, "ld.so ends where it looks up a symbol of it"])?;
     fs::copy(&library, &inside).with_context(|| format!("write {inside}"))?;
     root.command(&["/usr/bin/uses-deep"]).fail(&[127])?.says(&[words, "Inconsistency detected by ld.so"])?;
 
-    // Of another version: the loader does not start the program, and nothing is written.
+    // With another version the loader does not start the program, and nothing is written.
     versioned(lab, &library, "DEEP_0")?;
     fs::remove_file(&tar).with_context(|| format!("remove {tar}"))?;
     let told = pack.fail(&[1])?;

@@ -1,5 +1,5 @@
-//! `cargo rootfs check` and `trace`, as root and as somebody without rights: what is missing is named with the option
-//! that adds it, which does; and what a command was seen to use is metadata that makes a rootfs where it works.
+//! `cargo rootfs check` and `trace`, as root and as a user without rights. `check` names missing files with the option
+//! that adds them, which then works; `trace` prints metadata whose rootfs runs the command.
 
 use std::fs;
 
@@ -25,11 +25,11 @@ fn offered(done: &Done, before: &str) -> Result<Vec<String>> {
     Ok(line.split(' ').map(str::to_owned).collect())
 }
 
-/// What a command lacks is named, and it works with the options of the help line; what it does not lack is not named.
+/// `check` names the missing files of a command, which works with the suggested options; other files are not named.
 pub(super) fn check(lab: &Lab) -> Result<()> {
     let iconv = ["--runtime", "none", "--with", "iconv"];
     for visitor in Visitor::all(lab)? {
-        // A tool that a shell calls; data and modules that a library opens, of a folder that is not there at all.
+        // A tool that a shell calls; data and modules that a library opens from a missing directory.
         let calls = ["--with", "sh", "--", "sh", "-c", "cat /etc/hosts"];
         let reads = [&iconv[..], &["--", "iconv", "-f", "UTF-8", "-t", "UTF-16", "/dev/null"]].concat();
         for (args, options) in [(&calls[..], "--with cat"), (&reads, "--include /usr/lib/")] {
@@ -43,7 +43,7 @@ pub(super) fn check(lab: &Lab) -> Result<()> {
             ensure!(done.stdout.lines().all(|line| line.starts_with("ok ")), "{}", done.report("not ok"));
         }
 
-        // A command that ends well has a warning, as far as it is worth one.
+        // A command that succeeds gets warnings only for files that matter.
         let read = ["--with", "sh,cat", "--", "sh", "-c", "cat /usr/share/common-licenses/Artistic; true"];
         ask(&visitor, lab, "check", &read)
             .run()?
@@ -52,7 +52,7 @@ pub(super) fn check(lab: &Lab) -> Result<()> {
         let done = ask(&visitor, lab, "check", &["--with", many]).run()?;
         ensure!(!done.stderr.contains("missing at run time"), "{}", done.report("nothing is missing that they need"));
 
-        // Slow ones are ended, with all that they have started; and what says nothing of itself is told so.
+        // A slow command is killed with all its children, and a command without a message is reported as such.
         let slow = ["--timeout", "1", "--with", "sh,sleep", "--", "sh", "-c", "sleep 300.7150 & sleep 300.7151"];
         ask(&visitor, lab, "check", &slow).fail(&[1])?.says(&["did not end in 1 seconds", "--timeout SECONDS"])?;
         ensure!(!super::enter::sleeps("300.7150")?, "what a slow command started is still there");
@@ -67,7 +67,7 @@ pub(super) fn check(lab: &Lab) -> Result<()> {
     library(lab)
 }
 
-/// A library that is opened by a name that no file tells of.
+/// A library that is opened by a computed name.
 fn library(lab: &Lab) -> Result<()> {
     let sysroot = lab.path("sysroot");
     lab.tools(["--with", "sh,ls", "--dir", sysroot.as_str()]).run()?;
@@ -76,7 +76,7 @@ fn library(lab: &Lab) -> Result<()> {
     lab.cc("cc", "opens.c", &sysroot.join("usr/bin/opens"), &[])?;
     let content = ["--sysroot", sysroot.as_str(), "--with", "opens,sh"];
     for visitor in Visitor::all(lab)? {
-        // The program says what it could not open, and ends well.
+        // The program prints the missing library, and succeeds.
         let script = "[ \"$(opens libextra.so.1)\" = 'libextra.so.1 7' ]";
         let command = ["--", "sh", "-c", script];
         let done = ask(&visitor, lab, "check", &[&content[..], &command].concat()).fail(&[1])?;
@@ -87,7 +87,7 @@ fn library(lab: &Lab) -> Result<()> {
         );
         ask(&visitor, lab, "check", &[&content[..], &["--with-lib", "libextra.so.1"], &command].concat()).run()?;
 
-        // And by `trace`, in a tree that is not the host's and stays as it is.
+        // By `trace` too, in a tree that is not the host's and does not change.
         let before = tree(&sysroot)?;
         let inside =
             ["--sysroot", sysroot.as_str(), "--", "sh", "-c", "opens libextra.so.1; echo x > /usr/bin/new; exit 4"];
@@ -100,12 +100,12 @@ fn library(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// What is in a folder, by name.
+/// The names in a directory.
 fn tree(folder: &Utf8Path) -> Result<String> {
     Ok(crate::process::command(["find", folder.as_str()]).run()?.stdout)
 }
 
-/// What the command reads: a file of a package that every Debian has.
+/// The file that the command reads: a file of a package that every Debian has.
 const LICENCE: &str = "/usr/share/common-licenses/Artistic";
 
 /// A project's program calls tools, which read data and load modules. Traced, pasted and built, it does so in a chroot.
@@ -133,14 +133,14 @@ pub(super) fn trace(lab: &Lab) -> Result<()> {
         let count = said.stdout.lines().last().unwrap_or_default();
         let expected = crate::process::command(["sh", "-c", &script]).run()?;
         ensure!(count == expected.line()?.trim(), "{}", said.report(&format!("expected {}", expected.stdout)));
-        // Nothing is left to be said of it.
+        // A second trace finds nothing.
         let again = lab.rootfs(&project, [&["trace", "--runtime", runtime, "--"][..], &args].concat()).run()?;
         ensure!(again.stdout.is_empty(), "{}", again.report("all of it is packed"));
     }
     Ok(())
 }
 
-/// Processes of all kinds are followed, nobody waits for ever, and nobody is changed by being watched.
+/// All kinds of processes are followed, none waits for ever, and tracing changes none.
 pub(super) fn processes(lab: &Lab) -> Result<()> {
     for visitor in Visitor::all(lab)? {
         let trace = |script: &str| ask(&visitor, lab, "trace", &["-q", "--runtime", "none", "--", "sh", "-c", script]);
@@ -149,11 +149,12 @@ pub(super) fn processes(lab: &Lab) -> Result<()> {
             ensure!(done.stdout.contains(part), "{}", done.report(&format!("expected {part}")));
             Ok(())
         };
-        // In the background, in a subshell that outlives its parent, by a relative path, by a program for PATH's sake.
+        // In the background, in a subshell that outlives its parent, by a relative path, and by a program that PATH
+        // finds.
         takes(&format!("(sleep 0.2; cat {LICENCE} > /dev/null) & exit 0"), LICENCE)?;
         takes("cd /usr/share; cat common-licenses/../common-licenses/Artistic > /dev/null", LICENCE)?;
         takes("env cat /dev/null", "\"env\", \"cat\"")?;
-        // The watcher is away for a moment at a real-time signal, and sees all that comes when it is back.
+        // The tracer stops for a moment at a real-time signal, and then sees all later calls.
         takes(
             &format!(
                 "trap 'sleep 1; cat {LICENCE} > /dev/null; exit 0' 40; (sleep 0.3; kill -40 $$) & wait; wait; sleep 0.2"
@@ -172,7 +173,7 @@ pub(super) fn processes(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Another machine's programs, through qemu-user: their files and not the emulator's.
+/// Programs of another machine, through qemu-user: their files, not the emulator's.
 pub(super) fn foreign(lab: &Lab) -> Result<()> {
     arm64::can_run()?;
     let target = arm64::target()?;
@@ -190,7 +191,7 @@ pub(super) fn foreign(lab: &Lab) -> Result<()> {
 
         let with = ["--runtime", "none", "--with", "bash"];
         let done = ask(&visitor, lab, "check", &[&target[..], &with, &command].concat()).fail(&[1])?;
-        // All of it at once: the advice is tried until the command works.
+        // With all suggestions at once the command works.
         let offered = offered(&done, "add what is missing: ")?;
         ensure!(offered[..2] == ["--with", "wc"], "{}", done.report("the tool"));
         ensure!(offered[2..].iter().any(|part| part.ends_with(&include)), "{}", done.report("the file"));

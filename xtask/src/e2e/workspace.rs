@@ -1,4 +1,4 @@
-//! Which packages and binaries of a workspace go in, and the errors where that is ambiguous.
+//! The selection of packages and binaries in a workspace, and the errors for an ambiguous one.
 
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,7 +11,7 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     let workspace = lab.fixture("workspace")?;
     let at = |folder: &str, args: &[&str]| lab.rootfs(&workspace.join(folder), args.iter().copied());
 
-    // One package, from the root and from its own folder: the output is the same file.
+    // One package, from the root and from its own directory: the output is the same file.
     let one = holds(&at("", &["-p", "alpha"]).run()?, &["alpha"])?;
     let expected = workspace.join("target/rootfs/alpha-x86_64-unknown-linux-gnu.tar");
     ensure!(one == expected, "expected {expected} on stdout, got {one}");
@@ -19,7 +19,7 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     // [workspace.metadata.rootfs] has `with = ["ls"]`.
     tarball::at(&tarball::list(&one)?, "/usr/bin/ls")?;
 
-    // Of several binaries the default-run, all, or some of them.
+    // Of several binaries: the default-run, all, or some.
     holds(&at("", &["-p", "beta"]).run()?, &["beta"])?;
     holds(&at("beta", &["--bins"]).run()?, &["beta", "beta-admin"])?;
     holds(&at("", &["-p", "beta", "--bin", "beta-admin"]).run()?, &["beta-admin"])?;
@@ -29,14 +29,14 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     holds(&at("", &members).run()?, &["alpha", "beta"])?;
     holds(&at("", &members).arg("--bins").run()?, &["alpha", "beta", "beta-admin"])?;
 
-    // What is ambiguous, or has no binary, is an error that lists the binaries.
+    // An ambiguous selection, or one without a binary, is an error that lists the binaries.
     at("", &["-p", "gamma"]).fail(&[1, 2])?.says(&["gamma-one", "gamma-two"])?;
     let manifest = workspace.join("shared/Cargo.toml");
     at("", &["--manifest-path", manifest.as_str()]).fail(&[1, 2])?.says(&["shared", "binary"])?;
     at("", &["-p", "beta", "--bin", "nowhere"]).fail(&[1, 2, 101])?.says(&["beta-admin"])?;
     at("", &["-p", "nowhere"]).fail(&[1, 2, 101])?.says(&["nowhere"])?;
 
-    // The target directory is cargo's to choose.
+    // cargo chooses the target directory.
     let elsewhere = lab.path("elsewhere");
     let done = at("", &["-p", "alpha"]).env("CARGO_TARGET_DIR", elsewhere.as_str()).run()?;
     ensure!(holds(&done, &["alpha"])?.starts_with(&elsewhere), "{}", done.report("CARGO_TARGET_DIR is not honoured"));
@@ -49,7 +49,7 @@ pub(super) fn selection(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The tar named on stdout, after a look at the binaries in it.
+/// The tar named on stdout, after a check of the binaries in it.
 fn holds(done: &Done, binaries: &[&str]) -> Result<Utf8PathBuf> {
     let tar = Utf8PathBuf::from(done.line()?);
     let entries = tarball::list(&tar)?;

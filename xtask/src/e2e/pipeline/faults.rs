@@ -1,4 +1,4 @@
-//! A connection to a registry that breaks in the middle of an upload.
+//! A connection to a registry that breaks during an upload.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -26,7 +26,7 @@ impl Proxy {
         let (registry, shared) = (registry.to_owned(), Arc::clone(&left));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // Dropped at once, as by a registry that is down.
+                // Closed at once, as by a registry that is down.
                 if shared.load(Ordering::SeqCst) == 0 {
                     continue;
                 }
@@ -40,13 +40,13 @@ impl Proxy {
         Ok(Proxy { host, left })
     }
 
-    /// From now on everything comes through.
+    /// Lets everything through from now on.
     pub(super) fn mend(&self) {
         self.left.store(ENOUGH, Ordering::SeqCst);
     }
 }
 
-/// Copies until an end, or until `left` is used up.
+/// Copies until the end, or until `left` is used up.
 fn forward(mut from: TcpStream, mut to: TcpStream, left: Option<&AtomicU64>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {

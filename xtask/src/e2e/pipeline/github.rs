@@ -10,7 +10,7 @@ use super::faults::Proxy;
 use super::{Names, Released, Runner, next, yaml};
 use crate::e2e::lab::Lab;
 
-/// A change of one run: its names and variables, the workflow's text, the checkout.
+/// A variation of one run: its names and variables, the workflow's text, the checkout.
 pub(super) struct Change<'c> {
     pub(super) tag: &'c str,
     pub(super) names: &'c [(&'c str, &'c str)],
@@ -60,7 +60,7 @@ impl Released<'_> {
         })
     }
 
-    /// One run of these jobs of a workflow, in order; the runner has the outputs.
+    /// Runs these jobs of a workflow in order; the runner has the outputs.
     pub(super) fn workflow<'r>(&'r self, file: &Utf8Path, jobs: &[&str], change: &Change<'r>) -> Result<Runner<'r>> {
         let mut workflow = yaml(file)?;
         (change.workflow)(&mut workflow);
@@ -75,7 +75,7 @@ impl Released<'_> {
         self.workflow(&self.origin.join(".github/workflows/release.yml"), &["release"], change)
     }
 
-    /// A run that must fail with these words, and leave nothing that users see.
+    /// A run that must fail with these words, and must publish nothing.
     fn fails(&self, change: &Change<'_>, says: &str) -> Result<()> {
         let error = self.run(change).err().with_context(|| format!("a run succeeded that should say `{says}`"))?;
         ensure!(format!("{error:#}").contains(says), "expected `{says}`: {error:#}");
@@ -83,8 +83,8 @@ impl Released<'_> {
     }
 }
 
-/// A tag becomes an image for two architectures and a release; the same commit sends nothing the second time, and the
-/// next one its last layers alone.
+/// A tag becomes an image for two architectures and a release. A second run of the same commit sends nothing, and the
+/// next commit sends only its last layers.
 pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
     let released = Released::new(lab, "github")?;
     released.run(&Change::none("v1.0.0"))?;
@@ -95,7 +95,7 @@ pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
     ensure!(draft.is_some() && draft < end, "the release is not a draft until its end: {log}");
     released.uploads()?;
 
-    // The same commit again, as after a runner that was lost.
+    // The same commit again, as after a lost runner.
     released.run(&Change::none("v1.0.0"))?;
     let uploads = released.uploads()?;
     ensure!(uploads == 0, "the second run uploads {uploads} blobs");
@@ -109,7 +109,7 @@ pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
     let changes = fs::read_to_string(&changes).with_context(|| format!("read {changes}"))?;
     ensure!(changes.contains("Compared with v1.0.0") && changes.contains("/usr/local/bin/app"), "{changes}");
 
-    // Of a shallow clone the tags are missing: the release is made, and says that nothing was compared.
+    // A shallow clone lacks the tags: the release is made, and says that nothing was compared.
     let shallow = |workflow: &mut Value| {
         let checkout = &mut workflow["jobs"]["release"]["steps"][0];
         checkout["with"]["fetch-depth"] = 1.into();
@@ -120,7 +120,7 @@ pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Each architecture on a runner of its own, and the images joined.
+/// Each architecture on its own runner, and then the joined images.
 pub(in crate::e2e) fn native(lab: &Lab) -> Result<()> {
     let released = Released::new(lab, "github")?;
     let file = released.origin.join(".github/workflows/release-native.yml");
@@ -135,7 +135,7 @@ pub(in crate::e2e) fn native(lab: &Lab) -> Result<()> {
     released.sent_the_last_layers()
 }
 
-/// Nothing is released of a tag, a checkout or credentials that are wrong, or while the registry is down.
+/// Nothing is released with a wrong tag, checkout or credentials, or while the registry is down.
 pub(in crate::e2e) fn bad_input(lab: &Lab) -> Result<()> {
     let mut released = Released::new(lab, "github")?;
     released.git(&["tag", "v9.9.9"]).run()?;
@@ -157,7 +157,7 @@ pub(in crate::e2e) fn bad_input(lab: &Lab) -> Result<()> {
     released.fails(&Change { workflow: &logged_out, ..good() }, "docker login")?;
     ensure!(!lab.path("forge/log").exists(), "a bad run called the forge");
 
-    // The registry goes down in the middle of a layer, and stays down; then it is there again.
+    // The registry fails in the middle of a layer, stays down, and then works again.
     let down = Proxy::new(&released.registry.host, 600_000)?;
     released.host.clone_from(&down.host);
     released.fails(&good(), "::error title=cargo rootfs::")?;
@@ -168,7 +168,7 @@ pub(in crate::e2e) fn bad_input(lab: &Lab) -> Result<()> {
     released.has_release("v1.0.0")
 }
 
-/// Two runners that finish at once: both succeed or one says that the other was faster, and one release is there, whole.
+/// Two runners finish at once: both succeed, or one reports that the other was faster. One complete release exists.
 pub(in crate::e2e) fn two_at_once(lab: &Lab) -> Result<()> {
     let released = Released::new(lab, "github")?;
     let ends = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! A job of GitLab CI: its lines in one shell, as root of a container, with the variables that GitLab sets.
+//! A job of GitLab CI: its lines in one shell, as root in a container, with GitLab's variables.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -26,7 +26,7 @@ pub(super) fn script(job: &Value) -> Result<String> {
 }
 
 impl Released<'_> {
-    /// Runs the job `release` for a tag, on a machine of its own; what it leaves is in the directory that is returned.
+    /// Runs the job `release` for a tag on its own machine, and returns the directory of its files.
     fn gitlab(&self, tag: &str, password: &str) -> Result<(Done, camino::Utf8PathBuf)> {
         let work = self.lab.folder(&format!("run-{}", next()))?;
         let checkout = work.join("checkout");
@@ -67,7 +67,7 @@ impl Released<'_> {
     }
 }
 
-/// From a tag to a release, twice.
+/// From a tag to a release, in two runs.
 pub(in crate::e2e) fn gitlab(lab: &Lab) -> Result<()> {
     let released = Released::new(lab, "gitlab")?;
     released.git(&["tag", "v9.9.9"]).run()?;

@@ -1,6 +1,7 @@
-//! The machine of one job: a Debian root of its own over the one that `setup` made, with nothing of this environment.
+//! The machine of one job: a writable Debian root over the one that `setup` made, without this process's environment.
 //!
-//! Each command enters it anew, in a mount namespace that ends with the command; its files stay in a layer of the scenario.
+//! Each command enters it in a new mount namespace, which ends with the command; its files stay in a layer of the
+//! scenario.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,13 +18,13 @@ use crate::{host, made};
 /// The account that runs steps, and its home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum User {
-    /// As on GitHub's runners: no root, but sudo.
+    /// As on GitHub's runners: a user with sudo.
     Runner,
-    /// As in the containers of GitLab.
+    /// As in GitLab's containers.
     Root,
 }
 
-/// The paths of cargo and of the compiler in a machine.
+/// The paths of cargo and the compiler in a machine.
 pub(super) const CARGO: &str = "/opt/cargo/bin/cargo";
 pub(super) const RUSTC: &str = "/opt/rust/usr/bin/rustc";
 
@@ -52,7 +53,7 @@ shift
 exec chroot --userspec="$user" "$dir/root" /usr/bin/env -i "$@"
 "#;
 
-/// A machine that is there for one job.
+/// The machine of one job.
 pub(super) struct Machine {
     dir: Utf8PathBuf,
     pub(super) user: User,
@@ -60,7 +61,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// A new one; `cache` is the path of the product's cache in it, which outlives the scenario here.
+    /// Makes a machine; `cache` is the path of the product's cache in it, which outlives the scenario.
     pub(super) fn new(lab: &Lab, name: &str, user: User, cache: &Utf8Path) -> Result<Machine> {
         if !host::is_root() {
             return cannot("only root can mount the root of a runner");
@@ -81,7 +82,7 @@ impl Machine {
         Ok(Machine { dir: lab.folder(&format!("machines/{name}"))?, user, binds })
     }
 
-    /// A command in it, with these variables alone.
+    /// A command in it, with only these variables.
     pub(super) fn command(&self, cwd: &Utf8Path, env: &Names, argv: &[&str]) -> Result<Command> {
         let lower = made::runner()?;
         let mut words = vec!["unshare", "--mount", "--propagation", "private", "sh", "-euc", ENTER, "sh"];
@@ -92,14 +93,14 @@ impl Machine {
         Ok(enter.args(cd).args(argv.iter().copied()).shown(argv.join(" ")))
     }
 
-    /// A file that only its account may read.
+    /// Writes a file that only its account may read.
     pub(super) fn secret(&self, path: &str, text: &str) -> Result<()> {
         let file = self.dir.join("upper").join(path.trim_start_matches('/'));
         let parent = file.parent().context("a file is in a directory")?;
         fs::create_dir_all(parent).with_context(|| format!("make {parent}"))?;
         fs::write(&file, text).with_context(|| format!("write {file}"))?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).with_context(|| format!("protect {file}"))?;
-        // What is made above it in this layer is the account's as well.
+        // New parent directories in this layer belong to the account too.
         let home = self.dir.join("upper").join(self.user.home().trim_start_matches('/'));
         command(["chown", "--recursive", self.user.ids(), home.as_str()]).run().map(drop)
     }

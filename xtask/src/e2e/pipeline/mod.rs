@@ -1,7 +1,8 @@
-//! Pipelines that `cargo rootfs init` writes, and this project's own, run step by step against a registry of the scenario's own.
+//! The pipelines that `cargo rootfs init` writes, and this project's own, run step by step against a registry of the
+//! scenario.
 //!
-//! Each job has a Debian root of its own. `docker-registry` stands in for the forge's registry, and scripts stand in for
-//! `rustup`, `gh`, `cargo install --git` and `cargo xtask release`; each says so when it is called.
+//! Each job has its own Debian root. `docker-registry` replaces the forge's registry, and scripts replace `rustup`,
+//! `gh`, `cargo install --git` and `cargo xtask release`; each prints a line when it is called.
 
 mod faults;
 mod github;
@@ -26,14 +27,14 @@ pub(super) use github::{bad_input, github, native, two_at_once};
 pub(super) use gitlab::gitlab;
 pub(super) use own::{action, image, release};
 
-/// Tools of a runner that something stands in for, as shell scripts.
+/// Tools of a runner that are replaced by shell scripts.
 const STAND_INS: [(&str, &str); 3] = [
     ("rustup", "echo \"stand-in for rustup $*\"\n"),
     ("gh", include_str!("gh.sh")),
     ("cargo", include_str!("cargo.sh")),
 ];
 
-/// A project of the scenario, with a pipeline, committed and tagged.
+/// A project of the scenario with a pipeline, committed and tagged.
 struct Released<'l> {
     lab: &'l Lab,
     /// The repository that runners clone.
@@ -43,7 +44,7 @@ struct Released<'l> {
     host: String,
 }
 
-/// Every file is what its schema says, and every script passes shellcheck.
+/// Every file follows its schema, and every script passes shellcheck.
 pub(super) fn schemas(lab: &Lab) -> Result<()> {
     let tools = tools()?;
     let repo = host::repo();
@@ -77,12 +78,12 @@ pub(super) fn schemas(lab: &Lab) -> Result<()> {
         scripts.extend(scripts_of(lab, file)?);
     }
     let shellcheck = tools.join("shellcheck");
-    // SC2016: `${{ }}` in single quotes is the forge's, not the shell's.
+    // SC2016: the forge, not the shell, expands `${{ }}` in single quotes.
     let all = command([shellcheck.as_str(), "--shell", "bash", "--exclude", "SC2016"]);
     all.args(scripts.iter().map(|script| script.as_str())).run().map(drop)
 }
 
-/// The `run:` and `script:` texts of a file, as files; expressions of the forge are words in them.
+/// Writes the `run:` and `script:` texts of a file to files, with words in place of the forge's expressions.
 fn scripts_of(lab: &Lab, file: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let value = yaml(file)?;
     let mut texts = Vec::new();
@@ -91,7 +92,7 @@ fn scripts_of(lab: &Lab, file: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
         texts.extend(step["run"].as_str().map(str::to_owned));
     }
     if file.file_name() == Some(".gitlab-ci.yml") {
-        // As GitLab starts it.
+        // The options with which GitLab starts it.
         texts.push(format!("set -eo pipefail\n{}", gitlab::script(&value["release"])?));
     }
     let mut scripts = Vec::new();
@@ -162,7 +163,7 @@ impl<'l> Released<'l> {
         Ok(())
     }
 
-    /// Version 1.1.0, whose program is another one.
+    /// Commits version 1.1.0 with a changed program.
     fn change(&self) -> Result<()> {
         fs::write(self.origin.join("src/main.rs"), "fn main() { println!(\"two\"); }\n")?;
         self.commit("1.1.0")?;
@@ -174,7 +175,7 @@ impl<'l> Released<'l> {
         command(["git"]).args(who).args(words.iter().copied()).dir(&self.origin)
     }
 
-    /// The environment of every runner: the compiler, and what stand-ins need.
+    /// The environment of every runner: the compiler, and variables of the replaced tools.
     fn env(&self) -> Result<Names> {
         let env = [
             ("REAL_CARGO", machine::CARGO.to_owned()),
@@ -187,13 +188,14 @@ impl<'l> Released<'l> {
         Ok(env.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
-    /// The number of blobs that were sent since the last question.
+    /// The number of blobs that were sent since the last call.
     fn uploads(&self) -> Result<usize> {
         let requests = self.registry.requests()?;
         Ok(requests.iter().filter(|line| line.starts_with("PUT") && line.contains("/blobs/")).count())
     }
 
-    /// Of a second release, the last layer, the configuration and the bill are sent, for each of two architectures.
+    /// Checks that a second release sent the last layer, the configuration and the bill of materials, for each of two
+    /// architectures.
     fn sent_the_last_layers(&self) -> Result<()> {
         let uploads = self.uploads()?;
         println!("    the second release uploads {uploads} blobs");
@@ -207,7 +209,7 @@ impl<'l> Released<'l> {
         Ok(list.arg(format!("docker://{}/{image}", self.registry.host)).finish()?.stdout)
     }
 
-    /// Both platforms are in the index of the tag.
+    /// Checks that the tag's index has both platforms.
     fn has_both(&self, reference: &str) -> Result<()> {
         let raw = command(["skopeo", "inspect", "--raw", "--tls-verify=false", "--creds", "me:secret"]);
         let raw = raw.arg(format!("docker://{}/{reference}", self.registry.host)).run()?;
@@ -221,14 +223,15 @@ impl<'l> Released<'l> {
         Ok(())
     }
 
-    /// The release of the forge is published, with an archive and a bill of each architecture, as its sums say.
+    /// Checks that the forge's release is published, with an archive and a bill of materials for each architecture, as
+    /// its sums say.
     fn has_release(&self, tag: &str) -> Result<()> {
         let release = self.lab.path("forge").join(tag);
         ensure!(!release.join(".draft").exists(), "{release} is a draft still");
         has_archives(&release)
     }
 
-    /// Neither the registry nor the forge has anything that users see of this version.
+    /// Checks that neither the registry nor the forge has published anything of this version.
     fn has_nothing(&self, version: &str) -> Result<()> {
         let tags = self.tags("me/app")?;
         ensure!(!tags.contains(version), "a bad run has a tag: {tags}");
@@ -238,7 +241,7 @@ impl<'l> Released<'l> {
     }
 }
 
-/// Archives and bills of two architectures are there, and the archives are what their sums say.
+/// Checks that archives and bills of two architectures exist, and that the archives match their sums.
 fn has_archives(dist: &Utf8Path) -> Result<()> {
     let sums = command(["sha256sum", "--check", "SHA256SUMS"]).dir(dist).run()?;
     ensure!(sums.stdout.lines().count() == 2, "{}", sums.report("an archive for each architecture"));
@@ -251,7 +254,7 @@ fn has_archives(dist: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// A number that no earlier run of this process had.
+/// A new number in this process.
 fn next() -> usize {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)

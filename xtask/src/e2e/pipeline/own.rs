@@ -10,7 +10,7 @@ use crate::{host, made};
 
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
-/// The files of this checkout, committed and tagged in a repository of their own.
+/// Commits and tags the files of this checkout in a new repository.
 fn ours<'l>(lab: &'l Lab) -> Result<(Released<'l>, String)> {
     let released = Released::at(lab, lab.folder("cargo-rootfs")?)?;
     let copy = "git ls-files -z | tar --null --files-from - --create | tar --extract --directory \"$1\"";
@@ -26,7 +26,7 @@ fn ours<'l>(lab: &'l Lab) -> Result<(Released<'l>, String)> {
     Ok((released, tag))
 }
 
-/// The release of this project: archives, an image of it for two architectures, and a release of the forge.
+/// The release of this project: archives, an image for two architectures, and a release of the forge.
 pub(in crate::e2e) fn release(lab: &Lab) -> Result<()> {
     let (released, tag) = ours(lab)?;
     let file = released.origin.join(".github/workflows/release.yml");
@@ -39,7 +39,7 @@ pub(in crate::e2e) fn release(lab: &Lab) -> Result<()> {
 /// The reusable workflow, for a project of another repository.
 pub(in crate::e2e) fn image(lab: &Lab) -> Result<()> {
     let released = Released::new(lab, "github")?;
-    // The lock of the tools, as its project commits it.
+    // The lock of the tools, which a project commits.
     let lock = ["--with", "ls", "--template", "web", "--tar", "target/{arch}.tar"];
     let lock = lab.rootfs(&released.origin, lock).args(TARGETS.map(|target| format!("--target={target}")));
     let lock = lock.env("CARGO_ROOTFS_CACHE", host::packages().as_str());
@@ -70,7 +70,7 @@ pub(in crate::e2e) fn image(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The action installs the program of an archive, and refuses an archive that is another one.
+/// The action installs the program of an archive, and refuses an archive with another digest.
 pub(in crate::e2e) fn action(lab: &Lab) -> Result<()> {
     let (released, tag) = ours(lab)?;
     let make = "mkdir ours && cp \"$1\" ours/ && tar -czf ours.tar.gz ours && sha256sum ours.tar.gz | cut -d ' ' -f 1";

@@ -1,7 +1,8 @@
-//! A small runner of workflows: `run:` steps in order, with env, working-directory, outputs, GITHUB_ENV and GITHUB_PATH.
+//! A small runner of workflows: `run:` steps in order, with env, working-directory, outputs, GITHUB_ENV and
+//! GITHUB_PATH.
 //!
-//! Each job, and each row of its matrix, has a machine and a checkout of its own. Each `uses:` step is listed in the
-//! output with its stand-in; an unknown action, and an `if:`, are errors.
+//! Each job, and each row of its matrix, has its own machine and checkout. The output lists each `uses:` step with its
+//! replacement; an unknown action, and an `if:`, are errors.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,13 +29,13 @@ pub(super) struct Runner<'r> {
     pub(super) tag: &'r str,
     pub(super) names: Names,
     pub(super) env: Names,
-    /// Text of workflows that something here stands in for.
+    /// Texts of workflows, with their replacements.
     pub(super) stand_ins: Vec<(String, String)>,
-    /// Damage of a bad run, done after `actions/checkout`, in the checkout.
+    /// Damages the checkout of a bad run, after `actions/checkout`.
     pub(super) after_checkout: &'r (dyn Fn(&Utf8Path) -> Result<()> + Sync),
 }
 
-/// One job of it.
+/// One job of a run.
 struct Job<'j> {
     machine: Machine,
     /// The directory of the checkout.
@@ -56,8 +57,8 @@ pub(super) fn yaml(file: &Utf8Path) -> Result<Value> {
 }
 
 impl Runner<'_> {
-    /// Runs the steps of a job of the workflow, once for each row of its matrix, and keeps its outputs. Fails with the
-    /// first step that fails.
+    /// Runs the steps of a job, once for each row of its matrix, and keeps its outputs. The first step that fails ends
+    /// it.
     pub(super) fn job(&mut self, workflow: &Value, name: &str) -> Result<()> {
         let job = &workflow["jobs"][name];
         let include = job["strategy"]["matrix"]["include"].as_array().cloned().unwrap_or_else(|| vec![Value::Null]);
@@ -88,7 +89,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Runs the steps of a composite action of the checkout, on a machine of its own, and then a command.
+    /// Runs the steps of a composite action of the checkout on its own machine, and then a command.
     pub(super) fn action(&mut self, action: &str, then: &str) -> Result<Done> {
         let mut run = self.start("action", &Value::Null)?;
         self.checkout(&run, &Value::Null)?;
@@ -133,7 +134,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Stands in for an action.
+    /// Does the work of an action.
     fn uses(&self, job: &Job<'_>, uses: &str, step: &Value) -> Result<()> {
         let (name, _) = uses.split_once('@').context("an action without a version")?;
         let with = |key: &str| self.text(step["with"][key].as_str().unwrap_or_default());
@@ -187,7 +188,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// As `actions/checkout` does it: the newest commit alone, unless `fetch-depth` is 0.
+    /// Clones as `actions/checkout` does: only the newest commit, unless `fetch-depth` is 0.
     fn checkout(&self, job: &Job<'_>, depth: &Value) -> Result<()> {
         let origin = format!("file://{}", self.origin);
         let mut words = vec!["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", self.tag];
@@ -238,7 +239,7 @@ impl Runner<'_> {
         Ok(done)
     }
 
-    /// `text` with the values of its expressions.
+    /// Replaces the expressions of `text` by their values.
     fn text(&self, text: &str) -> Result<String> {
         let mut filled = String::new();
         let mut rest = text;
@@ -259,7 +260,7 @@ impl Runner<'_> {
 }
 
 impl Job<'_> {
-    /// Gives what the runner made to the account of its steps.
+    /// Gives the runner's files to the account of its steps.
     fn own(&self, directory: &Utf8Path) -> Result<()> {
         command(["chown", "--recursive", self.machine.user.ids(), directory.as_str()]).run().map(drop)
     }
