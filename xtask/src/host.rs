@@ -1,5 +1,4 @@
-//! What this machine is and has, and where the project's own files are.
-//! It only looks: what is missing is installed by `setup`.
+//! Properties of this machine, and the paths of the project's own files. It installs nothing; `setup` does.
 
 use std::env;
 
@@ -11,7 +10,7 @@ pub(crate) fn repo() -> &'static Utf8Path {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the workspace")
 }
 
-/// Cargo's target directory, as `CARGO_TARGET_DIR` has it.
+/// Cargo's target directory, according to `CARGO_TARGET_DIR`.
 pub(crate) fn target_dir() -> Utf8PathBuf {
     match env::var("CARGO_TARGET_DIR") {
         Ok(dir) if !dir.is_empty() => repo().join(dir),
@@ -19,7 +18,7 @@ pub(crate) fn target_dir() -> Utf8PathBuf {
     }
 }
 
-/// Where the tasks keep what they downloaded and what they made.
+/// The directory of the tasks' downloads and made files.
 pub(crate) fn cache_dir() -> Utf8PathBuf {
     target_dir().join("xtask")
 }
@@ -34,7 +33,7 @@ pub(crate) fn sysroot_tools() -> Utf8PathBuf {
     cache_dir().join("sysroot-tools")
 }
 
-/// The same for arm64, with some of them, and packages that were only extracted.
+/// The same for arm64, with some of the tools, and packages that were only extracted.
 pub(crate) fn sysroot_tools_arm64() -> Utf8PathBuf {
     cache_dir().join("sysroot-tools-arm64")
 }
@@ -44,7 +43,7 @@ pub(crate) fn sysroot_sample() -> Utf8PathBuf {
     cache_dir().join("sysroot-installed")
 }
 
-/// The product's own cache for the tests, which outlives them, so that packages are fetched once.
+/// The product's cache for the tests. It outlives them, so that packages are fetched once.
 pub(crate) fn packages() -> Utf8PathBuf {
     cache_dir().join("packages")
 }
@@ -72,23 +71,23 @@ pub(crate) fn scanners() -> Utf8PathBuf {
     cache_dir().join("scanners")
 }
 
-/// A folder of commands that has cargo-auditable and rust-audit-info, installed by `setup --all`.
+/// A directory of commands with cargo-auditable and rust-audit-info, installed by `setup --all`.
 pub(crate) fn auditable() -> Utf8PathBuf {
     cache_dir().join("auditable/bin")
 }
 
-/// In CI a missing tool is a failure; on a laptop it is a printed skip.
+/// Returns whether this is CI, where a missing tool is a failure; on a laptop it is a printed skip.
 pub(crate) fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
-/// Whether this process is root, as chroot, mounts and `apt-get` want it.
+/// Returns whether this process is root, as chroot, mounts and `apt-get` require.
 pub(crate) fn is_root() -> bool {
     // proc(5): the owner of /proc/self is the effective user of the process.
     std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
-/// Whether `tool` is a command here; system folders are looked into even where PATH lacks them, as a user's often does.
+/// Returns whether `tool` is a command here. System directories are searched even if a user's PATH lacks them.
 pub(crate) fn has(tool: &str) -> bool {
     find(tool).is_some()
 }

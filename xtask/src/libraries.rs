@@ -1,7 +1,7 @@
-//! Rust programs that are each linked with a native library which opens data, plugins or helpers: packed with nothing
-//! named but themselves, each does its job in a chroot as it does here; or what the run tells to add makes it.
+//! Rust programs that are each linked with a native library which opens data, plugins or helpers. Packed by its name
+//! alone, each does its job in a chroot as it does here, or with the options that the run suggests.
 //!
-//! The programs are data, in `libraries/rows.toml`; what they link with is installed by `setup`.
+//! The programs are data, in `libraries/rows.toml`; `setup` installs their libraries.
 
 use std::fs;
 
@@ -20,19 +20,19 @@ struct Table {
     row: Vec<Row>,
 }
 
-/// A program and the library that it is linked with.
+/// A program and its library.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
     name: String,
-    /// The Debian packages of the library, and of what it opens.
+    /// The Debian packages of the library, and of the files that it opens.
     packages: Vec<String>,
     /// File names of libraries, as `-l:` of ld takes them.
     link: Vec<String>,
-    /// Whether it is one of the long tier's, not only of those on demand.
+    /// Whether it runs in the long tier, not only on demand.
     #[serde(default)]
     quick: bool,
-    /// The options that the run must tell of: without them it does not work, with them it does.
+    /// The options that the run must suggest: without them the program fails, with them it works.
     #[serde(default)]
     told: Option<String>,
     source: String,
@@ -54,7 +54,8 @@ fn packages_of(rows: &[Row]) -> Vec<String> {
     packages
 }
 
-/// `cargo xtask libraries [--quick] [FILTER]`: FILTER is a part of a row's name. Rows that no tier does install what they need.
+/// Runs `cargo xtask libraries [--quick] [FILTER]`: FILTER is a part of a row's name. Rows outside of the tiers install
+/// their own needs.
 pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     if !host::is_root() {
         return cannot("roots are entered by root alone");
@@ -84,8 +85,8 @@ pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
 }
 
-/// Compiles a row's program, packs it, and compares what it says in the rootfs with what it says here. Gives the size of the
-/// rootfs.
+/// Compiles a row's program, packs it, and compares its output in the rootfs with its output here. Returns the size of
+/// the rootfs.
 fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
     let source = folder.join(format!("{}.rs", row.name));
     fs::write(&source, &row.source).with_context(|| format!("write {source}"))?;

@@ -1,4 +1,4 @@
-//! What other tasks have made and later ones need, or which task it is that makes it.
+//! Files that one task makes and others need, or the name of the task that makes them.
 
 use anyhow::Result;
 use camino::Utf8PathBuf;
@@ -11,11 +11,11 @@ use crate::stage::{Tier, cannot};
 pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
     let cargo = command([host::cargo()]).args(args).dir(host::repo());
     let cargo = cargo.env("CARGO_TARGET_DIR", host::target_dir().as_str());
-    // What is built once takes disk for the next build and gains no time.
+    // Incremental state would take disk space and save no time for one build.
     if host::in_ci() { cargo.env("CARGO_INCREMENTAL", "0") } else { cargo }
 }
 
-/// The binary of this checkout, built now: the one that `cargo test` has built for its own tests, or the release's. The
+/// The binary of this checkout, built now: the one that `cargo test` builds for its tests, or the release's. The
 /// variable `CARGO_ROOTFS` names another one.
 pub(crate) fn program(tier: Tier) -> Result<Utf8PathBuf> {
     if let Some(given) = std::env::var("CARGO_ROOTFS").ok().filter(|it| !it.is_empty()) {
@@ -29,20 +29,20 @@ pub(crate) fn program(tier: Tier) -> Result<Utf8PathBuf> {
     Ok(host::target_dir().join(profile).join("cargo-rootfs"))
 }
 
-/// The folder of the Rust compiler that `setup` unpacks, and where the compiler is in it.
+/// The directory of the Rust compiler that `setup` unpacks, and the compiler's path in it.
 pub(crate) fn rust() -> Result<Utf8PathBuf> {
     Ok(host::cache_dir().join(format!("rust-{}", host::rust_version()?)))
 }
 
 pub(crate) const RUSTC: &str = "usr/bin/rustc";
 
-/// That compiler, which has aarch64's standard library beside its own.
+/// That compiler, with aarch64's standard library beside its own.
 pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
     let rustc = rust()?.join(RUSTC);
     if rustc.exists() { Ok(rustc) } else { cannot(format!("no {rustc}: run `cargo xtask setup --all`")) }
 }
 
-/// The arm64 root with libraries that can be built with.
+/// The arm64 root with libraries for building.
 pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
     let root = development_folder();
     if root.join("usr/include/git2.h").exists() {
@@ -52,7 +52,7 @@ pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
     }
 }
 
-/// The Debian root with the tools that runners of forges have.
+/// The Debian root with the tools of forges' runners.
 pub(crate) fn runner() -> Result<Utf8PathBuf> {
     let root = host::cache_dir().join("runner");
     if root.with_extension("made-of").exists() {
@@ -62,7 +62,7 @@ pub(crate) fn runner() -> Result<Utf8PathBuf> {
     }
 }
 
-/// Where `setup` makes it.
+/// The directory in which `setup` makes it.
 pub(crate) fn development_folder() -> Utf8PathBuf {
     host::cache_dir().join("sysroot-arm64-dev")
 }

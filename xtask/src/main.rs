@@ -1,7 +1,6 @@
-//! The project's tasks: what CI runs, and what people run by hand.
-//! It holds no product code and the product knows nothing of it.
+//! The project's tasks, for CI and for people. It holds no product code, and the product does not depend on it.
 
-// A task runner's whole job is to tell on the terminal what it does.
+// A task runner prints its steps on the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
@@ -72,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The end of the task that `args` ask for; none where they ask for nothing known.
+/// Runs the task that `args` name; `None` for an unknown one.
 fn task(args: &[&str]) -> Option<Result<()>> {
     let [name, rest @ ..] = args else { return None };
     if let ("in-root", [root, folder, rest @ ..]) = (*name, rest) {

@@ -1,5 +1,5 @@
-//! Compares this checkout's program with an earlier build of it: the same questions, the same answers at the same cost.
-//! It knows no right answers: those are in the tests.
+//! Compares this checkout's program with an earlier build: the same commands must give the same answers at the same
+//! cost. It does not judge answers; tests do.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -18,11 +18,11 @@ use crate::{host, made, tools};
 /// Growth that is accepted: instructions and system calls by 2%, memory by 5%.
 const LIMITS: [(&str, f64); 3] = [("instructions", 1.02), ("system calls", 1.02), ("peak memory, KiB", 1.05)];
 
-/// A command's whole answer.
+/// A command's complete answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     code: Option<i32>,
-    /// Length and hash of standard output: an archive of any size.
+    /// Length and hash of standard output, because an archive can be large.
     stdout: (u64, u64),
     /// Standard error without times.
     stderr: String,
@@ -31,7 +31,7 @@ struct Answer {
 /// A question: a title, and the words after the program's name.
 type Question = (String, Vec<String>);
 
-/// `cargo xtask oracle BASE`: BASE is the program that an earlier commit built.
+/// Runs `cargo xtask oracle BASE`: BASE is the program of an earlier commit.
 pub(crate) fn run(base: &str) -> Result<()> {
     let base = Utf8Path::new(base).canonicalize_utf8().with_context(|| format!("find {base}"))?;
     ["valgrind", "strace", "time"].into_iter().try_for_each(need)?;
@@ -64,7 +64,7 @@ pub(crate) fn run(base: &str) -> Result<()> {
     Ok(())
 }
 
-/// Each row of the table of tools as an archive, some of them as trees and reasons, fixtures, and what is refused.
+/// Each row of the table of tools as an archive, some also as trees and reasons, fixtures, and refused input.
 fn questions() -> Result<Vec<Question>> {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut questions = Vec::new();
@@ -99,7 +99,7 @@ fn questions() -> Result<Vec<Question>> {
         let fresh = host::cache_dir().join("oracle").join(fixture);
         copy(&fixtures.join(fixture), &fresh)?;
         let line = format!("rootfs --manifest-path {fresh}/Cargo.toml --quiet --tar -");
-        // Built once, by whoever is asked first, so that both pack the same files.
+        // Built once, by the first program, so that both pack the same files.
         answer(&made::program(Tier::Full)?, &words(&line))?;
         questions.push((fixture.to_owned(), words(&line)));
     }
@@ -129,7 +129,7 @@ fn command(program: &str, words: &[String]) -> Command {
     for name in SET_BY_CARGO {
         command.env_remove(name);
     }
-    // One place for the archives of both: names that are printed are the same.
+    // One directory for the archives of both, so that printed names are the same.
     command.current_dir("/");
     command
 }
@@ -159,7 +159,7 @@ fn answer(program: &Utf8Path, words: &[String]) -> Result<Answer> {
     Ok(Answer { code, stdout: (length, hasher.finish()), stderr: without_times(&told) })
 }
 
-/// `told` without `in 0.69s`.
+/// `told` without durations such as `in 0.69s`.
 fn without_times(told: &str) -> String {
     let lines = told.lines().map(|line| match line.rsplit_once(" in ") {
         Some((before, time)) if time.ends_with('s') => before,

@@ -1,5 +1,5 @@
-//! Starts processes, says so, and judges how they ended.
-//! It gives a child no more of the caller's environment than a person's shell would.
+//! Starts processes, prints them, and judges their ends. A child gets only the caller's variables that a user's shell
+//! would have.
 
 use std::process::Output;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
 
-/// What cargo sets for the processes it runs, and `cargo xtask` therefore has, but a shell has not.
+/// Variables that cargo sets for its processes, and so for `cargo xtask`, but that a shell does not have.
 pub(crate) const SET_BY_CARGO: &[&str] = &[
     "CARGO",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
     "CARGO_MANIFEST_PATH",
-    // Build scripts of dependencies ask for them: ring would be built anew after each change between cargo and xtask.
+    // Build scripts of dependencies depend on them: ring would be built anew after each change between cargo and xtask.
     "CARGO_PKG_NAME",
     "CARGO_PKG_VERSION",
     "CARGO_PKG_VERSION_MAJOR",
@@ -27,10 +27,10 @@ pub(crate) const SET_BY_CARGO: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 
-/// Words of a command that are told: lists of files are long.
+/// The number of words of a command that are printed: lists of files are long.
 const WORDS: usize = 30;
 
-/// One command: told on the terminal when it starts, its output kept.
+/// A command, which is printed when it starts, with its output kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
     argv: Vec<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Command {
     shown: Option<String>,
 }
 
-/// How a command ended, with both of its outputs.
+/// The end of a command, with both of its outputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Done {
     told: String,
@@ -67,7 +67,7 @@ impl Command {
         self
     }
 
-    /// The same, started by `words`, such as `setsid`.
+    /// The same command, started by `words`, such as `setsid`.
     pub(crate) fn by<I: IntoIterator<Item: Into<String>>>(mut self, words: I) -> Command {
         self.argv.splice(..0, words.into_iter().map(Into::into));
         self
@@ -88,7 +88,7 @@ impl Command {
         self
     }
 
-    /// The same, with `text` in the place of its words where it is told.
+    /// The same command, printed as `text`.
     pub(crate) fn shown(mut self, text: impl Into<String>) -> Command {
         self.shown = Some(text.into());
         self
@@ -113,7 +113,7 @@ impl Command {
 
     fn expression(&self) -> duct::Expression {
         let mut expression = duct::cmd(&self.argv[0], &self.argv[1..]).unchecked();
-        // In duct the first word on a variable wins.
+        // In duct the first value of a variable wins.
         for (name, value) in self.env.iter().rev() {
             expression = expression.env(name, value);
         }
@@ -136,7 +136,7 @@ impl Command {
         expression.start().with_context(|| format!("start {}", self.argv[0]))
     }
 
-    /// Runs it to its end, whatever the end is.
+    /// Runs it to its end; every status is accepted.
     pub(crate) fn finish(&self) -> Result<Done> {
         println!("    $ {}", self.told());
         let expression = self.expression().stdout_capture().stderr_capture();
@@ -159,7 +159,7 @@ impl Command {
         Ok(())
     }
 
-    /// Runs it; it must end with one of `codes`, and with words on stderr.
+    /// Runs it; it must end with one of `codes`, and with a message on stderr.
     pub(crate) fn fail(&self, codes: &[i32]) -> Result<Done> {
         let done = self.finish()?;
         let expected = done.code.is_some_and(|code| codes.contains(&code));
@@ -176,7 +176,7 @@ impl Done {
         Done { told, code: output.status.code(), bytes: output.stdout, stdout, stderr }
     }
 
-    /// The one line that stdout is.
+    /// The single line of stdout.
     pub(crate) fn line(&self) -> Result<&str> {
         let mut lines = self.stdout.lines();
         match (lines.next(), lines.next()) {
@@ -194,7 +194,7 @@ impl Done {
         Ok(())
     }
 
-    /// `what` went wrong, with all that is known of the run.
+    /// An error text: `what` went wrong, with the command and its outputs.
     pub(crate) fn report(&self, what: &str) -> String {
         let status = self.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
         let indent = |text: &str| text.lines().map(|line| format!("\n      | {line}")).collect::<String>();
@@ -203,7 +203,7 @@ impl Done {
     }
 }
 
-/// Waits until it is so. It gives up in the end, so that what hangs is a failure and not a run without one.
+/// Waits until the condition is true. It fails after a time limit, so that a hang is a failure.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     const PAUSE: Duration = Duration::from_millis(1);
     const PAUSES: u32 = 120_000;
