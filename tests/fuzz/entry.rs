@@ -1,4 +1,4 @@
-//! Where bytes that nobody vouches for come in: one function each, which must come back, whatever it is given.
+//! The entry points for untrusted bytes: one function each, which must return for any input.
 //!
 //! cargo-fuzz calls them, and so does `cargo test`, on stable Rust.
 
@@ -30,7 +30,7 @@ pub fn elf(data: &[u8]) {
     report::closure_json(&mut text, "/app", &closure);
 }
 
-/// `/etc/ld.so.cache`, for the machines of either byte order.
+/// `/etc/ld.so.cache`, for machines of either byte order.
 pub fn ld_so_cache(data: &[u8]) {
     let active = ["x86-64-v3", "x86-64-v2"].map(|name| Bytes::from(name.as_bytes()));
     for machine in machines() {
@@ -44,7 +44,7 @@ pub fn ld_so_cache(data: &[u8]) {
     }
 }
 
-/// `/etc/ld.so.conf` and what it includes; and musl's path file: read, and searched for a library.
+/// `/etc/ld.so.conf` with its includes, and musl's path file: read, and searched for a library.
 pub fn ld_so_conf(data: &[u8]) {
     let files = ["/etc/ld.so.conf", "/etc/ld.so.conf.d/a.conf", "/etc/ld.so.conf.d/b.conf", "/etc/ld-musl-x86_64.path"];
     let loaders = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"];
@@ -58,21 +58,21 @@ pub fn ld_so_conf(data: &[u8]) {
     }
 }
 
-/// `/etc/ld.so.preload`, for a program that is started.
+/// `/etc/ld.so.preload`, for a started program.
 pub fn ld_so_preload(data: &[u8]) {
     let loader = ("/lib64/ld-linux-x86-64.so.2", LIBRARY);
     let mut tree = Tree(vec![("/app", PROGRAM), loader, ("/etc/ld.so.preload", data), ("/lib/liba.so", LIBRARY)]);
     let mut resolver = Resolver::new(vec![LibraryPath::Folder(path("/lib"))], Some(path("/"))).preloading();
     let closure = resolver.closure(&mut tree, &path("/app")).expect("a program that can be read");
-    // Those that are missing are passed over.
+    // Missing ones are skipped.
     assert!(closure.objects.len() <= 2 && closure.missing.len() <= 4, "{closure:?}");
 }
 
-/// Files to meet the others with: well formed, for x86_64.
+/// Well-formed files for x86_64, to combine with the others.
 const PROGRAM: &[u8] = include_bytes!("corpus/elf/x86_64-program");
 const LIBRARY: &[u8] = include_bytes!("corpus/elf/x86_64-library");
 
-/// The notes of an ELF file: the first byte says of which class and byte order, the rest is a PT_NOTE segment.
+/// The notes of an ELF file: the first byte chooses class and byte order, the rest is a PT_NOTE segment.
 pub fn notes(data: &[u8]) {
     let Some((kind, notes)) = data.split_first() else { return };
     let (is_big, align) = (kind & 1 != 0, if kind & 2 != 0 { 8 } else { 4 });
@@ -103,7 +103,7 @@ pub fn notes(data: &[u8]) {
     }
 }
 
-/// A package database: the first byte says whose, the rest is one file of it.
+/// A package database: the first byte chooses its kind, the rest is one of its files.
 pub fn packages(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     let format = match kind {
@@ -166,7 +166,7 @@ impl Files for Tree<'_> {
     }
 
     fn inode(&self, file: FileId) -> (u64, u64) {
-        // A file is numbered by its place.
+        // A file's number is its index.
         (0, (0..self.0.len()).position(|index| FileId::new(index) == file).expect("a file that was found") as u64)
     }
 }

@@ -1,4 +1,4 @@
-//! Cargo's part: its code, its words, and what to install where something is missing.
+//! The build by cargo: exit codes, messages, and the commands that install missing tools.
 
 use snapbox::str;
 
@@ -21,7 +21,7 @@ fn a_manifest_that_cargo_cannot_read_is_told_once() {
     assert!(run.stderr.contains("failed to parse manifest at `[ROOT]/Cargo.toml`"), "{run:#?}");
 }
 
-/// As `cargo run -- rootfs` has them: what they change would be built twice.
+/// Variables of `cargo run -- rootfs` would make cargo build dependencies twice.
 #[test]
 fn variables_of_another_package_do_not_reach_the_build() {
     let script = "fn main() { println!(\"cargo::rerun-if-env-changed=CARGO_PKG_NAME\"); }";
@@ -35,7 +35,7 @@ fn variables_of_another_package_do_not_reach_the_build() {
 
 #[test]
 fn a_target_that_is_not_installed_comes_with_the_commands() {
-    // Nothing of it is compiled: the build does not begin.
+    // Nothing is compiled: the build does not start.
     let broken = Project::app("").file("src/main.rs", "this would not compile");
     let target = "s390x-unknown-linux-gnu";
     let run = broken.run(&["--target", target, "--sysroot", "./"]);
@@ -87,7 +87,7 @@ error: `x86_64-unknown-linux-gnu.2.17` and `x86_64-unknown-linux-gnu` are one ta
 
 "#]],
     );
-    // Its PATH has neither cargo-zigbuild nor a home that could have it.
+    // Its PATH has no cargo-zigbuild, and neither has its cargo home.
     let path = [("PATH", "/usr/bin:/bin"), ("CARGO_HOME", "/nowhere"), ("CARGO", env!("CARGO"))];
     let absent = zigbuild.run_in(".", &[], &path);
     assert_eq!(absent.code, 1, "{absent:#?}");
@@ -98,8 +98,8 @@ error: `x86_64-unknown-linux-gnu.2.17` and `x86_64-unknown-linux-gnu` are one ta
 #[test]
 fn the_target_is_cargos_own() {
     let foreign = if cfg!(target_arch = "aarch64") { "x86_64-unknown-linux-gnu" } else { "aarch64-unknown-linux-gnu" };
-    // It is for other architectures than this one, and is not there: a run that fails for it has the target. Before it,
-    // what cargo needs to build for the target is looked for.
+    // The variable applies to other architectures only, and its directory is missing: a run that fails for it has the
+    // target. cargo's needs for the target are checked before it.
     let elsewhere = ("CARGO_ROOTFS_SYSROOT", "./absent");
     let absent = ["error: cannot open the sysroot `./absent`\n", &format!("for {foreign}")];
     let fails = |run: &Run| run.code == 1 && absent.iter().any(|words| run.stderr.contains(words));

@@ -1,4 +1,4 @@
-//! `[package.metadata.rootfs]`: what is wrong in it is named by key and file.
+//! `[package.metadata.rootfs]`: errors name the key and the file.
 
 use snapbox::str;
 

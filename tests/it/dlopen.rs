@@ -1,10 +1,10 @@
-//! `--dlopen`: a program that says by notes what it opens at run time (UAPI.12).
+//! `--dlopen`: a program whose notes name the libraries that it opens at run time (UAPI.12).
 
 use snapbox::str;
 
 use crate::project::{Project, without_sizes};
 
-/// A program of Rust with a note, for libraries that every glibc has.
+/// A Rust program with a note, for libraries that every glibc has.
 fn app(more: &str) -> Project {
     let note = r#"[{"soname":["libnone.so.9","libm.so.6"],"feature":"sums","description":"Adds up","priority":"recommended"},{"soname":["libresolv.so.2"],"feature":"names","priority":"suggested"},{"soname":["libgone.so.1"],"feature":"gone"}]"#;
     let length = note.len() + 1;
@@ -20,7 +20,7 @@ fn app(more: &str) -> Project {
     Project::empty().package(".", "app", more).file("src/main.rs", &main)
 }
 
-/// The lines that a note has put there, without the folders of this machine.
+/// The lines of libraries from notes, without directories of this machine.
 fn noted(tree: &str) -> Vec<&str> {
     let lines = tree.lines().map(str::trim).filter(|line| line.starts_with("dlopen "));
     lines.map(|line| line.split(" => ").next().unwrap()).collect()

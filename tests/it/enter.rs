@@ -1,6 +1,6 @@
-//! `run` and `shell`: what is refused before anything is made, and a command's way through.
+//! `run` and `shell`: errors before anything is made, and a command's surroundings.
 //!
-//! How namespaces behave is for `cargo xtask e2e`, which also has other users, signals and terminals.
+//! `cargo xtask e2e` tests namespaces, with other users, signals and terminals.
 
 use snapbox::str;
 
@@ -111,7 +111,7 @@ fn how_to_enter_is_not_configured() {
 }
 
 #[test]
-// A skip is told.
+// A skip is printed.
 #[allow(clippy::print_stderr)]
 fn a_command_has_the_images_surroundings_and_its_own_exit_code() {
     let app = Project::app(

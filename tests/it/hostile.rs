@@ -1,7 +1,7 @@
 //! The fuzz targets of `tests/fuzz`, on stable Rust: their corpus, and mutations of it that are the same in every run.
 //!
-//! Memory is bounded by the length of the input. The process has limits on its memory and on its processor time, so
-//! that an input without an end is a failure.
+//! Memory is bounded by the length of the input. The process has limits on its memory and processor time, so an endless
+//! loop is a failure.
 
 mod large;
 
@@ -9,19 +9,19 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-// A crate of its own for cargo-fuzz, where it is public.
+// cargo-fuzz has it in a crate of its own, where it is public.
 #[allow(unreachable_pub)]
 #[path = "../fuzz/entry.rs"]
 mod entry;
 
-/// Mutations of each file of the corpus.
+/// The number of mutations of each file of the corpus.
 const MUTATIONS: u64 = 1500;
-/// The most memory that an empty input may take, in bytes, and what each byte adds.
+/// The limit of memory for an empty input, in bytes, and the addition for each byte.
 const MEMORY: usize = 16 << 20;
 const MEMORY_PER_BYTE: usize = 128;
 /// Address space for the process, in KiB.
 const ADDRESS_SPACE: &str = "400000";
-/// Processor time of the process, in seconds: a hundred times what it takes.
+/// Processor time of the process in seconds: a hundred times its need.
 const PROCESSOR_TIME: &str = "900";
 const INSIDE: &str = "CARGO_ROOTFS_HOSTILE_INSIDE";
 
@@ -71,7 +71,7 @@ fn bounded(target: &str, entry: fn(&[u8])) {
     let corpus = corpus(target);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for (name, seed) in &corpus {
-        // The last of these lines leads to an input without an end.
+        // The last of these lines names the file whose mutation does not end.
         println!("mutations of {name}");
         for number in 0..MUTATIONS {
             let input = if number == 0 { seed.clone() } else { mutated(seed, &corpus, &mut random) };
@@ -80,7 +80,7 @@ fn bounded(target: &str, entry: fn(&[u8])) {
     }
 }
 
-/// The entry point comes back, and without much memory. An input for which it does not is kept.
+/// Checks that the entry point returns without much memory. Otherwise the input is kept.
 fn answer(entry: fn(&[u8]), name: &str, input: &[u8]) {
     let before = highest_memory();
     let ended = std::panic::catch_unwind(|| entry(input));
@@ -92,15 +92,15 @@ fn answer(entry: fn(&[u8]), name: &str, input: &[u8]) {
     }
 }
 
-/// The most memory that this process has had, in bytes (VmHWM of proc(5)). It only grows: what one input takes is
-/// seen where it is more than any before, and that is where a limit can be passed.
+/// The highest memory of this process, in bytes (VmHWM of proc(5)). It only grows, so it shows an input that takes more
+/// than all before, which is the one that can pass a limit.
 fn highest_memory() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// This test once more, alone, and with both limits (setrlimit(2), by way of the shell).
+/// Runs this test again, alone, and with both limits (setrlimit(2), through the shell).
 fn inside(test: &str) {
     let this = std::env::current_exe().unwrap();
     let limited = Command::new("sh")
@@ -149,7 +149,7 @@ impl Random {
     }
 }
 
-/// One to eight changes: bits, numbers at the edges of their range, parts cut, doubled, or taken from another file.
+/// One to eight changes: bits, numbers at the limits of their range, parts cut, doubled, or taken from another file.
 fn mutated(seed: &[u8], corpus: &[(String, Vec<u8>)], random: &mut Random) -> Vec<u8> {
     const EDGES: [u64; 12] =
         [0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 0x7fff_ffff_ffff_ffff, u64::MAX];
@@ -163,7 +163,7 @@ fn mutated(seed: &[u8], corpus: &[(String, Vec<u8>)], random: &mut Random) -> Ve
                 let width = [1, 2, 4, 8][random.below(4)];
                 let edge = EDGES[random.below(EDGES.len())];
                 let number = if random.below(2) == 0 { edge.to_le_bytes() } else { edge.swap_bytes().to_le_bytes() };
-                // Fields lie at multiples of their width.
+                // Fields are aligned to their width.
                 let at = at / width * width;
                 for (to, from) in bytes.iter_mut().skip(at).take(width).zip(number) {
                     *to = from;

@@ -1,4 +1,4 @@
-//! `--hwcaps`: libraries for particular hardware, of a sysroot with this machine's own libc in such a folder.
+//! `--hwcaps`: libraries for particular hardware, from a sysroot with this machine's own libc in such a directory.
 
 use snapbox::str;
 

@@ -1,4 +1,4 @@
-//! Images: layers are the same wherever and whenever they are made, and what Cargo.toml says is in their labels.
+//! Images: layers are the same everywhere and at any time, and labels contain the data of Cargo.toml.
 
 use std::process::Command;
 
@@ -67,7 +67,7 @@ fn one_layer_and_several_outputs() {
     let (config, layers) = image(&folder, "a.tar");
     assert_eq!(comments(&config), ["the root filesystem"]);
     assert!(folder.path().join("layout").join(&layers[0]).exists(), "both have the same layer");
-    // The same again replaces it; what somebody else has put there stays.
+    // The same output again replaces it; a directory of another origin stays.
     let again = folder.run(&[&tools[..], &["--oci", "layout"]].concat());
     assert_eq!(again.code, 0, "{again:#?}");
     std::fs::write(folder.path().join("layout/note"), "mine").unwrap();

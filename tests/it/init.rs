@@ -1,4 +1,4 @@
-//! `init`: starting files, which take nothing away.
+//! `init`: starting files, without removing any.
 
 use crate::project::Project;
 

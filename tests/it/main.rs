@@ -1,7 +1,7 @@
-//! The program from outside: what is typed, what is printed, what it exits with.
+//! The program as a user sees it: the command line, the printed text, the exit code.
 //!
-//! Nothing here needs a network, root, or an engine; `cargo xtask e2e` has those.
-//! `SNAPSHOTS=overwrite cargo test` takes what is printed for what is wanted.
+//! These tests need no network, root, or engine; `cargo xtask e2e` has those. `SNAPSHOTS=overwrite cargo test` accepts
+//! the printed text as the expected one.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! What a run writes and prints: results on standard output, one a line, all else on standard error.
+//! The output of a run: results on standard output, one per line, all else on standard error.
 
 use std::process::Command;
 
@@ -220,7 +220,7 @@ error: tool `folder` cannot be packed
     );
 }
 
-/// ld.so says `version GLIBC_9... not found` of it, too.
+/// ld.so too prints `version GLIBC_9... not found` for it.
 #[test]
 fn a_symbol_version_that_the_sysroot_lacks_is_told() {
     let folder = Project::empty();
@@ -343,7 +343,7 @@ fn an_interrupted_build_is_told_as_such() {
     let slow =
         Project::app("").file("build.rs", "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }");
     let mut command = slow.command(".", &["--tar", "x.tar"], &[]);
-    // A group of its own, as a shell makes one: Ctrl-C goes to cargo as well.
+    // A process group of its own, as a shell makes one: Ctrl-C reaches cargo too.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let script = slow.path().join("target/release/build");
@@ -358,11 +358,11 @@ fn an_interrupted_build_is_told_as_such() {
     assert!(!slow.path().join("x.tar").exists());
 }
 
-/// Killed as soon as there is anything to leave, and a little later each time.
+/// Killed as soon as it has written anything, and a little later each time.
 #[test]
 fn what_a_killed_run_left_goes_with_the_next() {
     let folder = Project::empty().file("big", "");
-    // Sparse: it takes long to write, and no room.
+    // A sparse file takes long to write, and no disk space.
     std::fs::File::options().write(true).open(folder.path().join("big")).unwrap().set_len(4 << 30).unwrap();
     std::fs::create_dir(folder.path().join("outputs")).unwrap();
     let outputs = folder.path().join("outputs");
@@ -405,7 +405,7 @@ fn ctrl_c_while_an_engine_does_not_answer_is_told_as_such() {
     assert_eq!((output.status.code(), stderr.as_str()), (Some(130), "error: interrupted; nothing was written\n"));
 }
 
-/// Waits until it is so. It gives up in the end, so that what hangs is a failure and not a run without one.
+/// Waits until the condition is true. It fails after a time limit, so that a hang is a failure.
 fn until(what: &str, is_so: impl Fn() -> bool) {
     const TRIES: u32 = 15_000;
     let pause = || std::thread::sleep(std::time::Duration::from_millis(20));

@@ -1,16 +1,16 @@
-//! A folder with a project in it, made in one line, and runs of the program in it.
+//! A directory with a project, made in one line, and runs of the program in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A temporary folder. Its path reads `[ROOT]` in what a run printed.
+/// A temporary directory. Printed text has `[ROOT]` in place of its path.
 pub(crate) struct Project {
     folder: TempDir,
 }
 
-/// What a run printed, and its exit code.
+/// The output of a run, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -19,7 +19,7 @@ pub(crate) struct Run {
 }
 
 impl Project {
-    /// An empty folder.
+    /// An empty directory.
     pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -42,13 +42,13 @@ impl Project {
             .file("lib/src/lib.rs", "")
     }
 
-    /// A manifest in `folder`.
+    /// Adds a manifest in `folder`.
     pub(crate) fn package(self, folder: &str, name: &str, more: &str) -> Self {
         let manifest = format!("[package]\nname = '{name}'\nversion = '0.1.0'\nedition = '2021'\n{more}\n");
         self.file(&format!("{folder}/Cargo.toml"), &manifest)
     }
 
-    /// A file, and the folders it is in.
+    /// Adds a file, with its parent directories.
     pub(crate) fn file(self, path: &str, text: &str) -> Self {
         let path = self.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -60,12 +60,12 @@ impl Project {
         self.folder.path()
     }
 
-    /// Runs `cargo rootfs` in the folder.
+    /// Runs `cargo rootfs` in the directory.
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.run_in(".", arguments, &[])
     }
 
-    /// Runs `cargo rootfs` in a folder below, with these variables.
+    /// Runs `cargo rootfs` in a subdirectory, with these variables.
     pub(crate) fn run_in(&self, below: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let output = self.command(below, arguments, variables).output().unwrap();
         Run {
@@ -75,11 +75,11 @@ impl Project {
         }
     }
 
-    /// The same, for a test that runs it in its own way.
+    /// The command of such a run.
     pub(crate) fn command(&self, below: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-rootfs"));
         command.arg("rootfs").args(arguments).current_dir(self.path().join(below));
-        // Whatever the developer's shell or the outer cargo has set is not what is tested.
+        // Variables of the developer's shell or the outer cargo must not change the test.
         let is_kept = |name: &str| !name.starts_with("CARGO_") || name == "CARGO_HOME";
         let outer = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept));
         command.env_clear().envs(outer).env_remove("RUSTFLAGS").env_remove("SOURCE_DATE_EPOCH");
@@ -93,7 +93,7 @@ impl Project {
         text.replace(root.to_str().unwrap(), "[ROOT]").replace(self.path().to_str().unwrap(), "[ROOT]")
     }
 
-    /// Every path below the folder, so that a test can see that nothing was written.
+    /// Every path below the directory, so that a test can check that nothing was written.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut folders = vec![self.path().to_owned()];
@@ -112,7 +112,7 @@ impl Project {
 }
 
 impl Run {
-    /// That it failed with this code, and printed exactly this to standard error and nothing to standard output.
+    /// Checks that it failed with this code, and printed exactly this to standard error and nothing to standard output.
     #[track_caller]
     pub(crate) fn fails(&self, code: i32, stderr: impl snapbox::IntoData) {
         assert_eq!(self.code, code, "{self:#?}");

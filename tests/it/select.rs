@@ -1,4 +1,4 @@
-//! Which binaries are meant, and what is said where that is not plain.
+//! The selection of binaries, and the errors for an ambiguous one.
 
 use snapbox::str;
 
@@ -29,7 +29,7 @@ error: `app` has several binaries, and no `default-run` in its Cargo.toml
 
 "#]],
     );
-    // In a member's folder that member is meant.
+    // In a member's directory that member is selected.
     Project::workspace("").run_in("app", &[], &[]).fails(
         2,
         str![[r#"
@@ -113,7 +113,7 @@ error: `admin` is an executable of both `app` and `tool`
     );
 }
 
-/// Before a build of minutes, and not after it; a file that the build makes is not looked for before it.
+/// Reported before a build of minutes. A file that the build makes is not looked up before it.
 #[test]
 fn an_unknown_tool_is_told_before_the_build() {
     let project = Project::app("").file("src/main.rs", "compile_error!(\"built\");\n");

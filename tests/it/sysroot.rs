@@ -1,12 +1,12 @@
-//! Sysroots that are made of packages: what is said where they cannot be, without a network.
+//! Sysroots made of packages: errors without a network.
 //!
-//! What they are made of is for `cargo xtask e2e`.
+//! `cargo xtask e2e` tests their contents.
 
 use snapbox::str;
 
 use crate::project::Project;
 
-/// A folder for the cache, beside the project and empty.
+/// An empty directory for the cache, beside the project.
 fn cache(project: &Project) -> String {
     project.path().join("cache").to_str().unwrap().to_owned()
 }

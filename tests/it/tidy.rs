@@ -1,4 +1,4 @@
-//! The habits of this code, read from its text: edges between rooms, lengths of files, names of public types.
+//! Conventions of this code, checked in its text: edges between rooms, lengths of files, names of public types.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Each source file but tests and test fixtures, by its path below `src`, without comments and test modules.
+/// Each source file except tests and fixtures, by its path below `src`, without comments and test modules.
 fn files() -> Vec<(String, String)> {
     let (mut files, mut left) = (Vec::new(), vec![sources()]);
     while let Some(directory) = left.pop() {
@@ -50,7 +50,7 @@ fn used(text: &str) -> BTreeSet<String> {
         };
         for name in names {
             let word: String = name.chars().take_while(|c| is_word(*c)).collect();
-            // A type is one of those that lib.rs has at the root: of the leaves.
+            // lib.rs exports the types of the leaves at the root.
             if word.starts_with(|c: char| c.is_ascii_lowercase()) {
                 used.insert(word);
             }
@@ -123,7 +123,7 @@ fn rooms_use_each_other_in_one_direction() {
     }
 }
 
-/// Files that are longer than [`LONG`], each with what makes it one job.
+/// Files that are longer than [`LONG`], each with the one job that makes it long.
 const LONGER: &[(&str, &str)] = &[];
 
 const LONG: usize = 500;
@@ -163,7 +163,7 @@ fn a_public_type_name_exists_once() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// Words that ask, and do not say what a thing is.
+/// Words that begin a question, not the name of a thing.
 const QUESTIONS: [&str; 8] = ["What", "Where", "Whether", "How", "Who", "Why", "Which", "When"];
 
 /// The first line of each doc comment of `text`.
@@ -192,7 +192,7 @@ fn doc_comments_open_with_a_noun_or_a_verb() {
         }
     }
     assert!(all > 2000, "{all} doc comments");
-    // STYLE: the purpose is read at first reading. One in a hundred is a habit that dies hard.
+    // STYLE: the first reading gives the purpose. One in a hundred is tolerated.
     assert!(asking.len() * 100 <= all, "{} of {all} doc comments ask:\n{}", asking.len(), asking.join("\n"));
     assert_eq!(openings("/// What.\n/// Where.\nx\n    //! How\n"), ["What.", "How"]);
 }

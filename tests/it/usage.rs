@@ -1,4 +1,4 @@
-//! What is typed wrongly: exit code 2, one clear error, and nothing written.
+//! Usage errors: exit code 2, one clear error, and nothing written.
 
 use snapbox::str;
 
@@ -118,7 +118,7 @@ error: `--tar -` is named twice
 "#]],
     );
     let targets = ["--target", "x86_64-unknown-linux-gnu", "--target", "aarch64-unknown-linux-gnu"];
-    // One of the two may have no sysroot, which is not what is said first.
+    // One of the two may have no sysroot, but this error comes first.
     let several = [["--tools-only", "--tar", "-"].as_slice(), &targets].concat();
     folder.run(&several).fails(
         2,

@@ -1,4 +1,4 @@
-//! `verify`: outputs of this program are sound, and one that was tampered with is not.
+//! `verify`: accepts outputs of this program, and refuses a changed one.
 
 use std::fs;
 

@@ -1,12 +1,12 @@
-//! `check` and `trace`: what is refused before anything runs, and what is told of what ran.
+//! `check` and `trace`: errors before anything runs, and the reports of runs.
 //!
-//! What is missing in which rootfs, other users and machines are for `cargo xtask e2e`.
+//! `cargo xtask e2e` tests the missing files of each rootfs, other users and machines.
 
 use snapbox::str;
 
 use crate::project::{Project, Run};
 
-/// Whether this machine lets nobody be watched, or nothing be entered; which is a failure in CI.
+/// Returns whether this machine forbids tracing or namespaces; in CI that is a failure.
 #[allow(clippy::print_stderr)]
 fn cannot(run: &Run) -> bool {
     let refused = ["does not let a rootfs be entered", "does not let a command be watched"];

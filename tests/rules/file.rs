@@ -1,4 +1,4 @@
-//! The files of the rules: the keys of their tables, and the bytes that the forge makes of them.
+//! The files of the rules: the keys of their tables, and their bytes.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,28 @@ use serde::Deserialize;
 use super::super::forge::{Fixture, Machine};
 use super::{Body, Text};
 
-/// A file: an ELF file of the loader's machine, a library, unless a key of the first ones says otherwise.
+/// A file: by default an ELF library for the loader's machine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     link: Option<String>,
-    /// The path whose file it is a hard link to.
+    /// The path of the file to which it is a hard link.
     same_as: Option<String>,
     pub(super) text: Option<String>,
     directory: bool,
     socket: bool,
     fifo: bool,
-    /// One that may not be read.
+    /// Whether the file is unreadable.
     denied: bool,
-    /// A copy of the loader's own file.
+    /// Whether it is a copy of the loader's own file.
     loader: bool,
-    /// Nothing, in `later`.
+    /// Whether it is removed, in `later`.
     gone: bool,
 
-    /// A program has an interpreter.
+    /// Whether it is a program, with an interpreter.
     program: bool,
     interpreter: Option<String>,
-    /// The machine, where it is not the loader's.
+    /// The machine, if it is not the loader's.
     machine: Option<String>,
     pub(super) soname: Option<String>,
     needs: Vec<String>,
@@ -36,12 +36,12 @@ pub(super) struct File {
     runpath: Option<String>,
     auxiliary: Vec<String>,
     filter: Vec<String>,
-    /// Filters stand before what is needed; linkers write them after it.
+    /// Whether filters come before needed libraries; linkers write them after.
     filters_first: bool,
     /// DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE.
     flags: Vec<String>,
     without_dynamic_section: bool,
-    /// Versions that are needed, by file; weak ones begin with `?`.
+    /// Needed versions, by file; weak ones begin with `?`.
     needs_versions: BTreeMap<String, Vec<String>>,
     defines_versions: Vec<String>,
     /// dlopen notes: a priority and sonames, or JSON.
@@ -57,9 +57,9 @@ pub(super) struct File {
     without_segments: Vec<String>,
     /// Values of entries of the dynamic section.
     dynamic: BTreeMap<String, i64>,
-    /// Entries that it has not.
+    /// Tags of entries that are left out.
     without: Vec<String>,
-    /// The number of bytes that are left of the file.
+    /// The remaining number of bytes of the file.
     cut: Option<usize>,
 }
 
@@ -71,7 +71,7 @@ enum Field {
 }
 
 impl File {
-    /// The same as a program.
+    /// The same file as a program.
     pub(super) fn program(&self) -> Self {
         Self { program: true, ..self.clone() }
     }
@@ -173,7 +173,7 @@ impl File {
     }
 }
 
-/// `required libb.so.2 libb.so` as UAPI.12 has it.
+/// The note text `required libb.so.2 libb.so` in the form of UAPI.12.
 fn dlopen_note(text: &str) -> String {
     match text.split_once(' ') {
         Some((priority, names)) if !text.starts_with('[') => {
@@ -194,7 +194,7 @@ fn write(bytes: &mut [u8], at: usize, value: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the program headers of a type stand in a 64-bit little-endian file.
+/// The offsets of the program headers of a type in a 64-bit little-endian file.
 fn segments(bytes: &[u8], kind: u32) -> Vec<usize> {
     let number =
         |at: usize, width: usize| bytes[at..at + width].iter().rev().fold(0, |all, byte| all << 8 | usize::from(*byte));
@@ -226,7 +226,7 @@ const TAGS: &[(&str, u64)] = &[
     ("of nobody", 0x6000_0124),
 ];
 
-/// Offsets and widths, in the header of a 64-bit file; those of a 32-bit one are the same up to `e_version`.
+/// Offsets and widths in the header of a 64-bit file; those of a 32-bit one are the same up to `e_version`.
 const HEADER: &[(&str, (usize, usize))] = &[
     ("EI_MAG0", (0, 1)),
     ("EI_CLASS", (4, 1)),

@@ -1,8 +1,8 @@
-//! Writes ELF files for tests: all that a dynamic loader reads of one, and no code.
+//! Writes ELF files for tests: everything that a dynamic loader reads, without code.
 //!
-//! It checks nothing, so that broken files can be made too. Everything lies in one PT_LOAD, and there are no section
-//! headers, as in a file that was stripped of them. Both packages include this file; it uses nothing of either, so that
-//! a mistake in the product's reader cannot hide itself here.
+//! It checks nothing, so that it can make broken files too. One PT_LOAD contains everything, and there are no section
+//! headers, as in a stripped file. Both packages include this file. It shares no code with them, so a mistake in the
+//! product's reader cannot hide itself here.
 
 const DT_NEEDED: u64 = 1;
 const DT_HASH: u64 = 4;
@@ -33,7 +33,7 @@ const EM_RISCV: u16 = 243;
 const EM_X86_64: u16 = 62;
 
 const VER_FLG_WEAK: u16 = 2;
-/// Of a dlopen note (UAPI.12).
+/// The type of a dlopen note (UAPI.12).
 const NT_FDO_DLOPEN: u32 = 0x407c_0c0a;
 
 /// The machine of a file.
@@ -44,7 +44,7 @@ pub(crate) struct Machine {
     pub(crate) is_little_endian: bool,
 }
 
-/// An ELF file in the making.
+/// An ELF file under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Fixture {
     machine: Machine,
@@ -56,11 +56,11 @@ pub(crate) struct Fixture {
     flags_1: Option<u64>,
     needs: Vec<(String, Vec<(String, bool)>)>,
     defines: Vec<String>,
-    /// Values that take the place of the right ones.
+    /// Values that replace the right ones.
     patches: Vec<(u64, u64)>,
-    /// Tags that the dynamic section has not.
+    /// Tags that the dynamic section lacks.
     absent: Vec<u64>,
-    /// Whether a second PT_LOAD, of zeros, comes after the first.
+    /// Whether a second PT_LOAD, of zeros, follows the first.
     has_zeros: bool,
     /// Texts of dlopen notes.
     notes: Vec<String>,
@@ -69,14 +69,14 @@ pub(crate) struct Fixture {
     tail: Vec<u8>,
 }
 
-/// A tag that no loader looks at (DT_LOOS and above).
+/// A tag that no loader reads (DT_LOOS and above).
 const DT_NOBODYS: u64 = 0x6000_0123;
 
-/// Where the file is mapped: addresses are not offsets.
+/// The address of the mapped file, so that addresses differ from offsets.
 pub(crate) const BASE: u64 = 0x1_0000;
 
 impl Fixture {
-    /// A shared object for x86_64 that names itself nothing and needs nothing.
+    /// A shared object for x86_64 without a soname and needs.
     pub(crate) fn library() -> Self {
         Self {
             machine: Machine { e_machine: EM_X86_64, is_64: true, is_little_endian: true },
@@ -155,7 +155,7 @@ impl Fixture {
         self
     }
 
-    /// One Elf_Verneed; a version that begins with `?` is weak.
+    /// Adds one Elf_Verneed; a version that begins with `?` is weak.
     pub(crate) fn needs_versions(mut self, file: &str, versions: &[&str]) -> Self {
         let version = |text: &&str| match text.strip_prefix('?') {
             Some(name) => (name.to_owned(), true),
@@ -165,55 +165,55 @@ impl Fixture {
         self
     }
 
-    /// One Elf_Verdef each.
+    /// Adds an Elf_Verdef for each version.
     pub(crate) fn defines_versions(mut self, versions: &[&str]) -> Self {
         self.defines.extend(versions.iter().map(|name| (*name).to_owned()));
         self
     }
 
-    /// Gives the dynamic section's entries with this tag another value, or adds one.
+    /// Sets the value of the dynamic entries with this tag, or adds one.
     pub(crate) fn patch(mut self, tag: u64, value: u64) -> Self {
         self.patches.push((tag, value));
         self
     }
 
-    /// Takes the entries with this tag out of the dynamic section.
+    /// Removes the entries with this tag from the dynamic section.
     pub(crate) fn without(mut self, tag: u64) -> Self {
         self.absent.push(tag);
         self
     }
 
-    /// A second PT_LOAD, as a program has for its uninitialised data.
+    /// Adds a second PT_LOAD, as for a program's uninitialised data.
     pub(crate) fn with_zeros(mut self) -> Self {
         self.has_zeros = true;
         self
     }
 
-    /// An undefined dynamic symbol.
+    /// Adds an undefined dynamic symbol.
     pub(crate) fn imports(mut self, name: &str) -> Self {
         self.symbols.push((name.to_owned(), false));
         self
     }
 
-    /// A defined one.
+    /// Adds a defined dynamic symbol.
     pub(crate) fn exports(mut self, name: &str) -> Self {
         self.symbols.push((name.to_owned(), true));
         self
     }
 
-    /// A dlopen note of its own with this text (UAPI.12).
+    /// Adds a dlopen note with this text (UAPI.12).
     pub(crate) fn note(mut self, text: &str) -> Self {
         self.notes.push(text.to_owned());
         self
     }
 
-    /// Bytes at the end, as the strings in a loader's read-only data.
+    /// Adds bytes at the end, such as the strings in a loader's read-only data.
     pub(crate) fn tail(mut self, bytes: &[u8]) -> Self {
         self.tail = bytes.to_vec();
         self
     }
 
-    /// The file.
+    /// Returns the bytes of the file.
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut strtab = Strtab::default();
         let strings: Vec<_> = self.strings.iter().map(|(tag, text)| (*tag, strtab.add(text))).collect();
@@ -255,7 +255,7 @@ impl Fixture {
         let dynamic_size = (tags.len() + positions.len() + 1) as u64 * word * 2;
         let verneed_at = dynamic + if self.is_dynamic { dynamic_size } else { 0 };
         let verdef_at = verneed_at + verneed.bytes.len() as u64;
-        // The null symbol, those that a test wants, and a hash table that finds none: musl looks into both.
+        // The null symbol, the symbols of the test, and a hash table that finds none: musl reads both.
         let symbol_at = verdef_at + verdef.bytes.len() as u64;
         let symbols = self.symbol_table(&mut strtab);
         let hash_at = symbol_at + symbols.bytes.len() as u64;
@@ -274,7 +274,7 @@ impl Fixture {
                 DT_VERNEEDNUM => self.needs.len() as u64,
                 DT_VERDEF => BASE + verdef_at,
                 DT_VERDEFNUM => self.defines.len() as u64,
-                // What no test looks at points at something that is there.
+                // Entries that no test reads point at existing bytes.
                 _ => BASE + strtab_at,
             };
             tags.push((tag, value));
@@ -285,7 +285,7 @@ impl Fixture {
             }
         }
         for (tag, value) in &mut tags {
-            // What nobody knows takes its place, so that all else stays where it is.
+            // An unknown tag replaces it, so that all other offsets stay.
             if self.absent.contains(tag) {
                 (*tag, *value) = (DT_NOBODYS, 0);
             }
@@ -296,7 +296,7 @@ impl Fixture {
         let mut out = self.out();
         self.elf_header(&mut out, ehdr_size as u16, phdr_size as u16, phdrs as u16);
         if self.interpreter.is_some() {
-            // By this glibc's loader tells where the program was mapped (elf/rtld.c).
+            // glibc's loader computes the program's load address from it (elf/rtld.c).
             out.segment(PT_PHDR, ehdr_size, phdrs * phdr_size, 8);
         }
         out.segment(PT_LOAD, 0, end, 0x1000);
@@ -410,7 +410,7 @@ impl Fixture {
             out.u32(NT_FDO_DLOPEN);
             out.bytes.extend_from_slice(b"FDO\0");
             out.bytes.extend_from_slice(text.as_bytes());
-            // The zero at the end, and what fills up to the alignment.
+            // The zero at the end, and padding.
             let end = (out.bytes.len() + 1).next_multiple_of(4);
             out.bytes.resize(end, 0);
         }

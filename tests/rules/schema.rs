@@ -1,10 +1,10 @@
-//! The rules of dynamic loaders as data: `tests/rules/LIBC/TOPIC.toml`, a table a rule.
+//! The rules of dynamic loaders as data: `tests/rules/LIBC/TOPIC.toml`, one table per rule.
 //!
-//! Two runners read them. `cargo test` makes the files of a rule in memory and compares our closure with `then`;
-//! `cargo xtask differential` makes them on disk and asks the loader itself, so that a row which does not show its rule
-//! is found out. The fields of [`Row`] and [`File`] are the keys of the tables. In any text `{triplet}`, `{platform}`,
-//! `{interpreter}`, `{loader}` (its file name) and `{other}` (another machine) stand for the loader's own, `{256*x}` for
-//! 256 times `x`, and, in a rule with `each`, `{n}` and `{n+1}` for the numbers from 0 on.
+//! Two runners read them. `cargo test` makes the files of a rule in memory and compares our closure with `then`. `cargo
+//! xtask differential` makes them on disk and runs the loader itself, so it finds a row that does not show its rule.
+//! The fields of [`Row`] and [`File`] are the keys of the tables. In any text `{triplet}`, `{platform}`,
+//! `{interpreter}`, `{loader}` (its file name) and `{other}` (another machine) are replaced by the loader's own,
+//! `{256*x}` by 256 times `x`, and, in a rule with `each`, `{n}` and `{n+1}` by the numbers from 0 on.
 
 #[path = "file.rs"]
 mod file;
@@ -17,14 +17,14 @@ use toml::Spanned;
 
 use file::File;
 
-/// The C library that a loader belongs to.
+/// The C library of a loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Libc {
     Glibc,
     Musl,
 }
 
-/// A loader that the rules are about.
+/// A loader that rules apply to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loader {
     pub(crate) libc: Libc,
@@ -60,17 +60,17 @@ pub(crate) const MUSL: Loader = Loader {
     triplet: "x86_64-linux-musl",
 };
 
-/// A rule: files, how the program among them is started, and what the loader then does.
+/// A rule: files, the start of the program among them, and the loader's result.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Row {
     /// The key of the table.
     #[serde(skip)]
     pub(crate) says: String,
-    /// The authority, where it is not that of the whole file: a manual page, or a function of the loader's source.
+    /// The authority, if it is not that of the whole file: a manual page, or a function of the loader's source.
     #[allow(dead_code)] // It is there to be read.
     by: Option<String>,
-    /// The program `/r/app`, which is what is started without `run`.
+    /// The program `/r/app`, which is started without `run`.
     app: Option<File>,
     /// Libraries that need nothing and have no soname.
     #[serde(default)]
@@ -81,46 +81,46 @@ pub(crate) struct Row {
     pub(crate) run: String,
     /// LD_LIBRARY_PATH, or `--library-path`.
     pub(crate) library_path: Option<String>,
-    /// The current directory. A process without the key is in `/`; in memory there is none.
+    /// The current directory: `/` by default; the runner in memory has none.
     pub(crate) current: Option<String>,
-    /// ldconfig(8) makes a cache of what is there, in this format: `new`, `compat` or `old`.
+    /// The format of the cache that ldconfig(8) makes: `new`, `compat` or `old`.
     pub(crate) ldconfig: Option<String>,
-    /// The number of bytes that are left of that cache.
+    /// The remaining number of bytes of that cache.
     pub(crate) cache_length: Option<u64>,
-    /// What takes the place of files once the cache is made.
+    /// Files that are replaced after the cache is made.
     #[serde(default)]
     later: BTreeMap<String, File>,
-    /// The glibc-hwcaps subdirectories that the hardware has, the best one first.
+    /// The glibc-hwcaps subdirectories of the hardware, the best one first.
     pub(crate) on: Option<Vec<String>>,
-    /// The least priority of dlopen notes that are followed.
+    /// The least priority of followed dlopen notes.
     pub(crate) follow: Option<String>,
-    /// How many numbers `{n}` stands for.
+    /// The number of values of `{n}`.
     #[serde(default)]
     each: usize,
 
-    /// glibc's releases that have the rule: from one on, before one.
+    /// glibc's releases with the rule: from one on, before one.
     pub(crate) since: Option<String>,
     pub(crate) before: Option<String>,
-    /// Whether the loader must have Debian's patches, or must not.
+    /// Whether the loader must, or must not, have Debian's patches.
     pub(crate) debian: Option<bool>,
-    /// The machine that has the rule, where not all have it.
+    /// The machine of the rule, if only one has it.
     machine: Option<String>,
-    /// Whether a processor must run the program: an emulator starts programs by rules of its own.
+    /// Whether a processor must run the program: an emulator starts programs by its own rules.
     #[serde(default)]
     pub(crate) native: bool,
-    /// The reason why one of the runners passes over the rule.
+    /// The reason why one of the runners skips the rule.
     pub(crate) not_asked: Option<String>,
     pub(crate) not_in_memory: Option<String>,
 
-    /// What is mapped, in order, then what is missing and what is no good: `NAME => PATH [WAY]`, `NAME missing for PATH`,
-    /// `NAME bad at PATH for PATH`. What came of dlopen notes goes last: `PATH opens NAME => PATH`.
+    /// The mapped files in order, then the missing and the unusable ones: `NAME => PATH [WAY]`, `NAME missing for
+    /// PATH`, `NAME bad at PATH for PATH`. Results of dlopen notes are last: `PATH opens NAME => PATH`.
     #[serde(default)]
     then: Vec<String>,
-    /// What is said of symbol versions: `VERSION of PATH needed by PATH`, `any of PATH for PATH`.
+    /// The messages about symbol versions: `VERSION of PATH needed by PATH`, `any of PATH for PATH`.
     versions: Option<Vec<String>>,
-    /// A name that the loader reports missing when it only tells, though it starts the program without it.
+    /// A name that the loader reports missing when it only lists, though it starts the program without it.
     pub(crate) told_missing: Option<String>,
-    /// A file that the loader maps and, when it only tells, does not list.
+    /// A file that the loader maps but does not list.
     pub(crate) untold: Option<String>,
 }
 
@@ -128,7 +128,7 @@ fn app() -> String {
     "/r/app".to_owned()
 }
 
-/// What is at a path.
+/// The file at a path.
 #[derive(Debug)]
 pub(crate) enum Body {
     Bytes(Vec<u8>),
@@ -142,7 +142,7 @@ pub(crate) enum Body {
     Gone,
 }
 
-/// The rules of a libc, in the order of their files' names and of their places there.
+/// The rules of a libc, in the order of their files' names and of their places in these files.
 pub(crate) fn rows(dir: &Path) -> Result<Vec<Row>, String> {
     let read = |error: std::io::Error| format!("cannot read {}: {error}", dir.display());
     let mut files: Vec<_> = std::fs::read_dir(dir).and_then(Iterator::collect).map_err(read)?;
@@ -167,12 +167,12 @@ pub(crate) fn rows(dir: &Path) -> Result<Vec<Row>, String> {
 }
 
 impl Row {
-    /// Whether loaders of a machine have the rule.
+    /// Returns whether the rule applies to loaders of a machine.
     pub(crate) fn is_for(&self, loader: &Loader) -> bool {
         self.machine.as_ref().is_none_or(|machine| machine == loader.machine)
     }
 
-    /// What is at each path at first; hard links come after their files.
+    /// The file at each path at first; hard links come after their files.
     pub(crate) fn files(&self, loader: &Loader) -> Result<Vec<(String, Body)>, String> {
         let program = self.app.iter().map(|app| ("/r/app", app.program()));
         let libraries = self.libraries.iter().map(|path| (path.as_str(), File::default()));
@@ -182,7 +182,7 @@ impl Row {
         Ok(made)
     }
 
-    /// What is there once ldconfig(8) has been there.
+    /// The files after ldconfig(8) has run.
     pub(crate) fn later(&self, loader: &Loader) -> Result<Vec<(String, Body)>, String> {
         self.bodies(self.later.iter().map(|(path, file)| (path.as_str(), file.clone())), loader)
     }
@@ -194,7 +194,7 @@ impl Row {
     ) -> Result<Vec<(String, Body)>, String> {
         let mut made = BTreeMap::new();
         for (path, file) in files {
-            // A path without a number takes the place of one that has it.
+            // A path without a number replaces one with a number.
             for n in self.numbers(path) {
                 let text = Text { loader, each: self.each, n };
                 let at = text.of(path);
@@ -211,7 +211,7 @@ impl Row {
         if text.contains("{n") { (0..self.each).map(Some).collect() } else { vec![None] }
     }
 
-    /// `then`, a line each.
+    /// The lines of `then`.
     pub(crate) fn then(&self, loader: &Loader) -> Vec<String> {
         let lines = Text { loader, each: self.each, n: None }.list(&self.then);
         lines.iter().flat_map(|lines| lines.lines()).map(str::to_owned).collect()
@@ -221,13 +221,13 @@ impl Row {
         self.versions.as_ref().map(|lines| Text { loader, each: 0, n: None }.list(lines))
     }
 
-    /// A text of the row as the loader has it.
+    /// A text of the row for a loader.
     pub(crate) fn text(&self, text: &str, loader: &Loader) -> String {
         Text { loader, each: self.each, n: None }.of(text)
     }
 
-    /// What ldconfig(8) puts into its cache: sonames, subdirectories of glibc-hwcaps, and paths. Directories of
-    /// ld.so.conf come first, then the default ones; the first library of a soname counts.
+    /// The entries that ldconfig(8) writes to its cache: sonames, subdirectories of glibc-hwcaps, and paths.
+    /// Directories of ld.so.conf come first, then the default ones; the first library of a soname counts.
     pub(crate) fn cached(&self, loader: &Loader) -> Vec<(String, Option<String>, String)> {
         let conf = self.files.get("/etc/ld.so.conf").and_then(|file| file.text.as_deref()).unwrap_or_default();
         let defaults = [format!("/lib/{0}\n/usr/lib/{0}\n/lib\n/usr/lib", loader.triplet)];
@@ -253,7 +253,7 @@ impl Row {
     }
 }
 
-/// The texts of a row, with what their placeholders stand for.
+/// The texts of a row, with the values of their placeholders.
 struct Text<'l> {
     loader: &'l Loader,
     each: usize,
@@ -280,7 +280,7 @@ impl Text<'_> {
         repeated(&text)
     }
 
-    /// Those with a number once for each.
+    /// Each text, repeated for each number if it has one.
     fn list(&self, texts: &[String]) -> Vec<String> {
         let each = |text: &String| match self.n {
             None if text.contains("{n") => {
@@ -291,14 +291,14 @@ impl Text<'_> {
         texts.iter().flat_map(each).collect()
     }
 
-    /// The same of the elements of a search path.
+    /// The elements of a search path, treated alike.
     fn path(&self, text: &str) -> String {
         let elements: Vec<String> = text.split(':').map(str::to_owned).collect();
         self.list(&elements).join(":")
     }
 }
 
-/// With each `{256*x}` written out.
+/// `text` with each `{256*x}` expanded.
 fn repeated(text: &str) -> String {
     let parse = |start: usize| {
         let (inside, _) = text[start + 1..].split_once('}')?;

@@ -1,6 +1,6 @@
-//! Inputs that ask for the most work for their length: everything that is looked for, looked for everywhere.
+//! Inputs with the most work for their length: many names, each searched in many places.
 //!
-//! Each is for one place where work could grow as a product. All stay below the limits on the length of files.
+//! Each is for one place where work could grow as a product. All are within the limits on the length of files.
 
 use super::{INSIDE, answer, entry, inside};
 
@@ -91,7 +91,7 @@ fn run(test: &str, entry: fn(&[u8]), inputs: &[(&str, Vec<u8>)]) {
     }
 }
 
-/// A RUNPATH of 20,000 folders, and 50,000 names that share their bytes.
+/// A RUNPATH of 20,000 directories, and 50,000 names that share their bytes.
 fn names_times_folders() -> Vec<u8> {
     let mut strings = vec![0];
     let runpath = strings.len();
@@ -102,7 +102,7 @@ fn names_times_folders() -> Vec<u8> {
     program(&strings, &[], |_| entries.clone())
 }
 
-/// As many versions needed as there are defined, of the hash of each other and of other names.
+/// Equal numbers of needed and defined versions, all with one hash but different names.
 fn versions_times_definitions() -> Vec<u8> {
     const COUNT: usize = 30_000;
     let mut strings = b"\0liba.so\0".to_vec();
@@ -122,7 +122,7 @@ fn versions_times_definitions() -> Vec<u8> {
     program(&strings, &[&verneed, &verdef], |at| vec![(DT_NEEDED, 1), (DT_VERNEED, at[0]), (DT_VERDEF, at[1])])
 }
 
-/// Versions of libraries that nothing loads, and many names to know that by.
+/// Versions of libraries that nothing loads, and many names to compare.
 fn versions_times_names() -> Vec<u8> {
     const COUNT: usize = 20_000;
     let mut strings = vec![0];
@@ -139,7 +139,7 @@ fn versions_times_names() -> Vec<u8> {
     })
 }
 
-/// A PT_NOTE in each of as many program headers as there may be, all of the same notes.
+/// A PT_NOTE in each possible program header, all of the same notes.
 fn note_segments() -> Vec<u8> {
     const COUNT: usize = 65_535;
     let notes = [word(4), word(0), word(9), b"GNU\0".to_vec()].concat().repeat(250);
@@ -151,7 +151,7 @@ fn note_segments() -> Vec<u8> {
     [file, notes].concat()
 }
 
-/// Entries in the new format that all name the same string, and have it for their path as well.
+/// Entries in the new format that all have the same string as name and as path.
 fn cache(count: usize, text: &[u8]) -> Vec<u8> {
     let mut file = b"glibc-ld.so.cache1.1".to_vec();
     file.extend([word(count), word(text.len() + 1), vec![2; 1], vec![0; 19]].concat());
@@ -162,7 +162,7 @@ fn cache(count: usize, text: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Adds so many different strings to the table, 44 of which are ends of one: what tells them apart comes last.
+/// Adds `count` different strings to the table, 44 of which are ends of one: they differ at the end only.
 fn shared_names(strings: &mut Vec<u8>, count: usize) -> impl Iterator<Item = usize> + use<> {
     let first = strings.len();
     (0..count.div_ceil(44)).for_each(|n| strings.extend(format!("{}{:07x}\0", "a".repeat(43), first + n).bytes()));
@@ -174,7 +174,7 @@ const DT_RUNPATH: usize = 29;
 const DT_VERNEED: usize = 0x6fff_fffe;
 const DT_VERDEF: usize = 0x6fff_fffc;
 
-/// A program with these strings and sections, and the dynamic entries that are made of where the sections are.
+/// A program with these strings and sections, and dynamic entries made from the sections' offsets.
 fn program(strings: &[u8], sections: &[&[u8]], entries: impl Fn(&[usize]) -> Vec<(usize, usize)>) -> Vec<u8> {
     let interpreter = b"/lib64/ld-linux-x86-64.so.2\0";
     let header = 64 + 56 * 3;
@@ -208,7 +208,7 @@ fn program(strings: &[u8], sections: &[&[u8]], entries: impl Fn(&[usize]) -> Vec
     file
 }
 
-/// An Elf64_Ehdr for x86_64, with so many program headers behind it (elf(5)).
+/// An Elf64_Ehdr for x86_64, followed by this number of program headers (elf(5)).
 fn ehdr(headers: usize) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     bytes.extend([half(3), half(62), word(1), long(0), long(64), long(0), word(0)].concat());
@@ -216,7 +216,7 @@ fn ehdr(headers: usize) -> Vec<u8> {
     bytes
 }
 
-/// An Elf64_Phdr of a part that is mapped where it stands.
+/// An Elf64_Phdr of a part that is mapped at its offset.
 fn phdr(kind: usize, at: usize, size: usize) -> Vec<u8> {
     [word(kind), word(4), long(at), long(at), long(at), long(size), long(size), long(4)].concat()
 }
