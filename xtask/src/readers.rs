@@ -1,8 +1,8 @@
-//! Readers of the packages and crates in a root, written by the rules of scanners, with no code of the product. They are
-//! readers and not scanners: nothing is looked up.
+//! Readers of the packages and crates in a root, by the rules of scanners, without code of the product. They look up no
+//! vulnerabilities.
 //!
 //! The rules are those of trivy (`pkg/fanal/analyzer/pkg/dpkg`) and osv-scalibr (`extractor/filesystem/os/dpkg` and
-//! `language/rust/cargoauditable`); dpkg-query(1) says what is true of the sysroot.
+//! `language/rust/cargoauditable`); dpkg-query(1) is the authority on the sysroot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-/// A package as a scanner knows it.
+/// A package as a scanner reports it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -22,13 +22,13 @@ pub(crate) struct Package {
     pub(crate) source: (String, String),
 }
 
-/// The fields of a record, by their names in small letters.
+/// The fields of a record, by their names in lower case.
 type Record = BTreeMap<String, String>;
 
 const DPKG: &str = "var/lib/dpkg";
 
-/// Holds the records in `root` against its files and against the `sysroot` that they are of: both readers find the same
-/// packages, which are those that dpkg-query knows to own the packed files, and the sums are true. Returns the packages.
+/// Compares the records in `root` with its files and with the `sysroot`: both readers find the same packages, which are
+/// the owners of the packed files according to dpkg-query, and the sums are true. Returns the packages.
 pub(crate) fn packages(root: &Utf8Path, sysroot: &Utf8Path) -> Result<Vec<Package>> {
     let (one, other) = (trivy(root)?, scalibr(root)?);
     ensure!(one == other, "trivy's rules find {one:#?}, osv-scalibr's {other:#?}");
@@ -49,8 +49,8 @@ pub(crate) fn packages(root: &Utf8Path, sysroot: &Utf8Path) -> Result<Vec<Packag
     Ok(one)
 }
 
-/// By trivy's rules: `status`, and each file of `status.d` that does not end in `.md5sums`; without a source, a package is
-/// its own.
+/// Reads by trivy's rules: `status`, and each file of `status.d` that does not end in `.md5sums`. A package without a
+/// source is its own source.
 fn trivy(root: &Utf8Path) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for (_, record) in records(root)? {
@@ -67,7 +67,7 @@ fn trivy(root: &Utf8Path) -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// By osv-scalibr's: records of `status.d` have no status, those of `status` have one of three words.
+/// Reads by osv-scalibr's rules: records of `status.d` have no status, those of `status` have one of three words.
 fn scalibr(root: &Utf8Path) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for (is_alone, record) in records(root)? {
@@ -136,7 +136,7 @@ fn beside(root: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(paths)
 }
 
-/// A record as Go's `textproto` reads it: a line is `Name: value`, or goes on with the one before.
+/// Parses a record as Go's `textproto` does: a line is `Name: value`, or continues the line before.
 fn record(text: &str) -> Result<Record> {
     let mut record = Record::new();
     let mut last = None;
@@ -156,7 +156,7 @@ fn record(text: &str) -> Result<Record> {
     Ok(record)
 }
 
-/// The sums beside the records are of files that are there, as they are there, each in one list.
+/// Checks the sums beside the records: each is the sum of an existing file, and each file is in one list.
 fn sums(root: &Utf8Path) -> Result<()> {
     let mut lists = BTreeMap::new();
     for path in beside(root)?.iter().filter(|path| path.extension() == Some("md5sums")) {
@@ -176,19 +176,19 @@ fn sums(root: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// The packages that dpkg-query says to own files of `root` that are as in the sysroot, each with such a file.
+/// The owners, according to dpkg-query, of the files of `root` that are the same in the sysroot, each with such a file.
 fn owners(root: &Utf8Path, sysroot: &Utf8Path) -> Result<BTreeMap<String, String>> {
     let mut files = Vec::new();
     walk(root, root, &mut files)?;
     let mut patterns = Vec::new();
-    // Links at the top are of a merged /usr, and packages list them as directories.
+    // Links at the top are those of a merged /usr, and packages list them as directories.
     for file in files.iter().filter(|file| file.as_str().contains('/') && !file.starts_with(DPKG)) {
         if !is_same(&root.join(file), &sysroot.join(file)) {
             continue;
         }
         let quoted: String =
             file.as_str().chars().flat_map(|c| if "[]*?\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
-        // A merged root has usr/lib/x where the package lists lib/x.
+        // A merged root has usr/lib/x for a package's lib/x.
         patterns.extend(quoted.strip_prefix("usr/").map(|rest| format!("/{rest}")));
         patterns.push(format!("/{quoted}"));
     }
@@ -208,7 +208,7 @@ fn owners(root: &Utf8Path, sysroot: &Utf8Path) -> Result<BTreeMap<String, String
     Ok(owners)
 }
 
-/// What dpkg-query knows of the packages of these names.
+/// The data of dpkg-query about the packages with these names.
 fn known(sysroot: &Utf8Path, names: &BTreeSet<&str>) -> Result<Vec<Package>> {
     const FORMAT: &str = "${Package}|${Version}|${Architecture}|${source:Package}|${source:Version}\\n";
     if names.is_empty() {
@@ -230,7 +230,7 @@ fn query(sysroot: &Utf8Path, words: &[&str], names: &[String]) -> Result<String>
     let fixed = ["--admindir", database.as_str()];
     let words = fixed.iter().chain(words).copied().chain(names.iter().map(String::as_str));
     let asked = duct::cmd("dpkg-query", words).stdout_capture().stderr_null();
-    // It is 1 where a file is of no package.
+    // The exit code is 1 if a file has no package.
     let said = asked.unchecked().run().context("start dpkg-query")?;
     ensure!(matches!(said.status.code(), Some(0 | 1)), "dpkg-query ended with {}", said.status);
     Ok(String::from_utf8_lossy(&said.stdout).into_owned())
@@ -257,7 +257,8 @@ fn is_same(one: &Utf8Path, other: &Utf8Path) -> bool {
     first.is_file() && second.is_file() && first.len() == second.len() && fs::read(one).ok() == fs::read(other).ok()
 }
 
-/// The crates of all executables in `root`, by osv-scalibr's rules: what `.dep-v0` lists, but for what only a build used.
+/// The crates of all executables in `root`, by osv-scalibr's rules: those that `.dep-v0` lists, except for build
+/// dependencies.
 pub(crate) fn crates(root: &Utf8Path) -> Result<BTreeSet<(String, String)>> {
     let mut files = Vec::new();
     walk(root, root, &mut files)?;

@@ -1,7 +1,7 @@
 //! A release of this project: static archives, images, bills of materials, checksums and notes, in `target/dist`.
 //!
-//! It builds and checks, down to an installation on a minimal Debian; publishing is the workflow's
-//! (`.github/workflows/release.yml`). With `--dry-run` a tag and a clean checkout are not required.
+//! It builds and checks them, including an installation on a minimal Debian; the workflow publishes
+//! (`.github/workflows/release.yml`). With `--dry-run` neither a tag nor a clean checkout is required.
 
 use std::fs;
 use std::time::Instant;
@@ -13,19 +13,19 @@ use crate::host;
 use crate::process::{Command, command};
 use crate::stage;
 
-/// The targets of archives, and for each one that stands in for it where musl's standard library is not installed.
+/// The targets of archives, each with the target that replaces it where musl's standard library is not installed.
 const TARGETS: [(&str, &str); 2] = [
     ("x86_64-unknown-linux-musl", "x86_64-unknown-linux-gnu"),
     ("aarch64-unknown-linux-musl", "aarch64-unknown-linux-gnu"),
 ];
 
-/// The tools of the image: those that sysroots of packages need.
+/// The tools of the image: those that sysroots made of packages need.
 const TOOLS: &str = "bash,apt-get,apt-cache,dpkg,dpkg-deb,tar";
 
 /// A part of the release, and its name.
 type Stage<'s> = (&'s str, Box<dyn Fn() -> Result<()> + 's>);
 
-/// `cargo xtask release [--dry-run] [TARGET]`: for all targets, or the one whose triple contains `filter`.
+/// Runs `cargo xtask release [--dry-run] [TARGET]`: for all targets, or for the one whose triple contains `filter`.
 pub(crate) fn run(filter: &str, is_dry: bool) -> Result<()> {
     let (version, epoch) = (version()?, epoch()?);
     let dist = host::target_dir().join("dist");
@@ -79,7 +79,7 @@ fn git(words: &[&str]) -> Command {
     command(["git"]).args(words.iter().copied()).dir(host::repo())
 }
 
-/// The checkout is what the tag of this version names, and nothing else.
+/// Checks that the checkout is clean and has this version's tag.
 fn tagged(version: &str) -> Result<()> {
     let changed = git(&["status", "--porcelain"]).run()?;
     ensure!(changed.stdout.is_empty(), "{}", changed.report("the checkout has changes that are not committed"));
@@ -92,7 +92,7 @@ fn tagged(version: &str) -> Result<()> {
     Ok(())
 }
 
-/// The section of the changelog for `version`; a dry run takes the newest, whatever it is called.
+/// The section of the changelog for `version`; in a dry run the newest section.
 fn notes(changelog: &str, version: &str, is_dry: bool) -> Option<String> {
     let mut sections = changelog.split("\n## ").skip(1);
     let section = sections.find(|section| is_dry || section.starts_with(&format!("[{version}]")))?;
@@ -100,7 +100,7 @@ fn notes(changelog: &str, version: &str, is_dry: bool) -> Option<String> {
     Some(format!("{}\n", body.trim()))
 }
 
-/// The seconds of the commit: the time of everything that is built.
+/// The seconds of the commit, which is the time of all built files.
 fn epoch() -> Result<String> {
     Ok(git(&["log", "-1", "--format=%ct"]).run()?.line()?.to_owned())
 }
@@ -113,7 +113,7 @@ struct Release<'r> {
     dist: &'r Utf8Path,
 }
 
-/// The target, or the one that stands in for it.
+/// The target, or its replacement.
 fn built_for<'t>(target: &'t str, stand_in: &'t str) -> Result<&'t str> {
     let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;
     let has_musl = Utf8Path::new(sysroot.line()?).join("lib/rustlib").join(target).exists();
@@ -128,7 +128,7 @@ fn program(built_for: &str) -> Utf8PathBuf {
 }
 
 impl Release<'_> {
-    /// A static program with its licences, the same bytes from the same commit.
+    /// Makes a static program with its licences; the same commit gives the same bytes.
     fn archive(&self, target: &str, stand_in: &str) -> Result<()> {
         let built_for = built_for(target, stand_in)?;
         let variable = built_for.to_uppercase().replace('-', "_");
@@ -136,7 +136,7 @@ impl Release<'_> {
         let flags = "-Ctarget-feature=+crt-static";
         let flags = format!("{flags} --remap-path-prefix={}=. --remap-path-prefix={home}/.cargo=cargo", host::repo());
         let mut build = command([host::cargo()]);
-        // With it, the crates are in the program, for scanners and for the bill of the image.
+        // With cargo-auditable the program lists its crates, for scanners and for the image's bill of materials.
         if host::has("cargo-auditable") {
             build = build.arg("auditable");
         } else {
@@ -167,7 +167,7 @@ impl Release<'_> {
         let tar = "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=\"@$1\" -cf - \"$2\" | gzip -9n > \"$3\"";
         command(["sh", "-ec", tar, "sh", self.epoch, &name, file.as_str()]).dir(work).run()?;
 
-        // From the archive alone, as a user has it.
+        // From the archive alone, as for a user.
         let out = work.join("installed");
         fs::create_dir(&out).with_context(|| format!("make {out}"))?;
         command(["tar", "-xzf", file.as_str(), "-C", out.as_str()]).run()?;
@@ -176,7 +176,7 @@ impl Release<'_> {
             let said = command([program.as_str(), "--version"]).run()?;
             ensure!(said.line()? == format!("cargo-rootfs {}", self.version), "{}", said.report("another version"));
             let tar = out.join("ls.tar");
-            // The tools are this machine's, also of a program that runs through qemu-user.
+            // The tools are this machine's, even for a program that runs through qemu-user.
             let here = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
             let pack = command([program.as_str(), "rootfs", "--tools-only", "--with", "ls", "--target", &here]);
             pack.args(["--tar", tar.as_str()]).run()?;
@@ -184,8 +184,8 @@ impl Release<'_> {
         Ok(())
     }
 
-    /// An image of cargo rootfs with the tools that it calls, by itself, and its bill of materials. All but the program
-    /// is of Debian's packages, as in the workflow.
+    /// Makes an image of cargo rootfs with the tools that it calls, by cargo rootfs itself, and its bill of materials.
+    /// All files but the program are from Debian's packages, as in the workflow.
     fn image(&self, target: &str, stand_in: &str) -> Result<()> {
         let of = |target: &str, stand_in: &str| built_for(target, stand_in).map(program);
         let (packer, packed) = (of(TARGETS[0].0, TARGETS[0].1)?, of(target, stand_in)?);
@@ -197,7 +197,7 @@ impl Release<'_> {
         pack.args(["--oci-archive", &image, "--sbom", &bill]).dir(self.dist).run().map(drop)
     }
 
-    /// The README's way to install, on a Debian of the essential packages with Rust: down to a packed project. Its time is
+    /// Follows the README's installation on a minimal Debian with Rust, up to a packed project. The duration is
     /// printed.
     fn installation(&self) -> Result<()> {
         const ENTER: &str = r#"
@@ -220,7 +220,7 @@ impl Release<'_> {
         }
         let work = tempfile::tempdir().context("make a temporary directory")?;
         let root = Utf8Path::from_path(work.path()).context("a name that is not UTF-8")?.join("debian");
-        // rustc links by a C compiler: rustup says so, and Rust is there only with one.
+        // rustc links through a C compiler, which rustup requires too.
         let make = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=gcc,libc6-dev", "bookworm", root.as_str()];
         command(make).run()?;
         let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;

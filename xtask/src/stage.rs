@@ -1,6 +1,5 @@
-//! Runs named pieces of work one after another, and keeps the score.
-//! It does not decide what a piece does, nor whether a missing tool lets it be skipped; durations are printed and never
-//! judged, for a machine can be busy.
+//! Runs named pieces of work one after another, and counts the results. A piece decides itself whether a missing tool
+//! skips it. Durations are printed and never judged, because a machine can be busy.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,16 +9,16 @@ use anyhow::{Error, Result, bail};
 
 use crate::host;
 
-/// How much is installed, run and compared.
+/// The amount of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tier {
-    /// `cargo xtask test`: each capability once, ten minutes on two idle cores with the set-up included.
+    /// `cargo xtask test`: each capability once, ten minutes on two idle cores including the set-up.
     Quick,
     /// `cargo xtask acceptance`: everything.
     Full,
 }
 
-/// A reason why a piece of work could not be done on this machine.
+/// A reason why this machine cannot do a piece of work.
 #[derive(Debug)]
 pub(crate) struct Skip(String);
 
@@ -31,7 +30,7 @@ impl fmt::Display for Skip {
 
 impl std::error::Error for Skip {}
 
-/// The failures of a score, with their reasons.
+/// The failures of a run, with their reasons.
 #[derive(Debug)]
 struct Failed(String);
 
@@ -43,7 +42,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Lines of the beginning, and of the end, of a failure that are printed once more when a run closes.
+/// Lines at the start, and at the end, of a failure that are printed again at the end of a run.
 const LINES: usize = 20;
 
 /// Ends a piece of work that this machine cannot do: a skip on a laptop, a failure in CI.
@@ -52,13 +51,13 @@ pub(crate) fn cannot<T>(why: impl Into<String>) -> Result<T> {
     if host::in_ci() { bail!("{why} (in CI nothing is skipped)") } else { Err(Skip(why).into()) }
 }
 
-/// Ends a piece of work where `tool` is missing.
+/// Ends a piece of work if `tool` is missing.
 pub(crate) fn need(tool: &str) -> Result<()> {
     if host::has(tool) { Ok(()) } else { cannot(format!("{tool} is not installed: run `cargo xtask setup --all`")) }
 }
 
-/// Runs each of `works`, prints the score of all, and fails where any failed: one run tells everything that is wrong.
-/// `title` names the run in its lines.
+/// Runs each of `works`, prints the results, and fails if any failed, so that one run reports everything. `title` names
+/// the run in its lines.
 pub(crate) fn run<W: FnOnce() -> Result<()>>(title: &str, works: Vec<(&str, W)>) -> Result<()> {
     let started = Instant::now();
     let count = works.len();
@@ -82,7 +81,7 @@ pub(crate) fn run<W: FnOnce() -> Result<()>>(title: &str, works: Vec<(&str, W)>)
                 println!("<== {name}: SKIPPED, {error:#}\n");
             }
             Err(error) => {
-                // A nested run has printed its failures already.
+                // A nested run has already printed its failures.
                 if !error.is::<Failed>() {
                     println!("{error:#}");
                 }
@@ -102,7 +101,7 @@ pub(crate) fn run<W: FnOnce() -> Result<()>>(title: &str, works: Vec<(&str, W)>)
     if failed.is_empty() {
         return Ok(());
     }
-    // With all reasons once more: the end of a long run is what is kept of it.
+    // With all reasons again, because logs often keep only the end of a long run.
     let told = failed.iter().map(|(name, why)| format!("\n{name}: {}", shortened(why)));
     Err(Failed(told.collect::<String>().replace('\n', "\n  ")).into())
 }
@@ -119,12 +118,12 @@ fn remember(key: String, seconds: f64) {
     let mut all = durations();
     all.insert(key, seconds);
     let dir = host::cache_dir();
-    // A hint for the next reader: without it only the hint is missing.
+    // The durations are only a hint, so an error is ignored.
     let _ = std::fs::create_dir_all(&dir);
     let _ = serde_json::to_vec_pretty(&all).map(|text| std::fs::write(dir.join(DURATIONS), text));
 }
 
-/// `why` in full where it is a score's own; else without its middle where it is long.
+/// The whole of `why` if it is a list of failures; otherwise without the middle of a long text.
 fn shortened(why: &Error) -> String {
     let text = format!("{why:#}").trim_end().to_owned();
     let lines: Vec<&str> = text.lines().collect();

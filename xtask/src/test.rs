@@ -1,5 +1,5 @@
-//! The two tiers of tests, in stages, the cheapest first.
-//! A stage that fails does not keep the later ones from running: one run tells all that is wrong.
+//! The two tiers of tests, in stages, the cheapest first. Later stages run even if one fails, so that one run reports
+//! everything.
 
 mod install;
 mod msrv;
@@ -10,7 +10,7 @@ use crate::made::cargo;
 use crate::stage::{self, Tier};
 use crate::{differential, e2e, host, libraries, projects, setup, tools};
 
-/// `cargo xtask test`: what a change must pass before anybody looks at it.
+/// `cargo xtask test`: the tests that a change must pass before review.
 pub(crate) fn run() -> Result<()> {
     let stages: Vec<(&str, &dyn Fn() -> Result<()>)> = vec![
         ("setup", &|| ready(Tier::Quick)),
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
     stage::run("test", stages)
 }
 
-/// `cargo xtask acceptance`: everything that `test` leaves out, and what it runs a part of, whole.
+/// `cargo xtask acceptance`: everything that `test` leaves out or does in part.
 pub(crate) fn accept() -> Result<()> {
     let stages: Vec<(&str, &dyn Fn() -> Result<()>)> = vec![
         ("setup", &|| ready(Tier::Full)),
@@ -42,7 +42,7 @@ pub(crate) fn accept() -> Result<()> {
     stage::run("acceptance", stages)
 }
 
-/// CI's machine, and root's, is made ready; on anybody else's nothing is installed unasked.
+/// Prepares CI's machine, or root's; on another one nothing is installed without a request.
 fn ready(tier: Tier) -> Result<()> {
     if host::in_ci() || host::is_root() {
         return setup::run(tier);

@@ -1,7 +1,7 @@
-//! Published crates that are not ours: fetched, built as they are for two machines in one call, packed, and run in the
-//! root, where they do what they are for.
+//! Published crates of other authors: fetched, built unchanged for two machines in one call, packed, and run in the
+//! root, where they do their jobs.
 //!
-//! What each is and must do is in the [table]. Nothing of a crate is changed, and its own lock file is used.
+//! The [table] lists each crate and its job. Nothing of a crate is changed, and its own lock file is used.
 
 mod source;
 mod table;
@@ -36,7 +36,7 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     let folder = source::lay_out(project, lab)?;
     begins(project, lab, &folder)?;
     let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    // What is compiled for one is there for the next: many have the same dependencies.
+    // Compiled dependencies are reused: many crates have the same ones.
     let target_dir = host::cache_dir().join("projects");
     let args = ["--target", &native, "--target", TRIPLE, "--profile", "dev", "--locked", "--with", "bash,cat"];
     let rootfs = lab.rootfs(&folder, args).args(["--target-dir", target_dir.as_str(), "--dir", "root-{arch}"]);
@@ -44,10 +44,11 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     for (name, value) in project.environment {
         rootfs = rootfs.env(name, *value);
     }
-    // One compiler for both, so that build scripts and macros are compiled once. The sysroot is for the other machine.
+    // One compiler for both targets, so that build scripts and macros are compiled once. The sysroot is for the other
+    // machine.
     let rootfs = rootfs.env("RUSTC", made::debian_rustc()?.as_str());
     let rootfs = rootfs.env("CARGO_ROOTFS_SYSROOT", made::development_sysroot()?.as_str());
-    // Symbols for a debugger take time and space, and are for nobody here.
+    // Debug symbols would take time and space.
     let done = rootfs.env("CARGO_PROFILE_DEV_DEBUG", "0").run()?;
     ensure!(done.stdout == "root-amd64\nroot-arm64\n", "{}", done.report("two folders"));
     for said in project.says {
@@ -59,8 +60,8 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// `init` writes a table, with which the project is packed, and pipelines for its version; of a crate without a binary it
-/// says so.
+/// `init` writes a table, with which the project is packed, and pipelines for its version; for a crate without a binary
+/// it prints that.
 fn begins(project: &Project, lab: &Lab, folder: &Utf8Path) -> Result<()> {
     let init = |forge: &str| lab.rootfs(folder, ["init", "--ci", forge]);
     if project.arguments.contains(&"--example") {
@@ -77,7 +78,7 @@ fn begins(project: &Project, lab: &Lab, folder: &Utf8Path) -> Result<()> {
     for line in project.table {
         ensure!(text.lines().any(|written| written == *line), "init did not write `{line}`:\n{text}");
     }
-    // The pipeline asks cargo for the version that a tag must have, and jq for the package.
+    // The pipeline reads the tag's expected version from cargo, and the package by jq.
     let pipeline = folder.join(".gitlab-ci.yml");
     let pipeline = std::fs::read_to_string(&pipeline).with_context(|| format!("read {pipeline}"))?;
     let version = pipeline.lines().find_map(|line| line.trim().strip_prefix("version=")).context("no version")?;

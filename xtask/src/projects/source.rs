@@ -1,6 +1,6 @@
 //! The sources of published crates, as cargo downloads and unpacks them.
 //!
-//! Cargo is asked for them by name and version; where they come from is its configuration's matter.
+//! cargo fetches them by name and version, from the source that its configuration names.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::e2e::lab::Lab;
 use crate::host;
 use crate::process::command;
 
-/// A copy of the crate; of several, a workspace of which they are the members.
+/// A copy of the crate; several crates become members of a workspace.
 pub(super) fn lay_out(project: &Project, lab: &Lab) -> Result<Utf8PathBuf> {
     let [(name, version)] = project.crates else {
         let folder = lab.folder(project.name)?;
@@ -37,7 +37,7 @@ pub(crate) fn lay_out_crate(name: &str, version: &str, lab: &Lab) -> Result<Utf8
 }
 
 fn copy(name: &str, version: &str, to: &Utf8PathBuf) -> Result<()> {
-    // It has to download and unpack the crate to say anything of it.
+    // cargo downloads and unpacks the crate to print its information.
     let info = command([host::cargo()]).args(["info", "--quiet", &format!("{name}@{version}")]);
     if let Err(error) = info.run() {
         println!("  once more, for a registry can hiccup: {error:#}");
@@ -47,7 +47,7 @@ fn copy(name: &str, version: &str, to: &Utf8PathBuf) -> Result<()> {
     command(["cp", "-R", unpacked.as_str(), to.as_str()]).run().map(drop)
 }
 
-/// In cargo's home (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
+/// The unpacked crate in cargo's home (<https://doc.rust-lang.org/cargo/guide/cargo-home.html>).
 fn unpacked(name: &str) -> Result<Utf8PathBuf> {
     let home = match std::env::var("CARGO_HOME") {
         Ok(home) if !home.is_empty() => Utf8PathBuf::from(home),

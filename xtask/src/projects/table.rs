@@ -1,30 +1,30 @@
-//! The projects, and what each must do in its root.
+//! The projects, and each one's job in its root.
 //!
-//! Versions are exact. They are of a time when the declared minimum Rust was the newest, so that their own lock files
-//! hold nothing that it does not compile.
+//! Versions are exact. They are as old as the declared minimum Rust, so that it compiles the dependencies of their lock
+//! files.
 
 /// A published crate, or several as a workspace.
 #[derive(Debug)]
 pub(super) struct Project {
-    /// What it stands for.
+    /// The kind of project that it represents.
     pub(super) name: &'static str,
     /// Name and version of each crate.
     pub(super) crates: &'static [(&'static str, &'static str)],
-    /// For `cargo rootfs`.
+    /// Arguments of `cargo rootfs`.
     pub(super) arguments: &'static [&'static str],
     /// Lines that `init` writes.
     pub(super) table: &'static [&'static str],
     pub(super) environment: &'static [(&'static str, &'static str)],
-    /// What `cargo rootfs` tells while it works.
+    /// Status lines that `cargo rootfs` must print.
     pub(super) says: &'static [&'static str],
-    /// What bash runs in the root, and what that prints.
+    /// The script that bash runs in the root, and its output.
     pub(super) job: &'static str,
     pub(super) prints: &'static str,
-    /// Files that must be in the root for it; those of other architectures have other paths.
+    /// Files that the root must have for it; other architectures have other paths.
     pub(super) holds: &'static [&'static str],
 }
 
-/// How a dependency that asks pkg-config is told of.
+/// The status line about a dependency that calls pkg-config.
 const ASKS: &str = "a dependency asks pkg-config";
 
 pub(super) const PROJECTS: &[Project] = &[
@@ -69,7 +69,7 @@ pub(super) const PROJECTS: &[Project] = &[
         environment: &[],
         says: &[],
         job: "printf abc | b3sum; printf abc >/tmp/abc; b3sum /tmp/abc >/tmp/sums; b3sum --check /tmp/sums",
-        // Of BLAKE3's own test vectors it is the hash of `abc`.
+        // BLAKE3's own test vectors have the hash of `abc`.
         prints: "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85  -\n/tmp/abc: OK\n",
         holds: &[],
     },

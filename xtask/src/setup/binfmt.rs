@@ -1,5 +1,5 @@
-//! Lets the kernel run aarch64 programs through qemu-user, also in a chroot and in containers.
-//! It never changes a registration that is there.
+//! Makes the kernel run aarch64 programs through qemu-user, also in a chroot and in containers. It never changes an
+//! existing registration.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -28,7 +28,7 @@ pub(super) fn register() -> Result<()> {
     Ok(())
 }
 
-/// Flag F: the kernel opens the interpreter at registration, so it is there inside a chroot too
+/// Flag F: the kernel opens the interpreter at registration, so it is available in a chroot too
 /// (Documentation/admin-guide/binfmt-misc.rst).
 fn with_fixed_interpreter(line: &str) -> String {
     let flags = line.rsplit(':').next().unwrap_or_default();

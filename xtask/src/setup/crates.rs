@@ -1,4 +1,4 @@
-//! Installs programs from crates.io into folders of the tasks' own.
+//! Installs programs from crates.io into directories of the tasks.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -6,18 +6,18 @@ use camino::Utf8Path;
 use crate::host;
 use crate::process::command;
 
-/// The closest rival, to be measured beside. It declares a newer Rust than it needs.
+/// elfpak, the closest other tool, for comparison. It declares a newer Rust than it needs.
 pub(super) fn elfpak() -> Result<()> {
     install(&host::elfpak(), host::ELFPAK, &["--ignore-rust-version"])
 }
 
-/// cargo-auditable, and the reader of what it leaves in executables that is its own authors'.
+/// cargo-auditable, and its authors' reader of the data that it adds to executables.
 pub(super) fn auditable() -> Result<()> {
     install(&host::auditable().join("cargo-auditable"), "0.7.7", &[])?;
     install(&host::auditable().join("rust-audit-info"), "0.5.4", &[])
 }
 
-/// Builds the crate that `binary`, a path in a folder `bin`, is named for.
+/// Builds the crate with the name of `binary`, a path in a directory `bin`.
 fn install(binary: &Utf8Path, version: &str, options: &[&str]) -> Result<()> {
     if binary.exists() {
         return Ok(());

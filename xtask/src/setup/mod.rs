@@ -1,5 +1,5 @@
-//! Installs what the tests need and this machine lacks, and says what it does.
-//! What is there already is left alone, so a second run only looks.
+//! Installs the tests' needs that this machine lacks, and prints its steps. Installed tools are left alone, so a second
+//! run changes nothing.
 
 mod binfmt;
 mod crates;
@@ -17,14 +17,14 @@ use crate::host;
 use crate::process::{command, until};
 use crate::stage::{Tier, cannot};
 
-/// Makes the machine ready for a tier; what could not be had is an error that lists all of it.
+/// Prepares the machine for a tier; one error lists everything that failed.
 pub(crate) fn run(tier: Tier) -> Result<()> {
-    // First, for the rest is done with them.
+    // First, because the others use them.
     let mut problems: Vec<&str> =
         attempt("packages", || packages::install(&needs::missing(tier)?)).into_iter().collect();
     let parts = PARTS.iter().filter(|(_, from, _)| *from <= tier);
     std::thread::scope(|scope| {
-        // Most of the time they wait for the network.
+        // They mostly wait for the network.
         let started: Vec<_> = parts.map(|(what, _, make)| scope.spawn(move || attempt(what, make))).collect();
         problems.extend(started.into_iter().filter_map(|part| part.join().unwrap_or(Some("a part that panicked"))));
     });
@@ -35,7 +35,7 @@ pub(crate) fn run(tier: Tier) -> Result<()> {
     cannot(format!("not ready: {}", problems.join(", ")))
 }
 
-/// A part of the set-up, the tier from which on it is needed, and how it is made.
+/// A part of the set-up, its first tier, and its function.
 type Part = (&'static str, Tier, fn() -> Result<()>);
 
 const PARTS: &[Part] = &[
@@ -52,20 +52,20 @@ const PARTS: &[Part] = &[
     ("syft, and validators of bills of materials", Tier::Full, python::scanners),
 ];
 
-/// The runner's root has the libraries of that Rust.
+/// The runner's root contains the libraries of that Rust.
 fn rust_and_runner() -> Result<()> {
     rust::make()?;
     sysroot::make_runner()
 }
 
-/// Makes a part; its name where that failed, which is printed.
+/// Runs a part. A failure is printed, and returned by name.
 fn attempt(what: &str, make: impl FnOnce() -> Result<()>) -> Option<&str> {
     let error = make().err()?;
     println!("  {what}: {error:#}");
     Some(what)
 }
 
-/// Starts the daemon where none answers.
+/// Starts the daemon if none answers.
 fn start_docker() -> Result<()> {
     let answers = || duct::cmd!("docker", "info").stdout_null().stderr_null().run().is_ok();
     if answers() {
@@ -77,7 +77,7 @@ fn start_docker() -> Result<()> {
     let log = host::cache_dir().join("dockerd.log");
     println!("  starting dockerd, which logs to {log}");
     std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
-    // setsid(1), and no pipe of ours held open: the daemon outlives this task.
+    // setsid(1), and no open pipe to this process, so that the daemon outlives this task.
     command(["sh", "-c", "setsid dockerd >\"$1\" 2>&1 </dev/null &", "sh", log.as_str()]).run()?;
     if until("dockerd answers", || Ok(answers())).is_ok() {
         Ok(())

@@ -1,5 +1,5 @@
-//! The tools and files that the tests use, and the Debian package of each.
-//! The large tools of the bench are listed beside it, in `bench/large-tools.txt`.
+//! The tools and files of the tests, and the Debian package of each. The large tools of the bench are listed in
+//! `bench/large-tools.txt`.
 
 use anyhow::Result;
 use camino::Utf8Path;
@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use crate::stage::Tier;
 use crate::{bench, host, libraries};
 
-/// A command's name, or the absolute path of a file; the package that has it; and the tier from which on it is needed.
+/// A command's name, or the absolute path of a file; its package; and its first tier.
 const NEEDS: &[(&str, &str, Tier)] = &[
     // building
     ("cc", "gcc", Tier::Quick),
@@ -15,14 +15,14 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", Tier::Quick),
     ("/usr/aarch64-linux-gnu/lib/libc.so.6", "libc6-dev-arm64-cross", Tier::Quick),
     ("musl-gcc", "musl-tools", Tier::Quick),
-    // what published crates link and build with
+    // libraries and tools for building published crates
     ("pkg-config", "pkg-config", Tier::Full),
     ("cmake", "cmake", Tier::Full),
     ("/usr/include/git2.h", "libgit2-dev", Tier::Full),
     ("/usr/include/openssl/ssl.h", "libssl-dev", Tier::Full),
     ("/usr/include/sqlite3.h", "libsqlite3-dev", Tier::Full),
     ("/usr/include/zlib.h", "zlib1g-dev", Tier::Full),
-    // foreign roots, and running what is in them
+    // foreign roots, and running their programs
     ("mmdebstrap", "mmdebstrap", Tier::Quick),
     // the MIME database of provisioned roots
     ("update-mime-database", "shared-mime-info", Tier::Full),
@@ -34,13 +34,13 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("podman", "podman", Tier::Full),
     ("/usr/lib/podman/netavark", "netavark", Tier::Full),
     ("runc", "runc", Tier::Quick),
-    // a registry, and a client that is not ours
+    // a registry, and a client of another author
     ("docker-registry", "docker-registry", Tier::Full),
     ("skopeo", "skopeo", Tier::Full),
     // its certificates, and a server of tokens
     ("openssl", "openssl", Tier::Full),
     ("python3", "python3", Tier::Full),
-    // what runners of forges have
+    // tools of forges' runners
     ("jq", "jq", Tier::Full),
     ("git", "git", Tier::Full),
     // readers of images besides the engines
@@ -48,7 +48,7 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("buildah", "buildah", Tier::Full),
     ("ctr", "containerd", Tier::Full),
     ("zstd", "zstd", Tier::Full),
-    // the schemas of images' documents
+    // the schemas of image documents
     (
         "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema/config-schema.json",
         "golang-github-opencontainers-image-spec-dev",
@@ -58,7 +58,7 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("chromium", "chromium", Tier::Full),
     // the compiler of the minimum version
     ("patchelf", "patchelf", Tier::Full),
-    // what pip installs: cargo-zigbuild, readers of images, validators
+    // tools that pip installs: cargo-zigbuild, readers of images, validators
     ("/usr/share/doc/python3-venv", "python3-venv", Tier::Full),
     // privileges, measuring
     ("setcap", "libcap2-bin", Tier::Quick),
@@ -66,14 +66,14 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("script", "bsdutils", Tier::Quick),
     ("time", "time", Tier::Full),
     ("xz", "xz-utils", Tier::Quick),
-    // what commands of the sample ask for
+    // tools for running the sampled commands
     ("strace", "strace", Tier::Full),
     ("pigz", "pigz", Tier::Full),
-    // trees to compare ours with
+    // other programs with trees
     ("libtree", "libtree", Tier::Full),
 ];
 
-/// The packages of what `tier` needs and this machine lacks.
+/// The packages that `tier` needs and this machine lacks.
 pub(super) fn missing(tier: Tier) -> Result<Vec<String>> {
     let here = |what: &str| if what.starts_with('/') { Utf8Path::new(what).exists() } else { host::has(what) };
     let lacking = NEEDS.iter().filter(|(what, _, from)| *from <= tier && !here(what));

@@ -19,7 +19,7 @@ pub(super) fn as_root<const N: usize>(argv: [&str; N]) -> Result<Command> {
     Ok(command(["sudo"]).args(argv))
 }
 
-/// Installs `packages`; an empty list costs nothing.
+/// Installs `packages`; an empty list returns at once.
 pub(crate) fn install(packages: &[String]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
@@ -28,16 +28,16 @@ pub(crate) fn install(packages: &[String]) -> Result<()> {
         return cannot(format!("install by hand what Debian calls {}", packages.join(" ")));
     }
     println!("  installing {}", packages.join(" "));
-    // sudo(8) drops the environment, so that env(1) sets it inside.
+    // sudo(8) drops the environment, so env(1) sets the variable behind it.
     let apt_get = as_root(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "Acquire::Retries=3"])?;
-    // Another part of the set-up may be installing.
+    // Another part of the set-up may be running apt.
     let apt_get = apt_get.args(["-o", "DPkg::Lock::Timeout=600"]);
     quietly(&apt_get.clone().arg("update"))?;
     quietly(&apt_get.args(["install", "--yes", "--no-install-recommends"]).args(packages))
 }
 
-/// An apt-get of our own lists: of this machine's sources, for its architecture and arm64.
-/// It lets arm64 packages be downloaded where dpkg knows of none, without root.
+/// An apt-get with its own lists: of this machine's sources, for its architecture and arm64. It downloads arm64
+/// packages without root, even if dpkg has no such architecture.
 pub(super) struct PrivateApt {
     conf: Utf8PathBuf,
 }
@@ -63,7 +63,7 @@ impl PrivateApt {
     }
 }
 
-/// Runs a command whose many lines matter only where it fails.
+/// Runs a command, and prints its output only if it fails.
 fn quietly(command: &Command) -> Result<()> {
     command.run().map(drop)
 }

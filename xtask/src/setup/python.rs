@@ -1,4 +1,4 @@
-//! Installs clients from PyPI, each group into a Python environment of the tasks' own.
+//! Installs clients from PyPI, each group into its own Python environment.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -7,7 +7,7 @@ use crate::host;
 use crate::process::command;
 use crate::stage::need;
 
-/// cargo-zigbuild and zig, known to work together.
+/// cargo-zigbuild and zig, in versions that work together.
 pub(super) fn zigbuild() -> Result<()> {
     make(&host::zigbuild(), "cargo-zigbuild", &["cargo-zigbuild==0.24.1", "ziglang==0.17.1"])
 }
@@ -28,7 +28,7 @@ pub(super) fn scanners() -> Result<()> {
     make(&host::scanners(), "syft", PACKAGES)
 }
 
-/// Makes the environment `ready`, unless it has the command `mark`.
+/// Makes the environment `ready`, unless its command `mark` exists.
 fn make(ready: &Utf8Path, mark: &str, packages: &[&str]) -> Result<()> {
     if ready.join("bin").join(mark).exists() {
         return Ok(());

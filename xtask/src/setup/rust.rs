@@ -1,5 +1,5 @@
-//! A Rust compiler of exactly the declared minimum version, with the standard library of aarch64 beside its own:
-//! Debian's, downloaded and unpacked. Only its LLVM is installed; neither rustup nor the machine's Rust is touched.
+//! A Rust compiler of exactly the declared minimum version, with aarch64's standard library: Debian's packages,
+//! downloaded and unpacked. Only its LLVM is installed; rustup and the machine's Rust do not change.
 
 use anyhow::{Context, Result, ensure};
 
@@ -9,7 +9,7 @@ use crate::made::{self, RUSTC};
 use crate::process::command;
 use crate::stage::{cannot, need};
 
-/// Of an amd64 package, relative to its programs.
+/// The libraries' directory in an amd64 package, relative to its programs.
 const LIBRARIES: &str = "$ORIGIN/../lib/x86_64-linux-gnu";
 
 pub(super) fn make() -> Result<()> {
@@ -43,8 +43,8 @@ pub(super) fn make() -> Result<()> {
     }
     std::fs::remove_dir_all(&debs).with_context(|| format!("remove {debs}"))?;
 
-    // It expects its libraries in the system's folders. A shell script that sets LD_LIBRARY_PATH would not do:
-    // dash loses variables like CARGO_BIN_EXE_cargo-rootfs.
+    // The compiler looks for its libraries in the system's directories. A shell script that sets LD_LIBRARY_PATH would
+    // not do: dash drops variables such as CARGO_BIN_EXE_cargo-rootfs.
     let rustc = dir.join(RUSTC);
     command(["patchelf", "--force-rpath", "--set-rpath", LIBRARIES, rustc.as_str()]).run()?;
     let says = command([rustc.as_str(), "--version"]).run()?.stdout;
@@ -59,7 +59,7 @@ pub(super) fn llvm() -> Result<String> {
     Ok(found.line()?.to_owned())
 }
 
-/// The package version in `apt-cache madison`'s table whose upstream version is `wanted`, or one of its point releases.
+/// The package version in `apt-cache madison`'s table with the upstream version `wanted`, or one of its point releases.
 fn version_of(wanted: &str, madison: &str) -> Option<String> {
     let versions = madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
     let upstream = format!("{wanted}.");

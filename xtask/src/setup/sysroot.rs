@@ -1,5 +1,4 @@
-//! Makes the Debian roots that scenarios and tables take libraries and tools from.
-//! Where packages are only extracted, nothing in them is run to do it.
+//! Makes the Debian roots for scenarios and tables. For roots of extracted packages, nothing in them is executed.
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
@@ -14,7 +13,7 @@ const SUITE: &str = "bookworm";
 /// The packages that the cross scenarios and the quick rows of tools use.
 const PACKAGES: &str = "bash,dash,coreutils,grep,gzip,libc-bin,libgcc-s1,libstdc++6,ca-certificates,tzdata,curl";
 
-/// Libraries with what programs are built with, the C library among them.
+/// Development libraries, including the C library.
 const DEVELOPMENT: &str = "bash,coreutils,libgcc-s1,libc6-dev,libssl-dev,libgit2-dev,libsqlite3-dev,zlib1g-dev";
 
 /// The arm64 root of the cross scenarios.
@@ -27,14 +26,15 @@ pub(super) fn make_for_projects() -> Result<()> {
     extracted(&made::development_folder(), DEVELOPMENT)
 }
 
-/// The roots of the table of tools: one installed as any Debian is, and arm64's, for what no package's script has made.
+/// The roots of the table of tools: an installed one as on any Debian, and one for arm64 without the files that package
+/// scripts make.
 pub(super) fn make_for_tools() -> Result<()> {
     let [native, arm64] = tools::packages()?;
     if !host::is_root() {
         return cannot("only root can install packages into a folder");
     }
     let root = host::sysroot_tools();
-    // Nobody reads the pages here, and they are half of the files.
+    // The pages are not needed here, and are half of the files.
     let excluded = ["man", "doc", "info", "locale"].map(|it| format!("--dpkgopt=path-exclude=/usr/share/{it}/*"));
     let variant = ["--variant=essential", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
     let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
@@ -53,7 +53,7 @@ pub(super) fn make_for_tools() -> Result<()> {
 const RUNNER: &str =
     "bash,ca-certificates,curl,git,jq,sudo,gcc,libc6-dev,gcc-aarch64-linux-gnu,libc6-dev-arm64-cross,musl-tools";
 
-/// The root that jobs of pipelines run in: Debian's, with a user `runner` who may use sudo, as on GitHub's.
+/// The root for jobs of pipelines: Debian's, with a user `runner` who may use sudo, as on GitHub's.
 pub(super) fn make_runner() -> Result<()> {
     const USER: &str = "useradd --create-home --uid 1001 --shell /bin/bash runner
         echo 'runner ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/runner
@@ -69,14 +69,14 @@ pub(super) fn make_runner() -> Result<()> {
     made(&root, &args, &packages, || command(["chroot", root.as_str(), "sh", "-ec", USER]).run().map(drop))
 }
 
-/// The root that commands are drawn from: the table's packages and many more, installed as on any machine, which takes a
+/// The root for samples of commands: the table's packages and many more, installed as on any machine. It takes a
 /// quarter of an hour.
 pub(crate) fn make_for_sample() -> Result<()> {
     let [native, _] = tools::packages()?;
     let more = include_str!("sample-packages.txt").lines().filter(|line| !line.starts_with('#'));
     let more: Vec<&str> = more.flat_map(str::split_whitespace).collect();
     let packages = [native.join(","), more.join(",")].join(",");
-    // Scripts of packages want the directories of the pages.
+    // Package scripts need the directories of the pages.
     let excluded = ["man", "doc", "info", "locale"].map(|it| format!("--dpkgopt=path-exclude=/usr/share/{it}/*/*"));
     let variant = ["--variant=essential", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
     let quick = ["--dpkgopt=force-unsafe-io"];
@@ -88,8 +88,8 @@ fn extracted(root: &Utf8Path, packages: &str) -> Result<()> {
     made(root, &["--variant=extract", "--arch=arm64"], packages, || Ok(()))
 }
 
-/// An authority of our own, which the sysroot trusts as it does any that an administrator adds, and what it signed for
-/// the peers of the table.
+/// An authority that the sysroot trusts, added as an administrator adds one, and its certificates for the peers of the
+/// table.
 fn trust_the_peers(root: &Utf8Path) -> Result<()> {
     const SIGN: &str = r#"
 set -e
@@ -106,7 +106,7 @@ update-ca-certificates
     command(["chroot", root.as_str(), "sh", "-c", SIGN]).run().map(drop)
 }
 
-/// Makes `root` with mmdebstrap where it is not there, or is of another recipe.
+/// Makes `root` with mmdebstrap if it is missing or has another recipe.
 fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Result<()>) -> Result<()> {
     let (name, made) = (root.file_name().unwrap_or_default(), root.with_extension("made-of"));
     let recipe = format!("{SUITE} {packages}");

@@ -1,6 +1,5 @@
-//! What a user installs must work: from the checkout, and from what `cargo package` would publish.
-//! Neither may need the checkout afterwards. The earlier stages have downloaded every dependency, so the network is
-//! not asked again.
+//! Tests an installation from the checkout, and from the files that `cargo package` publishes. Neither may need the
+//! checkout afterwards. Earlier stages have downloaded every dependency, so no network is used.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -27,7 +26,8 @@ fn from_checkout(temp: &Utf8Path) -> Result<()> {
 }
 
 fn from_package(temp: &Utf8Path) -> Result<()> {
-    // Its own build is the unpacked one, below; --allow-dirty, for a laptop's tree is.
+    // `cargo package` would build it too, but the unpacked package is built below; --allow-dirty, because a laptop's
+    // tree is dirty.
     cargo(["package", "--package", "cargo-rootfs", "--locked", "--offline", "--no-verify", "--allow-dirty"]).show()?;
     let version = package_version()?;
     let name = format!("cargo-rootfs-{version}");
@@ -35,10 +35,10 @@ fn from_package(temp: &Utf8Path) -> Result<()> {
     command(["tar", "-xzf", file.as_str(), "-C", temp.as_str()]).run()?;
     let unpacked = temp.join(&name);
     let root = temp.join("package-root");
-    // A debug build tells as much of what is in the package, and takes a quarter of the time.
+    // A debug build tests the contents of the package equally, in a quarter of the time.
     cargo(["install", "--debug", "--locked", "--offline", "--path", unpacked.as_str(), "--root", root.as_str()])
         .show()?;
-    // What the binary needs of its sources, templates above all, must be in it.
+    // The binary must contain its data, above all the templates.
     std::fs::remove_dir_all(&unpacked).with_context(|| format!("remove {unpacked}"))?;
     works(&root, temp)
 }
@@ -49,7 +49,7 @@ fn package_version() -> Result<String> {
     Ok(line.rsplit(['#', '@']).next().context("cargo pkgid has no version")?.to_owned())
 }
 
-/// The installed `cargo rootfs` packs a tool with a template, from a folder that is nobody's project.
+/// The installed `cargo rootfs` packs a tool with a template, in a directory without a project.
 fn works(root: &Utf8Path, elsewhere: &Utf8Path) -> Result<()> {
     let bin = root.join("bin");
     let path = format!("{bin}:{}", std::env::var("PATH").unwrap_or_default());

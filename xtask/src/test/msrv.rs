@@ -1,5 +1,5 @@
-//! The product must compile with exactly the `rust-version` it declares.
-//! Only that is checked: tests and lints run with the machine's own Rust, and the tasks take any stable one.
+//! The product compiles with exactly the declared `rust-version`. Tests and lints run with the machine's own Rust, and
+//! the tasks compile with any stable one.
 
 use anyhow::Result;
 

@@ -1,5 +1,5 @@
-//! A template like `base`, in which no rule waits for a tool by its name: `--runtime auto` is to do without. What rules have
-//! for libraries, functions and kinds of scripts stays.
+//! A template like `base`, without rules that name a tool: `--runtime auto` must replace them. Rules for libraries,
+//! functions and kinds of scripts remain.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ use camino::Utf8PathBuf;
 use crate::host;
 use crate::process::command;
 
-/// Where it is made.
+/// The template's directory.
 pub(super) fn template() -> Utf8PathBuf {
     host::cache_dir().join("template-without-rules")
 }
 
-/// Makes it anew, of the templates that there are now.
+/// Makes it anew from the current templates.
 pub(super) fn make() -> Result<()> {
     let (templates, made) = (host::repo().join("templates"), template());
     if made.exists() {
@@ -48,7 +48,7 @@ pub(super) fn make() -> Result<()> {
     fs::write(made.join("template.toml"), text).context("write the template")
 }
 
-/// Judges a pattern: a file in a directory of programs, by more than `*`.
+/// Returns whether a pattern is a file in a directory of programs, by more than `*`.
 fn names_tools(pattern: &str) -> bool {
     pattern.contains("bin") && pattern.starts_with('/') && !pattern.ends_with("/*")
 }

@@ -1,5 +1,5 @@
-//! Packs tools by their names alone, and has each do a real job in what came of it.
-//! Which tools and which jobs is data, in `rows/`; two other packers can do the same rows, to compare.
+//! Packs tools by their names alone, and does a real job with each in the result. Tools and jobs are data, in `rows/`;
+//! two other packers can do the same rows for comparison.
 
 mod aside;
 mod packer;
@@ -26,18 +26,18 @@ use row::{Row, Step};
 pub(crate) use servers::AUTHORITY;
 use servers::Servers;
 
-/// Whose packages do the jobs.
+/// The packer of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     Ours,
     /// Ours, from sysroots that it makes itself.
     Provisioned,
-    /// Ours, with the rules that name tools put aside.
+    /// Ours, without the rules that name tools.
     OursWithoutRules,
     OursAndPeers,
 }
 
-/// The Debian packages that the rows need: of this machine's architecture, and of arm64.
+/// The Debian packages of the rows: for this machine's architecture, and for arm64.
 pub(crate) fn packages() -> Result<[Vec<String>; 2]> {
     let rows = row::all()?;
     let of = |rows: &mut dyn Iterator<Item = &Row>| {
@@ -49,7 +49,7 @@ pub(crate) fn packages() -> Result<[Vec<String>; 2]> {
     Ok([of(&mut rows.iter()), of(&mut rows.iter().filter(|row| row.arm64))])
 }
 
-/// Each row as what is packed of it: tools, sysroot, triple.
+/// The packed tools of each row: tools, sysroot, triple.
 pub(crate) fn packed() -> Result<Vec<(String, Utf8PathBuf, &'static str)>> {
     let rows = row::all()?;
     let native = rows.iter().map(|row| (row.tools.clone(), host::sysroot_tools(), "x86_64-unknown-linux-gnu"));
@@ -58,22 +58,22 @@ pub(crate) fn packed() -> Result<Vec<(String, Utf8PathBuf, &'static str)>> {
     Ok(native.chain(foreign).collect())
 }
 
-/// A row that is packed by somebody from somewhere.
+/// A row with a packer and a sysroot.
 struct Task<'r> {
     row: &'r Row,
     packer: Packer,
     sysroot: &'r Sysroot,
 }
 
-/// How it went.
+/// The result of a task.
 struct Verdict {
     failed: Option<String>,
     bytes: u64,
     seconds: f64,
 }
 
-/// `cargo xtask tools [--quick | --peers | --provisioned] [FILTER]`: FILTER is a part of a tool's name or its kind. The
-/// quick rows take this machine's own tools, which talk to no peer.
+/// Runs `cargo xtask tools [--quick | --peers | --provisioned] [FILTER]`: FILTER is a part of a tool's name or kind.
+/// The quick rows take this machine's tools, and talk to no peer.
 pub(crate) fn run(tier: Tier, by: By, filter: &str) -> Result<()> {
     if !host::is_root() {
         return cannot("the table's roots are entered by root alone");
@@ -108,7 +108,7 @@ pub(crate) fn run(tier: Tier, by: By, filter: &str) -> Result<()> {
     tasks.extend(with(packers[0], &arm64).filter(|task| task.row.arm64));
     let verdicts = in_parallel(&tasks, |task| Ok(done(task, &ours, &servers)))?;
     if by == By::Provisioned {
-        // Hundreds of sysroots; the packages that they are made of stay.
+        // Removes hundreds of sysroots; their packages stay.
         let _ = fs::remove_dir_all(host::packages().join("sysroots"));
     }
     tell(&tasks, &verdicts)
@@ -140,7 +140,7 @@ fn done(task: &Task<'_>, ours: &Utf8Path, servers: &Servers) -> Verdict {
 fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> Result<()> {
     let temp = tempfile::Builder::new().prefix("cargo-rootfs-tools.").tempdir().context("make a temporary folder")?;
     let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
-    // Users of the root must come in.
+    // Users of the root must be able to enter.
     open_up(&folder, 0o755)?;
     let root = folder.join("root");
     let said = task.packer.pack(ours, task.row, task.sysroot, &root)?;
@@ -168,7 +168,7 @@ fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> 
     Ok(())
 }
 
-/// Puts a file of the user's: what begins like a script can be executed, what is in a home is its owner's alone.
+/// Writes a file of the user's: a script is executable, and a file in a home belongs to that user.
 fn put(root: &Utf8Path, path: &str, text: &str) -> Result<()> {
     let file = root.join(path.trim_start_matches('/'));
     let folder = file.parent().context("a file is in a folder")?;
@@ -194,7 +194,7 @@ fn named(step: &Step, servers: &Servers) -> Step {
     Step { run, env, says, stdin: servers.named(&step.stdin), ..step.clone() }
 }
 
-/// What is wrong with how a step ended.
+/// The fault of a step's end, if any.
 fn judged(step: &Step, ended: &Output) -> Option<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
@@ -226,7 +226,7 @@ fn title(task: &Task<'_>) -> String {
     format!("{} by {}{arm64}", task.row.tools, task.packer.name())
 }
 
-/// Prints how many of each kind work, and fails where one of ours does not.
+/// Prints the number of each kind that works, and fails if one of ours does not.
 fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
     let all: Vec<(&Task<'_>, &Verdict)> = tasks.iter().zip(verdicts).collect();
     let columns = [
@@ -270,7 +270,7 @@ fn tell(tasks: &[Task<'_>], verdicts: &[Verdict]) -> Result<()> {
     let failed = all.iter().filter(|(task, verdict)| task.packer.is_ours() && verdict.failed.is_some());
     let failed: Vec<String> = failed.map(|(task, _)| title(task)).collect();
     if tasks.iter().any(|task| task.packer == Packer::OursWithoutRules) {
-        // Rules are there because of the others.
+        // Up to a tenth may fail: rules exist for these.
         ensure!(
             failed.len() * 10 <= tasks.len(),
             "{} of {} rows fail: {}",

@@ -1,5 +1,5 @@
-//! Who packs a row's tools into a folder: this program, or one of the two that it is compared with.
-//! Each is given the names and nothing more, and takes the files from the same sysroot.
+//! Packs a row's tools into a directory, by this program or one of the two others. Each gets only the names, and takes
+//! the files from the same sysroot.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +11,10 @@ use super::aside;
 use super::row::Row;
 use crate::{differential, host};
 
-/// What a careful person writes; it runs in the sysroot, for `ldd` asks the loader there.
+/// A shell script as a careful person writes it. It runs in the sysroot, because `ldd` calls the loader there.
 const LDD_SCRIPT: &str = include_str!("ldd.sh");
 
-/// The suite of provisioned sysroots: that of the made ones.
+/// The suite of provisioned sysroots: the same as of the made ones.
 const SUITE: &str = "debian:bookworm";
 
 /// The PATH of a root login.
@@ -23,9 +23,9 @@ const PATH: [&str; 4] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packer {
     Ours,
-    /// Ours, from a sysroot that it makes for each row of a distribution's packages.
+    /// Ours, from a sysroot that it makes of a distribution's packages for each row.
     Provisioned,
-    /// Ours, with the rules that name tools put aside.
+    /// Ours, without the rules that name tools.
     OursWithoutRules,
     Elfpak,
     LddScript,
@@ -46,7 +46,7 @@ impl Packer {
         }
     }
 
-    /// Packs the tools of `row` from `sysroot` into the new folder `root`; what was said of it.
+    /// Packs the tools of `row` from `sysroot` into the new directory `root`, and returns the messages.
     pub(super) fn pack(self, ours: &Utf8Path, row: &Row, sysroot: &Sysroot, root: &Utf8Path) -> Result<String> {
         let tools = row.tools.as_str();
         let argv: Vec<String> = match self {
@@ -73,7 +73,7 @@ impl Packer {
                 [ours.to_string()].into_iter().chain(words).collect()
             }
             Packer::Elfpak => {
-                // It takes executables from the host, not from its root: each as what its links lead to there.
+                // It takes executables from the host, not from its root: each is copied from the target of its links.
                 let files = tools.split(',').map(|tool| copied(sysroot, tool, root)).collect::<Result<Vec<_>>>()?;
                 let fixed = ["bundle", "--no-config", "--no-manifest", "--preset", "web", "--install-dir", "/usr/bin"];
                 let from = ["--root", sysroot.dir.as_str(), "--output", root.as_str()];
@@ -96,7 +96,7 @@ impl Packer {
     }
 }
 
-/// A folder that tools are taken from.
+/// A directory with the tools.
 #[derive(Clone, Debug)]
 pub(super) struct Sysroot {
     pub(super) dir: Utf8PathBuf,

@@ -1,5 +1,5 @@
-//! Runs a program in a root with a fresh /proc and /dev, and nothing else of the host but its loopback network.
-//! What is mounted and started there ends with the program.
+//! Runs a program in a root with a fresh /proc and /dev, and only the loopback network of the host. Mounts and
+//! processes end with the program.
 
 use std::fs;
 use std::process::Output;
@@ -10,7 +10,8 @@ use camino::Utf8Path;
 use super::row::Step;
 use crate::process::SET_BY_CARGO;
 
-/// In namespaces of its own: the usual nodes of a container's /dev (runtime-spec, config-linux.md), then the program.
+/// Enters new namespaces, makes the usual nodes of a container's /dev (runtime-spec, config-linux.md), and starts the
+/// program.
 const ENTER: &str = r#"
 set -e
 root=$1; shift
@@ -33,7 +34,7 @@ ln -s /proc/self/fd/2 "$root/dev/stderr"
 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm "$@"
 "#;
 
-/// What a program may take, and then some: a machine can be busy.
+/// The time limit of a program, generous for a busy machine.
 const SECONDS: &str = "60";
 
 /// The words that start `argv` in `root`, with the variables `env`.
@@ -51,7 +52,7 @@ pub(super) fn words<'e>(
     words
 }
 
-/// Makes the folders that something is mounted on, and the one that jobs are done in.
+/// Makes the directories of mounts, and the working directory of jobs.
 pub(super) fn prepare(root: &Utf8Path) -> Result<()> {
     ["proc", "dev", "work"].iter().try_for_each(|name| {
         let folder = root.join(name);
@@ -66,7 +67,7 @@ pub(super) fn run(root: &Utf8Path, step: &Step) -> Result<Output> {
     let expression = match &step.keys {
         None => duct::cmd("timeout", killed.into_iter().chain(inside)).stdin_bytes(step.stdin.clone()),
         Some(keys) => {
-            // script(1) makes the terminal. A program that has not yet set it up would miss what is typed.
+            // script(1) makes the terminal. A program that has not set it up yet would lose typed text.
             let typed = "(sleep 1; printf %s \"$0\"; sleep 1) | \
                          timeout --signal=KILL 60 script --quiet --return --echo never --command \"$1\" /dev/null";
             let command = inside.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
@@ -77,7 +78,7 @@ pub(super) fn run(root: &Utf8Path, step: &Step) -> Result<Output> {
     cleaned.stdout_capture().stderr_capture().unchecked().run().with_context(|| format!("start {}", step.run[0]))
 }
 
-/// A word for sh(1).
+/// Quotes a word for sh(1).
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -1,5 +1,5 @@
-//! The table's rows, which are data: one file of TOML for each kind of tool, in `rows/`.
-//! How a row is packed and run is not decided here.
+//! The table's rows, which are data: one TOML file for each kind of tool, in `rows/`. Packing and running are
+//! elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -32,37 +32,37 @@ const KINDS: &[(&str, &str)] = &[
 pub(super) struct Row {
     #[serde(skip)]
     pub(super) kind: &'static str,
-    /// What `--with` is given.
+    /// The value of `--with`.
     pub(super) tools: String,
-    /// The Debian packages that have them.
+    /// The Debian packages of the tools.
     pub(super) packages: Words,
-    /// Those among them that nobody would know of who is told of the tools alone: they are named where a sysroot is made.
+    /// Packages that the tools' names alone do not imply; they are named when a sysroot is made.
     #[serde(default, rename = "with-packages")]
     pub(super) with_packages: Vec<String>,
-    /// Whether `cargo xtask test` does it: with tools that every Debian has.
+    /// Whether `cargo xtask test` does it, with tools that every Debian has.
     #[serde(default)]
     pub(super) quick: bool,
-    /// Whether it is done from the arm64 sysroot too.
+    /// Whether it is also done from the arm64 sysroot.
     #[serde(default)]
     pub(super) arm64: bool,
-    /// Files of the user's, by their paths in the root.
+    /// Files of the user, by their paths in the root.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
     #[serde(rename = "step")]
     pub(super) steps: Vec<Step>,
 }
 
-/// One program of a row's job, and what must come of it.
+/// One program of a row's job, and its expected result.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Step {
     pub(super) run: Vec<String>,
     pub(super) stdin: String,
     pub(super) env: BTreeMap<String, String>,
-    /// What is typed on its terminal; without, it has none.
+    /// Text typed on its terminal; without text, it has no terminal.
     pub(super) keys: Option<String>,
     pub(super) status: i32,
-    /// Its whole stdout, but for space at both ends.
+    /// Its whole stdout, without space at both ends.
     pub(super) is: Option<String>,
     /// Parts of its stdout.
     pub(super) says: Vec<String>,
@@ -70,7 +70,7 @@ pub(super) struct Step {
     pub(super) tells: Vec<String>,
 }
 
-/// Words, or one word.
+/// One word, or several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Words {
@@ -94,7 +94,7 @@ struct Rows {
     row: Vec<Row>,
 }
 
-/// All rows, or an error that says where the data is wrong.
+/// All rows, or an error with the place of a fault in the data.
 pub(super) fn all() -> Result<Vec<Row>> {
     let of = |(kind, text): &(&'static str, &str)| {
         let rows: Rows = toml::from_str(text).with_context(|| format!("read the rows `{kind}`"))?;
@@ -112,7 +112,7 @@ mod tests {
         let rows = all().unwrap();
         assert!(rows.len() >= 60, "{} rows", rows.len());
         assert!(rows.iter().filter(|row| row.arm64).count() >= 12);
-        // A job that looks at nothing that the tool did cannot fail as it should.
+        // A job that checks nothing of the tool's result could not fail.
         for row in &rows {
             let judged = |step: &super::Step| {
                 step.is.is_some() || !step.says.is_empty() || !step.tells.is_empty() || step.status != 0

@@ -1,7 +1,8 @@
-//! Commands drawn from all packages of a large root, each packed by its name alone: it must say the same as in the whole
-//! root, with the same status, and find every file that it found there, or the run that packed it must have said so.
+//! Commands drawn from all packages of a large root, each packed by its name alone. A command must print the same as in
+//! the whole root, with the same status, and find every file that it found there, or the run that packed it must have
+//! named the file.
 //!
-//! What a command does besides telling of itself is not looked at: that is for the rows of the table.
+//! Commands run only with `--version` or `--help`; the rows of the table do real jobs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,19 +18,19 @@ use crate::setup::sysroot;
 use crate::stage::{Tier, cannot, need};
 use crate::{host, made};
 
-/// The seed where none is given.
+/// The default seed.
 pub(crate) const SEED: u64 = 1;
 
-/// What a command may take; it has no terminal and no network. A second would do, and a machine can be busy.
+/// The time limit of a command, which has no terminal and no network. A second would be enough on an idle machine.
 const SECONDS: &str = "20";
 
-/// Commands that end others, or never say anything of themselves.
+/// Commands that kill others, or print nothing about themselves.
 const NOT_DRAWN: [&str; 4] = ["killall5", "[", "ctrlaltdel", "fstab-decode"];
 
-/// Options that most commands answer, in the order in which they are tried.
+/// Options that most commands answer, in the order of trial.
 const ASKS: [&str; 2] = ["--version", "--help"];
 
-/// Where files are looked for that no command misses: those of `templates/policy/noise.toml`, and of a root's own room.
+/// Paths that no command needs: those of `templates/policy/noise.toml`, and of a root's own surroundings.
 struct Noise {
     paths: Vec<String>,
     names: Vec<String>,
@@ -40,7 +41,7 @@ impl Noise {
         let text = include_str!("../../../templates/policy/noise.toml");
         let table: toml::Table = toml::from_str(text).context("read the rows of noise")?;
         let rows = table["noise"].as_array().context("rows of noise")?;
-        // No root has the accounts' passwords of its sysroot.
+        // No root has its sysroot's passwords of accounts.
         let own = ["/work", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid"].map(str::to_owned);
         let mut noise = Self { paths: own.into(), names: Vec::new() };
         for path in rows.iter().filter_map(|row| row["paths"].as_array()).flatten().filter_map(toml::Value::as_str) {
@@ -59,28 +60,28 @@ impl Noise {
     }
 }
 
-/// The texts of `a{b,c}`; one pair of braces is all that the rows have.
+/// The texts of `a{b,c}`; the rows have one pair of braces at most.
 fn alternatives(text: &str) -> Vec<String> {
     let Some((before, rest)) = text.split_once('{') else { return vec![text.to_owned()] };
     let Some((inside, after)) = rest.split_once('}') else { return vec![text.to_owned()] };
     inside.split(',').map(|one| format!("{before}{one}{after}")).collect()
 }
 
-/// How a command ended in a root.
+/// The end of a command in a root.
 struct Ended {
     status: Option<i32>,
     said: String,
-    /// Paths that it opened, executed or looked at and found.
+    /// Paths that it opened, executed or looked up successfully.
     found: BTreeSet<String>,
-    /// Those of them that it opened: files to read, directories to list.
+    /// The opened ones among them: files to read, directories to list.
     opened: BTreeSet<String>,
-    /// Those that it asked for and that were not there.
+    /// Paths that it looked up and that did not exist.
     absent: BTreeSet<String>,
 }
 
 impl Ended {
-    /// A directory on the way of a search that ended elsewhere: it has nothing, or was not listed and nothing below it
-    /// was found. ncurses looks for /etc/terminfo so, and Python for directories of modules.
+    /// Returns whether a directory was of no use: it is empty, or was not listed, and nothing below it was found.
+    /// ncurses searches /etc/terminfo so, and Python its directories of modules.
     fn got_nothing_of(&self, root: &Utf8Path, path: &str) -> bool {
         let Ok(mut names) = root.join(path.trim_start_matches('/')).read_dir_utf8() else { return false };
         let below = format!("{path}/");
@@ -92,9 +93,9 @@ impl Ended {
 /// The verdict on one command.
 enum Verdict {
     Works,
-    /// It does not, and the run that packed it said what is missing.
+    /// It does not, and the run that packed it named the missing file.
     Told(String),
-    /// It says the same, and did not find files that the whole root has.
+    /// It prints the same, but lacks files of the whole root.
     Lacks(String),
     Fails(String),
 }
@@ -151,7 +152,7 @@ fn wilson(right: usize, all: usize) -> f64 {
     (middle - width) / (1.0 + Z * Z / all)
 }
 
-/// Commands of a root in an order that the seed alone decides.
+/// Commands of a root in an order that depends only on the seed.
 fn drawn(root: &Utf8Path, count: usize, seed: u64) -> Result<Vec<String>> {
     use std::os::unix::fs::PermissionsExt;
     let mut names = BTreeSet::new();
@@ -159,7 +160,7 @@ fn drawn(root: &Utf8Path, count: usize, seed: u64) -> Result<Vec<String>> {
         let Ok(entries) = root.join(folder).read_dir_utf8() else { continue };
         for entry in entries {
             let entry = entry.with_context(|| format!("read {root}/{folder}"))?;
-            // What alternatives lead to is another command's file.
+            // The target of an alternative is another command's file.
             let Ok(meta) = entry.path().symlink_metadata() else { continue };
             if meta.is_file() && meta.permissions().mode() & 0o111 != 0 && !NOT_DRAWN.contains(&entry.file_name()) {
                 let path = format!("/{folder}/{}", entry.file_name());
@@ -200,7 +201,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
         }
     }
     if !packed.status.success() {
-        // What the whole root cannot run, none can.
+        // A command that the whole root cannot run is skipped.
         let cannot_run = matches!(whole.status, Some(126 | 127)) || whole.status.is_none();
         let last = said.lines().find(|line| line.starts_with("error")).unwrap_or_default();
         return Ok(if cannot_run {
@@ -211,7 +212,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
     }
     room::prepare(&root)?;
     let ours = enter(&root, &folder, name, asked)?;
-    // Names are told between backticks, and in the lines to paste.
+    // Messages have names between backticks, and in the lines to paste.
     let words: BTreeSet<&str> = said.split(|c: char| c.is_whitespace() || "`,".contains(c)).collect();
     let is_told = |path: &str| {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|it| it.matches('/').count() > 2);
@@ -225,7 +226,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
         .filter(|path| !whole.got_nothing_of(full, path))
         .collect();
     let untold: Vec<&&String> = lacks.iter().filter(|path| !is_told(path)).collect();
-    // A second look at the whole root tells what changes from run to run.
+    // A second run in the whole root shows the output that differs between runs.
     let is_same = ours.status == whole.status
         && (ours.said == whole.said || enter(full, &folder, name, asked)?.said != whole.said);
     Ok(match (is_same, &untold[..], &lacks[..]) {
@@ -243,7 +244,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
     })
 }
 
-/// Runs a command in a root, watched.
+/// Runs a command in a root under strace(1).
 fn enter(root: &Utf8Path, folder: &Utf8Path, name: &str, option: &str) -> Result<Ended> {
     let log = folder.join("log");
     let argv = [name.to_owned(), option.to_owned()];
@@ -265,8 +266,8 @@ fn enter(root: &Utf8Path, folder: &Utf8Path, name: &str, option: &str) -> Result
     Ok(Ended { status: ended.status.code(), said, found, opened, absent })
 }
 
-/// The paths of a log of strace(1), from the change of the root on: those that were found, those of them that were
-/// opened, and those that were not there.
+/// The paths of a strace(1) log after the change of root: those that were found, the opened ones among them, and those
+/// that did not exist.
 fn calls(log: &str) -> [BTreeSet<String>; 3] {
     let [mut found, mut opened, mut absent] = [const { BTreeSet::new() }; 3];
     let mut lines = log.lines().skip_while(|line| !line.contains(" chroot("));

@@ -1,5 +1,5 @@
-//! The layers of an image against the directory of the same run: each path once, and together nothing more and nothing
-//! less, as tar(1) sees it.
+//! Compares the layers of an image with the directory of the same run: each path is in one layer, and all together are
+//! the directory, according to tar(1).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ pub(super) fn check(layout: &Utf8Path, root: &Utf8Path) -> Result<()> {
     for layer in layers {
         let path = blob(layout, layer)?;
         ensure!(layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar", "a layer that is compressed: {layer}");
-        // Contents, modes, owners, times and links are those of the directory.
+        // Contents, modes, owners, times and links must equal those of the directory.
         let words = ["--compare", "--numeric-owner", "--file", path.as_str(), "--directory", root.as_str()];
         let compared = duct::cmd("tar", words).stderr_to_stdout().stdout_capture().unchecked().run()?;
         let differs = String::from_utf8_lossy(&compared.stdout).into_owned();

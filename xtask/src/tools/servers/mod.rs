@@ -1,5 +1,5 @@
-//! The peers that clients of the table talk to, started in the tools' sysroot, on loopback.
-//! What they answer is in `serve.py`; they end with this value.
+//! The peers of the table's clients, started in the tools' sysroot, on loopback. `serve.py` has their answers; they end
+//! with this value.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write as _};
@@ -11,13 +11,13 @@ use super::room;
 
 const SERVE: &str = include_str!("serve.py");
 
-/// The certificate of the authority that vouches for them, in the sysroot.
+/// The certificate of the authority that signs for them, in the sysroot.
 pub(crate) const AUTHORITY: &str = "usr/local/share/ca-certificates/tests.crt";
 
-/// Where Debian has the authorities that are trusted.
+/// Debian's bundle of trusted authorities.
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Running peers, and the names that rows have for their ports; by default none.
+/// Running peers, and the rows' names for their ports; empty by default.
 #[derive(Debug, Default)]
 pub(super) struct Servers {
     authority: Vec<u8>,
@@ -44,7 +44,7 @@ impl Servers {
         Ok(Servers { authority, handle: Some(handle), names })
     }
 
-    /// Adds their authority to those that `root` trusts, as its owner would. A root that trusts nobody stays so.
+    /// Adds their authority to the trusted ones of `root`, as its owner would. A root without any stays so.
     pub(super) fn trust(&self, root: &Utf8Path) -> Result<()> {
         let bundle = root.join(BUNDLE);
         match fs::OpenOptions::new().append(true).open(&bundle) {
@@ -54,7 +54,7 @@ impl Servers {
         }
     }
 
-    /// `text` with the ports in the place of their names, such as `{https}`.
+    /// `text` with the ports in place of their names, such as `{https}`.
     pub(super) fn named(&self, text: &str) -> String {
         self.names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
@@ -62,7 +62,7 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        // They are in a PID namespace that ends with its first process; nothing is left to tell of.
+        // Their PID namespace ends with its first process, so an error does not matter.
         let _ = self.handle.as_ref().map(duct::ReaderHandle::kill);
     }
 }
