@@ -385,6 +385,8 @@ fn same_bytes(one: &Utf8Path, two: &Utf8Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

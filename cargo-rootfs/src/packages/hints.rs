@@ -102,6 +102,8 @@ fn in_files(root: &Path, ending: &str, pick: impl Fn(&str, &str) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::target::Target;
 
