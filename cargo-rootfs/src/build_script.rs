@@ -19,7 +19,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::env;
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -27,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
+use crate::host_files;
 use crate::layout::{Artifacts, Content, Executable, Include, Licenses, Records, Variants};
 use crate::path::RootfsPath;
 use crate::pipeline::{self, Directory, Epoch, Events, Job, Order};
@@ -238,9 +238,9 @@ impl Userland {
         let sink = TarFile::create(&staged, epoch.seconds())?;
         write::write(&proved.assembly.rootfs, vec![sink], &mut &gathered, gathered.interrupted())?;
         if same_bytes(&staged, path) {
-            fs::remove_file(&staged).map_err(|error| Error::io("remove", &staged, error))?;
+            host_files::remove(&staged).or_cannot("remove")?;
         } else {
-            fs::rename(&staged, path).map_err(|error| Error::io("create", path, error))?;
+            host_files::rename(&staged, path).or_cannot("create")?;
         }
         let directory = proved.sysroot().to_owned();
         inputs.extend(proved.assembly.inputs);
@@ -367,7 +367,7 @@ fn utf8(path: PathBuf) -> Result<Utf8PathBuf> {
 
 fn same_bytes(one: &Utf8Path, two: &Utf8Path) -> bool {
     let compare = || -> io::Result<bool> {
-        let (mut one, mut two) = (File::open(one)?, File::open(two)?);
+        let (mut one, mut two) = (host_files::open(one).result()?, host_files::open(two).result()?);
         if one.metadata()?.len() != two.metadata()?.len() {
             return Ok(false);
         }

@@ -17,7 +17,7 @@ impl OsRelease {
     /// The file of the host.
     #[cfg(feature = "cli")]
     pub(crate) fn host() -> Self {
-        Self(OS_RELEASE.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap_or_default())
+        Self(OS_RELEASE.iter().find_map(|path| crate::host_files::text(*path).ok()).unwrap_or_default())
     }
 
     /// The value of `key`, without its quotes; `None` if it is empty.

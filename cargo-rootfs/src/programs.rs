@@ -2,6 +2,7 @@
 //!
 //! Programs of an image are looked up in its rootfs, elsewhere.
 
+use crate::host_files;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,5 +21,5 @@ pub(crate) fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 }
 
 fn is_executable(file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
+    host_files::metadata(file).ok().is_some_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }

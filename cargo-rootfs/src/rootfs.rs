@@ -7,11 +7,12 @@ mod reasons;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
 pub use reasons::Reasons;
@@ -118,13 +119,7 @@ impl HostFile {
 
     /// Opens it for reading. Fails if the path now names another file, or a changed one.
     pub fn open(&self) -> Result<File> {
-        // A FIFO in the file's place must not block, and a symlink must not be followed.
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-        let file = File::options()
-            .read(true)
-            .custom_flags(flags.bits() as i32)
-            .open(&self.path)
-            .map_err(|error| Error::io("read", &self.path, error))?;
+        let file = host_files::open_itself(&self.path).or_cannot("read")?;
         self.unchanged(&file)?;
         Ok(file)
     }

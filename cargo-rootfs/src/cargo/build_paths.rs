@@ -3,13 +3,13 @@
 //! It reports them and changes neither the files nor rustc's flags. The same pass finds dynamically linked standard
 //! libraries; these are rare, and only then rustc is run for their directory.
 
-use std::fs::File;
 use std::io::Read;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use memchr::memmem::Finder;
 
 use crate::error::{Error, Result, Warning};
+use crate::host_files;
 use crate::layout::Executable;
 
 /// The size of a read; small in tests, which put matches at every edge.
@@ -31,7 +31,7 @@ pub(super) fn scan<'f>(executables: &[Executable], folders: impl Iterator<Item =
     needles.push(Needle { bytes: b"libstd-".to_vec(), stands_alone: false });
     let mut findings = Findings::default();
     for executable in executables {
-        let file = File::open(&executable.path).map_err(|error| Error::io("open", &executable.path, error))?;
+        let file = host_files::open(&executable.path).or_cannot("open")?;
         let found = find(file, &needles).map_err(|error| Error::io("read", &executable.path, error))?;
         findings.needs_libstd |= found[folders.len()];
         let named: Vec<_> =

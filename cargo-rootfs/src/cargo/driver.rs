@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::machine::BuildMachine;
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::target::Target;
 use crate::wording::shell_word;
 
@@ -95,8 +96,8 @@ pub(super) fn write(
     let own = linker.parent().unwrap_or(Utf8Path::new("/"));
     let mut beside: Vec<String> = Vec::new();
     if !name.prefix.is_empty() {
-        let entries = std::fs::read_dir(own).into_iter().flatten().flatten();
-        beside.extend(entries.filter_map(|entry| entry.file_name().into_string().ok()));
+        let names = host_files::names(own).ok().unwrap_or_default();
+        beside.extend(names.into_iter().filter_map(|name| name.into_string().ok()));
         beside.retain(|one| one.starts_with(name.prefix));
     }
     let known = linker.file_name().map(str::to_owned).into_iter().chain([name.c_plus_plus()]);
@@ -134,15 +135,14 @@ fn has_libc(folders: &[Utf8PathBuf]) -> bool {
 /// True if the sysroot has files for linking: a C library, an archive, or the symlink that `-l` follows.
 pub(super) fn links(target: &Target, sysroot: &Utf8Path) -> bool {
     let folders = library_folders(target, sysroot);
-    let is_for_linking = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
+    let is_for_linking = |folder: &Utf8Path, name: &OsStr| {
         let name = name.to_str().filter(|name| name.starts_with("lib")).unwrap_or_default();
-        name.ends_with(".a") || name.ends_with(".so") && entry.file_type().is_ok_and(|kind| kind.is_symlink())
+        name.ends_with(".a") || name.ends_with(".so") && folder.join(name).is_symlink()
     };
     has_libc(&folders)
-        || folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).any(|entries| {
-            let mut entries = entries.flatten();
-            entries.any(is_for_linking)
+        || folders.iter().any(|folder| {
+            let names = host_files::names(folder).ok().unwrap_or_default();
+            names.iter().any(|name| is_for_linking(folder, name))
         })
 }
 
@@ -151,19 +151,21 @@ pub(super) fn links(target: &Target, sysroot: &Utf8Path) -> bool {
 /// beside it.
 fn inside(folders: &[Utf8PathBuf], sysroot: &Utf8Path, folder: &Utf8Path) -> Result<Option<Utf8PathBuf>> {
     let mut links = Vec::new();
-    for entry in folders.iter().filter_map(|folder| folder.read_dir_utf8().ok()).flatten().flatten() {
-        let (name, path) = (entry.file_name(), entry.path());
-        if !name.starts_with("lib") || !name.ends_with(".so") {
-            continue;
-        }
-        let Ok(to) = path.read_link_utf8() else { continue };
-        let Ok(below) = to.strip_prefix("/") else { continue };
-        let meant = sysroot.join(below);
-        if meant.is_file() && !links.iter().any(|(known, _)| *known == name) {
-            links.push((name.to_owned(), meant));
+    for folder in folders {
+        for name in host_files::names(folder).ok().unwrap_or_default() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with("lib") && name.ends_with(".so")) else {
+                continue;
+            };
+            let Some(to) = host_files::target(&folder.join(name)).ok() else { continue };
+            let Some(below) = to.to_str().and_then(|to| to.strip_prefix('/')) else { continue };
+            let meant = sysroot.join(below);
+            if meant.is_file() && !links.iter().any(|(known, _)| *known == name) {
+                links.push((name.to_owned(), meant));
+            }
         }
     }
     let failed = |error| Error::io("write", folder, error);
+    #[expect(clippy::disallowed_methods, reason = "the error is given its path")]
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -214,9 +216,10 @@ fn toolchain(target: &Target, c: &Utf8Path, cpp: &Utf8Path, sysroot: &Utf8Path) 
 }
 
 /// Writes a program and renames it to its name, because another build may be running it. An identical file stays.
+#[expect(clippy::disallowed_methods, reason = "the caller names the path")]
 fn put(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Utf8Path::new("/"));
-    if std::fs::read_to_string(path).is_ok_and(|known| known == text) {
+    if host_files::text(path).ok().is_some_and(|known| known == text) {
         return Ok(());
     }
     std::fs::create_dir_all(folder)?;
@@ -227,8 +230,9 @@ fn put(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the caller names the path")]
 fn link(path: &Utf8Path, to: &Utf8Path) -> std::io::Result<()> {
-    if path.read_link_utf8().is_ok_and(|known| known == to) {
+    if host_files::target(path).ok().is_some_and(|known| known == to) {
         return Ok(());
     }
     std::fs::create_dir_all(path.parent().unwrap_or(Utf8Path::new("/")))?;

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::machine::BuildMachine;
+use crate::host_files;
 use crate::rows::{Fields, embedded, table, text};
 use crate::target::Target;
 
@@ -104,8 +105,8 @@ fn folders(sysroot: &Utf8Path, multiarch: Option<&str>) -> Vec<Utf8PathBuf> {
 }
 
 fn has_pc(folder: &Utf8Path) -> bool {
-    let Ok(mut entries) = std::fs::read_dir(folder) else { return false };
-    entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "pc")))
+    let names = host_files::names(folder).ok().unwrap_or_default();
+    names.iter().any(|name| Utf8Path::new(&name.to_string_lossy()).extension() == Some("pc"))
 }
 
 /// Returns whether a dependency uses pkg-config, by the lock file; true without a lock file.

@@ -13,6 +13,7 @@ use super::pkg_config::{self, From};
 use super::toolchain::has_std;
 use super::{Toolchain, driver};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::options::{Auditable, BuildWith};
 use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
@@ -220,12 +221,13 @@ fn libc(triple: &str, flags: &[String]) -> Libc {
 }
 
 fn asks_pkg_config(build: &Build) -> bool {
-    let lock = std::fs::read_to_string(build.workspace_root.join("Cargo.lock")).ok();
+    let lock = host_files::text(&build.workspace_root.join("Cargo.lock")).ok();
     pkg_config::is_asked(lock.as_deref())
 }
 
 fn absolute(folder: &Utf8Path) -> Utf8PathBuf {
-    folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_owned())
+    let real = host_files::real(folder).ok().and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+    real.unwrap_or_else(|| folder.to_owned())
 }
 
 /// The error for a target without a standard library in rustc's directory; rustc would report E0463.

@@ -14,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::machine::BuildMachine;
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::target::{Machine, Target};
 
 /// Cargo's configuration for the current directory, and the host's triple.
@@ -161,7 +162,7 @@ impl Rustc {
 
     /// The compiler's file, without wrappers and symlinks; `None` if it is missing.
     fn program(&self) -> Option<PathBuf> {
-        BuildMachine::this().find(self.0.last()?)?.canonicalize().ok()
+        host_files::real(&BuildMachine::this().find(self.0.last()?)?).ok()
     }
 
     /// The host's triple, with true for a nightly. `cargo -vV` prints both too, but takes longer: it runs programs to
@@ -221,9 +222,8 @@ fn is_for_another_machine(triple: &str) -> bool {
 /// `lib/rustlib/<triple>/lib` below rustc's sysroot (`rustc --print target-libdir`).
 pub(super) fn has_std(sysroot: impl AsRef<Path>, triple: &str) -> bool {
     let folder = sysroot.as_ref().join("lib/rustlib").join(triple).join("lib");
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.any(|name| name.starts_with("libcore-"))
+    let names = host_files::names(&folder).ok().unwrap_or_default();
+    names.iter().any(|name| name.to_string_lossy().starts_with("libcore-"))
 }
 
 /// Parses the output of `rustc -vV`.
@@ -236,7 +236,7 @@ fn host_and_channel(said: &str) -> Option<(String, bool)> {
 /// The string, or the list of strings, at `path` in one `--config`: a file, or TOML itself
 /// (<https://doc.rust-lang.org/cargo/reference/config.html#command-line-overrides>).
 fn strings_of(text: &str, path: &[&str]) -> Option<Vec<String>> {
-    let text = if Path::new(text).is_file() { std::fs::read_to_string(text).ok()? } else { text.to_owned() };
+    let text = if Path::new(text).is_file() { host_files::text(text).ok()? } else { text.to_owned() };
     // Cargo reports errors in it.
     let table = DeTable::parse(&text).ok()?;
     let (last, folders) = path.split_last()?;

@@ -11,6 +11,7 @@ use super::terminal::{self, Terminal};
 use crate::check::{Addition, Check, Checked, Weight, with_additions};
 use crate::enter::{Ended, Outcome};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::options::{CheckArgs, Format, Manifest};
 use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Session};
@@ -53,7 +54,7 @@ fn manifest(manifest: Option<&Manifest>) -> Result<&Manifest> {
 fn write(manifest: &Manifest, additions: &[Addition]) -> Result<()> {
     let path = &manifest.path;
     let failed = |error| Error::io("write", path, error);
-    let text = std::fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    let text = host_files::text(path).or_cannot("read")?;
     let Some(edited) = with_additions(&text, manifest.table, additions) else {
         let error = Error::failed(format!(
             "cannot add to `{path}`: its table `{}.metadata.rootfs` is written in an unusual way",
@@ -63,7 +64,7 @@ fn write(manifest: &Manifest, additions: &[Addition]) -> Result<()> {
         return Err(additions.iter().map(line).fold(error, Error::detail).help("add these lines to it by hand"));
     };
     let folder = path.parent().unwrap_or(Utf8Path::new("."));
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions();
+    let mode = host_files::metadata(path).or_cannot("write")?.permissions();
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(edited.as_bytes()).map_err(failed)?;
     file.as_file().set_permissions(mode).map_err(failed)?;

@@ -4,6 +4,7 @@ use super::terminal::{self, Terminal};
 use super::verify::access;
 use crate::diff::{Side, compare, is_lock, json, markdown, sides_of_lock, text, violations};
 use crate::error::{Error, Result, Warning};
+use crate::host_files;
 use crate::inspect::{Access, Source};
 use crate::options::{DiffArgs, DiffFormat, Format};
 
@@ -16,7 +17,7 @@ enum Sides<'a> {
 impl<'a> Sides<'a> {
     fn open(name: &str, access: &'a Access<'a>) -> Result<Self> {
         if is_lock(name) {
-            let text = std::fs::read_to_string(name).map_err(|error| Error::io("read", name, error))?;
+            let text = host_files::text(name).or_cannot("read")?;
             return sides_of_lock(name, &text).map(Self::Lock);
         }
         Source::open(name, access).map(Self::Images)

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::terminal::bytes;
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::output::Written;
 
 /// True in a step of GitHub Actions.
@@ -72,7 +73,7 @@ fn summary(written: &[Value]) -> String {
             }
             None => match one["path"].as_str() {
                 Some(path) => {
-                    let size = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+                    let size = host_files::metadata(path).ok().filter(std::fs::Metadata::is_file);
                     (path.to_owned(), size.map_or_else(String::new, |file| bytes(file.len()).to_string()))
                 }
                 None => (
@@ -91,6 +92,7 @@ fn pushed(written: &Value) -> Option<(&str, &str)> {
     Some((written["name"].as_str()?, written["digest"].as_str()?))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the error is given its path")]
 fn append(variable: &str, text: &str) -> Result<()> {
     let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) else {
         return Ok(());

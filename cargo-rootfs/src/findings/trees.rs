@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Execution, There, Trees};
+use crate::host_files;
 use crate::packages::{self, Database, PackageId};
 use crate::path::RootfsPath;
 use crate::policy::Policy;
@@ -65,9 +66,9 @@ pub(crate) fn owners(
 /// The file at a path of the host.
 fn on_this_machine(path: &RootfsPath) -> There {
     let host = path.below(Path::new("/"));
-    match std::fs::metadata(&host) {
-        Ok(metadata) if metadata.is_dir() => There::Folder(path.normalized()),
-        Ok(metadata) if metadata.is_file() => {
+    match host_files::metadata(&host).ok() {
+        Some(metadata) if metadata.is_dir() => There::Folder(path.normalized()),
+        Some(metadata) if metadata.is_file() => {
             let may = metadata.permissions().mode() & 0o111 != 0;
             There::File(path.normalized(), if may { Execution::Allowed } else { Execution::Forbidden })
         }

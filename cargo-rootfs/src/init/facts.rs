@@ -1,12 +1,12 @@
 //! Facts of a project on which its starting files depend.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, Package};
 
 use crate::error::{Error, Result};
+use crate::host_files::{self, Walk};
 
 /// The facts of one project.
 #[derive(Debug)]
@@ -128,27 +128,18 @@ impl Facts {
 
 /// The names of the packages in a Cargo.lock; none without one.
 fn locked(path: &Utf8Path) -> BTreeSet<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = host_files::text(path).ok().unwrap_or_default();
     let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
     names.map(str::to_owned).collect()
 }
 
 /// Programs that the sources below `folder` start, each with the first source file that does so.
 fn started(folder: &Utf8Path) -> Vec<(String, Utf8PathBuf)> {
-    let (mut found, mut left, mut read) = (Vec::new(), vec![folder.to_owned()], 0);
-    while let Some(folder) = left.pop() {
-        let Ok(entries) = folder.read_dir_utf8() else { continue };
-        let mut paths: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
-        paths.sort();
-        for path in paths {
-            if path.is_dir() {
-                left.push(path);
-            } else if path.extension() == Some("rs") && read < MOST {
-                read += 1;
-                let text = fs::read_to_string(&path).unwrap_or_default();
-                found.extend(programs(&text).into_iter().map(|name| (name, path.clone())));
-            }
-        }
+    let paths = Walk::below(folder, "read").filter_map(|found| Utf8PathBuf::from_path_buf(found.ok()?.path).ok());
+    let mut found = Vec::new();
+    for path in paths.filter(|path| path.extension() == Some("rs")).take(MOST) {
+        let text = host_files::text(&path).ok().unwrap_or_default();
+        found.extend(programs(&text).into_iter().map(|name| (name, path.clone())));
     }
     found
 }

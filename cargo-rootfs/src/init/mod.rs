@@ -6,7 +6,6 @@ mod facts;
 mod pipeline;
 mod table;
 
-use std::fs;
 use std::io::Write;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -14,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cargo;
 use crate::error::{Error, Result, Warning};
 use crate::events::Events;
+use crate::host_files;
 use crate::options::{BuildArgs, Forge};
 use crate::write::StagedFile;
 
@@ -69,5 +69,5 @@ pub(crate) fn init(
 }
 
 fn read(path: &Utf8Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| Error::io("read", path, error))
+    host_files::text(path).or_cannot("read")
 }

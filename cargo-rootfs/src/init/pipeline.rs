@@ -1,6 +1,7 @@
 //! Pipelines of forges: `templates/pipelines/`, with `@word@` replaced by the project's values.
 
 use super::facts::Facts;
+use crate::host_files;
 use crate::options::Forge;
 use crate::wording::shell_word;
 
@@ -26,7 +27,7 @@ pub(super) fn repository() -> Option<String> {
     let named = Some(env!("CARGO_PKG_REPOSITORY")).filter(|url| !url.is_empty());
     named.map(str::to_owned).or_else(|| {
         let program = std::env::current_exe().ok()?;
-        recorded(&std::fs::read_to_string(program.parent()?.parent()?.join(".crates.toml")).ok()?)
+        recorded(&host_files::text(&program.parent()?.parent()?.join(".crates.toml")).ok()?)
     })
 }
 

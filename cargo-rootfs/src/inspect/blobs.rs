@@ -3,15 +3,15 @@
 //! A blob is identified by its path in a layout. The reader verifies its digest.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::decode::Part;
 use super::member::{MemberKind, Members, malformed};
 use crate::error::{Error, Result};
+use crate::host_files;
 
 /// The maximum size of a manifest, an index or a configuration.
 pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -44,8 +44,7 @@ pub(super) trait Blobs {
 
 /// Opens a regular file of the host. Refuses devices, FIFOs and symlinks.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let file = host_files::open_itself(path).result()?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 

@@ -16,6 +16,7 @@ use super::manifest::{self, Blob, Listed};
 use super::tree::Tree;
 use super::{Limits, directory};
 use crate::error::{Error, Result};
+use crate::host_files;
 
 /// The settings for reading outputs.
 pub(crate) struct Access<'a> {
@@ -79,7 +80,7 @@ impl<'a> Source<'a> {
     /// Opens `name`: an existing path, or else a reference.
     pub(crate) fn open(name: &str, access: &'a Access<'a>) -> Result<Self> {
         let path = Path::new(name);
-        let place = match path.metadata() {
+        let place = match host_files::metadata(path).result() {
             Ok(metadata) if metadata.is_dir() && path.join("oci-layout").is_file() => layout(path)?,
             Ok(metadata) if metadata.is_dir() => Place::Directory(path.to_owned()),
             Ok(metadata) if metadata.is_file() => archive(path, access)?,
@@ -223,7 +224,7 @@ fn layout(path: &Path) -> Result<Place<'static>> {
 fn archive(path: &Path, access: &Access<'_>) -> Result<Place<'static>> {
     let failed = |error: io::Error| Error::io("read", path, error);
     // A symlink in the typed name is followed.
-    let real = path.canonicalize().map_err(failed)?;
+    let real = host_files::real(path).or_cannot("read")?;
     let file = Arc::new(open_file(&real).map_err(failed)?);
     if !is_of_images(&file, &access.limits).map_err(failed)? {
         return Ok(Place::Archive(file));

@@ -1,6 +1,5 @@
 //! Existing images: in a registry, or in a directory with an OCI image layout.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -8,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::image::manifest::{INDEX, MANIFEST};
 use crate::registry::{Blob, Manifest, Pull, Reference, Settings};
 
@@ -71,7 +71,7 @@ impl<'i> Source<'i> {
             Store::Registry(_, pull) => self.add(&json!({}), pull.manifest()?, 0, &mut images)?,
             Store::Layout(directory) => {
                 let path = directory.join("index.json");
-                let bytes = read(File::open(&path).map_err(|error| Error::io("read", &path, error))?, &path)?;
+                let bytes = read(host_files::open(&path).or_cannot("read")?, &path)?;
                 self.add(&json!({}), Manifest { media_type: INDEX.to_owned(), bytes }, 0, &mut images)?;
             }
         }
@@ -136,7 +136,7 @@ impl<'i> Source<'i> {
             }
             Store::Layout(directory) => {
                 let path = directory.join("blobs").join(digest.replace(':', "/"));
-                Ok(Box::new(File::open(&path).map_err(|error| Error::io("read", &path, error))?))
+                Ok(Box::new(host_files::open(&path).or_cannot("read")?))
             }
         }
     }
@@ -177,18 +177,16 @@ impl<'i> Source<'i> {
 /// refuse one that has more than an image.
 fn referrers_in(directory: &Path, subject: &str) -> Result<Vec<Manifest>> {
     let blobs = directory.join("blobs/sha256");
-    let failed = |error| Error::io("read", &blobs, error);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(&blobs).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.metadata().map_err(failed)?.len() > REFERRER {
+    for name in host_files::names(&blobs).or_cannot("read")? {
+        let path = blobs.join(&name);
+        if host_files::metadata(&path).or_cannot("read")?.len() > REFERRER {
             continue;
         }
-        let path = entry.path();
-        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let bytes = host_files::bytes(&path).or_cannot("read")?;
         let parsed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let manifest = Manifest { media_type: parsed["mediaType"].as_str().unwrap_or(MANIFEST).to_owned(), bytes };
-        let name = format!("sha256:{}", entry.file_name().to_string_lossy());
+        let name = format!("sha256:{}", name.to_string_lossy());
         if parsed["subject"]["digest"] == subject && manifest.digest() == name {
             found.push((name, manifest));
         }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::Artifacts;
 use super::project::{Project, after_origin};
 use crate::elf::Object;
 use crate::error::{Result, Warning};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
@@ -29,8 +29,8 @@ impl Project {
             artifacts.executables.iter().map(|it| (it.path.clone().into_std_path_buf(), false)).collect();
         let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
         while let Some((host, is_by_path)) = left.pop() {
-            let Ok(host) = host.canonicalize() else { continue };
-            let Some(object) = File::open(&host).ok().and_then(|file| Object::read(&file).ok()) else { continue };
+            let Some(host) = host_files::real(&host).ok() else { continue };
+            let Some(object) = host_files::open(&host).ok().and_then(|file| Object::read(&file).ok()) else { continue };
             if !seen.insert(host.clone()) {
                 continue;
             }
@@ -68,7 +68,7 @@ impl Project {
     /// The host path in `text` of an ELF file, if it is in the build tree.
     fn built(&self, text: &[u8]) -> Option<PathBuf> {
         let path = Path::new(OsStr::from_bytes(text));
-        let path = path.canonicalize().ok().filter(|_| text.starts_with(b"/"))?;
+        let path = host_files::real(path).ok().filter(|_| text.starts_with(b"/"))?;
         self.is_built(&path).then_some(path)
     }
 

@@ -11,6 +11,7 @@ use super::Include;
 use super::place::{IfThere, Layout};
 use super::root::Root;
 use crate::error::{Error, Result, Warning};
+use crate::host_files::{self, Found, Walk};
 use crate::path::RootfsPath;
 use crate::policy::{LONGEST_KEY, Policy, Secret};
 use crate::resolve::{BadObject, Files};
@@ -55,9 +56,9 @@ pub(super) fn read(includes: &[Include], policy: &Policy, warnings: &mut Vec<War
             continue;
         }
         let source = include.source.as_std_path();
-        match source.canonicalize() {
-            Ok(source) => reading.one(include, &source, &include.destination, &mut errors),
-            Err(error) => errors.push(Error::io("include", source, error)),
+        match host_files::real(source).or_cannot("include") {
+            Ok(source) => reading.all(include, &source, &mut errors),
+            Err(error) => errors.push(error),
         }
     }
     Error::all(errors)?;
@@ -74,11 +75,18 @@ struct Reading<'p> {
 }
 
 impl Reading<'_> {
-    fn one(&mut self, include: &Include, host: &Path, path: &RootfsPath, errors: &mut Vec<Error>) {
-        let metadata = match host.symlink_metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => return errors.push(Error::io("include", host, error)),
-        };
+    fn all(&mut self, include: &Include, source: &Path, errors: &mut Vec<Error>) {
+        for found in Walk::of(source, "include") {
+            let read = found.and_then(|found| {
+                let below = found.path.strip_prefix(source).unwrap_or(&found.path);
+                self.one(include, &found, &include.destination.join(below.as_os_str().as_bytes()))
+            });
+            errors.extend(read.err());
+        }
+    }
+
+    fn one(&mut self, include: &Include, found: &Found, path: &RootfsPath) -> Result<()> {
+        let Found { path: host, metadata } = found;
         let file_type = metadata.file_type();
         let own_mode = metadata.mode() & 0o7777;
         let mut item = Item {
@@ -97,28 +105,14 @@ impl Reading<'_> {
                 Some(mode) => (mode | (mode & 0o444) >> 2) & 0o3777,
                 None => self.mode(host, path, own_mode & 0o1777, 0o755),
             };
-            self.items.push(item);
-            let entries = std::fs::read_dir(host).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
-            let mut names: Vec<_> = match entries {
-                Ok(entries) => entries.into_iter().map(|entry| entry.file_name()).collect(),
-                Err(error) => return errors.push(Error::io("include", host, error)),
-            };
-            names.sort_unstable();
-            for name in names {
-                self.one(include, &host.join(&name), &path.join(name.as_bytes()), errors);
-            }
         } else if file_type.is_symlink() {
-            match std::fs::read_link(host) {
-                Ok(target) => item.kind = ItemKind::Link(Arc::from(target.into_os_string().into_vec())),
-                Err(error) => return errors.push(Error::io("include", host, error)),
-            }
+            let target = host_files::target(host).or_cannot("include")?;
+            item.kind = ItemKind::Link(Arc::from(target.into_os_string().into_vec()));
             item.mode = 0o777;
-            self.items.push(item);
         } else if file_type.is_file() {
-            if let Err(error) = rustix::fs::access(host, rustix::fs::Access::READ_OK) {
-                return errors.push(Error::io("include", host, error.into()));
-            }
-            item.kind = ItemKind::File(Arc::new(HostFile::new(host.to_owned(), &metadata)));
+            rustix::fs::access(host, rustix::fs::Access::READ_OK)
+                .map_err(|error| Error::io("include", host, error.into()))?;
+            item.kind = ItemKind::File(Arc::new(HostFile::new(host.to_owned(), metadata)));
             item.mode = match include.mode {
                 Some(mode) => mode,
                 None => self.mode(host, path, own_mode, if own_mode & 0o111 != 0 { 0o755 } else { 0o644 }),
@@ -126,11 +120,12 @@ impl Reading<'_> {
             if include.mode.is_some() {
                 item.own = (0, 0);
             }
-            self.items.push(item);
         } else {
             let message = format!("cannot include `{}`: it is a FIFO, a socket or a device", host.display());
-            errors.push(Error::failed(message));
+            return Err(Error::failed(message));
         }
+        self.items.push(item);
+        Ok(())
     }
 
     /// The mode of an entry without a requested mode: `open`, independent of the umask. A secret that only its owner
@@ -151,7 +146,7 @@ impl Reading<'_> {
         let by_path = secrets.is_private(path).or_else(|| secrets.is_private(&own_name));
         by_path.or_else(|| {
             let may_be = secrets.may_hold_key(path) || secrets.may_hold_key(&own_name);
-            let file = std::fs::File::open(host).ok().filter(|_| may_be && host.is_file())?;
+            let file = host_files::open(host).ok().filter(|_| may_be && host.is_file())?;
             let mut head = Vec::new();
             file.take(LONGEST_KEY).read_to_end(&mut head).ok()?;
             secrets.is_key(&head).then_some(Secret::Key)
@@ -191,7 +186,7 @@ pub(super) fn dangling(items: &[Item], rootfs: &Rootfs) -> Option<Warning> {
     let (links, lead) = if all.len() == 1 { ("a symlink", "leads") } else { ("symlinks", "lead") };
     let message = format!("{links} of --include {lead} nowhere in the rootfs: {}", and_more(named, NAMED));
     let there = first.host.parent().map(|directory| directory.join(OsStr::from_bytes(target)));
-    Some(Warning::new(message).help(match there.and_then(|path| path.canonicalize().ok()) {
+    Some(Warning::new(message).help(match there.and_then(|path| host_files::real(&path).ok()) {
         Some(there) => format!("include what it leads to: --include {}:{goal}", there.display()),
         None => "remove the symlink, or include what it leads to".to_owned(),
     }))

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::root::Root;
 use super::{Artifacts, Content};
 use crate::error::{Error, Result, Warning};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::{Files, LibraryPath, Resolver};
 use crate::rootfs::Origin;
@@ -51,8 +52,7 @@ impl Project {
             view.plant(&path, executable.path.as_std_path())?;
             executables.push((executable.name.clone(), path));
         }
-        let build_tree =
-            artifacts.build_tree.iter().filter_map(|folder| folder.as_std_path().canonicalize().ok()).collect();
+        let build_tree = artifacts.build_tree.iter().filter_map(|folder| host_files::real(folder).ok()).collect();
         // The path is textual: no component of it is a symlink yet.
         let library_dir = content.install_dir.join(b"../lib").normalized();
         let mut project = Self { executables, library_dir, has_libraries: false, build_tree };
@@ -111,7 +111,7 @@ impl Project {
                 continue;
             }
             let inside = RootfsPath::from_bytes(folder.as_str().as_bytes());
-            let is_built = folder.as_std_path().canonicalize().is_ok_and(|folder| self.is_built(&folder));
+            let is_built = host_files::real(folder).ok().is_some_and(|folder| self.is_built(&folder));
             match inside.filter(|_| !is_built) {
                 Some(inside) if matches!(view.walk(&inside).end, End::Dir(_)) => path.push(LibraryPath::Folder(inside)),
                 None if folder.is_dir() => {

@@ -1,6 +1,5 @@
 //! `--checksums`: SHA-256 of the archives of a run, in the format of sha256sum(1).
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Kind, Written};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::write::StagedFile;
 
 /// A file of checksums without its final name.
@@ -67,7 +67,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 fn sum(path: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+    let (mut file, mut hash, mut buffer) = (host_files::open(path).result()?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),

@@ -2,10 +2,10 @@
 //!
 //! It is for help lines only: no decision depends on it, and without dpkg it returns nothing.
 
-use std::fs;
 use std::path::Path;
 
 use super::known_owner;
+use crate::host_files;
 use crate::target::Machine;
 
 const INFO: &str = "var/lib/dpkg/info";
@@ -88,14 +88,11 @@ fn with_architecture(package: &str, machine: Machine) -> String {
 
 /// Calls `pick` for each file with this ending, in the order of names, with the name without the ending.
 fn in_files(root: &Path, ending: &str, pick: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
-    let mut names: Vec<_> = fs::read_dir(root.join(INFO))
-        .ok()?
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    names.sort_unstable();
-    names.iter().filter_map(|name| Some((name, name.strip_suffix(ending)?))).find_map(|(name, stem)| {
-        let text = fs::read_to_string(root.join(INFO).join(name)).ok()?;
+    let names = host_files::names(&root.join(INFO)).ok()?;
+    let mut names = names.iter().filter_map(|name| name.to_str());
+    names.find_map(|name| {
+        let stem = name.strip_suffix(ending)?;
+        let text = host_files::text(&root.join(INFO).join(name)).ok()?;
         pick(stem, &text)
     })
 }

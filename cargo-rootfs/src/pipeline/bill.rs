@@ -1,13 +1,13 @@
 //! Gathers the bill of materials of a rootfs from its entries, the package database, the executables and cargo.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
 use super::{Epoch, Rooted};
 use crate::elf;
 use crate::error::{Result, Warning};
+use crate::host_files;
 use crate::layout::PackedPackage;
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
@@ -101,7 +101,7 @@ fn left_in(entry: &Entry) -> Option<Vec<Crate>> {
     if entry.mode & 0o111 == 0 {
         return None;
     }
-    let packed = elf::section(&File::open(&host.path).ok()?, b".dep-v0", LONGEST)?;
+    let packed = elf::section(&host_files::open(&host.path).ok()?, b".dep-v0", LONGEST)?;
     let mut json = Vec::new();
     flate2::read::ZlibDecoder::new(&packed[..]).take(LONGEST).read_to_end(&mut json).ok()?;
     sbom::of_binary(&json)

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Events;
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::shortage::Shortage;
 
 /// A source of the directory with tools and libraries.
@@ -44,10 +45,10 @@ pub(crate) struct Directory(Utf8PathBuf);
 impl Directory {
     /// Fails if the directory does not exist.
     pub(crate) fn open(path: &Utf8Path) -> Result<Self> {
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(Self(path.to_owned())),
-            Ok(_) => Err(Error::failed(format!("the sysroot `{path}` is not a directory"))),
-            Err(error) => Err(Error::io("open the sysroot", path, error)),
+        if host_files::metadata(path).or_cannot("open the sysroot")?.is_dir() {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(Error::failed(format!("the sysroot `{path}` is not a directory")))
         }
     }
 }

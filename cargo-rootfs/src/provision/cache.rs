@@ -205,7 +205,7 @@ impl Cache {
         architecture: &str,
     ) -> Result<()> {
         let (path, root) = (staging.path().to_owned(), staging.path().join(FILES));
-        let contents = record(&root).map_err(|error| Error::io("read", &root, error))?;
+        let contents = record(&root)?;
         fs::write(path.join(CONTENTS), contents).map_err(|error| self.unwritable(&path, error))?;
         let folder = self.unpacked_path(package, architecture);
         // An existing one is either damaged, or another run made it with the same contents.
@@ -305,7 +305,7 @@ impl Cache {
             fs::write(path.join(name), bytes).map_err(|error| self.unwritable(&path.join(name), error))
         };
         write(ABOUT, format!("version = 1\n\n{}", section.text()).as_bytes())?;
-        write(CONTENTS, &record(&root).map_err(|error| Error::io("read", &root, error))?)?;
+        write(CONTENTS, &record(&root)?)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(|error| self.unwritable(&path, error))?;
         let folder = self.root.join("sysroots").join(key);
         // An existing one is damaged: an intact one would have been used.

@@ -3,9 +3,9 @@
 //! Files are hard links to those of the cache: a later change must replace the file and not write to it.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,12 @@ use rustix::fs::{AtFlags, Dir, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
+use super::folder::Unwritable;
 use super::lock::Section;
 use super::repair::Recipe;
 use super::request::Stop;
 use crate::error::Result;
+use crate::host_files;
 
 /// The directory of dpkg's database (dpkg(1)).
 const ADMIN: &str = "var/lib/dpkg";
@@ -33,18 +35,19 @@ pub(super) fn compose(
     root: &Path,
     stop: Stop<'_>,
 ) -> Result<()> {
-    let failed = |error: io::Error| cache.unwritable(root, error);
+    let unwritable = |Unwritable(path, error)| cache.unwritable(&path, error);
+    let write = |path: PathBuf, bytes: Vec<u8>| fs::write(&path, bytes).map_err(|error| cache.unwritable(&path, error));
     let recipe = Recipe::debian();
-    recipe.before(root, &section.architecture).map_err(failed)?;
+    recipe.before(root, &section.architecture).map_err(unwritable)?;
     let info = root.join(ADMIN).join("info");
-    fs::create_dir_all(&info).map_err(failed)?;
+    fs::create_dir_all(&info).map_err(|error| cache.unwritable(&info, error))?;
     let (mut status, mut owners) = (Vec::new(), Vec::new());
-    let into = Root::open(root).map_err(failed)?;
+    let into = Root::open(root).map_err(unwritable)?;
     for (package, folder) in section.packages.iter().zip(unpacked) {
         stop()?;
-        into.add(&folder.join(FILES)).map_err(failed)?;
+        into.add(&folder.join(FILES)).map_err(unwritable)?;
         let control = folder.join(CONTROL);
-        let fields = fs::read_to_string(control.join("control")).map_err(failed)?;
+        let fields = host_files::text(&control.join("control")).or_cannot("read")?;
         let stem = match field(&fields, "Multi-Arch") {
             Some("same") => format!("{}:{}", package.name, section.architecture),
             _ => package.name.clone(),
@@ -52,15 +55,16 @@ pub(super) fn compose(
         for record in RECORDS.into_iter().chain([NAMES]) {
             let file = control.join(record);
             if file.is_file() {
-                fs::copy(file, info.join(format!("{stem}.{record}"))).map_err(failed)?;
+                let path = info.join(format!("{stem}.{record}"));
+                fs::copy(file, &path).map_err(|error| cache.unwritable(&path, error))?;
             }
         }
-        status.write_all(&stanza(&fields)).map_err(failed)?;
+        status.extend(stanza(&fields));
         owners.extend(fs::read(control.join(OWNERS)).unwrap_or_default());
     }
-    fs::write(root.join(ADMIN).join("status"), status).map_err(failed)?;
-    into.lead_inside().map_err(failed)?;
-    recipe.after(root).map_err(failed)?;
+    write(root.join(ADMIN).join("status"), status)?;
+    into.lead_inside().map_err(unwritable)?;
+    recipe.after(root).map_err(unwritable)?;
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
@@ -68,28 +72,33 @@ pub(super) fn compose(
     let by_scripts = recipe.set_id_files(root);
     owners.extend(by_scripts.iter().flat_map(|(path, mode)| format!("#0 #0 {mode:o} {path}\n").into_bytes()));
     // The format in which dpkg records owners that differ from the package's (dpkg-statoverride(1)).
-    fs::write(root.join(ADMIN).join("statoverride"), owners).map_err(failed)
+    write(root.join(ADMIN).join("statoverride"), owners)
 }
 
 /// The directory that receives the packages, one over the other. Symlinks are resolved inside it.
 struct Root {
+    path: PathBuf,
     handle: OwnedFd,
 }
 
 impl Root {
-    fn open(path: &Path) -> io::Result<Self> {
-        let handle = rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { handle })
+    fn open(path: &Path) -> Result<Self, Unwritable> {
+        let handle = rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        Ok(Self { path: path.to_owned(), handle: handle.map_err(Unwritable::at(path))? })
     }
 
     /// Adds everything below `from`.
-    fn add(&self, from: &Path) -> io::Result<()> {
-        self.add_folder(from, Path::new("."), self.folder(Path::new("."))?.as_fd())
+    fn add(&self, from: &Path) -> Result<(), Unwritable> {
+        self.add_folder(from, Path::new(""), self.handle.as_fd())
     }
 
     /// Makes absolute symlinks of names for linking (`libz.so`) relative: a linker on the host would follow them out of
     /// the root, to nothing or to another library. In an image their meaning does not change.
-    fn lead_inside(&self) -> io::Result<()> {
+    fn lead_inside(&self) -> Result<(), Unwritable> {
+        self.lead_links_inside().map_err(Unwritable::at(self.path.join("usr/lib")))
+    }
+
+    fn lead_links_inside(&self) -> io::Result<()> {
         let lib = Path::new("usr/lib");
         let Ok(folder) = self.real_folder(lib) else { return Ok(()) };
         let mut folders = vec![lib.to_owned()];
@@ -132,39 +141,46 @@ impl Root {
     }
 
     /// Adds a directory: `path` is its path in the root, and `to` the same directory, opened.
-    fn add_folder(&self, from: &Path, path: &Path, to: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let (from, name) = (entry.path(), entry.file_name());
-            if !entry.file_type()?.is_dir() {
-                put(&from, to, name.as_bytes())?;
+    fn add_folder(&self, from: &Path, path: &Path, to: BorrowedFd<'_>) -> Result<(), Unwritable> {
+        for name in host_files::names(from).result().map_err(Unwritable::at(from))? {
+            let (from, path) = (from.join(&name), path.join(&name));
+            let at = Unwritable::at(self.path.join(&path));
+            let metadata = host_files::own_metadata(&from).result().map_err(&at)?;
+            if !metadata.is_dir() {
+                put(&from, to, name.as_bytes()).map_err(at)?;
                 continue;
             }
-            let path = path.join(&name);
-            let folder = match self.folder(&path) {
-                Ok(folder) => folder,
-                Err(_) => {
-                    // The existing entry is neither a directory nor a symlink to one.
-                    remove(to, name.as_bytes())?;
-                    rustix::fs::mkdirat(to, name.as_bytes(), Mode::RWXU)?;
-                    self.folder(&path)?
-                }
-            };
+            let folder = self.made_folder(&path, to, name.as_bytes()).map_err(&at)?;
             self.add_folder(&from, &path, folder.as_fd())?;
             // Last, because the mode may forbid its owner to write.
-            let metadata = entry.metadata()?;
-            if rustix::process::geteuid().is_root() {
-                let owner = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
-                rustix::fs::fchown(&folder, Some(owner.0), Some(owner.1))?;
-            }
-            rustix::fs::fchmod(&folder, Mode::from_raw_mode(metadata.mode() & 0o7777))?;
+            own(&folder, &metadata).map_err(at)?;
         }
         Ok(())
     }
+
+    /// The directory `name` of `to`, which is at `path`; it is made where there is none.
+    fn made_folder(&self, path: &Path, to: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+        if let Ok(folder) = self.folder(path) {
+            return Ok(folder);
+        }
+        // The existing entry is neither a directory nor a symlink to one.
+        remove(to, name)?;
+        rustix::fs::mkdirat(to, name, Mode::RWXU)?;
+        Ok(self.folder(path)?)
+    }
+}
+
+/// Gives a directory owner and mode.
+fn own(folder: &OwnedFd, metadata: &Metadata) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        let owner = (Uid::from_raw(metadata.uid()), Gid::from_raw(metadata.gid()));
+        rustix::fs::fchown(folder, Some(owner.0), Some(owner.1))?;
+    }
+    Ok(rustix::fs::fchmod(folder, Mode::from_raw_mode(metadata.mode() & 0o7777))?)
 }
 
 /// Puts a file or a symlink at `name` in the directory `to`: as a hard link, or as a copy if that fails.
-fn put(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+fn put(from: &Path, to: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     // As in dpkg, an existing directory stays.
     if !remove(to, name)? {
         return Ok(());
@@ -175,7 +191,7 @@ fn put(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<(
     }
 }
 
-fn copy(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+fn copy(from: &Path, to: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let metadata = from.symlink_metadata()?;
     if metadata.is_symlink() {
         rustix::fs::symlinkat(fs::read_link(from)?.as_os_str(), to, name)?;
@@ -196,7 +212,7 @@ fn copy(from: &Path, to: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<
 }
 
 /// Removes `name` and returns true; returns false for a directory, which stays.
-fn remove(folder: rustix::fd::BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+fn remove(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::ISDIR) => Ok(false),

@@ -6,45 +6,42 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::host_files::{self, Found, Walk};
 
 /// The paths in a directory, sorted; empty if it does not exist.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let found = match fs::read_dir(folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", folder, error)),
-    };
-    let mut entries: Vec<_> = found.flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    Ok(entries)
+    let names = host_files::names(folder).if_there("read")?.unwrap_or_default();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// An I/O failure and its path.
+#[derive(Debug)]
+pub(super) struct Unwritable(pub(super) PathBuf, pub(super) io::Error);
+
+impl Unwritable {
+    /// Gives errors the path that they are of.
+    pub(super) fn at<E: Into<io::Error>>(path: impl Into<PathBuf>) -> impl Fn(E) -> Self {
+        let path = path.into();
+        move |error| Self(path.clone(), error.into())
+    }
 }
 
 /// A record for each file and symlink below `root`: `f` or `l`, size and modification time in eight bytes each, the
 /// path, a NUL. Directories have no record of their own.
-pub(super) fn record(root: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn record(root: &Path) -> Result<Vec<u8>> {
     let mut contents = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let metadata = entry.metadata()?;
-            let kind = match metadata.file_type() {
-                kind if kind.is_dir() => {
-                    folders.push(entry.path());
-                    continue;
-                }
-                kind if kind.is_symlink() => b'l',
-                _ => b'f',
-            };
-            let path = entry.path();
-            let inside = path.strip_prefix(root).unwrap_or(&path);
-            contents.push(kind);
-            contents.extend(metadata.size().to_le_bytes());
-            contents.extend(metadata.mtime().to_le_bytes());
-            contents.extend(inside.as_os_str().as_bytes());
-            contents.push(0);
+    for found in Walk::below(root, "read") {
+        let Found { path, metadata } = found?;
+        if metadata.is_dir() {
+            continue;
         }
+        let inside = path.strip_prefix(root).unwrap_or(&path);
+        contents.push(if metadata.is_symlink() { b'l' } else { b'f' });
+        contents.extend(metadata.size().to_le_bytes());
+        contents.extend(metadata.mtime().to_le_bytes());
+        contents.extend(inside.as_os_str().as_bytes());
+        contents.push(0);
     }
     Ok(contents)
 }
@@ -110,13 +107,8 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// The size of the files that have no other hard link, and so are freed by a removal.
 pub(super) fn size_of(path: &Path) -> u64 {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| size_of(&entry.path())).sum())
-        }
-        Ok(metadata) if metadata.is_file() && metadata.nlink() == 1 => metadata.len(),
-        Ok(_) | Err(_) => 0,
-    }
+    let found = Walk::of(path, "read").filter_map(Result::ok).map(|found| found.metadata);
+    found.filter(|metadata| metadata.is_file() && metadata.nlink() == 1).map(|metadata| metadata.len()).sum()
 }
 
 /// Returns whether the name is that of an unfinished directory: of a current run, or of a killed one.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
+use super::folder::Unwritable;
 use super::lock::Package;
 use super::repair::Recipe;
 use super::request::{Stop, TICK};
@@ -75,7 +76,7 @@ fn fill(cache: &Cache, architecture: &str, deb: &Path, staging: &Path) -> Result
     let (root, control) = (staging.join(FILES), staging.join(CONTROL));
     fs::create_dir(&root).map_err(failed)?;
     // A file in /bin of a package gets into /usr/bin.
-    Recipe::debian().before(&root, architecture).map_err(failed)?;
+    Recipe::debian().before(&root, architecture).map_err(|Unwritable(path, error)| cache.unwritable(&path, error))?;
     let names = files(cache, deb, &root)?;
     let records = duct::cmd("dpkg-deb", [OsStr::new("--control"), deb.as_os_str(), control.as_os_str()]);
     run(cache, deb, records)?;

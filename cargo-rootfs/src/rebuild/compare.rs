@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 
 use camino::Utf8Path;
 
 use super::cause::{self, Paths};
 use crate::error::{Error, Result};
+use crate::host_files;
 
 /// The current entry of an archive.
 struct Reached {
@@ -37,20 +37,17 @@ impl fmt::Display for Same {
 /// Compares the archives of two runs. Fails with the first differing entry. `date` is the day of both builds, such as
 /// `2026-11-30`; `None` if executables may contain it.
 pub(super) fn directories(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>, date: Option<&str>) -> Result<Same> {
-    let mut names: Vec<String> = one
-        .read_dir_utf8()
-        .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_owned())).collect::<io::Result<_>>())
-        .map_err(|error| Error::io("read", one, error))?;
-    names.sort();
+    let names = host_files::names(one).or_cannot("read")?;
+    let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
     let mut same = Same { archives: names.len(), ..Same::default() };
-    for name in &names {
+    for name in names {
         archives(&one.join(name), &other.join(name), paths, date, &mut same)?;
     }
     Ok(same)
 }
 
 fn archives(one: &Utf8Path, other: &Utf8Path, paths: &Paths<'_>, date: Option<&str>, same: &mut Same) -> Result<()> {
-    let open = |path: &Utf8Path| File::open(path).map_err(|error| Error::io("read", path, error));
+    let open = |path: &Utf8Path| host_files::open(path).or_cannot("read");
     let unreadable = |error| Error::io("read", one, error);
     let (mut first, mut second) = (tar::Archive::new(open(one)?), tar::Archive::new(open(other)?));
     let (mut firsts, mut seconds) = (first.entries().map_err(unreadable)?, second.entries().map_err(unreadable)?);

@@ -11,6 +11,7 @@ mod compare;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cargo;
 use crate::error::{Error, Result, Warning};
 use crate::events::Events;
+use crate::host_files::{self, Found, Walk};
 use crate::image::rfc3339;
 use crate::options::BuildArgs;
 use crate::output::KINDS;
@@ -49,7 +51,7 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
     } else {
         (current_dir.clone(), Utf8PathBuf::try_from(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into()))
     };
-    fs::create_dir_all(&target).map_err(|error| Error::io("create", &target, error))?;
+    host_files::make_directory(&target).or_cannot("create")?;
     let work = tempfile::Builder::new().prefix("check-reproducible.").tempdir_in(&target);
     let work = work.map_err(|error| Error::io("create a directory in", &target, error))?;
     let work_path = Utf8Path::from_path(work.path()).ok_or_else(|| Error::failed("a path is not UTF-8"))?;
@@ -108,7 +110,9 @@ impl Runs<'_> {
         }
         let to = self.elsewhere();
         copy(&self.root, &to, &|path| {
-            events.stop().is_ok() && !self.work.starts_with(path) && path.file_name() != Some(".git")
+            events.stop().is_ok()
+                && !self.work.as_std_path().starts_with(path)
+                && path.file_name() != Some(OsStr::new(".git"))
         })?;
         Ok(to.join(self.current_dir.strip_prefix(&self.root).unwrap_or(Utf8Path::new(""))))
     }
@@ -134,6 +138,7 @@ impl Runs<'_> {
             .fold(expression, |expression, name| expression.env_remove(name));
         let output = expression.run().map_err(|error| Error::io("run", "sh", error))?;
         if self.builds {
+            #[expect(clippy::disallowed_methods, reason = "what stays goes with the temporary directory")]
             let _ = fs::remove_dir_all(self.build_dir());
         }
         match output.status.code() {
@@ -173,26 +178,26 @@ fn inner(words: &[OsString]) -> Vec<OsString> {
 }
 
 /// Copies the files, directories and symlinks of a tree for which `wanted` returns true.
-fn copy(from: &Utf8Path, to: &Utf8Path, wanted: &dyn Fn(&Utf8Path) -> bool) -> Result<()> {
-    fs::create_dir_all(to).map_err(|error| Error::io("create", to, error))?;
-    for entry in from.read_dir_utf8().map_err(|error| Error::io("read", from, error))? {
-        let entry = entry.map_err(|error| Error::io("read", from, error))?;
-        let (path, copied) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().map_err(|error| Error::io("read", path, error))?;
-        if !wanted(path) {
-            continue;
-        }
-        let done = if kind.is_symlink() {
-            fs::read_link(path).and_then(|target| std::os::unix::fs::symlink(target, &copied))
-        } else if kind.is_dir() {
-            copy(path, &copied, wanted)?;
+#[expect(clippy::disallowed_methods, reason = "each error is given its path")]
+fn copy(from: &Utf8Path, to: &Utf8Path, wanted: &dyn Fn(&Path) -> bool) -> Result<()> {
+    host_files::make_directory(to).or_cannot("create")?;
+    let mut walk = Walk::below(from, "read");
+    while let Some(found) = walk.next() {
+        let Found { path, metadata } = found?;
+        let copied = to.as_std_path().join(path.strip_prefix(from).unwrap_or(&path));
+        let done = if !wanted(&path) {
+            walk.leave();
             Ok(())
-        } else if kind.is_file() {
-            fs::copy(path, &copied).map(drop)
+        } else if metadata.is_symlink() {
+            fs::read_link(&path).and_then(|target| std::os::unix::fs::symlink(target, &copied))
+        } else if metadata.is_dir() {
+            fs::create_dir(&copied)
+        } else if metadata.is_file() {
+            fs::copy(&path, &copied).map(drop)
         } else {
             Ok(())
         };
-        done.map_err(|error| Error::io("copy", path, error))?;
+        done.map_err(|error| Error::io("copy", &path, error))?;
     }
     Ok(())
 }

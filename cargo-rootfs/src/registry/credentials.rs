@@ -4,7 +4,6 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -12,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::reference::Reference;
+use crate::host_files;
 
 /// A name and a password, or a token that is exchanged for others.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ pub(super) fn files() -> Vec<PathBuf> {
 pub(super) fn find(reference: &Reference, files: &[PathBuf]) -> Found {
     let mut found = Found::default();
     for file in files {
-        let text = match fs::read_to_string(file) {
+        let text = match host_files::text(file).result() {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => {

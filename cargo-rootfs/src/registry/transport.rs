@@ -21,6 +21,7 @@ use super::challenge::{self, Challenge};
 use super::credentials::{self, Credentials, Found};
 use super::reference::Reference;
 use crate::error::{Error, Result};
+use crate::host_files;
 
 /// The maximum number of attempts of one request or one blob.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -377,7 +378,7 @@ impl<'i> Transport<'i> {
 fn secure_agent(is_insecure: bool) -> Result<Agent> {
     let mut tls = TlsConfig::builder().disable_verification(is_insecure);
     if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
-        let pem = std::fs::read(&file).map_err(|error| Error::io("read", &file, error))?;
+        let pem = host_files::bytes(&file).or_cannot("read")?;
         let certificates = parse_pem(&pem).filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,

@@ -8,7 +8,6 @@ use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 
 use crate::elf::{Buffers, Object, ReadError};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::BadObject;
 use crate::rootfs::HostStat;
@@ -47,7 +47,7 @@ impl Disk {
         // `/` has no symlinks, and is the usual directory.
         let root = match root.as_os_str().as_bytes() {
             b"/" => root.to_owned(),
-            _ => root.canonicalize().map_err(|error| Error::io("open the sysroot", root, error))?,
+            _ => host_files::real(root).or_cannot("open the sysroot")?,
         };
         Ok(Self { root, handle })
     }
@@ -127,7 +127,9 @@ impl Disk {
         match rustix::fs::openat2(&self.handle, relative, flags(), Mode::empty(), how) {
             Ok(file) => Ok(File::from(file)),
             // Kernels before 5.6, and sandboxes without the call.
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => outside(&path.below(&self.root)),
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+                host_files::open_itself(&path.below(&self.root)).result()
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -159,11 +161,6 @@ impl Folder {
 fn is_soname(name: &[u8]) -> bool {
     let number = name.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     number > 0 && name[..name.len() - number].ends_with(b".so.")
-}
-
-/// Opens a regular file anywhere on the host.
-pub(super) fn outside(path: &Path) -> io::Result<File> {
-    File::options().read(true).custom_flags(flags().bits() as i32).open(path)
 }
 
 // A FIFO in the file's place must not block, and a symlink must not be followed.

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use crate::elf::{Buffers, Object};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files};
 use crate::rootfs::{HostFile, HostStat};
@@ -177,7 +178,7 @@ impl Sysroot {
     /// Hides a host directory inside the sysroot, so that no path finds a file in it. The sysroot itself is never
     /// hidden.
     pub fn hide(&mut self, folder: &Path) {
-        let Ok(folder) = folder.canonicalize() else { return };
+        let Some(folder) = host_files::real(folder).ok() else { return };
         let Ok(inside) = folder.strip_prefix(self.root()) else { return };
         let path = RootfsPath::root().join(inside.as_os_str().as_bytes());
         if path != RootfsPath::root() {
@@ -204,8 +205,8 @@ impl Sysroot {
     /// Makes the host's regular file `host` appear at `path`.
     pub fn plant(&mut self, path: &RootfsPath, host: &Path) -> Result<FileId> {
         // The path may be a symlink; the real file counts (and its directory is the value of `$ORIGIN`).
-        let host = &host.canonicalize().map_err(|error| Error::io("read", host, error))?;
-        let metadata = host.metadata().map_err(|error| Error::io("read", host, error))?;
+        let host = &host_files::real(host).or_cannot("read")?;
+        let metadata = host_files::metadata(host).or_cannot("read")?;
         if !metadata.is_file() {
             return Err(Error::failed(format!("`{}` is not a regular file", host.display())));
         }
@@ -281,11 +282,8 @@ impl Sysroot {
     /// The sorted names in the directory at `path`; empty if it is no directory.
     pub fn names(&mut self, path: &RootfsPath) -> Vec<Box<[u8]>> {
         let (path, End::Dir(_)) = self.follow(path, None) else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(path.below(self.root())) else { return Vec::new() };
-        let mut names: Vec<Box<[u8]>> =
-            entries.flatten().map(|entry| entry.file_name().into_vec().into_boxed_slice()).collect();
-        names.sort_unstable();
-        names
+        let names = host_files::names(&path.below(self.root())).ok().unwrap_or_default();
+        names.into_iter().map(|name| name.into_vec().into_boxed_slice()).collect()
     }
 
     /// Reads a small file of the sysroot; `None` if it is absent, too long or unreadable.
@@ -461,15 +459,15 @@ impl Sysroot {
     /// stays a symlink; for any other one, the file itself is shown, because host paths have no meaning in the image.
     fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<Kind> {
         let host = graft.join(OsStr::from_bytes(name));
-        let metadata = host.symlink_metadata().ok()?;
+        let metadata = host_files::own_metadata(&host).ok()?;
         if metadata.is_symlink() {
-            let target = std::fs::read_link(&host).ok()?.into_os_string().into_vec();
+            let target = host_files::target(&host).ok()?.into_os_string().into_vec();
             if is_sibling(&target) {
                 return Some(Kind::Link(Arc::from(target)));
             }
         }
-        let host = host.canonicalize().ok()?;
-        let metadata = host.metadata().ok()?;
+        let host = host_files::real(&host).ok()?;
+        let metadata = host_files::metadata(&host).ok()?;
         if !metadata.is_file() {
             return None;
         }
@@ -520,7 +518,7 @@ impl Sysroot {
     fn open_file(&self, file: FileId) -> io::Result<File> {
         match &self.files[file.0].place {
             Place::Inside(path) => self.disk.file(path),
-            Place::Outside(path) => disk::outside(path),
+            Place::Outside(path) => host_files::open_itself(path).result(),
         }
     }
 }

@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{TemplateEntry, TemplateKind};
 use crate::error::{Error, Result, Warning};
+use crate::host_files::{self, Found, Walk};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, HostFile};
 
@@ -17,36 +18,29 @@ use crate::rootfs::{Body, HostFile};
 pub(super) fn read(name: &str, root: &Utf8Path, warnings: &mut Vec<Warning>) -> Result<Vec<TemplateEntry>> {
     let template: Arc<str> = Arc::from(name);
     let mut entries = Vec::new();
-    let mut problems = Vec::new();
-    let mut folders: Vec<Utf8PathBuf> = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let mut children = Vec::new();
-        for child in fs::read_dir(&folder).map_err(|error| Error::io("read", &folder, error))? {
-            let child = child.map_err(|error| Error::io("read", &folder, error))?;
-            match Utf8PathBuf::from_path_buf(child.path()) {
-                Ok(path) => children.push(path),
-                Err(path) => problems.push(Error::failed(format!("the name of `{}` is not UTF-8", path.display()))),
-            }
-        }
-        // Messages come in this order, independent of the file system.
-        children.sort();
-        for path in children {
-            let metadata = fs::symlink_metadata(&path).map_err(|error| Error::io("read", &path, error))?;
-            let Some(kind) = kind(&path, &metadata)? else {
-                problems
-                    .push(Error::failed(format!("template `{name}` holds `{path}`, which is {}", special(&metadata))));
+    let (mut problems, mut unnamed) = (Vec::new(), Vec::new());
+    let mut walk = Walk::below(root, "read");
+    while let Some(found) = walk.next() {
+        let Found { path, metadata } = found?;
+        let path = match Utf8PathBuf::from_path_buf(path) {
+            Ok(path) => path,
+            Err(path) => {
+                walk.leave();
+                unnamed.push(Error::failed(format!("the name of `{}` is not UTF-8", path.display())));
                 continue;
-            };
-            if metadata.is_dir() {
-                folders.push(path.clone());
             }
-            let below = path.strip_prefix(root).unwrap_or(&path);
-            let mode = mode(&path, &metadata, warnings);
-            let path = RootfsPath::root().join(below.as_str().as_bytes());
-            entries.push(TemplateEntry { path, kind, mode, uid: 0, gid: 0, template: Arc::clone(&template) });
-        }
+        };
+        let Some(kind) = kind(&path, &metadata)? else {
+            problems.push(Error::failed(format!("template `{name}` holds `{path}`, which is {}", special(&metadata))));
+            continue;
+        };
+        let below = path.strip_prefix(root).unwrap_or(&path);
+        let mode = mode(&path, &metadata, warnings);
+        let path = RootfsPath::root().join(below.as_str().as_bytes());
+        entries.push(TemplateEntry { path, kind, mode, uid: 0, gid: 0, template: Arc::clone(&template) });
     }
-    Error::all(problems)?;
+    unnamed.extend(problems);
+    Error::all(unnamed)?;
     Ok(entries)
 }
 
@@ -63,7 +57,7 @@ fn kind(path: &Utf8Path, metadata: &fs::Metadata) -> Result<Option<TemplateKind>
     if !file_type.is_symlink() {
         return Ok(None);
     }
-    let target = fs::read_link(path).map_err(|error| Error::io("read", path, error))?;
+    let target = host_files::target(path).or_cannot("read")?;
     Ok(Some(TemplateKind::Symlink(Arc::from(target.into_os_string().into_encoded_bytes()))))
 }
 

@@ -3,7 +3,6 @@
 //! It reads the metadata of the referenced files but not their contents, and knows no other templates.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Folder, FromSysroot, IfMissing, MANIFEST, TemplateEntry, TemplateKind};
 use crate::error::{Error, Result};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::policy::{self, Kind};
 use crate::rootfs::{Body, HostFile};
@@ -397,8 +397,8 @@ impl Reader<'_> {
 /// The regular file at `path`, with symlinks followed; `None` for any other file.
 fn host_file(path: &Utf8Path) -> io::Result<Option<HostFile>> {
     // HostFile::open does not follow symlinks.
-    let path = path.canonicalize()?;
-    let metadata = fs::metadata(&path)?;
+    let path = host_files::real(path).result()?;
+    let metadata = host_files::metadata(&path).result()?;
     Ok(metadata.is_file().then(|| HostFile::new(path, &metadata)))
 }
 

@@ -49,13 +49,12 @@ mod folder;
 mod manifest;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result, Warning};
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::policy;
 use crate::rootfs::Body;
@@ -244,28 +243,24 @@ impl Loading {
             return self.listed(name, &Folder::BuiltIn(template), template.manifest);
         }
         let path: Utf8PathBuf = base.join(name).components().collect();
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(Error::usage(format!("template `{path}` is not a directory"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::usage(format!("there is no template directory `{path}`")));
-            }
-            Err(error) => return Err(Error::io("read template", &path, error)),
+        match host_files::metadata(&path).if_there("read template")? {
+            Some(metadata) if metadata.is_dir() => {}
+            Some(_) => return Err(Error::usage(format!("template `{path}` is not a directory"))),
+            None => return Err(Error::usage(format!("there is no template directory `{path}`"))),
         }
         // Two names of one directory are one template; otherwise a cycle through a symlink would not end.
-        let identity = path.canonicalize_utf8().map_err(|error| Error::io("read template", &path, error))?;
-        self.enter(identity.as_str(), name)?;
+        let identity = host_files::real(&path).or_cannot("read template")?;
+        self.enter(&identity.to_string_lossy(), name)?;
 
         let manifest = path.join(MANIFEST);
-        match fs::read(&manifest) {
-            Ok(bytes) => {
+        match host_files::bytes(&manifest).if_there("read")? {
+            Some(bytes) => {
                 self.inputs.push(manifest.clone());
                 let text = String::from_utf8(bytes)
                     .map_err(|error| Error::usage(format!("`{manifest}` is not UTF-8")).with_source(error))?;
                 self.listed(name, &Folder::Host(path), &text)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.as_it_stands(name, &path),
-            Err(error) => Err(Error::io("read", &manifest, error)),
+            None => self.as_it_stands(name, &path),
         }
     }
 

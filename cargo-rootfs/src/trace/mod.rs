@@ -17,6 +17,7 @@ use crate::enter::{
 };
 use crate::error::{Error, Result, Warning};
 use crate::events::Events;
+use crate::host_files;
 use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Rooted};
 use crate::sysroot::Sysroot;
@@ -140,8 +141,7 @@ impl Trace<'_> {
         )?;
         let executables = self.rooted.artifacts.executables.iter().zip(&self.rooted.assembly.executables);
         let binds = executables.map(|(executable, path)| {
-            let source = executable.path.as_std_path().canonicalize();
-            let source = source.map_err(|error| Error::io("find", &executable.path, error))?;
+            let source = host_files::real(&executable.path).or_cannot("find")?;
             Ok(Bind { source, destination: path.clone(), access: Access::ReadOnly })
         });
         let visit = Visit {
@@ -185,7 +185,7 @@ impl Trace<'_> {
         // Their default places, in addition to the variables.
         let usual = homes.iter().flat_map(|home| [".cargo", ".rustup"].map(|name| home.join(name))).collect::<Vec<_>>();
         let real = |folders: Vec<PathBuf>| {
-            let folders = folders.into_iter().filter_map(|folder| folder.canonicalize().ok());
+            let folders = folders.into_iter().filter_map(|folder| host_files::real(&folder).ok());
             let folders = folders.filter_map(|folder| RootfsPath::from_bytes(folder.as_os_str().as_bytes()));
             // A directory `/` or `/usr` is not the project's.
             folders

@@ -12,6 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use super::folder::Unwritable;
 use super::keystore;
 use crate::error::Warning;
 use crate::glob::fill;
@@ -58,19 +59,20 @@ impl Recipe {
     }
 
     /// Before extraction: makes the symlinks of a merged /usr.
-    pub(super) fn before(&self, root: &Path, architecture: &str) -> io::Result<()> {
+    pub(super) fn before(&self, root: &Path, architecture: &str) -> Result<(), Unwritable> {
         let also = table(&self.fields, "merged-for").into_iter().flat_map(|table| texts(table, architecture));
         for name in texts(&self.fields, "merged").into_iter().chain(also) {
-            fs::create_dir_all(root.join("usr").join(name))?;
-            symlink(format!("usr/{name}"), root.join(name))?;
+            let (directory, link) = (root.join("usr").join(name), root.join(name));
+            fs::create_dir_all(&directory).map_err(Unwritable::at(&directory))?;
+            symlink(format!("usr/{name}"), &link).map_err(Unwritable::at(&link))?;
         }
         Ok(())
     }
 
     /// After extraction: applies each row, for each of its names and of its architectures.
-    pub(super) fn after(&self, root: &Path) -> io::Result<()> {
-        let root = Staged::open(root)?;
-        let triplets = root.triplets()?;
+    pub(super) fn after(&self, path: &Path) -> Result<(), Unwritable> {
+        let root = Staged::open(path).map_err(Unwritable::at(path))?;
+        let triplets = root.triplets().map_err(Unwritable::at(path))?;
         for entry in self.rows.iter().flat_map(|row| entries(row, &triplets)) {
             match entry.row.kind {
                 Kind::Alternative => alternative(&root, &entry),
@@ -80,7 +82,8 @@ impl Recipe {
                 Kind::Join => join(&root, &entry),
                 Kind::Run => run(&root, &entry),
                 Kind::Mode => mode(&root, &entry),
-            }?;
+            }
+            .map_err(Unwritable::at(path.join(entry.text(&entry.row.path).trim_start_matches('/'))))?;
         }
         Ok(())
     }

@@ -1,0 +1,171 @@
+//! Files of this machine, by path: each error names the path that it is of.
+//!
+//! Rooms that read and do not write go through this one (`disallowed-methods` in .clippy.toml). It resolves no link
+//! inside a sysroot: that is `sysroot`'s.
+
+#![expect(clippy::disallowed_methods, reason = "each result is held together with its path")]
+#![cfg_attr(not(feature = "cli"), allow(dead_code))]
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::error::{Error, Result};
+
+/// The result of one operation on a path, for an error that names the path.
+#[must_use]
+pub(crate) struct Tried<'p, T> {
+    path: &'p Path,
+    result: io::Result<T>,
+}
+
+impl<T> Tried<'_, T> {
+    /// The result, or an error such as ``cannot read `a/b` ``.
+    pub(crate) fn or_cannot(self, verb: &str) -> Result<T> {
+        self.result.map_err(|error| Error::io(verb, self.path, error))
+    }
+
+    /// The same; `None` where there is nothing at the path.
+    pub(crate) fn if_there(self, verb: &str) -> Result<Option<T>> {
+        match self.result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            result => Tried { path: self.path, result }.or_cannot(verb).map(Some),
+        }
+    }
+
+    /// `None` where it failed for any reason: for what is looked at where it can be.
+    pub(crate) fn ok(self) -> Option<T> {
+        self.result.ok()
+    }
+
+    /// The bare result, for an error that says more than a verb and the path.
+    pub(crate) fn result(self) -> io::Result<T> {
+        self.result
+    }
+}
+
+fn tried<'p, T>(path: &'p (impl AsRef<Path> + ?Sized), operation: impl FnOnce(&Path) -> io::Result<T>) -> Tried<'p, T> {
+    Tried { path: path.as_ref(), result: operation(path.as_ref()) }
+}
+
+/// The bytes of a file.
+pub(crate) fn bytes(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Vec<u8>> {
+    tried(path, |path| fs::read(path))
+}
+
+/// The text of a file.
+pub(crate) fn text(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, String> {
+    tried(path, |path| fs::read_to_string(path))
+}
+
+/// A file, opened for reading.
+pub(crate) fn open(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, File> {
+    tried(path, |path| File::open(path))
+}
+
+/// A file, opened for reading where `path` is no link to it. A FIFO does not block.
+pub(crate) fn open_itself(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    tried(path, |path| File::options().read(true).custom_flags(flags.bits() as i32).open(path))
+}
+
+/// The metadata of what all links of `path` lead to.
+pub(crate) fn metadata(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Metadata> {
+    tried(path, |path| fs::metadata(path))
+}
+
+/// The metadata of `path`, which may be a link.
+pub(crate) fn own_metadata(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Metadata> {
+    tried(path, |path| fs::symlink_metadata(path))
+}
+
+/// The target of a symlink, verbatim.
+pub(crate) fn target(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, PathBuf> {
+    tried(path, |path| fs::read_link(path))
+}
+
+/// The absolute path, without links and `..`.
+pub(crate) fn real(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, PathBuf> {
+    tried(path, |path| fs::canonicalize(path))
+}
+
+/// Removes a file or a link.
+pub(crate) fn remove(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, ()> {
+    tried(path, |path| fs::remove_file(path))
+}
+
+/// Gives a file the name `to`; an error is of that.
+pub(crate) fn rename<'p>(from: impl AsRef<Path>, to: &'p (impl AsRef<Path> + ?Sized)) -> Tried<'p, ()> {
+    tried(to, |to| fs::rename(from, to))
+}
+
+/// Makes a directory, and those that it is in.
+pub(crate) fn make_directory(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, ()> {
+    tried(path, |path| fs::create_dir_all(path))
+}
+
+/// The names in a directory, sorted: one order on every file system.
+pub(crate) fn names(directory: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Vec<OsString>> {
+    tried(directory, |directory| {
+        let entries = fs::read_dir(directory)?;
+        let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort_unstable();
+        Ok(names)
+    })
+}
+
+/// One thing that a walk found.
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    /// Of itself, where it is a link.
+    pub(crate) metadata: Metadata,
+}
+
+/// A walk through a directory, in order of names: a directory comes before what is in it, and no link is followed.
+pub(crate) struct Walk {
+    verb: &'static str,
+    left: Vec<PathBuf>,
+    /// The directory that was returned last: it is read when the next one is asked for.
+    entered: Option<PathBuf>,
+}
+
+impl Walk {
+    /// `path` itself and all below it; `verb` is for errors.
+    pub(crate) fn of(path: &(impl AsRef<Path> + ?Sized), verb: &'static str) -> Self {
+        Self { verb, left: vec![path.as_ref().to_owned()], entered: None }
+    }
+
+    /// All below `directory`, without itself.
+    pub(crate) fn below(directory: &(impl AsRef<Path> + ?Sized), verb: &'static str) -> Self {
+        Self { verb, left: Vec::new(), entered: Some(directory.as_ref().to_owned()) }
+    }
+
+    /// Leaves out what is in the directory that was returned last.
+    pub(crate) fn leave(&mut self) {
+        self.entered = None;
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Found>;
+
+    fn next(&mut self) -> Option<Result<Found>> {
+        if let Some(directory) = self.entered.take() {
+            match names(&directory).or_cannot(self.verb) {
+                Ok(names) => self.left.extend(names.iter().rev().map(|name| directory.join(name))),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let path = self.left.pop()?;
+        let metadata = match own_metadata(&path).or_cannot(self.verb) {
+            Ok(metadata) => metadata,
+            Err(error) => return Some(Err(error)),
+        };
+        self.entered = metadata.is_dir().then(|| path.clone());
+        Some(Ok(Found { path, metadata }))
+    }
+}
