@@ -14,7 +14,7 @@ use crate::events::Events;
 use crate::findings::owners;
 use crate::layout::{self, Assembly, Content, Include, secrets};
 use crate::path::RootfsPath;
-use crate::sysroot::{End, Sysroot};
+use crate::sysroot::{Below, End, Sysroot};
 use crate::watch::{Access, Event, Outcome};
 
 /// The limit of runs until a command works.
@@ -226,17 +226,11 @@ impl Trial<'_, '_> {
             return None;
         }
         let mut files = 0;
-        let mut ahead = vec![walk.path.clone()];
-        while let Some(folder) = ahead.pop() {
-            for name in self.sysroot.names(&folder) {
-                let path = folder.join(&name);
-                match self.sysroot.place(&path).end {
-                    End::Dir(_) => ahead.push(path),
-                    _ => files += 1,
-                }
-                if files > COUNTED {
-                    break;
-                }
+        let mut below = Below::of(walk.path.clone());
+        while let Some(path) = below.next(self.sysroot).filter(|_| files <= COUNTED) {
+            match self.sysroot.place(&path).end {
+                End::Dir(_) => below.enter(path),
+                _ => files += 1,
             }
         }
         let is_use =

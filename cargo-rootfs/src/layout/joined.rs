@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::resolve::Files;
 use crate::rootfs::{Body, Kind, Origin};
-use crate::sysroot::End;
+use crate::sysroot::{Below, End};
 
 /// The maximum size of joined files; a directory of certificates has about 200 KiB.
 const MAX_JOINED: usize = 16 << 20;
@@ -18,16 +18,13 @@ impl Layout<'_> {
     /// The files below `folders`, joined in the order of their paths; `None` if there are none.
     pub(super) fn joined(&mut self, folders: &[RootfsPath]) -> Result<Option<Arc<[u8]>>> {
         let mut files = BTreeMap::new();
-        let mut left = folders.to_vec();
-        while let Some(folder) = left.pop() {
-            for name in self.view.names(&folder) {
-                let child = folder.join(&name);
-                let walk = self.view.walk(&child);
-                match walk.end {
-                    End::File(file) => drop(files.insert(child, file)),
-                    End::Dir(_) if walk.links.is_empty() => left.push(child),
-                    _ => {}
-                }
+        let mut below = Below::each(folders.to_vec());
+        while let Some(child) = below.next(self.view) {
+            let walk = self.view.walk(&child);
+            match walk.end {
+                End::File(file) => drop(files.insert(child, file)),
+                End::Dir(_) if walk.links.is_empty() => below.enter(child),
+                _ => {}
             }
         }
         let mut joined = Vec::new();

@@ -11,7 +11,7 @@ use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
-use crate::sysroot::{End, Links, Sysroot, Walk};
+use crate::sysroot::{Below, End, Links, Sysroot, Walk};
 
 /// A rootfs during its layout.
 pub(super) struct Layout<'a> {
@@ -142,30 +142,27 @@ impl<'a> Layout<'a> {
     pub(super) fn copy_tree(&mut self, path: &RootfsPath, exclude: &[String], origin: &Origin) -> Result<()> {
         self.copy(path, origin, IfThere::Fail)?;
         let top = self.view.walk(path).path;
-        let mut left = vec![top.clone()];
-        while let Some(folder) = left.pop() {
-            for name in self.view.names(&folder) {
-                let child = folder.join(&name);
-                let relative = &child.as_bytes()[top.as_bytes().len()..];
-                if exclude.iter().any(|out| relative.strip_prefix(b"/") == Some(out.as_bytes())) {
-                    continue;
+        let mut below = Below::of(top.clone());
+        while let Some(child) = below.next(self.view) {
+            let relative = &child.as_bytes()[top.as_bytes().len()..];
+            if exclude.iter().any(|out| relative.strip_prefix(b"/") == Some(out.as_bytes())) {
+                continue;
+            }
+            if let Some(secret) = secrets::of(self.view, self.policy, &child) {
+                self.surprises.held_back(child, secret);
+                continue;
+            }
+            let walk = self.view.walk(&child);
+            match walk.end {
+                // A link to a directory of the same tree: the directory itself is copied too.
+                End::Dir(_) if walk.links.is_empty() => {
+                    self.directory(&child, origin)?;
+                    below.enter(child);
                 }
-                if let Some(secret) = secrets::of(self.view, self.policy, &child) {
-                    self.surprises.held_back(child, secret);
-                    continue;
-                }
-                let walk = self.view.walk(&child);
-                match walk.end {
-                    // A link to a directory of the same tree: the directory itself is copied too.
-                    End::Dir(_) if walk.links.is_empty() => {
-                        self.directory(&child, origin)?;
-                        left.push(child);
-                    }
-                    End::Dir(_) if walk.path.is_within(&top) => self.links(&walk.links, &walk.path)?,
-                    End::File(file) if self.may_read(file) => self.copy(&child, origin, IfThere::Fail)?,
-                    End::File(_) => self.surprises.unreadable(child),
-                    _ => {}
-                }
+                End::Dir(_) if walk.path.is_within(&top) => self.links(&walk.links, &walk.path)?,
+                End::File(file) if self.may_read(file) => self.copy(&child, origin, IfThere::Fail)?,
+                End::File(_) => self.surprises.unreadable(child),
+                _ => {}
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
-use crate::sysroot::{End, Sysroot};
+use crate::sysroot::{Below, End, Sysroot};
 use crate::target::Machine;
 use crate::wording::and_more;
 
@@ -187,28 +187,25 @@ impl Taking<'_> {
     }
 
     fn folder(&mut self, top: &RootfsPath) {
-        let mut left = vec![top.clone()];
-        while let Some(folder) = left.pop() {
-            for name in self.view.names(&folder) {
-                let child = folder.child(&name);
-                if self.is_excluded(&child) {
-                    self.taken.excluded.insert(child);
-                    continue;
+        let mut below = Below::of(top.clone());
+        while let Some(child) = below.next(self.view) {
+            if self.is_excluded(&child) {
+                self.taken.excluded.insert(child);
+                continue;
+            }
+            if self.is_secret(&child) {
+                continue;
+            }
+            let walk = self.view.walk(&child);
+            match walk.end {
+                End::Dir(_) if walk.links.is_empty() => {
+                    self.taken.add(&child, self.origin);
+                    below.enter(child);
                 }
-                if self.is_secret(&child) {
-                    continue;
-                }
-                let walk = self.view.walk(&child);
-                match walk.end {
-                    End::Dir(_) if walk.links.is_empty() => {
-                        self.taken.add(&child, self.origin);
-                        left.push(child);
-                    }
-                    // A link to a directory of the same tree: the directory itself is taken too.
-                    End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
-                    End::File(file) => self.file(&child, file),
-                    _ => {}
-                }
+                // A symlink to a directory of the same tree: the walk reaches the directory itself.
+                End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
+                End::File(file) => self.file(&child, file),
+                _ => {}
             }
         }
     }

@@ -21,12 +21,14 @@ use crate::resolve::{BadObject, FileId, Files};
 use crate::rootfs::{HostFile, HostStat};
 
 mod ahead;
+mod below;
 mod disk;
 mod expand;
 mod files;
 mod nodes;
 mod way;
 
+pub(crate) use below::Below;
 pub(crate) use disk::Folder;
 use disk::{Disk, Seen};
 use nodes::{Kind, NodeId, Nodes, ROOT};
