@@ -169,3 +169,43 @@ impl Iterator for Walk {
         Some(Ok(Found { path, metadata }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_goes_by_name_follows_no_link_and_leaves_out_what_it_is_told_to() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        fs::create_dir_all(root.join("b/deep")).unwrap();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::write(root.join("a/x"), "").unwrap();
+        std::os::unix::fs::symlink("..", root.join("b/up")).unwrap();
+        let name = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let names: Vec<_> = Walk::of(root, "read").map(|found| name(&found.unwrap().path)).collect();
+        assert_eq!(names, ["", "a", "a/x", "b", "b/deep", "b/up"]);
+        let mut walk = Walk::below(root, "read");
+        let mut names = Vec::new();
+        while let Some(found) = walk.next() {
+            names.push(name(&found.unwrap().path));
+            if names.len() == 1 {
+                walk.leave();
+            }
+        }
+        assert_eq!(names, ["a", "b", "b/deep", "b/up"]);
+    }
+
+    #[test]
+    fn an_error_names_its_path_and_a_walk_goes_on_after_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let absent = temp.path().join("absent");
+        let message = format!("cannot include `{}`", absent.display());
+        assert_eq!(text(&absent).or_cannot("include").unwrap_err().message(), message);
+        assert!(text(&absent).if_there("include").unwrap().is_none());
+        assert!(names(temp.path()).or_cannot("read").unwrap().is_empty());
+        let mut walk = Walk::below(&absent, "include");
+        assert_eq!(walk.next().unwrap().err().unwrap().message(), message);
+        assert!(walk.next().is_none());
+    }
+}
