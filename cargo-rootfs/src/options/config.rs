@@ -3,10 +3,14 @@
 //! It reads no file: cargo's metadata contains the tables, each with its manifest.
 
 mod read;
+mod values;
 
 use std::collections::BTreeMap;
 
-use super::args::{CompilationArgs, ContentArgs, ImageArgs, OutputArgs, SelectionArgs};
+use super::build::{CompilationArgs, SelectionArgs};
+use super::content::ContentArgs;
+use super::image::ImageArgs;
+use super::output::OutputArgs;
 use super::values::{Auditable, BuildWith, Pair};
 use crate::error::{Error, Result};
 

@@ -4,7 +4,8 @@ use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
-use super::args::{BuildArgs, ContentArgs};
+use super::build::BuildArgs;
+use super::content::ContentArgs;
 use crate::diff::{Forbidden, parse_forbidden};
 
 /// `report`

@@ -2,25 +2,23 @@
 //!
 //! All errors are reported together. It checks types, and does not interpret values.
 
-use camino::{Utf8Path, Utf8PathBuf};
-use clap::ValueEnum;
+use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
+use super::values::{
+    parse_build_with, parse_compression, parse_engine, parse_layers, parse_priority, parse_runtime, parse_variants,
+    parse_word, type_name,
+};
 use super::{BuildKeys, ContentArgs, Layer, Layers};
 use crate::error::{Error, Result};
-use crate::layers::Layered;
-use crate::layout::Variants;
 use crate::options::reserved;
-use crate::options::values::{BuildWith, Pair, SbomArg, parse_folder, parse_include, parse_pair, parse_sbom};
-use crate::output::Engine;
+use crate::options::values::{SbomArg, parse_folder, parse_include, parse_sbom};
 use crate::output::KINDS;
 use crate::policy::{self, Kind};
-use crate::resolve::Priority;
 use crate::rows::Problem;
-use crate::runtime::{self, Runtime};
+use crate::runtime;
 use crate::target::Target;
 use crate::wording::nearest;
-use crate::write::compress::Compression;
 
 /// Keys that come before those of outputs.
 #[rustfmt::skip]
@@ -118,9 +116,10 @@ fn other_cargo_rootfs(reader: &Reader<'_>) -> Error {
         .help(format!("move it away, and write what this one is to do into a table, `[{}]`", reader.at))
 }
 
-struct Reader<'m> {
-    manifest: &'m Manifest,
-    at: String,
+/// One table of a manifest while it is read.
+pub(in crate::options) struct Reader<'m> {
+    pub(super) manifest: &'m Manifest,
+    pub(super) at: String,
     errors: Vec<Error>,
 }
 
@@ -278,95 +277,6 @@ impl Reader<'_> {
         }
     }
 
-    /// A path relative to this manifest.
-    fn joined(&self, path: impl AsRef<Utf8Path>) -> Utf8PathBuf {
-        let folder = self.manifest.path.parent().unwrap_or(Utf8Path::new("/"));
-        // `components` drops each `.`.
-        folder.join(path).components().collect()
-    }
-
-    /// A value with a slash is a path, others are names (`web`, `auto`).
-    fn path_or_word(&self, text: String) -> String {
-        if text.contains('/') { self.joined(text).into() } else { text }
-    }
-
-    /// A non-empty string.
-    fn text(&self, key: &str, value: &Value) -> Result<String> {
-        match value {
-            Value::String(text) if !text.is_empty() => Ok(text.clone()),
-            Value::String(_) => Err(Error::usage(format!("`{}.{key}` in `{}` is empty", self.at, self.manifest.path))),
-            _ => Err(self.wrong_type(key, value, "a string")),
-        }
-    }
-
-    fn flag(&self, key: &str, value: &Value) -> Result<bool> {
-        value.as_bool().ok_or_else(|| self.wrong_type(key, value, "true or false"))
-    }
-
-    /// A list of strings, or one string with commas.
-    fn list(&self, key: &str, value: &Value) -> Result<Vec<String>> {
-        self.split(key, value, ',')
-    }
-
-    fn split(&self, key: &str, value: &Value, separator: char) -> Result<Vec<String>> {
-        let parts = self.lines(key, value)?;
-        let trimmed = parts.iter().flat_map(|part| part.split(separator)).map(str::trim);
-        Ok(trimmed.filter(|part| !part.is_empty()).map(str::to_owned).collect())
-    }
-
-    /// A list of strings, or one string verbatim.
-    fn lines(&self, key: &str, value: &Value) -> Result<Vec<String>> {
-        let wrong = || self.wrong_type(key, value, "a string or a list of strings");
-        match value {
-            Value::String(text) => Ok(vec![text.clone()]),
-            Value::Array(items) => {
-                items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
-            }
-            _ => Err(wrong()),
-        }
-    }
-
-    /// Ports may also be numbers.
-    fn ports(&self, key: &str, value: &Value) -> Result<Vec<String>> {
-        let text = |item: &Value| if item.is_u64() { Value::String(item.to_string()) } else { item.clone() };
-        match value {
-            Value::Array(items) => self.list(key, &Value::Array(items.iter().map(text).collect())),
-            _ => self.list(key, &text(value)),
-        }
-    }
-
-    /// `NAME=VALUE` strings, or a table of strings.
-    fn pairs(&self, key: &str, value: &Value) -> Result<Vec<Pair>> {
-        let Value::Object(table) = value else {
-            return self.each(key, self.lines(key, value)?, parse_pair);
-        };
-        let pair = |(name, value): (&String, &Value)| match value {
-            Value::String(value) => Ok(Pair { name: name.clone(), value: value.clone() }),
-            _ => Err(self.wrong_type(&format!("{key}.{name}"), value, "a string")),
-        };
-        table.iter().map(pair).collect()
-    }
-
-    fn each<T>(&self, key: &str, texts: Vec<String>, parse: fn(&str) -> Result<T>) -> Result<Vec<T>> {
-        texts.iter().map(|text| self.parsed(key, text, parse)).collect()
-    }
-
-    fn parsed<T>(&self, key: &str, text: &str, parse: fn(&str) -> Result<T>) -> Result<T> {
-        parse(text).map_err(|error| {
-            Error::usage(format!("`{}.{key}` in `{}`: {}", self.at, self.manifest.path, error.message()))
-        })
-    }
-
-    fn wrong_value(&self, error: Error) -> Error {
-        let message = format!("`{}` in `{}`: {}", self.at, self.manifest.path, error.message());
-        error.details().iter().fold(Error::usage(message), |error, line| error.detail(line.clone()))
-    }
-
-    fn wrong_type(&self, key: &str, value: &Value, wanted: &str) -> Error {
-        let (at, path) = (&self.at, &self.manifest.path);
-        Error::usage(format!("`{at}.{key}` in `{path}` is {}, and must be {wanted}", type_name(value)))
-    }
-
     fn unknown(&self, key: &str) -> Error {
         let (at, path) = (&self.at, &self.manifest.path);
         if reserved::is_flag(key) {
@@ -380,58 +290,6 @@ impl Reader<'_> {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None => error.help(format!("the keys are {}", keys().join(", "))),
         }
-    }
-}
-
-fn parse_engine(text: &str) -> Result<Engine> {
-    Engine::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is not an engine: docker or podman")))
-}
-
-fn parse_compression(text: &str) -> Result<Compression> {
-    Compression::from_str(text, false)
-        .map_err(|_| Error::usage(format!("`{text}` is not a compression: gzip, zstd or none")))
-}
-
-fn parse_layers(text: &str) -> Result<Layered> {
-    Layered::from_str(text, false).map_err(|_| Error::usage(format!("`{text}` is neither `split` nor `single`")))
-}
-
-fn parse_priority(text: &str) -> Result<Priority> {
-    Priority::parse(text)
-        .ok_or_else(|| Error::usage(format!("`{text}` is not a priority: required, recommended or suggested")))
-}
-
-fn parse_runtime(text: &str) -> Result<Runtime> {
-    Runtime::parse(text)
-        .ok_or_else(|| Error::usage(format!("`{text}` is none of `auto`, `rules`, `packages` and `none`")))
-}
-
-/// Parses one of the words of a type.
-fn parse_word<T: ValueEnum>(text: &str) -> Result<T> {
-    T::from_str(text, false).map_err(|_| {
-        let all = T::value_variants().iter().filter_map(|it| Some(format!("`{}`", it.to_possible_value()?.get_name())));
-        Error::usage(format!("`{text}` is none of {}", all.collect::<Vec<_>>().join(", ")))
-    })
-}
-
-fn parse_variants(text: &str) -> Result<Variants> {
-    Variants::parse(text).ok_or_else(|| Error::usage(format!("`{text}` is neither `none` nor `all`")))
-}
-
-fn parse_build_with(text: &str) -> Result<BuildWith> {
-    let all = BuildWith::value_variants();
-    let found = all.iter().copied().find(|tool| tool.as_str() == text);
-    found.ok_or_else(|| Error::usage(format!("`{text}` is neither `cargo` nor `zigbuild`")))
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a table",
     }
 }
 
