@@ -202,7 +202,7 @@ impl Taking<'_> {
                     self.taken.add(&child, self.origin);
                     below.enter(child);
                 }
-                // A symlink to a directory of the same tree: the walk reaches the directory itself.
+                // A symlink to a directory of the same tree: the directory itself is taken too.
                 End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
                 End::File(file) => self.file(&child, file),
                 _ => {}

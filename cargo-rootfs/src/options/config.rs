@@ -10,11 +10,16 @@ use std::collections::BTreeMap;
 use super::build::{CompilationArgs, SelectionArgs};
 use super::content::ContentArgs;
 use super::image::ImageArgs;
+use super::layered::Lists;
 use super::output::OutputArgs;
-use super::values::{Auditable, BuildWith, Pair};
+use super::values::{Auditable, BuildWith};
 use crate::error::{Error, Result};
 
+pub(super) use read::Reader;
 pub(crate) use read::{Manifest, read};
+pub(super) use values::{
+    parse_compression, parse_engine, parse_layers, parse_priority, parse_runtime, parse_variants, parse_word, word,
+};
 
 /// The settings of one table of configuration, or of the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,15 +47,6 @@ pub(crate) struct BuildKeys {
     pub(crate) profile: Option<String>,
     pub(crate) build_with: Option<BuildWith>,
     pub(crate) auditable: Option<Auditable>,
-}
-
-/// The effect of a nearer layer's list on a farther one's.
-#[derive(Clone, Copy)]
-enum Lists {
-    /// The command line extends the configuration, and a target's table extends its parent.
-    Extend,
-    /// A package replaces the workspace's list.
-    Replace,
 }
 
 /// The options for the target `triple`: the package's override the workspace's, and the command line's override both.
@@ -140,129 +136,19 @@ impl Layer {
 
     /// The keys with different values, except those that the command line sets.
     fn clashes(&self, other: &Self, typed: &Self) -> Vec<&'static str> {
-        fn differ<T: PartialEq>(one: &Option<T>, other: &Option<T>, typed: &Option<T>) -> bool {
-            typed.is_none() && one.is_some() && other.is_some() && one != other
-        }
-        let (a, b, c) = (&self.content, &other.content, &typed.content);
-        let (x, y, z) = (&self.image, &other.image, &typed.image);
-        let keys = [
-            ("dlopen", differ(&a.dlopen, &b.dlopen, &c.dlopen)),
-            ("hwcaps", differ(&a.hwcaps, &b.hwcaps, &c.hwcaps)),
-            ("runtime", differ(&a.runtime, &b.runtime, &c.runtime)),
-            ("records", differ(&a.records, &b.records, &c.records)),
-            ("licenses", differ(&a.licenses, &b.licenses, &c.licenses)),
-            ("template", differ(&a.template, &b.template, &c.template)),
-            ("sysroot", differ(&a.sysroot, &b.sysroot, &c.sysroot)),
-            ("install-dir", differ(&a.install_dir, &b.install_dir, &c.install_dir)),
-            ("engine", differ(&self.output.engine, &other.output.engine, &typed.output.engine)),
-            ("entrypoint", differ(&x.entrypoint, &y.entrypoint, &z.entrypoint)),
-            ("cmd", differ(&x.cmd, &y.cmd, &z.cmd)),
-            ("user", differ(&x.user, &y.user, &z.user)),
-            ("workdir", differ(&x.workdir, &y.workdir, &z.workdir)),
-            ("stop-signal", differ(&x.stop_signal, &y.stop_signal, &z.stop_signal)),
-            ("layers", differ(&x.layers, &y.layers, &z.layers)),
-            ("compression", differ(&x.compression, &y.compression, &z.compression)),
-        ];
-        keys.into_iter().filter(|(_, differ)| *differ).map(|(key, _)| key).collect()
+        let mut keys = self.content.clashes(&other.content, &typed.content);
+        keys.extend(self.output.clashes(&other.output, &typed.output));
+        keys.extend(self.image.clashes(&other.image, &typed.image));
+        keys
     }
 
     fn over(self, far: Self, lists: Lists) -> Self {
         Self {
             content: self.content.over(far.content, lists),
-            output: self.output.over(far.output),
+            output: self.output.over(far.output, lists),
             image: self.image.over(far.image, lists),
         }
     }
-}
-
-impl ContentArgs {
-    fn over(self, far: Self, lists: Lists) -> Self {
-        Self {
-            with: list(far.with, self.with, lists),
-            with_package: list(far.with_package, self.with_package, lists),
-            build_package: list(far.build_package, self.build_package, lists),
-            with_lib: list(far.with_lib, self.with_lib, lists),
-            allow_missing: list(far.allow_missing, self.allow_missing, lists),
-            dlopen: self.dlopen.or(far.dlopen),
-            hwcaps: self.hwcaps.or(far.hwcaps),
-            runtime: self.runtime.or(far.runtime),
-            records: self.records.or(far.records),
-            licenses: self.licenses.or(far.licenses),
-            locale: list(far.locale, self.locale, lists),
-            rules: list(far.rules, self.rules, lists),
-            // Each row has a name: a nearer one replaces a farther one.
-            policy: [far.policy, self.policy].concat(),
-            include: list(far.include, self.include, lists),
-            template: self.template.or(far.template),
-            sysroot: self.sysroot.or(far.sysroot),
-            library_path: list(far.library_path, self.library_path, lists),
-            install_dir: self.install_dir.or(far.install_dir),
-        }
-    }
-}
-
-impl OutputArgs {
-    fn over(self, far: Self) -> Self {
-        // Outputs are one choice: nearer ones replace all others.
-        let named = if self.named.any() { self.named } else { far.named };
-        Self {
-            named,
-            engine: self.engine.or(far.engine),
-            #[cfg(feature = "push")]
-            insecure_registry: self.insecure_registry.or(far.insecure_registry),
-            checksums: self.checksums.or(far.checksums),
-            // The files are one choice too.
-            sbom: self.sbom.or(far.sbom),
-            check_reproducible: self.check_reproducible || far.check_reproducible,
-            other_directory: self.other_directory || far.other_directory,
-            digest_file: self.digest_file.or(far.digest_file),
-            dry_run: self.dry_run || far.dry_run,
-            no_cache: self.no_cache || far.no_cache,
-            force: self.force || far.force,
-        }
-    }
-}
-
-impl ImageArgs {
-    fn over(self, far: Self, lists: Lists) -> Self {
-        Self {
-            // A command and its arguments are one value.
-            entrypoint: self.entrypoint.or(far.entrypoint),
-            cmd: self.cmd.or(far.cmd),
-            env: list(far.env, self.env, lists).map(last_of_each),
-            user: self.user.or(far.user),
-            workdir: self.workdir.or(far.workdir),
-            label: list(far.label, self.label, lists).map(last_of_each),
-            expose: list(far.expose, self.expose, lists),
-            annotation: list(far.annotation, self.annotation, lists).map(last_of_each),
-            volume: list(far.volume, self.volume, lists),
-            stop_signal: self.stop_signal.or(far.stop_signal),
-            layers: self.layers.or(far.layers),
-            compression: self.compression.or(far.compression),
-        }
-    }
-}
-
-fn list<T>(far: Option<Vec<T>>, near: Option<Vec<T>>, lists: Lists) -> Option<Vec<T>> {
-    match (far, near, lists) {
-        (Some(mut far), Some(near), Lists::Extend) => {
-            far.extend(near);
-            Some(far)
-        }
-        (far, near, _) => near.or(far),
-    }
-}
-
-/// Keeps the last value of a duplicate name, at its first position.
-fn last_of_each(pairs: Vec<Pair>) -> Vec<Pair> {
-    let mut kept: Vec<Pair> = Vec::with_capacity(pairs.len());
-    for pair in pairs {
-        match kept.iter_mut().find(|known| known.name == pair.name) {
-            Some(known) => *known = pair,
-            None => kept.push(pair),
-        }
-    }
-    kept
 }
 
 #[cfg(test)]

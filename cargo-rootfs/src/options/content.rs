@@ -3,6 +3,8 @@
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::config::{Reader, parse_priority, parse_runtime, parse_variants, parse_word, word};
+use super::layered::layered;
 use super::values::{parse_folder, parse_include};
 use crate::layout::{Include, Licenses, Records, Variants};
 use crate::path::RootfsPath;
@@ -10,82 +12,84 @@ use crate::policy::Row;
 use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
 
-/// CONTENT: what goes in besides the project. The same type holds a layer of configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Content")]
-pub(crate) struct ContentArgs {
-    /// Tools, by name (looked up in the sysroot's PATH) or absolute path; comma-separated, repeatable
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) with: Option<Vec<String>>,
-    /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) with_lib: Option<Vec<String>>,
-    /// Libraries that the target provides, by soname or pattern, as `libcuda.so.1` or `libnvidia-*`: they are neither
-    /// packed nor missing; comma-separated, repeatable
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) allow_missing: Option<Vec<String>>,
-    /// Packages of the sysroot's distribution, whole, with their dependencies; comma-separated, repeatable
-    ///
-    /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
-    /// recommended.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) with_package: Option<Vec<String>>,
-    /// Packages of the sysroot's distribution for the build alone, such as `libssl-dev`; comma-separated, repeatable
-    ///
-    /// They are put into a sysroot that is made of packages, for headers and libraries to link with. They do not go into
-    /// the rootfs.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), help_heading = "Compilation options")]
-    pub(crate) build_package: Option<Vec<String>>,
-    /// Least priority of the dlopen notes that are followed [default: recommended]
-    ///
-    /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
-    #[arg(long, value_name = "PRIORITY")]
-    pub(crate) dlopen: Option<Priority>,
-    /// Variants of libraries for particular hardware (glibc-hwcaps): all, or none [default: none]
-    #[arg(long, value_name = "VARIANTS")]
-    pub(crate) hwcaps: Option<Variants>,
-    /// Source of files that tools need beyond their closures: `auto`, `rules`, `packages` or `none` [default: auto]
-    ///
-    /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
-    /// `packages` each tool comes with the other files of its own package as well, but for documentation.
-    #[arg(long, value_name = "RUNTIME")]
-    pub(crate) runtime: Option<Runtime>,
-    /// Records of the files' packages, for scanners: `auto` (where the sysroot has a database of packages) or `none`
-    /// [default: auto]
-    ///
-    /// Debian's and Ubuntu's lie in /var/lib/dpkg/status.d, each cut to the files that are there.
-    #[arg(long, value_name = "RECORDS")]
-    pub(crate) records: Option<Records>,
-    /// Licences of these packages, and the common licences that they name: `auto` or `none` [default: auto]
-    #[arg(long, value_name = "LICENSES")]
-    pub(crate) licenses: Option<Licenses>,
-    /// Locales besides C.UTF-8, as `de_DE.UTF-8`; comma-separated, repeatable
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) locale: Option<Vec<String>>,
-    /// Rules of the configuration; the command line has none.
-    #[arg(skip)]
-    pub(crate) rules: Option<Vec<Rule>>,
-    /// Rows of policy of the configuration; the command line has none.
-    #[arg(skip)]
-    pub(crate) policy: Vec<Row>,
-    /// File or directory to pack, with the needs of its ELF files (repeatable)
-    ///
-    /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
-    /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
-    /// GID are numbers. A DST that ends in a slash is a directory that SRC is put into.
-    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
-    pub(crate) include: Option<Vec<Include>>,
-    /// The skeleton: `none`, `base` (the default), `web`, or a directory of your own (a value with a slash)
-    #[arg(long, value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) template: Option<String>,
-    /// Source of libraries and tools: a directory (a value with a slash), a distribution's packages (`debian:trixie`),
-    /// or `auto`: `/` for the host's architecture, else the best one found for the target
-    #[arg(long, value_name = "DIR|auto|DISTRO:SUITE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) sysroot: Option<String>,
-    /// Extra directories to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
-    #[arg(long, value_name = "DIRS")]
-    pub(crate) library_path: Option<Vec<String>>,
-    /// Directory of the project's binaries [default: /usr/local/bin]
-    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
-    pub(crate) install_dir: Option<RootfsPath>,
+layered! {
+    /// CONTENT: what goes in besides the project. The same type holds a layer of configuration.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+    #[command(next_help_heading = "Content")]
+    struct ContentArgs {
+        /// Tools, by name (looked up in the sysroot's PATH) or absolute path; comma-separated, repeatable
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        with: Option<Vec<String>> = list("with", Reader::list);
+        /// Shared objects, by soname, that are opened at run time; comma-separated, repeatable
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        with_lib: Option<Vec<String>> = list("with-lib", Reader::list);
+        /// Libraries that the target provides, by soname or pattern, as `libcuda.so.1` or `libnvidia-*`: they are neither
+        /// packed nor missing; comma-separated, repeatable
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        allow_missing: Option<Vec<String>> = list("allow-missing", Reader::list);
+        /// Packages of the sysroot's distribution, whole, with their dependencies; comma-separated, repeatable
+        ///
+        /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
+        /// recommended.
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        with_package: Option<Vec<String>> = list("with-package", Reader::list);
+        /// Packages of the sysroot's distribution for the build alone, such as `libssl-dev`; comma-separated, repeatable
+        ///
+        /// They are put into a sysroot that is made of packages, for headers and libraries to link with. They do not go into
+        /// the rootfs.
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), help_heading = "Compilation options")]
+        build_package: Option<Vec<String>> = list("build-package", Reader::list);
+        /// Least priority of the dlopen notes that are followed [default: recommended]
+        ///
+        /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
+        #[arg(long, value_name = "PRIORITY")]
+        dlopen: Option<Priority> = value("dlopen", word(parse_priority));
+        /// Variants of libraries for particular hardware (glibc-hwcaps): all, or none [default: none]
+        #[arg(long, value_name = "VARIANTS")]
+        hwcaps: Option<Variants> = value("hwcaps", word(parse_variants));
+        /// Source of files that tools need beyond their closures: `auto`, `rules`, `packages` or `none` [default: auto]
+        ///
+        /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
+        /// `packages` each tool comes with the other files of its own package as well, but for documentation.
+        #[arg(long, value_name = "RUNTIME")]
+        runtime: Option<Runtime> = value("runtime", word(parse_runtime));
+        /// Records of the files' packages, for scanners: `auto` (where the sysroot has a database of packages) or `none`
+        /// [default: auto]
+        ///
+        /// Debian's and Ubuntu's lie in /var/lib/dpkg/status.d, each cut to the files that are there.
+        #[arg(long, value_name = "RECORDS")]
+        records: Option<Records> = value("records", word(parse_word));
+        /// Licences of these packages, and the common licences that they name: `auto` or `none` [default: auto]
+        #[arg(long, value_name = "LICENSES")]
+        licenses: Option<Licenses> = value("licenses", word(parse_word));
+        /// Locales besides C.UTF-8, as `de_DE.UTF-8`; comma-separated, repeatable
+        #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+        locale: Option<Vec<String>> = list("locale", Reader::list);
+        /// Rules of the configuration; the command line has none.
+        #[arg(skip)]
+        rules: Option<Vec<Rule>> = list("rule", Reader::rules);
+        /// Rows of policy of the configuration; the command line has none.
+        #[arg(skip)]
+        policy: Vec<Row> = rows("secret" | "documentation" | "noise", Reader::policy);
+        /// File or directory to pack, with the needs of its ELF files (repeatable)
+        ///
+        /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
+        /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
+        /// GID are numbers. A DST that ends in a slash is a directory that SRC is put into.
+        #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
+        include: Option<Vec<Include>> = list("include", Reader::includes);
+        /// The skeleton: `none`, `base` (the default), `web`, or a directory of your own (a value with a slash)
+        #[arg(long, value_name = "NAME|DIR", value_parser = NonEmptyStringValueParser::new())]
+        template: Option<String> = value("template", Reader::path_or_word);
+        /// Source of libraries and tools: a directory (a value with a slash), a distribution's packages (`debian:trixie`),
+        /// or `auto`: `/` for the host's architecture, else the best one found for the target
+        #[arg(long, value_name = "DIR|auto|DISTRO:SUITE", value_parser = NonEmptyStringValueParser::new())]
+        sysroot: Option<String> = value("sysroot", Reader::path_or_word);
+        /// Extra directories to search for libraries, as in LD_LIBRARY_PATH (which is never read); repeatable
+        #[arg(long, value_name = "DIRS")]
+        library_path: Option<Vec<String>> = list("library-path", Reader::library_path);
+        /// Directory of the project's binaries [default: /usr/local/bin]
+        #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+        install_dir: Option<RootfsPath> = value("install-dir", word(parse_folder));
+    }
 }

@@ -2,66 +2,38 @@
 //!
 //! All errors are reported together. It checks types, and does not interpret values.
 
+use std::sync::LazyLock;
+
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
-use super::values::{
-    parse_build_with, parse_compression, parse_engine, parse_layers, parse_priority, parse_runtime, parse_variants,
-    parse_word, type_name,
-};
-use super::{BuildKeys, ContentArgs, Layer, Layers};
+use super::values::{parse_build_with, parse_word, type_name};
+use super::{BuildKeys, ContentArgs, ImageArgs, Layer, Layers, OutputArgs};
 use crate::error::{Error, Result};
 use crate::options::reserved;
-use crate::options::values::{SbomArg, parse_folder, parse_include, parse_sbom};
 use crate::output::KINDS;
-use crate::policy::{self, Kind};
+use crate::policy::{self, Kind, Row};
 use crate::rows::Problem;
-use crate::runtime;
+use crate::runtime::{self, Rule};
 use crate::target::Target;
 use crate::wording::nearest;
 
-/// Keys that come before those of outputs.
-#[rustfmt::skip]
-const KEYS: [&str; 29] = [
-    "bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "auditable", "build-package",
-    "with", "with-lib", "allow-missing", "with-package", "dlopen", "hwcaps", "runtime", "records", "licenses", "locale", "rule", "secret", "documentation", "noise", "include", "template", "sysroot", "library-path", "install-dir",
-];
-
-/// Keys that come after them.
-const MORE_KEYS: &[&str] = &[
-    "engine",
-    "sbom",
-    #[cfg(feature = "push")]
-    "insecure-registry",
-    "entrypoint",
-    "cmd",
-    "env",
-    "user",
-    "workdir",
-    "label",
-    "expose",
-    "annotation",
-    "volume",
-    "stop-signal",
-    "layers",
-    "compression",
-    "target",
-];
+/// Keys of what is built.
+const BUILD_KEYS: [&str; 9] =
+    ["bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "auditable"];
 
 fn keys() -> Vec<&'static str> {
-    let outputs = KINDS.iter().map(|kind| kind.flag);
-    KEYS.into_iter().chain(outputs).chain(MORE_KEYS.iter().copied()).collect()
+    let outputs = KINDS.iter().map(|kind| kind.flag).collect();
+    let of_build = BUILD_KEYS.to_vec();
+    [of_build, ContentArgs::keys(), outputs, OutputArgs::keys(), ImageArgs::keys(), vec!["target"]].concat()
 }
 
 /// Options that only the command line has, each with the reason.
-const COMMAND_LINE_ONLY: [(&str, &str); 24] = [
-    ("check-reproducible", "it is for one run"),
-    ("other-directory", "it is for one run"),
-    ("checksums", "one file is written for all targets of a run"),
-    ("digest-file", "it is for one run"),
-    ("dry-run", "it is for one run"),
-    ("no-cache", "it is for one run"),
-    ("force", "what may be replaced is decided at each run"),
+static COMMAND_LINE_ONLY: LazyLock<Vec<(&str, &str)>> =
+    LazyLock::new(|| [ContentArgs::flags(), OutputArgs::flags(), ImageArgs::flags(), OTHER_FLAGS.to_vec()].concat());
+
+/// The same for structs that are no layers of configuration.
+const OTHER_FLAGS: [(&str, &str); 17] = [
     ("binary", "it needs no project"),
     ("tools-only", "it needs no project"),
     ("quiet", "cargo's `term.quiet` is read by cargo alone"),
@@ -194,73 +166,29 @@ impl Reader<'_> {
 
     fn key(&self, key: &str, value: &Value, layer: &mut Layer) -> Result<()> {
         let Layer { content, output, image } = layer;
-        match key {
-            "with" => content.with = Some(self.list(key, value)?),
-            "with-package" => content.with_package = Some(self.list(key, value)?),
-            "build-package" => content.build_package = Some(self.list(key, value)?),
-            "with-lib" => content.with_lib = Some(self.list(key, value)?),
-            "allow-missing" => content.allow_missing = Some(self.list(key, value)?),
-            "dlopen" => content.dlopen = Some(self.parsed(key, &self.text(key, value)?, parse_priority)?),
-            "hwcaps" => content.hwcaps = Some(self.parsed(key, &self.text(key, value)?, parse_variants)?),
-            "runtime" => content.runtime = Some(self.parsed(key, &self.text(key, value)?, parse_runtime)?),
-            "records" => content.records = Some(self.parsed(key, &self.text(key, value)?, parse_word)?),
-            "licenses" => content.licenses = Some(self.parsed(key, &self.text(key, value)?, parse_word)?),
-            "locale" => content.locale = Some(self.list(key, value)?),
-            "rule" => content.rules = Some(self.rows(runtime::from_json(value))?),
-            "secret" => self.policy(content, Kind::Secret, value)?,
-            "documentation" => self.policy(content, Kind::Documentation, value)?,
-            "noise" => self.policy(content, Kind::Noise, value)?,
-            "include" => {
-                let includes = self.each(key, self.lines(key, value)?, parse_include)?;
-                let below = |include: crate::layout::Include| crate::layout::Include {
-                    source: self.joined(&include.source),
-                    ..include
-                };
-                content.include = Some(includes.into_iter().map(below).collect());
-            }
-            "template" => content.template = Some(self.path_or_word(self.text(key, value)?)),
-            "sysroot" => content.sysroot = Some(self.path_or_word(self.text(key, value)?)),
-            "library-path" => {
-                let folders = self.split(key, value, ':')?;
-                // A path that begins with a token is not relative to the manifest.
-                let folder = |text: String| if text.starts_with('$') { text } else { self.joined(text).into() };
-                content.library_path = Some(folders.into_iter().map(folder).collect());
-            }
-            "install-dir" => content.install_dir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
-            "engine" => output.engine = Some(self.parsed(key, &self.text(key, value)?, parse_engine)?),
-            #[cfg(feature = "push")]
-            "insecure-registry" => output.insecure_registry = Some(self.lines(key, value)?),
-            "sbom" => {
-                let placed = |sbom: SbomArg| SbomArg { file: sbom.file.map(|file| self.joined(file).into()), ..sbom };
-                let sboms = self.each(key, self.lines(key, value)?, parse_sbom)?;
-                output.sbom = Some(sboms.into_iter().map(placed).collect());
-            }
-            "entrypoint" => image.entrypoint = Some(self.lines(key, value)?),
-            "cmd" => image.cmd = Some(self.lines(key, value)?),
-            "env" => image.env = Some(self.pairs(key, value)?),
-            "user" => image.user = Some(self.text(key, value)?),
-            "workdir" => image.workdir = Some(self.parsed(key, &self.text(key, value)?, parse_folder)?),
-            "label" => image.label = Some(self.pairs(key, value)?),
-            "expose" => image.expose = Some(self.ports(key, value)?),
-            "annotation" => image.annotation = Some(self.pairs(key, value)?),
-            "volume" => image.volume = Some(self.each(key, self.lines(key, value)?, parse_folder)?),
-            "stop-signal" => image.stop_signal = Some(self.text(key, value)?),
-            "compression" => {
-                image.compression = Some(self.parsed(key, &self.text(key, value)?, parse_compression)?);
-            }
-            "layers" => image.layers = Some(self.parsed(key, &self.text(key, value)?, parse_layers)?),
-            _ => {
-                let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
-                let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
-                output.named.set(kind, self.lines(key, value)?.into_iter().map(placed).collect());
-            }
-        }
-        Ok(())
+        let read = content.read(self, key, value);
+        let read = read.or_else(|| output.read(self, key, value)).or_else(|| image.read(self, key, value));
+        read.unwrap_or_else(|| {
+            let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
+            let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
+            output.named.set(kind, self.lines(key, value)?.into_iter().map(placed).collect());
+            Ok(())
+        })
     }
 
-    fn policy(&self, content: &mut ContentArgs, kind: Kind, value: &Value) -> Result<()> {
-        content.policy.extend(self.rows(policy::from_json(kind, value))?);
-        Ok(())
+    /// The rules of a table.
+    pub(in crate::options) fn rules(&self, _key: &str, value: &Value) -> Result<Vec<Rule>> {
+        self.rows(runtime::from_json(value))
+    }
+
+    /// The rows of policy of a table.
+    pub(in crate::options) fn policy(&self, key: &str, value: &Value) -> Result<Vec<Row>> {
+        let kind = match key {
+            "secret" => Kind::Secret,
+            "documentation" => Kind::Documentation,
+            _ => Kind::Noise,
+        };
+        self.rows(policy::from_json(kind, value))
     }
 
     fn rows<T>(&self, read: std::result::Result<Vec<T>, Vec<Problem>>) -> Result<Vec<T>> {

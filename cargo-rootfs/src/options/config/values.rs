@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::read::Reader;
 use crate::error::{Error, Result};
 use crate::layers::Layered;
-use crate::layout::Variants;
-use crate::options::values::{BuildWith, Pair, parse_pair};
+use crate::layout::{Include, Variants};
+use crate::options::values::{BuildWith, Pair, SbomArg, parse_folder, parse_include, parse_pair, parse_sbom};
 use crate::output::Engine;
+use crate::path::RootfsPath;
 use crate::resolve::Priority;
 use crate::runtime::Runtime;
 use crate::write::compress::Compression;
@@ -23,8 +24,33 @@ impl Reader<'_> {
     }
 
     /// A value with a slash is a path, others are names (`web`, `auto`).
-    pub(in crate::options) fn path_or_word(&self, text: String) -> String {
-        if text.contains('/') { self.joined(text).into() } else { text }
+    pub(in crate::options) fn path_or_word(&self, key: &str, value: &Value) -> Result<String> {
+        let text = self.text(key, value)?;
+        Ok(if text.contains('/') { self.joined(text).into() } else { text })
+    }
+
+    /// Files and directories to pack.
+    pub(in crate::options) fn includes(&self, key: &str, value: &Value) -> Result<Vec<Include>> {
+        let below = |include: Include| Include { source: self.joined(&include.source), ..include };
+        Ok(self.each(key, self.lines(key, value)?, parse_include)?.into_iter().map(below).collect())
+    }
+
+    /// Directories in a list with colons.
+    pub(in crate::options) fn library_path(&self, key: &str, value: &Value) -> Result<Vec<String>> {
+        // A path that begins with a token is not relative to the manifest.
+        let folder = |text: String| if text.starts_with('$') { text } else { self.joined(text).into() };
+        Ok(self.split(key, value, ':')?.into_iter().map(folder).collect())
+    }
+
+    /// Directories inside an image.
+    pub(in crate::options) fn folders(&self, key: &str, value: &Value) -> Result<Vec<RootfsPath>> {
+        self.each(key, self.lines(key, value)?, parse_folder)
+    }
+
+    /// Bills of materials, and their files.
+    pub(in crate::options) fn sboms(&self, key: &str, value: &Value) -> Result<Vec<SbomArg>> {
+        let placed = |sbom: SbomArg| SbomArg { file: sbom.file.map(|file| self.joined(file).into()), ..sbom };
+        Ok(self.each(key, self.lines(key, value)?, parse_sbom)?.into_iter().map(placed).collect())
     }
 
     /// A non-empty string.
@@ -108,6 +134,11 @@ impl Reader<'_> {
         let (at, path) = (&self.at, &self.manifest.path);
         Error::usage(format!("`{at}.{key}` in `{path}` is {}, and must be {wanted}", type_name(value)))
     }
+}
+
+/// Reads a string by `parse`.
+pub(in crate::options) fn word<T>(parse: fn(&str) -> Result<T>) -> impl Fn(&Reader<'_>, &str, &Value) -> Result<T> {
+    move |reader, key, value| reader.parsed(key, &reader.text(key, value)?, parse)
 }
 
 pub(in crate::options) fn parse_engine(text: &str) -> Result<Engine> {
