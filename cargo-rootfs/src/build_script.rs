@@ -1,8 +1,8 @@
 //! For `build.rs`: a small userland as a tar in OUT_DIR, to be embedded by `include_bytes!`.
 //!
-//! Take the crate with `default-features = false`. It builds nothing and prints nothing but what
-//! [`Packed::print_directives`] is told to print. Of the environment it reads CARGO_MANIFEST_DIR,
-//! OUT_DIR, TARGET and SOURCE_DATE_EPOCH; LD_LIBRARY_PATH, which cargo sets for build scripts, never.
+//! Use the crate with `default-features = false`. It builds nothing, and prints only the directives of
+//! [`Packed::print_directives`]. It reads the variables CARGO_MANIFEST_DIR, OUT_DIR, TARGET and SOURCE_DATE_EPOCH,
+//! and never LD_LIBRARY_PATH, which cargo sets for build scripts.
 //!
 //! ```no_run
 //! // build.rs

@@ -10,13 +10,13 @@
 //!                                                  -> write: tar | dir | docker ...
 //! ```
 //!
-//! Data flows one way: no room uses one that uses it, and the proof resolves again on purpose. What is inspected is
-//! never executed. The library never prints: `cli` alone does.
+//! Data flows one way: no room uses a room that uses it, and the proof resolves again on purpose. Inspected files are
+//! never executed. The library never prints; only `cli` does.
 //!
 //! # Rooms
 //!
-//! Each room is a module with one job, and uses only the rooms in the last column of its row: the tests hold every
-//! `use crate::` against this table. Rooms from `options` on, except `write` and `pipeline`, need the feature
+//! Each room is a module with one job, and uses only the rooms in the last column of its row: a test compares every
+//! `use crate::` with this table. Rooms from `options` on, except `write` and `pipeline`, need the feature
 //! `cli`.
 //!
 //! | room | job | uses |
@@ -30,44 +30,44 @@
 //! | `distro` | the distribution of a directory, by its os-release(5) | host_files |
 //! | `threads` | threads, their file descriptors and signals | - |
 //! | `programs` | programs of this machine, by PATH | host_files |
-//! | `target` | machines and target triples, one row a machine | error |
-//! | `shortage` | things that a sysroot is short of | error |
-//! | `elf` | bytes to the facts that a loader reads of them | byte_search target |
+//! | `target` | machines and target triples, one row per machine | error |
+//! | `shortage` | tools, libraries, packages and versions that a sysroot lacks | error |
+//! | `elf` | bytes to the facts that a loader reads in them | byte_search target |
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
 //! | `rootfs` | the planned tree: entries with their origins | error host_files path resolve |
-//! | `sysroot` | a directory of the host that no link leads out of | byte_search elf error glob host_files path resolve rootfs threads |
+//! | `sysroot` | a directory of the host, without links out of it | byte_search elf error glob host_files path resolve rootfs threads |
 //! | `script` | scripts: interpreters, and the commands that they call | - |
 //! | `packages` | a distribution's database of packages | glob host_files path rows sysroot target wording |
-//! | `runtime` | rules: files that belong with tools and libraries | glob path rows |
+//! | `runtime` | rules: files that tools and libraries need besides closures | glob path rows |
 //! | `rows` | readers of rows: TOML and metadata | wording |
 //! | `policy` | secrets, documentation, noise: rows of templates/policy | glob path rows |
 //! | `template` | skeletons | error host_files path policy rootfs rows runtime wording |
 //! | `report` | tree, why, sizes: data to text | elf error path proposal resolve rootfs target |
 //! | `proposal` | names that an object may open | distro resolve |
-//! | `proof` | a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
+//! | `proof` | proves that a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
 //! | `layout` | seeds to gathered closures to entries | distro elf error glob host_files packages path policy proof report resolve rootfs runtime script shortage sysroot target template threads wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `sbom` | bills of materials: data to SPDX and CycloneDX | - |
 //! | `image` | an image's configuration | error path target |
-//! | `settings` | an image's settings, held against its rootfs | error image path resolve rootfs wording |
+//! | `settings` | checks of an image's settings against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error host_files image |
 //! | `join` | images of several platforms under one name | error host_files image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo elf error events host_files image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template threads write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error host_files image path registry resolve rootfs |
-//! | `diff` | differences between two outputs, and what is forbidden of them | elf error inspect packages path resolve |
-//! | `verify` | an image that is there, proved again | distro error inspect path report resolve script target |
+//! | `diff` | differences between two outputs, and limits on them | elf error inspect packages path resolve |
+//! | `verify` | proof of an existing image | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error host_files layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |
-//! | `plan` | options to what is built, packed and written, a target | error image layers layout options output path provision settings target wording write |
-//! | `output` | one file a kind of output, and the table of kinds | error host_files image layers path registry rootfs sbom target write |
+//! | `plan` | options to the build, contents and outputs of each target | error image layers layout options output path provision settings target wording write |
+//! | `output` | one file per kind of output, and the table of kinds | error host_files image layers path registry rootfs sbom target write |
 //! | `cargo` | calls of cargo and rustc | distro error host_files layout options plan programs rows target wording |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob host_files layout packages path programs resolve rows shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path programs rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
 //! | `findings` | the vocabulary of check and trace | host_files packages path policy resolve rootfs sysroot target watch |
-//! | `check` | commands that are tried in a rootfs | enter error events findings layout packages path pipeline policy rootfs sysroot watch wording |
+//! | `check` | test runs of commands in a rootfs | enter error events findings layout packages path pipeline policy rootfs sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings host_files layout path pipeline runtime sysroot watch wording |
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events host_files options wording write |
 //! | `rebuild` | two builds, compared | cargo error events host_files image options output |
@@ -79,11 +79,11 @@
 //! | word | meaning |
 //! | --- | --- |
 //! | artifact | an executable or a library directory that cargo's messages name |
-//! | assembly | a proved rootfs, its closures, and what is to be said about it |
+//! | assembly | a proved rootfs, its closures, and its warnings |
 //! | candidate | a file that a loader tries for a needed name |
-//! | claim | one closure as the proof must find it inside the rootfs |
+//! | claim | a closure that the proof must find inside the rootfs |
 //! | closure | an executable and all objects that its loader maps, breadth first |
-//! | content | what goes into a rootfs besides the project: tools, packages, libraries, includes, template |
+//! | content | the parts of a rootfs besides the project: tools, packages, libraries, includes, template |
 //! | diff_id | the digest of a layer before compression |
 //! | dlopen note | an ELF note that names libraries an object opens at run time |
 //! | entry | a file, directory or link of a rootfs, with its origin |
@@ -95,30 +95,31 @@
 //! | layer | one archive of an image: diff_id, digest, size, media type |
 //! | needed | a name in DT_NEEDED |
 //! | object | an ELF file in a closure |
-//! | origin | why an entry is there |
+//! | origin | the reason for an entry |
 //! | owner | the package that an entry's file belongs to |
-//! | plan | for one target: what to build, what to pack, where to write |
-//! | policy | rows that say which files are secrets, documentation or noise |
+//! | plan | the build, contents and outputs of one target |
+//! | policy | rows that list secrets, documentation and noise |
 //! | proof | the rootfs resolved again, inside itself |
-//! | provision | to make a sysroot of a distribution's packages |
-//! | repair | rows that say what maintainer scripts would have made |
+//! | provision | make a sysroot of a distribution's packages |
+//! | repair | rows for the files that maintainer scripts would make |
 //! | root | a file that a closure begins with |
 //! | rootfs | the planned tree of entries, which writers write |
-//! | rule | rows that say which files belong with a tool or a library |
+//! | rule | a row with the files that a tool or a library needs besides its closure |
 //! | runpath, rpath | search paths of an object: not inherited, inherited |
 //! | session | one run of the command, for all targets |
 //! | shortage | a tool, library, package or version that a sysroot lacks |
 //! | sink | the receiver of a rootfs while it is written; staged when complete, committed under its name |
 //! | soname | the name that a library gives itself, in DT_SONAME |
 //! | suite | a release of a distribution, such as debian:bookworm |
-//! | sysroot | the host's directory that tools and libraries are taken from |
+//! | sysroot | the host's directory with the tools and libraries to pack |
 //! | template | the skeleton of a rootfs |
 //!
-//! # What can be relied on
+//! # Stable parts
 //!
-//! The [`guide`] explains the command. The API is [`build_script`], [`struct@Error`] with its [`ErrorKind`], [`RootfsPath`], and the public items of [`elf`], [`resolve`],
-//! [`sysroot`], [`target`], [`packages`], [`rootfs`] and [`mod@write`]. Other public modules are hidden from the
-//! documentation: they are for the command and for the fuzzer, and change without notice.
+//! The [`guide`] explains the command. The API is [`build_script`], [`struct@Error`] with its [`ErrorKind`],
+//! [`RootfsPath`], and the public items of [`elf`], [`resolve`], [`sysroot`], [`target`], [`packages`], [`rootfs`] and
+//! [`mod@write`]. Other public modules are hidden from the documentation: the command and the fuzzer use them, and they
+//! change without notice.
 //!
 //! # Examples
 //!

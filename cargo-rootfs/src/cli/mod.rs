@@ -1,28 +1,28 @@
-//! The command line: from arguments to a run, and all that is printed.
+//! The command line: from arguments to a run, and all printed text.
 //!
-//! It decides nothing about what a rootfs holds: what the options mean is for `plan` to say.
+//! It decides nothing about the contents of a rootfs: `plan` interprets the options.
 //!
-//! # What goes where
-//! Standard error is for people, and the same in both message formats: cargo's status lines,
-//! warnings and errors. Standard output is for programs and carries results only. With
-//! `--message-format json` these are objects, one a line, told apart by `"reason"` as cargo's are:
+//! # Standard error and standard output
+//! Standard error is for people, and the same in both message formats: cargo's status lines, warnings and errors.
+//! Standard output is for programs, and has only results. With `--message-format json` these are objects, one per line,
+//! with cargo's `"reason"` convention:
 //!
 //! | reason | when | fields |
 //! | --- | --- | --- |
-//! | `rootfs-output` | something was written | `digest` of an image outside of an engine; `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
+//! | `rootfs-output` | for each output | `digest` of an image outside of an engine; `kind` (`tar`, `dir`, `oci-archive`: `path`; `image`: `id`, `name`; `push`: `name`, `digest`, `sent` in bytes), `target` |
 //! | `rootfs-output` | `index` | `kind` (`index`), `name`, `digest`, `platforms` (a list), `sent` in bytes |
 //! | `rootfs-plan` | for each target of `--dry-run` | `target`, `entries`, `bytes`, `outputs` (a list of `kind`, `name`), `files` (a list of `path`, `type`, `mode`, `uid`, `gid`, `size`, and of links `target`); of images `platform`, `config`, `compression`, `layers` (a list of `comment`, `entries`, `bytes` before compression) |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
 //! | `closure` | for each file of `tree` | see DESIGN.md |
-//! | `rootfs-sysroot` | `sysroot list` | `path`, `suite`, `architecture`, `packages` (null where it is damaged), `bytes`, `used` (seconds) |
+//! | `rootfs-sysroot` | `sysroot list` | `path`, `suite`, `architecture`, `packages` (null if it is damaged), `bytes`, `used` (seconds) |
 //! | `rootfs-sysroot` | `sysroot path` | `path`, `target` |
 //! | `rootfs-removed` | `sysroot prune` | `path` |
 //! | `rootfs-check` | for each command of `check` | `name`, `command` (a list), `status` (`ok`, `starts`, `failed`), `exit_code`, `signal` (or null), `timed_out`, `output`, `missing` (a list of `path`, `by`, `needed`, `option`, `value`), `target` |
 //! | `rootfs-trace` | `trace` | `exit_code`, `with`, `with_lib`, `files` (a list of `program`, `paths`), `metadata` (TOML), `target` |
-//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `package` (`name`, `version`, `architecture`, `source` or null; where a package owns it), `target` |
+//! | `rootfs-entry` | `why` | `path`, `origins` (a list of strings), `package` (`name`, `version`, `architecture`, `source` or null; if a package owns it), `target` |
 //!
-//! Fields may be added, never changed. Wrong arguments are told on standard error alone.
+//! Fields may be added, never changed. Errors in arguments are printed on standard error only.
 
 mod check;
 mod diff;

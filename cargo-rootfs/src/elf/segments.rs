@@ -48,7 +48,7 @@ impl Segments {
         self.0.push(Segment { vaddr, offset, filesz, memsz });
     }
 
-    /// The memory at `address`; `None` where nothing is mapped.
+    /// The memory at `address`; `None` if nothing is mapped.
     pub(super) fn at(&self, address: u64) -> Option<Run> {
         self.0.iter().rev().find_map(|segment| {
             let (start, end) = segment.pages();

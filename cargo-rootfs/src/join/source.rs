@@ -195,8 +195,8 @@ fn referrers_in(directory: &Path, subject: &str) -> Result<Vec<Manifest>> {
     Ok(found.into_iter().map(|(_, manifest)| manifest).collect())
 }
 
-/// The entry of `manifest` in an index, with the platform that its configuration says it is for; `None` where it says
-/// none. `document` reads a blob.
+/// The entry of `manifest` in an index, with the platform of its configuration; `None` if that has none. `document`
+/// reads a blob.
 pub(super) fn described(manifest: &Manifest, document: impl Fn(&str) -> Result<Vec<u8>>) -> Result<Option<Value>> {
     let parsed: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
     let Some(config) = digest_of(&parsed["config"]) else { return Ok(None) };

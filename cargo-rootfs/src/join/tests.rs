@@ -123,7 +123,7 @@ fn bill(architecture: &str) -> [Vec<u8>; 2] {
     [manifest::artifact(document, &subject, &BTreeMap::new()).into_bytes(), text]
 }
 
-/// Layouts keep it beside the image and out of the index, which readers want to have one image alone.
+/// Layouts keep it beside the image and out of the index, because readers accept only one image there.
 #[test]
 fn a_bill_of_materials_follows_its_image_out_of_a_layout_and_another_repository() {
     let (fake, elsewhere, folder) = (Fake::start(Auth::None), Fake::start(Auth::None), tempfile::tempdir().unwrap());

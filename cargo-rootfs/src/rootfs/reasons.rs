@@ -9,7 +9,7 @@ use super::Origin;
 pub struct Reasons(Vec<Origin>);
 
 impl Reasons {
-    /// Adds an origin, where it is not among them.
+    /// Adds an origin, unless it is present.
     pub fn insert(&mut self, origin: Origin) {
         if let Err(place) = self.0.binary_search(&origin) {
             self.0.insert(place, origin);

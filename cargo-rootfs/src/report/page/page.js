@@ -2,7 +2,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
-  // Text is always text: names are somebody else's.
+  // Names are untrusted, so they become text nodes, never markup.
   const make = (name, classes, text) => {
     const node = document.createElement(name);
     if (classes) node.className = classes;
@@ -22,7 +22,7 @@
   // ---- data -------------------------------------------------------------------------------------------------------
 
   // A file: [path, kind, size, layer, package, askers, reasons]; a reason: [text, index of the file behind it or -1].
-  // `brings` has the files that each brings, `from` those of each request.
+  // `brings` lists the files that each file adds, `from` the files of each request.
   const P = 0, KIND = 1, SIZE = 2, LAYER = 3, PACKAGE = 4, ASKERS = 5, WHY = 6;
   const packageName = (file) => image.packages[file[PACKAGE]].name;
   const layerName = (file) => image.layers[file[LAYER]];
@@ -93,7 +93,7 @@
     return placed;
   };
 
-  // What would be a speck is one tile with others.
+  // Small files share one tile.
   const gathered = (items, box, least) => {
     const total = items.reduce((sum, item) => sum + item.size, 0);
     const scale = box.w * box.h / Math.max(total, 1);
