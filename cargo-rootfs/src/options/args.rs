@@ -84,7 +84,7 @@ Examples:
 /// The command to run instead of writing a rootfs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show who needs what, how it was found, and what is missing
+    /// Show the libraries that files need, how each is found, and missing ones
     ///
     /// Without FILE, of the rootfs that the same options would write.
     Tree(TreeArgs),
@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Enter the rootfs with a shell: its bash, or else its sh
     Shell(ShellArgs),
-    /// Run the project's binary and each tool in the rootfs, and report what they miss
+    /// Run the project's binary and each tool in the rootfs, and report missing files
     ///
     /// Without CMD, the binary is run with `--version`; each tool does a little of what it is for, or is run with
     /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works or
@@ -128,7 +128,7 @@ pub(crate) enum Command {
     /// Each is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, a root filesystem as an
     /// archive or a directory, or a `rootfs.lock`. Images of several platforms are compared platform by platform.
     Diff(DiffArgs),
-    /// Prove an existing image or root filesystem again, whoever made it
+    /// Prove an existing image or root filesystem of any builder
     ///
     /// An image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem as an
     /// archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders; nothing is

@@ -84,7 +84,7 @@ pub(crate) struct CompilationArgs {
     /// cargo]
     #[arg(long, value_name = "TOOL")]
     pub(crate) build_with: Option<BuildWith>,
-    /// List of crates in the binary, for scanners, by cargo-auditable: `auto` is where it is installed [default: auto]
+    /// List of crates in the binary, for scanners, by cargo-auditable: `auto` if it is installed [default: auto]
     #[arg(long, value_name = "WHEN")]
     pub(crate) auditable: Option<Auditable>,
     /// Directory for all generated artifacts
