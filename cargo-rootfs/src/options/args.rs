@@ -86,7 +86,7 @@ Examples:
 pub(crate) enum Command {
     /// Show the libraries that files need, how each is found, and missing ones
     ///
-    /// Without FILE, of the rootfs that the same options would write.
+    /// Without FILE, it shows the rootfs that the same options would write.
     Tree(TreeArgs),
     /// Say why a file is in the rootfs
     Why(WhyArgs),
@@ -100,28 +100,29 @@ pub(crate) enum Command {
     Shell(ShellArgs),
     /// Run the project's binary and each tool in the rootfs, and report missing files
     ///
-    /// Without CMD, the binary is run with `--version`; each tool does a little of what it is for, or is run with
-    /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works or
-    /// asks for nothing new, and the options that add them are printed. Fails where a command failed; the project's
-    /// binary fails as well where it ends with an error that is not about its use.
+    /// Without CMD, the binary is run with `--version`; each tool does a small part of its job, or is run with
+    /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works
+    /// or opens nothing new, and the options that add them are printed. It fails if a command failed; the project's
+    /// binary also fails if it ends with an error other than a usage error.
     Check(CheckArgs),
     /// Run a command with the whole sysroot, and print the files that it needs, as metadata for Cargo.toml
     ///
     /// The command and all its children are watched: the files of the sysroot that they open, load and execute, and
-    /// that the rootfs would lack, are printed, those apart that are a machine's or a person's own. It runs here as
-    /// ever, in this directory; with `--sysroot DIR` in that tree, which it does not change. Its standard output goes
-    /// to standard error. Its exit status is this program's.
+    /// that the rootfs would lack, are printed, except files of one machine or one person. The command runs as usual,
+    /// in this directory; with `--sysroot DIR` in that tree, which does not change. Its standard output goes to
+    /// standard error. Its exit status becomes this program's.
     Trace(TraceArgs),
     /// Join images of several platforms under one name in a registry
     ///
     /// For runners that each push the image of one platform: `cargo rootfs index ghcr.io/me/app:1.2
-    /// ghcr.io/me/app:1.2-amd64 ghcr.io/me/app:1.2-arm64`. Images stay as they are; what the registry lacks of them is
-    /// sent. Prints `REF@sha256:...`.
+    /// ghcr.io/me/app:1.2-amd64 ghcr.io/me/app:1.2-arm64`. Images do not change; blobs that the registry lacks are
+    /// sent. It prints `REF@sha256:...`.
     #[cfg(feature = "push")]
     Index(IndexArgs),
     /// Write one HTML page about the rootfs that the same options would write: sizes and reasons
     ///
-    /// One HTML file that loads nothing: a treemap by layer, origin and package, the biggest additions, and who needs whom.
+    /// One HTML file that loads nothing: a treemap by layer, origin and package, the biggest additions, and the files
+    /// that need each file.
     Report(Box<ReportArgs>),
     /// Show what changed between two outputs: packages, crates, files, the glibc and the kernel that they need
     ///
@@ -130,9 +131,9 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Prove an existing image or root filesystem of any builder
     ///
-    /// An image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem as an
-    /// archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders; nothing is
-    /// unpacked or executed. Fails where anything is wrong.
+    /// It is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem
+    /// as an archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders are
+    /// checked; nothing is unpacked or executed. Any fault is an error.
     Verify(VerifyArgs),
     /// Manage sysroots that are made of a distribution's packages
     Sysroot {
@@ -141,8 +142,8 @@ pub(crate) enum Command {
     },
     /// Write a starting [package.metadata.rootfs] and, with --ci, a release pipeline
     ///
-    /// The table goes to the end of Cargo.toml, with comments on what the project seems to need. The pipeline releases
-    /// a tag: images for two architectures, archives, checksums. Files that exist stay as they are.
+    /// The table is added at the end of Cargo.toml, with comments on likely needs of the project. The pipeline releases
+    /// a tag: images for two architectures, archives, checksums. Existing files do not change.
     Init(InitArgs),
     /// Print a completion script for a shell
     ///
@@ -174,15 +175,15 @@ pub(crate) enum Command {
 /// `sysroot`
 #[derive(Debug, Subcommand)]
 pub(crate) enum SysrootCommand {
-    /// List those that are in the cache: directory, suite, architecture, packages, size, days since they were used
+    /// List cached sysroots: directory, suite, architecture, packages, size, days since their last use
     List,
-    /// Remove those that no run has used for 30 days, and packages that none is made of
+    /// Remove sysroots that no run has used for 30 days, and packages that no sysroot uses
     Prune {
-        /// Remove all that no run is using now
+        /// Remove all sysroots that no run is using now
         #[arg(long)]
         all: bool,
     },
-    /// Print the directory of the sysroot that the same options would use; it is made where it is not there
+    /// Print the directory of the sysroot that the same options would use, which is made if it is missing
     Path(Box<PathArgs>),
     /// Choose the newest versions of all packages in rootfs.lock
     Update {
@@ -203,17 +204,17 @@ pub(crate) struct PathArgs {
 /// `tree`
 #[derive(Debug, Args)]
 pub(crate) struct TreeArgs {
-    /// ELF files to look at, in the sysroot; needs no project
+    /// ELF files of the sysroot to show; needs no project
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<OsString>,
-    /// Show what a library needs each time it is met
+    /// Show the needs of a library each time it occurs
     #[arg(long)]
     pub(crate) no_dedupe: bool,
-    /// Show libraries that FILE may open at run time without a note: their names stand in it. Of what is to be packed
-    /// they are shown always
+    /// Show libraries that FILE may open at run time without a note: it contains their names. For files to be packed
+    /// they are always shown
     #[arg(long, requires = "files")]
     pub(crate) may_open: bool,
-    /// Show what each thing that was asked for costs, alone and with all that it brings
+    /// Show the size of each requested tool, package and file, alone and with everything that it needs
     #[arg(long, conflicts_with_all = ["files", "no_dedupe"])]
     pub(crate) sizes: bool,
     #[command(flatten)]
@@ -226,7 +227,7 @@ pub(crate) struct TreeArgs {
 #[cfg(feature = "push")]
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// The name that the index gets: HOST/REPOSITORY:TAG
+    /// The name of the index: HOST/REPOSITORY:TAG
     #[arg(value_name = "REF", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) name: String,
     /// Images to join: names in registries, by tag or digest, and directories with an OCI image layout
@@ -234,8 +235,8 @@ pub(crate) struct IndexArgs {
     pub(crate) sources: Vec<String>,
     /// Add the platforms of the sources to those that REF has
     ///
-    /// Several runners may do so at the same time: each image is tagged `TAG-<architecture>` as well, and the index is
-    /// written again until it holds all of these.
+    /// Several runners may do so at the same time: each image is also tagged `TAG-<architecture>`, and the index is
+    /// rewritten until it has all of these.
     #[arg(long)]
     pub(crate) update: bool,
     /// Write the digest of the index to this file
@@ -292,7 +293,7 @@ pub(crate) struct CheckArgs {
     /// Time limit for each command, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) timeout: u32,
-    /// Put what is missing into Cargo.toml, whose comments and layout stay
+    /// Add the missing files to Cargo.toml, and keep its comments and layout
     #[arg(long)]
     pub(crate) write: bool,
     #[command(flatten)]
@@ -306,7 +307,7 @@ pub(crate) struct CheckArgs {
 /// `trace`
 #[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
-    /// A program, and its arguments; the project's binary unless given
+    /// A program and its arguments; by default the project's binary
     #[arg(value_name = "CMD", last = true)]
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
@@ -321,7 +322,7 @@ pub(crate) struct InitArgs {
     /// The forge whose pipeline to write
     #[arg(long, value_name = "FORGE")]
     pub(crate) ci: Option<Forge>,
-    /// Replace a pipeline that exists
+    /// Replace an existing pipeline
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten, next_help_heading = "Manifest options")]

@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::values::{Auditable, BuildWith};
 
-/// BUILD: as `cargo build` has them.
+/// BUILD: the options of `cargo build`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct BuildArgs {
     #[command(flatten, next_help_heading = "Package selection")]

@@ -1,4 +1,4 @@
-//! CONTENT: options and keys of what goes in besides the project.
+//! CONTENT: options and keys of the contents besides the project.
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -13,7 +13,7 @@ use crate::resolve::Priority;
 use crate::runtime::{Rule, Runtime};
 
 layered! {
-    /// CONTENT: what goes in besides the project. The same type holds a layer of configuration.
+    /// CONTENT: the contents besides the project. The same type holds a layer of configuration.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
     #[command(next_help_heading = "Content")]
     struct ContentArgs {
@@ -29,19 +29,19 @@ layered! {
         allow_missing: Option<Vec<String>> = list("allow-missing", Reader::list);
         /// Packages of the sysroot's distribution, whole, with their dependencies; comma-separated, repeatable
         ///
-        /// By the database of dpkg, apk or pacman. Documentation, translations and secrets are left out, and what is only
-        /// recommended.
+        /// Packages are read from the database of dpkg, apk or pacman. Documentation, translations, secrets and merely
+        /// recommended packages are left out.
         #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
         with_package: Option<Vec<String>> = list("with-package", Reader::list);
         /// Packages of the sysroot's distribution for the build alone, such as `libssl-dev`; comma-separated, repeatable
         ///
-        /// They are put into a sysroot that is made of packages, for headers and libraries to link with. They do not go into
-        /// the rootfs.
+        /// They are added to a sysroot made of packages, for headers and libraries to link with. They are not packed
+        /// into the rootfs.
         #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), help_heading = "Compilation options")]
         build_package: Option<Vec<String>> = list("build-package", Reader::list);
         /// Least priority of the dlopen notes that are followed [default: recommended]
         ///
-        /// Their dlopen notes say how much depends on a library. `tree` shows what the notes add and leave out.
+        /// dlopen notes rate the need for a library. `tree` shows the libraries that the notes add and leave out.
         #[arg(long, value_name = "PRIORITY")]
         dlopen: Option<Priority> = value("dlopen", word(parse_priority));
         /// Variants of libraries for particular hardware (glibc-hwcaps): all, or none [default: none]
@@ -49,14 +49,14 @@ layered! {
         hwcaps: Option<Variants> = value("hwcaps", word(parse_variants));
         /// Source of files that tools need beyond their closures: `auto`, `rules`, `packages` or `none` [default: auto]
         ///
-        /// Rules say what belongs with a tool or a library: its plugins, data and helpers. `why` names the rule. With
-        /// `packages` each tool comes with the other files of its own package as well, but for documentation.
+        /// Rules list the plugins, data and helpers of a tool or a library. `why` names the rule. With `packages` the
+        /// other files of each tool's own package are packed too, except documentation.
         #[arg(long, value_name = "RUNTIME")]
         runtime: Option<Runtime> = value("runtime", word(parse_runtime));
         /// Records of the files' packages, for scanners: `auto` (where the sysroot has a database of packages) or `none`
         /// [default: auto]
         ///
-        /// Debian's and Ubuntu's lie in /var/lib/dpkg/status.d, each cut to the files that are there.
+        /// Debian's and Ubuntu's are in /var/lib/dpkg/status.d. Each lists only the packed files.
         #[arg(long, value_name = "RECORDS")]
         records: Option<Records> = value("records", word(parse_word));
         /// Licences of these packages, and the common licences that they name: `auto` or `none` [default: auto]
@@ -73,9 +73,9 @@ layered! {
         policy: Vec<Row> = rows("secret" | "documentation" | "noise", Reader::policy);
         /// File or directory to pack, with the needs of its ELF files (repeatable)
         ///
-        /// MODE is octal; directories get the execute bit of who may read them. Without it files become 0644, or 0755
-        /// where they can be executed, and directories 0755, whatever the umask was; secrets that are 0600 stay so. UID and
-        /// GID are numbers. A DST that ends in a slash is a directory that SRC is put into.
+        /// MODE is octal; directories are executable for users who may read them. Without MODE files become 0644, or
+        /// 0755 if they are executable, and directories 0755; the umask has no effect. Secrets of mode 0600 keep it.
+        /// UID and GID are numbers. If DST ends in a slash, SRC is packed into that directory.
         #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]", value_parser = parse_include)]
         include: Option<Vec<Include>> = list("include", Reader::includes);
         /// The skeleton: `none`, `base` (the default), `web`, or a directory of your own (a value with a slash)

@@ -1,4 +1,4 @@
-//! IMAGE: options and keys of how an image runs.
+//! IMAGE: options and keys of an image's settings.
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
@@ -11,7 +11,7 @@ use crate::path::RootfsPath;
 use crate::write::compress::Compression;
 
 layered! {
-    /// IMAGE: how an image runs. The same type holds a layer of configuration.
+    /// IMAGE: an image's settings. The same type holds a layer of configuration.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
     #[command(next_help_heading = "Image")]
     struct ImageArgs {
@@ -32,9 +32,9 @@ layered! {
         workdir: Option<RootfsPath> = value("workdir", word(parse_folder));
         /// Label of the image; `NAME=` drops one (repeatable)
         ///
-        /// Without it there are those of org.opencontainers.image that Cargo.toml gives (title, version, description,
-        /// licenses, source, url, documentation, authors), `revision` where git has nothing uncommitted, and `created` where
-        /// SOURCE_DATE_EPOCH is set. They are annotations of the manifest and of the index as well.
+        /// By default labels of org.opencontainers.image come from Cargo.toml (title, version, description, licenses,
+        /// source, url, documentation, authors), with `revision` if git has nothing uncommitted, and `created` if
+        /// SOURCE_DATE_EPOCH is set. They are also annotations of the manifest and of the index.
         #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
         label: Option<Vec<Pair>> = pairs("label", Reader::pairs);
         /// Annotation of the manifest and of the index; `NAME=` drops one (repeatable)
@@ -51,7 +51,7 @@ layered! {
         stop_signal: Option<String> = value("stop-signal", Reader::text);
         /// Layers of the image: about eight by the packages that own the files, or a single one [default: split]
         ///
-        /// A layer of `split` stays the same in every project and release as long as its files do, and is not sent again: the
+        /// With `split` a layer of unchanged files is the same in every project and release, and is not sent again: the
         /// C library, large packages, small packages together, and last the project's own files. --docker-import always
         /// makes one layer.
         #[arg(long, value_name = "HOW")]

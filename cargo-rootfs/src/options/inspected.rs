@@ -23,17 +23,17 @@ pub(crate) struct ReportArgs {
 /// `diff`
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The older one
+    /// The older output
     #[arg(value_name = "A", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) old: String,
-    /// The newer one
+    /// The newer output
     #[arg(value_name = "B", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) new: String,
-    /// The text that is printed: `markdown` fits a comment on a pull request
+    /// Format of the output; `markdown` is for comments on pull requests
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: DiffFormat,
-    /// Fail where this happened: grow:5%, grow:10MiB, setuid (or capabilities), package, crate (a new one), glibc, kernel
-    /// (a newer one is needed); comma-separated, repeatable
+    /// Fail on these changes: grow:5%, grow:10MiB, setuid (or capabilities), package, crate (a new one), glibc, kernel
+    /// (a newer one is required); comma-separated, repeatable
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_forbidden)]
     pub(crate) fail_on: Vec<Forbidden>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub(crate) struct InspectArgs {
     /// Read only the image for this platform, such as `linux/arm64` [default: all]
     #[arg(long, value_name = "OS/ARCH", value_parser = NonEmptyStringValueParser::new(), conflicts_with = "target")]
     pub(crate) platform: Option<String>,
-    /// The same by a target triple
+    /// Read only the image for this target triple
     #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) target: Option<String>,
     /// Registry that may be reached by plain http, or without a valid certificate (repeatable)

@@ -112,7 +112,7 @@ impl<T> Field for Option<T> {
     }
 }
 
-/// Of several keys.
+/// A field that several keys set.
 impl<T> Field for Vec<T> {
     type Value = Vec<T>;
 

@@ -11,7 +11,7 @@ use super::values::{SbomArg, parse_sbom};
 use crate::output::Engine;
 
 layered! {
-    /// OUTPUT: where it goes. The same type holds a layer of configuration.
+    /// OUTPUT: the outputs. The same type holds a layer of configuration.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
     #[command(next_help_heading = "Output")]
     struct OutputArgs {
@@ -30,15 +30,15 @@ layered! {
         checksums: Option<Utf8PathBuf> = choice("checksums" is "one file is written for all targets of a run");
         /// A bill of materials, `spdx` (2.3) or `cyclonedx` (1.6), in JSON: beside the first output, or in FILE (repeatable)
         ///
-        /// It lists packages with their versions, sources, licences and the files that are there of each, all files with
-        /// digests and the reason why they are there, and the crates of the binary. Images in registries have it as a
-        /// referrer, image layouts among their blobs.
+        /// It lists packages with their versions, sources, licences and packed files, all files with digests and
+        /// reasons, and the crates of the binary. Images in registries have it as a referrer, image layouts among their
+        /// blobs.
         #[arg(long, value_name = "FORMAT[=FILE]", value_parser = parse_sbom)]
         sbom: Option<Vec<SbomArg>> = choice("sbom", Reader::sboms);
         /// Build and pack twice first, and fail if the results differ
         ///
-        /// The second build has another time, umask and number of jobs, in a directory of the same path. The error names the
-        /// first file that differs, and the usual cause.
+        /// The second build runs later, with another umask and number of jobs, in a directory of the same path. The
+        /// error names the first file that differs, and the usual cause.
         #[arg(long)]
         check_reproducible: bool = switch("check-reproducible" is "it is for one run");
         /// With --check-reproducible: the second build has its sources in another directory
@@ -46,7 +46,7 @@ layered! {
         other_directory: bool = switch("other-directory" is "it is for one run");
         /// Write the digest of the image, or of the index of several platforms, to this file
         ///
-        /// Of outputs that are images outside of an engine; several digests are a line each.
+        /// For images outside of an engine; several digests have one line each.
         #[arg(long, value_name = "FILE")]
         digest_file: Option<Utf8PathBuf> = choice("digest-file" is "it is for one run");
         /// Print the plan, and write nothing: entries, layers, sizes and settings; as JSON by --message-format json

@@ -44,6 +44,6 @@ pub(crate) enum Format {
     /// One line each: a path, or the id of an image
     #[default]
     Human,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
