@@ -72,7 +72,7 @@ fn what_is_missing_is_a_warning_and_what_is_there_has_its_reason() {
     let run = project.run(&[]);
     let warning = "\
 warning: `libgone.so.1` not found; `/usr/local/bin/app` opens it at run time (recommended, gone)
-  help: leave out what is only recommended by `--dlopen required`
+  help: leave out recommended libraries: --dlopen required
 ";
     assert!(run.stderr.contains(warning), "{run:#?}");
 

@@ -47,7 +47,7 @@ fn a_tool_that_a_shell_calls_is_named() {
     }
     assert_eq!(run.stdout, "failed sh -c 'cat /etc/passwd'\nok     sh -c :\n", "{run:#?}");
     assert_eq!(run.code, 1);
-    assert!(run.stderr.ends_with("\n  help: add what is missing: --with cat\n"), "{run:#?}");
+    assert!(run.stderr.ends_with("\n  help: add the missing files: --with cat\n"), "{run:#?}");
     let run = folder.run(&["check", "-q", "--tools-only", "--with", "sh", "--", "nonesuch"]);
     assert_eq!(run.code, 1, "{run:#?}");
     assert!(run.stderr.contains("error: `nonesuch` is not in the rootfs"), "{run:#?}");

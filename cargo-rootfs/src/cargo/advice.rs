@@ -90,7 +90,7 @@ fn help(clue: &Clue, targets: &[&Target], foreign: &[&Target], machine: &BuildMa
         }
         Clue::PkgConfigForeign => {
             let target = foreign?;
-            let sysroot = "where the sysroot has the libraries' -dev packages, pkg-config is pointed to it";
+            let sysroot = "if the sysroot has the libraries' -dev packages, pkg-config is pointed to it";
             Some(match target.debian() {
                 Some(arch) => format!("{sysroot}; or install them here, as in apt-get install libssl-dev:{arch}"),
                 None => sysroot.to_owned(),

@@ -119,7 +119,7 @@ fn missing(target: &Target, names: &[String], libc: Libc, machine: &BuildMachine
         let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let libc = if libc == Libc::Musl { " with glibc" } else { "" };
         let cc = machine.find("cc".as_ref()).map(|_| format!("`cc` links for {}{libc}, and ", Machine::host()));
-        error.detail(format!("{}none of these is in PATH: {list}", cc.unwrap_or_default()))
+        error.detail(format!("{}PATH lacks {list}", cc.unwrap_or_default()))
     };
     install(target, libc).explain(error, machine.distribution)
 }

@@ -279,10 +279,10 @@ impl Checked<'_> {
             error = error.detail(reason.clone());
         }
         match self.pasted() {
-            Some(options) if advice.works => error.help(format!("add what is missing: {options}")),
+            Some(options) if advice.works => error.help(format!("add the missing files: {options}")),
             Some(options) => {
                 let error = error.detail(format!("with these additions it still fails: {}", advice.how));
-                error.help(format!("add what is missing: {options}"))
+                error.help(format!("add the missing files: {options}"))
             }
             None if tried.watched.timed_out => error.help("give it longer: --timeout SECONDS"),
             None if why.is_empty() => error.detail("each file that it did not find is missing from the sysroot too"),

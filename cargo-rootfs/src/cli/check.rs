@@ -45,7 +45,7 @@ pub(super) fn run(request: &Request<'_>, args: &CheckArgs, terminal: &Terminal) 
 /// The file that `--write` changes.
 fn manifest(manifest: Option<&Manifest>) -> Result<&Manifest> {
     manifest.ok_or_else(|| {
-        Error::usage("--write puts what is missing into Cargo.toml, and no project is looked at")
+        Error::usage("--write adds missing files to Cargo.toml, and no project is selected")
             .help("run it in a project, without --tools-only and --binary")
     })
 }

@@ -43,8 +43,7 @@ impl<'a> Sides<'a> {
                 let lost = image.oddities.iter().filter(|((_, oddity), _)| oddity.is_passed_over());
                 let lost: usize = lost.map(|(_, met)| met.count).sum();
                 if lost > 0 {
-                    let message =
-                        format!("{lost} entries of `{}` were passed over, for they lead out of it", source.name);
+                    let message = format!("{lost} entries of `{}` lead out of it and were skipped", source.name);
                     terminal.warning(&Warning::new(message).help(format!("cargo rootfs verify {}", source.name)));
                 }
                 Ok(Side::new(&source.name, &image))

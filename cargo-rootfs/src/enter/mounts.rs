@@ -185,7 +185,7 @@ fn proc(furnished: &mut Furnished) -> Result<(), Failure> {
         // The kernel refuses a new /proc if parts of the host's are hidden, as in a container (`mount_too_revealing` in
         // fs/namespace.c).
         Err(Errno::PERM) => {
-            furnished.notes.push("/proc is that of the host, for the kernel allows no new one here".to_owned());
+            furnished.notes.push("/proc is the host's, because the kernel allows no new one here".to_owned());
             bind(&on_host(Path::new("/proc")), Path::new("/proc"))
         }
         result => result.map_err(|error| Failure::new("mount /proc", error)),

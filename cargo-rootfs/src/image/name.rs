@@ -18,7 +18,7 @@ impl ImageName {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| Error::usage(format!("`{text}` is not a name for an image: {why}"));
         if text.contains('@') {
-            return Err(refused("a digest is not for the caller to choose"));
+            return Err(refused("a digest cannot be chosen"));
         }
         // A colon before a slash begins a port.
         let (repository, tag) = match text.rsplit_once(':') {

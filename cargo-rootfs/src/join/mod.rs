@@ -56,7 +56,7 @@ pub(crate) fn join(order: &Order<'_>, listener: &mut dyn Upload, interrupted: &A
     let settings = Settings::from_environment(order.insecure.to_vec());
     let reference = Reference::parse(order.name)?;
     if reference.digest.is_some() {
-        return Err(Error::usage(format!("`{}` has a digest, which is not for the caller to choose", order.name))
+        return Err(Error::usage(format!("`{}` has a digest, which cannot be chosen", order.name))
             .help("name a tag: HOST/REPOSITORY:TAG"));
     }
     let sources = order.sources.iter().map(|name| Source::open(name, &settings, interrupted));

@@ -128,7 +128,7 @@ fn carriers(worklist: &mut Worklist<'_>) -> Vec<Warning> {
     let warning = |(path, file): (RootfsPath, FileId)| {
         let carrier = worklist.view.carrier(file)?;
         let name = String::from_utf8_lossy(path.file_name()).into_owned();
-        let message = format!("`{path}` {carrier}: what it needs is not seen, and is not packed for it");
+        let message = format!("`{path}` {carrier}: its needs cannot be seen, and are not packed");
         Some(Warning::new(message).help(carrier.help(&name)))
     };
     asked.into_iter().filter_map(warning).collect()

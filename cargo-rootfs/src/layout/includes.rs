@@ -158,7 +158,7 @@ impl Reading<'_> {
         let (first, mode, _) = self.secrets.first()?;
         let all = self.secrets.iter().map(|(path, mode, secret)| format!("`{path}` ({secret}, {mode:04o})"));
         let message = format!("only root may read what keeps its own mode: {}", and_more(all, NAMED));
-        let help = format!("where another user reads it, give it a mode and an owner: SRC:{first}:{mode:04o}:UID:GID");
+        let help = format!("for another user, give it a mode and an owner: SRC:{first}:{mode:04o}:UID:GID");
         Some(Warning::new(message).help(help))
     }
 }
@@ -231,7 +231,7 @@ pub(super) fn roots(
         match view.object(file) {
             Ok(object) if !matches!(object.e_type, ET_DYN | ET_EXEC) => {}
             Ok(object) if object.machine != machine => warnings.push(Warning::new(format!(
-                "`{}` is for {}, not for {machine}; it is packed without what it needs",
+                "`{}` is for {}, not for {machine}; it is packed without its needs",
                 item.host.display(),
                 object.machine
             ))),
@@ -239,7 +239,7 @@ pub(super) fn roots(
                 roots.push(Root::of_project(item.path.to_string(), item.origin.clone(), item.path.clone()));
             }
             Err(BadObject::Malformed(malformed)) if !malformed.not_elf => warnings.push(Warning::new(format!(
-                "`{}` begins as an ELF file and is none: {}; it is packed as it is",
+                "`{}` begins like an ELF file, but is none: {}; it is packed unchanged",
                 item.host.display(),
                 malformed.reason
             ))),

@@ -24,6 +24,6 @@ pub(crate) fn check_tools(target: &Target, tools: &[String], assembly: &Assembly
     }
     let (list, are) = (others.join(", "), if others.len() == 1 { "is" } else { "are" });
     Err(Error::failed(format!("{list} {are} linked with glibc, and {} is for musl", target.triple()))
-        .detail("no sysroot was named, and this machine's tools are taken then")
-        .help("name a root of musl's, such as an unpacked Alpine: --sysroot DIR; glibc comes along with --sysroot /"))
+        .detail("without --sysroot this machine's tools are packed")
+        .help("name a root of musl's, such as an unpacked Alpine: --sysroot DIR; to pack tools of glibc: --sysroot /"))
 }

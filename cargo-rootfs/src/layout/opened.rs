@@ -104,7 +104,7 @@ pub(super) fn warnings(view: &Sysroot, closures: &[Closure], machine: Machine) -
                 let install = package.map_or_else(String::new, |package| {
                     format!("{}, or ", packages::remedy(view.root(), Some(&package)))
                 });
-                warning = warning.help(format!("{install}leave out what is only recommended by `--dlopen required`"));
+                warning = warning.help(format!("{install}leave out recommended libraries: --dlopen required"));
                 warnings.push(warning);
             }
         }
@@ -118,7 +118,7 @@ fn not_found(noted: &Noted, by: &RootfsPath) -> Warning {
     let is_own = |name: &crate::elf::Bytes| noted.note.sonames.contains(name);
     let lacks: Vec<_> = missing.iter().filter(|it| !is_own(&it.needed)).map(|it| &it.needed).collect();
     let what = match (lacks.first(), missing.iter().find_map(|missing| missing.bad.as_ref())) {
-        (Some(name), _) => format!("cannot be opened, for `{}` is missing", String::from_utf8_lossy(name)),
+        (Some(name), _) => format!("cannot be opened, because `{}` is missing", String::from_utf8_lossy(name)),
         (None, Some((path, why))) => format!("cannot be opened: `{path}`: {why}"),
         (None, None) => "not found".to_owned(),
     };

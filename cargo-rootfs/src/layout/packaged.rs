@@ -88,8 +88,7 @@ impl Packaged {
         if !found.missing.is_empty() {
             let line = |(id, what): &(PackageId, String)| format!("`{what}` (by {})", database.package(*id).name);
             let missing: BTreeSet<_> = found.missing.iter().map(line).collect();
-            let message =
-                format!("packages that are depended on are not in the sysroot: {}", and_more(missing.iter(), NAMED));
+            let message = format!("dependencies are not in the sysroot: {}", and_more(missing.iter(), NAMED));
             self.warnings.push(Warning::new(message));
         }
         let because: Vec<Arc<str>> = asked.iter().map(|(_, name)| format!("--with-package {name}").into()).collect();
@@ -112,7 +111,7 @@ impl Packaged {
         }
         if !without.is_empty() {
             let message = format!(
-                "no package of the sysroot has {}: what belongs with it is not known",
+                "no package of the sysroot has {}: its other files are not known",
                 and_more(without.iter(), NAMED)
             );
             self.warnings.push(Warning::new(message));

@@ -66,11 +66,16 @@ impl Surprises {
         match &self.lost[..] {
             [] => {}
             [(path, word, owner)] => {
-                warnings.push(format!("`{path}` loses its {word} bit: it belonged to {owner}, and all is owned 0:0"));
+                warnings.push(format!(
+                    "`{path}` loses its {word} bit: it belonged to {owner}, and all files are owned 0:0"
+                ));
             }
             lost => {
                 let list = join(lost.iter().map(|(path, word, owner)| format!("`{path}` ({word} {owner})")));
-                warnings.push(format!("{} lose their set-ID bits, for all is owned 0:0: {list}", files(lost.len())));
+                warnings.push(format!(
+                    "{} lose their set-ID bits, because all files are owned 0:0: {list}",
+                    files(lost.len())
+                ));
             }
         }
         match &self.capabilities[..] {
@@ -129,7 +134,7 @@ mod tests {
             said,
             [
                 "2 files keep their set-ID bits (root): `/usr/bin/su` (setuid), `/usr/bin/mount` (setuid)",
-                "2 files lose their set-ID bits, for all is owned 0:0: `/usr/bin/su` (setgid 42), `/usr/bin/mount` (setgid 42)",
+                "2 files lose their set-ID bits, because all files are owned 0:0: `/usr/bin/su` (setgid 42), `/usr/bin/mount` (setgid 42)",
                 "2 files keep their file capabilities: `/usr/bin/su` (cap_net_raw), `/usr/bin/mount` (cap_net_raw)",
                 "left out: `/etc/0.key` (a private key), `/etc/1.key` (a private key), `/etc/2.key` (a private key), \
                  `/etc/3.key` (a private key), `/etc/4.key` (a private key), `/etc/5.key` (a private key) and 3 more",

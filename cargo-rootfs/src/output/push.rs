@@ -39,7 +39,7 @@ impl Place {
     fn parse(name: &str, insecure: &[String]) -> Result<Self> {
         let reference = Reference::parse(name)?;
         if reference.digest.is_some() {
-            return Err(Error::usage(format!("`{name}` has a digest, which is not for the caller to choose"))
+            return Err(Error::usage(format!("`{name}` has a digest, which cannot be chosen"))
                 .help("name a tag: HOST/REPOSITORY:TAG"));
         }
         Ok(Self { name: name.to_owned(), reference, insecure: insecure.to_vec() })

@@ -84,14 +84,14 @@ impl Client<'_> {
             self.put(&Manifest { media_type: INDEX.to_owned(), bytes: text.into_bytes() }, &tag)?;
         }
         let host = &self.transport.reference.host;
-        Err(Error::failed(format!("{host} does not keep `{tag}`, the list of what describes the image"))
+        Err(Error::failed(format!("{host} does not keep `{tag}`, the list of the image's referrers"))
             .help("run it again when no other run pushes the same image"))
     }
 
     fn no_list(&self, tag: &str) -> Error {
         let reference = &self.transport.reference;
         Error::failed(format!("the tag `{tag}` of {}/{} is not an index", reference.host, reference.repository))
-            .help("remove the tag: registries without the referrers API list there what describes an image")
+            .help("remove the tag: registries without the referrers API list an image's referrers there")
     }
 }
 

@@ -31,7 +31,7 @@ pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -
         let error = error.detail(format!("left out: a dlopen note of {by} names it ({})", noted.note));
         return match noted.opening {
             Opening::LeftOut => error.help(format!("add it by `--dlopen {priority}`")),
-            _ => error.detail("it is not in the sysroot, or lacks something there"),
+            _ => error.detail("it, or a file that it needs, is not in the sysroot"),
         };
     }
     if let Some(by) = given(closures, name) {
@@ -45,7 +45,7 @@ pub fn absent(rootfs: &Rootfs, closures: &Closures, typed: &str, target: &str) -
     }
     match of_name(rootfs, name).next() {
         Some(near) => error.help(format!("`{near}` is")),
-        None => error.help("`cargo rootfs tree` shows what it holds"),
+        None => error.help("`cargo rootfs tree` shows the contents of the rootfs"),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn tree(out: &mut Vec<u8>, file: &str, closure: &Result<Closure, Skipped>, s
         }
         None if closure.at_start == 0 && closure.missing.is_empty() && closure.given.is_empty() => {
             match closure.carrier {
-                Some(carrier) => put(out, ["    ", &carrier.to_string(), ": what it needs is not seen\n"]),
+                Some(carrier) => put(out, ["    ", &carrier.to_string(), ": its needs cannot be seen\n"]),
                 None => put(out, ["    statically linked\n"]),
             }
         }

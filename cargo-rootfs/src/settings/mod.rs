@@ -93,7 +93,7 @@ fn closed_to(account: &Account, typed: Option<&str>, rootfs: &Rootfs, path: &Roo
         let entry = rootfs.get(at)?;
         let Entry { mode, uid, gid, .. } = entry;
         (!may_execute(entry, account.user, &groups))
-            .then(|| format!("`{at}` has the mode {mode:04o} and is of {uid}:{gid}"))
+            .then(|| format!("`{at}` has the mode {mode:04o} and belongs to {uid}:{gid}"))
     })
 }
 

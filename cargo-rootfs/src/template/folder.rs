@@ -91,7 +91,7 @@ fn mode(path: &Utf8Path, metadata: &fs::Metadata, warnings: &mut Vec<Warning>) -
             0o2000 => "setgid",
             _ => "setuid and setgid",
         };
-        warnings.push(Warning::new(format!("`{path}` is not root's here, so it loses {bits} as root's in the rootfs")));
+        warnings.push(Warning::new(format!("`{path}` does not belong to root here, so it loses {bits} in the rootfs")));
     }
     mode & !dropped
 }

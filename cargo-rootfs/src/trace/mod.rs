@@ -84,10 +84,7 @@ impl Trace<'_> {
         let how = Watching { stdin: Stdin::Own, output: None, limit: None };
         let mut left = |count: usize| {
             let processes = if count == 1 { "process" } else { "processes" };
-            events.status(
-                "Waiting",
-                &format_args!("for {count} {processes} that it left behind; Ctrl-C waits no longer"),
-            );
+            events.status("Waiting", &format_args!("for {count} remaining {processes}; Ctrl-C stops waiting"));
         };
         let watched = entered.watch(command, how, &mut left)?;
         watched.seen.notes.iter().for_each(|note| events.warning(&Warning::new(note.clone())));

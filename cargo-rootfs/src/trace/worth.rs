@@ -54,7 +54,7 @@ impl<'p> Worth<'p> {
                     };
                     let programs = programs.iter().filter(|path| !built(path));
                     self.warnings.extend(programs.map(|path| {
-                        Warning::new(format!("left out `{path}`: it is your own, and no part of the system"))
+                        Warning::new(format!("left out `{path}`: it is a file of your own, not of the system"))
                     }));
                     self.warnings.extend(left_in_a_home(&of_home));
                     break groups;
@@ -162,5 +162,5 @@ fn left_in_a_home(files: &BTreeSet<RootfsPath>) -> Option<Warning> {
     let first = files.first()?;
     let list = and_more(files.iter().map(|path| format!("`{path}`")), NAMED);
     let warning = Warning::new(format!("left out files of a home: {list}"));
-    Some(warning.help(format!("to take one along: --include {first}:{first}")))
+    Some(warning.help(format!("to pack one: --include {first}:{first}")))
 }

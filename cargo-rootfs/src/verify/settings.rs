@@ -35,7 +35,8 @@ pub(super) fn check(image: &Inspected, view: &mut View<'_>, verified: &mut Verif
         None => verified.errors.push(Error::failed(format!("the working directory `{workdir}` is not absolute"))),
         Some(Found::Node(_, node)) if matches!(node.kind, NodeKind::Dir) => {}
         Some(Found::Absent) => {
-            let message = format!("the working directory `{workdir}` is not in the image; engines make it, as root's");
+            let message =
+                format!("the working directory `{workdir}` is not in the image; engines make it, owned by root");
             verified.warnings.push(Warning::new(message));
         }
         Some(_) => verified.errors.push(Error::failed(format!("the working directory `{workdir}` is no directory"))),

@@ -34,7 +34,7 @@ pub(super) fn check(lab: &Lab) -> Result<()> {
         let reads = [&iconv[..], &["--", "iconv", "-f", "UTF-8", "-t", "UTF-16", "/dev/null"]].concat();
         for (args, options) in [(&calls[..], "--with cat"), (&reads, "--include /usr/lib/")] {
             let done = ask(&visitor, lab, "check", args).fail(&[1])?;
-            let offered = offered(&done, "add what is missing: ")?;
+            let offered = offered(&done, "add the missing files: ")?;
             ensure!(offered.join(" ").starts_with(options), "{}", done.report(&format!("expected {options}")));
             let (content, command) = args.split_at(args.iter().position(|word| *word == "--").unwrap_or_default());
             let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
@@ -81,7 +81,7 @@ fn library(lab: &Lab) -> Result<()> {
         let command = ["--", "sh", "-c", script];
         let done = ask(&visitor, lab, "check", &[&content[..], &command].concat()).fail(&[1])?;
         ensure!(
-            offered(&done, "add what is missing: ")? == ["--with-lib", "libextra.so.1"],
+            offered(&done, "add the missing files: ")? == ["--with-lib", "libextra.so.1"],
             "{}",
             done.report("library")
         );
@@ -192,7 +192,7 @@ pub(super) fn foreign(lab: &Lab) -> Result<()> {
         let with = ["--runtime", "none", "--with", "bash"];
         let done = ask(&visitor, lab, "check", &[&target[..], &with, &command].concat()).fail(&[1])?;
         // With all suggestions at once the command works.
-        let offered = offered(&done, "add what is missing: ")?;
+        let offered = offered(&done, "add the missing files: ")?;
         ensure!(offered[..2] == ["--with", "wc"], "{}", done.report("the tool"));
         ensure!(offered[2..].iter().any(|part| part.ends_with(&include)), "{}", done.report("the file"));
         let offered: Vec<&str> = offered.iter().map(String::as_str).collect();

@@ -252,8 +252,8 @@ fn broken_elf_files_are_packed_and_said() {
     assert_eq!(
         said,
         [
-            "`/half` begins as an ELF file and is none: program headers past the end of the file; it is packed as it is",
-            "`/foreign` is for aarch64, not for x86_64; it is packed without what it needs",
+            "`/half` begins like an ELF file, but is none: program headers past the end of the file; it is packed unchanged",
+            "`/foreign` is for aarch64, not for x86_64; it is packed without its needs",
         ]
     );
 }

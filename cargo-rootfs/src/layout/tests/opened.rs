@@ -111,7 +111,7 @@ fn what_is_recommended_and_not_found_is_a_warning() {
     let gone = Warning::new(
         "`libgone.so.3` not found; `/usr/bin/opens` opens it at run time (recommended, gone: Enables gone)",
     )
-    .help("leave out what is only recommended by `--dlopen required`");
+    .help("leave out recommended libraries: --dlopen required");
     assert_eq!(said, [bad.clone(), gone]);
     assert_eq!(warnings(&sysroot(), Ask::tools(&["opens"]).dlopen(Priority::Required)), [bad]);
 
@@ -119,7 +119,7 @@ fn what_is_recommended_and_not_found_is_a_warning() {
         .elf("usr/bin/opens", tool().note(&note("recommended", "liba.so liba.so.0", "a")))
         .elf("usr/lib/liba.so", library("liba.so").needs("libnone.so"));
     let said = warnings(&lacking, Ask::tools(&["opens"]));
-    let expected = "`liba.so` or `liba.so.0` cannot be opened, for `libnone.so` is missing; `/usr/bin/opens` opens it \
+    let expected = "`liba.so` or `liba.so.0` cannot be opened, because `libnone.so` is missing; `/usr/bin/opens` opens it \
                     at run time (recommended, a: Enables a)";
     assert_eq!(said[0].message, expected);
     let rootfs = Ask::tools(&["opens"]).rootfs(&lacking);

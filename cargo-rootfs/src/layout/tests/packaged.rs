@@ -79,7 +79,7 @@ fn a_package_comes_with_what_it_depends_on() {
     assert_eq!(
         said,
         [
-            "packages that are depended on are not in the sysroot: `gone` (by app)",
+            "dependencies are not in the sysroot: `gone` (by app)",
             "left out `/usr/lib/app/broken.so` (package app, for --with-package app): libnone.so is not in the sysroot",
             "left out: `/etc/app.key` (a private key)",
         ]
@@ -95,7 +95,7 @@ fn a_tool_comes_with_its_own_package() {
     assert!(dump.contains("/usr/share/app/data f0644 0:0 1 [package app, for --with app]"), "{dump}");
     assert!(!dump.contains("[package libapp1"), "{dump}");
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
-    assert_eq!(said[0], "no package of the sysroot has `env`: what belongs with it is not known");
+    assert_eq!(said[0], "no package of the sysroot has `env`: its other files are not known");
     // Without it, the files that are left out are reported.
     let assembly = Ask::tools(&["app"]).runtime(Runtime::Rules).assemble(&sysroot()).unwrap();
     assert!(assembly.rootfs.get(&path("/usr/share/app/data")).is_none());

@@ -124,7 +124,7 @@ fn set_id_bits_survive_only_where_they_mean_root() {
         said,
         [
             "2 files keep their set-ID bits (root): `/usr/bin/su` (setuid), `/usr/bin/both` (setgid)",
-            "2 files lose their set-ID bits, for all is owned 0:0: `/usr/bin/agent` (setgid 101), `/usr/bin/both` (setuid 7)",
+            "2 files lose their set-ID bits, because all files are owned 0:0: `/usr/bin/agent` (setgid 101), `/usr/bin/both` (setuid 7)",
         ]
     );
 }
@@ -458,7 +458,7 @@ fn an_executable_that_carries_another_one_is_said() {
     let project = Disk::empty().bytes("small", &bytes, 0o755);
     let ask = Ask::nothing().executable(project.at("small")).build_tree(project.root());
     let warning = &ask.assemble(&Disk::merged()).unwrap().warnings[0];
-    let expected = "`/usr/local/bin/small` is compressed by UPX: what it needs is not seen, and is not packed for it";
+    let expected = "`/usr/local/bin/small` is compressed by UPX: its needs cannot be seen, and are not packed";
     assert_eq!(warning.message, expected);
 }
 

@@ -36,7 +36,7 @@ impl<'f> Growth<'f> {
         } else if since.elapsed() > self.limit {
             let seconds = self.limit.as_secs();
             return Err(Error::failed(format!("the mirror has sent nothing for {seconds} seconds"))
-                .help("run it again: what has come whole is kept"));
+                .help("run it again: complete downloads are kept"));
         }
         Ok(())
     }

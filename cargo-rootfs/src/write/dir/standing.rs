@@ -85,7 +85,7 @@ impl Standing {
         if names(folder.as_fd()).map_err(read)?.is_empty() {
             return Ok(Self::Empty);
         }
-        let by_force = "choose another directory, or pass --force to replace it with all that it holds";
+        let by_force = "choose another directory, or pass --force to replace it and its contents";
         let mark = mark_of(&folder, path);
         if mark.is_none() && replace == Replace::OwnOnly {
             return Err(Error::failed(format!("`{shown}` is neither empty nor made by cargo rootfs")).help(by_force));
