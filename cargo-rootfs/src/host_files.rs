@@ -1,7 +1,7 @@
-//! Files of this machine, by path: each error names the path that it is of.
+//! Files of this machine, by path. Each error names its path.
 //!
-//! Rooms that read and do not write go through this one (`disallowed-methods` in .clippy.toml). It resolves no link
-//! inside a sysroot: that is `sysroot`'s.
+//! Rooms that read and do not write use this one (`disallowed-methods` in .clippy.toml). It resolves no link inside a
+//! sysroot; `sysroot` does.
 
 #![expect(clippy::disallowed_methods, reason = "each result is held together with its path")]
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
@@ -29,7 +29,7 @@ impl<T> Tried<'_, T> {
         self.result.map_err(|error| Error::io(verb, self.path, error))
     }
 
-    /// The same; `None` where there is nothing at the path.
+    /// The result, or an error; `None` if nothing is at the path.
     pub(crate) fn if_there(self, verb: &str) -> Result<Option<T>> {
         match self.result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -37,12 +37,12 @@ impl<T> Tried<'_, T> {
         }
     }
 
-    /// `None` where it failed for any reason: for what is looked at where it can be.
+    /// The result; `None` after any error. For optional files.
     pub(crate) fn ok(self) -> Option<T> {
         self.result.ok()
     }
 
-    /// The bare result, for an error that says more than a verb and the path.
+    /// The bare result, for an error with more than a verb and the path.
     pub(crate) fn result(self) -> io::Result<T> {
         self.result
     }
@@ -67,18 +67,18 @@ pub(crate) fn open(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, File> {
     tried(path, |path| File::open(path))
 }
 
-/// A file, opened for reading where `path` is no link to it. A FIFO does not block.
+/// A file, opened for reading, if `path` is no link. A FIFO does not block.
 pub(crate) fn open_itself(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     tried(path, |path| File::options().read(true).custom_flags(flags.bits() as i32).open(path))
 }
 
-/// The metadata of what all links of `path` lead to.
+/// The metadata at the end of all links of `path`.
 pub(crate) fn metadata(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Metadata> {
     tried(path, |path| fs::metadata(path))
 }
 
-/// The metadata of `path`, which may be a link.
+/// The metadata of `path` itself, which may be a link.
 pub(crate) fn own_metadata(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Metadata> {
     tried(path, |path| fs::symlink_metadata(path))
 }
@@ -98,17 +98,17 @@ pub(crate) fn remove(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, ()> {
     tried(path, |path| fs::remove_file(path))
 }
 
-/// Gives a file the name `to`; an error is of that.
+/// Renames a file to `to`, which errors name.
 pub(crate) fn rename<'p>(from: impl AsRef<Path>, to: &'p (impl AsRef<Path> + ?Sized)) -> Tried<'p, ()> {
     tried(to, |to| fs::rename(from, to))
 }
 
-/// Makes a directory, and those that it is in.
+/// Makes a directory, with its parents.
 pub(crate) fn make_directory(path: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, ()> {
     tried(path, |path| fs::create_dir_all(path))
 }
 
-/// The names in a directory, sorted: one order on every file system.
+/// The names in a directory, sorted, so that the order is the same on every file system.
 pub(crate) fn names(directory: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Vec<OsString>> {
     tried(directory, |directory| {
         let entries = fs::read_dir(directory)?;
@@ -118,33 +118,33 @@ pub(crate) fn names(directory: &(impl AsRef<Path> + ?Sized)) -> Tried<'_, Vec<Os
     })
 }
 
-/// One thing that a walk found.
+/// One result of a walk.
 pub(crate) struct Found {
     pub(crate) path: PathBuf,
-    /// Of itself, where it is a link.
+    /// The metadata of a link itself, not of its target.
     pub(crate) metadata: Metadata,
 }
 
-/// A walk through a directory, in order of names: a directory comes before what is in it, and no link is followed.
+/// A walk through a directory, in order of names: a directory comes before its contents, and no link is followed.
 pub(crate) struct Walk {
     verb: &'static str,
     left: Vec<PathBuf>,
-    /// The directory that was returned last: it is read when the next one is asked for.
+    /// The last returned directory, which the next call reads.
     entered: Option<PathBuf>,
 }
 
 impl Walk {
-    /// `path` itself and all below it; `verb` is for errors.
+    /// Walks `path` itself and everything below it; `verb` is for errors.
     pub(crate) fn of(path: &(impl AsRef<Path> + ?Sized), verb: &'static str) -> Self {
         Self { verb, left: vec![path.as_ref().to_owned()], entered: None }
     }
 
-    /// All below `directory`, without itself.
+    /// Walks everything below `directory`.
     pub(crate) fn below(directory: &(impl AsRef<Path> + ?Sized), verb: &'static str) -> Self {
         Self { verb, left: Vec::new(), entered: Some(directory.as_ref().to_owned()) }
     }
 
-    /// Leaves out what is in the directory that was returned last.
+    /// Skips the contents of the last returned directory.
     pub(crate) fn leave(&mut self) {
         self.entered = None;
     }

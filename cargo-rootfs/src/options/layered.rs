@@ -21,7 +21,7 @@ pub(super) enum Lists {
     Replace,
 }
 
-/// Declares a struct of options that is a layer of configuration as well.
+/// Declares a struct of options that is also a layer of configuration.
 macro_rules! layered {
     (
         $(#[$of_struct:meta])*

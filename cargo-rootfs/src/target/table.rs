@@ -67,7 +67,7 @@ pub(super) struct Row {
 pub(crate) struct LegacyHwcaps {
     /// Important bits of AT_HWCAP, by name.
     pub(crate) bits: &'static [(&'static str, u32)],
-    /// The first bit that stands for a platform, and their number.
+    /// The first bit for a platform, and their number.
     pub(crate) platforms: (u32, u32),
     /// The baseline's own platform among them.
     pub(crate) platform: Option<u32>,

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What a careful person writes by hand: careful.sh OUT.tar TOOL...
-# Every tool with what ldd says it needs, copied once each, packed in a stable order,
-# and put under its name only when it is complete.
+# A script as a careful person writes it: careful.sh OUT.tar TOOL...
+# Copies every tool and the files that ldd lists, once each, packs them in a stable order,
+# and renames the archive when it is complete.
 set -eu
 out=$1
 shift
@@ -16,7 +16,7 @@ files=$(
             *'not found'*) echo "careful.sh: $path: $needs" >&2; exit 1 ;;
         esac
         echo "$path"
-        # "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", and the loader alone on its line
+        # "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", and only the loader's path on its line
         echo "$needs" | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p'
     done | sort -u
 )

@@ -43,7 +43,7 @@ impl Chroot {
         self.command(argv).run()
     }
 
-    /// The folder on the host.
+    /// The directory on the host.
     pub(crate) fn dir(&self) -> &Utf8Path {
         &self.dir
     }

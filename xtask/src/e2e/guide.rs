@@ -1,6 +1,6 @@
 //! Runs every console block of the README, the guide and the other pages, and compares its output.
 //!
-//! Sizes, times, digests and counts are wildcards; `...` on a line stands for any lines, `[..]` for any text in one.
+//! Sizes, times, digests and counts are wildcards; `...` on a line matches any lines, `[..]` any text in one.
 //! A comment above a block names its project and its needs: `<!-- console: in=missing needs=docker tier=full -->`.
 
 use std::fs;

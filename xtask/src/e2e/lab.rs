@@ -32,12 +32,12 @@ impl Lab {
         Ok(lab)
     }
 
-    /// A path in the folder.
+    /// A path in the directory.
     pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
         self.dir.join(name)
     }
 
-    /// A new empty folder.
+    /// A new empty directory.
     pub(crate) fn folder(&self, name: &str) -> Result<Utf8PathBuf> {
         let dir = self.path(name);
         fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;

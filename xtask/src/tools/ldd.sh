@@ -1,5 +1,5 @@
-# What a careful person writes by hand: ldd.sh SYSROOT ROOT TOOL...
-# Every tool with what ldd says it needs, the links on the way kept, and /bin, /lib as they are there.
+# A script as a careful person writes it: ldd.sh SYSROOT ROOT TOOL...
+# Copies every tool and the files that ldd lists, with the links on the way, and /bin, /lib as in the sysroot.
 set -eu
 sysroot=$1 root=$2
 shift 2
@@ -11,7 +11,7 @@ done
 for tool in "$@"; do
     path=$(in_sysroot sh -c 'command -v "$1"' sh "$tool") || { echo "ldd.sh: $tool: not found" >&2; exit 1; }
     echo "$path"
-    # "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", and the loader alone on its line; of a script nothing.
+    # "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x...)", and only the loader's path on its line; nothing for a script.
     in_sysroot ldd "$path" 2>/dev/null | sed -n 's|^[^/]*\(/[^ ]*\) (0x.*|\1|p'
 done | sort -u | while read -r file; do
     while :; do

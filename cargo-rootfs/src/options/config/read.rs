@@ -18,7 +18,7 @@ use crate::runtime::{self, Rule};
 use crate::target::Target;
 use crate::wording::nearest;
 
-/// Keys of what is built.
+/// Keys of the build.
 const BUILD_KEYS: [&str; 9] =
     ["bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "auditable"];
 
@@ -32,7 +32,7 @@ fn keys() -> Vec<&'static str> {
 static COMMAND_LINE_ONLY: LazyLock<Vec<(&str, &str)>> =
     LazyLock::new(|| [ContentArgs::flags(), OutputArgs::flags(), ImageArgs::flags(), OTHER_FLAGS.to_vec()].concat());
 
-/// The same for structs that are no layers of configuration.
+/// The same for options without a configuration layer.
 const OTHER_FLAGS: [(&str, &str); 17] = [
     ("binary", "it needs no project"),
     ("tools-only", "it needs no project"),
