@@ -19,12 +19,13 @@ mod preview;
 mod push;
 mod release;
 mod sbom;
+#[cfg_attr(not(feature = "push"), allow(dead_code))]
+mod sent_to;
 mod tar;
 #[cfg(feature = "push")]
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::fmt::{self, Debug, Display};
 use std::path::Path;
 use std::rc::Rc;
@@ -46,6 +47,7 @@ pub(crate) use placeholders::Placeholders;
 pub(crate) use preview::preview;
 pub(crate) use release::{Job, Listener, Written, write};
 pub(crate) use sbom::{LateBill, output as sbom};
+pub(crate) use sent_to::SentTo;
 
 /// All kinds, in the order of the help.
 pub(crate) static KINDS: &[&Kind] = &[
@@ -182,13 +184,9 @@ pub(crate) struct Run<'a> {
     pub(crate) compression: Compression,
     /// The cache of layers, if used.
     pub(crate) cache: Option<LayerCache>,
-    /// Repositories to which images were sent, each with its host: other repositories of the host can mount blobs from
-    /// them.
+    /// Repositories to which blobs were sent: other repositories of a registry can mount the blobs from them.
     pub(crate) sent_to: SentTo,
 }
-
-/// Repositories, each with its host.
-pub(crate) type SentTo = Rc<RefCell<Vec<(String, String)>>>;
 
 impl Kind {
     /// Makes the output of this kind with this name.

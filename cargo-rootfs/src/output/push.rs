@@ -71,7 +71,7 @@ impl ImagePlace for Place {
 
     fn stage_in<'a>(&self, images: &[Rc<FinishedImage>], run: &Run<'a>) -> Result<Box<dyn Staged + 'a>> {
         let ready = self.ready(images, run.interrupted);
-        Ok(Box::new(Ready { listener: Some(run.listener), sent_to: Rc::clone(&run.sent_to), ..ready }))
+        Ok(Box::new(Ready { listener: Some(run.listener), sent_to: run.sent_to.clone(), ..ready }))
     }
 }
 
@@ -112,15 +112,14 @@ impl Staged for Ready<'_> {
     /// Sends everything but the tag, so no name shows it yet.
     fn prepare(&mut self) -> Result<()> {
         let (host, repository) = (&self.reference.host, &self.reference.repository);
-        let here = (host.clone(), repository.clone());
-        let source = self.sent_to.borrow().iter().find(|known| known.0 == *host && **known != here).cloned();
-        let from = source.as_ref().map(|(_, repository)| repository.as_str());
+        let sources = self.sent_to.of(host);
         let blobs: Vec<Vec<Sent<'_>>> = self
             .images
             .iter()
             .map(|image| {
                 let is_other = |blob: &StoredBlob<'_>| blob.descriptor != &image.manifest.descriptor;
-                image.blobs().into_iter().filter(is_other).map(|blob| Sent { blob, from }).collect()
+                let blobs = image.blobs().into_iter().filter(is_other);
+                blobs.map(|blob| Sent { from: sources.find(&blob.descriptor.digest, repository), blob }).collect()
             })
             .collect();
         let images = self.images.iter().zip(&blobs).map(|(image, blobs)| Image {
@@ -138,7 +137,7 @@ impl Staged for Ready<'_> {
                 uploaded.attach(&image.manifest.descriptor, &artifact)?;
             }
         }
-        self.sent_to.borrow_mut().push(here);
+        self.sent_to.record(host, repository, blobs.iter().flatten().map(Blob::digest));
         self.uploaded = Some(uploaded);
         Ok(())
     }

@@ -162,8 +162,8 @@ pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) 
         listener: &events,
         interrupted: events.interrupted(),
         compression,
-        cache: cache.map(|cache| LayerCache::new(cache.root())),
-        sent_to: output::SentTo::default(),
+        cache: cache.as_ref().map(|cache| LayerCache::new(cache.root())),
+        sent_to: cache.as_ref().map_or_else(Default::default, |cache| output::SentTo::in_cache(cache.root())),
     };
     with_jobs(proved, epoch, |jobs| output::write(jobs, &run))
 }
