@@ -115,6 +115,16 @@ pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
         blobs == 0 && asked.len() <= 5 && tokens == 1,
         "4 requests, and 2 to authenticate: {asked:#?} and {tokens} tokens"
     );
+
+    // A later run mounts the blobs into another repository; without the cache it sends them.
+    for (repository, more, mounts) in [("me/other", "-q", true), ("me/another", "--no-cache", false)] {
+        let name = format!("{}/{repository}:1", registry.host);
+        let push = lab.tools(["--with", "true", "--message-format", "json", more, "--push", &name]);
+        let done = push.env("DOCKER_CONFIG", docker.as_str()).env("SSL_CERT_FILE", authority.as_str()).run()?;
+        let message: Value = serde_json::from_str(done.line()?).context("a message")?;
+        ensure!(message["digest"] == digest, "{}", done.report("another image"));
+        ensure!((message["sent"] == 0) == mounts, "{}", done.report("mounted, or sent"));
+    }
     Ok(())
 }
 
