@@ -520,6 +520,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::watch::Event;
 
     /// The recorded calls of `script`, run by a shell that is itself a child of the parent.
     #[allow(clippy::print_stderr)]
