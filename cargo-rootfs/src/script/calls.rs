@@ -5,107 +5,23 @@
 //! comments, here-documents, `case` and the script's assignments well enough not to mistake prose for commands. Callers
 //! look up the commands.
 
+mod language;
 mod pieces;
 mod runners;
+mod variables;
 mod words;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use language::{BEFORE, BUILT_IN};
 use runners::Runner;
-use words::{Piece, Word, here_document, is_assignment, matching, next};
+use words::{Word, here_document, is_assignment, next};
+
+pub(crate) use language::is_shell;
 
 /// The maximum size of a script.
 pub(crate) const MAX_LENGTH: usize = 1 << 20;
-
-/// Returns whether an interpreter of this name runs scripts in the shell's language.
-pub(crate) fn is_shell(name: &[u8]) -> bool {
-    matches!(name, b"sh" | b"bash" | b"dash" | b"ash" | b"ksh" | b"mksh" | b"zsh" | b"yash" | b"busybox" | b"rbash")
-}
-
-/// Words of the language that are followed by another command.
-const BEFORE: [&[u8]; 12] =
-    [b"if", b"then", b"else", b"elif", b"while", b"until", b"do", b"!", b"{", b"time", b"builtin", b"coproc"];
-
-/// Built-in commands of shells, and words of their language.
-const BUILT_IN: [&str; 76] = [
-    "alias",
-    "bg",
-    "bind",
-    "break",
-    "builtin",
-    "caller",
-    "case",
-    "cd",
-    "command",
-    "compgen",
-    "complete",
-    "continue",
-    "coproc",
-    "declare",
-    "dirs",
-    "disown",
-    "do",
-    "done",
-    "echo",
-    "elif",
-    "else",
-    "enable",
-    "esac",
-    "eval",
-    "exec",
-    "exit",
-    "export",
-    "false",
-    "fc",
-    "fg",
-    "fi",
-    "for",
-    "function",
-    "getopts",
-    "hash",
-    "help",
-    "history",
-    "if",
-    "in",
-    "jobs",
-    "kill",
-    "let",
-    "local",
-    "logout",
-    "mapfile",
-    "popd",
-    "printf",
-    "pushd",
-    "pwd",
-    "read",
-    "readarray",
-    "readonly",
-    "return",
-    "select",
-    "set",
-    "shift",
-    "shopt",
-    "source",
-    "suspend",
-    "test",
-    "then",
-    "time",
-    "times",
-    "trap",
-    "true",
-    "type",
-    "typeset",
-    "ulimit",
-    "umask",
-    "unalias",
-    "unset",
-    "until",
-    "wait",
-    "while",
-    "[",
-    "]]",
-];
 
 /// The commands of a script, without the shell's own and the script's functions.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -152,9 +68,6 @@ enum Use {
 
 /// The maximum depth of substitutions; real scripts are less deep.
 const MAX_DEPTH: usize = 16;
-/// The maximum number of values of one variable, and of all words together.
-const MAX_VALUES: usize = 64;
-const MAX_SPENT: usize = 1 << 16;
 
 /// The position in an open `case`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -418,33 +331,6 @@ impl Scan {
         }
     }
 
-    /// Handles `NAME=VALUE` or `NAME=(...)`; returns the position after it.
-    fn assignment(&mut self, word: Word, text: &[u8], at: usize) -> usize {
-        let Some((name, value)) = word.split_assignment() else { return at };
-        if value.pieces.is_empty() && text.get(at) == Some(&b'(') {
-            // An array; its first element is a command if the array is called.
-            let end = matching(text, at + 1, b'(', b')');
-            let mut inside = at + 1;
-            while inside < end && matches!(text[inside], b' ' | b'\t' | b'\n') {
-                inside += 1;
-            }
-            if inside < end {
-                let (first, _) = self.word(&text[..end], inside);
-                self.assign(name, first);
-            }
-            return (end + 1).min(text.len());
-        }
-        self.assign(name, value);
-        at
-    }
-
-    fn assign(&mut self, name: Vec<u8>, value: Word) {
-        let values = self.values.entry(name).or_default();
-        if values.len() < MAX_VALUES && !value.pieces.is_empty() && !values.contains(&value) {
-            values.push(value);
-        }
-    }
-
     /// Records a command, by its name or its path.
     fn command(&mut self, word: &[u8], how: Use) {
         let is_name =
@@ -473,77 +359,6 @@ impl Scan {
         }
         self.calls.all.insert(name.to_owned());
     }
-
-    /// Expands variables, with all values that are assigned to them anywhere.
-    fn finish(mut self) -> Calls {
-        for (word, how) in std::mem::take(&mut self.computed) {
-            for value in self.expand(&word, 0) {
-                match value {
-                    // A value may contain arguments.
-                    Ok(text) => {
-                        let first = text.split(u8::is_ascii_whitespace).find(|part| !part.is_empty());
-                        let whole = if how == Use::Source { Some(&text[..]) } else { first };
-                        whole.into_iter().for_each(|word| self.command(word, how));
-                    }
-                    Err(end) => {
-                        let end = String::from_utf8_lossy(&end).into_owned();
-                        let name = end.rsplit('/').next().unwrap_or_default().to_owned();
-                        if how != Use::Source && end.starts_with('/') {
-                            self.command(name.as_bytes(), how);
-                        }
-                        if !name.is_empty() {
-                            self.calls.ends.insert(end.trim_start_matches('/').to_owned());
-                        }
-                    }
-                }
-            }
-        }
-        let Self { mut calls, functions, .. } = self;
-        calls.all.retain(|name| !functions.contains(name));
-        // exec does not call functions: it searches PATH.
-        calls
-    }
-
-    /// The possible texts of a word; an error is the known end of a text with an unknown beginning.
-    fn expand(&self, word: &Word, depth: usize) -> Vec<Result<Vec<u8>, Vec<u8>>> {
-        let mut texts: Vec<Result<Vec<u8>, Vec<u8>>> = vec![Ok(Vec::new())];
-        for piece in &word.pieces {
-            let values: Vec<Result<Vec<u8>, Vec<u8>>> = match piece {
-                Piece::Text(text) => vec![Ok(text.clone())],
-                Piece::Unknown => vec![Err(Vec::new())],
-                Piece::Variable(..) if depth == 4 || self.spent.get() > MAX_SPENT => vec![Err(Vec::new())],
-                Piece::Variable(name, default) => {
-                    let known = self.values.get(name).into_iter().flatten().chain(default.as_deref());
-                    let known: Vec<_> = known.flat_map(|value| self.expand(value, depth + 1)).collect();
-                    if known.is_empty() { vec![Err(Vec::new())] } else { known }
-                }
-            };
-            let mut grown = Vec::new();
-            for text in &texts {
-                for value in values.iter().take(MAX_VALUES) {
-                    grown.push(match (text, value) {
-                        (Ok(text), Ok(value)) => Ok([&text[..], value].concat()),
-                        // Only an end that begins with a slash is useful.
-                        (Ok(_), Err(end)) => Err(end.clone()),
-                        (Err(end), Ok(value)) => Err([&end[..], value].concat()),
-                        (Err(_), Err(end)) => Err(end.clone()),
-                    });
-                }
-            }
-            grown.truncate(MAX_VALUES);
-            self.spent.set(self.spent.get() + grown.len());
-            texts = grown;
-        }
-        // The name of a program may follow a directory with its slash, as in `"${dir}"name`.
-        let is_end = |end: &Vec<u8>| end.starts_with(b"/") || depth == 0 && is_program_name(end);
-        texts.retain(|text| text.as_ref().map_or_else(is_end, |text| !text.is_empty()));
-        texts
-    }
-}
-
-fn is_program_name(text: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.+".contains(byte);
-    text.len() > 1 && text[0].is_ascii_alphabetic() && text.iter().all(is_part)
 }
 
 #[cfg(test)]

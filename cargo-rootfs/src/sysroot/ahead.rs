@@ -8,8 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::disk::{self, Disk, Seen};
+use super::lookup::is_sibling;
 use super::nodes::{Kind, NodeId};
-use super::{End, Sysroot, is_sibling};
+use super::{End, Sysroot};
 use crate::elf::{Buffers, Object};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, More};

@@ -4,17 +4,16 @@
 //! that the image will have but the directory has not (the project's own) can be added to the view.
 
 use std::cell::OnceCell;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use crate::elf::{Buffers, Object};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files};
@@ -25,17 +24,17 @@ mod below;
 mod disk;
 mod expand;
 mod files;
+mod lookup;
 mod nodes;
+mod overlay;
 mod way;
 
 pub(crate) use below::Below;
+use disk::Disk;
 pub(crate) use disk::Folder;
-use disk::{Disk, Seen};
-use nodes::{Kind, NodeId, Nodes, ROOT};
-use way::Way;
-
-/// The maximum number of symlinks in the resolution of one path, as in the kernel (path_resolution(7)).
-const MAX_LINKS: usize = 40;
+use lookup::Reached;
+pub(crate) use lookup::asks_for_folder;
+use nodes::{Kind, NodeId, Nodes};
 
 /// A directory of the host as a root file system.
 #[derive(Debug)]
@@ -51,9 +50,6 @@ pub struct Sysroot {
     grafts: FxHashMap<NodeId, Vec<PathBuf>>,
     buffers: Buffers,
 }
-
-/// The result of resolving a path, and the number of symlinks on the way.
-type Reached = (NodeId, usize);
 
 /// A known regular file.
 #[derive(Debug)]
@@ -177,62 +173,6 @@ impl Sysroot {
         self.disk.owner()
     }
 
-    /// Hides a host directory inside the sysroot, so that no path finds a file in it. The sysroot itself is never
-    /// hidden.
-    pub fn hide(&mut self, folder: &Path) {
-        let Some(folder) = host_files::real(folder).ok() else { return };
-        let Ok(inside) = folder.strip_prefix(self.root()) else { return };
-        let path = RootfsPath::root().join(inside.as_os_str().as_bytes());
-        if path != RootfsPath::root() {
-            self.hidden.push(path);
-            self.folders.clear();
-        }
-    }
-
-    /// Makes the files of the host directory `host` appear in `folder`, before those of the sysroot.
-    pub fn graft(&mut self, folder: &RootfsPath, host: PathBuf) {
-        let node = self.make_dir(folder);
-        let grafts = self.grafts.entry(node).or_default();
-        if grafts.contains(&host) {
-            return;
-        }
-        grafts.push(host);
-        // Cached results, except planted files, may now be another file.
-        let children = self.nodes.iter_mut().filter(|child| child.parent == node && !child.is_outside);
-        for child in children.filter(|child| !matches!(child.kind, Kind::Dir(_))) {
-            child.kind = Kind::Unknown;
-        }
-    }
-
-    /// Makes the host's regular file `host` appear at `path`.
-    pub fn plant(&mut self, path: &RootfsPath, host: &Path) -> Result<FileId> {
-        // The path may be a symlink; the real file counts (and its directory is the value of `$ORIGIN`).
-        let host = &host_files::real(host).or_cannot("read")?;
-        let metadata = host_files::metadata(host).or_cannot("read")?;
-        if !metadata.is_file() {
-            return Err(Error::failed(format!("`{}` is not a regular file", host.display())));
-        }
-        let file = self.record(Place::Outside(host.to_owned()), HostStat::from(&metadata));
-        self.put_outside(path, Kind::File(file));
-        Ok(file)
-    }
-
-    /// Makes a symlink appear at `path`.
-    pub fn plant_link(&mut self, path: &RootfsPath, target: Arc<[u8]>) {
-        self.put_outside(path, Kind::Link(target));
-    }
-
-    fn put_outside(&mut self, path: &RootfsPath, kind: Kind) {
-        let parent = self.make_dir(&path.parent().unwrap_or_else(RootfsPath::root));
-        let node = self.nodes.put(parent, path.file_name(), kind);
-        self.nodes[node].is_outside = true;
-    }
-
-    /// Returns whether the object at `realpath`, the end of a walk, was added by `plant` or `graft`.
-    pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
-        self.nodes.find(realpath).is_some_and(|node| self.nodes[node].is_outside)
-    }
-
     /// Up to `length` bytes from the beginning of the file; empty if it cannot be read.
     pub fn head(&self, file: FileId, length: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -328,192 +268,12 @@ impl Sysroot {
         (present, absent)
     }
 
-    fn follow(&mut self, path: &RootfsPath, record: Option<(&mut Links, &mut Vec<RootfsPath>)>) -> (RootfsPath, End) {
-        let end = match record {
-            // A caller that wants the symlinks needs the complete resolution.
-            Some(_) => self.go((ROOT, 0), path.as_bytes(), record),
-            None => {
-                let (folder, name) = self.folder_of(path);
-                self.go(folder, name, None)
-            }
-        };
-        end.map_or_else(|lost| lost, |(node, _)| (self.nodes[node].path.clone(), self.end(node)))
-    }
-
-    /// The directory part of a path if it resolves to a directory, else the root; and the rest of the path. The same
-    /// few directories are requested repeatedly.
-    fn folder_of<'p>(&mut self, path: &'p RootfsPath) -> (Reached, &'p [u8]) {
-        let (folder, name) = path.as_bytes().split_at(path.as_bytes().len() - path.file_name().len());
-        if let Some(&known) = self.folders.get(folder) {
-            return (known, name);
-        }
-        match self.go((ROOT, 0), folder, None) {
-            Ok(reached) if matches!(self.nodes[reached.0].kind, Kind::Dir(_)) => {
-                self.folders.insert(folder.into(), reached);
-                (reached, name)
-            }
-            _ => ((ROOT, 0), path.as_bytes()),
-        }
-    }
-
-    /// Continues from a directory. The result may be absent, or below an object that is no directory.
-    fn go(
-        &mut self,
-        (mut node, mut met): Reached,
-        path: &[u8],
-        mut record: Option<(&mut Links, &mut Vec<RootfsPath>)>,
-    ) -> std::result::Result<Reached, (RootfsPath, End)> {
-        let mut way = Way::new(path);
-        let mut needs_folder = false;
-        while let Some(part) = way.next() {
-            let part = way.part(part);
-            if !matches!(self.nodes[node].kind, Kind::Dir(_)) {
-                // A file where a directory is needed: ENOTDIR.
-                let mut lost = self.nodes[node].path.child(part);
-                while let Some(part) = way.next() {
-                    lost = lost.child(way.part(part));
-                }
-                let end = match self.end(node) {
-                    end @ (End::Failed(_) | End::Absent) => end,
-                    _ => End::NotDir,
-                };
-                // Below a missing object there are no symlinks.
-                return Err((lost.normalized(), end));
-            }
-            if part == b".." {
-                if let Some((_, passed)) = &mut record {
-                    passed.push(self.nodes[node].path.clone());
-                }
-                node = self.nodes[node].parent;
-                continue;
-            }
-            let child = self.child(node, part);
-            let Kind::Link(target) = &self.nodes[child].kind else {
-                node = child;
-                continue;
-            };
-            met += 1;
-            if met > MAX_LINKS {
-                return Err((self.nodes[child].path.clone(), End::Loop));
-            }
-            if let Some((links, _)) = &mut record {
-                links.push((self.nodes[child].path.clone(), Arc::clone(target)));
-            }
-            if target.first() == Some(&b'/') {
-                node = ROOT;
-            }
-            needs_folder |= asks_for_folder(target) && way.is_at_end();
-            way.turn(Arc::clone(target));
-        }
-        if needs_folder && matches!(self.nodes[node].kind, Kind::File(_) | Kind::Special(_)) {
-            return Err((self.nodes[node].path.clone(), End::NotDir));
-        }
-        Ok((node, met))
-    }
-
-    fn end(&self, node: NodeId) -> End {
-        match &self.nodes[node].kind {
-            Kind::Dir(mode) => End::Dir(mode.unwrap_or(0o755)),
-            Kind::File(file) => End::File(*file),
-            Kind::Special(word) => End::Special(word),
-            Kind::Absent | Kind::Unknown => End::Absent,
-            Kind::Link(_) => End::Loop,
-            Kind::Failed(error) => End::Failed(Arc::clone(error)),
-        }
-    }
-
-    /// The node of `name` in the directory `parent`, looked up if it is new.
-    fn child(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        if let Some(known) = self.nodes.get(parent, name) {
-            if !matches!(self.nodes[known].kind, Kind::Unknown) {
-                return known;
-            }
-        }
-        let grafts = self.grafts.get(&parent).cloned().unwrap_or_default();
-        if let Some(kind) = grafts.iter().find_map(|graft| self.look_grafted(graft, name)) {
-            let node = self.nodes.put(parent, name, kind);
-            self.nodes[node].is_outside = true;
-            return node;
-        }
-        let node = self.nodes.put(parent, name, Kind::Unknown);
-        let seen = match self.nodes[parent].kind {
-            Kind::Dir(Some(_)) if !self.hidden.contains(&self.nodes[node].path) => {
-                self.disk.look(&self.nodes[node].path)
-            }
-            _ => Seen::Absent,
-        };
-        self.saw(node, seen);
-        node
-    }
-
-    fn saw(&mut self, node: NodeId, seen: Seen) {
-        self.nodes[node].kind = match seen {
-            Seen::Dir(mode) => Kind::Dir(Some(mode)),
-            Seen::Link(target) => Kind::Link(target),
-            Seen::File(stat) => Kind::File(self.record(Place::Inside(self.nodes[node].path.clone()), stat)),
-            Seen::Special(word) => Kind::Special(word),
-            Seen::Absent => Kind::Absent,
-            Seen::Failed(error) => Kind::Failed(Arc::new(error)),
-        };
-    }
-
-    /// Looks up a name in a grafted directory, which shows its regular files. A symlink to a name in the same directory
-    /// stays a symlink; for any other one, the file itself is shown, because host paths have no meaning in the image.
-    fn look_grafted(&mut self, graft: &Path, name: &[u8]) -> Option<Kind> {
-        let host = graft.join(OsStr::from_bytes(name));
-        let metadata = host_files::own_metadata(&host).ok()?;
-        if metadata.is_symlink() {
-            let target = host_files::target(&host).ok()?.into_os_string().into_vec();
-            if is_sibling(&target) {
-                return Some(Kind::Link(Arc::from(target)));
-            }
-        }
-        let host = host_files::real(&host).ok()?;
-        let metadata = host_files::metadata(&host).ok()?;
-        if !metadata.is_file() {
-            return None;
-        }
-        Some(Kind::File(self.record(Place::Outside(host), HostStat::from(&metadata))))
-    }
-
     fn record(&mut self, place: Place, stat: HostStat) -> FileId {
         let Self { files, by_inode, .. } = self;
         *by_inode.entry(stat.inode).or_insert_with(|| {
             files.push(FileRecord { place, stat, info: OnceCell::new(), object: None, is_shared: false });
             FileId(files.len() - 1)
         })
-    }
-
-    /// The directory at `path`, added if it does not exist.
-    fn make_dir(&mut self, path: &RootfsPath) -> NodeId {
-        // A new directory changes the results of cached paths.
-        self.folders.clear();
-        let mut node = ROOT;
-        let mut met = 0;
-        let mut way = Way::new(path.as_bytes());
-        while let Some(part) = way.next() {
-            let part = way.part(part);
-            if part == b".." {
-                node = self.nodes[node].parent;
-                continue;
-            }
-            let child = self.child(node, part);
-            match &self.nodes[child].kind {
-                Kind::Link(target) if met < MAX_LINKS => {
-                    met += 1;
-                    if target.first() == Some(&b'/') {
-                        node = ROOT;
-                    }
-                    way.turn(Arc::clone(target));
-                }
-                Kind::Dir(_) => node = child,
-                _ => {
-                    self.nodes[child].kind = Kind::Dir(None);
-                    node = child;
-                }
-            }
-        }
-        node
     }
 
     /// Opens the host's file for reading.
@@ -523,16 +283,6 @@ impl Sysroot {
             Place::Outside(path) => host_files::open_itself(path).result(),
         }
     }
-}
-
-/// Returns whether a symlink's target is a name in the same directory.
-fn is_sibling(target: &[u8]) -> bool {
-    !target.contains(&b'/') && !matches!(target, b"" | b"." | b"..")
-}
-
-/// Returns whether a symlink with this target can only lead to a directory (path_resolution(7), "trailing slashes").
-pub(crate) fn asks_for_folder(target: &[u8]) -> bool {
-    target.ends_with(b"/") || target.ends_with(b"/.") || target == b"."
 }
 
 #[cfg(test)]

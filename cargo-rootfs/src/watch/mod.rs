@@ -19,6 +19,8 @@
 mod calls;
 mod refused;
 mod registers;
+mod requests;
+mod tracee;
 mod tracer;
 
 use crate::path::RootfsPath;

@@ -13,8 +13,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
-use std::io::IoSliceMut;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,13 +23,13 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
-use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use super::calls::{self, Call, Flags, Verb};
-use super::registers::{self, Registers};
-use super::{Access, Event, Outcome, Seen};
+use super::registers;
+use super::requests::Asked;
+use super::tracee::{is_alive, relatives, root_of};
+use super::{Access, Outcome, Seen};
 use crate::path::RootfsPath;
 
 /// A watch that continues until no watched process is left.
@@ -140,7 +138,8 @@ enum End {
 /// The time limit for a thread to release processes that the next one must seize.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-struct Tracer<'s> {
+/// The state of the watching thread.
+pub(super) struct Tracer<'s> {
     shared: &'s Shared,
     /// The process that will start the first watched one, until it has done so.
     parent: Option<Pid>,
@@ -149,9 +148,9 @@ struct Tracer<'s> {
     /// The number of processes so far.
     count: u32,
     /// The root of the first process.
-    root: Vec<u8>,
-    known: HashSet<(u32, Option<RootfsPath>, Access, Outcome, RootfsPath)>,
-    seen: Seen,
+    pub(super) root: Vec<u8>,
+    pub(super) known: HashSet<(u32, Option<RootfsPath>, Access, Outcome, RootfsPath)>,
+    pub(super) seen: Seen,
 }
 
 /// A thread.
@@ -170,20 +169,13 @@ enum State {
     Inside(Option<Asked>),
 }
 
-/// The request of a call.
-#[derive(Debug)]
-struct Asked {
-    verb: Verb,
-    access: Access,
-    path: RootfsPath,
-}
-
+/// A watched process.
 #[derive(Debug, Clone)]
-struct Process {
-    number: u32,
-    program: Option<RootfsPath>,
+pub(super) struct Process {
+    pub(super) number: u32,
+    pub(super) program: Option<RootfsPath>,
     /// The prefix of paths if its root is below that of the first process.
-    root: Vec<u8>,
+    pub(super) root: Vec<u8>,
 }
 
 impl<'s> Tracer<'s> {
@@ -330,98 +322,13 @@ impl<'s> Tracer<'s> {
         }
     }
 
-    /// The request of a call at its start.
-    fn asked(&self, task: Pid, registers: &Registers) -> Option<Asked> {
-        let Call { verb, folder, path } = calls::find(registers.abi, registers.number)?;
-        let arguments = &registers.arguments;
-        let text = text(task, arguments[path])?;
-        if text.is_empty() {
-            return None;
-        }
-        let access = match verb {
-            Verb::Open(Flags::In(argument)) => calls::opened_for(arguments[argument]),
-            Verb::Open(Flags::At(argument)) => {
-                let mut bytes = [0; 8];
-                read(task, arguments[argument], &mut bytes).filter(|count| *count == bytes.len())?;
-                calls::opened_for(u64::from_ne_bytes(bytes))
-            }
-            Verb::Look | Verb::Root => Access::Look,
-            Verb::Follow => Access::Follow,
-            Verb::Execute => Access::Execute,
-        };
-        let path = self.absolute(task, folder.map(|argument| arguments[argument]), &text)?;
-        Some(Asked { verb, access, path })
-    }
-
-    /// `text` as a path from the root of the first process.
-    fn absolute(&self, task: Pid, folder: Option<u64>, text: &[u8]) -> Option<RootfsPath> {
-        if text.starts_with(b"/") {
-            let root = self.process(task).map_or(&[][..], |process| &process.root);
-            return RootfsPath::from_bytes(&[root, text].concat());
-        }
-        // Only the lower half of the argument is the file descriptor.
-        let from = match folder.map(|folder| folder as u32 as i32) {
-            None | Some(libc::AT_FDCWD) => format!("/proc/{task}/cwd"),
-            Some(file) => format!("/proc/{task}/fd/{file}"),
-        };
-        let folder = self.inside(fs::read_link(from).ok()?.as_os_str().as_bytes());
-        Some(RootfsPath::from_bytes(&folder)?.join(text))
-    }
-
-    /// A path of /proc, relative to the root of the first process.
-    fn inside(&self, shown: &[u8]) -> Vec<u8> {
-        let inside = shown.strip_prefix(&self.root[..]).filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
-        match inside {
-            Some(b"") => b"/".to_vec(),
-            Some(rest) => rest.to_vec(),
-            None => shown.to_vec(),
-        }
-    }
-
-    fn process(&self, task: Pid) -> Option<&Process> {
+    pub(super) fn process(&self, task: Pid) -> Option<&Process> {
         self.tasks.get(&task.as_raw()).and_then(|task| self.processes.get(&task.group))
     }
 
-    fn process_mut(&mut self, task: Pid) -> Option<&mut Process> {
+    pub(super) fn process_mut(&mut self, task: Pid) -> Option<&mut Process> {
         let group = self.tasks.get(&task.as_raw())?.group;
         self.processes.get_mut(&group)
-    }
-
-    fn ended(&mut self, task: Pid, asked: Asked, result: i64) {
-        let outcome = match result {
-            0.. => Outcome::Found,
-            _ if is(result, Errno::ENOENT) || is(result, Errno::ENOTDIR) => Outcome::Absent,
-            _ => Outcome::Refused,
-        };
-        let Asked { verb, access, path } = asked;
-        self.note(task, access, path.clone(), outcome);
-        match verb {
-            Verb::Execute if outcome == Outcome::Found => {
-                // The file that the kernel executed in the end: the interpreter of a script, or an emulator.
-                let shown = fs::read_link(format!("/proc/{task}/exe")).ok();
-                let real = shown.and_then(|real| RootfsPath::from_bytes(&self.inside(real.as_os_str().as_bytes())));
-                if let Some(process) = self.process_mut(task) {
-                    process.program = Some(path.clone());
-                }
-                if let Some(real) = real.filter(|real| *real != path) {
-                    self.note(task, Access::Execute, real, Outcome::Found);
-                }
-            }
-            Verb::Root if outcome == Outcome::Found => {
-                let root = self.inside(&root_of(task));
-                if let Some(process) = self.process_mut(task) {
-                    process.root = if root == b"/" { Vec::new() } else { root };
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn note(&mut self, task: Pid, access: Access, path: RootfsPath, outcome: Outcome) {
-        let Some(Process { number, program, .. }) = self.process(task).cloned() else { return };
-        if self.known.insert((number, program.clone(), access, outcome, path.clone())) {
-            self.seen.events.push(Event { process: number, program, access, path, outcome });
-        }
     }
 
     /// Seizes all tracees that the last thread released, and the processes that they have started since.
@@ -444,17 +351,6 @@ impl<'s> Tracer<'s> {
     }
 }
 
-/// A thread's siblings, and the children of each.
-fn relatives(task: i32) -> Vec<i32> {
-    let siblings = fs::read_dir(format!("/proc/{task}/task")).into_iter().flatten().flatten();
-    let siblings: Vec<i32> = siblings.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    let children = siblings.iter().flat_map(|sibling| {
-        let text = fs::read_to_string(format!("/proc/{task}/task/{sibling}/children")).unwrap_or_default();
-        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
-    });
-    children.chain(siblings.iter().copied()).collect()
-}
-
 /// Seizes a thread that another thread may not have released yet.
 fn seize_late(task: Pid) -> bool {
     let started = Instant::now();
@@ -470,49 +366,9 @@ fn seize_late(task: Pid) -> bool {
     }
 }
 
-fn is_alive(task: Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
-    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
-    state.is_some_and(|state| !state.trim_start().starts_with(['Z', 'X']))
-}
-
-fn root_of(task: Pid) -> Vec<u8> {
-    let root = fs::read_link(format!("/proc/{task}/root")).map(|root| root.as_os_str().as_bytes().to_vec());
-    root.ok().filter(|root| root != b"/").unwrap_or_default()
-}
-
-fn is(result: i64, errno: Errno) -> bool {
-    result == -(errno as i64)
-}
-
 /// Continues to the next call; a process that was killed meanwhile is reported later.
 fn go_on(task: Pid, signal: Option<Signal>) {
     let _ = ptrace::syscall(task, signal);
-}
-
-/// The text at `address` up to the NUL; `None` if it is unreadable, or longer than any path.
-fn text(task: Pid, address: u64) -> Option<Vec<u8>> {
-    const PAGE: u64 = 4096;
-    let mut text = Vec::new();
-    let mut address = address;
-    while text.len() < libc::PATH_MAX as usize {
-        // The next page may not be mapped.
-        let mut part = [0; 256];
-        let length = part.len().min((PAGE - address % PAGE) as usize);
-        let count = read(task, address, &mut part[..length])?;
-        if let Some(end) = part[..count].iter().position(|byte| *byte == 0) {
-            text.extend_from_slice(&part[..end]);
-            return Some(text);
-        }
-        text.extend_from_slice(&part[..count]);
-        address += count as u64;
-    }
-    None
-}
-
-fn read(task: Pid, address: u64, into: &mut [u8]) -> Option<usize> {
-    let remote = RemoteIoVec { base: usize::try_from(address).ok()?, len: into.len() };
-    process_vm_readv(task, &mut [IoSliceMut::new(into)], &[remote]).ok().filter(|count| *count > 0)
 }
 
 #[cfg(test)]
