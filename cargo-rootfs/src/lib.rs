@@ -26,7 +26,7 @@
 //! | `wording` | lists, quoting and guesses in messages | - |
 //! | `byte_search` | searches in bytes | - |
 //! | `glob` | patterns of paths, and their placeholders | path |
-//! | `host_files` | files of this machine, by path: each error names its path | error |
+//! | `host_files` | files of this machine, by path; each error names the path | error |
 //! | `distro` | the distribution of a directory, by its os-release(5) | host_files |
 //! | `threads` | threads, their file descriptors and signals | - |
 //! | `programs` | programs of this machine, by PATH | host_files |
@@ -138,8 +138,8 @@
 //! # Ok::<(), cargo_rootfs::Error>(())
 //! ```
 
-// An error of a room that only reads names its path by `host_files`. Tests, and these rooms with effects, whose errors say
-// more, call the functions that .clippy.toml lists.
+// Rooms that only read files use `host_files`, so that their errors name the path. Tests, and the rooms below that have
+// effects and more specific errors, call the functions that .clippy.toml lists.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod build_script;

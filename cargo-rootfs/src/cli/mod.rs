@@ -14,7 +14,7 @@
 //! | `rootfs-plan` | for each target of `--dry-run` | `target`, `entries`, `bytes`, `outputs` (a list of `kind`, `name`), `files` (a list of `path`, `type`, `mode`, `uid`, `gid`, `size`, and of links `target`); of images `platform`, `config`, `compression`, `layers` (a list of `comment`, `entries`, `bytes` before compression) |
 //! | `rootfs-warning` | beside each warning | `message`, `help` (or null) |
 //! | `rootfs-error` | beside each error | `message`, `details`, `help` (or null), `causes` |
-//! | `closure` | for each file of `tree` | see DESIGN.md |
+//! | `closure` | for each file of `tree` | `file`, `interpreter`, `objects`, `missing`, `error` if it cannot be read, and those of `report::closure_json` |
 //! | `rootfs-sysroot` | `sysroot list` | `path`, `suite`, `architecture`, `packages` (null if it is damaged), `bytes`, `used` (seconds) |
 //! | `rootfs-sysroot` | `sysroot path` | `path`, `target` |
 //! | `rootfs-removed` | `sysroot prune` | `path` |

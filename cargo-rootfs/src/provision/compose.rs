@@ -158,7 +158,7 @@ impl Root {
         Ok(())
     }
 
-    /// The directory `name` of `to`, which is at `path`; it is made where there is none.
+    /// The directory `name` in `to`, whose path is `path`; it is made if it is missing.
     fn made_folder(&self, path: &Path, to: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
         if let Ok(folder) = self.folder(path) {
             return Ok(folder);

@@ -113,7 +113,7 @@ impl Pull<'_> {
     }
 }
 
-/// The tag of the list of what describes `subject`.
+/// The tag of the list of referrers of `subject`.
 fn tag_of(subject: &str) -> String {
     subject.replace(':', "-")
 }

@@ -1,6 +1,6 @@
 //! A walk through a directory of a sysroot.
 //!
-//! It does not look at what it returns: that would make a file that is left out one that was looked at.
+//! It does not look up the returned paths, because a skipped file must not be recorded as an input.
 
 use std::vec::IntoIter;
 
@@ -36,7 +36,7 @@ impl Below {
         }
     }
 
-    /// Adds what is in `directory`. A link to a directory may lead round in a circle: it is not to be entered.
+    /// Adds the contents of `directory`. Do not enter a link to a directory: it may form a cycle.
     pub(crate) fn enter(&mut self, directory: RootfsPath) {
         self.left.push(directory);
     }
