@@ -12,6 +12,13 @@ use crate::wording::{and_more, size};
 /// The number of names in a warning; the others are counted.
 const NAMED: usize = 8;
 
+/// The number of paths that are shown of a table.
+const SHOWN: usize = 3;
+
+/// The number of paths from which an object is a program about file systems, such as a packager or a scanner: it has a
+/// table of paths, and a run opens few of them.
+const TABLE: usize = 32;
+
 /// The suggestions.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
@@ -60,10 +67,33 @@ impl Offers {
         self.paths.retain(|path, _| is_lacking(path));
     }
 
+    /// The objects that name so many paths, with the number of these.
+    fn tables(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for by in self.paths.values().flat_map(|offer| &offer.by) {
+            *counts.entry(&**by).or_default() += 1;
+        }
+        counts.retain(|_, count| *count >= TABLE);
+        counts
+    }
+
     pub(super) fn warnings(&self, root: &Path) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let mut offers: Vec<&Offer> = self.paths.values().collect();
         offers.sort_by_key(|offer| (!offer.is_first, offer.path.clone()));
+        let tables = self.tables();
+        for (by, count) in &tables {
+            let some: Vec<_> = offers.iter().filter(|offer| offer.by.contains(*by)).take(SHOWN).collect();
+            let paths: Vec<_> = some.iter().map(|offer| format!("`{}`", offer.path)).collect();
+            let message = format!("`{by}` names {count} paths that are not packed, such as {}", paths.join(", "));
+            let option = some.first().map(|offer| offer.option(root));
+            let option = option.map(|(option, value)| format!("{option} {value}")).unwrap_or_default();
+            warnings.push(
+                Warning::new(message)
+                    .help(format!("`cargo rootfs check` shows the paths that it opens; to pack one: {option}")),
+            );
+        }
+        offers.retain(|offer| !offer.by.iter().all(|by| tables.contains_key(&**by)));
         if !offers.is_empty() {
             let one = |offer: &&Offer| {
                 let by: Vec<_> = offer.by.iter().map(|name| format!("`{name}`")).collect();
