@@ -136,6 +136,25 @@ fn a_program_of_the_project_is_told_of_what_it_names() {
     );
 }
 
+/// A packager or a scanner names many paths; what else is named stays visible.
+#[test]
+fn a_table_of_paths_is_one_short_warning() {
+    let paths: Vec<String> = (10..42).map(|number| format!("/etc/table/{number}")).collect();
+    let disk = paths.iter().fold(sysroot(), |disk, path| disk.bytes(&path[1..], b"x", 0o644));
+    let table = paths.iter().map(|path| format!("\0{path}")).collect::<String>() + "\0";
+    let project =
+        Disk::empty().elf("app", tool().tail(table.as_bytes())).elf("few", tool().tail(b"\0/usr/share/near\0"));
+    let ask = Ask::nothing().executable(project.at("app")).executable(project.at("few"));
+    assert_eq!(
+        said(&ask.assemble(&disk).unwrap()),
+        [
+            "`app` names 32 paths that are not packed, such as `/etc/table/10`, `/etc/table/11`, `/etc/table/12` \
+             (`cargo rootfs check` shows the paths that it opens; to pack one: --include /etc/table/10:/etc/table/10)",
+            "named by constants, and not packed: `/usr/share/near` (by `few`) (to pack them: --with-package near)"
+        ]
+    );
+}
+
 /// A packed configuration file names data as constants do, except in its comments.
 #[test]
 fn a_configuration_that_comes_along_is_read() {
