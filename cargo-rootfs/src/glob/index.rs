@@ -54,10 +54,18 @@ impl Index {
     ) {
         let begin = name.first().and_then(|byte| self.begin.get(byte)).into_iter().flatten();
         let begin = begin.filter(|(begin, _)| name.starts_with(begin)).map(|(_, pattern)| *pattern);
-        let mut asked: Vec<usize> = begin.chain(self.any.iter().copied()).collect();
-        asked.sort_unstable();
-        asked.dedup();
-        for pattern in asked.into_iter().map(|index| &self.patterns[index]) {
+        // Both are sorted.
+        let (mut begin, mut any) = (begin.peekable(), self.any.iter().copied().peekable());
+        let mut last = None;
+        while let Some(next) = match (begin.peek(), any.peek()) {
+            (Some(one), Some(other)) if other < one => any.next(),
+            (None, _) => any.next(),
+            _ => begin.next(),
+        } {
+            if last.replace(next) == Some(next) {
+                continue;
+            }
+            let pattern = &self.patterns[next];
             let globs = pattern.globs.get_or_init(|| Glob::parse(&pattern.text).unwrap_or_default());
             let captures = globs.iter().filter(|glob| name.starts_with(glob.prefix())).find_map(&matches);
             if let Some(captures) = captures {

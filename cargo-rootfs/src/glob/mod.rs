@@ -55,6 +55,9 @@ impl Glob {
     ///
     /// The error is a sentence about the fault.
     pub fn parse(text: &str) -> Result<Vec<Self>, &'static str> {
+        if !text.contains(['{', '}']) {
+            return Ok(vec![Self::one(text)?]);
+        }
         let mut done = Vec::new();
         let mut left = vec![text.to_owned()];
         while let Some(text) = left.pop() {
@@ -110,22 +113,55 @@ impl Glob {
 
     /// The same for a path's components.
     pub(crate) fn matches_components(&self, components: &[&[u8]]) -> Option<Captures> {
-        let starts = if self.is_absolute { 0..=0 } else { 0..=components.len() };
-        starts.into_iter().find_map(|start| {
-            let mut captures = Vec::new();
-            matches(&self.parts, &components[start..], &mut captures).then_some(captures)
-        })
+        let mut stars = Vec::new();
+        self.is_match(components, &mut stars).then(|| stars.iter().map(Star::text).collect())
+    }
+
+    fn is_match<'c>(&self, components: &'c [&'c [u8]], stars: &mut Vec<Star<'c>>) -> bool {
+        let mut starts = match (self.is_absolute, self.parts.contains(&Part::Any)) {
+            (true, _) => 0..1,
+            (false, true) => 0..components.len() + 1,
+            // Each part matches one component, the last part the last one.
+            (false, false) => match components.len().checked_sub(self.parts.len()) {
+                Some(start) => start..start + 1,
+                None => 0..0,
+            },
+        };
+        starts.any(|start| matches(&self.parts, &components[start..], stars))
     }
 
     /// Matches a path or one of its parent directories.
     pub(crate) fn contains(&self, components: &[&[u8]]) -> bool {
-        (1..=components.len()).any(|end| self.matches_components(&components[..end]).is_some())
+        (1..=components.len()).any(|end| self.is_match(&components[..end], &mut Vec::new()))
     }
 
     /// Matches a name against a pattern without a slash.
     pub fn matches_name(&self, name: &[u8]) -> Option<Captures> {
-        let mut captures = Vec::new();
-        (self.is_name() && matches(&self.parts, &[name], &mut captures)).then_some(captures)
+        if self.is_name() { self.matches_components(&[name]) } else { None }
+    }
+}
+
+/// Returns whether one of `globs` matches a path.
+pub(crate) fn any_matches(globs: &[Glob], path: &RootfsPath) -> bool {
+    if globs.is_empty() {
+        return false;
+    }
+    let components: Vec<&[u8]> = path.components().collect();
+    globs.iter().any(|glob| glob.is_match(&components, &mut Vec::new()))
+}
+
+/// The text of a star in an attempt to match.
+enum Star<'c> {
+    Name(&'c [u8]),
+    Components(&'c [&'c [u8]]),
+}
+
+impl Star<'_> {
+    fn text(&self) -> Box<[u8]> {
+        match self {
+            Self::Name(text) => (*text).into(),
+            Self::Components(parts) => parts.join(&b'/').into(),
+        }
     }
 }
 
@@ -189,6 +225,9 @@ fn braces(text: &str) -> Result<Option<Braces<'_>>, &'static str> {
 }
 
 fn component(text: &str) -> Result<Part, &'static str> {
+    if !text.contains(['\\', '*', '?']) {
+        return Ok(Part::Text(text.as_bytes().into()));
+    }
     let mut tokens = Vec::new();
     let mut plain = Vec::new();
     let mut bytes = text.bytes();
@@ -220,50 +259,59 @@ fn component(text: &str) -> Result<Part, &'static str> {
     Ok(Part::Wild(tokens))
 }
 
-fn matches(parts: &[Part], components: &[&[u8]], captures: &mut Captures) -> bool {
+fn matches<'c>(parts: &[Part], components: &'c [&'c [u8]], stars: &mut Vec<Star<'c>>) -> bool {
     let Some((part, rest)) = parts.split_first() else { return components.is_empty() };
-    let before = captures.len();
+    let before = stars.len();
     if matches!(part, Part::Any) {
         for taken in 0..=components.len() {
-            captures.truncate(before);
-            captures.push(components[..taken].join(&b'/').into());
-            if matches(rest, &components[taken..], captures) {
+            stars.truncate(before);
+            stars.push(Star::Components(&components[..taken]));
+            if matches(rest, &components[taken..], stars) {
                 return true;
             }
         }
-        captures.truncate(before);
+        stars.truncate(before);
         return false;
     }
     let Some((name, below)) = components.split_first() else { return false };
     let is_match = match part {
         Part::Text(text) => **text == **name,
-        Part::Wild(tokens) => wild(tokens, name, captures),
+        Part::Wild(tokens) => wild(tokens, name, stars),
         Part::Any => unreachable!("told apart above"),
     };
-    if is_match && matches(rest, below, captures) {
+    if is_match && matches(rest, below, stars) {
         return true;
     }
-    captures.truncate(before);
+    stars.truncate(before);
     false
 }
 
 /// Each star matches as little as possible. Patterns come from rules and not from inspected files, and names are short,
 /// so the author of a rule limits the backtracking.
-fn wild(tokens: &[Token], name: &[u8], captures: &mut Captures) -> bool {
+fn wild<'c>(tokens: &[Token], name: &'c [u8], stars: &mut Vec<Star<'c>>) -> bool {
     let Some((token, rest)) = tokens.split_first() else { return name.is_empty() };
     match token {
-        Token::Text(text) => name.strip_prefix(&**text).is_some_and(|name| wild(rest, name, captures)),
-        Token::One => name.split_first().is_some_and(|(_, name)| wild(rest, name, captures)),
+        Token::Text(text) => name.strip_prefix(&**text).is_some_and(|name| wild(rest, name, stars)),
+        Token::One => name.split_first().is_some_and(|(_, name)| wild(rest, name, stars)),
         Token::Star => {
-            let before = captures.len();
-            for taken in 0..=name.len() {
-                captures.truncate(before);
-                captures.push(name[..taken].into());
-                if wild(rest, &name[taken..], captures) {
+            let before = stars.len();
+            let ends = match rest {
+                [] => name.len()..name.len() + 1,
+                // Most stars are followed by an ending.
+                [Token::Text(text)] => match name.strip_suffix(&**text) {
+                    Some(stem) => stem.len()..stem.len() + 1,
+                    None => return false,
+                },
+                _ => 0..name.len() + 1,
+            };
+            for end in ends {
+                stars.truncate(before);
+                stars.push(Star::Name(&name[..end]));
+                if wild(rest, &name[end..], stars) {
                     return true;
                 }
             }
-            captures.truncate(before);
+            stars.truncate(before);
             false
         }
     }

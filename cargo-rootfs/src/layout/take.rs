@@ -13,7 +13,7 @@ use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
-use crate::glob::Glob;
+use crate::glob::{Glob, any_matches};
 use crate::path::RootfsPath;
 use crate::policy::Policy;
 use crate::resolve::{FileId, Files};
@@ -265,7 +265,7 @@ impl Taking<'_> {
     }
 
     fn is_excluded(&self, path: &RootfsPath) -> bool {
-        self.exclude.iter().any(|glob| glob.matches(path).is_some())
+        any_matches(self.exclude, path)
     }
 }
 

@@ -1,14 +1,21 @@
 //! Exceptions to evidence from constants and packages: self-contained ELF files, general paths, and files of packages
 //! that no rootfs needs.
 
+use std::cell::RefCell;
+
 use rustc_hash::FxHashMap;
 
-use crate::glob::{Bindings, Glob, bind};
+use crate::glob::{Bindings, Glob, any_matches, bind};
 use crate::path::RootfsPath;
 use crate::rows::{Reader, embedded};
 
-/// Patterns by the text before their first wildcard: there are hundreds.
-type Names = FxHashMap<Box<[u8]>, Vec<Glob>>;
+/// Patterns of names, by the text before their first wildcard: there are hundreds.
+#[derive(Debug, Default)]
+struct Names {
+    globs: FxHashMap<Box<[u8]>, Vec<Glob>>,
+    /// The verdicts so far: names are queried repeatedly.
+    known: RefCell<FxHashMap<Box<[u8]>, bool>>,
+}
 
 /// The rows of `templates/policy/evidence.toml`, bound to one sysroot.
 #[derive(Debug)]
@@ -33,7 +40,7 @@ impl Judge {
         };
         let names = |key: &str| {
             let mut names = Names::default();
-            list(key).into_iter().for_each(|glob| names.entry(glob.prefix().into()).or_default().push(glob));
+            list(key).into_iter().for_each(|glob| names.globs.entry(glob.prefix().into()).or_default().push(glob));
             names
         };
         Self {
@@ -49,13 +56,13 @@ impl Judge {
 
     /// Returns whether an ELF file of this name needs nothing beyond its closure, except by rules.
     pub(crate) fn is_self_contained(&self, name: &[u8]) -> bool {
-        is_among(&self.self_contained, name)
+        self.self_contained.have(name)
     }
 
     /// Returns whether a library of this name is common: most programs that load it use none of its data, unless they
     /// are linked with it.
     pub(crate) fn is_common(&self, name: &[u8]) -> bool {
-        is_among(&self.common, name)
+        self.common.have(name)
     }
 
     /// The same for a package.
@@ -65,7 +72,7 @@ impl Judge {
 
     /// Returns whether a path among constants is too general: many files contain it without a use.
     pub(crate) fn is_general(&self, path: &RootfsPath) -> bool {
-        self.general.iter().any(|glob| glob.matches(path).is_some())
+        any_matches(&self.general, path)
     }
 
     /// Returns whether a directory has programs that are not packed without a request.
@@ -84,7 +91,14 @@ impl Judge {
     }
 }
 
-fn is_among(names: &Names, name: &[u8]) -> bool {
-    let with = |length| names.get(&name[..length]).into_iter().flatten();
-    (0..=name.len()).flat_map(with).any(|glob| glob.matches_name(name).is_some())
+impl Names {
+    fn have(&self, name: &[u8]) -> bool {
+        if let Some(known) = self.known.borrow().get(name) {
+            return *known;
+        }
+        let with = |length| self.globs.get(&name[..length]).into_iter().flatten();
+        let is_among = (0..=name.len()).flat_map(with).any(|glob| glob.matches_name(name).is_some());
+        self.known.borrow_mut().insert(name.into(), is_among);
+        is_among
+    }
 }
