@@ -108,7 +108,7 @@ pub fn prove(
     given: &TargetLibraries,
     sysroot: &mut Sysroot,
 ) -> Proof {
-    let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new() };
+    let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new(), found: FxHashMap::default() };
     let mut resolver = Resolver::new(Vec::new(), None).following(follows).allowing(given.clone());
     let mut versions = Versions::default();
     let mut verdicts = Vec::new();
@@ -321,6 +321,8 @@ struct View<'a> {
     sysroot: &'a mut Sysroot,
     ids: FxHashMap<RootfsPath, FileId>,
     paths: Vec<RootfsPath>,
+    /// The results of look-ups: closures repeat them.
+    found: FxHashMap<RootfsPath, Find>,
 }
 
 impl View<'_> {
@@ -340,6 +342,52 @@ impl View<'_> {
         self.rootfs.get(&self.paths[file.0]).is_some_and(|entry| entry.mode & 0o111 != 0)
     }
 
+    /// Resolves a path over the entries (path_resolution(7)).
+    fn walk(&mut self, path: &RootfsPath) -> Find {
+        let rootfs = self.rootfs;
+        let kind = |path: &RootfsPath| rootfs.get(path).map(|entry| &entry.kind);
+        let root = || (RootfsPath::root(), kind(&RootfsPath::root()));
+        let (mut at, mut here) = root();
+        let mut rest: Vec<&[u8]> = path.components().rev().collect();
+        let (mut links, mut needs_folder) = (0, false);
+        while let Some(part) = rest.pop() {
+            match here {
+                Some(Kind::Dir) => {}
+                None => return Find::Absent,
+                Some(_) => return Find::NotDir,
+            }
+            if part == b".." {
+                at = at.parent().unwrap_or_else(RootfsPath::root);
+                here = kind(&at);
+                continue;
+            }
+            let next = at.child(part);
+            match kind(&next) {
+                None => return Find::Absent,
+                Some(Kind::Symlink(target)) => {
+                    links += 1;
+                    if links > 40 {
+                        return Find::Loop;
+                    }
+                    if target.first() == Some(&b'/') {
+                        (at, here) = root();
+                    }
+                    needs_folder |= rest.is_empty() && asks_for_folder(target);
+                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+                    rest.extend(parts.rev());
+                }
+                found => (at, here) = (next, found),
+            }
+        }
+        match here {
+            None => Find::Absent,
+            Some(Kind::Dir) => Find::Dir,
+            Some(_) if needs_folder => Find::NotDir,
+            Some(Kind::Hardlink(target)) => Find::File { file: self.id(target), realpath: at },
+            Some(_) => Find::File { file: self.id(&at), realpath: at },
+        }
+    }
+
     fn body(&self, file: FileId) -> Option<&Body> {
         match &self.rootfs.get(&self.paths[file.0])?.kind {
             Kind::File(body) => Some(body),
@@ -349,46 +397,13 @@ impl View<'_> {
 }
 
 impl Files for View<'_> {
-    /// Resolves a path over the entries (path_resolution(7)).
     fn find(&mut self, path: &RootfsPath) -> Find {
-        let mut at = RootfsPath::root();
-        let mut rest: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        let (mut links, mut needs_folder) = (0, false);
-        while let Some(part) = rest.pop() {
-            match self.rootfs.get(&at).map(|entry| &entry.kind) {
-                Some(Kind::Dir) => {}
-                None => return Find::Absent,
-                Some(_) => return Find::NotDir,
-            }
-            if part == b".." {
-                at = at.parent().unwrap_or_else(RootfsPath::root);
-                continue;
-            }
-            let next = at.join(&part);
-            match self.rootfs.get(&next).map(|entry| &entry.kind) {
-                None => return Find::Absent,
-                Some(Kind::Symlink(target)) => {
-                    links += 1;
-                    if links > 40 {
-                        return Find::Loop;
-                    }
-                    if target.first() == Some(&b'/') {
-                        at = RootfsPath::root();
-                    }
-                    needs_folder |= rest.is_empty() && asks_for_folder(target);
-                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-                    rest.extend(parts.rev().map(<[u8]>::to_vec));
-                }
-                Some(_) => at = next,
-            }
+        if let Some(found) = self.found.get(path) {
+            return found.clone();
         }
-        match self.rootfs.get(&at).map(|entry| &entry.kind) {
-            None => Find::Absent,
-            Some(Kind::Dir) => Find::Dir,
-            Some(_) if needs_folder => Find::NotDir,
-            Some(Kind::Hardlink(target)) => Find::File { file: self.id(&target.clone()), realpath: at },
-            Some(_) => Find::File { file: self.id(&at), realpath: at },
-        }
+        let found = self.walk(path);
+        self.found.insert(path.clone(), found.clone());
+        found
     }
 
     fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
