@@ -22,12 +22,12 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// The packages of `view` for `machine`. If `content` will query many files, a thread reads all lists meanwhile,
-    /// which takes as long as the closures of a few tools.
+    /// The packages of `view` for `machine`. If `content` will query files, a thread reads the database meanwhile, which
+    /// takes as long as the closures of a few tools.
     pub(super) fn begin(view: &Sysroot, machine: Machine, content: &Content) -> Self {
-        let needs_lists =
+        let is_needed =
             (content.records, content.licenses) != (Records::None, Licenses::None) || content.runtime == Runtime::Auto;
-        let ahead = if needs_lists && cores() > 1 { read_ahead(view, machine) } else { None };
+        let ahead = if is_needed && cores() > 1 { read_ahead(view, machine) } else { None };
         Self { machine, database: Arc::default(), ahead: Arc::new(Mutex::new(ahead)) }
     }
 
@@ -52,18 +52,16 @@ impl Installed {
     }
 }
 
-/// Reads the database and then all lists on a thread with a view of its own. A query before that waits.
+/// Reads the database on a thread with a view of its own. Lists of files are read on demand, mostly those of a few
+/// packages.
 fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
     let root = view.root().to_owned();
     let (sender, receiver) = channel();
     let read = move || {
         take_own_descriptors();
         let Ok(mut view) = Sysroot::open(&root) else { return };
-        let database = Database::open(&mut view, machine).map(Arc::new);
         // A run that failed meanwhile has dropped the receiver.
-        if sender.send(database.clone()).is_ok() {
-            database.iter().for_each(|database| database.read_lists(&view));
-        }
+        let _ = sender.send(Database::open(&mut view, machine).map(Arc::new));
     };
     // If the thread cannot be started, the first query reads the database.
     start_in_background("packages", read).ok().map(|()| receiver)

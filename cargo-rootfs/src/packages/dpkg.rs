@@ -33,15 +33,7 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     let folder = view.walk(&at(FOLDER)).path;
     let (mut packages, mut bytes) = (Vec::new(), Vec::new());
     if let Some(status) = view.read_small(&folder.join(b"status"), LONGEST) {
-        let info = folder.join(b"info");
-        packages.extend(self::packages(&status).into_iter().map(|package| {
-            let list = |name: String| info.join(format!("{name}.list").as_bytes());
-            let mut lists =
-                vec![list(format!("{}:{}", package.name, package.architecture)), list(package.name.to_string())];
-            // Names of list files contain the architecture if several may be installed (deb-control(5), Multi-Arch).
-            lists.rotate_left(usize::from(!package.is_of_several));
-            Package { listing: Listing::Files(lists), ..package }
-        }));
+        packages.extend(self::packages(&status).into_iter().map(|it| Package { listing: Listing::Info, ..it }));
         bytes = status;
     }
     let parts = folder.join(b"status.d");
@@ -54,7 +46,7 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
         let start = bytes.len();
         packages.extend(records(&record).filter_map(|(range, text)| {
             let record = start + range.start..start + range.end;
-            Some(Package { listing: Listing::Files(vec![sums.clone()]), record, ..package(text)? })
+            Some(Package { listing: Listing::File(sums.clone()), record, ..package(text)? })
         }));
         bytes.extend(record);
     }
@@ -63,8 +55,17 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
     }
     let mut database = Database::unindexed(Format::Dpkg, packages);
     database.bytes = bytes;
+    database.info = folder.join(b"info");
     database.diversions = diversions(&view.peek(&folder.join(b"diversions"), LONGEST).unwrap_or_default());
     Some(database)
+}
+
+/// The names of a package's list, the likely one first: they contain the architecture if several may be installed
+/// (deb-control(5), Multi-Arch).
+pub(super) fn list_names(package: &Package) -> [String; 2] {
+    let mut names = [format!("{}:{}.list", package.name, package.architecture), format!("{}.list", package.name)];
+    names.rotate_left(usize::from(!package.is_of_several));
+    names
 }
 
 /// The packages of a status file whose files are installed.

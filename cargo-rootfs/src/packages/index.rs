@@ -5,6 +5,7 @@
 
 use std::hash::Hasher;
 
+use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::dpkg::{self, Diversion};
@@ -45,20 +46,14 @@ impl Index {
                 let diverted = lost.into_iter().flatten().find(|it| it.by != package.name);
                 listed.push((diverted.map_or(hash, |it| self::hash(it.to.relative())), place as u32));
             };
-            match &package.listing {
-                Listing::None => {}
+            let list = match &package.listing {
+                Listing::Record => database.bytes.get(package.record.clone()).unwrap_or_default(),
+                _ => lists.first(&database.lists_of(package)),
+            };
+            match database.format {
                 // Lines are not converted to paths, for speed.
-                Listing::Files(files) if database.format == Format::Dpkg => {
-                    dpkg::listed(lists.first(files)).for_each(&mut add);
-                }
-                Listing::Files(files) => {
-                    let paths = database.format.files(lists.first(files));
-                    paths.iter().for_each(|path| add(path.relative()));
-                }
-                Listing::Record => {
-                    let paths = database.format.files(database.bytes.get(package.record.clone()).unwrap_or_default());
-                    paths.iter().for_each(|path| add(path.relative()));
-                }
+                Format::Dpkg => dpkg::listed(list).for_each(&mut add),
+                _ => database.format.files(list).iter().for_each(|path| add(path.relative())),
             }
         }
         Self::grouped(&listed)
@@ -94,6 +89,25 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, or the
+/// directory of many names. `None` if there are so many that an index costs less.
+fn needles_of<'n>(names: impl Iterator<Item = &'n RootfsPath>) -> Option<Vec<Finder<'n>>> {
+    const MANY: usize = 4;
+    const MOST: usize = 16;
+    let mut folders: FxHashMap<&[u8], Vec<&[u8]>> = FxHashMap::default();
+    for name in names.map(RootfsPath::relative) {
+        let folder = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
+        folders.entry(&name[..folder]).or_default().push(name);
+    }
+    let is_folder = |folder: &[u8], names: &[&[u8]]| names.len() >= MANY && !folder.is_empty();
+    let needles = folders.into_iter().flat_map(|(folder, names)| match is_folder(folder, &names) {
+        true => vec![folder],
+        false => names,
+    });
+    let needles: Vec<Finder<'n>> = needles.take(MOST + 1).map(|needle| Finder::new(needle)).collect();
+    (needles.len() <= MOST).then_some(needles)
+}
+
 /// A reader of lists, most of which are in one directory.
 struct Lists<'v> {
     view: &'v Sysroot,
@@ -124,11 +138,12 @@ impl<'v> Lists<'v> {
 }
 
 impl Database {
-    /// The owner of each path, if the lists of a few likely packages have all of them; then no other list is read.
-    /// Paths without an owner need all lists.
-    pub(super) fn likely_owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
-        /// More packages than every system has, but fewer than a small system has.
-        const MOST: usize = 128;
+    /// The owner of each path: the likeliest of the packages that list it. Lists are read in the order of likelihood until
+    /// each path has an owner. `None` if the index of all lists exists already, or would cost less.
+    pub(super) fn owners_by_likelihood(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
+        /// More packages than every system has, but fewer than a small system has. Paths that none of them lists have
+        /// most likely no owner.
+        const LIKELY: usize = 128;
         if self.format != Format::Dpkg || self.lists.get().is_some() {
             return None;
         }
@@ -143,13 +158,23 @@ impl Database {
         let by_name: FxHashMap<&[u8], &Vec<usize>> =
             wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
         let mut lists = Lists::new(view);
-        for id in self.likely_first(paths).take(MOST) {
+        let mut needles = None;
+        for (count, id) in self.likely_first(paths).enumerate() {
             if open == 0 {
                 break;
             }
+            if count == LIKELY {
+                let is_open = |(_, places): &(&RootfsPath, &Vec<usize>)| places.iter().any(|at| owners[*at].is_none());
+                let names = wanted.iter().filter(is_open).map(|(name, _)| name);
+                let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
+                needles = Some(needles_of(names.chain(lost))?);
+            }
             let package = self.package(id);
-            let Listing::Files(files) = &package.listing else { continue };
-            for path in dpkg::listed(lists.first(files)) {
+            let list = lists.first(&self.lists_of(package));
+            if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
+                continue;
+            }
+            for path in dpkg::listed(list) {
                 let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
                 let path = diverted.map_or(path, |it| it.to.relative());
                 for at in by_name.get(path).copied().into_iter().flatten().copied() {
@@ -158,12 +183,7 @@ impl Database {
                 }
             }
         }
-        (open == 0).then_some(owners)
-    }
-
-    /// Reads the lists of all packages, once.
-    pub(crate) fn read_lists(&self, view: &Sysroot) {
-        self.lists(view);
+        Some(owners)
     }
 
     fn lists(&self, view: &Sysroot) -> &Index {
@@ -171,9 +191,9 @@ impl Database {
     }
 
     /// The packages that list each of `paths`, which are real ones, under any of their names; without duplicates, in
-    /// order.
+    /// order. A file of the project has none, and alone causes no reading.
     pub(super) fn listing(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
-        let names = paths.iter().map(|path| self.names(path));
+        let names = paths.iter().map(|path| if view.is_outside(path) { Vec::new() } else { self.names(path) });
         let packages = names.map(|names| {
             let of_all = names.iter().flat_map(|name| self.lists(view).packages(name.relative()));
             let mut packages: Vec<PackageId> = of_all.collect();

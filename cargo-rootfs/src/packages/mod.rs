@@ -71,10 +71,12 @@ pub struct Package {
 /// The place of a package's list of files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Listing {
-    /// One of these files in the database's directory, in its format: dpkg's `.list` and `.md5sums`, pacman's `files`.
     #[default]
     None,
-    Files(Vec<RootfsPath>),
+    /// A file in the database's format: an `.md5sums` of `status.d`, pacman's `files`.
+    File(RootfsPath),
+    /// A file in dpkg's directory of lists, by the package's name.
+    Info,
     /// In its record.
     Record,
 }
@@ -145,6 +147,8 @@ pub struct Database {
     providers: FxHashMap<Box<str>, Vec<PackageId>>,
     /// The records of all packages, concatenated: apk's file, dpkg's `status` and the files of `status.d`, each `desc`.
     bytes: Vec<u8>,
+    /// The directory of lists that dpkg has.
+    info: RootfsPath,
     diversions: Vec<dpkg::Diversion>,
     /// Directories that are symlinks in the sysroot, with their targets: a list may have a file under either.
     merged: Vec<(RootfsPath, RootfsPath)>,
@@ -214,6 +218,7 @@ impl Database {
             architecture: None,
             providers: FxHashMap::default(),
             bytes: Vec::new(),
+            info: RootfsPath::root(),
             diversions: Vec::new(),
             merged: Vec::new(),
             lists: OnceLock::new(),
@@ -369,9 +374,11 @@ impl Database {
     pub fn files(&self, view: &Sysroot, id: PackageId) -> Vec<RootfsPath> {
         let package = self.package(id);
         let files = match &package.listing {
-            Listing::None => Vec::new(),
             Listing::Record => self.format.files(self.record(id)),
-            Listing::Files(lists) => read_first(view, lists).map(|it| self.format.files(&it)).unwrap_or_default(),
+            _ => {
+                let list = self.lists_of(package).iter().find_map(|file| view.peek(file, LONGEST));
+                list.map(|bytes| self.format.files(&bytes)).unwrap_or_default()
+            }
         };
         match self.diversions[..] {
             [] => files,
@@ -382,7 +389,7 @@ impl Database {
     /// The package that owns each of `paths`, which are real ones. A database may list a path without `/usr` if /usr is
     /// merged.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
-        if let Some(owners) = self.likely_owners(view, paths) {
+        if let Some(owners) = self.owners_by_likelihood(view, paths) {
             return owners;
         }
         let holders = self.listing(view, paths);
@@ -415,9 +422,18 @@ impl Database {
         names
     }
 
+    /// The possible paths of a package's list; the first existing one counts.
+    fn lists_of(&self, package: &Package) -> Vec<RootfsPath> {
+        match &package.listing {
+            Listing::None | Listing::Record => Vec::new(),
+            Listing::File(file) => vec![file.clone()],
+            Listing::Info => dpkg::list_names(package).map(|name| self.info.join(name.as_bytes())).into(),
+        }
+    }
+
     /// The path, without its ending, of a dpkg package's files beside the status: `/var/lib/dpkg/info/libc6:amd64`.
     pub(crate) fn stem(&self, view: &Sysroot, id: PackageId) -> Option<RootfsPath> {
-        let Listing::Files(lists) = &self.package(id).listing else { return None };
+        let lists = self.lists_of(self.package(id));
         let list = lists.iter().find(|list| view.has(list))?;
         let name = list.file_name();
         let stem = name.strip_suffix(b".list").or_else(|| name.strip_suffix(b".md5sums"))?;
@@ -435,8 +451,7 @@ impl Database {
 
     /// The directory of a pacman package, and its list of files.
     pub(crate) fn pacman_list(&self, view: &Sysroot, id: PackageId) -> Option<(RootfsPath, Vec<u8>)> {
-        let Listing::Files(lists) = &self.package(id).listing else { return None };
-        let file = lists.first()?;
+        let Listing::File(file) = &self.package(id).listing else { return None };
         Some((file.parent()?, view.peek(file, LONGEST)?))
     }
 
@@ -530,11 +545,6 @@ fn is_program(path: &RootfsPath) -> bool {
     let folder = path.parent();
     let bytes = folder.as_ref().map(RootfsPath::as_bytes).unwrap_or_default();
     bytes.ends_with(b"/bin") || bytes.ends_with(b"/sbin")
-}
-
-/// Reads the first existing file.
-fn read_first(view: &Sysroot, files: &[RootfsPath]) -> Option<Vec<u8>> {
-    files.iter().find_map(|file| view.peek(file, LONGEST))
 }
 
 /// A word or a line of a database, if it is printable.

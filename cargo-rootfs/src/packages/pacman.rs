@@ -16,7 +16,7 @@ pub(super) fn open(view: &mut Sysroot) -> Option<Database> {
         let Some(package) = package(&desc) else { continue };
         let record = bytes.len()..bytes.len() + desc.len();
         bytes.extend(desc);
-        packages.push(Package { listing: Listing::Files(vec![own.join(b"files")]), record, ..package });
+        packages.push(Package { listing: Listing::File(own.join(b"files")), record, ..package });
     }
     (!packages.is_empty()).then(|| Database { bytes, ..Database::unindexed(Format::Pacman, packages) })
 }
