@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 
 use camino::Utf8PathBuf;
 use sha1::Sha1;
@@ -12,7 +14,7 @@ use super::{Attachment, Claim, EntryPlace, Intake, Job, Kind, Output, Settings, 
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{self, Entry};
-use crate::sbom::{Bill, Format};
+use crate::sbom::{Bill, Format, hex};
 use crate::write::text_file::TextFile;
 use crate::write::{Observer, Sink, Staged};
 
@@ -67,8 +69,8 @@ impl EntryPlace for Place {
     fn sink(&self, _: &Job<'_>) -> Result<Box<dyn Sink>> {
         let bill = self.bill.get().cloned().unwrap_or_default();
         let file = TextFile::create(self.path.as_std_path())?;
-        let (digests, current, document) = (BTreeMap::new(), None, Arc::clone(&self.document));
-        Ok(Box::new(Listing { format: self.format, bill, file, document, digests, current }))
+        let (digests, document) = (Digests::begin(self.format)?, Arc::clone(&self.document));
+        Ok(Box::new(Listing { format: self.format, bill, file, document, digests, links: BTreeMap::new() }))
     }
 }
 
@@ -78,20 +80,63 @@ impl fmt::Display for Place {
     }
 }
 
+/// A thread that computes the digests of files while other sinks write the same bytes, which takes them less time.
+struct Digests {
+    parts: SyncSender<Part>,
+    thread: JoinHandle<BTreeMap<RootfsPath, Sums>>,
+}
+
+/// The beginning of a file, or more bytes of it.
+enum Part {
+    File(RootfsPath),
+    Bytes(Box<[u8]>),
+}
+
+/// The most queued parts; each has up to 256 KiB.
+const WAITING: usize = 8;
+
 /// The digests of a file: SHA-1, which SPDX requires, and SHA-256.
+#[derive(Clone, Default)]
 struct Sums {
     sha1: Sha1,
     sha256: Sha256,
 }
 
-impl Sums {
-    fn new() -> Self {
-        Self { sha1: Sha1::new(), sha256: Sha256::new() }
+impl Digests {
+    fn begin(format: Format) -> Result<Self> {
+        let (parts, waiting) = sync_channel(WAITING);
+        let make = move || {
+            let mut sums: BTreeMap<RootfsPath, Sums> = BTreeMap::new();
+            let mut current = (None, Sums::default());
+            for part in waiting {
+                match part {
+                    Part::File(path) => {
+                        let (path, done) = std::mem::replace(&mut current, (Some(path), Sums::default()));
+                        sums.extend(path.map(|path| (path, done)));
+                    }
+                    Part::Bytes(bytes) => {
+                        if format == Format::Spdx {
+                            current.1.sha1.update(&bytes);
+                        }
+                        current.1.sha256.update(&bytes);
+                    }
+                }
+            }
+            sums.extend(current.0.map(|path| (path, current.1)));
+            sums
+        };
+        let thread = std::thread::Builder::new().name("digests".to_owned()).spawn(make);
+        let thread = thread.map_err(|error| Error::failed("cannot start a thread for digests").with_source(error))?;
+        Ok(Self { parts, thread })
     }
 
-    fn finish(self) -> (String, String) {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        (hex(&self.sha1.finalize()), hex(&self.sha256.finalize()))
+    fn give(&self, part: Part) -> Result<()> {
+        self.parts.send(part).map_err(|_| Error::failed("the thread for digests stopped"))
+    }
+
+    fn finish(self) -> Result<BTreeMap<RootfsPath, Sums>> {
+        drop(self.parts);
+        self.thread.join().map_err(|_| Error::failed("the thread for digests stopped"))
     }
 }
 
@@ -101,48 +146,32 @@ struct Listing {
     bill: Bill,
     file: TextFile,
     document: Arc<Mutex<Option<String>>>,
-    digests: BTreeMap<RootfsPath, (String, String)>,
-    current: Option<(RootfsPath, Sums)>,
-}
-
-impl Listing {
-    fn end(&mut self) {
-        if let Some((path, sums)) = self.current.take() {
-            self.digests.insert(path, sums.finish());
-        }
-    }
+    digests: Digests,
+    /// Hard links, with the first name of each file.
+    links: BTreeMap<RootfsPath, RootfsPath>,
 }
 
 impl Sink for Listing {
     fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        self.end();
         match &entry.kind {
-            rootfs::Kind::File(_) => self.current = Some((path.clone(), Sums::new())),
-            rootfs::Kind::Hardlink(first) => {
-                let sums = self.digests.get(first).cloned().unwrap_or_default();
-                self.digests.insert(path.clone(), sums);
-            }
+            rootfs::Kind::File(_) => self.digests.give(Part::File(path.clone()))?,
+            rootfs::Kind::Hardlink(first) => drop(self.links.insert(path.clone(), first.clone())),
             _ => {}
         }
         Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        if let Some((_, sums)) = &mut self.current {
-            if self.format == Format::Spdx {
-                sums.sha1.update(bytes);
-            }
-            sums.sha256.update(bytes);
-        }
-        Ok(())
+        self.digests.give(Part::Bytes(bytes.into()))
     }
 
-    fn finish(mut self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        self.end();
-        let Self { format, mut bill, file, document, mut digests, .. } = *self;
+    fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
+        let Self { format, mut bill, file, document, digests, links } = *self;
+        let sums = digests.finish()?;
         for file in &mut bill.files {
             let path = RootfsPath::parse(&file.path)?;
-            (file.sha1, file.sha256) = digests.remove(&path).unwrap_or_default();
+            let Some(found) = sums.get(links.get(&path).unwrap_or(&path)).cloned() else { continue };
+            (file.sha1, file.sha256) = (hex(&found.sha1.finalize()), hex(&found.sha256.finalize()));
         }
         let text = format.document(&bill);
         let staged = file.staged(&text)?;

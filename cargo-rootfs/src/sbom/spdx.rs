@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
 use super::licence::Licence;
-use super::{Bill, CrateSource, File, object, person, purl, sha256, time};
+use super::{Bill, CrateSource, File, hex, object, person, purl, sha256, time};
 
 const NOTHING: &str = "NOASSERTION";
 const ROOT: &str = "SPDXRef-Rootfs";
@@ -201,9 +201,7 @@ fn verification(files: &[&File]) -> Value {
     }
     let mut sums: Vec<&str> = files.iter().map(|file| file.sha1.as_str()).collect();
     sums.sort_unstable();
-    let digest = Sha1::digest(sums.concat());
-    let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({"packageVerificationCodeValue": text})
+    json!({"packageVerificationCodeValue": hex(&Sha1::digest(sums.concat()))})
 }
 
 fn reference(purl: &str) -> Value {
