@@ -12,6 +12,10 @@ use tar::{EntryType, Header};
 /// The block size of the format.
 const BLOCK: usize = 512;
 
+/// The largest id and the largest size that the octal digits of a header can hold.
+const LARGEST_ID: u64 = 0o7777777;
+const LARGEST_SIZE: u64 = 0o77777777777;
+
 /// The size up to which small pieces are gathered before a write.
 pub(super) const GATHER: usize = 128 << 10;
 
@@ -69,10 +73,28 @@ pub(super) fn length(rootfs: &Rootfs, mtime: u64) -> u64 {
     let mut length = END.len() as u64;
     for (path, entry) in rootfs.iter() {
         blocks.clear();
-        headers(&mut blocks, path, entry, mtime);
-        length += blocks.len() as u64 + entry.size() + padding(entry.size()) as u64;
+        if !is_one_block(path, entry) {
+            headers(&mut blocks, path, entry, mtime);
+        }
+        length += blocks.len().max(BLOCK) as u64 + entry.size() + padding(entry.size()) as u64;
     }
     length
+}
+
+/// Returns whether the headers of an entry are certainly one block, as most are: then the length is known without them.
+fn is_one_block(path: &RootfsPath, entry: &Entry) -> bool {
+    const FIELD: usize = 100;
+    let target = match &entry.kind {
+        Kind::Symlink(target) => target.len(),
+        Kind::Hardlink(target) => target.relative().len(),
+        Kind::Dir | Kind::File(_) => 0,
+    };
+    // A directory has a slash at its end.
+    path.relative().len() < FIELD
+        && target <= FIELD
+        && entry.capability.is_none()
+        && entry.uid.max(entry.gid) <= LARGEST_ID as u32
+        && entry.size() <= LARGEST_SIZE
 }
 
 /// The description of one file in an archive.
@@ -101,9 +123,9 @@ impl Member<'_> {
         header.set_gid(self.gid.into());
         header.set_size(self.size);
         for (key, value, limit) in [
-            ("gid", u64::from(self.gid), 0o7777777),
-            ("size", self.size, 0o77777777777),
-            ("uid", u64::from(self.uid), 0o7777777),
+            ("gid", u64::from(self.gid), LARGEST_ID),
+            ("size", self.size, LARGEST_SIZE),
+            ("uid", u64::from(self.uid), LARGEST_ID),
         ] {
             if value > limit {
                 records.push(key, value.to_string().as_bytes());
