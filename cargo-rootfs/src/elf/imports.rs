@@ -67,7 +67,11 @@ impl Object {
         let mut found = Vec::new();
         self.undefined(file, symbols, |at| {
             let rest = usize::try_from(at).ok().and_then(|at| table.get(at..)).unwrap_or_default();
-            let is_it = |name: &[u8]| rest.strip_prefix(name).is_some_and(|after| after.first() == Some(&0));
+            let is_it = |name: &[u8]| {
+                // Most symbols begin differently.
+                let begins = rest.first() == name.first();
+                begins && rest.strip_prefix(name).is_some_and(|after| after.first() == Some(&0))
+            };
             found.extend(names.iter().position(|name| is_it(name)));
             ControlFlow::Continue(())
         })?;

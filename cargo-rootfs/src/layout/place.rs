@@ -135,7 +135,8 @@ impl<'a> Layout<'a> {
 
     fn is_below_a_file(&self, path: &RootfsPath) -> bool {
         let mut folders = std::iter::successors(path.parent(), RootfsPath::parent);
-        folders.any(|folder| self.rootfs.get(&folder).is_some_and(|entry| !matches!(entry.kind, Kind::Dir)))
+        // An entry's parents are directories.
+        folders.find_map(|folder| self.rootfs.get(&folder)).is_some_and(|entry| !matches!(entry.kind, Kind::Dir))
     }
 
     /// Copies a directory with everything below it, without secrets and the relative paths in `exclude`.

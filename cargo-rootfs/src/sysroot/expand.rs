@@ -28,10 +28,14 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
     match part {
         Part::Text(name) => {
             let next = at.child(name);
-            let is_there = match view.walk(&next).end {
-                End::Dir(_) => true,
-                End::File(_) => rest.is_empty(),
-                _ => false,
+            // Of consecutive names only the last one is looked up: it exists only if the others do.
+            let is_there = match rest.first() {
+                Some(Part::Text(_)) => true,
+                _ => match view.follow(&next, None).1 {
+                    End::Dir(_) => true,
+                    End::File(_) => rest.is_empty(),
+                    _ => false,
+                },
             };
             if is_there {
                 below(view, next, rest, found);
@@ -41,7 +45,7 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
             for name in view.names(&at) {
                 let next = at.child(&name);
                 // A listed name exists, except for a dangling symlink.
-                if part.matches(&name) && (rest.is_empty() || matches!(view.walk(&next).end, End::Dir(_))) {
+                if part.matches(&name) && (rest.is_empty() || matches!(view.follow(&next, None).1, End::Dir(_))) {
                     below(view, next, rest, found);
                 }
             }

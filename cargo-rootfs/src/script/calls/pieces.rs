@@ -31,10 +31,7 @@ impl Scan {
                 b'$' => at = self.dollar(text, at, &mut word),
                 b'`' => at = self.backquotes(text, at, &mut word),
                 b' ' | b'\t' | b'\r' | b'\n' | b';' | b'|' | b'&' | b'(' | b')' | b'<' | b'>' => break,
-                other => {
-                    word.push(&[other]);
-                    at += 1;
-                }
+                _ => at = plain(text, at, &mut word, is_special),
             }
         }
         (word, at.min(text.len()))
@@ -53,10 +50,7 @@ impl Scan {
                 }
                 b'$' => at = self.dollar(text, at, word),
                 b'`' => at = self.backquotes(text, at, word),
-                other => {
-                    word.push(&[other]);
-                    at += 1;
-                }
+                _ => at = plain(text, at, word, |byte| matches!(byte, b'"' | b'\\' | b'$' | b'`')),
             }
         }
         // Without its end, the text is unknown.
@@ -105,10 +99,7 @@ impl Scan {
                                 b'"' => self.quoted(default, inside + 1, &mut value),
                                 b'$' => self.dollar(default, inside, &mut value),
                                 b'`' => self.backquotes(default, inside, &mut value),
-                                other => {
-                                    value.push(&[other]);
-                                    inside + 1
-                                }
+                                _ => plain(default, inside, &mut value, |byte| matches!(byte, b'"' | b'$' | b'`')),
                             };
                         }
                         self.depth -= 1;
@@ -140,4 +131,34 @@ impl Scan {
             }
         }
     }
+}
+
+/// Returns whether a byte ends the plain part of a word.
+fn is_special(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'\''
+            | b'"'
+            | b'\\'
+            | b'$'
+            | b'`'
+            | b' '
+            | b'\t'
+            | b'\r'
+            | b'\n'
+            | b';'
+            | b'|'
+            | b'&'
+            | b'('
+            | b')'
+            | b'<'
+            | b'>'
+    )
+}
+
+/// Adds the bytes from `at` up to a special one; gives that place.
+fn plain(text: &[u8], at: usize, word: &mut Word, is_special: impl Fn(u8) -> bool) -> usize {
+    let length = text[at..].iter().take_while(|byte| !is_special(**byte)).count();
+    word.push(&text[at..at + length]);
+    at + length
 }
