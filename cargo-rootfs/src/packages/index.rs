@@ -6,7 +6,7 @@
 use std::hash::Hasher;
 
 use memchr::memmem::Finder;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::dpkg::{self, Diversion};
 use super::{Database, Format, LONGEST, Listing, PackageId};
@@ -89,23 +89,20 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, or the
-/// directory of many names. `None` if there are so many that an index costs less.
+/// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, their
+/// directories, or directories above these. `None` if there are so many that an index costs less.
 fn needles_of<'n>(names: impl Iterator<Item = &'n RootfsPath>) -> Option<Vec<Finder<'n>>> {
-    const MANY: usize = 4;
-    const MOST: usize = 16;
-    let mut folders: FxHashMap<&[u8], Vec<&[u8]>> = FxHashMap::default();
-    for name in names.map(RootfsPath::relative) {
-        let folder = memchr::memrchr(b'/', name).map_or(0, |slash| slash + 1);
-        folders.entry(&name[..folder]).or_default().push(name);
-    }
-    let is_folder = |folder: &[u8], names: &[&[u8]]| names.len() >= MANY && !folder.is_empty();
-    let needles = folders.into_iter().flat_map(|(folder, names)| match is_folder(folder, &names) {
-        true => vec![folder],
-        false => names,
-    });
-    let needles: Vec<Finder<'n>> = needles.take(MOST + 1).map(|needle| Finder::new(needle)).collect();
-    (needles.len() <= MOST).then_some(needles)
+    const MOST: usize = 8;
+    let names: Vec<&[u8]> = names.map(RootfsPath::relative).collect();
+    let folder = |name: &'n [u8], depth| {
+        let ends = memchr::memchr_iter(b'/', name).map(|slash| slash + 1);
+        ends.take(depth).last().map_or(name, |end| &name[..end])
+    };
+    // The directory, `usr/local/share/`, `usr/local/`.
+    let folders = [usize::MAX, 3, 2].map(|depth| names.iter().map(|name| folder(name, depth)).collect());
+    let mut needles = std::iter::once(names.iter().copied().collect::<FxHashSet<_>>()).chain(folders);
+    let needles = needles.find(|needles| needles.len() <= MOST)?;
+    Some(needles.into_iter().map(Finder::new).collect())
 }
 
 /// A reader of lists, most of which are in one directory.
@@ -141,9 +138,6 @@ impl Database {
     /// The owner of each path: the likeliest of the packages that list it. Lists are read in the order of likelihood until
     /// each path has an owner. `None` if the index of all lists exists already, or would cost less.
     pub(super) fn owners_by_likelihood(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
-        /// More packages than every system has, but fewer than a small system has. Paths that none of them lists have
-        /// most likely no owner.
-        const LIKELY: usize = 128;
         if self.format != Format::Dpkg || self.lists.get().is_some() {
             return None;
         }
@@ -159,11 +153,14 @@ impl Database {
             wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
         let mut lists = Lists::new(view);
         let mut needles = None;
-        for (count, id) in self.likely_first(paths).enumerate() {
+        let (likely, others) = self.likely_first(paths);
+        let end = likely.len();
+        for (count, id) in likely.into_iter().chain(others).enumerate() {
             if open == 0 {
                 break;
             }
-            if count == LIKELY {
+            // Paths that no likely package lists have most likely no owner.
+            if count == end {
                 let is_open = |(_, places): &(&RootfsPath, &Vec<usize>)| places.iter().any(|at| owners[*at].is_none());
                 let names = wanted.iter().filter(is_open).map(|(name, _)| name);
                 let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
