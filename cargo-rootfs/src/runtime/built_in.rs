@@ -95,16 +95,10 @@ fn at_line(text: &str, line: &str) -> Option<usize> {
 
 /// The strings of `key = "..."`, or of a list. Escapes are not supported; a test checks that the rules have none.
 fn strings(text: &'static str, key: &str) -> Vec<&'static str> {
-    let is_it = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
-    let mut at = 0;
-    let Some(line) = text.split_inclusive('\n').find(|line| {
-        at += line.len();
-        is_it(line)
-    }) else {
-        return Vec::new();
-    };
-    let start = at - line.len() + line.find('=').unwrap_or_default() + 1;
-    let value = text[start..].trim_start();
+    let begins_line = |at: usize| at == 0 || text.as_bytes()[at - 1] == b'\n';
+    let mut places = memchr::memmem::find_iter(text.as_bytes(), key).filter(|at| begins_line(*at));
+    let value = places.find_map(|at| text[at + key.len()..].trim_start_matches(' ').strip_prefix('='));
+    let Some(value) = value.map(str::trim_start) else { return Vec::new() };
     let is_list = value.starts_with('[');
     let mut strings = Vec::new();
     let mut bytes = value.bytes().enumerate();

@@ -42,10 +42,10 @@ fn below(view: &mut Sysroot, at: RootfsPath, parts: &[Part], found: &mut Vec<Roo
             }
         }
         Part::Wild(_) => {
-            for name in view.names(&at) {
+            for name in view.names(&at).into_iter().filter(|name| part.matches(name)) {
                 let next = at.child(&name);
                 // A listed name exists, except for a dangling symlink.
-                if part.matches(&name) && (rest.is_empty() || matches!(view.follow(&next, None).1, End::Dir(_))) {
+                if rest.is_empty() || matches!(view.follow(&next, None).1, End::Dir(_)) {
                     below(view, next, rest, found);
                 }
             }
