@@ -156,6 +156,43 @@ fn owners_of_paths() {
     assert_eq!(two, [Some("mawk"), None, Some("curl")]);
 }
 
+/// Only lists that contain the text of a path without an owner are split into lines; diverted names are found as well.
+#[test]
+fn owners_beyond_the_likely_packages() {
+    let record = |name: &str| format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\n\n");
+    let status: String = (0..300).map(|number| record(&format!("p{number:03}"))).collect();
+    let lists = [
+        ("var/lib/dpkg/info/p290.list", "/.\n/opt\n/opt/tool\n/opt/tool/share\n/opt/tool/share/data\n"),
+        ("var/lib/dpkg/info/p291.list", "/usr/bin/diverted\n"),
+        ("var/lib/dpkg/info/p292.list", "/lib/merged\n"),
+        ("var/lib/dpkg/diversions", "/usr/bin/diverted\n/usr/bin/diverted.real\np000\n"),
+        ("var/lib/dpkg/status", &status),
+        ("usr/lib/merged", ""),
+        ("lib", "-> usr/lib"),
+    ];
+    let (_folder, mut view) = sysroot(&lists);
+    let database = Database::open(&mut view, machine()).unwrap();
+    let known = ["/opt/tool/share/data", "/usr/bin/diverted.real", "/usr/lib/merged"];
+    let unknown: Vec<String> = (0..40).map(|number| format!("/opt/tool/share/{number}/x")).collect();
+    let paths: Vec<RootfsPath> = known.iter().copied().chain(unknown.iter().map(String::as_str)).map(path).collect();
+    for paths in [&paths[..known.len()], &paths[..]] {
+        let owners = database.owners(&view, paths);
+        let owners: Vec<_> = owners.iter().flatten().map(|id| &*database.package(*id).name).collect();
+        assert_eq!(owners, ["p290", "p291", "p292"]);
+    }
+    assert!(database.lists.get().is_none(), "no index was built");
+}
+
+/// No package has a file of the project, whatever its path.
+#[test]
+fn files_of_the_project_have_no_holders() {
+    let (folder, mut view) = debian();
+    let database = Database::open(&mut view, machine()).unwrap();
+    view.plant(&path("/usr/bin/curl"), &folder.path().join("usr/lib/libc.so.6")).unwrap();
+    assert_eq!(database.holders(&view, &[path("/usr/bin/curl")]), [vec![]]);
+    assert!(database.lists.get().is_none(), "no list was read");
+}
+
 /// Distroless images have a record and sums for each package.
 #[test]
 fn what_a_distroless_image_knows() {
