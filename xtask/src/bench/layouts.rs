@@ -109,7 +109,7 @@ pub(super) fn first(bench: &Bench, table: &mut Table) -> Result<()> {
 }
 
 /// Large tools to a layout, against programs that read the finished tar.
-pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
+pub(super) fn of_large_tools(bench: &Bench, table: &mut Table, compression: &str) -> Result<()> {
     for tool in ["zstd", "pigz", "time"] {
         need(tool)?;
     }
@@ -119,37 +119,29 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table) -> Result<()> {
     let (tar, _) = bench.file("ours.tar");
     let (layout, leaves) = bench.directory("layout");
     let (out, out_leaves) = bench.file("theirs");
-    let to_layout = |compression: &str| {
-        let more = ["--compression".to_owned(), compression.to_owned()];
-        bench.tools(&tools, ["--oci", &layout], leaves.clone()).with(more)
-    };
+    let ours = bench.tools(&tools, ["--oci", &layout], leaves).with(["--compression", compression]);
     let theirs = |name: &str, words: String| Contender::new(name, out_leaves.clone(), ["sh", "-c", &words]);
     let has_sha = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default().contains(" sha_ni");
-    let (plain, reach) = match has_sha {
-        true => (theirs("tar -b 2048 of the same, unpacked", unpacked(bench, &tar, &out)?), 1.3),
-        false => (theirs("sha256sum of a finished tar", format!("sha256sum {tar} > {out}")), 1.1),
+    let (peer, reach) = match (compression, has_sha) {
+        ("none", true) => (theirs("tar -b 2048 of the same, unpacked", unpacked(bench, &tar, &out)?), 1.3),
+        ("none", false) => (theirs("sha256sum of a finished tar", format!("sha256sum {tar} > {out}")), 1.1),
+        ("zstd", _) => (theirs("zstd -3 -T2 of a finished tar", format!("zstd -q -3 -T2 -f {tar} -o {out}")), 1.2),
+        _ => (theirs("pigz -6 of a finished tar", format!("pigz -6 -c {tar} > {out}")), 0.5),
     };
-    for (compression, peer, reach) in [
-        ("none", plain, reach),
-        ("zstd", theirs("zstd -3 -T2 of a finished tar", format!("zstd -q -3 -T2 -f {tar} -o {out}")), 1.2),
-        ("gzip", theirs("pigz -6 of a finished tar", format!("pigz -6 -c {tar} > {out}")), 0.5),
-    ] {
-        let ours = to_layout(compression);
-        let work = format!("{} large tools to a layout, {compression}", tools.len());
-        let [a, b] = measure::interleaved([&ours, &peer], bench.rounds(3, 7))?;
-        table.push(Row::new(&work, &peer.name, a, b, Unit::Time, reach));
-        let peak = measure::peak_memory(&ours)?;
-        table.push(Row::new(&work, "64 MiB", peak, Measured::exactly(64.0 * 1024.0 * 1024.0), Unit::Memory, 1.0));
-        if compression == "gzip" {
-            ours.check()?;
-            peer.check()?;
-            let theirs = std::fs::metadata(&out).with_context(|| format!("look at {out}"))?.len();
-            let (a, b) = (Measured::exactly(size(&layout)? as f64), Measured::exactly(theirs as f64));
-            table.push(Row::new(&format!("{work}: bytes"), &peer.name, a, b, Unit::Memory, 1.03));
-        }
-        ours.clear()?;
-        peer.clear()?;
+    let work = format!("{} large tools to a layout, {compression}", tools.len());
+    let [a, b] = measure::interleaved([&ours, &peer], bench.rounds(3, 7))?;
+    table.push(Row::new(&work, &peer.name, a, b, Unit::Time, reach));
+    let peak = measure::peak_memory(&ours)?;
+    table.push(Row::new(&work, "64 MiB", peak, Measured::exactly(64.0 * 1024.0 * 1024.0), Unit::Memory, 1.0));
+    if compression == "gzip" {
+        ours.check()?;
+        peer.check()?;
+        let theirs = std::fs::metadata(&out).with_context(|| format!("look at {out}"))?.len();
+        let (a, b) = (Measured::exactly(size(&layout)? as f64), Measured::exactly(theirs as f64));
+        table.push(Row::new(&format!("{work}: bytes"), &peer.name, a, b, Unit::Memory, 1.03));
     }
+    ours.clear()?;
+    peer.clear()?;
     let _ = std::fs::remove_dir_all(bench.dir.join("unpacked"));
     finished.clear()
 }

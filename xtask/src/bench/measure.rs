@@ -1,7 +1,7 @@
 //! Runs contenders in turn, and takes the median and the best of the wall clock. The table judges the figures.
 
 use std::process::{self, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
@@ -51,6 +51,8 @@ impl Measured {
 pub(super) struct Rounds {
     pub(super) warm: usize,
     pub(super) timed: usize,
+    /// The time after which no further round begins, once each side has a result.
+    pub(super) budget: Duration,
 }
 
 impl Contender {
@@ -134,7 +136,11 @@ pub(super) fn interleaved<const N: usize>(contenders: [&Contender; N], rounds: R
     }
     sync()?;
     let mut times = [const { Vec::new() }; N];
+    let started = Instant::now();
     for round in 0..rounds.warm + rounds.timed {
+        if round > rounds.warm && started.elapsed() > rounds.budget {
+            break;
+        }
         for (contender, times) in contenders.iter().zip(&mut times) {
             let time = contender.time()?;
             if round >= rounds.warm {

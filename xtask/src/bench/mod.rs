@@ -11,6 +11,8 @@ mod releases;
 mod table;
 mod tree;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
@@ -18,6 +20,9 @@ use crate::host;
 use crate::stage::{Skip, Tier, cannot};
 use measure::{Contender, Leaves, Rounds};
 use table::Table;
+
+/// The time for the rounds of one row; a quick run has a tenth.
+const BUDGET: Duration = Duration::from_secs(600);
 
 /// The use of the verdict on figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,9 @@ const PARTS: &[Part] = &[
     ("tar of the large tools against elfpak", archive::large_by_elfpak),
     ("push of a project", layouts::of_a_project),
     ("first push of the large tools", layouts::first),
-    ("layouts of the large tools", layouts::of_large_tools),
+    ("layout of the large tools, uncompressed", |bench, table| layouts::of_large_tools(bench, table, "none")),
+    ("layout of the large tools, zstd", |bench, table| layouts::of_large_tools(bench, table, "zstd")),
+    ("layout of the large tools, gzip", |bench, table| layouts::of_large_tools(bench, table, "gzip")),
     ("image of the large tools", image::large),
     ("ten releases", releases::ten),
     ("growth", growth::twice_the_files),
@@ -97,7 +104,8 @@ impl Bench {
     /// `quick` rounds, or `full` for figures to be quoted, after a few that are discarded.
     fn rounds(&self, quick: usize, full: usize) -> Rounds {
         let timed = if self.tier == Tier::Full { full } else { quick };
-        Rounds { warm: timed / 10 + 1, timed }
+        let budget = if self.tier == Tier::Full { BUDGET } else { BUDGET / 10 };
+        Rounds { warm: timed / 10 + 1, timed, budget }
     }
 
     /// `cargo rootfs tree ARGS`, with the answer on standard output.
