@@ -30,7 +30,24 @@ const NOT_DRAWN: [&str; 4] = ["killall5", "[", "ctrlaltdel", "fstab-decode"];
 /// Options that most commands answer, in the order of trial.
 const ASKS: [&str; 2] = ["--version", "--help"];
 
-/// Paths that no command needs: those of `templates/policy/noise.toml`, and of a root's own surroundings.
+/// Puts a layer to be written to on a root, in a namespace of its own, and goes on.
+const OVERLAY: [&str; 6] = [
+    "unshare",
+    "--mount",
+    "--",
+    "sh",
+    "-c",
+    r#"
+set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/upper /mnt/work
+mount -t overlay -o "lowerdir=$0,upperdir=/mnt/upper,workdir=/mnt/work" overlay "$0"
+exec "$@"
+"#,
+];
+
+/// Where files are looked for that no command misses: those of `templates/policy/noise.toml`, and of a root's own room.
 struct Noise {
     paths: Vec<String>,
     names: Vec<String>,
@@ -83,11 +100,24 @@ impl Ended {
     /// Returns whether a directory was of no use: it is empty, or was not listed, and nothing below it was found.
     /// ncurses searches /etc/terminfo so, and Python its directories of modules.
     fn got_nothing_of(&self, root: &Utf8Path, path: &str) -> bool {
-        let Ok(mut names) = root.join(path.trim_start_matches('/')).read_dir_utf8() else { return false };
+        let directory = root.join(path.trim_start_matches('/'));
+        if !directory.is_dir() {
+            return false;
+        }
         let below = format!("{path}/");
         let is_below = self.found.range(below.clone()..).next().is_some_and(|it| it.starts_with(&below));
-        names.next().is_none() || !self.opened.contains(path) && !is_below
+        has_no_file(&directory) || !self.opened.contains(path) && !is_below
     }
+}
+
+/// Returns whether a directory holds nothing but directories that hold nothing, as /usr/local mostly does.
+fn has_no_file(directory: &Utf8Path) -> bool {
+    let Ok(mut entries) = directory.read_dir_utf8() else { return false };
+    entries.all(|entry| {
+        let entry = entry.ok().and_then(|entry| Some((entry.file_type().ok()?, entry)));
+        // A link leads to what is elsewhere.
+        entry.is_some_and(|(kind, entry)| kind.is_symlink() || kind.is_dir() && has_no_file(entry.path()))
+    })
 }
 
 /// The verdict on one command.
@@ -250,7 +280,8 @@ fn enter(root: &Utf8Path, folder: &Utf8Path, name: &str, option: &str) -> Result
     let argv = [name.to_owned(), option.to_owned()];
     let killed = ["timeout", "--signal=KILL", SECONDS].map(str::to_owned);
     let watched = ["strace", "-f", "-qq", "-s", "4096", "-e", "trace=%file", "-o", log.as_str()].map(str::to_owned);
-    let inside = room::words(root, [], &argv);
+    // What a command writes is not there for the next one.
+    let inside = OVERLAY.map(str::to_owned).into_iter().chain([root.to_string()]).chain(room::words(root, [], &argv));
     let words: Vec<String> = killed
         .into_iter()
         .chain(watched)
