@@ -37,6 +37,7 @@ mod skeleton;
 mod suggestions;
 mod surprises;
 mod take;
+mod tmpfiles;
 pub(crate) mod tools;
 mod usr_merge;
 mod variants;

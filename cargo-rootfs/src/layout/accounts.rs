@@ -1,18 +1,17 @@
-//! Adds system accounts with fixed numbers that packed files name and the template lacks: those of Debian's
-//! base-passwd.
+//! System accounts that packed files name and of which the template has none: those with fixed numbers of Debian's
+//! base-passwd, and those that packages made in the sysroot.
 //!
-//! A name in a program counts if the program looks up accounts; a name in configuration counts where a user or group is
+//! Names in programs count where they look accounts up, and names in scripts and configuration where a user or group is
 //! expected.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
 
 use super::place::Layout;
 use super::worklist::Worklist;
 use crate::elf::Bytes;
 use crate::error::Result;
 use crate::path::RootfsPath;
-use crate::resolve::FileId;
+use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
 use crate::sysroot::Sysroot;
 
@@ -31,14 +30,85 @@ const WORDS: [&str; 25] = [
 /// The maximum size of a configuration file.
 const LONGEST: usize = 256 << 10;
 
-/// The named accounts and groups, each with the first file that names it.
-pub(super) type Accounts = BTreeMap<&'static str, RootfsPath>;
+/// The numbers of accounts that packages make (Debian policy, 9.2.2).
+const MADE: std::ops::Range<u32> = 100..1000;
 
-/// Finds the accounts that packed programs and the files in `taken` name.
+/// The accounts and groups that are named, each with the first file that names it.
+#[derive(Default)]
+pub(super) struct Accounts {
+    known: Known,
+    named: BTreeMap<String, RootfsPath>,
+}
+
+impl Accounts {
+    /// The numbers of a user and a group; 0 of one that is unknown.
+    pub(super) fn owner(&self, user: &str, group: &str) -> (u32, u32) {
+        let [uid, _] = self.known.ids(user);
+        let [_, gid] = self.known.ids(group);
+        (user.parse().ok().or(uid).unwrap_or(0), group.parse().ok().or(gid).unwrap_or(0))
+    }
+}
+
+/// The lines of all accounts and groups that may be named.
+#[derive(Default)]
+struct Known {
+    passwd: Vec<String>,
+    group: Vec<String>,
+    names: BTreeSet<String>,
+}
+
+impl Known {
+    /// Those of base-passwd.
+    fn fixed() -> Self {
+        Self::of(lines(PASSWD), lines(GROUP))
+    }
+
+    fn of(passwd: Vec<String>, group: Vec<String>) -> Self {
+        let names = passwd.iter().chain(&group).filter_map(|line| line.split(':').next()).map(str::to_owned).collect();
+        Self { passwd, group, names }
+    }
+
+    /// The same, and those that packages made in the sysroot.
+    fn read(view: &Sysroot) -> Self {
+        let made = |path: &str, fixed: &str| -> Vec<String> {
+            let path = RootfsPath::parse(path).ok();
+            // It becomes an input where a name of it is used.
+            let bytes = path.and_then(|path| view.peek(&path, LONGEST)).unwrap_or_default();
+            let fixed = lines(fixed);
+            let is_made = |it: &String| {
+                let id = it.split(':').nth(2).and_then(|id| id.parse().ok());
+                let name = it.split(':').next().unwrap_or_default();
+                id.is_some_and(|id| MADE.contains(&id)) && it.split(':').count() >= 4 && line(&fixed, name).is_none()
+            };
+            let made = lines(&String::from_utf8(bytes).unwrap_or_default()).into_iter().filter(is_made);
+            fixed.iter().cloned().chain(made).collect()
+        };
+        Self::of(made("/etc/passwd", PASSWD), made("/etc/group", GROUP))
+    }
+
+    /// The account of this name.
+    fn account(&self, name: &[u8]) -> Option<&str> {
+        let name = std::str::from_utf8(name).ok()?;
+        self.names.get(name).map(String::as_str)
+    }
+
+    /// Returns whether a package made an account.
+    fn is_made(&self, name: &str) -> bool {
+        self.ids(name)[0].is_some_and(|id| MADE.contains(&id))
+    }
+
+    /// The number of an account, and that of a group.
+    fn ids(&self, name: &str) -> [Option<u32>; 2] {
+        [&self.passwd, &self.group].map(|lines| line(lines, name)?.split(':').nth(2)?.parse().ok())
+    }
+}
+
+/// Finds the accounts that packed programs and scripts, and the files `taken`, name.
 pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Accounts {
-    let mut found = Accounts::new();
+    let known = Known::read(worklist.view);
+    let mut named = BTreeMap::new();
     let functions: Vec<Box<[u8]>> = LOOKUPS.iter().map(|name| Box::from(name.as_bytes())).collect();
-    let names: Vec<&[u8]> = known().iter().map(|name| name.as_bytes()).collect();
+    let names: Vec<&[u8]> = known.names.iter().map(|name| name.as_bytes()).collect();
     let mut seen: BTreeSet<FileId> = BTreeSet::new();
     let closures = worklist.worked.closures.iter();
     let files = closures.flat_map(|closure| {
@@ -49,66 +119,82 @@ pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Account
         if is_libc(path.file_name()) || worklist.view.imports_of(file, &functions).is_empty() {
             continue;
         }
+        // Names of functions that it calls, such as bind(2), say nothing.
+        let boxed: Vec<Box<[u8]>> = names.iter().map(|name| Box::from(*name)).collect();
+        let called = worklist.view.imports_of(file, &boxed);
+        // Linkers let it be the end of a path of the program.
+        if let Some(own) = known.account(path.file_name()).filter(|own| known.is_made(own)) {
+            named.entry(own.to_owned()).or_insert_with(|| path.clone());
+        }
+        let info = worklist.view.info(file);
+        let owner = [info.uid, info.gid];
         for text in worklist.view.constants_with(file, &names) {
-            for name in in_constant(&text) {
-                found.entry(name).or_insert_with(|| path.clone());
+            let in_text = named_in_constant(&known, &text, owner);
+            for name in in_text.into_iter().filter(|name| !called.iter().any(|at| names[*at] == name.as_bytes())) {
+                named.entry(name.to_owned()).or_insert_with(|| path.clone());
             }
         }
     }
-    for path in taken.iter().filter(|path| is_configuration(path)) {
-        let names = in_configuration(worklist.view, path);
-        for name in names {
-            found.entry(name).or_insert_with(|| path.clone());
+    let scripts = worklist.worked.scripts.iter().map(|script| script.realpath.clone()).collect::<Vec<_>>();
+    for path in taken.iter().filter(|path| is_configuration(path)).chain(&scripts) {
+        for name in in_configuration(worklist.view, &known, path) {
+            named.entry(name).or_insert_with(|| path.clone());
         }
     }
-    found
+    let fixed = Known::fixed();
+    if !named.keys().all(|name: &String| fixed.names.contains(name)) {
+        for path in ["/etc/passwd", "/etc/group"].iter().filter_map(|path| RootfsPath::parse(path).ok()) {
+            worklist.view.find(&path);
+        }
+    }
+    Accounts { known, named }
 }
 
 /// Adds the accounts to those of the template.
 pub(super) fn lay_out(layout: &mut Layout<'_>, accounts: &Accounts) -> Result<()> {
-    for (name, because) in accounts {
-        let why = "the account or group that it names, as Debian's base-passwd has it";
+    for (name, because) in &accounts.named {
+        let why = "the account or group that it names";
         let origin = Origin::Rule { name: "accounts".into(), why: why.into(), because: because.clone() };
-        let account = line(PASSWD, name);
+        let Known { passwd, group, .. } = &accounts.known;
+        let account = line(passwd, name);
         if let Some(account) = account {
             layout.add_line(&RootfsPath::root().join(b"etc/passwd"), account, &origin)?;
         }
         let primary = account.and_then(|line| line.split(':').nth(3));
-        let by_number = primary.and_then(|id| GROUP.lines().find(|line| line.split(':').nth(2) == Some(id)));
-        for group in [line(GROUP, name), by_number].into_iter().flatten() {
+        let by_number = primary.and_then(|id| group.iter().find(|line| line.split(':').nth(2) == Some(id)));
+        for group in [line(group, name), by_number.map(String::as_str)].into_iter().flatten() {
             layout.add_line(&RootfsPath::root().join(b"etc/group"), group, &origin)?;
         }
     }
     Ok(())
 }
 
-fn known() -> &'static BTreeSet<&'static str> {
-    static KNOWN: OnceLock<BTreeSet<&str>> = OnceLock::new();
-    let lines = || PASSWD.lines().chain(GROUP.lines());
-    KNOWN.get_or_init(|| lines().filter_map(|line| line.split(':').next()).collect())
+fn lines(file: &str) -> Vec<String> {
+    file.lines().map(str::to_owned).collect()
 }
 
-fn line(file: &'static str, name: &str) -> Option<&'static str> {
-    file.lines().find(|line| line.split(':').next() == Some(name))
+fn line<'l>(lines: &'l [String], name: &str) -> Option<&'l str> {
+    lines.iter().map(String::as_str).find(|line| line.split(':').next() == Some(name))
 }
 
 fn is_libc(name: &[u8]) -> bool {
     name.starts_with(b"libc.") || name.starts_with(b"libc-") || name.starts_with(b"ld-")
 }
 
-/// The accounts in one text of the constants: the text is such a name, or names a user or group.
-fn in_constant(text: &Bytes) -> Vec<&'static str> {
-    match account(text) {
+/// The accounts that one text among constants names: it is such a name, or says that one is a user or group. A word of
+/// other things counts where the file belongs to that account, as that of at(1) does to `daemon`; linkers let it be the end
+/// of a longer text.
+fn named_in_constant<'k>(known: &'k Known, text: &Bytes, owner: [u32; 2]) -> Vec<&'k str> {
+    let last = text.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let is_owner = |name: &str| known.ids(name).iter().zip(owner).any(|(id, owner)| *id == Some(owner));
+    if let Some(name) = known.account(last).filter(|name| WORDS.contains(name) && is_owner(name)) {
+        return vec![name];
+    }
+    match known.account(text) {
         Some(name) if WORDS.contains(&name) => Vec::new(),
         Some(name) => vec![name],
-        None => in_line(&**text),
+        None => named_in_line(known, &**text),
     }
-}
-
-/// The known account of this name.
-fn account(name: &[u8]) -> Option<&'static str> {
-    let name = std::str::from_utf8(name).ok()?;
-    known().get(name).copied()
 }
 
 fn is_configuration(path: &RootfsPath) -> bool {
@@ -119,23 +205,25 @@ fn is_configuration(path: &RootfsPath) -> bool {
     })
 }
 
-fn in_configuration(view: &mut Sysroot, path: &RootfsPath) -> Vec<&'static str> {
+fn in_configuration(view: &mut Sysroot, known: &Known, path: &RootfsPath) -> Vec<String> {
     let Some(text) = view.read_small(path, LONGEST).and_then(|bytes| String::from_utf8(bytes).ok()) else {
         return Vec::new();
     };
     let is_tmpfiles = path.parent().is_some_and(|directory| directory.file_name() == b"tmpfiles.d");
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-    lines.flat_map(|line| if is_tmpfiles { of_tmpfiles(line) } else { in_line(line) }).collect()
+    let found =
+        lines.flat_map(|line| if is_tmpfiles { named_in_tmpfiles(known, line) } else { named_in_line(known, line) });
+    found.map(str::to_owned).collect()
 }
 
 /// The user and the group of a line of tmpfiles.d(5).
-fn of_tmpfiles(line: &str) -> Vec<&'static str> {
+fn named_in_tmpfiles<'k>(known: &'k Known, line: &str) -> Vec<&'k str> {
     let fields = line.split_whitespace().skip(3).take(2);
-    fields.filter_map(|field| account(field.as_bytes())).collect()
+    fields.filter_map(|field| known.account(field.as_bytes())).collect()
 }
 
-/// The names after a word such as `user`, `Group=` or `chown`.
-fn in_line(line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'static str> {
+/// Names behind a word such as `user`, `Group=` or `chown`.
+fn named_in_line<'k>(known: &'k Known, line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'k str> {
     let is_between =
         |byte: &u8| matches!(byte, 0..=b' ' | b'=' | b':' | b';' | b'"' | b'\'' | b',' | b'(' | b')' | b'{' | b'}');
     let mut found = Vec::new();
@@ -143,7 +231,7 @@ fn in_line(line: &(impl AsRef<[u8]> + ?Sized)) -> Vec<&'static str> {
     let mut reach: usize = 0;
     for word in line.as_ref().split(is_between).filter(|word| !word.is_empty()) {
         if reach > 0 {
-            found.extend(account(word));
+            found.extend(known.account(word));
         }
         reach = reach.saturating_sub(1).max(self::reach(word));
     }
@@ -164,6 +252,27 @@ fn reach(word: &[u8]) -> usize {
         Some(b'r' | b'p' | b's') if ["user", "group", "groups", "owner"].into_iter().any(ends_with) => 1,
         _ => 0,
     }
+}
+
+#[cfg(test)]
+fn fixed() -> &'static Known {
+    static FIXED: std::sync::OnceLock<Known> = std::sync::OnceLock::new();
+    FIXED.get_or_init(Known::fixed)
+}
+
+#[cfg(test)]
+fn in_line(line: &str) -> Vec<&'static str> {
+    named_in_line(fixed(), line)
+}
+
+#[cfg(test)]
+fn of_tmpfiles(line: &str) -> Vec<&'static str> {
+    named_in_tmpfiles(fixed(), line)
+}
+
+#[cfg(test)]
+fn in_constant(text: &Bytes) -> Vec<&'static str> {
+    named_in_constant(fixed(), text, [0, 0])
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::variants::{self, Variant};
 use super::worklist::{Worked, Worklist};
 use super::{
     Assembly, Brief, Notices, Planned, Refusal, Variants, closures, configuration, includes, locales, opened, packaged,
-    records, skeleton, suggestions,
+    records, skeleton, suggestions, tmpfiles,
 };
 use crate::error::Warning;
 use crate::packages;
@@ -79,7 +79,7 @@ impl Seeds {
                 let taken = packaged.taken.paths().chain(rules.taken());
                 accounts::find(&mut worklist, &taken.cloned().collect::<Vec<_>>())
             }
-            None => Accounts::new(),
+            None => Accounts::default(),
         };
         let carriers = carriers(&mut worklist);
         let left_out: Vec<Warning> = worklist.worked.warnings().collect();
@@ -167,6 +167,8 @@ impl Gathered<'_> {
             rules.lay_out(&mut layout)?;
         }
         accounts::lay_out(&mut layout, &self.accounts)?;
+        let taken: Vec<RootfsPath> = self.rules.iter().flat_map(Runtime::brought_files).cloned().collect();
+        tmpfiles::lay_out(&mut layout, taken.iter(), &self.accounts)?;
         layout.top_links();
         layout.second_names(&seeds.tools)?;
         records::lay_out(&mut layout, installed, content.records, content.licenses)?;

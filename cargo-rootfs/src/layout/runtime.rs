@@ -8,6 +8,7 @@ mod constants;
 mod evidence;
 mod firing;
 mod image_file;
+mod kin;
 mod left_out;
 mod offers;
 mod prefixes;
@@ -367,6 +368,12 @@ impl<'t> Runtime<'t> {
     /// A line about files that were added without a rule.
     pub(super) fn brought(&self) -> Option<String> {
         self.evidence.as_ref()?.line()
+    }
+
+    /// The files that evidence took.
+    pub(super) fn brought_files(&self) -> impl Iterator<Item = &RootfsPath> {
+        let items = (0..self.taken.len()).map(|index| self.taken.item(index));
+        items.filter(|(_, origin)| matches!(origin, Origin::Package { .. })).map(|(path, _)| path)
     }
 
     /// A line about files that rules exclude from directories.

@@ -30,7 +30,7 @@ pub struct Script {
     pub realpath: RootfsPath,
     /// The interpreter that its first line names.
     pub interpreter: RootfsPath,
-    /// The program that env(1) runs, if env is the interpreter.
+    /// The program that the interpreter hands the script over to: env(1) does, and a shell for Tcl.
     pub program: Option<RootfsPath>,
     /// The commands of the sysroot that it seems to call; empty if no shell runs it.
     pub calls: Vec<Arc<str>>,
@@ -124,13 +124,24 @@ impl Reading<'_> {
             read.program = Some(path);
         }
         if calls::is_shell(&shell) {
+            let head = self.view.head(file, script::HEAD as u64);
+            let tcl = languages::tcl_behind_shell(&head).and_then(|name| tools::by_name(self.view, name));
+            if let Some(path) = tcl {
+                // The kernel starts the shell, which is what the proof looks at.
+                shell = path.file_name().to_vec();
+                self.program(&path, &say, depth)?;
+                read.program = Some(path);
+            }
+        }
+        if calls::is_shell(&shell) {
             let text = self.view.head(file, calls::MAX_LENGTH as u64);
             let calls::Calls { mut all, execs, ends, sourced } = calls::commands(&text);
             read.sources = self.parts(&read.realpath, ends, sourced, &mut all);
             (read.calls, read.execs) = (self.there(all), self.there(execs));
         } else if languages::is_known(&shell) && (self.root.is_tool || !self.root.is_optional) {
             let text = self.view.head(file, calls::MAX_LENGTH as u64);
-            read.calls = self.there(languages::commands(&text));
+            let called = if languages::is_tcl(&shell) { languages::commands_of_tcl } else { languages::commands };
+            read.calls = self.there(called(&text));
         }
         Ok(read)
     }

@@ -27,15 +27,21 @@ pub(crate) struct Judge {
     programs: Vec<Glob>,
     left_out: Vec<Glob>,
     offered: Vec<Glob>,
+    started: Vec<Glob>,
+    starters: Vec<Box<[u8]>>,
+    modules: Vec<RootfsPath>,
 }
 
 impl Judge {
     pub(crate) fn new(bindings: &Bindings<'_>) -> Self {
         let fields = embedded(include_str!("../../templates/policy/evidence.toml"));
-        let list = |key: &str| {
+        let texts = |key: &str| {
             let mut reader = Reader::of("evidence.toml");
             let lists = fields.iter().filter(|(known, _)| known == key);
-            let texts = lists.flat_map(|(key, datum)| reader.texts(key, datum)).flat_map(|text| bind(&text, bindings));
+            lists.flat_map(|(key, datum)| reader.texts(key, datum)).collect::<Vec<_>>()
+        };
+        let list = |key: &str| {
+            let texts = texts(key).into_iter().flat_map(|text| bind(&text, bindings));
             texts.flat_map(|text| Glob::parse(&text).unwrap_or_default()).collect::<Vec<_>>()
         };
         let names = |key: &str| {
@@ -51,6 +57,13 @@ impl Judge {
             programs: list("programs"),
             left_out: list("left-out"),
             offered: list("offered"),
+            started: list("started"),
+            modules: texts("modules")
+                .into_iter()
+                .flat_map(|text| bind(&text, bindings))
+                .filter_map(|text| RootfsPath::from_bytes(text.as_bytes()))
+                .collect(),
+            starters: texts("starters").into_iter().map(|text| text.as_bytes().into()).collect(),
         }
     }
 
@@ -75,7 +88,22 @@ impl Judge {
         any_matches(&self.general, path)
     }
 
-    /// Returns whether a directory has programs that are not packed without a request.
+    /// Judges a program among constants: it is one that the file starts only if it imports one of [`Judge::starters`].
+    pub(crate) fn is_started(&self, path: &RootfsPath) -> bool {
+        self.started.iter().any(|glob| glob.matches(path).is_some())
+    }
+
+    /// The directories of modules.
+    pub(crate) fn modules(&self) -> &[RootfsPath] {
+        &self.modules
+    }
+
+    /// The functions that start programs.
+    pub(crate) fn starters(&self) -> &[Box<[u8]>] {
+        &self.starters
+    }
+
+    /// Judges a directory: programs in it do not come along unasked.
     pub(crate) fn has_programs(&self, directory: &RootfsPath) -> bool {
         self.programs.iter().any(|glob| glob.matches_name(directory.file_name()).is_some())
     }

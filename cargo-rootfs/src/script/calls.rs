@@ -52,6 +52,8 @@ struct Scan {
     values: BTreeMap<Vec<u8>, Vec<Word>>,
     /// Commands that are a variable, or begin with one.
     computed: Vec<(Word, Use)>,
+    /// Texts of `eval` that contain variables.
+    evaluated: Vec<Word>,
     /// The depth of the current substitution.
     depth: usize,
     /// The number of expanded values.
@@ -271,8 +273,14 @@ impl Scan {
             return self.assignment(word, text, at);
         }
         if state.texts > 0 {
+            let is_first = state.texts == 1 || state.texts == usize::MAX;
             state.texts -= 1;
-            literal.iter().for_each(|script| self.text(script));
+            match literal {
+                Some(script) => self.text(&script),
+                // Of a text with variables, only the beginning is certainly a command.
+                None if is_first => self.evaluate_later(word),
+                None => {}
+            }
             return at;
         }
         if !state.begins

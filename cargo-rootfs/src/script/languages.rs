@@ -9,7 +9,44 @@ use super::calls;
 
 /// Returns whether an interpreter of this name runs one of these languages.
 pub(crate) fn is_known(name: &[u8]) -> bool {
-    name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy")
+    name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy") || is_tcl(name)
+}
+
+/// Whether an interpreter of this name takes scripts of Tcl.
+pub(crate) fn is_tcl(name: &[u8]) -> bool {
+    [&b"tclsh"[..], b"wish", b"expect"].iter().any(|known| name.starts_with(known))
+}
+
+/// The interpreter of a script of Tcl that a shell hands over: its first command is a comment for Tcl, as of tclsh(1).
+pub(crate) fn tcl_behind_shell(head: &[u8]) -> Option<&str> {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).skip(1);
+    let comment = lines.find(|line| !line.starts_with(b"#") || line.ends_with(b"\\"))?;
+    if !comment.ends_with(b"\\") {
+        return None;
+    }
+    let mut words = lines.next()?.split(u8::is_ascii_whitespace);
+    let name = words.next().filter(|word| *word == b"exec").and(words.next())?;
+    std::str::from_utf8(name).ok().filter(|name| is_tcl(name.as_bytes()))
+}
+
+/// What a script of Tcl calls by exec(n), by Expect's spawn, or through a pipe of open(n).
+pub(crate) fn commands_of_tcl(text: &[u8]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let lines = text.split(|byte| matches!(byte, b'\n' | b';' | b'[' | b'{'));
+    for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#")) {
+        let mut words =
+            line.split(|byte| byte.is_ascii_whitespace() || b"]}\"".contains(byte)).filter(|it| !it.is_empty());
+        let command = match words.next() {
+            Some(b"exec" | b"spawn" | b"system") => words.find(|word| !word.starts_with(b"-")),
+            Some(b"open") => words.next().and_then(|word| match word.strip_prefix(b"|") {
+                Some(b"") => words.next(),
+                rest => rest,
+            }),
+            _ => None,
+        };
+        names.extend(command.map(calls::commands).into_iter().flat_map(|calls| calls.all));
+    }
+    names
 }
 
 /// Functions that run a command, by the last component of their names.
@@ -49,6 +86,37 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
         names.extend(assigned.get(variable).into_iter().flatten().cloned());
     }
     names
+}
+
+/// The files that the modules which a script imports by their names may be, each below a directory of modules.
+pub(crate) fn imports(text: &[u8]) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Ok(line) = std::str::from_utf8(line.trim_ascii()) else { continue };
+        let Some((word, rest)) = line.split_once(' ') else { continue };
+        let is_name = |name: &str| {
+            let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_part)
+        };
+        let name = || rest.trim_start().split([';', ' ', '(']).next().unwrap_or_default();
+        match word {
+            // In upper case; others are pragmas.
+            "use" | "require" if name().starts_with(|first: char| first.is_ascii_uppercase()) => {
+                if name().split("::").all(is_name) {
+                    files.insert(format!("{}.pm", name().replace("::", "/")));
+                }
+            }
+            "import" | "from" => {
+                let names = if word == "from" { name() } else { rest };
+                let tops = names.split(',').filter_map(|name| name.trim().split(['.', ' ']).next());
+                for top in tops.filter(|name| is_name(name)) {
+                    files.extend([format!("{top}/__init__.py"), format!("{top}.py")]);
+                }
+            }
+            _ => {}
+        }
+    }
+    files
 }
 
 struct Scan<'t> {
@@ -110,6 +178,7 @@ impl<'t> Scan<'t> {
                 _ => return end,
             };
             let stop = memchr::memchr(close, &text[end + 1..]).map_or(text.len(), |at| end + 1 + at);
+            self.begun(&text[end + 1..stop]);
             self.names.extend(calls::commands(&text[end + 1..stop]).all);
             return stop.min(text.len());
         }
@@ -127,7 +196,15 @@ impl<'t> Scan<'t> {
         end
     }
 
-    /// Handles a string between two quotes.
+    /// A command that begins with a variable.
+    fn begun(&mut self, command: &'t [u8]) {
+        if let Some(name) = command.trim_ascii_start().strip_prefix(b"$") {
+            let length = name.iter().take_while(|byte| is_word(**byte)).count();
+            self.given.insert(&name[..length]);
+        }
+    }
+
+    /// A string from one quote to the next.
     fn string(&mut self, start: usize, end: usize, is_command: bool) {
         let text = &self.text[(start + 1).min(end)..end];
         if text.is_empty() || text.len() > MAX_STRING {
@@ -147,6 +224,7 @@ impl<'t> Scan<'t> {
         if let Some(piped) = piped {
             self.names.extend(calls::commands(piped).all);
         } else if is_command {
+            self.begun(text);
             self.names.extend(called());
         } else {
             match context(before) {
@@ -177,6 +255,14 @@ fn context(before: &[u8]) -> Context<'_> {
     }
     if let Some(left) = rest.strip_suffix(b"=") {
         let left = trim_end(left, |byte| byte == b' ' || byte == b'|' || byte == b':');
+        let length = left.iter().rev().take_while(|byte| is_word(**byte)).count();
+        let name = &left[left.len() - length..];
+        return if name.is_empty() { Context::None } else { Context::Assigned(name) };
+    }
+    // A default, as in `my $cc = $ENV{CC} || 'gcc'`.
+    if rest.ends_with(b"||") || rest.ends_with(b"//") {
+        let line = rest.rsplit(|byte| matches!(byte, b'\n' | b';')).next().unwrap_or_default();
+        let left = trim_end(&line[..memchr::memchr(b'=', line).unwrap_or(0)], |byte| byte == b' ');
         let length = left.iter().rev().take_while(|byte| is_word(**byte)).count();
         let name = &left[left.len() - length..];
         return if name.is_empty() { Context::None } else { Context::Assigned(name) };

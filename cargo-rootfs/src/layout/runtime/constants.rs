@@ -101,7 +101,8 @@ pub(super) fn of_script(text: &[u8]) -> BTreeSet<PathText> {
             let before = start.checked_sub(1).map_or(b' ', |at| line[at]);
             // Otherwise it continues a variable, a name or another slash.
             let is_url = line[start..].starts_with(b"//");
-            if is_url || !before.is_ascii_whitespace() && !b"\"'=(:,[<>|{`".contains(&before) || texts.len() == MOST {
+            let begins = before.is_ascii_whitespace() || b"\"'=(:,[<>|{`".contains(&before);
+            if is_url || !begins && !is_behind_root(&line[..start]) || texts.len() == MOST {
                 continue;
             }
             let length = line[start..].iter().take_while(|byte| is_part(byte)).count();
@@ -111,6 +112,18 @@ pub(super) fn of_script(text: &[u8]) -> BTreeSet<PathText> {
         }
     }
     texts
+}
+
+/// Returns whether a text ends with a variable for the root of a system, as in `$DPKG_ROOT/etc/shells`.
+fn is_behind_root(text: &[u8]) -> bool {
+    let text = text.strip_suffix(b"}").unwrap_or(text);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let (before, name) = text.split_at(text.len() - text.iter().rev().take_while(|byte| is_name(byte)).count());
+    let is_root = [&b"root"[..], b"destdir", b"sysroot"].iter().any(|known| {
+        let rest = name.len().checked_sub(known.len());
+        rest.is_some_and(|rest| name[rest..].eq_ignore_ascii_case(known))
+    });
+    is_root && (before.ends_with(b"$") || before.ends_with(b"${"))
 }
 
 fn longest(scout: &mut Sysroot, text: &PathText) -> Option<Named> {
@@ -150,7 +163,8 @@ fn begun_by(scout: &mut Sysroot, folder: &RootfsPath, text: &[u8]) -> Option<Box
     names.filter(|name| name.len() >= SHORTEST && text.starts_with(name)).max_by_key(|name| name.len())
 }
 
-fn at(scout: &mut Sysroot, path: RootfsPath) -> Option<Named> {
+/// What is at a path of the sysroot; `None` where there is neither a file nor a directory.
+pub(super) fn at(scout: &mut Sysroot, path: RootfsPath) -> Option<Named> {
     let walk = scout.walk(&path);
     let is_executable = match walk.end {
         End::File(file) => scout.info(file).mode & 0o111 != 0,

@@ -12,6 +12,7 @@ use super::super::take::Taking;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
+use super::kin::{full_of, is_own_configuration, is_own_directory, is_sibling, may_open, needs, own_modules};
 use super::offers::Offers;
 use super::prefixes::prefix_of;
 use super::subjects::{Reach, Subject};
@@ -23,6 +24,7 @@ use crate::path::RootfsPath;
 use crate::policy::Judge;
 use crate::resolve::FileId;
 use crate::rootfs::Origin;
+use crate::script::languages;
 use crate::sysroot::{End, Sysroot};
 
 /// The maximum size of one package or path that is added without a request.
@@ -54,6 +56,8 @@ pub(super) struct Evidence {
     decided: BTreeSet<(PackageId, Option<RootfsPath>)>,
     /// Packages that are added completely.
     whole: BTreeSet<PackageId>,
+    /// Programs that a named tool starts: it may not work without them, whatever they need.
+    pub(super) started: FxHashSet<RootfsPath>,
     exclude: Vec<Glob>,
     pub(super) brought: Brought,
     pub(super) offers: Offers,
@@ -70,6 +74,7 @@ impl Evidence {
             scripts: FxHashSet::default(),
             decided: BTreeSet::new(),
             whole: BTreeSet::new(),
+            started: FxHashSet::default(),
             exclude: judge.left_out().to_vec(),
             judge,
             brought: Brought::default(),
@@ -114,10 +119,11 @@ impl Evidence {
             worklist.worked.closures.iter().flat_map(|it| &it.objects).map(|it| it.file).collect();
         let new = closure.objects.iter().filter(|object| !known.contains(&object.file));
         let size: u64 = new.map(|object| worklist.view.info(object.file).host.size).sum();
-        if size > MOST {
+        let most = if self.started.contains(&root.path) { 2 * MOST } else { MOST };
+        if size > most {
             self.offers.large(&root.path.to_string(), "what it needs", size);
         }
-        size <= MOST
+        size <= most
     }
 }
 
@@ -150,12 +156,17 @@ impl Weighing<'_, '_, '_, '_> {
                 None => constants::of_script(&self.text(&subject.realpath)),
             };
             self.mentions(&texts, subject, calls);
+            let starts = self.starts(subject, &texts);
             let Some(scout) = &mut self.evidence.scout else { return };
             let judge = &self.evidence.judge;
-            let found = constants::there(scout, &texts, |path| judge.is_general(path));
+            let is_general = |path: &RootfsPath| judge.is_general(path) && !may_open(subject, path);
+            let found = constants::there(scout, &texts, |path| is_general(path) || !starts && judge.is_started(path));
             named.extend(found.into_iter().map(|it| (at, it)));
+            if subject.is_named && subject.reach == Reach::Module {
+                named.extend(self.imported(subject).into_iter().map(|it| (at, it)));
+            }
         }
-        named.retain(|(_, it)| self.is_open(it));
+        named.retain(|(at, it)| self.is_open(&subjects[*at], it));
 
         let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
         let opened = runtime.installed.database(view);
@@ -173,23 +184,32 @@ impl Weighing<'_, '_, '_, '_> {
                 }
                 let rules = &mut self.runtime.rules;
                 if called.iter().any(|it| rules.get(it.rule).is_some_and(|rule| !rule.partial)) {
-                    subject.reach = Reach::Nothing;
+                    subject.reach = Reach::Constants;
                 }
                 calls.extend(called.into_iter().map(|triggered| Call::new(triggered, &subject.realpath)));
             }
+            own_modules(database, &mut subjects, holders);
             self.packages(database, &subjects, holders);
             self.programs(database, &subjects, holders);
             let rest = &holders[subjects.len()..];
             for ((at, named), holders_of_it) in named.iter().zip(rest) {
-                if subjects[*at].reach == Reach::Nothing {
-                    continue;
-                }
                 self.named(database, &subjects[*at], &holders[*at], named, holders_of_it);
             }
         } else {
             let tools = subjects.iter().filter(|it| it.reach == Reach::Package);
             tools.for_each(|subject| self.prefix(subject));
             for (at, named) in &named {
+                // Every system has a shell.
+                if self.evidence.judge.is_started(&named.path) && subjects[*at].reach != Reach::Project {
+                    let because = format!("{}, which runs it (--runtime auto)", subjects[*at].name);
+                    let origin = Origin::Package { name: "sh".into(), because: because.into() };
+                    self.taking(&origin, |taking| taking.path(&named.path));
+                    continue;
+                }
+                if is_own_directory(&subjects[*at], &named.path) || is_sibling(&subjects[*at], named) {
+                    self.beside(&subjects[*at], &named.path);
+                    continue;
+                }
                 self.evidence.offers.path(named, &subjects[*at].name, subjects[*at].reach == Reach::Project, None, 0);
             }
         }
@@ -204,9 +224,34 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Returns whether a path is not packed and may be missed by a program.
-    fn is_open(&self, named: &Named) -> bool {
+    /// The modules that a script imports by their names.
+    fn imported(&mut self, subject: &Subject) -> Vec<Named> {
+        let files = languages::imports(&self.text(&subject.realpath));
+        let judge = &self.evidence.judge;
+        let Some(scout) = &mut self.evidence.scout else { return Vec::new() };
+        let paths =
+            judge.modules().iter().flat_map(|directory| files.iter().map(|file| directory.join(file.as_bytes())));
+        paths.filter_map(|path| constants::at(scout, path)).collect()
+    }
+
+    /// Returns whether a file that names a shell starts it: libraries name it for what they offer alone.
+    fn starts(&mut self, subject: &Subject, texts: &BTreeSet<crate::elf::PathText>) -> bool {
+        let judge = &self.evidence.judge;
+        let is_started = |text: &crate::elf::PathText| {
+            RootfsPath::from_bytes(&text.bytes).is_some_and(|path| judge.is_started(&path))
+        };
+        let Some(file) = subject.file.filter(|_| texts.iter().any(|text| text.is_whole && is_started(text))) else {
+            return false;
+        };
+        !self.worklist.view.imports_of(file, judge.starters()).is_empty()
+    }
+
+    /// Returns whether a path is neither packed nor one that no program misses.
+    fn is_open(&self, subject: &Subject, named: &Named) -> bool {
         let policy = &self.runtime.taken.policy;
+        let is_file = matches!(named.end, End::File(_));
+        let is_general =
+            |path: &RootfsPath| self.evidence.judge.is_general(path) && !(is_file && may_open(subject, path));
         let is_packed = |path: &RootfsPath| self.runtime.paths.contains(path);
         !(is_packed(&named.path)
             || is_packed(&named.real)
@@ -215,8 +260,8 @@ impl Weighing<'_, '_, '_, '_> {
             || policy.secrets().of_path(&named.path).is_some()
             || self.worklist.view.is_hidden(&named.real)
             || policy.is_documentation("", &named.path)
-            || self.evidence.judge.is_general(&named.path)
-            || self.evidence.judge.is_general(&named.real))
+            || is_general(&named.path)
+            || is_general(&named.real))
     }
 
     /// Adds the rest of the packages that own subjects.
@@ -228,7 +273,10 @@ impl Weighing<'_, '_, '_, '_> {
                 }
                 continue;
             };
-            for id in database.parts(owner) {
+            let full = full_of(database, owner).filter(|_| subject.is_named);
+            let parts = [Some(owner), full].into_iter().flatten().flat_map(|id| database.parts(id));
+            let data = if subject.is_named { self.data_of(database, owner, full) } else { Vec::new() };
+            for id in parts.chain(data.iter().copied()).collect::<Vec<_>>() {
                 if !self.evidence.decided.insert((id, None)) {
                     continue;
                 }
@@ -249,11 +297,15 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 self.evidence.whole.insert(id);
-                if count > 0 {
-                    self.evidence.brought.package(name, &subject.name, count, size);
+                let (is_data, brought) = (data.contains(&id), &mut self.evidence.brought);
+                if count > 0 && is_data {
+                    brought.named(name, &subject.name, count, size);
+                } else if count > 0 {
+                    brought.package(name, &subject.name, count, size);
                 }
                 if self.evidence.weigh == Weigh::Take {
-                    let origin = origin(name, &subject.name, "whose package it is");
+                    let how = if is_data { "whose package depends on it" } else { "whose package it is" };
+                    let origin = origin(name, &subject.name, how);
                     self.taking(&origin, |taking| {
                         // `wanted` has already removed the files that are left out.
                         taking.exclude = &[];
@@ -264,7 +316,25 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// The useful files of a package, their number and size.
+    /// The packages of data alone that a tool's package depends on, such as tzdata.
+    fn data_of(&mut self, database: &Database, owner: PackageId, full: Option<PackageId>) -> Vec<PackageId> {
+        let needed = std::iter::once(owner).chain(full).flat_map(|id| database.depends_on(id));
+        let judge = &self.evidence.judge;
+        let is_code = |path: &RootfsPath| {
+            let name = path.file_name();
+            let is_library = name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some();
+            is_library
+                || MODULES.iter().any(|ending| name.ends_with(ending))
+                || path.parent().is_some_and(|it| judge.has_programs(&it))
+        };
+        let view = &*self.worklist.view;
+        needed
+            .filter(|id| !database.are_of_one_source(owner, *id))
+            .filter(|id| !database.files(view, *id).iter().any(is_code))
+            .collect()
+    }
+
+    /// The useful files of a package, their number and length.
     fn wanted(&mut self, name: &str, files: Vec<RootfsPath>) -> (Vec<RootfsPath>, usize, u64) {
         let Some(scout) = &mut self.evidence.scout else { return Default::default() };
         let policy = &self.runtime.taken.policy;
@@ -273,12 +343,14 @@ impl Weighing<'_, '_, '_, '_> {
         let files: Vec<_> = files.into_iter().map(|path| (scout.place(&path).path, path)).collect();
         let folders: FxHashSet<RootfsPath> =
             files.iter().flat_map(|(real, _)| std::iter::successors(real.parent(), RootfsPath::parent)).collect();
+        // What others put into a directory serves another program; its own is its data.
+        let is_own = |directory: &RootfsPath| directory.file_name() == name.as_bytes();
         let is_wanted = |(real, path): &(RootfsPath, RootfsPath)| {
             let mut on_the_way = std::iter::successors(Some(real.clone()), RootfsPath::parent);
             !folders.contains(real)
                 && !policy.is_documentation(name, path)
                 && !self.runtime.paths.contains(real)
-                && !on_the_way.any(|it| exclude.iter().any(|glob| glob.matches(&it).is_some()))
+                && !on_the_way.any(|it| !is_own(&it) && exclude.iter().any(|glob| glob.matches(&it).is_some()))
         };
         let mut wanted: Vec<_> = files.into_iter().filter(is_wanted).map(|(_, path)| path).collect();
         let (mut count, mut size) = (0, 0);
@@ -309,7 +381,9 @@ impl Weighing<'_, '_, '_, '_> {
         holders: &[PackageId],
     ) {
         let is_file = matches!(named.end, End::File(_));
-        if holders.is_empty() && is_file && named.is_made_by_nobody() || holders.len() > SHARED {
+        // Whoever puts something into a tool's own directory puts it there for the tool.
+        let is_own = !is_file && is_own_directory(subject, &named.path);
+        if holders.is_empty() && is_file && named.is_made_by_nobody() || holders.len() > SHARED && !is_own {
             return;
         }
         let is_excluded = |path: &RootfsPath| {
@@ -331,7 +405,11 @@ impl Weighing<'_, '_, '_, '_> {
                 || needs(database, owner).contains(&holder)
                 || core.contains(&holder)
         };
-        let related = owners.iter().find_map(|owner| holders.iter().find(|holder| is_related(*owner, **holder)));
+        let related =
+            owners.iter().find_map(|owner| holders.iter().find(|holder| is_own || is_related(*owner, **holder)));
+        let made = owners.first().filter(|_| holders.is_empty() && is_file);
+        let made = made.filter(|owner| is_own_configuration(database, self.worklist.view, **owner, &named.path));
+        let related = related.or(made);
         let first = related.or(holders.first());
         let key = first.map(|id| (*id, Some(named.path.clone())));
         if key.is_some_and(|key| !self.evidence.decided.insert(key)) {
@@ -347,14 +425,16 @@ impl Weighing<'_, '_, '_, '_> {
                 if self.evidence.weigh == Weigh::Take {
                     let origin = origin(name, &subject.name, "which names it");
                     let path = named.path.clone();
+                    if subject.is_named {
+                        self.evidence.started.insert(path.clone());
+                    }
                     self.taking(&origin, |taking| {
                         taking.exclude = if is_file { &[] } else { taking.exclude };
                         taking.path(&path);
                     });
                 }
             }
-            // Modules name paths that their language finds in any place.
-            _ if count == 0 || subject.reach == Reach::Module => {}
+            _ if count == 0 || !subject.is_own => {}
             _ => {
                 let is_first = subject.reach == Reach::Project;
                 // A package may own the directory, while one of its scripts has made the contents.
@@ -406,17 +486,22 @@ impl Weighing<'_, '_, '_, '_> {
                 if !is_its || self.runtime.paths.contains(&path) {
                     continue;
                 }
-                let (count, size) = self.measure(&path);
-                let text = path.to_string();
-                if size > MOST {
-                    self.evidence.offers.large(&text, &subject.name, size);
-                } else if count > 0 {
-                    self.evidence.brought.package(&text, &subject.name, count, size);
-                    if self.evidence.weigh == Weigh::Take {
-                        let origin = origin(&text, &subject.name, "which it lies beside");
-                        self.taking(&origin, |taking| taking.path(&path));
-                    }
-                }
+                self.beside(subject, &path);
+            }
+        }
+    }
+
+    /// Takes what is a tool's own, outside of packages.
+    fn beside(&mut self, subject: &Subject, path: &RootfsPath) {
+        let (count, size) = self.measure(path);
+        let text = path.to_string();
+        if size > MOST {
+            self.evidence.offers.large(&text, &subject.name, size);
+        } else if count > 0 {
+            self.evidence.brought.package(&text, &subject.name, count, size);
+            if self.evidence.weigh == Weigh::Take {
+                let origin = origin(&text, &subject.name, "which it lies beside");
+                self.taking(&origin, |taking| taking.path(path));
             }
         }
     }
@@ -435,17 +520,11 @@ impl Weighing<'_, '_, '_, '_> {
     }
 }
 
-/// The maximum size of a configuration file; larger ones are tables.
-const LONGEST_CONFIGURATION: usize = 1 << 16;
+/// Endings of what interpreters load.
+const MODULES: [&[u8]; 8] = [b".py", b".pm", b".pl", b".rb", b".js", b".php", b".jar", b".tcl"];
 
-/// The dependencies of a package and its parts, and of those dependencies that are only names, such as
-/// default-jre-headless.
-pub(super) fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
-    let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
-    let is_name_alone = |id: &&PackageId| database.package(**id).name.starts_with("default-");
-    let behind: Vec<PackageId> = direct.iter().filter(is_name_alone).flat_map(|id| database.depends_on(*id)).collect();
-    [direct, behind].concat()
-}
+/// Longer ones are tables.
+const LONGEST_CONFIGURATION: usize = 1 << 16;
 
 pub(super) fn origin(package: &str, subject: &str, how: &str) -> Origin {
     Origin::Package { name: package.into(), because: format!("{subject}, {how} (--runtime auto)").into() }

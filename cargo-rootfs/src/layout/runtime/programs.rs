@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::root::Root;
+use super::super::suggestions::Suggestion;
 use super::super::tools;
-use super::evidence::{Weigh, Weighing, needs, origin};
+use super::evidence::{Weigh, Weighing, origin};
+use super::kin::needs;
 use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
 use crate::packages::{Database, PackageId};
@@ -15,6 +17,36 @@ use crate::sysroot::End;
 
 /// The maximum size of a script; a larger one is a program with embedded data.
 const LONGEST_SCRIPT: usize = 1 << 20;
+
+/// The place where programs are named.
+#[derive(Clone, Copy)]
+enum In<'p> {
+    /// The constants of an ELF file.
+    Constants(FileId),
+    /// The text of a script.
+    Script(&'p RootfsPath),
+    /// The data of the packages themselves.
+    Data,
+}
+
+/// Returns whether a file may be a setting, by its path: no module and no picture, whose names end otherwise.
+fn is_data(path: &RootfsPath) -> bool {
+    let tops: [&[u8]; 3] = [b"/usr/share/", b"/usr/lib/", b"/etc/"];
+    let name = path.file_name();
+    let is_plain = !name.contains(&b'.') || name.ends_with(b".conf") || name.ends_with(b".cfg");
+    is_plain && tops.iter().any(|top| path.as_bytes().starts_with(top))
+}
+
+/// Returns whether a text puts the name of a program together of a beginning and a variable, as in `update-default-$class`.
+fn is_begun(text: &[u8], name: &[u8]) -> bool {
+    /// Shorter beginnings are those of many.
+    const SHORTEST: usize = 5;
+    let ends = (SHORTEST..name.len()).filter(|at| b"-._".contains(&name[at - 1]));
+    ends.into_iter().any(|end| {
+        let variable = |at: usize| matches!(text.get(at..), Some([b'$', ..] | [b'%', b's', ..]));
+        memchr::memmem::find_iter(text, &name[..end]).any(|at| variable(at + end))
+    })
+}
 
 impl Weighing<'_, '_, '_, '_> {
     /// Adds programs that subjects start: from their packages and the dependencies of these. A script may also call
@@ -33,12 +65,30 @@ impl Weighing<'_, '_, '_, '_> {
                 (Reach::Module, _) if !subject.is_named && subject.realpath.as_bytes().ends_with(b".py") => continue,
                 (Reach::Module, _) => {
                     let calls = languages::commands(&self.text(&subject.realpath));
+                    if subject.is_own {
+                        self.offer(&calls, subject);
+                    }
                     modules.entry(owner).or_insert_with(|| (subject, BTreeSet::new())).1.extend(calls);
-                    continue;
+                    if !subject.is_named {
+                        continue;
+                    }
+                    self.mentioned(database, subject, In::Script(&subject.realpath), &database.parts(owner))
                 }
-                (Reach::Package, Some(file)) => self.mentioned(database, Ok(file), owner),
-                (Reach::Package, None) if calls.is_empty() => self.mentioned(database, Err(&subject.realpath), owner),
-                (Reach::Package, None) => self.called(database, calls, owner),
+                (Reach::Package, Some(file)) => {
+                    let named = self.mentioned(database, subject, In::Constants(file), &Self::related(database, owner));
+                    [named, self.mentioned(database, subject, In::Data, &database.parts(owner))].concat()
+                }
+                (Reach::Constants, Some(file)) => {
+                    self.mentioned(database, subject, In::Constants(file), &database.parts(owner))
+                }
+                (Reach::Package | Reach::Called, None) => {
+                    let packages = match calls.is_empty() {
+                        true => Self::related(database, owner),
+                        false => database.parts(owner),
+                    };
+                    let named = self.mentioned(database, subject, In::Script(&subject.realpath), &packages);
+                    [named, self.called(database, calls, owner)].concat()
+                }
                 _ => continue,
             };
             self.start(database, subject, found);
@@ -65,28 +115,39 @@ impl Weighing<'_, '_, '_, '_> {
             if self.evidence.weigh == Weigh::Take {
                 let name = String::from_utf8_lossy(path.file_name()).into_owned();
                 let origin = origin(package, &subject.name, "which runs it");
+                if subject.is_named {
+                    self.evidence.started.insert(path.clone());
+                }
                 self.roots.push(Root::tool(name, origin, path).optional());
             }
         }
     }
 
-    /// The packages whose programs the programs of `owner` may start.
+    /// Commands that a module of a script's own source calls: what is not packed in the end is told.
+    fn offer(&mut self, calls: &BTreeSet<String>, subject: &Subject) {
+        for tool in calls {
+            let suggestion = Suggestion { tool: tool.clone(), by: subject.realpath.clone(), rule: None };
+            self.runtime.suggestions.insert(suggestion);
+        }
+    }
+
+    /// The packages that programs of one start programs of.
     fn related(database: &Database, owner: PackageId) -> Vec<PackageId> {
         needs(database, owner).into_iter().chain(database.parts(owner)).collect()
     }
 
-    /// Programs of packages whose names are among the constants of a file, or in the text of a script in an unknown
-    /// language.
+    /// The programs of `packages` whose names stand alone in a text.
     fn mentioned(
         &mut self,
         database: &Database,
-        file: Result<FileId, &RootfsPath>,
-        owner: PackageId,
+        subject: &Subject,
+        text: In<'_>,
+        packages: &[PackageId],
     ) -> Vec<(RootfsPath, PackageId)> {
-        /// The maximum number of names; a compiler's packages have as many.
+        /// A compiler's packages depend on as many.
         const MOST_NAMES: usize = 512;
         let mut files: BTreeMap<RootfsPath, PackageId> = BTreeMap::new();
-        for id in Self::related(database, owner) {
+        for &id in packages {
             if !self.evidence.judge.is_self_contained_package(database.package(id).name.as_bytes()) {
                 files.extend(database.files(self.worklist.view, id).into_iter().map(|path| (path, id)));
             }
@@ -96,10 +157,19 @@ impl Weighing<'_, '_, '_, '_> {
             path.file_name().len() > 2 && path.parent().is_some_and(|directory| judge.has_programs(&directory))
         };
         let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
+        let data: Vec<RootfsPath> = match text {
+            In::Data => {
+                let policy = &self.runtime.taken.policy;
+                files.keys().filter(|path| is_data(path) && !policy.is_documentation("", path)).cloned().collect()
+            }
+            _ => Vec::new(),
+        };
         for (path, id) in files.into_iter().filter(|(path, _)| is_program(path)).take(MOST_NAMES) {
             let name: Box<[u8]> = path.file_name().into();
+            let directory = path.parent();
+            let is_beside = directory == subject.realpath.parent();
             // An alternative leads to it, such as /usr/bin/java.
-            let found = if path.parent().is_some_and(|it| program_directories().any(|known| known == it)) {
+            let found = if is_beside || directory.is_some_and(|it| program_directories().any(|known| known == it)) {
                 Some(path)
             } else {
                 let view = &mut *self.worklist.view;
@@ -109,14 +179,32 @@ impl Weighing<'_, '_, '_, '_> {
             programs.extend(found.map(|path| (name, (path, id))));
         }
         let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
-        let words = match file {
-            Ok(file) => self.worklist.view.words_of(file, &names),
-            Err(script) => {
+        let words = match text {
+            _ if names.is_empty() => Vec::new(),
+            In::Constants(file) => self.worklist.view.words_of(file, &names),
+            In::Script(script) => {
                 let text = self.text(script);
-                words_in(&text, &names)
+                let begun = (0..names.len()).filter(|at| is_begun(&text, &names[*at]));
+                words_in(&text, &names).into_iter().chain(begun).collect()
             }
+            In::Data => self.data(&data, &names),
         };
         words.into_iter().map(|at| programs[&names[at]].clone()).collect()
+    }
+
+    /// The words in small texts of a package's data.
+    fn data(&mut self, files: &[RootfsPath], names: &[Box<[u8]>]) -> Vec<usize> {
+        /// Larger ones are no settings.
+        const LONGEST: usize = 8 << 10;
+        const MOST_FILES: usize = 256;
+        let mut words = BTreeSet::new();
+        for path in files.iter().take(MOST_FILES) {
+            let text = self.worklist.view.read_small(path, LONGEST).unwrap_or_default();
+            if !text.contains(&0) {
+                words.extend(words_in(&text, names));
+            }
+        }
+        words.into_iter().collect()
     }
 
     /// Programs of packages, and of every system, among the commands of a script or a module.
@@ -155,6 +243,7 @@ impl Weighing<'_, '_, '_, '_> {
             name: script.name.clone(),
             reach: Reach::Module,
             is_named: false,
+            is_own: false,
         };
         new.into_iter().map(module).collect()
     }

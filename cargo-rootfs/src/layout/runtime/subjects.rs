@@ -17,6 +17,8 @@ pub(super) struct Subject {
     pub(super) reach: Reach,
     /// True if it is a tool that the user named.
     pub(super) is_named: bool,
+    /// True unless it is a module of another source than its script: that names what its language knows anywhere.
+    pub(super) is_own: bool,
 }
 
 /// The extent of the search for a subject.
@@ -26,12 +28,12 @@ pub(super) enum Reach {
     Project,
     /// Its constants and its package.
     Package,
-    /// Only its constants, or the text of a configuration: it was itself added.
+    /// Its constants, or the text of a configuration: it came along itself, or a rule is about its package.
     Constants,
-    /// Paths and programs that it names, from packages of its dependencies: scripts with modules, and the modules.
+    /// The paths and programs that a script names: it came along itself.
+    Called,
+    /// Paths and programs that it names, from packages that its own depends on: scripts with modules, and the modules.
     Module,
-    /// None: a rule covers its package.
-    Nothing,
 }
 
 impl Evidence {
@@ -70,18 +72,31 @@ impl Evidence {
                 let reach = if worklist.view.is_outside(realpath) { Reach::Project } else { reach };
                 let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
                 let is_named = is_tool && file == closure.id;
-                subjects.push(Subject { file: Some(file), realpath: realpath.clone(), name, reach, is_named });
+                subjects.push(Subject {
+                    file: Some(file),
+                    realpath: realpath.clone(),
+                    name,
+                    reach,
+                    is_named,
+                    is_own: true,
+                });
             }
         }
-        for root in worked.others.iter().skip(self.looked.1).filter(|root| root.is_tool && is_asked(root)) {
+        for root in worked.others.iter().skip(self.looked.1).filter(|root| root.is_tool && is_asked(root) || came(root))
+        {
             let Some(script) = worked.scripts.iter().find(|script| script.path == root.path) else { continue };
             let realpath = script.realpath.clone();
             let is_known = runtime.covered.contains(&realpath) || self.judge.is_self_contained(realpath.file_name());
             if !is_known && !worklist.view.is_outside(&realpath) && self.scripts.insert(realpath.clone()) {
                 let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
                 let has_modules = runtime.modular.contains(&realpath);
-                let reach = if has_modules { Reach::Module } else { Reach::Package };
-                subjects.push(Subject { file: None, realpath, name, reach, is_named: true });
+                let is_named = is_asked(root);
+                let reach = match (has_modules, is_named) {
+                    (true, _) => Reach::Module,
+                    (false, true) => Reach::Package,
+                    (false, false) => Reach::Called,
+                };
+                subjects.push(Subject { file: None, realpath, name, reach, is_named, is_own: true });
             }
         }
         for index in self.looked.2..runtime.taken.len() {
@@ -89,7 +104,7 @@ impl Evidence {
             if matches!(origin, Origin::Package { .. }) && is_configuration(path) {
                 let name = path.to_string();
                 let (realpath, reach) = (worklist.view.walk(path).path, Reach::Constants);
-                subjects.push(Subject { file: None, realpath, name, reach, is_named: false });
+                subjects.push(Subject { file: None, realpath, name, reach, is_named: false, is_own: true });
             }
         }
         self.looked = (worked.roots.len(), worked.others.len(), runtime.taken.len());
@@ -100,6 +115,11 @@ impl Evidence {
 /// Returns whether a root was named by the user, or a rule says that a tool calls it.
 fn is_asked(root: &Root) -> bool {
     matches!(root.origin, Origin::Tool(_) | Origin::Library(_) | Origin::InterpreterOf(_))
+}
+
+/// Returns whether evidence brought a root that may be run: administrators start what is below /etc.
+fn came(root: &Root) -> bool {
+    matches!(root.origin, Origin::Package { .. }) && root.path.components().next() != Some(b"etc")
 }
 
 fn reach(root: &Root) -> Reach {

@@ -99,7 +99,19 @@ impl Scan {
                                 b'"' => self.quoted(default, inside + 1, &mut value),
                                 b'$' => self.dollar(default, inside, &mut value),
                                 b'`' => self.backquotes(default, inside, &mut value),
-                                _ => plain(default, inside, &mut value, |byte| matches!(byte, b'"' | b'$' | b'`')),
+                                // A single one is an apostrophe.
+                                b'\'' if next(default, inside + 1, b'\'') < end => {
+                                    let close = next(default, inside + 1, b'\'');
+                                    value.push(&default[inside + 1..close]);
+                                    close + 1
+                                }
+                                b'\'' => {
+                                    value.push(b"'");
+                                    inside + 1
+                                }
+                                _ => plain(default, inside, &mut value, |byte| {
+                                    matches!(byte, b'"' | b'$' | b'`' | b'\'')
+                                }),
                             };
                         }
                         self.depth -= 1;

@@ -35,8 +35,36 @@ impl Scan {
         }
     }
 
+    /// Keeps a text of `eval` until all assignments are known.
+    pub(super) fn evaluate_later(&mut self, word: Word) {
+        if self.evaluated.len() < MAX_VALUES {
+            self.evaluated.push(word);
+        }
+    }
+
+    /// Reads the texts of `eval`, with their variables verbatim, and all values of these variables.
+    fn evaluate(&mut self) {
+        for word in std::mem::take(&mut self.evaluated) {
+            let mut text = Vec::new();
+            for piece in &word.pieces {
+                match piece {
+                    Piece::Text(known) => text.extend(known),
+                    Piece::Variable(name, _) => {
+                        text.extend([b"${", &name[..], b"}"].concat());
+                        let values = self.values.get(name).into_iter().flatten().filter_map(Word::literal);
+                        values.collect::<Vec<_>>().iter().for_each(|value| self.text(value));
+                    }
+                    Piece::Unknown => text.extend(b"${_}"),
+                }
+            }
+            self.text(&text);
+        }
+        self.evaluated.clear();
+    }
+
     /// Expands variables, with all values that are assigned to them anywhere.
     pub(super) fn finish(mut self) -> Calls {
+        self.evaluate();
         for (word, how) in std::mem::take(&mut self.computed) {
             for value in self.expand(&word, 0) {
                 match value {

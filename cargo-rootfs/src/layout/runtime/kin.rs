@@ -1,0 +1,81 @@
+//! Packages that belong together, and what is a tool's own: dependencies, parts, modules and directories.
+
+use super::constants::Named;
+use super::subjects::{Reach, Subject};
+use crate::packages::{Database, PackageId};
+use crate::path::RootfsPath;
+use crate::sysroot::Sysroot;
+
+/// The packages that a package and its parts depend on, and what those do of which only the name matters, as of
+/// default-jre-headless.
+pub(super) fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
+    let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
+    let is_name_alone = |id: &&PackageId| database.package(**id).name.starts_with("default-");
+    let behind: Vec<PackageId> = direct.iter().filter(is_name_alone).flat_map(|id| database.depends_on(*id)).collect();
+    [direct, behind].concat()
+}
+
+/// Finds the modules that were made of the source of their script: those of its author. Python's have much that no program
+/// of them reaches.
+pub(super) fn own_modules(database: &Database, subjects: &mut [Subject], holders: &[Vec<PackageId>]) {
+    let scripts: Vec<(String, PackageId)> = subjects
+        .iter()
+        .zip(holders)
+        .filter(|(it, _)| it.is_named)
+        .filter_map(|(it, holders)| Some((it.name.clone(), *holders.first()?)))
+        .collect();
+    let modules = subjects.iter_mut().zip(holders).filter(|(it, _)| it.reach == Reach::Module && !it.is_own);
+    for (module, holders) in modules.filter(|(it, _)| !it.realpath.as_bytes().ends_with(b".py")) {
+        let Some(&holder) = holders.first() else { continue };
+        let is_its =
+            |(name, owner): &(String, PackageId)| *name == module.name && database.are_of_one_source(*owner, holder);
+        module.is_own = scripts.iter().any(is_its);
+    }
+}
+
+/// Returns whether a file that no package has is configuration which a script of `owner` has made: in a directory of the
+/// package, as /etc/chrony/chrony.conf, or under its name, as /etc/devscripts.conf.
+pub(super) fn is_own_configuration(database: &Database, view: &Sysroot, owner: PackageId, path: &RootfsPath) -> bool {
+    if path.components().next() != Some(b"etc") {
+        return false;
+    }
+    let name = path.file_name();
+    let stem = name.split(|byte| *byte == b'.').next().unwrap_or_default();
+    if stem == database.package(owner).name.as_bytes() {
+        return true;
+    }
+    let directory = path.parent().filter(|directory| directory.components().nth(1).is_some());
+    let holders = directory.map(|directory| database.holders(view, &[directory])).unwrap_or_default();
+    let is_its = |holder: &PackageId| *holder == owner || database.are_of_one_source(*holder, owner);
+    holders.iter().flatten().any(is_its)
+}
+
+/// The whole of a package that was cut in two, as python3 of python3-minimal.
+pub(super) fn full_of(database: &Database, owner: PackageId) -> Option<PackageId> {
+    let name = &*database.package(owner).name;
+    let full = ["-minimal", "-base", "-core"].iter().find_map(|ending| name.strip_suffix(ending))?;
+    database.find(full).filter(|full| database.are_of_one_source(*full, owner))
+}
+
+/// Returns whether a path below /etc counts that is no evidence elsewhere: a script that was named opens the files that it
+/// names.
+pub(super) fn may_open(script: &Subject, path: &RootfsPath) -> bool {
+    script.file.is_none() && script.is_named && path.components().next() == Some(b"etc")
+}
+
+/// Returns whether a program that a tool names lies beside it under its name, as gpg-agent beside gpg.
+pub(super) fn is_sibling(subject: &Subject, named: &Named) -> bool {
+    let rest = named.real.file_name().strip_prefix(subject.name.as_bytes());
+    let is_its = rest.is_some_and(|rest| rest.first().is_some_and(|byte| !byte.is_ascii_alphanumeric()));
+    subject.reach == Reach::Package && named.is_executable && is_its && named.real.parent() == subject.realpath.parent()
+}
+
+/// Returns whether a directory has the name of the tool that names it, as /usr/lib/lua/5.4 has.
+pub(super) fn is_own_directory(subject: &Subject, path: &RootfsPath) -> bool {
+    /// Shorter names are words of others.
+    const SHORTEST: usize = 3;
+    let name = subject.name.as_bytes();
+    let stem = &name[..name.iter().take_while(|byte| byte.is_ascii_alphabetic()).count()];
+    let is_its = |component: &[u8]| component == name || component == stem && stem.len() >= SHORTEST;
+    subject.reach == Reach::Package && path.components().skip(1).any(is_its)
+}
