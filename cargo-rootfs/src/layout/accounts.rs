@@ -255,29 +255,19 @@ fn reach(word: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-fn fixed() -> &'static Known {
-    static FIXED: std::sync::OnceLock<Known> = std::sync::OnceLock::new();
-    FIXED.get_or_init(Known::fixed)
-}
-
-#[cfg(test)]
-fn in_line(line: &str) -> Vec<&'static str> {
-    named_in_line(fixed(), line)
-}
-
-#[cfg(test)]
-fn of_tmpfiles(line: &str) -> Vec<&'static str> {
-    named_in_tmpfiles(fixed(), line)
-}
-
-#[cfg(test)]
-fn in_constant(text: &Bytes) -> Vec<&'static str> {
-    named_in_constant(fixed(), text, [0, 0])
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    const OWNER: [u32; 2] = [0, 0];
+
+    fn known() -> Known {
+        let made = [lines(PASSWD), lines("quux:x:104:110::/run/quux:/usr/sbin/nologin")].concat();
+        Known::of(made, lines(GROUP))
+    }
+
+    fn named(text: &str, owner: [u32; 2]) -> String {
+        named_in_constant(&known(), &Bytes::from(text.as_bytes()), owner).join(" ")
+    }
 
     #[test]
     fn names_where_an_account_is_expected() {
@@ -294,16 +284,26 @@ mod tests {
             ("mail list news", ""),
             ("the user of it", ""),
             ("root", ""),
+            ("chown quux:adm /x", "quux adm"),
         ] {
-            assert_eq!(in_line(line).join(" "), expected, "{line}");
+            assert_eq!(named_in_line(&known(), line).join(" "), expected, "{line}");
         }
-        assert_eq!(of_tmpfiles("d /run/squid 0755 proxy proxy -").join(" "), "proxy proxy");
+        assert_eq!(named_in_tmpfiles(&known(), "d /run/squid 0755 proxy proxy -").join(" "), "proxy proxy");
     }
 
     #[test]
     fn words_alone_are_no_accounts_in_programs() {
-        let named = |text: &str| in_constant(&Bytes::from(text.as_bytes())).join(" ");
-        assert_eq!([named("www-data"), named("mail"), named("run as user mail")], ["www-data", "", "mail"]);
+        for (text, expected) in [("www-data", "www-data"), ("mail", ""), ("run as user mail", "mail"), ("quux", "quux")]
+        {
+            assert_eq!(named(text, OWNER), expected, "{text}");
+        }
+    }
+
+    /// As /usr/bin/at belongs to `daemon`, and wall(1) to the group `tty`.
+    #[test]
+    fn a_word_is_the_account_that_owns_the_file() {
+        assert_eq!(named("cannot get uid for daemon", [1, 1]), "daemon");
+        assert_eq!([named("daemon", [1, 1]), named("tty", [0, 5]), named("tty", [5, 0])], ["daemon", "tty", ""]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod owners;
 mod packaged;
 mod planned;
 mod proof;
+mod reach;
 mod records;
 mod refused;
 mod rules;

@@ -55,7 +55,7 @@ fn the_evidence_is_read() {
         }
     }
     let keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys.len(), 7, "{keys:?}");
+    assert_eq!(keys.len(), 10, "{keys:?}");
     let judge = Judge::new(&bindings);
     let path = |text| RootfsPath::parse(text).unwrap();
     for (name, is) in
@@ -63,6 +63,9 @@ fn the_evidence_is_read() {
     {
         assert_eq!(judge.is_self_contained(name.as_bytes()), is, "{name}");
     }
+    assert!(judge.is_started(&path("/bin/sh")) && !judge.is_started(&path("/bin/true")));
+    assert!(judge.starters().iter().any(|it| **it == *b"posix_spawn"));
+    assert!(judge.modules().contains(&path("/usr/lib/perl5")), "{:?}", judge.modules());
     assert!(judge.is_common(b"libcrypto.so.3") && !judge.is_common(b"libxkbcommon.so.0"));
     for (text, is) in [
         ("/usr/share", true),

@@ -312,7 +312,43 @@ fn end_of_string(text: &[u8], at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::commands;
+    use super::{commands, commands_of_tcl, imports, tcl_behind_shell};
+
+    #[test]
+    fn commands_of_tcl_and_expect() {
+        for (text, expected) in [
+            ("set h [exec hostname]\nspawn -noecho ed /etc/x", "ed hostname"),
+            ("# exec ls\nif {1} {exec stty raw; puts x}", "stty"),
+            ("open \"|gzip -dc $f\" r\nset f [open |sort w]\nopen /etc/x", "gzip sort"),
+            ("exec $program x", ""),
+        ] {
+            let found: Vec<_> = commands_of_tcl(text.as_bytes()).into_iter().collect();
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
+        let head = b"#!/bin/sh\n# -*- tcl -*-\n# the shell \\\nexec tclsh8.6 \"$0\" \"$@\"\n";
+        assert_eq!(tcl_behind_shell(head), Some("tclsh8.6"));
+        for head in ["#!/bin/sh\nexec tclsh x\n", "#!/bin/sh\n# \\\nexec perl \"$0\"\n", ""] {
+            assert_eq!(tcl_behind_shell(head.as_bytes()), None, "{head}");
+        }
+    }
+
+    #[test]
+    fn modules_that_are_imported() {
+        for (text, expected) in [
+            (
+                "use strict;\nuse Debian::Debhelper::Dh_Lib;\n  require Fizz::X();",
+                "Debian/Debhelper/Dh_Lib.pm Fizz/X.pm",
+            ),
+            (
+                "import os, yaml.x as y\nfrom apt.cache import Cache",
+                "apt.py apt/__init__.py os.py os/__init__.py yaml.py yaml/__init__.py",
+            ),
+            ("from . import x\nimport $x\nuse 5.010;\nuser X", ""),
+        ] {
+            let found: Vec<_> = imports(text.as_bytes()).into_iter().collect();
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
+    }
 
     #[test]
     fn commands_of_perl_and_python() {
@@ -330,6 +366,8 @@ mod tests {
             ("\"\"\"Calls run('rm').\"\"\"\nsh = '/bin/sh'\nx = {'a': '/usr/bin/env'}", "env sh"),
             ("print('ls'); re.compile('find'); 'cat'", ""),
             ("subprocess.run(['/opt/x/y', 'z'])", "/opt/x/y"),
+            ("my $cc = $ENV{CC} || 'gcc';\n$x = qx($cc -v); my $y = $z || 'ls';", "gcc"),
+            ("$ld = 'ld'; `$ld -v`", "ld"),
             ("$'; $\"; 'unclosed\nsystem(\"id\")", "id"),
         ] {
             let found: Vec<_> = commands(text.as_bytes()).into_iter().collect();

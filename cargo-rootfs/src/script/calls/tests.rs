@@ -25,6 +25,21 @@ fn what_a_script_becomes() {
     }
 }
 
+/// As zgrep has it.
+#[test]
+fn texts_that_eval_reads() {
+    for (text, expected) in [
+        ("grep='${GREP-'\\''grep'\\''}'\ngrep=\"$grep -H\"\neval \"$grep$args\" >x", "grep"),
+        ("x='sort | uniq'; eval \"$x -c\"", "sort uniq"),
+        ("eval \"cat $x | wc\"", "cat wc"),
+        ("eval \"$(date)\"", "date"),
+        ("a=${B:-'it'}; $a; ${C-it's}", "it"),
+    ] {
+        assert_eq!(found(text), expected, "{text}");
+    }
+    let _ = found(&"x=\"$x $x\"; eval \"$x\"; ".repeat(10_000));
+}
+
 #[test]
 fn commands_where_they_begin() {
     for (text, expected) in [

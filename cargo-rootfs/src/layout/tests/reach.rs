@@ -1,0 +1,138 @@
+//! What evidence reaches: shells that are started, programs that data and scripts name, packages cut in two, and what only
+//! is told.
+
+use super::disk::{Ask, Disk, path, tool};
+use crate::layout::Assembly;
+
+const STATUS: &str = "\
+Package: quux-minimal
+Source: quux
+Status: install ok installed
+Architecture: amd64
+
+Package: quux
+Status: install ok installed
+Architecture: amd64
+Depends: quux-minimal, quux-stdlib, zones
+
+Package: quux-stdlib
+Source: quux
+Status: install ok installed
+Architecture: amd64
+
+Package: zones
+Status: install ok installed
+Architecture: all
+
+Package: stranger
+Status: install ok installed
+Architecture: all
+
+Package: base
+Status: install ok installed
+Essential: yes
+Architecture: amd64
+";
+
+/// A sysroot whose packages have these files, besides what every system has.
+fn sysroot(lists: &[(&str, &str)]) -> Disk {
+    let base = "/bin/sh\n/bin/dash\n/usr/bin/sorter\n/usr/bin/lister\n";
+    let disk = Disk::merged()
+        .elf("usr/bin/sorter", tool())
+        .elf("usr/bin/lister", tool())
+        .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/base.list", base.as_bytes(), 0o644);
+    lists.iter().fold(disk, |disk, (package, files)| {
+        disk.bytes(&format!("var/lib/dpkg/info/{package}.list"), files.as_bytes(), 0o644)
+    })
+}
+
+#[track_caller]
+fn expect(assembly: &Assembly, there: &[&str], absent: &[&str]) {
+    let rootfs = &assembly.rootfs;
+    for (paths, is) in [(there, true), (absent, false)] {
+        for at in paths {
+            assert_eq!(rootfs.get(&path(at)).is_some(), is, "{at}\n{}", rootfs.dump());
+        }
+    }
+}
+
+fn packed(sysroot: &Disk) -> Assembly {
+    Ask::tools(&["quux"]).assemble(sysroot).unwrap()
+}
+
+#[test]
+fn a_shell_comes_along_where_the_file_starts_programs() {
+    let list = [("quux-minimal", "/usr/bin/quux\n")];
+    let with = |file| sysroot(&list).elf("usr/bin/quux", file);
+    let named = || tool().tail(b"\0/bin/sh\0");
+    expect(&packed(&with(named().imports("posix_spawn"))), &["/usr/bin/sh"], &[]);
+    expect(&packed(&with(named().imports("write"))), &[], &["/usr/bin/sh"]);
+    expect(&packed(&with(tool().tail(b"\0/bin/shells\0").imports("execv"))), &[], &["/usr/bin/sh"]);
+    // There is no database: every system has a shell.
+    let bare = Disk::merged().elf("usr/bin/quux", named().imports("execve"));
+    expect(&packed(&bare), &["/usr/bin/sh"], &[]);
+}
+
+#[test]
+fn the_whole_of_a_package_that_was_cut_in_two_and_data_that_it_depends_on() {
+    let lists = [
+        ("quux-minimal", "/usr/bin/quux\n"),
+        ("quux", "/usr/bin/quuxctl\n/usr/lib/quux/more\n"),
+        ("quux-stdlib", "/usr/lib/quux/std\n"),
+        ("zones", "/usr/share/zones/x\n"),
+        ("stranger", "/usr/share/stranger/x\n"),
+    ];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool())
+        .elf("usr/bin/quuxctl", tool())
+        .bytes("usr/lib/quux/more", b"x", 0o644)
+        .bytes("usr/lib/quux/std", b"x", 0o644)
+        .bytes("usr/share/zones/x", b"x", 0o644)
+        .bytes("usr/share/stranger/x", b"x", 0o644);
+    let there = ["/usr/lib/quux/more", "/usr/lib/quux/std", "/usr/share/zones/x"];
+    expect(&packed(&disk), &there, &["/usr/bin/quuxctl", "/usr/share/stranger"]);
+}
+
+#[test]
+fn settings_and_scripts_of_a_package_name_its_programs_and_call_others() {
+    let files = "/usr/bin/quux\n/usr/bin/quuxtty\n/usr/bin/quuxdoc\n/usr/lib/quux/step\n/usr/share/quux/DESC\n\
+                 /etc/quux/hook\n/usr/share/doc/quux-minimal/copyright\n";
+    let disk = sysroot(&[("quux-minimal", files)])
+        .elf("usr/bin/quux", tool())
+        .elf("usr/bin/quuxtty", tool())
+        .elf("usr/bin/quuxdoc", tool())
+        .bytes("usr/lib/quux/step", b"#!/bin/sh\nsorter x\n", 0o755)
+        .bytes("etc/quux/hook", b"#!/bin/sh\nlister x\n", 0o755)
+        .bytes("usr/share/quux/DESC", b"postpro quuxtty\n", 0o644)
+        .bytes("usr/share/doc/quux-minimal/copyright", b"quuxdoc\n", 0o644);
+    expect(&packed(&disk), &["/usr/bin/quuxtty", "/usr/bin/sorter"], &["/usr/bin/quuxdoc", "/usr/bin/lister"]);
+}
+
+#[test]
+fn a_directory_under_the_name_of_the_tool_is_its_own() {
+    let lists = [
+        ("quux-minimal", "/usr/bin/quux5.4\n"),
+        ("stranger", "/usr/lib/quux/5.4\n/usr/lib/quux/5.4/x.so\n/usr/lib/other\n/usr/lib/other/x.so\n"),
+    ];
+    let constants = b"\0/usr/lib/quux/5.4/?.so\0/usr/lib/other/?.so\0";
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux5.4", tool().tail(constants))
+        .bytes("usr/lib/quux/5.4/x.so", b"x", 0o644)
+        .bytes("usr/lib/other/x.so", b"x", 0o644);
+    let assembly = Ask::tools(&["quux5.4"]).assemble(&disk).unwrap();
+    expect(&assembly, &["/usr/lib/quux/5.4/x.so"], &["/usr/lib/other"]);
+}
+
+#[test]
+fn modules_of_others_that_a_script_imports_are_offered() {
+    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/perl\n"), ("stranger", "/usr/share/perl5/Far/Away.pm\n")];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/perl", tool())
+        .bytes("usr/bin/quux", b"#!/usr/bin/perl\nuse Far::Away;\nuse strict;\n", 0o755)
+        .bytes("usr/share/perl5/Far/Away.pm", b"1;\n", 0o644);
+    let assembly = packed(&disk);
+    expect(&assembly, &[], &["/usr/share/perl5/Far"]);
+    let said: Vec<_> = assembly.warnings.iter().filter_map(|warning| warning.help.as_deref()).collect();
+    assert_eq!(said, ["to pack them: --with-package stranger"]);
+}
