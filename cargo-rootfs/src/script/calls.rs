@@ -359,7 +359,8 @@ impl Scan {
     }
 
     fn note(&mut self, name: &str, how: Use) {
-        if BUILT_IN.contains(&name) {
+        // exec starts the program of that name.
+        if BUILT_IN.contains(&name) && how != Use::Exec {
             return;
         }
         if how == Use::Exec {

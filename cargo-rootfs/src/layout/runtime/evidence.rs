@@ -206,7 +206,9 @@ impl Weighing<'_, '_, '_, '_> {
                     self.taking(&origin, |taking| taking.path(&named.path));
                     continue;
                 }
-                if is_own_directory(&subjects[*at], &named.path) || is_sibling(&subjects[*at], named) {
+                let is_directory = matches!(named.end, End::Dir(_));
+                let is_own = is_directory && is_own_directory(&subjects[*at], &named.path);
+                if is_own || is_sibling(&subjects[*at], named) {
                     self.beside(&subjects[*at], &named.path);
                     continue;
                 }
