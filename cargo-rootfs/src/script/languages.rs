@@ -101,10 +101,10 @@ pub(crate) fn imports(text: &[u8]) -> BTreeSet<String> {
         let name = || rest.trim_start().split([';', ' ', '(']).next().unwrap_or_default();
         match word {
             // In upper case; others are pragmas.
-            "use" | "require" if name().starts_with(|first: char| first.is_ascii_uppercase()) => {
-                if name().split("::").all(is_name) {
-                    files.insert(format!("{}.pm", name().replace("::", "/")));
-                }
+            "use" | "require"
+                if name().starts_with(|first: char| first.is_ascii_uppercase()) && name().split("::").all(is_name) =>
+            {
+                files.insert(format!("{}.pm", name().replace("::", "/")));
             }
             "import" | "from" => {
                 let names = if word == "from" { name() } else { rest };
