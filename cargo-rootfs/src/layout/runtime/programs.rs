@@ -75,8 +75,12 @@ impl Weighing<'_, '_, '_, '_> {
                     self.mentioned(database, subject, In::Script(&subject.realpath), &database.parts(owner))
                 }
                 (Reach::Package, Some(file)) => {
-                    let named = self.mentioned(database, subject, In::Constants(file), &Self::related(database, owner));
-                    [named, self.mentioned(database, subject, In::Data, &database.parts(owner))].concat()
+                    let mut named =
+                        self.mentioned(database, subject, In::Constants(file), &Self::related(database, owner));
+                    if subject.is_named {
+                        named.extend(self.mentioned(database, subject, In::Data, &database.parts(owner)));
+                    }
+                    named
                 }
                 (Reach::Constants, Some(file)) => {
                     self.mentioned(database, subject, In::Constants(file), &database.parts(owner))
