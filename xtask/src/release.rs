@@ -9,9 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::host;
 use crate::process::{Command, command};
 use crate::stage;
+use crate::{host, made};
 
 /// The targets of archives, each with the target that replaces it where musl's standard library is not installed.
 const TARGETS: [(&str, &str); 2] = [
@@ -115,12 +115,17 @@ struct Release<'r> {
 
 /// The target, or its replacement.
 fn built_for<'t>(target: &'t str, stand_in: &'t str) -> Result<&'t str> {
-    let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;
-    let has_musl = Utf8Path::new(sysroot.line()?).join("lib/rustlib").join(target).exists();
+    let has_musl = has_std(target)?;
     if !has_musl {
         println!("    {stand_in} stands in for {target}: its standard library is not installed");
     }
     Ok(if has_musl { target } else { stand_in })
+}
+
+/// Returns whether rustc has the standard library of `target`.
+fn has_std(target: &str) -> Result<bool> {
+    let sysroot = command(["rustc", "--print", "sysroot"]).dir(host::repo()).run()?;
+    Ok(Utf8Path::new(sysroot.line()?).join("lib/rustlib").join(target).exists())
 }
 
 fn program(built_for: &str) -> Utf8PathBuf {
@@ -148,6 +153,9 @@ impl Release<'_> {
         if built_for.starts_with("aarch64") && cfg!(not(target_arch = "aarch64")) {
             build = build.env(&format!("CARGO_TARGET_{variable}_LINKER"), "aarch64-linux-gnu-gcc");
             build = build.env(&format!("CC_{}", built_for.replace('-', "_")), "aarch64-linux-gnu-gcc");
+        }
+        if !has_std(built_for)? {
+            build = build.env("RUSTC", made::debian_rustc()?.as_str());
         }
         build.show()?;
         let program = program(built_for);
