@@ -18,14 +18,14 @@ pub(super) struct File {
     directory: bool,
     socket: bool,
     fifo: bool,
-    /// Whether the file is unreadable.
+    /// True if the file is unreadable.
     denied: bool,
-    /// Whether it is a copy of the loader's own file.
+    /// True if it is a copy of the loader's own file.
     loader: bool,
-    /// Whether it is removed, in `later`.
+    /// True if it is removed, in `later`.
     gone: bool,
 
-    /// Whether it is a program, with an interpreter.
+    /// True if it is a program, with an interpreter.
     program: bool,
     interpreter: Option<String>,
     /// The machine, if it is not the loader's.
@@ -36,7 +36,7 @@ pub(super) struct File {
     runpath: Option<String>,
     auxiliary: Vec<String>,
     filter: Vec<String>,
-    /// Whether filters come before needed libraries; linkers write them after.
+    /// True if filters come before needed libraries; linkers write them after.
     filters_first: bool,
     /// DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE.
     flags: Vec<String>,

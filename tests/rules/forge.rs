@@ -60,7 +60,7 @@ pub(crate) struct Fixture {
     patches: Vec<(u64, u64)>,
     /// Tags that the dynamic section lacks.
     absent: Vec<u64>,
-    /// Whether a second PT_LOAD, of zeros, follows the first.
+    /// True if a second PT_LOAD, of zeros, follows the first.
     has_zeros: bool,
     /// Texts of dlopen notes.
     notes: Vec<String>,

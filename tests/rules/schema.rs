@@ -101,11 +101,11 @@ pub(crate) struct Row {
     /// glibc's releases with the rule: from one on, before one.
     pub(crate) since: Option<String>,
     pub(crate) before: Option<String>,
-    /// Whether the loader must, or must not, have Debian's patches.
+    /// True if the loader must, false if it must not, have Debian's patches.
     pub(crate) debian: Option<bool>,
     /// The machine of the rule, if only one has it.
     machine: Option<String>,
-    /// Whether a processor must run the program: an emulator starts programs by its own rules.
+    /// True if a processor must run the program: an emulator starts programs by its own rules.
     #[serde(default)]
     pub(crate) native: bool,
     /// The reason why one of the runners skips the rule.

@@ -29,7 +29,7 @@ struct Row {
     packages: Vec<String>,
     /// File names of libraries, as `-l:` of ld takes them.
     link: Vec<String>,
-    /// Whether it runs in the long tier, not only on demand.
+    /// True if it runs in the long tier, not only on demand.
     #[serde(default)]
     quick: bool,
     /// The options that the run must suggest: without them the program fails, with them it works.

@@ -12,7 +12,7 @@ pub(crate) fn is_known(name: &[u8]) -> bool {
     name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy") || is_tcl(name)
 }
 
-/// Whether an interpreter of this name takes scripts of Tcl.
+/// Returns whether an interpreter of this name runs Tcl scripts.
 pub(crate) fn is_tcl(name: &[u8]) -> bool {
     [&b"tclsh"[..], b"wish", b"expect"].iter().any(|known| name.starts_with(known))
 }
@@ -29,7 +29,7 @@ pub(crate) fn tcl_behind_shell(head: &[u8]) -> Option<&str> {
     std::str::from_utf8(name).ok().filter(|name| is_tcl(name.as_bytes()))
 }
 
-/// What a script of Tcl calls by exec(n), by Expect's spawn, or through a pipe of open(n).
+/// The commands that a Tcl script starts by exec(n), by Expect's spawn, or through a pipe of open(n).
 pub(crate) fn commands_of_tcl(text: &[u8]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let lines = text.split(|byte| matches!(byte, b'\n' | b';' | b'[' | b'{'));

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use super::measure::Measured;
 
-/// What was measured.
+/// The unit of a measured value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
     /// In seconds.

@@ -22,7 +22,7 @@ pub(super) struct Dist {
     pub(super) suite: &'static str,
     pub(super) components: &'static [&'static str],
     pub(super) architecture: &'static str,
-    /// Whether one index beside the suite lists all files of an architecture, as Ubuntu has it.
+    /// True if one index beside the suite lists all files of an architecture, as Ubuntu has it.
     pub(super) has_contents: bool,
 }
 

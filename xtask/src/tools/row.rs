@@ -39,10 +39,10 @@ pub(super) struct Row {
     /// Packages that the tools' names alone do not imply; they are named when a sysroot is made.
     #[serde(default, rename = "with-packages")]
     pub(super) with_packages: Vec<String>,
-    /// Whether `cargo xtask test` does it, with tools that every Debian has.
+    /// True if `cargo xtask test` does it, with tools that every Debian has.
     #[serde(default)]
     pub(super) quick: bool,
-    /// Whether it is also done from the arm64 sysroot.
+    /// True if it is also done from the arm64 sysroot.
     #[serde(default)]
     pub(super) arm64: bool,
     /// Files of the user, by their paths in the root.

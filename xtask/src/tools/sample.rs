@@ -47,7 +47,7 @@ exec "$@"
 "#,
 ];
 
-/// Where files are looked for that no command misses: those of `templates/policy/noise.toml`, and of a root's own room.
+/// Directories of files that no command misses: those of `templates/policy/noise.toml`, and of a root's own room.
 struct Noise {
     paths: Vec<String>,
     names: Vec<String>,

@@ -163,7 +163,7 @@ fn begun_by(scout: &mut Sysroot, folder: &RootfsPath, text: &[u8]) -> Option<Box
     names.filter(|name| name.len() >= SHORTEST && text.starts_with(name)).max_by_key(|name| name.len())
 }
 
-/// What is at a path of the sysroot; `None` where there is neither a file nor a directory.
+/// Looks up a path of the sysroot; `None` if it is neither a file nor a directory.
 pub(super) fn at(scout: &mut Sysroot, path: RootfsPath) -> Option<Named> {
     let walk = scout.walk(&path);
     let is_executable = match walk.end {

@@ -127,7 +127,7 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Commands that a module of a script's own source calls: what is not packed in the end is told.
+    /// Commands that a module of a script's own source calls: those that stay unpacked are suggested.
     fn offer(&mut self, calls: &BTreeSet<String>, subject: &Subject) {
         for tool in calls {
             let suggestion = Suggestion { tool: tool.clone(), by: subject.realpath.clone(), rule: None };

@@ -1,5 +1,5 @@
-//! What evidence reaches: shells that are started, programs that data and scripts name, packages cut in two, and what only
-//! is told.
+//! The reach of evidence: started shells, programs that data and scripts name, packages cut in two, and files that are only
+//! suggested.
 
 use super::disk::{Ask, Disk, path, tool};
 use crate::layout::Assembly;
