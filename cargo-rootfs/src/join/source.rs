@@ -146,7 +146,11 @@ impl<'i> Source<'i> {
         let digest = image.manifest.digest();
         match &self.store {
             Store::Registry(from, _) if (&from.host, &from.repository) == (&to.host, &to.repository) => Ok(Vec::new()),
-            Store::Registry(_, pull) => pull.referrers(&digest),
+            Store::Registry(_, pull) => {
+                // Anybody with the right to push can write the list under a tag.
+                let listed = pull.referrers(&digest)?;
+                Ok(listed.into_iter().filter(|manifest| is_about(manifest, &digest)).collect())
+            }
             Store::Layout(directory) => referrers_in(directory, &digest),
         }
     }
@@ -180,19 +184,23 @@ fn referrers_in(directory: &Path, subject: &str) -> Result<Vec<Manifest>> {
     let mut found = Vec::new();
     for name in host_files::names(&blobs).or_cannot("read")? {
         let path = blobs.join(&name);
-        if host_files::metadata(&path).or_cannot("read")?.len() > REFERRER {
+        let metadata = host_files::own_metadata(&path).or_cannot("read")?;
+        if !metadata.is_file() || metadata.len() > REFERRER {
             continue;
         }
         let bytes = host_files::bytes(&path).or_cannot("read")?;
         let parsed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let manifest = Manifest { media_type: parsed["mediaType"].as_str().unwrap_or(MANIFEST).to_owned(), bytes };
-        let name = format!("sha256:{}", name.to_string_lossy());
-        if parsed["subject"]["digest"] == subject && manifest.digest() == name {
-            found.push((name, manifest));
+        if is_about(&manifest, subject) && manifest.digest() == format!("sha256:{}", name.to_string_lossy()) {
+            found.push(manifest);
         }
     }
-    found.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(found.into_iter().map(|(_, manifest)| manifest).collect())
+    Ok(found)
+}
+
+/// True if the subject of `manifest` is the manifest with the digest `subject`.
+fn is_about(manifest: &Manifest, subject: &str) -> bool {
+    serde_json::from_slice(&manifest.bytes).is_ok_and(|parsed: Value| parsed["subject"]["digest"] == subject)
 }
 
 /// The entry of `manifest` in an index, with the platform of its configuration; `None` if that has none. `document`
