@@ -132,13 +132,19 @@ fn a_bill_of_materials_follows_its_image_out_of_a_layout_and_another_repository(
         let name = digest(bytes);
         std::fs::write(folder.path().join("blobs/sha256").join(name.trim_start_matches("sha256:")), bytes).unwrap();
     }
+    // No writer opens it: a reader would wait for ever.
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.path().join("blobs/sha256/fifo"), rustix::fs::Mode::RUSR).unwrap();
     let there = store(&elsewhere, "s390x");
     let [manifest, text] = bill("s390x");
     {
         let mut state = elsewhere.state.lock().unwrap();
-        let entry = json!({ "mediaType": MANIFEST, "digest": digest(&manifest), "size": manifest.len() });
-        let list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string().into_bytes();
+        // The list is a tag, which names what is about another image as well.
+        let [stranger, _] = bill("riscv64");
+        let entry = |bytes: &[u8]| json!({ "mediaType": MANIFEST, "digest": digest(bytes), "size": bytes.len() });
+        let entries = [entry(&stranger), entry(&manifest)];
+        let list = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }).to_string().into_bytes();
         state.manifests.insert(there.replace(':', "-"), list);
+        state.manifests.insert(digest(&stranger), stranger);
         state.manifests.insert(digest(&manifest), manifest);
         state.blobs.insert(digest(&text), text);
         state.blobs.insert(digest(EMPTY.as_bytes()), EMPTY.into());
