@@ -133,7 +133,8 @@ impl<'a> Layout<'a> {
         links.iter().any(is_other) || self.is_below_a_file(path)
     }
 
-    fn is_below_a_file(&self, path: &RootfsPath) -> bool {
+    /// Returns whether a file or a symlink of the rootfs is in place of a directory above `path`.
+    pub(super) fn is_below_a_file(&self, path: &RootfsPath) -> bool {
         let mut folders = std::iter::successors(path.parent(), RootfsPath::parent);
         // An entry's parents are directories.
         folders.find_map(|folder| self.rootfs.get(&folder)).is_some_and(|entry| !matches!(entry.kind, Kind::Dir))

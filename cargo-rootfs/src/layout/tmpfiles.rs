@@ -24,6 +24,10 @@ pub(super) fn lay_out<'p>(
         let text = layout.view.read_small(file, LONGEST).and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.unwrap_or_default();
         for Line { path, mode, user, group } in text.lines().filter_map(line) {
+            // One line must not fail the run.
+            if layout.is_below_a_file(&path) {
+                continue;
+            }
             let (uid, gid) = accounts.owner(user, group);
             let why = "a directory that it makes when a system starts";
             let origin = Origin::Rule { name: "tmpfiles".into(), why: why.into(), because: file.clone() };
