@@ -136,3 +136,16 @@ fn modules_of_others_that_a_script_imports_are_offered() {
     let said: Vec<_> = assembly.warnings.iter().filter_map(|warning| warning.help.as_deref()).collect();
     assert_eq!(said, ["to pack them: --with-package stranger"]);
 }
+
+/// tmpfiles.d(5): the file belongs to the tool's package, and an included file is where one of its directories would be.
+#[test]
+fn a_directory_of_tmpfiles_is_left_out_where_a_file_is_in_its_place() {
+    let text = b"d /run/quux 0750\nd /var/lib/quux/state 0755\n";
+    let sysroot = sysroot(&[("quux-minimal", "/usr/bin/quux\n/usr/lib/tmpfiles.d/quux.conf\n")])
+        .elf("usr/bin/quux", tool())
+        .bytes("usr/lib/tmpfiles.d/quux.conf", text, 0o644)
+        .bytes("included", b"x", 0o644);
+    expect(&packed(&sysroot), &["/run/quux", "/var/lib/quux/state"], &[]);
+    let ask = Ask::tools(&["quux"]).include(sysroot.at("included"), "/var/lib/quux");
+    expect(&ask.assemble(&sysroot).unwrap(), &["/run/quux", "/var/lib/quux"], &["/var/lib/quux/state"]);
+}
