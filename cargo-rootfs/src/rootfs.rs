@@ -2,6 +2,8 @@
 //!
 //! It is data: it makes no decisions, and reads files only in [`HostFile::open`].
 
+#[cfg(feature = "cli")]
+mod known;
 mod reasons;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::host_files;
 use crate::path::RootfsPath;
 use crate::resolve::Priority;
+#[cfg(feature = "cli")]
+pub(crate) use known::{Digests, KnownFiles, RESOLUTION};
 pub use reasons::Reasons;
 
 /// A planned root filesystem: parents before children, in byte order of their paths.
@@ -142,10 +146,11 @@ impl HostFile {
         Err(Error::failed(format!("`{}` changed while it was packed", self.path.display())).help("run it again"))
     }
 
-    /// The times of the last change of its bytes and of its inode: seconds and nanoseconds since 1970.
+    /// Its state at planning time.
     #[cfg(feature = "cli")]
-    pub(crate) fn times(&self) -> [(i64, i64); 2] {
-        [self.mtime, self.ctime]
+    pub(crate) fn state(&self) -> FileState {
+        let &Self { inode, size, mtime, ctime, .. } = self;
+        FileState { inode, size, mtime, ctime }
     }
 
     /// The error for a `file` that ends before its size.
@@ -155,6 +160,29 @@ impl HostFile {
             // A file of sysfs(5) has the size of a page, and contains a line.
             Ok(()) => Error::failed(format!("`{}` is shorter than its size", self.path.display())),
         }
+    }
+}
+
+/// The state of a regular file of the host. Nothing can set the ctime: a file in an equal state has equal bytes, unless it
+/// was written twice within the resolution of its times.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileState {
+    /// Device and inode.
+    pub(crate) inode: (u64, u64),
+    /// Length in bytes.
+    pub(crate) size: u64,
+    /// The time of the last change of its bytes: seconds and nanoseconds since 1970.
+    pub(crate) mtime: (i64, i64),
+    /// The same of its inode.
+    pub(crate) ctime: (i64, i64),
+}
+
+#[cfg(feature = "cli")]
+impl From<&std::fs::Metadata> for FileState {
+    fn from(metadata: &std::fs::Metadata) -> Self {
+        let HostStat { inode, size, mtime, ctime, .. } = HostStat::from(metadata);
+        Self { inode, size, mtime, ctime }
     }
 }
 
@@ -384,6 +412,14 @@ impl Rootfs {
     /// All entries, parents before children.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&RootfsPath, &Entry)> {
         self.entries.iter()
+    }
+
+    /// The host files, in the same order.
+    pub(crate) fn host_files(&self) -> impl Iterator<Item = &HostFile> {
+        self.entries.values().filter_map(|entry| match &entry.kind {
+            Kind::File(Body::Host(file)) => Some(&**file),
+            _ => None,
+        })
     }
 
     /// The entries directly or indirectly below the directory `path`, without itself.

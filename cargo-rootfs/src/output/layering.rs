@@ -50,7 +50,7 @@ impl<'j> LayerPlan<'j> {
         let mut plan = Self { rootfs, partition, compression, config, cached: None, known };
         plan.cached = cache.map(|cache| {
             let layers = 0..plan.partition.comments().len();
-            let key = |layer| LayerKey::new(plan.entries(move |at| at == layer), compression);
+            let key = |layer| cache.key(plan.entries(move |at| at == layer), compression);
             (cache, layers.map(key).collect())
         });
         Ok(plan)

@@ -7,6 +7,8 @@ use camino::Utf8Path;
 use super::{Events, SysrootSource};
 use crate::error::{Error, Result};
 use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
+#[cfg(feature = "cli")]
+use crate::rootfs::KnownFiles;
 use crate::target::Target;
 
 /// The contents of one planned rootfs.
@@ -48,6 +50,12 @@ impl<P> Proved<P> {
     /// The directory of tools and libraries.
     pub(crate) fn sysroot(&self) -> &Utf8Path {
         self.sysroot.directory()
+    }
+
+    /// Adds the known digests of the files of its rootfs.
+    #[cfg(feature = "cli")]
+    pub(crate) fn find_known_files(&self, known: &mut KnownFiles) {
+        self.sysroot.find_known_files(&self.assembly.rootfs.host_files().map(|file| file.inode).collect(), known);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::plan::{RootfsPlan, SysrootPlan};
 use crate::provision::{self, Candidate, Distributions, May, Pinned, Place, Rounds, Start, Step, Want, Watch};
+use crate::rootfs::KnownFiles;
 use crate::shortage::Shortage;
 use crate::template::{Template, TemplateKind};
 
@@ -109,6 +110,10 @@ impl SysrootSource for Rounds {
         };
         let stop = || events.stop();
         self.package_with(&wants, &mut Distributions { watch: &mut Steps(events), stop: &stop })
+    }
+
+    fn find_known_files(&self, inodes: &BTreeSet<(u64, u64)>, known: &mut KnownFiles) {
+        self.find_known_files(inodes, known);
     }
 
     fn recommend(&mut self, packages: &BTreeSet<String>, events: &dyn Events) -> Result<bool> {

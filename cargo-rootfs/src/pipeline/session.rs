@@ -21,6 +21,7 @@ use crate::output::{self, Output, Written};
 use crate::packages::Database;
 use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{self, Cache, Lockfile, May, Network, Pinned};
+use crate::rootfs::KnownFiles;
 use crate::settings;
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
@@ -158,11 +159,16 @@ pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) 
     }
     // Without a cache directory, the run continues without a cache.
     let cache = if uses_cache { Cache::locate().ok() } else { None };
+    let mut known = KnownFiles::default();
+    if uses_cache {
+        let layered = proved.iter().filter(|one| one.plan.outputs.iter().any(Output::has_layers));
+        layered.for_each(|one| one.find_known_files(&mut known));
+    }
     let run = output::Run {
         listener: &events,
         interrupted: events.interrupted(),
         compression,
-        cache: cache.as_ref().map(|cache| LayerCache::new(cache.root())),
+        cache: cache.as_ref().map(|cache| LayerCache::new(cache.root()).knowing(known)),
         sent_to: cache.as_ref().map_or_else(Default::default, |cache| output::SentTo::in_cache(cache.root())),
     };
     with_jobs(proved, epoch, |jobs| output::write(jobs, &run))

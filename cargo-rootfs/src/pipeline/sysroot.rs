@@ -31,6 +31,10 @@ pub(crate) trait SysrootSource {
     /// [`supply`](Self::supply).
     fn grant(&mut self, wishes: &BTreeSet<Shortage>, events: &dyn Events) -> Result<bool>;
 
+    /// Adds the known digests of the files with these inodes.
+    #[cfg(feature = "cli")]
+    fn find_known_files(&self, _: &BTreeSet<(u64, u64)>, _: &mut crate::rootfs::KnownFiles) {}
+
     /// The package with the development files of a library. `None` if the sysroot is not made of packages; `Some(None)`
     /// if no index knows it.
     #[cfg(feature = "cli")]

@@ -2,10 +2,11 @@
 //!
 //! Everything in it is complete, because each item is renamed to its final name. It fetches and extracts nothing.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,11 +14,13 @@ use rustix::fs::FlockOperation;
 use sha2::{Digest, Sha256};
 
 use super::folder::{entries, is_intact, is_temporary, record, records, remove};
-use super::lock::{Package, Section};
+use super::lock::{Lock, Package, Section};
 use super::request::{Stop, TICK, pause};
 use super::suite::Suite;
+use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::packages::ABOUT;
+use crate::rootfs::KnownFiles;
 use crate::target::Machine;
 
 /// The file that lists a sysroot's contents: see [`record`].
@@ -54,6 +57,22 @@ pub(crate) struct Kept {
     /// The directory that holds the root file system.
     pub(crate) root: PathBuf,
     _used: File,
+}
+
+impl Kept {
+    /// Adds the known digests of those files of its packages that have these inodes.
+    pub(crate) fn find_known_files(&self, inodes: &BTreeSet<(u64, u64)>, known: &mut KnownFiles) {
+        let cache = self.root.ancestors().nth(3).map(|root| Cache { root: root.to_owned() });
+        let lock = Lock::read(&self.root.with_file_name(ABOUT)).ok();
+        let section = lock.and_then(|lock| lock.sections.into_iter().next());
+        let Some((cache, section)) = cache.zip(section) else { return };
+        for package in &section.packages {
+            let folder = cache.unpacked_path(package, &section.architecture);
+            let Ok(files) = fs::metadata(folder.join(FILES)) else { continue };
+            let sums = Sums::read(&folder, files.dev()).into_files();
+            known.extend(sums.filter(|(state, _)| inodes.contains(&state.inode)));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -335,7 +354,7 @@ impl Cache {
             let used = fs::metadata(entry.join(CONTENTS)).and_then(|metadata| metadata.modified());
             listed.push(Listed {
                 root: entry.join(ROOT),
-                section: super::lock::Lock::read(&entry.join(ABOUT))
+                section: Lock::read(&entry.join(ABOUT))
                     .ok()
                     .and_then(|lock| lock.sections.into_iter().next())
                     .filter(|_| is_intact(&entry.join(ROOT), &contents)),

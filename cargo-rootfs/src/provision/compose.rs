@@ -18,6 +18,7 @@ use super::folder::Unwritable;
 use super::lock::Section;
 use super::repair::Recipe;
 use super::request::Stop;
+use super::sums::Sums;
 use crate::error::Result;
 use crate::host_files;
 
@@ -45,7 +46,7 @@ pub(super) fn compose(
     let into = Root::open(root).map_err(unwritable)?;
     for (package, folder) in section.packages.iter().zip(unpacked) {
         stop()?;
-        into.add(&folder.join(FILES)).map_err(unwritable)?;
+        into.add(&folder.join(FILES)).map_err(unwritable)?.write(folder);
         let control = folder.join(CONTROL);
         let fields = host_files::text(&control.join("control")).or_cannot("read")?;
         let stem = match field(&fields, "Multi-Arch") {
@@ -87,9 +88,12 @@ impl Root {
         Ok(Self { path: path.to_owned(), handle: handle.map_err(Unwritable::at(path))? })
     }
 
-    /// Adds everything below `from`.
-    fn add(&self, from: &Path) -> Result<(), Unwritable> {
-        self.add_folder(from, Path::new(""), self.handle.as_fd())
+    /// Adds everything below `from`, and returns the digests of the linked files.
+    fn add(&self, from: &Path) -> Result<Sums, Unwritable> {
+        let device = host_files::metadata(from).result().map_err(Unwritable::at(from))?.dev();
+        let (known, mut sums) = (Sums::read(from.parent().unwrap_or(from), device), Sums::default());
+        self.add_folder(from, Path::new(""), self.handle.as_fd(), &known, &mut sums)?;
+        Ok(sums)
     }
 
     /// Makes absolute symlinks of names for linking (`libz.so`) relative: a linker on the host would follow them out of
@@ -141,17 +145,28 @@ impl Root {
     }
 
     /// Adds a directory: `path` is its path in the root, and `to` the same directory, opened.
-    fn add_folder(&self, from: &Path, path: &Path, to: BorrowedFd<'_>) -> Result<(), Unwritable> {
+    fn add_folder(
+        &self,
+        from: &Path,
+        path: &Path,
+        to: BorrowedFd<'_>,
+        known: &Sums,
+        sums: &mut Sums,
+    ) -> Result<(), Unwritable> {
         for name in host_files::names(from).result().map_err(Unwritable::at(from))? {
             let (from, path) = (from.join(&name), path.join(&name));
             let at = Unwritable::at(self.path.join(&path));
             let metadata = host_files::own_metadata(&from).result().map_err(&at)?;
             if !metadata.is_dir() {
-                put(&from, to, name.as_bytes()).map_err(at)?;
+                put(&from, to, name.as_bytes()).map_err(&at)?;
+                if metadata.is_file() {
+                    let now = host_files::own_metadata(&from).result().map_err(at)?;
+                    sums.follow(known, path.as_os_str().as_bytes(), &from, &metadata, &now);
+                }
                 continue;
             }
             let folder = self.made_folder(&path, to, name.as_bytes()).map_err(&at)?;
-            self.add_folder(&from, &path, folder.as_fd())?;
+            self.add_folder(&from, &path, folder.as_fd(), known, sums)?;
             // Last, because the mode may forbid its owner to write.
             own(&folder, &metadata).map_err(at)?;
         }

@@ -18,6 +18,7 @@ mod request;
 mod rounds;
 mod sources;
 mod suite;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod unpack;

@@ -18,6 +18,7 @@ use super::suite::Suite;
 use super::want::Want;
 use super::{Provided, Stop, owner, provide};
 use crate::error::{Error, Result};
+use crate::rootfs::KnownFiles;
 use crate::shortage::Shortage;
 use crate::target::Target;
 
@@ -77,7 +78,7 @@ struct Current {
     /// The requests that its packages answer.
     wants: BTreeSet<Want>,
     /// Held to protect the sysroot from pruning.
-    _kept: Option<Kept>,
+    kept: Option<Kept>,
 }
 
 /// The state before the first round.
@@ -101,6 +102,11 @@ impl Rounds {
         let mut rounds = Self { target, wants, hopes, pinned, may, is_auto, candidates, passed_over, current, warned };
         rounds.next(packages)?;
         Ok(rounds)
+    }
+
+    /// Adds the known digests of the files with these inodes.
+    pub(crate) fn find_known_files(&self, inodes: &BTreeSet<(u64, u64)>, known: &mut KnownFiles) {
+        self.current.kept.iter().for_each(|kept| kept.find_known_files(inodes, known));
     }
 
     /// The directory in use.
@@ -213,7 +219,7 @@ impl Rounds {
         }
         let directory = Utf8PathBuf::try_from(kept.root.clone())
             .map_err(|error| Error::failed("the cache directory's path is not UTF-8").with_source(error))?;
-        Ok((Current { directory, suite: Some(suite.clone()), wants, _kept: Some(kept) }, count))
+        Ok((Current { directory, suite: Some(suite.clone()), wants, kept: Some(kept) }, count))
     }
 }
 

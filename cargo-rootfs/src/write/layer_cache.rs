@@ -6,6 +6,7 @@ use std::fs::{self, File, FileTimes};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -15,25 +16,20 @@ use super::compress::Compression;
 use super::encode;
 use super::layer::{Layer, MTIME, digest_of};
 use crate::path::RootfsPath;
-use crate::rootfs::{Body, Entry, Kind};
+use crate::rootfs::{Body, Entry, FileState, Kind, KnownFiles, RESOLUTION};
 
 /// The maximum number of records; beyond it, the least recently used quarter is removed.
 const MOST: usize = 2048;
 
 /// The format of records and keys; records of another format are not found.
-const FORMAT: &str = "cargo-rootfs layer 1";
-
-/// The minimum age of a file for a record.
-///
-/// A file that is written twice within the resolution of its times looks unchanged (git's racy-git). The coarsest file
-/// system, FAT, has two seconds.
-const RESOLUTION: Duration = Duration::from_secs(2);
+const FORMAT: &str = "cargo-rootfs layer 2";
 
 /// Records of layers in a directory of the user's cache.
 #[derive(Debug, Clone)]
 pub(crate) struct LayerCache {
     directory: PathBuf,
     resolution: Duration,
+    known: Arc<KnownFiles>,
 }
 
 /// The key of one layer's record.
@@ -41,21 +37,30 @@ pub(crate) struct LayerCache {
 pub(crate) struct LayerKey {
     hex: String,
     compression: Compression,
-    /// The latest time of a host file, since 1970.
+    /// The latest time of a host file that the key has by its state, since 1970.
     newest: Duration,
+    /// The host files that the key has by their digests.
+    known: Vec<(PathBuf, FileState)>,
 }
 
 impl LayerKey {
-    /// The key of the layer with `entries` and this compression.
-    ///
-    /// It covers names, modes, owners and links as the layer has them, the bytes of generated files, and for host files
-    /// the path, device, inode, size, and the mtime and ctime in nanoseconds.
+    #[cfg(test)]
     pub(crate) fn new<'r>(
         entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>,
         compression: Compression,
     ) -> Self {
+        Self::of(entries, compression, &KnownFiles::default())
+    }
+
+    /// The key covers names, modes, owners and links as the layer has them, the bytes of generated files, and for host files
+    /// the digest if it is known, else the path, device, inode, size, and the mtime and ctime in nanoseconds.
+    fn of<'r>(
+        entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>,
+        compression: Compression,
+        files: &KnownFiles,
+    ) -> Self {
         let mut sha256 = Sha256::new();
-        let (mut newest, mut blocks) = (Duration::ZERO, Vec::new());
+        let (mut newest, mut known, mut blocks) = (Duration::ZERO, Vec::new(), Vec::new());
         let mut field = |bytes: &[u8]| {
             sha256.update((bytes.len() as u64).to_le_bytes());
             sha256.update(bytes);
@@ -69,26 +74,36 @@ impl LayerKey {
             field(&blocks);
             match &entry.kind {
                 Kind::File(Body::Bytes(bytes)) => field(bytes),
-                Kind::File(Body::Host(file)) => {
-                    field(file.path.as_os_str().as_bytes());
-                    let [mtime, ctime] = file.times();
-                    let numbers = [file.inode.0, file.inode.1, file.size].map(u64::to_le_bytes);
-                    let times = [mtime.0, mtime.1, ctime.0, ctime.1].map(i64::to_le_bytes);
-                    field(&[numbers.as_flattened(), times.as_flattened()].concat());
-                    for (seconds, nanoseconds) in [mtime, ctime] {
-                        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-                        newest = newest.max(seconds + Duration::from_nanos(nanoseconds.unsigned_abs()));
+                Kind::File(Body::Host(file)) => match (files.get(file), file.state()) {
+                    (Some(digests), state) => {
+                        field(b"sha256");
+                        field(&digests.sha256);
+                        known.push((file.path.clone(), state));
                     }
-                }
+                    (None, state) => {
+                        let FileState { inode, size, mtime, ctime } = state;
+                        field(b"state");
+                        field(file.path.as_os_str().as_bytes());
+                        let numbers = [inode.0, inode.1, size].map(u64::to_le_bytes);
+                        let times = [mtime.0, mtime.1, ctime.0, ctime.1].map(i64::to_le_bytes);
+                        field(&[numbers.as_flattened(), times.as_flattened()].concat());
+                        newest = newest.max(state.newest());
+                    }
+                },
                 _ => {}
             }
         }
-        Self { hex: digest_hex(sha256), compression, newest }
+        Self { hex: digest_hex(sha256), compression, newest, known }
     }
 
-    /// True if every later change of a file will give it a new time.
+    /// True if every later change of a file will give it a new time, and the files with known digests are unchanged
+    /// after they were read.
     fn is_settled(&self, began: SystemTime, resolution: Duration) -> bool {
+        let is_unchanged = |(path, state): &(PathBuf, FileState)| {
+            fs::symlink_metadata(path).is_ok_and(|metadata| FileState::from(&metadata) == *state)
+        };
         began.duration_since(UNIX_EPOCH).is_ok_and(|began| self.newest + resolution < began)
+            && self.known.iter().all(is_unchanged)
     }
 }
 
@@ -99,13 +114,27 @@ fn digest_hex(sha256: Sha256) -> String {
 impl LayerCache {
     /// Records in the directory `layers` of the cache at `root`.
     pub(crate) fn new(root: &Path) -> Self {
-        Self { directory: root.join("layers"), resolution: RESOLUTION }
+        Self { directory: root.join("layers"), resolution: RESOLUTION, known: Arc::default() }
+    }
+
+    /// The same with digests of files.
+    pub(crate) fn knowing(self, known: KnownFiles) -> Self {
+        Self { known: Arc::new(known), ..self }
     }
 
     /// A cache that assumes different times for any two writes.
     #[cfg(test)]
     pub(crate) fn eager(root: &Path) -> Self {
         Self { resolution: Duration::ZERO, ..Self::new(root) }
+    }
+
+    /// The key of the layer with `entries` and this compression.
+    pub(crate) fn key<'r>(
+        &self,
+        entries: impl Iterator<Item = (&'r RootfsPath, &'r Entry)>,
+        compression: Compression,
+    ) -> LayerKey {
+        LayerKey::of(entries, compression, &self.known)
     }
 
     /// The recorded layer for `key`. A damaged record is ignored.

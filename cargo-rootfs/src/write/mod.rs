@@ -197,7 +197,7 @@ fn stream<'r>(
     let mut taken = Taken::default();
     std::thread::scope(|scope| {
         let is_taken = sinks.len() == 1 && sinks[0].splice().is_some();
-        let mut reader = if is_taken { None } else { Some(Reader::start(scope, host_files(rootfs))?) };
+        let mut reader = if is_taken { None } else { Some(Reader::start(scope, rootfs.host_files().collect())?) };
         for sink in sinks.iter_mut() {
             sink.expect(rootfs);
         }
@@ -272,15 +272,6 @@ fn hand_over<'r>(
 
 fn stop(interrupted: &AtomicBool) -> Result<()> {
     if interrupted.load(Ordering::Relaxed) { Err(Error::interrupted()) } else { Ok(()) }
-}
-
-/// The host files of `rootfs`, in its order.
-fn host_files(rootfs: &Rootfs) -> Vec<&HostFile> {
-    let files = rootfs.iter().filter_map(|(_, entry)| match &entry.kind {
-        Kind::File(Body::Host(file)) => Some(&**file),
-        _ => None,
-    });
-    files.collect()
 }
 
 /// Checks the rules on which sinks rely: names are text and stay inside, directories come before their contents, hard
