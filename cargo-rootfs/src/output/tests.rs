@@ -1,5 +1,6 @@
 //! Pushes of whole runs: savings by the cache of layers, and several names at once.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -7,6 +8,7 @@ use super::*;
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
 use crate::registry::tests::fake::{Auth, Fake, What};
+use crate::rootfs::{Digests, FileState, KnownFiles};
 use crate::target::Target;
 use crate::write::Observer;
 use crate::write::tests::*;
@@ -83,6 +85,37 @@ fn a_layer_that_the_registry_has_is_not_read_again() {
     let other = [format!("{}/me/app:2", fake.host)];
     fake.state.lock().unwrap().manifests.clear();
     assert_eq!(sent(&push(&planned, &other, cache()).unwrap()), 0);
+}
+
+/// The same package in two sysroots: hard links, so that the second link changes the ctime of the first.
+#[test]
+fn a_layer_of_a_packages_files_is_not_read_again_in_another_sysroot() {
+    let (fake, folder) = (Fake::start(Auth::None), tempfile::tempdir().unwrap());
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    std::fs::write(&first, [7; 300_000]).unwrap();
+    let (name, planned) = ([format!("{}/me/app:1", fake.host)], |path: &Path| Planned::new().host("/a", 0o644, path));
+    let cache = |path: &Path| {
+        let state = FileState::from(&path.metadata().unwrap());
+        let mut known = KnownFiles::default();
+        known.extend([(state, Digests::read(&File::open(path).unwrap()).unwrap())]);
+        Some(LayerCache::new(folder.path()).knowing(known))
+    };
+    let one = push(&planned(&first), &name, cache(&first)).unwrap();
+    std::fs::hard_link(&first, &second).unwrap();
+    let (rootfs, knowing) = (planned(&second), cache(&second));
+    // A read of the file would fail.
+    std::fs::rename(&second, folder.path().join("aside")).unwrap();
+    let two = push(&rootfs, &name, knowing).unwrap();
+    assert_eq!((one[0].digest(), sent(&two)), (two[0].digest(), 0));
+
+    // Tampered with, and the size and the mtime restored.
+    let before = first.metadata().unwrap();
+    let times = std::fs::FileTimes::new().set_modified(before.modified().unwrap());
+    std::fs::write(&first, [8; 300_000]).unwrap();
+    File::options().write(true).open(&first).unwrap().set_times(times).unwrap();
+    let three = push(&planned(&first), &name, Some(LayerCache::new(folder.path()))).unwrap();
+    assert_ne!((one[0].digest(), sent(&three)), (three[0].digest(), 0));
+    assert_eq!(three[0].digest(), push(&planned(&first), &name, None).unwrap()[0].digest());
 }
 
 #[test]

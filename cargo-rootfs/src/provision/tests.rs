@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -15,6 +16,7 @@ use super::repair::Recipe;
 use super::suite::base;
 use super::want::Owners;
 use super::*;
+use crate::rootfs::{HostFile, KnownFiles};
 use crate::target::Target;
 
 /// One package, whose version and files a test may change.
@@ -243,6 +245,69 @@ fn a_sysroot_is_made_once_and_then_found() {
 
     let again = mirror.provide(&[tool("own-app")], LOCKED).unwrap();
     assert_eq!((again.kept.root, mirror.asked()), (made.kept.root, Vec::new()));
+}
+
+/// The digest that is known of a file in a sysroot.
+fn known(kept: &Kept, path: &str) -> Option<String> {
+    let host = kept.root.join(path);
+    let file = HostFile::new(host.clone(), &host.symlink_metadata().unwrap());
+    let mut known = KnownFiles::default();
+    kept.find_known_files(&BTreeSet::from([file.inode]), &mut known);
+    known.get(&file).map(|digests| hexadecimal(&digests.sha256))
+}
+
+/// Every sysroot has a hard link to a package's file, and each new link gives the file another ctime.
+#[test]
+fn the_digests_of_a_packages_files_are_known_in_all_sysroots() {
+    if !is_debian() {
+        return;
+    }
+    let digest = |text: &str| Some(hexadecimal(&Sha256::digest(text)));
+    let mirror = mirror();
+    let one = mirror.provide(&[tool("own-app")], May::default()).unwrap().kept;
+    assert_eq!(known(&one, "usr/bin/own-app"), digest("app-tools 1\n"));
+    let two = mirror.provide(&[Want::Package("own-data".to_owned())], May::default()).unwrap().kept;
+    assert_ne!(one.root, two.root);
+    for path in ["usr/bin/own-app", "usr/lib/libapp.so.1"] {
+        assert_eq!(known(&one, path), known(&two, path));
+        assert_eq!(known(&one, path), digest(&fs::read_to_string(one.root.join(path)).unwrap()));
+    }
+    // This file was made for the sysroot.
+    assert_eq!(known(&one, "var/lib/dpkg/status"), None);
+
+    // The record of another state, or a damaged one, is not believed.
+    let unpacked = fs::read_dir(mirror.cache.path().join("unpacked")).unwrap().map(|entry| entry.unwrap().path());
+    for sums in unpacked.map(|folder| folder.join("sums")).filter(|sums| sums.exists()) {
+        let mut bytes = fs::read(&sums).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&sums, bytes).unwrap();
+    }
+    assert_eq!(known(&one, "usr/bin/own-app"), None);
+}
+
+/// A change that restores the size and the mtime still changes the ctime, which cannot be set.
+#[test]
+fn a_package_file_that_was_tampered_with_is_read_again() {
+    if !is_debian() {
+        return;
+    }
+    let digest = |text: &str| Some(hexadecimal(&Sha256::digest(text)));
+    let mirror = mirror();
+    let one = mirror.provide(&[tool("own-app")], May::default()).unwrap().kept;
+    let path = one.root.join("usr/bin/own-app");
+    let before = path.metadata().unwrap();
+    // The clock of a file system has ticks of some milliseconds.
+    while path.metadata().unwrap().ctime_nsec() == before.ctime_nsec() {
+        fs::write(&path, "app-tools 2\n").unwrap();
+        let times = fs::FileTimes::new().set_modified(before.modified().unwrap());
+        fs::File::options().write(true).open(&path).unwrap().set_times(times).unwrap();
+    }
+    let after = path.metadata().unwrap();
+    assert_eq!((before.len(), before.modified().unwrap()), (after.len(), after.modified().unwrap()));
+    assert_eq!(known(&one, "usr/bin/own-app"), None);
+    let two = mirror.provide(&[Want::Package("own-data".to_owned())], May::default()).unwrap().kept;
+    assert_eq!(known(&two, "usr/bin/own-app"), digest("app-tools 2\n"));
+    assert_eq!(known(&two, "usr/lib/libapp.so.1"), digest("libapp1 1\n"));
 }
 
 #[test]

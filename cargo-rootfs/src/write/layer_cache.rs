@@ -207,6 +207,7 @@ mod tests {
 
     use super::super::tests::*;
     use super::*;
+    use crate::rootfs::Digests;
 
     fn layer() -> Layer {
         Layer {
@@ -275,6 +276,49 @@ mod tests {
         fs::rename(&file, path.join("b")).unwrap();
         fs::copy(path.join("b"), &file).unwrap();
         assert_ne!(key(&planned(&file)), known);
+    }
+
+    /// A package's file in two sysroots: another path, and another ctime with each link.
+    #[test]
+    fn a_layer_is_found_by_the_known_digests_of_its_files() {
+        let (_folder, path) = temp();
+        let (one, two) = (path.join("one"), path.join("two"));
+        fs::write(&one, "one").unwrap();
+        let key = |file: &Utf8Path, is_known: bool| {
+            let state = FileState::from(&fs::metadata(file).unwrap());
+            let mut known = KnownFiles::default();
+            let digests = Digests::read(&File::open(file).unwrap()).unwrap();
+            known.extend(is_known.then_some((state, digests)));
+            let cache = LayerCache::new(path.as_std_path()).knowing(known);
+            (cache.key(planned(file).0.iter(), Compression::Gzip), cache)
+        };
+        let (known, cache) = key(&one, true);
+        let unknown = key(&one, false).0;
+        // It does not matter that the file is new: its digest says what was read.
+        cache.record(&known, &layer(), SystemTime::now());
+        assert_eq!((cache.find(&known), cache.find(&unknown)), (Some(layer()), None));
+        fs::hard_link(&one, &two).unwrap();
+        assert_eq!(cache.find(&key(&two, true).0), Some(layer()));
+        assert_eq!(cache.find(&key(&two, false).0), None);
+        fs::write(&one, "two").unwrap();
+        assert_eq!(cache.find(&key(&two, true).0), None);
+    }
+
+    #[test]
+    fn a_layer_whose_files_changed_after_the_plan_is_not_recorded() {
+        let (_folder, path) = temp();
+        let file = path.join("a");
+        fs::write(&file, "one").unwrap();
+        let state = FileState::from(&fs::metadata(&file).unwrap());
+        let mut known = KnownFiles::default();
+        known.extend([(state, Digests::read(&File::open(&file).unwrap()).unwrap())]);
+        let cache = LayerCache::new(path.as_std_path()).knowing(known);
+        let key = cache.key(planned(&file).0.iter(), Compression::Gzip);
+        while FileState::from(&fs::metadata(&file).unwrap()) == state {
+            fs::write(&file, "two").unwrap();
+        }
+        cache.record(&key, &layer(), later());
+        assert_eq!(cache.find(&key), None);
     }
 
     /// git's rule for racily clean files.
