@@ -82,22 +82,23 @@ impl Codec {
         })
     }
 
-    /// Replaces the contents of `out` by the compressed `block`.
-    fn compress(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::Gzip(compressor) => {
-                out.resize(compressor.gzip_compress_bound(block.len()), 0);
-                let length = compressor.gzip_compress(block, out).map_err(io::Error::other)?;
-                out.truncate(length);
-            }
-            Self::Zstd(compressor) => {
-                out.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
-                let length = compressor.compress_to_buffer(block, out.as_mut_slice())?;
-                out.truncate(length);
-            }
-            Self::None => block.clone_into(out),
+    /// The compressed `block`, which is the beginning of `scratch`: a buffer that is only ever grown, since to fill and
+    /// touch a new one costs some percent of the compression.
+    fn compress<'s>(&mut self, block: &'s [u8], scratch: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
+        let bound = match self {
+            Self::Gzip(compressor) => compressor.gzip_compress_bound(block.len()),
+            Self::Zstd(_) => zstd::zstd_safe::compress_bound(block.len()),
+            Self::None => return Ok(block),
+        };
+        if scratch.len() < bound {
+            scratch.resize(bound, 0);
         }
-        Ok(())
+        let length = match self {
+            Self::Gzip(compressor) => compressor.gzip_compress(block, scratch).map_err(io::Error::other)?,
+            Self::Zstd(compressor) => compressor.compress_to_buffer(block, scratch.as_mut_slice())?,
+            Self::None => 0,
+        };
+        Ok(&scratch[..length])
     }
 }
 
@@ -140,9 +141,7 @@ impl<W: Write> Compressor<W> {
             while self.write_first()? {}
         } else {
             // An empty stream is one empty block.
-            let mut out = Vec::new();
-            Codec::new(self.compression)?.compress(&self.block, &mut out)?;
-            self.out.write_all(&out)?;
+            self.out.write_all(Codec::new(self.compression)?.compress(&self.block, &mut Vec::new())?)?;
         }
         Ok(self.out)
     }

@@ -89,11 +89,11 @@ impl Drop for Pool {
 
 /// Compresses blocks until the queue is closed.
 fn work(jobs: &Mutex<Receiver<Job>>, spare: &Mutex<Vec<Vec<u8>>>) {
-    let mut codec: Option<(Compression, Codec)> = None;
+    let (mut codec, mut scratch) = (None, Vec::new());
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { mut block, compression, done }) = next else { return };
-        let result = compressed(&mut codec, compression, &block);
+        let result = compressed(&mut codec, compression, &block, &mut scratch);
         block.clear();
         spare.lock().unwrap_or_else(PoisonError::into_inner).push(block);
         // The stream may have failed meanwhile, and no longer wait.
@@ -101,15 +101,17 @@ fn work(jobs: &Mutex<Receiver<Job>>, spare: &Mutex<Vec<Vec<u8>>>) {
     }
 }
 
-fn compressed(codec: &mut Option<(Compression, Codec)>, compression: Compression, block: &[u8]) -> io::Result<Vec<u8>> {
+fn compressed(
+    codec: &mut Option<(Compression, Codec)>,
+    compression: Compression,
+    block: &[u8],
+    scratch: &mut Vec<u8>,
+) -> io::Result<Vec<u8>> {
     if codec.as_ref().is_none_or(|(of, _)| *of != compression) {
         *codec = Some((compression, Codec::new(compression)?));
     }
-    let mut out = Vec::new();
-    if let Some((_, codec)) = codec {
-        codec.compress(block, &mut out)?;
+    match codec {
+        Some((_, codec)) => codec.compress(block, scratch).map(<[u8]>::to_vec),
+        None => Ok(Vec::new()),
     }
-    // The block may wait long, so its buffer is shrunk.
-    out.shrink_to_fit();
-    Ok(out)
 }
