@@ -111,12 +111,6 @@ impl RootfsPath {
             || (self.0.starts_with(&folder.0) && matches!(self.0.get(folder.0.len()), None | Some(b'/')))
     }
 
-    /// Returns whether the text of the path is directly in `folder`.
-    pub(crate) fn is_child_of(&self, folder: &Self) -> bool {
-        let text = &self.0[..self.0.len() - self.file_name().len()];
-        self.0.len() > 1 && (text == &folder.0[..] || text.strip_suffix(b"/") == Some(&folder.0[..]))
-    }
-
     /// Removes each `..` with the component before it, as if no component were a symlink. Use it only for paths without
     /// symlinks.
     #[must_use]

@@ -12,6 +12,8 @@ pub(super) struct Words<'w, C> {
     places: FxHashMap<&'w [u8], usize>,
     /// The pairs of bytes with which a word begins.
     pairs: Box<[u64; 1 << 10]>,
+    /// 1 if every word is longer than a byte: most runs in binary data are not.
+    is_long: u8,
     is_part: C,
 }
 
@@ -19,7 +21,8 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
     /// A finder of these words. Words with bytes for which `is_part` is false are never found.
     pub(super) fn new(words: impl Iterator<Item = &'w [u8]>, is_part: C) -> Self {
         let places: FxHashMap<&[u8], usize> = words.enumerate().map(|(place, word)| (word, place)).collect();
-        let mut words = Self { pairs: Box::new([0; 1 << 10]), is_part, places: FxHashMap::default() };
+        let is_long = u8::from(places.keys().all(|word| word.len() > 1));
+        let mut words = Self { pairs: Box::new([0; 1 << 10]), is_long, is_part, places: FxHashMap::default() };
         for word in places.keys() {
             match word {
                 [first, second, ..] => words.may_begin(*first, *second),
@@ -53,13 +56,18 @@ impl<'w, C: Fn(u8) -> bool + Copy> Words<'w, C> {
 
     /// Calls `each` with the runs of bytes in `text` that may be one of the words; most are none.
     pub(super) fn runs(&self, text: &[u8], mut each: impl FnMut(Range<usize>)) {
-        let mut parts = [0_u8; BLOCK + 1];
+        // The byte before the block, the block, and the byte behind it.
+        let mut parts = [0_u8; BLOCK + 2];
+        let is_short = 1 - self.is_long;
         for (number, block) in text.chunks(BLOCK).enumerate() {
-            parts[1..].iter_mut().zip(block).for_each(|(part, byte)| *part = u8::from((self.is_part)(*byte)));
+            parts[1..=BLOCK].iter_mut().zip(block).for_each(|(part, byte)| *part = u8::from((self.is_part)(*byte)));
             parts[block.len() + 1..].fill(0);
+            let behind = text.get((number + 1) * BLOCK);
+            parts[BLOCK + 1] = behind.map_or(0, |byte| u8::from((self.is_part)(*byte)));
             let mut begins = [0_u8; BLOCK];
-            for ((begin, before), part) in begins.iter_mut().zip(&parts[..BLOCK]).zip(&parts[1..]) {
-                *begin = part & !before;
+            let next = begins.iter_mut().zip(&parts[..BLOCK]).zip(&parts[1..=BLOCK]).zip(&parts[2..]);
+            for (((begin, before), part), behind) in next {
+                *begin = part & !before & (behind | is_short);
             }
             parts[0] = parts[BLOCK];
             for (eight, begins) in begins.chunks_exact(8).enumerate() {

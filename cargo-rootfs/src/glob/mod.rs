@@ -63,7 +63,7 @@ impl Glob {
         while let Some(text) = left.pop() {
             match braces(&text)? {
                 Some((before, alternatives, after)) => {
-                    left.extend(alternatives.iter().rev().map(|one| format!("{before}{one}{after}")));
+                    left.extend(alternatives.iter().rev().map(|one| [before, one, after].concat()));
                 }
                 None => done.push(Self::one(&text)?),
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::rights::{SETGID, SETUID};
 use super::secrets;
 use super::surprises::Surprises;
@@ -19,6 +21,8 @@ pub(super) struct Layout<'a> {
     policy: &'a Policy,
     pub(super) rootfs: Rootfs,
     pub(super) surprises: Surprises,
+    /// Files that were put with their symlinks, by the paths that lead to them: most libraries are in many closures.
+    copied: FxHashMap<RootfsPath, (RootfsPath, FileId)>,
 }
 
 /// The rule for an entry whose place is taken by another one. The same file, symlink or directory is no conflict: it
@@ -38,7 +42,7 @@ impl<'a> Layout<'a> {
         let mut rootfs = Rootfs::default();
         let origin = Origin::Generated("the root directory".to_owned());
         rootfs.insert(RootfsPath::root(), Entry::new(Kind::Dir, 0o755, origin));
-        Self { view, policy, rootfs, surprises: Surprises::default() }
+        Self { view, policy, rootfs, surprises: Surprises::default(), copied: FxHashMap::default() }
     }
 
     /// Returns whether the sysroot has a file or a directory at `path`.
@@ -87,6 +91,9 @@ impl<'a> Layout<'a> {
 
     /// Puts the sysroot's file or directory at `path`, with every symlink that leads to it.
     pub(super) fn copy(&mut self, path: &RootfsPath, origin: &Origin, if_there: IfThere) -> Result<()> {
+        if let Some((real, file)) = self.copied.get(path).filter(|_| if_there == IfThere::Fail) {
+            return self.file(&real.clone(), *file, origin);
+        }
         let walk = self.view.walk(path);
         if if_there != IfThere::Fail && self.is_taken(&walk) {
             return Ok(());
@@ -97,7 +104,9 @@ impl<'a> Layout<'a> {
                 for directory in &walk.passed {
                     self.directory(directory, &Origin::Leads(walk.path.clone()))?;
                 }
-                self.file(&walk.path, file, origin)
+                self.file(&walk.path, file, origin)?;
+                self.copied.insert(path.clone(), (walk.path, file));
+                Ok(())
             }
             End::Dir(_) => {
                 self.links(&walk.links, &walk.path)?;

@@ -99,7 +99,11 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
 fn package(record: &[u8]) -> Option<Package> {
     let mut package = Package::default();
     let mut relations = Vec::new();
-    for (name, value) in fields(record) {
+    // Most of the other fields are told apart by their first letters, which saves the search for the colon.
+    let is_wanted = |field: &[u8]| {
+        matches!(field, [b'P' | b'V' | b'E', ..] | [b'A' | b'S' | b'M' | b'D', b'r' | b'o' | b'u' | b'e', ..])
+    };
+    for (name, value) in raw_fields(record).filter(|field| is_wanted(field)).filter_map(split) {
         match name {
             b"Package" => package.name = text(value)?,
             b"Version" => package.version = text(value).unwrap_or_default(),
@@ -114,7 +118,11 @@ fn package(record: &[u8]) -> Option<Package> {
             _ => {}
         }
     }
-    package.relations = relations.join(&b',').into();
+    package.relations = match relations[..] {
+        [] => Box::default(),
+        [one] => one.into(),
+        _ => relations.join(&b',').into(),
+    };
     (!package.name.is_empty()).then_some(package)
 }
 
@@ -134,25 +142,27 @@ fn relation(bytes: &[u8]) -> Option<Box<str>> {
 
 /// Names and values; a value includes its continuation lines.
 fn fields(record: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = record;
+    raw_fields(record).filter_map(split)
+}
+
+/// The name and the value of a field.
+fn split(field: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr::memchr(b':', field)?;
+    Some((&field[..colon], field[colon + 1..].trim_ascii()))
+}
+
+/// The lines of each field.
+fn raw_fields(record: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut start, mut ends) = (0, memchr::memchr_iter(b'\n', record).map(|end| end + 1));
     std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            let mut end = 0;
-            loop {
-                end = memchr::memchr(b'\n', &rest[end..]).map_or(rest.len(), |more| end + more + 1);
-                if !matches!(rest.get(end), Some(b' ' | b'\t')) {
-                    break;
-                }
-            }
-            let (field, after) = rest.split_at(end);
-            rest = after;
-            if let Some(colon) = memchr::memchr(b':', field) {
-                return Some((&field[..colon], field[colon + 1..].trim_ascii()));
-            }
+        if start >= record.len() {
+            return None;
         }
+        let is_end = |end: &usize| !matches!(record.get(*end), Some(b' ' | b'\t'));
+        let end = ends.by_ref().find(is_end).unwrap_or(record.len());
+        let field = &record[start..end];
+        start = end;
+        Some(field)
     })
 }
 

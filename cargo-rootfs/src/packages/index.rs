@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::dpkg::{self, Diversion};
-use super::{Database, Format, LONGEST, Listing, PackageId};
+use super::{Database, Format, LONGEST, Listing, Package, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
 
@@ -48,7 +48,7 @@ impl Index {
             };
             let list = match &package.listing {
                 Listing::Record => database.bytes.get(package.record.clone()).unwrap_or_default(),
-                _ => lists.first(&database.lists_of(package)),
+                _ => lists.of(database, package),
             };
             match database.format {
                 // Lines are not converted to paths, for speed.
@@ -89,6 +89,15 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// The number of values of [`mark`].
+const MARKS: usize = 1 << 12;
+
+/// A number by the length and the end of a path: paths with different numbers differ.
+fn mark(path: &[u8]) -> usize {
+    let end = path.last_chunk().map_or(0, |end| u32::from_le_bytes(*end));
+    ((end ^ (path.len() as u32)).wrapping_mul(0x9e37_79b1) >> (u32::BITS - MARKS.trailing_zeros())) as usize
+}
+
 /// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, their
 /// directories, or directories above these. `None` if there are so many that an index costs less.
 fn needles_of<'n>(names: impl Iterator<Item = &'n RootfsPath>) -> Option<Vec<Finder<'n>>> {
@@ -117,20 +126,25 @@ impl<'v> Lists<'v> {
         Self { view, folder: None, bytes: Vec::new() }
     }
 
-    /// The bytes of the first existing file.
-    fn first(&mut self, files: &[RootfsPath]) -> &[u8] {
+    /// The bytes of a package's list: of its first existing file.
+    fn of(&mut self, database: &Database, package: &Package) -> &[u8] {
         self.bytes.clear();
-        for file in files {
-            if !self.folder.as_ref().is_some_and(|(path, _)| file.is_child_of(path)) {
-                let parent = file.parent();
-                self.folder = parent.and_then(|path| Some((path.clone(), self.view.folder(&path)?)));
-            }
-            let Some((_, folder)) = &self.folder else { continue };
-            if folder.read(file.file_name(), LONGEST, &mut self.bytes) {
-                return &self.bytes;
-            }
+        let is_found = match &package.listing {
+            Listing::None | Listing::Record => false,
+            Listing::File(file) => match file.parent() {
+                Some(parent) => self.read(&parent, file.file_name()),
+                None => false,
+            },
+            Listing::Info => dpkg::list_names(package).iter().any(|name| self.read(&database.info, name.as_bytes())),
+        };
+        if is_found { &self.bytes } else { &[] }
+    }
+
+    fn read(&mut self, directory: &RootfsPath, name: &[u8]) -> bool {
+        if self.folder.as_ref().is_none_or(|(path, _)| path != directory) {
+            self.folder = self.view.folder(directory).map(|folder| (directory.clone(), folder));
         }
-        &[]
+        self.folder.as_ref().is_some_and(|(_, folder)| folder.read(name, LONGEST, &mut self.bytes))
     }
 }
 
@@ -151,27 +165,34 @@ impl Database {
         }
         let by_name: FxHashMap<&[u8], &Vec<usize>> =
             wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
+        // Most lines are told apart at this cost.
+        let mut may_be = vec![false; MARKS];
+        let lost = self.diversions.iter().map(|it| it.from.relative());
+        by_name.keys().copied().chain(lost).for_each(|name| may_be[mark(name)] = true);
         let mut lists = Lists::new(view);
         let mut needles = None;
-        let (likely, others) = self.likely_first(paths);
-        let end = likely.len();
-        for (count, id) in likely.into_iter().chain(others).enumerate() {
+        let (named, likely, others) = self.likely_first(paths);
+        let (after_named, after_likely) = (named.len(), named.len() + likely.len());
+        for (count, id) in named.into_iter().chain(likely).chain(others).enumerate() {
             if open == 0 {
                 break;
             }
-            // Paths that no likely package lists have most likely no owner.
-            if count == end {
+            // Few paths are left: most have no owner, or one of the dependencies of named packages.
+            if count == after_named || count == after_likely {
                 let is_open = |(_, places): &(&RootfsPath, &Vec<usize>)| places.iter().any(|at| owners[*at].is_none());
                 let names = wanted.iter().filter(is_open).map(|(name, _)| name);
                 let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
-                needles = Some(needles_of(names.chain(lost))?);
+                needles = needles_of(names.chain(lost));
+                if count == after_likely && needles.is_none() {
+                    return None;
+                }
             }
             let package = self.package(id);
-            let list = lists.first(&self.lists_of(package));
+            let list = lists.of(self, package);
             if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
                 continue;
             }
-            for path in dpkg::listed(list) {
+            for path in dpkg::listed(list).filter(|path| may_be[mark(path)]) {
                 let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
                 let path = diverted.map_or(path, |it| it.to.relative());
                 for at in by_name.get(path).copied().into_iter().flatten().copied() {

@@ -395,16 +395,16 @@ impl Database {
         let holders = self.listing(view, paths);
         let mut ranks = vec![usize::MAX; self.packages.len()];
         if holders.iter().any(|holders| holders.len() > 1) {
-            let (likely, others) = self.likely_first(paths);
-            likely.into_iter().chain(others).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
+            let (named, likely, others) = self.likely_first(paths);
+            named.into_iter().chain(likely).chain(others).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
         }
         holders.into_iter().map(|holders| holders.into_iter().min_by_key(|id| ranks[id.0])).collect()
     }
 
-    /// All packages: the likely ones, which are those that the names of `paths` suggest, those of every system and the
-    /// dependencies of the first; and the others. Of two architectures that share a file, the one that a name without an
+    /// All packages: those that the names of `paths` suggest; other likely ones, which are those of every system and the
+    /// dependencies of the first; and the rest. Of two architectures that share a file, the one that a name without an
     /// architecture means comes first.
-    fn likely_first(&self, paths: &[RootfsPath]) -> (Vec<PackageId>, impl Iterator<Item = PackageId>) {
+    fn likely_first(&self, paths: &[RootfsPath]) -> (Vec<PackageId>, Vec<PackageId>, impl Iterator<Item = PackageId>) {
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         let named = paths.iter().flat_map(guesses).filter_map(|name| self.named(&name));
         let named: Vec<PackageId> = named.filter(|id| seen.insert(*id)).collect();
@@ -412,9 +412,8 @@ impl Database {
         let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
         let (core, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(|id| self.package(*id).is_core);
         let needed = self.dependencies(&named).packages.into_iter().map(|(id, _)| id);
-        let mut likely = named;
-        likely.extend(core.into_iter().chain(needed).filter(|id| seen.insert(*id)));
-        (likely, rest.into_iter().chain(others).filter(move |id| !seen.contains(id)))
+        let likely = core.into_iter().chain(needed).filter(|id| seen.insert(*id)).collect();
+        (named, likely, rest.into_iter().chain(others).filter(move |id| !seen.contains(id)))
     }
 
     /// The names under which the list of a package, or its sums, may have the file with the real path `path`.
