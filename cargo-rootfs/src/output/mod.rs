@@ -46,7 +46,7 @@ pub(crate) use docker::Engine;
 pub(crate) use placeholders::Placeholders;
 pub(crate) use preview::preview;
 pub(crate) use release::{Job, Listener, Written, write};
-pub(crate) use sbom::{LateBill, output as sbom};
+pub(crate) use sbom::{Draft, LateBill, output as sbom};
 pub(crate) use sent_to::SentTo;
 
 /// All kinds, in the order of the help.

@@ -17,7 +17,7 @@ use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
 use crate::rootfs::Rootfs;
 use crate::target::Target;
-use crate::write::{self, Observer, Staged};
+use crate::write::{self, Observer, Sink, Staged};
 
 /// The rootfs of one target, and its outputs.
 pub(crate) struct Job<'a> {
@@ -123,7 +123,7 @@ pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
     let mut shared: Vec<Shared<'_>> = Vec::new();
     let mut count = 0;
     for job in jobs {
-        let (mut sinks, mut alone, mut takers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sinks, mut alone, mut takers): (Vec<Box<dyn Sink>>, _, _) = (Vec::new(), Vec::new(), Vec::new());
         for output in job.outputs {
             listener.begins(output.kind.verb, &output.place);
             match output.place.intake() {
@@ -150,7 +150,8 @@ pub(crate) fn write(jobs: &[Job<'_>], run: &Run<'_>) -> Result<Vec<Written>> {
             let near = takers.iter().find_map(|taker| shared[*taker].place.directory());
             let near = near.map_or_else(std::env::temp_dir, Path::to_owned);
             let mut layers = LayerPlan::new(job, run.compression, run.cache.as_ref()).map_err(or_interrupted)?;
-            if sinks.is_empty() && takers.iter().all(|taker| shared[*taker].place.may_lack_bytes()) {
+            let is_alone = !sinks.iter().any(|sink| sink.is_active());
+            if is_alone && takers.iter().all(|taker| shared[*taker].place.may_lack_bytes()) {
                 layers.look_up();
                 part = Some(layers.to_be_made());
             }

@@ -1,20 +1,19 @@
-//! `--sbom`: a bill of materials beside the outputs. Its digests are computed from the bytes that all outputs get.
+//! `--sbom`: a bill of materials beside the outputs. Unchanged files are not read again for their digests.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use camino::Utf8PathBuf;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 use super::{Attachment, Claim, EntryPlace, Intake, Job, Kind, Output, Settings, Step};
 use crate::error::{Error, Result};
 use crate::path::RootfsPath;
-use crate::rootfs::{self, Entry};
+use crate::rootfs::{Body, Digests, Entry, HostFile, KnownFiles};
 use crate::sbom::{Bill, Format, hex};
+use crate::threads::start_in_background;
+use crate::write::digest_cache::DigestCache;
 use crate::write::text_file::TextFile;
 use crate::write::{Observer, Sink, Staged};
 
@@ -34,7 +33,76 @@ static SBOM: Kind = Kind {
 };
 
 /// The bill of a target, set when it is known.
-pub(crate) type LateBill = Arc<OnceLock<Bill>>;
+pub(crate) type LateBill = Arc<Mutex<Draft>>;
+
+/// A bill whose digests may be missing.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    bill: Bill,
+    /// The contents of each file of the bill.
+    bodies: Vec<Body>,
+    pub(crate) known: KnownFiles,
+    pub(crate) cache: Option<DigestCache>,
+    is_complete: bool,
+}
+
+impl Draft {
+    /// A bill without digests, and the contents of each of its files.
+    pub(crate) fn new(bill: Bill, bodies: Vec<Body>) -> Self {
+        Self { bill, bodies, ..Self::default() }
+    }
+
+    /// Adds the digests of all files. Files without known digests are read.
+    fn complete(&mut self) -> Result<&Bill> {
+        let Self { bill, bodies, known, cache, is_complete } = self;
+        if *is_complete {
+            return Ok(bill);
+        }
+        // Files of packages change less often than those of the project.
+        let group = |is_packaged: bool| {
+            let of_group = bill.files.iter().zip(&*bodies).filter(|(file, _)| file.package.is_some() == is_packaged);
+            let hosts = of_group.filter_map(|(_, body)| match body {
+                Body::Host(host) => Some(&**host),
+                Body::Bytes(_) => None,
+            });
+            hosts.collect::<Vec<&HostFile>>()
+        };
+        let mut groups = vec![group(true), group(false)];
+        groups.retain(|files| files.iter().any(|file| known.get(file).is_none()));
+        if let Some(cache) = cache {
+            groups.retain(|files| !cache.find(files, known));
+        }
+        let began = SystemTime::now();
+        let mut sums = Vec::new();
+        for body in &*bodies {
+            sums.push(match body {
+                Body::Bytes(bytes) => Digests::read(&**bytes).map_err(|error| Error::failed(error.to_string()))?,
+                Body::Host(host) => match known.get(host) {
+                    Some(digests) => *digests,
+                    None => {
+                        let digests = read(host)?;
+                        known.extend([(host.state(), digests)]);
+                        digests
+                    }
+                },
+            });
+        }
+        cache.iter().for_each(|cache| groups.iter().for_each(|files| cache.record(files, known, began)));
+        for (file, Digests { sha1, sha256 }) in bill.files.iter_mut().zip(sums) {
+            (file.sha1, file.sha256) = (hex(&sha1), hex(&sha256));
+        }
+        *is_complete = true;
+        Ok(bill)
+    }
+}
+
+/// The digests of a file, which is in its planned state before and after.
+fn read(host: &HostFile) -> Result<Digests> {
+    let file = host.open()?;
+    let digests = Digests::read(&file).map_err(|error| Error::io("read", &host.path, error))?;
+    host.unchanged(&file)?;
+    Ok(digests)
+}
 
 /// A bill of materials at `path`.
 pub(crate) fn output(format: Format, path: Utf8PathBuf, bill: LateBill) -> Output {
@@ -67,10 +135,18 @@ impl super::Place for Place {
 
 impl EntryPlace for Place {
     fn sink(&self, _: &Job<'_>) -> Result<Box<dyn Sink>> {
-        let bill = self.bill.get().cloned().unwrap_or_default();
+        let (format, bill, document) = (self.format, Arc::clone(&self.bill), Arc::clone(&self.document));
         let file = TextFile::create(self.path.as_std_path())?;
-        let (digests, document) = (Digests::begin(self.format)?, Arc::clone(&self.document));
-        Ok(Box::new(Listing { format: self.format, bill, file, document, digests, links: BTreeMap::new() }))
+        let (send, text) = channel();
+        let work = move || {
+            let draft = bill.lock().map_err(|_| stopped());
+            let text = draft.and_then(|mut draft| draft.complete().map(|bill| format.document(bill)));
+            // The receiver is gone if the run has failed.
+            let _ = send.send(text);
+        };
+        start_in_background("bill", work)
+            .map_err(|error| Error::failed("cannot start a thread for the bill of materials").with_source(error))?;
+        Ok(Box::new(Listing { text, file, document }))
     }
 }
 
@@ -80,102 +156,35 @@ impl fmt::Display for Place {
     }
 }
 
-/// A thread that computes the digests of files while other sinks write the same bytes, which takes them less time.
-struct Digests {
-    parts: SyncSender<Part>,
-    thread: JoinHandle<BTreeMap<RootfsPath, Sums>>,
-}
-
-/// The beginning of a file, or more bytes of it.
-enum Part {
-    File(RootfsPath),
-    Bytes(Box<[u8]>),
-}
-
-/// The most queued parts; each has up to 256 KiB.
-const WAITING: usize = 8;
-
-/// The digests of a file: SHA-1, which SPDX requires, and SHA-256.
-#[derive(Clone, Default)]
-struct Sums {
-    sha1: Sha1,
-    sha256: Sha256,
-}
-
-impl Digests {
-    fn begin(format: Format) -> Result<Self> {
-        let (parts, waiting) = sync_channel(WAITING);
-        let make = move || {
-            let mut sums: BTreeMap<RootfsPath, Sums> = BTreeMap::new();
-            let mut current = (None, Sums::default());
-            for part in waiting {
-                match part {
-                    Part::File(path) => {
-                        let (path, done) = std::mem::replace(&mut current, (Some(path), Sums::default()));
-                        sums.extend(path.map(|path| (path, done)));
-                    }
-                    Part::Bytes(bytes) => {
-                        if format == Format::Spdx {
-                            current.1.sha1.update(&bytes);
-                        }
-                        current.1.sha256.update(&bytes);
-                    }
-                }
-            }
-            sums.extend(current.0.map(|path| (path, current.1)));
-            sums
-        };
-        let thread = std::thread::Builder::new().name("digests".to_owned()).spawn(make);
-        let thread = thread.map_err(|error| Error::failed("cannot start a thread for digests").with_source(error))?;
-        Ok(Self { parts, thread })
-    }
-
-    fn give(&self, part: Part) -> Result<()> {
-        self.parts.send(part).map_err(|_| Error::failed("the thread for digests stopped"))
-    }
-
-    fn finish(self) -> Result<BTreeMap<RootfsPath, Sums>> {
-        drop(self.parts);
-        self.thread.join().map_err(|_| Error::failed("the thread for digests stopped"))
-    }
-}
-
-/// A bill whose digests are being computed.
+/// A bill that a thread makes while other sinks write the same files.
 struct Listing {
-    format: Format,
-    bill: Bill,
+    text: Receiver<Result<String>>,
     file: TextFile,
     document: Arc<Mutex<Option<String>>>,
-    digests: Digests,
-    /// Hard links, with the first name of each file.
-    links: BTreeMap<RootfsPath, RootfsPath>,
+}
+
+fn stopped() -> Error {
+    Error::failed("the thread for the bill of materials stopped")
 }
 
 impl Sink for Listing {
-    fn entry(&mut self, path: &RootfsPath, entry: &Entry) -> Result<()> {
-        match &entry.kind {
-            rootfs::Kind::File(_) => self.digests.give(Part::File(path.clone()))?,
-            rootfs::Kind::Hardlink(first) => drop(self.links.insert(path.clone(), first.clone())),
-            _ => {}
-        }
+    fn entry(&mut self, _: &RootfsPath, _: &Entry) -> Result<()> {
         Ok(())
     }
 
-    fn data(&mut self, bytes: &[u8]) -> Result<()> {
-        self.digests.give(Part::Bytes(bytes.into()))
+    fn data(&mut self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_active(&self) -> bool {
+        false
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { format, mut bill, file, document, digests, links } = *self;
-        let sums = digests.finish()?;
-        for file in &mut bill.files {
-            let path = RootfsPath::parse(&file.path)?;
-            let Some(found) = sums.get(links.get(&path).unwrap_or(&path)).cloned() else { continue };
-            (file.sha1, file.sha256) = (hex(&found.sha1.finalize()), hex(&found.sha256.finalize()));
-        }
-        let text = format.document(&bill);
+        let Self { text, file, document } = *self;
+        let text = text.recv().map_err(|_| stopped())??;
         let staged = file.staged(&text)?;
-        *document.lock().map_err(|_| Error::failed("another thread failed"))? = Some(text);
+        *document.lock().map_err(|_| stopped())? = Some(text);
         Ok(staged)
     }
 }

@@ -9,6 +9,7 @@ use crate::elf;
 use crate::error::{Result, Warning};
 use crate::host_files;
 use crate::layout::PackedPackage;
+use crate::output::Draft;
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 use crate::sbom::{self, Bill, Crate, Distribution, Package};
@@ -16,8 +17,8 @@ use crate::sbom::{self, Bill, Crate, Distribution, Package};
 /// The maximum size of a list of crates (cargo-auditable's own readers accept 8 MiB).
 const LONGEST: u64 = 8 << 20;
 
-/// Gathers the bill. `warn` receives what cannot be found out.
-pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Bill> {
+/// Gathers the bill, without digests. `warn` receives what cannot be found out.
+pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Draft> {
     one.assembly.find_owners()?;
     let (packed, distribution) = one.assembly.packed_packages()?;
     let plan = &one.plan;
@@ -55,7 +56,14 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
     }
     let places: BTreeMap<*const OwningPackage, usize> =
         packed.iter().enumerate().map(|(index, it)| (Arc::as_ptr(&it.owner), index)).collect();
+    let mut bodies = Vec::new();
     for (path, entry) in rootfs.iter().filter(|(_, entry)| entry.is_file()) {
+        let first = match &entry.kind {
+            Kind::Hardlink(first) => rootfs.get(first).unwrap_or(entry),
+            _ => entry,
+        };
+        let Kind::File(body) = &first.kind else { continue };
+        bodies.push(body.clone());
         // A record describes its package and is not one of its files.
         let package = entry.package.as_ref().filter(|_| !is_ours(entry)).and_then(|it| places.get(&Arc::as_ptr(it)));
         bill.files.push(sbom::File {
@@ -66,7 +74,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
             ..sbom::File::default()
         });
     }
-    Ok(bill)
+    Ok(Draft::new(bill, bodies))
 }
 
 fn is_ours(entry: &Entry) -> bool {

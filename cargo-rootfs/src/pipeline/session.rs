@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -27,6 +27,7 @@ use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 use crate::write::Observer;
 use crate::write::compress::Compression;
+use crate::write::digest_cache::DigestCache;
 use crate::write::layer_cache::LayerCache;
 
 /// A planned run.
@@ -150,19 +151,21 @@ impl<'e> Session<'e> {
 pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
     let (compression, uses_cache) = (compression(proved)?, proved.iter().all(|one| one.plan.uses_cache));
     find_owners(proved)?;
-    for one in proved.iter_mut() {
-        if let Some(late) = one.plan.bill.clone() {
-            let bill = bill::gather(one, epoch, &mut |warning| events.warning(&warning))?;
-            // A run releases only once, so the bill is not set yet.
-            let _ = late.set(bill);
-        }
-    }
     // Without a cache directory, the run continues without a cache.
     let cache = if uses_cache { Cache::locate().ok() } else { None };
     let mut known = KnownFiles::default();
-    if uses_cache {
-        let layered = proved.iter().filter(|one| one.plan.outputs.iter().any(Output::has_layers));
-        layered.for_each(|one| one.find_known_files(&mut known));
+    for one in proved.iter_mut() {
+        let late = one.plan.bill.clone();
+        if uses_cache && (late.is_some() || one.plan.outputs.iter().any(Output::has_layers)) {
+            one.find_known_files(&mut known);
+        }
+        if let Some(late) = late {
+            let mut draft = bill::gather(one, epoch, &mut |warning| events.warning(&warning))?;
+            draft.known.clone_from(&known);
+            draft.cache = cache.as_ref().map(|cache| DigestCache::new(cache.root()));
+            // Nothing else uses the bill yet.
+            *late.lock().unwrap_or_else(PoisonError::into_inner) = draft;
+        }
     }
     let run = output::Run {
         listener: &events,

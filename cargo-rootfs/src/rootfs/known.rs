@@ -1,7 +1,7 @@
 //! Digests of host files that were read before: a layer or a bill of materials need not read them again.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fmt;
 use std::io::{self, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,41 +24,41 @@ pub(crate) struct Digests {
     pub(crate) sha256: [u8; 32],
 }
 
-/// Computes [`Digests`].
-#[derive(Clone, Default)]
-pub(crate) struct Digester {
-    sha1: Sha1,
-    sha256: Sha256,
-}
-
-impl Digester {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.sha1.update(bytes);
-        self.sha256.update(bytes);
-    }
-
-    pub(crate) fn finish(self) -> Digests {
-        Digests { sha1: self.sha1.finalize().into(), sha256: self.sha256.finalize().into() }
-    }
-}
-
 impl Digests {
-    /// The digests of a file's bytes, from its position on.
-    pub(crate) fn read(mut file: &File) -> io::Result<Self> {
-        let (mut digester, mut buffer) = (Digester::default(), vec![0; 64 << 10]);
+    /// The digests of the remaining bytes of `file`.
+    pub(crate) fn read(mut file: impl Read) -> io::Result<Self> {
+        let (mut sha1, mut sha256, mut buffer) = (Sha1::new(), Sha256::new(), vec![0; 64 << 10]);
         loop {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok(digester.finish()),
-                Ok(count) => digester.update(&buffer[..count]),
+                Ok(0) => return Ok(Self { sha1: sha1.finalize().into(), sha256: sha256.finalize().into() }),
+                Ok(count) => {
+                    sha1.update(&buffer[..count]);
+                    sha256.update(&buffer[..count]);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
     }
+
+    /// Parses the text of its [`Display`](fmt::Display).
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+        let (sha1, sha256) = bytes.split_first_chunk()?;
+        Some(Self { sha1: *sha1, sha256: sha256.try_into().ok()? })
+    }
+}
+
+/// All digits, of SHA-1 first.
+impl fmt::Display for Digests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sha1.iter().chain(&self.sha256).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// Digests of files, by the state in which each file was read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct KnownFiles(BTreeMap<FileState, Digests>);
 
 impl KnownFiles {

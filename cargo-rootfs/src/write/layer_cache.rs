@@ -2,19 +2,18 @@
 //!
 //! The key of a record covers everything that determines the bytes of a layer. The cache contains no bytes of layers.
 
-use std::fs::{self, File, FileTimes};
-use std::io::{Read, Write};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::compress::Compression;
-use super::encode;
-use super::layer::{Layer, MTIME, digest_of};
+use super::layer::{Layer, MTIME};
+use super::{encode, records};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, FileState, Kind, KnownFiles, RESOLUTION};
 
@@ -139,18 +138,9 @@ impl LayerCache {
 
     /// The recorded layer for `key`. A damaged record is ignored.
     pub(crate) fn find(&self, key: &LayerKey) -> Option<Layer> {
-        let mut file = File::open(self.directory.join(&key.hex)).ok()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).ok()?;
-        let record: Value = serde_json::from_str(&text).ok()?;
-        if record["check"] != check(&key.hex, &record["layer"]).as_str() {
-            return None;
-        }
-        // The new time protects the record from removal.
-        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
-        let text = |key: &str| record["layer"][key].as_str().map(str::to_owned);
-        let media_type = Layer::media_type(key.compression);
-        let size = record["layer"]["size"].as_u64()?;
+        let record = records::find(&self.directory, FORMAT, &key.hex)?;
+        let text = |key: &str| record[key].as_str().map(str::to_owned);
+        let (media_type, size) = (Layer::media_type(key.compression), record["size"].as_u64()?);
         Some(Layer { diff_id: text("diffId")?, digest: text("digest")?, size, media_type })
     }
 
@@ -158,49 +148,21 @@ impl LayerCache {
     /// the next run makes the layer again.
     pub(crate) fn record(&self, key: &LayerKey, layer: &Layer, began: SystemTime) {
         if key.is_settled(began, self.resolution) {
-            let _ = self.write(key, layer);
+            let Layer { diff_id, digest, size, .. } = layer;
+            let layer = json!({ "diffId": diff_id, "digest": digest, "size": size });
+            let _ = records::write(&self.directory, FORMAT, &key.hex, &layer, MOST);
         }
-    }
-
-    fn write(&self, key: &LayerKey, layer: &Layer) -> std::io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let Layer { diff_id, digest, size, .. } = layer;
-        let layer = json!({ "diffId": diff_id, "digest": digest, "size": size });
-        let record = json!({ "check": check(&key.hex, &layer), "layer": layer }).to_string();
-        let mut file = tempfile::Builder::new().prefix(".").tempfile_in(&self.directory)?;
-        file.write_all(record.as_bytes())?;
-        file.persist(self.directory.join(&key.hex))?;
-        self.prune()
     }
 
     /// Removes a wrong record.
     pub(crate) fn forget(&self, key: &LayerKey) {
         let _ = fs::remove_file(self.directory.join(&key.hex));
     }
-
-    fn prune(&self) -> std::io::Result<()> {
-        let mut records = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            records.push((entry.metadata()?.modified()?, entry.path()));
-        }
-        if records.len() > MOST {
-            records.sort();
-            for (_, path) in &records[..records.len() - MOST * 3 / 4] {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The digest of a record and its name, which detects damaged and misplaced records.
-fn check(hex: &str, layer: &Value) -> String {
-    digest_of(format!("{FORMAT}\n{hex}\n{layer}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{File, FileTimes};
     use std::os::unix::fs::MetadataExt;
 
     use camino::Utf8Path;

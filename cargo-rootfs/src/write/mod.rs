@@ -8,6 +8,8 @@ pub(crate) mod blob_archive;
 #[cfg(feature = "cli")]
 pub(crate) mod compress;
 mod destination;
+#[cfg(feature = "cli")]
+pub(crate) mod digest_cache;
 pub mod dir;
 pub(crate) mod encode;
 mod folders;
@@ -17,6 +19,8 @@ pub(crate) mod layer;
 pub(crate) mod layer_cache;
 mod leftover;
 mod reader;
+#[cfg(feature = "cli")]
+mod records;
 pub(crate) mod splice;
 #[cfg(feature = "cli")]
 pub(crate) mod spool;
@@ -60,7 +64,12 @@ pub trait Sink {
     /// The next bytes of the current regular file; never empty.
     fn data(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// `Some` if it can take host files themselves as the only sink.
+    /// Returns false if it needs neither entries nor data.
+    fn is_active(&self) -> bool {
+        true
+    }
+
+    /// `Some` if it can take host files themselves as the only active sink.
     fn splice(&mut self) -> Option<&mut dyn Splice> {
         None
     }
@@ -161,7 +170,8 @@ pub fn stage(
     // On failure they are dropped from last to first: a directory that one sink made may contain the output of a later
     // one.
     sinks.reverse();
-    let taken = stream(rootfs, &mut sinks, observer, interrupted).map_err(or_interrupted)?;
+    let mut active: Vec<&mut Box<dyn Sink>> = sinks.iter_mut().filter(|sink| sink.is_active()).collect();
+    let taken = stream(rootfs, &mut active, observer, interrupted).map_err(or_interrupted)?;
     let mut sinks = sinks.into_iter();
     let mut staged = Vec::new();
     for sink in sinks.by_ref() {
@@ -190,7 +200,7 @@ pub(crate) fn small_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
 /// may still be unread.
 fn stream<'r>(
     rootfs: &'r Rootfs,
-    sinks: &mut [Box<dyn Sink>],
+    sinks: &mut [&mut Box<dyn Sink>],
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<Taken<'r>> {
@@ -215,7 +225,7 @@ fn stream<'r>(
                 }
                 Kind::File(Body::Host(file)) => match &mut reader {
                     Some(reader) => copy(file, reader, sinks, observer, interrupted)?,
-                    None => hand_over(file, &mut *sinks[0], &mut taken, observer, interrupted)?,
+                    None => hand_over(file, &mut **sinks[0], &mut taken, observer, interrupted)?,
                 },
                 _ => {}
             }
@@ -229,7 +239,7 @@ fn stream<'r>(
 fn copy(
     file: &HostFile,
     reader: &mut Reader<'_>,
-    sinks: &mut [Box<dyn Sink>],
+    sinks: &mut [&mut Box<dyn Sink>],
     observer: &mut dyn Observer,
     interrupted: &AtomicBool,
 ) -> Result<()> {
