@@ -188,3 +188,73 @@ impl Sink for Listing {
         Ok(staged)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::sbom;
+
+    /// The bill of one generated file and one of the host.
+    fn draft(host: &Path, cache: Option<DigestCache>) -> Draft {
+        let file = HostFile::new(host.to_owned(), &host.symlink_metadata().unwrap());
+        let bodies = vec![Body::Bytes(b"text".as_slice().into()), Body::Host(Arc::new(file))];
+        let files =
+            ["/etc/text", "/usr/bin/host"].map(|path| sbom::File { path: path.into(), ..sbom::File::default() });
+        Draft { cache, ..Draft::new(Bill { files: files.into(), ..Bill::default() }, bodies) }
+    }
+
+    fn sums(mut draft: Draft) -> Result<Vec<(String, String)>> {
+        Ok(draft.complete()?.files.iter().map(|file| (file.sha1.clone(), file.sha256.clone())).collect())
+    }
+
+    /// Waits until the clock of the file system has advanced.
+    fn written(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+
+    #[test]
+    fn digests_are_those_of_the_contents() {
+        let temp = tempfile::tempdir().unwrap();
+        let host = temp.path().join("host");
+        written(&host, "abc");
+        let [text, file] = sums(draft(&host, None)).unwrap().try_into().unwrap();
+        assert_eq!(text.0, "372ea08cab33e71c02c651dbc83a474d32c676ea");
+        assert_eq!(file.0, "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(file.1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn an_unchanged_file_is_not_read_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let (host, aside) = (temp.path().join("host"), temp.path().join("aside"));
+        let cache = || Some(DigestCache::eager(temp.path()));
+        written(&host, "abc");
+        let planned = || draft(&host, cache());
+        let first = sums(planned()).unwrap();
+        let again = planned();
+        let without = draft(&host, None);
+        // A read of the file would fail.
+        std::fs::rename(&host, &aside).unwrap();
+        assert_eq!(sums(again).unwrap(), first);
+        assert!(sums(without).is_err());
+        std::fs::rename(&aside, &host).unwrap();
+        // Tampered with, and the size and the mtime restored.
+        let times = std::fs::FileTimes::new().set_modified(host.metadata().unwrap().modified().unwrap());
+        written(&host, "xyz");
+        std::fs::File::options().write(true).open(&host).unwrap().set_times(times).unwrap();
+        let changed = sums(planned()).unwrap();
+        assert!(changed[0] == first[0] && changed[1] != first[1]);
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_not_recorded() {
+        let temp = tempfile::tempdir().unwrap();
+        let host = temp.path().join("host");
+        written(&host, "abc");
+        sums(draft(&host, Some(DigestCache::new(temp.path())))).unwrap();
+        assert!(!temp.path().join("digests").exists());
+    }
+}
