@@ -39,6 +39,7 @@ mod surprises;
 mod take;
 mod tmpfiles;
 pub(crate) mod tools;
+mod units;
 mod usr_merge;
 mod variants;
 mod worklist;

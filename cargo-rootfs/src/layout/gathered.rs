@@ -76,7 +76,7 @@ impl Seeds {
         }
         let accounts = match &rules {
             Some(rules) => {
-                let taken = packaged.taken.paths().chain(rules.taken());
+                let taken = packaged.taken.paths().chain(rules.taken()).chain(rules.services());
                 accounts::find(&mut worklist, &taken.cloned().collect::<Vec<_>>())
             }
             None => Accounts::default(),
@@ -168,7 +168,8 @@ impl Gathered<'_> {
         }
         accounts::lay_out(&mut layout, &self.accounts)?;
         let taken: Vec<RootfsPath> = self.rules.iter().flat_map(Runtime::brought_files).cloned().collect();
-        tmpfiles::lay_out(&mut layout, taken.iter(), &self.accounts)?;
+        let services = self.rules.as_ref().map(Runtime::services).unwrap_or_default();
+        tmpfiles::lay_out(&mut layout, taken.iter(), services, &self.accounts)?;
         layout.top_links();
         layout.second_names(&seeds.tools)?;
         records::lay_out(&mut layout, installed, content.records, content.licenses)?;

@@ -163,7 +163,7 @@ impl<'t> Runtime<'t> {
                 calls = called;
                 worklist.bring(roots);
                 if is_done {
-                    return;
+                    return self.start(worklist);
                 }
             }
             if round == MAX_ROUNDS {
@@ -374,6 +374,11 @@ impl<'t> Runtime<'t> {
     pub(super) fn brought_files(&self) -> impl Iterator<Item = &RootfsPath> {
         let items = (0..self.taken.len()).map(|index| self.taken.item(index));
         items.filter(|(_, origin)| matches!(origin, Origin::Package { .. })).map(|(path, _)| path)
+    }
+
+    /// The services of packed daemons.
+    pub(super) fn services(&self) -> &[RootfsPath] {
+        self.evidence.as_ref().map(|evidence| &evidence.services[..]).unwrap_or_default()
     }
 
     /// A line about files that rules exclude from directories.

@@ -1,9 +1,11 @@
-//! Directories that packed files of tmpfiles.d(5) make when a system starts: a daemon keeps its sockets and state there.
+//! Directories that exist when a system has started: a daemon keeps its sockets and state there. Packed files of
+//! tmpfiles.d(5) and the services of packed daemons make them.
 //!
 //! Lines of other types, with specifiers, or outside of /run and /var are for the system.
 
 use super::accounts::Accounts;
 use super::place::{IfThere, Layout};
+use super::units;
 use crate::error::Result;
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind, Origin};
@@ -11,19 +13,24 @@ use crate::rootfs::{Entry, Kind, Origin};
 /// The maximum size of a file; those of packages have a few lines.
 const LONGEST: usize = 64 << 10;
 
-/// Makes the directories of the files among `taken`.
+/// Makes the directories of the files among `taken`, and of `services`.
 pub(super) fn lay_out<'p>(
     layout: &mut Layout<'_>,
     taken: impl Iterator<Item = &'p RootfsPath>,
+    services: &'p [RootfsPath],
     accounts: &Accounts,
 ) -> Result<()> {
     let is_one = |path: &&RootfsPath| {
         path.file_name().ends_with(b".conf") && path.parent().is_some_and(|it| it.file_name() == b"tmpfiles.d")
     };
-    for file in taken.filter(is_one) {
+    for file in taken.filter(is_one).chain(services) {
         let text = layout.view.read_small(file, LONGEST).and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.unwrap_or_default();
-        for Line { path, mode, user, group } in text.lines().filter_map(line) {
+        let lines = match units::is_service(file) {
+            true => units::directories(&text),
+            false => text.lines().filter_map(line).collect(),
+        };
+        for Line { path, mode, user, group } in lines {
             // One line must not fail the run.
             if layout.is_below_a_file(&path) {
                 continue;
@@ -38,13 +45,13 @@ pub(super) fn lay_out<'p>(
     Ok(())
 }
 
-/// A line of type `d`.
+/// A directory: a line of type `d`, or a name in a setting of a service.
 #[derive(Debug, PartialEq, Eq)]
-struct Line<'t> {
-    path: RootfsPath,
-    mode: u32,
-    user: &'t str,
-    group: &'t str,
+pub(super) struct Line<'t> {
+    pub(super) path: RootfsPath,
+    pub(super) mode: u32,
+    pub(super) user: &'t str,
+    pub(super) group: &'t str,
 }
 
 fn line(text: &str) -> Option<Line<'_>> {

@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 
 use super::super::root::Root;
 use super::super::take::Taking;
+use super::super::units;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
@@ -59,6 +60,8 @@ pub(super) struct Evidence {
     /// Programs that a named tool starts: it may not work without them, whatever they need.
     pub(super) started: FxHashSet<RootfsPath>,
     exclude: Vec<Glob>,
+    /// The services in the packages of named tools; at the end those that start a packed program.
+    pub(super) services: Vec<RootfsPath>,
     pub(super) brought: Brought,
     pub(super) offers: Offers,
 }
@@ -75,6 +78,7 @@ impl Evidence {
             decided: BTreeSet::new(),
             whole: BTreeSet::new(),
             started: FxHashSet::default(),
+            services: Vec::new(),
             exclude: judge.left_out().to_vec(),
             judge,
             brought: Brought::default(),
@@ -108,6 +112,21 @@ impl Runtime<'_> {
         found.1.retain(|root| evidence.is_within_bound(worklist, root));
         self.evidence = Some(evidence);
         found
+    }
+
+    /// Chooses the services that start a packed program.
+    pub(super) fn start(&mut self, worklist: &mut Worklist<'_>) {
+        let Some(evidence) = &mut self.evidence else { return };
+        let (view, worked) = (&mut *worklist.view, &worklist.worked);
+        evidence.services.retain(|path| {
+            let text = view.read_small(path, LONGEST_CONFIGURATION).and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = text.unwrap_or_default();
+            units::programs(&text).any(|program| {
+                let real = view.walk(&program).path;
+                worked.closures.iter().any(|it| it.realpath == real)
+                    || worked.scripts.iter().any(|it| it.realpath == real)
+            })
+        });
     }
 }
 
@@ -287,6 +306,9 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 let files = database.files(self.worklist.view, id);
+                if subject.is_named && self.evidence.weigh == Weigh::Take {
+                    self.evidence.services.extend(files.iter().filter(|path| units::is_service(path)).cloned());
+                }
                 let (files, count, size) = self.wanted(&package.name, files);
                 if files.is_empty() {
                     continue;
