@@ -6,6 +6,7 @@
 
 mod bytes;
 mod carried;
+mod command_lines;
 mod constants;
 mod dynamic_section;
 #[cfg(test)]

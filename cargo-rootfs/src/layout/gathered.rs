@@ -93,6 +93,7 @@ impl Seeds {
         warnings.extend(packaged.taken.warnings());
         warnings.extend(left_out);
         warnings.extend(carriers);
+        warnings.extend(scripts::bare(&scripts));
         let variants = match content.hwcaps {
             Variants::All if faults.is_empty() => variants::find(view, &mut self.resolvers, &roots, &closures, machine),
             _ => Vec::new(),

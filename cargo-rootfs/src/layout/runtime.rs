@@ -3,6 +3,7 @@
 //!
 //! [`crate::runtime`] defines the rules; the worklist computes closures of the files.
 
+mod beside;
 mod brought;
 mod constants;
 mod evidence;

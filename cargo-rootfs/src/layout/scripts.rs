@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::tools;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::proof::{Claim, Start};
@@ -38,6 +38,8 @@ pub struct Script {
     pub sources: Vec<RootfsPath>,
     /// The commands that replace it by `exec`.
     pub execs: Vec<Arc<str>>,
+    /// True without a first line: shells and execvp(3) run it by /bin/sh, and the kernel does not.
+    pub is_bare: bool,
     /// The files themselves: the script, its interpreter, the program.
     files: Vec<FileId>,
 }
@@ -82,7 +84,11 @@ impl Reading<'_> {
             false => realpath.to_string(),
         };
         let what = self.root.what();
-        let Some(first) = script::read(&head) else {
+        let first = script::read(&head);
+        let is_bare = first.is_none() && depth == 1 && self.root.is_tool && self.is_program_text(file, &head);
+        // execvp(3) and shells give it to /bin/sh.
+        let bare = || Ok(Shebang { interpreter: b"/bin/sh"[..].into(), argument: None });
+        let Some(first) = first.or_else(|| is_bare.then(bare)) else {
             return Err(Error::failed(format!("{what} cannot be packed"))
                 .detail(format!("{source}: it is neither an ELF file nor a script"))
                 .into());
@@ -112,6 +118,7 @@ impl Reading<'_> {
             calls: Vec::new(),
             execs: Vec::new(),
             sources: Vec::new(),
+            is_bare,
             files: vec![file, runs],
         };
         let mut shell = interpreter.file_name().to_vec();
@@ -144,6 +151,12 @@ impl Reading<'_> {
             read.calls = self.there(called(&text));
         }
         Ok(read)
+    }
+
+    /// Returns whether a file that begins with `head` is an executable text.
+    fn is_program_text(&mut self, file: FileId, head: &[u8]) -> bool {
+        let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..);
+        !head.is_empty() && head.iter().all(is_text) && self.view.info(file).mode & 0o111 != 0
     }
 
     /// Finds the program that env would start.
@@ -255,7 +268,15 @@ pub(super) fn claims(layout: &Layout<'_>, scripts: &[Script], machine: Machine) 
         paths: Vec::new(),
         searched: Vec::new(),
     };
-    scripts.iter().map(claim).collect()
+    scripts.iter().filter(|script| !script.is_bare).map(claim).collect()
+}
+
+/// Warns of scripts without a first line.
+pub(super) fn bare(scripts: &[Script]) -> impl Iterator<Item = Warning> {
+    scripts.iter().filter(|script| script.is_bare).map(|script| {
+        Warning::new(format!("`{}` has no first line `#!`: a shell runs it, and the kernel does not", script.realpath))
+            .help(format!("start it by a shell: sh {}", script.path))
+    })
 }
 
 /// Puts the files that scripts source.

@@ -29,6 +29,8 @@ pub(crate) struct Judge {
     offered: Vec<Glob>,
     started: Vec<Glob>,
     starters: Vec<Box<[u8]>>,
+    runners: Vec<Box<[u8]>>,
+    essential: Vec<Box<[u8]>>,
     modules: Vec<RootfsPath>,
 }
 
@@ -64,6 +66,8 @@ impl Judge {
                 .filter_map(|text| RootfsPath::from_bytes(text.as_bytes()))
                 .collect(),
             starters: texts("starters").into_iter().map(|text| text.as_bytes().into()).collect(),
+            essential: texts("essential").into_iter().map(|text| text.as_bytes().into()).collect(),
+            runners: texts("runners").into_iter().map(|text| text.as_bytes().into()).collect(),
         }
     }
 
@@ -101,6 +105,16 @@ impl Judge {
     /// The functions that start programs.
     pub(crate) fn starters(&self) -> &[Box<[u8]>] {
         &self.starters
+    }
+
+    /// The functions that run a command line.
+    pub(crate) fn runners(&self) -> &[Box<[u8]>] {
+        &self.runners
+    }
+
+    /// The commands of every system whose names are hardly other words.
+    pub(crate) fn essential(&self) -> impl Iterator<Item = &[u8]> {
+        self.essential.iter().map(|name| &**name)
     }
 
     /// Judges a directory: programs in it do not come along unasked.

@@ -48,6 +48,9 @@ pub(crate) fn commands(text: &[u8]) -> Calls {
 struct Scan {
     calls: Calls,
     functions: BTreeSet<String>,
+    /// The function whose body is being read, and the functions that run their arguments, as `run() { "$@"; }` does.
+    open: Option<String>,
+    wrappers: BTreeSet<String>,
     /// The values that are assigned anywhere in the script.
     values: BTreeMap<Vec<u8>, Vec<Word>>,
     /// Commands that are a variable, or begin with one.
@@ -255,7 +258,7 @@ impl Scan {
             return at;
         }
         if std::mem::take(&mut state.is_function) {
-            self.functions.extend(literal.and_then(|name| String::from_utf8(name).ok()));
+            self.define(literal);
             state.restart();
             return at;
         }
@@ -266,7 +269,7 @@ impl Scan {
             return at;
         }
         if state.begins && (rest.starts_with(b"()") || rest.starts_with(b" ()")) {
-            self.functions.extend(literal.and_then(|name| String::from_utf8(name).ok()));
+            self.define(literal);
             return at;
         }
         if (state.begins || state.declares) && is_assignment(&word) {
@@ -302,8 +305,23 @@ impl Scan {
         if !state.begins {
             return at;
         }
+        let begun = text[..at].trim_ascii_end();
+        if literal.is_none() && [&b"\"$@\""[..], b"$@", b"\"$*\"", b"$*"].iter().any(|all| begun.ends_with(all)) {
+            self.wrappers.extend(self.open.clone());
+        }
         self.begin(word, literal, state);
         at
+    }
+
+    /// Begins the definition of a function.
+    fn define(&mut self, name: Option<Vec<u8>>) {
+        self.open = name.and_then(|name| String::from_utf8(name).ok());
+        self.functions.extend(self.open.clone());
+    }
+
+    /// Returns whether a word is the name of a function that runs its arguments.
+    fn is_wrapper(&self, name: &[u8]) -> bool {
+        std::str::from_utf8(name).is_ok_and(|name| self.wrappers.contains(name))
     }
 
     /// Handles a word that begins a command.
@@ -316,7 +334,8 @@ impl Scan {
         };
         match &name[..] {
             b"" => {}
-            name if BEFORE.contains(&name) => {}
+            b"}" => self.open = None,
+            name if BEFORE.contains(&name) || self.is_wrapper(name) => {}
             b"exec" => (state.how, state.runner, state.begins) = (Use::Exec, Runner::of(b"exec"), false),
             b"case" => state.cases.push(Case::Word),
             b"for" | b"select" => (state.is_variable, state.begins) = (true, false),

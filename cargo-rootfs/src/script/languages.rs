@@ -1,4 +1,5 @@
-//! The commands that a script of Perl or Python calls, guessed from its text, as in [`super::calls`] for shells.
+//! The commands that a script of Perl, Python, PHP or Ruby calls, guessed from its text, as in [`super::calls`] for
+//! shells.
 //!
 //! A string counts only if it is an argument of a function that runs commands, if it names a program by path, or if it
 //! is assigned to a variable that is such an argument.
@@ -9,7 +10,8 @@ use super::calls;
 
 /// Returns whether an interpreter of this name runs one of these languages.
 pub(crate) fn is_known(name: &[u8]) -> bool {
-    name.starts_with(b"perl") || name.starts_with(b"python") || name.starts_with(b"pypy") || is_tcl(name)
+    let known: [&[u8]; 5] = [b"perl", b"python", b"pypy", b"php", b"ruby"];
+    known.iter().any(|known| name.starts_with(known)) || is_tcl(name)
 }
 
 /// Returns whether an interpreter of this name runs Tcl scripts.
@@ -71,11 +73,12 @@ const RUN: [&str; 17] = [
 ];
 
 /// Parts of the names of other such functions, such as `spawnvp`, `execlp`, `run_command`.
-const RUN_PARTS: [&str; 6] = ["exec", "spawn", "popen", "system", "_command", "_cmd"];
+const RUN_PARTS: [&str; 8] = ["exec", "spawn", "popen", "system", "_command", "_cmd", "fromprocess", "shellcommand"];
 
 /// The commands in the script `text`: names, and paths outside the directories of programs.
 pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
-    let mut scan = Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new() };
+    let mut scan =
+        Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new(), listed: None };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
     // This module shows the script's documentation (Pod::Usage(3)).
@@ -126,6 +129,8 @@ struct Scan<'t> {
     assigned: BTreeMap<&'t [u8], BTreeSet<String>>,
     /// Variables that are arguments of functions which run commands.
     given: BTreeSet<&'t [u8]>,
+    /// The end of the last string, and its context: a list may go on.
+    listed: Option<(usize, Context<'t>)>,
 }
 
 /// The maximum length of a string.
@@ -169,17 +174,26 @@ impl<'t> Scan<'t> {
     fn word(&mut self, start: usize, end: usize) -> usize {
         let text = self.text;
         let word = &text[start..end];
-        if word == b"qx" {
-            let close = match text.get(end) {
+        if word == b"qx" || word == b"qw" {
+            let open = end + text[end..].iter().take_while(|byte| **byte == b' ').count();
+            let close = match text.get(open) {
                 Some(b'{') => b'}',
                 Some(b'(') => b')',
                 Some(b'[') => b']',
                 Some(other @ (b'/' | b'|' | b'!')) => *other,
                 _ => return end,
             };
-            let stop = memchr::memchr(close, &text[end + 1..]).map_or(text.len(), |at| end + 1 + at);
-            self.begun(&text[end + 1..stop]);
-            self.names.extend(calls::commands(&text[end + 1..stop]).all);
+            let stop = memchr::memchr(close, &text[open + 1..]).map_or(text.len(), |at| open + 1 + at);
+            let inside = &text[open + 1..stop];
+            if word == b"qx" {
+                self.begun(inside);
+                self.names.extend(calls::commands(inside).all);
+            } else if let Context::Assigned(variable) = context(&text[..start])
+                && lists_commands(variable)
+            {
+                let words = inside.split(u8::is_ascii_whitespace).map(calls::commands);
+                self.names.extend(words.flat_map(|calls| calls.all));
+            }
             return stop.min(text.len());
         }
         if runs(word) {
@@ -227,8 +241,9 @@ impl<'t> Scan<'t> {
             self.begun(text);
             self.names.extend(called());
         } else {
-            match context(before) {
+            match self.context(before, end) {
                 Context::Run => self.names.extend(called()),
+                Context::Assigned(variable) if lists_commands(variable) => self.names.extend(called()),
                 Context::Assigned(variable) => {
                     self.names.extend(program(text));
                     self.assigned.entry(variable).or_default().extend(called());
@@ -239,7 +254,36 @@ impl<'t> Scan<'t> {
     }
 }
 
+impl<'t> Scan<'t> {
+    /// The context of the string after `before`, which ends at `end`.
+    fn context(&mut self, before: &'t [u8], end: usize) -> Context<'t> {
+        let listed = self.listed.take().filter(|(last, _)| {
+            let between = before.get(last + 1..).unwrap_or_default();
+            between.contains(&b',') && between.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',')
+        });
+        let context = match (context(before), listed) {
+            (Context::None, Some((_, listed))) => listed,
+            (context, _) => context,
+        };
+        let text = self.text.get(before.len()..end).unwrap_or_default();
+        self.listed = match context {
+            Context::Assigned(variable) if lists_commands(variable) => Some((end, context)),
+            // A function by its name, as in `call('exec', 'ls')`.
+            _ if runs(&text[text.iter().take_while(|byte| !is_word(**byte)).count()..]) => Some((end, Context::Run)),
+            _ => None,
+        };
+        context
+    }
+}
+
+/// Returns whether a variable of this name has a list of commands, as `@selected_os_cmds` of Perl.
+fn lists_commands(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with(b"cmds") || name.ends_with(b"_programs")
+}
+
 /// The text before a string.
+#[derive(Clone, Copy)]
 enum Context<'t> {
     /// A function that runs commands.
     Run,

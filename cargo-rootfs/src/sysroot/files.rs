@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::{End, Sysroot, ahead, disk};
 use crate::elf::{Bytes, Carrier, ENDS, Object, PathText, Stripped};
 use crate::path::RootfsPath;
@@ -36,6 +38,18 @@ impl Sysroot {
         let Ok(object) = self.object(file) else { return Vec::new() };
         let texts = self.open_file(file).and_then(|handle| object.constants_with(&handle, words));
         texts.unwrap_or_default().into_iter().collect()
+    }
+
+    /// The texts among a file's constants that look like command lines; empty for a file that is not ELF.
+    pub(crate) fn command_lines(&mut self, file: FileId) -> BTreeSet<Bytes> {
+        let Ok(object) = self.object(file) else { return BTreeSet::new() };
+        self.open_file(file).and_then(|handle| object.command_lines(&handle)).unwrap_or_default()
+    }
+
+    /// The constants of a file that are one of `words` and nothing else; empty for a file that is not ELF.
+    pub(crate) fn whole_texts(&mut self, file: FileId, words: &FxHashSet<&[u8]>) -> BTreeSet<Bytes> {
+        let Some(object) = self.object(file).ok().filter(|_| !words.is_empty()) else { return BTreeSet::new() };
+        self.open_file(file).and_then(|handle| object.whole_texts(&handle, words)).unwrap_or_default()
     }
 
     /// The kind of an executable with an embedded program.

@@ -13,9 +13,8 @@ use super::super::units;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
-use super::kin::{full_of, is_own_configuration, is_own_directory, is_sibling, may_open, needs, own_modules};
+use super::kin::{full_of, is_own_configuration, is_own_directory, may_open, needs, own_modules};
 use super::offers::Offers;
-use super::prefixes::prefix_of;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
 use crate::error::Warning;
@@ -226,8 +225,7 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 let is_directory = matches!(named.end, End::Dir(_));
-                let is_own = is_directory && is_own_directory(&subjects[*at], &named.path);
-                if is_own || is_sibling(&subjects[*at], named) {
+                if is_directory && is_own_directory(&subjects[*at], &named.path) {
                     self.beside(&subjects[*at], &named.path);
                     continue;
                 }
@@ -268,14 +266,20 @@ impl Weighing<'_, '_, '_, '_> {
     }
 
     /// Returns whether a path is neither packed nor one that no program misses.
-    fn is_open(&self, subject: &Subject, named: &Named) -> bool {
-        let policy = &self.runtime.taken.policy;
+    fn is_open(&mut self, subject: &Subject, named: &Named) -> bool {
         let is_file = matches!(named.end, End::File(_));
+        // A package's directory may have files that its scripts made.
+        let is_packed = |path: &RootfsPath| self.runtime.paths.contains(path);
+        let is_packed = match &mut self.evidence.scout {
+            Some(scout) if !is_file && is_packed(&named.real) => {
+                scout.names(&named.real).iter().all(|name| is_packed(&named.real.child(name)))
+            }
+            _ => is_packed(&named.path) || is_packed(&named.real),
+        };
+        let policy = &self.runtime.taken.policy;
         let is_general =
             |path: &RootfsPath| self.evidence.judge.is_general(path) && !(is_file && may_open(subject, path));
-        let is_packed = |path: &RootfsPath| self.runtime.paths.contains(path);
-        !(is_packed(&named.path)
-            || is_packed(&named.real)
+        !(is_packed
             || policy.is_noise(&named.path)
             || policy.is_noise(&named.real)
             || policy.secrets().of_path(&named.path).is_some()
@@ -497,40 +501,7 @@ impl Weighing<'_, '_, '_, '_> {
         (count, size)
     }
 
-    /// A tool outside of packages: adds the files beside it with its name.
-    fn prefix(&mut self, subject: &Subject) {
-        let Some(prefix) = prefix_of(&subject.realpath) else { return };
-        let folders = ["lib", "libexec", "share", "etc"].map(|name| prefix.child(name.as_bytes()));
-        let stem = subject.name.as_bytes();
-        for folder in folders {
-            for name in self.worklist.view.names(&folder) {
-                let path = folder.child(&name);
-                let rest = name.strip_prefix(stem);
-                let is_its = rest.is_some_and(|rest| rest.first().is_none_or(|byte| !byte.is_ascii_alphabetic()));
-                if !is_its || self.runtime.paths.contains(&path) {
-                    continue;
-                }
-                self.beside(subject, &path);
-            }
-        }
-    }
-
-    /// Takes what is a tool's own, outside of packages.
-    fn beside(&mut self, subject: &Subject, path: &RootfsPath) {
-        let (count, size) = self.measure(path);
-        let text = path.to_string();
-        if size > MOST {
-            self.evidence.offers.large(&text, &subject.name, size);
-        } else if count > 0 {
-            self.evidence.brought.package(&text, &subject.name, count, size);
-            if self.evidence.weigh == Weigh::Take {
-                let origin = origin(&text, &subject.name, "which it lies beside");
-                self.taking(&origin, |taking| taking.path(path));
-            }
-        }
-    }
-
-    fn taking(&mut self, origin: &Origin, take: impl FnOnce(&mut Taking<'_>)) {
+    pub(super) fn taking(&mut self, origin: &Origin, take: impl FnOnce(&mut Taking<'_>)) {
         let mut taking = Taking {
             view: self.worklist.view,
             taken: &mut self.runtime.taken,

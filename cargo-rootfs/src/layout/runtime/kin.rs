@@ -1,6 +1,5 @@
 //! Packages that belong together, and what is a tool's own: dependencies, parts, modules and directories.
 
-use super::constants::Named;
 use super::subjects::{Reach, Subject};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
@@ -61,13 +60,6 @@ pub(super) fn full_of(database: &Database, owner: PackageId) -> Option<PackageId
 /// names.
 pub(super) fn may_open(script: &Subject, path: &RootfsPath) -> bool {
     script.file.is_none() && script.is_named && path.components().next() == Some(b"etc")
-}
-
-/// Returns whether a program that a tool names lies beside it under its name, as gpg-agent beside gpg.
-pub(super) fn is_sibling(subject: &Subject, named: &Named) -> bool {
-    let rest = named.real.file_name().strip_prefix(subject.name.as_bytes());
-    let is_its = rest.is_some_and(|rest| rest.first().is_some_and(|byte| !byte.is_ascii_alphanumeric()));
-    subject.reach == Reach::Package && named.is_executable && is_its && named.real.parent() == subject.realpath.parent()
 }
 
 /// Returns whether a directory has the name of the tool that names it, as /usr/lib/lua/5.4 has.

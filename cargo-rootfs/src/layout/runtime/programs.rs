@@ -12,7 +12,7 @@ use crate::elf::words_in;
 use crate::packages::{Database, PackageId};
 use crate::path::{RootfsPath, program_directories};
 use crate::resolve::FileId;
-use crate::script::languages;
+use crate::script::{calls, languages};
 use crate::sysroot::End;
 
 /// The maximum size of a script; a larger one is a program with embedded data.
@@ -80,10 +80,16 @@ impl Weighing<'_, '_, '_, '_> {
                     if subject.is_named {
                         named.extend(self.mentioned(database, subject, In::Data, &database.parts(owner)));
                     }
-                    named
+                    let commands = self.commands(file);
+                    if subject.is_named {
+                        self.offer(&commands, subject);
+                    }
+                    [named, self.called(database, commands, owner)].concat()
                 }
                 (Reach::Constants, Some(file)) => {
-                    self.mentioned(database, subject, In::Constants(file), &database.parts(owner))
+                    let named = self.mentioned(database, subject, In::Constants(file), &database.parts(owner));
+                    let commands = self.commands(file);
+                    [named, self.called(database, commands, owner)].concat()
                 }
                 (Reach::Package | Reach::Called, None) => {
                     let packages = match calls.is_empty() {
@@ -158,7 +164,8 @@ impl Weighing<'_, '_, '_, '_> {
         }
         let judge = &self.evidence.judge;
         let is_program = |path: &RootfsPath| {
-            path.file_name().len() > 2 && path.parent().is_some_and(|directory| judge.has_programs(&directory))
+            let shortest = if matches!(text, In::Constants(_)) { 2 } else { 3 };
+            path.file_name().len() >= shortest && path.parent().is_some_and(|directory| judge.has_programs(&directory))
         };
         let mut programs: BTreeMap<Box<[u8]>, (RootfsPath, PackageId)> = BTreeMap::new();
         let data: Vec<RootfsPath> = match text {
@@ -185,7 +192,14 @@ impl Weighing<'_, '_, '_, '_> {
         let names: Vec<Box<[u8]>> = programs.keys().cloned().collect();
         let words = match text {
             _ if names.is_empty() => Vec::new(),
-            In::Constants(file) => self.worklist.view.words_of(file, &names),
+            In::Constants(file) => {
+                let view = &mut *self.worklist.view;
+                // A short name is a word of many texts, as `as` of GCC is.
+                let short = names.iter().map(|name| &**name).filter(|name| name.len() == 2).collect();
+                let short = view.whole_texts(file, &short);
+                let is_there = |at: &usize| names[*at].len() > 2 || short.contains(&names[*at][..]);
+                view.words_of(file, &names).into_iter().filter(is_there).collect()
+            }
             In::Script(script) => {
                 let text = self.text(script);
                 let begun = (0..names.len()).filter(|at| is_begun(&text, &names[*at]));
@@ -209,6 +223,24 @@ impl Weighing<'_, '_, '_, '_> {
             }
         }
         words.into_iter().collect()
+    }
+
+    /// The commands that a file starts: those of the command lines among its constants, if it gives some to a shell, and
+    /// essential ones that are constants of it.
+    pub(super) fn commands(&mut self, file: FileId) -> BTreeSet<String> {
+        /// A file with more essential names has a table of its own commands, as lftp has.
+        const MOST: usize = 4;
+        let (view, judge) = (&mut *self.worklist.view, &self.evidence.judge);
+        let mut names = BTreeSet::new();
+        if !view.imports_of(file, judge.runners()).is_empty() {
+            names.extend(view.command_lines(file).iter().flat_map(|line| calls::commands(line).all));
+        }
+        if !view.imports_of(file, judge.starters()).is_empty() {
+            let texts = view.whole_texts(file, &judge.essential().collect());
+            let texts = if texts.len() > MOST { Default::default() } else { texts };
+            names.extend(texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()));
+        }
+        names
     }
 
     /// Programs of packages, and of every system, among the commands of a script or a module.
@@ -236,7 +268,7 @@ impl Weighing<'_, '_, '_, '_> {
     pub(super) fn modules(&mut self, script: &Subject) -> Vec<Subject> {
         /// Languages have one module in a file, and large programs have a thousand.
         const MOST_FILES: usize = 1000;
-        const ENDINGS: [&[u8]; 3] = [b".pm", b".pl", b".py"];
+        const ENDINGS: [&[u8]; 5] = [b".pm", b".pl", b".py", b".php", b".rb"];
         let is_module = |path: &&RootfsPath| ENDINGS.iter().any(|ending| path.as_bytes().ends_with(ending));
         let taken = self.runtime.taken.because_of(&script.realpath).filter(is_module).take(MOST_FILES);
         let new: Vec<RootfsPath> = taken.filter(|path| !self.evidence.scripts.contains(*path)).cloned().collect();

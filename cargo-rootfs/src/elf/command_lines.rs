@@ -1,0 +1,83 @@
+//! Command lines, and names of commands, among the constants of an ELF file: texts that system(3), popen(3) and
+//! execvp(3) may be given.
+//!
+//! Only the beginning of a command line is judged. The shell's parser finds its commands, and callers look them up.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use rustc_hash::FxHashSet;
+
+use super::imports::fill;
+use super::strings::parts;
+use super::{Bytes, Object, ReadAt};
+
+const CHUNK: usize = 64 << 10;
+/// The maximum number of searched bytes of one file.
+const MOST: u64 = 16 << 20;
+/// The maximum length of a text; the rest of a longer one is ignored.
+const LONGEST: usize = 512;
+/// The maximum number of texts of one file.
+const MANY: usize = 256;
+
+impl Object {
+    /// The texts in `file`, which this object was read from, that look like command lines, such as `uname -a` and
+    /// `gzip -dc %s | sort`.
+    ///
+    /// # Errors
+    ///
+    /// I/O errors.
+    pub fn command_lines<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<Bytes>> {
+        texts(file, is_command_line)
+    }
+
+    /// The texts in `file`, which this object was read from, that are one of `words` and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// I/O errors.
+    pub fn whole_texts<F: ReadAt + ?Sized>(&self, file: &F, words: &FxHashSet<&[u8]>) -> io::Result<BTreeSet<Bytes>> {
+        texts(file, |text| words.contains(text))
+    }
+}
+
+/// The texts between two NULs for which `is_one` is true.
+fn texts<F: ReadAt + ?Sized>(file: &F, is_one: impl Fn(&[u8]) -> bool) -> io::Result<BTreeSet<Bytes>> {
+    let mut texts = BTreeSet::new();
+    let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
+    for (offset, length) in parts(file)? {
+        let length = length.min(left);
+        left -= length;
+        let mut at = 0;
+        while at < length && texts.len() < MANY {
+            let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
+            let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
+            let lines = chunk[..filled].split(|byte| *byte == 0).map(|text| &text[..text.len().min(LONGEST)]);
+            texts.extend(lines.filter(|text| is_one(text)).take(MANY - texts.len()).map(Bytes::from));
+            if filled < CHUNK {
+                break;
+            }
+            // A text at the boundary is whole in the next chunk.
+            at += (filled - LONGEST) as u64;
+        }
+    }
+    Ok(texts)
+}
+
+/// Returns whether a text begins with a name and an argument that prose does not have: an option, a path, a quote, or
+/// words of the shell.
+fn is_command_line(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_+.".contains(byte);
+    let length = text.iter().take_while(|byte| is_name(byte)).count();
+    if !text.first().is_some_and(u8::is_ascii_lowercase) || length < 2 || text.get(length) != Some(&b' ') {
+        return false;
+    }
+    let rest = &text[length + 1..];
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n');
+    let is_option = || rest[0] == b'-' && rest.get(1).is_some_and(u8::is_ascii_alphanumeric);
+    let is_argument = || matches!(rest[0], b'/' | b'\'' | b'"' | b'$' | b'|') || is_option();
+    let is_of_shell =
+        || [&b" | "[..], b" > ", b" >/", b" 2>", b" -"].iter().any(|it| memchr::memmem::find(rest, it).is_some());
+    let has_place = || rest.starts_with(b"%s") && (rest.len() == 2 || is_of_shell());
+    !rest.is_empty() && rest.iter().all(is_text) && (is_argument() || has_place())
+}
