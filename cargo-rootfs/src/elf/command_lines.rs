@@ -81,3 +81,33 @@ fn is_command_line(text: &[u8]) -> bool {
     let has_place = || rest.starts_with(b"%s") && (rest.len() == 2 || is_of_shell());
     !rest.is_empty() && rest.iter().all(is_text) && (is_argument() || has_place())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    #[test]
+    fn command_lines_among_constants() {
+        for before in [0, CHUNK - 300, CHUNK - 3, CHUNK] {
+            let mut constants = vec![0; before];
+            constants.extend(b"\0uname -a\0gzip -dc %s | sort\0find the file\0sort: %s\0cat %s\0file %s is none\0size > 0\0tar '%s'\0");
+            let file = Fixture::program().tail(&constants).build();
+            let texts = Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap();
+            let texts: Vec<_> = texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+            assert_eq!(texts, ["cat %s", "gzip -dc %s | sort", "tar '%s'", "uname -a"], "{before}");
+            constants.extend(b"\0gzip\0\0zip\0gzips\0");
+            let file = Fixture::program().tail(&constants).build();
+            let words = [&b"gzip"[..], b"sort"].into_iter().collect();
+            let texts = Object::read(&file[..]).unwrap().whole_texts(&file[..], &words).unwrap();
+            assert_eq!(texts.into_iter().collect::<Vec<_>>(), [Bytes::from(&b"gzip"[..])], "{before}");
+        }
+    }
+
+    #[test]
+    fn hostile_files_are_bounded() {
+        let many: Vec<u8> = (0..20_000).flat_map(|index| format!("x{index} -a\0").into_bytes()).collect();
+        let file = Fixture::program().tail(&many).build();
+        assert_eq!(Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap().len(), MANY);
+    }
+}

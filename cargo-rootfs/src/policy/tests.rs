@@ -55,7 +55,7 @@ fn the_evidence_is_read() {
         }
     }
     let keys: Vec<&str> = fields.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(keys.len(), 10, "{keys:?}");
+    assert_eq!(keys.len(), 12, "{keys:?}");
     let judge = Judge::new(&bindings);
     let path = |text| RootfsPath::parse(text).unwrap();
     for (name, is) in

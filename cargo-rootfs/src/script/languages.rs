@@ -413,6 +413,10 @@ mod tests {
             ("my $cc = $ENV{CC} || 'gcc';\n$x = qx($cc -v); my $y = $z || 'ls';", "gcc"),
             ("$ld = 'ld'; `$ld -v`", "ld"),
             ("$'; $\"; 'unclosed\nsystem(\"id\")", "id"),
+            ("my @os_cmds = qw (cat ls\n uname); my @x = qw(rm mv);", "cat ls uname"),
+            ("@cmds = ('cat',\n 'ls'); f('rm', 'mv'); @x = ('cp', 'dd');", "cat ls"),
+            ("X::call('exec', 'tar c'); f('x', 'ls');", "tar"),
+            ("shell_exec('stty -g'); $this->readFromProcess('stty -a | grep columns');", "grep stty"),
         ] {
             let found: Vec<_> = commands(text.as_bytes()).into_iter().collect();
             assert_eq!(found.join(" "), expected, "{text}");

@@ -149,3 +149,87 @@ fn a_directory_of_tmpfiles_is_left_out_where_a_file_is_in_its_place() {
     let ask = Ask::tools(&["quux"]).include(sysroot.at("included"), "/var/lib/quux");
     expect(&ask.assemble(&sysroot).unwrap(), &["/run/quux", "/var/lib/quux"], &["/var/lib/quux/state"]);
 }
+
+/// systemd.exec(5): the unit itself stays out, as does that of a program which is not packed.
+#[test]
+fn a_daemon_has_the_directories_of_its_service() {
+    let units = "/usr/lib/systemd/system/quux.service\n/usr/lib/systemd/system/other.service\n";
+    let list = format!("/usr/sbin/quux\n/usr/sbin/other\n{units}");
+    let disk = sysroot(&[("quux-minimal", &list)])
+        .elf("usr/sbin/quux", tool())
+        .elf("usr/sbin/other", tool())
+        .bytes(
+            "usr/lib/systemd/system/quux.service",
+            b"[Service]\nExecStart=/usr/sbin/quux -D\nRuntimeDirectory=quux\nStateDirectory=quux/db\n",
+            0o644,
+        )
+        .bytes(
+            "usr/lib/systemd/system/other.service",
+            b"[Service]\nExecStart=/usr/sbin/other\nRuntimeDirectory=other\n",
+            0o644,
+        );
+    expect(&packed(&disk), &["/run/quux", "/var/lib/quux/db"], &["/run/other", "/usr/lib/systemd"]);
+}
+
+/// system(3) is given a command line, and execvp(3) a name; a table of own commands is no evidence.
+#[test]
+fn commands_among_constants_come_along_where_the_file_starts_programs() {
+    let list = [("quux-minimal", "/usr/bin/quux\n")];
+    let base = "/bin/sh\n/bin/dash\n/usr/bin/sorter\n/bin/grep\n/bin/sed\n/bin/cmp\n/bin/gzip\n/bin/awk\n";
+    let with = |file| {
+        let disk =
+            sysroot(&list).bytes("var/lib/dpkg/info/base.list", base.as_bytes(), 0o644).elf("usr/bin/quux", file);
+        ["grep", "sed", "cmp", "gzip", "awk"]
+            .iter()
+            .fold(disk, |disk, name| disk.elf(&format!("usr/bin/{name}"), tool()))
+    };
+    let line = || tool().tail(b"\0sorter -n %s | grep x\0sorter of things\0");
+    expect(&packed(&with(line().imports("system"))), &["/usr/bin/sorter", "/usr/bin/grep"], &["/usr/bin/gzip"]);
+    expect(&packed(&with(line().imports("write"))), &[], &["/usr/bin/sorter", "/usr/bin/grep"]);
+    let name = || tool().tail(b"\0gzip\0sorter\0a sed of it\0");
+    expect(&packed(&with(name().imports("execvp"))), &["/usr/bin/gzip"], &["/usr/bin/sorter", "/usr/bin/sed"]);
+    expect(&packed(&with(name().imports("write"))), &[], &["/usr/bin/gzip"]);
+    let table = tool().tail(b"\0gzip\0grep\0sed\0cmp\0awk\0").imports("execvp");
+    expect(&packed(&with(table)), &[], &["/usr/bin/gzip", "/usr/bin/grep"]);
+}
+
+/// As `as` of GCC: prose has the word, and only a whole constant counts.
+#[test]
+fn a_program_with_a_short_name_is_a_whole_constant() {
+    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/as\n/usr/bin/ld\n")];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool().tail(b"\0as\0such as ld is\0"))
+        .elf("usr/bin/as", tool())
+        .elf("usr/bin/ld", tool());
+    expect(&packed(&disk), &["/usr/bin/as"], &["/usr/bin/ld"]);
+}
+
+#[test]
+fn what_scripts_put_into_an_empty_directory_of_a_package_comes_along() {
+    let list = [("quux-minimal", "/usr/bin/quux\n/etc/quux.d\n")];
+    let disk = sysroot(&list).elf("usr/bin/quux", tool().tail(b"\0/etc/quux.d\0")).bytes("etc/quux.d/made", b"", 0o644);
+    expect(&packed(&disk), &["/etc/quux.d/made"], &[]);
+}
+
+/// Without a database of packages: as gpg-agent beside gpg, and perl's modules in the directory of the machine.
+#[test]
+fn a_tool_without_a_package_has_its_siblings_and_its_files() {
+    let disk = Disk::merged()
+        .elf("usr/bin/quux", tool().tail(b"\0quux-agent\0gzip\0").imports("execvp"))
+        .elf("usr/bin/quux-agent", tool())
+        .elf("usr/bin/quux-other", tool())
+        .elf("usr/bin/gzip", tool())
+        .bytes("usr/lib/x86_64-linux-gnu/quux/5.36/POSIX.pm", b"1;\n", 0o644);
+    let there = ["/usr/bin/quux-agent", "/usr/bin/gzip", "/usr/lib/x86_64-linux-gnu/quux/5.36/POSIX.pm"];
+    expect(&packed(&disk), &there, &["/usr/bin/quux-other"]);
+}
+
+/// execvp(3) gives it to /bin/sh, the kernel refuses it.
+#[test]
+fn an_executable_text_without_a_first_line_is_a_script_of_the_shell() {
+    let disk = Disk::merged().bytes("usr/bin/quux", b"# a part of others\nx=1\n", 0o755);
+    let assembly = packed(&disk);
+    expect(&assembly, &["/usr/bin/quux", "/usr/bin/sh"], &[]);
+    let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(said, ["`/usr/bin/quux` has no first line `#!`: a shell runs it, and the kernel does not"]);
+}

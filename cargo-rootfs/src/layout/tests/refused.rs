@@ -38,7 +38,7 @@ fn a_tool_that_is_a_link_to_nothing_is_told_with_where_it_leads() {
 fn every_tool_that_is_wrong_is_told() {
     let sysroot = Disk::merged()
         .bytes("usr/bin/script", b"#!/bin/gone\necho\n", 0o755)
-        .bytes("usr/bin/text", b"hello", 0o755)
+        .bytes("usr/bin/text", b"hello\0", 0o755)
         .bytes("usr/bin/half", &tool().build()[..90], 0o755)
         .bytes("usr/bin/data", b"not executable", 0o644)
         .dir("usr/bin/folder")
