@@ -3,25 +3,27 @@
 //! It uses only the result of the first resolution, for comparison: no `--library-path` and no sysroot, only the
 //! entries, links, cache and configuration of the rootfs itself. Headers are not parsed again.
 
-use std::hash::Hash;
-use std::io;
-use std::sync::Arc;
+mod view;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::hash::Hash;
+
+use rustc_hash::FxHashSet;
+
+use self::view::View;
 
 use crate::distro;
-use crate::elf::{Bytes, Object, ReadError};
+use crate::elf::Bytes;
 use crate::error::{Error, Warning};
 use crate::path::{RootfsPath, program_directories};
 use crate::report::{missing_error, unversioned_warning, version_error};
 use crate::resolve::{
-    BadObject, Closure, FileId, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped,
-    TargetLibraries, Verdict, Versions, hwcaps,
+    Closure, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, TargetLibraries, Verdict,
+    Versions, hwcaps,
 };
-use crate::rootfs::{Body, Kind, Rootfs};
+use crate::rootfs::Rootfs;
 use crate::script;
 use crate::shortage::{Fault, Shortage};
-use crate::sysroot::{Sysroot, asks_for_folder};
+use crate::sysroot::Sysroot;
 use crate::target::Machine;
 
 /// One closure that the proof must find in the rootfs again.
@@ -108,33 +110,26 @@ pub fn prove(
     given: &TargetLibraries,
     sysroot: &mut Sysroot,
 ) -> Proof {
-    let mut view = View { rootfs, sysroot, ids: FxHashMap::default(), paths: Vec::new(), found: FxHashMap::default() };
-    let mut resolver = Resolver::new(Vec::new(), None).following(follows).allowing(given.clone());
-    let mut versions = Versions::default();
-    let mut verdicts = Vec::new();
-    let mut faults = Vec::new();
+    let mut prover = Prover {
+        view: View::new(rootfs, sysroot),
+        resolver: Resolver::new(Vec::new(), None).following(follows).allowing(given.clone()),
+        versions: Versions::default(),
+        verdicts: Vec::new(),
+        faults: Vec::new(),
+    };
     for claim in claims {
-        resolver.set_hwcaps(claim.hwcaps);
-        if let Err(error) = check(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut faults) {
-            faults.push(error.into());
+        prover.resolver.set_hwcaps(claim.hwcaps);
+        if let Err(error) = prover.check(claim) {
+            prover.faults.push(error.into());
         }
-        resolver.set_hwcaps(Hwcaps::BASELINE);
+        prover.resolver.set_hwcaps(Hwcaps::BASELINE);
     }
     // Variants without a claim, such as from an include, have no counterpart in the sysroot to compare with.
     let is_claimed = claims.iter().any(|claim| claim.hwcaps != Hwcaps::BASELINE);
-    if faults.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
-        for claim in claims {
-            complete_above(&mut view, &mut resolver, claim, &mut versions, &mut verdicts, &mut faults);
-        }
+    if prover.faults.is_empty() && !is_claimed && rootfs.iter().any(|(path, _)| hwcaps::is_in(path)) {
+        claims.iter().for_each(|claim| prover.check_above(claim));
     }
-    let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
-    let os_release = if unsatisfied.is_empty() { Vec::new() } else { os_release(view.sysroot) };
-    faults.extend(unsatisfied.into_iter().map(|lacking| {
-        let shortage = matches!(lacking.why, Lack::Versions { .. }).then_some(Shortage::Versions);
-        Fault::short(version_error(lacking, &os_release), shortage)
-    }));
-    let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
-    Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }
+    prover.finish()
 }
 
 /// The text of the sysroot's os-release(5), which names a release in help lines and is not part of the proof.
@@ -150,39 +145,41 @@ fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Ite
     all.filter(move |one| seen.insert(*one))
 }
 
-fn check(
-    view: &mut View<'_>,
-    resolver: &mut Resolver,
-    claim: &Claim,
-    versions: &mut Versions,
-    verdicts: &mut Vec<Verdict>,
-    faults: &mut Vec<Fault>,
-) -> Result<(), Error> {
-    for name in &claim.names {
-        match view.find(name) {
-            Find::File { file, .. } if Some(&view.inode(file)) == claim.mapped.first() => {}
-            Find::File { .. } => {
-                return Err(Error::failed(format!(
-                    "`{name}` would be another file in the rootfs than the requested one"
-                )));
+/// A proof in progress.
+struct Prover<'a> {
+    view: View<'a>,
+    resolver: Resolver,
+    versions: Versions,
+    verdicts: Vec<Verdict>,
+    faults: Vec<Fault>,
+}
+
+impl Prover<'_> {
+    /// Checks one claim.
+    fn check(&mut self, claim: &Claim) -> Result<(), Error> {
+        for name in &claim.names {
+            match self.view.find(name) {
+                Find::File { file, .. } if Some(&self.view.inode(file)) == claim.mapped.first() => {}
+                Find::File { .. } => {
+                    return Err(Error::failed(format!(
+                        "`{name}` would be another file in the rootfs than the requested one"
+                    )));
+                }
+                _ => return Err(not_found(name)),
             }
-            _ => return Err(Error::failed(format!("`{name}` would not be found in the rootfs"))),
         }
-    }
-    if let Start::Script(path) = &claim.start {
-        return script(view, path, claim);
-    }
-    let path = start(view, resolver, claim)?;
-    let closure = resolver.closure(view, &path).map_err(|skipped| match skipped {
-        Skipped::Absent(_) => Error::failed(format!("`{path}` would not be found in the rootfs")),
-        Skipped::Bad { why, .. } => Error::failed(format!("`{path}`: {why}")),
-    })?;
-    let machine = closure.loader.as_ref().map(|loader| loader.machine);
-    for missing in &closure.missing {
-        faults.push(missing_here(missing, machine, &path));
-    }
-    verdicts.push(versions.check(view, &closure));
-    if closure.missing.is_empty() {
+        if let Start::Script(path) = &claim.start {
+            return script(&mut self.view, path, claim);
+        }
+        let path = self.start(claim)?;
+        let closure = self.resolver.closure(&mut self.view, &path).map_err(|skipped| match skipped {
+            Skipped::Absent(_) => not_found(&path),
+            Skipped::Bad { why, .. } => Error::failed(format!("`{path}`: {why}")),
+        })?;
+        if !self.is_complete(&closure, &path) {
+            return Ok(());
+        }
+        let Self { view, resolver, .. } = self;
         let mut now = mapped(&closure, view);
         let is_same = now == claim.mapped;
         now.extend(opened(&closure, view));
@@ -192,36 +189,65 @@ fn check(
         }
         for (path, inode) in &claim.paths {
             if !matches!(view.find(path), Find::File { file, .. } if view.inode(file) == *inode) {
-                return Err(Error::failed(format!("`{path}` would not be found in the rootfs"))
-                    .detail(format!("by which `{}` has it in the sysroot", closure.file)));
+                return Err(not_found(path).detail(format!("by which `{}` has it in the sysroot", closure.file)));
             }
         }
         for (name, inode) in &claim.searched {
             let Some(loader) = &closure.loader else { continue };
             let found = resolver.library(view, loader, name);
             if !found.is_ok_and(|found| view.inode(found.file) == *inode) {
-                let name = String::from_utf8_lossy(name);
-                return Err(Error::failed(format!("`{name}` would not be found in the rootfs by its name"))
-                    .detail(format!("needed by {}", closure.file)));
+                return Err(not_found_by_name(name).detail(format!("needed by {}", closure.file)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that no library is missing on better hardware.
+    fn check_above(&mut self, claim: &Claim) {
+        if matches!(claim.start, Start::Script(_)) {
+            return;
+        }
+        let Ok(path) = self.start(claim) else { return };
+        let Ok(baseline) = self.resolver.closure(&mut self.view, &path) else { return };
+        for (_, closure) in self.resolver.closures_above(&mut self.view, &baseline) {
+            if !self.is_complete(&closure, &path) {
+                return;
             }
         }
     }
-    Ok(())
-}
 
-/// The file that starts the closure, in the rootfs.
-fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<RootfsPath, Error> {
-    match &claim.start {
-        Start::Path(path) | Start::Script(path) => Ok(path.clone()),
-        Start::Library(name, loader) => {
-            let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
-                return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
-            };
-            resolver.library(view, &loader, name).map(|found| found.path).map_err(|_| {
-                let name = String::from_utf8_lossy(name);
-                Error::failed(format!("`{name}` would not be found in the rootfs by its name"))
-            })
+    /// The file that starts the closure, in the rootfs.
+    fn start(&mut self, claim: &Claim) -> Result<RootfsPath, Error> {
+        let Self { view, resolver, .. } = self;
+        match &claim.start {
+            Start::Path(path) | Start::Script(path) => Ok(path.clone()),
+            Start::Library(name, loader) => {
+                let Some(loader) = resolver.loader_at(view, loader, claim.machine) else {
+                    return Err(Error::failed(format!("the loader `{loader}` would not be found in the rootfs")));
+                };
+                resolver.library(view, &loader, name).map(|found| found.path).map_err(|_| not_found_by_name(name))
+            }
         }
+    }
+
+    /// Records the missing libraries and the symbol versions of a closure that starts at `path`. True if none is missing.
+    fn is_complete(&mut self, closure: &Closure, path: &RootfsPath) -> bool {
+        let machine = closure.loader.as_ref().map(|loader| loader.machine);
+        self.faults.extend(closure.missing.iter().map(|missing| missing_here(missing, machine, path)));
+        self.verdicts.push(self.versions.check(&mut self.view, closure));
+        closure.missing.is_empty()
+    }
+
+    fn finish(self) -> Proof {
+        let Self { view, verdicts, mut faults, .. } = self;
+        let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
+        let os_release = if unsatisfied.is_empty() { Vec::new() } else { os_release(view.sysroot) };
+        faults.extend(unsatisfied.into_iter().map(|lacking| {
+            let shortage = matches!(lacking.why, Lack::Versions { .. }).then_some(Shortage::Versions);
+            Fault::short(version_error(lacking, &os_release), shortage)
+        }));
+        let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
+        Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }
     }
 }
 
@@ -230,7 +256,7 @@ fn start(view: &mut View<'_>, resolver: &mut Resolver, claim: &Claim) -> Result<
 fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), Error> {
     let head = match view.find(path) {
         Find::File { file, .. } => view.part(file, 0, script::HEAD).unwrap_or_default(),
-        _ => return Err(Error::failed(format!("`{path}` would not be found in the rootfs"))),
+        _ => return Err(not_found(path)),
     };
     let fails = |why: String| Error::failed(format!("the script `{path}` would not run in the rootfs")).detail(why);
     let first = script::read(&head).ok_or_else(|| fails("it has no first line that says what runs it".to_owned()))?;
@@ -267,30 +293,12 @@ fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), E
     Ok(())
 }
 
-/// Checks that no library is missing on better hardware.
-fn complete_above(
-    view: &mut View<'_>,
-    resolver: &mut Resolver,
-    claim: &Claim,
-    versions: &mut Versions,
-    verdicts: &mut Vec<Verdict>,
-    faults: &mut Vec<Fault>,
-) {
-    if matches!(claim.start, Start::Script(_)) {
-        return;
-    }
-    let Ok(path) = start(view, resolver, claim) else { return };
-    let Ok(baseline) = resolver.closure(view, &path) else { return };
-    for (_, closure) in resolver.closures_above(view, &baseline) {
-        let machine = closure.loader.as_ref().map(|loader| loader.machine);
-        for missing in &closure.missing {
-            faults.push(missing_here(missing, machine, &path));
-        }
-        verdicts.push(versions.check(view, &closure));
-        if !closure.missing.is_empty() {
-            return;
-        }
-    }
+fn not_found(path: &RootfsPath) -> Error {
+    Error::failed(format!("`{path}` would not be found in the rootfs"))
+}
+
+fn not_found_by_name(name: &[u8]) -> Error {
+    Error::failed(format!("`{}` would not be found in the rootfs by its name", String::from_utf8_lossy(name)))
 }
 
 fn missing_here(missing: &Missing, machine: Option<Machine>, path: &RootfsPath) -> Fault {
@@ -313,152 +321,4 @@ fn differs(view: &View<'_>, closure: &Closure, claim: &Claim, now: &[(u64, u64)]
         }
     }
     error.help("two libraries of one soname cannot be told apart; package the executables separately")
-}
-
-/// A rootfs as files for the resolver.
-struct View<'a> {
-    rootfs: &'a Rootfs,
-    sysroot: &'a mut Sysroot,
-    ids: FxHashMap<RootfsPath, FileId>,
-    paths: Vec<RootfsPath>,
-    /// The results of look-ups: closures repeat them.
-    found: FxHashMap<RootfsPath, Find>,
-}
-
-impl View<'_> {
-    fn id(&mut self, path: &RootfsPath) -> FileId {
-        if let Some(&id) = self.ids.get(path) {
-            return id;
-        }
-        let id = FileId(self.paths.len());
-        self.ids.insert(path.clone(), id);
-        self.paths.push(path.clone());
-        id
-    }
-
-    /// Returns whether a path leads to an executable file.
-    fn is_executable(&mut self, path: &RootfsPath) -> bool {
-        let Find::File { file, .. } = self.find(path) else { return false };
-        self.rootfs.get(&self.paths[file.0]).is_some_and(|entry| entry.mode & 0o111 != 0)
-    }
-
-    /// Resolves a path over the entries (path_resolution(7)).
-    fn walk(&mut self, path: &RootfsPath) -> Find {
-        let rootfs = self.rootfs;
-        let kind = |path: &RootfsPath| rootfs.get(path).map(|entry| &entry.kind);
-        let root = || (RootfsPath::root(), kind(&RootfsPath::root()));
-        let (mut at, mut here) = root();
-        let mut rest: Vec<&[u8]> = path.components().rev().collect();
-        let (mut links, mut needs_folder) = (0, false);
-        while let Some(part) = rest.pop() {
-            match here {
-                Some(Kind::Dir) => {}
-                None => return Find::Absent,
-                Some(_) => return Find::NotDir,
-            }
-            if part == b".." {
-                at = at.parent().unwrap_or_else(RootfsPath::root);
-                here = kind(&at);
-                continue;
-            }
-            let next = at.child(part);
-            match kind(&next) {
-                None => return Find::Absent,
-                Some(Kind::Symlink(target)) => {
-                    links += 1;
-                    if links > 40 {
-                        return Find::Loop;
-                    }
-                    if target.first() == Some(&b'/') {
-                        (at, here) = root();
-                    }
-                    needs_folder |= rest.is_empty() && asks_for_folder(target);
-                    let parts = target.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-                    rest.extend(parts.rev());
-                }
-                found => (at, here) = (next, found),
-            }
-        }
-        match here {
-            None => Find::Absent,
-            Some(Kind::Dir) => Find::Dir,
-            Some(_) if needs_folder => Find::NotDir,
-            Some(Kind::Hardlink(target)) => Find::File { file: self.id(target), realpath: at },
-            Some(_) => Find::File { file: self.id(&at), realpath: at },
-        }
-    }
-
-    fn body(&self, file: FileId) -> Option<&Body> {
-        match &self.rootfs.get(&self.paths[file.0])?.kind {
-            Kind::File(body) => Some(body),
-            _ => None,
-        }
-    }
-}
-
-impl Files for View<'_> {
-    fn find(&mut self, path: &RootfsPath) -> Find {
-        if let Some(found) = self.found.get(path) {
-            return found.clone();
-        }
-        let found = self.walk(path);
-        self.found.insert(path.clone(), found.clone());
-        found
-    }
-
-    fn object(&mut self, file: FileId) -> Result<Arc<Object>, BadObject> {
-        match self.body(file).cloned() {
-            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
-                Some(known) => self.sysroot.object(known),
-                None => Err(BadObject::Unreadable("not read before".to_owned())),
-            },
-            Some(Body::Bytes(bytes)) => match Object::read(&bytes[..]) {
-                Ok(object) => Ok(Arc::new(object)),
-                Err(ReadError::Malformed(malformed)) => Err(BadObject::Malformed(malformed)),
-                Err(ReadError::Io(error)) => Err(BadObject::Unreadable(error.to_string())),
-            },
-            None => Err(BadObject::Unreadable("not a regular file".to_owned())),
-        }
-    }
-
-    fn read(&mut self, file: FileId, limit: usize) -> io::Result<Vec<u8>> {
-        match self.body(file).cloned() {
-            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
-                Some(known) => self.sysroot.read(known, limit),
-                None => Err(io::ErrorKind::NotFound.into()),
-            },
-            Some(Body::Bytes(bytes)) => Ok(bytes.to_vec()),
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn part(&mut self, file: FileId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        match self.body(file).cloned() {
-            Some(Body::Host(host)) => match self.sysroot.by_inode(host.inode) {
-                Some(known) => self.sysroot.part(known, offset, length),
-                None => Err(io::ErrorKind::NotFound.into()),
-            },
-            Some(Body::Bytes(bytes)) => {
-                let start = usize::try_from(offset).unwrap_or(usize::MAX);
-                Ok(bytes.get(start..).unwrap_or_default().iter().take(length).copied().collect())
-            }
-            None => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
-    fn list(&mut self, folder: &RootfsPath) -> Vec<Box<[u8]>> {
-        self.rootfs
-            .below(folder)
-            .filter(|(path, _)| path.parent().as_ref() == Some(folder))
-            .map(|(path, _)| path.file_name().into())
-            .collect()
-    }
-
-    fn inode(&self, file: FileId) -> (u64, u64) {
-        match self.body(file) {
-            Some(Body::Host(host)) => host.inode,
-            // No device has this number.
-            _ => (u64::MAX, file.0 as u64),
-        }
-    }
 }
