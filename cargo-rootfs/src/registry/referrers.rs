@@ -15,6 +15,9 @@ use crate::image::manifest::{self, Annotations, Descriptor, EMPTY, INDEX, MANIFE
 /// The maximum number of writes of the list, while other runs write it too.
 const ATTEMPTS: usize = 10;
 
+/// The maximum number of pages of a list.
+const PAGES: usize = 100;
+
 /// An artifact that describes an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Artifact {
@@ -100,17 +103,39 @@ impl Pull<'_> {
     /// tag.
     pub(crate) fn referrers(&self, subject: &str) -> Result<Vec<Manifest>> {
         let client = &self.client;
-        let url = client.transport.url(&format!("referrers/{subject}"));
-        let mut answer = client.transport.send(&client.ask(Method::GET, url), None)?;
-        let list = match answer.status {
-            200 => Some(Manifest { media_type: INDEX.to_owned(), bytes: answer.bytes()? }),
-            _ => client.fetch(&tag_of(subject))?,
+        let listed = match self.pages(&format!("referrers/{subject}"))? {
+            Some(entries) => entries,
+            None => client.fetch(&tag_of(subject))?.as_ref().and_then(entries).unwrap_or_default(),
         };
-        let entries = list.as_ref().and_then(entries).unwrap_or_default();
-        let digests = entries.iter().filter_map(|entry| entry["digest"].as_str());
+        let digests = listed.iter().filter_map(|entry| entry["digest"].as_str());
         let fetched = digests.map(|digest| client.fetch(digest));
         fetched.filter_map(Result::transpose).collect()
     }
+
+    /// The entries of all pages of a list. `None` if the registry does not have it.
+    fn pages(&self, list: &str) -> Result<Option<Vec<Value>>> {
+        let transport = &self.client.transport;
+        let (mut url, mut all) = (transport.url(list), Vec::new());
+        for _ in 0..PAGES {
+            let mut answer = transport.send(&self.client.ask(Method::GET, url), None)?;
+            if answer.status != 200 {
+                return Ok(None);
+            }
+            let page = Manifest { media_type: INDEX.to_owned(), bytes: answer.bytes()? };
+            all.extend(entries(&page).unwrap_or_default());
+            let Some(next) = answer.header("link").and_then(next_page) else { return Ok(Some(all)) };
+            url = transport.absolute(next);
+        }
+        Err(Error::failed(format!("{} lists more than {PAGES} pages of referrers", transport.reference.host)))
+    }
+}
+
+/// The target of the relation `next` in a Link header (RFC 8288, section 3), such as `</v2/a/referrers/b?n=2>; rel="next"`.
+fn next_page(link: &str) -> Option<&str> {
+    let mut targets = link.split('<').skip(1).filter_map(|link| link.split_once('>'));
+    targets
+        .find(|(_, parameters)| parameters.contains("rel=next") || parameters.contains("rel=\"next\""))
+        .map(|(url, _)| url)
 }
 
 /// The tag of the list of referrers of `subject`.
