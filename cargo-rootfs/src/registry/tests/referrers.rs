@@ -9,7 +9,7 @@ use super::fake::{Auth, Fake, What};
 use crate::error::Result;
 use crate::image::manifest::{Descriptor, MANIFEST};
 use crate::registry::client::{Client, digest};
-use crate::registry::{Artifact, Reference, Settings};
+use crate::registry::{Artifact, Pull, Reference, Settings};
 
 fn subject() -> Descriptor {
     Descriptor { media_type: MANIFEST, digest: digest(b"{}"), size: 2 }
@@ -85,4 +85,23 @@ fn a_list_that_is_not_kept_or_is_no_list_is_an_error() {
     fake.state.lock().unwrap().manifests.insert(subject().digest.replace(':', "-"), b"{}".into());
     let error = attach(&fake, &artifact("2")).unwrap_err();
     assert!(error.to_string().contains("is not an index"), "{error}");
+}
+
+#[test]
+fn every_page_of_a_list_is_read() {
+    let fake = Fake::start(Auth::None);
+    let manifests: [&[u8]; 2] = [b"{\"page\":1}", b"{\"page\":2}"];
+    let list = |of: &[u8]| {
+        fake.state.lock().unwrap().manifests.insert(digest(of), of.into());
+        &*json!({ "manifests": [{ "digest": digest(of) }] }).to_string().leak()
+    };
+    let [first, second] = manifests.map(list);
+    let links = "Link: <https://other.example/>; rel=\"first\", </v2/me/app/referrers/x?n=2>; rel=\"next\"\r\n";
+    fake.fault("GET /v2/me/app/referrers/sha256:", What::Answer(200, links, first));
+    fake.fault("GET /v2/me/app/referrers/x?n=2", What::Answer(200, "", second));
+    let interrupted = AtomicBool::new(false);
+    let reference = Reference::parse(&format!("{}/me/app:1", fake.host)).unwrap();
+    let pull = Pull::connect(&reference, &Settings::default(), &interrupted).unwrap();
+    let found = pull.referrers(&subject().digest).unwrap();
+    assert_eq!(found.into_iter().map(|manifest| manifest.bytes).collect::<Vec<_>>(), manifests);
 }
