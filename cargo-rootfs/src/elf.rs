@@ -19,6 +19,7 @@ mod reader;
 #[cfg(feature = "cli")]
 mod sections;
 mod segments;
+mod started;
 mod static_libc;
 mod strings;
 #[cfg(test)]

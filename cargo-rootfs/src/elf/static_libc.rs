@@ -15,6 +15,7 @@ use scroll::{Endian, Pread};
 use super::imports::fill;
 use super::strings::parts;
 use super::{EHDR_64, Object, ReadAt, elf_header};
+use crate::target::Machine;
 
 /// A constant of every program with glibc's gconv; the C library itself has it too, but needs a loader.
 const MARK: &[u8] = b"/gconv/gconv-modules";
@@ -109,34 +110,55 @@ fn found<F: ReadAt + ?Sized>(file: &F, texts: &[&[u8]]) -> io::Result<Vec<bool>>
 
 /// Calls `each` with the name of each symbol that the file defines; returns `false` if it has no table of them.
 fn defined<F: ReadAt + ?Sized>(file: &F, each: &mut impl FnMut(&[u8])) -> io::Result<bool> {
-    let mut first = [0; EHDR_64];
-    let length = fill(file, &mut first, 0)?;
-    let Ok((header, head)) = elf_header(&first[..length]) else { return Ok(false) };
-    let machine = head.machine();
-    let ctx = Ctx::new(
-        if machine.is_64 { Container::Big } else { Container::Little },
-        if machine.is_little_endian { Endian::Little } else { Endian::Big },
-    );
-    let size = SectionHeader::size_with(&ctx);
-    let table = read(file, header.e_shoff, u64::from(header.e_shnum).saturating_mul(size as u64))?;
-    let sections: Vec<SectionHeader> =
-        table.chunks_exact(size).filter_map(|it| it.pread_with::<SectionHeader>(0, ctx).ok()).collect();
-    let Some(symbols) = sections.iter().find(|section| section.sh_type == SHT_SYMTAB) else { return Ok(false) };
-    let Some(names) = sections.get(symbols.sh_link as usize) else { return Ok(false) };
-    let (symbols, names) =
-        (read(file, symbols.sh_offset, symbols.sh_size)?, read(file, names.sh_offset, names.sh_size)?);
-    for symbol in symbols.chunks_exact(Sym::size_with(&ctx)) {
-        let Ok(symbol) = symbol.pread_with::<Sym>(0, ctx) else { continue };
-        if symbol.st_shndx != SHN_UNDEF as usize {
-            let name = names.get(symbol.st_name..).unwrap_or_default();
-            each(name.split(|byte| *byte == 0).next().unwrap_or_default());
-        }
+    let Some(sections) = Sections::read(file)? else { return Ok(false) };
+    sections.symbols(file, &mut |name, _| each(name))
+}
+
+/// The headers of a file's sections.
+pub(super) struct Sections {
+    pub(super) machine: Machine,
+    pub(super) headers: Vec<SectionHeader>,
+    ctx: Ctx,
+}
+
+impl Sections {
+    /// `None` of a file that is not ELF.
+    pub(super) fn read<F: ReadAt + ?Sized>(file: &F) -> io::Result<Option<Self>> {
+        let mut first = [0; EHDR_64];
+        let length = fill(file, &mut first, 0)?;
+        let Ok((header, head)) = elf_header(&first[..length]) else { return Ok(None) };
+        let machine = head.machine();
+        let ctx = Ctx::new(
+            if machine.is_64 { Container::Big } else { Container::Little },
+            if machine.is_little_endian { Endian::Little } else { Endian::Big },
+        );
+        let size = SectionHeader::size_with(&ctx);
+        let table = read(file, header.e_shoff, u64::from(header.e_shnum).saturating_mul(size as u64))?;
+        let headers = table.chunks_exact(size).filter_map(|it| it.pread_with(0, ctx).ok()).collect();
+        Ok(Some(Self { machine, headers, ctx }))
     }
-    Ok(!symbols.is_empty())
+
+    /// Calls `each` with the name of each symbol that the file defines; returns `false` if it has no table of them.
+    pub(super) fn symbols<F: ReadAt + ?Sized>(&self, file: &F, each: &mut impl FnMut(&[u8], &Sym)) -> io::Result<bool> {
+        let Some(symbols) = self.headers.iter().find(|section| section.sh_type == SHT_SYMTAB) else {
+            return Ok(false);
+        };
+        let Some(names) = self.headers.get(symbols.sh_link as usize) else { return Ok(false) };
+        let (symbols, names) =
+            (read(file, symbols.sh_offset, symbols.sh_size)?, read(file, names.sh_offset, names.sh_size)?);
+        for symbol in symbols.chunks_exact(Sym::size_with(&self.ctx)) {
+            let Ok(symbol) = symbol.pread_with::<Sym>(0, self.ctx) else { continue };
+            if symbol.st_shndx != SHN_UNDEF as usize {
+                let name = names.get(symbol.st_name..).unwrap_or_default();
+                each(name.split(|byte| *byte == 0).next().unwrap_or_default(), &symbol);
+            }
+        }
+        Ok(!symbols.is_empty())
+    }
 }
 
 /// Reads up to [`MOST`] bytes.
-fn read<F: ReadAt + ?Sized>(file: &F, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read<F: ReadAt + ?Sized>(file: &F, offset: u64, length: u64) -> io::Result<Vec<u8>> {
     let (mut bytes, mut chunk) = (Vec::new(), vec![0; CHUNK]);
     let length = length.min(MOST);
     while (bytes.len() as u64) < length {

@@ -9,7 +9,7 @@ use super::opened::offer;
 use super::scripts::Script;
 use super::tools;
 use crate::error::Warning;
-use crate::path::RootfsPath;
+use crate::path::{RootfsPath, program_directories};
 use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
 
@@ -47,7 +47,14 @@ pub fn suggestion_warning<'s>(suggestions: impl IntoIterator<Item = &'s Suggesti
     let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for Suggestion { tool, by, .. } in suggestions {
         let by = String::from_utf8_lossy(by.file_name()).into_owned();
-        named.entry(tool.clone()).or_default().insert(by);
+        named.entry(short(tool).to_owned()).or_default().insert(by);
     }
     offer(&named, "may be run", "--with")
+}
+
+/// The name alone of a tool in a directory of programs.
+fn short(tool: &str) -> &str {
+    let (directory, name) = tool.rsplit_once('/').unwrap_or_default();
+    let is_usual = program_directories().any(|known| known.as_str() == Some(directory));
+    if is_usual { name } else { tool }
 }

@@ -66,6 +66,12 @@ impl Sysroot {
         handle.and_then(|handle| object.words_of(&handle, words)).unwrap_or_default()
     }
 
+    /// The names of programs that Rust code in a file starts; empty for a file that is not ELF.
+    pub(crate) fn started(&mut self, file: FileId) -> BTreeSet<Bytes> {
+        let Ok(object) = self.object(file) else { return BTreeSet::new() };
+        self.open_file(file).and_then(|handle| object.started(&handle)).unwrap_or_default()
+    }
+
     /// The absolute paths among the constants of a file; empty for a file that is not ELF.
     pub(crate) fn path_texts(&mut self, file: FileId) -> BTreeSet<PathText> {
         let Ok(object) = self.object(file) else { return BTreeSet::new() };

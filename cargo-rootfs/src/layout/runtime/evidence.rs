@@ -17,6 +17,7 @@ use super::kin::{full_of, is_own_configuration, is_own_directory, may_open, need
 use super::offers::Offers;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
+use crate::elf::PathText;
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
@@ -54,6 +55,8 @@ pub(super) struct Evidence {
     pub(super) scripts: FxHashSet<RootfsPath>,
     /// Packages and paths with a decision.
     decided: BTreeSet<(PackageId, Option<RootfsPath>)>,
+    /// The needs of packages that were looked up.
+    needs: BTreeMap<PackageId, Vec<PackageId>>,
     /// Packages that are added completely.
     whole: BTreeSet<PackageId>,
     /// Programs that a named tool starts: it may not work without them, whatever they need.
@@ -75,6 +78,7 @@ impl Evidence {
             seen: FxHashSet::default(),
             scripts: FxHashSet::default(),
             decided: BTreeSet::new(),
+            needs: BTreeMap::new(),
             whole: BTreeSet::new(),
             started: FxHashSet::default(),
             services: Vec::new(),
@@ -139,7 +143,7 @@ impl Evidence {
         let size: u64 = new.map(|object| worklist.view.info(object.file).host.size).sum();
         let most = if self.started.contains(&root.path) { 2 * MOST } else { MOST };
         if size > most {
-            self.offers.large(&root.path.to_string(), "what it needs", size);
+            self.offers.large_closure(&root.path, size);
         }
         size <= most
     }
@@ -154,6 +158,12 @@ pub(super) struct Weighing<'w, 'r, 't, 'l> {
 }
 
 impl Weighing<'_, '_, '_, '_> {
+    /// The packages that a package and its parts depend on.
+    pub(super) fn needs(&mut self, database: &Database, owner: PackageId) -> Vec<PackageId> {
+        let (view, policy) = (&*self.worklist.view, &self.runtime.taken.policy);
+        self.evidence.needs.entry(owner).or_insert_with(|| needs(database, view, policy, owner)).clone()
+    }
+
     fn all(&mut self, mut subjects: Vec<Subject>, calls: &mut Vec<Call>) {
         if self.evidence.scout.is_none() {
             self.evidence.scout = Sysroot::open(self.worklist.view.root()).ok();
@@ -166,6 +176,16 @@ impl Weighing<'_, '_, '_, '_> {
         let mut named: Vec<(usize, Named)> = Vec::new();
         for (at, subject) in subjects.iter().enumerate() {
             let texts = match subject.file {
+                // Rust does not end its constants.
+                Some(file) if subject.reach == Reach::Project => {
+                    let started = self.worklist.view.started(file);
+                    self.offer(
+                        &started.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
+                        subject,
+                    );
+                    let texts = self.worklist.view.path_texts(file).into_iter();
+                    texts.map(|text| PathText { may_run_on: true, ..text }).collect()
+                }
                 Some(file) => self.worklist.view.path_texts(file),
                 None if subject.reach == Reach::Constants => {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
@@ -235,7 +255,7 @@ impl Weighing<'_, '_, '_, '_> {
     }
 
     /// Fires rules for paths among constants.
-    fn mentions(&mut self, texts: &BTreeSet<crate::elf::PathText>, subject: &Subject, calls: &mut Vec<Call>) {
+    fn mentions(&mut self, texts: &BTreeSet<PathText>, subject: &Subject, calls: &mut Vec<Call>) {
         for text in texts {
             self.runtime.rules.of_mention(&text.bytes, &mut |triggered| {
                 calls.push(Call::by_part(triggered, &subject.realpath));
@@ -254,7 +274,7 @@ impl Weighing<'_, '_, '_, '_> {
     }
 
     /// Returns whether a file that names a shell starts it: libraries name it for what they offer alone.
-    fn starts(&mut self, subject: &Subject, texts: &BTreeSet<crate::elf::PathText>) -> bool {
+    fn starts(&mut self, subject: &Subject, texts: &BTreeSet<PathText>) -> bool {
         let judge = &self.evidence.judge;
         let is_started = |text: &crate::elf::PathText| {
             RootfsPath::from_bytes(&text.bytes).is_some_and(|path| judge.is_started(&path))
@@ -425,16 +445,19 @@ impl Weighing<'_, '_, '_, '_> {
         if !is_file && (is_excluded(&named.path) || is_excluded(&named.real)) {
             return;
         }
+        let needed: Vec<Vec<PackageId>> = owners.iter().map(|owner| self.needs(database, *owner)).collect();
         // Packages of every system are not listed as dependencies.
         let core = database.core();
-        let is_related = |owner: PackageId, holder: PackageId| {
+        let is_related = |owner: PackageId, needed: &[PackageId], holder: PackageId| {
             owner == holder
                 || database.are_of_one_source(owner, holder)
-                || needs(database, owner).contains(&holder)
+                || needed.contains(&holder)
                 || core.contains(&holder)
         };
-        let related =
-            owners.iter().find_map(|owner| holders.iter().find(|holder| is_own || is_related(*owner, **holder)));
+        let related = owners
+            .iter()
+            .zip(&needed)
+            .find_map(|(owner, needed)| holders.iter().find(|holder| is_own || is_related(*owner, needed, **holder)));
         let made = owners.first().filter(|_| holders.is_empty() && is_file);
         let made = made.filter(|owner| is_own_configuration(database, self.worklist.view, **owner, &named.path));
         let related = related.or(made);

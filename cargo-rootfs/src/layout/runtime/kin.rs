@@ -3,15 +3,26 @@
 use super::subjects::{Reach, Subject};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
+use crate::policy::Policy;
 use crate::sysroot::Sysroot;
 
-/// The packages that a package and its parts depend on, and what those do of which only the name matters, as of
-/// default-jre-headless.
-pub(super) fn needs(database: &Database, owner: PackageId) -> Vec<PackageId> {
+/// The packages that a package and its parts depend on, and behind those that have no files besides documentation, such
+/// as gnupg and default-jre-headless, the packages that they depend on.
+pub(super) fn needs(database: &Database, view: &Sysroot, policy: &Policy, owner: PackageId) -> Vec<PackageId> {
     let direct: Vec<PackageId> = database.parts(owner).into_iter().flat_map(|part| database.depends_on(part)).collect();
-    let is_name_alone = |id: &&PackageId| database.package(**id).name.starts_with("default-");
+    let is_name_alone = |id: &&PackageId| is_name_alone(database, view, policy, **id);
     let behind: Vec<PackageId> = direct.iter().filter(is_name_alone).flat_map(|id| database.depends_on(*id)).collect();
     [direct, behind].concat()
+}
+
+/// Returns whether a package has nothing but documentation.
+fn is_name_alone(database: &Database, view: &Sysroot, policy: &Policy, id: PackageId) -> bool {
+    /// Documentation of more files comes with something that it documents.
+    const MOST: usize = 64;
+    let files = database.files(view, id);
+    let is_directory = |path: &RootfsPath| files.iter().any(|other| other != path && other.is_within(path));
+    let is_documentation = |path: &RootfsPath| policy.is_documentation(&database.package(id).name, path);
+    files.len() < MOST && files.iter().all(|path| is_documentation(path) || is_directory(path))
 }
 
 /// Finds the modules that were made of the source of their script: those of its author. Python's have much that no program

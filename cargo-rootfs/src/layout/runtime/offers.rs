@@ -24,7 +24,7 @@ const TABLE: usize = 32;
 pub(super) struct Offers {
     paths: BTreeMap<RootfsPath, Offer>,
     /// Packages, and paths outside of packages, that are too large to be added.
-    large: BTreeMap<String, (String, u64)>,
+    large: BTreeMap<String, (Option<String>, u64)>,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,12 @@ impl Offers {
 
     /// Adds a package, or a path outside of packages, that is too large to be added for an object.
     pub(super) fn large(&mut self, name: &str, by: &str, bytes: u64) {
-        self.large.entry(name.to_owned()).or_insert_with(|| (by.to_owned(), bytes));
+        self.large.entry(name.to_owned()).or_insert_with(|| (Some(by.to_owned()), bytes));
+    }
+
+    /// Adds a file that needs libraries which are too large to be added.
+    pub(super) fn large_closure(&mut self, path: &RootfsPath, bytes: u64) {
+        self.large.entry(path.to_string()).or_insert((None, bytes));
     }
 
     /// Removes paths that are packed in the end.
@@ -113,7 +118,10 @@ impl Offers {
             warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
         }
         if !self.large.is_empty() {
-            let one = |(name, (by, bytes)): (&String, &(String, u64))| format!("{name} ({}, of `{by}`)", size(*bytes));
+            let one = |(name, (by, bytes)): (&String, &(Option<String>, u64))| match by {
+                Some(by) => format!("{name} ({}, of `{by}`)", size(*bytes)),
+                None => format!("{name} ({} with its libraries)", size(*bytes)),
+            };
             let list: Vec<_> = self.large.iter().map(one).collect();
             let message =
                 format!("more than {}, and not packed: {}", size(super::evidence::MOST), and_more(list.iter(), NAMED));

@@ -6,7 +6,6 @@ use super::super::root::Root;
 use super::super::suggestions::Suggestion;
 use super::super::tools;
 use super::evidence::{Weigh, Weighing, origin};
-use super::kin::needs;
 use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
 use crate::packages::{Database, PackageId};
@@ -54,6 +53,9 @@ impl Weighing<'_, '_, '_, '_> {
     pub(super) fn programs(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
         // The modules of one package are examined together, because each query of the database takes time.
         let mut modules: BTreeMap<PackageId, (&Subject, BTreeSet<String>)> = BTreeMap::new();
+        let mut own: BTreeMap<PackageId, (&Subject, BTreeSet<String>)> = BTreeMap::new();
+        let named = subjects.iter().zip(holders).filter(|(subject, _)| subject.is_named);
+        let scripts: BTreeSet<PackageId> = named.flat_map(|(_, holders)| holders.first().copied()).collect();
         for (subject, holders) in subjects.iter().zip(holders) {
             let Some(&owner) = holders.first() else { continue };
             let script = self.worklist.worked.scripts.iter().find(|script| script.realpath == subject.realpath);
@@ -61,8 +63,14 @@ impl Weighing<'_, '_, '_, '_> {
             let calls: BTreeSet<String> = calls.collect();
             let found = match (subject.reach, subject.file) {
                 // Python's packages have much code that none of their programs uses, and words that equal commands by
-                // chance.
-                (Reach::Module, _) if !subject.is_named && subject.realpath.as_bytes().ends_with(b".py") => continue,
+                // chance: only programs count of which the package says that it depends on them.
+                (Reach::Module, _) if !subject.is_named && subject.realpath.as_bytes().ends_with(b".py") => {
+                    if scripts.contains(&owner) {
+                        let calls = languages::commands(&self.text(&subject.realpath));
+                        own.entry(owner).or_insert_with(|| (subject, BTreeSet::new())).1.extend(calls);
+                    }
+                    continue;
+                }
                 (Reach::Module, _) => {
                     let calls = languages::commands(&self.text(&subject.realpath));
                     if subject.is_own {
@@ -75,8 +83,8 @@ impl Weighing<'_, '_, '_, '_> {
                     self.mentioned(database, subject, In::Script(&subject.realpath), &database.parts(owner))
                 }
                 (Reach::Package, Some(file)) => {
-                    let mut named =
-                        self.mentioned(database, subject, In::Constants(file), &Self::related(database, owner));
+                    let related = self.related(database, owner);
+                    let mut named = self.mentioned(database, subject, In::Constants(file), &related);
                     if subject.is_named {
                         named.extend(self.mentioned(database, subject, In::Data, &database.parts(owner)));
                     }
@@ -84,27 +92,35 @@ impl Weighing<'_, '_, '_, '_> {
                     if subject.is_named {
                         self.offer(&commands, subject);
                     }
-                    [named, self.called(database, commands, owner)].concat()
+                    let packages = self.everywhere(database, owner);
+                    [named, self.called(database, commands, &packages)].concat()
                 }
                 (Reach::Constants, Some(file)) => {
                     let named = self.mentioned(database, subject, In::Constants(file), &database.parts(owner));
                     let commands = self.commands(file);
-                    [named, self.called(database, commands, owner)].concat()
+                    let packages = self.everywhere(database, owner);
+                    [named, self.called(database, commands, &packages)].concat()
                 }
                 (Reach::Package | Reach::Called, None) => {
                     let packages = match calls.is_empty() {
-                        true => Self::related(database, owner),
+                        true => self.related(database, owner),
                         false => database.parts(owner),
                     };
                     let named = self.mentioned(database, subject, In::Script(&subject.realpath), &packages);
-                    [named, self.called(database, calls, owner)].concat()
+                    let packages = self.everywhere(database, owner);
+                    [named, self.called(database, calls, &packages)].concat()
                 }
                 _ => continue,
             };
             self.start(database, subject, found);
         }
         for (owner, (subject, calls)) in modules {
-            let found = self.called(database, calls, owner);
+            let packages = self.everywhere(database, owner);
+            let found = self.called(database, calls, &packages);
+            self.start(database, subject, found);
+        }
+        for (owner, (subject, calls)) in own {
+            let found = self.called(database, calls, &database.depends_on(owner));
             self.start(database, subject, found);
         }
     }
@@ -117,6 +133,11 @@ impl Weighing<'_, '_, '_, '_> {
                 End::File(file) => self.worklist.view.info(file).mode & 0o6111 == 0o111,
                 _ => false,
             };
+            let is_privileged = matches!(walk.end, End::File(_)) && !is_usual;
+            if is_privileged && subject.is_named && !self.runtime.paths.contains(&walk.path) {
+                let name = String::from_utf8_lossy(path.file_name()).into_owned();
+                self.offer(&BTreeSet::from([name]), subject);
+            }
             if !is_usual || walk.path == subject.realpath || self.runtime.paths.contains(&walk.path) {
                 continue;
             }
@@ -133,8 +154,8 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Commands that a module of a script's own source calls: those that stay unpacked are suggested.
-    fn offer(&mut self, calls: &BTreeSet<String>, subject: &Subject) {
+    /// Commands that a module of a script's own source, or the project, calls: those that stay unpacked are suggested.
+    pub(super) fn offer(&mut self, calls: &BTreeSet<String>, subject: &Subject) {
         for tool in calls {
             let suggestion = Suggestion { tool: tool.clone(), by: subject.realpath.clone(), rule: None };
             self.runtime.suggestions.insert(suggestion);
@@ -142,8 +163,13 @@ impl Weighing<'_, '_, '_, '_> {
     }
 
     /// The packages that programs of one start programs of.
-    fn related(database: &Database, owner: PackageId) -> Vec<PackageId> {
-        needs(database, owner).into_iter().chain(database.parts(owner)).collect()
+    fn related(&mut self, database: &Database, owner: PackageId) -> Vec<PackageId> {
+        self.needs(database, owner).into_iter().chain(database.parts(owner)).collect()
+    }
+
+    /// The same, and those of every system.
+    fn everywhere(&mut self, database: &Database, owner: PackageId) -> Vec<PackageId> {
+        [self.related(database, owner), database.core()].concat()
     }
 
     /// The programs of `packages` whose names stand alone in a text.
@@ -243,14 +269,13 @@ impl Weighing<'_, '_, '_, '_> {
         names
     }
 
-    /// Programs of packages, and of every system, among the commands of a script or a module.
+    /// Programs of `packages` among the commands of a script or a module.
     fn called(
         &mut self,
         database: &Database,
         mut names: BTreeSet<String>,
-        owner: PackageId,
+        packages: &[PackageId],
     ) -> Vec<(RootfsPath, PackageId)> {
-        let packages = [Self::related(database, owner), database.core()].concat();
         names.retain(|name| !self.evidence.judge.is_offered(name.as_bytes()));
         let view = &mut *self.worklist.view;
         let paths: Vec<RootfsPath> = names.iter().filter_map(|name| tools::find(view, name)).collect();
