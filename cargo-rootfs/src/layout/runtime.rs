@@ -180,6 +180,9 @@ impl<'t> Runtime<'t> {
         for index in roots..worklist.worked.roots.len() {
             let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
             self.meet_closure(worklist.view, closure, calls);
+            if worklist.worked.roots[index].is_project {
+                self.meet_project(worklist.view, closure, calls);
+            }
             let realpath = closure.realpath.clone();
             // An opened library is known by its soname, which is the name of a symlink.
             self.meet_name(path.file_name(), &realpath, calls);
@@ -220,6 +223,15 @@ impl<'t> Runtime<'t> {
             if !self.paths.contains(&object.path) {
                 self.meet_names(view, &object.path, &object.realpath, calls);
             }
+        }
+    }
+
+    /// Matches the functions that a program of the project imports by itself.
+    fn meet_project(&self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
+        let (functions, rules) = self.rules.project_calls();
+        for at in view.imports_of(closure.id, &functions) {
+            let triggered = rules[at].iter().map(|rule| Triggered { rule: *rule, captures: Captures::new() });
+            calls.extend(triggered.map(|triggered| Call::by_part(triggered, &closure.realpath)));
         }
     }
 

@@ -17,6 +17,9 @@ pub(super) const RUN_BY: &str = "#!";
 /// The prefix of a pattern of `when` for the packages of packed files.
 pub(super) const PACKAGE: &str = "package:";
 
+/// The prefix of a function in `calls` that counts only where the project itself imports it.
+pub(super) const PROJECT: &str = "project:";
+
 /// All rules that may fire.
 #[derive(Default)]
 pub(crate) struct Rules {
@@ -31,6 +34,8 @@ pub(crate) struct Rules {
     mentions: Vec<(Box<[u8]>, usize)>,
     /// By the imported function.
     calls: FxHashMap<Box<[u8]>, Vec<usize>>,
+    /// By the function that a program of the project itself imports.
+    project_calls: FxHashMap<Box<[u8]>, Vec<usize>>,
 }
 
 enum Stored {
@@ -94,7 +99,11 @@ impl Rules {
             }
         }
         for function in calls {
-            self.calls.entry(function.as_bytes().into()).or_default().push(number);
+            let (calls, function) = match function.strip_prefix(PROJECT) {
+                Some(function) => (&mut self.project_calls, function),
+                None => (&mut self.calls, function),
+            };
+            calls.entry(function.as_bytes().into()).or_default().push(number);
         }
     }
 
@@ -144,6 +153,13 @@ impl Rules {
     pub(crate) fn of_call(&self, function: &[u8], triggered: &mut Vec<Triggered>) {
         let rules = self.calls.get(function).into_iter().flatten();
         triggered.extend(rules.map(|rule| Triggered { rule: *rule, captures: Captures::new() }));
+    }
+
+    /// The functions in the conditions of rules about programs of the project, each with its rules.
+    pub(crate) fn project_calls(&self) -> (Vec<Box<[u8]>>, Vec<&[usize]>) {
+        let mut calls: Vec<_> = self.project_calls.iter().collect();
+        calls.sort_unstable();
+        calls.into_iter().map(|(function, rules)| (function.clone(), &rules[..])).unzip()
     }
 
     /// Adds the rules that an ELF file with this name, or soname, fires.

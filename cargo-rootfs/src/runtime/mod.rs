@@ -11,7 +11,8 @@
 //! name = "git-exec-path"       # unique; `why` shows it
 //! why = "git runs its subcommands from its exec path"
 //! when = ["/usr/bin/git"]      # fires if the rootfs has any of these
-//! calls = ["system", "popen"]  # or if a file in a closure imports one of these functions
+//! calls = ["system", "popen"]  # or if a file in a closure imports one of these functions; `project:system`: only if
+//!                              # a program or library of the project itself does
 //! mentions = ["/etc/git"]      # or if a constant of such a file begins with one of these paths
 //! unless = []                  # but not if the rootfs has any of these
 //! before-glibc = "2.34"        # and only if the sysroot's glibc is older
