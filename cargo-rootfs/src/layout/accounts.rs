@@ -193,7 +193,11 @@ fn named_in_constant<'k>(known: &'k Known, text: &Bytes, owner: [u32; 2]) -> Vec
     match known.account(text) {
         Some(name) if WORDS.contains(&name) => Vec::new(),
         Some(name) => vec![name],
-        None => named_in_line(known, &**text),
+        // The name of an account that a package made is the end of the path of its directory, as of /etc/postfix.
+        None => match known.account(text.rsplit(|byte| *byte == b'/').next().unwrap_or_default()) {
+            Some(name) if known.is_made(name) => vec![name],
+            _ => named_in_line(known, &**text),
+        },
     }
 }
 
