@@ -168,3 +168,55 @@ fn constant<F: ReadAt + ?Sized>(
     let is_name = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(byte));
     Ok(Some(Bytes::from(&bytes[..])).filter(|_| is_name && bytes.len() as u64 == length))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn names_in_calls_of_this_program() {
+        // The compiler must not know that nothing is started.
+        let mut command = std::hint::black_box(Command::new("name-of-a-program"));
+        std::hint::black_box(command.arg("name-of-an-argument"));
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        let names = Object::read(&file).unwrap().started(&file).unwrap();
+        let has = |name: &str| names.contains(name.as_bytes());
+        assert!(has("name-of-a-program"), "{names:?}");
+        assert!(!has("name-of-an-argument"), "{names:?}");
+    }
+
+    #[test]
+    fn symbols_of_both_manglings() {
+        for (name, expected) in [
+            ("_RNvMs_NtNtNtNtCsjrHSEGnQ3l9_3std3sys7process4unix6commonNtB4_7Command3new", true),
+            ("_ZN3std3sys7process4unix6common7Command3new17h0123456789abcdefE", true),
+            ("_ZN3std7process7Command3new17h0123456789abcdefE", true),
+            ("_ZN12clap_builder7builder7command7Command3new17h0123456789abcdefE", false),
+            ("_ZN3std7process7Command3arg17h0123456789abcdefE", false),
+        ] {
+            assert_eq!(is_command_new(name.as_bytes()), expected, "{name}");
+        }
+    }
+
+    /// adrp x0, 1 page on; add x0, x0, #0x234; mov w1, #3; bl itself.
+    #[test]
+    fn arguments_of_aarch64() {
+        let code: Vec<u8> =
+            [0xb000_0000_u32, 0x9108_d000, 0x5280_0061, 0x9400_0000].into_iter().flat_map(u32::to_le_bytes).collect();
+        assert_eq!(aarch64(&code, 0x1000, &BTreeSet::from([0x100c])), [(0x2234, 3)]);
+    }
+
+    /// lea rsi, [rip + 0x10]; mov edx, 3; call by rel32, and by the slot at 0x2000.
+    #[test]
+    fn arguments_of_x86_64() {
+        let set = [0x48, 0x8d, 0x35, 0x10, 0, 0, 0, 0xba, 3, 0, 0, 0];
+        let direct = [&set[..], &[0xe8, 0, 0, 0, 0]].concat();
+        assert_eq!(x86_64(&direct, 0x1000, &BTreeSet::from([0x1011]), &BTreeSet::new()), [(0x1017, 3)]);
+        let by_slot = [&set[..], &[0xff, 0x15, 0xee, 0x0f, 0, 0]].concat();
+        assert_eq!(x86_64(&by_slot, 0x1000, &BTreeSet::new(), &BTreeSet::from([0x2000])), [(0x1017, 3)]);
+        assert!(x86_64(&direct, 0x1000, &BTreeSet::new(), &BTreeSet::new()).is_empty());
+    }
+}
