@@ -396,7 +396,12 @@ impl<'t> Runtime<'t> {
 
     /// A line about files that rules exclude from directories.
     pub(super) fn left_out(&self, view: &Sysroot, rootfs: &Rootfs) -> Option<String> {
-        let lacking = self.taken.excluded.iter().filter(|path| rootfs.get(path).is_none());
+        // A directory may be there without its files.
+        let is_dir = |entry: &Entry| matches!(entry.kind, Kind::Dir);
+        let is_bare =
+            |path: &RootfsPath, entry: &Entry| is_dir(entry) && rootfs.below(path).all(|(_, entry)| is_dir(entry));
+        let is_lacking = |path: &&RootfsPath| rootfs.get(path).is_none_or(|entry| is_bare(path, entry));
+        let lacking = self.taken.excluded.iter().filter(is_lacking);
         left_out::line(view.root(), lacking)
     }
 

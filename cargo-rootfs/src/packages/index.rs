@@ -3,6 +3,7 @@
 //! It has hashes in place of paths: a machine with a thousand packages has a hundred thousand lines. Two paths with the
 //! same 64-bit hash would be taken for one.
 
+use std::collections::BTreeSet;
 use std::hash::Hasher;
 
 use memchr::memmem::Finder;
@@ -10,6 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::dpkg::{self, Diversion};
 use super::{Database, Format, LONGEST, Listing, Package, PackageId};
+use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
 
@@ -202,6 +204,24 @@ impl Database {
             }
         }
         Some(owners)
+    }
+
+    /// The listed paths with one of these file names, sorted.
+    pub fn listed_under(&self, view: &Sysroot, names: &[Bytes]) -> BTreeSet<RootfsPath> {
+        let finders: Vec<Finder<'_>> = names.iter().map(|name| Finder::new(&**name)).collect();
+        let mut lists = Lists::new(view);
+        let mut found = BTreeSet::new();
+        for (_, package) in self.packages() {
+            let list = match &package.listing {
+                Listing::Record => self.bytes.get(package.record.clone()).unwrap_or_default(),
+                _ => lists.of(self, package),
+            };
+            if finders.iter().any(|finder| finder.find(list).is_some()) {
+                let files = self.format.files(list).into_iter();
+                found.extend(files.filter(|path| names.iter().any(|name| **name == *path.file_name())));
+            }
+        }
+        found
     }
 
     fn lists(&self, view: &Sysroot) -> &Index {

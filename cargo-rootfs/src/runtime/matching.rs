@@ -17,7 +17,7 @@ pub(super) const RUN_BY: &str = "#!";
 /// The prefix of a pattern of `when` for the packages of packed files.
 pub(super) const PACKAGE: &str = "package:";
 
-/// The prefix of a function in `calls` that counts only where the project itself imports it.
+/// The prefix of a function in `calls`, or of a path in `mentions`, that counts only in the project's own files.
 pub(super) const PROJECT: &str = "project:";
 
 /// All rules that may fire.
@@ -31,11 +31,27 @@ pub(crate) struct Rules {
     /// By the package of a file.
     packages: Index,
     /// By the beginning of a path among constants.
-    mentions: Vec<(Box<[u8]>, usize)>,
+    mentions: Vec<Mention>,
     /// By the imported function.
     calls: FxHashMap<Box<[u8]>, Vec<usize>>,
     /// By the function that a program of the project itself imports.
     project_calls: FxHashMap<Box<[u8]>, Vec<usize>>,
+}
+
+/// The beginning of a path that fires a rule.
+struct Mention {
+    begin: Box<[u8]>,
+    rule: usize,
+    /// True if it counts only in the project's own files.
+    is_of_project: bool,
+}
+
+impl Mention {
+    fn new(text: &str, rule: usize) -> Self {
+        let of_project = text.strip_prefix(PROJECT);
+        let begin = of_project.unwrap_or(text).as_bytes().into();
+        Self { begin, rule, is_of_project: of_project.is_some() }
+    }
 }
 
 enum Stored {
@@ -65,7 +81,7 @@ impl Rules {
             if !is_own(sketch.name) {
                 let number = rules.rules.len();
                 rules.add(Stored::BuiltIn(sketch), waits.when.into_iter(), waits.calls.into_iter(), bindings);
-                rules.mentions.extend(waits.mentions.into_iter().map(|text| (text.as_bytes().into(), number)));
+                rules.mentions.extend(waits.mentions.into_iter().map(|text| Mention::new(text, number)));
             }
         }
         for (index, rule) in own.iter().enumerate() {
@@ -74,7 +90,7 @@ impl Rules {
                 let (when, calls) = (rule.when.iter(), rule.calls.iter());
                 let stored = Stored::Parsed(Arc::clone(&rule));
                 let number = rules.rules.len();
-                rules.mentions.extend(rule.mentions.iter().map(|text| (text.as_bytes().into(), number)));
+                rules.mentions.extend(rule.mentions.iter().map(|text| Mention::new(text, number)));
                 rules.add(stored, when.map(String::as_str), calls.map(String::as_str), bindings);
             }
         }
@@ -135,10 +151,10 @@ impl Rules {
     }
 
     /// Passes the rules that a path among the constants of a packed file fires to `found`.
-    pub(crate) fn of_mention(&self, text: &[u8], found: &mut dyn FnMut(Triggered)) {
-        let is_it = |begin: &[u8]| text.starts_with(begin);
-        for (_, rule) in self.mentions.iter().filter(|(begin, _)| is_it(begin)) {
-            found(Triggered { rule: *rule, captures: Captures::new() });
+    pub(crate) fn of_mention(&self, text: &[u8], is_of_project: bool, found: &mut dyn FnMut(Triggered)) {
+        let is_it = |it: &&Mention| (is_of_project || !it.is_of_project) && text.starts_with(&it.begin);
+        for mention in self.mentions.iter().filter(is_it) {
+            found(Triggered { rule: mention.rule, captures: Captures::new() });
         }
     }
 

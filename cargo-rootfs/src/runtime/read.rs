@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::matching::{PACKAGE, RUN_BY};
+use super::matching::{PACKAGE, PROJECT, RUN_BY};
 use super::{Form, NewBody, NewFile, Rule, WordsOf};
 use crate::glob::{Bindings, Glob, Part, bind, unknown_variable};
 use crate::rows::{self, Datum, Fields, Problem, Reader, Value};
@@ -63,6 +63,8 @@ enum Kind {
     PathOrName,
     /// The same, or `#!` and a name.
     Trigger,
+    /// A path, or `project:` and a path.
+    Mention,
     /// A pattern of `exclude`.
     Ending,
 }
@@ -76,7 +78,7 @@ fn rule(reader: &mut Reader, name: &str, fields: &Fields, at: usize) -> Option<R
             "why" => rule.why = Arc::from(reader.text(key, value)),
             "when" => rule.when = texts(reader, key, value, Kind::Trigger),
             "calls" => rule.calls = reader.texts(key, value),
-            "mentions" => rule.mentions = texts(reader, key, value, Kind::Path),
+            "mentions" => rule.mentions = texts(reader, key, value, Kind::Mention),
             "partial" => rule.partial = reader.flag(key, value),
             "unless" => rule.unless = texts(reader, key, value, Kind::PathOrName),
             "before-glibc" => rule.before_glibc = release(reader, key, value),
@@ -199,6 +201,10 @@ fn check(reader: &mut Reader, key: &str, at: usize, text: &str, kind: Kind) {
         Some(name) if kind == Kind::Trigger => (true, name),
         _ => (false, pattern),
     };
+    let pattern = match pattern.strip_prefix(PROJECT) {
+        Some(path) if kind == Kind::Mention => path,
+        _ => pattern,
+    };
     let say = |why: &str, row: &str| format!("`{text}` in `{key}` of {row}: {why}");
     if let Some(name) = unknown_variable(text) {
         let message = say(&format!("there is no variable `{{{name}}}`"), &reader.row);
@@ -221,7 +227,7 @@ fn check(reader: &mut Reader, key: &str, at: usize, text: &str, kind: Kind) {
         let is_path_or_name = |glob: &Glob| glob.is_absolute || glob.is_name() || glob.parts[0] == Part::Any;
         let why = match Glob::parse(&text) {
             Err(why) => why,
-            Ok(globs) if kind == Kind::Path && globs.iter().any(|glob| !glob.is_absolute) => {
+            Ok(globs) if matches!(kind, Kind::Path | Kind::Mention) && globs.iter().any(|glob| !glob.is_absolute) => {
                 "it must begin with a slash"
             }
             Ok(globs) if is_script && !globs.iter().all(Glob::is_name) => "`#!` needs a name, without a slash",

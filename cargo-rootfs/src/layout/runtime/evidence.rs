@@ -17,13 +17,13 @@ use super::kin::{full_of, is_own_configuration, is_own_directory, may_open, need
 use super::offers::Offers;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
-use crate::elf::PathText;
+use crate::elf::{Bytes, PathText};
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
 use crate::policy::Judge;
-use crate::resolve::FileId;
+use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
 use crate::script::languages;
 use crate::sysroot::{End, Sysroot};
@@ -204,6 +204,7 @@ impl Weighing<'_, '_, '_, '_> {
                 named.extend(self.imported(subject).into_iter().map(|it| (at, it)));
             }
         }
+        named.extend(self.elsewhere(&subjects));
         named.retain(|(at, it)| self.is_open(&subjects[*at], it));
 
         let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
@@ -254,10 +255,38 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
+    /// Libraries that the project opens by their names, and that packages have outside of the loader's directories, such as
+    /// libjvm.so.
+    fn elsewhere(&mut self, subjects: &[Subject]) -> Vec<(usize, Named)> {
+        /// More names are a table, or pieces of text.
+        const MOST: usize = 32;
+        let mut found = Vec::new();
+        for (at, subject) in subjects.iter().enumerate().filter(|(_, it)| it.reach == Reach::Project) {
+            let view = &mut *self.worklist.view;
+            let mut names = subject.file.and_then(|file| view.names_to_open(file)).unwrap_or_default();
+            let is_usual = |view: &mut Sysroot, name: &Bytes| {
+                let directories = self.runtime.lib.iter().filter_map(|directory| RootfsPath::parse(directory).ok());
+                directories.map(|it| it.child(name)).any(|path| matches!(view.walk(&path).end, End::File(_)))
+            };
+            // The end of a name is uncertain: libx.so may be the beginning of libx.so.1.
+            let usual: Vec<Bytes> = names.iter().filter(|name| is_usual(view, name)).cloned().collect();
+            let is_known = |name: &Bytes| usual.iter().any(|it| it.starts_with(name) || name.starts_with(it));
+            names.retain(|name| name.starts_with(b"lib") && !name.contains(&b'/') && !is_known(name));
+            if names.is_empty() || names.len() > MOST {
+                continue;
+            }
+            let database = self.runtime.installed.database(view);
+            let paths = database.map(|database| database.listed_under(view, &names)).unwrap_or_default();
+            let Some(scout) = &mut self.evidence.scout else { continue };
+            found.extend(paths.into_iter().filter_map(|path| Some((at, constants::at(scout, path)?))));
+        }
+        found
+    }
+
     /// Fires rules for paths among constants.
     fn mentions(&mut self, texts: &BTreeSet<PathText>, subject: &Subject, calls: &mut Vec<Call>) {
         for text in texts {
-            self.runtime.rules.of_mention(&text.bytes, &mut |triggered| {
+            self.runtime.rules.of_mention(&text.bytes, subject.reach == Reach::Project, &mut |triggered| {
                 calls.push(Call::by_part(triggered, &subject.realpath));
             });
         }

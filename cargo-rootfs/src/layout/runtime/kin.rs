@@ -67,10 +67,12 @@ pub(super) fn full_of(database: &Database, owner: PackageId) -> Option<PackageId
     database.find(full).filter(|full| database.are_of_one_source(*full, owner))
 }
 
-/// Returns whether a path below /etc counts that is no evidence elsewhere: a script that was named opens the files that it
-/// names.
-pub(super) fn may_open(script: &Subject, path: &RootfsPath) -> bool {
-    script.file.is_none() && script.is_named && path.components().next() == Some(b"etc")
+/// Returns whether a path below /etc counts that is no evidence elsewhere: a script that was named, and the project, open
+/// the files that they name.
+pub(super) fn may_open(subject: &Subject, path: &RootfsPath) -> bool {
+    let is_script = subject.file.is_none() && subject.is_named;
+    let is_shallow = || path.components().count() == 2;
+    path.components().next() == Some(b"etc") && (is_script || subject.reach == Reach::Project && is_shallow())
 }
 
 /// Returns whether a directory has the name of the tool that names it, as /usr/lib/lua/5.4 has.
