@@ -31,6 +31,8 @@ pub(super) struct Taken {
     /// The files left out, by taker and reason.
     left_out: BTreeMap<(String, &'static str), Vec<RootfsPath>>,
     held_back: BTreeMap<RootfsPath, Secret>,
+    /// Symlinks out of a directory to another one, with its path: they come if it does.
+    links: BTreeMap<RootfsPath, (RootfsPath, Origin)>,
     /// Prefixes of tools that were named by path.
     pub(super) named: Vec<RootfsPath>,
     /// Files and directories that a rule excludes.
@@ -47,6 +49,7 @@ impl Taken {
             known: FxHashMap::default(),
             left_out: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            links: BTreeMap::new(),
             named: Vec::new(),
             excluded: BTreeSet::new(),
             unreadable: BTreeSet::new(),
@@ -98,7 +101,13 @@ impl Taken {
         for path in &self.unreadable {
             layout.surprises.unreadable(path.clone());
         }
-        self.items.iter().try_for_each(|(path, origin)| layout.copy(path, origin, IfThere::Keep))
+        self.items.iter().try_for_each(|(path, origin)| layout.copy(path, origin, IfThere::Keep))?;
+        for (link, (directory, origin)) in &self.links {
+            if layout.has(directory) {
+                layout.copy(link, origin, IfThere::Keep)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -204,6 +213,7 @@ impl Taking<'_> {
                 }
                 // A symlink to a directory of the same tree: the directory itself is taken too.
                 End::Dir(_) if walk.path.is_within(top) => self.taken.add(&child, self.origin),
+                End::Dir(_) => drop(self.taken.links.insert(child, (walk.path, self.origin.clone()))),
                 End::File(file) => self.file(&child, file),
                 _ => {}
             }
