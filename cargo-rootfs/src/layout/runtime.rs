@@ -14,6 +14,7 @@ mod left_out;
 mod offers;
 mod prefixes;
 mod programs;
+mod project;
 mod subjects;
 
 use std::collections::BTreeSet;

@@ -11,7 +11,6 @@ use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::dpkg::{self, Diversion};
 use super::{Database, Format, LONGEST, Listing, Package, PackageId};
-use crate::elf::Bytes;
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
 
@@ -207,8 +206,8 @@ impl Database {
     }
 
     /// The listed paths with one of these file names, sorted.
-    pub fn listed_under(&self, view: &Sysroot, names: &[Bytes]) -> BTreeSet<RootfsPath> {
-        let finders: Vec<Finder<'_>> = names.iter().map(|name| Finder::new(&**name)).collect();
+    pub fn listed_under(&self, view: &Sysroot, names: &[&[u8]]) -> BTreeSet<RootfsPath> {
+        let finders: Vec<Finder<'_>> = names.iter().map(|name| Finder::new(*name)).collect();
         let mut lists = Lists::new(view);
         let mut found = BTreeSet::new();
         for (_, package) in self.packages() {
@@ -218,7 +217,7 @@ impl Database {
             };
             if finders.iter().any(|finder| finder.find(list).is_some()) {
                 let files = self.format.files(list).into_iter();
-                found.extend(files.filter(|path| names.iter().any(|name| **name == *path.file_name())));
+                found.extend(files.filter(|path| names.contains(&path.file_name())));
             }
         }
         found

@@ -17,13 +17,13 @@ use super::kin::{full_of, is_own_configuration, is_own_directory, may_open, need
 use super::offers::Offers;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
-use crate::elf::{Bytes, PathText};
+use crate::elf::PathText;
 use crate::error::Warning;
 use crate::glob::{Bindings, Glob};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
 use crate::policy::Judge;
-use crate::resolve::{FileId, Files};
+use crate::resolve::FileId;
 use crate::rootfs::Origin;
 use crate::script::languages;
 use crate::sysroot::{End, Sysroot};
@@ -48,7 +48,7 @@ pub(super) struct Evidence {
     pub(super) weigh: Weigh,
     pub(super) judge: Judge,
     /// A second view of the same sysroot: look-ups in it are no inputs of the rootfs.
-    scout: Option<Sysroot>,
+    pub(super) scout: Option<Sysroot>,
     /// The numbers of roots, others and taken files that were examined.
     pub(super) looked: (usize, usize, usize),
     pub(super) seen: FxHashSet<FileId>,
@@ -176,16 +176,7 @@ impl Weighing<'_, '_, '_, '_> {
         let mut named: Vec<(usize, Named)> = Vec::new();
         for (at, subject) in subjects.iter().enumerate() {
             let texts = match subject.file {
-                // Rust does not end its constants.
-                Some(file) if subject.reach == Reach::Project => {
-                    let started = self.worklist.view.started(file);
-                    self.offer(
-                        &started.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
-                        subject,
-                    );
-                    let texts = self.worklist.view.path_texts(file).into_iter();
-                    texts.map(|text| PathText { may_run_on: true, ..text }).collect()
-                }
+                Some(file) if subject.reach == Reach::Project => self.texts_of_project(subject, file),
                 Some(file) => self.worklist.view.path_texts(file),
                 None if subject.reach == Reach::Constants => {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
@@ -253,34 +244,6 @@ impl Weighing<'_, '_, '_, '_> {
                 self.evidence.offers.path(named, &subjects[*at].name, subjects[*at].reach == Reach::Project, None, 0);
             }
         }
-    }
-
-    /// Libraries that the project opens by their names, and that packages have outside of the loader's directories, such as
-    /// libjvm.so.
-    fn elsewhere(&mut self, subjects: &[Subject]) -> Vec<(usize, Named)> {
-        /// More names are a table, or pieces of text.
-        const MOST: usize = 32;
-        let mut found = Vec::new();
-        for (at, subject) in subjects.iter().enumerate().filter(|(_, it)| it.reach == Reach::Project) {
-            let view = &mut *self.worklist.view;
-            let mut names = subject.file.and_then(|file| view.names_to_open(file)).unwrap_or_default();
-            let is_usual = |view: &mut Sysroot, name: &Bytes| {
-                let directories = self.runtime.lib.iter().filter_map(|directory| RootfsPath::parse(directory).ok());
-                directories.map(|it| it.child(name)).any(|path| matches!(view.walk(&path).end, End::File(_)))
-            };
-            // The end of a name is uncertain: libx.so may be the beginning of libx.so.1.
-            let usual: Vec<Bytes> = names.iter().filter(|name| is_usual(view, name)).cloned().collect();
-            let is_known = |name: &Bytes| usual.iter().any(|it| it.starts_with(name) || name.starts_with(it));
-            names.retain(|name| name.starts_with(b"lib") && !name.contains(&b'/') && !is_known(name));
-            if names.is_empty() || names.len() > MOST {
-                continue;
-            }
-            let database = self.runtime.installed.database(view);
-            let paths = database.map(|database| database.listed_under(view, &names)).unwrap_or_default();
-            let Some(scout) = &mut self.evidence.scout else { continue };
-            found.extend(paths.into_iter().filter_map(|path| Some((at, constants::at(scout, path)?))));
-        }
-        found
     }
 
     /// Fires rules for paths among constants.
