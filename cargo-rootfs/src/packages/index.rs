@@ -10,6 +10,7 @@ use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use super::dpkg::{self, Diversion};
+use super::known::made_by_scripts;
 use super::{Database, Format, LONGEST, Listing, Package, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
@@ -156,7 +157,7 @@ impl Database {
         if self.format != Format::Dpkg || self.lists.get().is_some() {
             return None;
         }
-        let mut owners = vec![None; paths.len()];
+        let (mut owners, mut is_made) = (vec![None; paths.len()], vec![false; paths.len()]);
         let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
         let mut open = 0;
         for (at, path) in paths.iter().enumerate() {
@@ -180,10 +181,18 @@ impl Database {
             }
             // Few paths are left: most have no owner, or one of the dependencies of named packages.
             if count == after_named || count == after_likely {
-                let is_open = |(_, places): &(&RootfsPath, &Vec<usize>)| places.iter().any(|at| owners[*at].is_none());
-                let names = wanted.iter().filter(is_open).map(|(name, _)| name);
+                if count == after_likely {
+                    let made = paths.iter().map(|path| made_by_scripts().contains(path.as_bytes()));
+                    is_made = made.collect();
+                }
+                let is_open = |at: &usize| owners[*at].is_none() && !is_made[*at];
+                let names = wanted.iter().filter(|(_, places)| places.iter().any(is_open)).map(|(name, _)| name);
+                let names: Vec<&RootfsPath> = names.collect();
+                if names.is_empty() {
+                    break;
+                }
                 let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
-                needles = needles_of(names.chain(lost));
+                needles = needles_of(names.into_iter().chain(lost));
                 if count == after_likely && needles.is_none() {
                     return None;
                 }

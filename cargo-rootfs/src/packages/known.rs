@@ -1,11 +1,14 @@
-//! Tools and libraries whose package has another name: rows of `templates/policy/owners.toml`.
+//! Tools and libraries whose package has another name: rows of `templates/policy/owners.toml`; and files that no package
+//! has: rows of `templates/repair`.
 //!
-//! A row is a guess until a package index or the files themselves confirm it.
+//! A row of the first is a guess until a package index or the files themselves confirm it.
 
 use std::sync::OnceLock;
 
+use rustc_hash::FxHashSet;
+
 use crate::glob::Glob;
-use crate::rows::{Datum, Fields, Value, embedded, table};
+use crate::rows::{Datum, Fields, Value, embedded, table, value};
 
 /// The package of a tool or a library with another name; `kind` is the name of the table.
 pub(crate) fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
@@ -17,4 +20,25 @@ pub(crate) fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
     };
     let has = |names: &Datum| matches!(&names.value, Value::Text(names) if names.split_whitespace().any(is_it));
     table(owners, kind)?.iter().find(|(_, names)| has(names)).map(|(package, _)| package.as_str())
+}
+
+/// The paths of files that maintainer scripts make. No package has them: those that make them have other files.
+pub(super) fn made_by_scripts() -> &'static FxHashSet<Box<[u8]>> {
+    static MADE: OnceLock<FxHashSet<Box<[u8]>>> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let kinds = embedded(include_str!("../../templates/repair/debian.toml"));
+        let lists = ["link", "copy", "join", "text"].iter().filter_map(|kind| match value(&kinds, kind) {
+            Some(Value::List(rows)) => Some(rows),
+            _ => None,
+        });
+        let paths = lists.flatten().filter_map(|row| match &row.value {
+            Value::Table(fields) => value(fields, "path"),
+            _ => None,
+        });
+        let literal = paths.filter_map(|path| match path {
+            Value::Text(path) if !path.contains('{') => Some(path.as_bytes().into()),
+            _ => None,
+        });
+        literal.collect()
+    })
 }

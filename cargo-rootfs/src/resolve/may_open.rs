@@ -104,10 +104,12 @@ impl Resolver {
     fn plugins(&mut self, files: &mut dyn Files, loader: &Loader) -> Arc<Plugins> {
         let is_plugin = |name: &[u8]| {
             let is_library = name.starts_with(b"lib") || name.starts_with(b"ld-") || name.starts_with(b"ld.");
-            let version = memchr::memmem::find(name, b".so").map(|at| &name[at + 3..]);
-            let is_shared = version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'));
             // A shorter name is the end of too many texts.
-            is_shared && !is_library && name.len() >= END
+            if is_library || name.len() < END {
+                return false;
+            }
+            let version = memchr::memmem::find(name, b".so").map(|at| &name[at + 3..]);
+            version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'))
         };
         self.plugins
             .entry(loader.path.clone())
