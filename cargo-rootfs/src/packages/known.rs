@@ -42,3 +42,19 @@ pub(super) fn made_by_scripts() -> &'static FxHashSet<Box<[u8]>> {
         literal.collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_maintainer_scripts_are_those_with_a_whole_path() {
+        let made = made_by_scripts();
+        for path in ["/etc/ssl/certs/ca-certificates.crt", "/etc/nsswitch.conf", "/usr/bin/sh", "/etc/shells"] {
+            assert!(made.contains(path.as_bytes()), "{path}");
+        }
+        // A package has this file; its script changes the mode.
+        assert!(!made.contains(&b"/usr/bin/ping"[..]));
+        assert!(made.iter().all(|path| !path.contains(&b'{')));
+    }
+}
