@@ -81,8 +81,8 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
         Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new(), listed: None };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
-    // This module shows the script's documentation (Pod::Usage(3)).
-    if memchr::memmem::find(text, b"use Pod::Usage").is_some() {
+    // These modules show the script's documentation (Pod::Usage(3), Getopt::Std(3)).
+    if [&b"use Pod::Usage"[..], b"use Getopt::Std"].iter().any(|it| memchr::memmem::find(text, it).is_some()) {
         names.insert("perldoc".to_owned());
     }
     for variable in given {
@@ -279,7 +279,7 @@ impl<'t> Scan<'t> {
 /// Returns whether a variable of this name has a list of commands, as `@selected_os_cmds` of Perl.
 fn lists_commands(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    name.ends_with(b"cmds") || name.ends_with(b"_programs")
+    [&b"cmds"[..], b"progs", b"_programs"].iter().any(|end| name.ends_with(end))
 }
 
 /// The text before a string.
@@ -296,6 +296,12 @@ fn context(before: &[u8]) -> Context<'_> {
     let rest = trim_end(before, |byte| byte.is_ascii_whitespace() || matches!(byte, b'(' | b'[' | b'&'));
     if rest.ends_with(b"'-|',") || rest.ends_with(b"\"-|\",") {
         return Context::Run;
+    }
+    // A list in a table, as in `progs => [ qw/make tar/ ]` of Perl.
+    if let Some(left) = rest.strip_suffix(b"=>") {
+        let left = trim_end(left, |byte| byte == b' ');
+        let name = &left[left.len() - left.iter().rev().take_while(|byte| is_word(**byte)).count()..];
+        return if lists_commands(name) { Context::Assigned(name) } else { Context::None };
     }
     if let Some(left) = rest.strip_suffix(b"=") {
         let left = trim_end(left, |byte| byte == b' ' || byte == b'|' || byte == b':');

@@ -56,7 +56,21 @@ const fn plain(names: &'static [&'static [u8]], with_value: &'static [&'static [
 }
 
 static ROWS: [Row; 22] = [
-    plain(&[b"command", b"nohup", b"setsid", b"chronic", b"fakeroot", b"dbus-run-session", b"catchsegv"], &[], 0),
+    plain(
+        &[
+            b"command",
+            b"nohup",
+            b"setsid",
+            b"which",
+            b"type",
+            b"chronic",
+            b"fakeroot",
+            b"dbus-run-session",
+            b"catchsegv",
+        ],
+        &[],
+        0,
+    ),
     plain(&[b"exec"], &[b"-a"], 0),
     plain(&[b"nice"], &[b"-n", b"--adjustment"], 0),
     plain(&[b"env"], &[b"-u", b"--unset", b"-C", b"--chdir"], 0),
