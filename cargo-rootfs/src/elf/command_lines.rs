@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(texts, ["cat %s", "gzip -dc %s | sort", "tar '%s'", "uname -a"], "{before}");
             constants.extend(b"\0gzip\0\0zip\0gzips\0");
             let file = Fixture::program().tail(&constants).build();
-            let words = [&b"gzip"[..], b"sort"].into_iter().collect();
+            let words = [&b"gzip"[..], b"sed"].into_iter().collect();
             let texts = Object::read(&file[..]).unwrap().whole_texts(&file[..], &words).unwrap();
             assert_eq!(texts.into_iter().collect::<Vec<_>>(), [Bytes::from(&b"gzip"[..])], "{before}");
         }
