@@ -31,13 +31,23 @@ impl Object {
         texts(file, is_command_line)
     }
 
-    /// The texts in `file`, which this object was read from, that are one of `words` and nothing else.
+    /// The elements of `words` that a text in `file`, which this object was read from, consists of, or ends with: linkers
+    /// let `gzip` be the end of `ungzip`.
     ///
     /// # Errors
     ///
     /// I/O errors.
     pub fn whole_texts<F: ReadAt + ?Sized>(&self, file: &F, words: &FxHashSet<&[u8]>) -> io::Result<BTreeSet<Bytes>> {
-        texts(file, |text| words.contains(text))
+        /// Shorter names end too many words.
+        const SHORTEST_END: usize = 4;
+        let lengths: BTreeSet<usize> = words.iter().map(|word| word.len()).collect();
+        let word = |text: &[u8]| {
+            let ends = lengths.iter().filter(|length| **length == text.len() || **length >= SHORTEST_END);
+            let mut ends = ends.filter_map(|length| text.len().checked_sub(*length));
+            ends.find_map(|at| words.get(&text[at..]).copied())
+        };
+        let found = texts(file, |text| word(text).is_some())?;
+        Ok(found.iter().filter_map(|text| word(text)).map(Bytes::from).collect())
     }
 }
 

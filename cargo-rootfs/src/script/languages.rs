@@ -81,8 +81,11 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
         Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new(), listed: None };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
-    // These modules show the script's documentation (Pod::Usage(3), Getopt::Std(3)).
-    if [&b"use Pod::Usage"[..], b"use Getopt::Std"].iter().any(|it| memchr::memmem::find(text, it).is_some()) {
+    // These modules show the script's documentation (Pod::Usage(3), Getopt::Std(3), Getopt::Long(3)).
+    if [&b"use Pod::Usage"[..], b"use Getopt::Std", b"auto_help"]
+        .iter()
+        .any(|it| memchr::memmem::find(text, it).is_some())
+    {
         names.insert("perldoc".to_owned());
     }
     for variable in given {

@@ -11,6 +11,7 @@ use crate::path::RootfsPath;
 impl Weighing<'_, '_, '_, '_> {
     /// Adds the files of a tool without a package.
     pub(super) fn prefix(&mut self, subject: &Subject) {
+        self.start_without_packages(subject);
         let Some(prefix) = prefix_of(&subject.realpath) else { return };
         let of_machine = format!("lib/{}", self.runtime.triplet);
         for folder in ["lib", &of_machine, "libexec", "share", "etc"].map(|name| prefix.join(name.as_bytes())) {
@@ -23,7 +24,6 @@ impl Weighing<'_, '_, '_, '_> {
                 }
             }
         }
-        self.start_without_packages(subject);
     }
 
     /// Adds the programs that a tool without a package starts: those beside it whose names begin with its own, as

@@ -221,6 +221,7 @@ impl Weighing<'_, '_, '_, '_> {
             own_modules(database, &mut subjects, holders);
             self.packages(database, &subjects, holders);
             self.programs(database, &subjects, holders);
+            self.questions(database, &subjects, holders);
             let rest = &holders[subjects.len()..];
             for ((at, named), holders_of_it) in named.iter().zip(rest) {
                 self.named(database, &subjects[*at], &holders[*at], named, holders_of_it);

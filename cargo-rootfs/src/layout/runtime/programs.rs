@@ -220,10 +220,15 @@ impl Weighing<'_, '_, '_, '_> {
             _ if names.is_empty() => Vec::new(),
             In::Constants(file) => {
                 let view = &mut *self.worklist.view;
-                // A short name is a word of many texts, as `as` of GCC is.
-                let short = names.iter().map(|name| &**name).filter(|name| name.len() == 2).collect();
-                let short = view.whole_texts(file, &short);
-                let is_there = |at: &usize| names[*at].len() > 2 || short.contains(&names[*at][..]);
+                // A short name is a word of many texts; GCC's `as` has its arguments behind it.
+                let short: Vec<&[u8]> = names.iter().map(|name| &**name).filter(|name| name.len() == 2).collect();
+                let texts = if short.is_empty() { Vec::new() } else { view.constants_with(file, &short) };
+                let runs = |name: &[u8], text: &[u8]| {
+                    let is_begin = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric();
+                    let has_argument = |at: usize| matches!(text.get(at + name.len()..), Some([b' ', b'%' | b'-', ..]));
+                    text == name || memchr::memmem::find_iter(text, name).any(|at| is_begin(at) && has_argument(at))
+                };
+                let is_there = |at: &usize| names[*at].len() > 2 || texts.iter().any(|text| runs(&names[*at], text));
                 view.words_of(file, &names).into_iter().filter(is_there).collect()
             }
             In::Script(script) => {
@@ -307,6 +312,23 @@ impl Weighing<'_, '_, '_, '_> {
             is_own: false,
         };
         new.into_iter().map(module).collect()
+    }
+
+    /// Adds the questions of a script's package that debconf asks for it: dpkg keeps them beside the list of files.
+    pub(super) fn questions(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
+        for (subject, holders) in subjects.iter().zip(holders).filter(|(it, _)| it.file.is_none() && it.is_named) {
+            let Some(&owner) = holders.first() else { continue };
+            let stem = database.stem(self.worklist.view, owner);
+            let path = stem.and_then(|stem| RootfsPath::from_bytes(&[stem.as_bytes(), b".templates"].concat()));
+            let Some(path) = path.filter(|path| matches!(self.worklist.view.walk(path).end, End::File(_))) else {
+                continue;
+            };
+            let text = self.text(&subject.realpath);
+            if self.evidence.weigh == Weigh::Take && memchr::memmem::find(&text, b"ebconf").is_some() {
+                let origin = origin(&database.package(owner).name, &subject.name, "which asks questions by debconf");
+                self.taking(&origin, |taking| taking.path(&path));
+            }
+        }
     }
 
     /// The text of a script or a module.
