@@ -106,7 +106,7 @@ mod tests {
             let texts = Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap();
             let texts: Vec<_> = texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
             assert_eq!(texts, ["cat %s", "gzip -dc %s | sort", "tar '%s'", "uname -a"], "{before}");
-            constants.extend(b"\0gzip\0\0zip\0gzips\0");
+            constants.extend(b"\0ungzip\0\0zip\0gzips\0as sed\0");
             let file = Fixture::program().tail(&constants).build();
             let words = [&b"gzip"[..], b"sed"].into_iter().collect();
             let texts = Object::read(&file[..]).unwrap().whole_texts(&file[..], &words).unwrap();

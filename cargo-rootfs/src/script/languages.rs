@@ -423,6 +423,7 @@ mod tests {
             ("$ld = 'ld'; `$ld -v`", "ld"),
             ("$'; $\"; 'unclosed\nsystem(\"id\")", "id"),
             ("my @os_cmds = qw (cat ls\n uname); my @x = qw(rm mv);", "cat ls uname"),
+            ("f(x, { progs => [ qw/tar ed/ ], names => [ qw/rm/ ] });", "ed tar"),
             ("@cmds = ('cat',\n 'ls'); f('rm', 'mv'); @x = ('cp', 'dd');", "cat ls"),
             ("X::call('exec', 'tar c'); f('x', 'ls');", "tar"),
             ("shell_exec('stty -g'); $this->readFromProcess('stty -a | grep columns');", "grep stty"),

@@ -193,15 +193,32 @@ fn commands_among_constants_come_along_where_the_file_starts_programs() {
     expect(&packed(&with(table)), &[], &["/usr/bin/gzip", "/usr/bin/grep"]);
 }
 
-/// As `as` of GCC: prose has the word, and only a whole constant counts.
+/// As `as` of GCC: prose has the word, and only a whole constant counts, or one with arguments.
 #[test]
-fn a_program_with_a_short_name_is_a_whole_constant() {
-    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/as\n/usr/bin/ld\n")];
+fn a_program_with_a_short_name_is_a_whole_constant_or_has_arguments() {
+    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/as\n/usr/bin/ar\n/usr/bin/ld\n")];
     let disk = sysroot(&lists)
-        .elf("usr/bin/quux", tool().tail(b"\0as\0such as ld is\0"))
+        .elf("usr/bin/quux", tool().tail(b"\0ar\0%{!S:as %(options)}\0such as ld is old %s\0"))
+        .elf("usr/bin/ar", tool())
         .elf("usr/bin/as", tool())
         .elf("usr/bin/ld", tool());
-    expect(&packed(&disk), &["/usr/bin/as"], &["/usr/bin/ld"]);
+    expect(&packed(&disk), &["/usr/bin/ar", "/usr/bin/as"], &["/usr/bin/ld"]);
+}
+
+/// As pam-auth-update: debconf finds the questions of its package beside the list of files.
+#[test]
+fn a_script_that_asks_by_debconf_has_its_questions() {
+    let list = [("quux-minimal", "/usr/bin/quux\n")];
+    let with = |text: &[u8]| {
+        sysroot(&list).bytes("usr/bin/quux", text, 0o755).bytes(
+            "var/lib/dpkg/info/quux-minimal.templates",
+            b"Template: quux/x\n",
+            0o644,
+        )
+    };
+    let templates = "/var/lib/dpkg/info/quux-minimal.templates";
+    expect(&packed(&with(b"#!/bin/sh\n. /usr/share/debconf/confmodule\n")), &[templates], &[]);
+    expect(&packed(&with(b"#!/bin/sh\n")), &[], &[templates]);
 }
 
 #[test]
@@ -215,7 +232,7 @@ fn what_scripts_put_into_an_empty_directory_of_a_package_comes_along() {
 #[test]
 fn a_tool_without_a_package_has_its_siblings_and_its_files() {
     let disk = Disk::merged()
-        .elf("usr/bin/quux", tool().tail(b"\0quux-agent\0gzip\0").imports("execvp"))
+        .elf("usr/bin/quux", tool().tail(b"\0quux-agent\0ungzip\0").imports("execvp"))
         .elf("usr/bin/quux-agent", tool())
         .elf("usr/bin/quux-other", tool())
         .elf("usr/bin/gzip", tool())
