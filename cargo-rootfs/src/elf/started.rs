@@ -23,26 +23,26 @@ const LONGEST: u64 = 64;
 
 impl Object {
     /// The names that the program or library in `file`, which this object was read from, passes to
-    /// `std::process::Command::new` as constants: `git`, and no paths.
+    /// `std::process::Command::new` as constants: `git`, and no paths. `None` without a table of symbols.
     ///
     /// # Errors
     ///
     /// I/O errors. A table outside the file counts as empty.
-    pub fn started<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<BTreeSet<Bytes>> {
+    pub fn started<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<Option<BTreeSet<Bytes>>> {
         let mut names = BTreeSet::new();
-        let Some(sections) = Sections::read(file)? else { return Ok(names) };
+        let Some(sections) = Sections::read(file)? else { return Ok(None) };
         let e_machine = sections.machine.e_machine;
         if ![X86_64, AARCH64].contains(&e_machine) {
-            return Ok(names);
+            return Ok(Some(names));
         }
         let mut functions = BTreeSet::new();
-        sections.symbols(file, &mut |name, symbol| {
+        let has_symbols = sections.symbols(file, &mut |name, symbol| {
             if is_command_new(name) {
                 functions.insert(symbol.st_value);
             }
         })?;
         if functions.is_empty() {
-            return Ok(names);
+            return Ok(has_symbols.then_some(names));
         }
         let slots = slots(file, &sections.headers, e_machine, &functions)?;
         let is_code = |it: &&SectionHeader| it.sh_flags & u64::from(SHF_EXECINSTR) != 0 && it.sh_type != SHT_NOBITS;
@@ -57,7 +57,7 @@ impl Object {
                 names.extend(constant(file, &sections.headers, address, length)?);
             }
         }
-        Ok(names)
+        Ok(Some(names))
     }
 }
 

@@ -66,9 +66,9 @@ impl Sysroot {
         handle.and_then(|handle| object.words_of(&handle, words)).unwrap_or_default()
     }
 
-    /// The names of programs that Rust code in a file starts; empty for a file that is not ELF.
-    pub(crate) fn started(&mut self, file: FileId) -> BTreeSet<Bytes> {
-        let Ok(object) = self.object(file) else { return BTreeSet::new() };
+    /// The names of programs that Rust code in a file starts; `None` for a stripped file.
+    pub(crate) fn started(&mut self, file: FileId) -> Option<BTreeSet<Bytes>> {
+        let object = self.object(file).ok()?;
         self.open_file(file).and_then(|handle| object.started(&handle)).unwrap_or_default()
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Offers {
     paths: BTreeMap<RootfsPath, Offer>,
     /// Packages, and paths outside of packages, that are too large to be added.
     large: BTreeMap<String, (Option<String>, u64)>,
+    /// Programs of the project that are stripped and may start others.
+    unreadable: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,11 @@ impl Offers {
     /// Adds a file that needs libraries which are too large to be added.
     pub(super) fn large_closure(&mut self, path: &RootfsPath, bytes: u64) {
         self.large.entry(path.to_string()).or_insert((None, bytes));
+    }
+
+    /// Adds a program of the project that may start others, whose names cannot be read because it is stripped.
+    pub(super) fn unreadable(&mut self, name: &str) {
+        self.unreadable.insert(name.to_owned());
     }
 
     /// Removes paths that are packed in the end.
@@ -116,6 +123,11 @@ impl Offers {
             let options: Vec<_> =
                 options.iter().map(|(option, values)| format!("{option} {}", values.join(","))).collect();
             warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
+        }
+        for name in &self.unreadable {
+            let message = format!("`{name}` is stripped: the names of the programs that it starts cannot be read");
+            let help = "`cargo rootfs check` shows the programs that it starts; to pack one: --with NAME";
+            warnings.push(Warning::new(message).help(help));
         }
         if !self.large.is_empty() {
             let one = |(name, (by, bytes)): (&String, &(Option<String>, u64))| match by {

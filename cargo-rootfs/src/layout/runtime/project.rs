@@ -16,6 +16,12 @@ impl Weighing<'_, '_, '_, '_> {
     /// The paths among the constants of a file of the project; suggests the programs that it starts.
     pub(super) fn texts_of_project(&mut self, subject: &Subject, file: FileId) -> BTreeSet<PathText> {
         let started = self.worklist.view.started(file);
+        let has_tools = !self.worklist.tools().is_empty();
+        let mut may_start = || !self.worklist.view.imports_of(file, self.evidence.judge.starters()).is_empty();
+        if started.is_none() && !has_tools && may_start() {
+            self.evidence.offers.unreadable(&subject.name);
+        }
+        let started = started.unwrap_or_default();
         self.offer(&started.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(), subject);
         // Rust does not end its constants.
         let texts = self.worklist.view.path_texts(file).into_iter();
