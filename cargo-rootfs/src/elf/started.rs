@@ -182,7 +182,7 @@ mod tests {
         let mut command = std::hint::black_box(Command::new("name-of-a-program"));
         std::hint::black_box(command.arg("name-of-an-argument"));
         let file = File::open(std::env::current_exe().unwrap()).unwrap();
-        let names = Object::read(&file).unwrap().started(&file).unwrap();
+        let names = Object::read(&file).unwrap().started(&file).unwrap().unwrap();
         let has = |name: &str| names.contains(name.as_bytes());
         assert!(has("name-of-a-program"), "{names:?}");
         assert!(!has("name-of-an-argument"), "{names:?}");

@@ -297,8 +297,14 @@ mod tests {
 
     #[test]
     fn words_alone_are_no_accounts_in_programs() {
-        for (text, expected) in [("www-data", "www-data"), ("mail", ""), ("run as user mail", "mail"), ("quux", "quux")]
-        {
+        for (text, expected) in [
+            ("www-data", "www-data"),
+            ("mail", ""),
+            ("run as user mail", "mail"),
+            ("quux", "quux"),
+            ("/etc/quux", "quux"),
+            ("/var/www-data", ""),
+        ] {
             assert_eq!(named(text, OWNER), expected, "{text}");
         }
     }

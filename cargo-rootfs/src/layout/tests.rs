@@ -9,6 +9,7 @@ mod opened;
 mod owners;
 mod packaged;
 mod planned;
+mod project;
 mod proof;
 mod reach;
 mod records;

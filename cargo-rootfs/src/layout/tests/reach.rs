@@ -250,3 +250,40 @@ fn an_executable_text_without_a_first_line_is_a_script_of_the_shell() {
     let said: Vec<_> = assembly.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(said, ["`/usr/bin/quux` has no first line `#!`: a shell runs it, and the kernel does not"]);
 }
+
+/// gnupg has no files of its own; a library's package depends on it, and the library starts gpg.
+#[test]
+fn programs_behind_a_package_of_documentation() {
+    let status = "Package: quux\nStatus: install ok installed\nArchitecture: amd64\nDepends: meta, whole\n\n\
+        Package: meta\nStatus: install ok installed\nArchitecture: all\nDepends: behind\n\n\
+        Package: whole\nStatus: install ok installed\nArchitecture: all\nDepends: far\n\n\
+        Package: behind\nStatus: install ok installed\nArchitecture: amd64\n\n\
+        Package: far\nStatus: install ok installed\nArchitecture: amd64\n";
+    let lists = [
+        ("quux", "/usr/bin/quux\n"),
+        ("meta", "/.\n/usr\n/usr/share\n/usr/share/doc\n/usr/share/doc/meta\n/usr/share/doc/meta/copyright\n"),
+        ("whole", "/usr/lib/whole/data\n/usr/share/doc/whole/copyright\n"),
+        ("behind", "/usr/bin/behindctl\n"),
+        ("far", "/usr/bin/farctl\n"),
+    ];
+    let disk = sysroot(&lists)
+        .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644)
+        .elf("usr/bin/quux", tool().tail(b"\0behindctl\0farctl\0"))
+        .elf("usr/bin/behindctl", tool())
+        .elf("usr/bin/farctl", tool());
+    expect(&packed(&disk), &["/usr/bin/behindctl"], &["/usr/bin/farctl"]);
+}
+
+/// As postdrop: what runs as another user is packed by request only.
+#[test]
+fn a_setgid_program_that_a_tool_starts_is_suggested() {
+    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/quuxdrop\n")];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool().tail(b"\0quuxdrop\0"))
+        .elf("usr/bin/quuxdrop", tool())
+        .mode("usr/bin/quuxdrop", 0o2755);
+    let assembly = packed(&disk);
+    expect(&assembly, &[], &["/usr/bin/quuxdrop"]);
+    let offered: Vec<_> = assembly.suggestions.iter().map(|it| it.tool.as_str()).collect();
+    assert_eq!(offered, ["quuxdrop"]);
+}
