@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::parallel::in_parallel;
 use crate::process::command;
-use crate::stage::{Tier, cannot};
+use crate::stage::{Tier, cannot, need};
 use crate::{host, made, setup};
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +32,9 @@ struct Row {
     /// True if it runs in the long tier, not only on demand.
     #[serde(default)]
     quick: bool,
+    /// True if it also runs for aarch64, in the emulator.
+    #[serde(default)]
+    arm64: bool,
     /// The options that the run must suggest: without them the program fails, with them it works.
     #[serde(default)]
     told: Option<String>,
@@ -66,10 +69,15 @@ pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     if tier == Tier::Full {
         setup::install(&packages_of(&chosen))?;
     }
+    report(&chosen, job)
+}
+
+/// Does the jobs of rows, and prints a line for each.
+fn report(chosen: &[Row], job: impl Fn(&Row, &Utf8Path, &Utf8Path) -> Result<u64> + Sync) -> Result<()> {
     let ours = made::program(Tier::Full)?;
     let folder = host::cache_dir().join(format!("libraries-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
-    let done = in_parallel(&chosen, |row| Ok(job(row, &ours, &folder)))?;
+    let done = in_parallel(chosen, |row| Ok(job(row, &ours, &folder)))?;
     fs::remove_dir_all(&folder).with_context(|| format!("remove {folder}"))?;
     let mut failed = Vec::new();
     for (row, done) in chosen.iter().zip(done) {
@@ -85,20 +93,70 @@ pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
 }
 
+/// Runs `cargo xtask libraries --aarch64 [FILTER]`: the same for aarch64, cross-compiled and with a sysroot that is made of
+/// Debian's packages. The programs print the same as on this machine.
+pub(crate) fn run_arm64(filter: &str) -> Result<()> {
+    if !host::is_root() {
+        return cannot("roots are entered by root alone");
+    }
+    need("aarch64-linux-gnu-gcc")?;
+    need("qemu-aarch64-static")?;
+    let chosen: Vec<Row> = rows()?.into_iter().filter(|row| row.name.contains(filter) && row.arm64).collect();
+    ensure!(!chosen.is_empty(), "no row for aarch64 has `{filter}` in its name");
+    setup::install(&packages_of(&chosen))?;
+    report(&chosen, job_arm64)
+}
+
 /// Compiles a row's program, packs it, and compares its output in the rootfs with its output here. Returns the size of
 /// the rootfs.
 fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
-    let source = folder.join(format!("{}.rs", row.name));
+    let program = compile(row, folder.join(&row.name), "rustc", &[])?;
+    let here = command([program.as_str()]).run().context("run it here")?.stdout;
+    compare(row, &here, &program, &[], ours, folder)
+}
+
+fn job_arm64(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
+    let native = compile(row, folder.join(format!("{}-here", row.name)), "rustc", &[])?;
+    let here = command([native.as_str()]).run().context("run it here")?.stdout;
+    let given = ["--sysroot", "debian:bookworm", "--target", "aarch64-unknown-linux-gnu"];
+    let packages = row.packages.join(",");
+    let path = command([ours.as_str(), "rootfs", "sysroot", "path", "--tools-only"]).args(given);
+    let sysroot = path.args(["--with-package", &packages]).run()?.stdout;
+    let libraries = format!("{}/usr/lib/aarch64-linux-gnu", sysroot.trim());
+    let options = [
+        "--target=aarch64-unknown-linux-gnu",
+        "-Clinker=aarch64-linux-gnu-gcc",
+        &format!("-Clink-arg=-L{libraries}"),
+        &format!("-Clink-arg=-Wl,-rpath-link,{libraries}"),
+    ];
+    let program = compile(row, folder.join(&row.name), made::debian_rustc()?.as_str(), &options)?;
+    compare(row, &here, &program, &given, ours, folder)
+}
+
+/// Compiles a row's program, linked with its libraries.
+fn compile(row: &Row, program: Utf8PathBuf, rustc: &str, options: &[&str]) -> Result<Utf8PathBuf> {
+    let source = program.with_extension("rs");
     fs::write(&source, &row.source).with_context(|| format!("write {source}"))?;
-    let program = folder.join(&row.name);
-    let link = row.link.iter().flat_map(|name| ["-C".to_owned(), format!("link-arg=-l:{name}")]);
-    let rustc =
-        command(["rustc", "--edition", "2021", "--cap-lints", "allow", "-o", program.as_str(), source.as_str()]);
-    rustc.args(link).run().with_context(|| format!("compile it; {} may be missing", row.packages.join(", ")))?;
-    let here = command([program.as_str()]).run().context("run it here")?;
-    ensure!(!here.stdout.trim().is_empty(), "it says nothing here");
+    let link = row.link.iter().map(|name| format!("-Clink-arg=-l:{name}"));
+    let rustc = command([rustc, "--edition", "2021", "--cap-lints", "allow", "-o", program.as_str(), source.as_str()]);
+    let rustc = rustc.args(options.iter().copied()).args(link);
+    rustc.run().with_context(|| format!("compile it; {} may be missing", row.packages.join(", ")))?;
+    Ok(program)
+}
+
+/// Packs a program, and compares its output in the rootfs with `here`.
+fn compare(
+    row: &Row,
+    here: &str,
+    program: &Utf8Path,
+    options: &[&str],
+    ours: &Utf8Path,
+    folder: &Utf8Path,
+) -> Result<u64> {
+    ensure!(!here.trim().is_empty(), "it says nothing here");
     let root = folder.join(format!("{}-root", row.name));
     let pack = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]);
+    let pack = pack.args(options.iter().copied());
     let mut packed = pack.run()?;
     if let Some(told) = &row.told {
         ensure!(packed.stderr.contains(told), "`{told}` is not told\n{}", packed.stderr.trim());
@@ -109,9 +167,8 @@ fn job(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
     let unshare = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", root.as_str(), inside.as_str()];
     let there = command(unshare).finish()?;
     ensure!(
-        there.code == Some(0) && there.stdout == here.stdout,
-        "here it says {:?}, in the rootfs {:?}\n{}\n{}",
-        here.stdout,
+        there.code == Some(0) && there.stdout == here,
+        "here it says {here:?}, in the rootfs {:?}\n{}\n{}",
         there.stdout,
         there.stderr.trim(),
         packed.stderr.trim()

@@ -48,8 +48,9 @@ usage: cargo xtask TASK
                      commands drawn from a root of a thousand packages say and find the same as in the whole root
   release [--dry-run] [TARGET]
                      static archives, an image, checksums and notes in target/dist (--dry-run: without a tag)
-  libraries [--quick] [FILTER]
+  libraries [--quick | --aarch64] [FILTER]
                      Rust programs linked with native libraries that open data or plugins do their jobs, packed alone
+                     (--aarch64: some of them, cross-compiled)
   oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick] [--strict] [FILTER]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
@@ -110,6 +111,7 @@ fn task(args: &[&str]) -> Option<Result<()>> {
         ("release", ["--dry-run"], 0 | 1) => release::run(filter, true),
         ("libraries", [], 0 | 1) => libraries::run(Tier::Full, filter),
         ("libraries", ["--quick"], 0 | 1) => libraries::run(Tier::Quick, filter),
+        ("libraries", ["--aarch64"], 0 | 1) => libraries::run_arm64(filter),
         ("oracle", [], 1) => oracle::run(filter),
         ("bench", [], 0 | 1) => bench::run(Tier::Full, Verdict::Printed, filter),
         ("bench", ["--quick"], 0 | 1) => bench::run(Tier::Quick, Verdict::Printed, filter),
