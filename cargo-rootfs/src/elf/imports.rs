@@ -121,7 +121,11 @@ impl Object {
         if let Some(gnu_hash) = symbols.gnu_hash {
             // Its second word is the index of the first symbol in the table; undefined ones come before.
             let length = fill(file, &mut header, gnu_hash)?;
-            return Ok(header[..length].pread_with::<u32>(4, endian).map_or(0, u64::from));
+            let first = header[..length].pread_with::<u32>(4, endian).map_or(0, u64::from);
+            // GNU ld writes 1 into the table of a file that exports nothing (bfd/elflink.c), wherever its symbols end.
+            if first != 1 {
+                return Ok(first);
+            }
         }
         if let Some(hash) = symbols.hash {
             // nchain, the second word, is the number of symbols (gABI, hash table). Words have eight bytes on 64-bit
