@@ -256,6 +256,7 @@ mod tests {
         };
         assert!(imports(&build(3)));
         assert!(!imports(&build(2)), "the third symbol is one that the table finds, so is defined");
+        assert!(imports(&build(1)), "an empty table of GNU ld tells no number");
         assert!(imports(&file.patch(DT_HASH, 0).build()));
     }
 
