@@ -50,7 +50,7 @@ usage: cargo xtask TASK
                      static archives, an image, checksums and notes in target/dist (--dry-run: without a tag)
   libraries [--quick | --aarch64] [FILTER]
                      Rust programs linked with native libraries that open data or plugins do their jobs, packed alone
-                     (--aarch64: some of them, cross-compiled)
+                     (--aarch64: a dozen of them, cross-compiled)
   oracle BASE        answers and costs against BASE, the program of an earlier build
   bench [--quick] [--strict] [FILTER]
                      speed and memory against libtree, GNU tar, elfpak, docker import (--strict: a figure that is far
