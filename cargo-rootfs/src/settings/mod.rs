@@ -79,6 +79,9 @@ fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> O
             });
             Some(match same_name.next() {
                 Some((near, _)) => error.help(format!("`{near}` is: {flag} {near}")),
+                None if word.starts_with('/') => error.help(format!(
+                    "add it from the sysroot: --with {word}, or a file of the project: --include FILE:{word}:0755"
+                )),
                 None => error.help(format!("add it: --with {word}")),
             })
         }
