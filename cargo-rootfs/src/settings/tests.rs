@@ -56,6 +56,23 @@ fn the_program_is_there_and_can_be_executed() {
 }
 
 #[test]
+fn the_help_adds_a_program_that_is_missing() {
+    for (program, expected) in [
+        ("gone", "add it: --with gone"),
+        (
+            "/opt/gone",
+            "add it from the sysroot: --with /opt/gone, or a file of the project: --include FILE:/opt/gone:0755",
+        ),
+        ("/usr/local/bin/tool", "`/shut/tool` is: --entrypoint /shut/tool"),
+    ] {
+        let mut image = ImageConfig::new(&Target::parse("x86_64-unknown-linux-gnu").unwrap()).unwrap();
+        image.entrypoint = words(&[program]);
+        let errors = prove(&image, &rootfs(), &[]);
+        assert_eq!(errors.iter().map(Error::help_line).collect::<Vec<_>>(), [Some(expected)]);
+    }
+}
+
+#[test]
 fn a_name_of_an_account_is_known_and_a_number_need_not_be() {
     for (user, expected) in [
         ("app", ""),
