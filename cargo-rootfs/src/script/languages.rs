@@ -191,9 +191,7 @@ impl<'t> Scan<'t> {
             if word == b"qx" {
                 self.begun(inside);
                 self.names.extend(calls::commands(inside).all);
-            } else if let Context::Assigned(variable) = context(&text[..start])
-                && lists_commands(variable)
-            {
+            } else if matches!(context(&text[..start]), Context::Assigned(variable) if lists_commands(variable)) {
                 let words = inside.split(u8::is_ascii_whitespace).map(calls::commands);
                 self.names.extend(words.flat_map(|calls| calls.all));
             }
