@@ -182,7 +182,8 @@ pub(super) fn killed(lab: &Lab) -> Result<()> {
         std::thread::sleep(whole * number / KILLED + Duration::from_millis(u64::from(number % 5)));
         handle.kill().context("kill a push")?;
         let now = pulled(number)?;
-        ensure!(now == earlier || now == number, "push {number} was killed, and {now} is there, not {earlier}");
+        // The registry may handle the last request of an earlier push after that push was killed.
+        ensure!((earlier..=number).contains(&now), "push {number} was killed, and {now} is there, not {earlier}");
         changed += u32::from(now == number);
         earlier = now;
     }
