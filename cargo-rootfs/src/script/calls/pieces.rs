@@ -58,11 +58,19 @@ impl Scan {
         text.len()
     }
 
-    fn backquotes(&mut self, text: &[u8], at: usize, word: &mut Word) -> usize {
+    /// Scans the command in backquotes; returns the position after it. A backslash escapes a backquote of an inner one
+    /// (POSIX, XCU 2.6.3).
+    fn backquotes(&mut self, text: &[u8], mut at: usize, word: &mut Word) -> usize {
         word.pieces.push(Piece::Unknown);
-        let end = next(text, at + 1, b'`');
-        self.text(&text[at + 1..end]);
-        end + 1
+        let mut command = Vec::new();
+        at += 1;
+        while at < text.len() && text[at] != b'`' {
+            at += usize::from(text[at] == b'\\' && matches!(text.get(at + 1), Some(b'`' | b'$' | b'\\')));
+            command.push(text[at]);
+            at += 1;
+        }
+        self.text(&command);
+        at + 1
     }
 
     /// Adds `$name`, `${...}` or `$(...)`, and scans the last one; returns the position after it.
