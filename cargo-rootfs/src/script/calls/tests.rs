@@ -54,6 +54,7 @@ fn commands_where_they_begin() {
         ("usage() {\n awk x\n}\nusage\nown_thing () { id; }\nown_thing", "awk id"),
         ("exec gzip -cd \"$@\"", "gzip"),
         ("x=`which 7za 2>/dev/null` || type -p 7zr", "7za 7zr which"),
+        ("d=`cd \\`dirname $0\\` && pwd`; a `b \\`c \\\\\\`d\\\\\\`\\``", "a b c d dirname"),
         ("run() {\n \"$@\"\n}\nrun ${A:-${B:-ed}} x || run vi x; say() { echo \"$@\"; }\nsay rm", "ed vi"),
         ("find . | xargs -0 chmod 644", "chmod find xargs"),
         ("$TOOL x; \"$a/b\" y; ${PAGER:-less} z", "b less"),
