@@ -3,7 +3,6 @@
 //!
 //! They are guesses for suggestions, and are never added to a closure.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -23,36 +22,6 @@ pub struct MayOpen {
 
 /// The objects found by the names among a file's strings, by file and loader: many closures share libraries.
 pub(super) type Named = FxHashMap<(FileId, RootfsPath), Option<Arc<[Loaded]>>>;
-
-/// The length of the end by which plugins are found.
-const END: usize = 7;
-
-/// Names of plugins, sorted, and their places by their last bytes.
-#[derive(Debug, Default)]
-pub(super) struct Plugins {
-    names: Vec<Bytes>,
-    by_end: FxHashMap<[u8; END], Vec<usize>>,
-}
-
-impl Plugins {
-    fn new(names: Vec<Bytes>) -> Self {
-        let mut by_end: FxHashMap<[u8; END], Vec<usize>> = FxHashMap::default();
-        for (at, name) in names.iter().enumerate() {
-            name.last_chunk().into_iter().for_each(|end| by_end.entry(*end).or_default().push(at));
-        }
-        Self { names, by_end }
-    }
-
-    /// The plugins with which one of `texts` ends, in order.
-    fn at_end_of(&self, texts: &[&Bytes]) -> impl Iterator<Item = &Bytes> {
-        let mut found = BTreeSet::new();
-        for text in texts {
-            let alike = text.last_chunk().and_then(|end| self.by_end.get(end)).into_iter().flatten();
-            found.extend(alike.copied().filter(|at| text.ends_with(&self.names[*at])));
-        }
-        found.into_iter().map(|at| &self.names[at])
-    }
-}
 
 impl Resolver {
     /// Fills [`Closure::may_open`] and [`Closure::opens_unnamed`].
@@ -101,15 +70,13 @@ impl Resolver {
     }
 
     /// The libraries in a loader's search directories whose names do not begin with `lib`.
-    fn plugins(&mut self, files: &mut dyn Files, loader: &Loader) -> Arc<Plugins> {
+    fn plugins(&mut self, files: &mut dyn Files, loader: &Loader) -> Arc<[Bytes]> {
         let is_plugin = |name: &[u8]| {
             let is_library = name.starts_with(b"lib") || name.starts_with(b"ld-") || name.starts_with(b"ld.");
-            // A shorter name is the end of too many texts.
-            if is_library || name.len() < END {
-                return false;
-            }
             let version = memchr::memmem::find(name, b".so").map(|at| &name[at + 3..]);
-            version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'))
+            let is_shared = version.is_some_and(|rest| rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.'));
+            // A shorter name is the end of too many texts.
+            is_shared && !is_library && name.len() > 6
         };
         self.plugins
             .entry(loader.path.clone())
@@ -119,7 +86,7 @@ impl Resolver {
                     names.filter(|name| is_plugin(name)).map(|it| Bytes::from(&it[..])).collect();
                 names.sort_unstable();
                 names.dedup();
-                Arc::new(Plugins::new(names))
+                names.into()
             })
             .clone()
     }
@@ -128,8 +95,8 @@ impl Resolver {
     fn libraries_named(&mut self, files: &mut dyn Files, loader: &Loader, names: &[Bytes]) -> Arc<[Loaded]> {
         let mut libraries: Vec<Loaded> = Vec::new();
         let (named, texts): (Vec<&Bytes>, Vec<&Bytes>) = names.iter().partition(|name| name.starts_with(b"lib"));
-        let plugins = if texts.is_empty() { Arc::default() } else { self.plugins(files, loader) };
-        let plugins = plugins.at_end_of(&texts);
+        let plugins = if texts.is_empty() { Arc::from([]) } else { self.plugins(files, loader) };
+        let plugins = plugins.iter().filter(|plugin| texts.iter().any(|text| text.ends_with(plugin)));
         for name in named.into_iter().chain(plugins) {
             let Ok(found) = self.library(files, loader, name) else { continue };
             match libraries.iter_mut().find(|known| known.file == found.file) {

@@ -9,13 +9,13 @@ use super::dlopen::{Notes, Priority};
 use super::folders::Folders;
 use super::library_path::LibraryPath;
 use super::loader::{Loader, Shared};
-use super::may_open::{Named, Plugins};
+use super::may_open::Named;
 use super::names::{Marks, NameId, Names};
 use super::releases::Releases;
 use super::search::{Outcome, Progress, Scope};
 use super::target_libraries::TargetLibraries;
 use super::{FileId, Files, Hwcaps};
-use crate::elf::Object;
+use crate::elf::{Bytes, Object};
 use crate::path::RootfsPath;
 use crate::target::Machine;
 
@@ -49,7 +49,7 @@ pub struct Resolver {
     /// The objects found by the names among the strings of files that call dlopen(3).
     pub(super) named: Named,
     /// Libraries whose names do not begin with `lib`, by the loader that finds them.
-    pub(super) plugins: FxHashMap<RootfsPath, Arc<Plugins>>,
+    pub(super) plugins: FxHashMap<RootfsPath, Arc<[Bytes]>>,
 }
 
 /// The result of a search, with the names that the object gets.
