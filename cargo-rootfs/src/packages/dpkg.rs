@@ -99,11 +99,7 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = (Range<usize>, &[u8])> {
 fn package(record: &[u8]) -> Option<Package> {
     let mut package = Package::default();
     let mut relations = Vec::new();
-    // Most of the other fields are told apart by their first letters, which saves the search for the colon.
-    let is_wanted = |field: &[u8]| {
-        matches!(field, [b'P' | b'V' | b'E', ..] | [b'A' | b'S' | b'M' | b'D', b'r' | b'o' | b'u' | b'e', ..])
-    };
-    for (name, value) in raw_fields(record).filter(|field| is_wanted(field)).filter_map(split) {
+    for (name, value) in fields(record) {
         match name {
             b"Package" => package.name = text(value)?,
             b"Version" => package.version = text(value).unwrap_or_default(),
@@ -118,11 +114,7 @@ fn package(record: &[u8]) -> Option<Package> {
             _ => {}
         }
     }
-    package.relations = match relations[..] {
-        [] => Box::default(),
-        [one] => one.into(),
-        _ => relations.join(&b',').into(),
-    };
+    package.relations = relations.join(&b',').into();
     (!package.name.is_empty()).then_some(package)
 }
 
@@ -142,19 +134,8 @@ fn relation(bytes: &[u8]) -> Option<Box<str>> {
 
 /// Names and values; a value includes its continuation lines.
 fn fields(record: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    raw_fields(record).filter_map(split)
-}
-
-/// The name and the value of a field.
-fn split(field: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = memchr::memchr(b':', field)?;
-    Some((&field[..colon], field[colon + 1..].trim_ascii()))
-}
-
-/// The lines of each field.
-fn raw_fields(record: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut start, mut ends) = (0, memchr::memchr_iter(b'\n', record).map(|end| end + 1));
-    std::iter::from_fn(move || {
+    let lines = std::iter::from_fn(move || {
         if start >= record.len() {
             return None;
         }
@@ -163,6 +144,10 @@ fn raw_fields(record: &[u8]) -> impl Iterator<Item = &[u8]> {
         let field = &record[start..end];
         start = end;
         Some(field)
+    });
+    lines.filter_map(|field| {
+        let colon = memchr::memchr(b':', field)?;
+        Some((&field[..colon], field[colon + 1..].trim_ascii()))
     })
 }
 

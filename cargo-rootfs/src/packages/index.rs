@@ -167,7 +167,7 @@ impl Database {
         }
         let by_name: FxHashMap<&[u8], &Vec<usize>> =
             wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
-        // Most lines are told apart at this cost.
+        // This check rejects most lines without hashing them.
         let mut may_be = vec![false; MARKS];
         let lost = self.diversions.iter().map(|it| it.from.relative());
         by_name.keys().copied().chain(lost).for_each(|name| may_be[mark(name)] = true);
