@@ -8,11 +8,11 @@ use std::io;
 
 use rustc_hash::FxHashSet;
 
-use super::imports::fill;
-use super::strings::parts;
+#[cfg(test)]
+use super::strings::CHUNK;
+use super::strings::chunks;
 use super::{Bytes, Object, ReadAt};
 
-const CHUNK: usize = 64 << 10;
 /// The maximum number of searched bytes of one file.
 const MOST: u64 = 16 << 20;
 /// The maximum length of a text; the rest of a longer one is ignored.
@@ -54,23 +54,11 @@ impl Object {
 /// The texts between two NULs for which `is_one` is true.
 fn texts<F: ReadAt + ?Sized>(file: &F, is_one: impl Fn(&[u8]) -> bool) -> io::Result<BTreeSet<Bytes>> {
     let mut texts = BTreeSet::new();
-    let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
-    for (offset, length) in parts(file)? {
-        let length = length.min(left);
-        left -= length;
-        let mut at = 0;
-        while at < length && texts.len() < MANY {
-            let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
-            let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
-            let lines = chunk[..filled].split(|byte| *byte == 0).map(|text| &text[..text.len().min(LONGEST)]);
-            texts.extend(lines.filter(|text| is_one(text)).take(MANY - texts.len()).map(Bytes::from));
-            if filled < CHUNK {
-                break;
-            }
-            // A text at the boundary is whole in the next chunk.
-            at += (filled - LONGEST) as u64;
-        }
-    }
+    chunks(file, MOST, LONGEST, |bytes| {
+        let lines = bytes.split(|byte| *byte == 0).map(|text| &text[..text.len().min(LONGEST)]);
+        texts.extend(lines.filter(|text| is_one(text)).take(MANY - texts.len()).map(Bytes::from));
+        texts.len() < MANY
+    })?;
     Ok(texts)
 }
 

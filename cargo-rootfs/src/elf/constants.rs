@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
-use super::imports::fill;
-use super::strings::parts;
+#[cfg(test)]
+use super::strings::CHUNK;
+use super::strings::chunks;
 use super::words::Words;
 use super::{Bytes, Object, ReadAt};
 
-const CHUNK: usize = 64 << 10;
 /// The maximum number of searched bytes of one file.
 const MOST: u64 = 64 << 20;
 /// The maximum number of bytes of a text before and after the word.
@@ -27,26 +27,14 @@ impl Object {
     pub fn constants_with<F: ReadAt + ?Sized>(&self, file: &F, words: &[&[u8]]) -> io::Result<BTreeSet<Bytes>> {
         let words = Words::new(words.iter().copied(), is_part);
         let mut texts = BTreeSet::new();
-        let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
-        for (offset, length) in parts(file)? {
-            let length = length.min(left);
-            left -= length;
-            let mut at = 0;
-            while at < length {
-                let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
-                let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
-                let bytes = &chunk[..filled];
-                words.runs(bytes, |run| {
-                    if words.place(&bytes[run.clone()]).is_some() && texts.len() <= MANY {
-                        texts.insert(Bytes::from(around(bytes, run)));
-                    }
-                });
-                if filled < CHUNK || texts.len() > MANY {
-                    break;
+        chunks(file, MOST, 4 * AROUND, |bytes| {
+            words.runs(bytes, |run| {
+                if words.place(&bytes[run.clone()]).is_some() && texts.len() <= MANY {
+                    texts.insert(Bytes::from(around(bytes, run)));
                 }
-                at += (filled - 4 * AROUND) as u64;
-            }
-        }
+            });
+            texts.len() <= MANY
+        })?;
         Ok(texts)
     }
 }

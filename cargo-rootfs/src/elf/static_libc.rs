@@ -13,7 +13,7 @@ use scroll::ctx::SizeWith;
 use scroll::{Endian, Pread};
 
 use super::imports::fill;
-use super::strings::parts;
+use super::strings::{CHUNK, chunks};
 use super::{EHDR_64, Object, ReadAt, elf_header};
 use crate::target::Machine;
 
@@ -31,7 +31,6 @@ const USUAL: [&[u8]; 2] = [b"iconv_open", b"setlocale"];
 
 /// The maximum size of searched constants, symbols or names.
 const MOST: u64 = 64 << 20;
-const CHUNK: usize = 64 << 10;
 
 /// The assumption about a program without a table of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,24 +86,12 @@ fn found<F: ReadAt + ?Sized>(file: &F, texts: &[&[u8]]) -> io::Result<Vec<bool>>
     let finders: Vec<_> = texts.iter().map(Finder::new).collect();
     let longest = texts.iter().map(|text| text.len()).max().unwrap_or_default();
     let mut found = vec![false; texts.len()];
-    let (mut chunk, mut left) = (vec![0; CHUNK], MOST);
-    for (offset, length) in parts(file)? {
-        let length = length.min(left);
-        left -= length;
-        let mut at = 0;
-        while at < length && found.contains(&false) {
-            let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
-            let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
-            for (finder, found) in finders.iter().zip(&mut found) {
-                *found |= finder.find(&chunk[..filled]).is_some();
-            }
-            if filled < CHUNK {
-                break;
-            }
-            // A text at the boundary is whole in the next chunk.
-            at += (filled - longest) as u64;
+    chunks(file, MOST, longest, |bytes| {
+        for (finder, found) in finders.iter().zip(&mut found) {
+            *found |= finder.find(bytes).is_some();
         }
-    }
+        found.contains(&false)
+    })?;
     Ok(found)
 }
 

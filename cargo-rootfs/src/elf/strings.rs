@@ -75,6 +75,34 @@ pub(super) fn parts<F: ReadAt + ?Sized>(file: &F) -> io::Result<Vec<(u64, u64)>>
     Ok(parts)
 }
 
+/// Passes the first `most` bytes of a file's constants to `each`, in chunks, until it returns false. Chunks overlap by
+/// `overlap` bytes: a shorter text at a boundary is whole in the next one.
+pub(super) fn chunks<F: ReadAt + ?Sized>(
+    file: &F,
+    most: u64,
+    overlap: usize,
+    mut each: impl FnMut(&[u8]) -> bool,
+) -> io::Result<()> {
+    let (mut chunk, mut left) = (vec![0; CHUNK], most);
+    for (offset, length) in parts(file)? {
+        let length = length.min(left);
+        left -= length;
+        let mut at = 0;
+        while at < length {
+            let wanted = CHUNK.min(usize::try_from(length - at).unwrap_or(CHUNK));
+            let filled = fill(file, &mut chunk[..wanted], offset.saturating_add(at))?;
+            if !each(&chunk[..filled]) {
+                return Ok(());
+            }
+            if filled < CHUNK {
+                break;
+            }
+            at += (filled - overlap) as u64;
+        }
+    }
+    Ok(())
+}
+
 /// Searches a part of the file.
 fn scan<F: ReadAt + ?Sized>(
     file: &F,
