@@ -8,9 +8,7 @@ use std::io;
 
 use rustc_hash::FxHashSet;
 
-#[cfg(test)]
-use super::strings::CHUNK;
-use super::strings::chunks;
+use super::strings::{CHUNK, chunks};
 use super::{Bytes, Object, ReadAt};
 
 /// The maximum number of searched bytes of one file.
@@ -54,8 +52,18 @@ impl Object {
 /// The texts between two NULs for which `is_one` is true.
 fn texts<F: ReadAt + ?Sized>(file: &F, is_one: impl Fn(&[u8]) -> bool) -> io::Result<BTreeSet<Bytes>> {
     let mut texts = BTreeSet::new();
+    let mut is_cut = false;
     chunks(file, MOST, LONGEST, |bytes| {
-        let lines = bytes.split(|byte| *byte == 0).map(|text| &text[..text.len().min(LONGEST)]);
+        // A text that a boundary cuts is whole in the other chunk, or too long.
+        let start = if is_cut { memchr::memchr(0, bytes).map_or(bytes.len(), |at| at + 1) } else { 0 };
+        is_cut = bytes.len() == CHUNK;
+        let last = memchr::memrchr(0, bytes).map_or(0, |at| at + 1);
+        let end = if is_cut && bytes.len() - last < LONGEST { last } else { bytes.len() };
+        let lines = bytes
+            .get(start..end)
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .map(|text| &text[..text.len().min(LONGEST)]);
         texts.extend(lines.filter(|text| is_one(text)).take(MANY - texts.len()).map(Bytes::from));
         texts.len() < MANY
     })?;
