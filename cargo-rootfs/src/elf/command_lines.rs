@@ -116,4 +116,16 @@ mod tests {
         let file = Fixture::program().tail(&many).build();
         assert_eq!(Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap().len(), MANY);
     }
+
+    #[test]
+    fn a_text_that_a_boundary_cuts_counts_whole() {
+        for before in CHUNK - LONGEST - 200..CHUNK {
+            let mut constants = vec![0; before];
+            constants.extend(b"see uname -a\0tar -x of it\0");
+            constants.resize(CHUNK + LONGEST, 0);
+            let file = Fixture::program().tail(&constants).build();
+            let texts = Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap();
+            assert_eq!(texts.into_iter().collect::<Vec<_>>(), [Bytes::from(&b"tar -x of it"[..])], "{before}");
+        }
+    }
 }
