@@ -119,9 +119,12 @@ mod tests {
 
     #[test]
     fn a_text_that_a_boundary_cuts_counts_whole() {
-        for before in CHUNK - LONGEST - 200..CHUNK {
+        let text = &b"see uname -a\0"[..];
+        let place = memchr::memmem::find(&Fixture::program().tail(text).build(), text).unwrap();
+        // The second chunk begins, or the first one ends, in a text.
+        for before in [CHUNK - LONGEST, CHUNK].into_iter().flat_map(|end| end - place - 30..end - place) {
             let mut constants = vec![0; before];
-            constants.extend(b"see uname -a\0tar -x of it\0");
+            constants.extend([text, b"tar -x of it\0"].concat());
             constants.resize(CHUNK + LONGEST, 0);
             let file = Fixture::program().tail(&constants).build();
             let texts = Object::read(&file[..]).unwrap().command_lines(&file[..]).unwrap();
