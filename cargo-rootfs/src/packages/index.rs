@@ -161,7 +161,7 @@ impl Database {
         let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
         let mut open = 0;
         for (at, path) in paths.iter().enumerate() {
-            let names = self.names(path);
+            let names = self.names_in(view, path);
             open += usize::from(!names.is_empty());
             names.into_iter().for_each(|name| wanted.entry(name).or_default().push(at));
         }
@@ -236,10 +236,15 @@ impl Database {
         self.lists.get_or_init(|| Index::new(self, view))
     }
 
+    /// The names of [`Database::names`], and none for a file of the project: it has no package, and causes no reading.
+    fn names_in(&self, view: &Sysroot, path: &RootfsPath) -> Vec<RootfsPath> {
+        if view.is_outside(path) { Vec::new() } else { self.names(path) }
+    }
+
     /// The packages that list each of `paths`, which are real ones, under any of their names; without duplicates, in
-    /// order. A file of the project has none, and alone causes no reading.
+    /// order.
     pub(super) fn listing(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
-        let names = paths.iter().map(|path| if view.is_outside(path) { Vec::new() } else { self.names(path) });
+        let names = paths.iter().map(|path| self.names_in(view, path));
         let packages = names.map(|names| {
             let of_all = names.iter().flat_map(|name| self.lists(view).packages(name.relative()));
             let mut packages: Vec<PackageId> = of_all.collect();
