@@ -1,9 +1,13 @@
 //! Layout and proof: from the plan and the build of each target to its rootfs, in parallel.
 
+#[cfg(feature = "cli")]
+use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 
 use camino::Utf8Path;
 
+#[cfg(feature = "cli")]
+use super::revision::Revision;
 use super::{Events, SysrootSource};
 use crate::error::{Error, Result};
 use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
@@ -44,6 +48,9 @@ pub(crate) struct Proved<P> {
     /// Held, because the rootfs refers to files in it.
     sysroot: Box<dyn SysrootSource>,
     pub(crate) assembly: Assembly,
+    /// The commit of its workspace, for the labels of an image.
+    #[cfg(feature = "cli")]
+    pub(super) revision: Option<Arc<Revision>>,
 }
 
 impl<P> Proved<P> {
@@ -98,7 +105,14 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
     let (mut proved, mut errors) = (Vec::new(), Vec::new());
     for (Job { plan, artifacts, sysroot }, result) in jobs.into_iter().zip(results) {
         match result {
-            Ok(assembly) => proved.push(Proved { plan, artifacts, sysroot, assembly }),
+            Ok(assembly) => proved.push(Proved {
+                plan,
+                artifacts,
+                sysroot,
+                assembly,
+                #[cfg(feature = "cli")]
+                revision: None,
+            }),
             Err(error) => errors.push(error),
         }
     }

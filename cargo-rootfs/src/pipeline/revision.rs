@@ -1,9 +1,36 @@
 //! The git commit of a workspace, for the label of an image.
 
-use camino::Utf8Path;
+use std::sync::{Arc, OnceLock};
 
-/// The commit of `workspace`; `None` without git, outside of a repository, or with uncommitted changes.
-pub(super) fn revision(workspace: &Utf8Path) -> Option<String> {
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::threads::start_in_background;
+
+/// A query for the commit of a workspace, which runs in the background.
+pub(super) struct Revision {
+    workspace: Utf8PathBuf,
+    commit: OnceLock<Option<String>>,
+}
+
+impl Revision {
+    /// Starts the query.
+    pub(super) fn ask(workspace: &Utf8Path) -> Arc<Self> {
+        let revision = Arc::new(Self { workspace: workspace.to_owned(), commit: OnceLock::new() });
+        let asked = Arc::clone(&revision);
+        // Without a thread, the consumer of the commit asks.
+        let _ = start_in_background("revision", move || {
+            asked.commit();
+        });
+        revision
+    }
+
+    /// Waits for the commit; `None` without git, outside of a repository, or with uncommitted changes.
+    pub(super) fn commit(&self) -> Option<&str> {
+        self.commit.get_or_init(|| revision(&self.workspace)).as_deref()
+    }
+}
+
+fn revision(workspace: &Utf8Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let asked = duct::cmd("git", arguments).dir(workspace).env("GIT_OPTIONAL_LOCKS", "0").stdin_null();
         asked.stderr_null().read().ok()

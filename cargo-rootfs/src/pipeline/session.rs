@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
-use super::revision::revision;
+use super::revision::Revision;
 use super::{Epoch, Events, bill};
 use crate::cargo::{self, Preparation, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
@@ -79,8 +79,8 @@ impl Order for RootfsPlan {
 impl Rooted {
     /// The configuration of its images.
     pub(crate) fn image(&self, epoch: Epoch) -> ImageConfig {
-        let revision = self.plan.image.workspace.as_deref().and_then(revision);
-        self.plan.image.config(&self.assembly, epoch.seconds(), revision.as_deref())
+        let revision = self.revision.as_ref().and_then(|revision| revision.commit());
+        self.plan.image.config(&self.assembly, epoch.seconds(), revision)
     }
 }
 
@@ -142,8 +142,13 @@ impl<'e> Session<'e> {
             }
         };
         events.stop()?;
+        // A build can change a workspace. The targets of a run have the same one.
+        let revision = jobs.iter().find_map(|job| job.plan.image.workspace.as_deref()).map(Revision::ask);
         let absent = absent_tools(&jobs);
-        prove(jobs, events).inspect_err(|_| name_packages_of(&absent, events))
+        let mut proved = prove(jobs, events).inspect_err(|_| name_packages_of(&absent, events))?;
+        let images = proved.iter_mut().filter(|one| one.plan.image.workspace.is_some());
+        images.for_each(|one| one.revision.clone_from(&revision));
+        Ok(proved)
     }
 }
 
