@@ -188,8 +188,11 @@ fn owners_beyond_the_likely_packages() {
 fn files_of_the_project_have_no_holders() {
     let (folder, mut view) = debian();
     let database = Database::open(&mut view, machine()).unwrap();
-    view.plant(&path("/usr/bin/curl"), &folder.path().join("usr/lib/libc.so.6")).unwrap();
-    assert_eq!(database.holders(&view, &[path("/usr/bin/curl")]), [vec![]]);
+    let curl = [path("/usr/bin/curl")];
+    assert_eq!(database.owners(&view, &curl), [database.find("curl")]);
+    view.plant(&curl[0], &folder.path().join("usr/lib/libc.so.6")).unwrap();
+    assert_eq!(database.owners(&view, &curl), [None]);
+    assert_eq!(database.holders(&view, &curl), [vec![]]);
     assert!(database.lists.get().is_none(), "no list was read");
 }
 

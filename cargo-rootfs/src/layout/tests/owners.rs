@@ -97,6 +97,10 @@ fn a_file_in_the_place_of_a_packages_file_has_no_owner() {
         .include(project.at("shared"), "/usr/share/shared");
     let paths = ["/usr/bin/env", "/usr/share/shared"];
     assert_eq!(owners(&ask, &sysroot, &paths), "/usr/bin/env: none\n/usr/share/shared: none\n");
+    let project = Disk::empty().elf("target/env", tool());
+    let mut ask = Ask::tools(&["local"]).executable(project.at("target/env"));
+    ask.content.install_dir = path("/usr/bin");
+    assert_eq!(owners(&ask, &sysroot, &["/usr/bin/env"]), "/usr/bin/env: none\n");
 }
 
 #[test]
