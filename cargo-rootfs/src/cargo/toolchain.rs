@@ -4,7 +4,8 @@
 //! the missing requirements of a build.
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -14,8 +15,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::machine::BuildMachine;
 use crate::error::{Error, Result};
-use crate::host_files;
 use crate::target::{Machine, Target};
+use crate::{host_files, programs};
 
 /// Cargo's configuration for the current directory, and the host's triple.
 #[derive(Debug)]
@@ -156,8 +157,16 @@ struct Rustc(Vec<OsString>);
 impl Rustc {
     fn of(config: &Config) -> Self {
         let rustc = config.rustc();
+        let variable = std::env::var_os;
+        let chosen = match (variable("RUSTUP_HOME"), variable("RUSTUP_TOOLCHAIN"), variable("PATH")) {
+            (Some(home), Some(toolchain), Some(path)) => {
+                behind_proxy(rustc.path.as_os_str(), &path, &PathBuf::from(home).join("toolchains").join(toolchain))
+            }
+            _ => None,
+        };
         // As a string: duct would take a path relative to the current directory, and not search PATH.
-        Self([rustc.path.as_os_str().to_owned()].into_iter().chain(rustc.args.iter().cloned()).collect())
+        let program = chosen.unwrap_or_else(|| rustc.path.clone()).into_os_string();
+        Self([program].into_iter().chain(rustc.args.iter().cloned()).collect())
     }
 
     /// The compiler's file, without wrappers and symlinks; `None` if it is missing.
@@ -202,6 +211,20 @@ impl Rustc {
         let text = duct::cmd(program, before.iter().cloned().chain(arguments)).stderr_null().read().ok()?;
         Some(Utf8PathBuf::from(text.trim()))
     }
+}
+
+/// The program `name` of a toolchain, if the one in `path` is rustup's proxy for it. Rustup passes its choice of a
+/// toolchain on to cargo and its subcommands, and the proxy would take as long as the compiler to find it again; cargo
+/// does without the proxy as well.
+fn behind_proxy(name: &OsStr, path: &OsStr, toolchain: &Path) -> Option<PathBuf> {
+    if name.as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    let file = |name: &OsStr| host_files::metadata(&programs::find(name, path)?).ok();
+    let (proxy, rustup) = (file(name)?, file("rustup".as_ref())?);
+    let is_proxy = (proxy.dev(), proxy.ino()) == (rustup.dev(), rustup.ino());
+    let program = toolchain.join("bin").join(name);
+    (is_proxy && program.is_file()).then_some(program)
 }
 
 impl Asked {
