@@ -35,6 +35,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The maximum size of an answer: manifests have at most 4 MiB (distribution specification).
 const ANSWER: u64 = 4 << 20;
 
+/// The size of a connection's buffers in bytes. A push of an unchanged image sends a few hundred.
+const BUFFER: usize = 32 << 10;
+
 /// The maximum number of redirects of one download.
 const REDIRECTS: usize = 5;
 
@@ -396,6 +399,8 @@ fn configured() -> ConfigBuilder<AgentScope> {
         .user_agent(concat!("cargo-rootfs/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_per_read(Some(Duration::from_secs(60)))
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
 }
 
 /// Returns whether a retry may help: every error but a permanent refusal.
