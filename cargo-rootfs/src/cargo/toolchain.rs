@@ -330,6 +330,29 @@ mod tests {
     }
 
     #[test]
+    fn rustc_is_called_without_rustups_proxy() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            path
+        };
+        let rustup = make("rustup/rustup");
+        std::fs::hard_link(rustup, folder.path().join("rustup/rustc")).unwrap();
+        make("distribution/rustc");
+        let (rustc, toolchain) = (make("toolchains/stable/bin/rustc"), folder.path().join("toolchains/stable"));
+        let path = |names: &[&str]| std::env::join_paths(names.iter().map(|name| folder.path().join(name))).unwrap();
+        let name = OsStr::new("rustc");
+        assert_eq!(behind_proxy(name, &path(&["rustup", "distribution"]), &toolchain), Some(rustc.clone()));
+        assert_eq!(behind_proxy(name, &path(&["distribution", "rustup"]), &toolchain), None, "another rustc is first");
+        assert_eq!(behind_proxy(name, &path(&["distribution"]), &toolchain), None, "rustup is not there");
+        assert_eq!(behind_proxy(name, &path(&["rustup"]), &folder.path().join("toolchains/beta")), None);
+        assert_eq!(behind_proxy(rustc.as_os_str(), &path(&["rustup"]), &toolchain), None, "a path is a choice");
+    }
+
+    #[test]
     fn config_arguments_are_read() {
         let linker = strings_of("target.a-b-linux.linker = 'b-gcc'", &["target", "a-b-linux", "linker"]);
         assert_eq!(linker, Some(vec!["b-gcc".to_owned()]));
