@@ -40,10 +40,12 @@ pub(super) fn of_a_project(bench: &Bench, table: &mut Table) -> Result<()> {
     let lab = Lab::new(&bench.ours)?;
     let registry = Registry::open(&lab)?;
     let (pushed, built) = (Project::new(&lab, "pushed")?, Project::new(&lab, "built")?);
-    let ours = &bench.ours;
+    // As typed: rustup and cargo are on the way of both.
     let push = format!(
-        "{ours} rootfs --quiet --manifest-path {} --with bash,ls --push {}/me/hello:1",
-        pushed.manifest, registry.host
+        "PATH={}:$PATH cargo rootfs --quiet --manifest-path {} --with bash,ls --push {}/me/hello:1",
+        lab.path("bin"),
+        pushed.manifest,
+        registry.host
     );
     let build = format!("cargo build --quiet --release --manifest-path {}", built.manifest);
     let shell = |name: &str, words: &str| Contender::new(name, Leaves::Nothing, ["sh", "-c", words]);
