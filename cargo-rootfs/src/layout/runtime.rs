@@ -182,7 +182,7 @@ impl<'t> Runtime<'t> {
             let (path, closure) = (&worklist.worked.roots[index].path.clone(), &worklist.worked.closures[index]);
             self.meet_closure(worklist.view, closure, calls);
             if worklist.worked.roots[index].is_project {
-                self.meet_project(worklist.view, closure, calls);
+                self.meet_own_imports(worklist.view, closure.id, &closure.realpath, calls);
             }
             let realpath = closure.realpath.clone();
             // An opened library is known by its soname, which is the name of a symlink.
@@ -227,12 +227,12 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Matches the functions that a program of the project imports by itself.
-    fn meet_project(&self, view: &mut Sysroot, closure: &Closure, calls: &mut Vec<Call>) {
+    /// Matches the functions that a program of the project, or a named tool without a rule, imports by itself.
+    fn meet_own_imports(&self, view: &mut Sysroot, file: FileId, path: &RootfsPath, calls: &mut Vec<Call>) {
         let (functions, rules) = self.rules.project_calls();
-        for at in view.imports_of(closure.id, &functions) {
+        for at in view.imports_of(file, &functions) {
             let triggered = rules[at].iter().map(|rule| Triggered { rule: *rule, captures: Captures::new() });
-            calls.extend(triggered.map(|triggered| Call::by_part(triggered, &closure.realpath)));
+            calls.extend(triggered.map(|triggered| Call::by_part(triggered, path)));
         }
     }
 

@@ -151,7 +151,7 @@ fn fields(record: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-fn field<'r>(record: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
+pub(super) fn field<'r>(record: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
     fields(record).find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 

@@ -1,6 +1,6 @@
 //! Packages by the files and directories that they list, and the relations of two packages.
 
-use super::{Database, PackageId};
+use super::{Database, Format, PackageId, dpkg};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
@@ -16,6 +16,15 @@ impl Database {
     /// The direct dependencies of `id`; of alternatives, the first installed one.
     pub fn depends_on(&self, id: PackageId) -> Vec<PackageId> {
         self.needed(id).filter_map(Result::ok).collect()
+    }
+
+    /// The installed packages that `id` recommends; only dpkg has such a relation.
+    pub fn recommends(&self, id: PackageId) -> Vec<PackageId> {
+        let relations = match self.format {
+            Format::Dpkg => dpkg::field(self.record(id), b"Recommends").unwrap_or_default(),
+            Format::Apk | Format::Pacman => &[],
+        };
+        dpkg::groups(relations).iter().filter_map(|group| self.chosen(group)).collect()
     }
 
     /// The packages of every system.

@@ -262,11 +262,14 @@ impl Database {
             [] => Cow::Borrowed(&package.depends),
             relations => Cow::Owned(dpkg::groups(relations)),
         };
-        let one = |group: &Vec<Box<str>>| {
-            let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first().copied());
-            group.iter().find_map(|name| self.named(name)).or_else(by_role).ok_or_else(|| group.join(" | "))
-        };
+        let one = |group: &Vec<Box<str>>| self.chosen(group).ok_or_else(|| group.join(" | "));
         groups.iter().map(one).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The installed one of alternatives, by its own name before a package that provides it.
+    fn chosen(&self, group: &[Box<str>]) -> Option<PackageId> {
+        let by_role = || group.iter().find_map(|name| self.providers.get(name)?.first().copied());
+        group.iter().find_map(|name| self.named(name)).or_else(by_role)
     }
 
     /// The format of the database.

@@ -184,6 +184,9 @@ impl Weighing<'_, '_, '_, '_> {
                 }
                 None => constants::of_script(&self.text(&subject.realpath)),
             };
+            if let Some(file) = subject.file.filter(|_| subject.is_named) {
+                self.runtime.meet_own_imports(self.worklist.view, file, &subject.realpath, calls);
+            }
             self.mentions(&texts, subject, calls);
             let starts = self.starts(subject, &texts);
             let Some(scout) = &mut self.evidence.scout else { return };
@@ -250,7 +253,8 @@ impl Weighing<'_, '_, '_, '_> {
     /// Fires rules for paths among constants.
     fn mentions(&mut self, texts: &BTreeSet<PathText>, subject: &Subject, calls: &mut Vec<Call>) {
         for text in texts {
-            self.runtime.rules.of_mention(&text.bytes, subject.reach == Reach::Project, &mut |triggered| {
+            let is_own = subject.reach == Reach::Project || subject.is_named;
+            self.runtime.rules.of_mention(&text.bytes, is_own, &mut |triggered| {
                 calls.push(Call::by_part(triggered, &subject.realpath));
             });
         }
