@@ -16,6 +16,7 @@ mod prefixes;
 mod programs;
 mod project;
 mod subjects;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
