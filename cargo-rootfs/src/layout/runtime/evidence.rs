@@ -53,6 +53,8 @@ pub(super) struct Evidence {
     pub(super) looked: (usize, usize, usize),
     pub(super) seen: FxHashSet<FileId>,
     pub(super) scripts: FxHashSet<RootfsPath>,
+    /// The number of examined modules of interpreters.
+    pub(super) modules: usize,
     /// Packages and paths with a decision.
     pub(super) decided: BTreeSet<(PackageId, Option<RootfsPath>)>,
     /// The needs of packages that were looked up.
@@ -77,6 +79,7 @@ impl Evidence {
             looked: (0, 0, 0),
             seen: FxHashSet::default(),
             scripts: FxHashSet::default(),
+            modules: 0,
             decided: BTreeSet::new(),
             needs: BTreeMap::new(),
             whole: BTreeSet::new(),
@@ -182,18 +185,25 @@ impl Weighing<'_, '_, '_, '_> {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
                     constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib)
                 }
+                None if subject.reach == Reach::Directories => {
+                    constants::of_configuration(&self.text(&subject.realpath), &[])
+                }
                 None => constants::of_script(&self.text(&subject.realpath)),
             };
+            let directories_alone = subject.reach == Reach::Directories;
             if let Some(file) = subject.file.filter(|_| subject.is_named) {
                 self.runtime.meet_own_imports(self.worklist.view, file, &subject.realpath, calls);
             }
-            self.mentions(&texts, subject, calls);
+            if !directories_alone {
+                self.mentions(&texts, subject, calls);
+            }
             let starts = self.starts(subject, &texts);
             let Some(scout) = &mut self.evidence.scout else { return };
             let judge = &self.evidence.judge;
             let is_general = |path: &RootfsPath| judge.is_general(path) && !may_open(subject, path);
             let found = constants::there(scout, &texts, |path| is_general(path) || !starts && judge.is_started(path));
-            named.extend(found.into_iter().map(|it| (at, it)));
+            let found = found.into_iter().filter(|it| !directories_alone || matches!(it.end, End::Dir(_)));
+            named.extend(found.map(|it| (at, it)));
             if subject.is_named && subject.reach == Reach::Module {
                 named.extend(self.imported(subject).into_iter().map(|it| (at, it)));
             }
@@ -241,6 +251,9 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 let is_directory = matches!(named.end, End::Dir(_));
+                if subjects[*at].reach == Reach::Directories {
+                    continue;
+                }
                 if is_directory && is_own_directory(&subjects[*at], &named.path) {
                     self.beside(&subjects[*at], &named.path);
                     continue;

@@ -4,10 +4,13 @@ use super::super::root::Root;
 use super::super::worklist::Worklist;
 use super::Runtime;
 use super::constants::is_configuration;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, MODULES};
 use crate::path::RootfsPath;
 use crate::resolve::FileId;
 use crate::rootfs::Origin;
+
+/// The maximum number of modules that are examined: the largest language has a thousand.
+const MOST_MODULES: usize = 1000;
 
 /// A packed file that no rule covers.
 pub(super) struct Subject {
@@ -30,6 +33,8 @@ pub(super) enum Reach {
     Package,
     /// Its constants, or the text of a configuration: it came along itself, or a rule is about its package.
     Constants,
+    /// The directories that a module of an interpreter's own package names.
+    Directories,
     /// The paths and programs that a script names: it came along itself.
     Called,
     /// Paths and programs that it names, from packages that its own depends on: scripts with modules, and the modules.
@@ -101,15 +106,31 @@ impl Evidence {
         }
         for index in self.looked.2..runtime.taken.len() {
             let (path, origin) = runtime.taken.item(index);
-            if matches!(origin, Origin::Package { .. }) && is_configuration(path) {
-                let name = path.to_string();
-                let (realpath, reach) = (worklist.view.walk(path).path, Reach::Constants);
-                subjects.push(Subject { file: None, realpath, name, reach, is_named: false, is_own: true });
-            }
+            let reach = match origin {
+                Origin::Package { .. } if is_configuration(path) => Reach::Constants,
+                Origin::Package { .. } if self.modules < MOST_MODULES && is_module(path) => Reach::Directories,
+                _ => continue,
+            };
+            self.modules += usize::from(reach == Reach::Directories);
+            let (realpath, name) = (worklist.view.walk(path).path, path.to_string());
+            subjects.push(Subject {
+                file: None,
+                realpath,
+                name,
+                reach,
+                is_named: false,
+                is_own: reach == Reach::Constants,
+            });
         }
         self.looked = (worked.roots.len(), worked.others.len(), runtime.taken.len());
         subjects
     }
+}
+
+/// Returns whether a file is a text that interpreters load, by its path.
+fn is_module(path: &RootfsPath) -> bool {
+    let name = path.file_name();
+    MODULES.iter().any(|ending| name.ends_with(ending)) && !name.ends_with(b".jar")
 }
 
 /// Returns whether a root was named by the user, or a rule says that a tool calls it.

@@ -1,4 +1,5 @@
-//! Whole packages of requested tools without a rule: their own, and those of data alone that they depend on.
+//! Whole packages of requested tools without a rule: their own, those of data alone that they depend on, and those of
+//! headers that they recommend.
 
 use rustc_hash::FxHashSet;
 
@@ -9,6 +10,27 @@ use super::subjects::{Reach, Subject};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::End;
+
+/// The relation of a whole package to a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// Its own package, or a part of it.
+    Part,
+    /// The same, for a tool that links programs: with objects and static libraries.
+    Whole,
+    /// Data alone, on which it depends.
+    Data,
+    /// Headers that it reads: it recommends their package.
+    Headers,
+    /// Headers, and the objects and libraries beside them, for a tool that links programs.
+    Linked,
+}
+
+/// Returns whether a path is below the directory of headers.
+fn is_header(path: &RootfsPath) -> bool {
+    let mut components = path.components();
+    components.next() == Some(b"usr") && components.next() == Some(b"include") && components.next().is_some()
+}
 
 impl Weighing<'_, '_, '_, '_> {
     /// Adds the rest of the packages that own subjects.
@@ -22,20 +44,26 @@ impl Weighing<'_, '_, '_, '_> {
             };
             let full = full_of(database, owner).filter(|_| subject.is_named);
             let parts = [Some(owner), full].into_iter().flatten().flat_map(|id| database.parts(id));
-            let data = if subject.is_named { self.data_of(database, owner, full) } else { Vec::new() };
-            for id in parts.chain(data.iter().copied()).collect::<Vec<_>>() {
+            let mut packages: Vec<(PackageId, Is)> = parts.map(|id| (id, Is::Part)).collect();
+            if subject.is_named {
+                let data = self.data_of(database, owner, &packages);
+                packages.extend(data.into_iter().map(|id| (id, Is::Data)));
+                self.headers(database, subject, owner, &mut packages);
+            }
+            for (id, is) in packages {
                 if !self.evidence.decided.insert((id, None)) {
                     continue;
                 }
                 let package = database.package(id);
-                if self.evidence.judge.is_self_contained_package(package.name.as_bytes()) {
+                let is_for_builds = matches!(is, Is::Headers | Is::Linked);
+                if !is_for_builds && self.evidence.judge.is_self_contained_package(package.name.as_bytes()) {
                     continue;
                 }
                 let files = database.files(self.worklist.view, id);
                 if subject.is_named && self.evidence.weigh == Weigh::Take {
                     self.evidence.services.extend(files.iter().filter(|path| units::is_service(path)).cloned());
                 }
-                let (files, count, size) = self.wanted(&package.name, files);
+                let (files, count, size) = self.wanted(&package.name, files, is);
                 if files.is_empty() {
                     continue;
                 }
@@ -47,14 +75,18 @@ impl Weighing<'_, '_, '_, '_> {
                     continue;
                 }
                 self.evidence.whole.insert(id);
-                let (is_data, brought) = (data.contains(&id), &mut self.evidence.brought);
-                if count > 0 && is_data {
-                    brought.named(name, &subject.name, count, size);
-                } else if count > 0 {
-                    brought.package(name, &subject.name, count, size);
+                let brought = &mut self.evidence.brought;
+                match is {
+                    _ if count == 0 => {}
+                    Is::Part | Is::Whole => brought.package(name, &subject.name, count, size),
+                    Is::Data | Is::Headers | Is::Linked => brought.named(name, &subject.name, count, size),
                 }
                 if self.evidence.weigh == Weigh::Take {
-                    let how = if is_data { "whose package depends on it" } else { "whose package it is" };
+                    let how = match is {
+                        Is::Part | Is::Whole => "whose package it is",
+                        Is::Data => "whose package depends on it",
+                        Is::Headers | Is::Linked => "which reads its headers",
+                    };
                     let origin = origin(name, &subject.name, how);
                     self.taking(&origin, |taking| {
                         // `wanted` has already removed the files that are left out.
@@ -66,9 +98,9 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// The packages of data alone that a tool's package depends on, such as tzdata.
-    fn data_of(&mut self, database: &Database, owner: PackageId, full: Option<PackageId>) -> Vec<PackageId> {
-        let needed = std::iter::once(owner).chain(full).flat_map(|id| database.depends_on(id));
+    /// The packages of data alone that a tool's package or one of its parts depends on, such as tzdata.
+    fn data_of(&mut self, database: &Database, owner: PackageId, parts: &[(PackageId, Is)]) -> Vec<PackageId> {
+        let needed = parts.iter().flat_map(|(id, _)| database.depends_on(*id));
         let judge = &self.evidence.judge;
         let is_code = |path: &RootfsPath| {
             let name = path.file_name();
@@ -84,13 +116,44 @@ impl Weighing<'_, '_, '_, '_> {
             .collect()
     }
 
+    /// Adds the packages of headers that a tool's package recommends. A tool with objects among its own files links
+    /// programs, as gcc does: it needs all of its parts, and all of these and of the packages that they depend on.
+    fn headers(&mut self, database: &Database, tool: &Subject, owner: PackageId, packages: &mut Vec<(PackageId, Is)>) {
+        let view = &*self.worklist.view;
+        let has_headers = |id: &PackageId| database.files(view, *id).iter().any(is_header);
+        let mut found: Vec<PackageId> = database.recommends(owner).into_iter().filter(has_headers).collect();
+        if found.is_empty() || tool.file.is_none() {
+            return;
+        }
+        let is_object = |path: &RootfsPath| path.file_name().ends_with(b".o");
+        if !packages.iter().any(|(id, _)| database.files(view, *id).iter().any(is_object)) {
+            packages.extend(found.into_iter().map(|id| (id, Is::Headers)));
+            return;
+        }
+        let mut next = 0;
+        while let Some(&id) = found.get(next) {
+            let needed = database.depends_on(id).into_iter().filter(|id| !found.contains(id)).filter(has_headers);
+            let needed: Vec<PackageId> = needed.collect();
+            found.extend(needed);
+            next += 1;
+        }
+        packages.retain(|(id, _)| !found.contains(id));
+        packages.iter_mut().for_each(|(_, is)| *is = if *is == Is::Part { Is::Whole } else { *is });
+        packages.extend(found.into_iter().map(|id| (id, Is::Linked)));
+    }
+
     /// The useful files of a package, their number and length.
-    fn wanted(&mut self, name: &str, files: Vec<RootfsPath>) -> (Vec<RootfsPath>, usize, u64) {
+    fn wanted(&mut self, name: &str, files: Vec<RootfsPath>, is: Is) -> (Vec<RootfsPath>, usize, u64) {
         let Some(scout) = &mut self.evidence.scout else { return Default::default() };
         let policy = &self.runtime.taken.policy;
-        let exclude = &self.evidence.exclude;
+        let exclude = match is {
+            Is::Part | Is::Data => &self.evidence.exclude[..],
+            // What is left out elsewhere serves a build.
+            Is::Whole | Is::Headers | Is::Linked => &[],
+        };
+        let files = files.into_iter().filter(|path| is != Is::Headers || is_header(path));
         // A list may have a file behind a symlink of a merged /usr.
-        let files: Vec<_> = files.into_iter().map(|path| (scout.place(&path).path, path)).collect();
+        let files: Vec<_> = files.map(|path| (scout.place(&path).path, path)).collect();
         let folders: FxHashSet<RootfsPath> =
             files.iter().flat_map(|(real, _)| std::iter::successors(real.parent(), RootfsPath::parent)).collect();
         // What others put into a directory serves another program; its own is its data.
