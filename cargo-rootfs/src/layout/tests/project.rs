@@ -59,8 +59,9 @@ fn a_library_that_a_package_has_elsewhere() {
     assert!(said(app()).is_empty());
 }
 
+/// A requested tool without a rule is no more known than the project is.
 #[test]
-fn a_rule_about_the_project_alone() {
+fn a_rule_about_the_project_and_tools_without_a_rule() {
     let files = "files = [{ path = '/etc/made', text = 'x' }]\n";
     for (condition, app) in [
         ("calls = ['project:iconv_open']", tool().imports("iconv_open")),
@@ -69,8 +70,10 @@ fn a_rule_about_the_project_alone() {
         let rule = format!("[[rule]]\nname = 'own'\nwhy = 'x'\n{condition}\n{files}");
         let disk = sysroot().elf("usr/bin/quux", app.clone());
         assert!(packed(app, Ask::nothing().rules(&rule)).rootfs.get(&path("/etc/made")).is_some(), "{condition}");
-        let of_tool = Ask::tools(&["quux"]).rules(&rule).rootfs(&disk);
-        assert!(of_tool.get(&path("/etc/made")).is_none(), "{condition}");
+        let of_tool = |rules: &str| Ask::tools(&["quux"]).rules(rules).rootfs(&disk).get(&path("/etc/made")).is_some();
+        assert!(of_tool(&rule), "{condition}");
+        let covers = "[[rule]]\nname = 'covers'\nwhy = 'x'\nwhen = ['/usr/bin/quux']\n";
+        assert!(!of_tool(&format!("{rule}{covers}")), "{condition}");
     }
 }
 

@@ -94,6 +94,89 @@ fn the_whole_of_a_package_that_was_cut_in_two_and_data_that_it_depends_on() {
     expect(&packed(&disk), &there, &["/usr/bin/quuxctl", "/usr/share/stranger"]);
 }
 
+/// As libtcl8.6, which depends on tzdata.
+#[test]
+fn data_that_a_part_of_the_package_depends_on() {
+    let lists = [("quux", "/usr/bin/quux\n"), ("quux-stdlib", "/usr/lib/quux/std\n"), ("far", "/usr/share/far/x\n")];
+    let status =
+        STATUS.replace("Architecture: amd64\n\nPackage: zones", "Architecture: amd64\nDepends: far\n\nPackage: far");
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool())
+        .bytes("usr/lib/quux/std", b"x", 0o644)
+        .bytes("usr/share/far/x", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644);
+    expect(&packed(&disk), &["/usr/lib/quux/std", "/usr/share/far/x"], &[]);
+}
+
+/// A directory that a module names comes if the package depends on its owner, or every system has it; a comment, a file
+/// and a stranger's directory do not.
+#[test]
+fn modules_of_an_interpreter_name_directories() {
+    let module =
+        b"# /usr/share/zones/comment\npath = '/usr/share/base:/usr/share/stranger'\nother = '/usr/share/file'\n";
+    let lists = [
+        ("quux", "/usr/bin/quux\n"),
+        ("quux-stdlib", "/usr/lib/quux/paths.py\n"),
+        ("base", "/usr/share/base\n/usr/share/base/x\n/usr/share/file\n"),
+        ("stranger", "/usr/share/stranger\n/usr/share/stranger/x\n"),
+    ];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool())
+        .bytes("usr/lib/quux/paths.py", module, 0o644)
+        .bytes("usr/share/base/x", b"x", 0o644)
+        .bytes("usr/share/file", b"x", 0o644)
+        .bytes("usr/share/stranger/x", b"x", 0o644);
+    let assembly = packed(&disk);
+    expect(&assembly, &["/usr/share/base/x"], &["/usr/share/file", "/usr/share/stranger"]);
+    assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
+}
+
+/// As protoc, whose package recommends headers, and as gcc, which links besides.
+#[test]
+fn headers_that_the_package_recommends() {
+    const STATUS: &str = "\
+Package: quux
+Status: install ok installed
+Architecture: amd64
+Recommends: quux-dev | other-dev, talk
+Suggests: base-dev
+
+Package: quux-dev
+Status: install ok installed
+Architecture: amd64
+Depends: base-dev
+
+Package: base-dev
+Status: install ok installed
+Architecture: amd64
+
+Package: talk
+Status: install ok installed
+Architecture: amd64
+";
+    let of_dev = "/usr/include/quux.h\n/usr/lib/libquux.a\n/usr/share/aclocal/quux.m4\n";
+    let disk = |own: &str| {
+        sysroot(&[
+            ("quux", own),
+            ("quux-dev", of_dev),
+            ("base-dev", "/usr/include/base.h\n"),
+            ("talk", "/usr/share/talk/x\n"),
+        ])
+        .elf("usr/bin/quux", tool())
+        .bytes("usr/lib/quux/begin.o", b"x", 0o644)
+        .bytes("usr/include/quux.h", b"x", 0o644)
+        .bytes("usr/lib/libquux.a", b"x", 0o644)
+        .bytes("usr/share/aclocal/quux.m4", b"x", 0o644)
+        .bytes("usr/include/base.h", b"x", 0o644)
+        .bytes("usr/share/talk/x", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
+    };
+    let linked = ["/usr/lib/quux/begin.o", "/usr/lib/libquux.a", "/usr/include/base.h"];
+    expect(&packed(&disk("/usr/bin/quux\n")), &["/usr/include/quux.h"], &linked);
+    let links = packed(&disk("/usr/bin/quux\n/usr/lib/quux/begin.o\n"));
+    expect(&links, &[&linked[..], &["/usr/include/quux.h"]].concat(), &["/usr/share/talk"]);
+}
+
 #[test]
 fn settings_and_scripts_of_a_package_name_its_programs_and_call_others() {
     let files = "/usr/bin/quux\n/usr/bin/quuxtty\n/usr/bin/quuxdoc\n/usr/lib/quux/step\n/usr/share/quux/DESC\n\
