@@ -43,6 +43,7 @@ const PARTS: &[Part] = &[
     ("docker", Tier::Quick, start_docker),
     ("Debian arm64 sysroot", Tier::Quick, sysroot::make),
     ("Debian sysroots of the table of tools", Tier::Full, sysroot::make_for_tools),
+    ("Debian root of a thousand packages", Tier::Full, sysroot::make_for_sample),
     ("Debian arm64 sysroot of published crates", Tier::Full, sysroot::make_for_projects),
     ("Rust of the declared minimum version, and a forge's runner", Tier::Full, rust_and_runner),
     ("cargo-zigbuild", Tier::Full, python::zigbuild),
