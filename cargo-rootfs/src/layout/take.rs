@@ -64,10 +64,19 @@ impl Taken {
         self.items.iter().map(|(path, _)| path)
     }
 
-    /// Paths that rules took because of a file.
-    pub(super) fn because_of(&self, file: &RootfsPath) -> impl Iterator<Item = &RootfsPath> {
-        let is_its = move |origin: &Origin| matches!(origin, Origin::Rule { because, .. } if because == file);
-        self.items.iter().filter(move |(_, origin)| is_its(origin)).map(|(path, _)| path)
+    /// Paths that rules took because of `file`, and not because of one of `others` as well.
+    pub(super) fn because_of<'t>(
+        &'t self,
+        file: &'t RootfsPath,
+        others: &'t FxHashSet<RootfsPath>,
+    ) -> impl Iterator<Item = &'t RootfsPath> {
+        let because = |origin: &'t Origin| match origin {
+            Origin::Rule { because, .. } => Some(because),
+            _ => None,
+        };
+        let is_others = move |index: &usize| because(&self.items[*index].1).is_some_and(|it| others.contains(it));
+        let its = self.items.iter().filter(move |(_, origin)| because(origin) == Some(file)).map(|(path, _)| path);
+        its.filter(move |path| !self.known[*path].iter().any(is_others))
     }
 
     pub(super) fn path(&self, index: usize) -> &RootfsPath {

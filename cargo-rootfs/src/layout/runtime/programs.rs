@@ -294,13 +294,15 @@ impl Weighing<'_, '_, '_, '_> {
         .collect()
     }
 
-    /// The modules that rules took for a script, as separate subjects.
+    /// The modules that rules took for a script, as separate subjects. Those that its interpreter needs by a rule are
+    /// that rule's: the standard libraries of languages name much that no program misses.
     pub(super) fn modules(&mut self, script: &Subject) -> Vec<Subject> {
         /// Languages have one module in a file, and large programs have a thousand.
         const MOST_FILES: usize = 1000;
         const ENDINGS: [&[u8]; 5] = [b".pm", b".pl", b".py", b".php", b".rb"];
         let is_module = |path: &&RootfsPath| ENDINGS.iter().any(|ending| path.as_bytes().ends_with(ending));
-        let taken = self.runtime.taken.because_of(&script.realpath).filter(is_module).take(MOST_FILES);
+        let taken = self.runtime.taken.because_of(&script.realpath, &self.runtime.covered);
+        let taken = taken.filter(is_module).take(MOST_FILES);
         let new: Vec<RootfsPath> = taken.filter(|path| !self.evidence.scripts.contains(*path)).cloned().collect();
         self.evidence.scripts.extend(new.iter().cloned());
         let module = |realpath| Subject {
