@@ -67,6 +67,7 @@ fn the_evidence_is_read() {
     assert!(judge.starters().iter().any(|it| **it == *b"posix_spawn"));
     assert!(judge.modules().contains(&path("/usr/lib/perl5")), "{:?}", judge.modules());
     assert!(judge.is_common(b"libcrypto.so.3") && !judge.is_common(b"libxkbcommon.so.0"));
+    assert!(judge.is_common(b"libicuuc.so.72.1") && !judge.is_common(b"libical.so.3"));
     for (text, is) in [
         ("/usr/share", true),
         ("/usr/include/c++/12/x", true),

@@ -299,3 +299,42 @@ fn a_script_brings_what_it_and_its_modules_start_and_name() {
     let offered: Vec<_> = assembly.suggestions.iter().map(|it| it.tool.as_str()).collect();
     assert_eq!(offered, ["stranger"]);
 }
+
+/// The modules that an interpreter has by its own rule are covered by that rule, though a script imports them too: they
+/// name data for any program.
+#[test]
+fn the_standard_library_of_a_scripts_language_is_no_evidence() {
+    let record = |name: &str, depends: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: all\nDepends: {depends}\n\n")
+    };
+    let status = record("play", "snake, data") + &record("snake", "data") + &record("data", "");
+    let sysroot = Disk::merged()
+        .elf("usr/bin/snake", tool())
+        .bytes("usr/bin/play", b"#!/usr/bin/snake\n", 0o755)
+        .bytes("usr/lib/snake/own/play.py", b"open('/usr/share/played/x')\n", 0o644)
+        .bytes("usr/lib/snake/std/all.py", b"open('/usr/share/standard/x')\n", 0o644)
+        .bytes("usr/share/played/x", b"x", 0o644)
+        .bytes("usr/share/standard/x", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/play.list", b"/usr/bin/play\n/usr/lib/snake/own/play.py\n", 0o644)
+        .bytes("var/lib/dpkg/info/snake.list", b"/usr/bin/snake\n/usr/lib/snake/std/all.py\n", 0o644)
+        .bytes("var/lib/dpkg/info/data.list", b"/usr/share/played/x\n/usr/share/standard/x\n", 0o644);
+    let rules = r##"
+        [[rule]]
+        name = "snake"
+        why = "a snake starts with its standard library"
+        when = ["snake"]
+        take = ["/usr/lib/snake/std"]
+
+        [[rule]]
+        name = "snake-modules"
+        why = "a program for snake imports modules"
+        when = ["#!snake"]
+        modules = ["/usr/lib/snake/*/**"]
+    "##;
+    let rootfs = Ask::tools(&["play"]).rules(rules).rootfs(&sysroot);
+    for at in ["/usr/lib/snake/own/play.py", "/usr/lib/snake/std/all.py", "/usr/share/played/x"] {
+        assert!(has(&rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+    assert!(!has(&rootfs, "/usr/share/standard"), "{}", rootfs.dump());
+}
