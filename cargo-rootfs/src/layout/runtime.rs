@@ -228,7 +228,7 @@ impl<'t> Runtime<'t> {
         }
     }
 
-    /// Matches the functions that a program of the project, or a named tool without a rule, imports by itself.
+    /// Matches the functions that a program of the project, or a tool of the C library's source, imports by itself.
     fn meet_own_imports(&self, view: &mut Sysroot, file: FileId, path: &RootfsPath, calls: &mut Vec<Call>) {
         let (functions, rules) = self.rules.project_calls();
         for at in view.imports_of(file, &functions) {

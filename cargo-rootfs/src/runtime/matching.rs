@@ -17,8 +17,8 @@ pub(super) const RUN_BY: &str = "#!";
 /// The prefix of a pattern of `when` for the packages of packed files.
 pub(super) const PACKAGE: &str = "package:";
 
-/// The prefix of a function in `calls`, or of a path in `mentions`, that counts only in the project's own files, and in
-/// requested tools that no rule covers.
+/// The prefix of a function in `calls`, or of a path in `mentions`, that counts only in the project's own files; a function
+/// counts in requested tools of the C library's source too.
 pub(super) const PROJECT: &str = "project:";
 
 /// All rules that may fire.

@@ -12,7 +12,7 @@
 //! why = "git runs its subcommands from its exec path"
 //! when = ["/usr/bin/git"]      # fires if the rootfs has any of these
 //! calls = ["system", "popen"]  # or if a file in a closure imports one of these functions; `project:system`: only if
-//!                              # a program or library of the project itself does, or a requested tool without a rule
+//!                              # a program or library of the project itself does, or a tool of the C library's source
 //! mentions = ["/etc/git"]      # or if a constant of such a file begins with one of these paths; `project:` as above
 //! unless = []                  # but not if the rootfs has any of these
 //! before-glibc = "2.34"        # and only if the sysroot's glibc is older

@@ -191,9 +191,6 @@ impl Weighing<'_, '_, '_, '_> {
                 None => constants::of_script(&self.text(&subject.realpath)),
             };
             let directories_alone = subject.reach == Reach::Directories;
-            if let Some(file) = subject.file.filter(|_| subject.is_named) {
-                self.runtime.meet_own_imports(self.worklist.view, file, &subject.realpath, calls);
-            }
             if !directories_alone {
                 self.mentions(&texts, subject, calls);
             }
@@ -221,6 +218,10 @@ impl Weighing<'_, '_, '_, '_> {
         if let (Some(database), Some(holders)) = (&opened, &holders) {
             // Rules about a package come first: they may cover it.
             for (subject, holders) in subjects.iter_mut().zip(holders).filter(|(it, _)| it.reach == Reach::Package) {
+                let file = subject.file.filter(|_| subject.is_named && self.is_of_libc(database, holders));
+                if let Some(file) = file {
+                    self.runtime.meet_own_imports(self.worklist.view, file, &subject.realpath, calls);
+                }
                 let mut called = Vec::new();
                 for &id in holders {
                     self.runtime.rules.of_package(database.package(id).name.as_bytes(), &mut |it| called.push(it));
@@ -263,11 +264,20 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
+    /// Returns whether packages have the source of the C library, as that of iconv(1): their tools are made to use it.
+    fn is_of_libc(&mut self, database: &Database, packages: &[PackageId]) -> bool {
+        let mut objects = self.worklist.worked.closures.iter().flat_map(|closure| &closure.objects);
+        let Some(libc) = objects.find(|object| &*object.needed == b"libc.so.6").map(|it| it.realpath.clone()) else {
+            return false;
+        };
+        let owner = database.holders(self.worklist.view, &[libc]).concat();
+        packages.iter().any(|id| owner.iter().any(|owner| database.are_of_one_source(*id, *owner)))
+    }
+
     /// Fires rules for paths among constants.
     fn mentions(&mut self, texts: &BTreeSet<PathText>, subject: &Subject, calls: &mut Vec<Call>) {
         for text in texts {
-            let is_own = subject.reach == Reach::Project || subject.is_named;
-            self.runtime.rules.of_mention(&text.bytes, is_own, &mut |triggered| {
+            self.runtime.rules.of_mention(&text.bytes, subject.reach == Reach::Project, &mut |triggered| {
                 calls.push(Call::by_part(triggered, &subject.realpath));
             });
         }
