@@ -59,9 +59,8 @@ fn a_library_that_a_package_has_elsewhere() {
     assert!(said(app()).is_empty());
 }
 
-/// A requested tool without a rule is no more known than the project is.
 #[test]
-fn a_rule_about_the_project_and_tools_without_a_rule() {
+fn a_rule_about_the_project_alone() {
     let files = "files = [{ path = '/etc/made', text = 'x' }]\n";
     for (condition, app) in [
         ("calls = ['project:iconv_open']", tool().imports("iconv_open")),
@@ -70,10 +69,27 @@ fn a_rule_about_the_project_and_tools_without_a_rule() {
         let rule = format!("[[rule]]\nname = 'own'\nwhy = 'x'\n{condition}\n{files}");
         let disk = sysroot().elf("usr/bin/quux", app.clone());
         assert!(packed(app, Ask::nothing().rules(&rule)).rootfs.get(&path("/etc/made")).is_some(), "{condition}");
-        let of_tool = |rules: &str| Ask::tools(&["quux"]).rules(rules).rootfs(&disk).get(&path("/etc/made")).is_some();
-        assert!(of_tool(&rule), "{condition}");
-        let covers = "[[rule]]\nname = 'covers'\nwhy = 'x'\nwhen = ['/usr/bin/quux']\n";
-        assert!(!of_tool(&format!("{rule}{covers}")), "{condition}");
+        let of_tool = Ask::tools(&["quux"]).rules(&rule).rootfs(&disk);
+        assert!(of_tool.get(&path("/etc/made")).is_none(), "{condition}");
+    }
+}
+
+/// As iconv(1) of libc-bin.
+#[test]
+fn a_rule_about_the_project_and_tools_of_the_source_of_libc() {
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\ncalls = ['project:iconv_open']\nfiles = [{ path = '/etc/made', text = 'x' }]\n";
+    let record = |name, source| {
+        format!("Package: {name}\nSource: {source}\nStatus: install ok installed\nArchitecture: amd64\n\n")
+    };
+    for (source, is_its) in [("glibc", true), ("quux", false)] {
+        let status = record("libc6", "glibc") + &record("quux", source);
+        let disk = sysroot()
+            .elf("usr/bin/quux", tool().imports("iconv_open"))
+            .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644)
+            .bytes("var/lib/dpkg/info/libc6.list", b"/usr/lib/libc.so.6\n", 0o644)
+            .bytes("var/lib/dpkg/info/quux.list", b"/usr/bin/quux\n", 0o644);
+        let rootfs = Ask::tools(&["quux"]).rules(rule).rootfs(&disk);
+        assert_eq!(rootfs.get(&path("/etc/made")).is_some(), is_its, "{source}");
     }
 }
 
