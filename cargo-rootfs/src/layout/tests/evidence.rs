@@ -283,6 +283,38 @@ fn scripts() -> Disk {
         .bytes("var/lib/dpkg/info/far.list", b"/usr/bin/stranger\n", 0o644)
 }
 
+/// As yq, whose package depends on jq. Modules of other packages have code that the tool does not reach.
+#[test]
+fn a_module_of_a_python_tool_starts_programs_that_its_package_depends_on() {
+    let record = |name: &str, depends: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nArchitecture: all\nDepends: {depends}\n\n")
+    };
+    let status =
+        ["fizz, python-buzz, sorter", "python-buzz, sorter, lister", "sorter, far", "lister, far", "stranger, far"];
+    let status = status.map(|it| it.split_once(", ").unwrap()).map(|(name, depends)| record(name, depends)).concat();
+    let disk = Disk::merged()
+        .bytes("usr/bin/fizz", b"#!/usr/bin/python3\nimport fizz, buzz\n", 0o755)
+        .bytes("usr/lib/python3/dist-packages/fizz.py", b"Popen(['sorter'])\nrun(['stranger'])\n", 0o644)
+        .bytes("usr/lib/python3/dist-packages/buzz.py", b"import subprocess\nsubprocess.run(['lister'])\n", 0o644)
+        .elf("usr/bin/python3", tool())
+        .elf("usr/bin/sorter", tool())
+        .elf("usr/bin/lister", tool())
+        .elf("usr/bin/stranger", tool())
+        .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/fizz.list", b"/usr/bin/fizz\n/usr/lib/python3/dist-packages/fizz.py\n", 0o644)
+        .bytes("var/lib/dpkg/info/python-buzz.list", b"/usr/lib/python3/dist-packages/buzz.py\n", 0o644)
+        .bytes("var/lib/dpkg/info/sorter.list", b"/usr/bin/sorter\n", 0o644)
+        .bytes("var/lib/dpkg/info/lister.list", b"/usr/bin/lister\n", 0o644)
+        .bytes("var/lib/dpkg/info/stranger.list", b"/usr/bin/stranger\n", 0o644);
+    let rootfs = Ask::tools(&["fizz"]).rootfs(&disk);
+    for at in ["/usr/lib/python3/dist-packages/buzz.py", "/usr/bin/sorter"] {
+        assert!(has(&rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+    for at in ["/usr/bin/lister", "/usr/bin/stranger"] {
+        assert!(!has(&rootfs, at), "{at}\n{}", rootfs.dump());
+    }
+}
+
 /// A script and its modules start programs and name paths: those of the package's dependencies, and of packages that
 /// every system has, are packed.
 #[test]

@@ -96,6 +96,24 @@ fn a_rule_takes_files_folders_and_tools_and_what_those_need() {
     assert!(assembly.warnings.is_empty(), "{:?}", assembly.warnings);
 }
 
+/// As groff's site-tmac, which leads to /etc.
+#[test]
+fn a_link_out_of_a_packed_directory_comes_if_its_target_does() {
+    let disk = Disk::merged()
+        .elf("usr/bin/gut", tool())
+        .link("usr/share/gut/site", "/etc/gut")
+        .link("usr/share/gut/other", "/etc/other")
+        .bytes("etc/gut/local", b"x", 0o644)
+        .bytes("etc/other/x", b"x", 0o644);
+    let rule = |take: &str| format!("[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/gut']\ntake = [{take}]\n");
+    for (take, is_there) in [("'/usr/share/gut', '/etc/gut'", true), ("'/usr/share/gut'", false)] {
+        let rootfs = Ask::tools(&["gut"]).rules(&rule(take)).rootfs(&disk);
+        assert_eq!(has(&rootfs, "/usr/share/gut/site"), is_there, "{take}\n{}", rootfs.dump());
+        assert_eq!(has(&rootfs, "/etc/gut/local"), is_there, "{take}\n{}", rootfs.dump());
+        assert!(!has(&rootfs, "/usr/share/gut/other") && !has(&rootfs, "/etc/other"), "{}", rootfs.dump());
+    }
+}
+
 #[test]
 fn without_runtime_no_rule_is_used() {
     let rootfs = Ask::tools(&["gut"]).rules(GUT).runtime(Runtime::None).rootfs(&sysroot());
