@@ -134,7 +134,8 @@ fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Res
     let mmdebstrap = command(["mmdebstrap", "--quiet", "--aptopt=Acquire::Retries \"3\""])
         .args(args.iter().copied())
         .args([format!("--include={packages}"), SUITE.to_owned(), root.to_string()])
-        .by(if host::is_root() { vec!["unshare", "--mount", "sh", "-c", WITHOUT_SYNC, root.as_str()] } else { vec![] });
+        .by(if host::is_root() { vec!["unshare", "--mount", "sh", "-c", WITHOUT_SYNC, root.as_str()] } else { vec![] })
+        .shown(format!("mmdebstrap {} --include={packages} {SUITE} {root}", args.join(" ")));
     if let Err(error) = mmdebstrap.run() {
         println!("  once more, for a mirror can hiccup: {error:#}");
         remove(root)?;
