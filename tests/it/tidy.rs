@@ -9,22 +9,31 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// Each source file except tests and fixtures, by its path below `src`, without comments and test modules.
-fn files() -> Vec<(String, String)> {
-    let (mut files, mut left) = (Vec::new(), vec![sources()]);
+/// Each Rust file below `root`, by its path there.
+fn texts(root: &Path) -> Vec<(String, String)> {
+    let (mut texts, mut left) = (Vec::new(), vec![root.to_owned()]);
     while let Some(directory) = left.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(sources()).unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() && !name.ends_with("tests") {
+            if path.is_dir() {
                 left.push(path);
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && !name.ends_with("fixture.rs") {
-                files.push((name, code(&fs::read_to_string(&path).unwrap())));
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                texts.push((name, fs::read_to_string(&path).unwrap()));
             }
         }
     }
+    texts.sort();
+    texts
+}
+
+/// Each source file except tests and fixtures, by its path below `src`, without comments and test modules.
+fn files() -> Vec<(String, String)> {
+    let is_test =
+        |name: &str| ["tests.rs", "fixture.rs"].iter().any(|end| name.ends_with(end)) || name.contains("tests/");
+    let files = texts(&sources()).into_iter().filter(|(name, _)| !is_test(name));
+    let files: Vec<_> = files.map(|(name, text)| (name, code(&text))).collect();
     assert!(files.len() > 100, "{} files", files.len());
-    files.sort();
     files
 }
 
@@ -176,25 +185,61 @@ fn openings(text: &str) -> Vec<&str> {
 
 #[test]
 fn doc_comments_open_with_a_noun_or_a_verb() {
-    let (mut all, mut asking, mut left) = (0, Vec::new(), vec![sources()]);
-    while let Some(directory) = left.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                left.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let openings = openings(&text);
-                all += openings.len();
-                let asks = |line: &&&str| QUESTIONS.contains(&line.split(|c: char| !c.is_alphabetic()).next().unwrap());
-                asking.extend(openings.iter().filter(asks).map(|line| format!("{}: {line}", path.display())));
-            }
-        }
+    let (mut all, mut asking) = (0, Vec::new());
+    for (file, text) in texts(&sources()) {
+        let openings = openings(&text);
+        all += openings.len();
+        let asks = |line: &&&str| QUESTIONS.contains(&line.split(|c: char| !c.is_alphabetic()).next().unwrap());
+        asking.extend(openings.iter().filter(asks).map(|line| format!("{file}: {line}")));
     }
     assert!(all > 2000, "{all} doc comments");
     // STYLE: the first reading gives the purpose. One in a hundred is tolerated.
     assert!(asking.len() * 100 <= all, "{} of {all} doc comments ask:\n{}", asking.len(), asking.join("\n"));
     assert_eq!(openings("/// What.\n/// Where.\nx\n    //! How\n"), ["What.", "How"]);
+}
+
+/// The let chains of `text`: conditions with `let` and `&&`, which Rust has only since 1.88.
+fn let_chains(text: &str) -> Vec<&str> {
+    let is_chain = |condition: &str| {
+        let (mut depth, mut last) = (0, ' ');
+        for (at, c) in condition.char_indices() {
+            match c {
+                '(' | '[' => depth += 1,
+                ')' | ']' => depth -= 1,
+                '{' if depth == 0 => return false,
+                // A space before it: not the pattern `&&x`.
+                '&' if depth == 0 && last.is_whitespace() && condition[at..].starts_with("&& ") => return true,
+                _ => {}
+            }
+            last = c;
+        }
+        false
+    };
+    let starts = ["if let ", "while let "].into_iter().flat_map(|start| text.match_indices(start));
+    let chains = starts.map(|(at, _)| &text[at..]).filter(|condition| is_chain(condition));
+    let later = text.match_indices("&& let ").map(|(at, _)| &text[at..]);
+    chains.chain(later).map(|chain| chain.lines().next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn let_chains_wait_for_a_newer_rust() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml")).unwrap();
+    let least = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"1.")).unwrap();
+    let least: u32 = least.trim_end_matches('"').parse().unwrap();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/it");
+    let all = texts(&sources()).into_iter().chain(texts(&tests)).filter(|(file, _)| file != "tidy.rs");
+    let lines =
+        |text: &str| text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let wrong: Vec<String> = all
+        .flat_map(|(file, text)| let_chains(&lines(&text)).iter().map(|it| format!("{file}: {it}")).collect::<Vec<_>>())
+        .collect();
+    assert!(least >= 88 || wrong.is_empty(), "Rust 1.{least} has no let chains:\n{}", wrong.join("\n"));
+
+    assert_eq!(let_chains("if let Some(x) = a && b {").len(), 1);
+    assert_eq!(let_chains("if let Some(x) = a(|it| it && b)\n    && x > 1\n{").len(), 1);
+    assert_eq!(let_chains("while a && let Some(x) = b {").len(), 1);
+    assert!(let_chains("if let Some(&&x) = a(b && c) { d && e }").is_empty());
+    assert!(let_chains("if let &&x = a { b && c }").is_empty());
 }
 
 #[test]
