@@ -129,7 +129,7 @@ fn has_std(target: &str) -> Result<bool> {
 }
 
 fn program(built_for: &str) -> Utf8PathBuf {
-    host::target_dir().join(built_for).join("release/cargo-rootfs")
+    host::target_dir().join(built_for).join("archive/cargo-rootfs")
 }
 
 impl Release<'_> {
@@ -147,7 +147,7 @@ impl Release<'_> {
         } else {
             println!("    without cargo-auditable: the program does not name its crates");
         }
-        build = build.args(["build", "--release", "--locked", "--package", "cargo-rootfs", "--target", built_for]);
+        build = build.args(["build", "--profile=archive", "--locked", "--package=cargo-rootfs", "--target", built_for]);
         build = build.dir(host::repo()).env("CARGO_TARGET_DIR", host::target_dir().as_str());
         build = build.env(&format!("CARGO_TARGET_{variable}_RUSTFLAGS"), flags).env("SOURCE_DATE_EPOCH", self.epoch);
         if built_for.starts_with("aarch64") && cfg!(not(target_arch = "aarch64")) {
