@@ -7,8 +7,6 @@ mod image;
 mod outputs;
 mod select;
 
-use std::sync::Arc;
-
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{CrateType, Metadata, Package, PackageId, TargetKind};
 use serde_json::Value;
@@ -21,6 +19,7 @@ use crate::options::{
 use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
 use crate::target::Target;
+use crate::threads::Pending;
 
 pub(crate) use image::ImagePlan;
 
@@ -142,7 +141,7 @@ pub(crate) struct Facts {
     /// The package of each executable, as `cargo metadata` names it.
     pub(crate) roots: Vec<String>,
     /// `cargo metadata` with all dependencies, if it was queried.
-    pub(crate) metadata: Option<Arc<Value>>,
+    pub(crate) metadata: Option<Pending<Result<Value>>>,
 }
 
 impl Facts {

@@ -1,6 +1,7 @@
 //! Threads: the useful number, their file descriptors, and their signals.
 
 use std::io;
+use std::thread::JoinHandle;
 
 /// The number of cores available to this process.
 pub(crate) fn cores() -> usize {
@@ -17,18 +18,36 @@ pub(crate) fn take_own_descriptors() {
 #[cfg(not(feature = "cli"))]
 pub(crate) fn take_own_descriptors() {}
 
+/// Work on a thread in the background, and its result.
+#[derive(Debug)]
+pub(crate) struct Pending<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Pending<T> {
+    /// Starts the work on a thread of this name.
+    pub(crate) fn start(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
+        start_in_background(name, work).map(Self)
+    }
+
+    /// Waits for the result. A panic there becomes one here.
+    pub(crate) fn result(self) -> T {
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 /// Starts a thread that may outlive its caller, with all signals blocked.
 ///
 /// A signal to the process is delivered to any one thread that does not block it (signal(7)). Code that blocks signals to
 /// read them, as `run` does to pass them on, would lose those that such a thread takes.
-pub(crate) fn start_in_background(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let start = || std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop);
-    with_signals_blocked(start)
+pub(crate) fn start_in_background<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    with_signals_blocked(|| std::thread::Builder::new().name(name.to_owned()).spawn(work))
 }
 
 /// Threads inherit the mask of the thread that starts them (pthread_create(3)).
 #[cfg(feature = "cli")]
-fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+fn with_signals_blocked<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     use nix::sys::signal::SigSet;
 
     let before = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK)?;
@@ -39,7 +58,7 @@ fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()
 
 /// Without the command, no code reads signals.
 #[cfg(not(feature = "cli"))]
-fn with_signals_blocked(start: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+fn with_signals_blocked<T>(start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     start()
 }
 

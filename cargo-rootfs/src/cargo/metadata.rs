@@ -4,10 +4,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
+use serde_json::Value;
 
 use crate::error::{Error, Result, exit_code};
 use crate::options::BuildArgs;
 use crate::plan::Build;
+use crate::threads::Pending;
 
 /// Runs cargo for the project of the current directory or of `--manifest-path`. The path is the directory of
 /// intermediate files, if `build.build-dir` sets one.
@@ -46,9 +48,12 @@ pub(crate) fn metadata(build: &BuildArgs, current_dir: &Utf8Path) -> Result<(Met
     Ok((project, build_directory(&text)))
 }
 
-/// Runs cargo for the dependencies of the project for one target, with their licences, which a bill of materials lists.
+/// Starts cargo for the dependencies of the project for one target, with their licences, which a bill of materials lists.
 /// The features apply to the package of `manifest`.
-pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str) -> Result<serde_json::Value> {
+///
+/// It takes as long as an unchanged build, and runs beside the layout, which does not need it. It starts after the build:
+/// before, the build could print that it waits for the lock of cargo's package cache.
+pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str) -> Result<Pending<Result<Value>>> {
     const FLAGS: [&str; 5] = ["--all-features", "--no-default-features", "--locked", "--offline", "--frozen"];
     const VALUES: [&str; 4] = ["--features", "--config", "-Z", "--manifest-path"];
     let mut arguments: Vec<String> =
@@ -64,6 +69,11 @@ pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str)
         }
     }
     arguments.extend(manifest.iter().flat_map(|path| ["--manifest-path".to_owned(), path.to_string()]));
+    Pending::start("metadata", move || answer(&arguments))
+        .map_err(|error| Error::failed("cannot start a thread for `cargo metadata`").with_source(error))
+}
+
+fn answer(arguments: &[String]) -> Result<Value> {
     let output = duct::cmd(super::program(), arguments).stdout_capture().stderr_capture().unchecked().run();
     let output = output.map_err(|error| Error::io("run", super::program(), error))?;
     if !output.status.success() {
@@ -78,7 +88,7 @@ pub(crate) fn resolved(build: &Build, manifest: Option<&Utf8Path>, triple: &str)
 /// The build directory. Cargo 1.91 and later report it; the cargo_metadata that compiles with our minimum Rust version
 /// has no field for it.
 fn build_directory(text: &str) -> Option<Utf8PathBuf> {
-    let project: serde_json::Value = serde_json::from_str(text).ok()?;
+    let project: Value = serde_json::from_str(text).ok()?;
     project["build_directory"].as_str().map(Utf8PathBuf::from)
 }
 

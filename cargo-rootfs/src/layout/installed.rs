@@ -1,6 +1,5 @@
 //! The database of installed packages, read once in a run, on demand.
 
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{Content, Licenses, Records};
@@ -8,17 +7,17 @@ use crate::packages::Database;
 use crate::runtime::Runtime;
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
-use crate::threads::{cores, start_in_background, take_own_descriptors};
+use crate::threads::{Pending, cores, take_own_descriptors};
 
-/// The channel for a database that another thread reads.
-type Ahead = Receiver<Option<Arc<Database>>>;
+/// The database that another thread read; the outer `None` if it could not.
+type Read = Option<Option<Arc<Database>>>;
 
 /// The packages of one sysroot.
 #[derive(Debug, Clone)]
 pub(super) struct Installed {
     machine: Machine,
     database: Arc<OnceLock<Option<Arc<Database>>>>,
-    ahead: Arc<Mutex<Option<Ahead>>>,
+    ahead: Arc<Mutex<Option<Pending<Read>>>>,
 }
 
 impl Installed {
@@ -40,7 +39,7 @@ impl Installed {
     pub(super) fn database(&self, view: &mut Sysroot) -> Option<Arc<Database>> {
         let open = || {
             let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match ahead.and_then(|ahead| ahead.recv().ok()) {
+            match ahead.and_then(Pending::result) {
                 Some(database) => {
                     Database::look(view);
                     database
@@ -54,15 +53,13 @@ impl Installed {
 
 /// Reads the database on a thread with a view of its own. Lists of files are read on demand, mostly those of a few
 /// packages.
-fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Ahead> {
+fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Pending<Read>> {
     let root = view.root().to_owned();
-    let (sender, receiver) = channel();
     let read = move || {
         take_own_descriptors();
-        let Ok(mut view) = Sysroot::open(&root) else { return };
-        // A run that failed meanwhile has dropped the receiver.
-        let _ = sender.send(Database::open(&mut view, machine).map(Arc::new));
+        let mut view = Sysroot::open(&root).ok()?;
+        Some(Database::open(&mut view, machine).map(Arc::new))
     };
     // If the thread cannot be started, the first query reads the database.
-    start_in_background("packages", read).ok().map(|()| receiver)
+    Pending::start("packages", read).ok()
 }

@@ -1,7 +1,6 @@
 //! `--sbom`: a bill of materials beside the outputs. Unchanged files are not read again for their digests.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -12,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Digests, Entry, HostFile, KnownFiles};
 use crate::sbom::{Bill, Format, hex};
-use crate::threads::start_in_background;
+use crate::threads::Pending;
 use crate::write::digest_cache::DigestCache;
 use crate::write::text_file::TextFile;
 use crate::write::{Observer, Sink, Staged};
@@ -76,7 +75,7 @@ impl Draft {
         let mut sums = Vec::new();
         for body in &*bodies {
             sums.push(match body {
-                Body::Bytes(bytes) => Digests::read(&**bytes).map_err(|error| Error::failed(error.to_string()))?,
+                Body::Bytes(bytes) => Digests::of(bytes),
                 Body::Host(host) => match known.get(host) {
                     Some(digests) => *digests,
                     None => {
@@ -137,14 +136,11 @@ impl EntryPlace for Place {
     fn sink(&self, _: &Job<'_>) -> Result<Box<dyn Sink>> {
         let (format, bill, document) = (self.format, Arc::clone(&self.bill), Arc::clone(&self.document));
         let file = TextFile::create(self.path.as_std_path())?;
-        let (send, text) = channel();
         let work = move || {
-            let draft = bill.lock().map_err(|_| stopped());
-            let text = draft.and_then(|mut draft| draft.complete().map(|bill| format.document(bill)));
-            // The receiver is gone if the run has failed.
-            let _ = send.send(text);
+            let mut draft = bill.lock().map_err(|_| stopped())?;
+            draft.complete().map(|bill| format.document(bill))
         };
-        start_in_background("bill", work)
+        let text = Pending::start("bill", work)
             .map_err(|error| Error::failed("cannot start a thread for the bill of materials").with_source(error))?;
         Ok(Box::new(Listing { text, file, document }))
     }
@@ -158,7 +154,7 @@ impl fmt::Display for Place {
 
 /// A bill that a thread makes while other sinks write the same files.
 struct Listing {
-    text: Receiver<Result<String>>,
+    text: Pending<Result<String>>,
     file: TextFile,
     document: Arc<Mutex<Option<String>>>,
 }
@@ -182,7 +178,7 @@ impl Sink for Listing {
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
         let Self { text, file, document } = *self;
-        let text = text.recv().map_err(|_| stopped())??;
+        let text = text.result()?;
         let staged = file.staged(&text)?;
         *document.lock().map_err(|_| stopped())? = Some(text);
         Ok(staged)

@@ -13,6 +13,7 @@ use crate::output::Draft;
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 use crate::sbom::{self, Bill, Crate, Distribution, Package};
+use crate::threads::Pending;
 
 /// The maximum size of a list of crates (cargo-auditable's own readers accept 8 MiB).
 const LONGEST: u64 = 8 << 20;
@@ -21,6 +22,7 @@ const LONGEST: u64 = 8 << 20;
 pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Draft> {
     one.assembly.find_owners()?;
     let (packed, distribution) = one.assembly.packed_packages()?;
+    let metadata = one.plan.facts.metadata.take().map(Pending::result).transpose()?;
     let plan = &one.plan;
     let mut bill = Bill {
         name: plan.name.clone(),
@@ -42,7 +44,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
     let unknown: Vec<_> =
         one.assembly.executables.iter().enumerate().filter(|(_, path)| !roots.contains_key(*path)).collect();
     for (index, path) in unknown {
-        let metadata = plan.facts.metadata.as_deref().zip(plan.facts.roots.get(index));
+        let metadata = metadata.as_ref().zip(plan.facts.roots.get(index));
         match metadata.and_then(|(metadata, root)| sbom::of_metadata(metadata, root)) {
             Some(crates) => roots.extend(add(&mut bill.crates, crates).map(|root| (path.clone(), root))),
             None => {
@@ -51,7 +53,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
             }
         }
     }
-    if let Some(metadata) = &plan.facts.metadata {
+    if let Some(metadata) = &metadata {
         sbom::licences(&mut bill.crates, metadata);
     }
     let places: BTreeMap<*const OwningPackage, usize> =

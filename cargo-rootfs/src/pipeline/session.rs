@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -376,8 +376,7 @@ fn make(
     built.warnings.iter().for_each(|warning| events.warning(warning));
     jobs.iter_mut().zip(built.artifacts).for_each(|(job, artifacts)| job.artifacts = artifacts);
     for Job { plan, .. } in jobs.iter_mut().filter(|job| job.plan.bill.is_some()) {
-        let metadata = cargo::resolved(build, plan.facts.manifest.as_deref(), plan.target.triple())?;
-        plan.facts.metadata = Some(Arc::new(metadata));
+        plan.facts.metadata = Some(cargo::resolved(build, plan.facts.manifest.as_deref(), plan.target.triple())?);
     }
     Ok(())
 }

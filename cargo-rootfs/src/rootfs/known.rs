@@ -25,6 +25,11 @@ pub(crate) struct Digests {
 }
 
 impl Digests {
+    /// The digests of `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { sha1: Sha1::digest(bytes).into(), sha256: Sha256::digest(bytes).into() }
+    }
+
     /// The digests of the remaining bytes of `file`.
     pub(crate) fn read(mut file: impl Read) -> io::Result<Self> {
         let (mut sha1, mut sha256, mut buffer) = (Sha1::new(), Sha256::new(), vec![0; 64 << 10]);
