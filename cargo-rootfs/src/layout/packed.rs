@@ -93,7 +93,7 @@ pub(super) fn find(
             source,
             licences,
             common: copyright.as_deref().map(common).unwrap_or_default(),
-            copyright: copyright.map(|text| String::from_utf8_lossy(&text).into_owned()),
+            copyright: copyright.map(lossy),
             maintainer,
             homepage,
             depends,
@@ -101,6 +101,11 @@ pub(super) fn find(
         }
     });
     Ok((packed.collect(), distribution))
+}
+
+/// The text; invalid UTF-8 becomes U+FFFD.
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn common(copyright: &[u8]) -> Vec<String> {

@@ -1,9 +1,8 @@
 //! CycloneDX 1.6 (<https://cyclonedx.org/docs/1.6/json/>).
 
-use serde_json::{Value, json};
-
+use super::json::{Json, object};
 use super::licence::Licence;
-use super::{Bill, CrateSource, File, object, person, purl, sha256, time};
+use super::{Bill, Crate, CrateSource, File, Package, person, purl, sha256, time};
 
 /// Names of this program's own properties.
 const REASON: &str = "cargo-rootfs:reason";
@@ -12,156 +11,177 @@ const COMMON: &str = "cargo-rootfs:common-licence";
 const ROOT: &str = "rootfs";
 
 /// The document of a bill.
-pub(super) fn document(bill: &Bill) -> Value {
+pub(super) fn document(bill: &Bill) -> String {
+    let references = References::of(bill);
     let mut components = Vec::new();
     if let Some(distribution) = &bill.distribution {
         components.push(object([
             ("type", "operating-system".into()),
             ("bom-ref", "distribution".into()),
-            ("name", distribution.id.clone().into()),
-            ("version", distribution.version.clone().into()),
-            ("description", distribution.name.clone().into()),
+            ("name", (&distribution.id).into()),
+            ("version", distribution.version.as_deref().into()),
+            ("description", distribution.name.as_deref().into()),
         ]));
     }
-    components.extend((0..bill.packages.len()).map(|index| package(bill, index)));
-    components.extend((0..bill.crates.len()).map(|index| crate_component(bill, index)));
+    let packages = bill.packages.iter().zip(&references.packages).enumerate();
+    components.extend(packages.map(|(index, (it, purl))| package(bill, index, it, purl)));
+    let crates = bill.crates.iter().zip(&references.crates);
+    components.extend(crates.map(|(it, reference)| crate_component(it, reference)));
     components.extend(bill.files.iter().filter(|file| file.package.is_none()).map(file));
-    let mut document = json!({
-        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {
-            "timestamp": time(bill.created),
-            "tools": {"components": [
-                {"type": "application", "name": "cargo-rootfs", "version": env!("CARGO_PKG_VERSION")},
-            ]},
-            "component": object([
-                ("type", "container".into()),
-                ("bom-ref", ROOT.into()),
-                ("name", bill.name.clone().into()),
-                ("version", bill.version.clone().into()),
-                ("licenses", licences(bill.licence.as_deref().map(Licence::of_crate))),
-                ("authors", authors(bill)),
-                ("properties", json!([{"name": "cargo-rootfs:target", "value": bill.triple}])),
+    let tool = object([
+        ("type", "application".into()),
+        ("name", "cargo-rootfs".into()),
+        ("version", env!("CARGO_PKG_VERSION").into()),
+    ]);
+    let rootfs = object([
+        ("type", "container".into()),
+        ("bom-ref", ROOT.into()),
+        ("name", (&bill.name).into()),
+        ("version", bill.version.as_deref().into()),
+        ("licenses", licences(bill.licence.as_deref().map(Licence::of_crate))),
+        ("authors", authors(bill)),
+        ("properties", [property("cargo-rootfs:target", &bill.triple)].into()),
+    ]);
+    let mut document = object([
+        ("$schema", "http://cyclonedx.org/schema/bom-1.6.schema.json".into()),
+        ("bomFormat", "CycloneDX".into()),
+        ("specVersion", "1.6".into()),
+        ("version", Json::Number(1)),
+        (
+            "metadata",
+            object([
+                ("timestamp", time(bill.created).into()),
+                ("tools", object([("components", [tool].into())])),
+                ("component", rootfs),
             ]),
-        },
-        "components": components,
-        "dependencies": dependencies(bill),
-    });
-    let digest = sha256(&document.to_string());
-    document["serialNumber"] = serial_number(&digest).into();
-    document
+        ),
+        ("components", components.into()),
+        ("dependencies", dependencies(bill, &references).into()),
+    ]);
+    let digest = sha256(&document.compact());
+    document.insert("serialNumber", serial_number(&digest));
+    document.pretty()
 }
 
-fn package(bill: &Bill, index: usize) -> Value {
-    let package = &bill.packages[index];
-    let purl = package_reference(bill, index);
-    let files: Vec<Value> = bill.files_of(index).map(file).collect();
+/// The references of all packages and crates of a bill.
+struct References {
+    /// Their package URLs.
+    packages: Vec<String>,
+    /// Two crates with the same name and version may have different sources.
+    crates: Vec<String>,
+}
+
+impl References {
+    fn of(bill: &Bill) -> Self {
+        let packages = bill.packages.iter().map(|it| purl::of_package(it, bill.distribution.as_ref()));
+        let crates = bill.crates.iter().enumerate();
+        Self {
+            packages: packages.collect(),
+            crates: crates.map(|(index, it)| format!("crate-{index}:{}", purl::of_crate(it))).collect(),
+        }
+    }
+}
+
+fn property<'b>(name: &'static str, value: &'b str) -> Json<'b> {
+    object([("name", name.into()), ("value", value.into())])
+}
+
+fn package<'b>(bill: &'b Bill, index: usize, package: &'b Package, purl: &'b str) -> Json<'b> {
+    let files: Vec<Json<'_>> = bill.files_of(index).map(file).collect();
     let supplier = package.maintainer.as_deref().map(|maintainer| {
         let (name, address) = person(maintainer);
-        object([("name", name.into()), ("contact", address.map_or(Value::Null, |it| json!([{"email": it}])))])
+        let contact = address.map(|it| Json::from([object([("email", it.into())])]));
+        object([("name", name.into()), ("contact", contact.into())])
     });
-    let mut properties = vec![json!({"name": FILES, "value": bill.part(index)})];
-    properties.extend(package.common.iter().map(|name| json!({"name": COMMON, "value": name})));
+    let mut properties = vec![object([("name", FILES.into()), ("value", bill.part(index).into())])];
+    properties.extend(package.common.iter().map(|name| property(COMMON, name)));
     if let Some((name, version)) = &package.source {
         // The property names of trivy.
-        properties.push(json!({"name": "aquasecurity:trivy:SrcName", "value": name}));
-        properties.push(json!({"name": "aquasecurity:trivy:SrcVersion", "value": version}));
+        properties.push(property("aquasecurity:trivy:SrcName", name));
+        properties.push(property("aquasecurity:trivy:SrcVersion", version));
     }
-    let homepage = package.homepage.as_ref().map(|url| json!([{"type": "website", "url": url}]));
+    let website = |url: &'b String| Json::from([object([("type", "website".into()), ("url", url.into())])]);
     object([
         ("type", "library".into()),
-        ("bom-ref", purl.clone().into()),
-        ("supplier", supplier.unwrap_or_default()),
-        ("name", package.name.clone().into()),
-        ("version", package.version.clone().into()),
+        ("bom-ref", purl.into()),
+        ("supplier", supplier.into()),
+        ("name", (&package.name).into()),
+        ("version", (&package.version).into()),
         ("licenses", licences(package.licence())),
         ("purl", purl.into()),
-        ("externalReferences", homepage.unwrap_or_default()),
+        ("externalReferences", package.homepage.as_ref().map(website).into()),
         ("properties", properties.into()),
-        ("components", if files.is_empty() { Value::Null } else { files.into() }),
+        ("components", if files.is_empty() { Json::Null } else { files.into() }),
     ])
 }
 
-fn crate_component(bill: &Bill, index: usize) -> Value {
-    let one = &bill.crates[index];
+fn crate_component<'b>(one: &'b Crate, reference: &'b str) -> Json<'b> {
     let supplier = match one.source {
-        CrateSource::CratesIo => json!({"name": "crates.io", "url": ["https://crates.io"]}),
-        _ => Value::Null,
+        CrateSource::CratesIo => object([("name", "crates.io".into()), ("url", ["https://crates.io"].into())]),
+        _ => Json::Null,
     };
     object([
         ("type", if one.is_root { "application" } else { "library" }.into()),
-        ("bom-ref", crate_reference(bill, index).into()),
+        ("bom-ref", reference.into()),
         ("supplier", supplier),
-        ("name", one.name.clone().into()),
-        ("version", one.version.clone().into()),
+        ("name", (&one.name).into()),
+        ("version", (&one.version).into()),
         ("licenses", licences(one.licence.as_deref().map(Licence::of_crate))),
         ("purl", purl::of_crate(one).into()),
     ])
 }
 
-fn file(file: &File) -> Value {
-    let reasons = file.reasons.iter().map(|reason| json!({"name": REASON, "value": reason}));
-    json!({
-        "type": "file",
-        "bom-ref": file_reference(file),
-        "name": file.path,
-        "hashes": [{"alg": "SHA-256", "content": file.sha256}],
-        "properties": reasons.collect::<Vec<_>>(),
-    })
+fn file(file: &File) -> Json<'_> {
+    object([
+        ("type", "file".into()),
+        ("bom-ref", file_reference(file).into()),
+        ("name", (&file.path).into()),
+        ("hashes", [object([("alg", "SHA-256".into()), ("content", (&file.sha256).into())])].into()),
+        ("properties", file.reasons.iter().map(|reason| property(REASON, reason)).collect()),
+    ])
 }
 
-fn authors(bill: &Bill) -> Value {
+fn authors(bill: &Bill) -> Json<'_> {
     let authors = bill.authors.iter().map(|author| {
         let (name, address) = person(author);
-        object([("name", name.into()), ("email", address.map_or(Value::Null, Into::into))])
+        object([("name", name.into()), ("email", address.into())])
     });
-    let authors: Vec<Value> = authors.collect();
-    if authors.is_empty() { Value::Null } else { authors.into() }
+    let authors: Vec<Json<'_>> = authors.collect();
+    if authors.is_empty() { Json::Null } else { authors.into() }
 }
 
 /// A licence of SPDX's list by its id, another one by its name, several as an expression.
-fn licences(licence: Option<Licence>) -> Value {
-    let Some(licence) = licence else { return Value::Null };
-    match (licence.single(), licence.references().next()) {
-        (Some(id), None) => json!([{"license": {"id": id}}]),
+fn licences(licence: Option<Licence>) -> Json<'static> {
+    let Some(licence) = licence else { return Json::Null };
+    let owned = |text: &str| Json::from(text.to_owned());
+    let one = match (licence.single(), licence.references().next()) {
+        (Some(id), None) => ("license", object([("id", owned(id))])),
         (Some(_), Some((id, name))) => {
-            let text = licence.text(&id).map(|text| json!({"contentType": "text/plain", "content": text}));
-            json!([{"license": object([("name", name.into()), ("text", text.unwrap_or_default())])}])
+            let text =
+                licence.text(&id).map(|text| object([("contentType", "text/plain".into()), ("content", owned(text))]));
+            ("license", object([("name", owned(name)), ("text", text.into())]))
         }
-        (None, _) => json!([{"expression": licence.expression()}]),
-    }
+        (None, _) => ("expression", owned(licence.expression())),
+    };
+    [object([one])].into()
 }
 
-fn dependencies(bill: &Bill) -> Vec<Value> {
-    let packages = (0..bill.packages.len()).map(|index| package_reference(bill, index));
-    let crates = (0..bill.crates.len()).filter(|index| bill.crates[*index].is_root);
-    let top: Vec<String> = packages.chain(crates.map(|index| crate_reference(bill, index))).collect();
-    let mut all = vec![json!({"ref": ROOT, "dependsOn": top})];
-    for (index, package) in bill.packages.iter().enumerate() {
-        let needed: Vec<String> = package.depends.iter().map(|needed| package_reference(bill, *needed)).collect();
-        all.push(json!({"ref": package_reference(bill, index), "dependsOn": needed}));
+fn dependencies<'b>(bill: &'b Bill, References { packages, crates }: &'b References) -> Vec<Json<'b>> {
+    let depends = |of: Json<'b>, on: Vec<&'b String>| object([("ref", of), ("dependsOn", on.into())]);
+    let executables = bill.crates.iter().zip(crates).filter(|(one, _)| one.is_root).map(|(_, reference)| reference);
+    let mut all = vec![depends(ROOT.into(), packages.iter().chain(executables).collect())];
+    for (package, of) in bill.packages.iter().zip(packages) {
+        all.push(depends(of.into(), package.depends.iter().map(|on| &packages[*on]).collect()));
     }
-    for (index, one) in bill.crates.iter().enumerate() {
-        let needed: Vec<String> = one.depends.iter().map(|needed| crate_reference(bill, *needed)).collect();
-        all.push(json!({"ref": crate_reference(bill, index), "dependsOn": needed}));
+    for (one, of) in bill.crates.iter().zip(crates) {
+        all.push(depends(of.into(), one.depends.iter().map(|on| &crates[*on]).collect()));
     }
     for file in &bill.files {
         if let Some(root) = file.compiled_of {
-            all.push(json!({"ref": file_reference(file), "dependsOn": [crate_reference(bill, root)]}));
+            all.push(depends(file_reference(file).into(), vec![&crates[root]]));
         }
     }
     all
-}
-
-fn package_reference(bill: &Bill, index: usize) -> String {
-    purl::of_package(&bill.packages[index], bill.distribution.as_ref())
-}
-
-/// Two crates with the same name and version may have different sources.
-fn crate_reference(bill: &Bill, index: usize) -> String {
-    format!("crate-{index}:{}", purl::of_crate(&bill.crates[index]))
 }
 
 fn file_reference(file: &File) -> String {

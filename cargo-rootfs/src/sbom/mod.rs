@@ -5,6 +5,7 @@
 
 mod crates;
 mod cyclonedx;
+mod json;
 mod licence;
 mod purl;
 mod spdx;
@@ -13,7 +14,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata};
@@ -60,11 +60,10 @@ impl Format {
 
     /// Writes a bill of materials as a document.
     pub(crate) fn document(self, bill: &Bill) -> String {
-        let value = match self {
+        let mut text = match self {
             Self::Spdx => spdx::document(bill),
             Self::CycloneDx => cyclonedx::document(bill),
         };
-        let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
         text.push('\n');
         text
     }
@@ -196,10 +195,4 @@ fn person(text: &str) -> (&str, Option<&str>) {
         Some((name, address)) => (name.trim().trim_matches('"'), Some(address.trim_end_matches('>').trim())),
         None => (text.trim(), None),
     }
-}
-
-/// An object with these fields, without null ones.
-fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
-    let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
-    Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }

@@ -2,55 +2,93 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
+use super::json::{Json, object};
 use super::licence::Licence;
-use super::{Bill, CrateSource, File, hex, object, person, purl, sha256, time};
+use super::{Bill, CrateSource, File, hex, person, purl, sha256, time};
 
 const NOTHING: &str = "NOASSERTION";
 const ROOT: &str = "SPDXRef-Rootfs";
 
 /// The document of a bill.
-pub(super) fn document(bill: &Bill) -> Value {
-    let mut writer = Writer { bill, licences: BTreeMap::new(), relationships: Vec::new() };
+pub(super) fn document(bill: &Bill) -> String {
+    let ids = Ids::of(bill);
+    let mut writer = Writer { bill, ids: &ids, licences: BTreeMap::new(), relationships: Vec::new() };
     let mut packages = vec![writer.rootfs()];
     packages.extend((0..bill.packages.len()).map(|index| writer.package(index)));
     packages.extend((0..bill.crates.len()).map(|index| writer.crate_package(index)));
-    let files: Vec<Value> = bill.files.iter().map(|file| writer.file(file)).collect();
+    let files: Json<'_> = bill.files.iter().zip(&ids.files).map(|(file, id)| writer.file(file, id)).collect();
     let version = bill.version.iter().map(|version| format!("-{version}")).collect::<String>();
     let name = format!("{}{version}-{}", bill.name, bill.triple);
-    let extracted: Vec<Value> = writer.licences.values().cloned().collect();
-    let mut document = json!({
-        "spdxVersion": "SPDX-2.3",
-        "dataLicense": "CC0-1.0",
-        "SPDXID": "SPDXRef-DOCUMENT",
-        "name": name,
-        "creationInfo": {
-            "created": time(bill.created),
-            "creators": [format!("Tool: cargo-rootfs-{}", env!("CARGO_PKG_VERSION"))],
-        },
-        "packages": packages,
-        "files": files,
-        "hasExtractedLicensingInfos": extracted,
-        "relationships": writer.relationships,
-    });
+    let mut document = object([
+        ("spdxVersion", "SPDX-2.3".into()),
+        ("dataLicense", "CC0-1.0".into()),
+        ("SPDXID", "SPDXRef-DOCUMENT".into()),
+        ("name", (&name).into()),
+        (
+            "creationInfo",
+            object([
+                ("created", time(bill.created).into()),
+                ("creators", [format!("Tool: cargo-rootfs-{}", env!("CARGO_PKG_VERSION"))].into()),
+            ]),
+        ),
+        ("packages", packages.into()),
+        ("files", files),
+        ("hasExtractedLicensingInfos", writer.licences.into_values().collect()),
+        ("relationships", writer.relationships.into()),
+    ]);
     // The name depends on the contents: equal contents have equal names.
-    let digest = sha256(&document.to_string());
-    document["documentNamespace"] = format!("https://spdx.org/spdxdocs/{}-{digest}", id_of(&name)).into();
-    document
+    let digest = sha256(&document.compact());
+    document.insert("documentNamespace", format!("https://spdx.org/spdxdocs/{}-{digest}", id_of(&name)));
+    document.pretty()
+}
+
+/// The ids of all packages, crates and files of a bill.
+struct Ids {
+    packages: Vec<String>,
+    crates: Vec<String>,
+    files: Vec<String>,
+}
+
+impl Ids {
+    fn of(bill: &Bill) -> Self {
+        let packages = bill.packages.iter().enumerate();
+        let crates = bill.crates.iter().enumerate();
+        Self {
+            packages: packages.map(|(at, it)| format!("SPDXRef-Package-{at}-{}", id_of(&it.name))).collect(),
+            crates: crates.map(|(at, it)| format!("SPDXRef-Crate-{at}-{}", id_of(&it.name))).collect(),
+            files: bill.files.iter().map(|it| format!("SPDXRef-File-{}", &sha256(&it.path)[..32])).collect(),
+        }
+    }
 }
 
 struct Writer<'b> {
     bill: &'b Bill,
+    ids: &'b Ids,
     /// Licences that SPDX's list does not have, by their ids.
-    licences: BTreeMap<String, Value>,
-    relationships: Vec<Value>,
+    licences: BTreeMap<String, Json<'b>>,
+    relationships: Vec<Json<'b>>,
 }
 
-impl Writer<'_> {
-    fn relate(&mut self, from: &str, what: &str, to: &str) {
-        self.relationships.push(json!({"spdxElementId": from, "relationshipType": what, "relatedSpdxElement": to}));
+impl<'b> Writer<'b> {
+    fn relate(&mut self, from: &'b str, what: &'static str, to: &'b str) {
+        self.relationships.push(object([
+            ("spdxElementId", from.into()),
+            ("relationshipType", what.into()),
+            ("relatedSpdxElement", to.into()),
+        ]));
+    }
+
+    /// The files of a package, or of none; `id` contains them.
+    fn contents(&mut self, id: &'b str, package: Option<usize>) -> Vec<&'b File> {
+        let (bill, ids) = (self.bill, self.ids);
+        let own = bill.files.iter().zip(&ids.files).filter(|(file, _)| file.package == package);
+        own.map(|(file, of)| {
+            self.relate(id, "CONTAINS", of);
+            file
+        })
+        .collect()
     }
 
     /// An expression; adds its own licences to the list.
@@ -59,20 +97,21 @@ impl Writer<'_> {
         for (id, name) in licence.references() {
             let unknown = || format!("The package calls its licence `{name}`; its text is in the package.");
             let text = licence.text(&id).map_or_else(unknown, str::to_owned);
-            let info = json!({"licenseId": id, "name": name, "extractedText": text});
+            let info = object([
+                ("licenseId", id.clone().into()),
+                ("name", name.to_owned().into()),
+                ("extractedText", text.into()),
+            ]);
             self.licences.insert(id, info);
         }
         licence.expression().to_owned()
     }
 
     /// The rootfs itself, which contains the files without a package.
-    fn rootfs(&mut self) -> Value {
+    fn rootfs(&mut self) -> Json<'b> {
         self.relate("SPDXRef-DOCUMENT", "DESCRIBES", ROOT);
         let bill = self.bill;
-        let own: Vec<&File> = bill.files.iter().filter(|file| file.package.is_none()).collect();
-        for file in &own {
-            self.relate(ROOT, "CONTAINS", &file_id(file));
-        }
+        let own = self.contents(ROOT, None);
         let supplier = match bill.authors.first() {
             Some(author) => agent("Person", author),
             None => format!("Organization: {}", bill.name),
@@ -80,11 +119,11 @@ impl Writer<'_> {
         let declared = self.licence(bill.licence.as_deref().map(Licence::of_crate));
         let distribution = bill.distribution.as_ref();
         let of = distribution.and_then(|it| it.name.clone()).map(|name| format!(" with packages of {name}"));
-        let version = bill.version.clone().or_else(|| distribution.and_then(|it| it.version.clone()));
+        let version = bill.version.as_deref().or_else(|| distribution.and_then(|it| it.version.as_deref()));
         object([
             ("SPDXID", ROOT.into()),
-            ("name", bill.name.clone().into()),
-            ("versionInfo", version.unwrap_or_else(|| "0".to_owned()).into()),
+            ("name", (&bill.name).into()),
+            ("versionInfo", version.unwrap_or("0").into()),
             ("supplier", supplier.into()),
             ("downloadLocation", NOTHING.into()),
             ("primaryPackagePurpose", "CONTAINER".into()),
@@ -97,17 +136,14 @@ impl Writer<'_> {
         ])
     }
 
-    fn package(&mut self, index: usize) -> Value {
-        let (bill, id) = (self.bill, package_id(self.bill, index));
-        let package = &bill.packages[index];
-        self.relate(ROOT, "CONTAINS", &id);
+    fn package(&mut self, index: usize) -> Json<'b> {
+        let (bill, ids) = (self.bill, self.ids);
+        let (package, id) = (&bill.packages[index], ids.packages[index].as_str());
+        self.relate(ROOT, "CONTAINS", id);
         for needed in &package.depends {
-            self.relate(&id, "DEPENDS_ON", &package_id(bill, *needed));
+            self.relate(id, "DEPENDS_ON", &ids.packages[*needed]);
         }
-        let files: Vec<&File> = bill.files_of(index).collect();
-        for file in &files {
-            self.relate(&id, "CONTAINS", &file_id(file));
-        }
+        let files = self.contents(id, Some(index));
         let declared = self.licence(package.licence());
         let distribution = bill.distribution.as_ref().and_then(|it| it.name.clone());
         let supplier = match (&package.maintainer, distribution) {
@@ -121,11 +157,11 @@ impl Writer<'_> {
             package.source.as_ref().map(|(name, version)| format!("built from the source package {name} {version}"));
         object([
             ("SPDXID", id.into()),
-            ("name", package.name.clone().into()),
-            ("versionInfo", package.version.clone().into()),
+            ("name", (&package.name).into()),
+            ("versionInfo", (&package.version).into()),
             ("supplier", supplier.into()),
             ("downloadLocation", NOTHING.into()),
-            ("homepage", package.homepage.clone().into()),
+            ("homepage", package.homepage.as_deref().into()),
             ("sourceInfo", source.into()),
             ("licenseConcluded", NOTHING.into()),
             ("licenseDeclared", declared.into()),
@@ -134,16 +170,16 @@ impl Writer<'_> {
             ("filesAnalyzed", (!files.is_empty()).into()),
             ("packageVerificationCode", verification(&files)),
             ("comment", format!("{} of this package are in the root filesystem", bill.part(index)).into()),
-            ("externalRefs", reference(&purl::of_package(package, bill.distribution.as_ref()))),
+            ("externalRefs", reference(purl::of_package(package, bill.distribution.as_ref()))),
         ])
     }
 
-    fn crate_package(&mut self, index: usize) -> Value {
-        let (bill, id) = (self.bill, crate_id(self.bill, index));
-        let one = &bill.crates[index];
-        self.relate(ROOT, "CONTAINS", &id);
+    fn crate_package(&mut self, index: usize) -> Json<'b> {
+        let (bill, ids) = (self.bill, self.ids);
+        let (one, id) = (&bill.crates[index], ids.crates[index].as_str());
+        self.relate(ROOT, "CONTAINS", id);
         for needed in &one.depends {
-            self.relate(&id, "DEPENDS_ON", &crate_id(bill, *needed));
+            self.relate(id, "DEPENDS_ON", &ids.crates[*needed]);
         }
         let (download, supplier) = match &one.source {
             CrateSource::CratesIo => {
@@ -162,50 +198,54 @@ impl Writer<'_> {
         let declared = self.licence(one.licence.as_deref().map(Licence::of_crate));
         object([
             ("SPDXID", id.into()),
-            ("name", one.name.clone().into()),
-            ("versionInfo", one.version.clone().into()),
+            ("name", (&one.name).into()),
+            ("versionInfo", (&one.version).into()),
             ("supplier", supplier.into()),
             ("downloadLocation", download.into()),
             ("licenseConcluded", NOTHING.into()),
             ("licenseDeclared", declared.into()),
             ("copyrightText", NOTHING.into()),
             ("filesAnalyzed", false.into()),
-            ("externalRefs", reference(&purl::of_crate(one))),
+            ("externalRefs", reference(purl::of_crate(one))),
         ])
     }
 
-    fn file(&mut self, file: &File) -> Value {
-        let id = file_id(file);
+    fn file(&mut self, file: &'b File, id: &'b str) -> Json<'b> {
         if let Some(root) = file.compiled_of {
-            self.relate(&id, "GENERATED_FROM", &crate_id(self.bill, root));
+            self.relate(id, "GENERATED_FROM", &self.ids.crates[root]);
         }
-        json!({
-            "SPDXID": id,
-            "fileName": format!(".{}", file.path),
-            "checksums": [
-                {"algorithm": "SHA1", "checksumValue": file.sha1},
-                {"algorithm": "SHA256", "checksumValue": file.sha256},
-            ],
-            "licenseConcluded": NOTHING,
-            "licenseInfoInFiles": [NOTHING],
-            "copyrightText": NOTHING,
-            "comment": file.reasons.join("; "),
-        })
+        let sum = |algorithm: &'static str, digits: &'b String| {
+            object([("algorithm", algorithm.into()), ("checksumValue", digits.into())])
+        };
+        object([
+            ("SPDXID", id.into()),
+            ("fileName", format!(".{}", file.path).into()),
+            ("checksums", [sum("SHA1", &file.sha1), sum("SHA256", &file.sha256)].into()),
+            ("licenseConcluded", NOTHING.into()),
+            ("licenseInfoInFiles", [NOTHING].into()),
+            ("copyrightText", NOTHING.into()),
+            ("comment", file.reasons.join("; ").into()),
+        ])
     }
 }
 
 /// The verification code of a package (clause 7.9); null without files.
-fn verification(files: &[&File]) -> Value {
+fn verification(files: &[&File]) -> Json<'static> {
     if files.is_empty() {
-        return Value::Null;
+        return Json::Null;
     }
     let mut sums: Vec<&str> = files.iter().map(|file| file.sha1.as_str()).collect();
     sums.sort_unstable();
-    json!({"packageVerificationCodeValue": hex(&Sha1::digest(sums.concat()))})
+    object([("packageVerificationCodeValue", hex(&Sha1::digest(sums.concat())).into())])
 }
 
-fn reference(purl: &str) -> Value {
-    json!([{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl}])
+fn reference(purl: String) -> Json<'static> {
+    let reference = object([
+        ("referenceCategory", "PACKAGE-MANAGER".into()),
+        ("referenceType", "purl".into()),
+        ("referenceLocator", purl.into()),
+    ]);
+    [reference].into()
 }
 
 fn agent(kind: &str, text: &str) -> String {
@@ -214,19 +254,6 @@ fn agent(kind: &str, text: &str) -> String {
     let name = name.replace(['(', ')'], "");
     let name = if name.is_empty() { address.unwrap_or("unknown") } else { name.as_str() };
     address.map_or_else(|| format!("{kind}: {name}"), |address| format!("{kind}: {name} ({address})"))
-}
-
-fn package_id(bill: &Bill, index: usize) -> String {
-    let package = &bill.packages[index];
-    format!("SPDXRef-Package-{index}-{}", id_of(&package.name))
-}
-
-fn crate_id(bill: &Bill, index: usize) -> String {
-    format!("SPDXRef-Crate-{index}-{}", id_of(&bill.crates[index].name))
-}
-
-fn file_id(file: &File) -> String {
-    format!("SPDXRef-File-{}", &sha256(&file.path)[..32])
 }
 
 /// Replaces characters that an id may not have (clause 3.2).

@@ -1,0 +1,172 @@
+//! JSON documents of mostly borrowed strings, with the text that serde_json gives an equal value: keys in order, and an
+//! indentation of two spaces.
+//!
+//! A `serde_json::Value` owns every key and string, which took most of the time of a document.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Json<'j> {
+    Null,
+    Bool(bool),
+    Number(u32),
+    Text(Cow<'j, str>),
+    List(Vec<Json<'j>>),
+    /// Sorted by key.
+    Object(Vec<(&'static str, Json<'j>)>),
+}
+
+/// An object with these fields, without null ones.
+pub(super) fn object<'j, const N: usize>(fields: [(&'static str, Json<'j>); N]) -> Json<'j> {
+    let mut present = Vec::with_capacity(N);
+    present.extend(fields.into_iter().filter(|(_, value)| *value != Json::Null));
+    present.sort_unstable_by_key(|(key, _)| *key);
+    Json::Object(present)
+}
+
+impl<'j> From<&'j str> for Json<'j> {
+    fn from(text: &'j str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl<'j> From<&'j String> for Json<'j> {
+    fn from(text: &'j String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Json<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<bool> for Json<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl<'j, T: Into<Self>> From<Option<T>> for Json<'j> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<'j, T: Into<Self>> From<Vec<T>> for Json<'j> {
+    fn from(values: Vec<T>) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl<'j, T: Into<Self>, const N: usize> From<[T; N]> for Json<'j> {
+    fn from(values: [T; N]) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+impl<'j, T: Into<Self>> FromIterator<T> for Json<'j> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self::List(values.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<'j> Json<'j> {
+    /// Adds a field to an object.
+    pub(super) fn insert(&mut self, key: &'static str, value: impl Into<Self>) {
+        if let Self::Object(fields) = self {
+            fields.push((key, value.into()));
+            fields.sort_unstable_by_key(|(key, _)| *key);
+        }
+    }
+
+    /// The text with each element and field on a line of its own.
+    pub(super) fn pretty(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, Some(0));
+        text
+    }
+
+    /// The text without white space.
+    pub(super) fn compact(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, None);
+        text
+    }
+
+    fn write(&self, out: &mut String, depth: Option<usize>) {
+        let inner = depth.map(|depth| depth + 1);
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            // Writing to a String cannot fail.
+            Self::Number(value) => drop(write!(out, "{value}")),
+            Self::Text(text) => string(out, text),
+            Self::List(values) if values.is_empty() => out.push_str("[]"),
+            Self::List(values) => {
+                for (at, value) in values.iter().enumerate() {
+                    out.push(if at == 0 { '[' } else { ',' });
+                    line(out, inner);
+                    value.write(out, inner);
+                }
+                line(out, depth);
+                out.push(']');
+            }
+            Self::Object(fields) if fields.is_empty() => out.push_str("{}"),
+            Self::Object(fields) => {
+                for (at, (key, value)) in fields.iter().enumerate() {
+                    out.push(if at == 0 { '{' } else { ',' });
+                    line(out, inner);
+                    string(out, key);
+                    out.push_str(if depth.is_some() { ": " } else { ":" });
+                    value.write(out, inner);
+                }
+                line(out, depth);
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Begins a line of this depth, in a text that has lines.
+fn line(out: &mut String, depth: Option<usize>) {
+    const BREAK: &str = "\n                                ";
+    if let Some(depth) = depth {
+        match BREAK.get(..=2 * depth) {
+            Some(text) => out.push_str(text),
+            None => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', 2 * depth))),
+        }
+    }
+}
+
+/// Writes a string (RFC 8259, section 7).
+fn string(out: &mut String, text: &str) {
+    out.push('"');
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push_str("\\n");
+        }
+        // Few lines need another escape, and one check of all bytes is faster than one for each.
+        if line.bytes().fold(true, |all, byte| all & (byte >= 0x20) & (byte != b'"') & (byte != b'\\')) {
+            out.push_str(line);
+        } else {
+            line.chars().for_each(|letter| escaped(out, letter));
+        }
+    }
+    out.push('"');
+}
+
+fn escaped(out: &mut String, letter: char) {
+    match letter {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\t' => out.push_str("\\t"),
+        '\r' => out.push_str("\\r"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\0'..='\u{1f}' => drop(write!(out, "\\u{:04x}", u32::from(letter))),
+        _ => out.push(letter),
+    }
+}
