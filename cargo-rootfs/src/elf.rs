@@ -39,6 +39,7 @@ pub use bytes::Bytes;
 use bytes::Span;
 pub use carried::{Carrier, ENDS};
 pub use head::Head;
+pub(crate) use imports::Imports;
 pub use imports::Symbols;
 pub use paths::PathText;
 pub(crate) use paths::words_in;

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use scroll::{Endian, Pread};
 
@@ -31,6 +32,31 @@ const CHUNK: usize = 32 << 10;
 const MAX_SYMBOLS: u64 = 1 << 20;
 /// The maximum size of the names; LLVM's have 5 MB.
 const MAX_NAMES: u64 = 64 << 20;
+/// The maximum length of a name with its NUL; longer ones, which C++ has, are not found.
+const MAX_NAME: usize = 4 << 10;
+
+/// The names of the undefined dynamic symbols of a file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Imports {
+    /// Each with its NUL.
+    names: Arc<[u8]>,
+}
+
+impl Imports {
+    /// The indices of the elements of `names` that are among them; unordered.
+    pub(crate) fn of(&self, names: &[Box<[u8]>]) -> Vec<usize> {
+        // Most symbols begin differently.
+        let bit = |name: &[u8]| name.first().map_or(0, |first| 1_u64 << (first & 63));
+        let firsts = names.iter().fold(0, |firsts, name| firsts | bit(name));
+        let all = self.names.split(|byte| *byte == 0).filter(|name| firsts & bit(name) != 0);
+        all.filter_map(|name| names.iter().position(|wanted| **wanted == *name)).collect()
+    }
+
+    /// Their size in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.names.len()
+    }
+}
 
 impl Object {
     /// Returns whether `file`, which this object was read from, has an undefined dynamic symbol `dlopen` or `dlmopen`.
@@ -60,22 +86,39 @@ impl Object {
     ///
     /// I/O errors. A table outside the file counts as empty.
     pub fn imports_of<F: ReadAt + ?Sized>(&self, file: &F, names: &[Box<[u8]>]) -> io::Result<Vec<usize>> {
-        let Some(symbols) = &self.symbols else { return Ok(Vec::new()) };
-        let mut table = vec![0; usize::try_from(symbols.names_size.min(MAX_NAMES)).unwrap_or_default()];
-        let length = fill(file, &mut table, symbols.names)?;
-        table.truncate(length);
-        let mut found = Vec::new();
+        Ok(self.imports(file)?.of(names))
+    }
+
+    /// All undefined dynamic symbols of `file`, which this object was read from.
+    ///
+    /// # Errors
+    ///
+    /// I/O errors. A table outside the file counts as empty.
+    pub(crate) fn imports<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<Imports> {
+        let Some(symbols) = &self.symbols else { return Ok(Imports::default()) };
+        let mut places = Vec::new();
         self.undefined(file, symbols, |at| {
-            let rest = usize::try_from(at).ok().and_then(|at| table.get(at..)).unwrap_or_default();
-            let is_it = |name: &[u8]| {
-                // Most symbols begin differently.
-                let begins = rest.first() == name.first();
-                begins && rest.strip_prefix(name).is_some_and(|after| after.first() == Some(&0))
-            };
-            found.extend(names.iter().position(|name| is_it(name)));
+            places.extend((at < symbols.names_size.min(MAX_NAMES)).then_some(at));
             ControlFlow::Continue(())
         })?;
-        Ok(found)
+        // Only the part of the table that has these names, and the end of the last one.
+        places.sort_unstable();
+        places.dedup();
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Imports::default()) };
+        let end = (last + MAX_NAME as u64).min(symbols.names_size);
+        let mut table = vec![0; usize::try_from(end - first).unwrap_or_default()];
+        let length = fill(file, &mut table, symbols.names.saturating_add(*first))?;
+        let mut names = Vec::new();
+        for at in &places {
+            let rest = usize::try_from(at - first).ok().and_then(|at| table[..length].get(at..)).unwrap_or_default();
+            let rest = &rest[..rest.len().min(MAX_NAME)];
+            // A name without an end is in a damaged table, or longer than any that is searched for.
+            names.extend_from_slice(memchr::memchr(0, rest).map_or(&[], |end| &rest[..=end]));
+            if names.len() as u64 > MAX_NAMES {
+                break;
+            }
+        }
+        Ok(Imports { names: names.into() })
     }
 
     /// Calls `each` with the position of every undefined symbol's name until it breaks.
@@ -89,7 +132,8 @@ impl Object {
         // st_shndx of `Elf64_Sym` and of `Elf32_Sym` (elf(5)).
         let (size, section_at) = if self.machine.is_64 { (24, 6) } else { (16, 14) };
         let mut left = self.symbol_count(file, symbols, size, endian)?.min(MAX_SYMBOLS);
-        let (mut chunk, mut at) = (vec![0; CHUNK / 24 * 24], symbols.table);
+        let size_of_all = usize::try_from(left.saturating_mul(size)).unwrap_or(usize::MAX);
+        let (mut chunk, mut at) = (vec![0; (CHUNK / 24 * 24).min(size_of_all)], symbols.table);
         while left > 0 {
             let wanted = chunk.len().min(usize::try_from(left.saturating_mul(size)).unwrap_or(usize::MAX));
             let length = fill(file, &mut chunk[..wanted], at)?;

@@ -48,10 +48,12 @@ impl Object {
     ///
     /// I/O errors.
     pub fn is_static_glibc<F: ReadAt + ?Sized>(&self, file: &F) -> io::Result<bool> {
-        if self.interpreter.is_some() || !self.dependencies.is_empty() {
-            return Ok(false);
-        }
-        Ok(found(file, &[MARK])?[0])
+        Ok(!self.is_dynamic() && found(file, &[MARK])?[0])
+    }
+
+    /// Returns whether a loader maps other files with this object.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.interpreter.is_some() || !self.dependencies.is_empty()
     }
 
     /// The sorted indices of the elements of `functions` that the program in `file` calls, which has glibc linked

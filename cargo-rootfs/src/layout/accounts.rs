@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use super::place::Layout;
 use super::worklist::Worklist;
 use crate::elf::Bytes;
@@ -107,21 +109,23 @@ impl Known {
 pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Accounts {
     let known = Known::read(worklist.view);
     let mut named = BTreeMap::new();
-    let functions: Vec<Box<[u8]>> = LOOKUPS.iter().map(|name| Box::from(name.as_bytes())).collect();
+    let boxed = |name: &[u8]| Box::<[u8]>::from(name);
+    let functions = LOOKUPS.map(|name| boxed(name.as_bytes()));
     let names: Vec<&[u8]> = known.names.iter().map(|name| name.as_bytes()).collect();
-    let mut seen: BTreeSet<FileId> = BTreeSet::new();
+    let functions_of_names: Vec<Box<[u8]>> = names.iter().copied().map(boxed).collect();
+    let mut seen: FxHashSet<FileId> = FxHashSet::default();
     let closures = worklist.worked.closures.iter();
     let files = closures.flat_map(|closure| {
-        let own = std::iter::once((closure.id, closure.realpath.clone()));
-        own.chain(closure.objects.iter().map(|object| (object.file, object.realpath.clone())))
+        let objects = closure.objects.iter().map(|object| (object.file, &object.realpath));
+        std::iter::once((closure.id, &closure.realpath)).chain(objects)
     });
-    for (file, path) in files.filter(|(file, _)| seen.insert(*file)).collect::<Vec<_>>() {
+    let files = files.filter(|(file, _)| seen.insert(*file)).map(|(file, path)| (file, path.clone()));
+    for (file, path) in files.collect::<Vec<_>>() {
         if is_libc(path.file_name()) || worklist.view.imports_of(file, &functions).is_empty() {
             continue;
         }
         // Names of functions that it calls, such as bind(2), say nothing.
-        let boxed: Vec<Box<[u8]>> = names.iter().map(|name| Box::from(*name)).collect();
-        let called = worklist.view.imports_of(file, &boxed);
+        let called = worklist.view.imports_of(file, &functions_of_names);
         // Linkers let it be the end of a path of the program.
         if let Some(own) = known.account(path.file_name()).filter(|own| known.is_made(own)) {
             named.entry(own.to_owned()).or_insert_with(|| path.clone());

@@ -11,13 +11,25 @@ use crate::elf::{Bytes, Carrier, ENDS, Object, PathText, Stripped};
 use crate::path::RootfsPath;
 use crate::resolve::{BadObject, FileId, Files, Find, More};
 
+/// The maximum size of the names of a file's imports that are kept.
+const LONGEST_IMPORTS: usize = 1 << 20;
+
 impl Sysroot {
     /// The indices of the elements of `functions` that the file imports; empty for a file that is not ELF.
     pub fn imports_of(&mut self, file: FileId, functions: &[Box<[u8]>]) -> Vec<usize> {
         let Ok(object) = self.object(file) else { return Vec::new() };
-        let Ok(handle) = self.open_file(file) else { return Vec::new() };
-        let imports = object.imports_of(&handle, functions).unwrap_or_default();
-        if imports.is_empty() && object.is_static_glibc(&handle).unwrap_or(false) {
+        let all = self.files[file.0].imports.clone().unwrap_or_else(|| {
+            let all = self.open_file(file).and_then(|handle| object.imports(&handle)).unwrap_or_default();
+            // Each file is asked several times.
+            self.files[file.0].imports = Some(all.clone()).filter(|all| all.size() <= LONGEST_IMPORTS);
+            all
+        });
+        let imports = all.of(functions);
+        if !imports.is_empty() || object.is_dynamic() {
+            return imports;
+        }
+        let Ok(handle) = self.open_file(file) else { return imports };
+        if object.is_static_glibc(&handle).unwrap_or(false) {
             // The author of a tool knows its needs; for the project's own stripped program, calls must be assumed.
             let is_own = matches!(self.files[file.0].place, super::Place::Outside(_));
             let stripped = if is_own { Stripped::Calls } else { Stripped::CallsNothing };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::elf::{Buffers, Object};
+use crate::elf::{Buffers, Imports, Object};
 use crate::error::Result;
 use crate::host_files;
 use crate::path::RootfsPath;
@@ -58,6 +58,8 @@ struct FileRecord {
     stat: HostStat,
     info: OnceCell<Arc<FileInfo>>,
     object: Option<std::result::Result<Arc<Object>, BadObject>>,
+    /// Set by the first query.
+    imports: Option<Imports>,
     /// True if another view, used by another thread, shares the object.
     is_shared: bool,
 }
@@ -148,6 +150,7 @@ impl Sysroot {
                 stat: record.stat,
                 info: OnceCell::new(),
                 object: record.object.clone(),
+                imports: None,
                 is_shared: true,
             }
         };
@@ -271,7 +274,8 @@ impl Sysroot {
     fn record(&mut self, place: Place, stat: HostStat) -> FileId {
         let Self { files, by_inode, .. } = self;
         *by_inode.entry(stat.inode).or_insert_with(|| {
-            files.push(FileRecord { place, stat, info: OnceCell::new(), object: None, is_shared: false });
+            let info = OnceCell::new();
+            files.push(FileRecord { place, stat, info, object: None, imports: None, is_shared: false });
             FileId(files.len() - 1)
         })
     }
