@@ -16,7 +16,7 @@ use super::owners::Owners;
 use super::place::{IfThere, Layout};
 use crate::distro::{OS_RELEASE, OsRelease};
 use crate::error::Result;
-use crate::packages::{self, Database, Format, PackageId};
+use crate::packages::{self, Database, Format, Marks, PackageId};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
 
@@ -161,7 +161,9 @@ impl<'d> Packed<'d> {
         }
         let wanted: FxHashMap<&[u8], usize> = wanted.iter().map(|(name, at)| (name.relative(), *at)).collect();
         let sums = self.database.sums(layout.view, id);
-        let found = sums.iter().filter_map(|(path, sum)| Some((*wanted.get(path)?, sum)));
+        let marks = Marks::of(wanted.keys().copied());
+        let listed = sums.of(|path| marks.may_have(path));
+        let found = listed.filter_map(|(path, sum)| Some((*wanted.get(path)?, sum)));
         let found: BTreeMap<usize, &str> = found.collect();
         let mut text = Vec::new();
         for (path, sum) in files().enumerate().filter_map(|(at, path)| Some((path, found.get(&at)?))) {

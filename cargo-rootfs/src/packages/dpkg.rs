@@ -189,13 +189,18 @@ pub(super) fn listed(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub(crate) struct Sums(pub(super) Vec<u8>);
 
 impl Sums {
-    /// Each path with its sum.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &str)> {
-        lines(&self.0).filter_map(|line| {
+    /// Each path for which `is_wanted` is true, with its sum.
+    pub(crate) fn of(&self, is_wanted: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (&[u8], &str)> {
+        lines(&self.0).filter_map(move |line| {
             let (sum, rest) = line.split_at_checked(32)?;
-            let path = rest.strip_prefix(b"  ").filter(|path| !path.contains(&0))?;
-            let sum = std::str::from_utf8(sum).ok().filter(|sum| sum.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-            Some((path.strip_prefix(b"./").unwrap_or(path), sum))
+            let path = rest.strip_prefix(b"  ")?;
+            let path = path.strip_prefix(b"./").unwrap_or(path);
+            if !is_wanted(path) || path.contains(&0) {
+                return None;
+            }
+            // One check of all digits is faster than one for each.
+            let is_sum = sum.iter().fold(true, |all, byte| all & byte.is_ascii_hexdigit());
+            Some((path, std::str::from_utf8(sum).ok().filter(|_| is_sum)?))
         })
     }
 }

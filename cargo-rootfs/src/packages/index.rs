@@ -91,20 +91,45 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The number of values of [`mark`].
-const MARKS: usize = 1 << 12;
+/// A set of paths that rejects most others without hashing them.
+pub(crate) struct Marks([u64; Marks::COUNT / 64]);
 
-/// A number by the length and the end of a path: paths with different numbers differ.
-fn mark(path: &[u8]) -> usize {
-    let end = path.last_chunk().map_or(0, |end| u32::from_le_bytes(*end));
-    ((end ^ (path.len() as u32)).wrapping_mul(0x9e37_79b1) >> (u32::BITS - MARKS.trailing_zeros())) as usize
+impl Marks {
+    const COUNT: usize = 1 << 12;
+
+    pub(crate) fn of<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Self {
+        let mut marks = Self([0; Self::COUNT / 64]);
+        paths.map(Self::mark).for_each(|mark| marks.0[mark / 64] |= 1 << (mark % 64));
+        marks
+    }
+
+    /// Returns whether a path may be in the set.
+    pub(crate) fn may_have(&self, path: &[u8]) -> bool {
+        let mark = Self::mark(path);
+        self.0[mark / 64] >> (mark % 64) & 1 == 1
+    }
+
+    /// A number by the length and the end of a path.
+    fn mark(path: &[u8]) -> usize {
+        let end = path.last_chunk().map_or(0, |end| u32::from_le_bytes(*end));
+        ((end ^ (path.len() as u32)).wrapping_mul(0x9e37_79b1) >> (u32::BITS - Self::COUNT.trailing_zeros())) as usize
+    }
 }
 
+/// Directories of the administrator (hier(7)), below which few packages have a file; and the rarest part of each, which
+/// is found faster than the beginning of all lines.
+const LOCAL: [(&[u8], &[u8]); 5] =
+    [(b"usr/local/", b"/local/"), (b"opt/", b"opt/"), (b"root/", b"root/"), (b"home/", b"home/"), (b"srv/", b"srv/")];
+
 /// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, their
-/// directories, or directories above these. `None` if there are so many that an index costs less.
+/// directories, or directories above these, such as [`LOCAL`] ones. `None` if there are so many that an index costs less.
 fn needles_of<'n>(names: impl Iterator<Item = &'n RootfsPath>) -> Option<Vec<Finder<'n>>> {
     const MOST: usize = 8;
-    let names: Vec<&[u8]> = names.map(RootfsPath::relative).collect();
+    let local = |name: &'n [u8]| {
+        let (_, needle) = LOCAL.into_iter().find(|(folder, _)| name.starts_with(folder))?;
+        Some(needle)
+    };
+    let names: Vec<&[u8]> = names.map(RootfsPath::relative).map(|name| local(name).unwrap_or(name)).collect();
     let folder = |name: &'n [u8], depth| {
         let ends = memchr::memchr_iter(b'/', name).map(|slash| slash + 1);
         ends.take(depth).last().map_or(name, |end| &name[..end])
@@ -167,10 +192,8 @@ impl Database {
         }
         let by_name: FxHashMap<&[u8], &Vec<usize>> =
             wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
-        // This check rejects most lines without hashing them.
-        let mut may_be = vec![false; MARKS];
         let lost = self.diversions.iter().map(|it| it.from.relative());
-        by_name.keys().copied().chain(lost).for_each(|name| may_be[mark(name)] = true);
+        let marks = Marks::of(by_name.keys().copied().chain(lost));
         let mut lists = Lists::new(view);
         let mut needles = None;
         let (named, likely, others) = self.likely_first(paths);
@@ -202,7 +225,7 @@ impl Database {
             if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
                 continue;
             }
-            for path in dpkg::listed(list).filter(|path| may_be[mark(path)]) {
+            for path in dpkg::listed(list).filter(|path| marks.may_have(path)) {
                 let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
                 let path = diverted.map_or(path, |it| it.to.relative());
                 for at in by_name.get(path).copied().into_iter().flatten().copied() {
@@ -238,7 +261,7 @@ impl Database {
 
     /// The names of [`Database::names`], and none for a file of the project: it has no package, and causes no reading.
     fn names_in(&self, view: &Sysroot, path: &RootfsPath) -> Vec<RootfsPath> {
-        if view.is_outside(path) { Vec::new() } else { self.names(path) }
+        if view.is_foreign(path) { Vec::new() } else { self.names(path) }
     }
 
     /// The packages that list each of `paths`, which are real ones, under any of their names; without duplicates, in

@@ -27,6 +27,7 @@ pub(crate) use dpkg::{Sums, cut as cut_dpkg_record};
 pub(crate) use hints::{ABOUT, is_provisioned};
 pub(crate) use hints::{elsewhere, of_library, of_tool, of_tool_in_debian, remedy};
 use index::Index;
+pub(crate) use index::Marks;
 pub(crate) use known::known_owner;
 pub(crate) use pacman::cut as cut_pacman_list;
 
@@ -471,7 +472,7 @@ impl Database {
             Format::Pacman => pacman::about(self.record(id)),
         };
         let files = match self.format {
-            Format::Dpkg => self.sums(view, id).iter().count() + about.files,
+            Format::Dpkg => self.sums(view, id).of(|_| true).count() + about.files,
             _ => {
                 let files = self.files(view, id);
                 let folders: FxHashSet<RootfsPath> = files.iter().filter_map(RootfsPath::parent).collect();

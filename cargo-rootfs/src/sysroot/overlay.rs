@@ -68,4 +68,14 @@ impl Sysroot {
     pub fn is_outside(&self, realpath: &RootfsPath) -> bool {
         self.nodes.find(realpath).is_some_and(|node| self.nodes[node].is_outside)
     }
+
+    /// Returns the same, and false for a file that was added at the place where the sysroot has it.
+    pub(crate) fn is_foreign(&self, realpath: &RootfsPath) -> bool {
+        let Some(node) = self.nodes.find(realpath).filter(|node| self.nodes[*node].is_outside) else { return false };
+        let Kind::File(file) = self.nodes[node].kind else { return true };
+        match &self.files[file.0].place {
+            Place::Inside(path) => path != realpath,
+            Place::Outside(host) => *host != realpath.below(self.root()),
+        }
+    }
 }
