@@ -170,3 +170,42 @@ fn escaped(out: &mut String, letter: char) {
         _ => out.push(letter),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_text_is_that_of_serde_json() {
+        let letters: String = ('\0'..='\u{ff}').chain(['\u{2028}', '\u{1f980}']).collect();
+        let deep = |depth| (0..depth).fold(Json::Bool(false), |inner, _| Json::List(vec![inner]));
+        let deep_value = |depth| (0..depth).fold(json!(false), |inner, _| json!([inner]));
+        let document = object([
+            ("z", [letters.as_str(), "", "two\nlines\n", "\"", "\\"].into()),
+            ("a", object([("Z", Json::Number(7)), ("nothing", Json::Null), ("B", true.into())])),
+            ("empty", Vec::<Json<'_>>::new().into()),
+            ("no fields", object([])),
+            ("nulls", [Json::Null].into()),
+            ("deep", deep(40)),
+        ]);
+        let value = json!({
+            "z": [letters, "", "two\nlines\n", "\"", "\\"],
+            "a": {"Z": 7, "B": true},
+            "empty": [],
+            "no fields": {},
+            "nulls": [null],
+            "deep": deep_value(40),
+        });
+        assert_eq!(document.compact(), value.to_string());
+        assert_eq!(document.pretty(), serde_json::to_string_pretty(&value).unwrap());
+    }
+
+    #[test]
+    fn an_added_field_is_in_its_place() {
+        let mut document = object([("a", "1".into()), ("c", "3".into())]);
+        document.insert("b", "2");
+        assert_eq!(document.compact(), r#"{"a":"1","b":"2","c":"3"}"#);
+    }
+}

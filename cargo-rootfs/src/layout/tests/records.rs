@@ -195,6 +195,15 @@ fn records_hold_what_is_there_and_nothing_else() {
 }
 
 #[test]
+fn a_file_of_the_project_belongs_to_no_package_that_lists_its_path() {
+    let project = Disk::empty().elf("hello", tool());
+    let sysroot = debian().bytes("var/lib/dpkg/info/unused.list", b"/usr/local/bin/hello\n", 0o644);
+    let rootfs = Ask::tools(&["app"]).executable(project.at("hello")).records().rootfs(&sysroot);
+    assert_eq!(rootfs.get(&path("/usr/local/bin/hello")).map(|entry| entry.package.clone()), Some(None));
+    assert_eq!(text(&rootfs, "/var/lib/dpkg/status.d/unused"), None);
+}
+
+#[test]
 fn ubuntu_is_known_by_a_file_of_its_own() {
     let sysroot = debian().bytes("usr/lib/os-release", b"ID=ubuntu\n", 0o644);
     let rootfs = Ask::tools(&["env"]).records().rootfs(&sysroot);
