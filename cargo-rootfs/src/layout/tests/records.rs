@@ -204,6 +204,17 @@ fn a_file_of_the_project_belongs_to_no_package_that_lists_its_path() {
 }
 
 #[test]
+fn an_included_file_of_the_sysroot_keeps_its_package_in_its_own_place() {
+    let sysroot = debian();
+    let data = sysroot.at("usr/share/app/data");
+    let ask = Ask::tools(&["app"]).include(&data, "/usr/share/app/data").include(&data, "/usr/share/app/unpacked");
+    let rootfs = ask.records().rootfs(&sysroot);
+    let owner = |at: &str| rootfs.get(&path(at)).unwrap().package.as_ref().map(|package| package.name.to_string());
+    assert_eq!(owner("/usr/share/app/data").as_deref(), Some("app"));
+    assert_eq!(owner("/usr/share/app/unpacked"), None);
+}
+
+#[test]
 fn ubuntu_is_known_by_a_file_of_its_own() {
     let sysroot = debian().bytes("usr/lib/os-release", b"ID=ubuntu\n", 0o644);
     let rootfs = Ask::tools(&["env"]).records().rootfs(&sysroot);
