@@ -279,8 +279,11 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
             Verdict::Lacks(format!("{asked}: {} files are not there, such as {first}", untold.len()))
         }
         (false, first, _) => {
-            let line =
-                |ended: &Ended| format!("{:?} `{}`", ended.status, ended.said.lines().next().unwrap_or_default());
+            // Some draw a dialog, with control characters.
+            let line = |ended: &Ended| {
+                let first = ended.said.lines().next().unwrap_or_default();
+                format!("{:?} `{}`", ended.status, first.escape_debug().take(100).collect::<String>())
+            };
             let first = first.first().map_or(String::new(), |path| format!(", lacks {path}"));
             Verdict::Fails(format!("{asked}: {}, not {}{first}", line(&ours), line(&whole)))
         }
