@@ -23,7 +23,8 @@ const LONGEST: u64 = 64;
 
 impl Object {
     /// The names that the program or library in `file`, which this object was read from, passes to
-    /// `std::process::Command::new` as constants: `git`, and no paths. `None` without a table of symbols.
+    /// `std::process::Command::new` as constants: `git`, and no paths. An empty name stands for all that are no constants,
+    /// such as that in `$EDITOR`. `None` without a table of symbols.
     ///
     /// # Errors
     ///
@@ -35,10 +36,11 @@ impl Object {
         if ![X86_64, AARCH64].contains(&e_machine) {
             return Ok(Some(names));
         }
-        let mut functions = BTreeSet::new();
+        let (mut functions, mut sizes) = (BTreeSet::new(), Vec::new());
         let has_symbols = sections.symbols(file, &mut |name, symbol| {
             if is_command_new(name) {
                 functions.insert(symbol.st_value);
+                sizes.push((symbol.st_value, symbol.st_size));
             }
         })?;
         if functions.is_empty() {
@@ -47,8 +49,14 @@ impl Object {
         let slots = slots(file, &sections.headers, e_machine, &functions)?;
         let is_code = |it: &&SectionHeader| it.sh_flags & u64::from(SHF_EXECINSTR) != 0 && it.sh_type != SHT_NOBITS;
         for section in sections.headers.iter().filter(is_code) {
-            let code = read(file, section.sh_offset, section.sh_size)?;
+            let mut code = read(file, section.sh_offset, section.sh_size)?;
             let base = section.sh_addr;
+            // The functions pass their argument on to each other.
+            for (address, size) in &sizes {
+                let start = address.checked_sub(base).and_then(|start| usize::try_from(start).ok());
+                let own = start.and_then(|start| code.get_mut(start..)).unwrap_or_default().iter_mut();
+                own.zip(0..*size).for_each(|(byte, _)| *byte = 0);
+            }
             let arguments = match e_machine {
                 X86_64 => x86_64(&code, base, &functions, &slots),
                 _ => aarch64(&code, base, &functions),
@@ -64,7 +72,8 @@ impl Object {
 /// Returns whether a symbol is a `new` of Rust's `std::process::Command`, in one of the two manglings.
 fn is_command_new(name: &[u8]) -> bool {
     let has = |text: &[u8]| find(name, text).is_some();
-    has(b"7Command3new") && (has(b"3std7process") || has(b"3std3sys7process"))
+    // Up to Rust 1.86 it is std::sys::pal::unix::process.
+    has(b"7Command3new") && (has(b"3std7process") || has(b"3std3sys") && has(b"7process"))
 }
 
 /// The addresses of pointers to functions, which the loader fills.
@@ -96,7 +105,8 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
-/// The addresses and lengths of the constants that calls get: the pointer in rsi, the length in rdx.
+/// The addresses and lengths of the constants that calls get: the pointer in rsi, the length in rdx. Both are 0 for a call
+/// without a constant.
 fn x86_64(code: &[u8], base: u64, functions: &BTreeSet<u64>, slots: &BTreeSet<u64>) -> Vec<(u64, u64)> {
     let relative = |from: usize, length: u64| {
         let distance = i32::from_le_bytes(number(code, from)?);
@@ -122,7 +132,7 @@ fn x86_64(code: &[u8], base: u64, functions: &BTreeSet<u64>, slots: &BTreeSet<u6
         let length = by_move.chain(by_push).map(u64::from).find(|length| (1..=LONGEST).contains(length))?;
         Some((address, length))
     };
-    memchr::memchr2_iter(0xe8, 0xff, code).filter(is_call).filter_map(argument).collect()
+    memchr::memchr2_iter(0xe8, 0xff, code).filter(is_call).map(|call| argument(call).unwrap_or_default()).collect()
 }
 
 /// The same: the pointer in x0, the length in x1.
@@ -144,21 +154,30 @@ fn aarch64(code: &[u8], base: u64, functions: &BTreeSet<u64>) -> Vec<(u64, u64)>
         let pages = (words[adrp] >> 5 & 0x7_ffff) << 2 | words[adrp] >> 29 & 3;
         let distance = i64::from(signed(pages << 11) >> 11) << 12;
         let page = (address_of(adrp) & !0xfff).wrapping_add_signed(distance);
-        // mov w1, #length
-        let is_length = |at: &usize| words[*at] & 0x7fe0_001f == 0x5280_0001;
-        let length = u64::from(words[before().find(is_length)?] >> 5 & 0xffff);
+        // mov wN, #length
+        let length_in = |register: u32, end: usize| {
+            let at = before().find(|at| *at < end && words[*at] & 0x7fe0_001f == 0x5280_0000 | register)?;
+            Some(u64::from(words[at] >> 5 & 0xffff))
+        };
+        // mov w1, wN
+        let copy = before().find(|at| words[*at] & 0x7fe0_ffff == 0x2a00_03e1);
+        let by_copy = || copy.and_then(|at| length_in(words[at] >> 16 & 31, at));
+        let length = length_in(1, call).or_else(by_copy)?;
         (1..=LONGEST).contains(&length).then_some((page + low, length))
     };
-    (0..words.len()).filter(is_call).filter_map(argument).collect()
+    (0..words.len()).filter(is_call).map(|call| argument(call).unwrap_or_default()).collect()
 }
 
-/// The name at an address of the mapped file. `None` if it cannot be the name of a program.
+/// The name at an address of the mapped file, empty without a length. `None` if it cannot be the name of a program.
 fn constant<F: ReadAt + ?Sized>(
     file: &F,
     sections: &[SectionHeader],
     address: u64,
     length: u64,
 ) -> io::Result<Option<Bytes>> {
+    if length == 0 {
+        return Ok(Some(Bytes::from(&[][..])));
+    }
     let is_its = |it: &&SectionHeader| {
         let is_mapped = it.sh_flags & u64::from(SHF_ALLOC) != 0 && it.sh_type != SHT_NOBITS;
         is_mapped && address.checked_sub(it.sh_addr).is_some_and(|at| at.saturating_add(length) <= it.sh_size)

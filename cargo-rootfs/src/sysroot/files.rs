@@ -78,7 +78,7 @@ impl Sysroot {
         handle.and_then(|handle| object.words_of(&handle, words)).unwrap_or_default()
     }
 
-    /// The names of programs that Rust code in a file starts; `None` for a stripped file.
+    /// The names of programs that Rust code in a file starts, as [`Object::started`] has them.
     pub(crate) fn started(&mut self, file: FileId) -> Option<BTreeSet<Bytes>> {
         let object = self.object(file).ok()?;
         self.open_file(file).and_then(|handle| object.started(&handle)).unwrap_or_default()

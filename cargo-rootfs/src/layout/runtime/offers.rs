@@ -25,8 +25,15 @@ pub(super) struct Offers {
     paths: BTreeMap<RootfsPath, Offer>,
     /// Packages, and paths outside of packages, that are too large to be added.
     large: BTreeMap<String, (Option<String>, u64)>,
-    /// Programs of the project that are stripped and may start others.
-    unreadable: BTreeSet<String>,
+    /// Programs of the project that start others, whose names are unknown.
+    pub(super) unknown: BTreeMap<String, Unknown>,
+}
+
+/// The reason why the names of programs that the project starts are unknown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Unknown {
+    Stripped,
+    AtRunTime,
 }
 
 #[derive(Debug)]
@@ -67,11 +74,6 @@ impl Offers {
     /// Adds a file that needs libraries which are too large to be added.
     pub(super) fn large_closure(&mut self, path: &RootfsPath, bytes: u64) {
         self.large.entry(path.to_string()).or_insert((None, bytes));
-    }
-
-    /// Adds a program of the project that may start others, whose names cannot be read because it is stripped.
-    pub(super) fn unreadable(&mut self, name: &str) {
-        self.unreadable.insert(name.to_owned());
     }
 
     /// Removes paths that are packed in the end.
@@ -124,8 +126,13 @@ impl Offers {
                 options.iter().map(|(option, values)| format!("{option} {}", values.join(","))).collect();
             warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
         }
-        for name in &self.unreadable {
-            let message = format!("`{name}` is stripped: the names of the programs that it starts cannot be read");
+        for (name, why) in &self.unknown {
+            let message = match why {
+                Unknown::Stripped => {
+                    format!("`{name}` is stripped: the names of the programs that it starts cannot be read")
+                }
+                Unknown::AtRunTime => format!("`{name}` starts programs whose names are known at run time only"),
+            };
             let help = "`cargo rootfs check` shows the programs that it starts; to pack one: --with NAME";
             warnings.push(Warning::new(message).help(help));
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::constants::{self, Named};
 use super::evidence::Weighing;
+use super::offers::Unknown;
 use super::subjects::{Reach, Subject};
 use crate::elf::{Bytes, PathText};
 use crate::path::RootfsPath;
@@ -18,10 +19,13 @@ impl Weighing<'_, '_, '_, '_> {
         let started = self.worklist.view.started(file);
         let has_tools = !self.worklist.tools().is_empty();
         let mut may_start = || !self.worklist.view.imports_of(file, self.evidence.judge.starters()).is_empty();
-        if started.is_none() && !has_tools && may_start() {
-            self.evidence.offers.unreadable(&subject.name);
-        }
-        let started = started.unwrap_or_default();
+        let unknown = match &started {
+            None => Some(Unknown::Stripped).filter(|_| !has_tools && may_start()),
+            Some(names) => Some(Unknown::AtRunTime).filter(|_| !has_tools && names.contains(&b""[..])),
+        };
+        self.evidence.offers.unknown.extend(unknown.map(|unknown| (subject.name.clone(), unknown)));
+        let mut started = started.unwrap_or_default();
+        started.remove(&b""[..]);
         self.offer(&started.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(), subject);
         // Rust does not end its constants.
         let texts = self.worklist.view.path_texts(file).into_iter();
