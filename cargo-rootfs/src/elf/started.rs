@@ -213,6 +213,7 @@ mod tests {
             ("_RNvMs_NtNtNtNtCsjrHSEGnQ3l9_3std3sys7process4unix6commonNtB4_7Command3new", true),
             ("_ZN3std3sys7process4unix6common7Command3new17h0123456789abcdefE", true),
             ("_ZN3std7process7Command3new17h0123456789abcdefE", true),
+            ("_ZN3std3sys3pal4unix7process14process_common7Command3new17h0123456789abcdefE", true),
             ("_ZN12clap_builder7builder7command7Command3new17h0123456789abcdefE", false),
             ("_ZN3std7process7Command3arg17h0123456789abcdefE", false),
         ] {
@@ -226,6 +227,39 @@ mod tests {
         let code: Vec<u8> =
             [0xb000_0000_u32, 0x9108_d000, 0x5280_0061, 0x9400_0000].into_iter().flat_map(u32::to_le_bytes).collect();
         assert_eq!(aarch64(&code, 0x1000, &BTreeSet::from([0x100c])), [(0x2234, 3)]);
+    }
+
+    /// The same with mov w9, #3; mov w1, w9; and a call without any.
+    #[test]
+    fn copied_and_unknown_arguments_of_aarch64() {
+        let code: Vec<u8> = [0xb000_0000_u32, 0x9108_d000, 0x5280_0069, 0x2a09_03e1, 0x9400_0000]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        assert_eq!(aarch64(&code, 0x1000, &BTreeSet::from([0x1010])), [(0x2234, 3)]);
+        assert_eq!(aarch64(&code[16..], 0x1010, &BTreeSet::from([0x1010])), [(0, 0)]);
+    }
+
+    /// The inner `new` is called by the outer one alone, with its own argument.
+    #[test]
+    fn a_name_that_is_known_at_run_time_is_empty() {
+        let names = |program: &str| {
+            let file = File::open(program).unwrap();
+            Object::read(&file).unwrap().started(&file).unwrap().unwrap()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let built = |name: &str, expression: &str| {
+            let (source, program) = (directory.path().join(format!("{name}.rs")), directory.path().join(name));
+            let main = format!("fn main() {{ drop(std::process::Command::new({expression}).status()); }}");
+            std::fs::write(&source, main).unwrap();
+            let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+            assert!(Command::new(rustc).arg("-o").args([&program, &source]).status().unwrap().success());
+            program.to_str().unwrap().to_owned()
+        };
+        let constant = names(&built("constant", r#""git""#));
+        assert_eq!(constant.iter().map(|name| &**name).collect::<Vec<_>>(), [b"git"]);
+        let variable = names(&built("variable", r#"std::env::var("EDITOR").unwrap()"#));
+        assert_eq!(variable.iter().map(|name| &**name).collect::<Vec<_>>(), [b""]);
     }
 
     /// lea rsi, [rip + 0x10]; mov edx, 3; call by rel32, and by the slot at 0x2000.
