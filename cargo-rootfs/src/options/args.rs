@@ -13,6 +13,7 @@ use super::build::BuildArgs;
 use super::content::ContentArgs;
 use super::image::ImageArgs;
 use super::inspected::{DiffArgs, ReportArgs, VerifyArgs};
+use super::later::Later;
 use super::output::OutputArgs;
 use super::terminal::TerminalArgs;
 use super::values::{BindArg, Forge, Pair, parse_bind, parse_folder, parse_pair};
@@ -87,54 +88,54 @@ pub(crate) enum Command {
     /// Show the libraries that files need, how each is found, and missing ones
     ///
     /// Without FILE, it shows the rootfs that the same options would write.
-    Tree(TreeArgs),
+    Tree(Later<TreeArgs>),
     /// Say why a file is in the rootfs
-    Why(WhyArgs),
+    Why(Later<WhyArgs>),
     /// Enter the rootfs and run a command in it, without root's rights
     ///
     /// Files written inside are discarded. Without CMD, the command of an image runs: the project's binary. Its exit
     /// status becomes this program's; 128 + n if signal n ended it, 127 if it is not in the rootfs, 126 if it cannot be
     /// executed.
-    Run(RunArgs),
+    Run(Later<RunArgs>),
     /// Enter the rootfs with a shell: its bash, or else its sh
-    Shell(ShellArgs),
+    Shell(Later<ShellArgs>),
     /// Run the project's binary and each tool in the rootfs, and report missing files
     ///
     /// Without CMD, the binary is run with `--version`; each tool does a small part of its job, or is run with
     /// `--version`. Files that exist in the sysroot but not in the rootfs are added in memory, until the command works
     /// or opens nothing new, and the options that add them are printed. It fails if a command failed; the project's
     /// binary also fails if it ends with an error other than a usage error.
-    Check(CheckArgs),
+    Check(Later<CheckArgs>),
     /// Run a command with the whole sysroot, and print the files that it needs, as metadata for Cargo.toml
     ///
     /// The command and all its children are watched: the files of the sysroot that they open, load and execute, and
     /// that the rootfs would lack, are printed, except files of one machine or one person. The command runs as usual,
     /// in this directory; with `--sysroot DIR` in that tree, which does not change. Its standard output goes to
     /// standard error. Its exit status becomes this program's.
-    Trace(TraceArgs),
+    Trace(Later<TraceArgs>),
     /// Join images of several platforms under one name in a registry
     ///
     /// For runners that each push the image of one platform: `cargo rootfs index ghcr.io/me/app:1.2
     /// ghcr.io/me/app:1.2-amd64 ghcr.io/me/app:1.2-arm64`. Images do not change; blobs that the registry lacks are
     /// sent. It prints `REF@sha256:...`.
     #[cfg(feature = "push")]
-    Index(IndexArgs),
+    Index(Later<IndexArgs>),
     /// Write one HTML page about the rootfs that the same options would write: sizes and reasons
     ///
     /// One HTML file that loads nothing: a treemap by layer, origin and package, the biggest additions, and the files
     /// that need each file.
-    Report(Box<ReportArgs>),
+    Report(Later<ReportArgs>),
     /// Show what changed between two outputs: packages, crates, files, the glibc and the kernel that they need
     ///
     /// Each is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, a root filesystem as an
     /// archive or a directory, or a `rootfs.lock`. Images of several platforms are compared platform by platform.
-    Diff(DiffArgs),
+    Diff(Later<DiffArgs>),
     /// Prove an existing image or root filesystem of any builder
     ///
     /// It is an image in a registry (`ghcr.io/me/app:1.2`), an OCI layout, an archive of images, or a root filesystem
     /// as an archive or a directory. Digests, closures down to symbol versions, settings, and the rules of loaders are
     /// checked; nothing is unpacked or executed. Any fault is an error.
-    Verify(VerifyArgs),
+    Verify(Later<VerifyArgs>),
     /// Manage sysroots that are made of a distribution's packages
     Sysroot {
         #[command(subcommand)]
@@ -144,7 +145,7 @@ pub(crate) enum Command {
     ///
     /// The table is added at the end of Cargo.toml, with comments on likely needs of the project. The pipeline releases
     /// a tag: images for two architectures, archives, checksums. Existing files do not change.
-    Init(InitArgs),
+    Init(Later<InitArgs>),
     /// Print a completion script for a shell
     ///
     /// For bash: `cargo rootfs completions bash > ~/.local/share/bash-completion/completions/cargo-rootfs`.

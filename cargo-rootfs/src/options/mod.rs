@@ -9,6 +9,7 @@ mod config;
 mod content;
 mod image;
 mod inspected;
+mod later;
 mod layered;
 mod named;
 mod output;
