@@ -384,4 +384,19 @@ mod tests {
     fn definitions_hold_together() {
         Options::command().debug_assert();
     }
+
+    #[test]
+    fn a_command_keeps_its_description_when_its_options_are_defined() {
+        let described = |command: &clap::Command| {
+            let about =
+                |it: &clap::Command| (it.get_name().to_owned(), it.get_about().cloned(), it.get_long_about().cloned());
+            command.get_subcommands().map(about).collect::<Vec<_>>()
+        };
+        let (before, mut built) = (Options::command(), Options::command());
+        assert!(before.find_subcommand("tree").unwrap().get_arguments().next().is_none());
+        built.build();
+        assert!(built.find_subcommand("tree").unwrap().get_arguments().any(|it| it.get_long() == Some("with")));
+        assert_eq!(described(&before), described(&built));
+        assert!(described(&built).iter().all(|(_, about, _)| about.is_some()));
+    }
 }
