@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
 use super::folder::Unwritable;
 use super::lock::Section;
-use super::repair::Recipe;
+use super::repair::{Recipe, SCRIPTS, add_accounts};
 use super::request::Stop;
 use super::sums::Sums;
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub(super) fn compose(
     recipe.before(root, &section.architecture).map_err(unwritable)?;
     let info = root.join(ADMIN).join("info");
     fs::create_dir_all(&info).map_err(|error| cache.unwritable(&info, error))?;
-    let (mut status, mut owners) = (Vec::new(), Vec::new());
+    let (mut status, mut owners, mut scripts) = (Vec::new(), Vec::new(), Vec::new());
     let into = Root::open(root).map_err(unwritable)?;
     for (package, folder) in section.packages.iter().zip(unpacked) {
         stop()?;
@@ -61,11 +61,13 @@ pub(super) fn compose(
             }
         }
         status.extend(stanza(&fields));
+        scripts.extend(SCRIPTS.iter().filter_map(|script| fs::read(control.join(script)).ok()));
         owners.extend(fs::read(control.join(OWNERS)).unwrap_or_default());
     }
     write(root.join(ADMIN).join("status"), status)?;
     into.lead_inside().map_err(unwritable)?;
     recipe.after(root).map_err(unwritable)?;
+    add_accounts(root, &scripts).map_err(unwritable)?;
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }

@@ -44,9 +44,28 @@ pub(crate) fn commands(text: &[u8]) -> Calls {
     scan.finish()
 }
 
+/// A call of a program: its name, and its arguments, each with all values that it may have; one that is unknown has none.
+#[cfg(feature = "cli")]
+pub(crate) type Call = (String, Vec<Vec<String>>);
+
+/// The calls of the programs `names` in the script `text`, in their order.
+#[cfg(feature = "cli")]
+pub(crate) fn arguments(text: &[u8], names: &'static [&'static str]) -> Vec<Call> {
+    let mut scan = Scan { keeps: names, ..Scan::default() };
+    scan.text(text);
+    let values = |word: &Word| {
+        let known = scan.expand(word, 0).into_iter().filter_map(Result::ok);
+        known.map(|value| String::from_utf8_lossy(&value).into_owned()).collect()
+    };
+    scan.kept.iter().map(|(name, words)| ((*name).to_owned(), words.iter().map(values).collect())).collect()
+}
+
 #[derive(Default)]
 struct Scan {
     calls: Calls,
+    /// Programs whose calls are kept with their arguments, and these calls.
+    keeps: &'static [&'static str],
+    kept: Vec<(&'static str, Vec<Word>)>,
     functions: BTreeSet<String>,
     /// The function whose body is being read, and the functions that run their arguments, as `run() { "$@"; }` does.
     open: Option<String>,
@@ -105,6 +124,8 @@ struct State {
     texts: usize,
     /// True if words such as `-exec` precede a command.
     finds: bool,
+    /// True if the arguments of the command are kept.
+    is_kept: bool,
 }
 
 impl State {
@@ -121,6 +142,7 @@ impl State {
             declares: false,
             texts: 0,
             finds: false,
+            is_kept: false,
         }
     }
 
@@ -128,7 +150,7 @@ impl State {
     fn restart(&mut self) {
         (self.begins, self.how, self.runner) = (true, Use::Call, None);
         (self.list, self.is_variable, self.declares) = (None, false, false);
-        (self.texts, self.finds) = (0, false);
+        (self.texts, self.finds, self.is_kept) = (0, false, false);
     }
 }
 
@@ -161,6 +183,7 @@ impl Scan {
                     }
                 }
                 b' ' | b'\t' | b'\r' => at += 1,
+                b'\\' if text.get(at + 1) == Some(&b'\n') => at += 2,
                 b'#' => at = next(text, at, b'\n'),
                 b';' if state.cases.last() == Some(&Case::Commands)
                     && matches!(text.get(at + 1), Some(b';' | b'&')) =>
@@ -303,6 +326,9 @@ impl Scan {
             state.runner = None;
         }
         if !state.begins {
+            if let Some((_, words)) = self.kept.last_mut().filter(|_| state.is_kept) {
+                words.push(word);
+            }
             return at;
         }
         let begun = text[..at].trim_ascii_end();
@@ -349,7 +375,11 @@ impl Scan {
             }
             name if name.starts_with(b"-") => {}
             name => {
-                let runner = Runner::of(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name));
+                let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+                let runner = Runner::of(base);
+                let kept = self.keeps.iter().find(|kept| kept.as_bytes() == base);
+                state.is_kept = kept.is_some();
+                self.kept.extend(kept.map(|kept| (*kept, Vec::new())));
                 (state.begins, state.how) = (false, if runner.is_some() { how } else { Use::Call });
                 state.runner = runner;
                 state.finds |= runners::FINDERS.contains(&name);

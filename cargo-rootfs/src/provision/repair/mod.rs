@@ -2,6 +2,7 @@
 //!
 //! It executes no script. An existing file stays unchanged.
 
+mod accounts;
 mod row;
 mod staged;
 
@@ -17,6 +18,7 @@ use super::keystore;
 use crate::error::Warning;
 use crate::glob::fill;
 use crate::rows::{Fields, embedded, table, texts};
+pub(super) use accounts::SCRIPTS;
 use row::{Form, Kind, Row};
 use staged::Staged;
 
@@ -39,11 +41,17 @@ pub(super) struct Recipe {
     rows: Vec<Row>,
 }
 
+/// Adds the system accounts of maintainer scripts and of declarations to the root at `path`.
+pub(super) fn add_accounts(path: &Path, scripts: &[Vec<u8>]) -> Result<(), Unwritable> {
+    let root = Staged::open(path).map_err(Unwritable::at(path))?;
+    accounts::add(&root, scripts).map_err(Unwritable::at(path.join("etc/passwd")))
+}
+
 /// The rows, and the host programs that they use: everything besides the packages on which a repaired sysroot depends.
 pub(super) fn key() -> String {
     let recipe = Recipe::debian();
     let runs = recipe.of(Kind::Run).filter(|row| super::apt::is_program(&row.program));
-    runs.fold(DATA.to_owned(), |key, row| key + "\n" + &row.program)
+    runs.fold(DATA.to_owned() + accounts::KEY, |key, row| key + "\n" + &row.program)
 }
 
 impl Recipe {
