@@ -348,3 +348,73 @@ fn words(line: &str) -> Vec<String> {
     words.extend(word);
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root with accounts of base-passwd, and a declaration.
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("etc/passwd", "root:*:0:0:root:/root:/bin/bash\nproxy:*:13:13:proxy:/bin:/usr/sbin/nologin\n");
+        put("etc/group", "root:*:0:\nproxy:*:13:\nvideo:*:44:\n");
+        let declared =
+            "# comment\nu _one - \"First one\" /run/one\nu two 500:video\ng three 44\nm _one video\nr - 1-2\n";
+        put("usr/lib/sysusers.d/a.conf", declared);
+        root
+    }
+
+    fn added(scripts: &[&str]) -> [String; 2] {
+        let root = root();
+        let scripts: Vec<Vec<u8>> = scripts.iter().map(|script| script.as_bytes().to_vec()).collect();
+        add(&Staged::open(root.path()).unwrap(), &scripts).unwrap();
+        ["passwd", "group"].map(|name| std::fs::read_to_string(root.path().join("etc").join(name)).unwrap())
+    }
+
+    #[test]
+    fn scripts_and_declarations_make_accounts() {
+        let [passwd, group] = added(&[
+            "if ! getent passwd Debian-exim; then adduser --system --group --home /var/spool/exim4 --force-badname Debian-exim; fi",
+            "addgroup --system maria || true\nadduser --system --ingroup maria --shell /bin/false --gecos 'A server' maria\n",
+            "adduser --system --home /var/spool/squid --group proxy\nadduser --quiet --system plain\nadduser maria video",
+            "useradd -rM -d /srv/x -s /bin/sh -G video,proxy other\nuseradd person\nadduser --system \"$RET\"\ngroupadd -r only",
+        ]);
+        let number = |table: &str, name: &str| Table::parse(table).number(name).unwrap();
+        for (name, rest) in [
+            ("Debian-exim", "GROUP::/var/spool/exim4:/usr/sbin/nologin"),
+            ("maria", "GROUP:A server:/nonexistent:/bin/false"),
+            ("plain", "65534::/nonexistent:/usr/sbin/nologin"),
+            ("other", "GROUP::/srv/x:/bin/sh"),
+            ("_one", "GROUP:First one:/run/one:/usr/sbin/nologin"),
+            ("two", "44::/:/usr/sbin/nologin"),
+        ] {
+            let own = number(&passwd, name);
+            assert!(NUMBERS.contains(&own), "{name}: {own}");
+            let group = if rest.starts_with("GROUP") { number(&group, name).to_string() } else { String::new() };
+            let line = format!("{name}:x:{own}:{}\n", rest.replace("GROUP", &group));
+            assert!(passwd.contains(&line), "{line} in {passwd}");
+        }
+        assert_eq!(number(&passwd, "two"), 500);
+        assert_eq!(number(&passwd, "Debian-exim"), number(&group, "Debian-exim"));
+        assert!(group.contains("video:*:44:maria,other,_one\n") && group.contains("proxy:*:13:other\n"), "{group}");
+        assert!(passwd.contains("\nproxy:*:13:13:proxy:/bin:/usr/sbin/nologin\n") && !passwd.contains("person"));
+        assert!(number(&group, "only") >= NUMBERS.start && group.contains("three:x:44:\n"), "{group}");
+        let numbers: std::collections::BTreeSet<&str> = passwd.lines().filter_map(|it| it.split(':').nth(2)).collect();
+        assert_eq!(numbers.len(), passwd.lines().count(), "{passwd}");
+    }
+
+    /// The number of an account does not depend on the packages beside its own.
+    #[test]
+    fn a_number_follows_from_the_name() {
+        let alone = added(&["adduser --system --group mosquitto"]);
+        let beside = added(&["adduser --system --group redis", "adduser --system --group mosquitto"]);
+        let line =
+            |[passwd, _]: &[String; 2]| passwd.lines().find(|it| it.starts_with("mosquitto:")).unwrap().to_owned();
+        assert_eq!(line(&alone), line(&beside));
+    }
+}

@@ -236,3 +236,38 @@ fn odd_texts_end() {
         let _ = found(&text.repeat(50_000));
     }
 }
+
+/// Arguments with their quotes, variables and continued lines; redirections are none.
+#[test]
+fn calls_of_some_programs_with_their_arguments() {
+    let text = br#"
+set -e
+USER=_chrony
+HOME_DIR="${CONF:-/var/lib/x}"
+case "$1" in
+  configure)
+    if ! getent passwd a > /dev/null; then
+      adduser --system --home "$HOME_DIR" \
+        --gecos "Some one" \
+        a 2> /dev/null || true
+    fi
+    /usr/sbin/useradd -r $USER -c ""; groupadd "$2" && echo adduser
+    for one in b c; do adduser "$one" video; done
+    ;;
+esac
+"#;
+    let found = arguments(text, &["adduser", "useradd", "groupadd"]);
+    let shown = |(name, words): &Call| {
+        let words = words.iter().map(|values| format!("[{}]", values.join("|"))).collect::<String>();
+        format!("{name} {words}")
+    };
+    assert_eq!(
+        found.iter().map(shown).collect::<Vec<_>>(),
+        [
+            "adduser [--system][--home][/var/lib/x][--gecos][Some one][a]",
+            "useradd [-r][_chrony][-c][]",
+            "groupadd []",
+            "adduser [b|c][video]",
+        ]
+    );
+}
