@@ -21,7 +21,7 @@ use camino::Utf8PathBuf;
 
 pub(crate) use advice::Sought;
 pub(crate) use build::build;
-pub(crate) use metadata::{metadata, resolved};
+pub(crate) use metadata::{Project, Resolved, metadata, metadata_with_dependencies, resolved};
 pub(crate) use prepare::{Preparation, prepare, without_build};
 pub(crate) use toolchain::Toolchain;
 

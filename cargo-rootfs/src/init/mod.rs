@@ -30,7 +30,7 @@ pub(crate) fn init(
     let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
     let current_dir = Utf8PathBuf::try_from(current_dir)
         .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))?;
-    let (project, _) = cargo::metadata(build, &current_dir)?;
+    let project = cargo::metadata(build, &current_dir)?.metadata;
     let facts = Facts::of(&project, &cargo::Toolchain::ask(&[]).answer()?.configured_targets(&[])?)?;
     let pipelines = forge.map_or_else(Vec::new, |forge| pipeline::files(forge, &facts));
     let pipelines: Vec<_> = pipelines.into_iter().map(|(path, text)| (facts.repository.join(path), text)).collect();

@@ -11,7 +11,7 @@ use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
 use super::revision::Revision;
 use super::{Epoch, Events, bill};
-use crate::cargo::{self, Preparation, Sought, Toolchain};
+use crate::cargo::{self, Preparation, Project, Resolved, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
@@ -36,6 +36,8 @@ pub(crate) struct Session<'e> {
     plans: Vec<RootfsPlan>,
     warnings: Vec<Warning>,
     provisioning: Provisioning,
+    /// The dependencies of the project, if they are known.
+    resolved: Option<Resolved>,
     events: &'e dyn Events,
 }
 
@@ -87,7 +89,7 @@ impl Rooted {
 impl<'e> Session<'e> {
     /// Queries cargo if a build is needed, and makes the plan.
     pub(crate) fn new(request: &Request<'_>, events: &'e dyn Events) -> Result<Self> {
-        let (Plan { source, rootfs: plans, warnings }, toolchain) = plan(request)?;
+        let (Plan { source, rootfs: plans, warnings }, toolchain, resolved) = plan(request)?;
         let args = &request.build.compilation;
         let change_lock = if args.locked || args.frozen { Lockfile::Stays } else { Lockfile::Grows };
         // Cargo's setting; without a build, only the environment is read.
@@ -105,7 +107,7 @@ impl<'e> Session<'e> {
             _ => (Executables::Prebuilt(Vec::new()), Pinned::Nowhere),
         };
         let provisioning = Provisioning { pinned, may: May { change_lock, network } };
-        Ok(Self { executables, plans, warnings, provisioning, events })
+        Ok(Self { executables, plans, warnings, provisioning, resolved, events })
     }
 
     /// The sysroot directory of each target, without a build.
@@ -120,7 +122,7 @@ impl<'e> Session<'e> {
 
     /// The rootfs of each target, proved but not written.
     pub(crate) fn prove(self) -> Result<Vec<Rooted>> {
-        let Self { executables, plans, warnings, provisioning, events } = self;
+        let Self { executables, plans, warnings, provisioning, mut resolved, events } = self;
         warnings.iter().for_each(|warning| events.warning(warning));
         let jobs = match executables {
             Executables::Built(build, toolchain) => {
@@ -132,7 +134,7 @@ impl<'e> Session<'e> {
                     find_build_packages(plan, sysroot.directory(), sysroot.is_final())?;
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
                 }
-                make(&mut jobs, &build, &toolchain, &preparation, events)?;
+                make(&mut jobs, &build, &toolchain, &preparation, &mut resolved, events)?;
                 jobs
             }
             Executables::Prebuilt(executables) => {
@@ -242,13 +244,13 @@ impl output::Listener for &dyn Events {
 /// Chooses the packages of a project's sysroots again; `manifest` names the project.
 pub(crate) fn update_sysroots(manifest: &clap_cargo::Manifest, events: &dyn Events) -> Result<()> {
     let build = BuildArgs { manifest: manifest.clone(), ..BuildArgs::default() };
-    let (project, _) = cargo::metadata(&build, &current_dir()?)?;
+    let project = cargo::metadata(&build, &current_dir()?)?.metadata;
     let may = May { change_lock: Lockfile::Renewed, network: Network::Used };
     Provisioning { pinned: Pinned::Project(project.workspace_root.into()), may }.update(events)
 }
 
 /// Queries cargo if a build is needed, and makes the plan.
-fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
+fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>, Option<Resolved>)> {
     let current_dir = current_dir()?;
     let foreign_sysroot = std::env::var("CARGO_ROOTFS_SYSROOT").ok().filter(|value| !value.is_empty());
     let selection = &request.build.selection;
@@ -261,20 +263,25 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>)> {
             foreign_sysroot,
             current_dir: &current_dir,
         };
-        return Ok((Plan::new(request, &around)?, None));
+        return Ok((Plan::new(request, &around)?, None, None));
     }
     let asked = Toolchain::ask(&request.build.compilation.target);
-    let (project, build_directory) = cargo::metadata(request.build, &current_dir)?;
+    let Project { metadata, build_directory, resolved } =
+        match (request.lists_crates(), &*request.build.compilation.target) {
+            (true, []) => cargo::metadata_with_dependencies(request.build, &current_dir, Target::host().triple())?,
+            (true, [triple]) => cargo::metadata_with_dependencies(request.build, &current_dir, triple)?,
+            _ => cargo::metadata(request.build, &current_dir)?,
+        };
     let toolchain = asked.answer()?;
     let around = Surroundings {
-        project: Some(&project),
+        project: Some(&metadata),
         build_directory,
         configured_targets: toolchain.configured_targets(&request.build.compilation.config)?,
         host: &|| toolchain.host().map(str::to_owned),
         foreign_sysroot,
         current_dir: &current_dir,
     };
-    Ok((Plan::new(request, &around)?, Some(toolchain)))
+    Ok((Plan::new(request, &around)?, Some(toolchain), resolved))
 }
 
 fn current_dir() -> Result<Utf8PathBuf> {
@@ -359,6 +366,7 @@ fn make(
     build: &Build,
     toolchain: &Toolchain,
     preparation: &Preparation,
+    resolved: &mut Option<Resolved>,
     events: &dyn Events,
 ) -> Result<()> {
     preparation.notes.iter().for_each(|note| events.status("Using", note));
@@ -376,7 +384,8 @@ fn make(
     built.warnings.iter().for_each(|warning| events.warning(warning));
     jobs.iter_mut().zip(built.artifacts).for_each(|(job, artifacts)| job.artifacts = artifacts);
     for Job { plan, .. } in jobs.iter_mut().filter(|job| job.plan.bill.is_some()) {
-        plan.facts.metadata = Some(cargo::resolved(build, plan.facts.manifest.as_deref(), plan.target.triple())?);
+        let manifest = plan.facts.manifest.as_deref();
+        plan.facts.metadata = Some(cargo::resolved(build, manifest, plan.target.triple(), resolved)?);
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
         .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))?;
     let builds = !build.selection.tools_only && build.selection.binary.is_empty();
     let (root, target) = if builds {
-        let (project, _) = cargo::metadata(build, &current_dir)?;
+        let project = cargo::metadata(build, &current_dir)?.metadata;
         (project.workspace_root, project.target_directory)
     } else {
         (current_dir.clone(), Utf8PathBuf::try_from(std::env::temp_dir()).unwrap_or_else(|_| "/tmp".into()))
