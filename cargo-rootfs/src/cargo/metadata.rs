@@ -158,3 +158,33 @@ fn options(build: &BuildArgs) -> Vec<String> {
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn this_package() -> BuildArgs {
+        let mut build = BuildArgs::default();
+        build.manifest.manifest_path = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into());
+        build
+    }
+
+    /// The packages for this machine were fetched to compile this test.
+    #[test]
+    fn the_answer_with_dependencies_has_all_of_the_one_without() {
+        let (build, triple) = (this_package(), crate::target::Target::host().triple().to_owned());
+        let project = metadata_with_dependencies(&build, Utf8Path::new("/"), &triple).unwrap();
+        let resolved = project.resolved.unwrap().value;
+        assert!(resolved["resolve"]["nodes"].as_array().is_some_and(|nodes| nodes.len() > 20));
+        let arguments = ["metadata", "--format-version", "1", "--no-deps"].map(str::to_owned).into_iter();
+        let plain = answer(arguments.chain(manifest_path(&build)).collect()).unwrap();
+        assert_eq!(without_dependencies(&resolved), plain);
+    }
+
+    #[test]
+    fn a_call_that_cannot_have_dependencies_is_replaced() {
+        let project = metadata_with_dependencies(&this_package(), Utf8Path::new("/"), "no-such-triple").unwrap();
+        assert!(project.resolved.is_none());
+        assert!(project.metadata.packages.iter().any(|package| package.name.as_str() == "cargo-rootfs"));
+    }
+}
