@@ -26,6 +26,7 @@
 //! | `wording` | lists, quoting and guesses in messages | - |
 //! | `byte_search` | searches in bytes | - |
 //! | `glob` | patterns of paths, and their placeholders | path |
+//! | `hex` | bytes as hexadecimal digits | - |
 //! | `host_files` | files of this machine, by path; each error names the path | error |
 //! | `distro` | the distribution of a directory, by its os-release(5) | host_files |
 //! | `threads` | threads, their file descriptors and signals | - |
@@ -34,7 +35,7 @@
 //! | `shortage` | tools, libraries, packages and versions that a sysroot lacks | error |
 //! | `elf` | bytes to the facts that a loader reads in them | byte_search target |
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
-//! | `rootfs` | the planned tree: entries with their origins | error host_files path resolve |
+//! | `rootfs` | the planned tree: entries with their origins | error hex host_files path resolve |
 //! | `sysroot` | a directory of the host, without links out of it | byte_search elf error glob host_files path resolve rootfs threads |
 //! | `script` | scripts: interpreters, and the commands that they call | - |
 //! | `packages` | a distribution's database of packages | glob host_files path rows sysroot target wording |
@@ -47,9 +48,9 @@
 //! | `proof` | proves that a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
 //! | `layout` | seeds to gathered closures to entries | distro elf error glob host_files packages path policy proof report resolve rootfs runtime script shortage sysroot target template threads wording |
-//! | `write` | encoders, layers, destinations; every file is read once | error path rootfs |
+//! | `write` | encoders, layers, destinations; every file is read once | error hex path rootfs |
 //! | `events` | the listener of a run | error write |
-//! | `sbom` | bills of materials: data to SPDX and CycloneDX | - |
+//! | `sbom` | bills of materials: data to SPDX and CycloneDX | hex |
 //! | `image` | an image's configuration | error path target |
 //! | `settings` | checks of an image's settings against its rootfs | error image path resolve rootfs wording |
 //! | `registry` | the distribution specification's client: credentials, tokens, blobs, manifests | error host_files image |
@@ -61,9 +62,9 @@
 //! | `build_script` | the pipeline for build.rs | error host_files layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |
 //! | `plan` | options to the build, contents and outputs of each target | error image layers layout options output path provision settings target threads wording write |
-//! | `output` | one file per kind of output, and the table of kinds | error host_files image layers path registry rootfs sbom target threads write |
+//! | `output` | one file per kind of output, and the table of kinds | error hex host_files image layers path registry rootfs sbom target threads write |
 //! | `cargo` | calls of cargo and rustc | distro error host_files layout options plan programs rows target threads wording |
-//! | `provision` | sysroots made of a distribution's packages | distro error glob host_files layout packages path programs resolve rootfs rows script shortage sysroot target wording |
+//! | `provision` | sysroots made of a distribution's packages | distro error glob hex host_files layout packages path programs resolve rootfs rows script shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path programs rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
 //! | `findings` | the vocabulary of check and trace | host_files packages path policy resolve rootfs sysroot target watch |
@@ -164,6 +165,8 @@ mod events;
 mod findings;
 mod glob;
 pub mod guide;
+#[cfg(feature = "cli")]
+mod hex;
 mod host_files;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Kind, Written};
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::host_files;
 use crate::write::StagedFile;
 
@@ -70,7 +71,7 @@ fn sum(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (host_files::open(path).result()?, Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&hash.finalize())),
             length => hash.update(&buffer[..length]),
         }
     }

@@ -8,9 +8,10 @@ use camino::Utf8PathBuf;
 
 use super::{Attachment, Claim, EntryPlace, Intake, Job, Kind, Output, Settings, Step};
 use crate::error::{Error, Result};
+use crate::hex::hex;
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Digests, Entry, HostFile, KnownFiles};
-use crate::sbom::{Bill, Format, hex};
+use crate::sbom::{Bill, Format};
 use crate::threads::Pending;
 use crate::write::digest_cache::DigestCache;
 use crate::write::text_file::TextFile;

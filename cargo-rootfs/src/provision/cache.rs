@@ -19,6 +19,7 @@ use super::request::{Stop, TICK, pause};
 use super::suite::Suite;
 use super::sums::Sums;
 use crate::error::{Error, Result};
+pub(super) use crate::hex::hex as hexadecimal;
 use crate::packages::ABOUT;
 use crate::rootfs::KnownFiles;
 use crate::target::Machine;
@@ -372,14 +373,6 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     let mut sum = Sha256::new();
     io::copy(&mut file, &mut sum)?;
     Ok(hexadecimal(&sum.finalize()))
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 impl Package {

@@ -9,6 +9,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::{FileState, HostFile};
+use crate::hex::hex;
 
 /// The minimum age of a time that proves that nothing was written since.
 ///
@@ -58,7 +59,7 @@ impl Digests {
 /// All digits, of SHA-1 first.
 impl fmt::Display for Digests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sha1.iter().chain(&self.sha256).try_for_each(|byte| write!(f, "{byte:02x}"))
+        [hex(&self.sha1), hex(&self.sha256)].iter().try_for_each(|digits| f.write_str(digits))
     }
 }
 

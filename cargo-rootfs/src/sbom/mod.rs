@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
 pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata};
 use licence::Licence;
 pub(crate) use licence::{COPYRIGHT, terms};
@@ -181,12 +182,6 @@ fn time(seconds: i64) -> String {
 /// SHA-256 of a text, in hexadecimal digits.
 fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |four: u8| char::from(b"0123456789abcdef"[usize::from(four & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// The name and the address in `Name <address>`.

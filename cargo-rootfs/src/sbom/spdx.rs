@@ -6,7 +6,8 @@ use sha1::{Digest, Sha1};
 
 use super::json::{Json, object};
 use super::licence::Licence;
-use super::{Bill, CrateSource, File, hex, person, purl, sha256, time};
+use super::{Bill, CrateSource, File, person, purl, sha256, time};
+use crate::hex::hex;
 
 const NOTHING: &str = "NOASSERTION";
 const ROOT: &str = "SPDXRef-Rootfs";

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::records;
+use crate::hex::hex;
 use crate::rootfs::{Digests, FileState, HostFile, KnownFiles, RESOLUTION};
 
 /// The maximum number of records. A group may have thousands of files.
@@ -66,5 +67,5 @@ fn key(files: &[&HostFile]) -> String {
         sha256.update([inode.0, inode.1, size].map(u64::to_le_bytes).as_flattened());
         sha256.update([mtime.0, mtime.1, ctime.0, ctime.1].map(i64::to_le_bytes).as_flattened());
     }
-    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256.finalize())
 }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::compress::{Compression, Compressor};
 use super::encode::{self, Encoder};
+use crate::hex::hex;
 use crate::path::RootfsPath;
 use crate::rootfs::{Entry, Kind, Rootfs};
 
@@ -152,7 +153,7 @@ pub(crate) fn digest_of(bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn digest(sha256: Sha256) -> String {
-    sha256.finalize().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    format!("sha256:{}", hex(&sha256.finalize()))
 }
 
 /// A writer that computes the digest and the number of bytes.

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::compress::Compression;
 use super::layer::{Layer, MTIME};
 use super::{encode, records};
+use crate::hex::hex;
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, FileState, Kind, KnownFiles, RESOLUTION};
 
@@ -92,7 +93,7 @@ impl LayerKey {
                 _ => {}
             }
         }
-        Self { hex: digest_hex(sha256), compression, newest, known }
+        Self { hex: hex(&sha256.finalize()), compression, newest, known }
     }
 
     /// True if every later change of a file will give it a new time, and the files with known digests are unchanged
@@ -104,10 +105,6 @@ impl LayerKey {
         began.duration_since(UNIX_EPOCH).is_ok_and(|began| self.newest + resolution < began)
             && self.known.iter().all(is_unchanged)
     }
-}
-
-fn digest_hex(sha256: Sha256) -> String {
-    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl LayerCache {
