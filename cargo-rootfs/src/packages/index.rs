@@ -7,10 +7,9 @@ use std::collections::BTreeSet;
 use std::hash::Hasher;
 
 use memchr::memmem::Finder;
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::dpkg::{self, Diversion};
-use super::known::made_by_scripts;
 use super::{Database, Format, LONGEST, Listing, Package, PackageId};
 use crate::path::RootfsPath;
 use crate::sysroot::{Folder, Sysroot};
@@ -91,70 +90,20 @@ fn hash(path: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// A set of paths that rejects most others without hashing them.
-pub(crate) struct Marks([u64; Marks::COUNT / 64]);
-
-impl Marks {
-    const COUNT: usize = 1 << 12;
-
-    pub(crate) fn of<'p>(paths: impl Iterator<Item = &'p [u8]>) -> Self {
-        let mut marks = Self([0; Self::COUNT / 64]);
-        paths.map(Self::mark).for_each(|mark| marks.0[mark / 64] |= 1 << (mark % 64));
-        marks
-    }
-
-    /// Returns whether a path may be in the set.
-    pub(crate) fn may_have(&self, path: &[u8]) -> bool {
-        let mark = Self::mark(path);
-        self.0[mark / 64] >> (mark % 64) & 1 == 1
-    }
-
-    /// A number by the length and the end of a path.
-    fn mark(path: &[u8]) -> usize {
-        let end = path.last_chunk().map_or(0, |end| u32::from_le_bytes(*end));
-        ((end ^ (path.len() as u32)).wrapping_mul(0x9e37_79b1) >> (u32::BITS - Self::COUNT.trailing_zeros())) as usize
-    }
-}
-
-/// Directories of the administrator (hier(7)), below which few packages have a file; and the rarest part of each, which
-/// is found faster than the beginning of all lines.
-const LOCAL: [(&[u8], &[u8]); 5] =
-    [(b"usr/local/", b"/local/"), (b"opt/", b"opt/"), (b"root/", b"root/"), (b"home/", b"home/"), (b"srv/", b"srv/")];
-
-/// Texts to search a list for: it can only contain one of `names` if it contains one of these, which are the names, their
-/// directories, or directories above these, such as [`LOCAL`] ones. `None` if there are so many that an index costs less.
-fn needles_of<'n>(names: impl Iterator<Item = &'n RootfsPath>) -> Option<Vec<Finder<'n>>> {
-    const MOST: usize = 8;
-    let local = |name: &'n [u8]| {
-        let (_, needle) = LOCAL.into_iter().find(|(folder, _)| name.starts_with(folder))?;
-        Some(needle)
-    };
-    let names: Vec<&[u8]> = names.map(RootfsPath::relative).map(|name| local(name).unwrap_or(name)).collect();
-    let folder = |name: &'n [u8], depth| {
-        let ends = memchr::memchr_iter(b'/', name).map(|slash| slash + 1);
-        ends.take(depth).last().map_or(name, |end| &name[..end])
-    };
-    // The directory, `usr/local/share/`, `usr/local/`.
-    let folders = [usize::MAX, 3, 2].map(|depth| names.iter().map(|name| folder(name, depth)).collect());
-    let mut needles = std::iter::once(names.iter().copied().collect::<FxHashSet<_>>()).chain(folders);
-    let needles = needles.find(|needles| needles.len() <= MOST)?;
-    Some(needles.into_iter().map(Finder::new).collect())
-}
-
 /// A reader of lists, most of which are in one directory.
-struct Lists<'v> {
+pub(super) struct Lists<'v> {
     view: &'v Sysroot,
     folder: Option<(RootfsPath, Folder)>,
     bytes: Vec<u8>,
 }
 
 impl<'v> Lists<'v> {
-    fn new(view: &'v Sysroot) -> Self {
+    pub(super) fn new(view: &'v Sysroot) -> Self {
         Self { view, folder: None, bytes: Vec::new() }
     }
 
     /// The bytes of a package's list: of its first existing file.
-    fn of(&mut self, database: &Database, package: &Package) -> &[u8] {
+    pub(super) fn of(&mut self, database: &Database, package: &Package) -> &[u8] {
         self.bytes.clear();
         let is_found = match &package.listing {
             Listing::None | Listing::Record => false,
@@ -176,67 +125,6 @@ impl<'v> Lists<'v> {
 }
 
 impl Database {
-    /// The owner of each path: the likeliest of the packages that list it. Lists are read in the order of likelihood until
-    /// each path has an owner. `None` if the index of all lists exists already, or would cost less.
-    pub(super) fn owners_by_likelihood(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
-        if self.format != Format::Dpkg || self.lists.get().is_some() {
-            return None;
-        }
-        let (mut owners, mut is_made) = (vec![None; paths.len()], vec![false; paths.len()]);
-        let mut wanted: FxHashMap<RootfsPath, Vec<usize>> = FxHashMap::default();
-        let mut open = 0;
-        for (at, path) in paths.iter().enumerate() {
-            let names = self.names_in(view, path);
-            open += usize::from(!names.is_empty());
-            names.into_iter().for_each(|name| wanted.entry(name).or_default().push(at));
-        }
-        let by_name: FxHashMap<&[u8], &Vec<usize>> =
-            wanted.iter().map(|(name, places)| (name.relative(), places)).collect();
-        let lost = self.diversions.iter().map(|it| it.from.relative());
-        let marks = Marks::of(by_name.keys().copied().chain(lost));
-        let mut lists = Lists::new(view);
-        let mut needles = None;
-        let (named, likely, others) = self.likely_first(paths);
-        let (after_named, after_likely) = (named.len(), named.len() + likely.len());
-        for (count, id) in named.into_iter().chain(likely).chain(others).enumerate() {
-            if open == 0 {
-                break;
-            }
-            // Few paths are left: most have no owner, or one of the dependencies of named packages.
-            if count == after_named || count == after_likely {
-                if count == after_likely {
-                    let made = paths.iter().map(|path| made_by_scripts().contains(path.as_bytes()));
-                    is_made = made.collect();
-                }
-                let is_open = |at: &usize| owners[*at].is_none() && !is_made[*at];
-                let names = wanted.iter().filter(|(_, places)| places.iter().any(is_open)).map(|(name, _)| name);
-                let names: Vec<&RootfsPath> = names.collect();
-                if names.is_empty() {
-                    break;
-                }
-                let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
-                needles = needles_of(names.into_iter().chain(lost));
-                if count == after_likely && needles.is_none() {
-                    return None;
-                }
-            }
-            let package = self.package(id);
-            let list = lists.of(self, package);
-            if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
-                continue;
-            }
-            for path in dpkg::listed(list).filter(|path| marks.may_have(path)) {
-                let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
-                let path = diverted.map_or(path, |it| it.to.relative());
-                for at in by_name.get(path).copied().into_iter().flatten().copied() {
-                    open -= usize::from(owners[at].is_none());
-                    owners[at].get_or_insert(id);
-                }
-            }
-        }
-        Some(owners)
-    }
-
     /// The listed paths with one of these file names, sorted.
     pub fn listed_under(&self, view: &Sysroot, names: &[&[u8]]) -> BTreeSet<RootfsPath> {
         let finders: Vec<Finder<'_>> = names.iter().map(|name| Finder::new(*name)).collect();
@@ -260,7 +148,7 @@ impl Database {
     }
 
     /// The names of [`Database::names`], and none for a file of the project: it has no package, and causes no reading.
-    fn names_in(&self, view: &Sysroot, path: &RootfsPath) -> Vec<RootfsPath> {
+    pub(super) fn names_in(&self, view: &Sysroot, path: &RootfsPath) -> Vec<RootfsPath> {
         if view.is_foreign(path) { Vec::new() } else { self.names(path) }
     }
 
