@@ -29,6 +29,8 @@ pub(super) struct Work<'w, 'i> {
     cache: &'w Cache,
     open: Open<'w, 'i>,
     apt: Option<Box<dyn Index + 'i>>,
+    /// The indexes of all files that could not be fetched: each is tried once.
+    unreachable: Vec<Contents>,
     pub(super) watch: &'w mut dyn Watch,
     stop: Stop<'w>,
 }
@@ -41,7 +43,7 @@ impl<'w, 'i> Work<'w, 'i> {
         watch: &'w mut dyn Watch,
         stop: Stop<'w>,
     ) -> Self {
-        Self { request, cache, open, apt: None, watch, stop }
+        Self { request, cache, open, apt: None, unreachable: Vec::new(), watch, stop }
     }
 
     /// Returns a section that answers the request, and its sysroot. A tool's package is one that contains the file.
@@ -210,11 +212,13 @@ impl<'w, 'i> Work<'w, 'i> {
                 continue;
             }
             let network = self.request.may.network;
-            if !self.apt()?.has_contents(contents, network) && network == Network::Used {
+            let is_wanted = network == Network::Used && !self.unreachable.contains(&contents);
+            if is_wanted && !self.apt()?.has_contents(contents, network) {
                 let (suite, architecture) = (&self.request.suite, cache::architecture(self.request.machine)?);
                 self.watch.step(Step::Searching(suite, if contents == Contents::All { "all" } else { architecture }));
                 if let Err(error) = self.apt()?.update_contents(contents) {
                     (self.stop)()?;
+                    self.unreachable.push(contents);
                     // The run continues without the index: guesses by name are checked by their files.
                     let details = error.details().iter().take(1).map(|line| format!("\n  {line}"));
                     let message = format!("{}{}", error.message(), details.collect::<String>());
