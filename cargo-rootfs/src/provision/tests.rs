@@ -66,6 +66,8 @@ struct Mirror {
     debs: RefCell<Vec<Deb>>,
     is_fetched: Cell<bool>,
     has_contents: Cell<bool>,
+    /// True if the indexes of all files cannot be fetched.
+    is_broken: Cell<bool>,
     /// The received requests.
     asked: RefCell<Vec<String>>,
     said: RefCell<Vec<String>>,
@@ -80,6 +82,7 @@ impl Mirror {
             debs: RefCell::new(essential.chain(debs).collect()),
             is_fetched: Cell::new(false),
             has_contents: Cell::new(false),
+            is_broken: Cell::new(false),
             asked: RefCell::default(),
             said: RefCell::default(),
             cache: tempfile::tempdir().unwrap(),
@@ -160,6 +163,9 @@ impl Index for &Mirror {
 
     fn update_contents(&self, _: Contents) -> Result<()> {
         self.note("files");
+        if self.is_broken.get() {
+            return Err(Error::failed("the mirror is in the middle of an update"));
+        }
         self.has_contents.set(true);
         Ok(())
     }
@@ -245,6 +251,22 @@ fn a_sysroot_is_made_once_and_then_found() {
 
     let again = mirror.provide(&[tool("own-app")], LOCKED).unwrap();
     assert_eq!((again.kept.root, mirror.asked()), (made.kept.root, Vec::new()));
+}
+
+/// This machine's package of a tool is a guess, which the package's files refute. The second choice asks for no index that
+/// could not be fetched for the first one.
+#[test]
+fn an_index_of_files_that_cannot_be_fetched_is_tried_once() {
+    if !is_debian() {
+        return;
+    }
+    let mirror = Mirror::new(vec![Deb { name: "dpkg", version: "1", needs: &[], files: &[] }]);
+    mirror.is_broken.set(true);
+    let error = mirror.provide(&[tool("dpkg-split")], May::default()).unwrap_err();
+    assert!(error.to_string().contains("is known to have tool `dpkg-split`"), "{error}");
+    let asked = mirror.asked();
+    assert_eq!(asked.iter().filter(|what| *what == "files").count(), 2, "one for each architecture: {asked:?}");
+    assert!(asked.iter().any(|what| what.ends_with(" packages")), "no guess was tried: {asked:?}");
 }
 
 /// The digest that is known of a file in a sysroot.
