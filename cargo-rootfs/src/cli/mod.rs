@@ -53,7 +53,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::enter::Program;
 use crate::error::{Error, exit_code};
 pub use crate::options::Options;
-use crate::options::{Command, SysrootCommand, explain, refuse_options_before_subcommand};
+use crate::options::{Command, RootfsArgs, SysrootCommand, explain, refuse_options_before_subcommand};
 use crate::plan::{Purpose, Request};
 use crate::rebuild::{self, Sources};
 use terminal::Terminal;
@@ -92,53 +92,51 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Options, A
     parsed.map_err(|error| Answer(Box::new(explain(&mut command, error))))
 }
 
+fn request<'o>(options: &'o Options, rootfs: &'o RootfsArgs, purpose: Purpose<'o>) -> Request<'o> {
+    Request { build: &rootfs.build, content: &rootfs.content, purpose, terminal: &options.terminal }
+}
+
 /// Runs one subcommand: calls other modules and prints their result.
 pub fn run(options: &Options) -> crate::Result<()> {
     let terminal = &Terminal::new(options);
-    let request = |build, content, purpose| Request { build, content, purpose, terminal: &options.terminal };
+    let request = |rootfs, purpose| request(options, rootfs, purpose);
     match &options.command {
         None => {
             if options.output.check_reproducible {
                 twice(options, terminal)?;
             }
             let purpose = Purpose::Write(&options.output, &options.image);
-            write::run(&request(&options.build, &options.content, purpose), &options.output, terminal)
+            let (build, content) = (&options.build, &options.content);
+            let request = Request { build, content, purpose, terminal: &options.terminal };
+            write::run(&request, &options.output, terminal)
         }
         Some(Command::Tree(args)) if !args.files.is_empty() => tree::of_files(args, terminal),
-        Some(Command::Tree(args)) => tree::run(&request(&args.build, &args.content, Purpose::Report), args, terminal),
-        Some(Command::Why(args)) => {
-            why::run(&request(&args.build, &args.content, Purpose::Report), &args.file, terminal)
-        }
+        Some(Command::Tree(args)) => tree::run(&request(&args.rootfs, Purpose::Report), args, terminal),
+        Some(Command::Why(args)) => why::run(&request(&args.rootfs, Purpose::Report), &args.file, terminal),
         Some(Command::Run(args)) => {
             let image = enter::image_args(&args.enter);
-            let request = request(&args.build, &args.content, Purpose::Enter(&image));
+            let request = request(&args.rootfs, Purpose::Enter(&image));
             enter::run(&request, Program::Words(&args.words), &args.enter, terminal)
         }
         Some(Command::Shell(args)) => {
             let image = enter::image_args(&args.enter);
-            let request = request(&args.build, &args.content, Purpose::Enter(&image));
+            let request = request(&args.rootfs, Purpose::Enter(&image));
             enter::run(&request, Program::Shell, &args.enter, terminal)
         }
         Some(Command::Check(args)) => {
             let image = enter::image_args(&args.enter);
-            check::run(&request(&args.build, &args.content, Purpose::Enter(&image)), args, terminal)
+            check::run(&request(&args.rootfs, Purpose::Enter(&image)), args, terminal)
         }
-        Some(Command::Trace(args)) => {
-            trace::run(&request(&args.build, &args.content, Purpose::Compare), args, terminal)
-        }
+        Some(Command::Trace(args)) => trace::run(&request(&args.rootfs, Purpose::Compare), args, terminal),
         #[cfg(feature = "push")]
         Some(Command::Index(args)) => index::run(args, terminal),
-        Some(Command::Report(args)) => {
-            report::run(&request(&args.build, &args.content, Purpose::Report), args, terminal)
-        }
+        Some(Command::Report(args)) => report::run(&request(&args.rootfs, Purpose::Report), args, terminal),
         Some(Command::Diff(args)) => diff::run(args, terminal),
         Some(Command::Verify(args)) => verify::run(args, terminal),
         Some(Command::Sysroot { command }) => match command {
             SysrootCommand::List => sysroot::list(terminal),
             SysrootCommand::Prune { all } => sysroot::prune(*all, terminal),
-            SysrootCommand::Path(args) => {
-                sysroot::path(&request(&args.build, &args.content, Purpose::Report), terminal)
-            }
+            SysrootCommand::Path(args) => sysroot::path(&request(args, Purpose::Report), terminal),
             SysrootCommand::Update { manifest } => sysroot::update(manifest, terminal),
         },
         Some(Command::Init(args)) => init::run(args, terminal),

@@ -18,7 +18,7 @@ use crate::resolve::{Closure, Skipped, TargetLibraries};
 
 /// Runs `tree FILE...`, one file after the other; a faulty one does not stop the others, but fails the run.
 pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
-    let folder = args.content.sysroot.as_deref().unwrap_or("/");
+    let folder = args.rootfs.content.sysroot.as_deref().unwrap_or("/");
     if folder == "auto" || !(folder.contains('/') || folder == "." || folder == "..") {
         let error = Error::usage(format!("`--sysroot {folder}` is not a directory, which `tree FILE` looks in"));
         return Err(match std::path::Path::new(folder).is_dir() {
@@ -29,11 +29,11 @@ pub(super) fn of_files(args: &TreeArgs, terminal: &Terminal) -> Result<()> {
     let files = LooseFiles {
         sysroot: folder.as_ref(),
         files: &args.files,
-        library_path: args.content.library_path.as_deref().unwrap_or_default(),
-        given: TargetLibraries::parse(args.content.allow_missing.as_deref().unwrap_or_default())
+        library_path: args.rootfs.content.library_path.as_deref().unwrap_or_default(),
+        given: TargetLibraries::parse(args.rootfs.content.allow_missing.as_deref().unwrap_or_default())
             .map_err(Error::usage)?,
-        follows: args.content.dlopen.unwrap_or_default(),
-        hwcaps: args.content.hwcaps.unwrap_or_default(),
+        follows: args.rootfs.content.dlopen.unwrap_or_default(),
+        hwcaps: args.rootfs.content.hwcaps.unwrap_or_default(),
         may_open: args.may_open,
     };
     let (format, show) = (terminal.format(), Show::of(args));

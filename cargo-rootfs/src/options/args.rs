@@ -185,7 +185,7 @@ pub(crate) enum SysrootCommand {
         all: bool,
     },
     /// Print the directory of the sysroot that the same options would use, which is made if it is missing
-    Path(Box<PathArgs>),
+    Path(Box<RootfsArgs>),
     /// Choose the newest versions of all packages in rootfs.lock
     Update {
         #[command(flatten, next_help_heading = "Manifest options")]
@@ -193,9 +193,9 @@ pub(crate) enum SysrootCommand {
     },
 }
 
-/// `sysroot path`
+/// The options that determine a rootfs.
 #[derive(Debug, Args)]
-pub(crate) struct PathArgs {
+pub(crate) struct RootfsArgs {
     #[command(flatten)]
     pub(crate) build: BuildArgs,
     #[command(flatten)]
@@ -219,9 +219,7 @@ pub(crate) struct TreeArgs {
     #[arg(long, conflicts_with_all = ["files", "no_dedupe"])]
     pub(crate) sizes: bool,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `index`
@@ -255,9 +253,7 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) file: String,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `run`
@@ -269,9 +265,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) enter: EnterArgs,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `shell`
@@ -280,9 +274,7 @@ pub(crate) struct ShellArgs {
     #[command(flatten)]
     pub(crate) enter: EnterArgs,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `check`
@@ -300,9 +292,7 @@ pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) enter: EnterArgs,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `trace`
@@ -312,9 +302,7 @@ pub(crate) struct TraceArgs {
     #[arg(value_name = "CMD", last = true)]
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `init`

@@ -4,8 +4,7 @@ use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
-use super::build::BuildArgs;
-use super::content::ContentArgs;
+use super::args::RootfsArgs;
 use crate::diff::{Forbidden, parse_forbidden};
 
 /// `report`
@@ -15,9 +14,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<Utf8PathBuf>,
     #[command(flatten)]
-    pub(crate) build: BuildArgs,
-    #[command(flatten)]
-    pub(crate) content: ContentArgs,
+    pub(crate) rootfs: RootfsArgs,
 }
 
 /// `diff`

@@ -21,7 +21,8 @@ mod values;
 pub(crate) use args::IndexArgs;
 pub use args::Options;
 pub(crate) use args::{
-    CheckArgs, Command, EnterArgs, InitArgs, SysrootCommand, TraceArgs, TreeArgs, refuse_options_before_subcommand,
+    CheckArgs, Command, EnterArgs, InitArgs, RootfsArgs, SysrootCommand, TraceArgs, TreeArgs,
+    refuse_options_before_subcommand,
 };
 pub(crate) use build::{BuildArgs, SelectionArgs};
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
