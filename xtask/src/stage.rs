@@ -51,6 +51,11 @@ pub(crate) fn cannot<T>(why: impl Into<String>) -> Result<T> {
     if host::in_ci() { bail!("{why} (in CI nothing is skipped)") } else { Err(Skip(why).into()) }
 }
 
+/// The reason why a piece of work was skipped, if that is its error.
+pub(crate) fn skipped(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<Skip>().map(|Skip(why)| why.as_str())
+}
+
 /// Ends a piece of work if `tool` is missing.
 pub(crate) fn need(tool: &str) -> Result<()> {
     if host::has(tool) { Ok(()) } else { cannot(format!("{tool} is not installed: run `cargo xtask setup --all`")) }

@@ -13,7 +13,7 @@ use super::lab::Lab;
 use super::registry::Registry;
 use crate::host;
 use crate::process::command;
-use crate::stage::{Tier, need};
+use crate::stage::{Tier, cannot, need, skipped};
 
 /// One block: a session in a project.
 #[derive(Debug)]
@@ -43,8 +43,10 @@ fn run(lab: &Lab, tier: Tier) -> Result<()> {
     let mut wrong = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
         println!("    {} (in={})", block.at, block.project);
-        if let Err(error) = session(lab, at, block) {
-            wrong.push(format!("{}: {error:#}", block.at));
+        let Err(error) = session(lab, at, block) else { continue };
+        match skipped(&error) {
+            Some(why) => println!("    skipped {}: {why}", block.at),
+            None => wrong.push(format!("{}: {error:#}", block.at)),
         }
     }
     ensure!(wrong.is_empty(), "{} of {} blocks are wrong:\n{}", wrong.len(), blocks.len(), wrong.join("\n"));
@@ -125,6 +127,8 @@ fn session(lab: &Lab, at: usize, block: &Block) -> Result<()> {
     for what in &block.needs {
         match what.as_str() {
             "docker" => super::ready("docker")?,
+            "root" if !host::is_root() => return cannot("chroot(8) needs root's rights"),
+            "root" => {}
             "arm64" => arm64::can_run()?,
             "registry" => registry = Some(Registry::start(lab)?),
             // The mirror of packages is used as it is.
