@@ -98,7 +98,9 @@ pub(super) fn add(root: &Staged, scripts: &[Vec<u8>]) -> io::Result<()> {
 
 fn put(user: &User, users: &mut Table, groups: &mut Table) {
     let User { name, comment, home, shell, .. } = user;
-    if users.number(name).is_some() {
+    // useradd(8) refuses what would be another field or line as well.
+    let is_field = |text: &String| !text.contains(|it: char| it == ':' || it.is_control());
+    if users.number(name).is_some() || ![comment, home, shell].into_iter().all(is_field) {
         return;
     }
     let free = number_of(name, &[users, groups]);
