@@ -310,16 +310,18 @@ mod tests {
         assert!(toolchain.is_foreign(host.triple()).is_err(), "it must be asked");
     }
 
+    /// An empty program at `path`.
+    fn program(path: &Path) -> PathBuf {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path.to_owned()
+    }
+
     #[test]
     fn a_standard_library_is_found_beside_rustc_and_behind_a_link() {
         let folder = tempfile::tempdir().unwrap();
-        let make = |path: &str| {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, "").unwrap();
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-            path
-        };
+        let make = |path: &str| program(&folder.path().join(path));
         let rustc = make("toolchain/bin/rustc");
         make("toolchain/lib/rustlib/a-b-linux/lib/libcore-0123.rlib");
         let link = folder.path().join("rustc");
@@ -332,13 +334,7 @@ mod tests {
     #[test]
     fn rustc_is_called_without_rustups_proxy() {
         let folder = tempfile::tempdir().unwrap();
-        let make = |path: &str| {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, "").unwrap();
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-            path
-        };
+        let make = |path: &str| program(&folder.path().join(path));
         let rustup = make("rustup/rustup");
         std::fs::hard_link(rustup, folder.path().join("rustup/rustc")).unwrap();
         make("distribution/rustc");

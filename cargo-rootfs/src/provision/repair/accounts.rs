@@ -410,6 +410,17 @@ mod tests {
         assert_eq!(numbers.len(), passwd.lines().count(), "{passwd}");
     }
 
+    #[test]
+    fn no_field_becomes_another_field_or_line() {
+        let [passwd, _] = added(&[
+            "adduser --system --gecos 'a:b' one\nadduser --system --home '/x\nroot:x:0:0::/:/bin/sh' two",
+            "useradd -r -s '/bin/sh:' three\nadduser --system four",
+        ]);
+        let names: Vec<&str> = passwd.lines().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(names, ["root", "proxy", "four", "_one", "two"], "`two` is declared");
+        assert!(passwd.lines().all(|line| line.split(':').count() == 7), "{passwd}");
+    }
+
     /// The number of an account does not depend on the packages beside its own.
     #[test]
     fn a_number_follows_from_the_name() {
