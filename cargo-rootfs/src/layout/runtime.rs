@@ -12,6 +12,7 @@ mod image_file;
 mod kin;
 mod left_out;
 mod offers;
+mod opened;
 mod prefixes;
 mod programs;
 mod project;
