@@ -1,8 +1,9 @@
 //! The reach of evidence: started shells, programs that data and scripts name, packages cut in two, and files that are only
 //! suggested.
 
-use super::disk::{Ask, Disk, path, tool};
+use super::disk::{Ask, Disk, library, path, tool};
 use crate::layout::Assembly;
+use crate::runtime::Runtime;
 
 const STATUS: &str = "\
 Package: quux-minimal
@@ -92,6 +93,27 @@ fn the_whole_of_a_package_that_was_cut_in_two_and_data_that_it_depends_on() {
         .bytes("usr/share/stranger/x", b"x", 0o644);
     let there = ["/usr/lib/quux/more", "/usr/lib/quux/std", "/usr/share/zones/x"];
     expect(&packed(&disk), &there, &["/usr/bin/quuxctl", "/usr/share/stranger"]);
+}
+
+/// As libgles2, which libepoxy opens for WebKit, whose package depends on it.
+#[test]
+fn a_library_that_a_dependency_has_and_another_library_opens() {
+    let lists = [
+        ("quux", "/usr/bin/quux\n"),
+        ("quux-stdlib", "/usr/lib/libglue.so.1\n"),
+        ("zones", "/usr/lib/libgles.so.2\n"),
+        ("stranger", "/usr/lib/libother.so.3\n"),
+    ];
+    let names = b"\0libgles.so.2\0libother.so.3\0";
+    let disk = sysroot(&lists)
+        .elf("usr/bin/quux", tool().needs("libglue.so.1"))
+        .elf("usr/lib/libglue.so.1", library("libglue.so.1").imports("dlopen").tail(names))
+        .elf("usr/lib/libgles.so.2", library("libgles.so.2").needs("libdeep.so"))
+        .elf("usr/lib/libdeep.so", library("libdeep.so"))
+        .elf("usr/lib/libother.so.3", library("libother.so.3"));
+    expect(&packed(&disk), &["/usr/lib/libgles.so.2", "/usr/lib/libdeep.so"], &["/usr/lib/libother.so.3"]);
+    let assembly = Ask::tools(&["quux"]).runtime(Runtime::Rules).assemble(&disk).unwrap();
+    expect(&assembly, &[], &["/usr/lib/libgles.so.2"]);
 }
 
 /// As libtcl8.6, which depends on tzdata.
