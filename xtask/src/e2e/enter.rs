@@ -176,9 +176,10 @@ pub(super) fn terminal(lab: &Lab) -> Result<()> {
     for visitor in Visitor::all(lab)? {
         let binary = lab.path("bin/cargo-rootfs");
         let shell = format!("{binary} rootfs shell -q --tools-only --with bash,tty,sleep");
-        // Typed slowly, as by a person: text typed before the shell reads is kept, but Ctrl-C would be lost.
-        let typed = "(sleep 1; echo 'tty; echo flags $-'; echo 'sleep 1000'; sleep 1; printf '\\003'; sleep 0.5; \
-                     echo 'echo code $?'; echo 'exit 5') | script -qec \"$0\" /dev/null";
+        // Text that is typed before the shell reads is kept, but Ctrl-C would be lost before its child sleeps.
+        let typed = "(sleep 1; echo 'tty; echo flags $-'; echo 'sleep 1000.7139'; \
+                     until grep -qszx '1000[.]7139' /proc/[0-9]*/cmdline || [ $((n += 1)) = 600 ]; do sleep 0.1; done; \
+                     printf '\\003'; sleep 0.5; echo 'echo code $?'; echo 'exit 5') | script -qec \"$0\" /dev/null";
         let done = visitor.command(["sh", "-c", typed, &shell]).env("TERM", "dumb").finish()?;
         ensure!(done.code == Some(5), "{}", done.report("expected exit code 5"));
         for words in ["/dev/console", "code 130"] {

@@ -9,7 +9,7 @@ use super::arm64;
 use super::lab::Lab;
 use super::layout::{ImageRead, Layout};
 use crate::host;
-use crate::process::{Command, command};
+use crate::process::{Command, command, until};
 use crate::stage::need;
 
 /// Images of this run, removed with it.
@@ -136,14 +136,8 @@ fn containerd(lab: &Lab, archive: &Utf8Path, image: &ImageRead) -> Result<()> {
     let ctr =
         |words: &[&str]| -> Command { command(["ctr", "--address", socket.as_str()]).args(words.iter().copied()) };
     let done = (|| {
-        let is_up =
-            || duct::cmd!("ctr", "--address", socket.as_str(), "version").stdout_null().stderr_null().unchecked().run();
-        for _ in 0..300 {
-            if is_up().is_ok_and(|said| said.status.success()) {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
+        let version = duct::cmd!("ctr", "--address", socket.as_str(), "version").stdout_null().stderr_null();
+        until("containerd answers", || Ok(version.run().is_ok()))?;
         ctr(&["images", "import", "--base-name", "example.org/hello", "--digests", archive.as_str()]).run()?;
         let listed = ctr(&["images", "list"]).run()?;
         ensure!(listed.stdout.contains(&image.digest), "{}", listed.report(&image.digest));

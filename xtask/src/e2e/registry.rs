@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use super::lab::Lab;
-use crate::process::command;
+use crate::process::{command, until};
 use crate::stage::need;
 
 /// The line of htpasswd(1) for `me` and `secret`, with bcrypt.
@@ -117,13 +116,7 @@ fn free() -> Result<String> {
 }
 
 fn listening(host: &str) -> Result<()> {
-    for _ in 0..600 {
-        if TcpStream::connect(host).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    anyhow::bail!("nothing listens on {host} after a minute")
+    until(&format!("a server listens on {host}"), || Ok(TcpStream::connect(host).is_ok()))
 }
 
 /// Makes an authority `ca.pem`, its certificate for 127.0.0.1, and one that signs tokens.

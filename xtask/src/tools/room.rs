@@ -37,6 +37,27 @@ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 /// The time limit of a program, generous for a busy machine.
 const SECONDS: &str = "60";
 
+/// Types `$1` for the command `$2` on a terminal that script(1) makes. A program that has not set it up yet would lose the
+/// text, so it is typed when the program has drawn something, and then nothing more for half a second.
+const TYPED: &str = r#"
+dir=$(mktemp -d)
+drawn() { sed 1d "$dir/log" 2>/dev/null | wc -c; }
+{
+    last=0
+    until now=$(drawn); [ "$now" -gt 0 ] && [ "$now" = "$last" ] || [ -e "$dir/end" ]; do last=$now; sleep 0.5; done
+    printf %s "$1"
+    until [ -e "$dir/end" ]; do sleep 0.1; done
+} | {
+    timeout --signal=KILL "$0" script --quiet --return --flush --echo never --command "$2" "$dir/log"
+    status=$?
+    : > "$dir/end"
+    exit "$status"
+}
+status=$?
+rm -r "$dir"
+exit "$status"
+"#;
+
 /// The words that start `argv` in `root`, with the variables `env`.
 pub(super) fn words<'e>(
     root: &Utf8Path,
@@ -67,11 +88,8 @@ pub(super) fn run(root: &Utf8Path, step: &Step) -> Result<Output> {
     let expression = match &step.keys {
         None => duct::cmd("timeout", killed.into_iter().chain(inside)).stdin_bytes(step.stdin.clone()),
         Some(keys) => {
-            // script(1) makes the terminal. A program that has not set it up yet would lose typed text.
-            let typed = "(sleep 1; printf %s \"$0\"; sleep 1) | \
-                         timeout --signal=KILL 60 script --quiet --return --echo never --command \"$1\" /dev/null";
             let command = inside.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-            duct::cmd("sh", ["-c", typed, keys, &command])
+            duct::cmd("sh", ["-c", TYPED, SECONDS, keys, &command])
         }
     };
     let cleaned = SET_BY_CARGO.iter().fold(expression, |it, name| it.env_remove(name));
