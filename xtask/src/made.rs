@@ -4,6 +4,7 @@ use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::host;
+use crate::packed;
 use crate::process::{Command, command};
 use crate::stage::{Tier, cannot};
 
@@ -29,8 +30,13 @@ pub(crate) fn program(tier: Tier) -> Result<Utf8PathBuf> {
     Ok(host::target_dir().join(profile).join("cargo-rootfs"))
 }
 
-/// The directory of the Rust compiler that `setup` unpacks, and the compiler's path in it.
+/// The Rust compiler that `setup` unpacks.
 pub(crate) fn rust() -> Result<Utf8PathBuf> {
+    packed::open(rust_folder()?)
+}
+
+/// Its directory, and the compiler's path in it.
+pub(crate) fn rust_folder() -> Result<Utf8PathBuf> {
     Ok(host::cache_dir().join(format!("rust-{}", host::rust_version()?)))
 }
 
@@ -56,7 +62,7 @@ pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
 pub(crate) fn runner() -> Result<Utf8PathBuf> {
     let root = host::cache_dir().join("runner");
     if root.with_extension("made-of").exists() {
-        Ok(root)
+        packed::open(root)
     } else {
         cannot(format!("no {root}: run `cargo xtask setup --all`"))
     }

@@ -10,6 +10,7 @@ mod host;
 mod libraries;
 mod made;
 mod oracle;
+mod packed;
 mod parallel;
 mod process;
 mod projects;

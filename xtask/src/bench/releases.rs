@@ -11,9 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Bench;
 use super::measure::Measured;
 use super::table::{Row, Table, Unit};
-use crate::host;
 use crate::process::command;
 use crate::stage::cannot;
+use crate::{host, packed};
 
 const RELEASES: usize = 10;
 
@@ -28,21 +28,20 @@ const CHANGES: &[(usize, &str)] = &[
 ];
 
 pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
-    let tools = host::sysroot_tools();
+    let tools = packed::open(host::sysroot_tools())?;
     if !tools.join("usr/bin/bash").exists() {
         return cannot(format!("no {tools}: run `cargo xtask setup`"));
     }
     let dir = bench.dir.join("releases");
     fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
     let sysroot = dir.join("sysroot");
-    command(["cp", "-al", tools.as_str(), sysroot.as_str()]).run()?;
+    command(["cp", "-a", tools.as_str(), sysroot.as_str()]).run()?;
 
     let mut stored = [("split", BTreeMap::new()), ("single", BTreeMap::new())];
     for release in 1..=RELEASES {
         for (_, files) in CHANGES.iter().filter(|(at, _)| *at == release) {
-            // A new file, because the old one is a hard link to the sysroot's.
-            let script = "shopt -s failglob; eval \"files=($1)\"; for file in \"${files[@]}\"; do cp -p \"$file\" new; \
-                          head -c 64 /dev/zero | tr '\\0' x >> new; mv new \"$file\"; done";
+            let script = "shopt -s failglob; eval \"files=($1)\"; for file in \"${files[@]}\"; do \
+                          head -c 64 /dev/zero | tr '\\0' x >> \"$file\"; done";
             command(["bash", "-ec", script, "-", files]).dir(&sysroot).run()?;
         }
         let program = program(&dir, &sysroot, release)?;

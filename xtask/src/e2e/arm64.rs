@@ -8,7 +8,7 @@ use super::lab::Lab;
 use super::tarball;
 use crate::process::Command;
 use crate::stage::{cannot, need};
-use crate::{host, made};
+use crate::{host, made, packed};
 
 pub(crate) const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 
@@ -121,7 +121,7 @@ pub(super) fn unconfigured_linker(lab: &Lab) -> Result<()> {
 /// zig links for a glibc of 2012, without any cross compiler of the system.
 pub(super) fn zigbuild(lab: &Lab) -> Result<()> {
     can_run()?;
-    let bin = host::zigbuild().join("bin");
+    let bin = packed::open(host::zigbuild())?.join("bin");
     if !bin.join("cargo-zigbuild").exists() {
         return cannot(format!("no {bin}/cargo-zigbuild: run `cargo xtask setup --all`"));
     }

@@ -12,7 +12,7 @@ use super::lab::Lab;
 use crate::process::{Command, command};
 use crate::readers::{self, Package};
 use crate::stage::{cannot, need};
-use crate::{host, projects};
+use crate::{host, packed, projects};
 
 /// Validates CycloneDX 1.6 as strictly as its own library can.
 const CYCLONEDX: &str = "import sys; \
@@ -24,7 +24,8 @@ type Named = (String, String);
 
 fn ready() -> Result<()> {
     ["dpkg-query", "objcopy", "objdump", "python3"].into_iter().try_for_each(need)?;
-    for tool in [host::scanners().join("bin/syft"), host::auditable().join("cargo-auditable"), host::sysroot_tools()] {
+    let sysroot = packed::open(host::sysroot_tools())?;
+    for tool in [host::scanners().join("bin/syft"), host::auditable().join("cargo-auditable"), sysroot] {
         if !tool.exists() {
             return cannot(format!("no {tool}: run `cargo xtask setup --all`"));
         }

@@ -24,6 +24,7 @@ const NEEDS: &[(&str, &str, Tier)] = &[
     ("/usr/include/zlib.h", "zlib1g-dev", Tier::Full),
     // foreign roots, and running their programs
     ("mmdebstrap", "mmdebstrap", Tier::Quick),
+    ("mksquashfs", "squashfs-tools", Tier::Full),
     // the MIME database of provisioned roots
     ("update-mime-database", "shared-mime-info", Tier::Full),
     // a mirror of our own, with a key of its own

@@ -4,12 +4,14 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use crate::host;
+use crate::packed;
 use crate::process::command;
 use crate::stage::need;
 
 /// cargo-zigbuild and zig, in versions that work together.
 pub(super) fn zigbuild() -> Result<()> {
-    make(&host::zigbuild(), "cargo-zigbuild", &["cargo-zigbuild==0.24.1", "ziglang==0.17.1"])
+    make(&host::zigbuild(), "cargo-zigbuild", &["cargo-zigbuild==0.24.1", "ziglang==0.17.1"])?;
+    packed::pack(&host::zigbuild())
 }
 
 /// check-jsonschema, with its schemas of pipelines, and shellcheck.
@@ -30,7 +32,7 @@ pub(super) fn scanners() -> Result<()> {
 
 /// Makes the environment `ready`, unless its command `mark` exists.
 fn make(ready: &Utf8Path, mark: &str, packages: &[&str]) -> Result<()> {
-    if ready.join("bin").join(mark).exists() {
+    if packed::has(ready, &format!("bin/{mark}")) {
         return Ok(());
     }
     need("python3")?;

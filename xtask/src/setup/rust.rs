@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use super::packages::{self, PrivateApt};
 use crate::host;
 use crate::made::{self, RUSTC};
+use crate::packed;
 use crate::process::command;
 use crate::stage::{cannot, need};
 
@@ -13,9 +14,9 @@ use crate::stage::{cannot, need};
 const LIBRARIES: &str = "$ORIGIN/../lib/x86_64-linux-gnu";
 
 pub(super) fn make() -> Result<()> {
-    let ready = made::rust()?;
-    if ready.join(RUSTC).exists() {
-        return Ok(());
+    let ready = made::rust_folder()?;
+    if packed::has(&ready, RUSTC) {
+        return packed::pack(&ready);
     }
     need("apt-get")?;
     let wanted = host::rust_version()?;
@@ -49,7 +50,8 @@ pub(super) fn make() -> Result<()> {
     command(["patchelf", "--force-rpath", "--set-rpath", LIBRARIES, rustc.as_str()]).run()?;
     let says = command([rustc.as_str(), "--version"]).run()?.stdout;
     ensure!(says.starts_with(&format!("rustc {wanted}.")), "unpacked {version}, which calls itself {says}");
-    std::fs::rename(&dir, &ready).with_context(|| format!("rename {dir}"))
+    std::fs::rename(&dir, &ready).with_context(|| format!("rename {dir}"))?;
+    packed::pack(&ready)
 }
 
 /// Debian's package of the LLVM that the compiler uses.

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use crate::process::command;
 use crate::stage::{cannot, need};
 use crate::tools;
-use crate::{host, made};
+use crate::{host, made, packed};
 
 const SUITE: &str = "bookworm";
 
@@ -40,10 +40,11 @@ pub(super) fn make_for_tools() -> Result<()> {
     let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
     let packages = [native.join(","), ",ca-certificates".to_owned()].concat();
     made(&root, &args, &packages, || trust_the_peers(&root))?;
+    packed::pack(&root)?;
 
     let foreign = host::sysroot_tools_arm64();
     extracted(&foreign, &arm64.join(","))?;
-    let (from, to) = (root.join(tools::AUTHORITY), foreign.join(tools::AUTHORITY));
+    let (from, to) = (packed::open(root)?.join(tools::AUTHORITY), foreign.join(tools::AUTHORITY));
     let folder = to.parent().context("a file is in a folder")?;
     std::fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
     std::fs::copy(&from, &to).map(drop).with_context(|| format!("copy {from}"))
@@ -66,7 +67,8 @@ pub(super) fn make_runner() -> Result<()> {
     let variant = ["--variant=apt", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
     let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
     let packages = format!("{RUNNER},{}", super::rust::llvm()?);
-    made(&root, &args, &packages, || command(["chroot", root.as_str(), "sh", "-ec", USER]).run().map(drop))
+    made(&root, &args, &packages, || command(["chroot", root.as_str(), "sh", "-ec", USER]).run().map(drop))?;
+    packed::pack(&root)
 }
 
 /// The root for samples of commands: the table's packages and many more, installed as on any machine.
@@ -80,7 +82,9 @@ pub(crate) fn make_for_sample() -> Result<()> {
     let variant = ["--variant=essential", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
     let quick = ["--dpkgopt=force-unsafe-io"];
     let args = variant.into_iter().chain(quick).chain(excluded.iter().map(String::as_str));
-    made(&host::sysroot_sample(), &args.collect::<Vec<_>>(), &packages, || Ok(()))
+    let root = host::sysroot_sample();
+    made(&root, &args.collect::<Vec<_>>(), &packages, || Ok(()))?;
+    packed::pack(&root)
 }
 
 fn extracted(root: &Utf8Path, packages: &str) -> Result<()> {
@@ -124,12 +128,12 @@ exit $status
 fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Result<()>) -> Result<()> {
     let (name, made) = (root.file_name().unwrap_or_default(), root.with_extension("made-of"));
     let recipe = format!("{SUITE} {packages}");
-    if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && root.join("bin/bash").exists() {
+    if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && packed::has(root, "bin/bash") {
         return Ok(());
     }
     need("mmdebstrap")?;
     println!("  making {name} of {SUITE} in {root}");
-    remove(root)?;
+    packed::remove(root)?;
     std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
     let mmdebstrap = command(["mmdebstrap", "--quiet", "--aptopt=Acquire::Retries \"3\""])
         .args(args.iter().copied())
@@ -138,16 +142,9 @@ fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Res
         .shown(format!("mmdebstrap {} --include={packages} {SUITE} {root}", args.join(" ")));
     if let Err(error) = mmdebstrap.run() {
         println!("  once more, for a mirror can hiccup: {error:#}");
-        remove(root)?;
+        packed::remove(root)?;
         mmdebstrap.run()?;
     }
     finish()?;
     std::fs::write(&made, recipe).with_context(|| format!("write {made}"))
-}
-
-fn remove(root: &Utf8Path) -> Result<()> {
-    if root.exists() {
-        std::fs::remove_dir_all(root).with_context(|| format!("remove {root}"))?;
-    }
-    Ok(())
 }

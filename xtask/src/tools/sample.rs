@@ -16,7 +16,7 @@ use crate::parallel::in_parallel;
 use crate::process::SET_BY_CARGO;
 use crate::setup::sysroot;
 use crate::stage::{Tier, cannot, need};
-use crate::{host, made};
+use crate::{host, made, packed};
 
 /// The default seed, and that of `cargo xtask acceptance`.
 pub(crate) const SEED: u64 = 1;
@@ -146,8 +146,8 @@ pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
         return cannot("roots are entered by root alone");
     }
     ["unshare", "strace", "timeout"].into_iter().try_for_each(need)?;
-    let root = host::sysroot_sample();
     sysroot::make_for_sample()?;
+    let root = packed::open(host::sysroot_sample())?;
     let packages = fs::read_dir(root.join("var/lib/dpkg/info")).context("read the packages")?;
     let packages = packages.flatten().filter(|it| it.path().extension().is_some_and(|it| it == "list")).count();
     ensure!(packages >= 1000, "{root} has {packages} packages, and should have a thousand");
