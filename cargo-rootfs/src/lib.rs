@@ -63,7 +63,7 @@
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |
 //! | `plan` | options to the build, contents and outputs of each target | error image layers layout options output path provision settings target threads wording write |
 //! | `output` | one file per kind of output, and the table of kinds | error hex host_files image layers path registry rootfs sbom target threads write |
-//! | `cargo` | calls of cargo and rustc | distro error host_files layout options plan programs rows target threads wording |
+//! | `cargo` | calls of cargo and rustc | distro error hex host_files layout options plan programs rows target threads wording write |
 //! | `provision` | sysroots made of a distribution's packages | distro error glob hex host_files layout packages path programs resolve rootfs rows script shortage sysroot target wording |
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path programs rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |

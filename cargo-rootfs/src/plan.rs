@@ -181,13 +181,6 @@ pub(crate) enum Purpose<'o> {
     Report,
 }
 
-impl Request<'_> {
-    /// Returns whether a bill of materials is requested on the command line, which lists the crates of the project.
-    pub(crate) fn lists_crates(&self) -> bool {
-        matches!(self.purpose, Purpose::Write(args, _) if args.sbom.as_ref().is_some_and(|all| !all.is_empty()))
-    }
-}
-
 impl Purpose<'_> {
     /// The typed options of outputs and images.
     fn typed(self) -> (OutputArgs, ImageArgs) {

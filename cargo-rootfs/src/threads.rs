@@ -20,27 +20,17 @@ pub(crate) fn take_own_descriptors() {}
 
 /// Work on a thread in the background, and its result.
 #[derive(Debug)]
-pub(crate) enum Pending<T> {
-    /// The work goes on.
-    Work(JoinHandle<T>),
-    /// It was done before.
-    #[cfg(feature = "cli")]
-    Done(T),
-}
+pub(crate) struct Pending<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Pending<T> {
     /// Starts the work on a thread of this name.
     pub(crate) fn start(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
-        start_in_background(name, work).map(Self::Work)
+        start_in_background(name, work).map(Self)
     }
 
     /// Waits for the result. A panic there becomes one here.
     pub(crate) fn result(self) -> T {
-        match self {
-            Self::Work(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            #[cfg(feature = "cli")]
-            Self::Done(result) => result,
-        }
+        self.0.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 

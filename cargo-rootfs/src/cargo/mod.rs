@@ -8,6 +8,7 @@ mod build_paths;
 mod driver;
 mod linker;
 mod machine;
+mod memory;
 mod messages;
 mod metadata;
 mod pkg_config;
@@ -21,7 +22,8 @@ use camino::Utf8PathBuf;
 
 pub(crate) use advice::Sought;
 pub(crate) use build::build;
-pub(crate) use metadata::{Project, Resolved, metadata, metadata_with_dependencies, resolved};
+pub(crate) use memory::Memory;
+pub(crate) use metadata::{Project, metadata, resolved};
 pub(crate) use prepare::{Preparation, prepare, without_build};
 pub(crate) use toolchain::Toolchain;
 

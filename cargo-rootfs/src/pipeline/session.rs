@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -11,7 +11,7 @@ use super::prove::{Job, Order, Proved, prove};
 use super::provisioned::Provisioning;
 use super::revision::Revision;
 use super::{Epoch, Events, bill};
-use crate::cargo::{self, Preparation, Project, Resolved, Sought, Toolchain};
+use crate::cargo::{self, Memory, Preparation, Project, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
@@ -36,8 +36,8 @@ pub(crate) struct Session<'e> {
     plans: Vec<RootfsPlan>,
     warnings: Vec<Warning>,
     provisioning: Provisioning,
-    /// The dependencies of the project, if they are known.
-    resolved: Option<Resolved>,
+    /// The answer of `cargo metadata` about the workspace; empty without a build.
+    workspace: Arc<[u8]>,
     events: &'e dyn Events,
 }
 
@@ -89,7 +89,7 @@ impl Rooted {
 impl<'e> Session<'e> {
     /// Queries cargo if a build is needed, and makes the plan.
     pub(crate) fn new(request: &Request<'_>, events: &'e dyn Events) -> Result<Self> {
-        let (Plan { source, rootfs: plans, warnings }, toolchain, resolved) = plan(request)?;
+        let (Plan { source, rootfs: plans, warnings }, toolchain, workspace) = plan(request)?;
         let args = &request.build.compilation;
         let change_lock = if args.locked || args.frozen { Lockfile::Stays } else { Lockfile::Grows };
         // Cargo's setting; without a build, only the environment is read.
@@ -107,7 +107,7 @@ impl<'e> Session<'e> {
             _ => (Executables::Prebuilt(Vec::new()), Pinned::Nowhere),
         };
         let provisioning = Provisioning { pinned, may: May { change_lock, network } };
-        Ok(Self { executables, plans, warnings, provisioning, resolved, events })
+        Ok(Self { executables, plans, warnings, provisioning, workspace, events })
     }
 
     /// The sysroot directory of each target, without a build.
@@ -122,7 +122,7 @@ impl<'e> Session<'e> {
 
     /// The rootfs of each target, proved but not written.
     pub(crate) fn prove(self) -> Result<Vec<Rooted>> {
-        let Self { executables, plans, warnings, provisioning, mut resolved, events } = self;
+        let Self { executables, plans, warnings, provisioning, workspace, events } = self;
         warnings.iter().for_each(|warning| events.warning(warning));
         let jobs = match executables {
             Executables::Built(build, toolchain) => {
@@ -134,7 +134,7 @@ impl<'e> Session<'e> {
                     find_build_packages(plan, sysroot.directory(), sysroot.is_final())?;
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
                 }
-                make(&mut jobs, &build, &toolchain, &preparation, &mut resolved, events)?;
+                make(&mut jobs, &build, &toolchain, &preparation, &workspace, events)?;
                 jobs
             }
             Executables::Prebuilt(executables) => {
@@ -250,7 +250,7 @@ pub(crate) fn update_sysroots(manifest: &clap_cargo::Manifest, events: &dyn Even
 }
 
 /// Queries cargo if a build is needed, and makes the plan.
-fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>, Option<Resolved>)> {
+fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>, Arc<[u8]>)> {
     let current_dir = current_dir()?;
     let foreign_sysroot = std::env::var("CARGO_ROOTFS_SYSROOT").ok().filter(|value| !value.is_empty());
     let selection = &request.build.selection;
@@ -263,15 +263,10 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>, Option<Resolv
             foreign_sysroot,
             current_dir: &current_dir,
         };
-        return Ok((Plan::new(request, &around)?, None, None));
+        return Ok((Plan::new(request, &around)?, None, Arc::default()));
     }
     let asked = Toolchain::ask(&request.build.compilation.target);
-    let Project { metadata, build_directory, resolved } =
-        match (request.lists_crates(), &*request.build.compilation.target) {
-            (true, []) => cargo::metadata_with_dependencies(request.build, &current_dir, Target::host().triple())?,
-            (true, [triple]) => cargo::metadata_with_dependencies(request.build, &current_dir, triple)?,
-            _ => cargo::metadata(request.build, &current_dir)?,
-        };
+    let Project { metadata, build_directory, answer } = cargo::metadata(request.build, &current_dir)?;
     let toolchain = asked.answer()?;
     let around = Surroundings {
         project: Some(&metadata),
@@ -281,7 +276,7 @@ fn plan(request: &Request<'_>) -> Result<(Plan, Option<Toolchain>, Option<Resolv
         foreign_sysroot,
         current_dir: &current_dir,
     };
-    Ok((Plan::new(request, &around)?, Some(toolchain), resolved))
+    Ok((Plan::new(request, &around)?, Some(toolchain), answer.into()))
 }
 
 fn current_dir() -> Result<Utf8PathBuf> {
@@ -366,7 +361,7 @@ fn make(
     build: &Build,
     toolchain: &Toolchain,
     preparation: &Preparation,
-    resolved: &mut Option<Resolved>,
+    workspace: &Arc<[u8]>,
     events: &dyn Events,
 ) -> Result<()> {
     preparation.notes.iter().for_each(|note| events.status("Using", note));
@@ -385,7 +380,9 @@ fn make(
     jobs.iter_mut().zip(built.artifacts).for_each(|(job, artifacts)| job.artifacts = artifacts);
     for Job { plan, .. } in jobs.iter_mut().filter(|job| job.plan.bill.is_some()) {
         let manifest = plan.facts.manifest.as_deref();
-        plan.facts.metadata = Some(cargo::resolved(build, manifest, plan.target.triple(), resolved)?);
+        let memory = plan.uses_cache.then(|| Cache::locate().ok()).flatten().map(|cache| Memory::new(cache.root()));
+        let asked = cargo::resolved(build, manifest, plan.target.triple(), workspace, memory.as_ref())?;
+        plan.facts.metadata = Some(asked);
     }
     Ok(())
 }

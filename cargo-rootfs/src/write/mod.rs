@@ -20,7 +20,7 @@ pub(crate) mod layer_cache;
 mod leftover;
 mod reader;
 #[cfg(feature = "cli")]
-mod records;
+pub(crate) mod records;
 pub(crate) mod splice;
 #[cfg(feature = "cli")]
 pub(crate) mod spool;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::layer::digest_of;
 
 /// The record with this key. `format` names the format of its content, and is part of its checksum.
-pub(super) fn find(directory: &Path, format: &str, key: &str) -> Option<Value> {
+pub(crate) fn find(directory: &Path, format: &str, key: &str) -> Option<Value> {
     let mut file = File::open(directory.join(key)).ok()?;
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
@@ -26,7 +26,7 @@ pub(super) fn find(directory: &Path, format: &str, key: &str) -> Option<Value> {
 }
 
 /// Writes a record. Beyond `most` records, the least recently used quarter is removed.
-pub(super) fn write(directory: &Path, format: &str, key: &str, content: &Value, most: usize) -> std::io::Result<()> {
+pub(crate) fn write(directory: &Path, format: &str, key: &str, content: &Value, most: usize) -> std::io::Result<()> {
     fs::create_dir_all(directory)?;
     let record = json!({ "check": check(format, key, content), "content": content }).to_string();
     let mut file = tempfile::Builder::new().prefix(".").tempfile_in(directory)?;

@@ -1,0 +1,123 @@
+//! Remembered answers of `cargo metadata` with dependencies.
+//!
+//! The key of a record covers everything that determines the answer: the arguments, cargo's answer without dependencies
+//! (the manifests of the workspace), Cargo.lock (packages of registries and repositories, which never change), the
+//! configuration, the environment and the programs. An answer that depends on more is not recorded.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use camino::Utf8Path;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::hex::hex;
+use crate::write::records;
+use crate::{host_files, programs};
+
+/// The maximum number of records. One has some 300 bytes for each package.
+const MOST: usize = 64;
+
+/// The format of records and keys.
+const FORMAT: &str = "cargo-rootfs metadata 1";
+
+/// Records in a directory of the user's cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(PathBuf);
+
+impl Memory {
+    /// Records in the directory `metadata` of the cache at `root`.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self(root.join("metadata"))
+    }
+
+    /// The recorded answer for the key, else the one of `ask`, which is recorded if nothing else determines it.
+    pub(super) fn answer(&self, key: Option<String>, ask: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        let Some(key) = key else { return ask() };
+        if let Some(answer) = records::find(&self.0, FORMAT, &key) {
+            return Ok(answer);
+        }
+        let answer = ask()?;
+        if is_determined(&answer) {
+            let _ = records::write(&self.0, FORMAT, &key, &essential(&answer), MOST);
+        }
+        Ok(answer)
+    }
+}
+
+/// The key of an answer; `None` if more than these determine it. `plain` is cargo's answer without dependencies.
+pub(super) fn key(arguments: &[String], plain: &[u8], workspace: &Utf8Path, current_dir: &Path) -> Option<String> {
+    // Values of both may be names of files.
+    if arguments.iter().any(|argument| ["--config", "-Z"].contains(&argument.as_str()) || argument.ends_with(".json")) {
+        return None;
+    }
+    let mut digest = Sha256::new_with_prefix(FORMAT);
+    let mut add = |bytes: &[u8]| {
+        digest.update(bytes.len().to_le_bytes());
+        digest.update(bytes);
+    };
+    arguments.iter().for_each(|argument| add(argument.as_bytes()));
+    add(plain);
+    add(&host_files::bytes(&workspace.join("Cargo.lock")).ok()?);
+    let homes = current_dir.ancestors().map(|directory| directory.join(".cargo"));
+    for home in homes.chain(super::cargo_home().map(PathBuf::from)) {
+        for name in ["config", "config.toml"] {
+            let path = home.join(name);
+            let Some(text) = host_files::bytes(&path).ok() else { continue };
+            // The key `include` names further files.
+            if memchr::memmem::find(&text, b"include").is_some() {
+                return None;
+            }
+            add(path.as_os_str().as_encoded_bytes());
+            add(&text);
+        }
+    }
+    let mut variables: Vec<_> = std::env::vars_os().collect();
+    variables
+        .retain(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("CARGO") || name.starts_with("RUST")));
+    variables.sort();
+    for (name, value) in variables {
+        add(name.as_encoded_bytes());
+        add(value.as_encoded_bytes());
+    }
+    for program in [super::program(), "rustc".into()] {
+        let path = programs::find(&program, &std::env::var_os("PATH").unwrap_or_default());
+        let Some(file) = path.and_then(|path| host_files::metadata(&path).ok()) else { continue };
+        add(&[file.ino(), file.len()].map(u64::to_le_bytes).concat());
+        add(&[file.mtime(), file.mtime_nsec()].map(i64::to_le_bytes).concat());
+    }
+    Some(hex(&digest.finalize()))
+}
+
+/// Returns whether a key covers everything that determines the answer: a package in a directory outside of the workspace
+/// has a manifest of its own.
+fn is_determined(answer: &Value) -> bool {
+    let members = answer["workspace_members"].as_array().map_or(&[][..], Vec::as_slice);
+    let packages = answer["packages"].as_array().map_or(&[][..], Vec::as_slice);
+    packages.iter().all(|package| !package["source"].is_null() || members.contains(&package["id"]))
+}
+
+/// The fields of an answer that a bill of materials needs, at most a tenth of it.
+fn essential(answer: &Value) -> Value {
+    let only = |value: &Value, keys: &[&str]| -> Value {
+        keys.iter().map(|key| ((*key).to_owned(), value[*key].clone())).collect::<Map<_, _>>().into()
+    };
+    let all = |value: &Value, one: &dyn Fn(&Value) -> Value| -> Value {
+        value.as_array().into_iter().flatten().map(one).collect()
+    };
+    let package = |package: &Value| {
+        let mut one = only(package, &["id", "name", "version", "source", "license"]);
+        one["targets"] = all(&package["targets"], &|target| only(target, &["kind"]));
+        one
+    };
+    let node = |node: &Value| {
+        let mut one = only(node, &["id"]);
+        one["deps"] = all(&node["deps"], &|needed| only(needed, &["pkg", "dep_kinds"]));
+        one
+    };
+    serde_json::json!({
+        "packages": all(&answer["packages"], &package),
+        "resolve": { "nodes": all(&answer["resolve"]["nodes"], &node) },
+    })
+}
