@@ -121,3 +121,98 @@ fn essential(answer: &Value) -> Value {
         "resolve": { "nodes": all(&answer["resolve"]["nodes"], &node) },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::Error;
+
+    const MEMBER: &str = "path+file:///ws#app@0.1.0";
+    const LOG: &str = "registry+https://github.com/rust-lang/crates.io-index#log@0.4.1";
+
+    fn full(source_of_log: Value) -> Value {
+        let package = |id: &str, source: Value| {
+            json!({"id": id, "name": "n", "version": "1.0.0", "source": source, "license": "MIT", "description": "long",
+                   "targets": [{"kind": ["lib"], "src_path": "/x"}]})
+        };
+        json!({
+            "packages": [package(MEMBER, Value::Null), package(LOG, source_of_log)],
+            "workspace_members": [MEMBER],
+            "resolve": {"root": MEMBER, "nodes": [
+                {"id": MEMBER, "features": ["a"],
+                 "deps": [{"name": "log", "pkg": LOG, "dep_kinds": [{"kind": null, "target": null}]}]},
+            ]},
+        })
+    }
+
+    fn forbidden() -> Result<Value> {
+        Err(Error::failed("cargo was called"))
+    }
+
+    #[test]
+    fn an_answer_is_asked_for_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let memory = Memory::new(temp.path());
+        let key = || Some("key".to_owned());
+        let source = json!("registry+https://github.com/rust-lang/crates.io-index");
+        assert_eq!(memory.answer(key(), || Ok(full(source.clone()))).unwrap(), full(source));
+        let package = |id: &str, source: &Value| {
+            json!({"id": id, "name": "n", "version": "1.0.0", "source": source, "license": "MIT",
+                   "targets": [{"kind": ["lib"]}]})
+        };
+        let registry = json!("registry+https://github.com/rust-lang/crates.io-index");
+        let expected = json!({
+            "packages": [package(MEMBER, &Value::Null), package(LOG, &registry)],
+            "resolve": {"nodes": [
+                {"id": MEMBER, "deps": [{"pkg": LOG, "dep_kinds": [{"kind": null, "target": null}]}]},
+            ]},
+        });
+        assert_eq!(memory.answer(key(), forbidden).unwrap(), expected);
+        assert!(memory.answer(Some("other".to_owned()), forbidden).is_err());
+        assert!(memory.answer(None, forbidden).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_depends_on_a_manifest_elsewhere_is_not_recorded() {
+        let temp = tempfile::tempdir().unwrap();
+        let memory = Memory::new(temp.path());
+        let key = || Some("key".to_owned());
+        memory.answer(key(), || Ok(full(Value::Null))).unwrap();
+        assert!(memory.answer(key(), forbidden).is_err());
+    }
+
+    #[test]
+    fn a_key_covers_arguments_lock_and_configuration() {
+        let temp = tempfile::tempdir().unwrap();
+        let workspace = Utf8Path::from_path(temp.path()).unwrap();
+        let member = temp.path().join("member");
+        fs::create_dir_all(member.join(".cargo")).unwrap();
+        let arguments = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let key = |texts: &[&str], plain: &[u8]| super::key(&arguments(texts), plain, workspace, &member);
+        assert_eq!(key(&["metadata"], b"{}"), None, "there is no Cargo.lock");
+        fs::write(workspace.join("Cargo.lock"), "version = 4\n").unwrap();
+        let mut keys = vec![key(&["metadata"], b"{}"), key(&["metadata", "--all-features"], b"{}")];
+        keys.push(key(&["metadata"], b"{ }"));
+        assert_eq!(key(&["metadata"], b"{}"), keys[0]);
+        fs::write(workspace.join("Cargo.lock"), "version = 3\n").unwrap();
+        keys.push(key(&["metadata"], b"{}"));
+        fs::write(member.join(".cargo/config.toml"), "[build]\nrustflags = ['--cfg', 'a']\n").unwrap();
+        keys.push(key(&["metadata"], b"{}"));
+        fs::write(member.join(".cargo/config.toml"), "[build]\nrustflags = ['--cfg', 'b']\n").unwrap();
+        keys.push(key(&["metadata"], b"{}"));
+        assert!(keys.iter().all(Option::is_some));
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "each is another one");
+        for texts in [&["--config", "a.toml"][..], &["-Z", "x"], &["--filter-platform", "board.json"]] {
+            assert_eq!(key(texts, b"{}"), None, "{texts:?}");
+        }
+        fs::write(member.join(".cargo/config.toml"), "include = ['other.toml']\n").unwrap();
+        assert_eq!(key(&["metadata"], b"{}"), None);
+    }
+}
