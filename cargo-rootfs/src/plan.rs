@@ -7,6 +7,8 @@ mod image;
 mod outputs;
 mod select;
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{CrateType, Metadata, Package, PackageId, TargetKind};
 use serde_json::Value;
@@ -140,6 +142,8 @@ pub(crate) struct Facts {
     pub(crate) manifest: Option<Utf8PathBuf>,
     /// The package of each executable, as `cargo metadata` names it.
     pub(crate) roots: Vec<String>,
+    /// The packages that the build compiled, in the same notation.
+    pub(crate) compiled: BTreeSet<String>,
     /// `cargo metadata` with all dependencies, if it was queried.
     pub(crate) metadata: Option<Pending<Result<Value>>>,
 }
@@ -154,6 +158,7 @@ impl Facts {
             authors: package.map(|package| package.authors.clone()).unwrap_or_default(),
             manifest: package.map(|package| package.manifest_path.clone()),
             roots: selection.wanted.iter().map(|wanted| wanted.package.repr.clone()).collect(),
+            compiled: BTreeSet::new(),
             metadata: None,
         }
     }

@@ -3,6 +3,7 @@
 //! Its progress and diagnostics go to standard error as they come: directly from cargo, or, in a build for another
 //! machine, through a [relay](super::relay) that looks for missing programs and libraries.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Write};
@@ -23,6 +24,8 @@ use crate::target::Target;
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) artifacts: Vec<Artifacts>,
+    /// The compiled packages, as `cargo metadata` names them; those of build scripts and macros as well.
+    pub(crate) packages: BTreeSet<String>,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -94,7 +97,8 @@ pub(crate) fn build(
             artifacts.library_dirs.extend(toolchain.library_dir(target));
         }
     }
-    Ok(Built { artifacts, warnings: build_paths::warning(&findings).into_iter().collect() })
+    let warnings = build_paths::warning(&findings).into_iter().collect();
+    Ok(Built { artifacts, packages: messages.packages, warnings })
 }
 
 /// Cargo's messages and exit code.

@@ -2,6 +2,8 @@
 //!
 //! It reads cargo's JSON only; text for the user takes another way.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Artifact, BuildScript, CrateType, Message, PackageId};
 
@@ -20,6 +22,8 @@ pub(super) struct Messages {
     dylibs: Vec<Utf8PathBuf>,
     /// The files of these libraries.
     shared: Vec<Utf8PathBuf>,
+    /// The packages of all artifacts, new and unchanged, as `cargo metadata` names them.
+    pub(super) packages: BTreeSet<String>,
 }
 
 impl Messages {
@@ -32,6 +36,7 @@ impl Messages {
     }
 
     fn artifact(&mut self, artifact: Artifact, build: &Build) {
+        self.packages.insert(artifact.package_id.repr.clone());
         let of = |wanted: &Wanted| is_of(wanted, &artifact.package_id, &artifact.target);
         if let Some(index) = build.wanted.iter().position(of) {
             self.executables.extend(artifact.executable.clone().map(|path| (index, path)));

@@ -22,8 +22,9 @@ const LONGEST: u64 = 8 << 20;
 pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Draft> {
     one.assembly.find_owners()?;
     let (packed, distribution) = one.assembly.packed_packages()?;
-    let metadata = one.plan.facts.metadata.take().map(Pending::result).transpose()?;
+    let mut metadata = one.plan.facts.metadata.take().map(Pending::result).transpose()?;
     let plan = &one.plan;
+    metadata.iter_mut().for_each(|metadata| sbom::retain_compiled(metadata, &plan.facts.compiled));
     let mut bill = Bill {
         name: plan.name.clone(),
         version: plan.facts.version.clone(),
@@ -38,7 +39,10 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
     let rootfs = &one.assembly.rootfs;
     let mut roots: BTreeMap<RootfsPath, usize> = BTreeMap::new();
     for (path, entry) in rootfs.iter() {
-        let Some(crates) = left_in(entry) else { continue };
+        let Some(mut crates) = left_in(entry) else { continue };
+        if let Some(metadata) = metadata.as_ref().filter(|_| one.assembly.executables.contains(path)) {
+            crates = sbom::retain_known(crates, metadata);
+        }
         roots.extend(add(&mut bill.crates, crates).map(|root| (path.clone(), root)));
     }
     let unknown: Vec<_> =

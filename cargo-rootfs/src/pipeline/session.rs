@@ -383,6 +383,7 @@ fn make(
         let memory = plan.uses_cache.then(|| Cache::locate().ok()).flatten().map(|cache| Memory::new(cache.root()));
         let asked = cargo::resolved(build, manifest, plan.target.triple(), workspace, memory.as_ref())?;
         plan.facts.metadata = Some(asked);
+        plan.facts.compiled.clone_from(&built.packages);
     }
     Ok(())
 }

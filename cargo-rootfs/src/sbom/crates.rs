@@ -1,6 +1,6 @@
 //! Crates of an executable: from the list that cargo-auditable embeds, else from cargo's metadata of the project.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -75,6 +75,29 @@ pub(crate) fn of_binary(json: &[u8]) -> Option<Vec<Crate>> {
     meant.iter().map(one).collect()
 }
 
+/// Leaves only compiled packages in `metadata`. Cargo resolves a workspace as a whole: features that another member
+/// enables bring packages that the build of one member does not have.
+pub(crate) fn retain_compiled(metadata: &mut Value, compiled: &BTreeSet<String>) {
+    if let Some(packages) = metadata["packages"].as_array_mut() {
+        packages.retain(|package| package["id"].as_str().is_some_and(|id| compiled.contains(id)));
+    }
+}
+
+/// Leaves only the packages of `metadata` in the list of crates of an executable.
+pub(crate) fn retain_known(crates: Vec<Crate>, metadata: &Value) -> Vec<Crate> {
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let known: BTreeSet<(&str, &str)> =
+        packages.filter_map(|it| Some((it["name"].as_str()?, it["version"].as_str()?))).collect();
+    let is_known = |one: &Crate| known.contains(&(&one.name, &one.version));
+    let mut count = 0..;
+    let places: Vec<Option<usize>> = crates.iter().map(|one| is_known(one).then(|| count.next()).flatten()).collect();
+    let mut left: Vec<Crate> = crates.into_iter().filter(is_known).collect();
+    for one in &mut left {
+        one.depends = one.depends.iter().filter_map(|needed| places[*needed]).collect();
+    }
+    left
+}
+
 /// The crates that are compiled into the package `root`, from `cargo metadata`: without those of its build, its tests,
 /// and macros, which are not in the executable.
 pub(crate) fn of_metadata(metadata: &Value, root: &str) -> Option<Vec<Crate>> {
@@ -90,7 +113,8 @@ pub(crate) fn of_metadata(metadata: &Value, root: &str) -> Option<Vec<Crate>> {
         let all = nodes.get(id).and_then(|node| node["deps"].as_array()).into_iter().flatten();
         let normal =
             all.filter(|it| it["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"].is_null()));
-        normal.filter_map(|it| it["pkg"].as_str()).filter(|id| !is_macro(id)).collect()
+        let ids = normal.filter_map(|it| it["pkg"].as_str());
+        ids.filter(|id| packages.contains_key(id) && !is_macro(id)).collect()
     };
     let mut ids = vec![*packages.keys().find(|id| **id == root)?];
     let mut next = 0;

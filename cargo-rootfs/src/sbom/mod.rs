@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
-pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata};
+pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata, retain_compiled, retain_known};
 use licence::Licence;
 pub(crate) use licence::{COPYRIGHT, terms};
 
