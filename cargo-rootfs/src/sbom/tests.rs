@@ -167,3 +167,31 @@ fn cargos_metadata_gives_what_is_compiled_into_a_binary() {
     licences(&mut known, &metadata);
     assert_eq!(known[0].licence.as_deref(), Some("MIT/Apache-2.0"));
 }
+
+/// Cargo resolves a workspace as a whole; the build of one member has fewer packages.
+#[test]
+fn packages_that_the_build_did_not_compile_are_no_part_of_a_binary() {
+    let package = |name: &str| json!({"id": format!("id of {name}"), "name": name, "version": "1.0.0"});
+    let needs = |name: &str| json!({"pkg": format!("id of {name}"), "dep_kinds": [{"kind": null}]});
+    let mut metadata = json!({
+        "packages": [package("app"), package("shared"), package("extra"), package("log")],
+        "resolve": {"nodes": [
+            {"id": "id of app", "deps": [needs("shared"), needs("log")]},
+            {"id": "id of shared", "deps": [needs("extra")]},
+        ]},
+    });
+    let listed = |name: &str, depends: &[usize]| Crate {
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        depends: depends.to_owned(),
+        ..Crate::default()
+    };
+    let shown = |crates: &[Crate]| crates.iter().map(|it| (it.name.clone(), it.depends.clone())).collect::<Vec<_>>();
+    let compiled = ["app", "shared", "log"].map(|name| format!("id of {name}"));
+    retain_compiled(&mut metadata, &compiled.into());
+    let crates = of_metadata(&metadata, "id of app").unwrap();
+    assert_eq!(shown(&crates), shown(&[listed("app", &[1, 2]), listed("shared", &[]), listed("log", &[])]));
+    let embedded = vec![listed("app", &[2, 3]), listed("extra", &[]), listed("shared", &[1]), listed("log", &[])];
+    let left = [listed("app", &[1, 2]), listed("shared", &[]), listed("log", &[])];
+    assert_eq!(shown(&retain_known(embedded, &metadata)), shown(&left));
+}
