@@ -57,7 +57,7 @@
 //! | `join` | images of several platforms under one name | error host_files image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo elf error events host_files image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template threads write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error host_files image path registry resolve rootfs |
-//! | `diff` | differences between two outputs, and limits on them | elf error inspect packages path resolve |
+//! | `diff` | differences between two outputs, and limits on them | elf error inspect packages path resolve sbom |
 //! | `verify` | proof of an existing image | distro error inspect path report resolve script target |
 //! | `build_script` | the pipeline for build.rs | error host_files layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |

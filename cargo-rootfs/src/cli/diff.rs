@@ -2,7 +2,7 @@
 
 use super::terminal::{self, Terminal};
 use super::verify::access;
-use crate::diff::{Side, compare, is_lock, json, markdown, sides_of_lock, text, violations};
+use crate::diff::{BILLS, Side, compare, is_lock, json, markdown, sides_of_lock, text, violations};
 use crate::error::{Error, Result, Warning};
 use crate::host_files;
 use crate::inspect::{Access, Source};
@@ -39,7 +39,8 @@ impl<'a> Sides<'a> {
             Self::Images(source) => {
                 let place = format!("{} {}", source.name, source.platform(at).unwrap_or_default());
                 terminal.status("Reading", place.trim_end());
-                let image = source.read(at)?;
+                let mut image = source.read(at)?;
+                image.documents = source.documents(at, &BILLS)?;
                 let lost = image.oddities.iter().filter(|((_, oddity), _)| oddity.is_passed_over());
                 let lost: usize = lost.map(|(_, met)| met.count).sum();
                 if lost > 0 {

@@ -11,14 +11,15 @@ use crate::inspect::{Content, Programs, View};
 /// The limit of bytes for section headers, for their names, and for the list.
 const MOST: u64 = 8 << 20;
 
-/// Versions by name, over all ELF files. Build dependencies are left out.
-pub(super) fn find(view: &View<'_>, programs: &Programs) -> BTreeMap<String, BTreeSet<String>> {
-    let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// Versions by name, over all ELF files; `None` if no file has a list. Build dependencies are left out.
+pub(super) fn find(view: &View<'_>, programs: &Programs) -> Option<BTreeMap<String, BTreeSet<String>>> {
     let contents = programs.objects.iter().filter_map(|file| view.of(*file));
-    for (name, version) in contents.filter_map(listed).flatten() {
+    let lists: Vec<_> = contents.filter_map(listed).collect();
+    let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, version) in lists.iter().flatten().cloned() {
         crates.entry(name).or_default().insert(version);
     }
-    crates
+    (!lists.is_empty()).then_some(crates)
 }
 
 fn listed(content: &Content) -> Option<Vec<(String, String)>> {

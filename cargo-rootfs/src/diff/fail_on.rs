@@ -54,10 +54,26 @@ pub(crate) fn parse_forbidden(text: &str) -> Result<Forbidden, Error> {
     })
 }
 
-/// One error for each of `forbidden` that occurred.
+impl Forbidden {
+    /// The word of the list, without its amount.
+    fn word(self) -> &'static str {
+        match self {
+            Self::GrowPercent(_) | Self::GrowBytes(_) => "grow",
+            Self::Rights => "setuid",
+            Self::Package => "package",
+            Self::Crate => "crate",
+            Self::Glibc => "glibc",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+/// One error for each of `forbidden` that occurred, or that cannot be judged.
 pub(crate) fn violations(diff: &Diff, forbidden: &[Forbidden]) -> Vec<Error> {
     forbidden.iter().filter_map(|forbidden| violation(diff, *forbidden)).collect()
 }
+
+const AUDITABLE: &str = "build both with `--auditable always`";
 
 /// The number of names in an error.
 const NAMED: usize = 10;
@@ -76,8 +92,14 @@ fn violation(diff: &Diff, forbidden: Forbidden) -> Option<Error> {
         let new = changes.iter().filter(|change| change.change == Change::New);
         new.map(|change| format!("{} {}", change.name, change.new.as_deref().unwrap_or_default())).collect()
     };
-    let totals = diff.totals.as_ref();
-    let size = totals.map_or((0, 0), |totals| totals.size);
+    let cannot = |why: String| Error::failed(format!("cannot judge `{}` of --fail-on: {why}", forbidden.word()));
+    let Some(totals) = &diff.totals else {
+        return match forbidden {
+            Forbidden::Package => listed("packages are new", new(&diff.packages)),
+            _ => Some(cannot("a lock has only packages".to_owned()).help("compare images")),
+        };
+    };
+    let size = totals.size;
     let grown = size.1.saturating_sub(size.0);
     let grows = |limit: String| {
         Error::failed(format!("the size grew by {}, and {limit} is allowed", size_text(grown))).detail(format!(
@@ -97,9 +119,12 @@ fn violation(diff: &Diff, forbidden: Forbidden) -> Option<Error> {
             listed("files gained set-ID bits or capabilities", gained.map(|file| file.path.to_string()).collect())
         }
         Forbidden::Package => listed("packages are new", new(&diff.packages)),
-        Forbidden::Crate => listed("crates are new", new(&diff.crates)),
-        Forbidden::Glibc => raised("glibc", totals.map(|totals| &totals.glibc)?),
-        Forbidden::Kernel => raised("Linux", totals.map(|totals| &totals.kernel)?),
+        Forbidden::Crate => match &diff.lists_no_crates {
+            Some(name) => Some(cannot(format!("`{name}` has no list of crates")).help(AUDITABLE)),
+            None => listed("crates are new", new(&diff.crates)),
+        },
+        Forbidden::Glibc => raised("glibc", &totals.glibc),
+        Forbidden::Kernel => raised("Linux", &totals.kernel),
     }
 }
 

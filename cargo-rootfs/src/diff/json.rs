@@ -29,6 +29,9 @@ pub(crate) fn json(diff: &Diff) -> Value {
         "packages": versioned(&diff.packages), "crates": versioned(&diff.crates),
         "files": diff.files.iter().map(file).collect::<Vec<_>>(),
     });
+    if let Some(name) = &diff.lists_no_crates {
+        fields["lists_no_crates"] = name.as_str().into();
+    }
     if let Some(totals) = &diff.totals {
         let pair = |(old, new): Both<u64>| object!({"old": old, "new": new});
         fields["size"] = pair(totals.size);

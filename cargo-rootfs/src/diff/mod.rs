@@ -22,6 +22,7 @@ pub(crate) use fail_on::{Forbidden, parse_forbidden, violations};
 pub(crate) use json::json;
 pub(crate) use lock::{is_lock, sides_of_lock};
 pub(crate) use markdown::markdown;
+pub(crate) use reasons::BILLS;
 pub(crate) use side::{Floor, Side};
 pub(crate) use text::text;
 
@@ -93,6 +94,8 @@ pub(crate) struct Diff {
     pub(crate) digests: Both<Option<String>>,
     pub(crate) packages: Vec<Versioned>,
     pub(crate) crates: Vec<Versioned>,
+    /// The name of the only side without lists of crates: crates are not compared then.
+    pub(crate) lists_no_crates: Option<String>,
     /// Sorted by the size of the change, the largest first.
     pub(crate) files: Vec<FileChange>,
     /// `None` for locks, which have no files.
@@ -136,7 +139,12 @@ pub(crate) fn compare(old: &Side, new: &Side) -> Result<Diff> {
         platform: new.platform.clone().or_else(|| old.platform.clone()),
         digests: (old.digest.clone(), new.digest.clone()),
         packages: packages(old, new),
-        crates: crates(&old.crates, &new.crates),
+        crates: old.crates.as_ref().zip(new.crates.as_ref()).map_or_else(Vec::new, |(old, new)| crates(old, new)),
+        lists_no_crates: match (&old.crates, &new.crates) {
+            (None, Some(_)) => Some(old.name.clone()),
+            (Some(_), None) => Some(new.name.clone()),
+            _ => None,
+        },
         files: if totals.is_some() { files(old, new)? } else { Vec::new() },
         totals,
     })

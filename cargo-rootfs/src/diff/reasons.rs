@@ -1,11 +1,17 @@
-//! Reasons for files of an image without a record of them: the programs that map them, and the targets of symlinks.
+//! Reasons for files of an image: those in its bill of materials; without one, the programs that map them, and the
+//! targets of symlinks.
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use super::side::Floor;
-use crate::inspect::{Found, NodeKind, Programs, View};
+use crate::inspect::{Found, Inspected, NodeKind, Programs, View};
 use crate::path::RootfsPath;
 use crate::resolve::Resolver;
+use crate::sbom::{Format, REASON};
+
+/// The media types of bills of materials.
+pub(crate) const BILLS: [&str; 2] = [Format::Spdx.media_type(), Format::CycloneDx.media_type()];
 
 /// Reasons by path, and the oldest releases on which the programs run.
 pub(super) struct Reasons {
@@ -14,8 +20,14 @@ pub(super) struct Reasons {
     pub(super) kernel: Option<Floor>,
 }
 
-pub(super) fn find(view: &mut View<'_>, programs: &Programs) -> Reasons {
-    let mut found = Reasons { by_path: FxHashMap::default(), glibc: None, kernel: None };
+/// Finds the reasons in an image.
+pub(super) fn find(view: &mut View<'_>, programs: &Programs, image: &Inspected) -> Reasons {
+    let of_bills = image.documents.iter().flat_map(|bill| of_bill(bill)).collect();
+    let mut found = Reasons { by_path: of_bills, glibc: None, kernel: None };
+    for (key, reason) in [("Entrypoint", "the image's entrypoint"), ("Cmd", "the image's command")] {
+        let program = image.config["config"][key][0].as_str().and_then(|path| RootfsPath::parse(path).ok());
+        program.map(|path| found.by_path.entry(path).or_insert_with(|| reason.to_owned()));
+    }
     let mut resolver = Resolver::new(Vec::new(), None);
     let all = programs.programs.iter().chain(programs.libraries.iter().map(|(path, _)| path));
     for path in all {
@@ -45,6 +57,23 @@ pub(super) fn find(view: &mut View<'_>, programs: &Programs) -> Reasons {
         }
     }
     found
+}
+
+/// The reasons in a bill of materials of this program, in either format.
+fn of_bill(text: &[u8]) -> Vec<(RootfsPath, String)> {
+    let bill: Value = serde_json::from_slice(text).unwrap_or_default();
+    let all = |key: &str| bill[key].as_array().into_iter().flatten();
+    let of_spdx =
+        all("files").filter_map(|file| Some((file["fileName"].as_str()?, file["comment"].as_str()?.to_owned())));
+    let of_cyclonedx = all("components").filter_map(|file| {
+        let properties = file["properties"].as_array()?.iter().filter(|it| it["name"] == REASON);
+        let reasons: Vec<&str> = properties.filter_map(|it| it["value"].as_str()).collect();
+        Some((file["name"].as_str()?, reasons.join("; "))).filter(|(_, reasons)| !reasons.is_empty())
+    });
+    let parsed = of_spdx
+        .chain(of_cyclonedx)
+        .map(|(path, reason)| Some((RootfsPath::parse(path.trim_start_matches('.')).ok()?, reason)));
+    parsed.flatten().collect()
 }
 
 fn raise(floor: &mut Option<Floor>, other: Floor) {

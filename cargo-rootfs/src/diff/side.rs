@@ -19,8 +19,8 @@ pub(crate) struct Side {
     /// True for a lock, which has only packages.
     pub(crate) is_lock: bool,
     pub(super) packages: BTreeMap<String, PackageSeen>,
-    /// Versions by name.
-    pub(super) crates: BTreeMap<String, BTreeSet<String>>,
+    /// Versions by name; `None` if no file has a list of its crates.
+    pub(super) crates: Option<BTreeMap<String, BTreeSet<String>>>,
     pub(super) files: BTreeMap<RootfsPath, Seen>,
     pub(super) glibc: Option<Floor>,
     pub(super) kernel: Option<Floor>,
@@ -79,12 +79,12 @@ impl Seen {
 }
 
 impl Side {
-    /// Collects the contents of an image.
+    /// Collects the contents of an image, with the reasons in its bills of materials.
     pub(crate) fn new(name: &str, image: &Inspected) -> Self {
         let tree = &image.tree;
         let mut view = View::new(tree);
         let programs = Programs::find(&mut view);
-        let found = reasons::find(&mut view, &programs);
+        let found = reasons::find(&mut view, &programs, image);
         let (installed, owners) = packages::find(tree);
         let mut side = Self {
             name: name.to_owned(),

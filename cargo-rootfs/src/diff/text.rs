@@ -31,6 +31,9 @@ pub(crate) fn text(diff: &Diff) -> String {
     }
     versions(&mut out, "packages", &diff.packages);
     versions(&mut out, "crates", &diff.crates);
+    if let Some(name) = &diff.lists_no_crates {
+        let _ = writeln!(out, "\ncrates: not compared, `{}` has no list of them", shown(name));
+    }
     files(&mut out, &diff.files);
     if diff.is_empty() {
         out.push_str("nothing else differs\n");

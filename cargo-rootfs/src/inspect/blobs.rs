@@ -19,6 +19,12 @@ pub(super) const MAX_DOCUMENT: u64 = 4 << 20;
 /// The maximum number of files listed from an archive.
 const MAX_FILES: usize = 100_000;
 
+/// The directory of blobs.
+const SHA256: &str = "blobs/sha256";
+
+/// The maximum size of a manifest that describes an image: it has one document.
+const REFERRER: u64 = 64 << 10;
+
 /// A store of blobs.
 pub(super) trait Blobs {
     /// Opens a blob at its beginning; `None` if it is missing.
@@ -40,6 +46,9 @@ pub(super) trait Blobs {
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>> {
         self.document(path)
     }
+
+    /// Manifests that may have the manifest `subject` as their subject.
+    fn referrers(&self, subject: &str) -> Result<Vec<Vec<u8>>>;
 }
 
 /// Opens a regular file of the host. Refuses devices, FIFOs and symlinks.
@@ -59,6 +68,18 @@ impl Blobs for LayoutDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", path, error)),
         }
+    }
+
+    /// The index of a layout does not list them.
+    fn referrers(&self, _: &str) -> Result<Vec<Vec<u8>>> {
+        let directory = self.0.join(SHA256);
+        let names = host_files::names(&directory).if_there("read")?.unwrap_or_default();
+        let is_short = |name: &std::ffi::OsString| {
+            let metadata = host_files::own_metadata(&directory.join(name)).ok();
+            metadata.is_some_and(|it| it.is_file() && it.len() <= REFERRER)
+        };
+        let short = names.iter().filter(|name| is_short(name)).take(MAX_FILES);
+        short.map(|name| host_files::bytes(&directory.join(name)).or_cannot("read")).collect()
     }
 }
 
@@ -126,6 +147,11 @@ impl Blobs for Archive {
             let part = Part { file: Arc::clone(&self.file), offset, left };
             Box::new(part) as Box<dyn Read>
         }))
+    }
+
+    fn referrers(&self, _: &str) -> Result<Vec<Vec<u8>>> {
+        let short = self.files.iter().filter(|(name, (_, size))| name.starts_with(SHA256) && *size <= REFERRER);
+        short.filter_map(|(name, _)| self.document(name).transpose()).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use serde_json::Value;
 
 use super::apply::{self, Oddities, Reading};
-use super::blobs::{Archive, Blobs, LayoutDirectory, open_file};
+use super::blobs::{Archive, Blobs, LayoutDirectory, blob_path, open_file};
 use super::decode::{Bounded, Coding, Part, Spent, Summed};
 use super::manifest::{self, Blob, Listed};
 use super::tree::Tree;
@@ -28,6 +28,9 @@ pub(crate) struct Access<'a> {
     pub(crate) insecure: Vec<String>,
     pub(crate) interrupted: &'a AtomicBool,
 }
+
+/// The maximum size of a document about an image. The bill of 48 tools has 6 MB.
+const DOCUMENT: u64 = 256 << 20;
 
 /// An opened output.
 pub(crate) struct Source<'a> {
@@ -57,6 +60,8 @@ pub(crate) struct Inspected {
     pub(crate) layers: Vec<LayerRead>,
     pub(crate) tree: Tree,
     pub(crate) oddities: Oddities,
+    /// Documents about it, if they were read as well.
+    pub(crate) documents: Vec<Vec<u8>>,
 }
 
 /// A layer with verified digests.
@@ -146,6 +151,30 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The documents of these media types about an image, such as its bill of materials. Those with other bytes than their
+    /// digest says are left out.
+    pub(crate) fn documents(&self, index: usize, types: &[&str]) -> Result<Vec<Vec<u8>>> {
+        let Place::Images(blobs, images) = &self.place else { return Ok(Vec::new()) };
+        let Some(subject) = images.get(index).and_then(|image| image.digest.as_deref()) else { return Ok(Vec::new()) };
+        let mut documents = Vec::new();
+        for manifest in blobs.referrers(subject)? {
+            let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
+            let layers = manifest["layers"].as_array().filter(|_| manifest["subject"]["digest"] == subject);
+            for layer in layers.into_iter().flatten() {
+                let is_meant = layer["mediaType"].as_str().is_some_and(|it| types.contains(&it));
+                let Some(digest) = layer["digest"].as_str().filter(|_| is_meant) else { continue };
+                let Some(blob) = blobs.open(&blob_path(digest)?)? else { continue };
+                let (mut bytes, mut blob) = (Vec::new(), Summed::new(blob, u64::MAX));
+                let read = (&mut blob).take(DOCUMENT).read_to_end(&mut bytes);
+                read.map_err(|error| Error::io("read", &self.name, error))?;
+                if blob.finish().is_ok_and(|(read, _)| read == digest) {
+                    documents.push(bytes);
+                }
+            }
+        }
+        Ok(documents)
+    }
+
     fn image(&self, blobs: &dyn Blobs, listed: &Listed) -> Result<Inspected> {
         let mut reading = Reading::new(&self.access.limits, self.access.interrupted, true);
         let (mut spent, mut layers) = (Spent::default(), Vec::new());
@@ -160,6 +189,7 @@ impl<'a> Source<'a> {
             layers,
             tree,
             oddities,
+            documents: Vec::new(),
         })
     }
 
@@ -202,7 +232,15 @@ impl<'a> Source<'a> {
 impl Inspected {
     fn bare(reading: Reading<'_>) -> Self {
         let (tree, oddities) = reading.finish();
-        Self { platform: None, digest: None, config: Value::Null, layers: Vec::new(), tree, oddities }
+        Self {
+            platform: None,
+            digest: None,
+            config: Value::Null,
+            layers: Vec::new(),
+            tree,
+            oddities,
+            documents: Vec::new(),
+        }
     }
 }
 
@@ -324,6 +362,10 @@ impl Blobs for Registry<'_> {
     fn open(&self, path: &str) -> Result<Option<Box<dyn Read + '_>>> {
         let digest = path.trim_start_matches("blobs/").replace('/', ":");
         self.0.blob(&digest)
+    }
+
+    fn referrers(&self, subject: &str) -> Result<Vec<Vec<u8>>> {
+        Ok(self.0.referrers(subject)?.into_iter().map(|manifest| manifest.bytes).collect())
     }
 
     fn manifest(&self, path: &str) -> Result<Option<Vec<u8>>> {

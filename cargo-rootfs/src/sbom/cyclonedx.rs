@@ -5,7 +5,8 @@ use super::licence::Licence;
 use super::{Bill, Crate, CrateSource, File, Package, person, purl, sha256, time};
 
 /// Names of this program's own properties.
-const REASON: &str = "cargo-rootfs:reason";
+/// The name of the properties with the reasons for a file.
+pub(crate) const REASON: &str = "cargo-rootfs:reason";
 const FILES: &str = "cargo-rootfs:files";
 const COMMON: &str = "cargo-rootfs:common-licence";
 const ROOT: &str = "rootfs";

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::hex::hex;
 pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata, retain_compiled, retain_known};
+pub(crate) use cyclonedx::REASON;
 use licence::Licence;
 pub(crate) use licence::{COPYRIGHT, terms};
 
@@ -52,7 +53,7 @@ impl Format {
 
     /// Its media type (<https://www.iana.org/assignments/media-types/>).
     #[cfg_attr(not(feature = "push"), allow(dead_code))]
-    pub(crate) fn media_type(self) -> &'static str {
+    pub(crate) const fn media_type(self) -> &'static str {
         match self {
             Self::Spdx => "application/spdx+json",
             Self::CycloneDx => "application/vnd.cyclonedx+json",
