@@ -163,6 +163,59 @@ fn locks_are_compared_by_their_packages() {
     assert!(sides_of_lock("x.lock", "<<<<<<<").is_err());
 }
 
+/// A pipeline that relies on a limit must not pass because nothing was compared.
+#[test]
+fn limits_that_cannot_be_judged_fail() {
+    let said = |diff: &Diff, word: &str| {
+        let errors = violations(diff, &[parse_forbidden(word).unwrap()]);
+        errors.first().map(|error| error.message().to_owned())
+    };
+    let text = "version = 1\n[[sysroot]]\ndistribution = \"debian\"\nsuite = \"bookworm\"\narchitecture = \"arm64\"\n";
+    let lock = || sides_of_lock("rootfs.lock", text).unwrap().remove(0);
+    let of_locks = compare(&lock(), &lock()).unwrap();
+    assert_eq!(said(&of_locks, "package"), None);
+    for word in ["grow:5%", "grow:1", "setuid", "crate", "glibc", "kernel"] {
+        let kind = word.split(':').next().unwrap();
+        let expected = format!("cannot judge `{kind}` of --fail-on: a lock has only packages");
+        assert_eq!(said(&of_locks, word), Some(expected));
+    }
+    let without = || side("app:0", base().program("usr/bin/app", &[1; 10]));
+    let (old, _) = releases();
+    for (diff, of) in [(compare(&without(), &old), "app:0"), (compare(&old, &without()), "app:0")] {
+        let diff = diff.unwrap();
+        assert_eq!(diff.crates.len(), 0);
+        let expected = format!("cannot judge `crate` of --fail-on: `{of}` has no list of crates");
+        assert_eq!(said(&diff, "crate"), Some(expected));
+        assert!(super::text(&diff).contains("crates: not compared, `app:0` has no list of them\n"));
+    }
+    let neither = compare(&without(), &without()).unwrap();
+    assert_eq!((said(&neither, "crate"), neither.lists_no_crates), (None, None));
+}
+
+#[test]
+fn reasons_are_those_of_the_bill_and_of_the_configuration() {
+    let layer = base().program("usr/bin/app", &[1; 10]).program("usr/bin/jq", &[2; 10]).file("usr/data", b"x").bytes();
+    let config = serde_json::json!({"config": {"Entrypoint": ["/usr/bin/app", "-v"], "Cmd": ["/usr/bin/jq"]}});
+    let layout = Layout::new(&[(layer.clone(), &layer)], config);
+    let mut image = read_with(layout.name(), Limits::default()).unwrap();
+    let reasons = |image: &crate::inspect::Inspected| {
+        let side = Side::new("app", image);
+        let paths = ["/usr/bin/app", "/usr/bin/jq", "/usr/data"].map(|path| RootfsPath::parse(path).unwrap());
+        paths.map(|path| side.files[&path].reason.clone())
+    };
+    let texts = |texts: [&str; 3]| texts.map(|text| (!text.is_empty()).then(|| text.to_owned()));
+    assert_eq!(reasons(&image), texts(["the image's entrypoint", "the image's command", ""]));
+    let spdx = serde_json::json!({"files": [{"fileName": "./usr/bin/jq", "comment": "tool jq"}, {"fileName": 1}]});
+    let property = |value: &str| serde_json::json!({"name": "cargo-rootfs:reason", "value": value});
+    let other = serde_json::json!({"name": "aquasecurity:trivy:Class", "value": "x"});
+    let cyclonedx = serde_json::json!({"components": [
+        {"name": "/usr/data", "properties": [property("needed by jq"), other, property("tool jq")]},
+        {"name": "serde", "properties": []},
+    ]});
+    image.documents = vec![b"[".to_vec(), spdx.to_string().into_bytes(), cyclonedx.to_string().into_bytes()];
+    assert_eq!(reasons(&image), texts(["the image's entrypoint", "tool jq", "needed by jq; tool jq"]));
+}
+
 #[test]
 fn databases_of_other_distributions_are_read() {
     let apk = Made::new().dir("lib/").dir("lib/apk/").dir("lib/apk/db/").dir("bin/").program("bin/busybox", &[1; 10]);

@@ -115,6 +115,16 @@ impl Layout {
         json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
     }
 
+    /// Adds a document about the image, with the bytes of `stored` in its place.
+    fn about(&self, document: &[u8], stored: &[u8]) {
+        let index: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(self.folder.path().join("index.json")).unwrap()).unwrap();
+        let document = self.blob(document, "application/spdx+json");
+        self.write(&format!("blobs/{}", document["digest"].as_str().unwrap().replace(':', "/")), stored);
+        let manifest = json!({"schemaVersion": 2, "layers": [document], "subject": index["manifests"][0]});
+        self.blob(manifest.to_string().as_bytes(), crate::image::manifest::MANIFEST);
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.folder.path().to_str().unwrap()
     }
@@ -130,6 +140,25 @@ pub(crate) fn read_with(name: &str, limits: Limits) -> crate::Result<Inspected> 
     static NEVER: AtomicBool = AtomicBool::new(false);
     let access = Access { limits, platform: None, insecure: Vec::new(), interrupted: &NEVER };
     Source::open(name, &access)?.read(0)
+}
+
+#[test]
+fn documents_about_an_image_are_read_from_a_layout_and_its_archive() {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let layout = Layout::new(&[], json!({}));
+    layout.about(b"{}", b"{}");
+    layout.about(b"the bill", b"other bytes");
+    let archive = layout.folder.path().with_extension("tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&archive).unwrap());
+    tar.append_dir_all(".", layout.folder.path()).unwrap();
+    tar.into_inner().unwrap();
+    for name in [layout.name(), archive.to_str().unwrap()] {
+        let access = Access { limits: SMALL, platform: None, insecure: Vec::new(), interrupted: &NEVER };
+        let source = Source::open(name, &access).unwrap();
+        assert_eq!(source.documents(0, &["application/spdx+json"]).unwrap(), [b"{}".to_vec()], "{name}");
+        assert_eq!(source.documents(0, &["application/vnd.cyclonedx+json"]).unwrap(), [[0_u8; 0]; 0]);
+    }
+    std::fs::remove_file(archive).unwrap();
 }
 
 fn read_tar(bytes: &[u8]) -> crate::Result<Inspected> {
