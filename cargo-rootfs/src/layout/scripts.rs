@@ -142,7 +142,7 @@ impl Reading<'_> {
         }
         if calls::is_shell(&shell) {
             let text = self.view.head(file, calls::MAX_LENGTH as u64);
-            let calls::Calls { mut all, execs, ends, sourced } = calls::commands(&text);
+            let calls::Calls { mut all, execs, ends, sourced } = calls::commands_of(read.path.file_name(), &text);
             read.sources = self.parts(&read.realpath, ends, sourced, &mut all);
             (read.calls, read.execs) = (self.there(all), self.there(execs));
         } else if languages::is_known(&shell) && (self.root.is_tool || !self.root.is_optional) {

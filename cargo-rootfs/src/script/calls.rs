@@ -39,7 +39,12 @@ pub(crate) struct Calls {
 
 /// The commands that the script `text` calls.
 pub(crate) fn commands(text: &[u8]) -> Calls {
-    let mut scan = Scan::default();
+    commands_of(b"", text)
+}
+
+/// The same for a script that is started by `name`, from which it may make the names of commands.
+pub(crate) fn commands_of(name: &[u8], text: &[u8]) -> Calls {
+    let mut scan = Scan { own: name.to_vec(), ..Scan::default() };
     scan.text(text);
     scan.finish()
 }
@@ -63,6 +68,8 @@ pub(crate) fn arguments(text: &[u8], names: &'static [&'static str]) -> Vec<Call
 #[derive(Default)]
 struct Scan {
     calls: Calls,
+    /// The name of the script; empty if it is unknown.
+    own: Vec<u8>,
     /// Programs whose calls are kept with their arguments, and these calls.
     keeps: &'static [&'static str],
     kept: Vec<(&'static str, Vec<Word>)>,

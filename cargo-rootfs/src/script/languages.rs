@@ -139,6 +139,9 @@ struct Scan<'t> {
 /// The maximum length of a string.
 const MAX_STRING: usize = 4096;
 
+/// The maximum length of the handles before a command.
+const MAX_HANDLES: usize = 256;
+
 impl<'t> Scan<'t> {
     fn all(&mut self) {
         let text = self.text;
@@ -317,6 +320,12 @@ fn context(before: &[u8]) -> Context<'_> {
         let length = left.iter().rev().take_while(|byte| is_word(**byte)).count();
         let name = &left[left.len() - length..];
         return if name.is_empty() { Context::None } else { Context::Assigned(name) };
+    }
+    // The handles come first, as in `open2($out, $in, 'md5sum')` of Perl (IPC::Open2(3)).
+    let near = &rest[rest.len().saturating_sub(MAX_HANDLES)..];
+    let statement = near.rsplit(|byte| matches!(byte, b'\n' | b';')).next().unwrap_or_default();
+    if [&b"open2("[..], b"open3("].iter().any(|it| memchr::memmem::find(statement, it).is_some()) {
+        return Context::Run;
     }
     let length = rest.iter().rev().take_while(|byte| is_word(**byte)).count();
     if runs(&rest[rest.len() - length..]) { Context::Run } else { Context::None }

@@ -61,7 +61,6 @@ impl Scan {
     /// Scans the command in backquotes; returns the position after it. A backslash escapes a backquote of an inner one
     /// (POSIX, XCU 2.6.3).
     fn backquotes(&mut self, text: &[u8], mut at: usize, word: &mut Word) -> usize {
-        word.pieces.push(Piece::Unknown);
         let mut command = Vec::new();
         at += 1;
         while at < text.len() && text[at] != b'`' {
@@ -69,8 +68,20 @@ impl Scan {
             command.push(text[at]);
             at += 1;
         }
-        self.text(&command);
+        self.substitution(&command, word);
         at + 1
+    }
+
+    /// Adds the output of a command, and scans the command. Only that of `basename $0` is known.
+    fn substitution(&mut self, command: &[u8], word: &mut Word) {
+        let mut words = command.split(u8::is_ascii_whitespace).filter(|it| !it.is_empty()).map(unquoted);
+        let is_own = (words.next(), words.next()) == (Some(b"basename"), Some(b"$0"));
+        let (ending, rest) = (words.next().unwrap_or_default(), words.next());
+        match is_own && rest.is_none() && !self.own.is_empty() {
+            true => word.push(self.own.strip_suffix(ending).unwrap_or(&self.own)),
+            false => word.pieces.push(Piece::Unknown),
+        }
+        self.text(command);
     }
 
     /// Adds `$name`, `${...}` or `$(...)`, and scans the last one; returns the position after it.
@@ -79,10 +90,10 @@ impl Scan {
         let name = |from: usize| text[from..].iter().take_while(|byte| is_name(byte)).count();
         match text.get(at + 1) {
             Some(b'(') => {
-                word.pieces.push(Piece::Unknown);
                 let end = matching(text, at + 2, b'(', b')');
-                if !text[at + 2..].starts_with(b"(") {
-                    self.text(&text[at + 2..end]);
+                match text[at + 2..].starts_with(b"(") {
+                    true => word.pieces.push(Piece::Unknown),
+                    false => self.substitution(&text[at + 2..end], word),
                 }
                 end + 1
             }
@@ -128,6 +139,7 @@ impl Scan {
                         }
                         word.pieces.push(Piece::Variable(variable.to_vec(), Some(Box::new(value))));
                     }
+                    None if variable == b"0" && rest == b"##*/" && !self.own.is_empty() => word.push(&self.own),
                     None if is_plain && rest.is_empty() => {
                         word.pieces.push(Piece::Variable(variable.to_vec(), None));
                     }
@@ -151,6 +163,12 @@ impl Scan {
             }
         }
     }
+}
+
+/// A word without its quotes.
+fn unquoted(word: &[u8]) -> &[u8] {
+    let quoted = |quote: &[u8]| word.strip_prefix(quote)?.strip_suffix(quote);
+    quoted(b"\"").or_else(|| quoted(b"'")).unwrap_or(word)
 }
 
 /// Returns whether a byte ends the plain part of a word.
