@@ -433,6 +433,7 @@ mod tests {
             ("f(x, { progs => [ qw/tar ed/ ], names => [ qw/rm/ ] });", "ed tar"),
             ("@cmds = ('cat',\n 'ls'); f('rm', 'mv'); @x = ('cp', 'dd');", "cat ls"),
             ("X::call('exec', 'tar c'); f('x', 'ls');", "tar"),
+            ("my $pid = open2($out, my $in, 'md5sum -b'); open(F, '<', 'ls'); f(open2($x), $y);\nf('rm');", "md5sum"),
             ("shell_exec('stty -g'); $this->readFromProcess('stty -a | grep columns');", "grep stty"),
         ] {
             let found: Vec<_> = commands(text.as_bytes()).into_iter().collect();

@@ -25,6 +25,21 @@ fn what_a_script_becomes() {
     }
 }
 
+/// As gdbtui, which starts gdb.
+#[test]
+fn names_that_are_made_of_the_scripts_own() {
+    for (text, expected) in [
+        ("prog=$(basename $0 tui)\ndir=$(dirname $0)\nprog=$dir/$prog\nexec $prog --tui", "basename dirname gdb"),
+        ("exec /usr/lib/x/`basename \"$0\"`", "/usr/lib/x/gdbtui basename"),
+        ("me=${0##*/}; \"x-$me\" a", "x-gdbtui"),
+        ("$(basename $0 .sh .x); $(basename $1)", "basename"),
+    ] {
+        let found: Vec<String> = commands_of(b"gdbtui", text.as_bytes()).all.into_iter().collect();
+        assert_eq!(found.join(" "), expected, "{text}");
+    }
+    assert_eq!(found("exec x-${0##*/}"), "");
+}
+
 /// As zgrep has it.
 #[test]
 fn texts_that_eval_reads() {
