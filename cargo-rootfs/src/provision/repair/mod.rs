@@ -89,6 +89,7 @@ impl Recipe {
                 Kind::Text => text(&root, &entry),
                 Kind::Join => join(&root, &entry),
                 Kind::Run => run(&root, &entry),
+                Kind::Unmade => Ok(()),
                 Kind::Mode => mode(&root, &entry),
             }
             .map_err(Unwritable::at(path.join(entry.text(&entry.row.path).trim_start_matches('/'))))?;
@@ -96,18 +97,27 @@ impl Recipe {
         Ok(())
     }
 
-    /// Warns of programs that this machine lacks to make files of the sysroot at `root`.
+    /// Warns of files of the sysroot at `root` that are not made, for want of a program of this machine, or because a
+    /// program of the sysroot makes them.
     pub(super) fn lacks(&self, root: &Path) -> Vec<Warning> {
         let Ok(root) = Staged::open(root) else { return Vec::new() };
         let is_lacking = |row: &&Row| {
-            let is_made = row.makes.iter().any(|name| root.is_there(&format!("{}/{name}", row.path)));
+            let is_made = match row.kind {
+                Kind::Unmade => root.is_there(&row.path),
+                _ => row.makes.iter().any(|name| root.is_there(&format!("{}/{name}", row.path))),
+            };
             !is_made && root.found(&row.from).is_ok_and(|found| !found.is_empty())
         };
         let warning = |row: &Row| {
+            if row.kind == Kind::Unmade {
+                let message = format!("`{}` of the sysroot is not made: only `{}` makes it", row.path, row.program);
+                return Warning::new(message)
+                    .help("pass a root directory in which the packages are installed: --sysroot DIR");
+            }
             let message = format!("`{}` of the sysroot is not made: `{}` is not installed", row.path, row.program);
             Warning::new(message).help(format!("to make it: install {} on this machine", row.package))
         };
-        self.of(Kind::Run).filter(is_lacking).map(warning).collect()
+        self.of(Kind::Run).chain(self.of(Kind::Unmade)).filter(is_lacking).map(warning).collect()
     }
 
     /// Files whose set-ID bits a row has set, with their modes.

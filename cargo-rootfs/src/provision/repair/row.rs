@@ -4,13 +4,14 @@ use crate::glob::{Glob, unknown_placeholder};
 use crate::rows::{self, Datum, Fields, Problem, Reader, Value};
 
 /// The kinds of rows, in the order of their application: a row may use results of earlier ones.
-pub(super) const KINDS: [(&str, Kind, &[&str]); 7] = [
+pub(super) const KINDS: [(&str, Kind, &[&str]); 8] = [
     ("alternative", Kind::Alternative, &["path", "names", "first-of"]),
     ("copy", Kind::Copy, &["path", "from", "replace"]),
     ("link", Kind::Link, &["path", "names", "first-of", "from", "if", "number"]),
     ("text", Kind::Text, &["path", "directory", "head", "part"]),
     ("join", Kind::Join, &["path", "from", "form", "if"]),
     ("run", Kind::Run, &["path", "from", "program", "package", "makes"]),
+    ("unmade", Kind::Unmade, &["path", "from", "program"]),
     ("mode", Kind::Mode, &["path", "names", "mode", "releases"]),
 ];
 
@@ -29,6 +30,8 @@ pub(super) enum Kind {
     Join,
     /// The files that a program of the host makes from copies of the files `from`.
     Run,
+    /// Files of a program of the sysroot, which is not executed.
+    Unmade,
     /// The mode of a file.
     Mode,
 }
@@ -131,6 +134,7 @@ fn row(reader: &mut Reader, kind: Kind, keys: &[&str], fields: &Fields, at: usiz
         Kind::Text => !row.pairs.is_empty(),
         Kind::Mode => row.mode != 0,
         Kind::Copy | Kind::Join => !row.from.is_empty(),
+        Kind::Unmade => !(row.from.is_empty() || row.program.is_empty()),
         Kind::Run => !(row.from.is_empty() || row.program.is_empty() || row.makes.is_empty()),
     };
     if row.path.is_empty() || !has_source {
