@@ -267,3 +267,15 @@ fn a_program_of_this_machine_makes_files_of_copies() {
     assert_eq!(warning.message, "`/db` of the sysroot is not made: `no-such-program` is not installed");
     assert!(absent.lacks(repaired(&absent, &files[2..]).path()).is_empty());
 }
+
+/// As TeX's formats.
+#[test]
+fn what_only_a_program_of_the_sysroot_makes_is_said() {
+    let recipe = Recipe::parse("[[unmade]]\npath = '/db/made'\nfrom = '/usr/bin/ma*'\nprogram = 'maker'\n");
+    let root = repaired(&recipe, &[("/usr/bin/main", "x")]);
+    let [warning] = &recipe.lacks(root.path())[..] else { panic!() };
+    assert_eq!(warning.message, "`/db/made` of the sysroot is not made: only `maker` makes it");
+    for files in [[("/usr/bin/main", "x"), ("/db/made", "x")], [("/usr/bin/other", "x"), ("/db/x", "x")]] {
+        assert!(recipe.lacks(repaired(&recipe, &files).path()).is_empty(), "{files:?}");
+    }
+}
