@@ -2,8 +2,10 @@
 //!
 //! Callers derive suites and package managers from it.
 
+use crate::path::RootfsPath;
+
 /// The places of the file, the preferred one first; it is mostly a symlink to the other one.
-pub(crate) const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
+const OS_RELEASE: [&str; 2] = ["/etc/os-release", "/usr/lib/os-release"];
 
 /// The assignments of one file; empty if a system has no such file.
 #[derive(Debug, Default)]
@@ -14,10 +16,19 @@ impl OsRelease {
         Self(text.into())
     }
 
+    /// The maximum size of a file.
+    pub(crate) const LONGEST: usize = 64 << 10;
+
+    /// The first file that `read` returns.
+    pub(crate) fn find(mut read: impl FnMut(&RootfsPath) -> Option<Vec<u8>>) -> Self {
+        let bytes = OS_RELEASE.iter().find_map(|path| read(&RootfsPath::root().join(path.as_bytes())));
+        Self::new(String::from_utf8_lossy(&bytes.unwrap_or_default()))
+    }
+
     /// The file of the host.
     #[cfg(feature = "cli")]
     pub(crate) fn host() -> Self {
-        Self(OS_RELEASE.iter().find_map(|path| crate::host_files::text(*path).ok()).unwrap_or_default())
+        Self::find(|path| crate::host_files::bytes(&path.below("/".as_ref())).ok())
     }
 
     /// The value of `key`, without its quotes; `None` if it is empty.

@@ -28,7 +28,7 @@
 //! | `glob` | patterns of paths, and their placeholders | path |
 //! | `hex` | bytes as hexadecimal digits | - |
 //! | `host_files` | files of this machine, by path; each error names the path | error |
-//! | `distro` | the distribution of a directory, by its os-release(5) | host_files |
+//! | `distro` | the distribution of a directory, by its os-release(5) | host_files path |
 //! | `threads` | threads, their file descriptors and signals | - |
 //! | `programs` | programs of this machine, by PATH | host_files |
 //! | `target` | machines and target triples, one row per machine | error |
@@ -43,7 +43,7 @@
 //! | `rows` | readers of rows: TOML and metadata | wording |
 //! | `policy` | secrets, documentation, noise: rows of templates/policy | glob path rows |
 //! | `template` | skeletons | error host_files path policy rootfs rows runtime wording |
-//! | `report` | tree, why, sizes: data to text | elf error path proposal resolve rootfs target |
+//! | `report` | tree, why, sizes: data to text | distro elf error path proposal resolve rootfs target |
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | proves that a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |

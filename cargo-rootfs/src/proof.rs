@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 
 use self::view::View;
 
-use crate::distro;
+use crate::distro::OsRelease;
 use crate::elf::Bytes;
 use crate::error::{Error, Warning};
 use crate::path::{RootfsPath, program_directories};
@@ -87,9 +87,6 @@ fn opened(closure: &Closure, files: &dyn Files) -> Vec<(u64, u64)> {
     closure.objects[closure.at_start..].iter().map(|object| files.inode(object.file)).collect()
 }
 
-/// The maximum size of an os-release(5) file.
-const OS_RELEASE: usize = 64 << 10;
-
 /// The result of a proof.
 #[derive(Debug, Default)]
 pub struct Proof {
@@ -130,13 +127,6 @@ pub fn prove(
         claims.iter().for_each(|claim| prover.check_above(claim));
     }
     prover.finish()
-}
-
-/// The text of the sysroot's os-release(5), which names a release in help lines and is not part of the proof.
-fn os_release(sysroot: &Sysroot) -> Vec<u8> {
-    // The first path is mostly a symlink to the last one.
-    let places = distro::OS_RELEASE.iter().rev().filter_map(|path| RootfsPath::parse(path).ok());
-    places.filter_map(|path| sysroot.peek(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 
 /// Removes duplicates: an object may be in many closures.
@@ -241,10 +231,14 @@ impl Prover<'_> {
     fn finish(self) -> Proof {
         let Self { view, verdicts, mut faults, .. } = self;
         let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
-        let os_release = if unsatisfied.is_empty() { Vec::new() } else { os_release(view.sysroot) };
+        // Its release is for help lines, and no part of the proof.
+        let system = match unsatisfied.is_empty() {
+            true => OsRelease::default(),
+            false => OsRelease::find(|path| view.sysroot.peek(path, OsRelease::LONGEST)),
+        };
         faults.extend(unsatisfied.into_iter().map(|lacking| {
             let shortage = matches!(lacking.why, Lack::Versions { .. }).then_some(Shortage::Versions);
-            Fault::short(version_error(lacking, &os_release), shortage)
+            Fault::short(version_error(lacking, &system), shortage)
         }));
         let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
         Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }

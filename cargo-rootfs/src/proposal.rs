@@ -20,12 +20,16 @@ const UBUNTU: Distribution =
 
 /// The first release with this glibc, as a value of `--sysroot`: Ubuntu's if the sysroot's os-release(5) belongs to its
 /// family, otherwise Debian's.
-pub(crate) fn suite_with(glibc: Release, os_release: &[u8]) -> String {
-    let system = OsRelease::new(String::from_utf8_lossy(os_release));
+pub(crate) fn suite_with_glibc(glibc: Release, system: &OsRelease) -> String {
     let is_ubuntu = system.ids().any(|id| id == UBUNTU.id);
     let Distribution { id, suites, newest } = if is_ubuntu { UBUNTU } else { DEBIAN };
     let found = suites.iter().find(|(_, (major, minor))| glibc <= Release::new(*major, *minor));
     format!("{id}:{}", found.map_or(newest, |(suite, _)| suite))
+}
+
+#[cfg(test)]
+fn suite_with(glibc: Release, os_release: &[u8]) -> String {
+    suite_with_glibc(glibc, &OsRelease::new(String::from_utf8_lossy(os_release)))
 }
 
 #[cfg(test)]

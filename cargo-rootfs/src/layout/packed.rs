@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::installed::Installed;
 use super::licenses;
-use crate::distro::{OS_RELEASE, OsRelease};
+use crate::distro::OsRelease;
 use crate::error::Result;
 use crate::packages::{About, Format, PackageId};
 use crate::path::RootfsPath;
@@ -51,8 +51,7 @@ pub(super) fn find(
 ) -> Result<(Vec<PackedPackage>, Option<Named>)> {
     let mut view = Sysroot::open(sysroot)?;
     let at = |path: &str| RootfsPath::root().join(path.as_bytes());
-    let text = OS_RELEASE.iter().find_map(|path| view.read_small(&at(path), 64 << 10)).unwrap_or_default();
-    let os_release = OsRelease::new(String::from_utf8_lossy(&text));
+    let os_release = OsRelease::find(|path| view.read_small(path, OsRelease::LONGEST));
     let value = |key: &str| os_release.value(key).map(str::to_owned);
     let distribution = value("ID").map(|id| (id, value("VERSION_ID"), value("PRETTY_NAME")));
     let Some(database) = installed.database(&mut view) else { return Ok((Vec::new(), distribution)) };

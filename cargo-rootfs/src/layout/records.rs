@@ -14,7 +14,7 @@ use super::installed::Installed;
 use super::licenses::{self, Licenses};
 use super::owners::Owners;
 use super::place::{IfThere, Layout};
-use crate::distro::{OS_RELEASE, OsRelease};
+use crate::distro::OsRelease;
 use crate::error::Result;
 use crate::packages::{self, Database, Format, Marks, PackageId};
 use crate::path::RootfsPath;
@@ -31,9 +31,6 @@ pub enum Records {
 }
 
 const DPKG: &str = "/var/lib/dpkg";
-
-/// The maximum size of an os-release file.
-const LONGEST: usize = 64 << 10;
 
 /// Finds the owners of all files, and adds their records and licences.
 pub(super) fn lay_out(
@@ -67,13 +64,12 @@ pub(super) fn lay_out(
 /// Adds the files by which scanners identify the distribution: trivy reads Debian's and Ubuntu's own files, all others
 /// os-release(5).
 fn distribution(layout: &mut Layout<'_>) -> Result<()> {
-    let at = |path: &str| RootfsPath::root().join(path.as_bytes());
-    let text = OS_RELEASE.iter().find_map(|path| layout.view.read_small(&at(path), LONGEST)).unwrap_or_default();
-    let os_release = OsRelease::new(String::from_utf8_lossy(&text));
-    let is_ubuntu = os_release.ids().any(|id| id == "ubuntu");
-    let mut paths = vec![OS_RELEASE[0], "/etc/debian_version", "/etc/alpine-release", "/etc/arch-release"];
+    let system = OsRelease::find(|path| layout.view.read_small(path, OsRelease::LONGEST));
+    let is_ubuntu = system.ids().any(|id| id == "ubuntu");
+    let mut paths = vec!["/etc/os-release", "/etc/debian_version", "/etc/alpine-release", "/etc/arch-release"];
     paths.extend(is_ubuntu.then_some("/etc/lsb-release"));
-    for path in paths.into_iter().map(at) {
+    for path in paths {
+        let path = RootfsPath::root().join(path.as_bytes());
         if layout.exists(&path) {
             layout.copy(&path, &Origin::Distribution, IfThere::Keep)?;
         }

@@ -25,5 +25,6 @@ pub use page::{Pictured, page};
 #[cfg(feature = "cli")]
 pub use sizes::{Cost, Costs, additions, costs, licences, set_ids, sizes, sum};
 pub use tree::{Show, tree};
-pub use versions::{unversioned_warning, version_error};
+pub use versions::unversioned_warning;
+pub(crate) use versions::version_error;
 pub use why::{Facts, why, why_with};

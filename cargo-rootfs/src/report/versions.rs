@@ -1,19 +1,20 @@
 //! Errors and warnings for symbol versions: the versions, the object that needs them, and the glibc for which it was
 //! linked.
 
+use crate::distro::OsRelease;
 use crate::error::{Error, Warning};
 use crate::proposal;
 use crate::resolve::{Lack, Unsatisfied, Unversioned};
 
-/// One error for one object and one library. `os_release` is the sysroot's os-release(5); empty if missing.
-pub fn version_error(lacking: &Unsatisfied, os_release: &[u8]) -> Error {
+/// One error for one object and one library. `system` is the sysroot's distribution.
+pub(crate) fn version_error(lacking: &Unsatisfied, system: &OsRelease) -> Error {
     let object = &lacking.needed_by;
     match &lacking.why {
         Lack::Versions { versions, library } => {
             let names: Vec<_> = versions.iter().map(|it| format!("`{}`", String::from_utf8_lossy(it))).collect();
             let word = if names.len() == 1 { "version" } else { "versions" };
             let error = Error::failed(format!("{word} {} not found in `{library}`", names.join(", ")));
-            linked_for(error.detail(format!("needed by {object}")), lacking).help(newer(lacking, os_release))
+            linked_for(error.detail(format!("needed by {object}")), lacking).help(newer(lacking, system))
         }
         Lack::Library { name, version } => {
             let (name, version) = (String::from_utf8_lossy(name), String::from_utf8_lossy(version));
@@ -43,9 +44,9 @@ fn linked_for(error: Error, lacking: &Unsatisfied) -> Error {
 }
 
 /// The source of a newer library; for an older glibc, it is another sysroot.
-fn newer(lacking: &Unsatisfied, os_release: &[u8]) -> String {
+fn newer(lacking: &Unsatisfied, system: &OsRelease) -> String {
     let too_old = lacking.linked_for.filter(|linked| lacking.present.is_some_and(|present| present < *linked));
-    match too_old.map(|glibc| proposal::suite_with(glibc, os_release)) {
+    match too_old.map(|glibc| proposal::suite_with_glibc(glibc, system)) {
         Some(suite) => format!("take libraries of a newer release: --sysroot {suite}"),
         None => "take executable and libraries from the same or a newer distribution: --sysroot DIR".to_owned(),
     }

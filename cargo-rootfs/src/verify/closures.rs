@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::Verified;
-use crate::distro;
+use crate::distro::OsRelease;
 use crate::error::{Error, Warning};
 use crate::inspect::{Programs, View};
 use crate::path::{RootfsPath, program_directories};
@@ -13,9 +13,6 @@ use crate::report::{by_library, missing_error, unversioned_warning, version_erro
 use crate::resolve::{Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
 use crate::script;
 use crate::target::Machine;
-
-/// The maximum size of an os-release(5) file.
-const OS_RELEASE: usize = 64 << 10;
 
 /// The maximum number of checked libraries without a program: an image of a whole distribution has many modules.
 const MAX_LIBRARIES: usize = 20_000;
@@ -41,9 +38,9 @@ pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
         }
     }
     verified.errors.extend(run.missing());
-    let os_release = os_release(view);
+    let system = OsRelease::find(|path| view.tree.read(path, OsRelease::LONGEST));
     let unsatisfied = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
-    verified.errors.extend(unsatisfied.map(|lacking| version_error(lacking, &os_release)));
+    verified.errors.extend(unsatisfied.map(|lacking| version_error(lacking, &system)));
     let unversioned = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unversioned));
     verified.warnings.extend(unversioned.map(unversioned_warning));
 
@@ -138,11 +135,6 @@ impl Run {
 fn distinct<'t, T: Eq + std::hash::Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
     let mut seen = FxHashSet::default();
     all.filter(move |one| seen.insert(*one))
-}
-
-fn os_release(view: &View<'_>) -> Vec<u8> {
-    let paths = distro::OS_RELEASE.iter().filter_map(|path| RootfsPath::parse(path).ok());
-    paths.filter_map(|path| view.tree.read(&path, OS_RELEASE)).next().unwrap_or_default()
 }
 
 /// Fails with a reason if the interpreter of a script is missing or not executable. A file that is no script passes.

@@ -77,8 +77,8 @@ impl Staged {
 
     /// The release's code name (os-release(5)).
     pub(super) fn codename(&self) -> Option<String> {
-        let text = String::from_utf8(self.read("/usr/lib/os-release").ok()?).ok()?;
-        OsRelease::new(text).value("VERSION_CODENAME").map(str::to_owned)
+        let system = OsRelease::find(|path| self.read(path.as_str()?).ok());
+        system.value("VERSION_CODENAME").map(str::to_owned)
     }
 
     /// Makes a symlink, unless `path` exists.
