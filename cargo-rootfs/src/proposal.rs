@@ -28,11 +28,6 @@ pub(crate) fn suite_with_glibc(glibc: Release, system: &OsRelease) -> String {
 }
 
 #[cfg(test)]
-fn suite_with(glibc: Release, os_release: &[u8]) -> String {
-    suite_with_glibc(glibc, &OsRelease::new(String::from_utf8_lossy(os_release)))
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -51,7 +46,7 @@ mod tests {
                 ("NAME=Ubuntu\nID=ubuntu\nID_LIKE=debian\n", ubuntu),
                 ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", ubuntu),
             ] {
-                assert_eq!(suite_with(glibc, os_release.as_bytes()), suite, "{version} {os_release}");
+                assert_eq!(suite_with_glibc(glibc, &OsRelease::new(os_release)), suite, "{version} {os_release}");
             }
         }
     }
