@@ -37,7 +37,7 @@
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
 //! | `rootfs` | the planned tree: entries with their origins | error hex host_files path resolve |
 //! | `sysroot` | a directory of the host, without links out of it | byte_search elf error glob host_files path resolve rootfs threads |
-//! | `script` | scripts: interpreters, and the commands that they call | - |
+//! | `script` | scripts: interpreters, and the commands that they call | path |
 //! | `packages` | a distribution's database of packages | glob host_files path rows sysroot target wording |
 //! | `runtime` | rules: files that tools and libraries need besides closures | glob path rows |
 //! | `rows` | readers of rows: TOML and metadata | wording |

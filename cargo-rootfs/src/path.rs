@@ -14,7 +14,26 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 
 /// The directories of [`DEFAULT_PATH`], in order.
 pub(crate) fn program_directories() -> impl Iterator<Item = RootfsPath> {
-    DEFAULT_PATH.split(':').map(|folder| RootfsPath::root().join(folder.as_bytes()))
+    directories(DEFAULT_PATH.as_bytes())
+}
+
+/// The directories of a PATH, in order. Relative ones are left out: runc, a Go program, runs nothing from them
+/// (os/exec.LookPath).
+fn directories(path: &[u8]) -> impl Iterator<Item = RootfsPath> {
+    path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes)
+}
+
+/// Returns whether a directory is in [`DEFAULT_PATH`].
+pub(crate) fn is_program_directory(directory: &[u8]) -> bool {
+    DEFAULT_PATH.split(':').any(|known| known.as_bytes() == directory)
+}
+
+/// The paths at which a command is looked up, in order: an absolute one itself, or a name in each directory of `path`, by
+/// default [`DEFAULT_PATH`].
+pub(crate) fn command_paths(command: &[u8], path: Option<&[u8]>) -> impl Iterator<Item = RootfsPath> {
+    let absolute = RootfsPath::from_bytes(command);
+    let path = if absolute.is_some() { b"" } else { path.unwrap_or(DEFAULT_PATH.as_bytes()) };
+    absolute.into_iter().chain(directories(path).map(move |directory| directory.join(command)))
 }
 
 /// An absolute path inside the image, as bytes: `/usr/bin/bash`.

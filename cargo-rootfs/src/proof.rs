@@ -5,19 +5,15 @@
 
 mod view;
 
-use std::hash::Hash;
-
-use rustc_hash::FxHashSet;
-
 use self::view::View;
 
 use crate::distro::OsRelease;
 use crate::elf::Bytes;
 use crate::error::{Error, Warning};
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, command_paths};
 use crate::report::{missing_error, unversioned_warning, version_error};
 use crate::resolve::{
-    Closure, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, TargetLibraries, Verdict,
+    self, Closure, Files, Find, Hwcaps, Lack, Loaded, Missing, Priority, Resolver, Skipped, TargetLibraries, Verdict,
     Versions, hwcaps,
 };
 use crate::rootfs::Rootfs;
@@ -129,12 +125,6 @@ pub fn prove(
     prover.finish()
 }
 
-/// Removes duplicates: an object may be in many closures.
-fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
-    let mut seen = FxHashSet::default();
-    all.filter(move |one| seen.insert(*one))
-}
-
 /// A proof in progress.
 struct Prover<'a> {
     view: View<'a>,
@@ -230,7 +220,7 @@ impl Prover<'_> {
 
     fn finish(self) -> Proof {
         let Self { view, verdicts, mut faults, .. } = self;
-        let unsatisfied: Vec<_> = distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
+        let unsatisfied: Vec<_> = resolve::distinct(verdicts.iter().flat_map(|verdict| &verdict.unsatisfied)).collect();
         // Its release is for help lines, and no part of the proof.
         let system = match unsatisfied.is_empty() {
             true => OsRelease::default(),
@@ -240,7 +230,7 @@ impl Prover<'_> {
             let shortage = matches!(lacking.why, Lack::Versions { .. }).then_some(Shortage::Versions);
             Fault::short(version_error(lacking, &system), shortage)
         }));
-        let unversioned = distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
+        let unversioned = resolve::distinct(verdicts.iter().flat_map(|verdict| &verdict.unversioned));
         Proof { faults, warnings: unversioned.map(unversioned_warning).collect() }
     }
 }
@@ -259,15 +249,8 @@ fn script(view: &mut View<'_>, path: &RootfsPath, claim: &Claim) -> Result<(), E
     let mut programs = vec![interpreter.clone()];
     if interpreter.file_name() == b"env" {
         let program = script::program_of_env(first.argument.as_deref()).map_err(&fails)?;
-        let folders: Vec<RootfsPath> = match &program.path {
-            Some(path) => path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes).collect(),
-            // The PATH of images.
-            None => program_directories().collect(),
-        };
-        let found = match RootfsPath::from_bytes(&program.name) {
-            Some(path) => Some(path),
-            None => folders.iter().map(|folder| folder.join(&program.name)).find(|path| view.is_executable(path)),
-        };
+        let mut paths = command_paths(&program.name, program.path.as_deref());
+        let found = paths.find(|path| program.name.starts_with(b"/") || view.is_executable(path));
         let name = String::from_utf8_lossy(&program.name).into_owned();
         programs.push(found.ok_or_else(|| fails(format!("`{name}` would not be found in PATH")))?);
     }

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use super::message::Emulator;
 use crate::elf::{Object, ReadError};
 use crate::error::{Error, Result};
+use crate::path::DEFAULT_PATH;
 use crate::programs;
 use crate::target::Machine;
 
 /// The directory of the kernel's registrations (Documentation/admin-guide/binfmt-misc.rst).
 const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
-
-/// Directories searched after those of PATH.
-const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// The emulator's path inside if the kernel cannot register it: in /dev, which is not part of the rootfs.
 pub(super) const INSIDE: &str = "/dev/qemu";
@@ -65,7 +63,8 @@ pub(super) fn absent(machine: Machine) -> Error {
 fn find(machine: Machine) -> Option<PathBuf> {
     let qemu = machine.qemu()?;
     let path = programs::path();
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from)).collect();
+    let folders: Vec<PathBuf> =
+        [path.as_os_str(), DEFAULT_PATH.as_ref()].iter().flat_map(std::env::split_paths).collect();
     let names = [format!("qemu-{qemu}-static"), format!("qemu-{qemu}")];
     let files = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     files.filter(|file| file.is_absolute()).find(|file| is_static(file)).and_then(|file| file.canonicalize().ok())

@@ -132,7 +132,7 @@ impl Reading<'_> {
         }
         if calls::is_shell(&shell) {
             let head = self.view.head(file, script::HEAD as u64);
-            let tcl = languages::tcl_behind_shell(&head).and_then(|name| tools::by_name(self.view, name));
+            let tcl = languages::tcl_behind_shell(&head).and_then(|name| tools::find(self.view, name));
             if let Some(path) = tcl {
                 // The kernel starts the shell, which is what the proof looks at.
                 shell = path.file_name().to_vec();
@@ -166,13 +166,7 @@ impl Reading<'_> {
             let bad = || say(format!("`{text}` is no absolute path, and would be looked for in the current directory"));
             return Ok(RootfsPath::from_bytes(&program.name).ok_or_else(bad)?);
         }
-        let found = match &program.path {
-            Some(path) => path.split(|byte| *byte == b':').find_map(|folder| {
-                let path = RootfsPath::from_bytes(folder)?.join(&program.name);
-                tools::is_executable(self.view, &path).then_some(path)
-            }),
-            None => tools::by_name(self.view, &text),
-        };
+        let found = tools::find_in(self.view, &program.name, program.path.as_deref());
         found.ok_or_else(|| self.with_package(say(format!("`{text}` is not in the PATH of the sysroot")), &text))
     }
 

@@ -9,7 +9,7 @@ use super::opened::offer;
 use super::scripts::Script;
 use super::tools;
 use crate::error::Warning;
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, is_program_directory};
 use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
 
@@ -55,6 +55,5 @@ pub fn suggestion_warning<'s>(suggestions: impl IntoIterator<Item = &'s Suggesti
 /// The name alone of a tool in a directory of programs.
 fn short(tool: &str) -> &str {
     let (directory, name) = tool.rsplit_once('/').unwrap_or_default();
-    let is_usual = program_directories().any(|known| known.as_str() == Some(directory));
-    if is_usual { name } else { tool }
+    if is_program_directory(directory.as_bytes()) { name } else { tool }
 }

@@ -4,7 +4,7 @@ use super::root::Root;
 use crate::elf::ReadError;
 use crate::error::Error;
 use crate::packages;
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, command_paths, program_directories};
 use crate::resolve::BadObject;
 use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
@@ -69,26 +69,20 @@ fn look_up(view: &mut Sysroot, tool: &str, target: &Target) -> Result<RootfsPath
             }
         }
     } else {
-        by_name(view, tool)
+        find(view, tool)
             .ok_or_else(|| not_executable(view, tool).map_or_else(|| unknown(view, tool, target), Fault::from))?
     };
     Ok(path)
 }
 
-fn places(tool: &str) -> impl Iterator<Item = RootfsPath> {
-    program_directories().map(move |folder| folder.join(tool.as_bytes()))
+/// Looks up a command by its name in the default PATH, or by its absolute path.
+pub(crate) fn find(view: &mut Sysroot, command: &str) -> Option<RootfsPath> {
+    find_in(view, command.as_bytes(), None)
 }
 
-pub(crate) fn by_name(view: &mut Sysroot, tool: &str) -> Option<RootfsPath> {
-    places(tool).find(|path| is_executable(view, path))
-}
-
-/// Looks up a command by its name in PATH, or by its absolute path.
-pub(super) fn find(view: &mut Sysroot, command: &str) -> Option<RootfsPath> {
-    match RootfsPath::from_bytes(command.as_bytes()) {
-        Some(path) => is_executable(view, &path).then_some(path),
-        None => by_name(view, command),
-    }
+/// Looks up a command by its name in `path`, or by its absolute path.
+pub(super) fn find_in(view: &mut Sysroot, command: &[u8], path: Option<&[u8]>) -> Option<RootfsPath> {
+    command_paths(command, path).find(|path| is_executable(view, path))
 }
 
 /// Returns whether a path leads to an executable file.
@@ -99,7 +93,7 @@ pub(super) fn is_executable(view: &mut Sysroot, path: &RootfsPath) -> bool {
 
 /// The error for a name that exists but is no executable file.
 fn not_executable(view: &mut Sysroot, tool: &str) -> Option<Error> {
-    let (path, why) = places(tool).find_map(|path| {
+    let (path, why) = command_paths(tool.as_bytes(), None).find_map(|path| {
         let why = match view.walk(&path).end {
             End::Absent | End::NotDir => return None,
             End::File(_) => "it is not executable".to_owned(),
@@ -118,9 +112,7 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     let name = tool.rsplit('/').next().unwrap_or(tool);
     let root = view.root().display().to_string();
     let mut error = Error::failed(format!("tool `{tool}` not found in the sysroot `{root}`"));
-    let path = RootfsPath::from_bytes(tool.as_bytes());
-    let places: Vec<_> = path.map_or_else(|| places(tool).collect(), |path| vec![path]);
-    let dangling = places.iter().find_map(|path| dangling(view, path));
+    let dangling = command_paths(tool.as_bytes(), None).find_map(|path| dangling(view, &path));
     let is_spelt_right = dangling.is_some();
     if let Some(dangling) = dangling {
         error = error.detail(dangling);

@@ -317,7 +317,7 @@ fn absent_tools(jobs: &[Job<RootfsPlan>]) -> Vec<String> {
     let of_this_machine = jobs.iter().filter(|job| job.sysroot.is_final() && job.sysroot.directory() == "/");
     let tools: BTreeSet<&String> = of_this_machine.flat_map(|job| &job.plan.content.tools).collect();
     let Ok(mut view) = Sysroot::open(Path::new("/")) else { return Vec::new() };
-    let is_absent = |tool: &&&String| !tool.contains('/') && layout::tools::by_name(&mut view, tool).is_none();
+    let is_absent = |tool: &&&String| !tool.contains('/') && layout::tools::find(&mut view, tool).is_none();
     tools.iter().filter(is_absent).map(|tool| (*tool).clone()).collect()
 }
 

@@ -136,7 +136,7 @@ fn lacking(folder: &Utf8Path, asked: &Asked<'_>) -> std::result::Result<(), Opti
     for tool in asked.tools {
         let path = match RootfsPath::from_bytes(tool.as_bytes()) {
             Some(path) => Some(path),
-            None => tools::by_name(&mut view, tool),
+            None => tools::find(&mut view, tool),
         };
         match path.map(|path| view.find(&path)) {
             Some(Find::File { file, .. }) => {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::repair::Recipe;
 use crate::packages::{self, known_owner};
+use crate::path::{is_program_directory, program_directories};
 use crate::target::Machine;
 
 /// One requested thing.
@@ -63,7 +64,7 @@ impl Want {
         let choices = match self {
             Self::Tool(tool) if tool.starts_with('/') => recipe.choices(tool),
             Self::Tool(tool) => {
-                TOOL_FOLDERS.iter().flat_map(|folder| recipe.choices(&format!("/{folder}/{tool}"))).collect()
+                program_directories().flat_map(|folder| recipe.choices(&format!("{folder}/{tool}"))).collect()
             }
             Self::Library(_) | Self::Package(_) | Self::Recommended(_) => Vec::new(),
         };
@@ -185,12 +186,9 @@ impl Places<'_> {
         let goes_on = |rest: &str| {
             rest.starts_with(['.', '-']) || !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
         };
-        TOOL_FOLDERS.contains(&folder) && file.strip_prefix(name).is_some_and(goes_on)
+        file.strip_prefix(name).is_some_and(goes_on) && is_program_directory(format!("/{folder}").as_bytes())
     }
 }
-
-/// The directories of tools that are found without a path.
-const TOOL_FOLDERS: [&str; 4] = ["usr/bin", "usr/sbin", "bin", "sbin"];
 
 /// Returns whether `listed`, a path of an index without a leading slash, is `path` in a merged /usr.
 fn is_same(listed: &str, path: &str) -> bool {

@@ -374,7 +374,7 @@ fn refuted(kept: &Kept, section: &Section) -> Result<BTreeSet<Want>> {
         let Want::Tool(tool) = want else { return false };
         match RootfsPath::from_bytes(tool.as_bytes()) {
             Some(path) => !matches!(view.walk(&path).end, End::File(_)),
-            None => tools::by_name(&mut view, tool).is_none(),
+            None => tools::find(&mut view, tool).is_none(),
         }
     };
     Ok(section.wants.keys().filter(|want| lacks(want)).cloned().collect())

@@ -49,6 +49,7 @@ pub use releases::{Release, RunsOn};
 pub use resolver::Resolver;
 pub use search::Attempt;
 pub use target_libraries::{Given, TargetLibraries};
+pub(crate) use versions::distinct;
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 
 /// A regular file, the same for all its names.

@@ -1,6 +1,7 @@
 //! Symbol versions: checks that the library chosen for each need defines every needed version
 //! (`_dl_check_map_versions`, elf/dl-version.c).
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -322,4 +323,9 @@ fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usi
         }
     }
     names
+}
+/// Removes duplicates of several verdicts: an object may be in many closures.
+pub(crate) fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
+    let mut seen = FxHashSet::default();
+    all.filter(move |one| seen.insert(*one))
 }

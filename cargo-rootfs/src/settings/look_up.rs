@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::path::RootfsPath;
+use crate::path::{RootfsPath, command_paths};
 use crate::rootfs::{Kind, Rootfs};
 
 /// The result of looking up a command.
@@ -18,13 +18,11 @@ pub(crate) enum Found {
 
 /// Searches for `word` in the directories of `path`, a PATH, or relative to `workdir`.
 pub(crate) fn look_up(word: &OsStr, path: &str, workdir: &RootfsPath, rootfs: &Rootfs) -> Found {
-    let places: Vec<RootfsPath> = match word.as_bytes() {
-        absolute @ [b'/', ..] => vec![RootfsPath::root().join(absolute)],
-        relative if relative.contains(&b'/') => vec![workdir.join(relative)],
-        name => path.split(':').map(|folder| RootfsPath::root().join(folder.as_bytes()).join(name)).collect(),
-    };
+    let is_path = !word.as_bytes().starts_with(b"/") && word.as_bytes().contains(&b'/');
+    let in_workdir = is_path.then(|| workdir.join(word.as_bytes()));
+    let command = in_workdir.as_ref().map_or(word.as_bytes(), RootfsPath::as_bytes);
     let mut found = Found::Absent;
-    for place in places {
+    for place in command_paths(command, Some(path.as_bytes())) {
         let way = rootfs.way(&place);
         let Some((path, entry)) = way.last() else { continue };
         match entry.kind {

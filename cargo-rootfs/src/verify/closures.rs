@@ -8,9 +8,9 @@ use super::Verified;
 use crate::distro::OsRelease;
 use crate::error::{Error, Warning};
 use crate::inspect::{Programs, View};
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, command_paths};
 use crate::report::{by_library, missing_error, unversioned_warning, version_error};
-use crate::resolve::{Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
+use crate::resolve::{self, Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
 use crate::script;
 use crate::target::Machine;
 
@@ -39,9 +39,9 @@ pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
     }
     verified.errors.extend(run.missing());
     let system = OsRelease::find(|path| view.tree.read(path, OsRelease::LONGEST));
-    let unsatisfied = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
+    let unsatisfied = resolve::distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unsatisfied));
     verified.errors.extend(unsatisfied.map(|lacking| version_error(lacking, &system)));
-    let unversioned = distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unversioned));
+    let unversioned = resolve::distinct(run.verdicts.iter().flat_map(|verdict| &verdict.unversioned));
     verified.warnings.extend(unversioned.map(unversioned_warning));
 
     // A library without a program may rely on the search paths of the programs that open it, so a missing need of it is
@@ -131,12 +131,6 @@ impl Run {
     }
 }
 
-/// Removes duplicates.
-fn distinct<'t, T: Eq + std::hash::Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
-    let mut seen = FxHashSet::default();
-    all.filter(move |one| seen.insert(*one))
-}
-
 /// Fails with a reason if the interpreter of a script is missing or not executable. A file that is no script passes.
 pub(super) fn runs(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String> {
     let head = view.tree.content(path).and_then(|(_, _, content)| content.part(0, script::HEAD).ok());
@@ -148,14 +142,8 @@ pub(super) fn runs(view: &mut View<'_>, path: &RootfsPath) -> Result<(), String>
         return Ok(());
     }
     let program = script::program_of_env(first.argument.as_deref())?;
-    let folders: Vec<RootfsPath> = match &program.path {
-        Some(path) => path.split(|byte| *byte == b':').filter_map(RootfsPath::from_bytes).collect(),
-        None => program_directories().collect(),
-    };
-    let found = match RootfsPath::from_bytes(&program.name) {
-        Some(path) => is_program(view, &path).is_ok(),
-        None => folders.iter().any(|folder| is_program(view, &folder.join(&program.name)).is_ok()),
-    };
+    let mut paths = command_paths(&program.name, program.path.as_deref());
+    let found = paths.any(|path| is_program(view, &path).is_ok());
     let name = String::from_utf8_lossy(&program.name);
     if found { Ok(()) } else { Err(format!("env does not find `{name}` in PATH")) }
 }

@@ -6,7 +6,7 @@ use super::Verified;
 use super::closures::{is_program, runs};
 use crate::error::{Error, Warning};
 use crate::inspect::{Found, Inspected, NodeKind, View};
-use crate::path::{DEFAULT_PATH, RootfsPath};
+use crate::path::{RootfsPath, command_paths};
 use crate::resolve::{FileId, Files};
 
 /// The maximum size of a passwd or group file.
@@ -55,8 +55,8 @@ fn program(config: &Value, workdir: &str, view: &mut View<'_>) -> Result<Option<
     }
     let environment = config["Env"].as_array().map(Vec::as_slice).unwrap_or_default();
     let path = environment.iter().filter_map(Value::as_str).find_map(|line| line.strip_prefix("PATH="));
-    let directories = path.unwrap_or(DEFAULT_PATH).split(':').filter_map(|it| RootfsPath::from_bytes(it.as_bytes()));
-    let found = directories.map(|it| it.join(word.as_bytes())).find(|path| is_program(view, path).is_ok());
+    let mut paths = command_paths(word.as_bytes(), path.map(str::as_bytes));
+    let found = paths.find(|path| is_program(view, path).is_ok());
     found.map(Some).ok_or_else(|| failed(format!("`{word}` is in no directory of its PATH")))
 }
 

@@ -122,7 +122,7 @@ impl Firing<'_, '_, '_> {
             let view = &mut *self.worklist.view;
             let path = match RootfsPath::from_bytes(name.as_bytes()) {
                 Some(path) => Some(path).filter(|path| matches!(view.walk(path).end, End::File(_))),
-                None => tools::by_name(view, &name),
+                None => tools::find(view, &name),
             };
             let root = path.map(|path| Root::tool(name, self.origin.clone(), path));
             self.roots.extend(root.map(Root::optional));

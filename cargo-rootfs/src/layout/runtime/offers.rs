@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::constants::Named;
 use crate::error::Warning;
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, is_program_directory};
 use crate::sysroot::End;
 use crate::wording::{and_more, size};
 
@@ -165,7 +165,7 @@ impl Offers {
 impl Offer {
     fn option(&self, root: &Path) -> (&'static str, String) {
         let path = &self.path;
-        let is_in_path = path.parent().is_some_and(|folder| program_directories().any(|it| it == folder));
+        let is_in_path = path.parent().is_some_and(|folder| is_program_directory(folder.as_bytes()));
         let is_library = memchr::memmem::find(path.file_name(), b".so").is_some();
         match &self.package {
             _ if self.is_program && self.is_file && is_in_path => {

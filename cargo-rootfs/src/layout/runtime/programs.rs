@@ -9,7 +9,7 @@ use super::evidence::{Weigh, Weighing, origin};
 use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
 use crate::packages::{Database, PackageId};
-use crate::path::{RootfsPath, program_directories};
+use crate::path::{RootfsPath, is_program_directory};
 use crate::resolve::FileId;
 use crate::script::{calls, languages};
 use crate::sysroot::End;
@@ -206,11 +206,11 @@ impl Weighing<'_, '_, '_, '_> {
             let directory = path.parent();
             let is_beside = directory == subject.realpath.parent();
             // An alternative leads to it, such as /usr/bin/java.
-            let found = if is_beside || directory.is_some_and(|it| program_directories().any(|known| known == it)) {
+            let found = if is_beside || directory.is_some_and(|it| is_program_directory(it.as_bytes())) {
                 Some(path)
             } else {
                 let view = &mut *self.worklist.view;
-                let link = std::str::from_utf8(&name).ok().and_then(|name| tools::by_name(view, name));
+                let link = std::str::from_utf8(&name).ok().and_then(|name| tools::find(view, name));
                 link.filter(|link| view.walk(link).path == view.walk(&path).path)
             };
             programs.extend(found.map(|path| (name, (path, id))));

@@ -1,5 +1,7 @@
 //! Words of a shell script with their known texts, and the ends of longer constructs.
 
+use crate::path::is_program_directory;
+
 /// A word as a list of pieces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word {
@@ -57,8 +59,8 @@ pub(super) fn is_assignment(word: &Word) -> bool {
 
 /// The name of a program whose path is in a directory of PATH.
 pub(super) fn in_program_directory(path: &str) -> Option<&str> {
-    let directories = ["/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/local/bin/", "/usr/local/sbin/"];
-    directories.iter().find_map(|directory| path.strip_prefix(directory)).filter(|name| !name.contains('/'))
+    let (directory, name) = path.rsplit_once('/')?;
+    is_program_directory(directory.as_bytes()).then_some(name)
 }
 
 /// The position of the bracket that closes the one before `at`, by counting, with quotes taken into account.
