@@ -118,6 +118,15 @@ impl Error {
         self
     }
 
+    /// Sets the `help:` line if there is one.
+    #[must_use]
+    pub(crate) fn help_if(self, line: Option<impl Into<String>>) -> Self {
+        match line {
+            Some(line) => self.help(line),
+            None => self,
+        }
+    }
+
     /// Sets the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

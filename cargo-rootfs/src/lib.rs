@@ -31,7 +31,7 @@
 //! | `distro` | the distribution of a directory, by its os-release(5) | host_files path |
 //! | `threads` | threads, their file descriptors and signals | - |
 //! | `programs` | programs of this machine, by PATH | host_files |
-//! | `target` | machines and target triples, one row per machine | error |
+//! | `target` | machines and target triples, one row per machine | error wording |
 //! | `shortage` | tools, libraries, packages and versions that a sysroot lacks | error |
 //! | `elf` | bytes to the facts that a loader reads in them | byte_search target |
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
@@ -46,7 +46,7 @@
 //! | `report` | tree, why, sizes: data to text | distro elf error path proposal resolve rootfs target |
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | proves that a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
-//! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows |
+//! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows wording |
 //! | `layout` | seeds to gathered closures to entries | distro elf error glob host_files packages path policy proof report resolve rootfs runtime script shortage sysroot target template threads wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error hex path rootfs |
 //! | `events` | the listener of a run | error write |
@@ -57,8 +57,8 @@
 //! | `join` | images of several platforms under one name | error host_files image registry target |
 //! | `pipeline` | the stages in order, for every target of a run | cargo elf error events host_files image layers layout options output packages path plan provision resolve rootfs sbom settings shortage sysroot target template threads write |
 //! | `inspect` | outputs read back: archives, directories, layouts, images in registries | elf error host_files image path registry resolve rootfs |
-//! | `diff` | differences between two outputs, and limits on them | elf error inspect packages path resolve sbom |
-//! | `verify` | proof of an existing image | distro error inspect path report resolve script target |
+//! | `diff` | differences between two outputs, and limits on them | elf error inspect packages path resolve sbom wording |
+//! | `verify` | proof of an existing image | distro error inspect path report resolve script target wording |
 //! | `build_script` | the pipeline for build.rs | error host_files layout path pipeline resolve runtime target write |
 //! | `options` | flags and configuration keys, and how they merge | diff enter error layers layout output path policy resolve rows runtime sbom target wording write |
 //! | `plan` | options to the build, contents and outputs of each target | error image layers layout options output path provision settings target threads wording write |

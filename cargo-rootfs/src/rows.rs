@@ -5,7 +5,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::wording::nearest;
+use crate::wording::near_or_all;
 
 /// An error in a row, and its position in the text.
 #[derive(Debug, PartialEq, Eq)]
@@ -250,10 +250,7 @@ impl Reader {
     }
 
     pub(crate) fn unknown(&mut self, key: &str, datum: &Datum, known: &[&str]) {
-        let help = match nearest(key, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", known.join(", ")),
-        };
+        let help = near_or_all(key, known, "known here:");
         self.problem_with_help(datum.at, format!("unknown key `{key}` of {}", self.row), help);
     }
 }

@@ -36,11 +36,34 @@ pub(crate) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>)
     near.map(|(.., word)| word).or(longer)
 }
 
+/// A help line with a guess: ``did you mean `bash`?``.
+pub(crate) fn did_you_mean(near: impl Display) -> String {
+    format!("did you mean `{near}`?")
+}
+
+/// A help line with the most similar one of `known`, otherwise with all of them after `intro`.
+pub(crate) fn near_or_all(typed: &str, known: &[&str], intro: &str) -> String {
+    nearest(typed, known.iter().copied()).map_or_else(|| format!("{intro} {}", known.join(", ")), did_you_mean)
+}
+
 /// The first items and the number of the others: `a, b and 3 more`.
 pub(crate) fn and_more<T: Display>(items: impl ExactSizeIterator<Item = T>, most: usize) -> String {
     let others = items.len().saturating_sub(most);
-    let named = items.take(most).map(|item| item.to_string()).collect::<Vec<_>>().join(", ");
+    and_others(items.take(most), others)
+}
+
+/// All items and the number of others that are not at hand.
+pub(crate) fn and_others<T: Display>(items: impl Iterator<Item = T>, others: usize) -> String {
+    let named = items.map(|item| item.to_string()).collect::<Vec<_>>().join(", ");
     if others == 0 { named } else { format!("{named} and {others} more") }
+}
+
+/// The same as lines, for details of an error.
+#[cfg(feature = "cli")]
+pub(crate) fn lines_and_more<T: Display>(items: impl ExactSizeIterator<Item = T>, most: usize) -> Vec<String> {
+    let others = items.len().saturating_sub(most);
+    let last = (others > 0).then(|| format!("and {others} more"));
+    items.take(most).map(|item| item.to_string()).chain(last).collect()
 }
 
 /// A readable size: `1.4 MiB`.

@@ -94,10 +94,7 @@ impl Install {
                 }
             }
         }
-        match &self.anywhere {
-            Some(command) => error.help(command),
-            None => error,
-        }
+        error.help_if(self.anywhere.as_ref())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::host_files;
 use crate::options::{Auditable, BuildWith};
 use crate::plan::{Build, RootfsPlan};
 use crate::target::{Target, triple_like};
-use crate::wording::nearest;
+use crate::wording::{did_you_mean, nearest};
 
 /// The variables for one build, and messages about them.
 #[derive(Debug, Default)]
@@ -255,7 +255,7 @@ fn unknown_target(triple: &str, known: &[String]) -> Option<Error> {
     let meant = near.or_else(|| triple_like(triple).filter(|it| known.contains(it)));
     let error = Error::usage(format!("rustc has no target `{triple}`"));
     Some(match meant {
-        Some(meant) => error.help(format!("did you mean `{meant}`?")),
+        Some(meant) => error.help(did_you_mean(meant)),
         None => error.help("to list the targets: rustc --print target-list"),
     })
 }

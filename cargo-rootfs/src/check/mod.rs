@@ -27,6 +27,7 @@ use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Rooted};
 use crate::rootfs::Rootfs;
 use crate::sysroot::Sysroot;
+use crate::wording::lines_and_more;
 
 pub(crate) use advice::Advice;
 pub(crate) use manifest::{Addition, with_additions};
@@ -369,11 +370,7 @@ fn lines(missing: &[&Missing]) -> Vec<String> {
         let by = if by.is_empty() { String::new() } else { format!(" (by {})", by.join(", ")) };
         format!("missing at run time: {}{by}", missing.path)
     };
-    let mut lines: Vec<String> = missing.iter().take(NAMED).map(one).collect();
-    if missing.len() > NAMED {
-        lines.push(format!("and {} more", missing.len() - NAMED));
-    }
-    lines
+    lines_and_more(missing.iter().map(one), NAMED)
 }
 
 /// The number of shown last lines of a command's output.

@@ -8,7 +8,7 @@ use super::Options;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::guide;
-use crate::wording::nearest;
+use crate::wording::{did_you_mean, nearest};
 
 /// Replaces `help` and `help COMMAND` by `--help` and `COMMAND --help`, which clap handles.
 pub(super) fn of_a_command(command: &clap::Command, arguments: &mut Vec<OsString>) {
@@ -38,9 +38,6 @@ pub(super) fn unknown(name: &str) -> Error {
     let commands = command.get_subcommands().map(clap::Command::get_name);
     let topics: Vec<&str> = guide::PAGES.iter().map(|page| page.name).collect();
     let known: Vec<&str> = commands.chain(topics.iter().copied()).collect();
-    let help = match nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the topics are {}", topics.join(", ")),
-    };
+    let help = nearest(name, known).map_or_else(|| format!("the topics are {}", topics.join(", ")), did_you_mean);
     Error::usage(format!("`{name}` is neither a command nor a topic of cargo rootfs")).help(help)
 }

@@ -2,6 +2,7 @@
 
 use super::{Change, Diff, Floor, size_text};
 use crate::error::Error;
+use crate::wording::lines_and_more;
 
 /// A forbidden difference.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,9 +83,7 @@ fn listed(message: &str, names: Vec<String>) -> Option<Error> {
     if names.is_empty() {
         return None;
     }
-    let more = names.len().saturating_sub(NAMED);
-    let error = names.iter().take(NAMED).fold(Error::failed(message), |error, name| error.detail(name));
-    Some(if more > 0 { error.detail(format!("and {more} more")) } else { error })
+    Some(lines_and_more(names.iter(), NAMED).into_iter().fold(Error::failed(message), Error::detail))
 }
 
 fn violation(diff: &Diff, forbidden: Forbidden) -> Option<Error> {

@@ -91,10 +91,8 @@ fn nothing_to_run(rootfs: &Rootfs) -> Error {
     let error = Error::usage("no program to run is chosen: there are several binaries, or none");
     let is_programs = |folder: &RootfsPath| matches!(folder.file_name(), b"bin" | b"sbin");
     let programs = rootfs.iter().filter(|(path, _)| path.parent().as_ref().is_some_and(is_programs));
-    match programs.map(|(path, _)| path).next() {
-        Some(path) => error.help(format!("name it: `cargo rootfs run ... -- {path}`")),
-        None => error,
-    }
+    let first = programs.map(|(path, _)| path).next();
+    error.help_if(first.map(|path| format!("name it: `cargo rootfs run ... -- {path}`")))
 }
 
 fn shell(rootfs: &Rootfs, path: &str, workdir: &RootfsPath) -> Result<&'static str> {

@@ -6,6 +6,7 @@ use super::members::Members;
 use super::{Origins, file_of};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
+use crate::wording::and_more;
 
 /// The maximum number of packages with a separate layer.
 const ALONE: usize = 3;
@@ -109,10 +110,7 @@ impl Groups {
 
     fn comment(&self, place: Place, groups: &[&Group]) -> String {
         let names: Vec<String> = groups.iter().filter_map(|group| self.named(group)).collect();
-        let mut list = names[..names.len().min(NAMED)].join(", ");
-        if names.len() > NAMED {
-            list.push_str(&format!(" and {} more", names.len() - NAMED));
-        }
+        let list = and_more(names.iter(), NAMED);
         match place {
             Place::Skeleton => "directories, links of /usr, and the template".to_owned(),
             Place::Libc => format!("the loader and the C library{list}"),

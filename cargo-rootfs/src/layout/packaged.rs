@@ -19,7 +19,7 @@ use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
-use crate::wording::and_more;
+use crate::wording::{and_more, did_you_mean};
 
 /// The number of names in a line; the others are counted.
 const NAMED: usize = 6;
@@ -175,9 +175,5 @@ fn no_database(view: &mut Sysroot, flag: &str) -> Error {
 
 fn unknown(view: &Sysroot, database: &Database, name: &str) -> Fault {
     let error = Error::failed(format!("package `{name}` is not installed in the sysroot `{}`", view.root().display()));
-    let error = match database.near(name) {
-        Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error,
-    };
-    Fault::short(error, Shortage::Package(name.to_owned()))
+    Fault::short(error.help_if(database.near(name).map(did_you_mean)), Shortage::Package(name.to_owned()))
 }

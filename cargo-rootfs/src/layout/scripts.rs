@@ -171,10 +171,8 @@ impl Reading<'_> {
     }
 
     fn with_package(&self, error: Error, tool: &str) -> Fault {
-        let error = match packages::of_tool(tool, self.machine) {
-            Some(package) => error.help(format!("install {package} in the sysroot")),
-            None => error,
-        };
+        let package = packages::of_tool(tool, self.machine);
+        let error = error.help_if(package.map(|package| format!("install {package} in the sysroot")));
         Fault::short(error, Shortage::Tool(tool.to_owned()))
     }
 

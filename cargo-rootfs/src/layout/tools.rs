@@ -10,7 +10,7 @@ use crate::rootfs::Origin;
 use crate::shortage::{Fault, Shortage};
 use crate::sysroot::{End, Sysroot};
 use crate::target::Target;
-use crate::wording::nearest;
+use crate::wording::{did_you_mean, nearest};
 
 /// Looks up every tool; errors are added to `faults`. Returns the path of each in the image.
 pub(super) fn roots(
@@ -128,9 +128,7 @@ fn unknown(view: &mut Sysroot, tool: &str, target: &Target) -> Fault {
     } else if !is_spelt_right {
         let others = program_directories().flat_map(|folder| view.names(&folder));
         let others: Vec<_> = others.filter_map(|other| String::from_utf8(other.into_vec()).ok()).collect();
-        if let Some(near) = nearest(name, others.iter().map(String::as_str)) {
-            error = error.help(format!("did you mean `{near}`?"));
-        }
+        error = error.help_if(nearest(name, others.iter().map(String::as_str)).map(did_you_mean));
     }
     Fault::short(error, Shortage::Tool(tool.to_owned()))
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::layout::Executable;
 use crate::options::{BuildArgs, SelectionArgs};
 use crate::options::{BuildKeys, Layer, Layers, Manifest, read};
-use crate::wording::nearest;
+use crate::wording::{did_you_mean, nearest};
 
 /// The executables to pack, and their configuration.
 #[derive(Debug, Default)]
@@ -323,10 +323,8 @@ fn none(members: &[Member<'_>]) -> Error {
 fn not_there(message: &str, typed: &str, flag: &str, known: &[&str]) -> Error {
     let error = Error::usage(message);
     let error = if known.is_empty() { error } else { error.detail(format!("there are {}", known.join(", "))) };
-    match nearest(typed, known.iter().copied()) {
-        Some(near) => error.help(format!("did you mean `{flag} {near}`?")),
-        None => error,
-    }
+    let near = nearest(typed, known.iter().copied());
+    error.help_if(near.map(|near| did_you_mean(format_args!("{flag} {near}"))))
 }
 
 /// The only executable; of several, the only one that is its package's `default-run`.

@@ -11,6 +11,7 @@ pub(crate) use table::LegacyHwcaps;
 use table::{ROWS, Row};
 
 use crate::error::{Error, Result};
+use crate::wording::did_you_mean;
 
 /// A target by its triple, such as `aarch64-unknown-linux-gnu`, or by the file stem of a target specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +26,9 @@ impl Target {
         let arch = triple.split('-').next().unwrap_or_default();
         let unknown = || Error::usage(format!("target `{triple}` is not one that a rootfs can be made for"));
         if !triple.contains("linux") {
-            let error = unknown().detail("it does not name Linux");
             // An architecture in the notation of Debian, Docker or uname(1); a complete triple means another system.
             let meant = (!triple.contains('-')).then(|| triple_like(triple)).flatten();
-            return Err(match meant {
-                Some(meant) => error.help(format!("did you mean `{meant}`?")),
-                None => error,
-            });
+            return Err(unknown().detail("it does not name Linux").help_if(meant.map(did_you_mean)));
         }
         let found = ROWS
             .iter()

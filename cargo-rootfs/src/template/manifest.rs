@@ -18,7 +18,7 @@ use crate::policy::{self, Kind};
 use crate::rootfs::{Body, HostFile};
 use crate::rows::Problem;
 use crate::runtime::{self, Rule};
-use crate::wording::nearest;
+use crate::wording::near_or_all;
 
 const TOP_KEYS: &[&str] = &["extends", "entry", "rule", "secret", "documentation", "noise"];
 
@@ -137,10 +137,7 @@ impl Reader<'_> {
         let (name, at) = self.required(table, "type", Self::string)?;
         let Some((name, keys)) = TYPES.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = TYPES.iter().map(|(known, _)| *known).collect();
-            let help = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("choose one of {}", known.join(", ")),
-            };
+            let help = near_or_all(name, &known, "choose one of");
             self.problem_with_help(at, format_args!("unknown type `{name}`"), help);
             return None;
         };
@@ -385,10 +382,7 @@ impl Reader<'_> {
                 self.problem(at, format_args!("`{word}` has no meaning here"));
                 continue;
             }
-            let help = match nearest(word, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known here: {}", known.join(", ")),
-            };
+            let help = near_or_all(word, known, "known here:");
             self.problem_with_help(at, format_args!("unknown key `{word}`"), help);
         }
     }

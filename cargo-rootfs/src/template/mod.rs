@@ -59,7 +59,7 @@ use crate::path::RootfsPath;
 use crate::policy;
 use crate::rootfs::Body;
 use crate::runtime::Rule;
-use crate::wording::nearest;
+use crate::wording::{did_you_mean, nearest};
 use built_in::BuiltIn;
 
 /// The file that makes a directory a listed template.
@@ -309,7 +309,7 @@ fn unknown_name(name: &str, base: &Utf8Path) -> Error {
     if base.join(name).is_dir() {
         error.help(format!("a directory is named with a slash: `./{name}`"))
     } else if let Some(near) = nearest(name, known.iter().copied()) {
-        error.help(format!("did you mean `{near}`?"))
+        error.help(did_you_mean(near))
     } else {
         error.help(format!("choose one of {}, or a directory with a slash in its name", known.join(", ")))
     }

@@ -3,6 +3,7 @@
 use super::Verified;
 use crate::error::{Error, Warning};
 use crate::inspect::{Coding, Inspected, Met, Oddity};
+use crate::wording::and_others;
 
 /// The maximum number of layers in Docker's classic store (layer/layer_store.go).
 const MAX_LAYERS: usize = 125;
@@ -98,8 +99,5 @@ fn rule(oddity: Oddity) -> Rule {
 }
 
 fn names(met: &Met) -> String {
-    let quoted: Vec<String> = met.names.iter().map(|name| format!("`{name}`")).collect();
-    let more = met.count - quoted.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", quoted.join(", "))
+    and_others(met.names.iter().map(|name| format!("`{name}`")), met.count - met.names.len())
 }

@@ -16,7 +16,7 @@ use crate::policy::{self, Kind, Row};
 use crate::rows::Problem;
 use crate::runtime::{self, Rule};
 use crate::target::Target;
-use crate::wording::nearest;
+use crate::wording::near_or_all;
 
 /// Keys of the build.
 const BUILD_KEYS: [&str; 9] =
@@ -194,10 +194,7 @@ impl Reader<'_> {
     fn rows<T>(&self, read: std::result::Result<Vec<T>, Vec<Problem>>) -> Result<Vec<T>> {
         let problem = |problem: Problem| {
             let error = Error::usage(format!("{}, in `{}` of `{}`", problem.message, self.at, self.manifest.path));
-            match problem.help {
-                Some(help) => error.help(help),
-                None => error,
-            }
+            error.help_if(problem.help)
         };
         match read {
             Ok(rows) => Ok(rows),
@@ -213,11 +210,8 @@ impl Reader<'_> {
         if let Some((_, why)) = COMMAND_LINE_ONLY.iter().find(|(name, _)| *name == key) {
             return Error::usage(format!("`{at}.{key}` in `{path}` is for the command line alone: {why}"));
         }
-        let error = Error::usage(format!("`{at}.{key}` in `{path}` is not a key of cargo rootfs"));
-        match nearest(key, keys()) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("the keys are {}", keys().join(", "))),
-        }
+        let help = near_or_all(key, &keys(), "the keys are");
+        Error::usage(format!("`{at}.{key}` in `{path}` is not a key of cargo rootfs")).help(help)
     }
 }
 

@@ -34,6 +34,7 @@ use crate::distro::OsRelease;
 use crate::error::{Error, Result};
 use crate::programs;
 use crate::target::Machine;
+use crate::wording::did_you_mean;
 
 /// The program that reads apt's own files in any compression.
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
@@ -197,10 +198,8 @@ impl Index for Apt<'_> {
         }
         let said = last.unwrap_or_default();
         let error = said.error(&format!("cannot fetch the index of {} for {}", self.suite, self.architecture()));
-        Err(match self.suite.near().filter(|_| error.help_line().is_none() && said.has_no_suite()) {
-            Some(near) => error.help(format!("did you mean --sysroot {near}?")),
-            None => error,
-        })
+        let near = self.suite.near().filter(|_| error.help_line().is_none() && said.has_no_suite());
+        Err(error.help_if(near.map(|near| did_you_mean(format_args!("--sysroot {near}")))))
     }
 
     fn forget(&self) {

@@ -133,11 +133,7 @@ impl Said {
         let message = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
         let reason = self.unreachable().filter(|reason| !self.lines.iter().any(|line| line == reason));
         let lines = reason.into_iter().chain(self.lines.iter().map(String::as_str));
-        let error = lines.take(6).fold(Error::failed(message), |error, line| error.detail(line));
-        match help {
-            Some(help) => error.help(help),
-            None => error,
-        }
+        lines.take(6).fold(Error::failed(message), |error, line| error.detail(line)).help_if(help)
     }
 }
 
