@@ -80,7 +80,7 @@ impl Glob {
             match part {
                 ".." => return Err("it has `..` in it"),
                 "**" => parts.push(Part::Any),
-                _ => parts.push(component(part)?),
+                _ => parts.push(component(part.as_bytes())?),
             }
         }
         if parts.is_empty() {
@@ -224,13 +224,14 @@ fn braces(text: &str) -> Result<Option<Braces<'_>>, &'static str> {
     if depth > 0 { Err("a `{` is not closed") } else { Ok(None) }
 }
 
-fn component(text: &str) -> Result<Part, &'static str> {
-    if !text.contains(['\\', '*', '?']) {
-        return Ok(Part::Text(text.as_bytes().into()));
+/// Parses the pattern of one component.
+pub(crate) fn component(text: &[u8]) -> Result<Part, &'static str> {
+    if !text.iter().any(|byte| matches!(byte, b'\\' | b'*' | b'?')) {
+        return Ok(Part::Text(text.into()));
     }
     let mut tokens = Vec::new();
     let mut plain = Vec::new();
-    let mut bytes = text.bytes();
+    let mut bytes = text.iter().copied();
     while let Some(byte) = bytes.next() {
         let token = match byte {
             b'\\' => {
@@ -286,34 +287,47 @@ fn matches<'c>(parts: &[Part], components: &'c [&'c [u8]], stars: &mut Vec<Star<
     false
 }
 
-/// Each star matches as little as possible. Patterns come from rules and not from inspected files, and names are short,
-/// so the author of a rule limits the backtracking.
+/// Each star matches as little as possible, in time linear in the product of both lengths: a pattern may come from a file
+/// of the sysroot.
 fn wild<'c>(tokens: &[Token], name: &'c [u8], stars: &mut Vec<Star<'c>>) -> bool {
-    let Some((token, rest)) = tokens.split_first() else { return name.is_empty() };
-    match token {
-        Token::Text(text) => name.strip_prefix(&**text).is_some_and(|name| wild(rest, name, stars)),
-        Token::One => name.split_first().is_some_and(|(_, name)| wild(rest, name, stars)),
-        Token::Star => {
-            let before = stars.len();
-            let ends = match rest {
-                [] => name.len()..name.len() + 1,
-                // Most stars are followed by an ending.
-                [Token::Text(text)] => match name.strip_suffix(&**text) {
-                    Some(stem) => stem.len()..stem.len() + 1,
-                    None => return false,
-                },
-                _ => 0..name.len() + 1,
-            };
-            for end in ends {
-                stars.truncate(before);
-                stars.push(Star::Name(&name[..end]));
-                if wild(rest, &name[end..], stars) {
-                    return true;
-                }
+    let before = stars.len();
+    let (mut tokens, mut name) = (tokens, name);
+    // The last star: the tokens after it, the name from it on, and the length of its text.
+    let mut last: Option<(&[Token], &[u8], usize)> = None;
+    loop {
+        let next = match tokens.split_first() {
+            None if name.is_empty() => return true,
+            None => None,
+            Some((Token::Text(text), rest)) => name.strip_prefix(&**text).map(|name| (rest, name)),
+            Some((Token::One, rest)) => name.split_first().map(|(_, name)| (rest, name)),
+            Some((Token::Star, rest)) => {
+                let length = match rest {
+                    [] => Some(name.len()),
+                    // Most stars are followed by an ending.
+                    [Token::Text(text)] => name.strip_suffix(&**text).map(<[u8]>::len),
+                    _ => Some(0),
+                };
+                length.map(|length| {
+                    stars.push(Star::Name(&name[..length]));
+                    last = Some((rest, name, length));
+                    (rest, &name[length..])
+                })
             }
-            stars.truncate(before);
-            false
-        }
+        };
+        // Only the last star takes more: a text that an earlier one would take more, the last one can take too.
+        (tokens, name) = match (next, &mut last) {
+            (Some(next), _) => next,
+            (None, Some((rest, from, length))) if *length < from.len() => {
+                *length += 1;
+                stars.pop();
+                stars.push(Star::Name(&from[..*length]));
+                (*rest, &from[*length..])
+            }
+            _ => {
+                stars.truncate(before);
+                return false;
+            }
+        };
     }
 }
 

@@ -5,6 +5,7 @@
 use rustc_hash::FxHashSet;
 
 use super::{FileId, Files, Find};
+use crate::glob::{self, Part};
 use crate::path::RootfsPath;
 
 /// The maximum size of a configuration file.
@@ -62,7 +63,7 @@ impl Reading {
                 Some(folder) if pattern.first() != Some(&b'/') => folder.join(pattern),
                 _ => RootfsPath::root().join(pattern),
             };
-            for included in glob(files, &pattern) {
+            for included in matching(files, &pattern) {
                 if !self.spend() {
                     return;
                 }
@@ -82,46 +83,23 @@ fn directive<'l>(line: &'l [u8], word: &[u8]) -> Option<&'l [u8]> {
     rest.first()?.is_ascii_whitespace().then(|| rest.trim_ascii())
 }
 
-/// The paths that match `pattern`, sorted; `*` and `?` count in its last component (glob(7)).
-fn glob(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
-    let name = pattern.file_name();
-    if !name.iter().any(|byte| matches!(byte, b'*' | b'?')) {
-        return vec![pattern.clone()];
+/// The paths that match `pattern`, sorted; wildcards count in its last component, and match no leading dot (glob(7)).
+fn matching(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
+    let (name, Some(folder)) = (pattern.file_name(), pattern.parent()) else { return Vec::new() };
+    match glob::component(name) {
+        Ok(Part::Text(name)) => vec![folder.join(&name)],
+        Ok(part) => {
+            let names = files.list(&folder).into_iter();
+            let names = names.filter(|entry| !entry.starts_with(b".") || name.starts_with(b"."));
+            names.filter(|entry| part.matches(entry)).map(|entry| folder.join(&entry)).collect()
+        }
+        Err(_) => Vec::new(),
     }
-    let Some(folder) = pattern.parent() else { return Vec::new() };
-    files
-        .list(&folder)
-        .into_iter()
-        .filter(|entry| (entry.first() != Some(&b'.') || name.first() == Some(&b'.')) && matches(name, entry))
-        .map(|entry| folder.join(&entry))
-        .collect()
 }
 
-/// Returns whether `name` matches `pattern`, in time linear in their product.
+#[cfg(test)]
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    p = at + 1;
-                    n = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+    glob::component(pattern).is_ok_and(|part| part.matches(name))
 }
 
 #[cfg(test)]
