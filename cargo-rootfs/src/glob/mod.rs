@@ -398,4 +398,18 @@ mod tests {
         let text = "a*b{c,d}\\?";
         assert_eq!(captured(&format!("/{}", escape(text)), &format!("/{text}")).as_deref(), Some(""));
     }
+
+    #[test]
+    fn a_component_with_many_stars_needs_no_exponential_time() {
+        for (pattern, name, is_match) in [
+            ("*.conf", "a.config", false),
+            ("a?c", "abc", true),
+            ("*a*b*", "xaxxb", true),
+            ("*a*b", "xaxxbc", false),
+            (&*"*a".repeat(40), &*"a".repeat(39), false),
+            (&*format!("{}*b", "*a".repeat(40)), &*"a".repeat(200), false),
+        ] {
+            assert_eq!(component(pattern.as_bytes()).unwrap().matches(name.as_bytes()), is_match, "{pattern} {name}");
+        }
+    }
 }

@@ -96,27 +96,3 @@ fn matching(files: &mut dyn Files, pattern: &RootfsPath) -> Vec<RootfsPath> {
         Err(_) => Vec::new(),
     }
 }
-
-#[cfg(test)]
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    glob::component(pattern).is_ok_and(|part| part.matches(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn globs() {
-        for (pattern, name, is_match) in [
-            ("*.conf", "a.conf", true),
-            ("*.conf", "a.config", false),
-            ("a?c", "abc", true),
-            ("*a*b*", "xaxxb", true),
-            ("*a*b", "xaxxbc", false),
-            ("", "", true),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), is_match, "{pattern} {name}");
-        }
-    }
-}
