@@ -222,3 +222,15 @@ pub(crate) fn none_named() -> Error {
     Error::usage("the rootfs has no destination: there is no project to put it beside")
         .help(format!("name an output: {} or {last}", others.join(", ")))
 }
+
+/// The error of `--digest-file` if no output has a digest: an engine's import adds the current time.
+pub(crate) fn without_digest() -> Error {
+    let kinds: &[&Kind] = &[
+        #[cfg(feature = "push")]
+        &push::PUSH,
+        &oci_archive::OCI_ARCHIVE,
+    ];
+    let named: Vec<String> = kinds.iter().map(|kind| format!("--{} {}", kind.flag, kind.value)).collect();
+    Error::usage("`--digest-file` has no effect: no output is an image with a digest")
+        .help(format!("name one: {}", named.join(" or ")))
+}

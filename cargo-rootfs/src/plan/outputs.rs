@@ -15,7 +15,7 @@ pub(super) fn outputs(
 ) -> Result<Vec<Output>> {
     if !args.named.any() {
         if args.digest_file.is_some() {
-            return Err(without_digest());
+            return Err(output::without_digest());
         }
         return Ok(vec![output::default(target_dir.ok_or_else(output::none_named)?, names)?]);
     }
@@ -28,15 +28,9 @@ pub(super) fn outputs(
     let named = args.named.iter().map(|(kind, name)| kind.output(&names.fill(name)?, settings));
     let named = named.collect::<Result<Vec<_>>>()?;
     if args.digest_file.is_some() && !named.iter().any(Output::has_layers) {
-        return Err(without_digest());
+        return Err(output::without_digest());
     }
     Ok(named)
-}
-
-/// The error of `--digest-file` if no output has a digest: an engine's import adds the current time.
-fn without_digest() -> Error {
-    Error::usage("`--digest-file` has no effect: no output is an image with a digest")
-        .help("name one: --push REF or --oci-archive FILE")
 }
 
 /// The outputs, followed by the bills of materials of `--sbom`, each beside the first output that is a path.

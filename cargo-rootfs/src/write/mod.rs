@@ -42,7 +42,7 @@ use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
 use crate::rootfs::{Body, Entry, HostFile, Kind, Rootfs};
 use reader::Reader;
-pub use splice::Splice;
+pub(crate) use splice::Splice;
 #[cfg(feature = "cli")]
 pub(crate) use staged_file::StagedFile;
 use taken::Taken;
@@ -69,12 +69,14 @@ pub trait Sink {
         true
     }
 
-    /// `Some` if it can take host files themselves as the only active sink.
+    /// `Some` if it can take host files themselves as the only active sink: an archive, alone or on its way to docker.
+    #[doc(hidden)]
     fn splice(&mut self) -> Option<&mut dyn Splice> {
         None
     }
 
-    /// The error for a failure of its [`Splice`].
+    /// The error for a failure of such a transfer.
+    #[doc(hidden)]
     fn failed(&self, error: io::Error) -> Error {
         Error::failed("cannot write").with_source(error)
     }
