@@ -10,25 +10,21 @@ mod compare;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, CommandFactory};
 
 use crate::cargo;
 use crate::error::{Error, Result, Warning};
 use crate::events::Events;
 use crate::host_files::{self, Found, Walk};
 use crate::image::rfc3339;
-use crate::options::BuildArgs;
-use crate::output::KINDS;
+use crate::options::{BuildArgs, Options, OutputArgs};
 
-/// Options with a value, without dashes, that the inner runs do not get.
-const WITH_VALUE: [&str; 6] = ["checksums", "digest-file", "sbom", "target-dir", "jobs", "message-format"];
-
-/// The same for options without a value.
-const WITHOUT_VALUE: [&str; 4] = ["check-reproducible", "other-directory", "dry-run", "no-cache"];
+/// Options besides those of outputs, without dashes, that the inner runs do not get.
+const OTHERS: [&str; 3] = ["target-dir", "jobs", "message-format"];
 
 /// The source directory of the second run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,29 +145,30 @@ impl Runs<'_> {
     }
 }
 
-/// The arguments of an inner run: those of this run without outputs.
+/// The arguments of an inner run: those of this run without outputs and their options.
 fn inner(words: &[OsString]) -> Vec<OsString> {
-    let with_value = |name: &str| WITH_VALUE.contains(&name) || KINDS.iter().any(|kind| kind.flag == name);
+    let (options, outputs) = (Options::command(), OutputArgs::augment_args(clap::Command::new("outputs")));
+    let outputs: Vec<_> = outputs.get_arguments().filter_map(clap::Arg::get_long).chain(OTHERS).collect();
+    let dropped: Vec<_> =
+        options.get_arguments().filter(|it| it.get_long().is_some_and(|long| outputs.contains(&long))).collect();
     let mut kept = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let text = word.as_bytes();
-        let Some(long) = text.strip_prefix(b"--") else {
-            match text {
-                b"-j" => drop(words.next()),
-                _ if text.starts_with(b"-j") => {}
-                _ => kept.push(word.clone()),
-            }
-            continue;
-        };
-        let name = long.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let name = OsStr::from_bytes(name).to_str().unwrap_or_default();
-        if with_value(name) {
-            if !long.contains(&b'=') {
-                words.next();
-            }
-        } else if !WITHOUT_VALUE.contains(&name) {
-            kept.push(word.clone());
+        let text = word.to_string_lossy();
+        // The option without its value, and the value if it is in the same word.
+        let (long, with_long) = text.strip_prefix("--").map_or(("", None), |text| match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        });
+        let short = |option: &clap::Arg| text.strip_prefix('-')?.strip_prefix(option.get_short()?);
+        let found = dropped.iter().find_map(|option| match option.get_long() == Some(long) {
+            true => Some((option, with_long.is_some())),
+            false => short(option).map(|value| (option, !value.is_empty())),
+        });
+        match found {
+            None => kept.push(word.clone()),
+            Some((option, false)) if option.get_action().takes_values() => drop(words.next()),
+            Some(_) => {}
         }
     }
     kept
