@@ -14,6 +14,7 @@ use super::content::ContentArgs;
 use super::image::ImageArgs;
 use super::inspected::{DiffArgs, ReportArgs, VerifyArgs};
 use super::later::Later;
+use super::layered::unconfigured;
 use super::output::OutputArgs;
 use super::terminal::TerminalArgs;
 use super::values::{BindArg, Forge, Pair, parse_bind, parse_folder, parse_pair};
@@ -318,25 +319,27 @@ pub(crate) struct InitArgs {
     pub(crate) manifest: clap_cargo::Manifest,
 }
 
-/// The environment of a command in the rootfs, besides the files.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Inside")]
-pub(crate) struct EnterArgs {
-    /// Show a file or directory of the host inside, at the same path or at DST (repeatable)
-    #[arg(long, value_name = "SRC[:DST[:ro]]", value_parser = parse_bind)]
-    pub(crate) bind: Vec<BindArg>,
-    /// The network: `host` is the host's, `none` has a loopback interface alone
-    #[arg(long, value_name = "NETWORK", default_value = "host")]
-    pub(crate) network: Network,
-    /// Environment variable, beside those of the image (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
-    pub(crate) env: Option<Vec<Pair>>,
-    /// User to run as, by name or number [default: the image's, or root]
-    #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) user: Option<String>,
-    /// Directory to run in [default: the image's, or /]
-    #[arg(long, value_name = "DIR", value_parser = parse_folder)]
-    pub(crate) workdir: Option<RootfsPath>,
+unconfigured! {
+    /// The environment of a command in the rootfs, besides the files.
+    #[derive(Debug, Args)]
+    #[command(next_help_heading = "Inside")]
+    struct EnterArgs {
+        /// Show a file or directory of the host inside, at the same path or at DST (repeatable)
+        #[arg(long, value_name = "SRC[:DST[:ro]]", value_parser = parse_bind)]
+        bind: Vec<BindArg> = "bind" is "it is for one run";
+        /// The network: `host` is the host's, `none` has a loopback interface alone
+        #[arg(long, value_name = "NETWORK", default_value = "host")]
+        network: Network = "network" is "it is for one run";
+        /// Environment variable, beside those of the image (repeatable)
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+        env: Option<Vec<Pair>>;
+        /// User to run as, by name or number [default: the image's, or root]
+        #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
+        user: Option<String>;
+        /// Directory to run in [default: the image's, or /]
+        #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+        workdir: Option<RootfsPath>;
+    }
 }
 
 /// Options of the default command must come after a subcommand; before it, they would be ignored.

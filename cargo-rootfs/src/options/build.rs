@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::layered::unconfigured;
 use super::values::{Auditable, BuildWith};
 
 /// BUILD: the options of `cargo build`.
@@ -21,25 +22,27 @@ pub(crate) struct BuildArgs {
     pub(crate) compilation: CompilationArgs,
 }
 
-/// The choice of executables.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Target selection")]
-pub(crate) struct SelectionArgs {
-    /// Package only the specified binary (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) bin: Vec<String>,
-    /// Package all binaries
-    #[arg(long)]
-    pub(crate) bins: bool,
-    /// Package the specified example (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) example: Vec<String>,
-    /// Package this ELF file instead of building; needs no project and reads none (repeatable)
-    #[arg(long, value_name = "PATH", conflicts_with_all = BUILDING)]
-    pub(crate) binary: Vec<Utf8PathBuf>,
-    /// Package only the tools; needs no project and reads none
-    #[arg(long, conflicts_with_all = BUILDING, conflicts_with = "binary")]
-    pub(crate) tools_only: bool,
+unconfigured! {
+    /// The choice of executables.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+    #[command(next_help_heading = "Target selection")]
+    struct SelectionArgs {
+        /// Package only the specified binary (repeatable)
+        #[arg(long, value_name = "NAME")]
+        bin: Vec<String>;
+        /// Package all binaries
+        #[arg(long)]
+        bins: bool;
+        /// Package the specified example (repeatable)
+        #[arg(long, value_name = "NAME")]
+        example: Vec<String>;
+        /// Package this ELF file instead of building; needs no project and reads none (repeatable)
+        #[arg(long, value_name = "PATH", conflicts_with_all = BUILDING)]
+        binary: Vec<Utf8PathBuf> = "binary" is "it needs no project";
+        /// Package only the tools; needs no project and reads none
+        #[arg(long, conflicts_with_all = BUILDING, conflicts_with = "binary")]
+        tools_only: bool = "tools-only" is "it needs no project";
+    }
 }
 
 /// The options without a meaning if nothing is built.
@@ -67,45 +70,47 @@ const BUILDING: [&str; 21] = [
     "auditable",
 ];
 
-/// The options of the compilation.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Compilation options")]
-pub(crate) struct CompilationArgs {
-    /// Build with this profile; `release` unless given
-    #[arg(long, value_name = "PROFILE-NAME", conflicts_with = "release")]
-    pub(crate) profile: Option<String>,
-    /// Build with the `release` profile (the default)
-    #[arg(short, long)]
-    pub(crate) release: bool,
-    /// Build for this target triple (repeatable)
-    #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) target: Vec<String>,
-    /// Build tool: `zigbuild` is cargo-zigbuild, with which a TRIPLE may end in a glibc release, as `.2.17` [default:
-    /// cargo]
-    #[arg(long, value_name = "TOOL")]
-    pub(crate) build_with: Option<BuildWith>,
-    /// List of crates in the binary, for scanners, by cargo-auditable: `auto` if it is installed [default: auto]
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) auditable: Option<Auditable>,
-    /// Directory for all generated artifacts
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) target_dir: Option<Utf8PathBuf>,
-    /// Number of parallel jobs
-    #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) jobs: Option<String>,
-    /// Assert that `Cargo.lock` and `rootfs.lock` will remain unchanged
-    #[arg(long, help_heading = "Manifest options")]
-    pub(crate) locked: bool,
-    /// Run without accessing the network
-    #[arg(long, help_heading = "Manifest options")]
-    pub(crate) offline: bool,
-    /// Equivalent to specifying both --locked and --offline
-    #[arg(long, help_heading = "Manifest options")]
-    pub(crate) frozen: bool,
-    /// Override a configuration value of cargo
-    #[arg(long, value_name = "KEY=VALUE|PATH")]
-    pub(crate) config: Vec<String>,
-    /// Unstable (nightly-only) flags to cargo
-    #[arg(short = 'Z', value_name = "FLAG", id = "unstable")]
-    pub(crate) unstable: Vec<String>,
+unconfigured! {
+    /// The options of the compilation.
+    #[derive(Debug, Clone, Default, Args)]
+    #[command(next_help_heading = "Compilation options")]
+    struct CompilationArgs {
+        /// Build with this profile; `release` unless given
+        #[arg(long, value_name = "PROFILE-NAME", conflicts_with = "release")]
+        profile: Option<String>;
+        /// Build with the `release` profile (the default)
+        #[arg(short, long)]
+        release: bool = "release" is "it is the default; set `profile` for another";
+        /// Build for this target triple (repeatable)
+        #[arg(long, value_name = "TRIPLE", value_parser = NonEmptyStringValueParser::new())]
+        target: Vec<String>;
+        /// Build tool: `zigbuild` is cargo-zigbuild, with which a TRIPLE may end in a glibc release, as `.2.17` [default:
+        /// cargo]
+        #[arg(long, value_name = "TOOL")]
+        build_with: Option<BuildWith>;
+        /// List of crates in the binary, for scanners, by cargo-auditable: `auto` if it is installed [default: auto]
+        #[arg(long, value_name = "WHEN")]
+        auditable: Option<Auditable>;
+        /// Directory for all generated artifacts
+        #[arg(long, value_name = "DIRECTORY")]
+        target_dir: Option<Utf8PathBuf> = "target-dir" is "set `build.target-dir` in .cargo/config.toml";
+        /// Number of parallel jobs
+        #[arg(short, long, value_name = "N", allow_negative_numbers = true)]
+        jobs: Option<String> = "jobs" is "set `build.jobs` in .cargo/config.toml";
+        /// Assert that `Cargo.lock` and `rootfs.lock` will remain unchanged
+        #[arg(long, help_heading = "Manifest options")]
+        locked: bool = "locked" is "it is for one run";
+        /// Run without accessing the network
+        #[arg(long, help_heading = "Manifest options")]
+        offline: bool = "offline" is "set `net.offline` in .cargo/config.toml";
+        /// Equivalent to specifying both --locked and --offline
+        #[arg(long, help_heading = "Manifest options")]
+        frozen: bool = "frozen" is "it is for one run";
+        /// Override a configuration value of cargo
+        #[arg(long, value_name = "KEY=VALUE|PATH")]
+        config: Vec<String>;
+        /// Unstable (nightly-only) flags to cargo
+        #[arg(short = 'Z', value_name = "FLAG", id = "unstable")]
+        unstable: Vec<String>;
+    }
 }

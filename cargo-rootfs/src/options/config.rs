@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use super::build::{CompilationArgs, SelectionArgs};
 use super::content::ContentArgs;
 use super::image::ImageArgs;
-use super::layered::Lists;
+use super::layered::{Lists, layered};
 use super::output::OutputArgs;
 use super::values::{Auditable, BuildWith};
 use crate::error::{Error, Result};
+use values::parse_build_with;
 
 pub(super) use read::Reader;
 pub(crate) use read::{Manifest, read};
@@ -37,16 +38,18 @@ pub(crate) struct Layers {
     pub(crate) target: BTreeMap<String, Layer>,
 }
 
-/// Configuration keys for the build. One build serves all targets, so they cannot depend on a target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct BuildKeys {
-    pub(crate) selection: SelectionArgs,
-    pub(crate) features: Vec<String>,
-    pub(crate) all_features: bool,
-    pub(crate) no_default_features: bool,
-    pub(crate) profile: Option<String>,
-    pub(crate) build_with: Option<BuildWith>,
-    pub(crate) auditable: Option<Auditable>,
+layered! {
+    /// Configuration keys for the build. One build serves all targets, so they cannot depend on a target.
+    #[derive(Debug, Clone, Default, PartialEq, Eq)]
+    struct BuildKeys {
+        selection: SelectionArgs = executables("bin" | "bins" | "example", Reader::executables);
+        features: Vec<String> = names("features", Reader::list);
+        all_features: bool = switch("all-features", Reader::flag);
+        no_default_features: bool = switch("no-default-features", Reader::flag);
+        profile: Option<String> = value("profile", Reader::text);
+        build_with: Option<BuildWith> = value("build-with", word(parse_build_with));
+        auditable: Option<Auditable> = value("auditable", word(parse_word));
+    }
 }
 
 /// The options for the target `triple`: the package's override the workspace's, and the command line's override both.
@@ -60,6 +63,8 @@ impl Layers {
     /// Merges the tables of several packages in one rootfs. Their lists are concatenated; their values must agree
     /// unless the command line, `typed`, sets them.
     pub(crate) fn of_all(packages: Vec<(String, Self)>, typed: &Layer, building: &CompilationArgs) -> Result<Self> {
+        let CompilationArgs { profile, build_with, auditable, .. } = building.clone();
+        let typed_build = BuildKeys { profile, build_with, auditable, ..BuildKeys::default() };
         let mut sum = Self::default();
         let mut errors = Vec::new();
         let mut names: Vec<String> = Vec::new();
@@ -68,18 +73,7 @@ impl Layers {
             for (triple, layer) in &layers.target {
                 clashes.extend(sum.target.get(triple).map(|known| known.clashes(layer, typed)).unwrap_or_default());
             }
-            let (one, other) = (&sum.build.profile, &layers.build.profile);
-            if building.profile.is_none() && one.is_some() && other.is_some() && one != other {
-                clashes.push("profile");
-            }
-            let (one, other) = (sum.build.build_with, layers.build.build_with);
-            if building.build_with.is_none() && one.is_some() && other.is_some() && one != other {
-                clashes.push("build-with");
-            }
-            let (one, other) = (sum.build.auditable, layers.build.auditable);
-            if building.auditable.is_none() && one.is_some() && other.is_some() && one != other {
-                clashes.push("auditable");
-            }
+            clashes.extend(sum.build.clashes(&layers.build, &typed_build));
             errors.extend(clashes.into_iter().map(|key| {
                 let others = names.join(", ");
                 Error::usage(format!("`{name}` sets another `{key}` in `package.metadata.rootfs` than {others}"))
@@ -90,12 +84,7 @@ impl Layers {
                 sum.target.insert(triple, layer.beside(known));
             }
             sum.all = layers.all.beside(sum.all);
-            sum.build.features.extend(layers.build.features);
-            sum.build.all_features |= layers.build.all_features;
-            sum.build.no_default_features |= layers.build.no_default_features;
-            sum.build.profile = sum.build.profile.or(layers.build.profile);
-            sum.build.build_with = sum.build.build_with.or(layers.build.build_with);
-            sum.build.auditable = sum.build.auditable.or(layers.build.auditable);
+            sum.build = layers.build.merge(sum.build, Lists::Extend);
             names.push(format!("`{name}`"));
         }
         Error::all(errors).map(|()| sum)
@@ -110,18 +99,9 @@ impl Layers {
 }
 
 impl BuildKeys {
-    /// The package's keys over the workspace's. Executables are one choice: a nearer one replaces all of it.
+    /// The package's keys over the workspace's.
     pub(crate) fn over(self, far: Self) -> Self {
-        let chosen = self.selection != SelectionArgs::default();
-        Self {
-            selection: if chosen { self.selection } else { far.selection },
-            features: if self.features.is_empty() { far.features } else { self.features },
-            all_features: self.all_features || far.all_features,
-            no_default_features: self.no_default_features || far.no_default_features,
-            profile: self.profile.or(far.profile),
-            build_with: self.build_with.or(far.build_with),
-            auditable: self.auditable.or(far.auditable),
-        }
+        self.merge(far, Lists::Replace)
     }
 }
 
@@ -144,9 +124,9 @@ impl Layer {
 
     fn over(self, far: Self, lists: Lists) -> Self {
         Self {
-            content: self.content.over(far.content, lists),
-            output: self.output.over(far.output, lists),
-            image: self.image.over(far.image, lists),
+            content: self.content.merge(far.content, lists),
+            output: self.output.merge(far.output, lists),
+            image: self.image.merge(far.image, lists),
         }
     }
 }

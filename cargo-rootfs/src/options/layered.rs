@@ -9,6 +9,7 @@
 //!
 //! `read` takes a [`Reader`](super::config::Reader), the key and its value. The rules are functions of this module.
 
+use super::build::SelectionArgs;
 use super::named::NamedOutputs;
 use super::values::Pair;
 
@@ -59,7 +60,7 @@ macro_rules! layered {
             }
 
             /// Merges this layer with `far`.
-            pub(super) fn over(self, far: Self, lists: $crate::options::layered::Lists) -> Self {
+            pub(super) fn merge(self, far: Self, lists: $crate::options::layered::Lists) -> Self {
                 Self {
                     $($(#[cfg($condition)])?
                     $field: $crate::options::layered::$rule(self.$field, far.$field, lists),)*
@@ -95,7 +96,29 @@ macro_rules! layered {
     (@clash $rule:ident $keys:ident $fields:tt $how:tt) => {};
 }
 
-pub(super) use layered;
+/// Declares a struct of options of which none is a key: `field: Type = "flag" is "it is for one run";`.
+macro_rules! unconfigured {
+    (
+        $(#[$of_struct:meta])*
+        struct $name:ident {
+            $($(#[$of_field:meta])* $field:ident: $type:ty $(= $flag:literal is $why:literal)?;)*
+        }
+    ) => {
+        $(#[$of_struct])*
+        pub(crate) struct $name {
+            $($(#[$of_field])* pub(crate) $field: $type,)*
+        }
+
+        impl $name {
+            /// The flags that are no keys in any form, each with the reason.
+            pub(super) fn flags() -> Vec<(&'static str, &'static str)> {
+                vec![$($(($flag, $why),)?)*]
+            }
+        }
+    };
+}
+
+pub(super) use {layered, unconfigured};
 
 /// A field that a key sets.
 pub(super) trait Field {
@@ -112,12 +135,30 @@ impl<T> Field for Option<T> {
     }
 }
 
+impl Field for bool {
+    type Value = Self;
+
+    fn set(&mut self, value: Self) {
+        *self = value;
+    }
+}
+
 /// A field that several keys set.
 impl<T> Field for Vec<T> {
     type Value = Vec<T>;
 
     fn set(&mut self, value: Vec<T>) {
         self.extend(value);
+    }
+}
+
+impl Field for SelectionArgs {
+    type Value = Self;
+
+    fn set(&mut self, value: Self) {
+        self.bin.extend(value.bin);
+        self.bins |= value.bins;
+        self.example.extend(value.example);
     }
 }
 
@@ -140,6 +181,19 @@ pub(super) fn list<T>(near: Option<Vec<T>>, far: Option<Vec<T>>, lists: Lists) -
         }
         (far, near, _) => near.or(far),
     }
+}
+
+/// A list in which no name means that none is given.
+pub(super) fn names(near: Vec<String>, far: Vec<String>, lists: Lists) -> Vec<String> {
+    match lists {
+        Lists::Replace if !near.is_empty() => near,
+        _ => [far, near].concat(),
+    }
+}
+
+/// Executables are one choice: a nearer one replaces all of it.
+pub(super) fn executables(near: SelectionArgs, far: SelectionArgs, _: Lists) -> SelectionArgs {
+    if near == SelectionArgs::default() { far } else { near }
 }
 
 /// A list of pairs. Keeps the last value of a duplicate name, at its first position.

@@ -2,21 +2,25 @@
 
 use clap::{Args, ValueEnum};
 
-/// The options of the terminal.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct TerminalArgs {
-    /// Print only errors and results
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Print more; twice, and cargo prints everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-    /// Use of colours
-    #[arg(long, global = true, value_name = "WHEN")]
-    pub(crate) color: Option<Color>,
-    /// Format of results on standard output
-    #[arg(long, global = true, value_name = "FMT", default_value = "human")]
-    pub(crate) message_format: Format,
+use super::layered::unconfigured;
+
+unconfigured! {
+    /// The options of the terminal.
+    #[derive(Debug, Clone, Default, Args)]
+    struct TerminalArgs {
+        /// Print only errors and results
+        #[arg(short, long, global = true, conflicts_with = "verbose")]
+        quiet: bool = "quiet" is "cargo's `term.quiet` is read by cargo alone";
+        /// Print more; twice, and cargo prints everything
+        #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+        verbose: u8 = "verbose" is "it is for one run";
+        /// Use of colours
+        #[arg(long, global = true, value_name = "WHEN")]
+        color: Option<Color> = "color" is "set `term.color` in .cargo/config.toml or CARGO_TERM_COLOR";
+        /// Format of results on standard output
+        #[arg(long, global = true, value_name = "FMT", default_value = "human")]
+        message_format: Format = "message-format" is "it is for one run";
+    }
 }
 
 /// The use of colours.

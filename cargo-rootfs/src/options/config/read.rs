@@ -7,10 +7,13 @@ use std::sync::LazyLock;
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
-use super::values::{parse_build_with, parse_word, type_name};
+use super::values::type_name;
 use super::{BuildKeys, ContentArgs, ImageArgs, Layer, Layers, OutputArgs};
 use crate::error::{Error, Result};
+use crate::options::args::EnterArgs;
+use crate::options::build::{CompilationArgs, SelectionArgs};
 use crate::options::reserved;
+use crate::options::terminal::TerminalArgs;
 use crate::output::KINDS;
 use crate::policy::{self, Kind, Row};
 use crate::rows::Problem;
@@ -18,39 +21,29 @@ use crate::runtime::{self, Rule};
 use crate::target::Target;
 use crate::wording::near_or_all;
 
-/// Keys of the build.
-const BUILD_KEYS: [&str; 9] =
-    ["bin", "bins", "example", "features", "all-features", "no-default-features", "profile", "build-with", "auditable"];
-
 fn keys() -> Vec<&'static str> {
     let outputs = KINDS.iter().map(|kind| kind.flag).collect();
-    let of_build = BUILD_KEYS.to_vec();
-    [of_build, ContentArgs::keys(), outputs, OutputArgs::keys(), ImageArgs::keys(), vec!["target"]].concat()
+    [BuildKeys::keys(), ContentArgs::keys(), outputs, OutputArgs::keys(), ImageArgs::keys(), vec!["target"]].concat()
 }
 
 /// Options that only the command line has, each with the reason.
-static COMMAND_LINE_ONLY: LazyLock<Vec<(&str, &str)>> =
-    LazyLock::new(|| [ContentArgs::flags(), OutputArgs::flags(), ImageArgs::flags(), OTHER_FLAGS.to_vec()].concat());
+static COMMAND_LINE_ONLY: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let others = [
+        BuildKeys::flags(),
+        SelectionArgs::flags(),
+        CompilationArgs::flags(),
+        TerminalArgs::flags(),
+        EnterArgs::flags(),
+    ]
+    .concat();
+    [ContentArgs::flags(), OutputArgs::flags(), ImageArgs::flags(), others, OF_WORKSPACES.to_vec()].concat()
+});
 
-/// The same for options without a configuration layer.
-const OTHER_FLAGS: [(&str, &str); 17] = [
-    ("binary", "it needs no project"),
-    ("tools-only", "it needs no project"),
-    ("quiet", "cargo's `term.quiet` is read by cargo alone"),
-    ("verbose", "it is for one run"),
-    ("color", "set `term.color` in .cargo/config.toml or CARGO_TERM_COLOR"),
-    ("message-format", "it is for one run"),
+/// The same for options that clap-cargo declares.
+const OF_WORKSPACES: [(&str, &str); 3] = [
     ("package", "set `default-members` in the workspace"),
     ("workspace", "set `default-members` in the workspace"),
     ("exclude", "set `default-members` in the workspace"),
-    ("release", "it is the default; set `profile` for another"),
-    ("target-dir", "set `build.target-dir` in .cargo/config.toml"),
-    ("locked", "it is for one run"),
-    ("offline", "set `net.offline` in .cargo/config.toml"),
-    ("frozen", "it is for one run"),
-    ("bind", "it is for one run"),
-    ("network", "it is for one run"),
-    ("jobs", "set `build.jobs` in .cargo/config.toml"),
 ];
 
 /// The place of a table: its file, and `package` or `workspace`.
@@ -100,9 +93,7 @@ impl Reader<'_> {
         for (key, value) in table {
             let read = match key.as_str() {
                 "target" => self.targets(value, layers),
-                _ => self
-                    .build_key(key, value, &mut layers.build)
-                    .unwrap_or_else(|| self.key(key, value, &mut layers.all)),
+                _ => layers.build.read(self, key, value).unwrap_or_else(|| self.key(key, value, &mut layers.all)),
             };
             self.errors.extend(read.err());
         }
@@ -126,7 +117,7 @@ impl Reader<'_> {
             }
             let mut layer = Layer::default();
             for (key, value) in table {
-                let read = match below.build_key(key, value, &mut BuildKeys::default()) {
+                let read = match BuildKeys::default().read(&below, key, value) {
                     Some(_) => Err(Error::usage(format!(
                         "`{}.{key}` in `{}` cannot depend on the target: one build serves all",
                         below.at, below.manifest.path
@@ -140,28 +131,6 @@ impl Reader<'_> {
             layers.target.insert(triple.clone(), layer);
         }
         Ok(())
-    }
-
-    /// `None` for any other key.
-    fn build_key(&self, key: &str, value: &Value, keys: &mut BuildKeys) -> Option<Result<()>> {
-        Some(match key {
-            "bin" => self.list(key, value).map(|names| keys.selection.bin = names),
-            "bins" => self.flag(key, value).map(|all| keys.selection.bins = all),
-            "example" => self.list(key, value).map(|names| keys.selection.example = names),
-            "features" => self.list(key, value).map(|names| keys.features = names),
-            "all-features" => self.flag(key, value).map(|all| keys.all_features = all),
-            "no-default-features" => self.flag(key, value).map(|none| keys.no_default_features = none),
-            "profile" => self.text(key, value).map(|name| keys.profile = Some(name)),
-            "build-with" => {
-                let tool = self.text(key, value).and_then(|text| self.parsed(key, &text, parse_build_with));
-                tool.map(|tool| keys.build_with = Some(tool))
-            }
-            "auditable" => {
-                let when = self.text(key, value).and_then(|text| self.parsed(key, &text, parse_word));
-                when.map(|when| keys.auditable = Some(when))
-            }
-            _ => return None,
-        })
     }
 
     fn key(&self, key: &str, value: &Value, layer: &mut Layer) -> Result<()> {

@@ -8,6 +8,7 @@ use super::read::Reader;
 use crate::error::{Error, Result};
 use crate::layers::Layered;
 use crate::layout::{Include, Variants};
+use crate::options::build::SelectionArgs;
 use crate::options::values::{BuildWith, Pair, SbomArg, parse_folder, parse_include, parse_pair, parse_sbom};
 use crate::output::Engine;
 use crate::path::RootfsPath;
@@ -64,6 +65,17 @@ impl Reader<'_> {
 
     pub(in crate::options) fn flag(&self, key: &str, value: &Value) -> Result<bool> {
         value.as_bool().ok_or_else(|| self.wrong_type(key, value, "true or false"))
+    }
+
+    /// The executables of a key for the choice of executables.
+    pub(in crate::options) fn executables(&self, key: &str, value: &Value) -> Result<SelectionArgs> {
+        let mut chosen = SelectionArgs::default();
+        match key {
+            "bins" => chosen.bins = self.flag(key, value)?,
+            "bin" => chosen.bin = self.list(key, value)?,
+            _ => chosen.example = self.list(key, value)?,
+        }
+        Ok(chosen)
     }
 
     /// A list of strings, or one string with commas.
