@@ -37,7 +37,7 @@
 //! | `resolve` | the loaders' rules: closures | byte_search elf glob path shortage target |
 //! | `rootfs` | the planned tree: entries with their origins | error hex host_files path resolve |
 //! | `sysroot` | a directory of the host, without links out of it | byte_search elf error glob host_files path resolve rootfs threads |
-//! | `script` | scripts: interpreters, and the commands that they call | path |
+//! | `script` | scripts: interpreters, and the commands that they call | path rows |
 //! | `packages` | a distribution's database of packages | glob host_files path rows sysroot target wording |
 //! | `runtime` | rules: files that tools and libraries need besides closures | glob path rows |
 //! | `rows` | readers of rows: TOML and metadata | wording |
@@ -47,7 +47,7 @@
 //! | `proposal` | names that an object may open | distro resolve |
 //! | `proof` | proves that a rootfs resolves inside itself | distro elf error path report resolve rootfs script shortage sysroot target |
 //! | `layers` | partition of a rootfs into the layers of an image | glob path rootfs rows wording |
-//! | `layout` | seeds to gathered closures to entries | distro elf error glob host_files packages path policy proof report resolve rootfs runtime script shortage sysroot target template threads wording |
+//! | `layout` | seeds to gathered closures to entries | distro elf error glob host_files packages path policy proof report resolve rootfs rows runtime script shortage sysroot target template threads wording |
 //! | `write` | encoders, layers, destinations; every file is read once | error hex path rootfs |
 //! | `events` | the listener of a run | error write |
 //! | `sbom` | bills of materials: data to SPDX and CycloneDX | hex |
@@ -68,9 +68,9 @@
 //! | `enter` | a command in a rootfs, in namespaces of its own | elf error events image path programs rootfs settings target watch write |
 //! | `watch` | system calls of a command, by ptrace(2) | error path |
 //! | `findings` | the vocabulary of check and trace | host_files packages path policy resolve rootfs sysroot target watch |
-//! | `check` | test runs of commands in a rootfs | enter error events findings layout packages path pipeline policy rootfs sysroot watch wording |
+//! | `check` | test runs of commands in a rootfs | enter error events findings layout packages path pipeline policy rootfs rows sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings host_files layout path pipeline runtime sysroot watch wording |
-//! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events host_files options wording write |
+//! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events host_files options rows wording write |
 //! | `rebuild` | two builds, compared | cargo error events host_files image options |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
 //! | `cli` | the terminal: arguments in, status lines and results out | check diff enter error events guide host_files init inspect join layers layout options output path pipeline plan provision rebuild report resolve rootfs target trace verify wording write |

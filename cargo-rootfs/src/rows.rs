@@ -100,6 +100,12 @@ pub(crate) fn texts<'f>(fields: &'f Fields, key: &str) -> Vec<&'f str> {
     items.iter().filter_map(text).collect()
 }
 
+/// The texts of a list in an embedded document, which has it.
+pub(crate) fn list<'f>(fields: &'f Fields, key: &str) -> impl Iterator<Item = &'f str> {
+    let Some(Value::List(items)) = value(fields, key) else { unreachable!("embedded data has the list `{key}`") };
+    items.iter().filter_map(|item| if let Value::Text(text) = &item.value { Some(text.as_str()) } else { None })
+}
+
 /// Reads the array of tables `kind`, whose rows have unique names.
 pub(crate) fn named<T>(
     kind: &'static str,

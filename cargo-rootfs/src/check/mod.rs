@@ -11,6 +11,7 @@ mod subjects;
 use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
@@ -26,6 +27,7 @@ use crate::packages::{self, Database};
 use crate::path::RootfsPath;
 use crate::pipeline::{Epoch, Rooted};
 use crate::rootfs::Rootfs;
+use crate::rows::{self, Fields};
 use crate::sysroot::Sysroot;
 use crate::wording::lines_and_more;
 
@@ -323,7 +325,9 @@ fn status(expects: Expects, watched: &Watched, said: &str, missing: &[Missing]) 
             Status::Failed
         }
         // musl's loader ends with 127 too. A message of glibc's or musl's loader may come from a child process.
-        Outcome::Ended(Ended::Exited(_)) if LOADERS.iter().any(|words| said.contains(words)) => Status::Failed,
+        Outcome::Ended(Ended::Exited(_)) if rows::list(&WORDS, "loaders").any(|words| said.contains(words)) => {
+            Status::Failed
+        }
         Outcome::Ended(Ended::Exited(PANICKED)) => Status::Failed,
         Outcome::Ended(Ended::Exited(_)) if missing.iter().any(|one| one.weight == Weight::Needed) => Status::Failed,
         Outcome::Ended(Ended::Exited(code)) if expects == Expects::Own && !is_usage_error(*code, said) => {
@@ -339,27 +343,13 @@ const PANICKED: i32 = 101;
 /// Exit codes for usage errors: of clap, getopt and bash, and of sysexits.h.
 const USAGE: [i32; 2] = [2, 64];
 
-/// Lower-case words by which programs reject an argument.
-const REFUSALS: [&str; 8] = [
-    "usage",
-    "--version",
-    "unrecognized",
-    "unrecognised",
-    "unexpected argument",
-    "unknown option",
-    "unknown argument",
-    "invalid option",
-];
+static WORDS: LazyLock<Fields> = LazyLock::new(|| rows::embedded(include_str!("../../templates/policy/outcomes.toml")));
 
 /// True if the program rejected `--version`, which it need not support.
 fn is_usage_error(code: i32, said: &str) -> bool {
     let said = said.to_lowercase();
-    USAGE.contains(&code) || REFUSALS.iter().any(|words| said.contains(words))
+    USAGE.contains(&code) || rows::list(&WORDS, "refusals").any(|words| said.contains(words))
 }
-
-/// Messages of loaders about a missing library or symbol (elf/dl-error.c of glibc, ldso/dynlink.c of musl).
-const LOADERS: [&str; 4] =
-    ["error while loading shared libraries", "symbol lookup error", "Error loading shared library", "Error relocating"];
 
 /// The number of missing files that are named; the others are counted.
 const NAMED: usize = 12;

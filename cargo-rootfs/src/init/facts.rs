@@ -1,12 +1,14 @@
 //! Facts of a project on which its starting files depend.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_metadata::{Metadata, Package};
 
 use crate::error::{Error, Result};
 use crate::host_files::{self, Walk};
+use crate::rows::{self, Fields};
 
 /// The facts of one project.
 #[derive(Debug)]
@@ -34,34 +36,12 @@ pub(super) struct Facts {
     pub(super) tls: Option<String>,
 }
 
-/// Crates that use TLS with the system's certificates or library.
-const TLS: [&str; 4] = ["rustls-native-certs", "rustls-platform-verifier", "openssl-sys", "native-tls"];
-
-/// Prefixes of crates that link with nothing on Linux.
-const FOREIGN: [&str; 13] = [
-    "dirs-",
-    "windows",
-    "winapi",
-    "linux-raw",
-    "core-foundation",
-    "core-graphics",
-    "security-framework",
-    "js-",
-    "web-",
-    "jni-",
-    "ndk-",
-    "fsevent-",
-    "objc",
-];
+static NAMES: LazyLock<Fields> = LazyLock::new(|| rows::embedded(include_str!("../../templates/policy/init.toml")));
 
 /// True if a crate of this name links with a native library on Linux.
 fn is_native(name: &str) -> bool {
-    name.ends_with("-sys") && !FOREIGN.iter().any(|start| name.starts_with(start))
+    name.ends_with("-sys") && !rows::list(&NAMES, "foreign").any(|start| name.starts_with(start))
 }
-
-/// Programs that belong in no image: Rust's developer tools, and programs of other systems.
-const NOT_MEANT: [&str; 9] =
-    ["cargo", "rustc", "rustup", "cmd", "cygpath", "powershell", "open", "osascript", "explorer.exe"];
 
 /// The maximum number of source files that are read.
 const MOST: usize = 2000;
@@ -116,7 +96,7 @@ impl Facts {
             targets: configured.iter().filter(|target| target.contains("-linux-")).cloned().collect(),
             starts,
             native: locked.iter().filter(|name| is_native(name)).cloned().collect(),
-            tls: TLS.iter().find(|name| locked.contains(**name)).map(|name| (*name).to_owned()),
+            tls: rows::list(&NAMES, "tls").find(|name| locked.contains(*name)).map(str::to_owned),
         })
     }
 
@@ -161,7 +141,10 @@ fn programs(text: &str) -> Vec<String> {
     // A path in the project is not a tool.
     names
         .filter(is_name)
-        .filter(|name| !NOT_MEANT.contains(name) && (!name.contains('/') || name.starts_with('/')))
+        .filter(|name| {
+            !rows::list(&NAMES, "not-meant").any(|other| other == *name)
+                && (!name.contains('/') || name.starts_with('/'))
+        })
         .map(str::to_owned)
         .collect()
 }

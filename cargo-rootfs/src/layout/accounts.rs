@@ -5,6 +5,7 @@
 //! expected.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use rustc_hash::FxHashSet;
 
@@ -15,19 +16,14 @@ use crate::error::Result;
 use crate::path::RootfsPath;
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
+use crate::rows::{self, Fields};
 use crate::sysroot::Sysroot;
 
 const PASSWD: &str = include_str!("../../templates/policy/base-passwd.passwd");
 const GROUP: &str = include_str!("../../templates/policy/base-passwd.group");
 
-/// Functions that look up an account.
-const LOOKUPS: [&str; 5] = ["getpwnam", "getpwnam_r", "getgrnam", "getgrnam_r", "initgroups"];
-
-/// Names that are also other words, such as facilities of syslog(3): alone they are no evidence.
-const WORDS: [&str; 25] = [
-    "adm", "audio", "backup", "bin", "daemon", "dip", "disk", "fax", "floppy", "games", "irc", "list", "lp", "mail",
-    "man", "news", "operator", "src", "sudo", "sys", "tape", "tty", "users", "video", "voice",
-];
+static EVIDENCE: LazyLock<Fields> =
+    LazyLock::new(|| rows::embedded(include_str!("../../templates/policy/accounts.toml")));
 
 /// The maximum size of a configuration file.
 const LONGEST: usize = 256 << 10;
@@ -110,7 +106,7 @@ pub(super) fn find(worklist: &mut Worklist<'_>, taken: &[RootfsPath]) -> Account
     let known = Known::read(worklist.view);
     let mut named = BTreeMap::new();
     let boxed = |name: &[u8]| Box::<[u8]>::from(name);
-    let functions = LOOKUPS.map(|name| boxed(name.as_bytes()));
+    let functions: Vec<_> = rows::list(&EVIDENCE, "functions").map(|name| boxed(name.as_bytes())).collect();
     let names: Vec<&[u8]> = known.names.iter().map(|name| name.as_bytes()).collect();
     let functions_of_names: Vec<Box<[u8]>> = names.iter().copied().map(boxed).collect();
     let mut seen: FxHashSet<FileId> = FxHashSet::default();
@@ -190,12 +186,13 @@ fn is_libc(name: &[u8]) -> bool {
 /// of a longer text.
 fn named_in_constant<'k>(known: &'k Known, text: &Bytes, owner: [u32; 2]) -> Vec<&'k str> {
     let last = text.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+    let is_word = |name: &str| rows::list(&EVIDENCE, "words").any(|word| word == name);
     let is_owner = |name: &str| known.ids(name).iter().zip(owner).any(|(id, owner)| *id == Some(owner));
-    if let Some(name) = known.account(last).filter(|name| WORDS.contains(name) && is_owner(name)) {
+    if let Some(name) = known.account(last).filter(|name| is_word(name) && is_owner(name)) {
         return vec![name];
     }
     match known.account(text) {
-        Some(name) if WORDS.contains(&name) => Vec::new(),
+        Some(name) if is_word(name) => Vec::new(),
         Some(name) => vec![name],
         // The name of an account that a package made is the end of the path of its directory, as of /etc/postfix.
         None => match known.account(text.rsplit(|byte| *byte == b'/').next().unwrap_or_default()) {

@@ -15,7 +15,7 @@ use super::secrets::{self, Secret};
 use crate::error::{Result, Warning};
 use crate::glob::{Glob, any_matches};
 use crate::path::RootfsPath;
-use crate::policy::Policy;
+use crate::policy::{Policy, is_module, is_plugin};
 use crate::resolve::{FileId, Files};
 use crate::rootfs::Origin;
 use crate::sysroot::{Below, End, Sysroot};
@@ -257,7 +257,7 @@ impl Taking<'_> {
                 Err(_) => {}
             }
         }
-        if head.starts_with(b"#!") && is_executable && !is_source(path.file_name()) {
+        if head.starts_with(b"#!") && is_executable && !is_module(path.file_name()) {
             self.roots.push(Root::new(path.to_string(), self.origin.clone(), path.clone()).optional());
             return;
         }
@@ -286,18 +286,4 @@ impl Taking<'_> {
     fn is_excluded(&self, path: &RootfsPath) -> bool {
         any_matches(self.exclude, path)
     }
-}
-
-/// Returns whether a file without execute permission may be loaded. Most files that rules take may not, and are not
-/// worth opening.
-fn is_plugin(name: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 5] = [b".so", b".node", b".cmxs", b".oct", b".dll"];
-    ENDINGS.iter().any(|ending| name.ends_with(ending)) || memchr::memmem::find(name, b".so.").is_some()
-}
-
-/// Returns whether other scripts load a script of this name, independent of its mode: modules of Python and similar
-/// ones.
-fn is_source(name: &[u8]) -> bool {
-    const ENDINGS: [&[u8]; 6] = [b".py", b".pm", b".pl", b".rb", b".tcl", b".js"];
-    ENDINGS.iter().any(|ending| name.ends_with(ending))
 }

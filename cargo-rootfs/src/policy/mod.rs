@@ -6,6 +6,7 @@
 //! `[[secret]]`, `[[documentation]]` and `[[noise]]`; a row replaces an earlier one of the same kind and name.
 
 mod documentation;
+mod endings;
 mod evidence;
 mod host_libraries;
 mod rarely;
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 
 use crate::path::RootfsPath;
 use crate::rows::embedded;
+pub(crate) use endings::{is_configuration, is_loaded, is_module, is_plugin, is_read_module};
 pub(crate) use evidence::Judge;
 pub(crate) use host_libraries::is_of_host;
 #[cfg(feature = "cli")]

@@ -14,6 +14,7 @@ mod words;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::data;
 use language::{BEFORE, BUILT_IN};
 use runners::Runner;
 use words::{Word, here_document, is_assignment, next};
@@ -316,10 +317,7 @@ impl Scan {
             }
             return at;
         }
-        if !state.begins
-            && state.finds
-            && literal.as_deref().is_some_and(|flag| runners::BEFORE_COMMAND.contains(&flag))
-        {
+        if !state.begins && state.finds && literal.as_deref().is_some_and(|flag| data::has("before-command", flag)) {
             (state.begins, state.runner) = (true, None);
             return at;
         }
@@ -389,7 +387,7 @@ impl Scan {
                 self.kept.extend(kept.map(|kept| (*kept, Vec::new())));
                 (state.begins, state.how) = (false, if runner.is_some() { how } else { Use::Call });
                 state.runner = runner;
-                state.finds |= runners::FINDERS.contains(&name);
+                state.finds |= data::has("finders", name);
                 self.command(name, how);
             }
         }

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls;
+use super::data::{self, DATA};
+use crate::rows;
 
 /// Returns whether an interpreter of this name runs one of these languages.
 pub(crate) fn is_known(name: &[u8]) -> bool {
@@ -51,41 +53,13 @@ pub(crate) fn commands_of_tcl(text: &[u8]) -> BTreeSet<String> {
     names
 }
 
-/// Functions that run a command, by the last component of their names.
-const RUN: [&str; 17] = [
-    "run",
-    "call",
-    "check_call",
-    "check_output",
-    "getoutput",
-    "getstatusoutput",
-    "which",
-    "find_executable",
-    "capture",
-    "system",
-    "systemcall",
-    "exec",
-    "popen",
-    "execute",
-    "qx",
-    "sh",
-    "command",
-];
-
-/// Parts of the names of other such functions, such as `spawnvp`, `execlp`, `run_command`.
-const RUN_PARTS: [&str; 8] = ["exec", "spawn", "popen", "system", "_command", "_cmd", "fromprocess", "shellcommand"];
-
 /// The commands in the script `text`: names, and paths outside the directories of programs.
 pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
     let mut scan =
         Scan { text, names: BTreeSet::new(), assigned: BTreeMap::new(), given: BTreeSet::new(), listed: None };
     scan.all();
     let Scan { mut names, assigned, given, .. } = scan;
-    // These modules show the script's documentation (Pod::Usage(3), Getopt::Std(3), Getopt::Long(3)).
-    if [&b"use Pod::Usage"[..], b"use Getopt::Std", b"auto_help"]
-        .iter()
-        .any(|it| memchr::memmem::find(text, it).is_some())
-    {
+    if rows::list(&DATA, "perldoc").any(|text_of_it| memchr::memmem::find(text, text_of_it.as_bytes()).is_some()) {
         names.insert("perldoc".to_owned());
     }
     for variable in given {
@@ -340,7 +314,7 @@ fn trim_end(text: &[u8], is_dropped: impl Fn(u8) -> bool) -> &[u8] {
 fn runs(name: &[u8]) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let name = name.to_ascii_lowercase();
-    RUN.contains(&name.as_str()) || RUN_PARTS.iter().any(|part| name.contains(part))
+    data::has("functions", name.as_bytes()) || rows::list(&DATA, "function-parts").any(|part| name.contains(part))
 }
 
 /// The name of a program in a string that is its path in a directory of programs.

@@ -3,6 +3,7 @@
 //! Its input is bytes and its output is names; [`crate::layout`] and [`crate::proof`] look them up.
 
 pub(crate) mod calls;
+mod data;
 mod env;
 pub(crate) mod languages;
 

@@ -27,16 +27,6 @@ impl Named {
     }
 }
 
-/// Returns whether a file is configuration, by its path.
-pub(super) fn is_configuration(path: &RootfsPath) -> bool {
-    // Lists of drivers: glvnd's and Vulkan's, OpenCL's, p11-kit's.
-    const ENDINGS: [&[u8]; 6] = [b".conf", b".cfg", b".ini", b".icd", b".module", b".json"];
-    let name = path.file_name();
-    let is_of_a_list = || path.parent().is_some_and(|directory| directory.file_name().ends_with(b".d"));
-    path.components().next() == Some(b"etc")
-        || ENDINGS.iter().any(|ending| name.ends_with(ending) && (!name.ends_with(b".json") || is_of_a_list()))
-}
-
 /// The absolute paths in the text of a configuration, without its comments, and the libraries in one of the directories
 /// `lib` that it names.
 pub(super) fn of_configuration(text: &[u8], lib: &[String]) -> BTreeSet<PathText> {

@@ -449,9 +449,6 @@ impl Weighing<'_, '_, '_, '_> {
     }
 }
 
-/// Endings of what interpreters load.
-pub(super) const MODULES: [&[u8]; 8] = [b".py", b".pm", b".pl", b".rb", b".js", b".php", b".jar", b".tcl"];
-
 /// Longer ones are tables.
 const LONGEST_CONFIGURATION: usize = 1 << 16;
 

@@ -10,6 +10,7 @@ use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
 use crate::packages::{Database, PackageId};
 use crate::path::{RootfsPath, is_program_directory};
+use crate::policy::is_read_module;
 use crate::resolve::FileId;
 use crate::script::{calls, languages};
 use crate::sysroot::End;
@@ -299,10 +300,8 @@ impl Weighing<'_, '_, '_, '_> {
     pub(super) fn modules(&mut self, script: &Subject) -> Vec<Subject> {
         /// Languages have one module in a file, and large programs have a thousand.
         const MOST_FILES: usize = 1000;
-        const ENDINGS: [&[u8]; 5] = [b".pm", b".pl", b".py", b".php", b".rb"];
-        let is_module = |path: &&RootfsPath| ENDINGS.iter().any(|ending| path.as_bytes().ends_with(ending));
         let taken = self.runtime.taken.because_of(&script.realpath, &self.runtime.covered);
-        let taken = taken.filter(is_module).take(MOST_FILES);
+        let taken = taken.filter(|path| is_read_module(path.as_bytes())).take(MOST_FILES);
         let new: Vec<RootfsPath> = taken.filter(|path| !self.evidence.scripts.contains(*path)).cloned().collect();
         self.evidence.scripts.extend(new.iter().cloned());
         let module = |realpath| Subject {

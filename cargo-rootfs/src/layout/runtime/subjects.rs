@@ -3,9 +3,9 @@
 use super::super::root::Root;
 use super::super::worklist::Worklist;
 use super::Runtime;
-use super::constants::is_configuration;
-use super::evidence::{Evidence, MODULES};
+use super::evidence::Evidence;
 use crate::path::RootfsPath;
+use crate::policy::{is_configuration, is_module};
 use crate::resolve::FileId;
 use crate::rootfs::Origin;
 
@@ -108,7 +108,9 @@ impl Evidence {
             let (path, origin) = runtime.taken.item(index);
             let reach = match origin {
                 Origin::Package { .. } if is_configuration(path) => Reach::Constants,
-                Origin::Package { .. } if self.modules < MOST_MODULES && is_module(path) => Reach::Directories,
+                Origin::Package { .. } if self.modules < MOST_MODULES && is_module(path.file_name()) => {
+                    Reach::Directories
+                }
                 _ => continue,
             };
             self.modules += usize::from(reach == Reach::Directories);
@@ -125,12 +127,6 @@ impl Evidence {
         self.looked = (worked.roots.len(), worked.others.len(), runtime.taken.len());
         subjects
     }
-}
-
-/// Returns whether a file is a text that interpreters load, by its path.
-fn is_module(path: &RootfsPath) -> bool {
-    let name = path.file_name();
-    MODULES.iter().any(|ending| name.ends_with(ending)) && !name.ends_with(b".jar")
 }
 
 /// Returns whether a root was named by the user, or a rule says that a tool calls it.

@@ -4,11 +4,12 @@
 use rustc_hash::FxHashSet;
 
 use super::super::units;
-use super::evidence::{MODULES, MOST, Weigh, Weighing, origin};
+use super::evidence::{MOST, Weigh, Weighing, origin};
 use super::kin::full_of;
 use super::subjects::{Reach, Subject};
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
+use crate::policy::is_loaded;
 use crate::sysroot::End;
 
 /// The relation of a whole package to a tool.
@@ -105,9 +106,7 @@ impl Weighing<'_, '_, '_, '_> {
         let is_code = |path: &RootfsPath| {
             let name = path.file_name();
             let is_library = name.ends_with(b".so") || memchr::memmem::find(name, b".so.").is_some();
-            is_library
-                || MODULES.iter().any(|ending| name.ends_with(ending))
-                || path.parent().is_some_and(|it| judge.has_programs(&it))
+            is_library || is_loaded(name) || path.parent().is_some_and(|it| judge.has_programs(&it))
         };
         let view = &*self.worklist.view;
         needed

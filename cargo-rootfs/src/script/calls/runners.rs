@@ -1,5 +1,10 @@
 //! Programs that run another program, and its position in their command line.
 
+use std::sync::LazyLock;
+
+use crate::rows::{self, Fields, Value};
+use crate::script::data::DATA;
+
 /// A program that runs another one.
 pub(super) struct Runner {
     row: &'static Row,
@@ -25,9 +30,9 @@ pub(super) enum Next {
 
 /// The command line syntax of a runner.
 struct Row {
-    names: &'static [&'static [u8]],
+    names: Vec<String>,
     /// Options that take the next word as their value.
-    with_value: &'static [&'static [u8]],
+    with_value: Vec<String>,
     /// The number of arguments before the command.
     arguments: usize,
     kind: Kind,
@@ -36,90 +41,46 @@ struct Row {
 #[derive(PartialEq, Eq)]
 enum Kind {
     Command,
+    /// A command, or a text after `-c`.
+    CommandOrText,
     /// A shell: a file, or a text after `-c`.
     Shell,
     /// A user's shell: only a text after `-c`.
-    User,
+    Text,
     /// `.` and `source`.
     Source,
 }
 
-/// Options of find(1) and start-stop-daemon(8) before a command.
-pub(super) const BEFORE_COMMAND: [&[u8]; 8] =
-    [b"-exec", b"-execdir", b"-ok", b"-okdir", b"--exec", b"-x", b"--startas", b"-a"];
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let Some(Value::List(rows)) = rows::value(&DATA, "runner") else { return Vec::new() };
+    rows.iter()
+        .filter_map(|row| if let Value::Table(fields) = &row.value { Some(Row::read(fields)) } else { None })
+        .collect()
+});
 
-/// Programs with these options.
-pub(super) const FINDERS: [&[u8]; 3] = [b"find", b"start-stop-daemon", b"/sbin/start-stop-daemon"];
-
-const fn plain(names: &'static [&'static [u8]], with_value: &'static [&'static [u8]], arguments: usize) -> Row {
-    Row { names, with_value, arguments, kind: Kind::Command }
+impl Row {
+    fn read(fields: &Fields) -> Self {
+        let texts = |key| rows::value(fields, key).map(|_| rows::list(fields, key).map(str::to_owned).collect());
+        let kind = match rows::value(fields, "kind") {
+            Some(Value::Text(kind)) => match kind.as_str() {
+                "command-or-text" => Kind::CommandOrText,
+                "shell" => Kind::Shell,
+                "text" => Kind::Text,
+                "source" => Kind::Source,
+                _ => unreachable!("embedded data has no such kind"),
+            },
+            _ => Kind::Command,
+        };
+        let list = |key| texts(key).unwrap_or_default();
+        let before: Vec<String> = list("before");
+        Self { names: list("names"), with_value: list("with-value"), arguments: before.len(), kind }
+    }
 }
-
-static ROWS: [Row; 22] = [
-    plain(
-        &[
-            b"command",
-            b"nohup",
-            b"setsid",
-            b"which",
-            b"type",
-            b"chronic",
-            b"fakeroot",
-            b"dbus-run-session",
-            b"catchsegv",
-        ],
-        &[],
-        0,
-    ),
-    plain(&[b"exec"], &[b"-a"], 0),
-    plain(&[b"nice"], &[b"-n", b"--adjustment"], 0),
-    plain(&[b"env"], &[b"-u", b"--unset", b"-C", b"--chdir"], 0),
-    plain(&[b"sudo"], &[b"-u", b"-g", b"-h", b"-p", b"-C", b"-T", b"-R", b"-D", b"-r", b"-t", b"-U"], 0),
-    plain(&[b"doas"], &[b"-u", b"-C"], 0),
-    plain(&[b"timeout"], &[b"-s", b"--signal", b"-k", b"--kill-after"], 1),
-    plain(
-        &[b"xargs"],
-        &[
-            b"-a",
-            b"-d",
-            b"-E",
-            b"-I",
-            b"-L",
-            b"-n",
-            b"-P",
-            b"-s",
-            b"--arg-file",
-            b"--delimiter",
-            b"--max-args",
-            b"--max-procs",
-        ],
-        0,
-    ),
-    plain(&[b"ionice"], &[b"-c", b"-n", b"--class", b"--classdata"], 0),
-    plain(&[b"chrt", b"taskset"], &[b"-T", b"-P", b"-D"], 1),
-    plain(&[b"stdbuf"], &[b"-i", b"-o", b"-e"], 0),
-    plain(&[b"chroot"], &[], 1),
-    plain(&[b"flock"], &[b"-w", b"-E", b"--timeout", b"--conflict-exit-code"], 1),
-    plain(&[b"unshare"], &[b"-S", b"-G", b"-R", b"-w", b"--root", b"--wd", b"--setuid", b"--setgid"], 0),
-    plain(&[b"nsenter"], &[b"-t", b"-S", b"-G", b"--target"], 0),
-    plain(&[b"setpriv", b"prlimit", b"linux32", b"linux64", b"eatmydata"], &[], 0),
-    plain(&[b"runuser", b"gosu", b"su-exec", b"setuidgid", b"chpst"], &[b"-u", b"-g", b"-G", b"-s"], 1),
-    plain(&[b"watch"], &[b"-n", b"--interval"], 0),
-    plain(&[b"tini", b"dumb-init", b"catatonit"], &[b"-p", b"-e"], 0),
-    Row {
-        names: &[b"sh", b"bash", b"dash", b"ash", b"ksh", b"mksh", b"zsh"],
-        with_value: &[b"-o", b"+o", b"-O", b"--rcfile", b"--init-file"],
-        arguments: 0,
-        kind: Kind::Shell,
-    },
-    Row { names: &[b"su"], with_value: &[b"-s", b"-g", b"-G", b"-w"], arguments: 0, kind: Kind::User },
-    Row { names: &[b".", b"source"], with_value: &[], arguments: 0, kind: Kind::Source },
-];
 
 impl Runner {
     /// The runner of this name, if it is one.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
-        let row = ROWS.iter().find(|row| row.names.contains(&name))?;
+        let row = ROWS.iter().find(|row| row.names.iter().any(|known| known.as_bytes() == name))?;
         Some(Self { row, left: row.arguments, is_value: false, is_text: false })
     }
 
@@ -137,10 +98,10 @@ impl Runner {
         match word {
             Some(option @ [b'-' | b'+', _, ..]) => {
                 let is_short = option.get(1) != Some(&b'-');
-                let is_shell = matches!(self.row.kind, Kind::Shell | Kind::User);
+                let is_shell = matches!(self.row.kind, Kind::Shell | Kind::Text);
                 self.is_text = is_shell && option[0] == b'-' && is_short && option.contains(&b'c');
-                self.is_text |= matches!(option, b"--command" | b"-c") && (is_shell || self.row.names[0] == b"flock");
-                self.is_value = !self.is_text && self.row.with_value.contains(&option);
+                self.is_text |= matches!(option, b"--command" | b"-c") && self.row.kind != Kind::Command;
+                self.is_value = !self.is_text && self.row.with_value.iter().any(|known| known.as_bytes() == option);
                 Next::Argument
             }
             Some(b"-") => Next::Argument,
@@ -149,7 +110,7 @@ impl Runner {
                 self.left -= 1;
                 Next::Argument
             }
-            _ if self.row.kind == Kind::User => Next::Argument,
+            _ if self.row.kind == Kind::Text => Next::Argument,
             _ if self.row.kind == Kind::Shell => Next::File,
             _ => Next::Command,
         }
