@@ -31,7 +31,7 @@ use crate::layout::{Artifacts, Content, Executable, Include, Licenses, Records, 
 use crate::path::RootfsPath;
 use crate::pipeline::{self, Directory, Epoch, Events, Job, Order};
 use crate::resolve::Priority;
-use crate::runtime::Runtime;
+pub use crate::runtime::Runtime;
 use crate::target::{Machine, Target};
 use crate::write::{self, Observer, tar::TarFile};
 

@@ -37,18 +37,25 @@ use scroll::{Endian, Pread};
 use crate::target::Machine;
 pub use bytes::Bytes;
 use bytes::Span;
+#[doc(hidden)]
 pub use carried::{Carrier, ENDS};
+#[doc(hidden)]
 pub use head::Head;
 pub(crate) use imports::Imports;
+#[doc(hidden)]
 pub use imports::Symbols;
+#[doc(hidden)]
 pub use paths::PathText;
 pub(crate) use paths::words_in;
 use raw::Raw;
-pub use reader::{Buffers, ReadAt};
+#[doc(hidden)]
+pub use reader::Buffers;
+pub use reader::ReadAt;
 use reader::{MAX_PART, Reader};
 #[cfg(feature = "cli")]
 pub(crate) use sections::section;
 use segments::PAGE;
+#[doc(hidden)]
 pub use static_libc::Stripped;
 
 /// The maximum number of entries of a dynamic section, of version needs, and of version definitions.
@@ -64,6 +71,7 @@ pub struct Object {
     /// Machine, class and byte order.
     pub machine: Machine,
     /// The ELF header, in which a loader checks further fields.
+    #[doc(hidden)]
     pub head: Head,
     /// ET_EXEC, ET_DYN, or another type that no loader accepts.
     pub e_type: u16,
@@ -94,10 +102,12 @@ pub struct Object {
     /// The oldest Linux kernel on which it runs (`.note.ABI-tag`; LSB core specification, 10.3).
     pub kernel: Option<(u32, u32, u32)>,
     /// Offset and length of the last segment without write and execute permission, where linkers put constants.
+    #[doc(hidden)]
     pub constants: Option<(u64, u64)>,
     /// The JSON texts of its dlopen notes (the UAPI group's ELF dlopen metadata), verbatim.
     pub dlopen_notes: Vec<Bytes>,
     /// The position of its dynamic symbols, which are read only on request.
+    #[doc(hidden)]
     pub symbols: Option<Symbols>,
 }
 
@@ -192,6 +202,7 @@ impl Object {
     }
 
     /// The same with reused buffers.
+    #[doc(hidden)]
     pub fn read_in<F: ReadAt + ?Sized>(file: &F, buffers: &mut Buffers) -> Result<Self, ReadError> {
         let (mut reader, raw) = buffers.start(file);
         let (header, head) = elf_header(reader.at(0, EHDR_64)?).map_err(ReadError::Malformed)?;

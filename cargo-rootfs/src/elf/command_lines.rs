@@ -18,6 +18,7 @@ const LONGEST: usize = 512;
 /// The maximum number of texts of one file.
 const MANY: usize = 256;
 
+#[doc(hidden)]
 impl Object {
     /// The texts in `file`, which this object was read from, that look like command lines, such as `uname -a` and
     /// `gzip -dc %s | sort`.

@@ -17,6 +17,7 @@ const AROUND: usize = 128;
 /// The maximum number of texts of one file.
 const MANY: usize = 1 << 10;
 
+#[doc(hidden)]
 impl Object {
     /// The texts in `file`, which this object was read from, that contain one of `words` as a whole word. Each extends
     /// from the NUL before the word to the one after it, as far as it is printable.

@@ -58,6 +58,7 @@ impl Imports {
     }
 }
 
+#[doc(hidden)]
 impl Object {
     /// Returns whether `file`, which this object was read from, has an undefined dynamic symbol `dlopen` or `dlmopen`.
     ///

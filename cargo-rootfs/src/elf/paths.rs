@@ -34,6 +34,7 @@ pub struct PathText {
     pub may_run_on: bool,
 }
 
+#[doc(hidden)]
 impl Object {
     /// The texts that begin like absolute paths in the mapped bytes of `file`, which this object was read from, without
     /// its code.
@@ -54,6 +55,7 @@ impl Object {
     }
 }
 
+#[doc(hidden)]
 impl Object {
     /// The indices of the elements of `words` that are whole words in the mapped bytes of `file`, which this object was
     /// read from, without its code. A word may follow `%s`, as in `%sxkbcomp`.

@@ -21,6 +21,7 @@ const WINDOW: usize = 48;
 /// The maximum length of a name.
 const LONGEST: u64 = 64;
 
+#[doc(hidden)]
 impl Object {
     /// The names that the program or library in `file`, which this object was read from, passes to
     /// `std::process::Command::new` as constants: `git`, and no paths. An empty name stands for all that are no constants,

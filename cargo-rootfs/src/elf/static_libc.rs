@@ -41,6 +41,7 @@ pub enum Stripped {
     CallsNothing,
 }
 
+#[doc(hidden)]
 impl Object {
     /// Returns whether `file`, which this object was read from, is a program with glibc linked statically.
     ///

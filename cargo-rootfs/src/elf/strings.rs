@@ -23,6 +23,7 @@ const MAX_NAME: usize = 128;
 /// The maximum number of names of one file; an SDL that loads everything has 40.
 const MAX_NAMES: usize = 1 << 10;
 
+#[doc(hidden)]
 impl Object {
     /// The texts of the form `libNAME.so` or `libNAME.so.N` in the mapped bytes of `file`, which this object was read
     /// from, without its code. Go and Rust do not terminate constants, so the ends of a name may be uncertain: then all

@@ -28,6 +28,7 @@ pub struct Closure {
     /// The loader whose rules were applied; `None` for a static executable.
     pub loader: Option<Arc<Loader>>,
     /// The kind of embedded contents of an executable that maps nothing else.
+    #[doc(hidden)]
     pub carrier: Option<Carrier>,
     /// Shared objects in the order of mapping, without the executable: those that the loader maps at the start, then
     /// those that dlopen notes add.
@@ -35,27 +36,34 @@ pub struct Closure {
     /// The number of `objects` that are mapped at the start.
     pub at_start: usize,
     /// The dlopen notes of the executable and of the objects, each with its outcome.
+    #[doc(hidden)]
     pub notes: Vec<Noted>,
     /// The objects that glibc-hwcaps subdirectories add on other hardware, if requested.
+    #[doc(hidden)]
     pub variants: Vec<Loaded>,
     /// Unreadable notes: the object (`None` is the executable), and the reason.
     pub bad_notes: Vec<(Option<usize>, String)>,
     /// Libraries that may be opened without a note, if [`find_may_open`](super::Resolver::find_may_open) was called.
+    #[doc(hidden)]
     pub may_open: Vec<MayOpen>,
     /// The objects that call dlopen(3) without notes and name no further present library, if that was called; `None` is
     /// the executable.
+    #[doc(hidden)]
     pub opens_unnamed: Vec<Option<usize>>,
     /// Names that were not found, or whose file cannot be loaded.
     pub missing: Vec<Missing>,
     /// Names that were not searched for, because the target provides the library.
+    #[doc(hidden)]
     pub given: Vec<Given>,
     /// Candidates for another class or machine that the loader skips, in order.
     pub passed_over: Vec<(RootfsPath, Machine)>,
     /// Further names of objects: searches for them led to an object that was already mapped.
+    #[doc(hidden)]
     pub other_names: Vec<OtherName>,
     /// Edges from an object to one that it needs: indices into `objects`; `None` is the executable.
     pub edges: Vec<(Option<usize>, usize)>,
     /// The oldest glibc and Linux on which it runs.
+    #[doc(hidden)]
     pub runs_on: RunsOn,
 }
 

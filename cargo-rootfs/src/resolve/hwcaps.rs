@@ -50,6 +50,7 @@ pub(crate) fn is_in(path: &RootfsPath) -> bool {
     path.components().any(|part| part == GLIBC_HWCAPS)
 }
 
+#[doc(hidden)]
 impl Resolver {
     /// The closure of the file at `path` on other hardware; afterwards the resolver uses the baseline again.
     pub fn closure_on(&mut self, files: &mut dyn Files, hwcaps: Hwcaps, path: &RootfsPath) -> Result<Closure, Skipped> {
@@ -68,6 +69,7 @@ impl Resolver {
     }
 }
 
+#[doc(hidden)]
 impl Closure {
     /// Returns whether the same files are mapped by the same paths, and the same ones are missing.
     pub(crate) fn maps_as(&self, other: &Self) -> bool {

@@ -23,6 +23,7 @@ pub struct MayOpen {
 /// The objects found by the names among a file's strings, by file and loader: many closures share libraries.
 pub(super) type Named = FxHashMap<(FileId, RootfsPath), Option<Arc<[Loaded]>>>;
 
+#[doc(hidden)]
 impl Resolver {
     /// Fills [`Closure::may_open`] and [`Closure::opens_unnamed`].
     pub fn find_may_open(&mut self, files: &mut dyn Files, closure: &mut Closure) {

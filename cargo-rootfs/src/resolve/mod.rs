@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::elf::{Bytes, Malformed, Object};
 use crate::path::RootfsPath;
 
+#[doc(hidden)]
 pub mod cache;
 mod candidate;
 mod closure;
@@ -39,17 +40,25 @@ mod tests;
 mod tokens;
 mod versions;
 
-pub use closure::{Closure, Loaded, Missing, Noted, Opening, OtherName, Skipped};
+pub use closure::{Closure, Loaded, Missing, Skipped};
+#[doc(hidden)]
+pub use closure::{Noted, Opening, OtherName};
 pub use dlopen::{Note, Priority};
+#[doc(hidden)]
 pub use hwcaps::Hwcaps;
 pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
+#[doc(hidden)]
 pub use may_open::MayOpen;
+#[doc(hidden)]
 pub use releases::{Release, RunsOn};
 pub use resolver::Resolver;
 pub use search::Attempt;
-pub use target_libraries::{Given, TargetLibraries};
+#[doc(hidden)]
+pub use target_libraries::Given;
+pub use target_libraries::TargetLibraries;
 pub(crate) use versions::distinct;
+#[doc(hidden)]
 pub use versions::{Lack, Unsatisfied, Unversioned, Verdict, Versions};
 
 /// A regular file, the same for all its names.

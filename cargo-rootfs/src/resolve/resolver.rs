@@ -147,11 +147,13 @@ impl Resolver {
     }
 
     /// Resolves from now on for hardware on which loaders search these glibc-hwcaps subdirectories.
+    #[doc(hidden)]
     pub fn set_hwcaps(&mut self, hwcaps: Hwcaps) {
         self.hwcaps = hwcaps;
     }
 
     /// Clears all results, for use after files have been added.
+    #[doc(hidden)]
     pub fn forget(&mut self) {
         self.library_folders.clear();
         self.loaders.clear();
@@ -188,6 +190,7 @@ impl Resolver {
     }
 
     /// Reads the files of `paths` and their likely needs before closures look them up one by one.
+    #[doc(hidden)]
     pub fn read_ahead(&mut self, files: &mut dyn Files, paths: &[RootfsPath]) {
         let mut loaders: Vec<(Machine, Shared)> = Vec::new();
         let mut seen: FxHashSet<(Machine, NameId)> = FxHashSet::default();
