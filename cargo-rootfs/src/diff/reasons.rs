@@ -63,13 +63,16 @@ pub(super) fn find(view: &mut View<'_>, programs: &Programs, image: &Inspected) 
 fn of_bill(text: &[u8]) -> Vec<(RootfsPath, String)> {
     let bill: Value = serde_json::from_slice(text).unwrap_or_default();
     let all = |key: &str| bill[key].as_array().into_iter().flatten();
-    let of_spdx =
-        all("files").filter_map(|file| Some((file["fileName"].as_str()?, file["comment"].as_str()?.to_owned())));
-    let of_cyclonedx = all("components").filter_map(|file| {
-        let properties = file["properties"].as_array()?.iter().filter(|it| it["name"] == REASON);
-        let reasons: Vec<&str> = properties.filter_map(|it| it["value"].as_str()).collect();
-        Some((file["name"].as_str()?, reasons.join("; "))).filter(|(_, reasons)| !reasons.is_empty())
-    });
+    let of_spdx = all("files")
+        .filter_map(|file| Some((file["fileName"].as_str()?.to_owned(), file["comment"].as_str()?.to_owned())));
+    // Files of packages are in their components.
+    let nested = |one: &Value| one["components"].as_array().cloned().unwrap_or_default();
+    let of_cyclonedx =
+        all("components").flat_map(|one| nested(one).into_iter().chain([one.clone()])).filter_map(|file| {
+            let properties = file["properties"].as_array()?.iter().filter(|it| it["name"] == REASON);
+            let reasons: Vec<&str> = properties.filter_map(|it| it["value"].as_str()).collect();
+            Some((file["name"].as_str()?.to_owned(), reasons.join("; "))).filter(|(_, reasons)| !reasons.is_empty())
+        });
     let parsed = of_spdx
         .chain(of_cyclonedx)
         .map(|(path, reason)| Some((RootfsPath::parse(path.trim_start_matches('.')).ok()?, reason)));

@@ -1,10 +1,11 @@
 //! Gathers the bill of materials of a rootfs from its entries, the package database, the executables and cargo.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::{Epoch, Rooted};
+use super::{Epoch, Rooted, languages};
 use crate::elf;
 use crate::error::{Result, Warning};
 use crate::host_files;
@@ -37,9 +38,20 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
         ..Bill::default()
     };
     let rootfs = &one.assembly.rootfs;
+    let mut of_language: BTreeMap<RootfsPath, usize> = BTreeMap::new();
+    for languages::Found { package, files } in languages::find(rootfs) {
+        of_language.extend(files.into_iter().map(|file| (file, bill.packages.len())));
+        bill.packages.push(package);
+    }
     let mut roots: BTreeMap<RootfsPath, usize> = BTreeMap::new();
     for (path, entry) in rootfs.iter() {
-        let Some(mut crates) = left_in(entry) else { continue };
+        let Some(file) = program(entry) else { continue };
+        for module in elf::section(&file, b".go.buildinfo", LONGEST).iter().flat_map(|section| sbom::of_go(section)) {
+            if !bill.packages.contains(&module) {
+                bill.packages.push(module);
+            }
+        }
+        let Some(mut crates) = left_in(&file) else { continue };
         if let Some(metadata) = metadata.as_ref().filter(|_| one.assembly.executables.contains(path)) {
             crates = sbom::retain_known(crates, metadata);
         }
@@ -74,7 +86,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
         let package = entry.package.as_ref().filter(|_| !is_ours(entry)).and_then(|it| places.get(&Arc::as_ptr(it)));
         bill.files.push(sbom::File {
             path: path.to_string(),
-            package: package.copied(),
+            package: package.or_else(|| of_language.get(path)).copied(),
             reasons: entry.origins.iter().map(Origin::to_string).collect(),
             compiled_of: roots.get(path).copied(),
             ..sbom::File::default()
@@ -109,13 +121,18 @@ fn package(packed: &PackedPackage) -> Package {
     }
 }
 
-/// The crates that cargo-auditable embedded in a file.
-fn left_in(entry: &Entry) -> Option<Vec<Crate>> {
+/// The file of a program.
+fn program(entry: &Entry) -> Option<File> {
     let Kind::File(Body::Host(host)) = &entry.kind else { return None };
     if entry.mode & 0o111 == 0 {
         return None;
     }
-    let packed = elf::section(&host_files::open(&host.path).ok()?, b".dep-v0", LONGEST)?;
+    host_files::open(&host.path).ok()
+}
+
+/// The crates that cargo-auditable embedded in a file.
+fn left_in(file: &File) -> Option<Vec<Crate>> {
+    let packed = elf::section(file, b".dep-v0", LONGEST)?;
     let mut json = Vec::new();
     flate2::read::ZlibDecoder::new(&packed[..]).take(LONGEST).read_to_end(&mut json).ok()?;
     sbom::of_binary(&json)

@@ -11,6 +11,8 @@ mod bill;
 #[cfg(feature = "cli")]
 mod closures;
 mod epoch;
+#[cfg(feature = "cli")]
+mod languages;
 mod prove;
 #[cfg(feature = "cli")]
 mod provisioned;

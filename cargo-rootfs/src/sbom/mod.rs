@@ -6,6 +6,7 @@
 mod crates;
 mod cyclonedx;
 mod json;
+mod languages;
 mod licence;
 mod purl;
 mod spdx;
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::hex::hex;
 pub(crate) use crates::{Crate, CrateSource, licences, of_binary, of_metadata, retain_compiled, retain_known};
 pub(crate) use cyclonedx::REASON;
+pub(crate) use languages::{of_go, of_node, of_python};
 use licence::Licence;
 pub(crate) use licence::{COPYRIGHT, terms};
 
@@ -103,10 +105,10 @@ pub(crate) struct Distribution {
     pub(crate) name: Option<String>,
 }
 
-/// A package of the distribution.
+/// A package of the distribution, or of a language's package manager.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Package {
-    /// The type of its package URL: `deb`, `apk`, `alpm`.
+    /// The type of its package URL: `deb`, `apk`, `alpm`, `pypi`, `npm`, `golang`.
     pub(crate) kind: &'static str,
     pub(crate) name: String,
     pub(crate) version: String,
@@ -124,7 +126,7 @@ pub(crate) struct Package {
     pub(crate) homepage: Option<String>,
     /// Its dependencies in the bill.
     pub(crate) depends: Vec<usize>,
-    /// The number of its files in the sysroot.
+    /// The number of its installed files.
     pub(crate) files: usize,
 }
 
@@ -160,6 +162,9 @@ impl Bill {
     fn part(&self, package: usize) -> String {
         let count = self.files_of(package).count();
         let all = self.packages[package].files.max(count);
+        if all == 0 {
+            return "compiled parts".to_owned();
+        }
         if all == 1 { format!("{count} of 1 file") } else { format!("{count} of {all} files") }
     }
 }

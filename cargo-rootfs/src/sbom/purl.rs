@@ -6,6 +6,17 @@ use super::{Crate, CrateSource, Distribution, Package};
 /// `pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12&upstream=glibc`.
 pub(super) fn of_package(package: &Package, distribution: Option<&Distribution>) -> String {
     let Package { kind, name, version, architecture, source, .. } = package;
+    match *kind {
+        // The names that the registry takes as equal (https://packaging.python.org/en/latest/specifications/name-normalization/).
+        "pypi" => return url(kind, None, &name.to_ascii_lowercase().replace(['_', '.'], "-"), version, &[]),
+        // Module paths of Go keep their case, as in syft and cyclonedx-gomod: the specification's lower-case names are not
+        // those of the advisories.
+        "golang" | "npm" => {
+            let (within, name) = name.rsplit_once('/').map_or((None, &**name), |(within, name)| (Some(within), name));
+            return url(kind, within, name, version, &[]);
+        }
+        _ => {}
+    }
     let unknown = Distribution::default();
     let distribution = distribution.unwrap_or(&unknown);
     let namespace = match (distribution.id.as_str(), *kind) {
@@ -37,7 +48,8 @@ pub(super) fn of_crate(one: &Crate) -> String {
 }
 
 fn url(kind: &str, namespace: Option<&str>, name: &str, version: &str, qualifiers: &[(&str, String)]) -> String {
-    let namespace = namespace.map(|namespace| format!("{}/", encoded(namespace))).unwrap_or_default();
+    let namespace: String =
+        namespace.into_iter().flat_map(|all| all.split('/')).map(|part| format!("{}/", encoded(part))).collect();
     let version = if version.is_empty() { String::new() } else { format!("@{}", encoded(version)) };
     let named = qualifiers.iter().filter(|(_, value)| !value.is_empty());
     let named: Vec<String> = named.map(|(key, value)| format!("{key}={}", encoded(value))).collect();

@@ -1,0 +1,96 @@
+//! Packages of languages' own package managers, from the metadata that these install: Python distributions, packages of
+//! node, and modules of Go. Names are those of their registries.
+
+use serde_json::Value;
+
+use super::Package;
+
+/// The maximum length of a licence field. Longer ones are whole texts.
+const LICENCE: usize = 100;
+
+/// Parses the core metadata of an installed Python distribution: `METADATA` or `PKG-INFO`
+/// (<https://packaging.python.org/en/latest/specifications/core-metadata/>).
+pub(crate) fn of_python(text: &str) -> Option<Package> {
+    let header = text.split("\n\n").next().unwrap_or_default();
+    let field = |name: &str| {
+        let values = header.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        values.map(str::trim).find(|value| !value.is_empty() && *value != "UNKNOWN").map(str::to_owned)
+    };
+    let licence = field("License-Expression").or_else(|| field("License"));
+    Some(Package {
+        kind: "pypi",
+        name: field("Name")?,
+        version: field("Version")?,
+        licences: licence.filter(|text| text.len() <= LICENCE).into_iter().collect(),
+        maintainer: field("Author").or_else(|| Some("Python Package Index".to_owned())),
+        homepage: field("Home-page"),
+        ..Package::default()
+    })
+}
+
+/// Parses the `package.json` of an installed package
+/// (<https://docs.npmjs.com/cli/v11/configuring-npm/package-json>).
+pub(crate) fn of_node(text: &str) -> Option<Package> {
+    let manifest: Value = serde_json::from_str(text).ok()?;
+    let field = |name: &str| manifest[name].as_str().filter(|value| !value.is_empty()).map(str::to_owned);
+    let author = manifest["author"].as_str().or_else(|| manifest["author"]["name"].as_str()).map(str::to_owned);
+    Some(Package {
+        kind: "npm",
+        name: field("name")?,
+        version: field("version")?,
+        licences: field("license").filter(|text| text.len() <= LICENCE).into_iter().collect(),
+        maintainer: author.or_else(|| Some("npm".to_owned())),
+        homepage: field("homepage"),
+        ..Package::default()
+    })
+}
+
+/// Parses the section `.go.buildinfo` of an executable that Go 1.18 or later linked: the main module, those compiled into
+/// it, and the standard library (<https://pkg.go.dev/debug/buildinfo>).
+pub(crate) fn of_go(section: &[u8]) -> Vec<Package> {
+    /// Two strings after a header of 32 bytes, each after its length.
+    fn strings(section: &[u8]) -> Option<(&str, &[u8])> {
+        let rest = section.strip_prefix(b"\xff Go buildinf:")?;
+        let is_inline = rest.get(1)? & 2 != 0;
+        let mut rest = section.get(32..).filter(|_| is_inline)?;
+        let mut next = || {
+            let (mut length, mut count) = (0_usize, 0);
+            loop {
+                let byte = *rest.get(count)?;
+                length |= usize::from(byte & 0x7f).checked_shl(7 * u32::try_from(count).ok()?)?;
+                count += 1;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            let text = rest.get(count..count.checked_add(length)?)?;
+            rest = &rest[count + length..];
+            Some(text)
+        };
+        Some((std::str::from_utf8(next()?).ok()?, next()?))
+    }
+    let Some((release, modules)) = strings(section) else { return Vec::new() };
+    // 16 bytes on either side mark it.
+    let modules = modules.get(16..modules.len().saturating_sub(16)).unwrap_or_default();
+    let mut all = vec![("stdlib", release.trim_start_matches("go").split(' ').next().unwrap_or_default())];
+    let modules = String::from_utf8_lossy(modules);
+    for line in modules.lines() {
+        let mut fields = line.split('\t');
+        let (kind, path, version) = (fields.next(), fields.next(), fields.next());
+        match (kind, path, version) {
+            (Some("mod" | "dep"), Some(path), Some(version)) => all.push((path, version)),
+            // It replaces the module before it.
+            (Some("=>"), Some(path), Some(version)) => *all.last_mut().expect("stdlib is there") = (path, version),
+            _ => {}
+        }
+    }
+    let package = |(path, version): &(&str, &str)| Package {
+        kind: "golang",
+        name: (*path).to_owned(),
+        // The version of a build from a checkout is unknown.
+        version: if *version == "(devel)" { String::new() } else { (*version).to_owned() },
+        maintainer: Some(if *path == "stdlib" { "The Go Authors" } else { path }.to_owned()),
+        ..Package::default()
+    };
+    all.iter().map(package).collect()
+}
