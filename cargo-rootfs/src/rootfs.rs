@@ -424,15 +424,11 @@ impl Rootfs {
 
     /// The entries directly or indirectly below the directory `path`, without itself.
     pub fn below(&self, path: &RootfsPath) -> impl Iterator<Item = (&RootfsPath, &Entry)> {
-        let within = path.clone();
+        let (start, within) = (path.clone(), path.clone());
         self.entries
             .range(path.clone()..)
-            .skip(1)
-            .take_while(move |(at, _)| at.as_bytes().starts_with(within.as_bytes()))
-            .filter({
-                let within = path.clone();
-                move |(at, _)| at.is_within(&within)
-            })
+            .take_while(move |(at, _)| at.as_bytes().starts_with(start.as_bytes()))
+            .filter(move |(at, _)| **at != within && at.is_within(&within))
     }
 
     /// The number of entries.
