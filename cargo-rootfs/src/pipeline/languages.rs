@@ -72,3 +72,72 @@ fn text(entry: &Entry) -> Option<String> {
     let Kind::File(Body::Host(host)) = &entry.kind else { return None };
     host_files::text(&host.path).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::rootfs::{HostFile, Origin, OwningPackage};
+
+    fn rootfs(host: &Path, files: &[(&str, &str)]) -> Rootfs {
+        let mut rootfs = Rootfs::default();
+        for (index, (path, text)) in files.iter().enumerate() {
+            let file = host.join(index.to_string());
+            fs::write(&file, text).unwrap();
+            let file = Arc::new(HostFile::new(file.clone(), &file.symlink_metadata().unwrap()));
+            let entry = Entry::new(Kind::File(Body::Host(file)), 0o644, Origin::Template("base".to_owned()));
+            rootfs.insert(RootfsPath::parse(path).unwrap(), entry);
+        }
+        rootfs
+    }
+
+    fn shown(found: &[Found]) -> Vec<(String, Vec<String>, usize)> {
+        let one = |it: &Found| {
+            let files = it.files.iter().map(RootfsPath::to_string).collect();
+            (format!("{} {} {}", it.package.kind, it.package.name, it.package.version), files, it.package.files)
+        };
+        found.iter().map(one).collect()
+    }
+
+    #[test]
+    fn packages_have_the_files_that_their_metadata_say() {
+        let host = tempfile::tempdir().unwrap();
+        let mut rootfs = rootfs(
+            host.path(),
+            &[
+                ("/v/lib/site/it-1.dist-info/METADATA", "Name: it\nVersion: 1\n"),
+                (
+                    "/v/lib/site/it-1.dist-info/RECORD",
+                    "it.py,sha256=x,1\n../../bin/it,sha256=x,1\nit-1.dist-info/METADATA,,\nleft.py,,\n",
+                ),
+                ("/v/lib/site/it.py", ""),
+                ("/v/bin/it", ""),
+                ("/w/lib/site/it-1.dist-info/METADATA", "Name: it\nVersion: 1\n"),
+                ("/w/lib/site/it-1.dist-info/RECORD", "it-1.dist-info/METADATA,,\n"),
+                ("/usr/lib/site/deb-1.dist-info/METADATA", "Name: deb\nVersion: 1\n"),
+                ("/app/node_modules/a/package.json", r#"{"name": "a", "version": "1"}"#),
+                ("/app/node_modules/a/a.js", ""),
+                ("/app/node_modules/a/node_modules/@s/b/package.json", r#"{"name": "@s/b", "version": "2"}"#),
+                ("/app/node_modules/a/test/package.json", r#"{"name": "fixture", "version": "3"}"#),
+            ],
+        );
+        let owner =
+            OwningPackage { name: "python3-deb".into(), version: "1".into(), architecture: "all".into(), source: None };
+        let owned = RootfsPath::parse("/usr/lib/site/deb-1.dist-info/METADATA").unwrap();
+        rootfs.get_mut(&owned).unwrap().package = Some(Arc::new(owner));
+        let a =
+            ["/app/node_modules/a/a.js", "/app/node_modules/a/package.json", "/app/node_modules/a/test/package.json"];
+        let metadata = "/v/lib/site/it-1.dist-info/METADATA";
+        let it = ["/v/lib/site/it.py", "/v/bin/it", metadata, "/w/lib/site/it-1.dist-info/METADATA"];
+        let owned = |files: &[&str]| files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>();
+        let expected = [
+            ("npm @s/b 2".to_owned(), owned(&["/app/node_modules/a/node_modules/@s/b/package.json"]), 1),
+            ("npm a 1".to_owned(), owned(&a), 3),
+            ("pypi it 1".to_owned(), owned(&it), 4),
+        ];
+        assert_eq!(shown(&find(&rootfs)), expected);
+    }
+}

@@ -94,3 +94,72 @@ pub(crate) fn of_go(section: &[u8]) -> Vec<Package> {
     };
     all.iter().map(package).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_distribution() {
+        let text = "Metadata-Version: 2.1\nName: Some_Thing\nVersion: 1.2\nHome-page: UNKNOWN\nAuthor: A B\nLicense: MIT\n\n\
+                    Version: 9\nLicense-Expression: Zlib\n";
+        let package = of_python(text).unwrap();
+        assert_eq!((&*package.name, &*package.version, package.kind), ("Some_Thing", "1.2", "pypi"));
+        assert_eq!((package.licences, package.homepage), (vec!["MIT".to_owned()], None));
+        assert_eq!(package.maintainer.as_deref(), Some("A B"));
+        let newer = of_python("Name: a\nVersion: 1\nLicense: see below\nLicense-Expression: Zlib\n").unwrap();
+        assert_eq!(newer.licences, ["Zlib"]);
+        let whole_text = format!("Name: a\nVersion: 1\nLicense: {}\n", "x".repeat(500));
+        assert_eq!(of_python(&whole_text).unwrap().licences, [""; 0]);
+        assert_eq!(of_python("Name: a\n"), None);
+    }
+
+    #[test]
+    fn a_package_of_node() {
+        let text = r#"{"name": "@scope/it", "version": "1.0.0", "license": "ISC", "author": {"name": "A B"}}"#;
+        let package = of_node(text).unwrap();
+        assert_eq!((&*package.name, &*package.version, package.kind), ("@scope/it", "1.0.0", "npm"));
+        assert_eq!((package.licences, package.maintainer.as_deref()), (vec!["ISC".to_owned()], Some("A B")));
+        assert_eq!(of_node(r#"{"name": "private"}"#), None);
+        assert_eq!(of_node("not JSON"), None);
+    }
+
+    fn section(modules: &str) -> Vec<u8> {
+        let mut section = b"\xff Go buildinf:\x08\x02".to_vec();
+        section.resize(32, 0);
+        let modules = [&[1; 16][..], modules.as_bytes(), &[2; 16]].concat();
+        for text in [b"go1.22.4 X:loopvar".as_slice(), &modules] {
+            let mut left = text.len();
+            while left > 0x7f {
+                section.push(left.to_le_bytes()[0] | 0x80);
+                left >>= 7;
+            }
+            section.push(left.to_le_bytes()[0]);
+            section.extend(text);
+        }
+        section
+    }
+
+    #[test]
+    fn modules_of_go() {
+        let modules = "path\texample.com/app/cmd\nmod\texample.com/app\t(devel)\t\n\
+                       dep\tgithub.com/A/b\tv1.0.0\th1:x=\ndep\tgithub.com/C/d\tv2.0.0\n\
+                       =>\texample.com/fork/d\tv2.0.1\th1:y=\nbuild\t-compiler=gc\n";
+        let found = of_go(&section(modules));
+        let found: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.version.as_str())).collect();
+        let expected = [
+            ("stdlib", "1.22.4"),
+            ("example.com/app", ""),
+            ("github.com/A/b", "v1.0.0"),
+            ("example.com/fork/d", "v2.0.1"),
+        ];
+        assert_eq!(found, expected);
+        let whole = section(modules);
+        for length in 0..whole.len() {
+            assert!(of_go(&whole[..length]).len() <= expected.len(), "{length}");
+        }
+        assert_eq!(of_go(&[&b"\xff Go buildinf:\x08\x02"[..], &[0; 16], &[0xff; 40]].concat()), []);
+        // Go before 1.18 has pointers there.
+        assert_eq!(of_go(&[&b"\xff Go buildinf:\x08\x00"[..], &whole[16..]].concat()), []);
+    }
+}
