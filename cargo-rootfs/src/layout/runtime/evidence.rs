@@ -236,6 +236,7 @@ impl Weighing<'_, '_, '_, '_> {
             self.packages(database, &subjects, holders);
             self.programs(database, &subjects, holders);
             self.questions(database, &subjects, holders);
+            self.alternatives(&subjects);
             self.opened(database, &subjects, holders);
             let rest = &holders[subjects.len()..];
             for ((at, named), holders_of_it) in named.iter().zip(rest) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::root::Root;
 use super::super::suggestions::Suggestion;
 use super::super::tools;
+use super::constants;
 use super::evidence::{Weigh, Weighing, origin};
 use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
@@ -328,6 +329,26 @@ impl Weighing<'_, '_, '_, '_> {
             if self.evidence.weigh == Weigh::Take && memchr::memmem::find(&text, b"ebconf").is_some() {
                 let origin = origin(&database.package(owner).name, &subject.name, "which asks questions by debconf");
                 self.taking(&origin, |taking| taking.path(&path));
+            }
+        }
+    }
+
+    /// Suggests the choices of the alternatives that a script names to update-alternatives(1), such as editors: it offers
+    /// those that are there.
+    pub(super) fn alternatives(&mut self, subjects: &[Subject]) {
+        let directory = RootfsPath::root().join(b"var/lib/dpkg/alternatives");
+        for subject in subjects.iter().filter(|it| it.file.is_none() && it.is_named) {
+            let text = self.text(&subject.realpath);
+            let calls = memchr::memmem::find(&text, b"update-alternatives").is_some();
+            let Some(scout) = self.evidence.scout.as_mut().filter(|_| calls) else { continue };
+            let groups = scout.names(&directory);
+            for group in words_in(&text, &groups) {
+                let database = scout.read_small(&directory.child(&groups[group]), LONGEST_SCRIPT).unwrap_or_default();
+                // The first two lines are the mode, and the link itself.
+                let choices = database.split(|byte| *byte == b'\n').skip(2).filter_map(RootfsPath::from_bytes);
+                for choice in choices.filter_map(|path| constants::at(scout, path)).filter(|it| it.is_executable) {
+                    self.evidence.offers.path(&choice, &subject.name, true, None, 0);
+                }
             }
         }
     }
