@@ -392,3 +392,25 @@ fn a_setgid_program_that_a_tool_starts_is_suggested() {
     let offered: Vec<_> = assembly.suggestions.iter().map(|it| it.tool.as_str()).collect();
     assert_eq!(offered, ["quuxdrop"]);
 }
+
+/// As select-editor, which lists the editors that are there.
+#[test]
+fn choices_of_alternatives_that_a_script_names() {
+    let database = b"auto\n/usr/bin/chosen\n\n/usr/bin/sorter\n10\n/usr/share/x\n/usr/bin/absent\n20\n\n";
+    let said = |text: &[u8]| {
+        let disk = sysroot(&[("quux", "/usr/bin/quux\n")])
+            .bytes("usr/bin/quux", text, 0o755)
+            .link("usr/bin/chosen", "lister")
+            .bytes("usr/share/x", b"x", 0o644)
+            .bytes("var/lib/dpkg/alternatives/chosen", database, 0o644)
+            .bytes("var/lib/dpkg/alternatives/other", b"auto\n/usr/bin/x\n\n/usr/bin/lister\n10\n", 0o644);
+        let assembly = packed(&disk);
+        let about = |warning: &&crate::Warning| warning.message.contains("/usr/bin/sorter");
+        let warnings: Vec<_> = assembly.warnings.iter().filter(about).map(|it| it.help.clone()).collect();
+        assert!(!assembly.warnings.iter().any(|it| it.message.contains("lister")));
+        warnings
+    };
+    let help = Some("to pack them: --with sorter".to_owned());
+    assert_eq!(said(b"#!/bin/sh\nupdate-alternatives --list chosen\n"), [help]);
+    assert!(said(b"#!/bin/sh\necho chosen\n").is_empty());
+}
