@@ -84,7 +84,7 @@ pub(crate) fn in_ci() -> bool {
 /// Returns whether this process is root, as chroot, mounts and `apt-get` require.
 pub(crate) fn is_root() -> bool {
     // proc(5): the owner of /proc/self is the effective user of the process.
-    std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+    fs_err::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
 }
 
 /// Returns whether `tool` is a command here. System directories are searched even if a user's PATH lacks them.
@@ -107,7 +107,7 @@ pub(crate) fn cargo() -> String {
 /// `rust-version` of the workspace, such as `1.85`.
 pub(crate) fn rust_version() -> Result<String> {
     let path = repo().join("Cargo.toml");
-    let manifest = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let manifest = fs_err::read_to_string(&path)?;
     let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "));
     Ok(line.with_context(|| format!("no rust-version in {path}"))?.trim_matches('"').to_owned())
 }

@@ -3,16 +3,15 @@
 //!
 //! The programs are data, in `libraries/rows.toml`; `setup` installs their libraries.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde::Deserialize;
 
 use crate::parallel::in_parallel;
 use crate::process::command;
 use crate::stage::{Tier, cannot, need};
-use crate::{host, made, setup};
+use crate::{host, made, setup, tools};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,9 +75,9 @@ pub(crate) fn run(tier: Tier, filter: &str) -> Result<()> {
 fn report(chosen: &[Row], job: impl Fn(&Row, &Utf8Path, &Utf8Path) -> Result<u64> + Sync) -> Result<()> {
     let ours = made::program(Tier::Full)?;
     let folder = host::cache_dir().join(format!("libraries-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
+    fs::create_dir_all(&folder)?;
     let done = in_parallel(chosen, |row| Ok(job(row, &ours, &folder)))?;
-    fs::remove_dir_all(&folder).with_context(|| format!("remove {folder}"))?;
+    fs::remove_dir_all(&folder)?;
     let mut failed = Vec::new();
     for (row, done) in chosen.iter().zip(done) {
         match done {
@@ -136,7 +135,7 @@ fn job_arm64(row: &Row, ours: &Utf8Path, folder: &Utf8Path) -> Result<u64> {
 /// Compiles a row's program, linked with its libraries.
 fn compile(row: &Row, program: Utf8PathBuf, rustc: &str, options: &[&str]) -> Result<Utf8PathBuf> {
     let source = program.with_extension("rs");
-    fs::write(&source, &row.source).with_context(|| format!("write {source}"))?;
+    fs::write(&source, &row.source)?;
     let link = row.link.iter().map(|name| format!("-Clink-arg=-l:{name}"));
     let rustc = command([rustc, "--edition", "2021", "--cap-lints", "allow", "-o", program.as_str(), source.as_str()]);
     let rustc = rustc.args(options.iter().copied()).args(link);
@@ -175,15 +174,5 @@ fn compare(
         there.stderr.trim(),
         packed.stderr.trim()
     );
-    size(&root)
-}
-
-fn size(root: &Utf8PathBuf) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in root.read_dir_utf8().with_context(|| format!("read {root}"))? {
-        let path = entry.with_context(|| format!("read {root}"))?.path().to_owned();
-        let metadata = path.symlink_metadata().with_context(|| format!("look at {path}"))?;
-        bytes += if metadata.is_dir() { size(&path)? } else { metadata.len() };
-    }
-    Ok(bytes)
+    tools::size(&root)
 }

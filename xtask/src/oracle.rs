@@ -2,13 +2,13 @@
 //! cost. It does not judge answers; tests do.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
+use fs_err as fs;
 
 use crate::parallel::in_parallel;
 use crate::process::SET_BY_CARGO;
@@ -170,11 +170,8 @@ fn without_times(told: &str) -> String {
 
 /// Instructions, system calls, and peak memory in KiB.
 fn costs(program: &Utf8Path, words: &[String]) -> Result<[u64; 3]> {
-    let temp = tempfile::tempdir().context("make a temporary directory")?;
-    let file = |name: &str| -> Result<Utf8PathBuf> {
-        Utf8PathBuf::from_path_buf(temp.path().join(name)).ok().context("a temporary directory in UTF-8")
-    };
-    let (counted, calls, memory) = (file("callgrind")?, file("calls")?, file("memory")?);
+    let temp = camino_tempfile::tempdir()?;
+    let [counted, calls, memory] = ["callgrind", "calls", "memory"].map(|name| temp.path().join(name));
     let run = |by: &[&str]| -> Result<()> {
         let all: Vec<String> = by[1..]
             .iter()
@@ -188,7 +185,7 @@ fn costs(program: &Utf8Path, words: &[String]) -> Result<[u64; 3]> {
     run(&["valgrind", "--tool=callgrind", &format!("--callgrind-out-file={counted}"), "-q"])?;
     run(&["strace", "-f", "-qq", "-c", "-U", "calls,name", "-o", calls.as_str()])?;
     run(&["time", "-f", "%M", "-o", memory.as_str()])?;
-    let read = |path: &Utf8Path| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let read = |path: &Utf8Path| fs::read_to_string(path);
     let number = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok()).context("no number");
     let instructions = read(&counted)?;
     let totals = instructions.lines().find_map(|line| line.strip_prefix("totals: ").or(line.strip_prefix("summary: ")));

@@ -3,12 +3,12 @@
 //! An image is mounted below a volatile layer when a task first needs it, in a mount namespace of the thread that needs it
 //! and of all that this thread starts later. So nothing stays mounted when the task ends, even if it is killed.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use nix::sched::{CloneFlags, unshare};
 
 use crate::host;
@@ -36,17 +36,17 @@ pub(crate) fn pack(dir: &Utf8Path) -> Result<()> {
     command(["mksquashfs", dir.as_str(), new.as_str()]).args(words).run()?;
     if mount(&new, dir).by(["unshare", "--mount"]).finish()?.code != Some(0) {
         println!("  {dir} stays a directory, because its image cannot be mounted");
-        return fs::remove_file(&new).with_context(|| format!("remove {new}"));
+        return Ok(fs::remove_file(&new)?);
     }
-    fs::rename(&new, &image).with_context(|| format!("rename {new}"))?;
-    fs::remove_dir_all(dir).with_context(|| format!("remove {dir}"))
+    fs::rename(&new, &image)?;
+    Ok(fs::remove_dir_all(dir)?)
 }
 
 /// Makes the files of `dir` visible to the calling thread and to what it starts later, if they are in an image.
 pub(crate) fn open(dir: Utf8PathBuf) -> Result<Utf8PathBuf> {
     let image = image(&dir);
     if image.exists() && !is_mounted(&dir)? {
-        fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
+        fs::create_dir_all(&dir)?;
         unshare(CloneFlags::CLONE_NEWNS).context("leave the mount namespace")?;
         mount(&image, &dir).run()?;
     }
@@ -55,14 +55,14 @@ pub(crate) fn open(dir: Utf8PathBuf) -> Result<Utf8PathBuf> {
 
 /// Removes `dir` and its image, for a new one.
 pub(crate) fn remove(dir: &Utf8Path) -> Result<()> {
-    for (path, removed) in [(image(dir), fs::remove_file(image(dir))), (dir.to_owned(), fs::remove_dir_all(dir))] {
-        if let Err(error) = removed
-            && error.kind() != ErrorKind::NotFound
-        {
-            return Err(error).with_context(|| format!("remove {path}"));
-        }
-    }
-    Ok(())
+    let found = |removed: std::io::Result<()>| {
+        removed.or_else(|error| match error.kind() {
+            ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })
+    };
+    found(fs::remove_file(image(dir)))?;
+    Ok(found(fs::remove_dir_all(dir))?)
 }
 
 /// Returns whether `dir` has `file`, or is an image, which is always complete.

@@ -216,7 +216,8 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Resu
     bail!("it never came to this: {what}")
 }
 
-fn quoted(word: &str) -> String {
+/// Quotes a word for sh(1) if it has to be.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%{}".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

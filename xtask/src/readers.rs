@@ -5,11 +5,11 @@
 //! `language/rust/cargoauditable`); dpkg-query(1) is the authority on the sysroot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde_json::Value;
 
 /// A package as a scanner reports it.
@@ -114,7 +114,7 @@ fn records(root: &Utf8Path) -> Result<Vec<(bool, Record)>> {
     files.extend(beside(root)?.into_iter().filter(|path| path.extension() != Some("md5sums")).map(|path| (true, path)));
     let mut records = Vec::new();
     for (is_alone, path) in files.iter().filter(|(_, path)| path.exists()) {
-        let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+        let text = fs::read_to_string(path)?;
         for stanza in text.split("\n\n").filter(|stanza| !stanza.trim().is_empty()) {
             records.push((*is_alone, record(stanza).with_context(|| format!("the record in {path}"))?));
         }
@@ -160,7 +160,7 @@ fn record(text: &str) -> Result<Record> {
 fn sums(root: &Utf8Path) -> Result<()> {
     let mut lists = BTreeMap::new();
     for path in beside(root)?.iter().filter(|path| path.extension() == Some("md5sums")) {
-        let text = fs::read_to_string(path).with_context(|| format!("read {path}"))?;
+        let text = fs::read_to_string(path)?;
         for line in text.lines() {
             let (_, file) = line.split_once("  ").with_context(|| format!("{path}: {line}"))?;
             ensure!(!file.starts_with('/'), "{path}: {line}");
@@ -301,8 +301,8 @@ mod tests {
 
     #[test]
     fn sources_are_read_by_both_rules() {
-        let temp = tempfile::tempdir().expect("a temporary folder");
-        let root = Utf8Path::from_path(temp.path()).expect("a name in UTF-8");
+        let temp = camino_tempfile::tempdir().expect("a temporary folder");
+        let root = temp.path();
         let folder = root.join(DPKG).join("status.d");
         fs::create_dir_all(&folder).expect("a folder");
         let put = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file");

@@ -3,11 +3,11 @@
 //! It builds and checks them, including an installation on a minimal Debian; the workflow publishes
 //! (`.github/workflows/release.yml`). With `--dry-run` neither a tag nor a clean checkout is required.
 
-use std::fs;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use crate::process::{Command, command};
 use crate::stage;
@@ -30,7 +30,7 @@ pub(crate) fn run(filter: &str, is_dry: bool) -> Result<()> {
     let (version, epoch) = (version()?, epoch()?);
     let dist = host::target_dir().join("dist");
     let _ = fs::remove_dir_all(&dist);
-    fs::create_dir_all(&dist).with_context(|| format!("make {dist}"))?;
+    fs::create_dir_all(&dist)?;
     let chosen: Vec<_> = TARGETS.iter().filter(|(target, _)| target.contains(filter)).collect();
     ensure!(!chosen.is_empty(), "no target has `{filter}` in its name");
     let mut stages: Vec<Stage<'_>> = Vec::new();
@@ -41,7 +41,7 @@ pub(crate) fn run(filter: &str, is_dry: bool) -> Result<()> {
         "notes",
         Box::new(|| {
             let path = host::repo().join("CHANGELOG.md");
-            let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+            let text = fs::read_to_string(&path)?;
             let notes =
                 notes(&text, &version, is_dry).with_context(|| format!("CHANGELOG.md has no section of {version}"))?;
             fs::write(dist.join("NOTES.md"), notes).context("write NOTES.md")
@@ -163,13 +163,13 @@ impl Release<'_> {
         ensure!(!interpreter.stdout.contains("INTERP"), "{program} is not static");
 
         let name = format!("cargo-rootfs-{}-{target}", self.version);
-        let work = tempfile::tempdir().context("make a temporary directory")?;
-        let work = Utf8Path::from_path(work.path()).context("a name that is not UTF-8")?;
+        let work = camino_tempfile::tempdir()?;
+        let work = work.path();
         let directory = work.join(&name);
-        fs::create_dir(&directory).with_context(|| format!("make {directory}"))?;
-        fs::copy(&program, directory.join("cargo-rootfs")).with_context(|| format!("copy {program}"))?;
+        fs::create_dir(&directory)?;
+        fs::copy(&program, directory.join("cargo-rootfs"))?;
         for file in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
-            fs::copy(host::repo().join(file), directory.join(file)).with_context(|| format!("copy {file}"))?;
+            fs::copy(host::repo().join(file), directory.join(file))?;
         }
         let file = self.dist.join(format!("{name}.tar.gz"));
         let tar = "tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime=\"@$1\" -cf - \"$2\" | gzip -9n > \"$3\"";
@@ -177,7 +177,7 @@ impl Release<'_> {
 
         // From the archive alone, as for a user.
         let out = work.join("installed");
-        fs::create_dir(&out).with_context(|| format!("make {out}"))?;
+        fs::create_dir(&out)?;
         command(["tar", "-xzf", file.as_str(), "-C", out.as_str()]).run()?;
         if built_for.starts_with(std::env::consts::ARCH) || crate::e2e::can_run_arm64().is_ok() {
             let program = out.join(&name).join("cargo-rootfs");
@@ -226,8 +226,8 @@ impl Release<'_> {
         if !host::is_root() {
             return stage::cannot("only root can make a Debian");
         }
-        let work = tempfile::tempdir().context("make a temporary directory")?;
-        let root = Utf8Path::from_path(work.path()).context("a name that is not UTF-8")?.join("debian");
+        let work = camino_tempfile::tempdir()?;
+        let root = work.path().join("debian");
         // rustc links through a C compiler, which rustup requires too.
         let make = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=gcc,libc6-dev", "bookworm", root.as_str()];
         command(make).run()?;

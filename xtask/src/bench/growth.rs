@@ -1,10 +1,9 @@
 //! The growth of time with the number of files: twice the files must take at most about twice the time. The programs
 //! are copies of one program, with two libraries of its own each; they share only libc.
 
-use std::fs;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::Bench;
 use super::measure;
@@ -40,7 +39,7 @@ fn programs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     need("cc")?;
     let made = |folder: &str| -> Result<Utf8PathBuf> {
         let folder = dir.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))?;
+        fs::create_dir_all(&folder)?;
         Ok(folder)
     };
     let first = made("0")?;
@@ -52,7 +51,7 @@ fn programs(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     for number in 1..PROGRAMS {
         let folder = made(&number.to_string())?;
         for file in [program, inner, outer] {
-            fs::copy(first.join(file), folder.join(file)).with_context(|| format!("copy {file} to {folder}"))?;
+            fs::copy(first.join(file), folder.join(file))?;
         }
         programs.push(folder.join(program));
     }

@@ -123,7 +123,7 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table, compression: &str
     let (out, out_leaves) = bench.file("theirs");
     let ours = bench.tools(&tools, ["--oci", &layout], leaves).with(["--compression", compression]);
     let theirs = |name: &str, words: String| Contender::new(name, out_leaves.clone(), ["sh", "-c", &words]);
-    let has_sha = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default().contains(" sha_ni");
+    let has_sha = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default().contains(" sha_ni");
     let (peer, reach) = match (compression, has_sha) {
         ("none", true) => (theirs("tar -b 2048 of the same, unpacked", unpacked(bench, &tar, &out)?), 1.3),
         ("none", false) => (theirs("sha256sum of a finished tar", format!("sha256sum {tar} > {out}")), 1.1),
@@ -138,20 +138,20 @@ pub(super) fn of_large_tools(bench: &Bench, table: &mut Table, compression: &str
     if compression == "gzip" {
         ours.check()?;
         peer.check()?;
-        let theirs = std::fs::metadata(&out).with_context(|| format!("look at {out}"))?.len();
+        let theirs = fs_err::metadata(&out)?.len();
         let (a, b) = (Measured::exactly(size(&layout)? as f64), Measured::exactly(theirs as f64));
         table.push(Row::new(&format!("{work}: bytes"), &peer.name, a, b, Unit::Memory, 1.03));
     }
     ours.clear()?;
     peer.clear()?;
-    let _ = std::fs::remove_dir_all(bench.dir.join("unpacked"));
+    let _ = fs_err::remove_dir_all(bench.dir.join("unpacked"));
     finished.clear()
 }
 
 /// The arguments for GNU tar to pack the contents of `tar` to `out`.
 fn unpacked(bench: &Bench, tar: &str, out: &str) -> Result<String> {
     let directory = bench.dir.join("unpacked");
-    std::fs::create_dir_all(&directory).with_context(|| format!("make {directory}"))?;
+    fs_err::create_dir_all(&directory)?;
     command(["tar", "-xf", tar, "-C", directory.as_str()]).run()?;
     Ok(format!("tar -b 2048 -cf {out} -C {directory} ."))
 }
@@ -159,8 +159,7 @@ fn unpacked(bench: &Bench, tar: &str, out: &str) -> Result<String> {
 /// The bytes of all layers of a layout.
 fn size(layout: &str) -> Result<u64> {
     let read = |path: &str| -> Result<Value> {
-        let text =
-            std::fs::read_to_string(format!("{layout}/{path}")).with_context(|| format!("read {layout}/{path}"))?;
+        let text = fs_err::read_to_string(format!("{layout}/{path}"))?;
         serde_json::from_str(&text).with_context(|| format!("parse {layout}/{path}"))
     };
     let index = read("index.json")?;

@@ -82,10 +82,10 @@ impl Contender {
         match &self.leaves {
             Leaves::Nothing => return Ok(()),
             Leaves::File(path) if path.exists() => {
-                std::fs::remove_file(path).with_context(|| format!("remove {path}"))?;
+                fs_err::remove_file(path)?;
             }
             Leaves::Directory(path) if path.exists() => {
-                std::fs::remove_dir_all(path).with_context(|| format!("remove {path}"))?;
+                fs_err::remove_dir_all(path)?;
             }
             Leaves::File(_) | Leaves::Directory(_) => return Ok(()),
             Leaves::Image(name) => {

@@ -58,7 +58,7 @@ const PARTS: &[Part] = &[
 pub(crate) fn run(tier: Tier, verdict: Verdict, filter: &str) -> Result<()> {
     let ours = crate::made::program(Tier::Full)?;
     let dir = host::cache_dir().join("bench");
-    std::fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
+    fs_err::create_dir_all(&dir)?;
     let bench = Bench { ours, dir, tier };
 
     let mut table = Table::default();
@@ -69,7 +69,7 @@ pub(crate) fn run(tier: Tier, verdict: Verdict, filter: &str) -> Result<()> {
             ended => table.append(ended.with_context(|| (*name).to_owned())?),
         }
     }
-    std::fs::remove_dir_all(&bench.dir).with_context(|| format!("remove {}", bench.dir))?;
+    fs_err::remove_dir_all(&bench.dir)?;
     println!("\n{table}");
     for line in skipped {
         println!("{line}");

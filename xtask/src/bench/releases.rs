@@ -3,10 +3,10 @@
 //! real point versions would need ten archives of the past.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::Bench;
 use super::measure::Measured;
@@ -33,7 +33,7 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
         return cannot(format!("no {tools}: run `cargo xtask setup`"));
     }
     let dir = bench.dir.join("releases");
-    fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
+    fs::create_dir_all(&dir)?;
     let sysroot = dir.join("sysroot");
     command(["cp", "-a", tools.as_str(), sysroot.as_str()]).run()?;
 
@@ -50,7 +50,7 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
             let argv = [bench.ours.as_str(), "rootfs", "--quiet", "--binary", program.as_str(), "--with", "bash,ls"];
             let output = ["--sysroot", sysroot.as_str(), "--layers", layers, "--oci", out.as_str()];
             command(argv.into_iter().chain(output)).run()?;
-            for blob in fs::read_dir(out.join("blobs/sha256")).with_context(|| format!("list {out}"))? {
+            for blob in fs::read_dir(out.join("blobs/sha256"))? {
                 let blob = blob?;
                 blobs.insert(blob.file_name(), blob.metadata()?.len());
             }
@@ -67,10 +67,10 @@ pub(super) fn ten(bench: &Bench, table: &mut Table) -> Result<()> {
 /// The program of a release: half a MiB, different in each.
 fn program(dir: &Utf8Path, sysroot: &Utf8Path, release: usize) -> Result<Utf8PathBuf> {
     let program = dir.join("app");
-    let mut bytes = fs::read(sysroot.join("usr/bin/find")).context("read a program")?;
+    let mut bytes = fs::read(sysroot.join("usr/bin/find"))?;
     bytes.extend(format!("release {release}").bytes());
     let _ = fs::remove_file(&program);
-    fs::write(&program, bytes).with_context(|| format!("write {program}"))?;
+    fs::write(&program, bytes)?;
     command(["chmod", "755", program.as_str()]).run()?;
     Ok(program)
 }

@@ -2,12 +2,12 @@
 //! built in. The packages are only extracted. If qemu-user is installed, their loader answers too; it executes none of
 //! the files.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::answer::Answer;
 use super::enter::{HOST, each_in_root, real};
@@ -142,11 +142,11 @@ impl Architecture {
         if fs::read_to_string(&made).is_ok_and(|text| text == recipe) {
             return Ok(root);
         }
-        fs::create_dir_all(&dir).with_context(|| format!("make {dir}"))?;
+        fs::create_dir_all(&dir)?;
         let mut failures = Vec::new();
         for suite in self.suites {
             if root.exists() {
-                fs::remove_dir_all(&root).with_context(|| format!("remove {root}"))?;
+                fs::remove_dir_all(&root)?;
             }
             let extract = command(["mmdebstrap", "--quiet", "--variant=extract"])
                 .args([format!("--arch={}", self.name), format!("--include={PACKAGES}")])
@@ -158,13 +158,13 @@ impl Architecture {
                 done if done.code == Some(0) => {
                     for name in ["etc/ld.so.conf", "etc/ld.so.cache"].map(|name| root.join(name)) {
                         if name.exists() {
-                            fs::remove_file(&name).with_context(|| format!("remove {name}"))?;
+                            fs::remove_file(&name)?;
                         }
                     }
                     for name in [".host", "proc", "lacking"].map(|name| root.join(name)) {
-                        fs::create_dir_all(&name).with_context(|| format!("make {name}"))?;
+                        fs::create_dir_all(&name)?;
                     }
-                    fs::write(&made, recipe).with_context(|| format!("write {made}"))?;
+                    fs::write(&made, recipe)?;
                     return Ok(root);
                 }
                 done => {
@@ -205,11 +205,11 @@ impl Architecture {
     /// Checks that a missing library is searched for in the directories of Debian's loader, and in no others.
     fn default_folders(&self, ours: &Utf8Path, root: &Utf8Path) -> Result<()> {
         let (from, to) = (root.join("bin/bash"), root.join("lacking/bash"));
-        let mut bytes = fs::read(&from).with_context(|| format!("read {from}"))?;
+        let mut bytes = fs::read(&from)?;
         let name = b"libc.so.6\0";
         let at = bytes.windows(name.len()).position(|window| window == name).context("bash needs no libc")?;
         bytes[at..at + name.len()].copy_from_slice(b"libX.so.6\0");
-        fs::write(&to, bytes).with_context(|| format!("write {to}"))?;
+        fs::write(&to, bytes)?;
         let never = root.join("lacking/never.tar");
         let pack = command([ours.as_str(), "rootfs", "--tools-only", "--with", "/lacking/bash"]).args([
             "--target",

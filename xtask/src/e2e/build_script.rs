@@ -1,9 +1,8 @@
 //! A build script packs bash with the library, the program embeds the tar, unpacks it and runs it.
 
-use std::fs;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::lab::Lab;
 use crate::host;
@@ -12,11 +11,11 @@ use crate::process::{Done, command};
 pub(super) fn embed(lab: &Lab) -> Result<()> {
     let project = lab.fixture("embed")?;
     let manifest = project.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+    let text = fs::read_to_string(&manifest)?;
     let crate_dir = host::repo().join("cargo-rootfs");
     lab.file("embed/Cargo.toml", &text.replace("../../../cargo-rootfs", crate_dir.as_str()))?;
     // The versions that the workspace builds with, so that nothing else is downloaded.
-    fs::copy(host::repo().join("Cargo.lock"), project.join("Cargo.lock")).context("copy Cargo.lock")?;
+    fs::copy(host::repo().join("Cargo.lock"), project.join("Cargo.lock"))?;
 
     let built = build(lab, &project)?;
     built.says(&["Compiling embed"])?;

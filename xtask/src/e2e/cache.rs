@@ -1,8 +1,7 @@
 //! The generated `/etc/ld.so.cache`, read by the root's own loader, on both architectures that run here.
 
-use std::fs;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use fs_err as fs;
 
 use super::chroot::Chroot;
 use super::lab::Lab;
@@ -52,7 +51,7 @@ fn leads_to_the_library(lab: &Lab, compiler: &str, target: &[String], ldconfig: 
         let said = root.run(&["/usr/bin/uses-deep"])?;
         ensure!(said.line()? == "deep 7", "{}", said.report("another library"));
         // Without the cache the library is not found.
-        fs::remove_file(&cache).with_context(|| format!("remove {cache}"))?;
+        fs::remove_file(&cache)?;
         root.command(&["/usr/bin/uses-deep"]).fail(&[127])?.says(&["libdeep.so.1"])?;
     }
 

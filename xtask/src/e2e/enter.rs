@@ -1,11 +1,11 @@
 //! `cargo rootfs run` and `shell`, as root and as a user without rights: the command's surroundings are complete, and
 //! no file or process stays behind.
 
-use std::fs;
 use std::process::ExitStatus;
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
+use fs_err as fs;
 
 use super::arm64;
 use super::engine::{self, Image};
@@ -89,7 +89,7 @@ pub(super) fn inside(lab: &Lab) -> Result<()> {
 
         // Written, removed and replaced files are so for one run only.
         let change = "echo x >> /etc/passwd && rm /usr/bin/ls && echo new > /usr/bin/stat && ! ls";
-        let before = fs::read("/usr/bin/stat").context("read /usr/bin/stat")?;
+        let before = fs::read("/usr/bin/stat")?;
         visitor.script(lab, change).run()?;
         let unchanged =
             "ls /usr/bin/ls && stat / && while read -r line; do [ \"$line\" != x ] || exit 1; done < /etc/passwd";
@@ -123,7 +123,7 @@ pub(super) fn outside_world(lab: &Lab) -> Result<()> {
             Ok::<_, anyhow::Error>(lines.map(|(name, _)| name.trim().to_owned()).collect::<Vec<_>>())
         };
         ensure!(interfaces(&["--network", "none"])? == ["lo"], "no network has more than lo");
-        let host = fs::read_to_string("/proc/net/dev").context("read /proc/net/dev")?;
+        let host = fs::read_to_string("/proc/net/dev")?;
         let host: Vec<_> = host.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
         ensure!(interfaces(&[])? == host, "the host's network is another");
     }
@@ -161,7 +161,7 @@ fn killed(command: &Command, signal: &str, seconds: &str) -> Result<ExitStatus> 
 
 /// Returns whether a process `sleep SECONDS` runs.
 pub(super) fn sleeps(seconds: &str) -> Result<bool> {
-    for entry in fs::read_dir("/proc").context("read /proc")? {
+    for entry in fs::read_dir("/proc")? {
         let words = fs::read(entry?.path().join("cmdline")).unwrap_or_default();
         if words == format!("sleep\0{seconds}\0").as_bytes() {
             return Ok(true);

@@ -3,10 +3,9 @@
 //! Sizes, times, digests and counts are wildcards; `...` on a line matches any lines, `[..]` any text in one.
 //! A comment above a block names its project and its needs: `<!-- console: in=missing needs=docker tier=full -->`.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::arm64;
 use super::lab::Lab;
@@ -71,7 +70,7 @@ fn all() -> Result<Vec<Block>> {
     pages.sort();
     let mut blocks = Vec::new();
     for page in pages {
-        let text = fs::read_to_string(&page).with_context(|| format!("read {page}"))?;
+        let text = fs::read_to_string(&page)?;
         blocks.extend(parse(page.strip_prefix(repo)?, &text)?);
     }
     Ok(blocks)
@@ -176,8 +175,8 @@ fn project(lab: &Lab, home: &Utf8Path, name: &str) -> Result<Utf8PathBuf> {
     lab.cargo(home, ["new", "--quiet", "--vcs", "none", "myapp"]).run()?;
     let append = |file: &str, text: &str| -> Result<()> {
         let path = myapp.join(file);
-        let before = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        fs::write(&path, before + text).with_context(|| format!("write {path}"))
+        let before = fs::read_to_string(&path)?;
+        Ok(fs::write(&path, before + text)?)
     };
     match name {
         "myapp" => {}

@@ -117,10 +117,10 @@ fn labelled(image: &ImageRead) -> Result<()> {
 
 /// Disables the terminal in a container configuration.
 fn without_terminal(config: &Utf8Path) -> Result<()> {
-    let text = std::fs::read_to_string(config).with_context(|| format!("read {config}"))?;
+    let text = fs_err::read_to_string(config)?;
     let mut spec: Value = serde_json::from_str(&text).context("the bundle's JSON")?;
     spec["process"]["terminal"] = false.into();
-    std::fs::write(config, spec.to_string()).with_context(|| format!("write {config}"))
+    Ok(fs_err::write(config, spec.to_string())?)
 }
 
 /// A containerd of this scenario loads the archive, and reports the image's manifest.
@@ -164,7 +164,7 @@ pub(super) fn two_architectures(lab: &Lab) -> Result<()> {
     let hello = lab.fixture("hello")?;
     let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let sysroot = format!("target.{}.sysroot = \"{}\"\n", arm64::TRIPLE, host::sysroot_arm64());
-    let manifest = std::fs::read_to_string(hello.join("Cargo.toml")).context("read the manifest")?;
+    let manifest = fs_err::read_to_string(hello.join("Cargo.toml"))?;
     lab.file("hello/Cargo.toml", &format!("{manifest}\n[package.metadata.rootfs]\n{sysroot}"))?;
     let name = "cargo-rootfs-e2e/two:1";
     let arm = format!("{name}-arm64");

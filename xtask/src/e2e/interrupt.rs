@@ -1,10 +1,10 @@
 //! An interrupted write: the earlier output stays, and no other file is left beside it.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::lab::Lab;
 use super::tarball;
@@ -133,7 +133,7 @@ pub(super) fn full_disk(lab: &Lab) -> Result<()> {
 
 fn on_full_disk(lab: &Lab, disk: &Utf8Path) -> Result<()> {
     let (tar, dir) = (disk.join("rootfs.tar"), disk.join("rootfs"));
-    fs::write(&tar, "earlier").with_context(|| format!("write {tar}"))?;
+    fs::write(&tar, "earlier")?;
     let before = names(disk)?;
     for output in [["--tar", tar.as_str()], ["--dir", dir.as_str()]] {
         lab.tools(["--with", "bash,ls"]).args(output).fail(&[1])?.says(&["no space left", output[1]])?;

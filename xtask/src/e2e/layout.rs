@@ -1,10 +1,10 @@
 //! An image layout as other readers see it: with sha256sum, gzip and tar, and no code of the product.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::schemas::Documents;
@@ -57,7 +57,7 @@ impl Layout {
         };
         let blobs = directory.join("blobs/sha256");
         let mut names = Vec::new();
-        for blob in fs::read_dir(&blobs).with_context(|| format!("list {blobs}"))? {
+        for blob in fs::read_dir(&blobs)? {
             names.push(format!("sha256:{}", blob?.file_name().to_string_lossy()));
         }
         let mut referrers = Vec::new();
@@ -86,7 +86,7 @@ impl Reader<'_> {
         let digest = descriptor["digest"].as_str().with_context(|| format!("no digest in {descriptor}"))?;
         let file = self.directory.join("blobs").join(digest.replace(':', "/"));
         ensure!(summed(&duct::cmd!("sha256sum").stdin_path(&file).read()?) == digest, "{file} is not {digest}");
-        let size = fs::metadata(&file).with_context(|| format!("look at {file}"))?.len();
+        let size = fs::metadata(&file)?.len();
         ensure!(descriptor["size"] == size, "{digest} has {size} bytes: {descriptor}");
         self.seen.insert(digest.to_owned());
         self.documents.add(descriptor["mediaType"].as_str().unwrap_or_default(), &file);
@@ -116,7 +116,7 @@ impl Reader<'_> {
         ensure!(layer["mediaType"] == manifest["artifactType"], "{manifest}");
         let (_, content) = self.blob(layer)?;
         let kind = manifest["artifactType"].as_str().context("a type")?.to_owned();
-        Ok(Some((kind, fs::read(&content).with_context(|| format!("read {content}"))?)))
+        Ok(Some((kind, fs::read(&content)?)))
     }
 
     fn image(&mut self, descriptor: &Value) -> Result<ImageRead> {
@@ -193,6 +193,6 @@ fn summed(said: &str) -> String {
 }
 
 fn read_json(file: &Utf8Path) -> Result<Value> {
-    let text = fs::read_to_string(file).with_context(|| format!("read {file}"))?;
+    let text = fs::read_to_string(file)?;
     serde_json::from_str(&text).with_context(|| format!("the JSON of {file}"))
 }

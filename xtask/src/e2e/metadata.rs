@@ -1,6 +1,6 @@
 //! `[package.metadata.rootfs]`: keys named like the flags, extended and overridden by the command line.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8PathBuf;
 
 use super::chroot::Chroot;
@@ -24,7 +24,7 @@ pub(super) fn configured(lab: &Lab) -> Result<()> {
     tarball::at(&tarball::list(overridden.line()?.into())?, "/srv/metadata")?;
 
     let manifest = project.join("Cargo.toml");
-    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+    let text = fs_err::read_to_string(&manifest)?;
     lab.file("metadata/Cargo.toml", &text.replace("install-dir", "instal-dir"))?;
     lab.rootfs(&project, [""; 0]).fail(&[1, 2])?.says(&["instal-dir", "install-dir"])?;
     // The unrelated cargo-rootfs 0.2.2 of crates.io has an array of tables under this key.

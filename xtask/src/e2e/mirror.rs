@@ -1,7 +1,6 @@
 //! A mirror of a few packages on the loopback interface, which breaks on request. It has a signing key of its own, and
 //! APT_CONFIG makes apt use it.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::lab::Lab;
 use crate::process::{command, until};
@@ -111,7 +111,7 @@ impl Mirror {
         let pool = lab.folder(&format!("mirror/{}", DEBIAN.pool("main")))?;
         for deb in debs {
             let to = pool.join(deb.file_name().context("no name")?);
-            fs::copy(deb, &to).with_context(|| format!("copy {deb} to {to}"))?;
+            fs::copy(deb, &to)?;
         }
         mirror.publish(&DEBIAN)?;
         let uri = format!("http://127.0.0.1:{}/{}", mirror.port, DEBIAN.archive);
@@ -192,7 +192,7 @@ impl Mirror {
     /// Makes and signs the index of the current packages.
     pub(super) fn publish(&self, dist: &Dist) -> Result<()> {
         let archive = self.root.join(dist.archive);
-        fs::create_dir_all(&archive).with_context(|| format!("make {archive}"))?;
+        fs::create_dir_all(&archive)?;
         let components = dist.components.join(" ");
         let contents = dist.has_contents.to_string();
         let words = ["sh", "-s", "--", dist.suite, &contents, &components, dist.architecture];
@@ -208,11 +208,11 @@ impl Mirror {
         let work = lab.folder("renewed")?;
         command(["dpkg-deb", "--raw-extract", deb.as_str(), work.as_str()]).run()?;
         let control = work.join("DEBIAN/control");
-        let text = fs::read_to_string(&control).with_context(|| format!("read {control}"))?;
+        let text = fs::read_to_string(&control)?;
         let newer =
             |line: &str| if line.starts_with("Version: ") { format!("{line}+newer\n") } else { format!("{line}\n") };
-        fs::write(&control, text.lines().map(newer).collect::<String>()).with_context(|| format!("write {control}"))?;
-        fs::remove_file(&deb).with_context(|| format!("remove {deb}"))?;
+        fs::write(&control, text.lines().map(newer).collect::<String>())?;
+        fs::remove_file(&deb)?;
         command(["dpkg-deb", "--build", "--root-owner-group", work.as_str(), deb.as_str()]).run()?;
         self.publish(&DEBIAN)
     }

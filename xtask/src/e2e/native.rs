@@ -60,7 +60,7 @@ pub(super) fn outputs(lab: &Lab) -> Result<()> {
     ensure!(done.stdout == format!("{tar}\n{dir}\n"), "{}", done.report("expected both outputs' paths on stdout"));
 
     let piped = lab.rootfs(&hello, ["--with", "ls", "--tar", "-"]).run()?;
-    let bytes = std::fs::read(&tar).with_context(|| format!("read {tar}"))?;
+    let bytes = fs_err::read(&tar)?;
     ensure!(piped.bytes == bytes, "`--tar -` gave other bytes than `--tar {tar}`");
 
     let unpacked = tarball::unpack(lab, &tar, "unpacked")?;
@@ -151,6 +151,6 @@ pub(super) fn bad_input(lab: &Lab) -> Result<()> {
     lab.file("out.tar", "earlier")?;
     let missing = lab.rootfs(&away, ["--binary", program.as_str()].into_iter().chain(tar)).fail(&[1])?;
     missing.says(&["libdeep.so", "not found", "needed by"])?;
-    ensure!(std::fs::read_to_string(&out).is_ok_and(|text| text == "earlier"), "the earlier {out} is gone");
+    ensure!(fs_err::read_to_string(&out).is_ok_and(|text| text == "earlier"), "the earlier {out} is gone");
     Ok(())
 }

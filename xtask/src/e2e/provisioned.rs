@@ -1,9 +1,8 @@
 //! Sysroots made of packages: from the distribution's mirrors, and from one of our own that breaks and loses packages.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::arm64::{self, TRIPLE};
 use super::chroot::Chroot;
@@ -16,7 +15,7 @@ use crate::process::{Command, Done, command};
 use crate::stage::{cannot, need};
 
 pub(super) fn can_provision() -> Result<()> {
-    let os = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
+    let os = fs::read_to_string("/etc/os-release")?;
     match os.lines().any(|line| line == "ID=debian") {
         true => need("apt-get"),
         false => cannot("its sources of Debian are only read on Debian"),
@@ -48,7 +47,7 @@ pub(super) fn as_typed(lab: &Lab) -> Result<()> {
     ensure!(said.stdout.starts_with("hello from aarch64\n"), "{}", said.report("the program"));
     ensure!(said.stdout.ends_with("aarch64\nhello\n"), "{}", said.report("bash and ls"));
 
-    let lock = fs::read_to_string(hello.join("rootfs.lock")).context("read rootfs.lock")?;
+    let lock = fs::read_to_string(hello.join("rootfs.lock"))?;
     ensure!(lock.contains("name = \"coreutils\"") && lock.contains("\"ls\" = \"coreutils\""), "{lock}");
     let second = rootfs(&["--locked", "--offline"])?.run()?;
     let quiet = !["Updating", "Downloading", "Extracting", "Locking"].iter().any(|word| second.stderr.contains(word));
@@ -93,11 +92,11 @@ pub(super) fn by_index(lab: &Lab) -> Result<()> {
     // It looks up the targets of links, which are packages in this case.
     ensure!(said.stdout == "dash\n", "{}", said.report("it did not look at the link sh"));
 
-    let before = fs::read(&tar).context("read the tar")?;
+    let before = fs::read(&tar)?;
     // The indexes are cached, so a tool that none of them has is reported without the network too.
     let refused = rootfs("no-such-tool,chkstow", &["--offline"]).fail(&[1])?;
     refused.says(&["no-such-tool", "--with-package"])?;
-    ensure!(fs::read(&tar).context("read the tar again")? == before, "the earlier tar was touched");
+    ensure!(fs::read(&tar)? == before, "the earlier tar was touched");
     Ok(())
 }
 
@@ -134,8 +133,8 @@ pub(super) fn recommended(lab: &Lab) -> Result<()> {
     let manifest = hello.join("Cargo.toml");
     let own = "\n[[package.metadata.rootfs.rule]]\nname = \"own\"\nwhy = \"a test\"\nwhen = [\"/usr/bin/curl\"]\n\
                packages = [\"no-such-package\", \"tzdata\"]\ntake = [\"/usr/share/zoneinfo/Asia/Tokyo\"]\n";
-    let text = fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
-    fs::write(&manifest, text + own).with_context(|| format!("write {manifest}"))?;
+    let text = fs::read_to_string(&manifest)?;
+    fs::write(&manifest, text + own)?;
     let rootfs = |words: &[&str]| -> Result<Command> {
         let fixed = ["--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "curl"];
         let words = fixed.iter().chain(words).copied();
@@ -143,21 +142,21 @@ pub(super) fn recommended(lab: &Lab) -> Result<()> {
         Ok(rootfs.env("CARGO_ROOTFS_CACHE", host::packages().as_str()))
     };
     let tar = Utf8PathBuf::from(rootfs(&[])?.run()?.line()?);
-    let before = fs::read(&tar).context("read the tar")?;
+    let before = fs::read(&tar)?;
     let root = Chroot::new(tarball::unpack(lab, &tar, "root")?)?;
     let said = root.run(&["/usr/bin/curl", "-sS", "file:///etc/ssl/certs/ca-certificates.crt"])?;
     ensure!(said.stdout.matches("BEGIN CERTIFICATE").count() > 50, "{}", said.report("no authorities"));
     ensure!(root.dir().join("usr/share/zoneinfo/Asia/Tokyo").exists(), "the own rule's package is not there");
 
     let lock = hello.join("rootfs.lock");
-    let text = fs::read_to_string(&lock).context("read rootfs.lock")?;
+    let text = fs::read_to_string(&lock)?;
     let known = "\"ca-certificates\" = \"ca-certificates\"\n";
     ensure!(text.contains(known) && text.contains("\"no-such-package\" = \"\"\n"), "{text}");
     let second = rootfs(&["--locked", "--offline"])?.run()?;
     let quiet = !["Updating", "Downloading", "Extracting", "Locking"].iter().any(|word| second.stderr.contains(word));
     ensure!(quiet, "{}", second.report("it does something again"));
-    ensure!(fs::read(&tar).context("read the tar again")? == before, "the same lock gave other bytes");
-    fs::write(&lock, text.replace(known, "")).context("write rootfs.lock")?;
+    ensure!(fs::read(&tar)? == before, "the same lock gave other bytes");
+    fs::write(&lock, text.replace(known, ""))?;
     rootfs(&["--locked"])?.fail(&[1])?.says(&["rootfs.lock", "--locked", "package `ca-certificates`"])?;
     rootfs(&["--locked", "--runtime", "none"])?.run().map(drop)
 }
@@ -178,8 +177,8 @@ impl<'l> Try<'l> {
         let words = ["sysroot", "path", "--target", TRIPLE, "--sysroot", "debian:bookworm", "--with", "bash,ls,gzip"];
         lab.rootfs(&project, words).env("CARGO_ROOTFS_CACHE", cache.as_str()).run()?;
         let lock = project.join("rootfs.lock");
-        let text = fs::read_to_string(&lock).context("read the lock")?;
-        fs::remove_file(&lock).context("remove the lock")?;
+        let text = fs::read_to_string(&lock)?;
+        fs::remove_file(&lock)?;
         let digests = text.lines().filter_map(|line| line.strip_prefix("sha256 = \"")?.strip_suffix('"'));
         let debs: Vec<_> = digests.map(|digest| cache.join(format!("debs/{digest}.deb"))).collect();
         ensure!(debs.len() > 10, "only {} packages", debs.len());
@@ -214,7 +213,7 @@ fn everything(folder: &str) -> Result<String> {
 pub(super) fn locked(lab: &Lab) -> Result<()> {
     let it = Try::new(lab)?;
     let lock = it.project.join("rootfs.lock");
-    let read = || fs::read_to_string(&lock).with_context(|| format!("read {lock}"));
+    let read = || fs::read_to_string(&lock);
 
     it.path("one", &["--with", "bash", "--offline"]).fail(&[1])?.says(&["without the network", "lacking", "index"])?;
     it.path("one", &["--with", "bash", "--locked"]).fail(&[1])?.says(&["rootfs.lock", "--locked"])?;
@@ -247,7 +246,7 @@ pub(super) fn locked(lab: &Lab) -> Result<()> {
 
     // Both sides of a merge conflict.
     let section = text.find("[[sysroot]]").map(|at| &text[at..]).context("no section")?;
-    fs::write(&lock, format!("{text}\n{section}")).context("write the lock")?;
+    fs::write(&lock, format!("{text}\n{section}"))?;
     it.path("two", &["--with", "bash"]).fail(&[1])?.says(&["rootfs.lock", "debian:bookworm for arm64 twice"])
 }
 
@@ -277,12 +276,12 @@ pub(super) fn bad_mirror(lab: &Lab) -> Result<()> {
 
 /// Makes a program that needs another version instead of glibc 2.34.
 pub(super) fn needs_newer(program: &Utf8Path, to: &Utf8Path, version: &[u8; 10]) -> Result<()> {
-    let mut bytes = fs::read(program).with_context(|| format!("read {program}"))?;
+    let mut bytes = fs::read(program)?;
     let old = b"GLIBC_2.34";
     let places: Vec<usize> = (0..bytes.len() - old.len()).filter(|at| bytes[*at..].starts_with(old)).collect();
     ensure!(!places.is_empty(), "{program} needs nothing of glibc 2.34");
     places.iter().for_each(|at| bytes[*at..at + old.len()].copy_from_slice(version));
-    fs::write(to, bytes).with_context(|| format!("write {to}"))
+    Ok(fs::write(to, bytes)?)
 }
 
 /// A cache that is damaged, full, read-only, or used by two runs.
@@ -303,7 +302,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
     let again = it.path("cache", &["--with", "bash"]).run()?;
     again.says(&["downloading 1 package", "extracting"])?;
     ensure!(everything(root.as_str())? == before, "it was not made again");
-    fs::remove_dir_all(lab.path("cache/unpacked")).context("remove what was unpacked")?;
+    fs::remove_dir_all(lab.path("cache/unpacked"))?;
     fs::remove_file(root.join("bin")).context("damage it")?;
     it.path("cache", &["--with", "bash"]).run()?.says(&["downloading", "extracting"])?;
     ensure!(everything(root.as_str())? == before, "it was not made again");
@@ -323,7 +322,7 @@ pub(super) fn bad_cache(lab: &Lab) -> Result<()> {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "it ended with {}, and said: {said}", output.status);
     }
-    let lock = fs::read_to_string(it.project.join("rootfs.lock")).context("read the lock")?;
+    let lock = fs::read_to_string(it.project.join("rootfs.lock"))?;
     ensure!(["bash", "grep", "sed"].iter().all(|tool| lock.contains(&format!("\"{tool}\" = "))), "{lock}");
 
     // The binary is linked for a newer libc than the suite's.

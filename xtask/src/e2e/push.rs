@@ -1,9 +1,9 @@
 //! Pushes to Debian's docker-registry with passwords and tokens, and runs the pulled images.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use fs_err as fs;
 use serde_json::Value;
 
 use super::arm64;
@@ -99,7 +99,7 @@ pub(super) fn tokens_and_tls(lab: &Lab) -> Result<()> {
     ensure!(registry.token_requests()? == 1, "one token is enough for four uploads at once");
     // skopeo takes authorities from a directory of `*.crt`.
     let trusted = lab.folder("trusted")?;
-    fs::copy(&authority, trusted.join("ca.crt")).context("copy the authority")?;
+    fs::copy(&authority, trusted.join("ca.crt"))?;
     let inspect = command(["skopeo", "inspect", "--cert-dir", trusted.as_str(), "--creds", "me:secret"]);
     let inspected = inspect.args(["--format", "{{.Digest}}", &format!("docker://{name}")]).run()?;
     ensure!(inspected.stdout.trim() == digest, "{}", inspected.report(&digest));

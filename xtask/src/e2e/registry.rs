@@ -1,10 +1,10 @@
 //! Debian's docker-registry on loopback for one scenario: with a password, or with tokens and TLS made for it.
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
+use fs_err as fs;
 
 use super::lab::Lab;
 use crate::process::{command, until};
@@ -94,7 +94,7 @@ impl Registry {
 
     /// Method and path of each request since the last call.
     pub(crate) fn requests(&self) -> Result<Vec<String>> {
-        let text = fs::read(&self.log).with_context(|| format!("read {}", self.log))?;
+        let text = fs::read(&self.log)?;
         fs::OpenOptions::new().write(true).open(&self.log).and_then(|file| file.set_len(0)).context("empty the log")?;
         let text = String::from_utf8_lossy(&text).replace('\0', "");
         let lines = text.lines().filter(|line| line.contains(" HTTP/1.1\" "));

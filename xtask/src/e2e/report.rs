@@ -20,7 +20,7 @@ pub(super) fn in_a_browser(lab: &Lab) -> Result<()> {
     ensure!(done.line()? == page, "{}", done.report("the path on standard output"));
     let again = lab.path("again.html");
     lab.rootfs(&hello, ["report", "--output", again.as_str()]).args(content).run()?;
-    ensure!(std::fs::read(&page)? == std::fs::read(&again)?, "the same rootfs gives another page");
+    ensure!(fs_err::read(&page)? == fs_err::read(&again)?, "the same rootfs gives another page");
     let sizes = lab.rootfs(&hello, ["tree", "--sizes", "--message-format", "json"]).args(content).run()?;
     let total: Value = serde_json::from_str(sizes.stdout.lines().last().context("sizes")?)?;
     let total = total["total"].as_u64().context("the total")?;
@@ -98,7 +98,7 @@ pub(super) fn of_many_tools(lab: &Lab) -> Result<()> {
     let mut browser = Browser::start(lab)?;
     let begun = Instant::now();
     browser.open(&page)?;
-    let bytes = std::fs::metadata(&page).with_context(|| format!("look at {page}"))?.len();
+    let bytes = fs_err::metadata(&page)?.len();
     println!("    {} tools, a page of {bytes} bytes: open after {:.2} s", tools.len(), begun.elapsed().as_secs_f64());
     let sum =
         "[...document.querySelectorAll('#map > [data-top]')].reduce((sum, it) => sum + Number(it.dataset.bytes), 0)";
@@ -113,7 +113,7 @@ pub(super) fn of_many_tools(lab: &Lab) -> Result<()> {
     ensure!(picture.starts_with(b"\x89PNG"), "no picture");
     if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {
         let path = host::repo().join("cargo-rootfs/src/guide/report.png");
-        std::fs::write(&path, picture).with_context(|| format!("write {path}"))?;
+        fs_err::write(&path, picture)?;
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 //! scanners, and by validators of both formats. The project is a published one, built through cargo-auditable.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde_json::Value;
 
 use super::lab::Lab;
@@ -146,7 +146,7 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
 
     // Without one record every reader lacks that package.
     let records = root.join("var/lib/dpkg/status.d");
-    fs::remove_file(records.join("libc6")).context("remove a record")?;
+    fs::remove_file(records.join("libc6"))?;
     let missed = readers::packages(&root, &host::sysroot_tools()).err().context("a record less goes unnoticed")?;
     ensure!(format!("{missed:#}").contains("libc6"), "{missed:#}");
     ensure!(scanned(&format!("dir:{root}"))?.0.len() == packages.len() - 1, "syft finds libc6 without its record");
@@ -180,7 +180,7 @@ pub(super) fn licences(lab: &Lab) -> Result<()> {
     let libc = packages.iter().find(|package| package["name"] == "libc6").context("libc6")?;
     let own = document["hasExtractedLicensingInfos"].as_array().context("licences of their own")?;
     let text = own.iter().find(|it| it["licenseId"] == *declared(libc)).context("the licence of libc6")?;
-    let copyright = fs::read_to_string("/usr/share/doc/libc6/copyright").context("read the copyright file of libc6")?;
+    let copyright = fs::read_to_string("/usr/share/doc/libc6/copyright")?;
     ensure!(text["extractedText"] == *copyright, "libc6 has another licence: {text}");
     Ok(())
 }
@@ -194,7 +194,7 @@ fn valid_cyclonedx(path: &Utf8Path) -> Command {
 }
 
 fn json(path: &Utf8Path) -> Result<Value> {
-    serde_json::from_slice(&fs::read(path).with_context(|| format!("read {path}"))?).context("JSON")
+    serde_json::from_slice(&fs::read(path)?).context("JSON")
 }
 
 /// Both documents are valid and have the same packages and crates; an invalid one is refused.
@@ -220,7 +220,7 @@ fn documents(project: &Utf8Path, packages: &[Package], crates: &BTreeSet<Named>)
     // Faults that each of the three validators must find.
     let put = |name: &str, document: &Value| -> Result<Utf8PathBuf> {
         let path = project.join(name);
-        fs::write(&path, document.to_string()).with_context(|| format!("write {path}"))?;
+        fs::write(&path, document.to_string())?;
         Ok(path)
     };
     one["packages"][1]["licenseDeclared"] = "no licence at all".into();
@@ -240,7 +240,7 @@ fn attached(layout: &Utf8Path, project: &Utf8Path) -> Result<()> {
     let types: BTreeSet<&str> = layout.referrers.iter().map(|(kind, _)| kind.as_str()).collect();
     ensure!(types == ["application/spdx+json", "application/vnd.cyclonedx+json"].into(), "{types:?}");
     for name in ["sbom.spdx.json", "sbom.cdx.json"] {
-        let text = fs::read(project.join(name)).with_context(|| format!("read {name}"))?;
+        let text = fs::read(project.join(name))?;
         ensure!(layout.referrers.iter().any(|(_, content)| *content == text), "no {name} in the layout");
     }
     Ok(())
@@ -253,7 +253,7 @@ pub(super) fn releases(lab: &Lab) -> Result<()> {
         let project = projects::lay_out_crate("b3sum", version, lab)?;
         let image = lab.path(&format!("{version}.tar"));
         packing(lab, &project, &["--with", tools, "--oci-archive", image.as_str()]).run()?;
-        fs::rename(&project, lab.path(&format!("b3sum-{version}"))).context("make room for the next release")?;
+        fs::rename(&project, lab.path(&format!("b3sum-{version}")))?;
     }
     let binary = lab.path("bin/cargo-rootfs");
     let rootfs = |words: &[&str]| command([binary.as_str(), "rootfs"]).args(words.iter().copied()).dir(lab.path(""));
@@ -265,9 +265,9 @@ pub(super) fn releases(lab: &Lab) -> Result<()> {
         let done = rootfs(&["diff", "1.5.4.tar", "1.5.5.tar", "--format", format]).run()?;
         let (golden, said) = (host::repo().join(format!("tests/golden/release.{ending}")), lasting(&done.stdout));
         if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {
-            fs::write(&golden, &said).with_context(|| format!("write {golden}"))?;
+            fs::write(&golden, &said)?;
         }
-        let expected = fs::read_to_string(&golden).with_context(|| format!("read {golden}"))?;
+        let expected = fs::read_to_string(&golden)?;
         ensure!(said == expected, "{}", done.report(&format!("not as {golden}")));
     }
     rootfs(&["diff", "1.5.4.tar", "1.5.5.tar", "--fail-on", "package"]).fail(&[1])?.says(&["jq"])

@@ -42,14 +42,14 @@ impl Documents {
         };
         for (schema, paths) in &self.0 {
             by(schema).args(paths.iter().map(|path| path.as_str())).run()?;
-            let text = std::fs::read_to_string(&paths[0]).with_context(|| format!("read {}", paths[0]))?;
+            let text = fs_err::read_to_string(&paths[0])?;
             let mut wrong: Value = serde_json::from_str(&text).context("JSON")?;
             for field in ["imageLayoutVersion", "manifests", "layers", "rootfs"] {
                 wrong.as_object_mut().context("an object")?.entry(field).and_modify(|value| *value = "wrong".into());
             }
-            let temp = tempfile::Builder::new().suffix(".json").tempfile().context("make a temporary file")?;
-            std::fs::write(temp.path(), wrong.to_string()).context("write a wrong document")?;
-            let refused = by(schema).arg(temp.path().to_string_lossy()).finish()?;
+            let temp = camino_tempfile::Builder::new().suffix(".json").tempfile()?;
+            fs_err::write(temp.path(), wrong.to_string())?;
+            let refused = by(schema).arg(temp.path().as_str()).finish()?;
             ensure!(refused.code != Some(0), "{}", refused.report("a wrong document passes"));
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! Interrupted making of sysroots: nothing half made stays, no process continues, and the next run makes the sysroot.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::arm64::{self, TRIPLE};
 use super::lab::Lab;
@@ -56,9 +56,9 @@ pub(super) fn signals(lab: &Lab) -> Result<()> {
 
     // With a lock, and all packages to fetch again.
     let lock = it.project.join("rootfs.lock");
-    let read = || fs::read(&lock).with_context(|| format!("read {lock}"));
+    let read = || fs::read(&lock);
     let before = read()?;
-    fs::write(tar, "earlier").with_context(|| format!("write {tar}"))?;
+    fs::write(tar, "earlier")?;
     let all = it.with(lab.rootfs(&it.project, ["sysroot", "prune", "--all"]), "cache").run()?;
     ensure!(all.stdout.contains(".deb\n"), "{}", all.report("no package was pruned"));
     stopped.signal(At::Packages, "INT", To::Group)?;
@@ -164,7 +164,7 @@ fn hidden(folder: &Utf8Path) -> Vec<String> {
 
 /// The number of the session's processes whose name contains `name`.
 fn running(session: &str, name: &str) -> Result<usize> {
-    let processes = fs::read_dir("/proc").context("read /proc")?.flatten();
+    let processes = fs::read_dir("/proc")?.flatten();
     let stats = processes.filter_map(|process| fs::read_to_string(process.path().join("stat")).ok());
     let is_one = |stat: &str| {
         // `pid (name) state ppid pgrp session ...` (proc(5)); a name may contain any character.

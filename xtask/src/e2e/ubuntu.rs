@@ -1,10 +1,9 @@
 //! Ubuntu's suites, from a mirror with Ubuntu's two archives: one for amd64, and one for all other architectures. The
 //! packages are small ones of our own, and the machine appears as the system of the scenario.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::arm64::{self, TRIPLE};
 use super::chroot::Chroot;
@@ -138,7 +137,7 @@ impl<'l> Try<'l> {
             .try_for_each(|suite| mirror.publish(&dist(PORTS, suite, "arm64")))?;
         lab.folder("without-keys")?;
         let keys = lab.folder("with-keys")?;
-        fs::copy(mirror.keyring(), keys.join("ubuntu-archive-keyring.gpg")).context("copy the key")?;
+        fs::copy(mirror.keyring(), keys.join("ubuntu-archive-keyring.gpg"))?;
         Ok(Try { lab, mirror })
     }
 
@@ -201,7 +200,7 @@ impl<'l> Try<'l> {
             ensure!(said.line()? == says, "{}", said.report("another program"));
         }
 
-        let before = fs::read(&tar).with_context(|| format!("read {tar}"))?;
+        let before = fs::read(&tar)?;
         let unknown = rootfs("no-such-tool", &[])?.fail(&[1])?;
         unknown.says(&["no-such-tool", "ubuntu:noble", architecture])?;
         rootfs("greet,uses-deep,say-deep", &["--offline"])?.run()?;
@@ -209,7 +208,7 @@ impl<'l> Try<'l> {
             self.asked(archive, &unknown)?.iter().all(|path| !path.ends_with(".deb")),
             "packages are fetched again"
         );
-        ensure!(fs::read(&tar).with_context(|| format!("read {tar}"))? == before, "it is another tar");
+        ensure!(fs::read(&tar)? == before, "it is another tar");
         Ok(())
     }
 
@@ -275,8 +274,8 @@ fn packages(lab: &Lab, machine: &Machine, noble: &Dist, updates: &Dist) -> Resul
              Description: of a test\n"
         );
         let folder = work.join(name);
-        fs::create_dir_all(folder.join("DEBIAN")).with_context(|| format!("make {folder}"))?;
-        fs::write(folder.join("DEBIAN/control"), fields).context("write the fields")?;
+        fs::create_dir_all(folder.join("DEBIAN"))?;
+        fs::write(folder.join("DEBIAN/control"), fields)?;
         let deb = to.join(format!("{name}_{version}.deb"));
         let build = ["dpkg-deb", "-Znone", "--root-owner-group", "--build", folder.as_str(), deb.as_str()];
         command(build).run().map(drop)
@@ -286,18 +285,17 @@ fn packages(lab: &Lab, machine: &Machine, noble: &Dist, updates: &Dist) -> Resul
         package(name, "1", "all", &main)?;
     }
     let release = "NAME=Ubuntu\nID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n";
-    fs::write(folder("base-files/usr/lib")?.join("os-release"), release).context("write os-release")?;
+    fs::write(folder("base-files/usr/lib")?.join("os-release"), release)?;
     symlink("../usr/lib/os-release", &folder("base-files/etc")?.join("os-release"))?;
     package("base-files", "1", architecture, &main)?;
 
     let (system, libc) = (machine.system(), folder(&format!("libc6/usr/lib/{multiarch}"))?);
     for file in ["libc.so.6", behind.rsplit('/').next().unwrap_or_default()] {
         let from = system.join("lib").join(multiarch).join(file);
-        fs::copy(&from, libc.join(file)).with_context(|| format!("copy {from}"))?;
+        fs::copy(&from, libc.join(file))?;
     }
     let loader = work.join("libc6").join(loader);
-    fs::create_dir_all(loader.parent().context("no folder")?)
-        .with_context(|| format!("make the folder of {loader}"))?;
+    fs::create_dir_all(loader.parent().context("no folder")?)?;
     symlink(behind, &loader)?;
     package("libc6", "1", architecture, &main)?;
 
@@ -310,7 +308,7 @@ fn packages(lab: &Lab, machine: &Machine, noble: &Dist, updates: &Dist) -> Resul
     lab.cc(compiler, "uses-deep.c", &folder("deep-tools/usr/bin")?.join("uses-deep"), &[library.as_str()])?;
     package("deep-tools", "1", architecture, &universe)?;
     let script = folder("deep-scripts/usr/bin")?.join("say-deep");
-    fs::write(&script, "#!/usr/bin/uses-deep\n").context("write a script")?;
+    fs::write(&script, "#!/usr/bin/uses-deep\n")?;
     command(["chmod", "755", script.as_str()]).run()?;
     package("deep-scripts", "1", "all", &universe)
 }

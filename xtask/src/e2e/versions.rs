@@ -1,10 +1,9 @@
 //! Symbol versions of real programs: a root that its loader refuses is not written, and each warning of the loader is a
 //! warning of ours.
 
-use std::fs;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::chroot::Chroot;
 use super::lab::Lab;
@@ -31,7 +30,7 @@ pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
     let words = "no version information available (required by /usr/bin/uses-deep)";
     library_of(lab, "deep-of-libc.c", &library, &[])?;
     pack.run()?.says(&["warning: ", words])?;
-    fs::copy(&library, &inside).with_context(|| format!("write {inside}"))?;
+    fs::copy(&library, &inside)?;
     let said = root.run(&["/usr/bin/uses-deep"])?;
     ensure!(said.line()? == "deep 7", "{}", said.report("another library"));
     said.says(&[words])?;
@@ -39,12 +38,12 @@ pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
     // Without any version, not even libc's: the loader continues until the symbol is missing.
     library_of(lab, "deep.c", &library, &["-nostdlib"])?;
     pack.run()?.says(&["warning: ", words, "ld.so ends where it looks up a symbol of it"])?;
-    fs::copy(&library, &inside).with_context(|| format!("write {inside}"))?;
+    fs::copy(&library, &inside)?;
     root.command(&["/usr/bin/uses-deep"]).fail(&[127])?.says(&[words, "Inconsistency detected by ld.so"])?;
 
     // With another version the loader does not start the program, and nothing is written.
     versioned(lab, &library, "DEEP_0")?;
-    fs::remove_file(&tar).with_context(|| format!("remove {tar}"))?;
+    fs::remove_file(&tar)?;
     let told = pack.fail(&[1])?;
     told.says(&[
         "version `DEEP_1` not found in `/lib/libdeep.so.1`",
@@ -52,7 +51,7 @@ pub(super) fn as_the_loader(lab: &Lab) -> Result<()> {
         "linked for glibc 2.",
     ])?;
     ensure!(!tar.exists(), "{}", told.report("it was written"));
-    fs::copy(&library, &inside).with_context(|| format!("write {inside}"))?;
+    fs::copy(&library, &inside)?;
     root.command(&["/usr/bin/uses-deep"]).fail(&[1])?.says(&["version `DEEP_1' not found"])
 }
 

@@ -1,10 +1,9 @@
 //! `cargo rootfs check` and `trace`, as root and as a user without rights. `check` names missing files with the option
 //! that adds them, which then works; `trace` prints metadata whose rootfs runs the command.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::arm64;
 use super::chroot::Chroot;
@@ -114,7 +113,7 @@ pub(super) fn trace(lab: &Lab) -> Result<()> {
         let name = format!("hello-{runtime}");
         let hello = lab.fixture("hello")?;
         let project = lab.path(&name);
-        fs::rename(&hello, &project).with_context(|| format!("rename {hello}"))?;
+        fs::rename(&hello, &project)?;
         let script = format!("cat {LICENCE} | iconv -f UTF-8 -t UTF-16 | wc -c");
         let args = ["hello", "run", "sh", "-c", &script];
         let traced = lab.rootfs(&project, [&["trace", "--runtime", runtime, "--"][..], &args].concat()).run()?;
@@ -124,7 +123,7 @@ pub(super) fn trace(lab: &Lab) -> Result<()> {
             ensure!(traced.stdout.contains(&format!("\"{tool}\"")), "{}", traced.report(&format!("no {tool}")));
         }
         let manifest = project.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+        let text = fs::read_to_string(&manifest)?;
         lab.file(&format!("{name}/Cargo.toml"), &format!("{text}\n{}", traced.stdout))?;
 
         let root = lab.path(&format!("root-{runtime}"));

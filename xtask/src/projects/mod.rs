@@ -74,13 +74,13 @@ fn begins(project: &Project, lab: &Lab, folder: &Utf8Path) -> Result<()> {
         ensure!(written.lines().any(|line| line.ends_with(file)), "init wrote no {file}:\n{written}");
     }
     let manifest = folder.join("Cargo.toml");
-    let text = std::fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+    let text = fs_err::read_to_string(&manifest)?;
     for line in project.table {
         ensure!(text.lines().any(|written| written == *line), "init did not write `{line}`:\n{text}");
     }
     // The pipeline reads the tag's expected version from cargo, and the package by jq.
     let pipeline = folder.join(".gitlab-ci.yml");
-    let pipeline = std::fs::read_to_string(&pipeline).with_context(|| format!("read {pipeline}"))?;
+    let pipeline = fs_err::read_to_string(&pipeline)?;
     let version = pipeline.lines().find_map(|line| line.trim().strip_prefix("version=")).context("no version")?;
     let asked = command(["sh", "-ec", &format!("v={version}; echo \"$v\"")]).dir(folder).run()?;
     let is_known = project.crates.iter().any(|(_, version)| *version == asked.stdout.trim());

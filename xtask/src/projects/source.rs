@@ -2,10 +2,9 @@
 //!
 //! cargo fetches them by name and version, from the source that its configuration names.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail};
 use camino::Utf8PathBuf;
+use fs_err as fs;
 
 use super::table::Project;
 use crate::e2e::lab::Lab;
@@ -21,9 +20,9 @@ pub(super) fn lay_out(project: &Project, lab: &Lab) -> Result<Utf8PathBuf> {
         }
         let members = project.crates.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let manifest = format!("[workspace]\nresolver = \"2\"\nmembers = [{members}]\n");
-        fs::write(folder.join("Cargo.toml"), manifest).with_context(|| format!("write {folder}/Cargo.toml"))?;
+        fs::write(folder.join("Cargo.toml"), manifest)?;
         let lock = host::repo().join("xtask/src/projects").join(format!("{}.lock", project.name));
-        fs::copy(&lock, folder.join("Cargo.lock")).with_context(|| format!("copy {lock}"))?;
+        fs::copy(&lock, folder.join("Cargo.lock"))?;
         return Ok(folder);
     };
     lay_out_crate(name, version, lab)

@@ -1,7 +1,7 @@
 //! Makes the kernel run aarch64 programs through qemu-user, also in a chroot and in containers. It never changes an
 //! existing registration.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use camino::Utf8Path;
 
 use super::packages::as_root;
@@ -21,7 +21,7 @@ pub(super) fn register() -> Result<()> {
         return Ok(());
     }
     println!("  registering qemu-aarch64 for aarch64 programs");
-    let line = std::fs::read_to_string(DEBIANS_LINE).with_context(|| format!("read {DEBIANS_LINE}"))?;
+    let line = fs_err::read_to_string(DEBIANS_LINE)?;
     let line = with_fixed_interpreter(line.trim());
     as_root(["tee", &format!("{MOUNT}/register")])?.stdin(line).run()?;
     ensure!(registered(), "the kernel did not take the registration of qemu-aarch64");
@@ -36,7 +36,7 @@ fn with_fixed_interpreter(line: &str) -> String {
 }
 
 fn registered() -> bool {
-    let Ok(text) = std::fs::read_to_string(format!("{MOUNT}/qemu-aarch64")) else { return false };
+    let Ok(text) = fs_err::read_to_string(format!("{MOUNT}/qemu-aarch64")) else { return false };
     let flags = text.lines().find_map(|line| line.strip_prefix("flags: "));
     text.starts_with("enabled") && flags.is_some_and(|flags| flags.contains('F'))
 }

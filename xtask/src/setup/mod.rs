@@ -9,7 +9,7 @@ mod python;
 mod rust;
 pub(crate) mod sysroot;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub(crate) use packages::install;
 
@@ -77,7 +77,7 @@ fn start_docker() -> Result<()> {
     }
     let log = host::cache_dir().join("dockerd.log");
     println!("  starting dockerd, which logs to {log}");
-    std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
+    fs_err::create_dir_all(host::cache_dir())?;
     // setsid(1), and no open pipe to this process, so that the daemon outlives this task.
     command(["sh", "-c", "setsid dockerd >\"$1\" 2>&1 </dev/null &", "sh", log.as_str()]).run()?;
     if until("dockerd answers", || Ok(answers())).is_ok() {

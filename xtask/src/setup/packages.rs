@@ -1,7 +1,7 @@
 //! Installs Debian packages with apt-get, as root or through sudo.
 //! It removes nothing and adds neither sources nor architectures to the machine.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8PathBuf;
 
 use crate::process::{Command, command};
@@ -46,13 +46,13 @@ impl PrivateApt {
     pub(super) fn new() -> Result<PrivateApt> {
         let dir = host::cache_dir().join("apt");
         let lists = dir.join("lists");
-        std::fs::create_dir_all(lists.join("partial")).with_context(|| format!("make {lists}"))?;
+        fs_err::create_dir_all(lists.join("partial"))?;
         let conf = dir.join("apt.conf");
         let text = format!(
             "Dir::State::Lists \"{lists}\";\n#clear APT::Architectures;\nAPT::Architectures {{ \"amd64\"; \"arm64\"; }};\n\
              Acquire::Languages \"none\";\nAcquire::Retries \"3\";\nAPT::Sandbox::User \"root\";\n"
         );
-        std::fs::write(&conf, text).with_context(|| format!("write {conf}"))?;
+        fs_err::write(&conf, text)?;
         let apt = PrivateApt { conf };
         quietly(&apt.command(["apt-get", "-q", "update"]))?;
         Ok(apt)

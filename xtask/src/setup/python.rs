@@ -1,6 +1,6 @@
 //! Installs clients from PyPI, each group into its own Python environment.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use camino::Utf8Path;
 
 use crate::host;
@@ -38,7 +38,7 @@ fn make(ready: &Utf8Path, mark: &str, packages: &[&str]) -> Result<()> {
     need("python3")?;
     println!("  installing {} in {ready}", packages.join(", "));
     if ready.exists() {
-        std::fs::remove_dir_all(ready).with_context(|| format!("remove {ready}"))?;
+        fs_err::remove_dir_all(ready)?;
     }
     command(["/usr/bin/python3", "-m", "venv", ready.as_str()]).run()?;
     let pip = ready.join("bin/pip");

@@ -28,7 +28,7 @@ pub(super) fn make() -> Result<()> {
     };
     let dir = host::cache_dir().join(format!("rust-{wanted}.new"));
     let debs = dir.join("debs");
-    std::fs::create_dir_all(&debs).with_context(|| format!("make {debs}"))?;
+    fs_err::create_dir_all(&debs)?;
     let libraries = format!("libstd-rust-web-{wanted}");
     let packages = ["rustc-web", &libraries, "libstd-rust-web-dev:amd64", "libstd-rust-web-dev:arm64"];
     let packages = packages.map(|package| format!("{package}={version}"));
@@ -42,7 +42,7 @@ pub(super) fn make() -> Result<()> {
         let deb = deb.with_context(|| format!("read {debs}"))?;
         command(["dpkg-deb", "--extract", deb.path().as_str(), dir.as_str()]).run()?;
     }
-    std::fs::remove_dir_all(&debs).with_context(|| format!("remove {debs}"))?;
+    fs_err::remove_dir_all(&debs)?;
 
     // The compiler looks for its libraries in the system's directories. A shell script that sets LD_LIBRARY_PATH would
     // not do: dash drops variables such as CARGO_BIN_EXE_cargo-rootfs.
@@ -50,7 +50,7 @@ pub(super) fn make() -> Result<()> {
     command(["patchelf", "--force-rpath", "--set-rpath", LIBRARIES, rustc.as_str()]).run()?;
     let says = command([rustc.as_str(), "--version"]).run()?.stdout;
     ensure!(says.starts_with(&format!("rustc {wanted}.")), "unpacked {version}, which calls itself {says}");
-    std::fs::rename(&dir, &ready).with_context(|| format!("rename {dir}"))?;
+    fs_err::rename(&dir, &ready)?;
     packed::pack(&ready)
 }
 

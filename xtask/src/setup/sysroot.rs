@@ -46,8 +46,9 @@ pub(super) fn make_for_tools() -> Result<()> {
     extracted(&foreign, &arm64.join(","))?;
     let (from, to) = (packed::open(root)?.join(tools::AUTHORITY), foreign.join(tools::AUTHORITY));
     let folder = to.parent().context("a file is in a folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
-    std::fs::copy(&from, &to).map(drop).with_context(|| format!("copy {from}"))
+    fs_err::create_dir_all(folder)?;
+    fs_err::copy(&from, &to)?;
+    Ok(())
 }
 
 /// The tools of a forge's runner that pipelines use, and the libraries of the compiler that is mounted there.
@@ -128,13 +129,13 @@ exit $status
 fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Result<()>) -> Result<()> {
     let (name, made) = (root.file_name().unwrap_or_default(), root.with_extension("made-of"));
     let recipe = format!("{SUITE} {packages}");
-    if std::fs::read_to_string(&made).is_ok_and(|text| text == recipe) && packed::has(root, "bin/bash") {
+    if fs_err::read_to_string(&made).is_ok_and(|text| text == recipe) && packed::has(root, "bin/bash") {
         return Ok(());
     }
     need("mmdebstrap")?;
     println!("  making {name} of {SUITE} in {root}");
     packed::remove(root)?;
-    std::fs::create_dir_all(host::cache_dir()).with_context(|| format!("make {}", host::cache_dir()))?;
+    fs_err::create_dir_all(host::cache_dir())?;
     let mmdebstrap = command(["mmdebstrap", "--quiet", "--aptopt=Acquire::Retries \"3\""])
         .args(args.iter().copied())
         .args([format!("--include={packages}"), SUITE.to_owned(), root.to_string()])
@@ -146,5 +147,5 @@ fn made(root: &Utf8Path, args: &[&str], packages: &str, finish: impl Fn() -> Res
         mmdebstrap.run()?;
     }
     finish()?;
-    std::fs::write(&made, recipe).with_context(|| format!("write {made}"))
+    Ok(fs_err::write(&made, recipe)?)
 }

@@ -9,14 +9,9 @@ use crate::made::cargo;
 use crate::process::command;
 
 pub(super) fn check() -> Result<()> {
-    let temp = camino_tempdir()?;
-    let temp = Utf8Path::from_path(temp.path()).context("the temporary folder's name is not UTF-8")?;
-    from_checkout(temp)?;
-    from_package(temp)
-}
-
-fn camino_tempdir() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("cargo-rootfs-install.").tempdir().context("make a temporary folder")
+    let temp = camino_tempfile::Builder::new().prefix("cargo-rootfs-install.").tempdir()?;
+    from_checkout(temp.path())?;
+    from_package(temp.path())
 }
 
 fn from_checkout(temp: &Utf8Path) -> Result<()> {
@@ -39,7 +34,7 @@ fn from_package(temp: &Utf8Path) -> Result<()> {
     cargo(["install", "--debug", "--locked", "--offline", "--path", unpacked.as_str(), "--root", root.as_str()])
         .show()?;
     // The binary must contain its data, above all the templates.
-    std::fs::remove_dir_all(&unpacked).with_context(|| format!("remove {unpacked}"))?;
+    fs_err::remove_dir_all(&unpacked)?;
     works(&root, temp)
 }
 
@@ -63,5 +58,5 @@ fn works(root: &Utf8Path, elsewhere: &Utf8Path) -> Result<()> {
         let has = names.lines().any(|name| name.trim_start_matches("./").trim_start_matches('/') == expected);
         ensure!(has, "{out} lacks {expected}; it has\n{names}");
     }
-    std::fs::remove_file(&out).with_context(|| format!("remove {out}"))
+    Ok(fs_err::remove_file(&out)?)
 }

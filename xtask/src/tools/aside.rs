@@ -1,10 +1,9 @@
 //! A template like `base`, without rules that name a tool: `--runtime auto` must replace them. Rules for libraries,
 //! functions and kinds of scripts remain.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
+use fs_err as fs;
 
 use crate::host;
 use crate::process::command;
@@ -18,10 +17,10 @@ pub(super) fn template() -> Utf8PathBuf {
 pub(super) fn make() -> Result<()> {
     let (templates, made) = (host::repo().join("templates"), template());
     if made.exists() {
-        fs::remove_dir_all(&made).with_context(|| format!("remove {made}"))?;
+        fs::remove_dir_all(&made)?;
     }
     command(["cp", "-r", templates.join("base").as_str(), made.as_str()]).run()?;
-    let mut text = fs::read_to_string(made.join("template.toml")).context("read the template")?;
+    let mut text = fs::read_to_string(made.join("template.toml"))?;
     let mut count = 0;
     for entry in templates.join("runtime").read_dir_utf8().context("read the rules")? {
         let entry = entry.context("read the rules")?;

@@ -10,17 +10,18 @@ mod servers;
 mod union;
 
 use std::fmt::Write as _;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use crate::parallel::in_parallel;
 use crate::stage::{Tier, cannot, need};
 use crate::{e2e, host, made, packed, readers};
+pub(crate) use packer::size;
 use packer::{Packer, Sysroot};
 use row::{Row, Step};
 pub(crate) use servers::AUTHORITY;
@@ -139,18 +140,18 @@ fn done(task: &Task<'_>, ours: &Utf8Path, servers: &Servers) -> Verdict {
 }
 
 fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> Result<()> {
-    let temp = tempfile::Builder::new().prefix("cargo-rootfs-tools.").tempdir().context("make a temporary folder")?;
-    let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
+    let temp = camino_tempfile::Builder::new().prefix("cargo-rootfs-tools.").tempdir()?;
+    let folder = temp.path();
     // Users of the root must be able to enter.
-    open_up(&folder, 0o755)?;
+    open_up(folder, 0o755)?;
     let root = folder.join("root");
     let said = task.packer.pack(ours, task.row, task.sysroot, &root)?;
-    *bytes = packer::size(&root)?;
+    *bytes = size(&root)?;
     if task.packer == Packer::Ours {
         readers::packages(&root, &task.sysroot.dir).context("the records of packages")?;
         let layout = root.with_extension("layout");
         union::check(&layout, &root).context("the layers of its image")?;
-        fs::remove_dir_all(&layout).with_context(|| format!("remove {layout}"))?;
+        fs::remove_dir_all(&layout)?;
     }
     room::prepare(&root)?;
     if task.packer == Packer::Provisioned {
@@ -173,8 +174,8 @@ fn job(task: &Task<'_>, ours: &Utf8Path, servers: &Servers, bytes: &mut u64) -> 
 fn put(root: &Utf8Path, path: &str, text: &str) -> Result<()> {
     let file = root.join(path.trim_start_matches('/'));
     let folder = file.parent().context("a file is in a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("make {folder}"))?;
-    fs::write(&file, text).with_context(|| format!("write {file}"))?;
+    fs::create_dir_all(folder)?;
+    fs::write(&file, text)?;
     let mode = match (text.starts_with("#!"), path.starts_with("/root/")) {
         (true, _) => 0o755,
         (false, true) => 0o600,
@@ -184,7 +185,7 @@ fn put(root: &Utf8Path, path: &str, text: &str) -> Result<()> {
 }
 
 fn open_up(path: &Utf8Path, mode: u32) -> Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("set the mode of {path}"))
+    Ok(fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?)
 }
 
 /// The step with the peers' ports.

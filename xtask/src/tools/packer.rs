@@ -2,10 +2,10 @@
 //! the files from the same sysroot.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::aside;
 use super::row::Row;
@@ -82,7 +82,7 @@ impl Packer {
                 [elfpak].into_iter().chain(words).chain(files.into_iter().map(Utf8PathBuf::into_string)).collect()
             }
             Packer::LddScript => {
-                fs::create_dir_all(root.join("tmp")).with_context(|| format!("make {root}"))?;
+                fs::create_dir_all(root.join("tmp"))?;
                 let words = ["sh", "-c", LDD_SCRIPT, "ldd.sh", sysroot.dir.as_str(), root.as_str()];
                 words.into_iter().chain(tools.split(',')).map(str::to_owned).collect()
             }
@@ -111,15 +111,15 @@ fn copied(sysroot: &Sysroot, tool: &str, root: &Utf8Path) -> Result<Utf8PathBuf>
     let path = paths.into_iter().find(is_there).with_context(|| format!("no {tool} in {}", sysroot.dir))?;
     let real = differential::real(&sysroot.dir, path.as_str());
     let copies = root.with_extension("tools");
-    fs::create_dir_all(&copies).with_context(|| format!("make {copies}"))?;
+    fs::create_dir_all(&copies)?;
     let (from, to) =
         (sysroot.dir.join(real.trim_start_matches('/')), copies.join(Utf8Path::new(tool).file_name().unwrap_or(tool)));
-    fs::copy(&from, &to).with_context(|| format!("copy {from}"))?;
+    fs::copy(&from, &to)?;
     Ok(to)
 }
 
 /// The bytes of the files below `root`, each inode once.
-pub(super) fn size(root: &Utf8Path) -> Result<u64> {
+pub(crate) fn size(root: &Utf8Path) -> Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let (mut bytes, mut seen, mut left) = (0, BTreeSet::new(), vec![root.to_owned()]);
     while let Some(folder) = left.pop() {

@@ -1,14 +1,14 @@
 //! Runs a program in a root with a fresh /proc and /dev, and only the loopback network of the host. Mounts and
 //! processes end with the program.
 
-use std::fs;
 use std::process::Output;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::row::Step;
-use crate::process::SET_BY_CARGO;
+use crate::process::{SET_BY_CARGO, quoted};
 
 /// Enters new namespaces, makes the usual nodes of a container's /dev (runtime-spec, config-linux.md), and starts the
 /// program.
@@ -75,10 +75,7 @@ pub(super) fn words<'e>(
 
 /// Makes the directories of mounts, and the working directory of jobs.
 pub(super) fn prepare(root: &Utf8Path) -> Result<()> {
-    ["proc", "dev", "work"].iter().try_for_each(|name| {
-        let folder = root.join(name);
-        fs::create_dir_all(&folder).with_context(|| format!("make {folder}"))
-    })
+    ["proc", "dev", "work"].iter().try_for_each(|name| Ok(fs::create_dir_all(root.join(name))?))
 }
 
 /// Runs one step of a job to its end.
@@ -94,9 +91,4 @@ pub(super) fn run(root: &Utf8Path, step: &Step) -> Result<Output> {
     };
     let cleaned = SET_BY_CARGO.iter().fold(expression, |it, name| it.env_remove(name));
     cleaned.stdout_capture().stderr_capture().unchecked().run().with_context(|| format!("start {}", step.run[0]))
-}
-
-/// Quotes a word for sh(1).
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

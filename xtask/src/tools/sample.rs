@@ -5,11 +5,11 @@
 //! Commands run only with `--version` or `--help`; the rows of the table do real jobs.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
+use fs_err as fs;
 
 use super::room;
 use crate::parallel::in_parallel;
@@ -148,7 +148,7 @@ pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
     ["unshare", "strace", "timeout"].into_iter().try_for_each(need)?;
     sysroot::make_for_sample()?;
     let root = packed::open(host::sysroot_sample())?;
-    let packages = fs::read_dir(root.join("var/lib/dpkg/info")).context("read the packages")?;
+    let packages = fs::read_dir(root.join("var/lib/dpkg/info"))?;
     let packages = packages.flatten().filter(|it| it.path().extension().is_some_and(|it| it == "list")).count();
     ensure!(packages >= 1000, "{root} has {packages} packages, and should have a thousand");
     let ours = made::program(Tier::Full)?;
@@ -228,17 +228,17 @@ fn rank(seed: u64, name: &str) -> u64 {
 }
 
 fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result<Verdict> {
-    let temp = tempfile::Builder::new().prefix("cargo-rootfs-sample.").tempdir().context("make a temporary folder")?;
-    let folder = Utf8PathBuf::from_path_buf(temp.path().to_owned()).ok().context("a temporary folder in UTF-8")?;
+    let temp = camino_tempfile::Builder::new().prefix("cargo-rootfs-sample.").tempdir()?;
+    let folder = temp.path();
     let root = folder.join("root");
     let words = ["rootfs", "--tools-only", "--with", name, "--sysroot", full.as_str(), "--dir", root.as_str()];
     let packed = duct::cmd(ours.as_str(), words).stdout_null().stderr_capture().unchecked().run()?;
     let said = String::from_utf8_lossy(&packed.stderr).into_owned();
 
     let mut asked = ASKS[0];
-    let mut whole = enter(full, &folder, name, asked)?;
+    let mut whole = enter(full, folder, name, asked)?;
     if whole.status != Some(0) {
-        let other = enter(full, &folder, name, ASKS[1])?;
+        let other = enter(full, folder, name, ASKS[1])?;
         if other.status == Some(0) {
             (asked, whole) = (ASKS[1], other);
         }
@@ -254,7 +254,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
         });
     }
     room::prepare(&root)?;
-    let ours = enter(&root, &folder, name, asked)?;
+    let ours = enter(&root, folder, name, asked)?;
     // Messages have names between backticks, and in the lines to paste.
     let words: BTreeSet<&str> = said.split(|c: char| c.is_whitespace() || "`,".contains(c)).collect();
     let is_told = |path: &str| {
@@ -271,7 +271,7 @@ fn judged(ours: &Utf8Path, full: &Utf8Path, name: &str, noise: &Noise) -> Result
     let untold: Vec<&&String> = lacks.iter().filter(|path| !is_told(path)).collect();
     // A second run in the whole root shows the output that differs between runs.
     let is_same = ours.status == whole.status
-        && (ours.lines() == whole.lines() || enter(full, &folder, name, asked)?.lines() != whole.lines());
+        && (ours.lines() == whole.lines() || enter(full, folder, name, asked)?.lines() != whole.lines());
     Ok(match (is_same, &untold[..], &lacks[..]) {
         (true, [], []) => Verdict::Works,
         (_, [], [first, ..]) => Verdict::Told(format!("{first} and all others that it lacks are named")),

@@ -2,10 +2,10 @@
 //! the directory, according to tar(1).
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde_json::Value;
 
 /// Fails unless the layers of the uncompressed image in the layout `layout` are `root`.
@@ -46,7 +46,7 @@ fn blob(layout: &Utf8Path, descriptor: &Value) -> Result<Utf8PathBuf> {
 }
 
 fn json(path: &Utf8Path) -> Result<Value> {
-    serde_json::from_slice(&fs::read(path).with_context(|| format!("read {path}"))?).with_context(|| path.to_string())
+    serde_json::from_slice(&fs::read(path)?).with_context(|| path.to_string())
 }
 
 #[cfg(test)]
@@ -57,8 +57,8 @@ mod tests {
 
     #[test]
     fn layers_that_are_not_the_directory_are_noticed() {
-        let temp = tempfile::tempdir().expect("a temporary folder");
-        let folder = Utf8Path::from_path(temp.path()).expect("a name in UTF-8");
+        let temp = camino_tempfile::tempdir().expect("a temporary folder");
+        let folder = temp.path();
         let (layout, root) = (folder.join("layout"), folder.join("root"));
         let blobs = layout.join("blobs/sha256");
         fs::create_dir_all(&blobs).expect("a folder");

@@ -1,11 +1,11 @@
 //! Makes the files of a rule on disk, for the loader.
 
-use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::Flavor;
 use super::schema::{Body, Row};
@@ -13,11 +13,11 @@ use super::schema::{Body, Row};
 /// Makes the files in `root`, with the flavor's loader.
 pub(super) fn make(row: &Row, flavor: &Flavor, root: &Utf8Path) -> Result<()> {
     for folder in ["proc", "etc", ".host", "r"] {
-        fs::create_dir_all(root.join(folder)).with_context(|| format!("make {root}/{folder}"))?;
+        fs::create_dir_all(root.join(folder))?;
     }
     if let Some(current) = &row.current {
         let current = inside(root, current);
-        fs::create_dir_all(&current).with_context(|| format!("make {current}"))?;
+        fs::create_dir_all(&current)?;
     }
     put(flavor.loader.interpreter, &Body::Loader, flavor, root)?;
     for (path, body) in row.files(&flavor.loader).map_err(anyhow::Error::msg)? {
@@ -32,7 +32,7 @@ pub(super) fn make(row: &Row, flavor: &Flavor, root: &Utf8Path) -> Result<()> {
     }
     for (path, body) in row.later(&flavor.loader).map_err(anyhow::Error::msg)? {
         let there = inside(root, &path);
-        fs::remove_file(&there).with_context(|| format!("remove {there}"))?;
+        fs::remove_file(&there)?;
         put(&path, &body, flavor, root)?;
     }
     Ok(())
@@ -45,11 +45,11 @@ fn inside(root: &Utf8Path, path: &str) -> camino::Utf8PathBuf {
 fn put(path: &str, body: &Body, flavor: &Flavor, root: &Utf8Path) -> Result<()> {
     let path = inside(root, path);
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("make {parent}"))?;
+        fs::create_dir_all(parent)?;
     }
     let made = match body {
         Body::Bytes(bytes) => {
-            fs::write(&path, bytes).and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+            fs::write(&path, bytes).and_then(|()| fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)))
         }
         Body::Link(target) => symlink(target, &path),
         Body::HardLink(file) => fs::hard_link(inside(root, file), &path),

@@ -13,10 +13,10 @@ mod schema;
 mod versions;
 
 use std::fmt::Write;
-use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::answer::Answer;
 use super::architectures;
@@ -150,7 +150,7 @@ fn only_here() -> Result<()> {
 fn judge(flavor: &Flavor, ours: &Utf8Path, tools: &[Judge]) -> Result<()> {
     let dir = host::cache_dir().join("differential").join(flavor.name.replace(", ", "-"));
     if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("remove {dir}"))?;
+        fs::remove_dir_all(&dir)?;
     }
     let rows = flavor.rows()?;
     let cases: Vec<_> = rows.iter().enumerate().map(|(index, row)| (row, dir.join(format!("{index:03}")))).collect();

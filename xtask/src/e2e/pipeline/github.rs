@@ -1,9 +1,8 @@
 //! The pipelines for GitHub, from a tag to a release.
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
+use fs_err as fs;
 use serde_json::Value;
 
 use super::faults::Proxy;
@@ -106,7 +105,7 @@ pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
     released.has_both("me/app:1.1.0")?;
     released.has_release("v1.1.0")?;
     let changes = run.work.join("release-0/temp/changes.md");
-    let changes = fs::read_to_string(&changes).with_context(|| format!("read {changes}"))?;
+    let changes = fs::read_to_string(&changes)?;
     ensure!(changes.contains("Compared with v1.0.0") && changes.contains("/usr/local/bin/app"), "{changes}");
 
     // A shallow clone lacks the tags: the release is made, and says that nothing was compared.
@@ -115,7 +114,7 @@ pub(in crate::e2e) fn github(lab: &Lab) -> Result<()> {
         checkout["with"]["fetch-depth"] = 1.into();
     };
     let run = released.run(&Change { workflow: &shallow, ..Change::none("v1.1.0") })?;
-    let changes = fs::read_to_string(run.work.join("release-0/temp/changes.md")).context("read changes.md")?;
+    let changes = fs::read_to_string(run.work.join("release-0/temp/changes.md"))?;
     ensure!(changes.contains("fetch-depth: 0"), "{changes}");
     Ok(())
 }

@@ -3,11 +3,11 @@
 //! Each command enters it in a new mount namespace, which ends with the command; its files stay in a layer of the
 //! scenario.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::workflow::Names;
 use crate::e2e::lab::Lab;
@@ -67,7 +67,7 @@ impl Machine {
             return cannot("only root can mount the root of a runner");
         }
         let kept = host::cache_dir().join(format!("runner-cache-{}", user.ids().replace(':', "-")));
-        fs::create_dir_all(&kept).with_context(|| format!("make {kept}"))?;
+        fs::create_dir_all(&kept)?;
         command(["chown", user.ids(), kept.as_str()]).run()?;
         let cargo = Utf8PathBuf::from(host::cargo());
         let toolchain = cargo.parent().and_then(Utf8Path::parent).context("cargo is in a tool chain")?;
@@ -97,9 +97,9 @@ impl Machine {
     pub(super) fn secret(&self, path: &str, text: &str) -> Result<()> {
         let file = self.dir.join("upper").join(path.trim_start_matches('/'));
         let parent = file.parent().context("a file is in a directory")?;
-        fs::create_dir_all(parent).with_context(|| format!("make {parent}"))?;
-        fs::write(&file, text).with_context(|| format!("write {file}"))?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).with_context(|| format!("protect {file}"))?;
+        fs::create_dir_all(parent)?;
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
         // New parent directories in this layer belong to the account too.
         let home = self.dir.join("upper").join(self.user.home().trim_start_matches('/'));
         command(["chown", "--recursive", self.user.ids(), home.as_str()]).run().map(drop)

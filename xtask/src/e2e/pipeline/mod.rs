@@ -11,10 +11,9 @@ mod machine;
 mod own;
 mod workflow;
 
-use std::fs;
-
 use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 
 use super::lab::Lab;
 use super::registry::Registry;
@@ -147,12 +146,11 @@ impl<'l> Released<'l> {
     /// Commits everything as this version, and tags it.
     fn commit(&self, version: &str) -> Result<()> {
         let manifest = self.origin.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).with_context(|| format!("read {manifest}"))?;
+        let text = fs::read_to_string(&manifest)?;
         let lines = text.lines().map(|line| {
             if line.starts_with("version = ") { format!("version = \"{version}\"") } else { line.to_owned() }
         });
-        fs::write(&manifest, lines.collect::<Vec<_>>().join("\n") + "\n")
-            .with_context(|| format!("write {manifest}"))?;
+        fs::write(&manifest, lines.collect::<Vec<_>>().join("\n") + "\n")?;
         fs::write(self.origin.join(".gitignore"), "/target\n/dist\n/.c*\n/.docker\n!/.gitlab-ci.yml\n")?;
         self.lab.cargo(&self.origin, ["generate-lockfile", "--offline"]).run()?;
         for words in

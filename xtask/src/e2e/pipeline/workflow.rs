@@ -5,10 +5,10 @@
 //! replacement; an unknown action, and an `if:`, are errors.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err as fs;
 use serde_json::Value;
 
 use super::machine::{Machine, User};
@@ -110,7 +110,7 @@ impl Runner<'_> {
         let machine = Machine::new(self.lab, &id, user, &Utf8Path::new(user.home()).join(".cache/cargo-rootfs"))?;
         let (checkout, temp) = (self.work.join(name).join("checkout"), self.work.join(name).join("temp"));
         for directory in [&checkout, &temp] {
-            fs::create_dir_all(directory).with_context(|| format!("make {directory}"))?;
+            fs::create_dir_all(directory)?;
         }
         let mut env = self.env.clone();
         env.insert("HOME".to_owned(), user.home().to_owned());
@@ -151,7 +151,7 @@ impl Runner<'_> {
                     from.read_dir_utf8().is_ok_and(|mut files| files.next().is_some()),
                     "{uses}: `{from}` is empty"
                 );
-                fs::create_dir_all(&artifacts).with_context(|| format!("make {artifacts}"))?;
+                fs::create_dir_all(&artifacts)?;
                 command(["cp", "-R", from.as_str(), to.as_str()]).run()?;
                 "a copy"
             }
@@ -159,7 +159,7 @@ impl Runner<'_> {
                 let to = job.checkout.join(with("path")?);
                 let merge = step["with"]["merge-multiple"].as_bool() == Some(true);
                 let copy = if merge { "cp -R \"$1\"/*/. \"$2\"" } else { "cp -R \"$1\"/. \"$2\"" };
-                fs::create_dir_all(&to).with_context(|| format!("make {to}"))?;
+                fs::create_dir_all(&to)?;
                 command(["sh", "-ec", copy, "sh", artifacts.as_str(), to.as_str()]).run()?;
                 job.own(&job.checkout)?;
                 "a copy"
@@ -204,7 +204,7 @@ impl Runner<'_> {
         let name = step["name"].as_str().unwrap_or(script);
         println!("    run: {}", name.lines().next().unwrap_or_default());
         let file = job.temp.join(format!("step-{at}.sh"));
-        fs::write(&file, self.text(script)?).with_context(|| format!("write {file}"))?;
+        fs::write(&file, self.text(script)?)?;
         let shell = step["shell"].as_str().or(job.defaults["shell"].as_str());
         let words: &[&str] = match shell {
             Some("bash") => &["bash", "--noprofile", "--norc", "-eo", "pipefail"],
@@ -219,7 +219,7 @@ impl Runner<'_> {
         }
         for file in ["GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"] {
             let path = job.temp.join(format!("{at}-{file}"));
-            fs::write(&path, "").with_context(|| format!("write {path}"))?;
+            fs::write(&path, "")?;
             env.insert(file.to_owned(), path.to_string());
         }
         job.own(&job.temp)?;
@@ -234,7 +234,7 @@ impl Runner<'_> {
             self.names.insert(format!("env.{key}"), value.clone());
             job.env.insert(key, value);
         }
-        let path = fs::read_to_string(job.temp.join(format!("{at}-GITHUB_PATH"))).context("read GITHUB_PATH")?;
+        let path = fs::read_to_string(job.temp.join(format!("{at}-GITHUB_PATH")))?;
         job.path.splice(..0, path.lines().map(str::to_owned));
         Ok(done)
     }
@@ -268,7 +268,7 @@ impl Job<'_> {
     /// `NAME=VALUE` lines, and values between two lines of `NAME<<END`.
     fn commands(&self, at: usize, file: &str) -> Result<Vec<(String, String)>> {
         let path = self.temp.join(format!("{at}-{file}"));
-        let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let text = fs::read_to_string(&path)?;
         let mut lines = text.lines();
         let mut found = Vec::new();
         while let Some(line) = lines.next() {

@@ -1,11 +1,11 @@
 //! The peers of the table's clients, started in the tools' sysroot, on loopback. `serve.py` has their answers; they end
 //! with this value.
 
-use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
+use fs_err as fs;
 
 use super::room;
 
@@ -40,7 +40,7 @@ impl Servers {
         let plain = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let names = ready.iter().map(|(name, value)| (format!("{{{name}}}"), plain(value))).collect();
         let authority = root.join(AUTHORITY);
-        let authority = fs::read(&authority).with_context(|| format!("read {authority}"))?;
+        let authority = fs::read(&authority)?;
         Ok(Servers { authority, handle: Some(handle), names })
     }
 
