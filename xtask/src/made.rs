@@ -50,7 +50,7 @@ pub(crate) fn debian_rustc() -> Result<Utf8PathBuf> {
 
 /// The arm64 root with libraries for building.
 pub(crate) fn development_sysroot() -> Result<Utf8PathBuf> {
-    let root = development_folder();
+    let root = packed::open(development_folder())?;
     if root.join("usr/include/git2.h").exists() {
         Ok(root)
     } else {

@@ -24,8 +24,8 @@ type Named = (String, String);
 
 fn ready() -> Result<()> {
     ["dpkg-query", "objcopy", "objdump", "python3"].into_iter().try_for_each(need)?;
-    let sysroot = packed::open(host::sysroot_tools())?;
-    for tool in [host::scanners().join("bin/syft"), host::auditable().join("cargo-auditable"), sysroot] {
+    let (sysroot, scanners) = (packed::open(host::sysroot_tools())?, packed::open(host::scanners())?);
+    for tool in [scanners.join("bin/syft"), host::auditable().join("cargo-auditable"), sysroot] {
         if !tool.exists() {
             return cannot(format!("no {tool}: run `cargo xtask setup --all`"));
         }

@@ -7,7 +7,7 @@ mod source;
 mod table;
 
 use anyhow::{Context, Result, ensure};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::e2e::arm64::{self, TRIPLE};
 use crate::e2e::chroot::Chroot;
@@ -26,7 +26,16 @@ pub(crate) fn run(filter: &str) -> Result<()> {
     let binary = made::program(Tier::Full)?;
     let binary = &binary;
     let works = chosen.into_iter().map(|project| (project.name, move || check(project, &Lab::new(binary)?)));
-    stage::run("projects", works.collect())
+    let done = stage::run("projects", works.collect());
+    // Compiled dependencies are for the next project, and for who repeats one of them.
+    if filter.is_empty() && target_dir().exists() {
+        fs_err::remove_dir_all(target_dir())?;
+    }
+    done
+}
+
+fn target_dir() -> Utf8PathBuf {
+    host::cache_dir().join("projects")
 }
 
 fn check(project: &Project, lab: &Lab) -> Result<()> {
@@ -37,7 +46,7 @@ fn check(project: &Project, lab: &Lab) -> Result<()> {
     begins(project, lab, &folder)?;
     let native = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     // Compiled dependencies are reused: many crates have the same ones.
-    let target_dir = host::cache_dir().join("projects");
+    let target_dir = target_dir();
     let args = ["--target", &native, "--target", TRIPLE, "--profile", "dev", "--locked", "--with", "bash,cat"];
     let rootfs = lab.rootfs(&folder, args).args(["--target-dir", target_dir.as_str(), "--dir", "root-{arch}"]);
     let mut rootfs = rootfs.args(project.arguments.iter().copied());

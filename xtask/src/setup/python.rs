@@ -27,7 +27,8 @@ pub(super) fn scanners() -> Result<()> {
         "ntia-conformance-checker==6.0.0",
         "cyclonedx-python-lib[json-validation]==11.12.0",
     ];
-    make(&host::scanners(), "syft", PACKAGES)
+    make(&host::scanners(), "syft", PACKAGES)?;
+    packed::pack(&host::scanners())
 }
 
 /// Makes the environment `ready`, unless its command `mark` exists.

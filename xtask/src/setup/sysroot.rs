@@ -23,7 +23,9 @@ pub(super) fn make() -> Result<()> {
 
 /// The arm64 root of published crates.
 pub(super) fn make_for_projects() -> Result<()> {
-    extracted(&made::development_folder(), DEVELOPMENT)
+    let root = made::development_folder();
+    extracted(&root, DEVELOPMENT)?;
+    packed::pack(&root)
 }
 
 /// The roots of the table of tools: an installed one as on any Debian, and one for arm64 without the files that package
@@ -39,16 +41,21 @@ pub(super) fn make_for_tools() -> Result<()> {
     let variant = ["--variant=essential", "--arch=amd64", "--aptopt=APT::Install-Recommends \"false\""];
     let args: Vec<&str> = variant.into_iter().chain(excluded.iter().map(String::as_str)).collect();
     let packages = [native.join(","), ",ca-certificates".to_owned()].concat();
-    made(&root, &args, &packages, || trust_the_peers(&root))?;
-    packed::pack(&root)?;
-
     let foreign = host::sysroot_tools_arm64();
-    extracted(&foreign, &arm64.join(","))?;
-    let (from, to) = (packed::open(root)?.join(tools::AUTHORITY), foreign.join(tools::AUTHORITY));
-    let folder = to.parent().context("a file is in a folder")?;
-    fs_err::create_dir_all(folder)?;
-    fs_err::copy(&from, &to)?;
-    Ok(())
+    made(&root, &args, &packages, || {
+        // It has the other root's authority.
+        packed::remove(&foreign)?;
+        trust_the_peers(&root)
+    })?;
+    packed::pack(&root)?;
+    packed::open(root.clone())?;
+    made(&foreign, EXTRACTED, &arm64.join(","), || {
+        let to = foreign.join(tools::AUTHORITY);
+        fs_err::create_dir_all(to.parent().context("a file is in a folder")?)?;
+        fs_err::copy(root.join(tools::AUTHORITY), &to)?;
+        Ok(())
+    })?;
+    packed::pack(&foreign)
 }
 
 /// The tools of a forge's runner that pipelines use, and the libraries of the compiler that is mounted there.
@@ -88,8 +95,11 @@ pub(crate) fn make_for_sample() -> Result<()> {
     packed::pack(&root)
 }
 
+/// Options of mmdebstrap(1) for packages of arm64 that are only extracted.
+const EXTRACTED: &[&str] = &["--variant=extract", "--arch=arm64"];
+
 fn extracted(root: &Utf8Path, packages: &str) -> Result<()> {
-    made(root, &["--variant=extract", "--arch=arm64"], packages, || Ok(()))
+    made(root, EXTRACTED, packages, || Ok(()))
 }
 
 /// An authority that the sysroot trusts, added as an administrator adds one, and its certificates for the peers of the

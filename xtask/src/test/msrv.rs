@@ -10,5 +10,6 @@ pub(super) fn check() -> Result<()> {
     let rustc = made::debian_rustc()?;
     let target_dir = host::cache_dir().join("msrv");
     let check = cargo(["check", "--package", "cargo-rootfs", "--all-targets", "--locked"]);
-    check.env("RUSTC", rustc.as_str()).env("CARGO_TARGET_DIR", target_dir.as_str()).show()
+    check.env("RUSTC", rustc.as_str()).env("CARGO_TARGET_DIR", target_dir.as_str()).show()?;
+    Ok(fs_err::remove_dir_all(&target_dir)?)
 }

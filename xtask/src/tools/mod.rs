@@ -53,10 +53,10 @@ pub(crate) fn packages() -> Result<[Vec<String>; 2]> {
 /// The packed tools of each row: tools, sysroot, triple.
 pub(crate) fn packed() -> Result<Vec<(String, Utf8PathBuf, &'static str)>> {
     let rows = row::all()?;
-    let sysroot = packed::open(host::sysroot_tools())?;
+    let (sysroot, arm64) = (packed::open(host::sysroot_tools())?, packed::open(host::sysroot_tools_arm64())?);
     let native = rows.iter().map(|row| (row.tools.clone(), sysroot.clone(), "x86_64-unknown-linux-gnu"));
     let foreign = rows.iter().filter(|row| row.arm64);
-    let foreign = foreign.map(|row| (row.tools.clone(), host::sysroot_tools_arm64(), "aarch64-unknown-linux-gnu"));
+    let foreign = foreign.map(|row| (row.tools.clone(), arm64.clone(), "aarch64-unknown-linux-gnu"));
     Ok(native.chain(foreign).collect())
 }
 
@@ -87,7 +87,7 @@ pub(crate) fn run(tier: Tier, by: By, filter: &str) -> Result<()> {
     ensure!(!chosen.is_empty(), "no row has `{filter}` in its name or kind");
     let (dir, dir_arm64) = match tier {
         Tier::Quick => ("/".into(), host::sysroot_arm64()),
-        Tier::Full => (packed::open(host::sysroot_tools())?, host::sysroot_tools_arm64()),
+        Tier::Full => (packed::open(host::sysroot_tools())?, packed::open(host::sysroot_tools_arm64())?),
     };
     let native = made(Sysroot { dir, triple: "x86_64-unknown-linux-gnu" })?;
     let arm64 = made(Sysroot { dir: dir_arm64, triple: "aarch64-unknown-linux-gnu" })?;

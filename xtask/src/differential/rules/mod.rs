@@ -184,7 +184,8 @@ fn judge(flavor: &Flavor, ours: &Utf8Path, tools: &[Judge]) -> Result<()> {
         println!("  {what}");
     }
     ensure!(wrong.is_empty(), "{} divergences", wrong.len());
-    Ok(())
+    // Those of a divergence stay.
+    Ok(fs::remove_dir_all(&dir)?)
 }
 
 /// Compares a tool's answer. Ours must equal the loader's. For others an error is enough where the loader gives up; and
