@@ -4,6 +4,7 @@
 use anyhow::Result;
 use camino::Utf8Path;
 
+use crate::process::command;
 use crate::stage::Tier;
 use crate::{bench, host, libraries};
 
@@ -81,7 +82,11 @@ pub(super) fn missing(tier: Tier) -> Result<Vec<String>> {
     let mut packages: Vec<String> = lacking.map(|(_, package, _)| (*package).to_owned()).collect();
     if tier == Tier::Full {
         packages.extend(bench::large_tools::missing_packages()?);
-        packages.extend(libraries::packages()?);
+        let libraries = libraries::packages()?;
+        let show = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"];
+        let known = command(show).args(libraries.iter().cloned()).finish().map_or(String::new(), |done| done.stdout);
+        let is_here = |name: &String| known.lines().any(|line| line == format!("{name} installed"));
+        packages.extend(libraries.into_iter().filter(|name| !is_here(name)));
     }
     Ok(packages)
 }

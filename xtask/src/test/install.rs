@@ -1,6 +1,9 @@
 //! Tests an installation from the checkout, and from the files that `cargo package` publishes. Neither may need the
 //! checkout afterwards. Earlier stages have downloaded every dependency, so no network is used.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 
@@ -30,9 +33,16 @@ fn from_package(temp: &Utf8Path) -> Result<()> {
     command(["tar", "-xzf", file.as_str(), "-C", temp.as_str()]).run()?;
     let unpacked = temp.join(&name);
     let root = temp.join("package-root");
+    let built = host::target_dir().join("debug/deps");
+    let names = || -> BTreeSet<PathBuf> {
+        std::fs::read_dir(&built).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let before = names();
     // A debug build tests the contents of the package equally, in a quarter of the time.
     cargo(["install", "--debug", "--locked", "--offline", "--path", unpacked.as_str(), "--root", root.as_str()])
         .show()?;
+    // Nothing else uses what was compiled for this path.
+    names().difference(&before).try_for_each(fs_err::remove_file)?;
     // The binary must contain its data, above all the templates.
     fs_err::remove_dir_all(&unpacked)?;
     works(&root, temp)
