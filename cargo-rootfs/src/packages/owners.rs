@@ -35,32 +35,35 @@ impl Marks {
 }
 
 impl Database {
-    /// The package that owns each of `paths`, which are real ones. A database may list a path without `/usr` if /usr is
-    /// merged.
+    /// The owner of each of `paths`, which is the first of its [`holders`](Self::holders). As few lists as possible are
+    /// read: those of likely packages.
     pub fn owners(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Option<PackageId>> {
-        if let Some(owners) = self.owners_by_likelihood(view, paths) {
-            return owners;
-        }
-        let holders = self.listing(view, paths);
-        let mut ranks = vec![usize::MAX; self.packages.len()];
-        if holders.iter().any(|holders| holders.len() > 1) {
-            let (named, likely, others) = self.likely_first(paths);
-            named.into_iter().chain(likely).chain(others).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
-        }
-        holders.into_iter().map(|holders| holders.into_iter().min_by_key(|id| ranks[id.0])).collect()
+        let first = |holders: Vec<PackageId>| holders.first().copied();
+        let by_likelihood = self.owners_by_likelihood(view, paths);
+        by_likelihood.unwrap_or_else(|| self.holders(view, paths).into_iter().map(first).collect())
     }
 
-    /// The packages that list each of `paths`, which are real ones; for a directory, all packages with a file in it.
+    /// The packages that list each of `paths`, which are real ones, the likeliest first; for a directory, all packages
+    /// with a file in it. One of another architecture counts only if no other package lists the path. A database may
+    /// list a path without `/usr` if /usr is merged.
     pub fn holders(&self, view: &Sysroot, paths: &[RootfsPath]) -> Vec<Vec<PackageId>> {
         let is_ours = |id: &PackageId| self.is_ours(self.package(*id));
         let mut holders = self.listing(view, paths);
-        holders.iter_mut().for_each(|holders| holders.retain(is_ours));
+        for holders in holders.iter_mut().filter(|holders| holders.iter().any(is_ours)) {
+            holders.retain(is_ours);
+        }
+        if holders.iter().any(|holders| holders.len() > 1) {
+            let mut ranks = vec![usize::MAX; self.packages.len()];
+            let (named, likely, others) = self.likely_first(paths);
+            named.into_iter().chain(likely).chain(others).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
+            holders.iter_mut().for_each(|holders| holders.sort_by_key(|id| ranks[id.0]));
+        }
         holders
     }
 
-    /// The owner of each path: the likeliest of the packages that list it. Lists are read in the order of likelihood until
-    /// each path has an owner. `None` if the index of all lists exists already, or would cost less.
-    pub(super) fn owners_by_likelihood(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
+    /// The owner of each path: lists are read in the order of likelihood until each path has one. `None` if the index of
+    /// all lists exists already, or would cost less.
+    fn owners_by_likelihood(&self, view: &Sysroot, paths: &[RootfsPath]) -> Option<Vec<Option<PackageId>>> {
         if self.format != Format::Dpkg || self.lists.get().is_some() {
             return None;
         }
@@ -125,12 +128,12 @@ impl Database {
     fn likely_first(&self, paths: &[RootfsPath]) -> (Vec<PackageId>, Vec<PackageId>, impl Iterator<Item = PackageId>) {
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         let named = paths.iter().flat_map(guesses).filter_map(|name| self.named(&name));
-        let named: Vec<PackageId> = named.filter(|id| seen.insert(*id)).collect();
         let is_ours = |id: &PackageId| self.is_ours(self.package(*id));
+        let named: Vec<PackageId> = named.filter(|id| is_ours(id) && seen.insert(*id)).collect();
         let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
         let (core, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(|id| self.package(*id).is_core);
         let needed = self.dependencies(&named).packages.into_iter().map(|(id, _)| id);
-        let likely = core.into_iter().chain(needed).filter(|id| seen.insert(*id)).collect();
+        let likely = core.into_iter().chain(needed).filter(|id| is_ours(id) && seen.insert(*id)).collect();
         (named, likely, rest.into_iter().chain(others).filter(move |id| !seen.contains(id)))
     }
 }
