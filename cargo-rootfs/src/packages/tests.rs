@@ -183,6 +183,33 @@ fn owners_beyond_the_likely_packages() {
     assert!(database.lists.get().is_none(), "no index was built");
 }
 
+/// A package of another architecture owns a path that no other package lists. The owner is the first holder, with and
+/// without the index of all lists.
+#[test]
+fn the_owner_is_the_first_holder() {
+    let record =
+        |name: &str, of: &str| format!("Package: {name}\nStatus: install ok installed\nArchitecture: {of}\n\n");
+    let status = [record("a", "i386"), record("b", "i386"), record("c", "amd64"), record("data", "all")].concat();
+    let (_folder, mut view) = sysroot(&[
+        ("var/lib/dpkg/status", &status),
+        ("var/lib/dpkg/info/a.list", "/usr/share/data\n/usr/share/foreign\n"),
+        ("var/lib/dpkg/info/b.list", "/usr/share/data\n/usr/share/data/both\n"),
+        ("var/lib/dpkg/info/c.list", "/usr/share/data\n/usr/share/data/both\n"),
+        ("var/lib/dpkg/info/data.list", "/usr/share/data\n"),
+    ]);
+    let database = Database::open(&mut view, machine()).unwrap();
+    let paths = ["/usr/share/foreign", "/usr/share/data/both", "/usr/share/data", "/usr/share/none"].map(path);
+    let before = database.owners(&view, &paths);
+    let holders = database.holders(&view, &paths);
+    let shown: Vec<Vec<&str>> =
+        holders.iter().map(|ids| ids.iter().map(|id| &*database.package(*id).name).collect()).collect();
+    // The package with the directory's name is likelier than the first by name.
+    assert_eq!(shown, [vec!["a"], vec!["c"], vec!["data", "c"], vec![]]);
+    let first: Vec<_> = holders.iter().map(|ids| ids.first().copied()).collect();
+    assert_eq!(before, first);
+    assert_eq!(database.owners(&view, &paths), first);
+}
+
 /// No package has a file of the project, whatever its path.
 #[test]
 fn files_of_the_project_have_no_holders() {
