@@ -215,7 +215,7 @@ pub struct Assembly {
     /// Missing host paths that were looked up: if one appears, the rootfs may change.
     pub absent: Vec<PathBuf>,
     /// The sysroot, for later queries.
-    sysroot: PathBuf,
+    sysroot: Sysroot,
     installed: Installed,
     /// The rows of policy in use.
     #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for what a traced command did"))]
@@ -227,10 +227,10 @@ impl Assembly {
     ///
     /// It reads the lists of all packages installed in the sysroot, so only a consumer of owners calls it.
     pub fn find_owners(&mut self) -> Result<()> {
-        let mut sysroot = Sysroot::open(&self.sysroot)?;
-        let has_owners = self.rootfs.iter().any(|(_, entry)| entry.package.is_some());
-        if let Some(database) = self.installed.database(&mut sysroot).filter(|_| !has_owners) {
-            owners::Owners::default().find(&mut self.rootfs, &mut sysroot, &database);
+        let Self { rootfs, sysroot, installed, .. } = self;
+        let has_owners = rootfs.iter().any(|(_, entry)| entry.package.is_some());
+        if let Some(database) = if has_owners { None } else { installed.database(sysroot) } {
+            owners::Owners::default().find(rootfs, sysroot, &database);
         }
         Ok(())
     }
@@ -241,10 +241,8 @@ impl Assembly {
     /// The packages that own files of the rootfs, after the owners were found; and ID, VERSION_ID and PRETTY_NAME of
     /// their distribution.
     #[allow(clippy::type_complexity)]
-    pub(crate) fn packed_packages(
-        &self,
-    ) -> Result<(Vec<PackedPackage>, Option<(String, Option<String>, Option<String>)>)> {
-        packed::find(&self.rootfs, &self.sysroot, &self.installed)
+    pub(crate) fn packed_packages(&mut self) -> (Vec<PackedPackage>, Option<(String, Option<String>, Option<String>)>) {
+        packed::find(&self.rootfs, &mut self.sysroot, &self.installed)
     }
 }
 
@@ -266,15 +264,14 @@ pub fn assemble(
     Ok(planned.assembly)
 }
 
-/// Fails if `sysroot` lacks a tool that is given by name. It runs before a build, which may still make tools that are
-/// given by path.
+/// Fails if `view` lacks a tool that is given by name. It runs before a build, which may still make tools that are given
+/// by path.
 #[cfg(feature = "cli")]
-pub(crate) fn find_tools(sysroot: &Utf8Path, target: &Target, tools: &[String]) -> Result<()> {
-    let mut view = Sysroot::open(sysroot.as_std_path())?;
+pub(crate) fn find_tools(view: &mut Sysroot, target: &Target, tools: &[String]) -> Result<(), Refusal> {
     let named: Vec<String> = tools.iter().filter(|tool| !tool.contains('/')).cloned().collect();
     let mut faults = Vec::new();
-    tools::roots(&mut view, &named, target, &mut Vec::new(), &mut faults);
-    Ok(Refusal::all(faults)?)
+    tools::roots(view, &named, target, &mut Vec::new(), &mut faults);
+    Refusal::all(faults)
 }
 
 /// A rootfs before its proof.

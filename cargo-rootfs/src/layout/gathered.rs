@@ -206,7 +206,7 @@ impl Gathered<'_> {
             closures: self.roots.into_iter().map(|root| root.name).zip(self.closures).collect(),
             inputs,
             absent,
-            sysroot: view.root().to_owned(),
+            sysroot: view.afresh(),
             installed: installed.clone(),
             policy: policy.clone(),
         };

@@ -54,10 +54,9 @@ impl Installed {
 /// Reads the database on a thread with a view of its own. Lists of files are read on demand, mostly those of a few
 /// packages.
 fn read_ahead(view: &Sysroot, machine: Machine) -> Option<Pending<Read>> {
-    let root = view.root().to_owned();
+    let mut view = view.afresh();
     let read = move || {
         take_own_descriptors();
-        let mut view = Sysroot::open(&root).ok()?;
         Some(Database::open(&mut view, machine).map(Arc::new))
     };
     // If the thread cannot be started, the first query reads the database.

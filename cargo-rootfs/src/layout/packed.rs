@@ -1,7 +1,6 @@
 //! Packages of a rootfs for a bill of materials: facts from the database and from copyright files.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -9,7 +8,6 @@ use rustc_hash::FxHashMap;
 use super::installed::Installed;
 use super::licenses;
 use crate::distro::OsRelease;
-use crate::error::Result;
 use crate::packages::{About, Format, PackageId};
 use crate::path::RootfsPath;
 use crate::rootfs::{OwningPackage, Rootfs};
@@ -44,17 +42,12 @@ type Named = (String, Option<String>, Option<String>);
 const LONGEST: usize = 8 << 20;
 
 /// The packages by name, and their distribution.
-pub(super) fn find(
-    rootfs: &Rootfs,
-    sysroot: &Path,
-    installed: &Installed,
-) -> Result<(Vec<PackedPackage>, Option<Named>)> {
-    let mut view = Sysroot::open(sysroot)?;
+pub(super) fn find(rootfs: &Rootfs, view: &mut Sysroot, installed: &Installed) -> (Vec<PackedPackage>, Option<Named>) {
     let at = |path: &str| RootfsPath::root().join(path.as_bytes());
     let os_release = OsRelease::find(|path| view.read_small(path, OsRelease::LONGEST));
     let value = |key: &str| os_release.value(key).map(str::to_owned);
     let distribution = value("ID").map(|id| (id, value("VERSION_ID"), value("PRETTY_NAME")));
-    let Some(database) = installed.database(&mut view) else { return Ok((Vec::new(), distribution)) };
+    let Some(database) = installed.database(view) else { return (Vec::new(), distribution) };
 
     let mut owners: Vec<Arc<OwningPackage>> = Vec::new();
     for package in rootfs.iter().filter_map(|(_, entry)| entry.package.as_ref()) {
@@ -76,7 +69,7 @@ pub(super) fn find(
         .collect();
     let places: FxHashMap<PackageId, usize> = found.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
     let packed = found.iter().map(|(id, owner)| {
-        let About { source, licences, maintainer, homepage, files } = database.about(&view, *id);
+        let About { source, licences, maintainer, homepage, files } = database.about(view, *id);
         let copyright = view.read_small(&at(&format!("/usr/share/doc/{}/copyright", owner.name)), LONGEST);
         let needed = database.needs(*id).into_iter().filter_map(|needed| places.get(&needed).copied());
         let mut depends: Vec<usize> = needed.collect();
@@ -99,7 +92,7 @@ pub(super) fn find(
             files,
         }
     });
-    Ok((packed.collect(), distribution))
+    (packed.collect(), distribution)
 }
 
 /// The text; invalid UTF-8 becomes U+FFFD.

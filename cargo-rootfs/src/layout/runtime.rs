@@ -405,7 +405,7 @@ impl<'t> Runtime<'t> {
             |path: &RootfsPath, entry: &Entry| is_dir(entry) && rootfs.below(path).all(|(_, entry)| is_dir(entry));
         let is_lacking = |path: &&RootfsPath| rootfs.get(path).is_none_or(|entry| is_bare(path, entry));
         let lacking = self.taken.excluded.iter().filter(is_lacking);
-        left_out::line(view.root(), lacking)
+        left_out::line(view, lacking)
     }
 
     /// Suggests files that the constants and packages of packed files name, and that `rootfs` lacks.

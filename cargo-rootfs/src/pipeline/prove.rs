@@ -1,5 +1,6 @@
 //! Layout and proof: from the plan and the build of each target to its rootfs, in parallel.
 
+use std::collections::BTreeSet;
 #[cfg(feature = "cli")]
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
 #[cfg(feature = "cli")]
 use crate::rootfs::KnownFiles;
+use crate::shortage::Shortage;
 use crate::target::Target;
 
 /// The contents of one planned rootfs.
@@ -31,6 +33,9 @@ pub(crate) trait Order: Sync {
         let _ = assembly;
         Ok(())
     }
+
+    /// Reports remedies for shortages of a sysroot that stays. `told` are the shortages of other targets.
+    fn advise(&self, _: &BTreeSet<Shortage>, _sysroot: &Utf8Path, _told: &mut BTreeSet<Shortage>, _: &dyn Events) {}
 }
 
 /// One target of a run, ready for its layout.
@@ -82,6 +87,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
                 (plan, artifacts, sysroot, thread)
             })
             .collect();
+        let mut told = BTreeSet::new();
         let each = started.into_iter().map(|(plan, artifacts, sysroot, thread)| {
             events.status("Resolving", &format_args!("{} for {}", plan.name(), plan.target().triple()));
             let first = match thread.map(ScopedJoinHandle::join) {
@@ -89,7 +95,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
                 Some(Ok(assembled)) => assembled,
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
             };
-            let assembly = until_complete(plan, artifacts, &mut **sysroot, first, events)?;
+            let assembly = until_complete(plan, artifacts, &mut **sysroot, first, &mut told, events)?;
             plan.accept(&assembly)?;
             if let Some(brought) = &assembly.brought {
                 events.status("Bringing", brought);
@@ -140,6 +146,7 @@ fn until_complete(
     artifacts: &Artifacts,
     sysroot: &mut dyn SysrootSource,
     mut tried: Result<Assembly, Refusal>,
+    told: &mut BTreeSet<Shortage>,
     events: &dyn Events,
 ) -> Result<Assembly> {
     loop {
@@ -152,6 +159,9 @@ fn until_complete(
             Err(Refusal::Failed(_)) => false,
         };
         if !is_another {
+            if let Err(Refusal::Incomplete(Incomplete { shortages, .. })) = &tried {
+                plan.advise(shortages, sysroot.directory(), told, events);
+            }
             return Ok(tried?);
         }
         tried = assemble(plan, artifacts, sysroot.directory());

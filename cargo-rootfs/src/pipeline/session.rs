@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,7 +15,7 @@ use crate::cargo::{self, Memory, Preparation, Project, Sought, Toolchain};
 use crate::error::{Error, Result, Warning};
 use crate::image::ImageConfig;
 use crate::layers::{Layered, Origins};
-use crate::layout::{self, Artifacts, Assembly, Content, Executable};
+use crate::layout::{self, Artifacts, Assembly, Content, Executable, Incomplete, Refusal};
 use crate::options::BuildArgs;
 use crate::output::{self, Output, Written};
 use crate::packages::Database;
@@ -23,6 +23,7 @@ use crate::plan::{Build, Plan, Request, RootfsPlan, Source, Surroundings};
 use crate::provision::{self, Cache, Lockfile, May, Network, Pinned};
 use crate::rootfs::KnownFiles;
 use crate::settings;
+use crate::shortage::Shortage;
 use crate::sysroot::Sysroot;
 use crate::target::{Machine, Target};
 use crate::write::Observer;
@@ -75,6 +76,26 @@ impl Order for RootfsPlan {
         }
         let image = self.image.config(assembly, 0, None);
         Error::all(settings::prove(&image, &assembly.rootfs, &assembly.closures))
+    }
+
+    /// Names the packages with the tools that the host lacks.
+    fn advise(
+        &self,
+        shortages: &BTreeSet<Shortage>,
+        sysroot: &Utf8Path,
+        told: &mut BTreeSet<Shortage>,
+        events: &dyn Events,
+    ) {
+        let is_host = sysroot == "/";
+        let new = shortages.iter().filter(|it| is_host && told.insert((*it).clone()));
+        let named = new.filter_map(|shortage| match shortage {
+            Shortage::Tool(tool) if self.content.tools.contains(tool) && !tool.contains('/') => Some(tool.clone()),
+            _ => None,
+        });
+        for (tool, package) in provision::packages_of_tools(&named.collect::<Vec<_>>(), &|| events.stop()) {
+            let message = format!("`{tool}` is in the package {package}, which this machine does not have");
+            events.warning(&Warning::new(message).help(format!("apt-get install {package}")));
+        }
     }
 }
 
@@ -129,9 +150,8 @@ impl<'e> Session<'e> {
                 // Checked before the build, which takes minutes.
                 let mut preparation = cargo::prepare(&build, &plans, &toolchain)?;
                 let mut jobs = choose(plans, &provisioning, &preparation, events)?;
-                find_tools(&jobs).inspect_err(|_| name_packages(&jobs, events))?;
+                look_before_build(&jobs, events)?;
                 for Job { plan, sysroot, .. } in &jobs {
-                    find_build_packages(plan, sysroot.directory(), sysroot.is_final())?;
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
                 }
                 make(&mut jobs, &build, &toolchain, &preparation, &workspace, events)?;
@@ -146,8 +166,7 @@ impl<'e> Session<'e> {
         events.stop()?;
         // A build can change a workspace. The targets of a run have the same one.
         let revision = jobs.iter().find_map(|job| job.plan.image.workspace.as_deref()).map(Revision::ask);
-        let absent = absent_tools(&jobs);
-        let mut proved = prove(jobs, events).inspect_err(|_| name_packages_of(&absent, events))?;
+        let mut proved = prove(jobs, events)?;
         let images = proved.iter_mut().filter(|one| one.plan.image.workspace.is_some());
         images.for_each(|one| one.revision.clone_from(&revision));
         Ok(proved)
@@ -302,45 +321,33 @@ fn choose(
     Error::all(errors).map(|()| jobs)
 }
 
-/// Fails if a final sysroot lacks a tool.
-fn find_tools(jobs: &[Job<RootfsPlan>]) -> Result<()> {
-    let fixed = jobs.iter().filter(|job| job.sysroot.is_final());
-    let found = fixed
-        .map(|Job { plan, sysroot, .. }| layout::find_tools(sysroot.directory(), &plan.target, &plan.content.tools));
-    let mut errors: Vec<Error> = found.filter_map(Result::err).collect();
-    errors.dedup_by_key(|error| error.to_string());
+/// Fails if a final sysroot lacks a tool, or a package for the build.
+///
+/// The layout looks up the tools again, in a view of its own: a build takes minutes and may change the sysroot, and a
+/// view keeps what it has seen.
+fn look_before_build(jobs: &[Job<RootfsPlan>], events: &dyn Events) -> Result<()> {
+    let (mut errors, mut told) = (Vec::new(), BTreeSet::new());
+    for Job { plan, sysroot, .. } in jobs.iter().filter(|job| job.sysroot.is_final()) {
+        let mut view = Sysroot::open(sysroot.directory().as_std_path())?;
+        if let Err(refusal) = layout::find_tools(&mut view, &plan.target, &plan.content.tools) {
+            if let Refusal::Incomplete(Incomplete { shortages, .. }) = &refusal {
+                plan.advise(shortages, sysroot.directory(), &mut told, events);
+            }
+            errors.push(refusal.into());
+        }
+        errors.extend(find_build_packages(plan, sysroot.directory(), &mut view).err());
+    }
+    errors.dedup_by_key(|error: &mut Error| error.to_string());
     Error::all(errors)
 }
 
-/// The tools that the host lacks, for jobs whose sysroot is `/`.
-fn absent_tools(jobs: &[Job<RootfsPlan>]) -> Vec<String> {
-    let of_this_machine = jobs.iter().filter(|job| job.sysroot.is_final() && job.sysroot.directory() == "/");
-    let tools: BTreeSet<&String> = of_this_machine.flat_map(|job| &job.plan.content.tools).collect();
-    let Ok(mut view) = Sysroot::open(Path::new("/")) else { return Vec::new() };
-    let is_absent = |tool: &&&String| !tool.contains('/') && layout::tools::find(&mut view, tool).is_none();
-    tools.iter().filter(is_absent).map(|tool| (*tool).clone()).collect()
-}
-
-fn name_packages(jobs: &[Job<RootfsPlan>], events: &dyn Events) {
-    name_packages_of(&absent_tools(jobs), events);
-}
-
-/// Reports the packages that contain missing tools.
-fn name_packages_of(tools: &[String], events: &dyn Events) {
-    for (tool, package) in provision::packages_of_tools(tools, &|| events.stop()) {
-        let warning = Warning::new(format!("`{tool}` is in the package {package}, which this machine does not have"));
-        events.warning(&warning.help(format!("apt-get install {package}")));
-    }
-}
-
-/// Fails if a directory lacks a package for the build: it cannot be extended.
-fn find_build_packages(plan: &RootfsPlan, sysroot: &Utf8Path, is_final: bool) -> Result<()> {
-    if !is_final || plan.build_packages.is_empty() {
+/// Fails if a sysroot lacks a package for the build: it cannot be extended.
+fn find_build_packages(plan: &RootfsPlan, sysroot: &Utf8Path, view: &mut Sysroot) -> Result<()> {
+    if plan.build_packages.is_empty() {
         return Ok(());
     }
-    let mut view = Sysroot::open(sysroot.as_std_path())?;
     let machine = plan.target.machine();
-    let Some(database) = Database::open(&mut view, machine) else {
+    let Some(database) = Database::open(view, machine) else {
         return Err(Error::failed(format!("no package database for --build-package in the sysroot `{sysroot}`"))
             .help("choose a distribution's packages: --sysroot debian:bookworm"));
     };

@@ -123,8 +123,11 @@ pub enum End {
 impl Sysroot {
     /// Opens the directory `root`.
     pub fn open(root: &Path) -> Result<Self> {
-        let disk = Disk::open(root)?;
-        Ok(Self {
+        Ok(Self::new(Arc::new(Disk::open(root)?)))
+    }
+
+    fn new(disk: Arc<Disk>) -> Self {
+        Self {
             hidden: Vec::new(),
             nodes: Nodes::new(disk.mode()),
             files: Vec::new(),
@@ -132,8 +135,13 @@ impl Sysroot {
             folders: FxHashMap::default(),
             grafts: FxHashMap::default(),
             buffers: Buffers::default(),
-            disk: Arc::new(disk),
-        })
+            disk,
+        }
+    }
+
+    /// Another view of the same open directory, without cached results and changes.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::new(Arc::clone(&self.disk))
     }
 
     /// A copy of this view for another thread, with the same cached results. Reference-counted data is copied: two

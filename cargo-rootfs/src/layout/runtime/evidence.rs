@@ -168,9 +168,7 @@ impl Weighing<'_, '_, '_, '_> {
     }
 
     fn all(&mut self, mut subjects: Vec<Subject>, calls: &mut Vec<Call>) {
-        if self.evidence.scout.is_none() {
-            self.evidence.scout = Sysroot::open(self.worklist.view.root()).ok();
-        }
+        self.evidence.scout.get_or_insert_with(|| self.worklist.view.afresh());
         let scripts: Vec<usize> = (0..subjects.len()).filter(|at| subjects[*at].file.is_none()).collect();
         for at in scripts {
             let modules = self.modules(&subjects[at]);

@@ -1,7 +1,6 @@
 //! Files that a rule excludes from its directories: one line with their number, and the option that adds them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
@@ -14,9 +13,9 @@ const NAMED: usize = 6;
 const CACHES: [&[u8]; 1] = [b"__pycache__"];
 
 /// `None` if no file is left out.
-pub(super) fn line<'p>(root: &Path, paths: impl Iterator<Item = &'p RootfsPath>) -> Option<String> {
+pub(super) fn line<'p>(view: &Sysroot, paths: impl Iterator<Item = &'p RootfsPath>) -> Option<String> {
     // A separate view: counted files are no inputs of the rootfs.
-    let mut scout = Sysroot::open(root).ok()?;
+    let mut scout = view.afresh();
     let mut names: BTreeMap<String, (u64, RootfsPath)> = BTreeMap::new();
     let (mut files, mut bytes) = (0, 0);
     for path in paths.filter(|path| !CACHES.contains(&path.file_name())) {
