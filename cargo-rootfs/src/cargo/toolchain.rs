@@ -5,9 +5,9 @@
 
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use cargo_config2::Config;
@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::machine::BuildMachine;
 use crate::error::{Error, Result};
 use crate::target::{Machine, Target};
+use crate::threads::Pending;
 use crate::{host_files, programs};
 
 /// Cargo's configuration for the current directory, and the host's triple.
@@ -31,7 +32,7 @@ pub(crate) struct Toolchain {
 }
 
 /// A query for a [`Toolchain`] that runs in the background.
-pub(crate) struct Asked(JoinHandle<Result<Toolchain>>);
+pub(crate) struct Asked(io::Result<Pending<Result<Toolchain>>>);
 
 impl Toolchain {
     /// Starts the query, which runs a program and takes at least as long as `cargo metadata`.
@@ -40,7 +41,7 @@ impl Toolchain {
     /// advance; otherwise one call queries everything.
     pub(crate) fn ask(typed: &[String]) -> Asked {
         let typed = typed.to_vec();
-        Asked(std::thread::spawn(move || {
+        let query = move || {
             let unreadable = |error| Error::failed("cannot read cargo's configuration").with_source(error);
             let config = Config::load().map_err(unreadable)?;
             let targets = config.build_target_for_cli(&typed).map_err(unreadable)?;
@@ -53,7 +54,8 @@ impl Toolchain {
                 Some((host, sysroot)) => Ok(Self { host: host.into(), sysroot: Some(sysroot).into(), ..toolchain }),
                 None => toolchain.host().map(drop).map(|()| toolchain),
             }
-        }))
+        };
+        Asked(Pending::start("toolchain", query))
     }
 
     /// Returns whether rustc has the standard library of `triple` in its own directory, as rustup and distributions
@@ -230,10 +232,8 @@ fn behind_proxy(name: &OsStr, path: &OsStr, toolchain: &Path) -> Option<PathBuf>
 impl Asked {
     /// Waits for the answer.
     pub(crate) fn answer(self) -> Result<Toolchain> {
-        match self.0.join() {
-            Ok(answer) => answer,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let failed = |error| Error::failed("cannot start a thread to ask rustc").with_source(error);
+        self.0.map_err(failed)?.result()
     }
 }
 
