@@ -71,7 +71,7 @@
 //! | `check` | test runs of commands in a rootfs | enter error events findings layout packages path pipeline policy rootfs rows sysroot watch wording |
 //! | `trace` | files that a command uses | enter error events findings host_files layout path pipeline runtime sysroot watch wording |
 //! | `init` | starting files for a project: a table of Cargo.toml, a pipeline for a forge | cargo error events host_files options rows wording write |
-//! | `rebuild` | two builds, compared | cargo error events host_files image options |
+//! | `rebuild` | two builds, compared | cargo error events host_files image options pipeline |
 //! | `guide` | the guide: pages of text, for the documentation, a terminal and man(1) | - |
 //! | `cli` | the terminal: arguments in, status lines and results out | check diff enter error events guide host_files init inspect join layers layout options output path pipeline plan provision rebuild report resolve rootfs target trace verify wording write |
 //!

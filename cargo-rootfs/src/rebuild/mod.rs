@@ -22,6 +22,7 @@ use crate::events::Events;
 use crate::host_files::{self, Found, Walk};
 use crate::image::rfc3339;
 use crate::options::{BuildArgs, Options, OutputArgs};
+use crate::pipeline::Epoch;
 
 /// Options besides those of outputs, without dashes, that the inner runs do not get.
 const OTHERS: [&str; 3] = ["target-dir", "jobs", "message-format"];
@@ -37,6 +38,7 @@ pub(crate) enum Sources {
 
 /// Runs `words`, the arguments of this process without its name, twice. Fails with the first differing file.
 pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, events: &dyn Events) -> Result<()> {
+    let epoch = Epoch::from_environment()?;
     let current_dir = std::env::current_dir().map_err(|error| Error::io("find", "the current directory", error))?;
     let current_dir = Utf8PathBuf::try_from(current_dir)
         .map_err(|error| Error::failed("the current directory's path is not UTF-8").with_source(error))?;
@@ -62,7 +64,7 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
         events.stop()?;
     }
     let paths = cause::Paths { source: &runs.root, copied: &runs.elsewhere(), build: &runs.build_dir() };
-    let date = today();
+    let date = today(epoch);
     let same = compare::directories(&work_path.join("0"), &work_path.join("1"), &paths, date.as_deref())?;
     for (path, text) in &same.dated {
         let warning = format!("`{path}` contains the date of this day, `{text}`: a build of tomorrow may differ");
@@ -73,11 +75,10 @@ pub(crate) fn check(words: &[OsString], build: &BuildArgs, sources: Sources, eve
 }
 
 /// The current date; `None` if the epoch, which executables may contain, is on the same day.
-fn today() -> Option<String> {
+fn today(epoch: Epoch) -> Option<String> {
     let day = |seconds: i64| rfc3339(seconds).split('T').next().map(str::to_owned);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let epoch = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
-    let (now, epoch) = (day(i64::try_from(now.as_secs()).ok()?), epoch.and_then(day));
+    let (now, epoch) = (day(i64::try_from(now.as_secs()).ok()?), day(epoch.seconds()));
     if now == epoch { None } else { now }
 }
 
