@@ -36,7 +36,7 @@ impl<'f> Taken<'f> {
     /// must have been read by now: the sink's reader is at most `backlog` bytes behind.
     pub(super) fn end(&mut self, planned: &'f HostFile, file: File, backlog: u64) -> Result<()> {
         planned.unchanged(&file)?;
-        if planned.size == 0 {
+        if planned.size == 0 || backlog == 0 {
             return Ok(());
         }
         self.files.push_back(Unread { planned, file, end: self.bytes });
