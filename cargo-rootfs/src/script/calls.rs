@@ -75,6 +75,8 @@ struct Scan {
     keeps: &'static [&'static str],
     kept: Vec<(&'static str, Vec<Word>)>,
     functions: BTreeSet<String>,
+    /// The programs that other programs start.
+    started: BTreeSet<String>,
     /// The function whose body is being read, and the functions that run their arguments, as `run() { "$@"; }` does.
     open: Option<String>,
     wrappers: BTreeSet<String>,
@@ -95,6 +97,8 @@ struct Scan {
 enum Use {
     Call,
     Exec,
+    /// By another program, such as xargs(1), which knows no built-in commands and no functions.
+    Start,
     Source,
 }
 
@@ -318,13 +322,18 @@ impl Scan {
             return at;
         }
         if !state.begins && state.finds && literal.as_deref().is_some_and(|flag| data::has("before-command", flag)) {
-            (state.begins, state.runner) = (true, None);
+            (state.begins, state.runner, state.how) = (true, None, Use::Start);
             return at;
         }
         if let Some(runner) = &mut state.runner {
             match runner.take(literal.as_deref(), is_assignment(&word)) {
                 runners::Next::Argument => return at,
-                runners::Next::Command => state.begins = true,
+                runners::Next::Command => {
+                    state.begins = true;
+                    if state.how == Use::Call && runner.starts_program() {
+                        state.how = Use::Start;
+                    }
+                }
                 runners::Next::Text => literal.iter().for_each(|script| self.text(script)),
                 runners::Next::File => self.computed.push((word.clone(), Use::Source)),
             }
@@ -365,6 +374,7 @@ impl Scan {
         };
         match &name[..] {
             b"" => {}
+            name if how == Use::Start => self.program(name, how, state),
             b"}" => self.open = None,
             name if BEFORE.contains(&name) || self.is_wrapper(name) => {}
             b"exec" => (state.how, state.runner, state.begins) = (Use::Exec, Runner::of(b"exec"), false),
@@ -379,18 +389,21 @@ impl Scan {
                 (state.declares, state.begins) = (true, false)
             }
             name if name.starts_with(b"-") => {}
-            name => {
-                let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-                let runner = Runner::of(base);
-                let kept = self.keeps.iter().find(|kept| kept.as_bytes() == base);
-                state.is_kept = kept.is_some();
-                self.kept.extend(kept.map(|kept| (*kept, Vec::new())));
-                (state.begins, state.how) = (false, if runner.is_some() { how } else { Use::Call });
-                state.runner = runner;
-                state.finds |= data::has("finders", name);
-                self.command(name, how);
-            }
+            name => self.program(name, how, state),
         }
+    }
+
+    /// Handles the name of a program, or its path.
+    fn program(&mut self, name: &[u8], how: Use, state: &mut State) {
+        let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+        let runner = Runner::of(base);
+        let kept = self.keeps.iter().find(|kept| kept.as_bytes() == base);
+        state.is_kept = kept.is_some();
+        self.kept.extend(kept.map(|kept| (*kept, Vec::new())));
+        (state.begins, state.how) = (false, if runner.is_some() { how } else { Use::Call });
+        state.runner = runner;
+        state.finds |= data::has("finders", name);
+        self.command(name, how);
     }
 
     /// Records a command, by its name or its path.
@@ -407,18 +420,17 @@ impl Scan {
         let name = words::in_program_directory(text).unwrap_or(text);
         let is_path = name.starts_with('/') && name.bytes().all(|byte| is_name(&byte) || byte == b'/');
         let is_plain = name.bytes().all(|byte| is_name(&byte)) && name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if is_path || is_plain {
+        if is_path || is_plain || name == "[" {
             self.note(name, how);
         }
     }
 
     fn note(&mut self, name: &str, how: Use) {
-        // exec starts the program of that name.
-        if BUILT_IN.contains(&name) && how != Use::Exec {
-            return;
-        }
-        if how == Use::Exec {
-            self.calls.execs.insert(name.to_owned());
+        match how {
+            Use::Call if BUILT_IN.contains(&name) => return,
+            Use::Exec => self.calls.execs.extend([name.to_owned()]),
+            Use::Start => self.started.extend([name.to_owned()]),
+            _ => {}
         }
         self.calls.all.insert(name.to_owned());
     }

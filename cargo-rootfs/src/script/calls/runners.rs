@@ -43,6 +43,8 @@ enum Kind {
     Command,
     /// A command, or a text after `-c`.
     CommandOrText,
+    /// A built-in command of the shell, which finds other built-in commands.
+    BuiltIn,
     /// A shell: a file, or a text after `-c`.
     Shell,
     /// A user's shell: only a text after `-c`.
@@ -64,6 +66,7 @@ impl Row {
         let kind = match rows::value(fields, "kind") {
             Some(Value::Text(kind)) => match kind.as_str() {
                 "command-or-text" => Kind::CommandOrText,
+                "built-in" => Kind::BuiltIn,
                 "shell" => Kind::Shell,
                 "text" => Kind::Text,
                 "source" => Kind::Source,
@@ -84,6 +87,11 @@ impl Runner {
         Some(Self { row, left: row.arguments, is_value: false, is_text: false })
     }
 
+    /// Returns whether it starts the command as a program, although the shell has a built-in command of that name.
+    pub(super) fn starts_program(&self) -> bool {
+        matches!(self.row.kind, Kind::Command | Kind::CommandOrText)
+    }
+
     /// Handles the next word of its command line; `None` is a computed word.
     pub(super) fn take(&mut self, word: Option<&[u8]>, is_assignment: bool) -> Next {
         if std::mem::take(&mut self.is_value) {
@@ -100,7 +108,8 @@ impl Runner {
                 let is_short = option.get(1) != Some(&b'-');
                 let is_shell = matches!(self.row.kind, Kind::Shell | Kind::Text);
                 self.is_text = is_shell && option[0] == b'-' && is_short && option.contains(&b'c');
-                self.is_text |= matches!(option, b"--command" | b"-c") && self.row.kind != Kind::Command;
+                let has_text = !matches!(self.row.kind, Kind::Command | Kind::BuiltIn);
+                self.is_text |= matches!(option, b"--command" | b"-c") && has_text;
                 self.is_value = !self.is_text && self.row.with_value.iter().any(|known| known.as_bytes() == option);
                 Next::Argument
             }

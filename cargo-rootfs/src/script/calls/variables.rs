@@ -87,8 +87,8 @@ impl Scan {
                 }
             }
         }
-        let Self { mut calls, functions, .. } = self;
-        calls.all.retain(|name| !functions.contains(name));
+        let Self { mut calls, functions, started, .. } = self;
+        calls.all.retain(|name| !functions.contains(name) || started.contains(name));
         // exec does not call functions: it searches PATH.
         calls
     }
