@@ -146,6 +146,27 @@ fn commands_behind_runners() {
     }
 }
 
+/// Programs that run others know neither built-in commands nor functions.
+#[test]
+fn commands_that_programs_start_are_no_built_in_ones() {
+    for (text, expected) in [
+        ("find . -exec test -e {} \\; -print; find . -execdir [ -f {} ] \\;", "[ find test"),
+        (
+            "x | xargs printf '%s\\n'; env true; nice kill -l; timeout 5 echo",
+            "echo env kill nice printf timeout true x xargs",
+        ),
+        ("nice env A=b time ls", "env nice time"),
+        ("exec nice pwd; sudo -u me test -f x; which kill", "kill nice pwd sudo test which"),
+        ("command printf x; builtin kill; type test; test -f x || echo", ""),
+        ("xargs sh -c 'test -f x && printf y'; nice x; test y", "nice sh x xargs"),
+        ("sort() { command sort; }; sort; xargs -n1 sort", "sort xargs"),
+        ("P='printf %s'; xargs $P; $P", "printf xargs"),
+        ("find . -type f; test -f x; [ -f y ]", "find"),
+    ] {
+        assert_eq!(found(text), expected, "{text}");
+    }
+}
+
 #[test]
 fn patterns_of_case_are_no_commands() {
     for (text, expected) in [
