@@ -154,7 +154,7 @@ impl Object {
         Ok(())
     }
 
-    /// A lower bound of the number of symbols, up to the last undefined one.
+    /// A lower bound of the number of symbols, which has all undefined ones.
     fn symbol_count<F: ReadAt + ?Sized>(
         &self,
         file: &F,
@@ -169,7 +169,14 @@ impl Object {
             let first = header[..length].pread_with::<u32>(4, endian).map_or(0, u64::from);
             // GNU ld writes 1 into the table of a file that exports nothing (bfd/elflink.c), wherever its symbols end.
             if first != 1 {
-                return Ok(first);
+                // In a program, an undefined function whose address is taken has the address of its PLT entry, for all
+                // objects (gABI, function addresses); so the table has it (bfd/elfxx-x86.c, elf_hash_symbol).
+                let has_functions = self.interpreter.is_some();
+                return if has_functions {
+                    self.hashed_end(file, gnu_hash, &header[..length], endian)
+                } else {
+                    Ok(first)
+                };
             }
         }
         if let Some(hash) = symbols.hash {
@@ -186,6 +193,52 @@ impl Object {
         // Every linker puts the names after the symbols.
         Ok(symbols.names.saturating_sub(symbols.table) / size)
     }
+
+    /// The index after the last symbol in the table of DT_GNU_HASH: the end of the chain that begins last.
+    fn hashed_end<F: ReadAt + ?Sized>(&self, file: &F, table: u64, header: &[u8], endian: Endian) -> io::Result<u64> {
+        let word = |index: usize| header.pread_with::<u32>(4 * index, endian).map_or(0, u64::from);
+        let (buckets, first, filter) = (word(0).min(MAX_SYMBOLS), word(1), word(2));
+        let buckets_at = table.saturating_add(16 + filter * if self.machine.is_64 { 8 } else { 4 });
+        let mut last = 0;
+        each_word(file, buckets_at, buckets, endian, |start| {
+            last = last.max(u64::from(start));
+            ControlFlow::Continue(())
+        })?;
+        if last < first {
+            return Ok(first);
+        }
+        let chain_at = buckets_at.saturating_add(4 * (buckets + last - first));
+        each_word(file, chain_at, MAX_SYMBOLS, endian, |hash| {
+            last += 1;
+            if hash & 1 == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(last)
+    }
+}
+
+/// Calls `each` with `count` words from `at` on, until it breaks or the file ends.
+fn each_word<F: ReadAt + ?Sized>(
+    file: &F,
+    mut at: u64,
+    mut count: u64,
+    endian: Endian,
+    mut each: impl FnMut(u32) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut chunk = [0; 1 << 10];
+    while count > 0 {
+        let wanted = chunk.len().min(usize::try_from(count * 4).unwrap_or(usize::MAX));
+        let length = fill(file, &mut chunk[..wanted], at)?;
+        for word in chunk[..length].chunks_exact(4) {
+            if each(word.pread_with(0, endian).unwrap_or_default()).is_break() {
+                return Ok(());
+            }
+        }
+        if length < wanted {
+            break;
+        }
+        (at, count) = (at.saturating_add(length as u64), count - length as u64 / 4);
+    }
+    Ok(())
 }
 
 /// The offsets in the string table at which `dlopen` or `dlmopen` begins, also as the end of a longer name: linkers
