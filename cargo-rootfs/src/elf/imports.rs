@@ -358,6 +358,27 @@ mod tests {
         assert!(imports(&file.patch(DT_HASH, 0).build()));
     }
 
+    /// GNU ld puts a called function whose address is taken into the table of a program, although it is undefined.
+    #[test]
+    fn undefined_symbols_in_the_hash_table_are_imports() {
+        let hashed = |file: Fixture, words: &[u32]| {
+            // Two buckets, symbols from the second on, one word of the filter; the first chain ends the table.
+            let header: Vec<u8> = [2, 2, 1, 0, 0, 0].iter().chain(words).flat_map(|word| word.to_le_bytes()).collect();
+            let with = |at: usize| file.clone().tail(&header).patch(DT_HASH, 0).patch(DT_GNU_HASH, BASE + at as u64);
+            with(with(0).build().len() - header.len()).build()
+        };
+        let program = Fixture::program().imports("write").imports("read").imports("dlopen");
+        assert!(imports(&hashed(program.clone(), &[2, 0, 2, 5])), "the second of the chain");
+        assert!(imports(&hashed(program.clone(), &[2, 3, 3, 5])), "the last chain");
+        assert!(!imports(&hashed(program.clone(), &[2, 0, 3, 5])), "the chain ends before");
+        assert!(!imports(&hashed(program.clone(), &[0, 0, 3, 5])), "no chain");
+        for lie in [&[u32::MAX, 0, 3, 5][..], &[2, 0, 2], &[2]] {
+            let _ = imports(&hashed(program.clone(), lie));
+        }
+        let library = Fixture::library().imports("write").imports("read").imports("dlopen");
+        assert!(!imports(&hashed(library, &[2, 0, 2, 5])), "libraries have no such functions");
+    }
+
     #[test]
     fn tables_that_lie_get_an_answer() {
         let file = Fixture::program().imports("dlopen");
