@@ -23,7 +23,7 @@
 //! | --- | --- | --- |
 //! | `error` | the one error type, exit codes, warnings | - |
 //! | `path` | paths inside an image, a type of their own | - |
-//! | `wording` | lists, quoting and guesses in messages | - |
+//! | `wording` | lists, quoting and guesses in messages | path |
 //! | `byte_search` | searches in bytes | - |
 //! | `glob` | patterns of paths, and their placeholders | path |
 //! | `hex` | bytes as hexadecimal digits | - |

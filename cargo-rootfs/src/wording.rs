@@ -3,6 +3,9 @@
 //! Callers write the complete messages.
 
 use std::fmt::Display;
+use std::path::Path;
+
+use crate::path::RootfsPath;
 
 /// The most similar one of `known` to `typed`: `bash` for `bahs`.
 ///
@@ -75,8 +78,12 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// The option that packs a path of the sysroot at `root`; it takes one path each: `--include /srv/sysroot/etc/a:/etc/a`.
+pub(crate) fn include(root: &Path, path: &RootfsPath) -> String {
+    format!("--include {}", shell_word(&format!("{}:{path}", path.below(root).display())))
+}
+
 /// A word in the syntax of a shell, quoted if necessary.
-#[cfg(feature = "cli")]
 pub(crate) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

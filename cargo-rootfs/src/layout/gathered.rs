@@ -174,7 +174,7 @@ impl Gathered<'_> {
         layout.top_links();
         layout.second_names(&seeds.tools)?;
         records::lay_out(&mut layout, installed, content.records, content.licenses)?;
-        warnings.extend(std::mem::take(&mut layout.surprises).warnings());
+        warnings.extend(std::mem::take(&mut layout.surprises).warnings(layout.view.root()));
         let rootfs = layout.finish()?;
         warnings.extend(includes::dangling(&seeds.includes, &rootfs));
 

@@ -4,11 +4,12 @@
 //! There is one line for each kind. The decisions were made elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::secrets::Secret;
 use crate::error::Warning;
 use crate::path::RootfsPath;
-use crate::wording::and_more;
+use crate::wording::{and_more, include};
 
 /// The number of named unpacked files in a warning; the others are counted. Files of the other kinds are all named.
 const NAMED: usize = 6;
@@ -53,7 +54,7 @@ impl Surprises {
     }
 
     /// All warnings, one for each kind.
-    pub(super) fn warnings(self) -> Vec<Warning> {
+    pub(super) fn warnings(self, root: &Path) -> Vec<Warning> {
         let mut warnings = Vec::new();
         match &self.kept[..] {
             [] => {}
@@ -90,7 +91,7 @@ impl Surprises {
         if let Some((first, _)) = self.held_back.first_key_value() {
             let all = self.held_back.iter().map(|(path, secret)| format!("`{path}` ({secret})"));
             let message = format!("left out: {}", and_more(all, NAMED));
-            let help = format!("to pack it anyway: --include {first}:{first}");
+            let help = format!("to pack it anyway: {}", include(root, first));
             warnings.push(Warning::new(message).help(help));
         }
         if !self.unreadable.is_empty() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::path::RootfsPath;
 use crate::sysroot::{End, Sysroot};
-use crate::wording::{and_more, size};
+use crate::wording::{and_more, include, size};
 
 /// The number of names in a line; the others are counted.
 const NAMED: usize = 6;
@@ -32,7 +32,7 @@ pub(super) fn line<'p>(view: &Sysroot, paths: impl Iterator<Item = &'p RootfsPat
     let (_, (_, first)) = names.first()?;
     let list = and_more(names.iter().map(|(name, _)| name), NAMED);
     let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    Some(format!("out {what}, {}, by rules: {list}; to add one: --include {first}:{first}", size(bytes)))
+    Some(format!("out {what}, {}, by rules: {list}; to add one: {}", size(bytes), include(view.root(), first)))
 }
 
 /// The number and the size of the files at a path or below it.

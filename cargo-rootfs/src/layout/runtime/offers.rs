@@ -7,7 +7,7 @@ use super::constants::Named;
 use crate::error::Warning;
 use crate::path::{RootfsPath, is_program_directory};
 use crate::sysroot::End;
-use crate::wording::{and_more, size};
+use crate::wording::{and_more, include, size};
 
 /// The number of names in a warning; the others are counted.
 const NAMED: usize = 8;
@@ -100,8 +100,7 @@ impl Offers {
             let some: Vec<_> = offers.iter().filter(|offer| offer.by.contains(*by)).take(SHOWN).collect();
             let paths: Vec<_> = some.iter().map(|offer| format!("`{}`", offer.path)).collect();
             let message = format!("`{by}` names {count} paths that are not packed, such as {}", paths.join(", "));
-            let option = some.first().map(|offer| offer.option(root));
-            let option = option.map(|(option, value)| format!("{option} {value}")).unwrap_or_default();
+            let option = options(root, some.into_iter().take(1).copied());
             warnings.push(
                 Warning::new(message)
                     .help(format!("`cargo rootfs check` shows the paths that it opens; to pack one: {option}")),
@@ -114,17 +113,8 @@ impl Offers {
                 format!("`{}` (by {})", offer.path, and_more(by.iter(), 2))
             };
             let message = format!("named by constants, and not packed: {}", and_more(offers.iter().map(one), NAMED));
-            let mut options: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-            for offer in offers.iter().take(NAMED) {
-                let (option, value) = offer.option(root);
-                let values = options.entry(option).or_default();
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
-            let options: Vec<_> =
-                options.iter().map(|(option, values)| format!("{option} {}", values.join(","))).collect();
-            warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
+            let options = options(root, offers.into_iter().take(NAMED));
+            warnings.push(Warning::new(message).help(format!("to pack them: {options}")));
         }
         for (name, why) in &self.unknown {
             let message = match why {
@@ -155,28 +145,47 @@ impl Offers {
             if !libraries.is_empty() {
                 options.push(format!("--with-lib {}", join(&libraries)));
             }
-            options.extend(paths.iter().map(|path| format!("--include {path}:{path}")));
+            let paths = paths.iter().filter_map(|path| RootfsPath::parse(path).ok());
+            options.extend(paths.map(|path| include(root, &path)));
             warnings.push(Warning::new(message).help(format!("to pack them: {}", options.join(" "))));
         }
         warnings
     }
 }
 
+/// The options that pack `offers`, in one line to paste: lists, and one `--include` a path.
+fn options<'o>(root: &Path, offers: impl IntoIterator<Item = &'o Offer>) -> String {
+    let (mut lists, mut includes): (BTreeMap<&str, Vec<String>>, Vec<String>) = (BTreeMap::new(), Vec::new());
+    for offer in offers {
+        let Some((option, value)) = offer.listed(root) else {
+            includes.push(include(root, &offer.path));
+            continue;
+        };
+        let values = lists.entry(option).or_default();
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    let lists = lists.iter().map(|(option, values)| format!("{option} {}", values.join(",")));
+    lists.chain(includes).collect::<Vec<_>>().join(" ")
+}
+
 impl Offer {
-    fn option(&self, root: &Path) -> (&'static str, String) {
+    /// The option that takes a list, with the value that packs the file; `None` for `--include`.
+    fn listed(&self, root: &Path) -> Option<(&'static str, String)> {
         let path = &self.path;
         let is_in_path = path.parent().is_some_and(|folder| is_program_directory(folder.as_bytes()));
         let is_library = memchr::memmem::find(path.file_name(), b".so").is_some();
         match &self.package {
             _ if self.is_program && self.is_file && is_in_path => {
-                ("--with", String::from_utf8_lossy(path.file_name()).into_owned())
+                Some(("--with", String::from_utf8_lossy(path.file_name()).into_owned()))
             }
-            _ if is_library && self.is_file => ("--with-lib", path.to_string()),
-            _ if self.is_program && self.is_file => ("--with", path.to_string()),
+            _ if is_library && self.is_file => Some(("--with-lib", path.to_string())),
+            _ if self.is_program && self.is_file => Some(("--with", path.to_string())),
             Some(package) if root != Path::new("/") || self.bytes > super::evidence::MOST => {
-                ("--with-package", package.clone())
+                Some(("--with-package", package.clone()))
             }
-            _ => ("--include", format!("{path}:{path}")),
+            _ => None,
         }
     }
 }
