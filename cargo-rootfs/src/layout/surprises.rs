@@ -130,7 +130,7 @@ mod tests {
             surprises.held_back(path(&format!("/etc/{number}.key")), Secret::Key);
         }
         surprises.unreadable(path("/etc/sudoers"));
-        let said: Vec<_> = surprises.warnings().into_iter().map(|warning| warning.message).collect();
+        let said: Vec<_> = surprises.warnings("/".as_ref()).into_iter().map(|warning| warning.message).collect();
         assert_eq!(
             said,
             [

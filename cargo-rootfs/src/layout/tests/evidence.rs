@@ -148,9 +148,13 @@ fn a_table_of_paths_is_one_short_warning() {
     assert_eq!(
         said(&ask.assemble(&disk).unwrap()),
         [
-            "`app` names 32 paths that are not packed, such as `/etc/table/10`, `/etc/table/11`, `/etc/table/12` \
-             (`cargo rootfs check` shows the paths that it opens; to pack one: --include /etc/table/10:/etc/table/10)",
+            format!(
+                "`app` names 32 paths that are not packed, such as `/etc/table/10`, `/etc/table/11`, `/etc/table/12` \
+                 (`cargo rootfs check` shows the paths that it opens; to pack one: --include {}:/etc/table/10)",
+                disk.at("etc/table/10")
+            ),
             "named by constants, and not packed: `/usr/share/near` (by `few`) (to pack them: --with-package near)"
+                .to_owned()
         ]
     );
 }
@@ -158,26 +162,33 @@ fn a_table_of_paths_is_one_short_warning() {
 /// A packed configuration file names data as constants do, except in its comments.
 #[test]
 fn a_configuration_that_comes_along_is_read() {
-    let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\ndriver = libdriver.so.1\n";
+    let text = b"# dir = /usr/share/near\ndir = \"/usr/share/far\";\nother = /usr/share/fur\ndriver = libdriver.so.1\n";
     let list = b"/.\n/usr/bin/quux\n/etc/quux.conf\n/usr/lib/libdriver.so.1\n";
     let sysroot = Disk::merged()
         .elf("usr/bin/quux", tool())
         .elf("usr/lib/libdriver.so.1", library("libdriver.so.1"))
         .bytes("etc/quux.conf", text, 0o644)
         .bytes("usr/share/far/data", b"x", 0o644)
+        .bytes("usr/share/fur/data", b"x", 0o644)
         .bytes("usr/share/near/data", b"x", 0o644)
         .bytes("var/lib/dpkg/status", STATUS.as_bytes(), 0o644)
         .bytes("var/lib/dpkg/info/quux.list", list, 0o644)
-        // A script of the package has made the contents of the directory.
-        .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n", 0o644);
+        // A script of the package has made the contents of the directories.
+        .bytes("var/lib/dpkg/info/far.list", b"/.\n/usr/share/far\n/usr/share/fur\n", 0o644);
     let assembly = Ask::tools(&["quux"]).assemble(&sysroot).unwrap();
     for at in ["/etc/quux.conf", "/usr/lib/libdriver.so.1"] {
         assert!(has(&assembly.rootfs, at), "{at}\n{}", assembly.rootfs.dump());
     }
+    // The option takes one path, which is the host's.
+    let include = |name: &str| format!("--include {}:/{name}", sysroot.at(name));
     assert_eq!(
         said(&assembly),
-        ["named by constants, and not packed: `/usr/share/far` (by `/etc/quux.conf`) \
-          (to pack them: --include /usr/share/far:/usr/share/far)"]
+        [format!(
+            "named by constants, and not packed: `/usr/share/far` (by `/etc/quux.conf`), `/usr/share/fur` (by \
+             `/etc/quux.conf`) (to pack them: {} {})",
+            include("usr/share/far"),
+            include("usr/share/fur")
+        )]
     );
 }
 
