@@ -7,6 +7,7 @@ use crate::error::{Error, Result, Warning, exit_code};
 use crate::inspect::{Access, Inspected, Limits, Source};
 use crate::options::{Format, InspectArgs, VerifyArgs};
 use crate::pipeline::Events;
+use crate::resolve::TargetLibraries;
 use crate::target::Target;
 use crate::verify::{Verified, verify};
 
@@ -37,10 +38,11 @@ fn platform_of(triple: &str) -> Result<String> {
 pub(super) fn run(args: &VerifyArgs, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
     let access = access(&args.inspect, terminal)?;
+    let given = TargetLibraries::parse(&args.allow_missing).map_err(Error::usage)?;
     let mut errors = Vec::new();
     for name in &args.outputs {
         match Source::open(name, &access) {
-            Ok(source) => of_source(&source, terminal, &mut errors)?,
+            Ok(source) => of_source(&source, &given, terminal, &mut errors)?,
             Err(error) => errors.push(error),
         }
         terminal.stop()?;
@@ -48,7 +50,7 @@ pub(super) fn run(args: &VerifyArgs, terminal: &Terminal) -> Result<()> {
     Error::all(errors)
 }
 
-fn of_source(source: &Source<'_>, terminal: &Terminal, errors: &mut Vec<Error>) -> Result<()> {
+fn of_source(source: &Source<'_>, given: &TargetLibraries, terminal: &Terminal, errors: &mut Vec<Error>) -> Result<()> {
     let count = source.count();
     for index in 0..count {
         let platform = source.platform(index).unwrap_or_default().to_owned();
@@ -57,7 +59,7 @@ fn of_source(source: &Source<'_>, terminal: &Terminal, errors: &mut Vec<Error>) 
         let named = |error: Error| if count > 1 { error.detail(format!("in the image for {platform}")) } else { error };
         match source.read(index) {
             Ok(image) => {
-                let verified = verify(&image, count);
+                let verified = verify(&image, count, given);
                 tell(source, &image, &verified, terminal)?;
                 errors.extend(verified.errors.into_iter().map(named));
             }

@@ -50,6 +50,9 @@ pub(crate) struct VerifyArgs {
     /// A reference, or the path of a layout, archive or directory
     #[arg(value_name = "REF|LAYOUT|ARCHIVE|DIR", required = true, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) outputs: Vec<String>,
+    /// Libraries that the target provides, by soname or pattern, as the image was made with
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) allow_missing: Vec<String>,
     #[command(flatten)]
     pub(crate) inspect: InspectArgs,
 }

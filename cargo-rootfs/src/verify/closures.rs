@@ -1,5 +1,6 @@
 //! Resolves the closures of all programs in an image inside it, including symbol versions.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashSet;
@@ -10,7 +11,9 @@ use crate::error::{Error, Warning};
 use crate::inspect::{Programs, View};
 use crate::path::{RootfsPath, command_paths};
 use crate::report::{by_library, missing_error, unversioned_warning, version_error};
-use crate::resolve::{self, Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, Versions};
+use crate::resolve::{
+    self, Closure, FileId, Files, Find, Missing, Priority, Resolver, Skipped, TargetLibraries, Versions,
+};
 use crate::script;
 use crate::target::Machine;
 
@@ -20,9 +23,10 @@ const MAX_LIBRARIES: usize = 20_000;
 /// The number of named objects that need a missing library, and of named scripts that need a missing interpreter.
 const USERS: usize = 8;
 
-pub(super) fn check(view: &mut View<'_>, verified: &mut Verified) {
+pub(super) fn check(view: &mut View<'_>, given: &TargetLibraries, verified: &mut Verified) {
     let candidates = Programs::find(view);
-    let mut resolver = Resolver::new(Vec::new(), None).following(Priority::Required).preloading();
+    let mut resolver =
+        Resolver::new(Vec::new(), None).following(Priority::Required).preloading().allowing(given.clone());
     let mut versions = Versions::default();
     let mut run = Run { mapped: FxHashSet::default(), closures: Vec::new(), verdicts: Vec::new() };
     for path in &candidates.programs {
@@ -122,7 +126,11 @@ impl Run {
                 0 => error,
                 more => error.detail(format!("and by {more} more")),
             };
-            error.help("add the package that has it to the image")
+            let needed = shown.first().map_or(Cow::Borrowed(""), |missing| String::from_utf8_lossy(&missing.needed));
+            let name = needed.rsplit('/').next().unwrap_or_default();
+            error.help(format!(
+                "add the package that has it to the image; if the target provides it: --allow-missing {name}"
+            ))
         };
         let libraries = |(machine, missing): (Option<Machine>, Vec<&Missing>)| {
             by_library(missing).iter().map(|users| error(machine, users)).collect::<Vec<_>>()

@@ -10,6 +10,7 @@ mod tests;
 
 use crate::error::{Error, Warning};
 use crate::inspect::{Inspected, View};
+use crate::resolve::TargetLibraries;
 
 /// All findings about one image.
 #[derive(Debug, Default)]
@@ -26,12 +27,13 @@ pub(crate) struct Verified {
     pub(crate) libraries: usize,
 }
 
-/// Verifies `image`; its output has images of this number of `platforms`.
-pub(crate) fn verify(image: &Inspected, platforms: usize) -> Verified {
+/// Verifies `image`, for targets that provide the libraries `given`; its output has images of this number of
+/// `platforms`.
+pub(crate) fn verify(image: &Inspected, platforms: usize, given: &TargetLibraries) -> Verified {
     let mut verified = Verified::default();
     rules::check(image, platforms, &mut verified);
     let mut view = View::new(&image.tree);
     settings::check(image, &mut view, &mut verified);
-    closures::check(&mut view, &mut verified);
+    closures::check(&mut view, given, &mut verified);
     verified
 }
