@@ -31,6 +31,10 @@ fn what_is_missing_or_tampered_with_fails() {
     let run = folder.run(&["verify", "a"]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:#?}");
     assert!(run.stderr.contains("error: `libc.so.6` not found for "), "{run:#?}");
+    assert!(run.stderr.contains("; if the target provides it: --allow-missing libc.so.6\n"), "{run:#?}");
+    for (list, code) in [("libx.so,libc.so.6", 0), ("libc.*", 0), ("libx.so", 1), ("a/b", 2)] {
+        assert_eq!(folder.run(&["verify", "a", "--allow-missing", list]).code, code, "{list}");
+    }
 
     let archive = folder.path().join("a.oci.tar");
     let mut bytes = fs::read(&archive).unwrap();

@@ -9,7 +9,7 @@ use crate::inspect::tests::{Layout, Made, read_with};
 fn verified(layers: &[Vec<u8>], config: serde_json::Value) -> Verified {
     let layers: Vec<(Vec<u8>, &[u8])> = layers.iter().map(|layer| (layer.clone(), &layer[..])).collect();
     let layout = Layout::new(&layers, config);
-    verify(&read_with(layout.name(), Limits::default()).unwrap(), 1)
+    verify(&read_with(layout.name(), Limits::default()).unwrap(), 1, &TargetLibraries::default())
 }
 
 fn errors(layers: &[Vec<u8>], config: serde_json::Value) -> Vec<String> {
