@@ -250,6 +250,21 @@ fn commands_by_paths_are_offered_by_their_paths() {
     assert_eq!(help, "to pack it: --with /opt/x/run");
 }
 
+/// The shell has `test` itself, and find(1) does not.
+#[test]
+fn built_in_commands_are_packed_for_the_programs_that_start_them() {
+    let disk = || Disk::merged().elf("usr/bin/find", tool()).elf("usr/bin/test", tool()).elf("usr/bin/[", tool());
+    for (text, test, bracket) in [
+        ("#!/bin/sh\nfind . -exec test -e {} \\;\n", true, false),
+        ("#!/bin/sh\nfind . -exec [ -e {} ] \\;\n", false, true),
+        ("#!/bin/sh\nfind . -print; test -e x; [ -e x ]\n", false, false),
+    ] {
+        let rootfs = Ask::tools(&["tool"]).rootfs(&script(disk(), "tool", text));
+        assert_eq!((has(&rootfs, "/usr/bin/test"), has(&rootfs, "/usr/bin/[")), (test, bracket), "{text}");
+        assert!(has(&rootfs, "/usr/bin/find"));
+    }
+}
+
 #[test]
 fn commands_of_perl_and_python_are_offered() {
     let sysroot = script(Disk::merged(), "tool", "#!/usr/bin/perl\nsystem('sort', 'x');\nmy $x = 'env';\n")
