@@ -145,9 +145,12 @@ impl<'t> Runtime<'t> {
         for (typed, path) in worklist.tools().iter().filter(|(typed, _)| typed.starts_with('/')) {
             let real = worklist.view.walk(path).path;
             let prefixes = [prefixes::prefix_of(path), prefixes::prefix_of(&real)].into_iter().flatten();
-            self.taken
-                .named
-                .extend(prefixes.filter(|prefix| !typed.starts_with("/usr/bin") && prefix.as_bytes() != b"/usr"));
+            for prefix in prefixes.filter(|_| !typed.starts_with("/usr/bin")) {
+                let python = prefixes::python_of(worklist.view, &prefix);
+                self.taken
+                    .named
+                    .extend([Some(prefix), python].into_iter().flatten().filter(|it| it.as_bytes() != b"/usr"));
+            }
         }
         for path in includes.iter().chain(self.template.entries.iter().flat_map(template_paths)) {
             self.meet_path(path, path, &mut calls);

@@ -135,7 +135,12 @@ impl Taking<'_> {
     /// Takes a file, or a directory with everything below it.
     pub(super) fn path(&mut self, path: &RootfsPath) {
         let walk = self.view.walk(path);
-        if self.is_excluded(path) || self.is_excluded(&walk.path) || self.is_secret(path) {
+        if self.is_excluded(path) || self.is_excluded(&walk.path) {
+            return;
+        }
+        if self.is_secret(path) {
+            // It is there: nothing is taken in its place.
+            self.count += 1;
             return;
         }
         match walk.end {

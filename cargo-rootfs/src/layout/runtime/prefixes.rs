@@ -4,6 +4,9 @@ use super::{Call, Runtime, is_mergeable};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
 
+/// The maximum size of a pyvenv.cfg.
+const LONGEST_CONFIGURATION: usize = 1 << 14;
+
 impl Runtime<'_> {
     /// Matches a tool by the name that it would have below /usr. A program of the project does not count, whatever its
     /// name.
@@ -38,6 +41,17 @@ impl Runtime<'_> {
 pub(super) fn prefix_of(program: &RootfsPath) -> Option<RootfsPath> {
     let folder = program.parent()?;
     matches!(folder.file_name(), b"bin" | b"sbin").then(|| folder.parent())?.filter(|prefix| prefix.parent().is_some())
+}
+
+/// The prefix of the Python that a virtual environment at `prefix` was made with: `home` in its pyvenv.cfg (PEP 405).
+pub(super) fn python_of(view: &mut Sysroot, prefix: &RootfsPath) -> Option<RootfsPath> {
+    let text = view.read_small(&prefix.child(b"pyvenv.cfg"), LONGEST_CONFIGURATION)?;
+    let mut lines = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let at = memchr::memchr(b'=', line)?;
+        Some((line[..at].trim_ascii(), line[at + 1..].trim_ascii()))
+    });
+    let (_, home) = lines.find(|(key, _)| key.eq_ignore_ascii_case(b"home"))?;
+    prefix_of(&RootfsPath::from_bytes(home)?.child(b"python"))
 }
 
 /// A path of a rule, which is a distribution's path, moved below a prefix.
