@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::seeds::Resolvers;
@@ -11,7 +13,7 @@ use crate::error::{Result, Warning};
 use crate::packages;
 use crate::path::RootfsPath;
 use crate::policy::is_rarely_opened_by;
-use crate::resolve::{Closure, MayOpen, Noted, Opening, Priority};
+use crate::resolve::{Closure, FileId, MayOpen, Noted, Opening, Priority};
 use crate::rootfs::{Origin, Rootfs};
 use crate::sysroot::Sysroot;
 use crate::target::Machine;
@@ -32,7 +34,9 @@ pub(super) fn lay_out(layout: &mut Layout<'_>, closure: &Closure) -> Result<()> 
     Ok(())
 }
 
-/// Finds libraries that the closures may open, each with the resolver of its root; drops those that `rootfs` has.
+/// Finds libraries that the closures may open, each with the resolver of its root; drops those that `rootfs` has. A
+/// library that came along for itself too, and that a program maps, is searched in the program's closure alone, which
+/// knows what is loaded.
 pub(super) fn find_may_open(
     view: &mut Sysroot,
     resolvers: &mut Resolvers,
@@ -40,7 +44,9 @@ pub(super) fn find_may_open(
     closures: &mut [Closure],
     rootfs: &Rootfs,
 ) {
-    for (root, closure) in roots.iter().zip(closures) {
+    let mapped: FxHashSet<FileId> = closures.iter().flat_map(|it| &it.objects).map(|object| object.file).collect();
+    let is_mapped = |root: &Root, closure: &Closure| root.is_optional && mapped.contains(&closure.id);
+    for (root, closure) in roots.iter().zip(closures).filter(|(root, closure)| !is_mapped(root, closure)) {
         resolvers.of(root).find_may_open(view, closure);
         closure.may_open.retain(|it| rootfs.get(&it.library.realpath).is_none());
     }

@@ -12,6 +12,11 @@ impl Weighing<'_, '_, '_, '_> {
     /// Adds the files of a tool without a package.
     pub(super) fn prefix(&mut self, subject: &Subject) {
         self.start_without_packages(subject);
+        if let Some(product) = product_of(&subject.realpath).filter(|_| subject.is_named) {
+            if self.runtime.paths.contains(&product) || self.beside(subject, &product) {
+                return;
+            }
+        }
         let Some(prefix) = prefix_of(&subject.realpath) else { return };
         let of_machine = format!("lib/{}", self.runtime.triplet);
         for folder in ["lib", &of_machine, "libexec", "share", "etc"].map(|name| prefix.join(name.as_bytes())) {
@@ -57,8 +62,8 @@ impl Weighing<'_, '_, '_, '_> {
         }
     }
 
-    /// Takes what is a tool's own, outside of packages.
-    pub(super) fn beside(&mut self, subject: &Subject, path: &RootfsPath) {
+    /// Takes what is a tool's own, outside of packages; returns whether it is within the limit.
+    pub(super) fn beside(&mut self, subject: &Subject, path: &RootfsPath) -> bool {
         let (count, size) = self.measure(path);
         let text = path.to_string();
         if size > MOST {
@@ -70,5 +75,15 @@ impl Weighing<'_, '_, '_, '_> {
                 self.taking(&origin, |taking| taking.path(path));
             }
         }
+        size <= MOST
     }
+}
+
+/// The directory of the product that a program belongs to: /opt/acme of /opt/acme/bin/acmed. The administrator has
+/// /opt/bin (FHS 3.0, 3.13).
+fn product_of(program: &RootfsPath) -> Option<RootfsPath> {
+    let mut components = program.components();
+    let (first, name) = (components.next()?, components.next()?);
+    let is_in_product = first == b"opt" && !matches!(name, b"bin" | b"sbin") && components.next().is_some();
+    is_in_product.then(|| RootfsPath::root().child(first).child(name))
 }
