@@ -10,6 +10,7 @@ mod opened;
 mod owners;
 mod packaged;
 mod planned;
+mod prefixes;
 mod project;
 mod project_libraries;
 mod proof;
