@@ -3,12 +3,15 @@
 //! dpkg-deb and tar unpack it. Its scripts are neither kept nor run.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::{fs, io};
 
 use super::cache::{CONTROL, Cache, FILES, NAMES, OWNERS};
 use super::folder::Unwritable;
@@ -78,12 +81,12 @@ fn fill(cache: &Cache, architecture: &str, deb: &Path, staging: &Path) -> Result
     // A file in /bin of a package gets into /usr/bin.
     Recipe::debian().before(&root, architecture).map_err(|Unwritable(path, error)| cache.unwritable(&path, error))?;
     let names = files(cache, deb, &root)?;
-    let records = duct::cmd("dpkg-deb", [OsStr::new("--control"), deb.as_os_str(), control.as_os_str()]);
-    run(cache, deb, records)?;
+    let mut records = program("dpkg-deb");
+    records.args([OsStr::new("--control"), deb.as_os_str(), control.as_os_str()]);
+    said(cache, deb, records.output().map(|output| vec![("dpkg-deb", output)]))?;
     if !rustix::process::geteuid().is_root() && has_set_id(&root, &names) {
         let listing = ["--list", "--verbose", "--file=-", "--numeric-owner", "--quoting-style=literal"];
-        let archive = duct::cmd("dpkg-deb", [OsStr::new("--fsys-tarfile"), deb.as_os_str()]);
-        let listed = run(cache, deb, archive.pipe(duct::cmd("tar", listing).env_remove("TAR_OPTIONS")))?;
+        let listed = tar(cache, deb, &listing.map(OsStr::new))?;
         let owners = owners(&listed, &|path| real(&root, path));
         fs::write(control.join(OWNERS), owners).map_err(failed)?;
     }
@@ -141,7 +144,6 @@ fn set_id_mode(text: &str) -> Option<u32> {
 /// Extracts the files, and returns their names. `dpkg-deb --extract` is not used: it would replace the symlinks of a
 /// merged /usr by directories.
 fn files(cache: &Cache, deb: &Path, root: &Path) -> Result<Vec<u8>> {
-    let archive = duct::cmd("dpkg-deb", [OsStr::new("--fsys-tarfile"), deb.as_os_str()]);
     let words = [
         "--extract",
         "--verbose",
@@ -153,23 +155,53 @@ fn files(cache: &Cache, deb: &Path, root: &Path) -> Result<Vec<u8>> {
         "--quoting-style=literal",
         "--directory",
     ];
-    let words = words.into_iter().map(OsStr::new).chain([root.as_os_str()]);
-    run(cache, deb, archive.pipe(duct::cmd("tar", words).env_remove("TAR_OPTIONS")))
+    let words: Vec<&OsStr> = words.into_iter().map(OsStr::new).chain([root.as_os_str()]).collect();
+    tar(cache, deb, &words)
 }
 
-fn run(cache: &Cache, deb: &Path, command: duct::Expression) -> Result<Vec<u8>> {
-    let output = command
-        .env("LC_ALL", "C")
-        .stdin_null()
-        .stdout_capture()
-        .stderr_capture()
-        .unchecked()
-        .run()
-        .map_err(|error| Error::io("run", "dpkg-deb and tar", error))?;
-    if output.status.success() {
-        return Ok(output.stdout);
+/// Runs tar(1) with the files of a package; returns its output.
+fn tar(cache: &Cache, deb: &Path, words: &[&OsStr]) -> Result<Vec<u8>> {
+    let (mut archive, mut tar) = (program("dpkg-deb"), program("tar"));
+    archive.arg("--fsys-tarfile").arg(deb);
+    tar.args(words).env_remove("TAR_OPTIONS");
+    let outputs = piped(archive, tar);
+    said(cache, deb, outputs.map(|[archive, tar]| vec![("dpkg-deb", archive), ("tar", tar)]))
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("LC_ALL", "C").stdin(Stdio::null());
+    command
+}
+
+/// Runs `from | to`. The rest of a stream that `to` does not read is read here: dpkg-deb fails if its reader ends first,
+/// and hides the error of `to`.
+fn piped(mut from: Command, mut to: Command) -> io::Result<[Output; 2]> {
+    let mut first = from.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut stream = first.stdout.take();
+    let read = stream.as_ref().map(|stream| stream.as_fd().try_clone_to_owned()).transpose()?;
+    let second = to.stdin(read.map_or_else(Stdio::null, Stdio::from)).output();
+    // The command has another copy of the reading end.
+    drop(to);
+    if second.is_ok() {
+        stream.as_mut().map(|stream| io::copy(stream, &mut io::sink())).transpose()?;
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    drop(stream);
+    let first = first.wait_with_output()?;
+    Ok([first, second?])
+}
+
+/// The standard output of the last program, unless one has failed.
+fn said(cache: &Cache, deb: &Path, outputs: io::Result<Vec<(&str, Output)>>) -> Result<Vec<u8>> {
+    let mut outputs = outputs.map_err(|error| Error::io("run", "dpkg-deb and tar", error))?;
+    if outputs.iter().all(|(_, output)| output.status.success()) {
+        return Ok(outputs.pop().map(|(_, output)| output.stdout).unwrap_or_default());
+    }
+    let said = outputs.iter().filter(|(_, output)| !output.status.success()).map(|(name, output)| {
+        let signal = output.status.signal().map(|signal| format!("{name} was ended by signal {signal}\n"));
+        String::from_utf8_lossy(&output.stderr).into_owned() + &signal.unwrap_or_default()
+    });
+    let said = said.collect::<String>();
     let error = match said.contains("No space left on device") {
         true => Error::failed(format!("cannot extract `{}`: the disk is full", deb.display()))
             .help("make room: cargo rootfs sysroot prune --all"),
