@@ -239,6 +239,23 @@ mod tests {
         assert_eq!(owners(listed.as_bytes(), &|_| None), "");
     }
 
+    /// A reader may end at the end of an archive, before that of the stream.
+    #[test]
+    fn a_stream_is_read_to_its_end() {
+        let shell = |script: &str| {
+            let mut command = program("sh");
+            command.args(["-c", script]);
+            command
+        };
+        let from = || shell("head -c 1000000 /dev/zero || { echo broken >&2; exit 1; }");
+        let [from_, to] = piped(from(), shell("head -c 10 | wc -c")).unwrap();
+        assert!(from_.status.success() && to.status.success(), "{from_:?}");
+        assert_eq!(to.stdout.trim_ascii(), b"10");
+        let [_, killed] = piped(from(), shell("kill -9 $$")).unwrap();
+        assert_eq!(killed.status.signal(), Some(9));
+        assert_eq!(piped(from(), program("/absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
     #[test]
     fn names_are_listed_as_dpkg_has_them() {
         assert_eq!(list(b"./\n./bin/\n./bin/bash\n./usr/share/a b\n"), b"/.\n/bin\n/bin/bash\n/usr/share/a b\n");
