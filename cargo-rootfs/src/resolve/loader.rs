@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cache::{self, Cache};
 use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
-use super::tokens::Tokens;
+use super::tokens::{self, Tokens};
 use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
 use crate::byte_search;
 use crate::elf::{Bytes, Object};
@@ -68,6 +68,11 @@ impl Loader {
     /// The values of tokens, except `$ORIGIN`, which differs for each object.
     pub(super) fn tokens(&self) -> Tokens<'_> {
         Tokens { origin: None, lib: &self.lib, platform: self.machine.elf_platform().as_bytes() }
+    }
+
+    /// A name with the values of its tokens, for a program in the directory `origin`; `None` if one is unknown.
+    pub(crate) fn expand(&self, name: &[u8], origin: Option<&RootfsPath>) -> Option<Bytes> {
+        tokens::expand(name, &Tokens { origin: origin.map(RootfsPath::as_bytes), ..self.tokens() })
     }
 
     /// The loader at `path` for objects of `machine`, started in the directory `current`.

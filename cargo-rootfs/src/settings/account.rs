@@ -50,8 +50,21 @@ pub(crate) fn account(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
     })
 }
 
+/// The largest number of an account that engines take (moby's `user` package).
+const LARGEST: u32 = i32::MAX as u32;
+
 /// The same for the user of an image; its error lists the accounts. `None` is root, with or without an account.
 pub(super) fn named(typed: Option<&str>, rootfs: &Rootfs) -> Result<Account> {
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut numbers = typed.unwrap_or_default().split(':').filter(is_number);
+    if let Some(number) = numbers.find(|number| number.parse::<u32>().ok().is_none_or(|number| number > LARGEST)) {
+        return Err(Error::failed(format!(
+            "the image's user `{}` has a number that is too large",
+            typed.unwrap_or_default()
+        ))
+        .detail(format!("`{number}` is more than {LARGEST}, the largest one that engines take"))
+        .help("give a smaller number, as `--user 65532:65532`"));
+    }
     account(typed, rootfs).map_err(|_| {
         let typed = typed.unwrap_or_default();
         let (user, group) = typed.split_once(':').map_or((typed, None), |(user, group)| (user, Some(group)));

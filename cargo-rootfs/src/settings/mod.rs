@@ -11,8 +11,9 @@ use std::ffi::OsStr;
 use crate::error::Error;
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
-use crate::resolve::Closure;
+use crate::resolve::{Closure, Libc};
 use crate::rootfs::{Entry, Kind, Rootfs};
+use crate::wording::shell_word;
 pub(crate) use account::{Account, account, numeric};
 pub(crate) use look_up::{Found, look_up};
 
@@ -79,6 +80,10 @@ fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> O
             });
             Some(match same_name.next() {
                 Some((near, _)) => error.help(format!("`{near}` is: {flag} {near}")),
+                None if word.contains(char::is_whitespace) => {
+                    let words = word.split_whitespace().map(|word| format!("{flag} {}", shell_word(word)));
+                    error.help(format!("give each word by itself: {}", words.collect::<Vec<_>>().join(" ")))
+                }
                 None if word.starts_with('/') => error.help(format!(
                     "add it from the sysroot: --with {word}, or a file of the project: --include FILE:{word}:0755"
                 )),
@@ -110,10 +115,11 @@ fn may_execute(entry: &Entry, user: u32, groups: &BTreeSet<u32>) -> bool {
     entry.mode & bit != 0
 }
 
-/// Checks that the loader will find the libraries of LD_PRELOAD (ld.so(8)).
+/// Checks that the loader will find the libraries of LD_PRELOAD and LD_AUDIT (ld.so(8)).
 fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Error> {
     let loaders: Vec<_> = closures.iter().filter_map(|(_, closure)| closure.loader.as_ref()).collect();
-    let Some(list) = image.env.get("LD_PRELOAD").filter(|_| !loaders.is_empty()) else { return Vec::new() };
+    let workdir = image.workdir.as_deref().and_then(|text| RootfsPath::parse(text).ok());
+    let workdir = workdir.unwrap_or_else(RootfsPath::root);
     let is_file = |path: &RootfsPath| {
         rootfs.way(path).last().is_some_and(|(_, entry)| matches!(entry.kind, Kind::File(_) | Kind::Hardlink(_)))
     };
@@ -122,21 +128,33 @@ fn preloads(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]
     directories.extend(closures.iter().flat_map(|(_, closure)| &closure.objects).filter_map(|it| it.path.parent()));
     let search = image.env.get("LD_LIBRARY_PATH").map_or("", String::as_str);
     directories.extend(search.split([':', ';']).filter_map(|text| RootfsPath::from_bytes(text.as_bytes())));
-    let is_found = |name: &str| match RootfsPath::from_bytes(name.as_bytes()) {
-        Some(path) => is_file(&path),
-        // Only the loader knows the value of a token (ld.so(8)); a relative path is the user's decision.
-        None if name.contains(['$', '/']) => true,
-        None => {
+    // A token has another value for each program.
+    let is_there = |closure: &Closure, name: &str| {
+        let directory = closure.realpath.parent();
+        let values = closure.loader.as_ref().map(|loader| loader.expand(name.as_bytes(), directory.as_ref()));
+        values.flatten().is_some_and(|path| is_file(&workdir.join(&path).normalized()))
+    };
+    let is_found = |name: &str| match name.contains('/') {
+        true => closures.iter().any(|(_, closure)| is_there(closure, name)),
+        false => {
             let is_requested = closures.iter().any(|(requested, _)| requested == name);
             is_requested || directories.iter().any(|directory| is_file(&directory.join(name.as_bytes())))
         }
     };
-    let names = list.split([' ', ':']).filter(|name| !name.is_empty() && !is_found(name));
-    let error = |name: &str| {
-        let error = Error::failed(format!("LD_PRELOAD of the image names `{name}`, which is not in the rootfs"));
-        error.help(format!("add it: --with-lib {name}"))
+    let is_audited = loaders.iter().any(|loader| loader.libc == Libc::Glibc);
+    let lists = [("LD_PRELOAD", &[' ', ':'][..], !loaders.is_empty()), ("LD_AUDIT", &[':'], is_audited)];
+    let names = lists.iter().filter(|(.., is_read)| *is_read).flat_map(|(variable, separators, _)| {
+        let list = image.env.get(*variable).map_or("", String::as_str);
+        list.split(*separators).filter(|name| !name.is_empty()).map(move |name| (variable, name))
+    });
+    let error = |(variable, name): (&&str, &str)| {
+        let error = Error::failed(format!("{variable} of the image names `{name}`, which is not in the rootfs"));
+        error.help(match name.contains('$') {
+            true => "add the file to which its tokens lead: --with-lib PATH".to_owned(),
+            false => format!("add it: --with-lib {name}"),
+        })
     };
-    names.map(error).collect()
+    names.filter(|(_, name)| !is_found(name)).map(error).collect()
 }
 
 #[cfg(test)]
