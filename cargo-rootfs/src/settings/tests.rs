@@ -59,6 +59,7 @@ fn the_program_is_there_and_can_be_executed() {
 fn the_help_adds_a_program_that_is_missing() {
     for (program, expected) in [
         ("gone", "add it: --with gone"),
+        ("gone -c 'x'", "give each word by itself: --entrypoint gone --entrypoint -c --entrypoint ''\\''x'\\'''"),
         (
             "/opt/gone",
             "add it from the sysroot: --with /opt/gone, or a file of the project: --include FILE:/opt/gone:0755",
@@ -87,6 +88,26 @@ fn a_name_of_an_account_is_known_and_a_number_need_not_be() {
         ("4711:wheel", "the image's group `wheel` is not in its /etc/group"),
     ] {
         assert_eq!(said(|image| image.user = Some(user.to_owned())), expected, "{user}");
+    }
+}
+
+/// Engines take numbers of 31 bits.
+#[test]
+fn a_number_of_an_account_has_a_limit() {
+    for (user, number) in [
+        ("2147483647:2147483647", None),
+        ("2147483648", Some("2147483648")),
+        ("99999999999", Some("99999999999")),
+        ("app:4294967296", Some("4294967296")),
+    ] {
+        let mut image = ImageConfig::new(&Target::parse("x86_64-unknown-linux-gnu").unwrap()).unwrap();
+        image.user = Some(user.to_owned());
+        let errors = prove(&image, &rootfs(), &[]);
+        let said: Vec<_> = errors.iter().map(|error| (error.message(), &*error.details()[0])).collect();
+        let message = format!("the image's user `{user}` has a number that is too large");
+        let detail = |number| format!("`{number}` is more than 2147483647, the largest one that engines take");
+        let expected = number.map(|number| (message.clone(), detail(number)));
+        assert_eq!(said, expected.iter().map(|(message, detail)| (&**message, &**detail)).collect::<Vec<_>>());
     }
 }
 
