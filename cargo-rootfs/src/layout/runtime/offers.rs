@@ -132,8 +132,7 @@ impl Offers {
                 None => format!("{name} ({} with its libraries)", size(*bytes)),
             };
             let list: Vec<_> = self.large.iter().map(one).collect();
-            let message =
-                format!("more than {}, and not packed: {}", size(super::evidence::MOST), and_more(list.iter(), NAMED));
+            let message = format!("too large to be added, and not packed: {}", and_more(list.iter(), NAMED));
             let (paths, packages): (Vec<&String>, Vec<&String>) =
                 self.large.keys().partition(|name| name.starts_with('/'));
             let join = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(",");
