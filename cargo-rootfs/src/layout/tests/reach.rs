@@ -414,3 +414,16 @@ fn choices_of_alternatives_that_a_script_names() {
     assert_eq!(said(b"#!/bin/sh\nupdate-alternatives --list chosen\n"), [help]);
     assert!(said(b"#!/bin/sh\necho chosen\n").is_empty());
 }
+
+/// getaddrinfo(3) may be given the name of a service; only its caller knows.
+#[test]
+fn programs_that_look_up_addresses_know_services() {
+    let sysroot = Disk::merged().elf("usr/bin/net", tool().imports("getaddrinfo")).elf("usr/bin/plain", tool()).bytes(
+        "etc/services",
+        b"http 80/tcp\n",
+        0o644,
+    );
+    for (name, is_there) in [("net", true), ("plain", false)] {
+        assert_eq!(Ask::tools(&[name]).rootfs(&sysroot).get(&path("/etc/services")).is_some(), is_there, "{name}");
+    }
+}
