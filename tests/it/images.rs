@@ -139,6 +139,28 @@ fn labels_are_those_of_the_manifest() {
     assert_eq!(own.get("org.opencontainers.image.created"), None);
 }
 
+/// By the loader's own search: tokens, the image's working directory, and both variables.
+#[test]
+fn libraries_that_the_loader_is_to_load_first_are_there() {
+    let project = Project::empty();
+    for (variable, name) in [
+        ("LD_PRELOAD", "$LIB/absent.so"),
+        ("LD_PRELOAD", "/$ORIGIN/absent.so"),
+        ("LD_PRELOAD", "absent/x.so"),
+        ("LD_AUDIT", "/absent.so"),
+    ] {
+        let env = format!("{variable}={name}");
+        let run = project.run(&["--tools-only", "--with", "true", "--env", &env, "--oci", "image"]);
+        let said = format!("error: {variable} of the image names `{name}`, which is not in the rootfs\n");
+        assert!(run.code == 1 && run.stderr.contains(&said), "{run:#?}");
+        assert!(!project.path().join("image").exists());
+    }
+    for env in ["LD_PRELOAD=/${LIB}/libc.so.6 $LIB/libc.so.6", "LD_AUDIT=libc.so.6"] {
+        let run = project.run(&["--tools-only", "--with", "true", "--env", env, "--oci", "image"]);
+        assert_eq!(run.code, 0, "{run:#?}");
+    }
+}
+
 #[test]
 fn the_user_is_a_number() {
     let folder = Project::empty();
