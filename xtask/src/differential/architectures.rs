@@ -15,6 +15,7 @@ use super::header::{self, Dynamic};
 use super::machine;
 use super::machine::{ask_us, percent};
 use crate::host;
+use crate::packed;
 use crate::parallel::in_parallel;
 use crate::process::command;
 use crate::stage::{cannot, need};
@@ -103,6 +104,7 @@ pub(super) fn compare(ours: &Utf8Path) -> Result<()> {
         match root {
             Ok(root) => {
                 served += 1;
+                let root = packed::open(root)?;
                 architecture.compare(ours, &root).with_context(|| architecture.name.to_owned())?;
             }
             // A mirror can be inconsistent for hours, which is no fault of ours.
@@ -117,7 +119,7 @@ pub(crate) fn ldconfig_arm64() -> Result<Utf8PathBuf> {
     need("mmdebstrap")?;
     let [arm64, ..] = &ARCHITECTURES;
     let root = match arm64.root(mirror()?.as_deref()) {
-        Ok(root) => root,
+        Ok(root) => packed::open(root)?,
         Err(error) => return cannot(format!("no mirror serves arm64 today: {error:#}")),
     };
     let places = ["usr/sbin/ldconfig", "sbin/ldconfig"].map(|path| root.join(path));
@@ -145,9 +147,7 @@ impl Architecture {
         fs::create_dir_all(&dir)?;
         let mut failures = Vec::new();
         for suite in self.suites {
-            if root.exists() {
-                fs::remove_dir_all(&root)?;
-            }
+            packed::remove(&root)?;
             let extract = command(["mmdebstrap", "--quiet", "--variant=extract"])
                 .args([format!("--arch={}", self.name), format!("--include={PACKAGES}")])
                 // Old packages are as good here as new ones, and a mirror's `sid` can be weeks behind.
@@ -164,6 +164,7 @@ impl Architecture {
                     for name in [".host", "proc", "lacking"].map(|name| root.join(name)) {
                         fs::create_dir_all(&name)?;
                     }
+                    packed::pack(&root)?;
                     fs::write(&made, recipe)?;
                     return Ok(root);
                 }
