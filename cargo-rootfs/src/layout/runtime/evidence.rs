@@ -204,6 +204,7 @@ impl Weighing<'_, '_, '_, '_> {
             }
         }
         named.extend(self.elsewhere(&subjects));
+        self.states(&subjects, &named);
         named.retain(|(at, it)| self.is_open(&subjects[*at], it));
 
         let (runtime, view) = (&mut *self.runtime, &mut *self.worklist.view);
@@ -303,6 +304,18 @@ impl Weighing<'_, '_, '_, '_> {
             return false;
         };
         !self.worklist.view.imports_of(file, judge.starters()).is_empty()
+    }
+
+    /// Adds directories of state that subjects name, such as /var/lib/mysql, without their contents, which are the machine's.
+    fn states(&mut self, subjects: &[Subject], named: &[(usize, Named)]) {
+        for (at, it) in named.iter().filter(|(at, it)| subjects[*at].is_own && matches!(it.end, End::Dir(_))) {
+            let is_state = it.path.components().next() == Some(b"var")
+                && self.runtime.taken.policy.secrets().of_path(&it.path).is_some();
+            if is_state && self.evidence.weigh == Weigh::Take && !self.runtime.paths.contains(&it.path) {
+                let name = &subjects[*at].name;
+                self.taking(&origin(name, name, "which keeps its state there"), |taking| taking.one(&it.path));
+            }
+        }
     }
 
     /// Returns whether a path is neither packed nor one that no program misses.
