@@ -427,3 +427,14 @@ fn programs_that_look_up_addresses_know_services() {
         assert_eq!(Ask::tools(&[name]).rootfs(&sysroot).get(&path("/etc/services")).is_some(), is_there, "{name}");
     }
 }
+
+/// As mariadbd-multi, which keeps its log there.
+#[test]
+fn a_directory_of_state_comes_empty() {
+    let disk = sysroot(&[("quux", "/usr/bin/quux\n")])
+        .bytes("usr/bin/quux", b"#!/bin/sh\nls /var/lib/mysql\n", 0o755)
+        .bytes("var/lib/mysql/data", b"x", 0o600);
+    expect(&packed(&disk), &["/var/lib/mysql"], &["/var/lib/mysql/data"]);
+    let rules = Ask::tools(&["quux"]).runtime(Runtime::Rules).assemble(&disk).unwrap();
+    expect(&rules, &[], &["/var/lib/mysql"]);
+}
