@@ -71,6 +71,7 @@ impl Loader {
     }
 
     /// A name with the values of its tokens, for a program in the directory `origin`; `None` if one is unknown.
+    #[cfg(feature = "cli")]
     pub(crate) fn expand(&self, name: &[u8], origin: Option<&RootfsPath>) -> Option<Bytes> {
         tokens::expand(name, &Tokens { origin: origin.map(RootfsPath::as_bytes), ..self.tokens() })
     }
