@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::cache::{self, Cache};
 use super::folders::{Folder, Folders, Kind, musl_elements};
 use super::legacy::Legacy;
-use super::tokens::{self, Tokens};
+use super::tokens::Tokens;
 use super::{FileId, Files, Find, Hwcaps, conf, hwcaps};
 use crate::byte_search;
 use crate::elf::{Bytes, Object};
@@ -73,7 +73,7 @@ impl Loader {
     /// A name with the values of its tokens, for a program in the directory `origin`; `None` if one is unknown.
     #[cfg(feature = "cli")]
     pub(crate) fn expand(&self, name: &[u8], origin: Option<&RootfsPath>) -> Option<Bytes> {
-        tokens::expand(name, &Tokens { origin: origin.map(RootfsPath::as_bytes), ..self.tokens() })
+        super::tokens::expand(name, &Tokens { origin: origin.map(RootfsPath::as_bytes), ..self.tokens() })
     }
 
     /// The loader at `path` for objects of `machine`, started in the directory `current`.
