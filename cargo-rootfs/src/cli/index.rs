@@ -16,7 +16,7 @@ pub(super) fn run(args: &IndexArgs, terminal: &Terminal) -> Result<()> {
     terminal.status("Joining", &args.name);
     let joined = join(&order, &mut Sending { terminal, observer: None }, terminal.interrupted())?;
     if let Some(file) = &args.digest_file {
-        write::small_file(file, joined.digest.as_bytes())?;
+        write::small_file(file.as_std_path(), joined.digest.as_bytes())?;
     }
     terminal.status("Finished", format_args!("{}, {} sent", joined.platforms.join(" and "), bytes(joined.sent)));
     let text = match terminal.format() {

@@ -1,19 +1,19 @@
 //! `report`: writes the sizes of the rootfs of the same options as a page.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::terminal::{self, Terminal, bytes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layers::{Layered, Origins, Partition};
 use crate::options::{Format, ReportArgs};
 use crate::path::RootfsPath;
 use crate::pipeline::{Rooted, Session};
 use crate::plan::Request;
 use crate::report::{self, Pictured};
+use crate::write;
 
 pub(super) fn run(request: &Request<'_>, args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
@@ -25,7 +25,7 @@ pub(super) fn run(request: &Request<'_>, args: &ReportArgs, terminal: &Terminal)
     if path == "-" {
         return terminal.result(page.as_bytes());
     }
-    write(path.as_std_path(), page.as_bytes())?;
+    write::small_file(path.as_std_path(), page.as_bytes())?;
     terminal.status("Finished", format_args!("a page of {}: open it in a browser", bytes(page.len() as u64)));
     let line = match terminal.format() {
         Format::Human => format!("{path}\n"),
@@ -63,17 +63,4 @@ fn layers(one: &Rooted) -> Vec<(String, BTreeSet<RootfsPath>)> {
         }
     }
     layers
-}
-
-/// Writes the complete page under its name.
-fn write(path: &Path, page: &[u8]) -> Result<()> {
-    let failed = |error| Error::io("write", path, error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".rootfs-report").tempfile_in(folder).map_err(failed)?;
-    file.write_all(page).map_err(failed)?;
-    // A temporary file has mode 0600, but other users may read the page.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(mode).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }

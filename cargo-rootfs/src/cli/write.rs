@@ -33,7 +33,7 @@ pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Termina
     if let Some(file) = &output.digest_file {
         let mut digests: Vec<&str> = written.iter().filter_map(Written::digest).collect();
         digests.dedup();
-        write::small_file(file, digests.join("\n").as_bytes())?;
+        write::small_file(file.as_std_path(), digests.join("\n").as_bytes())?;
     }
     let rootfs = || proved.iter().map(|one| &one.assembly.rootfs);
     let (entries, size) = (rootfs().map(Rootfs::len).sum::<usize>(), bytes(rootfs().map(Rootfs::size).sum()));

@@ -10,11 +10,11 @@ use super::{Kind, Written};
 use crate::error::{Error, Result};
 use crate::hex::hex;
 use crate::host_files;
-use crate::write::StagedFile;
+use crate::write::destination::Destination;
 
 /// A file of checksums without its final name.
 pub(crate) struct Checksums {
-    file: StagedFile,
+    file: Destination,
     path: Utf8PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Checksums {
 
     /// Starts the file for `path`, before the archives get their names.
     pub(crate) fn begin(path: &Utf8Path) -> Result<Self> {
-        Ok(Self { file: StagedFile::create(path.as_std_path())?, path: path.to_owned() })
+        Ok(Self { file: Destination::open(path.as_std_path())?, path: path.to_owned() })
     }
 
     /// Computes the checksums of all archives among `written`, and gives the file its name.

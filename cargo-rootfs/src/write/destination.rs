@@ -1,4 +1,4 @@
-//! Destinations of an archive: a file that appears when it is complete, or a device, FIFO or pipe.
+//! Destinations of an output: a file that appears when it is complete, or a device, FIFO or pipe. Symlinks are followed.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::staged_file::StagedFile;
 use crate::error::{Error, Result};
 
-/// The destination of an archive.
+/// The destination of an output.
 pub(crate) enum Destination {
     Staged(StagedFile),
     /// A device, a FIFO, or standard output, written directly: there is no name to set at the end.
@@ -16,7 +16,7 @@ pub(crate) enum Destination {
 
 impl Destination {
     /// Opens the destination at `path`, and makes missing parent directories.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let metadata = match std::fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io("create", path, error)),
@@ -25,7 +25,7 @@ impl Destination {
         match metadata.map(|metadata| metadata.file_type()) {
             None => Ok(Self::Staged(StagedFile::create(path)?)),
             Some(kind) if kind.is_dir() => {
-                Err(Error::failed(format!("cannot write the archive `{}`: it is a directory", path.display())))
+                Err(Error::failed(format!("cannot write `{}`: it is a directory", path.display())))
             }
             Some(kind) if kind.is_file() => {
                 let path = path.canonicalize().map_err(|error| Error::io("replace", path, error))?;
@@ -35,6 +35,15 @@ impl Destination {
                 let file = File::options().write(true).open(path);
                 Ok(Self::Straight(file.map_err(|error| Error::io("write", path, error))?))
             }
+        }
+    }
+
+    /// Gives a complete file its name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn persist(self) -> Result<()> {
+        match self {
+            Self::Staged(file) => file.persist(),
+            Self::Straight(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@
 pub(crate) mod blob_archive;
 #[cfg(feature = "cli")]
 pub(crate) mod compress;
-mod destination;
+pub(crate) mod destination;
 #[cfg(feature = "cli")]
 pub(crate) mod digest_cache;
 pub mod dir;
@@ -34,9 +34,6 @@ use std::io;
 #[cfg(feature = "cli")]
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-#[cfg(feature = "cli")]
-use camino::Utf8Path;
 
 use crate::error::{Error, Result, Warning};
 use crate::path::RootfsPath;
@@ -187,15 +184,10 @@ pub fn stage(
 
 /// Writes a small file, which appears complete under its name.
 #[cfg(feature = "cli")]
-pub(crate) fn small_file(path: &Utf8Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error| Error::io("write", path, error);
-    match destination::Destination::open(path.as_std_path())? {
-        destination::Destination::Staged(mut file) => {
-            file.write_all(bytes).map_err(failed)?;
-            file.persist()
-        }
-        destination::Destination::Straight(mut file) => file.write_all(bytes).map_err(failed),
-    }
+pub(crate) fn small_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    let mut file = destination::Destination::open(path)?;
+    file.write_all(bytes).map_err(|error| Error::io("write", path, error))?;
+    file.persist()
 }
 
 /// Passes the files of `rootfs` on in its order, as bytes or as the files themselves. Returns those of the latter that
