@@ -1,8 +1,8 @@
 //! Credentials files as real tools write them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::registry::Reference;
 use crate::registry::credentials::{Credentials, ask, find};
@@ -67,8 +67,9 @@ fn helpers_answer_for_their_hosts() {
         ghcr.io) echo '{\"ServerURL\":\"x\",\"Username\":\"<token>\",\"Secret\":\"s\"}' ;;\n\
         quay.io) echo 'credentials not found in native keychain'; exit 1 ;;\n\
         *) echo oops; exit 1 ;;\nesac\n";
-    fs::write(&helper, script).unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    // By another process: a child that another thread starts at that time would hold the file open, "Text file busy".
+    let make = "printf %s \"$1\" > \"$0\"; chmod 755 \"$0\"";
+    assert!(Command::new("sh").args(["-c", make]).arg(&helper).arg(script).status().unwrap().success());
     let ask = |host: &str| ask(helper.to_str().unwrap(), host);
     assert_eq!(ask("ghcr.io"), Ok(Some(Credentials::Identity("s".to_owned()))));
     assert_eq!(ask("quay.io"), Ok(None));
