@@ -1,4 +1,4 @@
-//! Tools and libraries whose package has another name: rows of `templates/policy/owners.toml`; and files that no package
+//! Tools, libraries and files whose package has another name: rows of `templates/policy/owners.toml`; and files that no package
 //! has: rows of `templates/repair`.
 //!
 //! A row of the first is a guess until a package index or the files themselves confirm it.
@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 use crate::glob::Glob;
 use crate::rows::{Datum, Fields, Value, embedded, table, value};
 
-/// The package of a tool or a library with another name; `kind` is the name of the table.
+/// The package of a tool, a library or a file with another name; `kind` is the name of the table.
 pub(crate) fn known_owner(kind: &str, name: &str) -> Option<&'static str> {
     static OWNERS: OnceLock<Fields> = OnceLock::new();
     let owners = OWNERS.get_or_init(|| embedded(include_str!("../../templates/policy/owners.toml")));

@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::index::Lists;
-use super::known::made_by_scripts;
+use super::known::{known_owner, made_by_scripts};
 use super::{Database, Format, PackageId, dpkg};
 use crate::path::RootfsPath;
 use crate::sysroot::Sysroot;
@@ -138,8 +138,8 @@ impl Database {
     }
 }
 
-/// Names of packages that may have the file at `path`: its own name, that of a directory of documentation, and Debian's
-/// for a library of this soname (Debian policy, 8.1).
+/// Names of packages that may have the file at `path`: its own name, that of a directory of documentation, a known one for
+/// configuration, and Debian's for a library of this soname (Debian policy, 8.1).
 fn guesses(path: &RootfsPath) -> Vec<String> {
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     let Some(name) = text(path.file_name()) else { return Vec::new() };
@@ -152,7 +152,9 @@ fn guesses(path: &RootfsPath) -> Vec<String> {
     }
     let folder = path.parent();
     let in_documentation = folder.as_ref().filter(|it| it.as_bytes().starts_with(b"/usr/share/doc/"));
-    in_documentation.and_then(|folder| text(folder.file_name())).into_iter().chain([name]).collect()
+    let known = path.as_str().filter(|path| path.starts_with("/etc/")).and_then(|path| known_owner("files", path));
+    let in_documentation = in_documentation.and_then(|folder| text(folder.file_name()));
+    in_documentation.into_iter().chain(known.map(str::to_owned)).chain([name]).collect()
 }
 
 /// Directories of the administrator (hier(7)), below which few packages have a file; and the rarest part of each, which
