@@ -48,6 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn owners_with_other_names() {
+        assert_eq!(known_owner("files", "/etc/services"), Some("netbase"));
+        assert_eq!(known_owner("tools", "ls"), Some("coreutils"));
+        assert_eq!(known_owner("libraries", "ld-linux-x86-64.so.2"), Some("libc6"));
+        assert_eq!(known_owner("tools", "bash"), None);
+    }
+
+    #[test]
     fn files_of_maintainer_scripts_are_those_with_a_whole_path() {
         let made = made_by_scripts();
         for path in ["/etc/ssl/certs/ca-certificates.crt", "/etc/nsswitch.conf", "/usr/bin/sh", "/etc/shells"] {
