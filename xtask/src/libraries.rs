@@ -36,7 +36,7 @@ struct Row {
     arm64: bool,
     /// The options that the run must suggest: without them the program fails, with them it works.
     #[serde(default)]
-    told: Vec<String>,
+    suggested: Vec<String>,
     source: String,
 }
 
@@ -157,11 +157,11 @@ fn compare(
     let pack = command([ours.as_str(), "rootfs", "--binary", program.as_str(), "--dir", root.as_str()]);
     let pack = pack.args(options.iter().copied());
     let mut packed = pack.run()?;
-    if !row.told.is_empty() {
-        for told in &row.told {
-            ensure!(packed.stderr.contains(told), "`{told}` is not told\n{}", packed.stderr.trim());
+    if !row.suggested.is_empty() {
+        for suggested in &row.suggested {
+            ensure!(packed.stderr.contains(suggested), "`{suggested}` is not suggested\n{}", packed.stderr.trim());
         }
-        packed = pack.args(row.told.iter().flat_map(|told| told.split(' '))).run()?;
+        packed = pack.args(row.suggested.iter().flat_map(|suggested| suggested.split(' '))).run()?;
     }
     let script = "mount -t proc proc \"$1/proc\" && mkdir -p \"$1/dev\" \"$1/sys\" && mount --rbind /dev \"$1/dev\" && mount --rbind /sys \"$1/sys\" && exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm chroot \"$@\"";
     let inside = format!("/usr/local/bin/{}", row.name);

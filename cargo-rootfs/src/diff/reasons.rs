@@ -63,7 +63,11 @@ pub(super) fn find(view: &mut View<'_>, programs: &Programs, image: &Inspected) 
 fn of_bill(text: &[u8]) -> Vec<(RootfsPath, String)> {
     let bill: Value = serde_json::from_slice(text).unwrap_or_default();
     let all = |key: &str| bill[key].as_array().into_iter().flatten();
+    // Comments of other programs are other facts.
+    let creators = bill["creationInfo"]["creators"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let is_ours = creators.into_iter().any(|creator| creator.starts_with("Tool: cargo-rootfs"));
     let of_spdx = all("files")
+        .filter(|_| is_ours)
         .filter_map(|file| Some((file["fileName"].as_str()?.to_owned(), file["comment"].as_str()?.to_owned())));
     // Files of packages are in their components.
     let nested = |one: &Value| one["components"].as_array().cloned().unwrap_or_default();

@@ -25,6 +25,9 @@ const SHA256: &str = "blobs/sha256";
 /// The maximum size of a manifest that describes an image: it has one document.
 const REFERRER: u64 = 64 << 10;
 
+/// The maximum number of files that may be such manifests.
+const REFERRERS: usize = 1000;
+
 /// A store of blobs.
 pub(super) trait Blobs {
     /// Opens a blob at its beginning; `None` if it is missing.
@@ -78,7 +81,7 @@ impl Blobs for LayoutDirectory {
             let metadata = host_files::own_metadata(&directory.join(name)).ok();
             metadata.is_some_and(|it| it.is_file() && it.len() <= REFERRER)
         };
-        let short = names.iter().filter(|name| is_short(name)).take(MAX_FILES);
+        let short = names.iter().filter(|name| is_short(name)).take(REFERRERS);
         short.map(|name| host_files::bytes(&directory.join(name)).or_cannot("read")).collect()
     }
 }
@@ -151,7 +154,7 @@ impl Blobs for Archive {
 
     fn referrers(&self, _: &str) -> Result<Vec<Vec<u8>>> {
         let short = self.files.iter().filter(|(name, (_, size))| name.starts_with(SHA256) && *size <= REFERRER);
-        short.filter_map(|(name, _)| self.document(name).transpose()).collect()
+        short.take(REFERRERS).filter_map(|(name, _)| self.document(name).transpose()).collect()
     }
 }
 

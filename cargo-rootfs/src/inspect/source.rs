@@ -1,5 +1,6 @@
 //! Opens an output by its typed name: detects its kind, lists its images, and reads the layers of an image in order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,8 +30,8 @@ pub(crate) struct Access<'a> {
     pub(crate) interrupted: &'a AtomicBool,
 }
 
-/// The maximum size of a document about an image. The bill of 48 tools has 6 MB.
-const DOCUMENT: u64 = 256 << 20;
+/// The maximum size of all documents about an image. The bill of 48 tools has 6 MB.
+const DOCUMENTS: u64 = 64 << 20;
 
 /// An opened output.
 pub(crate) struct Source<'a> {
@@ -151,22 +152,27 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The documents of these media types about an image, such as its bill of materials. Those with other bytes than their
-    /// digest says are left out.
+    /// The documents of these media types about an image, such as its bill of materials, up to [`DOCUMENTS`] in all. Those
+    /// whose digest is not that of their bytes are left out.
     pub(crate) fn documents(&self, index: usize, types: &[&str]) -> Result<Vec<Vec<u8>>> {
         let Place::Images(blobs, images) = &self.place else { return Ok(Vec::new()) };
         let Some(subject) = images.get(index).and_then(|image| image.digest.as_deref()) else { return Ok(Vec::new()) };
-        let mut documents = Vec::new();
+        let (mut documents, mut left, mut seen) = (Vec::new(), DOCUMENTS, BTreeSet::new());
         for manifest in blobs.referrers(subject)? {
             let manifest: Value = serde_json::from_slice(&manifest).unwrap_or_default();
             let layers = manifest["layers"].as_array().filter(|_| manifest["subject"]["digest"] == subject);
             for layer in layers.into_iter().flatten() {
                 let is_meant = layer["mediaType"].as_str().is_some_and(|it| types.contains(&it));
                 let Some(digest) = layer["digest"].as_str().filter(|_| is_meant) else { continue };
-                let Some(blob) = blobs.open(&blob_path(digest)?)? else { continue };
+                let Ok(path) = blob_path(digest) else { continue };
+                if left == 0 || !seen.insert(digest.to_owned()) {
+                    continue;
+                }
+                let Some(blob) = blobs.open(&path)? else { continue };
                 let (mut bytes, mut blob) = (Vec::new(), Summed::new(blob, u64::MAX));
-                let read = (&mut blob).take(DOCUMENT).read_to_end(&mut bytes);
+                let read = (&mut blob).take(left).read_to_end(&mut bytes);
                 read.map_err(|error| Error::io("read", &self.name, error))?;
+                left -= bytes.len() as u64;
                 if blob.finish().is_ok_and(|(read, _)| read == digest) {
                     documents.push(bytes);
                 }

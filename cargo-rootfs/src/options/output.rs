@@ -52,7 +52,7 @@ layered! {
         /// Print the plan, and write nothing: entries, layers, sizes and settings; as JSON by --message-format json
         #[arg(long)]
         dry_run: bool = switch("dry-run" is "it is for one run");
-        /// Make every layer anew: neither read nor write the records of layers
+        /// Make every layer anew: neither read nor write records
         #[arg(long)]
         no_cache: bool = switch("no-cache" is "it is for one run");
         /// Let --dir and --oci replace a directory that holds something else

@@ -30,7 +30,7 @@ impl Checksums {
 
     /// Starts the file for `path`, before the archives get their names.
     pub(crate) fn begin(path: &Utf8Path) -> Result<Self> {
-        Ok(Self { file: Destination::open(path.as_std_path())?, path: path.to_owned() })
+        Ok(Self { file: Destination::of_text(path.as_std_path())?, path: path.to_owned() })
     }
 
     /// Computes the checksums of all archives among `written`, and gives the file its name.

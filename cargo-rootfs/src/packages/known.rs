@@ -1,5 +1,5 @@
-//! Tools, libraries and files whose package has another name: rows of `templates/policy/owners.toml`; and files that no package
-//! has: rows of `templates/repair`.
+//! Tools, libraries and files whose package has another name: rows of `templates/policy/owners.toml`; and files that no
+//! package has: rows of `templates/repair`.
 //!
 //! A row of the first is a guess until a package index or the files themselves confirm it.
 

@@ -1,6 +1,6 @@
 //! Gathers the bill of materials of a rootfs from its entries, the package database, the executables and cargo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
@@ -43,14 +43,12 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
         of_language.extend(files.into_iter().map(|file| (file, bill.packages.len())));
         bill.packages.push(package);
     }
-    let mut roots: BTreeMap<RootfsPath, usize> = BTreeMap::new();
+    let (mut roots, mut is_new): (BTreeMap<RootfsPath, usize>, _) = (BTreeMap::new(), BTreeSet::new());
     for (path, entry) in rootfs.iter() {
         let Some(file) = program(entry) else { continue };
-        for module in elf::section(&file, b".go.buildinfo", LONGEST).iter().flat_map(|section| sbom::of_go(section)) {
-            if !bill.packages.contains(&module) {
-                bill.packages.push(module);
-            }
-        }
+        let section = elf::section(&file, b".go.buildinfo", LONGEST);
+        let modules = section.iter().flat_map(|section| sbom::of_go(section));
+        bill.packages.extend(modules.filter(|it| is_new.insert((it.name.clone(), it.version.clone()))));
         let Some(mut crates) = left_in(&file) else { continue };
         if let Some(metadata) = metadata.as_ref().filter(|_| one.assembly.executables.contains(path)) {
             crates = sbom::retain_known(crates, metadata);

@@ -34,8 +34,8 @@ pub(crate) trait Order: Sync {
         Ok(())
     }
 
-    /// Reports remedies for shortages of a sysroot that stays. `told` are the shortages of other targets.
-    fn advise(&self, _: &BTreeSet<Shortage>, _sysroot: &Utf8Path, _told: &mut BTreeSet<Shortage>, _: &dyn Events) {}
+    /// Reports remedies for shortages of a sysroot that stays. `reported` are the shortages of other targets.
+    fn advise(&self, _: &BTreeSet<Shortage>, _sysroot: &Utf8Path, _reported: &mut BTreeSet<Shortage>, _: &dyn Events) {}
 }
 
 /// One target of a run, ready for its layout.
@@ -87,7 +87,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
                 (plan, artifacts, sysroot, thread)
             })
             .collect();
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         let each = started.into_iter().map(|(plan, artifacts, sysroot, thread)| {
             events.status("Resolving", &format_args!("{} for {}", plan.name(), plan.target().triple()));
             let first = match thread.map(ScopedJoinHandle::join) {
@@ -95,7 +95,7 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
                 Some(Ok(assembled)) => assembled,
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
             };
-            let assembly = until_complete(plan, artifacts, &mut **sysroot, first, &mut told, events)?;
+            let assembly = until_complete(plan, artifacts, &mut **sysroot, first, &mut reported, events)?;
             plan.accept(&assembly)?;
             if let Some(brought) = &assembly.brought {
                 events.status("Bringing", brought);
@@ -146,7 +146,7 @@ fn until_complete(
     artifacts: &Artifacts,
     sysroot: &mut dyn SysrootSource,
     mut tried: Result<Assembly, Refusal>,
-    told: &mut BTreeSet<Shortage>,
+    reported: &mut BTreeSet<Shortage>,
     events: &dyn Events,
 ) -> Result<Assembly> {
     loop {
@@ -160,7 +160,7 @@ fn until_complete(
         };
         if !is_another {
             if let Err(Refusal::Incomplete(Incomplete { shortages, .. })) = &tried {
-                plan.advise(shortages, sysroot.directory(), told, events);
+                plan.advise(shortages, sysroot.directory(), reported, events);
             }
             return Ok(tried?);
         }

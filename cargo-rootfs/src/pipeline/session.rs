@@ -83,11 +83,11 @@ impl Order for RootfsPlan {
         &self,
         shortages: &BTreeSet<Shortage>,
         sysroot: &Utf8Path,
-        told: &mut BTreeSet<Shortage>,
+        reported: &mut BTreeSet<Shortage>,
         events: &dyn Events,
     ) {
         let is_host = sysroot == "/";
-        let new = shortages.iter().filter(|it| is_host && told.insert((*it).clone()));
+        let new = shortages.iter().filter(|it| is_host && reported.insert((*it).clone()));
         let named = new.filter_map(|shortage| match shortage {
             Shortage::Tool(tool) if self.content.tools.contains(tool) && !tool.contains('/') => Some(tool.clone()),
             _ => None,
@@ -326,12 +326,12 @@ fn choose(
 /// The layout looks up the tools again, in a view of its own: a build takes minutes and may change the sysroot, and a
 /// view keeps what it has seen.
 fn look_before_build(jobs: &[Job<RootfsPlan>], events: &dyn Events) -> Result<()> {
-    let (mut errors, mut told) = (Vec::new(), BTreeSet::new());
+    let (mut errors, mut reported) = (Vec::new(), BTreeSet::new());
     for Job { plan, sysroot, .. } in jobs.iter().filter(|job| job.sysroot.is_final()) {
         let mut view = Sysroot::open(sysroot.directory().as_std_path())?;
         if let Err(refusal) = layout::find_tools(&mut view, &plan.target, &plan.content.tools) {
             if let Refusal::Incomplete(Incomplete { shortages, .. }) = &refusal {
-                plan.advise(shortages, sysroot.directory(), &mut told, events);
+                plan.advise(shortages, sysroot.directory(), &mut reported, events);
             }
             errors.push(refusal.into());
         }

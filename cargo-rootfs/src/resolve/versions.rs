@@ -324,6 +324,7 @@ fn other_names(files: &mut dyn Files, closure: &Closure) -> FxHashMap<Bytes, usi
     }
     names
 }
+
 /// Removes duplicates of several verdicts: an object may be in many closures.
 pub(crate) fn distinct<'t, T: Eq + Hash + 't>(all: impl Iterator<Item = &'t T>) -> impl Iterator<Item = &'t T> {
     let mut seen = FxHashSet::default();

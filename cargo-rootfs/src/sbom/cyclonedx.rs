@@ -4,8 +4,7 @@ use super::json::{Json, object};
 use super::licence::Licence;
 use super::{Bill, Crate, CrateSource, File, Package, person, purl, sha256, time};
 
-/// Names of this program's own properties.
-/// The name of the properties with the reasons for a file.
+/// The name of the properties with the reasons for a file, one of this program's own like the next ones.
 pub(crate) const REASON: &str = "cargo-rootfs:reason";
 const FILES: &str = "cargo-rootfs:files";
 const COMMON: &str = "cargo-rootfs:common-licence";

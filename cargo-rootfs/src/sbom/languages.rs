@@ -11,9 +11,9 @@ const LICENCE: usize = 100;
 /// Parses the core metadata of an installed Python distribution: `METADATA` or `PKG-INFO`
 /// (<https://packaging.python.org/en/latest/specifications/core-metadata/>).
 pub(crate) fn of_python(text: &str) -> Option<Package> {
-    let header = text.split("\n\n").next().unwrap_or_default();
+    let header: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
     let field = |name: &str| {
-        let values = header.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let values = header.iter().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         values.map(str::trim).find(|value| !value.is_empty() && *value != "UNKNOWN").map(str::to_owned)
     };
     let licence = field("License-Expression").or_else(|| field("License"));

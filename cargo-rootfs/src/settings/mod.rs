@@ -80,7 +80,7 @@ fn program(image: &ImageConfig, rootfs: &Rootfs, account: Option<&Account>) -> O
             });
             Some(match same_name.next() {
                 Some((near, _)) => error.help(format!("`{near}` is: {flag} {near}")),
-                None if word.contains(char::is_whitespace) => {
+                None if word.split_whitespace().nth(1).is_some() => {
                     let words = word.split_whitespace().map(|word| format!("{flag} {}", shell_word(word)));
                     error.help(format!("give each word by itself: {}", words.collect::<Vec<_>>().join(" ")))
                 }

@@ -16,6 +16,7 @@ use crate::resolve::{
 };
 use crate::script;
 use crate::target::Machine;
+use crate::wording::shell_word;
 
 /// The maximum number of checked libraries without a program: an image of a whole distribution has many modules.
 const MAX_LIBRARIES: usize = 20_000;
@@ -128,9 +129,12 @@ impl Run {
             };
             let needed = shown.first().map_or(Cow::Borrowed(""), |missing| String::from_utf8_lossy(&missing.needed));
             let name = needed.rsplit('/').next().unwrap_or_default();
-            error.help(format!(
-                "add the package that has it to the image; if the target provides it: --allow-missing {name}"
-            ))
+            let help = "add the package that has it to the image".to_owned();
+            // The option takes a list of patterns, and the name comes from the image.
+            error.help(match name.is_empty() || name.contains([',', '*', '?', '[', '{']) {
+                true => help,
+                false => format!("{help}; if the target provides it: --allow-missing {}", shell_word(name)),
+            })
         };
         let libraries = |(machine, missing): (Option<Machine>, Vec<&Missing>)| {
             by_library(missing).iter().map(|users| error(machine, users)).collect::<Vec<_>>()

@@ -1,7 +1,12 @@
-//! Destinations of an output: a file that appears when it is complete, or a device, FIFO or pipe. Symlinks are followed.
+//! Destinations of an output: a file that appears when it is complete, or a device, FIFO or pipe. Symlinks to
+//! existing files are followed.
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
+#[cfg(feature = "cli")]
+use std::os::fd::AsFd;
+#[cfg(feature = "cli")]
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::staged_file::StagedFile;
@@ -36,6 +41,22 @@ impl Destination {
                 Ok(Self::Straight(file.map_err(|error| Error::io("write", path, error))?))
             }
         }
+    }
+
+    /// The same for a text. The file to which standard output is redirected is written at its position, not replaced: it has
+    /// other lines.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_text(path: &Path) -> Result<Self> {
+        let stdout = io::stdout();
+        let output = rustix::fs::fstat(&stdout).ok();
+        let is_it = |file: &std::fs::Metadata| {
+            output.is_some_and(|output| (file.dev(), file.ino()) == (output.st_dev, output.st_ino))
+        };
+        if !std::fs::metadata(path).is_ok_and(|file| is_it(&file)) {
+            return Self::open(path);
+        }
+        let stdout = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::io("write", path, error))?;
+        Ok(Self::Straight(stdout.into()))
     }
 
     /// Gives a complete file its name.

@@ -185,7 +185,7 @@ pub fn stage(
 /// Writes a small file, which appears complete under its name.
 #[cfg(feature = "cli")]
 pub(crate) fn small_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
-    let mut file = destination::Destination::open(path)?;
+    let mut file = destination::Destination::of_text(path)?;
     file.write_all(bytes).map_err(|error| Error::io("write", path, error))?;
     file.persist()
 }

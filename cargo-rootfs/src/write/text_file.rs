@@ -16,7 +16,7 @@ pub(crate) struct TextFile {
 impl TextFile {
     /// A file that will get the name `path`. Missing parent directories are made.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        Ok(Self { file: Destination::open(path)?, path: path.to_owned() })
+        Ok(Self { file: Destination::of_text(path)?, path: path.to_owned() })
     }
 
     /// Writes the complete text.
