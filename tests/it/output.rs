@@ -405,6 +405,24 @@ fn ctrl_c_while_an_engine_does_not_answer_is_told_as_such() {
     assert_eq!((output.status.code(), stderr.as_str()), (Some(130), "error: interrupted; nothing was written\n"));
 }
 
+/// A text for /dev/stdout goes where the other lines go, also if that is a file.
+#[test]
+fn a_file_behind_standard_output_keeps_its_other_lines() {
+    use std::io::Write;
+    let project = Project::empty();
+    let log = project.path().join("log");
+    let mut file = std::fs::File::create(&log).unwrap();
+    file.write_all(b"before\n").unwrap();
+    let arguments = ["--tools-only", "--with", "true", "--tar", "x.tar", "--checksums", "/dev/stdout"];
+    let status = project.command(".", &arguments, &[]).stdout(file.try_clone().unwrap()).status().unwrap();
+    assert!(status.success());
+    file.write_all(b"after\n").unwrap();
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[2], lines[lines.len() - 1]), ("before", "x.tar", "after"), "{text}");
+    assert!(lines[1].len() > 64 && lines[1].ends_with("x.tar"), "{text}");
+}
+
 /// Waits until the condition is true. It fails after a time limit, so that a hang is a failure.
 fn until(what: &str, is_so: impl Fn() -> bool) {
     const TRIES: u32 = 15_000;

@@ -205,14 +205,23 @@ fn reasons_are_those_of_the_bill_and_of_the_configuration() {
     };
     let texts = |texts: [&str; 3]| texts.map(|text| (!text.is_empty()).then(|| text.to_owned()));
     assert_eq!(reasons(&image), texts(["the image's entrypoint", "the image's command", ""]));
-    let spdx = serde_json::json!({"files": [{"fileName": "./usr/bin/jq", "comment": "tool jq"}, {"fileName": 1}]});
+    let of_another = serde_json::json!({"creationInfo": {"creators": ["Tool: syft-1"]}, "files": [
+        {"fileName": "./usr/bin/jq", "comment": "layerID: sha256:00"},
+    ]});
+    let creators = serde_json::json!({"creators": ["Tool: cargo-rootfs-0.1.0"]});
+    let spdx = serde_json::json!({"creationInfo": creators, "files": [{"fileName": "./usr/bin/jq", "comment": "tool jq"}, {"fileName": 1}]});
     let property = |value: &str| serde_json::json!({"name": "cargo-rootfs:reason", "value": value});
     let other = serde_json::json!({"name": "aquasecurity:trivy:Class", "value": "x"});
     let cyclonedx = serde_json::json!({"components": [
         {"name": "/usr/data", "properties": [property("needed by jq"), other, property("tool jq")]},
         {"name": "serde", "properties": []},
     ]});
-    image.documents = vec![b"[".to_vec(), spdx.to_string().into_bytes(), cyclonedx.to_string().into_bytes()];
+    image.documents = vec![
+        b"[".to_vec(),
+        of_another.to_string().into_bytes(),
+        spdx.to_string().into_bytes(),
+        cyclonedx.to_string().into_bytes(),
+    ];
     assert_eq!(reasons(&image), texts(["the image's entrypoint", "tool jq", "needed by jq; tool jq"]));
 }
 

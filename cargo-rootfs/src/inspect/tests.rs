@@ -121,7 +121,9 @@ impl Layout {
             serde_json::from_slice(&std::fs::read(self.folder.path().join("index.json")).unwrap()).unwrap();
         let document = self.blob(document, "application/spdx+json");
         self.write(&format!("blobs/{}", document["digest"].as_str().unwrap().replace(':', "/")), stored);
-        let manifest = json!({"schemaVersion": 2, "layers": [document], "subject": index["manifests"][0]});
+        let unknown = json!({"mediaType": "application/spdx+json", "digest": "sha512:00", "size": 1});
+        let layers = [document.clone(), unknown, document];
+        let manifest = json!({"schemaVersion": 2, "layers": layers, "subject": index["manifests"][0]});
         self.blob(manifest.to_string().as_bytes(), crate::image::manifest::MANIFEST);
     }
 

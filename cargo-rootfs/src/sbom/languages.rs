@@ -107,6 +107,8 @@ mod tests {
         assert_eq!((&*package.name, &*package.version, package.kind), ("Some_Thing", "1.2", "pypi"));
         assert_eq!((package.licences, package.homepage), (vec!["MIT".to_owned()], None));
         assert_eq!(package.maintainer.as_deref(), Some("A B"));
+        let with_returns = of_python("Name: a\r\nVersion: 1\r\n\r\nLicense: in the body\r\n").unwrap();
+        assert_eq!((&*with_returns.version, with_returns.licences), ("1", Vec::new()));
         let newer = of_python("Name: a\nVersion: 1\nLicense: see below\nLicense-Expression: Zlib\n").unwrap();
         assert_eq!(newer.licences, ["Zlib"]);
         let whole_text = format!("Name: a\nVersion: 1\nLicense: {}\n", "x".repeat(500));
