@@ -35,6 +35,15 @@ fn what_is_missing_or_tampered_with_fails() {
     for (list, code) in [("libx.so,libc.so.6", 0), ("libc.*", 0), ("libx.so", 1), ("a/b", 2)] {
         assert_eq!(folder.run(&["verify", "a", "--allow-missing", list]).code, code, "{list}");
     }
+    // A name from a hostile image is one word of the suggested command.
+    let program = folder.files().into_iter().find(|path| path.ends_with("bin/true")).unwrap();
+    let program = folder.path().join(program);
+    let mut bytes = fs::read(&program).unwrap();
+    let at = bytes.windows(10).position(|bytes| bytes == b"libc.so.6\0").unwrap();
+    bytes[at..at + 9].copy_from_slice(b"l;rm x.so");
+    fs::write(&program, bytes).unwrap();
+    let run = folder.run(&["verify", "a"]);
+    assert!(run.stderr.contains(" --allow-missing 'l;rm x.so'\n"), "{run:#?}");
 
     let archive = folder.path().join("a.oci.tar");
     let mut bytes = fs::read(&archive).unwrap();
