@@ -48,8 +48,8 @@ fn packing(lab: &Lab, project: &Utf8Path, words: &[&str]) -> Command {
     rootfs.env("PATH", path).env("CARGO_PROFILE_DEV_DEBUG", "0")
 }
 
-/// The crates that cargo compiles for the project. cargo-auditable may list more: `cargo metadata`, which it calls,
-/// joins the features of all targets.
+/// The crates that cargo compiles for the project, which the documents list. cargo-auditable may embed more: `cargo
+/// metadata`, which it calls, joins the features of all targets.
 fn compiled(project: &Utf8Path) -> Result<BTreeSet<Named>> {
     let words = ["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe"];
     let said = command([host::cargo()]).args(words).dir(project).run()?;
@@ -123,7 +123,8 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
     let packages = readers::packages(&root, &host::sysroot_tools())?;
     let crates = readers::crates(&root)?;
     ensure!(packages.len() > 10 && crates.len() > 5, "few: {packages:?}, {crates:?}");
-    let missed: Vec<_> = compiled(&project)?.into_iter().filter(|one| !crates.contains(one)).collect();
+    let compiled = compiled(&project)?;
+    let missed: Vec<_> = compiled.iter().filter(|one| !crates.contains(*one)).collect();
     ensure!(missed.is_empty(), "cargo tree has these besides: {missed:?}");
     let audit = host::auditable().join("rust-audit-info");
     let said = command([audit.as_str(), root.join("usr/local/bin/b3sum").as_str()]).run()?;
@@ -151,7 +152,7 @@ pub(super) fn scanners(lab: &Lab) -> Result<()> {
     ensure!(format!("{missed:#}").contains("libc6"), "{missed:#}");
     ensure!(scanned(&format!("dir:{root}"))?.0.len() == packages.len() - 1, "syft finds libc6 without its record");
 
-    documents(&project, &packages, &crates)?;
+    documents(&project, &packages, &compiled)?;
     attached(&layout, &project)?;
 
     // If dpkg itself is packed, its `status` replaces the records.
