@@ -28,6 +28,7 @@ use anyhow::Result;
 use bench::Verdict;
 use stage::Tier;
 use tools::By;
+use tools::sample::Choice;
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
@@ -47,6 +48,8 @@ usage: cargo xtask TASK
                      the same with the rules that name tools put aside: `--runtime auto` alone
   tools --sample COUNT [--seed SEED]
                      commands drawn from a root of a thousand packages say and find the same as in the whole root
+  tools --sample NAME,NAME
+                     these commands of that root
   release [--dry-run] [TARGET]
                      static archives, an image, checksums and notes in target/dist (--dry-run: without a tag)
   libraries [--quick | --aarch64] [FILTER]
@@ -85,7 +88,11 @@ fn task(args: &[&str]) -> Option<Result<()>> {
             ["--seed", seed] => seed.parse().ok()?,
             _ => return None,
         };
-        return Some(tools::sample::run(count.parse().ok()?, seed));
+        let choice = match count.parse() {
+            Ok(count) => Choice::Drawn { count, seed },
+            Err(_) => Choice::Named(count.split(',').map(str::to_owned).collect()),
+        };
+        return Some(tools::sample::run(&choice));
     }
     let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.starts_with("--"));
     let filter = words.first().copied().unwrap_or_default();

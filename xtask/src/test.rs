@@ -35,7 +35,7 @@ pub(crate) fn accept() -> Result<()> {
         ("e2e", &|| e2e::run(Tier::Full, "")),
         ("tools", &|| tools::run(Tier::Full, tools::By::Ours, "")),
         ("tools, each from packages", &|| tools::run(Tier::Full, tools::By::Provisioned, "")),
-        ("a sample of tools", &|| tools::sample::run(tools::sample::COUNT, tools::sample::SEED)),
+        ("a sample of tools", &|| tools::sample::run(&tools::sample::Choice::of_acceptance())),
         ("libraries", &|| libraries::run(Tier::Quick, "")),
         ("projects", &|| projects::run("")),
         ("differential", &|| differential::run(Tier::Full, "")),

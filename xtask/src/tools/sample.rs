@@ -4,7 +4,7 @@
 //!
 //! Commands run only with `--version` or `--help`; the rows of the table do real jobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -22,7 +22,19 @@ use crate::{host, made, packed};
 pub(crate) const SEED: u64 = 1;
 
 /// The number of commands in `cargo xtask acceptance`.
-pub(crate) const COUNT: usize = 40;
+const COUNT: usize = 40;
+
+/// The commands of a run.
+pub(crate) enum Choice {
+    Drawn { count: usize, seed: u64 },
+    Named(Vec<String>),
+}
+
+impl Choice {
+    pub(crate) fn of_acceptance() -> Self {
+        Self::Drawn { count: COUNT, seed: SEED }
+    }
+}
 
 /// The time limit of a command, which has no terminal and no network. A second would be enough on an idle machine.
 const SECONDS: &str = "20";
@@ -107,16 +119,18 @@ impl Ended {
         lines
     }
 
-    /// Returns whether a directory was of no use: it is empty, or was not listed, and nothing below it was found.
-    /// ncurses searches /etc/terminfo so, and Python its directories of modules.
+    /// Returns whether a path was of no use: a directory that is empty, or was not listed, and nothing below it was found,
+    /// as ncurses searches /etc/terminfo; or a file that was taken for a directory, as the loader takes /usr/bin/x86_64 for
+    /// one of libraries beside node.
     fn got_nothing_of(&self, root: &Utf8Path, path: &str) -> bool {
+        let below = format!("{path}/");
+        let is_below =
+            |paths: &BTreeSet<String>| paths.range(below.clone()..).next().is_some_and(|it| it.starts_with(&below));
         let directory = root.join(path.trim_start_matches('/'));
         if !directory.is_dir() {
-            return false;
+            return !self.opened.contains(path) && is_below(&self.absent);
         }
-        let below = format!("{path}/");
-        let is_below = self.found.range(below.clone()..).next().is_some_and(|it| it.starts_with(&below));
-        has_no_file(&directory) || !self.opened.contains(path) && !is_below
+        has_no_file(&directory) || !self.opened.contains(path) && !is_below(&self.found)
     }
 }
 
@@ -140,8 +154,8 @@ enum Verdict {
     Fails(String),
 }
 
-/// `cargo xtask tools --sample COUNT [--seed SEED]`
-pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
+/// `cargo xtask tools --sample COUNT [--seed SEED]`, or `--sample NAME,NAME`
+pub(crate) fn run(choice: &Choice) -> Result<()> {
     if !host::is_root() {
         return cannot("roots are entered by root alone");
     }
@@ -155,8 +169,11 @@ pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
     let noise = Noise::read()?;
     room::prepare(&root)?;
 
-    let commands = drawn(&root, count, seed)?;
-    println!("  {} commands of {packages} packages, seed {seed}", commands.len());
+    let (commands, how) = match choice {
+        Choice::Drawn { count, seed } => (drawn(&root, *count, *seed)?, format!("seed {seed}")),
+        Choice::Named(names) => (names.clone(), "by name".to_owned()),
+    };
+    println!("  {} commands of {packages} packages, {how}", commands.len());
     let verdicts = in_parallel(&commands, |name| {
         let verdict = judged(&ours, &root, name, &noise).unwrap_or_else(|error| Verdict::Fails(format!("{error:#}")));
         match &verdict {
@@ -172,7 +189,7 @@ pub(crate) fn run(count: usize, seed: u64) -> Result<()> {
     let (right, failed) = (works + told, of(|it| matches!(it, Verdict::Fails(_))));
     let bound = |right| 100.0 * wilson(right, verdicts.len());
     println!(
-        "\n  seed {seed}: of {} commands {works} work, of {told} more it is said what they lack: with 95% certainty at least \
+        "\n  {how}: of {} commands {works} work, of {told} more it is said what they lack: with 95% certainty at least \
          {:.1}% of all; {failed} answer otherwise than in the whole root: at least {:.1}% do not",
         verdicts.len(),
         bound(right),
@@ -319,9 +336,19 @@ fn calls(log: &str) -> [BTreeSet<String>; 3] {
     let [mut found, mut opened, mut absent] = [const { BTreeSet::new() }; 3];
     let mut lines = log.lines().skip_while(|line| !line.contains(" chroot("));
     lines.next();
+    // Calls of several processes may overlap: `7 execve("/x" <unfinished ...>`, and later `7 <... execve resumed>) = 0`.
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
     for line in lines {
-        let call = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
-        let Some((name, rest)) = call.split_once('(') else { continue };
+        let Some((process, call)) = line.split_once(' ') else { continue };
+        let call = call.trim_start();
+        if let Some(call) = call.strip_suffix(" <unfinished ...>") {
+            begun.insert(process, call);
+            continue;
+        }
+        let resumed = call.strip_prefix("<... ").and_then(|it| it.split_once(" resumed>"));
+        let whole = resumed.map(|(_, end)| format!("{}{end}", begun.remove(process).unwrap_or_default()));
+        let line = whole.as_deref().unwrap_or(call);
+        let Some((name, rest)) = line.split_once('(') else { continue };
         let is_read = [
             "open",
             "openat",
@@ -337,7 +364,7 @@ fn calls(log: &str) -> [BTreeSet<String>; 3] {
             "readlink",
             "readlinkat",
         ];
-        if !is_read.contains(&name) || line.contains("O_CREAT") || rest.contains("<unfinished") {
+        if !is_read.contains(&name) || line.contains("O_CREAT") {
             continue;
         }
         let Some(path) = rest.split('"').nth(1).filter(|path| path.starts_with('/')) else { continue };
