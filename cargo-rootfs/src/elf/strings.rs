@@ -22,13 +22,15 @@ pub(super) const MAX_BYTES: u64 = 256 << 20;
 const MAX_NAME: usize = 128;
 /// The maximum number of names of one file; an SDL that loads everything has 40.
 const MAX_NAMES: usize = 1 << 10;
+/// The minimum length of the text before a conversion of printf(3): `lib%s.so` may be any library.
+const MIN_BEGIN: usize = 6;
 
 #[doc(hidden)]
 impl Object {
     /// The texts of the form `libNAME.so` or `libNAME.so.N` in the mapped bytes of `file`, which this object was read
     /// from, without its code. Go and Rust do not terminate constants, so the ends of a name may be uncertain: then all
     /// possible names are returned. For a name without the prefix `lib`, the whole text is returned, which may begin
-    /// too early.
+    /// too early. A name that printf(3) makes is a pattern: `libGLX_%s.so.0` is `libGLX_*.so.0`.
     ///
     /// # Errors
     ///
@@ -150,6 +152,10 @@ fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
         }
     }
     let start = place - before;
+    if let Some(pattern) = pattern(text, place, &ends).filter(|_| text[..start].ends_with(b"%")) {
+        names.insert(pattern);
+        return;
+    }
     let mut is_library = false;
     for begin in memchr::memmem::find_iter(&text[start..place], b"lib").map(|begin| start + begin) {
         // `lib.so` is no name, and of adjacent texts the last `lib` begins the name.
@@ -164,6 +170,24 @@ fn around(text: &[u8], place: usize, names: &mut BTreeSet<Bytes>) {
     if !is_library && !is_loader && before > 2 && names.len() < MAX_NAMES {
         names.extend(ends.iter().map(|end| Bytes::from(&text[start..*end])));
     }
+}
+
+/// The name whose `.so` is at `place`, if printf(3) makes a part of it: each conversion becomes a star.
+fn pattern(text: &[u8], place: usize, ends: &[usize]) -> Option<Bytes> {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.+-%".contains(byte);
+    let start = place - text[..place].iter().rev().take(MAX_NAME).take_while(|byte| is_name(byte)).count();
+    let end = match text[place + 3..] {
+        [b'.', b'%', b'd' | b'i' | b'u', ..] => place + 6,
+        _ => *ends.last()?,
+    };
+    let mut parts = text[start..end].split(|byte| *byte == b'%');
+    let mut name = parts.next().filter(|begin| begin.starts_with(b"lib") && begin.len() >= MIN_BEGIN)?.to_vec();
+    for part in parts {
+        let [b's' | b'd' | b'i' | b'u', rest @ ..] = part else { return None };
+        name.push(b'*');
+        name.extend(rest);
+    }
+    Some(Bytes::from(name))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Closure, FileId, Files, Loaded, Loader, Resolver};
 use crate::elf::Bytes;
+use crate::glob;
 use crate::path::RootfsPath;
 
 /// A library that may be opened.
@@ -97,8 +98,10 @@ impl Resolver {
         let mut libraries: Vec<Loaded> = Vec::new();
         let (named, texts): (Vec<&Bytes>, Vec<&Bytes>) = names.iter().partition(|name| name.starts_with(b"lib"));
         let plugins = if texts.is_empty() { Arc::from([]) } else { self.plugins(files, loader) };
-        let plugins = plugins.iter().filter(|plugin| texts.iter().any(|text| text.ends_with(plugin)));
-        for name in named.into_iter().chain(plugins) {
+        let plugins = plugins.iter().filter(|plugin| texts.iter().any(|text| text.ends_with(plugin))).cloned();
+        let named = named.into_iter().flat_map(|name| in_directories(files, &loader.default_dirs, name));
+        let named: Vec<Bytes> = named.chain(plugins).collect();
+        for name in &named {
             let Ok(found) = self.library(files, loader, name) else { continue };
             match libraries.iter_mut().find(|known| known.file == found.file) {
                 Some(known) => {
@@ -112,4 +115,14 @@ impl Resolver {
         }
         libraries.into()
     }
+}
+
+/// The name itself, or the names in `directories` that a pattern of [`Files::names_to_open`] matches.
+pub(crate) fn in_directories(files: &mut dyn Files, directories: &[RootfsPath], name: &Bytes) -> Vec<Bytes> {
+    if !name.contains(&b'*') {
+        return vec![name.clone()];
+    }
+    let Ok(pattern) = glob::component(name) else { return Vec::new() };
+    let names = directories.iter().flat_map(|directory| files.list(directory));
+    names.filter(|name| pattern.matches(name)).map(|name| Bytes::from(&name[..])).collect()
 }

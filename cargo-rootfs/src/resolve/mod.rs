@@ -50,6 +50,7 @@ pub use library_path::LibraryPath;
 pub use loader::{Libc, Loader};
 #[doc(hidden)]
 pub use may_open::MayOpen;
+pub(crate) use may_open::in_directories;
 #[doc(hidden)]
 pub use releases::{Release, RunsOn};
 pub use resolver::Resolver;
@@ -132,8 +133,8 @@ pub trait Files {
     /// A hint: `paths` will be looked up and their ELF headers read, and the same for the paths that `more` names for
     /// each file. It affects only the speed.
     fn read_ahead(&mut self, _paths: &[RootfsPath], _more: &mut More<'_>) {}
-    /// The sorted names of libraries among the strings of a file that imports dlopen(3) without a dlopen note; `None`
-    /// for any other file.
+    /// The sorted names of libraries among the strings of a file that imports dlopen(3) without a dlopen note, with stars
+    /// for the parts that it makes; `None` for any other file.
     fn names_to_open(&mut self, _file: FileId) -> Option<Vec<Bytes>> {
         None
     }

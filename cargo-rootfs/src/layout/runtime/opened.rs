@@ -11,7 +11,7 @@ use crate::elf::Bytes;
 use crate::packages::{Database, PackageId};
 use crate::path::RootfsPath;
 use crate::policy::is_rarely_opened_by;
-use crate::resolve::Files;
+use crate::resolve::{Files, in_directories};
 use crate::sysroot::End;
 
 impl Weighing<'_, '_, '_, '_> {
@@ -56,10 +56,13 @@ impl Weighing<'_, '_, '_, '_> {
             let is_rare = is_rarely_opened_by(subject.realpath.file_name(), name);
             name.starts_with(b"lib") && !name.contains(&b'/') && !is_rare
         };
+        let directories = self.runtime.lib.iter().filter_map(|directory| RootfsPath::parse(directory).ok());
+        let directories: Vec<RootfsPath> = directories.collect();
+        let names = names.iter().filter(is_library).flat_map(|name| in_directories(scout, &directories, name));
+        let names: Vec<Bytes> = names.collect();
         let mut found = Vec::new();
-        for name in names.iter().filter(is_library) {
-            let mut directories = self.runtime.lib.iter().filter_map(|directory| RootfsPath::parse(directory).ok());
-            let there = directories.find_map(|directory| constants::at(scout, directory.child(name)));
+        for name in &names {
+            let there = directories.iter().find_map(|directory| constants::at(scout, directory.child(name)));
             let is_new = |it: &Named| matches!(it.end, End::File(_)) && !self.runtime.paths.contains(&it.real);
             found.extend(there.filter(is_new).map(|it| (it.path, it.real)));
         }

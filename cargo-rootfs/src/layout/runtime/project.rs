@@ -48,7 +48,8 @@ impl Weighing<'_, '_, '_, '_> {
             // The end of a name is uncertain: libx.so may be the beginning of libx.so.1.
             let usual: Vec<Bytes> = names.iter().filter(|name| is_usual(view, name)).cloned().collect();
             let is_known = |name: &Bytes| usual.iter().any(|it| it.starts_with(name) || name.starts_with(it));
-            names.retain(|name| name.starts_with(b"lib") && !name.contains(&b'/') && !is_known(name));
+            let is_whole = |name: &Bytes| !name.iter().any(|byte| b"/*".contains(byte));
+            names.retain(|name| name.starts_with(b"lib") && is_whole(name) && !is_known(name));
             if names.is_empty() || names.len() > MOST {
                 continue;
             }
