@@ -59,8 +59,8 @@ pub(super) struct Runtime<'t> {
     lib: Vec<String>,
     /// The rules that have fired, each with the texts of its stars.
     fired: BTreeSet<(usize, Captures, Option<RootfsPath>)>,
-    /// Tools by their names below /usr, each with its real prefix.
-    prefixed: FxHashSet<(RootfsPath, RootfsPath)>,
+    /// Tools by their names below /usr, each with its real prefix if that is another one.
+    prefixed: FxHashSet<(RootfsPath, Option<RootfsPath>)>,
     /// Files that a rule covers: no other evidence is used for them.
     covered: FxHashSet<RootfsPath>,
     /// Scripts whose modules a rule brings: evidence adds no other files of their package.

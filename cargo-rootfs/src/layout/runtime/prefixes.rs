@@ -9,10 +9,10 @@ const LONGEST_CONFIGURATION: usize = 1 << 14;
 
 impl Runtime<'_> {
     /// Matches a tool by the name that it would have below /usr. A program of the project does not count, whatever its
-    /// name.
+    /// name. The Python of a virtual environment, which may be a copy, counts as the one that it was made with.
     pub(super) fn meet_prefixed(
         &mut self,
-        view: &Sysroot,
+        view: &mut Sysroot,
         path: &RootfsPath,
         realpath: &RootfsPath,
         calls: &mut Vec<Call>,
@@ -20,10 +20,15 @@ impl Runtime<'_> {
         if view.is_outside(realpath) {
             return;
         }
-        for at in [path, realpath] {
-            let Some(prefix) = prefix_of(at).filter(|prefix| prefix.as_bytes() != b"/usr" && !is_mergeable(at)) else {
+        let is_python = realpath.file_name().starts_with(b"python");
+        let made_with = prefix_of(realpath).filter(|_| is_python).and_then(|prefix| python_of(view, &prefix));
+        let made_with = made_with.map(|prefix| view.walk(&prefix.join(b"bin/python3")).path);
+        for at in [Some(path), Some(realpath), made_with.as_ref()].into_iter().flatten() {
+            let Some(prefix) = prefix_of(at).filter(|_| !is_mergeable(at)) else { continue };
+            let prefix = Some(prefix).filter(|prefix| prefix.as_bytes() != b"/usr");
+            if prefix.is_none() && made_with.as_ref() != Some(at) {
                 continue;
-            };
+            }
             let Some(folder) = at.parent() else { continue };
             let in_usr = RootfsPath::root().join(b"usr").join(folder.file_name()).child(at.file_name());
             if !self.prefixed.insert((in_usr.clone(), prefix.clone())) {
@@ -31,7 +36,7 @@ impl Runtime<'_> {
             }
             let mut triggered = Vec::new();
             self.rules.of_path(&in_usr, &mut triggered);
-            let call = |triggered| Call { prefix: Some(prefix.clone()), ..Call::new(triggered, realpath) };
+            let call = |triggered| Call { prefix: prefix.clone(), ..Call::new(triggered, realpath) };
             calls.extend(triggered.into_iter().map(call));
         }
     }
