@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::data;
 use language::{BEFORE, BUILT_IN};
 use runners::Runner;
-use words::{Word, here_document, is_assignment, next};
+use words::{Piece, Word, here_document, is_assignment, next};
 
 pub(crate) use language::is_shell;
 
@@ -77,9 +77,10 @@ struct Scan {
     functions: BTreeSet<String>,
     /// The programs that other programs start.
     started: BTreeSet<String>,
-    /// The function whose body is being read, and the functions that run their arguments, as `run() { "$@"; }` does.
+    /// The function whose body is being read, and the functions that run their arguments, as `run() { "$@"; }` does, or
+    /// search for them, as `have() { which "$1"; }`; each with the use of the argument.
     open: Option<String>,
-    wrappers: BTreeSet<String>,
+    wrappers: BTreeMap<String, Use>,
     /// The values that are assigned anywhere in the script.
     values: BTreeMap<Vec<u8>, Vec<Word>>,
     /// Commands that are a variable, or begin with one.
@@ -346,8 +347,12 @@ impl Scan {
             return at;
         }
         let begun = text[..at].trim_ascii_end();
-        if literal.is_none() && [&b"\"$@\""[..], b"$@", b"\"$*\"", b"$*"].iter().any(|all| begun.ends_with(all)) {
-            self.wrappers.extend(self.open.clone());
+        let ends = |words: &[&[u8]]| words.iter().any(|word| begun.ends_with(word));
+        let is_argument = word.pieces.iter().all(|piece| *piece == Piece::Unknown || *piece == Piece::Text(Vec::new()));
+        if literal.is_none() && is_argument && ends(&[b"\"$1\"", b"$1"]) {
+            self.wraps(state.how);
+        } else if literal.is_none() && ends(&[b"\"$@\"", b"$@", b"\"$*\"", b"$*"]) {
+            self.wraps(Use::Call);
         }
         self.begin(word, literal, state);
         at
@@ -359,9 +364,18 @@ impl Scan {
         self.functions.extend(self.open.clone());
     }
 
-    /// Returns whether a word is the name of a function that runs its arguments.
-    fn is_wrapper(&self, name: &[u8]) -> bool {
-        std::str::from_utf8(name).is_ok_and(|name| self.wrappers.contains(name))
+    /// Records that the function which is being read runs its argument.
+    fn wraps(&mut self, how: Use) {
+        let Some(name) = self.open.clone() else { return };
+        let known = self.wrappers.entry(name).or_insert(Use::Call);
+        if how == Use::Start {
+            *known = how;
+        }
+    }
+
+    /// The use of its argument by a function that runs it.
+    fn wrapper(&self, name: &[u8]) -> Option<Use> {
+        std::str::from_utf8(name).ok().and_then(|name| self.wrappers.get(name)).copied()
     }
 
     /// Handles a word that begins a command.
@@ -372,11 +386,15 @@ impl Scan {
             self.computed.push((word, how));
             return;
         };
+        if let Some(how) = self.wrapper(&name).filter(|_| how != Use::Start) {
+            state.how = how;
+            return;
+        }
         match &name[..] {
             b"" => {}
             name if how == Use::Start => self.program(name, how, state),
             b"}" => self.open = None,
-            name if BEFORE.contains(&name) || self.is_wrapper(name) => {}
+            name if BEFORE.contains(&name) => {}
             b"exec" => (state.how, state.runner, state.begins) = (Use::Exec, Runner::of(b"exec"), false),
             b"case" => state.cases.push(Case::Word),
             b"for" | b"select" => (state.is_variable, state.begins) = (true, false),
