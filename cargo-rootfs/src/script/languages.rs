@@ -68,17 +68,21 @@ pub(crate) fn commands(text: &[u8]) -> BTreeSet<String> {
     names
 }
 
-/// The files that the modules which a script imports by their names may be, each below a directory of modules.
+/// The files that the modules which a script imports by their names may be, each below a directory of modules. Perl also
+/// requires modules within a line, as in `eval { require JSON::XS }`.
 pub(crate) fn imports(text: &[u8]) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     for line in text.split(|byte| *byte == b'\n') {
         let Ok(line) = std::str::from_utf8(line.trim_ascii()) else { continue };
+        let is_inside = |at: &usize| matches!(line.as_bytes()[at - 1], b'{' | b' ' | b'"' | b'(' | b';');
+        let inside = line.match_indices("require ").map(|(at, _)| at).filter(|at| *at > 0).find(is_inside);
+        let line = inside.filter(|_| !line.starts_with('#')).map_or(line, |at| &line[at..]);
         let Some((word, rest)) = line.split_once(' ') else { continue };
         let is_name = |name: &str| {
             let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
             name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_part)
         };
-        let name = || rest.trim_start().split([';', ' ', '(']).next().unwrap_or_default();
+        let name = || rest.trim_start().split([';', ' ', '(', '}', '"']).next().unwrap_or_default();
         match word {
             // In upper case; others are pragmas.
             "use" | "require"

@@ -25,7 +25,6 @@ use crate::path::RootfsPath;
 use crate::policy::Judge;
 use crate::resolve::FileId;
 use crate::rootfs::Origin;
-use crate::script::languages;
 use crate::sysroot::{End, Sysroot};
 
 /// The maximum size of one package or path that is added without a request.
@@ -183,6 +182,7 @@ impl Weighing<'_, '_, '_, '_> {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
                     constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib)
                 }
+                None if subject.reach == Reach::Imports => BTreeSet::new(),
                 None if subject.reach == Reach::Directories => {
                     constants::of_configuration(&self.text(&subject.realpath), &[])
                 }
@@ -199,7 +199,7 @@ impl Weighing<'_, '_, '_, '_> {
             let found = constants::there(scout, &texts, |path| is_general(path) || !starts && judge.is_started(path));
             let found = found.into_iter().filter(|it| !directories_alone || matches!(it.end, End::Dir(_)));
             named.extend(found.map(|it| (at, it)));
-            if subject.is_named && subject.reach == Reach::Module {
+            if subject.is_named && matches!(subject.reach, Reach::Module | Reach::Imports) {
                 named.extend(self.imported(subject).into_iter().map(|it| (at, it)));
             }
         }
@@ -282,16 +282,6 @@ impl Weighing<'_, '_, '_, '_> {
                 calls.push(Call::by_part(triggered, &subject.realpath));
             });
         }
-    }
-
-    /// The modules that a script imports by their names.
-    fn imported(&mut self, subject: &Subject) -> Vec<Named> {
-        let files = languages::imports(&self.text(&subject.realpath));
-        let judge = &self.evidence.judge;
-        let Some(scout) = &mut self.evidence.scout else { return Vec::new() };
-        let paths =
-            judge.modules().iter().flat_map(|directory| files.iter().map(|file| directory.join(file.as_bytes())));
-        paths.filter_map(|path| constants::at(scout, path)).collect()
     }
 
     /// Returns whether a file that names a shell starts it: libraries name it for what they offer alone.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::root::Root;
 use super::super::suggestions::Suggestion;
 use super::super::tools;
-use super::constants;
+use super::constants::{self, Named};
 use super::evidence::{Weigh, Weighing, origin};
 use super::subjects::{Reach, Subject};
 use crate::elf::words_in;
@@ -314,6 +314,29 @@ impl Weighing<'_, '_, '_, '_> {
             is_own: false,
         };
         new.into_iter().map(module).collect()
+    }
+
+    /// The modules that a script imports by their names, and those that packed modules of Perl on its way import: CPAN.pm
+    /// uses many if they are there.
+    pub(super) fn imported(&mut self, script: &Subject) -> Vec<Named> {
+        /// The maximum number of modules that are read.
+        const MOST_FILES: usize = 64;
+        let (mut files, mut left) = (BTreeSet::new(), vec![script.realpath.clone()]);
+        for _ in 0..MOST_FILES {
+            let Some(path) = left.pop() else { break };
+            let mut imports = languages::imports(&self.text(&path));
+            imports.retain(|file| !files.contains(file));
+            for end in imports.iter().filter(|file| file.ends_with(".pm")).map(|file| format!("/{file}")) {
+                let packed = self.runtime.taken.paths().find(|path| path.as_bytes().ends_with(end.as_bytes()));
+                left.extend(packed.cloned());
+            }
+            files.append(&mut imports);
+        }
+        let judge = &self.evidence.judge;
+        let Some(scout) = &mut self.evidence.scout else { return Vec::new() };
+        let paths =
+            judge.modules().iter().flat_map(|directory| files.iter().map(|file| directory.join(file.as_bytes())));
+        paths.filter_map(|path| constants::at(scout, path)).collect()
     }
 
     /// Adds the questions of a script's package that debconf asks for it: dpkg keeps them beside the list of files.

@@ -35,6 +35,8 @@ pub(super) enum Reach {
     Constants,
     /// The directories that a module of an interpreter's own package names.
     Directories,
+    /// The modules that a script in Perl imports: a rule covers it, and knows no modules of other packages.
+    Imports,
     /// The paths and programs that a script names: it came along itself.
     Called,
     /// Paths and programs that it names, from packages that its own depends on: scripts with modules, and the modules.
@@ -91,12 +93,15 @@ impl Evidence {
         {
             let Some(script) = worked.scripts.iter().find(|script| script.path == root.path) else { continue };
             let realpath = script.realpath.clone();
-            let is_known = runtime.covered.contains(&realpath) || self.judge.is_self_contained(realpath.file_name());
+            let is_covered = runtime.covered.contains(&realpath);
+            let is_perl = script.program.as_ref().unwrap_or(&script.interpreter).file_name().starts_with(b"perl");
+            let is_named = is_asked(root);
+            let is_known = is_covered && !(is_perl && is_named) || self.judge.is_self_contained(realpath.file_name());
             if !is_known && !worklist.view.is_outside(&realpath) && self.scripts.insert(realpath.clone()) {
                 let name = String::from_utf8_lossy(realpath.file_name()).into_owned();
                 let has_modules = runtime.modular.contains(&realpath);
-                let is_named = is_asked(root);
                 let reach = match (has_modules, is_named) {
+                    _ if is_covered => Reach::Imports,
                     (true, _) => Reach::Module,
                     (false, true) => Reach::Package,
                     (false, false) => Reach::Called,
