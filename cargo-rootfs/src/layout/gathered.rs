@@ -165,7 +165,7 @@ impl Gathered<'_> {
         }
         self.packages.lay_out(&mut layout)?;
         if let Some(rules) = &self.rules {
-            rules.lay_out(&mut layout)?;
+            rules.lay_out(&mut layout, &self.accounts)?;
         }
         accounts::lay_out(&mut layout, &self.accounts)?;
         let taken: Vec<RootfsPath> = self.rules.iter().flat_map(Runtime::brought_files).cloned().collect();

@@ -11,6 +11,7 @@ mod firing;
 mod image_file;
 mod kin;
 mod left_out;
+mod made;
 mod offers;
 mod opened;
 mod prefixes;
@@ -26,18 +27,17 @@ use rustc_hash::FxHashSet;
 
 use super::Brief;
 use super::installed::Installed;
-use super::place::{IfThere, Layout};
 use super::root::Root;
 use super::scripts::Script;
 use super::suggestions::Suggestion;
 use super::take::Taken;
 use super::worklist::Worklist;
 use crate::elf::Bytes;
-use crate::error::{Error, Result, Warning};
+use crate::error::{Error, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
-use crate::rootfs::{Body, Entry, Kind, Origin, Rootfs};
+use crate::rootfs::{Entry, Kind, Origin, Rootfs};
 use crate::runtime::{NewBody, Rule, Rules, Triggered};
 use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
@@ -419,32 +419,6 @@ impl<'t> Runtime<'t> {
             rootfs.get(&real).is_none()
         });
         evidence.warnings(view.root())
-    }
-
-    /// Puts the taken and made files into the rootfs, unless their paths are taken.
-    pub(super) fn lay_out(&self, layout: &mut Layout<'_>) -> Result<()> {
-        self.taken.lay_out(layout)?;
-        for (path, body, mode, origin) in &self.made {
-            let (kind, mode) = match body {
-                NewBody::Text(text) => (Kind::File(Body::Bytes(Arc::from(text.as_bytes()))), mode.unwrap_or(0o644)),
-                NewBody::Link(target) => (Kind::Symlink(Arc::from(target.as_bytes())), 0o777),
-                NewBody::Dir => (Kind::Dir, 0o755),
-                NewBody::Join(_) if layout.has(path) => continue,
-                NewBody::Join(directories) => {
-                    let directories = directories.iter().map(|path| RootfsPath::parse(path));
-                    match layout.joined(&directories.collect::<Result<Vec<_>>>()?)? {
-                        Some(bytes) => (Kind::File(Body::Bytes(bytes)), 0o644),
-                        None => continue,
-                    }
-                }
-                NewBody::Line(line) => {
-                    layout.add_line(path, line, origin)?;
-                    continue;
-                }
-            };
-            layout.put(path, Entry::new(kind, mode, origin.clone()), IfThere::Keep)?;
-        }
-        Ok(())
     }
 
     /// The suggestions of the rules, available or not, and the packages with the files that they name.

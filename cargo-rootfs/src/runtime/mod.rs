@@ -32,6 +32,7 @@
 //!     { path = "/etc/x.conf", text = "...", mode = "0440" },
 //!     { path = "/usr/bin/y", link = "x" },
 //!     { path = "/run/x", dir = true },
+//!     { path = "/var/spool/x", dir-of = "x:mail", mode = "0700" },   # of this user and group, or root's
 //!     { path = "/etc/x.pem", join = ["/usr/share/x"] },   # all files below these directories, joined
 //!     { path = "/etc/passwd", line = "x:x:99:99::/:/bin/false" },   # added to a template's file, unless it has x
 //! ]
@@ -239,7 +240,7 @@ pub struct NewFile {
     pub path: String,
     /// The contents.
     pub body: NewBody,
-    /// Permission bits of a text; `None` means 0644.
+    /// Permission bits of a text or of a user's directory; `None` means 0644 and 0755.
     pub mode: Option<u32>,
 }
 
@@ -252,6 +253,8 @@ pub enum NewBody {
     Link(String),
     /// A directory.
     Dir,
+    /// A directory of the user, or the user and the group, of this name: `postfix:postdrop`.
+    DirOf(String),
     /// A regular file made of all files of the sysroot below these directories, in the order of their paths.
     Join(Vec<String>),
     /// A line that is added to a template's file, unless a line has the same beginning up to the first colon.

@@ -149,8 +149,9 @@ fn file(reader: &mut Reader, fields: &Fields, at: usize) -> Option<NewFile> {
             "line" => body = Some(NewBody::Line(reader.text(key, value))),
             "join" => body = Some(NewBody::Join(texts(reader, key, value, Kind::Path))),
             "dir" => body = reader.flag(key, value).then_some(NewBody::Dir),
+            "dir-of" => body = Some(NewBody::DirOf(reader.text(key, value))),
             "link" => body = Some(NewBody::Link(reader.text(key, value))),
-            _ => reader.unknown(key, value, &["path", "text", "link", "line", "join", "dir", "mode"]),
+            _ => reader.unknown(key, value, &["path", "text", "link", "line", "join", "dir", "dir-of", "mode"]),
         }
     }
     match body {
