@@ -215,6 +215,15 @@ mod tests {
         assert!(of(&with(b"libfoo.s\0o .so libfoo. so")).is_empty());
     }
 
+    /// A short beginning, or none, may be that of any library.
+    #[test]
+    fn a_part_of_a_name_that_printf_makes_is_a_star() {
+        let text =
+            b"\0libGLX_%s.so.0\0%s/libsane-%s.so.%u\0libsvn_auth_%s-%d.so.%d\0lib%s.so\0libx%s.so\0liblong%x.so\0";
+        assert_eq!(of(&with(text)), ["libGLX_*.so.0", "libsane-*.so.*", "libsvn_auth_*-*.so.*"]);
+        assert!(of(&with(b"\0%slibfoo.so.1\0")).contains(&"libfoo.so.1".to_owned()));
+    }
+
     /// Constants of Go and Rust, and lists with colons.
     #[test]
     fn names_one_behind_the_other() {

@@ -382,6 +382,11 @@ mod tests {
                 "apt.py apt/__init__.py os.py os/__init__.py yaml.py yaml/__init__.py",
             ),
             ("from . import x\nimport $x\nuse 5.010;\nuser X", ""),
+            (
+                "f(sub {require A::B;\n  1}); eval \"require C; 1\"; # x\n# they require D\n$require E; prerequire F",
+                "A/B.pm C.pm",
+            ),
+            ("  eval { require JSON::XS } or die;", "JSON/XS.pm"),
         ] {
             let found: Vec<_> = imports(text.as_bytes()).into_iter().collect();
             assert_eq!(found.join(" "), expected, "{text}");

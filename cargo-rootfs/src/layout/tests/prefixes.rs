@@ -57,6 +57,27 @@ fn the_modules_of_another_python_are_no_substitute() {
     expect(&Ask::tools(&["app"]).rootfs(&of_distribution), &["/usr/lib/python3.11/os.py"], &[]);
 }
 
+/// `venv --copies`, of a Python that is not linked with libpython: the copy has another name and lies elsewhere.
+#[test]
+fn a_copied_python_has_the_modules_of_the_one_that_it_was_made_with() {
+    for (home, library) in [("usr", "usr/lib"), ("srv/py", "srv/py/lib")] {
+        let disk = Disk::merged()
+            .elf(&format!("{home}/bin/python3.11"), tool())
+            .link(&format!("{home}/bin/python3"), "python3.11")
+            .bytes(&format!("{library}/python3.11/os.py"), b"", 0o644)
+            .elf("srv/env/bin/python3", tool())
+            .bytes("srv/env/bin/http", b"#!/srv/env/bin/python3\n", 0o755)
+            .bytes("srv/env/pyvenv.cfg", format!("home = /{home}/bin\n").as_bytes(), 0o644)
+            .bytes("srv/env/lib/python3.11/site-packages/x.py", b"", 0o644);
+        for name in ["/srv/env/bin/python3", "/srv/env/bin/http"] {
+            let there =
+                [format!("/{library}/python3.11/os.py"), "/srv/env/lib/python3.11/site-packages/x.py".to_owned()];
+            let absent = format!("/{home}/bin/python3.11");
+            expect(&Ask::tools(&[name]).rootfs(&disk), &there.each_ref().map(String::as_str), &[&absent]);
+        }
+    }
+}
+
 /// Whatever their names, the files of a product in /opt belong to its tools.
 #[test]
 fn a_product_in_opt_is_whole() {

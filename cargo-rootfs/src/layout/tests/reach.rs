@@ -2,7 +2,7 @@
 //! suggested.
 
 use super::disk::{Ask, Disk, library, path, tool};
-use crate::layout::Assembly;
+use crate::layout::{Assembly, may_open_warning};
 use crate::runtime::Runtime;
 
 const STATUS: &str = "\
@@ -114,6 +114,23 @@ fn a_library_that_a_dependency_has_and_another_library_opens() {
     expect(&packed(&disk), &["/usr/lib/libgles.so.2", "/usr/lib/libdeep.so"], &["/usr/lib/libother.so.3"]);
     let assembly = Ask::tools(&["quux"]).runtime(Runtime::Rules).assemble(&disk).unwrap();
     expect(&assembly, &[], &["/usr/lib/libgles.so.2"]);
+}
+
+/// As libGLX_mesa, which libGLX opens by the name of the driver: the package depends on it, and not on that of another one.
+#[test]
+fn libraries_with_a_part_of_their_names_from_a_format() {
+    let lists = [
+        ("quux", "/usr/bin/quux\n"),
+        ("zones", "/usr/lib/libquux_one.so.0\n"),
+        ("stranger", "/usr/lib/libquux_two.so.0\n/usr/lib/libquux_two.so.1\n"),
+    ];
+    let names = ["libquux_one.so.0", "libquux_two.so.0", "libquux_two.so.1"];
+    let disk = sysroot(&lists).elf("usr/bin/quux", tool().imports("dlopen").tail(b"\0libquux_%s.so.0\0"));
+    let disk = names.iter().fold(disk, |disk, name| disk.elf(&format!("usr/lib/{name}"), library(name)));
+    let assembly = packed(&disk);
+    expect(&assembly, &["/usr/lib/libquux_one.so.0"], &["/usr/lib/libquux_two.so.0", "/usr/lib/libquux_two.so.1"]);
+    let offered = may_open_warning(assembly.closures.iter().map(|(_, closure)| closure));
+    assert_eq!(offered.unwrap().help.as_deref(), Some("to pack it: --with-lib libquux_two.so.0"));
 }
 
 /// As libtcl8.6, which depends on tzdata.
@@ -238,6 +255,23 @@ fn modules_of_others_that_a_script_imports_are_offered() {
         .bytes("usr/share/perl5/Far/Away.pm", b"1;\n", 0o644);
     let assembly = packed(&disk);
     expect(&assembly, &[], &["/usr/share/perl5/Far"]);
+    let said: Vec<_> = assembly.warnings.iter().filter_map(|warning| warning.help.as_deref()).collect();
+    assert_eq!(said, ["to pack them: --with-package stranger"]);
+}
+
+/// As CPAN.pm, which uses File::HomeDir if it is there; a rule covers the script.
+#[test]
+fn modules_that_packed_modules_require_are_offered() {
+    let lists = [("quux-minimal", "/usr/bin/quux\n/usr/bin/perl\n"), ("stranger", "/usr/share/perl5/Far/Away.pm\n")];
+    let disk = sysroot(&lists)
+        .elf("usr/bin/perl", tool())
+        .bytes("usr/bin/quux", b"#!/usr/bin/perl\nuse Own::Main;\n", 0o755)
+        .bytes("usr/share/perl/5.36/Own/Main.pm", b"use Own::Part 1.2 ();\nuse Own::Main;\n", 0o644)
+        .bytes("usr/share/perl/5.36/Own/Part.pm", b"f(sub {require Far::Away;\n 1});\n", 0o644)
+        .bytes("usr/share/perl5/Far/Away.pm", b"1;\n", 0o644);
+    let rule = "[[rule]]\nname = 'own'\nwhy = 'x'\nwhen = ['/usr/bin/quux']\ntake = ['/usr/share/perl/5.36']\n";
+    let assembly = Ask::tools(&["quux"]).rules(rule).assemble(&disk).unwrap();
+    expect(&assembly, &["/usr/share/perl/5.36/Own/Part.pm"], &["/usr/share/perl5/Far"]);
     let said: Vec<_> = assembly.warnings.iter().filter_map(|warning| warning.help.as_deref()).collect();
     assert_eq!(said, ["to pack them: --with-package stranger"]);
 }

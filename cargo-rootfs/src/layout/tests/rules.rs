@@ -378,6 +378,34 @@ files = [
     }
 }
 
+/// As postfix's queue. An account that the sysroot lacks is root.
+#[test]
+fn a_rule_makes_directories_of_users() {
+    let sysroot = Disk::merged()
+        .elf("usr/bin/id", tool())
+        .bytes("etc/passwd", b"post:x:326:327::/:/bin/false\n", 0o644)
+        .bytes("etc/group", b"post:x:327:\ndrop:x:126:\n", 0o644);
+    let rules = r#"
+[[rule]]
+name = "own"
+why = "x"
+when = ["/usr/bin/id"]
+files = [
+    { path = "/var/spool/own/active", dir-of = "post", mode = "0700" },
+    { path = "/var/spool/own/drop", dir-of = "post:drop", mode = "1730" },
+    { path = "/var/spool/own/none", dir-of = "nobody-here" },
+]
+"#;
+    let dump = Ask::tools(&["id"]).rules(rules).rootfs(&sysroot).dump();
+    for line in [
+        "/var/spool/own/active d0700 326:0 [",
+        "/var/spool/own/drop d1730 326:126 [",
+        "/var/spool/own/none d0755 0:0 [",
+    ] {
+        assert!(dump.lines().any(|it| it.starts_with(line)), "{line}\n{dump}");
+    }
+}
+
 /// Not even by name: a rule does not speak for the user.
 #[test]
 fn rules_take_no_secrets() {

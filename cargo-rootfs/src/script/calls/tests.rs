@@ -71,6 +71,11 @@ fn commands_where_they_begin() {
         ("x=`which 7za 2>/dev/null` || type -p 7zr", "7za 7zr which"),
         ("d=`cd \\`dirname $0\\` && pwd`; a `b \\`c \\\\\\`d\\\\\\`\\``", "a b c d dirname"),
         ("run() {\n \"$@\"\n}\nrun ${A:-${B:-ed}} x || run vi x; say() { echo \"$@\"; }\nsay rm", "ed vi"),
+        (
+            "have() { command -v \"$1\" || which $1; }\nx=\"$(have printf)\"; have rev && f() { which \"x$1\"; }; f vi",
+            "printf rev which",
+        ),
+        ("know() { command -v \"$1\"; }; know printf; know tac; do_it() { \"$1\" -x; }; do_it cut", "cut tac"),
         ("find . | xargs -0 chmod 644", "chmod find xargs"),
         ("$TOOL x; \"$a/b\" y; ${PAGER:-less} z", "b less"),
         ("/usr/bin/id; /bin/stat; /opt/x/y", "/opt/x/y id stat"),
