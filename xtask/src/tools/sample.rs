@@ -392,11 +392,27 @@ mod tests {
                    7 execve(\"/usr/bin/x\", [\"x\"], 0x1 /* 1 var */) = 0\n\
                    8 openat(AT_FDCWD, \"/etc/a\", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)\n\
                    8 newfstatat(AT_FDCWD, \"/usr/share/b/\", {st_mode=S_IFDIR|0755, ...}, 0) = 0\n\
-                   8 openat(AT_FDCWD, \"/tmp/new\", O_WRONLY|O_CREAT, 0666) = 3\n8 openat(3, \"c\", O_RDONLY) = 4\n";
+                   8 openat(AT_FDCWD, \"/tmp/new\", O_WRONLY|O_CREAT, 0666) = 3\n8 openat(3, \"c\", O_RDONLY) = 4\n\
+                   9 execve(\"/usr/bin/git\", [\"git\"], 0x1 /* 1 var */ <unfinished ...>\n8 getpid() = 8\n\
+                   9 <... execve resumed>) = 0\n";
         let [found, opened, absent] = calls(log);
         assert!(opened.is_empty(), "{opened:?}");
-        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["/usr/bin/x", "/usr/share/b"]);
+        let found: Vec<_> = found.iter().map(String::as_str).collect();
+        assert_eq!(found, ["/usr/bin/git", "/usr/bin/x", "/usr/share/b"]);
         assert_eq!(absent.iter().map(String::as_str).collect::<Vec<_>>(), ["/etc/a"]);
+    }
+
+    #[test]
+    fn a_file_that_is_taken_for_a_directory_is_of_no_use() {
+        let temp = camino_tempfile::tempdir().unwrap();
+        for file in ["arch", "data"] {
+            fs::write(temp.path().join(file), "").unwrap();
+        }
+        let log = "7 chroot(\"/r\") = 0\n7 openat(AT_FDCWD, \"/arch/libx.so\", O_RDONLY) = -1 ENOTDIR (Not a directory)\n\
+                   7 newfstatat(AT_FDCWD, \"/arch\", {st_mode=S_IFREG}, 0) = 0\n7 access(\"/data\", R_OK) = 0\n";
+        let [found, opened, absent] = calls(log);
+        let ended = Ended { status: None, said: String::new(), found, opened, absent };
+        assert!(ended.got_nothing_of(temp.path(), "/arch") && !ended.got_nothing_of(temp.path(), "/data"));
     }
 
     #[test]
