@@ -25,6 +25,8 @@ mod packed;
 mod place;
 mod plugins;
 mod project;
+#[cfg(feature = "cli")]
+mod recommended;
 mod records;
 mod refusal;
 mod rights;
@@ -69,6 +71,8 @@ pub use licenses::Licenses;
 pub use opened::may_open_warning;
 #[cfg(feature = "cli")]
 pub(crate) use packed::PackedPackage;
+#[cfg(feature = "cli")]
+pub(crate) use recommended::recommended;
 pub use records::Records;
 pub use refusal::{Incomplete, Refusal};
 pub use scripts::Script;

@@ -9,7 +9,7 @@ use super::sysroot::Directory;
 use super::{Events, SysrootSource};
 use crate::cargo::Sought;
 use crate::error::{Error, Result};
-use crate::layout;
+use crate::layout::{self, Executable};
 use crate::plan::{RootfsPlan, SysrootPlan};
 use crate::provision::{self, Candidate, Distributions, May, Pinned, Place, Rounds, Start, Step, Want, Watch};
 use crate::rootfs::KnownFiles;
@@ -23,11 +23,13 @@ pub(super) struct Provisioning {
 }
 
 impl Provisioning {
-    /// Takes the first candidate. `linker` is the program that links for the target, if known.
+    /// Takes the first candidate. `linker` is the program that links for the target, if known, and `executables` are those
+    /// that exist before a build.
     pub(super) fn choose(
         &self,
         plan: &RootfsPlan,
         linker: Option<&OsStr>,
+        executables: &[Executable],
         events: &dyn Events,
     ) -> Result<Box<dyn SysrootSource>> {
         let content = &plan.content;
@@ -52,6 +54,8 @@ impl Provisioning {
         };
         let packages = content.packages.iter().chain(&plan.build_packages).cloned();
         let packages = packages.chain(of_template(&content.template)?).map(Want::Package);
+        // A later round would make another sysroot for them.
+        let packages = packages.chain(layout::recommended(content, executables).into_iter().map(Want::Recommended));
         let start = Start {
             target: plan.target.clone(),
             wants: content.tools.iter().cloned().map(Want::Tool).chain(packages).collect(),

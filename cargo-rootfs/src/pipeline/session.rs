@@ -137,7 +137,7 @@ impl<'e> Session<'e> {
             Executables::Built(build, toolchain) => cargo::without_build(build, &self.plans, toolchain)?,
             Executables::Prebuilt(_) => Preparation::default(),
         };
-        let jobs = choose(self.plans, &self.provisioning, &preparation, self.events)?;
+        let jobs = choose(self.plans, &self.provisioning, &preparation, &[], self.events)?;
         Ok(jobs.into_iter().map(|job| (job.plan.target, job.sysroot.directory().to_owned())).collect())
     }
 
@@ -149,7 +149,7 @@ impl<'e> Session<'e> {
             Executables::Built(build, toolchain) => {
                 // Checked before the build, which takes minutes.
                 let mut preparation = cargo::prepare(&build, &plans, &toolchain)?;
-                let mut jobs = choose(plans, &provisioning, &preparation, events)?;
+                let mut jobs = choose(plans, &provisioning, &preparation, &[], events)?;
                 look_before_build(&jobs, events)?;
                 for Job { plan, sysroot, .. } in &jobs {
                     preparation.add_libraries(&build, &plan.target, sysroot.directory(), &toolchain)?;
@@ -158,7 +158,7 @@ impl<'e> Session<'e> {
                 jobs
             }
             Executables::Prebuilt(executables) => {
-                let mut jobs = choose(plans, &provisioning, &Preparation::default(), events)?;
+                let mut jobs = choose(plans, &provisioning, &Preparation::default(), &executables, events)?;
                 jobs.iter_mut().for_each(|job| job.artifacts.executables.clone_from(&executables));
                 jobs
             }
@@ -309,11 +309,12 @@ fn choose(
     plans: Vec<RootfsPlan>,
     provisioning: &Provisioning,
     preparation: &Preparation,
+    executables: &[Executable],
     events: &dyn Events,
 ) -> Result<Vec<Job<RootfsPlan>>> {
     let (mut jobs, mut errors) = (Vec::new(), Vec::new());
     for plan in plans {
-        match provisioning.choose(&plan, preparation.linker(plan.target.triple()), events) {
+        match provisioning.choose(&plan, preparation.linker(plan.target.triple()), executables, events) {
             Ok(sysroot) => jobs.push(Job { plan, artifacts: Artifacts::default(), sysroot }),
             Err(error) => errors.push(error),
         }
