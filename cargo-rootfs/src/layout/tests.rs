@@ -15,6 +15,8 @@ mod project;
 mod project_libraries;
 mod proof;
 mod reach;
+#[cfg(feature = "cli")]
+mod recommended;
 mod records;
 mod refused;
 mod rules;
