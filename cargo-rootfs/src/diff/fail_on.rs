@@ -118,9 +118,10 @@ fn violation(diff: &Diff, forbidden: Forbidden) -> Option<Error> {
             listed("files gained set-ID bits or capabilities", gained.map(|file| file.path.to_string()).collect())
         }
         Forbidden::Package => listed("packages are new", new(&diff.packages)),
-        Forbidden::Crate => match &diff.lists_no_crates {
-            Some(name) => Some(cannot(format!("`{name}` has no list of crates")).help(AUDITABLE)),
-            None => listed("crates are new", new(&diff.crates)),
+        Forbidden::Crate => match &diff.list_no_crates[..] {
+            [one, other] => Some(cannot(format!("neither `{one}` nor `{other}` has a list of crates")).help(AUDITABLE)),
+            [name] => Some(cannot(format!("`{name}` has no list of crates")).help(AUDITABLE)),
+            _ => listed("crates are new", new(&diff.crates)),
         },
         Forbidden::Glibc => raised("glibc", &totals.glibc),
         Forbidden::Kernel => raised("Linux", &totals.kernel),

@@ -29,7 +29,7 @@ pub(crate) fn json(diff: &Diff) -> Value {
         "packages": versioned(&diff.packages), "crates": versioned(&diff.crates),
         "files": diff.files.iter().map(file).collect::<Vec<_>>(),
     });
-    if let Some(name) = &diff.lists_no_crates {
+    if let [name] = &diff.list_no_crates[..] {
         fields["lists_no_crates"] = name.as_str().into();
     }
     if let Some(totals) = &diff.totals {

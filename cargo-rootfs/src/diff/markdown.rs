@@ -45,7 +45,7 @@ pub(crate) fn markdown(diff: &Diff) -> String {
     }
     versions(&mut out, "Packages", &diff.packages);
     versions(&mut out, "Crates", &diff.crates);
-    if let Some(name) = &diff.lists_no_crates {
+    if let [name] = &diff.list_no_crates[..] {
         let _ = writeln!(out, "Crates are not compared: {} has no list of them\n", code(name));
     }
     files(&mut out, diff);

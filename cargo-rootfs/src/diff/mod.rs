@@ -94,8 +94,8 @@ pub(crate) struct Diff {
     pub(crate) digests: Both<Option<String>>,
     pub(crate) packages: Vec<Versioned>,
     pub(crate) crates: Vec<Versioned>,
-    /// The name of the only side without lists of crates: crates are not compared then.
-    pub(crate) lists_no_crates: Option<String>,
+    /// The names of the sides without lists of crates: crates are not compared then.
+    pub(crate) list_no_crates: Vec<String>,
     /// Sorted by the size of the change, the largest first.
     pub(crate) files: Vec<FileChange>,
     /// `None` for locks, which have no files.
@@ -140,11 +140,7 @@ pub(crate) fn compare(old: &Side, new: &Side) -> Result<Diff> {
         digests: (old.digest.clone(), new.digest.clone()),
         packages: packages(old, new),
         crates: old.crates.as_ref().zip(new.crates.as_ref()).map_or_else(Vec::new, |(old, new)| crates(old, new)),
-        lists_no_crates: match (&old.crates, &new.crates) {
-            (None, Some(_)) => Some(old.name.clone()),
-            (Some(_), None) => Some(new.name.clone()),
-            _ => None,
-        },
+        list_no_crates: [old, new].iter().filter(|it| it.crates.is_none()).map(|it| it.name.clone()).collect(),
         files: if totals.is_some() { files(old, new)? } else { Vec::new() },
         totals,
     })

@@ -31,7 +31,7 @@ pub(crate) fn text(diff: &Diff) -> String {
     }
     versions(&mut out, "packages", &diff.packages);
     versions(&mut out, "crates", &diff.crates);
-    if let Some(name) = &diff.lists_no_crates {
+    if let [name] = &diff.list_no_crates[..] {
         let _ = writeln!(out, "\ncrates: not compared, `{}` has no list of them", shown(name));
     }
     files(&mut out, &diff.files);
