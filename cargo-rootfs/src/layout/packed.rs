@@ -56,16 +56,9 @@ pub(super) fn find(rootfs: &Rootfs, view: &mut Sysroot, installed: &Installed) -
         }
     }
     owners.sort_by(|one, other| (&one.name, &one.architecture).cmp(&(&other.name, &other.architecture)));
-    let is_it = |id: PackageId, owner: &OwningPackage| {
-        let package = database.package(id);
-        (&package.name, &package.version, &package.architecture) == (&owner.name, &owner.version, &owner.architecture)
-    };
-    let ids = owners.iter().map(|owner| database.packages().map(|(id, _)| id).find(|id| is_it(*id, owner)));
-    let found: Vec<(PackageId, Arc<OwningPackage>)> = ids
-        .collect::<Vec<_>>()
+    let found: Vec<(PackageId, Arc<OwningPackage>)> = owners
         .into_iter()
-        .zip(&owners)
-        .filter_map(|(id, owner)| Some((id?, Arc::clone(owner))))
+        .filter_map(|owner| Some((database.exactly(&owner.name, &owner.architecture, &owner.version)?, owner)))
         .collect();
     let places: FxHashMap<PackageId, usize> = found.iter().enumerate().map(|(place, (id, _))| (*id, place)).collect();
     let packed = found.iter().map(|(id, owner)| {

@@ -256,6 +256,15 @@ impl Database {
         place.map(|place| PackageId(start + place))
     }
 
+    /// The package with exactly these fields.
+    #[cfg(feature = "cli")]
+    pub(crate) fn exactly(&self, name: &str, architecture: &str, version: &str) -> Option<PackageId> {
+        let key = |package: &Package| (&*package.name, &*package.architecture).cmp(&(name, architecture));
+        let start = self.packages.partition_point(|package| key(package).is_lt());
+        let mut same = self.packages[start..].iter().take_while(|package| key(package).is_eq());
+        same.position(|package| &*package.version == version).map(|place| PackageId(start + place))
+    }
+
     /// The format of the database.
     pub fn format(&self) -> Format {
         self.format

@@ -1,5 +1,7 @@
 //! Packages by paths: the owner of each, and all that list it.
 
+use std::cell::OnceCell;
+
 use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -54,7 +56,8 @@ impl Database {
         }
         if holders.iter().any(|holders| holders.len() > 1) {
             let mut ranks = vec![usize::MAX; self.packages.len()];
-            let (named, likely, others) = self.likely_first(paths);
+            let named = self.guessed(paths);
+            let (likely, others) = self.likely_after(&named);
             named.into_iter().chain(likely).chain(others).enumerate().for_each(|(rank, id)| ranks[id.0] = rank);
             holders.iter_mut().for_each(|holders| holders.sort_by_key(|id| ranks[id.0]));
         }
@@ -81,15 +84,17 @@ impl Database {
         let marks = Marks::of(by_name.keys().copied().chain(lost));
         let mut lists = Lists::new(view);
         let mut needles = None;
-        let (named, likely, others) = self.likely_first(paths);
-        let (after_named, after_likely) = (named.len(), named.len() + likely.len());
-        for (count, id) in named.into_iter().chain(likely).chain(others).enumerate() {
+        let named = self.guessed(paths);
+        // Few lists answer most queries, so the others are ordered on demand.
+        let likely = OnceCell::new();
+        let likely = || likely.get_or_init(|| self.likely_after(&named));
+        for part in 0..3 {
             if open == 0 {
                 break;
             }
             // Few paths are left: most have no owner, or one of the dependencies of named packages.
-            if count == after_named || count == after_likely {
-                if count == after_likely {
+            if part > 0 {
+                if part == 2 {
                     let made = paths.iter().map(|path| made_by_scripts().contains(path.as_bytes()));
                     is_made = made.collect();
                 }
@@ -101,40 +106,55 @@ impl Database {
                 }
                 let lost = self.diversions.iter().filter(|it| wanted.contains_key(&it.to)).map(|it| &it.from);
                 needles = needles_of(names.into_iter().chain(lost));
-                if count == after_likely && needles.is_none() {
+                if part == 2 && needles.is_none() {
                     return None;
                 }
             }
-            let package = self.package(id);
-            let list = lists.of(self, package);
-            if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
-                continue;
-            }
-            for path in dpkg::listed(list).filter(|path| marks.may_have(path)) {
-                let diverted = self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
-                let path = diverted.map_or(path, |it| it.to.relative());
-                for at in by_name.get(path).copied().into_iter().flatten().copied() {
-                    open -= usize::from(owners[at].is_none());
-                    owners[at].get_or_insert(id);
+            let ids = match part {
+                0 => &named,
+                1 => &likely().0,
+                _ => &likely().1,
+            };
+            for id in ids.iter().copied() {
+                if open == 0 {
+                    break;
+                }
+                let package = self.package(id);
+                let list = lists.of(self, package);
+                if needles.as_ref().is_some_and(|needles| needles.iter().all(|needle| needle.find(list).is_none())) {
+                    continue;
+                }
+                for path in dpkg::listed(list).filter(|path| marks.may_have(path)) {
+                    let diverted =
+                        self.diversions.iter().find(|it| it.from.relative() == path && it.by != package.name);
+                    let path = diverted.map_or(path, |it| it.to.relative());
+                    for at in by_name.get(path).copied().into_iter().flatten().copied() {
+                        open -= usize::from(owners[at].is_none());
+                        owners[at].get_or_insert(id);
+                    }
                 }
             }
         }
         Some(owners)
     }
 
-    /// All packages: those that the names of `paths` suggest; other likely ones, which are those of every system and the
-    /// dependencies of the first; and the rest. Of two architectures that share a file, the one that a name without an
-    /// architecture means comes first.
-    fn likely_first(&self, paths: &[RootfsPath]) -> (Vec<PackageId>, Vec<PackageId>, impl Iterator<Item = PackageId>) {
+    /// The packages that the names of `paths` suggest.
+    fn guessed(&self, paths: &[RootfsPath]) -> Vec<PackageId> {
         let mut seen: FxHashSet<PackageId> = FxHashSet::default();
         let named = paths.iter().flat_map(guesses).filter_map(|name| self.named(&name));
+        named.filter(|id| self.is_ours(self.package(*id)) && seen.insert(*id)).collect()
+    }
+
+    /// The packages besides `named`: likely ones, which are those of every system and the dependencies of the named, and
+    /// the rest. Of two architectures that share a file, the one that a name without an architecture means comes first.
+    fn likely_after(&self, named: &[PackageId]) -> (Vec<PackageId>, Vec<PackageId>) {
+        let mut seen: FxHashSet<PackageId> = named.iter().copied().collect();
         let is_ours = |id: &PackageId| self.is_ours(self.package(*id));
-        let named: Vec<PackageId> = named.filter(|id| is_ours(id) && seen.insert(*id)).collect();
         let (ours, others): (Vec<_>, Vec<_>) = self.packages().map(|(id, _)| id).partition(is_ours);
         let (core, rest): (Vec<_>, Vec<_>) = ours.into_iter().partition(|id| self.package(*id).is_core);
-        let needed = self.dependencies(&named).packages.into_iter().map(|(id, _)| id);
+        let needed = self.dependencies(named).packages.into_iter().map(|(id, _)| id);
         let likely = core.into_iter().chain(needed).filter(|id| is_ours(id) && seen.insert(*id)).collect();
-        (named, likely, rest.into_iter().chain(others).filter(move |id| !seen.contains(id)))
+        (likely, rest.into_iter().chain(others).filter(|id| !seen.contains(id)).collect())
     }
 }
 
