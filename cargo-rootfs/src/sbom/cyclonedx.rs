@@ -2,7 +2,7 @@
 
 use super::json::{Json, object};
 use super::licence::Licence;
-use super::{Bill, Crate, CrateSource, File, Package, person, purl, sha256, time};
+use super::{Bill, Crate, CrateSource, File, Package, person, purl, time};
 
 /// The name of the properties with the reasons for a file, one of this program's own like the next ones.
 pub(crate) const REASON: &str = "cargo-rootfs:reason";
@@ -42,7 +42,7 @@ pub(super) fn document(bill: &Bill) -> String {
         ("authors", authors(bill)),
         ("properties", [property("cargo-rootfs:target", &bill.triple)].into()),
     ]);
-    let mut document = object([
+    let document = object([
         ("$schema", "http://cyclonedx.org/schema/bom-1.6.schema.json".into()),
         ("bomFormat", "CycloneDX".into()),
         ("specVersion", "1.6".into()),
@@ -58,9 +58,7 @@ pub(super) fn document(bill: &Bill) -> String {
         ("components", components.into()),
         ("dependencies", dependencies(bill, &references).into()),
     ]);
-    let digest = sha256(&document.compact());
-    document.insert("serialNumber", serial_number(&digest));
-    document.pretty()
+    document.pretty_named("serialNumber", serial_number)
 }
 
 /// The references of all packages and crates of a bill.

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::sha256;
+
 #[derive(Debug, PartialEq)]
 pub(super) enum Json<'j> {
     Null,
@@ -75,29 +77,35 @@ impl<'j, T: Into<Self>> FromIterator<T> for Json<'j> {
 
 impl<'j> Json<'j> {
     /// Adds a field to an object.
-    pub(super) fn insert(&mut self, key: &'static str, value: impl Into<Self>) {
+    fn insert(&mut self, key: &'static str, value: impl Into<Self>) {
         if let Self::Object(fields) = self {
             fields.push((key, value.into()));
             fields.sort_unstable_by_key(|(key, _)| *key);
         }
     }
 
+    /// The text of an object with one more field, whose value `name` makes of the digest of the text: equal contents
+    /// have equal names. All these values have the same length, and need no escapes.
+    pub(super) fn pretty_named(mut self, key: &'static str, name: impl Fn(&str) -> String) -> String {
+        let blank = name(&"0".repeat(64));
+        let field = format!("\"{key}\": \"{blank}");
+        self.insert(key, blank);
+        let mut text = self.pretty();
+        let name = name(&sha256(&text));
+        // Quotes in a string are escaped, so it is found nowhere else.
+        let end = text.find(&field).expect("the field is there") + field.len();
+        text.replace_range(end - name.len()..end, &name);
+        text
+    }
+
     /// The text with each element and field on a line of its own.
     pub(super) fn pretty(&self) -> String {
         let mut text = String::new();
-        self.write(&mut text, Some(0));
+        self.write(&mut text, 0);
         text
     }
 
-    /// The text without white space.
-    pub(super) fn compact(&self) -> String {
-        let mut text = String::new();
-        self.write(&mut text, None);
-        text
-    }
-
-    fn write(&self, out: &mut String, depth: Option<usize>) {
-        let inner = depth.map(|depth| depth + 1);
+    fn write(&self, out: &mut String, depth: usize) {
         match self {
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -108,8 +116,8 @@ impl<'j> Json<'j> {
             Self::List(values) => {
                 for (at, value) in values.iter().enumerate() {
                     out.push(if at == 0 { '[' } else { ',' });
-                    line(out, inner);
-                    value.write(out, inner);
+                    line(out, depth + 1);
+                    value.write(out, depth + 1);
                 }
                 line(out, depth);
                 out.push(']');
@@ -118,10 +126,10 @@ impl<'j> Json<'j> {
             Self::Object(fields) => {
                 for (at, (key, value)) in fields.iter().enumerate() {
                     out.push(if at == 0 { '{' } else { ',' });
-                    line(out, inner);
+                    line(out, depth + 1);
                     string(out, key);
-                    out.push_str(if depth.is_some() { ": " } else { ":" });
-                    value.write(out, inner);
+                    out.push_str(": ");
+                    value.write(out, depth + 1);
                 }
                 line(out, depth);
                 out.push('}');
@@ -130,14 +138,12 @@ impl<'j> Json<'j> {
     }
 }
 
-/// Begins a line of this depth, in a text that has lines.
-fn line(out: &mut String, depth: Option<usize>) {
+/// Begins a line of this depth.
+fn line(out: &mut String, depth: usize) {
     const BREAK: &str = "\n                                ";
-    if let Some(depth) = depth {
-        match BREAK.get(..=2 * depth) {
-            Some(text) => out.push_str(text),
-            None => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', 2 * depth))),
-        }
+    match BREAK.get(..=2 * depth) {
+        Some(text) => out.push_str(text),
+        None => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', 2 * depth))),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn document(bill: &Bill) -> String {
     let files: Json<'_> = bill.files.iter().zip(&ids.files).map(|(file, id)| writer.file(file, id)).collect();
     let version = bill.version.iter().map(|version| format!("-{version}")).collect::<String>();
     let name = format!("{}{version}-{}", bill.name, bill.triple);
-    let mut document = object([
+    let document = object([
         ("spdxVersion", "SPDX-2.3".into()),
         ("dataLicense", "CC0-1.0".into()),
         ("SPDXID", "SPDXRef-DOCUMENT".into()),
@@ -39,10 +39,8 @@ pub(super) fn document(bill: &Bill) -> String {
         ("hasExtractedLicensingInfos", writer.licences.into_values().collect()),
         ("relationships", writer.relationships.into()),
     ]);
-    // The name depends on the contents: equal contents have equal names.
-    let digest = sha256(&document.compact());
-    document.insert("documentNamespace", format!("https://spdx.org/spdxdocs/{}-{digest}", id_of(&name)));
-    document.pretty()
+    let namespace = |digest: &str| format!("https://spdx.org/spdxdocs/{}-{digest}", id_of(&name));
+    document.pretty_named("documentNamespace", namespace)
 }
 
 /// The ids of all packages, crates and files of a bill.
