@@ -10,8 +10,8 @@ use super::{Attachment, Claim, EntryPlace, Intake, Job, Kind, Output, Settings, 
 use crate::error::{Error, Result};
 use crate::hex::hex;
 use crate::path::RootfsPath;
-use crate::rootfs::{Body, Digests, Entry, HostFile, KnownFiles};
-use crate::sbom::{Bill, Format};
+use crate::rootfs::{Body, Digests, Entry, HostFile, KnownFiles, Origin, Reasons};
+use crate::sbom::{Bill, COPYRIGHT, Format, terms};
 use crate::threads::Pending;
 use crate::write::digest_cache::DigestCache;
 use crate::write::text_file::TextFile;
@@ -41,6 +41,10 @@ pub(crate) struct Draft {
     bill: Bill,
     /// The contents of each file of the bill.
     bodies: Vec<Body>,
+    /// The reasons for each file.
+    origins: Vec<Reasons>,
+    /// The copyright file of each of the first packages whose licences only it has.
+    copyrights: Vec<Option<String>>,
     pub(crate) known: KnownFiles,
     pub(crate) cache: Option<DigestCache>,
     is_complete: bool,
@@ -52,11 +56,28 @@ impl Draft {
         Self { bill, bodies, ..Self::default() }
     }
 
-    /// Adds the digests of all files. Files without known digests are read.
+    /// Adds texts that are written when the bill is completed.
+    pub(crate) fn with(self, origins: Vec<Reasons>, copyrights: Vec<Option<String>>) -> Self {
+        Self { origins, copyrights, ..self }
+    }
+
+    /// Adds the reasons for all files, the licences of packages, and the digests of all files. Files without known digests
+    /// are read.
     fn complete(&mut self) -> Result<&Bill> {
-        let Self { bill, bodies, known, cache, is_complete } = self;
+        let Self { bill, bodies, origins, copyrights, known, cache, is_complete } = self;
         if *is_complete {
             return Ok(bill);
+        }
+        for (file, origins) in bill.files.iter_mut().zip(origins) {
+            file.reasons = origins.iter().map(Origin::to_string).collect();
+        }
+        for (package, copyright) in bill.packages.iter_mut().zip(copyrights) {
+            if let Some(copyright) = copyright {
+                (package.licences, package.texts) = terms(copyright);
+            }
+            if package.licences != [COPYRIGHT] {
+                package.common = Vec::new();
+            }
         }
         // Files of packages change less often than those of the project.
         let group = |is_packaged: bool| {
@@ -137,13 +158,15 @@ impl EntryPlace for Place {
     fn sink(&self, _: &Job<'_>) -> Result<Box<dyn Sink>> {
         let (format, bill, document) = (self.format, Arc::clone(&self.bill), Arc::clone(&self.document));
         let file = TextFile::create(self.path.as_std_path())?;
+        let early = file.early();
+        let is_written = early.is_some();
         let work = move || {
-            let mut draft = bill.lock().map_err(|_| stopped())?;
-            draft.complete().map(|bill| format.document(bill))
+            let text = format.document(bill.lock().map_err(|_| stopped())?.complete()?);
+            early.map_or(Ok(()), |early| early.write(&text)).map(|()| text)
         };
         let text = Pending::start("bill", work)
             .map_err(|error| Error::failed("cannot start a thread for the bill of materials").with_source(error))?;
-        Ok(Box::new(Listing { text, file, document }))
+        Ok(Box::new(Listing { text, is_written, file, document }))
     }
 }
 
@@ -156,6 +179,8 @@ impl fmt::Display for Place {
 /// A bill that a thread makes while other sinks write the same files.
 struct Listing {
     text: Pending<Result<String>>,
+    /// True if the thread also writes the file.
+    is_written: bool,
     file: TextFile,
     document: Arc<Mutex<Option<String>>>,
 }
@@ -178,9 +203,9 @@ impl Sink for Listing {
     }
 
     fn finish(self: Box<Self>, _: &mut dyn Observer) -> Result<Box<dyn Staged>> {
-        let Self { text, file, document } = *self;
+        let Self { text, is_written, file, document } = *self;
         let text = text.result()?;
-        let staged = file.staged(&text)?;
+        let staged = if is_written { Box::new(file) } else { file.staged(&text)? };
         *document.lock().map_err(|_| stopped())? = Some(text);
         Ok(staged)
     }

@@ -12,7 +12,7 @@ use crate::host_files;
 use crate::layout::PackedPackage;
 use crate::output::Draft;
 use crate::path::RootfsPath;
-use crate::rootfs::{Body, Entry, Kind, Origin, OwningPackage};
+use crate::rootfs::{Body, Entry, Kind, OwningPackage};
 use crate::sbom::{self, Bill, Crate, Distribution, Package};
 use crate::threads::Pending;
 
@@ -72,7 +72,7 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
     }
     let places: BTreeMap<*const OwningPackage, usize> =
         packed.iter().enumerate().map(|(index, it)| (Arc::as_ptr(&it.owner), index)).collect();
-    let mut bodies = Vec::new();
+    let (mut bodies, mut origins) = (Vec::new(), Vec::new());
     for (path, entry) in rootfs.iter().filter(|(_, entry)| entry.is_file()) {
         let first = match &entry.kind {
             Kind::Hardlink(first) => rootfs.get(first).unwrap_or(entry),
@@ -80,17 +80,18 @@ pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warnin
         };
         let Kind::File(body) = &first.kind else { continue };
         bodies.push(body.clone());
+        origins.push(entry.origins.clone());
         // A record describes its package and is not one of its files.
         let package = entry.package.as_ref().filter(|_| !is_ours(entry)).and_then(|it| places.get(&Arc::as_ptr(it)));
         bill.files.push(sbom::File {
             path: path.to_string(),
             package: package.or_else(|| of_language.get(path)).copied(),
-            reasons: entry.origins.iter().map(Origin::to_string).collect(),
             compiled_of: roots.get(path).copied(),
             ..sbom::File::default()
         });
     }
-    Ok(Draft::new(bill, bodies))
+    let copyrights = packed.into_iter().map(|it| it.copyright.filter(|_| it.licences.is_empty())).collect();
+    Ok(Draft::new(bill, bodies).with(origins, copyrights))
 }
 
 fn is_ours(entry: &Entry) -> bool {
@@ -98,20 +99,16 @@ fn is_ours(entry: &Entry) -> bool {
 }
 
 fn package(packed: &PackedPackage) -> Package {
-    let PackedPackage { owner, format, source, licences, copyright, common, maintainer, homepage, depends, files } =
-        packed;
-    let terms = copyright.as_deref().filter(|_| licences.is_empty()).map(sbom::terms);
-    let (licences, texts) = terms.unwrap_or_else(|| (licences.clone(), BTreeMap::new()));
-    let common = if licences == [sbom::COPYRIGHT] { common.clone() } else { Vec::new() };
+    let PackedPackage { owner, format, source, licences, common, maintainer, homepage, depends, files, .. } = packed;
     Package {
         kind: format,
         name: owner.name.to_string(),
         version: owner.version.to_string(),
         architecture: owner.architecture.to_string(),
         source: source.clone(),
-        licences,
-        texts,
-        common,
+        licences: licences.clone(),
+        texts: BTreeMap::new(),
+        common: common.clone(),
         maintainer: maintainer.clone(),
         homepage: homepage.clone(),
         depends: depends.clone(),

@@ -1,7 +1,10 @@
 //! A generated text as a file beside the outputs that it describes.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::Advice;
 
 use super::destination::Destination;
 use super::{Staged, Written};
@@ -19,10 +22,37 @@ impl TextFile {
         Ok(Self { file: Destination::of_text(path)?, path: path.to_owned() })
     }
 
+    /// A writer for another thread, if nobody sees the text before the file has its name.
+    pub(crate) fn early(&self) -> Option<EarlyText> {
+        let Destination::Staged(file) = &self.file else { return None };
+        let replaces = self.path.symlink_metadata().is_ok();
+        Some(EarlyText { file: file.file().try_clone().ok()?, path: self.path.clone(), replaces })
+    }
+
     /// Writes the complete text.
     pub(crate) fn staged(mut self, text: &str) -> Result<Box<dyn Staged>> {
         self.file.write_all(text.as_bytes()).map_err(|error| Error::io("write", &self.path, error))?;
         Ok(Box::new(self))
+    }
+}
+
+/// A writer of the text of a [`TextFile`].
+pub(crate) struct EarlyText {
+    file: File,
+    path: PathBuf,
+    replaces: bool,
+}
+
+impl EarlyText {
+    /// Writes the complete text.
+    pub(crate) fn write(mut self, text: &str) -> Result<()> {
+        self.file.write_all(text.as_bytes()).map_err(|error| Error::io("write", &self.path, error))?;
+        if self.replaces {
+            // Starts to write it back. Otherwise ext4 does so in the rename (auto_da_alloc, ext4(5)), for which all outputs
+            // wait.
+            let _ = rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed);
+        }
+        Ok(())
     }
 }
 
