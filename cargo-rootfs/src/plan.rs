@@ -22,6 +22,7 @@ use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
 use crate::target::Target;
 use crate::threads::Pending;
+use crate::write::is_stdout;
 
 pub(crate) use image::ImagePlan;
 
@@ -173,6 +174,22 @@ pub(crate) struct Request<'o> {
     pub(crate) terminal: &'o TerminalArgs,
 }
 
+impl Request<'_> {
+    /// The options that write to standard output, besides outputs.
+    fn printed(&self) -> impl Iterator<Item = String> {
+        let texts = match self.purpose {
+            Purpose::Write(OutputArgs { checksums, digest_file, .. }, _) => {
+                vec![("--checksums", checksums), ("--digest-file", digest_file)]
+            }
+            _ => Vec::new(),
+        };
+        let texts = texts.into_iter().filter_map(|(option, path)| Some((option, path.as_ref()?)));
+        let texts = texts.filter(|(_, path)| is_stdout(path.as_std_path()));
+        let format = (self.terminal.message_format == Format::Json).then(|| "--message-format json".to_owned());
+        texts.map(|(option, path)| format!("{option} {path}")).chain(format)
+    }
+}
+
 /// The purpose of the rootfs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose<'o> {
@@ -242,7 +259,7 @@ impl Plan {
         }
         Error::all(errors)?;
         let outputs = rootfs.iter().flat_map(|one| one.outputs.iter().map(|output| (&one.target, output)));
-        output::check(outputs, around.current_dir, request.terminal.message_format == Format::Json)?;
+        output::check(outputs, around.current_dir, request.printed())?;
         let asked = request.content;
         let may_be_empty = matches!(request.purpose, Purpose::Compare);
         let names_nothing =

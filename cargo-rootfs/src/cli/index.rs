@@ -18,6 +18,7 @@ pub(super) fn run(args: &IndexArgs, terminal: &Terminal) -> Result<()> {
     if let Some(file) = &args.digest_file {
         write::small_file(file.as_std_path(), joined.digest.as_bytes())?;
     }
+    let is_printed = args.digest_file.as_ref().is_some_and(|file| write::is_stdout(file.as_std_path()));
     terminal.status("Finished", format_args!("{}, {} sent", joined.platforms.join(" and "), bytes(joined.sent)));
     let text = match terminal.format() {
         Format::Human => format!("{}@{}\n", args.name, joined.digest),
@@ -32,7 +33,7 @@ pub(super) fn run(args: &IndexArgs, terminal: &Terminal) -> Result<()> {
             }),
         ),
     };
-    terminal.result(text.as_bytes())
+    if is_printed { Ok(()) } else { terminal.result(text.as_bytes()) }
 }
 
 /// The progress bar of the upload.

@@ -22,7 +22,7 @@ pub(super) fn run(request: &Request<'_>, args: &ReportArgs, terminal: &Terminal)
     let pictured: Vec<Pictured<'_>> = proved.iter().map(picture).collect();
     let page = report::page(&pictured);
     let path = args.output.as_deref().unwrap_or("rootfs-report.html".into());
-    if path == "-" {
+    if write::is_stdout(path.as_std_path()) {
         return terminal.result(page.as_bytes());
     }
     write::small_file(path.as_std_path(), page.as_bytes())?;

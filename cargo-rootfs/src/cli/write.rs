@@ -40,8 +40,12 @@ pub(super) fn run(request: &Request<'_>, output: &OutputArgs, terminal: &Termina
     let (largest, seconds) = (largest(rootfs), started.elapsed().as_secs_f64());
     terminal.status("Finished", format_args!("{entries} entries, {size}{largest}, in {seconds:.2}s"));
     forge::results(&written)?;
-    written.iter().try_for_each(|written| terminal.written(written))?;
-    summed.iter().try_for_each(|path| terminal.path("checksums", path))?;
+    let texts = || [&output.checksums, &output.digest_file].into_iter().flatten();
+    // A document on standard output is alone there.
+    if !written.iter().any(Written::is_printed) && !texts().any(|path| write::is_stdout(path.as_std_path())) {
+        written.iter().try_for_each(|written| terminal.written(written))?;
+        summed.iter().try_for_each(|path| terminal.path("checksums", path))?;
+    }
     // The process ends: to free each entry takes longer than to end with them.
     proved.into_iter().for_each(|one| std::mem::forget(one.assembly));
     Ok(())

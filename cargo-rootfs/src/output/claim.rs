@@ -11,8 +11,8 @@ use crate::target::Target;
 /// The place that an output claims; no other output of the run may claim it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// Standard output.
-    Stdout,
+    /// Standard output, by this option.
+    Stdout(String),
     /// A file or directory, with everything below it.
     Path(Utf8PathBuf),
     /// A name in a registry, which may have several targets.
@@ -30,7 +30,7 @@ pub(crate) enum Claim {
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stdout => f.write_str("`--tar -`"),
+            Self::Stdout(option) => write!(f, "`{option}`"),
             Self::Path(path) => write!(f, "the output `{path}`"),
             Self::Reference(name) => write!(f, "the image `{name}`"),
             Self::Image { name, .. } => write!(f, "the image `{name}`"),
@@ -39,14 +39,20 @@ impl fmt::Display for Claim {
 }
 
 /// Checks that no two outputs have the same name, that none is inside a directory that another one replaces, and that
-/// only one uses standard output.
+/// only one uses standard output; `others` are further options that write there.
 pub(crate) fn check<'o>(
     outputs: impl Iterator<Item = (&'o Target, &'o Output)> + Clone,
     current_dir: &Utf8Path,
-    json: bool,
+    others: impl Iterator<Item = String>,
 ) -> Result<()> {
-    if json && outputs.clone().any(|(_, output)| output.place.claim() == Claim::Stdout) {
-        return Err(Error::usage("`--tar -` and `--message-format json` both claim standard output"));
+    let printed = outputs.clone().filter_map(|(_, output)| match output.place.claim() {
+        Claim::Stdout(option) => Some(option),
+        _ => None,
+    });
+    let mut printed: Vec<String> = printed.chain(others).collect();
+    printed.dedup();
+    if let [one, other, ..] = &printed[..] {
+        return Err(Error::usage(format!("`{one}` and `{other}` both claim standard output")));
     }
     let mut errors = Vec::new();
     let mut seen: Vec<(&Kind, &Target, Claim)> = Vec::new();
@@ -109,7 +115,10 @@ fn twice(claim: &Claim, one: &Target, other: &Target) -> Error {
     }
     let error = Error::usage(format!("{claim} is named for both {one} and {other}"));
     match claim {
-        Claim::Stdout => error.help("write a file for each: --tar '{triple}.tar'"),
+        Claim::Stdout(option) => match option.split_once('=') {
+            Some((format, _)) => error.help(format!("write a file for each: {format}='{{triple}}.json'")),
+            None => error.help("write a file for each: --tar '{triple}.tar'"),
+        },
         _ => error.help("put {triple} or {arch} into the name"),
     }
 }

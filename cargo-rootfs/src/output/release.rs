@@ -65,6 +65,11 @@ impl Written {
         }
     }
 
+    /// True if it was itself written to standard output.
+    pub(crate) fn is_printed(&self) -> bool {
+        self.name == write::Written::Stdout
+    }
+
     /// The path of an archive or a directory.
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.name {

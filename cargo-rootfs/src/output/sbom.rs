@@ -15,7 +15,7 @@ use crate::sbom::{Bill, COPYRIGHT, Format, terms};
 use crate::threads::Pending;
 use crate::write::digest_cache::DigestCache;
 use crate::write::text_file::TextFile;
-use crate::write::{Observer, Sink, Staged};
+use crate::write::{Observer, Sink, Staged, is_stdout};
 
 /// A kind that accompanies others. It is not in the table, because it is no output by itself.
 static SBOM: Kind = Kind {
@@ -141,7 +141,10 @@ struct Place {
 
 impl super::Place for Place {
     fn claim(&self) -> Claim {
-        Claim::Path(self.path.clone())
+        match is_stdout(self.path.as_std_path()) {
+            true => Claim::Stdout(format!("--sbom {}={}", self.format.as_str(), self.path)),
+            false => Claim::Path(self.path.clone()),
+        }
     }
 
     fn intake(&self) -> Intake<'_> {

@@ -66,7 +66,7 @@ impl super::Place for Place {
     fn claim(&self) -> Claim {
         match self {
             Self::File(path) | Self::Compressed(path, _) => Claim::Path(path.clone()),
-            Self::Stdout => Claim::Stdout,
+            Self::Stdout => Claim::Stdout(format!("--tar {STDOUT}")),
         }
     }
 

@@ -43,19 +43,13 @@ impl Destination {
         }
     }
 
-    /// The same for a text. The file to which standard output is redirected is written at its position, not replaced: it has
-    /// other lines.
+    /// The same for a text, which may go to standard output.
     #[cfg(feature = "cli")]
     pub(crate) fn of_text(path: &Path) -> Result<Self> {
-        let stdout = io::stdout();
-        let output = rustix::fs::fstat(&stdout).ok();
-        let is_it = |file: &std::fs::Metadata| {
-            output.is_some_and(|output| (file.dev(), file.ino()) == (output.st_dev, output.st_ino))
-        };
-        if !std::fs::metadata(path).is_ok_and(|file| is_it(&file)) {
+        if !is_stdout(path) {
             return Self::open(path);
         }
-        let stdout = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::io("write", path, error))?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|error| Error::io("write", path, error))?;
         Ok(Self::Straight(stdout.into()))
     }
 
@@ -75,6 +69,17 @@ impl Destination {
             Self::Straight(file) => file,
         }
     }
+}
+
+/// Returns whether a text for `path` goes to standard output: `-`, /dev/stdout, or the file to which it is redirected. Such a
+/// file is written at its position, and not replaced.
+#[cfg(feature = "cli")]
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    let is_it = |file: std::fs::Metadata| {
+        rustix::fs::fstat(io::stdout()).is_ok_and(|output| (file.dev(), file.ino()) == (output.st_dev, output.st_ino))
+    };
+    // Nothing sees the order of what goes to /dev/null.
+    path == Path::new("-") || (path != Path::new("/dev/null") && std::fs::metadata(path).is_ok_and(is_it))
 }
 
 impl Write for Destination {

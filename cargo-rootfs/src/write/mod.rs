@@ -133,7 +133,7 @@ pub enum Written {
     },
     /// A document about the other outputs, at this path.
     Beside(std::path::PathBuf),
-    /// The archive went to standard output, which therefore contains nothing else.
+    /// It went to standard output, which therefore contains nothing else.
     Stdout,
 }
 
@@ -181,6 +181,9 @@ pub fn stage(
     staged.reverse();
     Ok(staged)
 }
+
+#[cfg(feature = "cli")]
+pub(crate) use destination::is_stdout;
 
 /// Writes a small file, which appears complete under its name.
 #[cfg(feature = "cli")]

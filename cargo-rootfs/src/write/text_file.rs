@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Advice;
 
-use super::destination::Destination;
+use super::destination::{Destination, is_stdout};
 use super::{Staged, Written};
 use crate::error::{Error, Result};
 
@@ -60,7 +60,7 @@ impl Staged for TextFile {
     fn commit(self: Box<Self>) -> Result<Written> {
         let Self { file, path } = *self;
         file.persist()?;
-        Ok(Written::Beside(path))
+        Ok(if is_stdout(&path) { Written::Stdout } else { Written::Beside(path) })
     }
 }
 

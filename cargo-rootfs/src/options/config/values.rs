@@ -50,7 +50,8 @@ impl Reader<'_> {
 
     /// Bills of materials, and their files.
     pub(in crate::options) fn sboms(&self, key: &str, value: &Value) -> Result<Vec<SbomArg>> {
-        let placed = |sbom: SbomArg| SbomArg { file: sbom.file.map(|file| self.joined(file).into()), ..sbom };
+        let joined = |file: String| if file == "-" { file } else { self.joined(file).into() };
+        let placed = |sbom: SbomArg| SbomArg { file: sbom.file.map(joined), ..sbom };
         Ok(self.each(key, self.lines(key, value)?, parse_sbom)?.into_iter().map(placed).collect())
     }
 
