@@ -131,6 +131,24 @@ fn an_archive_on_standard_output_is_alone_there() {
 }
 
 #[test]
+fn a_text_on_standard_output_is_alone_there() {
+    let folder = Project::empty();
+    let tools = ["--tools-only", "--with", "true"];
+    let run = |more: &[&str]| folder.run(&[&tools[..], more].concat());
+    assert_eq!(run(&["--tar", "x.tar", "--sbom", "spdx=x.json"]).stdout, "x.tar\n");
+    let document = std::fs::read_to_string(folder.path().join("x.json")).unwrap();
+    for name in ["-", "/dev/stdout"] {
+        let printed = run(&["--tar", "x.tar", "--dir", "d", "--sbom", &format!("spdx={name}")]);
+        assert!(printed.code == 0 && printed.stdout == document, "{name}: {printed:#?}");
+    }
+    let sums = run(&["--tar", "x.tar", "--checksums", "-"]);
+    assert!(sums.code == 0 && sums.stdout.ends_with("  x.tar\n") && sums.stdout.lines().count() == 1, "{sums:#?}");
+    for name in ["-", "x.tar", "x.json"] {
+        assert_eq!(folder.path().join(name).exists(), name != "-");
+    }
+}
+
+#[test]
 fn archives_are_compressed_by_the_end_of_their_name() {
     let folder = Project::empty();
     let names = ["x.tar", "x.tar.gz", "x.tgz", "x.tar.zst", "x.tzst"];

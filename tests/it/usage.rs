@@ -117,6 +117,16 @@ error: `--tar -` is named twice
 
 "#]],
     );
+    for (options, both) in [
+        (["--tar", "-", "--sbom", "spdx=-"], "`--tar -` and `--sbom spdx=-`"),
+        (["--sbom", "spdx=-", "--sbom", "cyclonedx=/dev/stdout"], "`--sbom spdx=-` and `--sbom cyclonedx=/dev/stdout`"),
+        (["--tar", "-", "--checksums", "-"], "`--tar -` and `--checksums -`"),
+        (["--sbom", "spdx=-", "--message-format", "json"], "`--sbom spdx=-` and `--message-format json`"),
+    ] {
+        let run = folder.run(&[&["--tools-only", "--with", "true", "--dir", "d"], &options[..]].concat());
+        let expected = format!("error: {both} both claim standard output\n");
+        assert!(run.code == 2 && run.stderr.contains(&expected), "{run:#?}");
+    }
     let targets = ["--target", "x86_64-unknown-linux-gnu", "--target", "aarch64-unknown-linux-gnu"];
     // One of the two may have no sysroot, but this error comes first.
     let several = [["--tools-only", "--tar", "-"].as_slice(), &targets].concat();

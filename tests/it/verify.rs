@@ -76,6 +76,8 @@ fn differences_are_printed_and_what_is_forbidden_fails() {
     assert!(run.stderr.contains("error: the size grew by "), "{run:#?}");
     let same = folder.run(&["diff", "a.tar", "a.tar", "--fail-on", "grow:0%,package,glibc,kernel"]);
     assert!(same.code == 0 && same.stdout.ends_with("nothing else differs\n"), "{same:#?}");
+    let crates = folder.run(&["diff", "a.tar", "a.tar", "--fail-on", "crate"]);
+    assert!(crates.code == 1 && crates.stderr.contains("neither `a.tar` nor `a.tar` has a list"), "{crates:#?}");
     assert_eq!(folder.run(&["diff", "a.tar", "a.tar", "--fail-on", "nonsense"]).code, 2);
 }
 

@@ -188,6 +188,10 @@ fn limits_that_cannot_be_judged_fail() {
         assert_eq!(said(&diff, "crate"), Some(expected));
         assert!(super::text(&diff).contains("crates: not compared, `app:0` has no list of them\n"));
     }
+    let neither = compare(&without(), &without()).unwrap();
+    let expected = "cannot judge `crate` of --fail-on: neither `app:0` nor `app:0` has a list of crates";
+    assert_eq!(said(&neither, "crate").as_deref(), Some(expected));
+    assert!(!super::text(&neither).contains("crates"), "an image without Rust programs");
 }
 
 #[test]

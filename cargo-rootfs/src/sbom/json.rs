@@ -208,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_made_of_the_other_fields() {
+        let document = |a: &str| object([("z", "\"name\": \"x-".into()), ("a", a.to_owned().into())]);
+        let name = |digest: &str| format!("x-{digest}");
+        let text = document("1").pretty_named("name", name);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let digest = value["name"].as_str().unwrap().strip_prefix("x-").unwrap().to_owned();
+        assert_eq!((digest.len(), &value["z"]), (64, &json!("\"name\": \"x-")));
+        assert_eq!(text, document("1").pretty_named("name", name));
+        assert_ne!(digest, "0".repeat(64));
+        let mut named = document("1");
+        named.insert("name", name(&digest));
+        assert_eq!(text, named.pretty());
+        assert!(!document("2").pretty_named("name", name).contains(&digest));
+    }
+
+    #[test]
     fn an_added_field_is_in_its_place() {
         let mut document = object([("a", "1".into()), ("c", "3".into())]);
         document.insert("b", "2");
