@@ -46,7 +46,8 @@ fn described(rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> Option<Found>
         b"PKG-INFO" if within.ends_with(b".egg-info") => {
             Some(Found { package: sbom::of_python(&text(entry)?)?, files: below(rootfs, &directory) })
         }
-        b"package.json" if is_of_node(&directory) => {
+        // Beside `node_modules` is the application itself.
+        b"package.json" if is_of_node(&directory) || rootfs.get(&directory.join(b"node_modules")).is_some() => {
             Some(Found { package: sbom::of_node(&text(entry)?)?, files: below(rootfs, &directory) })
         }
         _ => None,

@@ -1,6 +1,8 @@
 //! Packages of languages' own package managers, from the metadata that these install: Python distributions, packages of
 //! node, and modules of Go. Names are those of their registries.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::Package;
@@ -33,12 +35,17 @@ pub(crate) fn of_python(text: &str) -> Option<Package> {
 pub(crate) fn of_node(text: &str) -> Option<Package> {
     let manifest: Value = serde_json::from_str(text).ok()?;
     let field = |name: &str| manifest[name].as_str().filter(|value| !value.is_empty()).map(str::to_owned);
+    // Before 2014 it was an object, or a list of alternatives.
+    let kind = |value: &Value| value.as_str().or_else(|| value["type"].as_str()).map(str::to_owned);
+    let several =
+        || manifest["licenses"].as_array().map(|all| all.iter().filter_map(kind).collect::<Vec<_>>().join(" OR "));
+    let licence = kind(&manifest["license"]).or_else(several).filter(|text| (1..=LICENCE).contains(&text.len()));
     let author = manifest["author"].as_str().or_else(|| manifest["author"]["name"].as_str()).map(str::to_owned);
     Some(Package {
         kind: "npm",
         name: field("name")?,
         version: field("version")?,
-        licences: field("license").filter(|text| text.len() <= LICENCE).into_iter().collect(),
+        licences: licence.into_iter().collect(),
         maintainer: author.or_else(|| Some("npm".to_owned())),
         homepage: field("homepage"),
         ..Package::default()
@@ -74,7 +81,9 @@ pub(crate) fn of_go(section: &[u8]) -> Vec<Package> {
     let modules = modules.get(16..modules.len().saturating_sub(16)).unwrap_or_default();
     let mut all = vec![("stdlib", release.trim_start_matches("go").split(' ').next().unwrap_or_default())];
     let modules = String::from_utf8_lossy(modules);
+    let mut settings = BTreeMap::new();
     for line in modules.lines() {
+        settings.extend(line.strip_prefix("build\t").and_then(|setting| setting.split_once('=')));
         let mut fields = line.split('\t');
         let (kind, path, version) = (fields.next(), fields.next(), fields.next());
         match (kind, path, version) {
@@ -87,12 +96,34 @@ pub(crate) fn of_go(section: &[u8]) -> Vec<Package> {
     let package = |(path, version): &(&str, &str)| Package {
         kind: "golang",
         name: (*path).to_owned(),
-        // The version of a build from a checkout is unknown.
-        version: if *version == "(devel)" { String::new() } else { (*version).to_owned() },
+        version: if *version == "(devel)" { of_settings(&settings) } else { (*version).to_owned() },
         maintainer: Some(if *path == "stdlib" { "The Go Authors" } else { path }.to_owned()),
         ..Package::default()
     };
     all.iter().map(package).collect()
+}
+
+/// The version of a main module that was built from a checkout, from the settings of its build, as syft and trivy read them: a
+/// variable that the linker set, else the commit's pseudo-version (<https://go.dev/ref/mod#pseudo-versions>), else empty.
+fn of_settings(settings: &BTreeMap<&str, &str>) -> String {
+    let setting = |key: &str| settings.get(key).copied().unwrap_or_default();
+    let named = |word: &str| {
+        let (name, value) = word.split_once('=')?;
+        let name = name.rsplit('.').next()?.to_ascii_lowercase();
+        let version = value.rsplit('/').next()?.trim_start_matches('v');
+        let is_one =
+            version.split('.').take(3).filter(|part| part.starts_with(|c: char| c.is_ascii_digit())).count() == 3;
+        (is_one && ["version", "ver", "buildversion", "gitversion", "tag"].contains(&&*name))
+            .then(|| format!("v{version}"))
+    };
+    if let Some(version) = setting("-ldflags").split([' ', '"', '\'', '\\']).find_map(named) {
+        return version;
+    }
+    let time: String = setting("vcs.time").chars().filter(char::is_ascii_digit).take(14).collect();
+    match setting("vcs.revision").get(..12) {
+        Some(commit) if time.len() == 14 => format!("v0.0.0-{time}-{commit}"),
+        _ => String::new(),
+    }
 }
 
 #[cfg(test)]
