@@ -120,10 +120,10 @@ error: `--tar -` is named twice
     for (options, both) in [
         (["--tar", "-", "--sbom", "spdx=-"], "`--tar -` and `--sbom spdx=-`"),
         (["--sbom", "spdx=-", "--sbom", "cyclonedx=/dev/stdout"], "`--sbom spdx=-` and `--sbom cyclonedx=/dev/stdout`"),
-        (["--tar", "-", "--checksums", "-"], "`--tar -` and `--checksums -`"),
+        (["--sbom", "spdx=-", "--checksums", "/dev/stdout"], "`--sbom spdx=-` and `--checksums /dev/stdout`"),
         (["--sbom", "spdx=-", "--message-format", "json"], "`--sbom spdx=-` and `--message-format json`"),
     ] {
-        let run = folder.run(&[&["--tools-only", "--with", "true", "--dir", "d"], &options[..]].concat());
+        let run = folder.run(&[&["--tools-only", "--with", "true", "--oci-archive", "x"], &options[..]].concat());
         let expected = format!("error: {both} both claim standard output\n");
         assert!(run.code == 2 && run.stderr.contains(&expected), "{run:#?}");
     }

@@ -121,6 +121,9 @@ mod tests {
                 ("/usr/lib/site/deb-1.dist-info/METADATA", "Name: deb\nVersion: 1\n"),
                 ("/app/node_modules/a/package.json", r#"{"name": "a", "version": "1"}"#),
                 ("/app/node_modules/a/a.js", ""),
+                ("/app/package.json", r#"{"name": "app", "version": "4"}"#),
+                ("/app/main.js", ""),
+                ("/other/package.json", r#"{"name": "other", "version": "5"}"#),
                 ("/app/node_modules/a/node_modules/@s/b/package.json", r#"{"name": "@s/b", "version": "2"}"#),
                 ("/app/node_modules/a/test/package.json", r#"{"name": "fixture", "version": "3"}"#),
             ],
@@ -137,6 +140,7 @@ mod tests {
         let expected = [
             ("npm @s/b 2".to_owned(), owned(&["/app/node_modules/a/node_modules/@s/b/package.json"]), 1),
             ("npm a 1".to_owned(), owned(&a), 3),
+            ("npm app 4".to_owned(), owned(&["/app/main.js", "/app/package.json"]), 2),
             ("pypi it 1".to_owned(), owned(&it), 4),
         ];
         assert_eq!(shown(&find(&rootfs)), expected);

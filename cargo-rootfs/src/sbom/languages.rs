@@ -154,6 +154,15 @@ mod tests {
         assert_eq!((&*package.name, &*package.version, package.kind), ("@scope/it", "1.0.0", "npm"));
         assert_eq!((package.licences, package.maintainer.as_deref()), (vec!["ISC".to_owned()], Some("A B")));
         assert_eq!(of_node(r#"{"name": "private"}"#), None);
+        for (field, licence) in [
+            (r#""license": {"type": "ISC", "url": "x"}"#, "ISC"),
+            (r#""licenses": [{"type": "MIT"}, {"type": "Zlib"}]"#, "MIT OR Zlib"),
+            (r#""licenses": "MIT""#, ""),
+            (r#""license": """#, ""),
+        ] {
+            let package = of_node(&format!(r#"{{"name": "a", "version": "1", {field}}}"#)).unwrap();
+            assert_eq!(package.licences.concat(), licence, "{field}");
+        }
         assert_eq!(of_node("not JSON"), None);
     }
 
@@ -171,6 +180,25 @@ mod tests {
             section.extend(text);
         }
         section
+    }
+
+    #[test]
+    fn a_go_program_has_the_version_of_its_build() {
+        let of = |settings: &str| {
+            let modules = format!("mod\texample.com/app\t(devel)\t\n{settings}");
+            of_go(&section(&modules))[1].version.clone()
+        };
+        let vcs = "build\tvcs.revision=6cbe0a2d3b4c5d6e7f80\nbuild\tvcs.time=2024-12-13T18:41:10Z\n";
+        assert_eq!(of(vcs), "v0.0.0-20241213184110-6cbe0a2d3b4c");
+        let linker = |flags: &str| format!("build\t-ldflags=\"-w -X {flags} -s\"\n{vcs}");
+        assert_eq!(of(&linker("main.version=1.18.1")), "v1.18.1");
+        assert_eq!(of(&linker("'example.com/app/internal.GitVersion=v2.0.0-rc.1'")), "v2.0.0-rc.1");
+        for other in ["main.version=dev", "main.goVersion=1.2.3", "main.version=1.2", "main.date=2024.12.13"] {
+            assert_eq!(of(&linker(other)), of(vcs), "{other}");
+        }
+        for short in ["build\tvcs.revision=6cbe\nbuild\tvcs.time=2024-12-13T18:41:10Z\n", "build\tvcs.time=2024\n"] {
+            assert_eq!(of(short), "");
+        }
     }
 
     #[test]
