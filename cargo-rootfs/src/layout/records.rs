@@ -195,7 +195,29 @@ impl<'d> Packed<'d> {
             self.put(layout, package, folder.child(b"desc"), self.database.record(*id).to_vec())?;
             let files = packages::cut_pacman_list(&list, |path| names.contains(path));
             self.put(layout, package, folder.child(b"files"), files)?;
+            self.mtree(layout, *id, package, &folder)?;
         }
+        Ok(())
+    }
+
+    #[cfg(feature = "cli")]
+    fn mtree(
+        &self,
+        layout: &mut Layout<'_>,
+        id: PackageId,
+        of: &Arc<OwningPackage>,
+        folder: &RootfsPath,
+    ) -> Result<()> {
+        let is_link = |path| layout.rootfs.get(path).is_some_and(|entry| matches!(entry.kind, Kind::Symlink(_)));
+        let files = self.files.get(&id).into_iter().flatten();
+        let list = packages::mtree(files.map(|path| (path, if is_link(path) { "link" } else { "file" })));
+        let list = list.map_err(|error| crate::error::Error::failed("cannot write a record").with_source(error))?;
+        self.put(layout, of, folder.child(b"mtree"), list)
+    }
+
+    /// Without the command nothing compresses.
+    #[cfg(not(feature = "cli"))]
+    fn mtree(&self, _: &mut Layout<'_>, _: PackageId, _: &Arc<OwningPackage>, _: &RootfsPath) -> Result<()> {
         Ok(())
     }
 

@@ -31,6 +31,8 @@ use index::Index;
 pub(crate) use known::known_owner;
 pub(crate) use owners::Marks;
 pub(crate) use pacman::cut as cut_pacman_list;
+#[cfg(feature = "cli")]
+pub(crate) use pacman::mtree;
 
 /// The maximum size of a database file: Debian's whole archive has 40 MB.
 const LONGEST: usize = 64 << 20;

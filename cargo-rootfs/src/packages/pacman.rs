@@ -73,6 +73,23 @@ pub(super) fn about(desc: &[u8]) -> super::About {
     super::About { licences: all(b"%LICENSE%").collect(), maintainer, homepage, ..super::About::default() }
 }
 
+/// The file `mtree`, by which scanners find the owner of a file (mtree(5)): paths and types, compressed as pacman does.
+#[cfg(feature = "cli")]
+pub(crate) fn mtree<'p>(files: impl Iterator<Item = (&'p RootfsPath, &'static str)>) -> std::io::Result<Vec<u8>> {
+    use std::io::Write;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(b"#mtree\n")?;
+    for (path, kind) in files {
+        let escaped = |byte: &u8| match byte {
+            b'!'..=b'~' if !b"#\\*?[".contains(byte) => vec![*byte],
+            _ => format!("\\{byte:03o}").into_bytes(),
+        };
+        let path: Vec<u8> = path.relative().iter().flat_map(escaped).collect();
+        gzip.write_all(&[b"./", &path[..], b" type=", kind.as_bytes(), b"\n"].concat())?;
+    }
+    gzip.finish()
+}
+
 /// A list with only the files that `is_there` finds in place.
 pub(crate) fn cut(list: &[u8], mut is_there: impl FnMut(&RootfsPath) -> bool) -> Vec<u8> {
     let mut text = b"%FILES%\n".to_vec();

@@ -47,7 +47,7 @@ fn described(rootfs: &Rootfs, path: &RootfsPath, entry: &Entry) -> Option<Found>
             Some(Found { package: sbom::of_python(&text(entry)?)?, files: below(rootfs, &directory) })
         }
         // Beside `node_modules` is the application itself.
-        b"package.json" if is_of_node(&directory) || rootfs.get(&directory.join(b"node_modules")).is_some() => {
+        b"package.json" if is_of_node(&directory) || has_modules(rootfs, &directory) => {
             Some(Found { package: sbom::of_node(&text(entry)?)?, files: below(rootfs, &directory) })
         }
         _ => None,
@@ -60,6 +60,10 @@ fn is_of_node(directory: &RootfsPath) -> bool {
     let Some(parent) = directory.parent() else { return false };
     let is_scope = parent.file_name().starts_with(b"@");
     is_modules(&parent) || is_scope && parent.parent().is_some_and(|parent| is_modules(&parent))
+}
+
+fn has_modules(rootfs: &Rootfs, directory: &RootfsPath) -> bool {
+    rootfs.below(&directory.join(b"node_modules")).next().is_some()
 }
 
 /// The files below a directory, without those of packages of node within it.
