@@ -291,6 +291,28 @@ fn pacmans_lists_are_cut() {
     assert!(text(&rootfs, "/usr/share/licenses/coreutils/COPYING").is_some());
 }
 
+/// syft reads the owners of files there, and lists a program of no package as one of its own.
+#[cfg(feature = "cli")]
+#[test]
+fn pacmans_mtree_has_the_packed_files() {
+    use std::io::Read;
+    let local = "var/lib/pacman/local/coreutils-9.5-1";
+    let list = b"%FILES%\nusr/bin/env\nusr/bin/e v#\nusr/bin/[\nusr/bin/dash\n";
+    let sysroot = Disk::merged()
+        .bytes(&format!("{local}/desc"), b"%NAME%\ncoreutils\n\n%VERSION%\n9.5-1\n\n%ARCH%\nx86_64\n", 0o644)
+        .bytes(&format!("{local}/files"), list, 0o644)
+        .bytes("usr/bin/e v#", b"#!/usr/bin/env env\n", 0o755)
+        .link("usr/bin/[", "env");
+    let rootfs = Ask::tools(&["env", "/usr/bin/e v#", "["]).records().rootfs(&sysroot);
+    let Some(Kind::File(Body::Bytes(packed))) = rootfs.get(&path(&format!("/{local}/mtree"))).map(|it| &it.kind) else {
+        panic!("no mtree: {rootfs:?}")
+    };
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+    let expected = "#mtree\n./usr/bin/\\133 type=link\n./usr/bin/e\\040v\\043 type=file\n./usr/bin/env type=file\n";
+    assert_eq!(text, expected);
+}
+
 #[test]
 fn without_a_database_there_are_no_records() {
     let rootfs = Ask::tools(&["env"]).records().licenses().rootfs(&Disk::merged());
