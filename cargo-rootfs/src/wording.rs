@@ -2,6 +2,8 @@
 //!
 //! Callers write the complete messages.
 
+#[cfg(feature = "cli")]
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -67,6 +69,17 @@ pub(crate) fn lines_and_more<T: Display>(items: impl ExactSizeIterator<Item = T>
     let others = items.len().saturating_sub(most);
     let last = (others > 0).then(|| format!("and {others} more"));
     items.take(most).map(|item| item.to_string()).chain(last).collect()
+}
+
+/// A text for a terminal. Control characters, except for those of its lines, are escaped: names of files in images are anything,
+/// and a terminal would obey them.
+#[cfg(feature = "cli")]
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let is_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(is_command) {
+        return text.into();
+    }
+    text.chars().flat_map(|c| if is_command(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// A readable size: `1.4 MiB`.

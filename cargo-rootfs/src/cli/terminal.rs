@@ -17,6 +17,7 @@ use crate::error::{Error, Result, Warning, exit_code};
 use crate::events::Events;
 use crate::options::{Color, Format, Options};
 use crate::output::Written;
+use crate::wording::printable;
 use crate::write::Observer;
 
 // The colours of cargo (cargo's src/cargo/util/style.rs).
@@ -80,7 +81,7 @@ impl Terminal {
     /// Prints a status line, such as `     Packing target/rootfs/app.tar`.
     pub(super) fn status(&self, verb: &str, what: impl Display) {
         if !self.quiet {
-            self.people(&format!("{STATUS}{verb:>12}{STATUS:#} {what}\n"));
+            self.people(&format!("{STATUS}{verb:>12}{STATUS:#} {}\n", printable(&what.to_string())));
         }
     }
 
@@ -97,7 +98,7 @@ impl Terminal {
         }
         // As in cargo, -q leaves only errors.
         if !self.quiet {
-            let mut text = format!("{WARNING}warning{WARNING:#}: {}\n", warning.message);
+            let mut text = format!("{WARNING}warning{WARNING:#}: {}\n", printable(&warning.message));
             help(&mut text, warning.help.as_deref());
             self.people(&text);
         }
@@ -114,18 +115,18 @@ impl Terminal {
             }
             let mut text = String::new();
             if !error.message().is_empty() {
-                let _ = writeln!(text, "{ERROR}error{ERROR:#}: {}", error.message());
+                let _ = writeln!(text, "{ERROR}error{ERROR:#}: {}", printable(error.message()));
             }
             for line in error.details().iter().flat_map(|detail| detail.lines()) {
-                let _ = writeln!(text, "  {line}");
+                let _ = writeln!(text, "  {}", printable(line));
             }
             for cause in causes(error) {
-                let _ = writeln!(text, "  caused by: {}", cause.trim_end().replace('\n', "\n    "));
+                let _ = writeln!(text, "  caused by: {}", printable(&cause.trim_end().replace('\n', "\n    ")));
             }
             help(&mut text, error.help_line());
             self.people(&text);
             if let Some(line) = forge::annotation(error).filter(|_| !error.message().is_empty()) {
-                self.people(&line);
+                self.people(&printable(&line));
             }
         }
     }
@@ -209,7 +210,7 @@ pub(super) fn line(reason: &str, fields: &Value) -> String {
 
 fn help(text: &mut String, help: Option<&str>) {
     if let Some(line) = help {
-        let _ = writeln!(text, "  {HELP}help{HELP:#}: {line}");
+        let _ = writeln!(text, "  {HELP}help{HELP:#}: {}", printable(line));
     }
 }
 

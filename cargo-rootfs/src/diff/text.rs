@@ -7,7 +7,7 @@ use super::{Both, Change, Diff, FileChange, Floor, Versioned, growth_text, perce
 /// The lines of the text. Names are escaped, because they come from the compared images.
 pub(crate) fn text(diff: &Diff) -> String {
     let mut out = String::new();
-    let platform = diff.platform.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+    let platform = diff.platform.as_ref().map(|it| format!(" ({})", shown(it))).unwrap_or_default();
     let _ = writeln!(out, "{} -> {}{platform}", diff.names.0, diff.names.1);
     if let Some(totals) = &diff.totals {
         let sizes = |(old, new): Both<u64>| {
@@ -71,12 +71,13 @@ fn versions(out: &mut String, of: &str, changes: &[Versioned]) {
     }
     let _ = writeln!(out, "\n{of}: {}", counts(changes));
     for Versioned { name, change, old, new, size } in changes {
-        let (old, new) = (old.as_deref().unwrap_or_default(), new.as_deref().unwrap_or_default());
+        let version = |it: &Option<String>| shown(it.as_deref().unwrap_or_default());
+        let (old, new) = (version(old), version(new));
         let (sign, versions) = match change {
             Change::Up => ('^', format!("{old} -> {new}")),
             Change::Down => ('v', format!("{old} -> {new}")),
-            Change::New => ('+', new.to_owned()),
-            Change::Gone => ('-', old.to_owned()),
+            Change::New => ('+', new),
+            Change::Gone => ('-', old),
         };
         let growth = if size.0 == size.1 { String::new() } else { format!("  {}", growth_text(size.0, size.1)) };
         let _ = writeln!(out, "  {sign} {} {versions}{growth}", shown(name));
