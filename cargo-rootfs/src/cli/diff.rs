@@ -58,8 +58,14 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Result<()> {
     let access = access(&args.inspect, terminal)?;
     let mut old = Sides::open(&args.old, &access)?;
     let mut new = Sides::open(&args.new, &access)?;
-    let pairs = pairs(&old.platforms(), &new.platforms(), args, terminal)?;
+    let (pairs, alone) = pairs(&old.platforms(), &new.platforms(), args)?;
     let mut errors = Vec::new();
+    for message in alone {
+        match args.fail_on.is_empty() {
+            true => terminal.warning(&Warning::new(message)),
+            false => errors.push(Error::failed(format!("cannot judge one platform by --fail-on: {message}"))),
+        }
+    }
     for (before, after) in &pairs {
         let (old, new) = (old.take(*before, terminal)?, new.take(*after, terminal)?);
         let diff = compare(&old, &new)?;
@@ -79,29 +85,29 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Result<()> {
     Error::all(errors)
 }
 
-/// The pairs of sides to compare: two single sides are a pair, others are paired by platform.
-fn pairs(old: &[String], new: &[String], args: &DiffArgs, terminal: &Terminal) -> Result<Vec<(usize, usize)>> {
+/// The pairs of sides to compare, and messages about sides without another: two single sides are a pair, others are paired
+/// by platform.
+fn pairs(old: &[String], new: &[String], args: &DiffArgs) -> Result<(Vec<(usize, usize)>, Vec<String>)> {
     if let ([_], [_]) = (old, new) {
-        return Ok(vec![(0, 0)]);
+        return Ok((vec![(0, 0)], Vec::new()));
     }
     // A lock has `debian:bookworm arm64` where an image has `linux/arm64`.
     let architecture = |name: &str| name.rsplit([' ', '/']).next().unwrap_or_default().to_owned();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut alone) = (Vec::new(), Vec::new());
     for (at, name) in old.iter().enumerate() {
         let same = new.iter().position(|other| other == name);
         match same.or_else(|| new.iter().position(|other| architecture(other) == architecture(name))) {
             Some(other) => pairs.push((at, other)),
-            None => terminal.warning(&Warning::new(format!("`{}` has nothing for {name}", args.new))),
+            None => alone.push(format!("`{}` has nothing for {name}", args.new)),
         }
     }
-    for (at, name) in new.iter().enumerate().filter(|(at, _)| !pairs.iter().any(|(_, other)| other == at)) {
-        debug_assert!(at < new.len());
-        terminal.warning(&Warning::new(format!("`{}` has nothing for {name}", args.old)));
+    for (_, name) in new.iter().enumerate().filter(|(at, _)| !pairs.iter().any(|(_, other)| other == at)) {
+        alone.push(format!("`{}` has nothing for {name}", args.old));
     }
     if pairs.is_empty() {
         return Err(Error::failed(format!("`{}` and `{}` have no platform in common", args.old, args.new))
             .detail(format!("the one has {}", old.join(", ")))
             .detail(format!("the other has {}", new.join(", "))));
     }
-    Ok(pairs)
+    Ok((pairs, alone))
 }
