@@ -82,6 +82,40 @@ fn differences_are_printed_and_what_is_forbidden_fails() {
 }
 
 #[test]
+fn terminal_commands_in_locks_are_shown_and_not_obeyed() {
+    let folder = Project::empty();
+    let lock = |name: &str, package: &str| {
+        let text = format!(
+            "version = 1\n[[sysroot]]\ndistribution = \"debian\"\nsuite = \"b\\u001b[2J\"\narchitecture = \"arm64\"\n\
+             [[sysroot.package]]\nname = \"{package}\"\nversion = \"1\\u001b[2J\"\nsha256 = \"\"\n"
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    lock("a.lock", "old");
+    lock("b.lock", "new\\u001b[2J");
+    let run = folder.run(&["diff", "a.lock", "b.lock", "--fail-on", "package"]);
+    assert_eq!(run.code, 1, "{run:#?}");
+    assert!(!run.stdout.contains('\u{1b}') && run.stdout.matches("\\u{1b}[2J").count() == 4, "{run:#?}");
+    assert!(run.stderr.contains("\n  new\\u{1b}[2J 1\\u{1b}[2J\n"), "{run:#?}");
+}
+
+/// A limit is not kept by an image that is not compared.
+#[test]
+fn a_platform_without_another_side_fails_a_limit() {
+    let folder = Project::empty();
+    let section = |architecture: &str| {
+        format!("[[sysroot]]\ndistribution = \"debian\"\nsuite = \"bookworm\"\narchitecture = \"{architecture}\"\n")
+    };
+    fs::write(folder.path().join("a.lock"), format!("version = 1\n{}", section("arm64"))).unwrap();
+    fs::write(folder.path().join("b.lock"), format!("version = 1\n{}{}", section("arm64"), section("amd64"))).unwrap();
+    let said = "`a.lock` has nothing for debian:bookworm amd64";
+    let free = folder.run(&["diff", "a.lock", "b.lock"]);
+    assert!(free.code == 0 && free.stderr.contains(&format!("warning: {said}")), "{free:#?}");
+    let limited = folder.run(&["diff", "a.lock", "b.lock", "--fail-on", "package"]);
+    assert!(limited.code == 1 && limited.stderr.contains(said), "{limited:#?}");
+}
+
+#[test]
 fn a_report_is_one_page_and_why_tells_the_size_and_the_layer() {
     let folder = Project::empty();
     let run = folder.run(&["report", "--tools-only", "--with", "true", "--output", "x.html"]);
