@@ -436,7 +436,8 @@
       button.type = "button";
       button.addEventListener("click", () => { choose(index); $("detail").scrollIntoView({ block: "nearest" }); });
       cell.append(button);
-      row.append(make("td", "number", bytes(file[SIZE])), cell, make("td", "", packageName(file)), make("td", "", layerName(file)));
+      row.append(make("td", "number", bytes(file[SIZE])), cell, make("td", "package", packageName(file)), make("td", "layer", layerName(file)));
+      row.lastChild.title = layerName(file);
       return row;
     }));
   };
