@@ -85,9 +85,12 @@ pub(super) fn run(args: &DiffArgs, terminal: &Terminal) -> Result<()> {
     Error::all(errors)
 }
 
+/// Indices of an old and a new side.
+type Pairs = Vec<(usize, usize)>;
+
 /// The pairs of sides to compare, and messages about sides without another: two single sides are a pair, others are paired
 /// by platform.
-fn pairs(old: &[String], new: &[String], args: &DiffArgs) -> Result<(Vec<(usize, usize)>, Vec<String>)> {
+fn pairs(old: &[String], new: &[String], args: &DiffArgs) -> Result<(Pairs, Vec<String>)> {
     if let ([_], [_]) = (old, new) {
         return Ok((vec![(0, 0)], Vec::new()));
     }
