@@ -1,4 +1,4 @@
-//! `why PATH`: an absolute path, or a file name in the rootfs.
+//! `why PATH`: an absolute path, a file name in the rootfs, or a package.
 
 use serde_json::json;
 
@@ -11,6 +11,7 @@ use crate::pipeline::{Rooted, Session};
 use crate::plan::Request;
 use crate::report;
 use crate::rootfs::{Entry, Kind, Origin, OwningPackage};
+use crate::wording::lines_and_more;
 
 pub(super) fn run(request: &Request<'_>, file: &str, terminal: &Terminal) -> Result<()> {
     terminal.watch_signals()?;
@@ -19,11 +20,33 @@ pub(super) fn run(request: &Request<'_>, file: &str, terminal: &Terminal) -> Res
     Error::all(proved.iter().filter_map(|one| answer(one, file, terminal).err()).collect())
 }
 
+/// The number of named files of a package.
+const NAMED: usize = 12;
+
+fn in_files(size: u64, count: usize) -> String {
+    format!("size    {} in {count} {}", bytes(size), if count == 1 { "file" } else { "files" })
+}
+
+/// A package, its size and its largest files; empty without any.
+fn package(owned: &[(&RootfsPath, &Entry)]) -> String {
+    let Some(package) = owned.first().and_then(|(_, entry)| entry.package.as_ref()) else { return String::new() };
+    let files: Vec<_> = owned.iter().filter(|(_, entry)| entry.is_file()).collect();
+    let size = in_files(files.iter().map(|(_, entry)| entry.size()).sum(), files.len());
+    let named = files.iter().map(|(path, entry)| format!("{path}  {}", bytes(entry.size())));
+    let named = lines_and_more(named, NAMED).into_iter().map(|line| format!("        {line}\n"));
+    format!("package {package}\n    {size}\n{}", named.collect::<String>())
+}
+
 fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
     let (rootfs, closures, target) = (&one.assembly.rootfs, &one.assembly.closures, one.plan.target.triple());
-    let asked = report::named(rootfs, file);
-    if asked.is_empty() {
+    let (mut asked, owned) = (report::named(rootfs, file), report::owned(rootfs, file));
+    if asked.is_empty() && owned.is_empty() {
         return Err(report::absent(rootfs, closures, file, target));
+    }
+    match terminal.format() {
+        Format::Human => terminal.result(package(&owned).as_bytes())?,
+        Format::Json => asked
+            .extend(owned.iter().map(|(path, _)| (*path).clone()).filter(|path| path.file_name() != file.as_bytes())),
     }
     let partition = partition(one);
     let layers = |path: &RootfsPath| -> Vec<&str> {
@@ -32,7 +55,7 @@ fn answer(one: &Rooted, file: &str, terminal: &Terminal) -> Result<()> {
     let facts = |path: &RootfsPath, entry: &Entry| {
         let (size, count) = report::sum(rootfs, path);
         let size = match &entry.kind {
-            Kind::Dir => format!("size    {} in {count} files", bytes(size)),
+            Kind::Dir => in_files(size, count),
             Kind::File(_) => format!("size    {}", bytes(size)),
             Kind::Symlink(_) | Kind::Hardlink(_) => "size    none of its own".to_owned(),
         };

@@ -1,11 +1,13 @@
 //! Errors for paths that are not in a rootfs, although an object refers to them.
 
+use std::cmp::Reverse;
+
 use camino::Utf8Path;
 
 use crate::error::Error;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, Loaded, Note, Noted, Opening};
-use crate::rootfs::Rootfs;
+use crate::rootfs::{Entry, Rootfs};
 
 /// The closure of each executable, by the name that requested it.
 type Closures = [(String, Closure)];
@@ -16,6 +18,14 @@ pub fn named(rootfs: &Rootfs, typed: &str) -> Vec<RootfsPath> {
         Some(path) => Some(path).filter(|path| !rootfs.way(path).is_empty()).into_iter().collect(),
         None => of_name(rootfs, typed).cloned().collect(),
     }
+}
+
+/// The entries of the package `name`, the largest first.
+pub fn owned<'r>(rootfs: &'r Rootfs, name: &str) -> Vec<(&'r RootfsPath, &'r Entry)> {
+    let is_owner = |entry: &Entry| entry.package.as_deref().is_some_and(|package| *package.name == *name);
+    let mut owned: Vec<_> = rootfs.iter().filter(|(_, entry)| is_owner(entry)).collect();
+    owned.sort_by_key(|(path, entry)| (Reverse(entry.size()), *path));
+    owned
 }
 
 fn of_name<'r>(rootfs: &'r Rootfs, name: &str) -> impl Iterator<Item = &'r RootfsPath> {

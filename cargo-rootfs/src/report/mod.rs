@@ -17,7 +17,7 @@ mod versions;
 mod why;
 
 #[cfg(feature = "cli")]
-pub use absent::{absent, left_out_by, named, sonames};
+pub use absent::{absent, left_out_by, named, owned, sonames};
 pub use closure_json::closure_json;
 pub use missing::{by_library, missing_error};
 #[cfg(feature = "cli")]
