@@ -125,5 +125,5 @@ fn a_report_is_one_page_and_why_tells_the_size_and_the_layer() {
     let run = folder.run(&["why", "--tools-only", "--with", "true", "/usr/bin/true"]);
     assert!(run.stdout.contains("\n    size    ") && run.stdout.contains("\n    layer   "), "{run:#?}");
     let run = folder.run(&["why", "--tools-only", "--with", "true", "/usr/bin"]);
-    assert!(run.stdout.contains(" in 1 files\n"), "{run:#?}");
+    assert!(run.stdout.contains(" in 1 file\n"), "{run:#?}");
 }

@@ -106,3 +106,31 @@ pub fn left_out_by<'c>(closures: &'c Closures, path: &RootfsPath) -> Vec<&'c Not
 pub fn sonames(note: &Note) -> String {
     note.sonames.iter().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>().join(" or ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::rootfs::{Body, Kind, Origin, OwningPackage};
+
+    #[test]
+    fn files_of_a_package_are_found_by_its_name() {
+        let mut rootfs = Rootfs::default();
+        for (path, size, package) in [("/a", 1, "x"), ("/b", 3, "x"), ("/c", 3, "x"), ("/x", 9, "xy"), ("/d", 5, "")] {
+            let kind = Kind::File(Body::Bytes(vec![0; size].into()));
+            let mut entry = Entry::new(kind, 0o644, Origin::Tool("t".to_owned()));
+            let owner = |name: &str| OwningPackage {
+                name: name.into(),
+                version: "1".into(),
+                architecture: "all".into(),
+                source: None,
+            };
+            entry.package = (!package.is_empty()).then(|| Arc::new(owner(package)));
+            rootfs.insert(RootfsPath::parse(path).unwrap(), entry);
+        }
+        let found: Vec<String> = owned(&rootfs, "x").iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(found, ["/b", "/c", "/a"]);
+        assert_eq!(owned(&rootfs, "").len(), 0);
+    }
+}
