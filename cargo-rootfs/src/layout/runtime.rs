@@ -402,12 +402,7 @@ impl<'t> Runtime<'t> {
 
     /// A line about files that rules exclude from directories.
     pub(super) fn left_out(&self, view: &Sysroot, rootfs: &Rootfs) -> Option<String> {
-        // A directory may be there without its files.
-        let is_dir = |entry: &Entry| matches!(entry.kind, Kind::Dir);
-        let is_bare =
-            |path: &RootfsPath, entry: &Entry| is_dir(entry) && rootfs.below(path).all(|(_, entry)| is_dir(entry));
-        let is_lacking = |path: &&RootfsPath| rootfs.get(path).is_none_or(|entry| is_bare(path, entry));
-        let lacking = self.taken.excluded.iter().filter(is_lacking);
+        let lacking = self.taken.excluded.iter().filter(|path| left_out::is_lacking(rootfs, path));
         left_out::line(view, lacking)
     }
 
@@ -416,7 +411,7 @@ impl<'t> Runtime<'t> {
         let Some(evidence) = &mut self.evidence else { return Vec::new() };
         evidence.offers.retain(|path| {
             let real = view.walk(path).path;
-            rootfs.get(&real).is_none()
+            left_out::is_lacking(rootfs, &real)
         });
         evidence.warnings(view.root())
     }

@@ -28,26 +28,38 @@ impl Named {
 }
 
 /// The absolute paths in the text of a configuration, without its comments, and the libraries in one of the directories
-/// `lib` that it names.
-pub(super) fn of_configuration(text: &[u8], lib: &[String]) -> BTreeSet<PathText> {
+/// `lib` that it names. A pattern and a path with a variable name their directory. Files that the text includes are in
+/// `directory` if their paths are relative, as in dovecot's `!include conf.d/*.conf`.
+pub(super) fn of_configuration(text: &[u8], lib: &[String], directory: Option<&RootfsPath>) -> BTreeSet<PathText> {
     let text = if text.contains(&0) { &[] } else { text };
-    let is_comment =
-        |line: &&[u8]| matches!(line.trim_ascii_start(), [b'#' | b';' | b'!', ..] | [b'/', b'/' | b'*', ..]);
-    let words = text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !is_comment(line))
-        .flat_map(|line| line.split(|byte| byte.is_ascii_whitespace() || b"\"'=:,;()<>[]{}|".contains(byte)))
-        .filter(|word| !word.iter().any(|byte| b"*$%\\".contains(byte)));
-    let mut paths: Vec<Vec<u8>> = Vec::new();
-    for word in words {
-        let is_library = || word.ends_with(b".so") || memchr::memmem::find(word, b".so.").is_some();
-        if word.starts_with(b"/") {
-            paths.push(word.to_vec());
-        } else if is_library() && !word.contains(&b'/') {
-            paths.extend(lib.iter().map(|directory| [directory.as_bytes(), b"/", word].concat()));
+    let mut texts = BTreeSet::new();
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_start) {
+        let verb = line.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_lowercase();
+        let includes = !verb.starts_with(b"#") && memchr::memmem::find(&verb, b"include").is_some();
+        if !includes && matches!(line, [b'#' | b';' | b'!', ..] | [b'/', b'/' | b'*', ..]) {
+            continue;
+        }
+        let words = line.split(|byte| byte.is_ascii_whitespace() || b"\"'=:,;()<>[]{}|".contains(byte));
+        for word in words.filter(|word| !word.iter().any(|byte| b"%\\".contains(byte))) {
+            let end = word.iter().position(|byte| b"*$".contains(byte));
+            let (path, is_whole) = (&word[..end.unwrap_or(word.len())], end.is_none());
+            let is_library = || is_whole && (path.ends_with(b".so") || memchr::memmem::find(path, b".so.").is_some());
+            let places: Vec<&[u8]> = if path.starts_with(b"/") {
+                vec![b""]
+            } else if is_library() && !path.contains(&b'/') {
+                lib.iter().map(String::as_bytes).collect()
+            } else if includes && !path.is_empty() && memchr::memmem::find(path, b"..").is_none() {
+                directory.map(RootfsPath::as_bytes).into_iter().collect()
+            } else {
+                Vec::new()
+            };
+            texts.extend(places.into_iter().map(|place| {
+                let bytes = if place.is_empty() { path.to_vec() } else { [place, b"/", path].concat() };
+                PathText { bytes: Bytes::from(bytes), is_whole, may_run_on: false }
+            }));
         }
     }
-    paths.into_iter().map(|path| PathText { bytes: Bytes::from(path), is_whole: true, may_run_on: false }).collect()
+    texts
 }
 
 /// The minimum length of a name to which a text without an end is shortened: shorter names begin too many words.

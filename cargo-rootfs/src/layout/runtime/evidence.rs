@@ -13,7 +13,7 @@ use super::super::units;
 use super::super::worklist::Worklist;
 use super::brought::Brought;
 use super::constants::{self, Named};
-use super::kin::{is_own_configuration, is_own_directory, may_open, needs, own_modules};
+use super::kin::{is_own_configuration, is_own_directory, may_open, needs, of_directory, own_modules};
 use super::offers::Offers;
 use super::subjects::{Reach, Subject};
 use super::{Call, Runtime};
@@ -178,13 +178,14 @@ impl Weighing<'_, '_, '_, '_> {
             let texts = match subject.file {
                 Some(file) if subject.reach == Reach::Project => self.texts_of_project(subject, file),
                 Some(file) => self.worklist.view.path_texts(file),
-                None if subject.reach == Reach::Constants => {
+                None if subject.is_configuration() => {
                     let text = self.worklist.view.read_small(&subject.realpath, LONGEST_CONFIGURATION);
-                    constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib)
+                    let directory = subject.realpath.parent();
+                    constants::of_configuration(&text.unwrap_or_default(), &self.runtime.lib, directory.as_ref())
                 }
                 None if subject.reach == Reach::Imports => BTreeSet::new(),
                 None if subject.reach == Reach::Directories => {
-                    constants::of_configuration(&self.text(&subject.realpath), &[])
+                    constants::of_configuration(&self.text(&subject.realpath), &[], None)
                 }
                 None => constants::of_script(&self.text(&subject.realpath)),
             };
@@ -212,7 +213,12 @@ impl Weighing<'_, '_, '_, '_> {
         let holders = opened.as_ref().map(|database| {
             let paths =
                 subjects.iter().map(|it| it.realpath.clone()).chain(named.iter().map(|(_, it)| it.real.clone()));
-            database.holders(view, &paths.collect::<Vec<_>>())
+            let mut holders = database.holders(view, &paths.collect::<Vec<_>>());
+            let settings = subjects.iter().zip(&mut holders).filter(|(it, _)| it.is_configuration());
+            for (subject, holders) in settings.filter(|(_, holders)| holders.is_empty()) {
+                *holders = of_directory(database, view, &subject.realpath);
+            }
+            holders
         });
         if let (Some(database), Some(holders)) = (&opened, &holders) {
             // Rules about a package come first: they may cover it.
@@ -242,7 +248,7 @@ impl Weighing<'_, '_, '_, '_> {
                 self.named(database, &subjects[*at], &holders[*at], named, holders_of_it);
             }
         } else {
-            let tools = subjects.iter().filter(|it| it.reach == Reach::Package);
+            let tools = subjects.iter().filter(|it| it.has_prefix());
             tools.for_each(|subject| self.prefix(subject));
             for (at, named) in &named {
                 // Every system has a shell.

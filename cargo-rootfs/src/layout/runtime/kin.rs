@@ -54,10 +54,14 @@ pub(super) fn is_own_configuration(database: &Database, view: &Sysroot, owner: P
     if stem == database.package(owner).name.as_bytes() {
         return true;
     }
-    let directory = path.parent().filter(|directory| directory.components().nth(1).is_some());
-    let holders = directory.map(|directory| database.holders(view, &[directory])).unwrap_or_default();
     let is_its = |holder: &PackageId| *holder == owner || database.are_of_one_source(*holder, owner);
-    holders.iter().flatten().any(is_its)
+    of_directory(database, view, path).iter().any(is_its)
+}
+
+/// The packages of a configuration's directory, such as /etc/chrony: those of a file that a script has made there.
+pub(super) fn of_directory(database: &Database, view: &Sysroot, path: &RootfsPath) -> Vec<PackageId> {
+    let directory = path.parent().filter(|directory| directory.components().nth(1).is_some());
+    directory.map(|directory| database.holders(view, &[directory]).concat()).unwrap_or_default()
 }
 
 /// The whole of a package that was cut in two, as python3 of python3-minimal.

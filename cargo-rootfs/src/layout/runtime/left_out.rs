@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::path::RootfsPath;
+use crate::rootfs::{Entry, Kind, Rootfs};
 use crate::sysroot::{End, Sysroot};
 use crate::wording::{and_more, include, size};
 
@@ -33,6 +34,13 @@ pub(super) fn line<'p>(view: &Sysroot, paths: impl Iterator<Item = &'p RootfsPat
     let list = and_more(names.iter().map(|(name, _)| name), NAMED);
     let what = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     Some(format!("out {what}, {}, by rules: {list}; to add one: {}", size(bytes), include(view.root(), first)))
+}
+
+/// Returns whether a rootfs has nothing at a path, or a directory without files.
+pub(super) fn is_lacking(rootfs: &Rootfs, path: &RootfsPath) -> bool {
+    let is_dir = |entry: &Entry| matches!(entry.kind, Kind::Dir);
+    let is_bare = |entry: &Entry| is_dir(entry) && rootfs.below(path).all(|(_, entry)| is_dir(entry));
+    rootfs.get(path).is_none_or(is_bare)
 }
 
 /// The number and the size of the files at a path or below it.

@@ -24,6 +24,18 @@ pub(super) struct Subject {
     pub(super) is_own: bool,
 }
 
+impl Subject {
+    /// Returns whether it is a packed configuration.
+    pub(super) fn is_configuration(&self) -> bool {
+        self.file.is_none() && self.reach == Reach::Constants
+    }
+
+    /// Returns whether the files beside it under its name are its own, if it has no package.
+    pub(super) fn has_prefix(&self) -> bool {
+        self.reach == Reach::Package || self.reach == Reach::Module && self.is_named
+    }
+}
+
 /// The extent of the search for a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reach {

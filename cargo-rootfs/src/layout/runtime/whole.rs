@@ -36,13 +36,17 @@ fn is_header(path: &RootfsPath) -> bool {
 impl Weighing<'_, '_, '_, '_> {
     /// Adds the rest of the packages that own subjects.
     pub(super) fn packages(&mut self, database: &Database, subjects: &[Subject], holders: &[Vec<PackageId>]) {
-        for (subject, holders) in subjects.iter().zip(holders).filter(|(it, _)| it.reach == Reach::Package) {
+        for (subject, holders) in subjects.iter().zip(holders).filter(|(it, _)| it.has_prefix()) {
             let Some(&owner) = holders.first() else {
                 if subject.file.is_some() || !self.worklist.view.is_outside(&subject.realpath) {
                     self.prefix(subject);
                 }
                 continue;
             };
+            // The modules of a script's package come by rules.
+            if subject.reach == Reach::Module {
+                continue;
+            }
             let full = full_of(database, owner).filter(|_| subject.is_named);
             let parts = [Some(owner), full].into_iter().flatten().flat_map(|id| database.parts(id));
             let mut packages: Vec<(PackageId, Is)> = parts.map(|id| (id, Is::Part)).collect();
