@@ -367,6 +367,34 @@ fn what_scripts_put_into_an_empty_directory_of_a_package_comes_along() {
     expect(&packed(&disk), &["/etc/quux.d/made"], &[]);
 }
 
+/// As dovecot's `!include conf.d/*.conf`, and apache2's /var/lock/apache2$SUFFIX: scripts of the package made the files.
+#[test]
+fn configuration_that_a_script_has_made_includes_its_directory() {
+    let list = [("quux-minimal", "/usr/bin/quux\n/etc/quux\n/etc/quux/conf.d\n")];
+    let main = b"# include comment.d/*\n!include conf.d/*.conf\nlock = /var/lock/quux$SUFFIX\ninclude = ../other\n";
+    let disk = sysroot(&list)
+        .elf("usr/bin/quux", tool().tail(b"\0/etc/quux/quux.conf\0"))
+        .bytes("etc/quux/quux.conf", main, 0o644)
+        .bytes("etc/quux/conf.d/10-auth.conf", b"x", 0o644)
+        .bytes("etc/quux/comment.d/x", b"x", 0o644)
+        .bytes("etc/other", b"x", 0o644)
+        .bytes("var/lock/other", b"x", 0o644);
+    let absent = ["/etc/quux/comment.d", "/etc/other", "/var/lock/other"];
+    expect(&packed(&disk), &["/etc/quux/conf.d/10-auth.conf", "/var/lock"], &absent);
+}
+
+/// Of a script in a language with modules too, whose directory the script computes.
+#[test]
+fn a_script_with_modules_and_without_a_package_has_its_files() {
+    let script = b"#!/usr/bin/perl\nuse FindBin; use lib \"$FindBin::Bin/../lib/quux\";\n";
+    let disk = sysroot(&[])
+        .elf("usr/bin/perl", tool())
+        .bytes("usr/local/bin/quux", script, 0o755)
+        .bytes("usr/local/lib/quux/Quux.pm", b"1;\n", 0o644)
+        .bytes("usr/local/lib/quuxes/Other.pm", b"1;\n", 0o644);
+    expect(&packed(&disk), &["/usr/local/lib/quux/Quux.pm"], &["/usr/local/lib/quuxes"]);
+}
+
 /// Without a database of packages: as gpg-agent beside gpg, and perl's modules in the directory of the machine.
 #[test]
 fn a_tool_without_a_package_has_its_siblings_and_its_files() {
