@@ -160,7 +160,7 @@ fn file(reader: &mut Reader, fields: &Fields, at: usize) -> Option<NewFile> {
         }
         _ => {
             let message = format!(
-                "`files` of {} needs a `path`, and one of `text`, `link`, `line`, `join` and `dir`",
+                "`files` of {} needs a `path`, and one of `text`, `link`, `line`, `join`, `dir` and `dir-of`",
                 reader.row
             );
             reader.problem(at, message);
