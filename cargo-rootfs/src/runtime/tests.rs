@@ -115,7 +115,7 @@ why = "x"
         [
             "a rule has no `name`",
             "`before-glibc` of rule `a` must be a release of glibc, as \"2.34\"",
-            "`files` of rule `a` needs a `path`, and one of `text`, `link`, `line`, `join` and `dir`",
+            "`files` of rule `a` needs a `path`, and one of `text`, `link`, `line`, `join`, `dir` and `dir-of`",
             "`required` of rule `a` must be true or false",
             "`x` in `take` of rule `a`: it must begin with a slash",
             "unknown key `tkae` of rule `a` (did you mean `take`?)",
