@@ -37,7 +37,7 @@ use crate::error::{Error, Warning};
 use crate::glob::{Bindings, Captures, Glob, bind};
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, FileId, Libc};
-use crate::rootfs::{Entry, Kind, Origin, Rootfs};
+use crate::rootfs::{Origin, Rootfs};
 use crate::runtime::{NewBody, Rule, Rules, Triggered};
 use crate::shortage::Fault;
 use crate::sysroot::{End, Sysroot};
