@@ -230,13 +230,12 @@ impl Assembly {
     /// Finds the package that owns each file of the rootfs ([`Entry::package`](crate::rootfs::Entry)).
     ///
     /// It reads the lists of all packages installed in the sysroot, so only a consumer of owners calls it.
-    pub fn find_owners(&mut self) -> Result<()> {
+    pub fn find_owners(&mut self) {
         let Self { rootfs, sysroot, installed, .. } = self;
         let has_owners = rootfs.iter().any(|(_, entry)| entry.package.is_some());
         if let Some(database) = if has_owners { None } else { installed.database(sysroot) } {
             owners::Owners::default().find(rootfs, sysroot, &database);
         }
-        Ok(())
     }
 }
 

@@ -21,7 +21,7 @@ const LONGEST: u64 = 8 << 20;
 
 /// Gathers the bill, without digests. `warn` receives what cannot be found out.
 pub(super) fn gather(one: &mut Rooted, epoch: Epoch, warn: &mut dyn FnMut(Warning)) -> Result<Draft> {
-    one.assembly.find_owners()?;
+    one.assembly.find_owners();
     let (packed, distribution) = one.assembly.packed_packages();
     let mut metadata = one.plan.facts.metadata.take().map(Pending::result).transpose()?;
     let plan = &one.plan;

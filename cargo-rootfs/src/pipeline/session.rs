@@ -176,7 +176,7 @@ impl<'e> Session<'e> {
 /// Writes every rootfs to each of its outputs. No output gets its name before all are complete.
 pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) -> Result<Vec<Written>> {
     let (compression, uses_cache) = (compression(proved)?, proved.iter().all(|one| one.plan.uses_cache));
-    find_owners(proved)?;
+    find_owners(proved);
     // Without a cache directory, the run continues without a cache.
     let cache = if uses_cache { Cache::locate().ok() } else { None };
     let mut known = KnownFiles::default();
@@ -206,7 +206,7 @@ pub(crate) fn release(proved: &mut [Rooted], epoch: Epoch, events: &dyn Events) 
 /// The plan of each target, as JSON (`rootfs-plan`). Nothing is written.
 pub(crate) fn preview(proved: &mut [Rooted], epoch: Epoch) -> Result<Vec<serde_json::Value>> {
     let compression = compression(proved)?;
-    find_owners(proved)?;
+    find_owners(proved);
     with_jobs(proved, epoch, |jobs| jobs.iter().map(|job| output::preview(job, compression)).collect())
 }
 
@@ -225,14 +225,13 @@ fn compression(proved: &[Rooted]) -> Result<Compression> {
 }
 
 /// Finds the packages that own the files: layers depend on them.
-fn find_owners(proved: &mut [Rooted]) -> Result<()> {
+fn find_owners(proved: &mut [Rooted]) {
     for one in proved.iter_mut() {
         let has_layers = one.plan.outputs.iter().any(Output::has_layers);
         if has_layers && one.plan.image.layered == Layered::Split {
-            one.assembly.find_owners()?;
+            one.assembly.find_owners();
         }
     }
-    Ok(())
 }
 
 fn with_jobs<T>(proved: &[Rooted], epoch: Epoch, work: impl FnOnce(&[output::Job<'_>]) -> Result<T>) -> Result<T> {
