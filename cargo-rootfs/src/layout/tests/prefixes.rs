@@ -95,3 +95,21 @@ fn a_product_in_opt_is_whole() {
     }
     expect(&Ask::tools(&["/opt/bin/loose"]).rootfs(&disk), &[], &["/opt/bin/other", "/opt/other", "/opt/acme"]);
 }
+
+/// A script in a language with modules too, whose directory the script computes: with a database of packages and without one.
+#[test]
+fn a_script_with_modules_and_without_a_package_has_its_files() {
+    let script = b"#!/usr/bin/perl\nuse FindBin; use lib \"$FindBin::Bin/../lib/quux\";\n";
+    let disk = || {
+        Disk::merged()
+            .elf("usr/bin/perl", tool())
+            .bytes("usr/local/bin/quux", script, 0o755)
+            .bytes("usr/local/lib/quux/Quux.pm", b"1;\n", 0o644)
+            .bytes("usr/local/lib/quuxes/Other.pm", b"1;\n", 0o644)
+    };
+    let status = b"Package: base\nStatus: install ok installed\nArchitecture: all\n";
+    for disk in [disk(), disk().bytes("var/lib/dpkg/status", status, 0o644)] {
+        let rootfs = Ask::tools(&["quux"]).rootfs(&disk);
+        expect(&rootfs, &["/usr/local/lib/quux/Quux.pm"], &["/usr/local/lib/quuxes"]);
+    }
+}

@@ -383,18 +383,6 @@ fn configuration_that_a_script_has_made_includes_its_directory() {
     expect(&packed(&disk), &["/etc/quux/conf.d/10-auth.conf", "/var/lock"], &absent);
 }
 
-/// Of a script in a language with modules too, whose directory the script computes.
-#[test]
-fn a_script_with_modules_and_without_a_package_has_its_files() {
-    let script = b"#!/usr/bin/perl\nuse FindBin; use lib \"$FindBin::Bin/../lib/quux\";\n";
-    let disk = sysroot(&[])
-        .elf("usr/bin/perl", tool())
-        .bytes("usr/local/bin/quux", script, 0o755)
-        .bytes("usr/local/lib/quux/Quux.pm", b"1;\n", 0o644)
-        .bytes("usr/local/lib/quuxes/Other.pm", b"1;\n", 0o644);
-    expect(&packed(&disk), &["/usr/local/lib/quux/Quux.pm"], &["/usr/local/lib/quuxes"]);
-}
-
 /// Without a database of packages: as gpg-agent beside gpg, and perl's modules in the directory of the machine.
 #[test]
 fn a_tool_without_a_package_has_its_siblings_and_its_files() {
