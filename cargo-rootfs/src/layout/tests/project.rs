@@ -74,6 +74,17 @@ fn a_rule_about_the_project_alone() {
     }
 }
 
+/// localtime(3) finds the zone of TZ in a file; gmtime(3) reads none.
+#[test]
+fn a_program_of_the_project_with_local_time_has_time_zones() {
+    for (function, is) in [("localtime_r", true), ("mktime", true), ("gmtime_r", false)] {
+        let project = Disk::empty().elf("app", tool().imports(function));
+        let disk = sysroot().bytes("usr/share/zoneinfo/Europe/Berlin", b"TZif2", 0o644);
+        let rootfs = Ask::nothing().executable(project.at("app")).rootfs(&disk);
+        assert_eq!(rootfs.get(&path("/usr/share/zoneinfo/Europe/Berlin")).is_some(), is, "{function}");
+    }
+}
+
 /// As iconv(1) of libc-bin.
 #[test]
 fn a_rule_about_the_project_and_tools_of_the_source_of_libc() {

@@ -287,3 +287,30 @@ fn included_scripts_bring_what_runs_them() {
     assert_eq!(error.message(), "`/srv/bin/start` cannot be run");
     assert!(error.details()[1].starts_with("`/opt/own/run` is not in the sysroot"), "{error}");
 }
+
+/// As luarocks, whose interpreter becomes one of several, and whose name begins as that of Lua.
+#[test]
+fn a_script_of_lua_any_has_a_lua_and_its_own_package() {
+    let status = "Package: luarocks\nStatus: install ok installed\nArchitecture: all\n";
+    let list = "/usr/bin/luarocks\n/usr/share/lua/5.4/luarocks/core.lua\n";
+    let sysroot = script(Disk::merged(), "luarocks", "#!/usr/bin/lua-any\n-- Lua-Versions: 5.4\n")
+        .elf("usr/bin/lua-any", tool())
+        .elf("usr/bin/lua5.4", tool())
+        .bytes("usr/share/lua/5.4/luarocks/core.lua", b"x", 0o644)
+        .bytes("usr/share/lua/5.1/other.lua", b"x", 0o644)
+        .bytes("var/lib/dpkg/status", status.as_bytes(), 0o644)
+        .bytes("var/lib/dpkg/info/luarocks.list", list.as_bytes(), 0o644);
+    let rootfs = Ask::tools(&["luarocks"]).rootfs(&sysroot);
+    assert!(has(&rootfs, "/usr/bin/lua5.4") && has(&rootfs, "/usr/share/lua/5.4/luarocks/core.lua"));
+    assert!(!has(&rootfs, "/usr/share/lua/5.1"));
+}
+
+/// Pages are documentation: they are counted in a line about files that are left out.
+#[test]
+fn man_tells_of_the_pages_that_it_lacks() {
+    let sysroot = Disk::merged().elf("usr/bin/man", tool()).bytes("usr/share/man/man1/ls.1.gz", b"x", 0o644);
+    let assembly = Ask::tools(&["man"]).assemble(&sysroot).unwrap();
+    assert!(!has(&assembly.rootfs, "/usr/share/man/man1/ls.1.gz"));
+    let line = assembly.left_out.unwrap();
+    assert!(line.contains("--include ") && line.ends_with(":/usr/share/man/man1"), "{line}");
+}
