@@ -10,7 +10,7 @@ use camino::Utf8Path;
 #[cfg(feature = "cli")]
 use super::revision::Revision;
 use super::{Events, SysrootSource};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Warning};
 use crate::layout::{self, Artifacts, Assembly, Content, Incomplete, Refusal};
 #[cfg(feature = "cli")]
 use crate::rootfs::KnownFiles;
@@ -28,10 +28,10 @@ pub(crate) trait Order: Sync {
     /// The content besides the built executables.
     fn content(&self) -> &Content;
 
-    /// Fails if `assembly` is complete but not what the user requested.
-    fn accept(&self, assembly: &Assembly) -> Result<()> {
+    /// Fails if `assembly` is complete but not what the user requested; returns warnings about requests that have no effect.
+    fn accept(&self, assembly: &Assembly) -> Result<Vec<Warning>> {
         let _ = assembly;
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Reports remedies for shortages of a sysroot that stays. `reported` are the shortages of other targets.
@@ -96,14 +96,14 @@ pub(crate) fn prove<P: Order>(mut jobs: Vec<Job<P>>, events: &dyn Events) -> Res
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
             };
             let assembly = until_complete(plan, artifacts, &mut **sysroot, first, &mut reported, events)?;
-            plan.accept(&assembly)?;
+            let doubts = plan.accept(&assembly)?;
             if let Some(brought) = &assembly.brought {
                 events.status("Bringing", brought);
             }
             if let Some(left_out) = &assembly.left_out {
                 events.status("Leaving", left_out);
             }
-            assembly.warnings.iter().for_each(|warning| events.warning(warning));
+            assembly.warnings.iter().chain(&doubts).for_each(|warning| events.warning(warning));
             Ok(assembly)
         });
         each.collect()

@@ -66,16 +66,17 @@ impl Order for RootfsPlan {
         &self.content
     }
 
-    fn accept(&self, assembly: &Assembly) -> Result<()> {
+    fn accept(&self, assembly: &Assembly) -> Result<Vec<Warning>> {
         if !self.is_sysroot_named {
             layout::check_tools(&self.target, &self.content.tools, assembly)?;
         }
         // The settings of an image matter only if an image is written.
         if !self.outputs.iter().any(|output| output.kind.is_image) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let image = self.image.config(assembly, 0, None);
-        Error::all(settings::prove(&image, &assembly.rootfs, &assembly.closures))
+        Error::all(settings::prove(&image, &assembly.rootfs, &assembly.closures))?;
+        Ok(settings::doubts(&image, &assembly.rootfs, &assembly.closures))
     }
 
     /// Names the packages with the tools that the host lacks.

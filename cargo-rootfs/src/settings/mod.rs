@@ -3,12 +3,13 @@
 //! It reads only the plan of the rootfs. [`crate::image`] rejects malformed settings.
 
 mod account;
+mod environment;
 mod look_up;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::image::ImageConfig;
 use crate::path::RootfsPath;
 use crate::resolve::{Closure, Libc};
@@ -27,6 +28,11 @@ pub(crate) fn prove(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, C
     errors.extend(program(image, rootfs, account.as_ref()));
     errors.extend(preloads(image, rootfs, closures));
     errors
+}
+
+/// Finds settings with which a container starts, and programs do something else than the setting says.
+pub(crate) fn doubts(image: &ImageConfig, rootfs: &Rootfs, closures: &[(String, Closure)]) -> Vec<Warning> {
+    environment::doubts(image, rootfs, closures)
 }
 
 /// Checks that the working directory is a directory. Engines make a missing one.
