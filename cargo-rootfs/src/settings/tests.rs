@@ -140,3 +140,39 @@ fn the_working_directory_is_no_file() {
         assert_eq!(said(|image| image.workdir = Some(workdir.to_owned())), expected, "{workdir}");
     }
 }
+
+#[test]
+fn time_zones_of_the_environment() {
+    let doubted = |zone: &str| {
+        let mut image = ImageConfig::new(&Target::parse("x86_64-unknown-linux-gnu").unwrap()).unwrap();
+        image.env.insert("TZ".to_owned(), zone.to_owned());
+        let mut rootfs = rootfs();
+        let file = Entry::new(Kind::File(Body::Bytes(b"TZif2"[..].into())), 0o644, Origin::Template("base".to_owned()));
+        for directory in ["/usr/share", "/usr/share/zoneinfo", "/usr/share/zoneinfo/Europe"] {
+            let entry = Entry::new(Kind::Dir, 0o755, Origin::Template("base".to_owned()));
+            rootfs.insert(RootfsPath::parse(directory).unwrap(), entry);
+        }
+        rootfs.insert(RootfsPath::parse("/usr/share/zoneinfo/Europe/Berlin").unwrap(), file);
+        !doubts(&image, &rootfs, &[]).is_empty()
+    };
+    for zone in ["Europe/Berlin", ":Europe/Berlin", "UTC", "CET-1CEST,M3.5.0/2,M10.5.0/3", ""] {
+        assert!(!doubted(zone), "{zone}");
+    }
+    for zone in ["Europe/Paris", ":Mars/Olympus"] {
+        assert!(doubted(zone), "{zone}");
+    }
+}
+
+#[test]
+fn locales_have_several_spellings() {
+    let mut rootfs = rootfs();
+    for directory in ["/usr/lib", "/usr/lib/locale", "/usr/lib/locale/de_DE.utf8"] {
+        let entry = Entry::new(Kind::Dir, 0o755, Origin::Template("base".to_owned()));
+        rootfs.insert(RootfsPath::parse(directory).unwrap(), entry);
+    }
+    for (name, is) in
+        [("de_DE.UTF-8", true), ("C.UTF-8", true), ("POSIX", true), ("de_DE", false), ("en_US.UTF-8", false)]
+    {
+        assert_eq!(environment::has_locale(&rootfs, name), is, "{name}");
+    }
+}
