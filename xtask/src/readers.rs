@@ -36,10 +36,11 @@ pub(crate) fn packages(root: &Utf8Path, sysroot: &Utf8Path) -> Result<Vec<Packag
     ensure!(twice.is_none(), "it is listed twice: {twice:?}");
     ensure!(one.is_empty() || root.join("etc/debian_version").exists(), "nothing says that it is Debian");
     sums(root)?;
-    let owners = owners(root, sysroot)?;
+    let holders = holders(root, sysroot)?;
     let found: BTreeSet<&str> = one.iter().map(|package| package.name.as_str()).collect();
-    let expected: BTreeSet<&str> = owners.keys().map(String::as_str).collect();
-    let lacking: Vec<_> = owners.iter().filter(|(name, _)| !found.contains(name.as_str())).take(9).collect();
+    let expected: BTreeSet<&str> = holders.values().flatten().map(String::as_str).collect();
+    let has_record = |names: &BTreeSet<String>| names.iter().any(|name| found.contains(name.as_str()));
+    let lacking: Vec<_> = holders.iter().filter(|(_, names)| !has_record(names)).take(9).collect();
     ensure!(lacking.is_empty(), "no record of the packages of these files: {lacking:?}");
     let invented: Vec<_> = found.difference(&expected).collect();
     ensure!(invented.is_empty(), "records of packages that no file is of: {invented:?}");
@@ -176,8 +177,10 @@ fn sums(root: &Utf8Path) -> Result<()> {
     Ok(())
 }
 
-/// The owners, according to dpkg-query, of the files of `root` that are the same in the sysroot, each with such a file.
-fn owners(root: &Utf8Path, sysroot: &Utf8Path) -> Result<BTreeMap<String, String>> {
+/// The files of `root` that are the same in the sysroot, with the packages that list each, according to dpkg-query.
+///
+/// A directory of several packages may be a link here: /var/run is base-files' link, and any daemon's directory.
+fn holders(root: &Utf8Path, sysroot: &Utf8Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let mut files = Vec::new();
     walk(root, root, &mut files)?;
     let mut patterns = Vec::new();
@@ -192,20 +195,18 @@ fn owners(root: &Utf8Path, sysroot: &Utf8Path) -> Result<BTreeMap<String, String
         patterns.extend(quoted.strip_prefix("usr/").map(|rest| format!("/{rest}")));
         patterns.push(format!("/{quoted}"));
     }
-    let mut owners = BTreeMap::new();
+    let mut holders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for some in patterns.chunks(2000) {
         let said = query(sysroot, &["--search"], some)?;
         for line in
             said.lines().filter(|line| !line.starts_with("diversion by ") && !line.starts_with("local diversion"))
         {
             let (names, path) = line.split_once(": ").with_context(|| line.to_owned())?;
-            for name in names.split(", ") {
-                let name = name.split(':').next().unwrap_or_default();
-                owners.insert(name.to_owned(), path.to_owned());
-            }
+            let names = names.split(", ").map(|name| name.split(':').next().unwrap_or_default().to_owned());
+            holders.entry(path.to_owned()).or_default().extend(names);
         }
     }
-    Ok(owners)
+    Ok(holders)
 }
 
 /// The data of dpkg-query about the packages with these names.
