@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::error::{Error, Result, Warning};
 use crate::layout::{Content, Executable, Plugin};
 use crate::options::{
-    Auditable, BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, TerminalArgs, merge,
+    Auditable, BuildArgs, BuildWith, ContentArgs, Format, ImageArgs, Layer, Manifest, OutputArgs, ProcessArgs,
+    TerminalArgs, merge,
 };
 use crate::output::{self, Output, Placeholders};
 use crate::provision::Suite;
@@ -178,7 +179,7 @@ impl Request<'_> {
     /// The options that write to standard output, besides outputs.
     fn printed(&self) -> impl Iterator<Item = String> {
         let texts = match self.purpose {
-            Purpose::Write(OutputArgs { checksums, digest_file, .. }, _) => {
+            Purpose::Write(OutputArgs { checksums, digest_file, .. }, ..) => {
                 vec![("--checksums", checksums), ("--digest-file", digest_file)]
             }
             _ => Vec::new(),
@@ -194,9 +195,9 @@ impl Request<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose<'o> {
     /// To be written.
-    Write(&'o OutputArgs, &'o ImageArgs),
+    Write(&'o OutputArgs, &'o ImageArgs, &'o ProcessArgs),
     /// To be entered, as an image would be.
-    Enter(&'o ImageArgs),
+    Enter(&'o ProcessArgs),
     /// To be compared with the files that a command uses of the sysroot; it may be empty.
     Compare,
     /// To be reported on.
@@ -205,10 +206,10 @@ pub(crate) enum Purpose<'o> {
 
 impl Purpose<'_> {
     /// The typed options of outputs and images.
-    fn typed(self) -> (OutputArgs, ImageArgs) {
+    fn typed(self) -> (OutputArgs, ImageArgs, ProcessArgs) {
         match self {
-            Self::Write(output, image) => (output.clone(), image.clone()),
-            Self::Enter(image) => (OutputArgs::default(), image.clone()),
+            Self::Write(output, image, process) => (output.clone(), image.clone(), process.clone()),
+            Self::Enter(process) => (OutputArgs::default(), ImageArgs::default(), process.clone()),
             Self::Compare | Self::Report => Default::default(),
         }
     }
@@ -232,8 +233,8 @@ pub(crate) struct Surroundings<'w> {
 impl Plan {
     /// Interprets the request. Reports all errors of a stage together.
     pub(crate) fn new(request: &Request<'_>, around: &Surroundings<'_>) -> Result<Self> {
-        let (output, image) = request.purpose.typed();
-        let typed = Layer { content: request.content.clone(), output, image };
+        let (output, image, process) = request.purpose.typed();
+        let typed = Layer { content: request.content.clone(), output, image, process };
         let selection = match around.project {
             Some(project) => select::from_project(project, request.build, &typed)?,
             None => select::without_project(request.build)?,
@@ -313,7 +314,7 @@ fn one(
     };
     let has_image = outputs.iter().any(|output| output.kind.is_image);
     let workspace = around.project.map(|project| project.workspace_root.as_path());
-    let image = image::image(layer.image, &target, selection, has_image, workspace, request, warnings)?;
+    let image = image::image(&layer, &target, selection, has_image, workspace, request, warnings)?;
     let foreign = around.foreign_sysroot.as_deref();
     let sysroot = content::sysroot(&layer.content, &target, foreign)?;
     let is_sysroot_named = content::named_sysroot(&layer.content, &target, foreign).is_some();

@@ -3,7 +3,7 @@
 use super::terminal::Terminal;
 use crate::enter::{self, Bind, Files, Outputs, Program, Visit};
 use crate::error::{Error, Result};
-use crate::options::{EnterArgs, Format, ImageArgs};
+use crate::options::{EnterArgs, Format};
 use crate::pipeline::{Epoch, Session};
 use crate::plan::Request;
 
@@ -32,11 +32,6 @@ pub(super) fn run(request: &Request<'_>, program: Program<'_>, args: &EnterArgs,
         };
         enter::run(command, &visit, terminal)
     })
-}
-
-/// The options that images have too; they are merged with the configuration in the same way.
-pub(super) fn image_args(args: &EnterArgs) -> ImageArgs {
-    ImageArgs { env: args.env.clone(), user: args.user.clone(), workdir: args.workdir.clone(), ..ImageArgs::default() }
 }
 
 /// Host files that are mounted into the rootfs. All missing ones are reported together.

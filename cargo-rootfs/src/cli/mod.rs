@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> crate::Result<()> {
             if options.output.check_reproducible {
                 twice(options, terminal)?;
             }
-            let purpose = Purpose::Write(&options.output, &options.image);
+            let purpose = Purpose::Write(&options.output, &options.image, &options.process);
             let (build, content) = (&options.build, &options.content);
             let request = Request { build, content, purpose, terminal: &options.terminal };
             write::run(&request, &options.output, terminal)
@@ -114,18 +114,15 @@ pub fn run(options: &Options) -> crate::Result<()> {
         Some(Command::Tree(args)) => tree::run(&request(&args.rootfs, Purpose::Report), args, terminal),
         Some(Command::Why(args)) => why::run(&request(&args.rootfs, Purpose::Report), &args.file, terminal),
         Some(Command::Run(args)) => {
-            let image = enter::image_args(&args.enter);
-            let request = request(&args.rootfs, Purpose::Enter(&image));
+            let request = request(&args.rootfs, Purpose::Enter(&args.enter.process));
             enter::run(&request, Program::Words(&args.words), &args.enter, terminal)
         }
         Some(Command::Shell(args)) => {
-            let image = enter::image_args(&args.enter);
-            let request = request(&args.rootfs, Purpose::Enter(&image));
+            let request = request(&args.rootfs, Purpose::Enter(&args.enter.process));
             enter::run(&request, Program::Shell, &args.enter, terminal)
         }
         Some(Command::Check(args)) => {
-            let image = enter::image_args(&args.enter);
-            check::run(&request(&args.rootfs, Purpose::Enter(&image)), args, terminal)
+            check::run(&request(&args.rootfs, Purpose::Enter(&args.enter.process)), args, terminal)
         }
         Some(Command::Trace(args)) => trace::run(&request(&args.rootfs, Purpose::Compare), args, terminal),
         #[cfg(feature = "push")]

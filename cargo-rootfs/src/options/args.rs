@@ -11,15 +11,14 @@ use clap::{Args, Parser, Subcommand};
 
 use super::build::BuildArgs;
 use super::content::ContentArgs;
-use super::image::ImageArgs;
+use super::image::{ImageArgs, ProcessArgs};
 use super::inspected::{DiffArgs, ReportArgs, VerifyArgs};
 use super::later::Later;
 use super::layered::unconfigured;
 use super::output::OutputArgs;
 use super::terminal::TerminalArgs;
-use super::values::{BindArg, Forge, Pair, parse_bind, parse_folder, parse_pair};
+use super::values::{BindArg, Forge, parse_bind};
 use crate::enter::Network;
-use crate::path::RootfsPath;
 
 /// Build a Cargo project and package it, with all it needs to run, as a minimal root filesystem
 #[derive(Debug, Parser)]
@@ -46,6 +45,8 @@ pub struct Options {
     pub(crate) content: ContentArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten, next_help_heading = "Image")]
+    pub(crate) process: ProcessArgs,
     #[command(flatten)]
     pub(crate) image: ImageArgs,
 }
@@ -330,15 +331,8 @@ unconfigured! {
         /// The network: `host` is the host's, `none` has a loopback interface alone
         #[arg(long, value_name = "NETWORK", default_value = "host")]
         network: Network = "network" is "it is for one run";
-        /// Environment variable, beside those of the image (repeatable)
-        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
-        env: Option<Vec<Pair>>;
-        /// User to run as, by name or number [default: the image's, or root]
-        #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
-        user: Option<String>;
-        /// Directory to run in [default: the image's, or /]
-        #[arg(long, value_name = "DIR", value_parser = parse_folder)]
-        workdir: Option<RootfsPath>;
+        #[command(flatten, next_help_heading = "Inside")]
+        process: ProcessArgs;
     }
 }
 

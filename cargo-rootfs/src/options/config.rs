@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::build::{CompilationArgs, SelectionArgs};
 use super::content::ContentArgs;
-use super::image::ImageArgs;
+use super::image::{ImageArgs, ProcessArgs};
 use super::layered::{Lists, layered};
 use super::output::OutputArgs;
 use super::values::{Auditable, BuildWith};
@@ -28,6 +28,7 @@ pub(crate) struct Layer {
     pub(crate) content: ContentArgs,
     pub(crate) output: OutputArgs,
     pub(crate) image: ImageArgs,
+    pub(crate) process: ProcessArgs,
 }
 
 /// A manifest's table, with its tables for single targets.
@@ -119,6 +120,7 @@ impl Layer {
         let mut keys = self.content.clashes(&other.content, &typed.content);
         keys.extend(self.output.clashes(&other.output, &typed.output));
         keys.extend(self.image.clashes(&other.image, &typed.image));
+        keys.extend(self.process.clashes(&other.process, &typed.process));
         keys
     }
 
@@ -127,6 +129,7 @@ impl Layer {
             content: self.content.merge(far.content, lists),
             output: self.output.merge(far.output, lists),
             image: self.image.merge(far.image, lists),
+            process: self.process.merge(far.process, lists),
         }
     }
 }
@@ -150,7 +153,7 @@ mod tests {
         merge(
             &workspace,
             &package,
-            Layer { content: options.content, output: options.output, image: options.image },
+            Layer { content: options.content, output: options.output, image: options.image, process: options.process },
             "aarch64-unknown-linux-gnu",
         )
     }
@@ -165,7 +168,7 @@ mod tests {
         let layer = merged(&Value::Null, &package, &["--with", "cat", "--template", "none", "--env", "A=3"]);
         assert_eq!(layer.content.with, words(&["bash", "ls", "cat"]));
         assert_eq!(layer.content.template.as_deref(), Some("none"));
-        let env: Vec<_> = layer.image.env.unwrap().into_iter().map(|pair| (pair.name, pair.value)).collect();
+        let env: Vec<_> = layer.process.env.unwrap().into_iter().map(|pair| (pair.name, pair.value)).collect();
         assert_eq!(env, [("A".to_owned(), "3".to_owned()), ("B".to_owned(), "2".to_owned())]);
     }
 
@@ -176,7 +179,7 @@ mod tests {
         let layer = merged(&workspace, &package, &[]);
         assert_eq!(layer.content.with, words(&["ls"]));
         assert_eq!(layer.content.with_lib, words(&[]));
-        assert_eq!(layer.image.user.as_deref(), Some("nonroot"));
+        assert_eq!(layer.process.user.as_deref(), Some("nonroot"));
     }
 
     #[test]

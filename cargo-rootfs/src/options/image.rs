@@ -11,6 +11,22 @@ use crate::path::RootfsPath;
 use crate::write::compress::Compression;
 
 layered! {
+    /// The process of a container, and of `run`, `shell` and `check`.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+    struct ProcessArgs {
+        /// Environment variable, beside PATH with the usual directories (repeatable)
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+        env: Option<Vec<Pair>> = pairs("env", Reader::pairs);
+        /// User, by name or number [default: root]
+        #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
+        user: Option<String> = value("user", Reader::text);
+        /// Working directory [default: /]
+        #[arg(long, value_name = "DIR", value_parser = parse_folder)]
+        workdir: Option<RootfsPath> = value("workdir", word(parse_folder));
+    }
+}
+
+layered! {
     /// IMAGE: an image's settings. The same type holds a layer of configuration.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
     #[command(next_help_heading = "Image")]
@@ -21,15 +37,6 @@ layered! {
         /// Default arguments of the entrypoint, in the same forms
         #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
         cmd: Option<Vec<String>> = value("cmd", Reader::lines);
-        /// Environment variable of the image (repeatable) [default: PATH, with the usual directories]
-        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
-        env: Option<Vec<Pair>> = pairs("env", Reader::pairs);
-        /// User that the image runs as
-        #[arg(long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
-        user: Option<String> = value("user", Reader::text);
-        /// Directory that the image runs in
-        #[arg(long, value_name = "DIR", value_parser = parse_folder)]
-        workdir: Option<RootfsPath> = value("workdir", word(parse_folder));
         /// Label of the image; `NAME=` drops one (repeatable)
         ///
         /// By default labels of org.opencontainers.image come from Cargo.toml (title, version, description, licenses,

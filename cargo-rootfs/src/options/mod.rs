@@ -27,7 +27,7 @@ pub(crate) use args::{
 pub(crate) use build::{BuildArgs, SelectionArgs};
 pub(crate) use config::{BuildKeys, Layer, Layers, Manifest, merge, read};
 pub(crate) use content::ContentArgs;
-pub(crate) use image::ImageArgs;
+pub(crate) use image::{ImageArgs, ProcessArgs};
 pub(crate) use inspected::{DiffArgs, DiffFormat, InspectArgs, ReportArgs, VerifyArgs};
 pub(crate) use output::OutputArgs;
 pub(crate) use reserved::explain;

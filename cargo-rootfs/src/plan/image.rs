@@ -12,7 +12,7 @@ use crate::error::{Error, Result, Warning};
 use crate::image::{ImageConfig, rfc3339};
 use crate::layers::Layered;
 use crate::layout::Assembly;
-use crate::options::{ImageArgs, OutputArgs, Pair};
+use crate::options::{ImageArgs, Layer, OutputArgs, Pair, ProcessArgs};
 use crate::output::Engine;
 use crate::path::RootfsPath;
 use crate::settings;
@@ -85,7 +85,7 @@ impl ImagePlan {
 
 /// The plan of one target's images. Warns of options without effect.
 pub(super) fn image(
-    args: ImageArgs,
+    layer: &Layer,
     target: &Target,
     selection: &Selection,
     has_image: bool,
@@ -93,6 +93,7 @@ pub(super) fn image(
     request: &Request<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<ImagePlan> {
+    let (args, process) = (layer.image.clone(), layer.process.clone());
     let (entrypoint, cmd) = (args.entrypoint.map(words).transpose()?, args.cmd.map(words).transpose()?);
     let start = match (entrypoint, selection.main) {
         (Some(entrypoint), _) => Start::Given(entrypoint),
@@ -108,15 +109,15 @@ pub(super) fn image(
             .help("choose one with `--entrypoint PATH`, or set `default-run` in Cargo.toml"),
         );
     }
-    if let Purpose::Write(output, image) = request.purpose {
-        if let Some(flag) = image_flag(output, image).filter(|_| !has_image) {
+    if let Purpose::Write(output, image, process) = request.purpose {
+        if let Some(flag) = image_flag(output, image, process).filter(|_| !has_image) {
             warnings.push(Warning::new(format!("`--{flag}` has no effect: no output is an image")));
         }
     }
 
     let mut config = ImageConfig::new(target)?;
     config.cmd = cmd.unwrap_or_default();
-    config.env.extend(args.env.into_iter().flatten().map(|pair| (pair.name, pair.value)));
+    config.env.extend(process.env.into_iter().flatten().map(|pair| (pair.name, pair.value)));
     if has_image {
         config.labels.extend(selection.labels.iter().cloned());
     }
@@ -139,8 +140,8 @@ pub(super) fn image(
     if let Some(signal) = &args.stop_signal {
         config.set_stop_signal(signal)?;
     }
-    config.user = args.user;
-    config.workdir = args.workdir.map(|folder| folder.to_string());
+    config.user = process.user;
+    config.workdir = process.workdir.map(|folder| folder.to_string());
     let ports = args.expose.unwrap_or_default();
     Error::all(ports.iter().filter_map(|port| config.add_port(port).err()).collect())?;
     config.check()?;
@@ -169,14 +170,14 @@ fn words(given: Vec<String>) -> Result<Vec<String>> {
 }
 
 /// The first typed flag that applies only to images.
-fn image_flag(output: &OutputArgs, typed: &ImageArgs) -> Option<&'static str> {
+fn image_flag(output: &OutputArgs, typed: &ImageArgs, process: &ProcessArgs) -> Option<&'static str> {
     let flags = [
         ("engine", output.engine.is_some_and(|engine| engine != Engine::default())),
         ("entrypoint", typed.entrypoint.is_some()),
         ("cmd", typed.cmd.is_some()),
-        ("env", typed.env.is_some()),
-        ("user", typed.user.is_some()),
-        ("workdir", typed.workdir.is_some()),
+        ("env", process.env.is_some()),
+        ("user", process.user.is_some()),
+        ("workdir", process.workdir.is_some()),
         ("label", typed.label.is_some()),
         ("expose", typed.expose.is_some()),
         ("annotation", typed.annotation.is_some()),

@@ -41,7 +41,7 @@ fn plan_for(project: Option<&Metadata>, configured: &[&str], line: &str) -> Resu
     let request = Request {
         build: &options.build,
         content: &options.content,
-        purpose: Purpose::Write(&options.output, &options.image),
+        purpose: Purpose::Write(&options.output, &options.image, &options.process),
         terminal: &options.terminal,
     };
     let around = Surroundings {

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
 use super::values::type_name;
-use super::{BuildKeys, ContentArgs, ImageArgs, Layer, Layers, OutputArgs};
+use super::{BuildKeys, ContentArgs, ImageArgs, Layer, Layers, OutputArgs, ProcessArgs};
 use crate::error::{Error, Result};
 use crate::options::args::EnterArgs;
 use crate::options::build::{CompilationArgs, SelectionArgs};
@@ -23,7 +23,16 @@ use crate::wording::near_or_all;
 
 fn keys() -> Vec<&'static str> {
     let outputs = KINDS.iter().map(|kind| kind.flag).collect();
-    [BuildKeys::keys(), ContentArgs::keys(), outputs, OutputArgs::keys(), ImageArgs::keys(), vec!["target"]].concat()
+    [
+        BuildKeys::keys(),
+        ContentArgs::keys(),
+        outputs,
+        OutputArgs::keys(),
+        ImageArgs::keys(),
+        ProcessArgs::keys(),
+        vec!["target"],
+    ]
+    .concat()
 }
 
 /// Options that only the command line has, each with the reason.
@@ -36,7 +45,15 @@ static COMMAND_LINE_ONLY: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
         EnterArgs::flags(),
     ]
     .concat();
-    [ContentArgs::flags(), OutputArgs::flags(), ImageArgs::flags(), others, OF_WORKSPACES.to_vec()].concat()
+    [
+        ContentArgs::flags(),
+        OutputArgs::flags(),
+        ImageArgs::flags(),
+        ProcessArgs::flags(),
+        others,
+        OF_WORKSPACES.to_vec(),
+    ]
+    .concat()
 });
 
 /// The same for options that clap-cargo declares.
@@ -134,9 +151,12 @@ impl Reader<'_> {
     }
 
     fn key(&self, key: &str, value: &Value, layer: &mut Layer) -> Result<()> {
-        let Layer { content, output, image } = layer;
+        let Layer { content, output, image, process } = layer;
         let read = content.read(self, key, value);
-        let read = read.or_else(|| output.read(self, key, value)).or_else(|| image.read(self, key, value));
+        let read = read
+            .or_else(|| output.read(self, key, value))
+            .or_else(|| image.read(self, key, value))
+            .or_else(|| process.read(self, key, value));
         read.unwrap_or_else(|| {
             let kind = KINDS.iter().copied().find(|kind| kind.flag == key).ok_or_else(|| self.unknown(key))?;
             let placed = |name: String| if (kind.is_path)(&name) { self.joined(name).into() } else { name };
